@@ -1,0 +1,140 @@
+// The one interface between the runtime and the kernels: a table of functions per instruction set and
+// element type. Kernels know nothing of Python, plans or threads; none allocates, throws or prints.
+//
+// Letters: B batch rows, I inputs, O units; M, N, K in GEMM. All arrays are dense and row-major unless a stride
+// is a parameter; strides count elements. No alignment is required. Pointers may alias only where said.
+//
+// Same bits: every output element is one sequential chain over K (or over the batch, for a weight gradient),
+// whatever the tile, the number of rows in the call or the range a thread was given.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "densekit/specs.hpp"
+
+namespace densekit {
+
+using index_t = std::ptrdiff_t;
+
+// C[M,N] = (accumulate ? C : 0) + A[M,K] B[K,N] (+ bias[N]), then max(., 0) if relu.
+// With K == 0 the product is zero. C is not read unless `accumulate`. `bias` and `relu` apply once, at the end.
+template <class T>
+struct Gemm {
+  index_t m = 0, n = 0, k = 0;
+  const T* a = nullptr;
+  index_t a_row = 0, a_col = 1;  // A[i,p] = a[i * a_row + p * a_col]; one of the two is 1
+  const T* b = nullptr;
+  index_t b_row = 0, b_col = 1;  // B[p,j] = b[p * b_row + j * b_col]; one of the two is 1
+  T* c = nullptr;
+  index_t c_row = 0;             // C[i,j] = c[i * c_row + j]
+  const T* bias = nullptr;       // null: none
+  bool accumulate = false;
+  bool relu = false;
+};
+
+// What the executor must know of an activation to allot memory.
+struct ActivationNeeds {
+  bool row = false;         // needs whole rows
+  bool pre = true;          // backward reads z (the input)
+  bool post = true;         // backward reads y (the output)
+  bool half_width = false;  // output is half as wide (glu)
+};
+ActivationNeeds activation_needs(ActivationKind kind);
+
+// One optimizer update over a flat run of n weights of one parameter, in Keras' order:
+// g = (g + l1*sign(w) + 2*l2*w) * clip_scale, clipped to +-clip_value; decay; update; EMA; elementwise constraint.
+template <class T>
+struct Update {
+  index_t n = 0;
+  T* w = nullptr;
+  const T* g = nullptr;
+  T* slot[3] = {nullptr, nullptr, nullptr};  // in the order of OptimizerKind; absent ones are skipped over
+  T* ema = nullptr;
+  T learning_rate = 0;
+  int64_t step = 1;     // 1 for the first update: bias correction of adam
+  T l1 = 0, l2 = 0;     // regularizer folded into the gradient
+  T clip_scale = 1;     // from clip_norm / global_clip_norm
+  bool decay = true;    // false: excluded from weight decay
+  bool clamp = false;   // elementwise constraint: w = min(max(w, low), high)
+  T low = 0, high = 0;
+};
+
+template <class T>
+struct Kernels {
+  const char* isa;  // "x86-64-v4", ...
+  int lanes;        // elements in one vector
+
+  // GEMM. `scratch` holds gemm_scratch(m, n, k) elements, 64-byte aligned; may be null when that is 0.
+  index_t (*gemm_scratch)(const Gemm<T>&);
+  void (*gemm)(const Gemm<T>&, T* scratch);
+
+  // y[rows, width] = f(z); y == z allowed. glu: y is [rows, width / 2] and must not alias.
+  void (*activate)(const ActivationSpec&, index_t rows, index_t width, const T* z, T* y);
+  // dz = dy * f'(z); z or y may be null where activation_needs says so; dz == dy allowed (not for glu).
+  void (*activate_backward)(const ActivationSpec&, index_t rows, index_t width, const T* z, const T* y, const T* dy,
+                            T* dz);
+
+  // row_loss[r] = loss of row r; no weight applied. Exactly one of y_true [rows,width] and labels [rows] is read,
+  // labels by the sparse kind alone. When dy is not null: dy[r,:] = scale * (weight ? weight[r] : 1) * d row_loss / d y_pred.
+  void (*loss)(const LossSpec&, index_t rows, index_t width, const T* y_true, const int32_t* labels, const T* y_pred,
+               const T* weight, T scale, T* row_loss, T* dy);
+  // The fused pairs softmax + (sparse) categorical and sigmoid + binary cross-entropy: reads the logits z, writes the
+  // probabilities y and d/dz. spec.p[0] (from_logits) is ignored. y or dz may be null; y == z allowed.
+  void (*loss_from_logits)(const LossSpec&, index_t rows, index_t width, const T* y_true, const int32_t* labels,
+                           const T* z, const T* weight, T scale, T* row_loss, T* y, T* dz);
+
+  // keep/scale by 1/(1-rate); element e of the tensor is kept when philox(key, stream, step, e) >= rate * 2^32.
+  // e runs from first_element. Forward and backward are the same call. y == x allowed. rate == 1 gives zeros.
+  void (*dropout)(index_t n, const T* x, T* y, double rate, uint64_t key, uint64_t counter, uint64_t first_element);
+
+  // Elementwise helpers (y may alias any input).
+  void (*affine)(index_t rows, index_t width, const T* x, const T* scale, index_t n_scale, const T* offset,
+                 index_t n_offset, T* y);  // y = x * scale + offset; n_* is 1 or width
+  void (*add)(index_t n, const T* a, const T* b, T* y);
+  void (*subtract)(index_t n, const T* a, const T* b, T* y);
+  void (*multiply)(index_t n, const T* a, const T* b, T* y);
+  void (*scale)(index_t n, const T* a, T factor, T* y);
+  void (*maximum)(index_t n, const T* a, const T* b, T* y);
+  void (*minimum)(index_t n, const T* a, const T* b, T* y);
+  void (*add_scaled)(index_t n, const T* x, T factor, T* y);  // y += factor * x
+  // dy_a[i] += dy[i] where a[i] wins; a tie splits the gradient in halves, as jnp.maximum does. is_max or minimum.
+  void (*select_backward)(index_t n, bool is_max, const T* a, const T* b, const T* dy, T* da, T* db);
+  // dx += scale * (l1 * sign(x) + 2 * l2 * x): activity regularizer.
+  void (*l1l2_backward)(index_t n, const T* x, T l1, T l2, T scale, T* dx);
+
+  // out[j] (+)= sum over rows of x[r,j], rows in order.
+  void (*column_sums)(index_t rows, index_t width, const T* x, T* out, bool accumulate);
+  // Fixed order for any caller: 4096-element blocks, summed in double.
+  double (*sum)(index_t n, const T* x);
+  double (*sum_of_squares)(index_t n, const T* x);
+  double (*sum_of_magnitudes)(index_t n, const T* x);
+
+  // One pass over each weight.
+  void (*update)(const OptimizerSpec&, const Update<T>&);
+  // Norm constraints over w[rows, width] in place (a bias is [n, 1] with axis 0: one column).
+  void (*constrain)(const ConstraintSpec&, index_t rows, index_t width, T* w);
+  // OrthogonalRegularizer: returns the value; adds its gradient to g (null: value only). scratch: rows*rows + rows*width
+  // (mode rows) or width*width + rows*width (columns) elements.
+  double (*orthogonal)(const RegularizerSpec&, index_t rows, index_t width, const T* w, T* g, T* scratch);
+
+  // dst[n] = src[n] converted to T; `type` is a NumPy type character: ? b B h H i I l L q Q e f d.
+  void (*convert)(index_t n, char type, const void* src, T* dst);
+};
+
+// Philox4x32-10 (Salmon et al., SC11). key -> (k0 = low, k1 = high 32 bits); block e/4 of the tensor has
+// counter (c0 = low(e/4), c1 = high(e/4), c2 = low(counter), c3 = high(counter)); element e takes word e % 4.
+void philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+
+// The table object: best supported first. `DENSEKIT_ISA` picks by name at first use.
+struct Implementation {
+  const char* name;         // "x86-64-v4"
+  const char* requires_;    // "AVX-512 F, BW, CD, DQ, VL", for messages
+  bool (*supported)();
+  const Kernels<float>* f32;
+  const Kernels<double>* f64;
+};
+const Implementation* const* implementations(int* count);  // all built ones, best first
+const Implementation* active_implementation();             // null when the forced name is unknown or unsupported
+const char* implementation_error();                        // one sentence, when null
+
+}  // namespace densekit

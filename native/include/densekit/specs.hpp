@@ -1,0 +1,99 @@
+// What a plan asks of a kernel, as plain data: which formula, with which numbers.
+// Names are the ones Python uses; `names.cpp` holds the only string tables.
+#pragma once
+#include <cstdint>
+
+namespace densekit {
+
+// Elementwise unless marked "row": a row formula needs the whole last axis at once.
+// Parameters p[0..2] in the order of the Keras signature.
+enum class ActivationKind : int32_t {
+  linear,
+  relu,            // negative_slope, max_value (+inf: none), threshold
+  elu,             // alpha
+  celu,            // alpha
+  selu,
+  gelu,            // approximate: 0 erf, 1 tanh form
+  silu,
+  hard_silu,
+  sigmoid,
+  hard_sigmoid,
+  tanh,
+  hard_tanh,
+  softplus,
+  softsign,
+  exponential,
+  mish,
+  log_sigmoid,
+  squareplus,      // b
+  hard_shrink,     // threshold
+  soft_shrink,     // threshold
+  tanh_shrink,
+  threshold,       // threshold, default_value
+  sparse_plus,
+  sparse_sigmoid,
+  softmax,         // row
+  log_softmax,     // row
+  sparsemax,       // row
+  glu,             // row; the output is half as wide as the input
+  count
+};
+
+struct ActivationSpec {
+  ActivationKind kind = ActivationKind::linear;
+  double p[3] = {0, 0, 0};
+};
+
+// Per row of `width` predictions; a row has one loss.
+enum class LossKind : int32_t {
+  mean_squared_error,
+  mean_absolute_error,
+  binary_crossentropy,              // from_logits, label_smoothing, epsilon
+  categorical_crossentropy,         // from_logits, label_smoothing, epsilon
+  sparse_categorical_crossentropy,  // from_logits, ignore_class (NaN: none), epsilon
+  count
+};
+
+struct LossSpec {
+  LossKind kind = LossKind::mean_squared_error;
+  double p[3] = {0, 0, 0};
+};
+
+enum class RegularizerKind : int32_t { none, l1l2 /* l1, l2 */, orthogonal /* factor, mode: 0 rows, 1 columns */, count };
+struct RegularizerSpec {
+  RegularizerKind kind = RegularizerKind::none;
+  double p[2] = {0, 0};
+};
+
+// Norms run over `axis`: 0 a column (the incoming weights of a unit), 1 a row, -1 the whole array.
+enum class ConstraintKind : int32_t {
+  none,
+  non_neg,
+  clip,          // minimum, maximum
+  max_norm,      // max_value, axis, epsilon
+  min_max_norm,  // min_value, max_value, rate, axis, epsilon
+  unit_norm,     // axis, epsilon
+  count
+};
+struct ConstraintSpec {
+  ConstraintKind kind = ConstraintKind::none;
+  double p[5] = {0, 0, 0, 0, 0};
+};
+
+enum class OptimizerKind : int32_t {
+  sgd,      // momentum, nesterov                          slots: momentum if momentum != 0
+  rmsprop,  // rho, momentum, epsilon, centered            slots: velocity[, momentum][, average gradient]
+  adam,     // beta_1, beta_2, epsilon, amsgrad            slots: momentum, velocity[, velocity hat]
+  count
+};
+struct OptimizerSpec {
+  OptimizerKind kind = OptimizerKind::sgd;
+  double p[4] = {0, 0, 0, 0};
+  double weight_decay = 0;  // w -= w * weight_decay * lr, before the update; AdamW is adam with this set
+  double clip_value = 0;    // 0: off
+  double clip_norm = 0;     // per variable; 0: off
+  double global_clip_norm = 0;
+  double ema_momentum = -1;  // < 0: no EMA. average = m * average + (1 - m) * w
+};
+
+}  // namespace densekit

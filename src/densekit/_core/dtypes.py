@@ -1,0 +1,55 @@
+"""Names of the data types and what follows from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from densekit._core import settings
+from densekit._core.errors import describe, message
+
+FLOAT_TYPES = ("float16", "bfloat16", "float32", "float64")
+INTEGER_TYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+ALLOWED_TYPES = (*FLOAT_TYPES, *INTEGER_TYPES, "bool")
+
+_PYTHON_TYPES = {float: "float32", int: "int32", bool: "bool"}
+
+
+def standardize_dtype(dtype: Any) -> str:
+    """The canonical name of a dtype given as name, NumPy dtype or type; None means `floatx`."""
+    if dtype is None:
+        return settings.floatx()
+    if dtype in (float, int, bool):
+        return settings.floatx() if dtype is float else _PYTHON_TYPES[dtype]
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None)
+    if name is None:
+        try:
+            name = np.dtype(dtype).name
+        except TypeError:
+            name = repr(dtype)
+    if name not in ALLOWED_TYPES:
+        raise ValueError(
+            message("dtype", f"one of {ALLOWED_TYPES}", describe(dtype), "Pass a known data type.")
+        )
+    return str(name)
+
+
+def is_float_dtype(dtype: Any) -> bool:
+    """Whether `dtype` is a floating-point type."""
+    return standardize_dtype(dtype) in FLOAT_TYPES
+
+
+def is_int_dtype(dtype: Any) -> bool:
+    """Whether `dtype` is an integer type (bool is not)."""
+    return standardize_dtype(dtype) in INTEGER_TYPES
+
+
+def to_numpy_dtype(dtype: Any) -> np.dtype[Any]:
+    """The NumPy dtype of a name; bfloat16 needs the `ml_dtypes` package."""
+    name = standardize_dtype(dtype)
+    if name == "bfloat16":
+        import ml_dtypes  # optional: only bfloat16 needs it
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name)

@@ -1,0 +1,21 @@
+"""One shape for every error: where, expected, got, one action."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def message(where: str, expected: str, got: str, action: str) -> str:
+    """Compose an error text: ``Dense 'hidden_1': expected ..., got .... Reshape the input.``"""
+    return f"{where}: expected {expected}, got {got}. {action}"
+
+
+def describe(value: Any) -> str:
+    """Name a value shortly: arrays by shape and dtype, never by their content."""
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return f"{type(value).__name__} of shape {tuple(shape)} and dtype {value.dtype}"
+    text = repr(value)
+    if len(text) > 80:
+        text = text[:77] + "..."
+    return f"{text} (of type {type(value).__name__})"

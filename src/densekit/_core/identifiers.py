@@ -1,0 +1,47 @@
+"""One way to turn what a user passes for a component into the component.
+
+A string, a class, an instance, a config dict, a callable or None: every ``get`` of activations,
+initializers, ... goes through here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit._core.errors import describe, message
+from densekit._core.registry import get_registered_object
+from densekit._core.serialization import deserialize_keras_object
+
+
+def resolve(identifier: Any, *, family: str, names: dict[str, Any], instantiate: bool = True) -> Any:
+    """Return the component that `identifier` stands for.
+
+    Args:
+        identifier: a name in `names` (or a registered custom one), a config dict, a class (which is
+            instantiated), or anything callable, returned as it is. None stays None.
+        family: word for the error text, e.g. ``"activation function"``.
+        names: what the family's strings stand for.
+        instantiate: whether classes are called without arguments.
+
+    Raises:
+        ValueError: if nothing can be made of it.
+    """
+    if identifier is None:
+        return None
+    found = identifier
+    if isinstance(identifier, dict):
+        found = deserialize_keras_object(identifier, module_objects=names)
+    elif isinstance(identifier, str):
+        found = get_registered_object(identifier, module_objects=names)
+    if isinstance(found, type) and instantiate:
+        found = found()
+    if callable(found):
+        return found
+    raise ValueError(
+        message(
+            family,
+            "a known name, an object, a config or a callable",
+            describe(identifier),
+            f"Known names: {', '.join(sorted(names))}.",
+        )
+    )

@@ -1,0 +1,32 @@
+"""Names of layers, models and variables: snake_case, numbered per process, unique."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+
+_counters: defaultdict[str, int] = defaultdict(int)
+
+
+def to_snake_case(name: str) -> str:
+    """``MaxNorm`` -> ``max_norm``, ``L1L2`` -> ``l1l2``, as Keras derives layer names from classes."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def unique_name(prefix: str) -> str:
+    """``dense``, ``dense_1``, ``dense_2``, ... ; counted per prefix until `reset_names`."""
+    count = _counters[prefix]
+    _counters[prefix] += 1
+    return prefix if count == 0 else f"{prefix}_{count}"
+
+
+def auto_name(cls: type) -> str:
+    """The default name of an instance of `cls`."""
+    return unique_name(to_snake_case(cls.__name__))
+
+
+def reset_names() -> None:
+    """Start counting anew (`utils.clear_session`)."""
+    _counters.clear()

@@ -1,0 +1,48 @@
+"""How a formula says which native kernel computes the same thing.
+
+A definition without a native form runs on the host: the plan calls back into Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class NativeForm(NamedTuple):
+    """Name of a native kernel and its numbers, e.g. ``NativeForm("elu", (1.0,))``."""
+
+    kind: str
+    parameters: tuple[float, ...] = ()
+
+
+_functions: dict[Callable[..., Any], NativeForm] = {}
+
+
+def has_native_form(kind: str, *parameters: float) -> Callable[[F], F]:
+    """Declare that a function, called with its defaults, is the native kernel `kind`."""
+
+    def declare(function: F) -> F:
+        _functions[function] = NativeForm(kind, parameters)
+        return function
+
+    return declare
+
+
+def native_form(definition: Any) -> NativeForm | None:
+    """The native form of a function or of an object with a ``native_form()`` method, or None.
+
+    The method is looked up on the object's own class and never inherited: a subclass may have
+    changed the formula.
+    """
+    try:
+        if definition in _functions:
+            return _functions[definition]
+    except TypeError:  # unhashable callable
+        pass
+    method = type(definition).__dict__.get("native_form")
+    form = method(definition) if method is not None else None
+    assert form is None or isinstance(form, NativeForm)
+    return form

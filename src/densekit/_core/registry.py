@@ -1,0 +1,138 @@
+"""The closed table of public components, and the open one of users' own.
+
+A built-in component is known by Keras' public module and name (``keras.layers``, ``Dense``), which is
+what files carry. Nothing is ever imported by a name found in a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+from densekit._core.errors import describe, message
+
+T = TypeVar("T")
+
+_builtin: dict[str, dict[str, Any]] = {}
+_public_name: dict[Any, tuple[str, str]] = {}
+_custom: dict[str, Any] = {}
+_custom_name: dict[Any, str] = {}
+_scoped: ContextVar[tuple[dict[str, Any], ...]] = ContextVar("densekit_custom_objects", default=())
+_load_rooms: Callable[[], None] = lambda: None  # noqa: E731 - replaced by the package itself
+
+
+def export(module: str, *aliases: str) -> Callable[[T], T]:
+    """Register a class or function under Keras' public `module`; `aliases` are further names."""
+
+    def register(component: T) -> T:
+        name = component.__name__  # type: ignore[attr-defined]
+        _public_name[component] = (module, name)
+        table = _builtin.setdefault(module, {})
+        for key in (name, *aliases):
+            table[key] = component
+        return component
+
+    return register
+
+
+def on_missing(load_rooms: Callable[[], None]) -> None:
+    """Tell how to load every room, so that a file can name a component not imported yet."""
+    global _load_rooms
+    _load_rooms = load_rooms
+
+
+def components(module: str) -> dict[str, Any]:
+    """Built-in components of a public module by their own names, aliases left out."""
+    return {k: v for k, v in _builtin.get(module, {}).items() if _public_name[v] == (module, k)}
+
+
+def builtin(module: str | None, name: str) -> Any | None:
+    """The built-in component of that public module and name, or None."""
+    if module not in _builtin or name not in _builtin[module]:
+        _load_rooms()
+    return _builtin.get(module or "", {}).get(name)
+
+
+def public_name(component: Any) -> tuple[str, str] | None:
+    """``(module, name)`` of a built-in component, or None for anything else."""
+    try:
+        return _public_name.get(component)
+    except TypeError:
+        return None
+
+
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
+    """Register a class or function under ``package>name`` so that files naming it can be loaded.
+
+    Args:
+        package: first part of the registered name. Default: ``"Custom"``.
+        name: second part. Default: the ``__name__`` of the decorated object.
+
+    Raises:
+        ValueError: if a class has no `get_config` method.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> @keras.saving.register_keras_serializable(package="doc")
+    ... def double(x):
+    ...     return 2 * x
+    >>> keras.saving.get_registered_name(double)
+    'doc>double'
+    """
+
+    def register(component: T) -> T:
+        own_name = name or component.__name__  # type: ignore[attr-defined]
+        if isinstance(component, type) and not hasattr(component, "get_config"):
+            raise ValueError(
+                message(
+                    f"register_keras_serializable({own_name!r})",
+                    "a class with a `get_config` method",
+                    describe(component),
+                    "Define `get_config` to return the constructor's arguments.",
+                )
+            )
+        key = f"{package}>{own_name}"
+        _custom[key] = component
+        _custom_name[component] = key
+        return component
+
+    return register
+
+
+def get_registered_name(component: Any) -> str:
+    """``package>name`` of a registered object, else its ``__name__``."""
+    return _custom_name.get(component, getattr(component, "__name__", type(component).__name__))
+
+
+def get_registered_object(
+    name: str,
+    custom_objects: dict[str, Any] | None = None,
+    module_objects: dict[str, Any] | None = None,
+) -> Any | None:
+    """Look `name` up in the active scopes, `custom_objects`, the registered objects, `module_objects`."""
+    tables = (*reversed(_scoped.get()), custom_objects or {}, _custom, module_objects or {})
+    for table in tables:
+        if name in table:
+            return table[name]
+    return None
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """The live dictionary of registered objects; ``get_custom_objects()["MyLayer"] = MyLayer`` adds one."""
+    return _custom
+
+
+@contextmanager
+def custom_object_scope(custom_objects: dict[str, Any]) -> Iterator[None]:
+    """Make `custom_objects` known by name inside a ``with`` block."""
+    token = _scoped.set((*_scoped.get(), dict(custom_objects)))
+    try:
+        yield
+    finally:
+        _scoped.reset(token)
+
+
+CustomObjectScope = custom_object_scope

@@ -1,0 +1,48 @@
+"""Value substitution: read and write variables without touching their buffers.
+
+Inside a `StatelessScope` a variable reads as the value given for it (an autograd box, a JAX tracer, another
+array) and assignments go to the scope. This is how a definition is differentiated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextvars import ContextVar, Token
+from typing import Any
+
+_active: ContextVar[StatelessScope | None] = ContextVar("densekit_stateless", default=None)
+
+
+class StatelessScope:
+    """``with StatelessScope([(variable, value), ...]) as scope:`` reads and writes values in the scope."""
+
+    def __init__(self, state_mapping: Iterable[tuple[Any, Any]] | None = None) -> None:
+        self._values: dict[int, Any] = {id(v): value for v, value in state_mapping or ()}
+        self._token: Token[StatelessScope | None] | None = None
+
+    def get_current_value(self, variable: Any) -> Any | None:
+        """The value `variable` has in this scope, or None."""
+        return self._values.get(id(variable))
+
+    def add_update(self, update: tuple[Any, Any]) -> None:
+        """Record an assignment ``(variable, value)``."""
+        variable, value = update
+        self._values[id(variable)] = value
+
+    def __enter__(self) -> StatelessScope:
+        self._token = _active.set(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        assert self._token is not None
+        _active.reset(self._token)
+
+
+def stateless_scope() -> StatelessScope | None:
+    """The innermost active scope, or None."""
+    return _active.get()
+
+
+def in_stateless_scope() -> bool:
+    """Whether a `StatelessScope` is active."""
+    return _active.get() is not None

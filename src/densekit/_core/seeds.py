@@ -1,0 +1,137 @@
+"""Counter-based randomness: the same (key, counter, element) gives the same bits everywhere.
+
+Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC11).
+The native core computes the same words; `tests/contracts` holds the two against each other.
+"""
+
+from __future__ import annotations
+
+import random as _python_random
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from densekit._core.errors import describe, message
+from densekit._core.registry import export
+from densekit._core.variable import Variable
+
+_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)  # Salmon et al., table 2
+_W0, _W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)  # Weyl increments of the key
+_LOW = np.uint64(0xFFFFFFFF)
+_SHIFT = np.uint64(32)
+
+
+def philox_words(key: int, counter: int, count: int) -> npt.NDArray[np.uint32]:
+    """`count` random words; element ``e`` is word ``e % 4`` of block ``e // 4``."""
+    blocks = -(-count // 4)
+    block = np.arange(blocks, dtype=np.uint64)
+    c0 = (block & _LOW).astype(np.uint32)
+    c1 = (block >> _SHIFT).astype(np.uint32)
+    c2 = np.full(blocks, counter & 0xFFFFFFFF, np.uint32)
+    c3 = np.full(blocks, (counter >> 32) & 0xFFFFFFFF, np.uint32)
+    k0, k1 = np.uint32(key & 0xFFFFFFFF), np.uint32((key >> 32) & 0xFFFFFFFF)
+    with np.errstate(over="ignore"):
+        for _ in range(10):
+            p0 = _M0 * c0.astype(np.uint64)
+            p1 = _M1 * c2.astype(np.uint64)
+            high0, low0 = (p0 >> _SHIFT).astype(np.uint32), (p0 & _LOW).astype(np.uint32)
+            high1, low1 = (p1 >> _SHIFT).astype(np.uint32), (p1 & _LOW).astype(np.uint32)
+            c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
+            k0, k1 = np.uint32(k0 + _W0), np.uint32(k1 + _W1)
+    return np.stack([c0, c1, c2, c3], axis=1).reshape(-1)[:count]
+
+
+def make_default_seed() -> int:
+    """A seed from Python's `random`, which `set_random_seed` makes repeatable."""
+    return _python_random.randint(1, int(1e9))
+
+
+@export("keras.utils")
+def set_random_seed(seed: int) -> None:
+    """Seed Python's `random`, NumPy and every densekit object created from now on.
+
+    Args:
+        seed: integer, 0 <= seed < 2**32.
+
+    Raises:
+        ValueError: if `seed` is not an integer.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.utils.set_random_seed(1)
+    """
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise ValueError(
+            message("set_random_seed", "an integer", describe(seed), "Pass an int, e.g. 42.")
+        )
+    _python_random.seed(seed)
+    np.random.seed(seed)
+
+
+@export("keras.random")
+class SeedGenerator:
+    """A seed and a counter: each draw uses the pair and moves the counter on by one.
+
+    Args:
+        seed: integer >= 0. Default: drawn from Python's `random`.
+        name: name of the generator. Default: ``"seed_generator"``.
+
+    Raises:
+        ValueError: if `seed` is not an integer >= 0.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> generator = keras.random.SeedGenerator(7)
+    >>> generator.next().tolist(), generator.next().tolist()
+    ([7, 0], [7, 1])
+    """
+
+    def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any) -> None:
+        self._initial_seed = seed
+        if seed is None:
+            seed = make_default_seed()
+        if not isinstance(seed, int) or seed < 0:
+            raise ValueError(
+                message("SeedGenerator", "an integer seed >= 0", describe(seed), "Pass an int.")
+            )
+        self.name = name or "seed_generator"
+        state = np.array([seed & 0xFFFFFFFF, 0], dtype=np.uint32)
+        self.state = Variable(
+            state, dtype="uint32", trainable=False, autocast=False, name="seed_generator_state"
+        )
+
+    def next(self, ordered: bool = True) -> npt.NDArray[np.uint32]:
+        """The pair ``[seed, counter]``, shape (2,); the counter then moves on by one."""
+        pair = np.array(self.state.value, dtype=np.uint32)
+        self.advance(1)
+        return pair
+
+    def advance(self, draws: int) -> None:
+        """Skip `draws` draws, as if they had been made."""
+        seed, counter = (int(n) for n in self.state.value)
+        self.state.assign(np.array([seed, (counter + draws) & 0xFFFFFFFF], dtype=np.uint32))
+
+    def get_config(self) -> dict[str, Any]:
+        """``{"seed": ..., "name": ...}``."""
+        return {"seed": self._initial_seed, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
+        """Create from `get_config`."""
+        return cls(**config)
+
+
+def seed_pair(seed: Any) -> tuple[int, int]:
+    """``(key, counter)`` of an integer, a `SeedGenerator` (which moves on) or None."""
+    if isinstance(seed, SeedGenerator):
+        key, counter = seed.next()
+        return int(key), int(counter)
+    if seed is None:
+        return make_default_seed(), 0
+    if isinstance(seed, int | np.integer):
+        return int(seed), 0
+    key, counter = np.asarray(seed).ravel()[:2]
+    return int(key), int(counter)

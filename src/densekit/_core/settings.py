@@ -1,0 +1,53 @@
+"""Process-wide settings behind `densekit.config`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit._core.errors import describe, message
+
+FLOATX = ("float16", "bfloat16", "float32", "float64")
+
+_values: dict[str, Any] = {
+    "floatx": "float32",
+    "epsilon": 1e-7,
+    "image_data_format": "channels_last",
+    "interactive_logging": True,
+    "traceback_filtering": True,
+    "unsafe_deserialization": False,
+    "dtype_policy": None,
+}
+
+
+def get(name: str) -> Any:
+    """Read a setting."""
+    return _values[name]
+
+
+def put(name: str, value: Any) -> None:
+    """Write a setting; the public setters have checked `value`."""
+    _values[name] = value
+
+
+def floatx() -> str:
+    """Name of the default float type, ``"float32"`` unless `set_floatx` changed it."""
+    return str(_values["floatx"])
+
+
+def set_floatx(value: str) -> None:
+    """Set the default float type: one of float16, bfloat16, float32, float64."""
+    if value not in FLOATX:
+        raise ValueError(
+            message("set_floatx", f"one of {FLOATX}", describe(value), "Pass a float type by name.")
+        )
+    _values["floatx"] = value
+
+
+def epsilon() -> float:
+    """The small number of numerically guarded formulas, 1e-7 unless `set_epsilon` changed it."""
+    return float(_values["epsilon"])
+
+
+def set_epsilon(value: float) -> None:
+    """Set the small number of numerically guarded formulas."""
+    _values["epsilon"] = value

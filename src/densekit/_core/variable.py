@@ -1,0 +1,280 @@
+"""`Variable`: a named buffer that never moves, so that native plans can keep a pointer to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from densekit._core.dtypes import is_float_dtype, standardize_dtype, to_numpy_dtype
+from densekit._core.errors import describe, message
+from densekit._core.naming import auto_name
+from densekit._core.registry import export
+from densekit._core.scope import stateless_scope
+
+_ALIGNMENT = 64  # bytes: one cache line, one AVX-512 vector
+
+# Compute dtype that float variables are read in (mixed precision); None reads them as they are.
+autocast_dtype: ContextVar[str | None] = ContextVar("densekit_autocast", default=None)
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """An uninitialised C-contiguous array that starts on a cache line."""
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    raw = np.empty(size + _ALIGNMENT, dtype=np.uint8)
+    offset = -raw.ctypes.data % _ALIGNMENT
+    return raw[offset : offset + size].view(dtype).reshape(shape)
+
+
+@export("keras")
+class Variable:
+    """A tensor that keeps its name, its place in memory and what to do with it while training.
+
+    Args:
+        initializer: an array-like value, or a callable ``(shape, dtype) -> array``.
+        shape: shape of the value; needed with a callable, else taken from the value.
+        dtype: name of the element type. Default: `floatx` for a callable, else that of the value.
+        trainable: whether optimizers may update it. Default: ``True``.
+        autocast: whether mixed precision may read it in the compute dtype. Default: ``True``.
+        aggregation: how replicas combine it; kept for configs. Default: ``"none"``.
+        name: without ``/``. Default: numbered ``variable``.
+
+    Raises:
+        ValueError: for an unknown dtype, a missing shape or a shape with unknown entries.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> v = keras.Variable([[1.0, 2.0]], name="v")
+    >>> v.assign_add([[1.0, 1.0]]).numpy().tolist()
+    [[2.0, 3.0]]
+    """
+
+    __array_priority__ = 100
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: tuple[int, ...] | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str | None = None,
+        synchronization: str = "auto",
+        name: str | None = None,
+        path: str | None = None,
+        regularizer: Callable[[Any], Any] | None = None,
+        constraint: Callable[[Any], Any] | None = None,
+    ) -> None:
+        name = name or auto_name(type(self))
+        if not isinstance(name, str) or "/" in name:
+            raise ValueError(
+                message("Variable", "a name without '/'", describe(name), "Choose another name.")
+            )
+        self.name = name
+        self.path = path or name
+        self.trainable = trainable
+        self.autocast = autocast
+        self.aggregation = aggregation or "none"
+        self.synchronization = synchronization
+        self.regularizer = regularizer
+        self.constraint = constraint
+        self.overwrite_with_gradient = False
+        self._value = self._first_value(initializer, shape, dtype)
+
+    def _first_value(
+        self, initializer: Any, shape: tuple[int, ...] | None, dtype: Any
+    ) -> npt.NDArray[Any]:
+        if callable(initializer):
+            if shape is None:
+                raise ValueError(
+                    message(
+                        f"Variable {self.path!r}",
+                        "a `shape` beside a callable initializer",
+                        "shape=None",
+                        "Pass `shape`.",
+                    )
+                )
+            shape = tuple(shape)
+            if any(n is None for n in shape):
+                raise ValueError(
+                    message(
+                        f"Variable {self.path!r}",
+                        "a fully defined shape",
+                        f"shape={shape}",
+                        "Give every dimension a size.",
+                    )
+                )
+            name = standardize_dtype(dtype)
+            given = initializer(shape, dtype=name)
+        else:
+            given = getattr(initializer, "value", initializer)
+            if dtype is None:
+                dtype = getattr(given, "dtype", None) or _python_dtype(given)
+            name = standardize_dtype(dtype)
+        given = np.asarray(given)
+        if callable(initializer) and given.shape != shape:
+            raise ValueError(
+                message(
+                    f"Variable {self.path!r}",
+                    f"an initial value of shape {shape}",
+                    f"shape {given.shape}",
+                    "Let the initializer return the shape it is asked for.",
+                )
+            )
+        value = aligned_empty(given.shape, to_numpy_dtype(name))
+        value[...] = given
+        return value
+
+    @property
+    def array(self) -> npt.NDArray[Any]:
+        """The live buffer itself, for engines and savers: writing to it writes the variable."""
+        return self._value
+
+    @property
+    def value(self) -> Any:
+        """What the variable reads as: a read-only view, or its substitute in a stateless scope."""
+        scope = stateless_scope()
+        if scope is not None:
+            substitute = scope.get_current_value(self)
+            if substitute is not None:
+                return self._cast(substitute)
+        view = self._value.view()
+        view.flags.writeable = False
+        return self._cast(view)
+
+    def _cast(self, value: Any) -> Any:
+        dtype = autocast_dtype.get()
+        if dtype is None or not self.autocast or dtype == self.dtype:
+            return value
+        return value.astype(to_numpy_dtype(dtype)) if is_float_dtype(self.dtype) else value
+
+    def numpy(self) -> npt.NDArray[Any]:
+        """A copy of the value."""
+        return np.array(self.value)
+
+    def assign(self, value: Any) -> Any:
+        """Overwrite the value; the shape must match exactly. Returns the variable."""
+        value = getattr(value, "value", value)
+        shape = np.shape(value)
+        if tuple(shape) != self.shape:
+            raise ValueError(
+                message(
+                    f"Variable {self.path!r}",
+                    f"a value of shape {self.shape}",
+                    f"shape {tuple(shape)}",
+                    "Reshape the value to the variable's shape.",
+                )
+            )
+        scope = stateless_scope()
+        if scope is not None:
+            scope.add_update((self, value))
+        else:
+            self._value[...] = value
+        return self
+
+    def assign_add(self, value: Any) -> Any:
+        """Add to the value. Returns the variable."""
+        return self.assign(self.value + getattr(value, "value", value))
+
+    def assign_sub(self, value: Any) -> Any:
+        """Subtract from the value. Returns the variable."""
+        return self.assign(self.value - getattr(value, "value", value))
+
+    @property
+    def dtype(self) -> str:
+        """Name of the element type."""
+        return self._value.dtype.name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the value."""
+        return self._value.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self._value.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self._value.size
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.array(self.value, dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}, "
+            f"value={np.array2string(self._value, threshold=20)}>"
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
+        copied = object.__new__(type(self))
+        memo[id(self)] = copied
+        copied.__setstate__(self.__getstate__())
+        return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        buffer = aligned_empty(state["_value"].shape, state["_value"].dtype)
+        buffer[...] = state["_value"]
+        self._value = buffer
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __int__(self) -> int:
+        return int(self._value)
+
+    def __float__(self) -> float:
+        return float(self._value)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.value[key]
+
+
+def _python_dtype(value: Any) -> str:
+    """Element type for a value that carries none: floats become `floatx`, ints int32."""
+    kind = np.asarray(value).dtype
+    if kind.kind == "f":
+        return standardize_dtype(None)
+    return "int32" if kind.kind in "iu" else kind.name
+
+
+def _forward_operators() -> None:
+    """Arithmetic on a variable is arithmetic on its value."""
+    binary = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
+    compare = ("lt", "le", "gt", "ge", "eq", "ne")
+
+    def forward(name: str) -> Callable[[Variable, Any], Any]:
+        def operator(self: Variable, other: Any) -> Any:
+            other = other.value if isinstance(other, Variable) else other
+            method = getattr(type(self.value), name, None)
+            return NotImplemented if method is None else method(self.value, other)
+
+        operator.__name__ = name
+        return operator
+
+    for name in binary:
+        setattr(Variable, f"__{name}__", forward(f"__{name}__"))
+        setattr(Variable, f"__r{name}__", forward(f"__r{name}__"))
+    for name in compare:
+        setattr(Variable, f"__{name}__", forward(f"__{name}__"))
+    Variable.__hash__ = lambda self: id(self)  # type: ignore[method-assign]
+    Variable.__neg__ = lambda self: -self.value  # type: ignore[attr-defined]
+    Variable.__abs__ = lambda self: abs(self.value)  # type: ignore[attr-defined]
+
+
+_forward_operators()

@@ -1,0 +1,27 @@
+"""Shared by every test: Keras on its JAX backend as the witness, seeds fixed."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seeds() -> None:
+    """Every test starts from the same seeds and counts names from zero."""
+    from densekit._core.naming import reset_names
+    from densekit._core.seeds import set_random_seed
+
+    set_random_seed(1234)
+    reset_names()
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator of test data."""
+    return np.random.default_rng(7)
