@@ -18,6 +18,7 @@ using index_t = std::ptrdiff_t;
 
 // C[M,N] = (accumulate ? C : 0) + A[M,K] B[K,N] (+ bias[N]), then max(., 0) if relu.
 // With K == 0 the product is zero. C is not read unless `accumulate`. `bias` and `relu` apply once, at the end.
+// The chain starts from zero, or from C when `accumulate`: K may be cut in two calls without changing a bit.
 template <class T>
 struct Gemm {
   index_t m = 0, n = 0, k = 0;
@@ -40,6 +41,9 @@ struct ActivationNeeds {
   bool half_width = false;  // output is half as wide (glu)
 };
 ActivationNeeds activation_needs(ActivationKind kind);
+// The same with the numbers known: a plain relu (no slope, maximum or threshold) needs its output alone, so that the
+// input may be overwritten. activate_backward of a plain relu takes whichever of y and z is not null.
+ActivationNeeds activation_needs(const ActivationSpec& spec);
 
 // One optimizer update over a flat run of n weights of one parameter, in Keras' order:
 // g = (g + l1*sign(w) + 2*l2*w) * clip_scale, clipped to +-clip_value; decay; update; EMA; elementwise constraint.

@@ -1,0 +1,16 @@
+// The tables each instruction set's translation unit defines. Same generic code, one namespace each.
+#pragma once
+#include "densekit/kernels.hpp"
+
+#define DENSEKIT_DECLARE_TABLES(name)      \
+  namespace densekit::name {               \
+  extern const Kernels<float> table_f32;   \
+  extern const Kernels<double> table_f64;  \
+  }
+
+DENSEKIT_DECLARE_TABLES(isa_v4)
+DENSEKIT_DECLARE_TABLES(isa_v3)
+DENSEKIT_DECLARE_TABLES(isa_v2)
+DENSEKIT_DECLARE_TABLES(isa_baseline)
+
+#undef DENSEKIT_DECLARE_TABLES
