@@ -1,0 +1,468 @@
+"""Objects to plain JSON-able dicts and back, in the shapes that Keras' files carry.
+
+A config is data. Names in it are looked up in the closed table of built-in components and among what the
+user registered or passed as ``custom_objects``; nothing is imported by name and no byte code is revived.
+"""
+
+from __future__ import annotations
+
+import types
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from densekit._core import registry
+from densekit._core.dtypes import standardize_dtype, to_numpy_dtype
+from densekit._core.errors import describe, message
+
+_PLAIN = (str, int, float, bool)
+_FUNCTIONAL_MODULE = "keras.src.models.functional"  # what Keras calls the one class it never exported
+
+# Public modules whose functions a config may name. They are formulas: calling one has no side effect.
+_FORMULA_MODULES = tuple(
+    f"keras.{room}"
+    for room in (
+        "activations constraints initializers losses metrics optimizers regularizers ops".split()
+    )
+)
+# Where a class may live that a file names by a private module of some Keras release.
+_CLASS_MODULES = (
+    *("keras.layers", "keras", _FUNCTIONAL_MODULE, "keras.models", "keras.optimizers"),
+    *("keras.optimizers.schedules", "keras.initializers", "keras.regularizers"),
+    *("keras.constraints", "keras.losses", "keras.metrics", "keras.random"),
+    *("keras.dtype_policies", "keras.callbacks"),
+)
+_LAMBDA = "<lambda>"
+
+# Objects met so far by their identity (when writing) or by the number in the file (when reading).
+_written: ContextVar[dict[int, tuple[Any, dict[str, Any]]] | None] = ContextVar(
+    "densekit_written_objects", default=None
+)
+_read: ContextVar[dict[int, Any] | None] = ContextVar("densekit_read_objects", default=None)
+
+
+@contextmanager
+def object_sharing() -> Iterator[None]:
+    """Within this scope an object that occurs twice is written, and revived, as one object."""
+    written, read = _written.set({}), _read.set({})
+    try:
+        yield
+    finally:
+        _written.reset(written)
+        _read.reset(read)
+
+
+def serialize_keras_object(obj: Any) -> Any:
+    """Describe an object by plain data: ``{"module", "class_name", "config", "registered_name"}``.
+
+    Args:
+        obj: None, a number, string, list, tuple, dict, array, or any object with `get_config`;
+            functions are described by name. A lambda has none: a warning is given, and the result
+            can only be loaded with ``custom_objects={"<lambda>": function}``.
+
+    Raises:
+        TypeError: for an object without `get_config`, or whose `get_config` returns no dict.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.saving.serialize_keras_object(keras.regularizers.L2(0.5))["config"]
+    {'l2': 0.5}
+    """
+    if obj is None or (isinstance(obj, _PLAIN) and not isinstance(obj, np.generic)):
+        return obj
+    if isinstance(obj, dict):
+        return serialize_dict(obj)
+    if isinstance(obj, list | tuple):
+        items = [serialize_keras_object(item) for item in obj]
+        return tuple(items) if isinstance(obj, tuple) else items
+    special = _serialize_special(obj)
+    return _serialize_component(obj) if special is None else special
+
+
+def serialize_dict(values: dict[str, Any]) -> dict[str, Any]:
+    """`serialize_keras_object` applied to the values of a dict."""
+    return {key: serialize_keras_object(value) for key, value in values.items()}
+
+
+def _tagged(class_name: str, **config: Any) -> dict[str, Any]:
+    return {"class_name": class_name, "config": config}
+
+
+def _serialize_special(obj: Any) -> Any | None:
+    """Values that are no components: bytes, slices, arrays, symbolic tensors, lambdas."""
+    if isinstance(obj, bytes):
+        return _tagged("__bytes__", value=obj.decode("utf-8"))
+    if isinstance(obj, slice):
+        parts = {name: serialize_keras_object(getattr(obj, name)) for name in _SLICE}
+        return _tagged("__slice__", **parts)
+    if obj is Ellipsis:
+        return _tagged("__ellipsis__")
+    if isinstance(obj, np.dtype):
+        return standardize_dtype(obj)
+    if isinstance(obj, np.ndarray | np.generic):
+        if obj.ndim == 0:
+            return obj.item()
+        dtype = standardize_dtype(obj.dtype)
+        return _tagged("__numpy__", value=obj.tolist(), dtype=dtype)
+    if _is_symbolic(obj):
+        history = obj._keras_history
+        if history is not None:
+            operation, node, tensor = history
+            history = [operation.name, node, tensor]
+        return _tagged(
+            "__keras_tensor__", shape=tuple(obj.shape), dtype=obj.dtype, keras_history=history
+        )
+    if type(obj).__module__.partition(".")[0] in ("jax", "jaxlib") and hasattr(obj, "shape"):
+        dtype = standardize_dtype(obj.dtype)
+        return _tagged("__tensor__", value=np.asarray(obj).tolist(), dtype=dtype)
+    if isinstance(obj, types.FunctionType) and obj.__name__ == _LAMBDA:
+        if obj in registry._custom_name:
+            return None
+        warnings.warn(
+            "A lambda is being serialized. Only its place is written, never its code: to load it, "
+            'pass custom_objects={"<lambda>": function}. Use a named, registered function instead.',
+            stacklevel=3,
+        )
+        return _tagged("__lambda__", value=None, name=_LAMBDA)
+    return None
+
+
+_SLICE = ("start", "stop", "step")
+
+
+def _is_symbolic(obj: Any) -> bool:
+    return type(obj).__name__ == "KerasTensor" and hasattr(obj, "_keras_history")
+
+
+def _serialize_component(obj: Any) -> dict[str, Any]:
+    if isinstance(obj, types.FunctionType):
+        name = registry.get_registered_name(obj)
+        return {
+            "module": "builtins",
+            "class_name": "function",
+            "config": name,
+            "registered_name": "function",
+        }
+    if isinstance(obj, type) or not hasattr(obj, "get_config"):
+        raise TypeError(
+            message(
+                "serialize_keras_object",
+                "an object with a `get_config` method",
+                describe(obj),
+                "Define `get_config` to return the constructor's arguments.",
+            )
+        )
+    inner = obj.get_config()
+    if not isinstance(inner, dict):
+        raise TypeError(
+            message(
+                f"{type(obj).__name__}.get_config",
+                "a dict",
+                describe(inner),
+                "Return the constructor's arguments by name.",
+            )
+        )
+    config = _named_config(type(obj), serialize_dict(inner))
+    for part in ("build", "compile"):
+        method = getattr(obj, f"get_{part}_config", None)
+        value = method() if method is not None else None
+        if value is not None:
+            config[f"{part}_config"] = serialize_dict(value)
+    _note_written(obj, config)
+    return config
+
+
+def _named_config(cls: type, inner: dict[str, Any] | None) -> dict[str, Any]:
+    """How a class is called in a file: by public module and name, or by registered name."""
+    public = registry.public_name(cls)
+    if public is None:
+        module: str | None = cls.__module__
+        name, registered = cls.__name__, registry.get_registered_name(cls)
+        if module == "__main__":
+            module = None
+    else:
+        module, name = public
+        registered = name if module == _FUNCTIONAL_MODULE else None  # type: ignore[assignment]
+    return {"module": module, "class_name": name, "config": inner, "registered_name": registered}
+
+
+def _note_written(obj: Any, config: dict[str, Any]) -> None:
+    """Give an object its number the second time it is met."""
+    seen = _written.get()
+    if seen is None:
+        return
+    if id(obj) not in seen:
+        seen[id(obj)] = (obj, config)  # keeping obj alive keeps its id its own
+        return
+    first = seen[id(obj)][1]
+    number = first.setdefault("shared_object_id", len(seen) + id(obj))
+    config["shared_object_id"] = number
+
+
+def deserialize_keras_object(
+    config: Any,
+    custom_objects: dict[str, Any] | None = None,
+    safe_mode: bool = True,
+    module_objects: dict[str, Any] | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Revive what `serialize_keras_object` described.
+
+    Args:
+        config: the description.
+        custom_objects: classes and functions by the name the config calls them. Default: none.
+        safe_mode: accepted for Keras' sake. Code stored in a file is never run, whatever it says.
+        module_objects: further names, as the ``get`` functions of the rooms pass them.
+
+    Raises:
+        TypeError: for an unknown class or function, or a config of the wrong shape.
+        ValueError: for a lambda not given in `custom_objects`, or a name that is no component.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> config = keras.saving.serialize_keras_object(keras.regularizers.L2(0.5))
+    >>> float(keras.saving.deserialize_keras_object(config).l2)
+    0.5
+    """
+    if custom_objects:
+        with registry.custom_object_scope(custom_objects):
+            return _revive(config, module_objects)
+    return _revive(config, module_objects)
+
+
+def _revive(config: Any, names: dict[str, Any] | None = None) -> Any:
+    if config is None:
+        return None
+    if isinstance(config, str):
+        return _revive_string(config, names)
+    if isinstance(config, _PLAIN):
+        return config
+    if isinstance(config, list | tuple):
+        return [_revive(item) for item in config]
+    if not isinstance(config, dict):
+        raise TypeError(
+            message(
+                "deserialize_keras_object",
+                "a dict, list, string or number",
+                describe(config),
+                "Pass what `serialize_keras_object` returned.",
+            )
+        )
+    if "class_name" not in config or ("config" not in config and names is None):
+        if names is not None:
+            raise ValueError(
+                message(
+                    "deserialize_keras_object",
+                    "a dict with 'class_name' and 'config'",
+                    f"the keys {sorted(config)}",
+                    "Pass a component's config.",
+                )
+            )
+        return {key: _revive(value) for key, value in config.items()}
+    return _revive_tagged(config, names)
+
+
+def _revive_string(name: str, names: dict[str, Any] | None) -> Any:
+    custom = registry.get_registered_object(name)
+    if custom is not None:
+        return custom
+    if names is None or name not in names:
+        return name
+    found = names[name]
+    return found() if isinstance(found, type) else found
+
+
+def _revive_tagged(config: dict[str, Any], names: dict[str, Any] | None) -> Any:
+    class_name, inner = config["class_name"], config.get("config")
+    if class_name in _SPECIAL:
+        try:
+            return _SPECIAL[class_name](inner)
+        except (KeyError, AttributeError, OverflowError) as error:
+            raise ValueError(
+                message(
+                    f"config of {class_name!r}",
+                    "the fields that `serialize_keras_object` writes",
+                    describe(inner),
+                    "The file is damaged or not from Keras.",
+                )
+            ) from error
+    if class_name == "function":
+        return _find_function(inner, config, names)
+    return _revive_instance(config, {} if inner is None else inner, names)
+
+
+def _revive_tensor(inner: Any) -> Any:
+    symbolic = registry.builtin("keras", "KerasTensor")
+    assert symbolic is not None
+    shape = inner["shape"]
+    tensor = symbolic(tuple(shape), dtype=inner["dtype"])
+    tensor._pre_serialization_keras_history = inner["keras_history"]
+    return tensor
+
+
+def _revive_array(inner: Any) -> Any:
+    return np.array(inner["value"], dtype=to_numpy_dtype(inner["dtype"]))
+
+
+def _revive_lambda(inner: Any) -> Any:
+    custom = registry.get_registered_object(_LAMBDA)
+    if custom is not None:
+        return custom
+    raise ValueError(
+        message(
+            "deserialize_keras_object",
+            "a named function",
+            "a lambda, whose code is never read from a file",
+            'Pass custom_objects={"<lambda>": function}.',
+        )
+    )
+
+
+_SPECIAL: dict[Any, Any] = {
+    "__keras_tensor__": _revive_tensor,
+    "__tensor__": _revive_array,
+    "__numpy__": _revive_array,
+    "__bytes__": lambda inner: inner["value"].encode("utf-8"),
+    "__slice__": lambda inner: slice(*(_revive(inner[part]) for part in _SLICE)),
+    "__ellipsis__": lambda inner: Ellipsis,
+    "__lambda__": _revive_lambda,
+}
+
+
+def _revive_instance(config: dict[str, Any], inner: Any, names: dict[str, Any] | None) -> Any:
+    class_name = config["class_name"]
+    shared, number = _read.get(), config.get("shared_object_id")
+    if shared is not None and number is not None and number in shared:
+        return shared[number]
+    cls = _find_class(config, names)
+    if not isinstance(cls, type):
+        return cls
+    if not isinstance(inner, dict):
+        raise TypeError(
+            message(
+                f"config of {class_name!r}",
+                "a dict under 'config'",
+                describe(inner),
+                "The file is damaged or not from Keras.",
+            )
+        )
+    if not hasattr(cls, "from_config"):
+        raise TypeError(
+            message(
+                f"{cls.__name__}",
+                "a class with a `from_config` method",
+                "none",
+                "Define `from_config(cls, config)`.",
+            )
+        )
+    try:
+        instance = cls.from_config(inner)
+    except TypeError as error:
+        raise TypeError(
+            message(
+                f"{cls.__name__}.from_config",
+                "the arguments of its constructor",
+                f"the keys {sorted(map(str, inner))} ({error})",
+                "Deserialize nested objects in `from_config`, and accept every key.",
+            )
+        ) from error
+    build_config = config.get("build_config")
+    if build_config and not instance.built:
+        instance.build_from_config(build_config)
+        instance.built = True
+    compile_config = config.get("compile_config")
+    if compile_config:
+        instance.compile_from_config(compile_config)
+    if shared is not None and number is not None:
+        shared[number] = instance
+    return instance
+
+
+def _find_class(config: dict[str, Any], names: dict[str, Any] | None) -> Any:
+    name, module = config["class_name"], config.get("module")
+    registered = config.get("registered_name", name)
+    for key in (registered, name):
+        custom = registry.get_registered_object(key) if isinstance(key, str) else None
+        if custom is not None:
+            return custom
+    if isinstance(name, str):
+        found = None
+        if isinstance(module, str) and (module == "keras" or module.startswith("keras.")):
+            found = registry.builtin(module, name)
+            if found is None and module.startswith(("keras.src.", "keras.engine", "keras.layers.")):
+                found = _builtin_class(name)
+        if found is None and names is not None and ("module" not in config or module):
+            found = names.get(name)
+        if isinstance(found, type):
+            return found
+        if found is not None and names is not None:
+            return found
+        if found is not None:
+            raise ValueError(_not_a_component(f"{module}.{name}"))
+    raise _unknown("class", name)
+
+
+def _builtin_class(name: str) -> Any | None:
+    found = (registry.builtin(module, name) for module in _CLASS_MODULES)
+    return next((cls for cls in found if isinstance(cls, type)), None)
+
+
+def _find_function(name: Any, config: dict[str, Any], names: dict[str, Any] | None) -> Any:
+    if not isinstance(name, str):
+        raise TypeError(
+            message(
+                "config of a function",
+                "its name under 'config'",
+                describe(name),
+                "The file is damaged or not from Keras.",
+            )
+        )
+    custom = registry.get_registered_object(name)
+    if custom is not None:
+        return custom
+    if names is not None and name in names:
+        return names[name]
+    module = config.get("module")
+    if module == "builtins":
+        for room in _FORMULA_MODULES:
+            found = registry.builtin(room, name)
+            if found is not None:
+                return found
+        # Keras 3.6 and older wrote "name" for what is registered as "package>name".
+        for key, value in registry.get_custom_objects().items():
+            if key.endswith(f">{name}"):
+                return value
+    elif isinstance(module, str):
+        found = registry.builtin(module, name)
+        if found is not None and module in _FORMULA_MODULES:
+            return found
+        if found is not None:
+            raise ValueError(_not_a_component(f"{module}.{name}"))
+    raise _unknown("function", name)
+
+
+def _not_a_component(name: str) -> str:
+    return message(
+        "deserialize_keras_object",
+        "a layer, loss, metric or another component",
+        repr(name),
+        "Only components may be named by a file.",
+    )
+
+
+def _unknown(kind: str, name: Any) -> TypeError:
+    return TypeError(
+        message(
+            "deserialize_keras_object",
+            f"a known {kind}",
+            f"{name!r}, which could not be located",
+            f"Register it with `@keras.saving.register_keras_serializable()` or pass custom_objects="
+            f"{{{name!r}: ...}}.",
+        )
+    )
