@@ -1,0 +1,161 @@
+"""Constraints on the length of weight vectors.
+
+A Dense kernel is ``(inputs, units)``: with ``axis=0`` each unit's incoming weights are one vector. All
+three divide by ``epsilon + norm``, epsilon being `densekit.config.epsilon`, as Keras does: a vector of
+zeros stays zero, and one that already complies shrinks by a hair.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit import ops
+from densekit._core import settings
+from densekit._core.native_form import NativeForm
+from densekit._core.registry import export
+from densekit.constraints._base import Constraint
+
+Axis = int | tuple[int, ...] | list[int] | None
+
+
+def _norms(w: Any, axis: Axis) -> Any:
+    axis = tuple(axis) if isinstance(axis, list) else axis
+    return ops.sqrt(ops.sum(ops.square(w), axis=axis, keepdims=True))
+
+
+def _native_axis(axis: Axis) -> float | None:
+    """The kernel's word for `axis` of a matrix, or None if it has none.
+
+    A negative axis means something else for a matrix than for a bias, so it has none.
+    """
+    if axis is None or (isinstance(axis, list | tuple) and sorted(axis) == [0, 1]):
+        return -1.0
+    return float(axis) if isinstance(axis, int) and axis in (0, 1) else None
+
+
+@export("keras.constraints", "max_norm")
+class MaxNorm(Constraint):
+    """Vectors no longer than `max_value`.
+
+    Formula: ``w' = w * min(norm, max_value) / (epsilon + norm)``.
+
+    Args:
+        max_value: largest length. Default: ``2``.
+        axis: axis, or axes, along which a vector runs; None for all. Default: ``0``.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.constraints.MaxNorm(max_value=5)([[6.0], [8.0]]).round(3).tolist()
+    [[3.0], [4.0]]
+
+    Reference: Srivastava et al., "Dropout", JMLR 15, 2014, section 5.1.
+    """
+
+    def __init__(self, max_value: float = 2, axis: Axis = 0) -> None:
+        self.max_value = max_value
+        self.axis = axis
+
+    def __call__(self, w: Any) -> Any:
+        """The projection of a weight of any shape."""
+        w = ops.convert_to_tensor(w)
+        norms = _norms(w, self.axis)
+        return w * (ops.clip(norms, 0, self.max_value) / (settings.epsilon() + norms))
+
+    def get_config(self) -> dict[str, Any]:
+        """``{"max_value": ..., "axis": ...}``."""
+        return {"max_value": self.max_value, "axis": self.axis}
+
+    def native_form(self) -> NativeForm | None:
+        """``max_norm``, for matrices and vectors."""
+        axis = _native_axis(self.axis)
+        if axis is None:
+            return None
+        return NativeForm("max_norm", (float(self.max_value), axis, settings.epsilon()))
+
+
+@export("keras.constraints", "min_max_norm")
+class MinMaxNorm(Constraint):
+    """Vectors whose length is drawn into an interval.
+
+    Formula: ``w' = w * (rate * clip(norm, min_value, max_value) + (1 - rate) * norm) / (epsilon + norm)``.
+
+    Args:
+        min_value: smallest length. Default: ``0.0``.
+        max_value: largest length. Default: ``1.0``.
+        rate: how far each update goes, 0 to 1; 1 enforces the interval. Default: ``1.0``.
+        axis: axis, or axes, along which a vector runs; None for all. Default: ``0``.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.constraints.MinMaxNorm(1.0, 5.0)([[6.0], [8.0]]).round(3).tolist()
+    [[3.0], [4.0]]
+    """
+
+    def __init__(
+        self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Axis = 0
+    ) -> None:
+        self.min_value = min_value
+        self.max_value = max_value
+        self.rate = rate
+        self.axis = axis
+
+    def __call__(self, w: Any) -> Any:
+        """The projection of a weight of any shape."""
+        w = ops.convert_to_tensor(w)
+        norms = _norms(w, self.axis)
+        inside = ops.clip(norms, self.min_value, self.max_value)
+        desired = self.rate * inside + (1 - self.rate) * norms
+        return w * (desired / (settings.epsilon() + norms))
+
+    def get_config(self) -> dict[str, Any]:
+        """``{"min_value": ..., "max_value": ..., "rate": ..., "axis": ...}``."""
+        return {
+            "min_value": self.min_value,
+            "max_value": self.max_value,
+            "rate": self.rate,
+            "axis": self.axis,
+        }
+
+    def native_form(self) -> NativeForm | None:
+        """``min_max_norm``, for matrices and vectors."""
+        axis = _native_axis(self.axis)
+        if axis is None:
+            return None
+        bounds = (float(self.min_value), float(self.max_value), float(self.rate))
+        return NativeForm("min_max_norm", (*bounds, axis, settings.epsilon()))
+
+
+@export("keras.constraints", "unit_norm")
+class UnitNorm(Constraint):
+    """Vectors of length 1.
+
+    Formula: ``w' = w / (epsilon + norm)``.
+
+    Args:
+        axis: axis, or axes, along which a vector runs; None for all. Default: ``0``.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.constraints.UnitNorm()([[0.0], [8.0]]).round(3).tolist()
+    [[0.0], [1.0]]
+    """
+
+    def __init__(self, axis: Axis = 0) -> None:
+        self.axis = axis
+
+    def __call__(self, w: Any) -> Any:
+        """The projection of a weight of any shape."""
+        w = ops.convert_to_tensor(w)
+        return w / (settings.epsilon() + _norms(w, self.axis))
+
+    def get_config(self) -> dict[str, Any]:
+        """``{"axis": ...}``."""
+        return {"axis": self.axis}
+
+    def native_form(self) -> NativeForm | None:
+        """``unit_norm``, for matrices and vectors."""
+        axis = _native_axis(self.axis)
+        return None if axis is None else NativeForm("unit_norm", (axis, settings.epsilon()))
