@@ -1,7 +1,8 @@
 """Objects to plain JSON-able dicts and back, in the shapes that Keras' files carry.
 
-A config is data. Names in it are looked up in the closed table of built-in components and among what the
-user registered or passed as ``custom_objects``; nothing is imported by name and no byte code is revived.
+A config is data. Names in it are looked up in the closed table of built-in components and among what
+the user registered or passed as ``custom_objects``; nothing is imported by name and no byte code is
+revived.
 """
 
 from __future__ import annotations
@@ -20,18 +21,15 @@ from densekit._core.dtypes import standardize_dtype, to_numpy_dtype
 from densekit._core.errors import describe, message
 
 _PLAIN = (str, int, float, bool)
-_FUNCTIONAL_MODULE = "keras.src.models.functional"  # what Keras calls the one class it never exported
 
-# Public modules whose functions a config may name. They are formulas: calling one has no side effect.
-_FORMULA_MODULES = tuple(
-    f"keras.{room}"
-    for room in (
-        "activations constraints initializers losses metrics optimizers regularizers ops".split()
-    )
+# Public modules whose functions a config may name: formulas, whose calls have no side effect.
+_FORMULA_MODULES = (
+    *("keras.activations", "keras.constraints", "keras.initializers", "keras.losses"),
+    *("keras.metrics", "keras.optimizers", "keras.regularizers", "keras.ops"),
 )
 # Where a class may live that a file names by a private module of some Keras release.
 _CLASS_MODULES = (
-    *("keras.layers", "keras", _FUNCTIONAL_MODULE, "keras.models", "keras.optimizers"),
+    *("keras.layers", "keras", "keras.src.models.functional", "keras.models", "keras.optimizers"),
     *("keras.optimizers.schedules", "keras.initializers", "keras.regularizers"),
     *("keras.constraints", "keras.losses", "keras.metrics", "keras.random"),
     *("keras.dtype_policies", "keras.callbacks"),
@@ -181,14 +179,22 @@ def _named_config(cls: type, inner: dict[str, Any] | None) -> dict[str, Any]:
     """How a class is called in a file: by public module and name, or by registered name."""
     public = registry.public_name(cls)
     if public is None:
-        module: str | None = cls.__module__
-        name, registered = cls.__name__, registry.get_registered_name(cls)
-        if module == "__main__":
-            module = None
-    else:
-        module, name = public
-        registered = name if module == _FUNCTIONAL_MODULE else None  # type: ignore[assignment]
-    return {"module": module, "class_name": name, "config": inner, "registered_name": registered}
+        module = None if cls.__module__ == "__main__" else cls.__module__
+        return _four(module, cls.__name__, inner, registry.get_registered_name(cls))
+    # Keras never exported these (Functional, the nodes of ops), so it registers them by name.
+    private = public[0].startswith("keras.src.")
+    return _four(*public, inner, public[1] if private else None)
+
+
+def _four(
+    module: str | None, class_name: str, config: dict[str, Any] | None, registered: str | None
+) -> dict[str, Any]:
+    return {
+        "module": module,
+        "class_name": class_name,
+        "config": config,
+        "registered_name": registered,
+    }
 
 
 def _note_written(obj: Any, config: dict[str, Any]) -> None:
@@ -462,7 +468,7 @@ def _unknown(kind: str, name: Any) -> TypeError:
             "deserialize_keras_object",
             f"a known {kind}",
             f"{name!r}, which could not be located",
-            f"Register it with `@keras.saving.register_keras_serializable()` or pass custom_objects="
-            f"{{{name!r}: ...}}.",
+            "Register it with `@keras.saving.register_keras_serializable()` or pass it in "
+            "`custom_objects`.",
         )
     )

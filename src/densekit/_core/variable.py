@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -19,6 +20,9 @@ _ALIGNMENT = 64  # bytes: one cache line, one AVX-512 vector
 
 # Compute dtype that float variables are read in (mixed precision); None reads them as they are.
 autocast_dtype: ContextVar[str | None] = ContextVar("densekit_autocast", default=None)
+
+# Bytes that variables may still ask for while a file is loaded, in a list of one; None: no limit.
+allocation_limit: ContextVar[list[int] | None] = ContextVar("densekit_allocation", default=None)
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -110,6 +114,7 @@ class Variable:
                     )
                 )
             name = standardize_dtype(dtype)
+            self._claim(shape, to_numpy_dtype(name).itemsize)
             given = initializer(shape, dtype=name)
         else:
             given = getattr(initializer, "value", initializer)
@@ -129,6 +134,21 @@ class Variable:
         value = aligned_empty(given.shape, to_numpy_dtype(name))
         value[...] = given
         return value
+
+    def _claim(self, shape: tuple[int, ...], itemsize: int) -> None:
+        limit = allocation_limit.get()
+        if limit is None:
+            return
+        limit[0] -= math.prod(shape) * itemsize
+        if limit[0] < 0:
+            raise ValueError(
+                message(
+                    f"Variable {self.path!r}",
+                    "no more memory than the weights in the file account for",
+                    f"shape {shape}",
+                    "Do not trust the file.",
+                )
+            )
 
     @property
     def array(self) -> npt.NDArray[Any]:

@@ -1,0 +1,217 @@
+"""Saving and loading, by the extension of the path."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from densekit._core.errors import describe, message
+from densekit._core.registry import export
+from densekit.saving import _legacy_h5
+from densekit.saving._atomic import replacing
+from densekit.saving._h5 import open_file
+from densekit.saving._keras_zip import CONFIG, read_keras, weights_of, write_folder, write_keras
+from densekit.saving._state import read_state, write_state
+
+_LEGACY = (".h5", ".hdf5")
+
+
+@export("keras.saving")
+def save_model(
+    model: Any,
+    filepath: str | Path,
+    overwrite: bool = True,
+    zipped: bool | None = None,
+    include_optimizer: bool = True,
+) -> None:
+    """Write a whole model: architecture, weights, compile arguments and optimizer state.
+
+    The file appears whole or not at all: a crash while writing leaves the old one.
+
+    Args:
+        model: a `Model`.
+        filepath: ending in ``.keras``, or ``.h5`` for the legacy format.
+        overwrite: whether an existing file is replaced without asking. Default: ``True``.
+        zipped: ``False`` writes a folder in place of a ``.keras`` file. Default: ``True``.
+        include_optimizer: legacy format only. Default: ``True``.
+
+    Raises:
+        ValueError: for another extension.
+
+    Example:
+
+    >>> import densekit as keras, tempfile, os
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.keras")
+    >>> keras.saving.save_model(model, path)
+    >>> keras.saving.load_model(path).output_shape
+    (None, 2)
+    """
+    path = Path(filepath)
+    if zipped is False:
+        if path.suffix == ".keras":
+            raise ValueError(
+                message("save_model", "a folder for zipped=False", repr(str(path)), "Drop '.keras'.")
+            )
+        write_folder(model, path)
+        return
+    if path.suffix not in (".keras", *_LEGACY):
+        raise ValueError(
+            message(
+                "save_model: invalid filepath extension",
+                "'.keras' (or '.h5' for the legacy format)",
+                repr(str(filepath)),
+                "Let the path end in '.keras'.",
+            )
+        )
+    if not _may_write(path, overwrite):
+        return
+    if path.suffix == ".keras":
+        write_keras(model, path)
+    else:
+        _legacy_h5.write_model(model, path, include_optimizer)
+
+
+@export("keras.saving")
+def load_model(
+    filepath: str | Path,
+    custom_objects: dict[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+) -> Any:
+    """Revive a model that `save_model`, or Keras, wrote.
+
+    Args:
+        filepath: a ``.keras`` file or folder, or a legacy ``.h5`` file.
+        custom_objects: users' classes and functions by name. Default: none.
+        compile: whether to compile as the saved model was. Default: ``True``.
+        safe_mode: accepted for Keras' sake; code in a file is never run.
+
+    Raises:
+        ValueError: for a missing, damaged or unsafe file.
+        TypeError: for a class or function that is not known.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.saving.load_model("nope.keras")
+    Traceback (most recent call last):
+    ...
+    ValueError: load_model: expected an existing `.keras` zip file, got 'nope.keras'. Check the path.
+    """
+    if not isinstance(filepath, str | Path):
+        raise ValueError(message("load_model", "a path", describe(filepath), "Pass a str or Path."))
+    path = Path(filepath)
+    if (path.is_dir() and (path / CONFIG).is_file()) or (
+        path.suffix == ".keras" and zipfile.is_zipfile(path)
+    ):
+        return read_keras(path, custom_objects, compile, safe_mode)
+    if path.suffix in _LEGACY:
+        return _legacy_h5.read_model(path, custom_objects, compile, safe_mode)
+    if path.suffix == ".keras":
+        raise ValueError(
+            message(
+                "load_model", "an existing `.keras` zip file", repr(str(path)), "Check the path."
+            )
+        )
+    raise ValueError(
+        message("load_model", "a '.keras' or '.h5' file", repr(str(path)), "Check the extension.")
+    )
+
+
+@export("keras.saving")
+def save_weights(model: Any, filepath: str | Path, overwrite: bool = True) -> None:
+    """Write the weights of a built model, and the state of its optimizer if it has any.
+
+    Args:
+        model: a built `Model`.
+        filepath: ending in ``.weights.h5``.
+        overwrite: whether an existing file is replaced without asking. Default: ``True``.
+
+    Raises:
+        ValueError: for another extension, or a model that is not built.
+    """
+    _require_built(model, "save_weights")
+    path = Path(filepath)
+    if not path.name.endswith(".weights.h5"):
+        raise ValueError(
+            message(
+                "save_weights",
+                "a filename that ends in '.weights.h5'",
+                repr(str(path)),
+                "Rename it.",
+            )
+        )
+    if _may_write(path, overwrite):
+        with replacing(path) as temporary, open_file(temporary, "w") as file:
+            write_state(model, file)
+
+
+@export("keras.saving")
+def load_weights(
+    model: Any,
+    filepath: str | Path,
+    skip_mismatch: bool = False,
+    by_name: bool | None = None,
+    objects_to_skip: list[Any] | None = None,
+) -> None:
+    """Read weights into a built model. Either all fit and are assigned, or the model stays as it was.
+
+    Args:
+        model: a built `Model` of the architecture that was saved.
+        filepath: a ``.weights.h5``, ``.keras`` or legacy ``.h5`` file.
+        skip_mismatch: leave layers that do not fit as they are, with a warning. Default: ``False``.
+        by_name: legacy files only: match layers by name, not order. Default: ``False``.
+        objects_to_skip: layers to leave as they are.
+
+    Raises:
+        ValueError: for a damaged file, weights that do not fit, or a model that is not built.
+    """
+    _require_built(model, "load_weights")
+    path = Path(filepath)
+    modern = path.suffix == ".keras" or path.name.endswith(".weights.h5")
+    if modern:
+        if by_name is not None:
+            raise ValueError(
+                message(
+                    "load_weights", "a legacy '.h5' file for by_name", repr(str(path)), "Drop by_name."
+                )
+            )
+        with open_file(weights_of(path) if path.suffix == ".keras" else path) as file:
+            read_state(model, file, skip_mismatch, tuple(objects_to_skip or ()))
+    elif path.suffix in _LEGACY:
+        _legacy_h5.load_weights(path, model, skip_mismatch, bool(by_name))
+    else:
+        raise ValueError(
+            message(
+                "load_weights",
+                "a '.weights.h5', '.keras' or '.h5' file",
+                repr(str(path)),
+                "Check the extension.",
+            )
+        )
+
+
+def _require_built(model: Any, where: str) -> None:
+    if not model.built:
+        raise ValueError(
+            message(
+                f"{where} on {model.name!r}",
+                "a built model",
+                "one without weights",
+                "Call it on data or `build(input_shape)` first.",
+            )
+        )
+
+
+def _may_write(path: Path, overwrite: bool) -> bool:
+    """Whether to go on; asks as Keras does, and fails where there is nobody to ask."""
+    if overwrite or not path.exists():
+        return True
+    if not sys.stdin or not sys.stdin.isatty():
+        raise FileExistsError(
+            message("save", "a new path for overwrite=False", repr(str(path)), "Choose another.")
+        )
+    return input(f"{path} exists. Overwrite? [y/n] ").strip().lower() == "y"

@@ -1,0 +1,98 @@
+"""A model's architecture as JSON, and a model from JSON that may come from anywhere."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from typing import Any
+
+from densekit._core.errors import describe, message
+from densekit._core.serialization import (
+    deserialize_keras_object,
+    object_sharing,
+    serialize_keras_object,
+)
+from densekit._core.variable import allocation_limit
+
+KERAS_VERSION = "3.15.1"  # the release whose format is written
+_MAX_DEPTH = 400  # nesting of a config: 8 levels a nested model
+_SLACK_BYTES = 64 << 20
+_OPTIMIZER_FACTOR = 8  # model, gradients' slots and accumulators against the weights in the file
+
+
+def model_to_json(model: Any) -> str:
+    """The whole architecture of `model`, with its compile arguments."""
+    with object_sharing():
+        return json.dumps(serialize_keras_object(model))
+
+
+def metadata_json() -> str:
+    """What Keras keeps beside a config: which release wrote it, and when."""
+    now = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
+    return json.dumps({"keras_version": KERAS_VERSION, "date_saved": now})
+
+
+def parse_json(text: str | bytes, where: str) -> dict[str, Any]:
+    """A dict from JSON, refused if it is damaged, no dict, or nested beyond any real config."""
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            message(where, "the JSON of a model", f"text that cannot be parsed ({error})", _AGAIN)
+        ) from error
+    if not isinstance(config, dict):
+        raise ValueError(message(where, "the JSON of a model", describe(config), _AGAIN))
+    level: list[Any] = [config]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            value
+            for item in level
+            for value in (item.values() if isinstance(item, dict) else item)
+            if isinstance(value, dict | list)
+        ]
+        if not level:
+            return config
+    raise ValueError(
+        message(where, f"at most {_MAX_DEPTH} levels of nesting", "more", "Do not trust the file.")
+    )
+
+
+_AGAIN = "Save the model again."
+
+
+def revive_model(
+    config: dict[str, Any],
+    custom_objects: dict[str, Any] | None,
+    compile: bool,
+    safe_mode: bool,
+    weight_bytes: int | None = None,
+) -> Any:
+    """Build the model that `config` describes.
+
+    `weight_bytes`, the size of the weights it belongs to, bounds the memory the model may ask for: a
+    config that claims more than its file holds is hostile or damaged.
+    """
+    if not compile:
+        config = {**config, "compile_config": None}
+    limit = None
+    if weight_bytes is not None:
+        limit = [_OPTIMIZER_FACTOR * weight_bytes + _SLACK_BYTES]
+    token = allocation_limit.set(limit)
+    try:
+        with object_sharing():
+            return deserialize_keras_object(config, custom_objects, safe_mode=safe_mode)
+    except RecursionError as error:
+        raise ValueError(
+            message("model config", "a finite structure", "endless nesting", _AGAIN)
+        ) from error
+    except (KeyError, AttributeError, IndexError) as error:
+        raise ValueError(
+            message(
+                "model config",
+                "the fields Keras writes",
+                f"a config without one of them ({type(error).__name__}: {error})",
+                _AGAIN,
+            )
+        ) from error
+    finally:
+        allocation_limit.reset(token)

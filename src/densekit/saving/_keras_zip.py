@@ -1,0 +1,119 @@
+"""The `.keras` format: an uncompressed zip of metadata.json, config.json and model.weights.h5."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from densekit._core.errors import message
+from densekit.saving._atomic import replacing
+from densekit.saving._config import metadata_json, model_to_json, parse_json, revive_model
+from densekit.saving._h5 import bad_file, open_file
+from densekit.saving._state import read_state, write_state
+
+METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
+_MAX_CONFIG_BYTES = 256 << 20
+_MAX_EXPANSION = 100  # Keras stores members uncompressed; a rezipped file stays far below
+_FLOOR_BYTES = 256 << 20
+
+
+def write_keras(model: Any, path: Path) -> None:
+    """Write `model` to one `.keras` file, whole or not at all."""
+    config = model_to_json(model)
+    with (
+        replacing(path) as temporary,
+        tempfile.TemporaryDirectory(prefix=".densekit-", dir=path.parent) as folder,
+    ):
+        weights = Path(folder) / WEIGHTS
+        with open_file(weights, "w") as file:
+            write_state(model, file)
+        with zipfile.ZipFile(temporary, "w") as archive:
+            archive.writestr(METADATA, metadata_json())
+            archive.writestr(CONFIG, config)
+            archive.write(weights, WEIGHTS)
+
+
+def write_folder(model: Any, path: Path) -> None:
+    """Write the three parts of a `.keras` file into a folder (``zipped=False``)."""
+    config = model_to_json(model)
+    path.mkdir(parents=True, exist_ok=True)
+    with replacing(path / WEIGHTS) as weights, open_file(weights, "w") as file:
+        write_state(model, file)
+    for name, text in ((METADATA, metadata_json()), (CONFIG, config)):
+        with replacing(path / name) as part:
+            part.write_text(text)
+
+
+def read_keras(
+    path: Path, custom_objects: dict[str, Any] | None, compile: bool, safe_mode: bool
+) -> Any:
+    """Revive the model in a `.keras` file or folder."""
+    config, weights = _parts(path)
+    model = revive_model(
+        parse_json(config, f"{CONFIG} of {str(path)!r}"),
+        custom_objects,
+        compile,
+        safe_mode,
+        weight_bytes=_size(weights),
+    )
+    with open_file(weights) as file:
+        read_state(model, file)
+    return model
+
+
+def weights_of(path: Path) -> io.BytesIO:
+    """The weight file inside a `.keras` file."""
+    with _archive(path) as archive:
+        return io.BytesIO(_member(archive, WEIGHTS, None))
+
+
+def _parts(path: Path) -> tuple[bytes, io.BytesIO | Path]:
+    if path.is_dir():
+        config = path / CONFIG
+        if config.stat().st_size > _MAX_CONFIG_BYTES:
+            raise bad_file(str(config), "a config of absurd size")
+        return config.read_bytes(), path / WEIGHTS
+    with _archive(path) as archive:
+        config_text = _member(archive, CONFIG, _MAX_CONFIG_BYTES)
+        return config_text, io.BytesIO(_member(archive, WEIGHTS, None))
+
+
+def _size(weights: io.BytesIO | Path) -> int:
+    if isinstance(weights, Path):
+        return weights.stat().st_size if weights.exists() else 0
+    return weights.getbuffer().nbytes
+
+
+def _archive(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise bad_file(f"{str(path)!r}", f"no readable zip ({error})") from error
+
+
+def _member(archive: zipfile.ZipFile, name: str, limit: int | None) -> bytes:
+    """The bytes of a member, refused when it claims to expand to far more than it stores."""
+    where = f"{name!r} in {archive.filename!r}"
+    try:
+        info = archive.getinfo(name)
+    except KeyError as error:
+        raise ValueError(
+            message(
+                f"{archive.filename!r}",
+                f"a zip with the member {name!r}",
+                f"{archive.namelist()[:5]}",
+                "Pass a file that `save` wrote.",
+            )
+        ) from error
+    bomb = max(_FLOOR_BYTES, _MAX_EXPANSION * info.compress_size)
+    if info.file_size > (bomb if limit is None else min(bomb, limit)):
+        raise bad_file(where, f"{info.file_size} bytes from {info.compress_size} stored ones")
+    try:
+        return archive.read(info)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+        raise bad_file(where, f"bytes that cannot be read ({error})") from error
+    except Exception as error:  # zlib.error, lzma.LZMAError: no common base
+        raise bad_file(where, f"a damaged stream ({error})") from error

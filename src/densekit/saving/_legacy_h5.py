@@ -1,0 +1,243 @@
+"""The HDF5 format of Keras 1 to 3 (`.h5`): one file with the architecture in attributes.
+
+Read, so that old models open; written in the form that Keras 3 reads.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from densekit._core import registry
+from densekit._core.errors import message
+from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit.saving import _h5
+from densekit.saving._atomic import replacing
+from densekit.saving._config import KERAS_VERSION, parse_json, revive_model
+from densekit.saving._modernize import modern_object, modern_optimizer
+
+_HEADER_LIMIT = 64512  # what HDF5 allows an attribute to hold
+_TOP = "top_level_model_weights"
+
+
+def read_model(
+    path: Path, custom_objects: dict[str, Any] | None, compile: bool, safe_mode: bool
+) -> Any:
+    """Revive the model in a legacy `.h5` file."""
+    with _h5.open_file(path) as file, registry.custom_object_scope(custom_objects or {}):
+        text = _h5.attribute_text(file, "model_config")
+        if text is None:
+            raise ValueError(
+                message(
+                    f"{str(path)!r}",
+                    "a whole model",
+                    "a file without `model_config`",
+                    "Build the model and call `load_weights` if the file holds weights alone.",
+                )
+            )
+        config = modern_object(parse_json(text, f"model_config of {str(path)!r}"))
+        model = revive_model(config, None, False, safe_mode, path.stat().st_size)
+        weights = _h5.group(file, "model_weights")
+        if weights is not None:
+            _assign(_by_order(weights, model, skip_mismatch=False))
+        if compile:
+            _compile(model, file, str(path))
+    return model
+
+
+def _compile(model: Any, file: Any, where: str) -> None:
+    text = _h5.attribute_text(file, "training_config")
+    if text is None:
+        warnings.warn(
+            f"{where!r} has no training configuration: the model is not compiled.", stacklevel=4
+        )
+        return
+    config = parse_json(text, f"training_config of {where!r}")
+    arguments = {
+        name: _loss_or_metric(config.get(name))
+        for name in ("loss", "metrics", "weighted_metrics", "loss_weights")
+    }
+    optimizer = deserialize_keras_object(modern_optimizer(config.get("optimizer_config") or {}))
+    model.compile(optimizer=optimizer, **arguments)
+    stored = _h5.group(file, "optimizer_weights")
+    if stored is None:
+        return
+    optimizer.build(model.trainable_variables)
+    names = _h5.attribute_names(stored, "weight_names")
+    values = [_h5.read_array(stored, name) for name in names]
+    variables = list(optimizer.variables)
+    if [v.shape for v in variables] != [v.shape for v in values]:
+        warnings.warn(
+            f"The optimizer state in {where!r} does not fit optimizer {optimizer.name!r}, "
+            "which starts afresh.",
+            stacklevel=4,
+        )
+        return
+    _assign(zip(variables, values, strict=True))
+
+
+def _loss_or_metric(config: Any) -> Any:
+    """Revive nested losses or metrics; plain names stay names, `compile` resolves them."""
+    if isinstance(config, dict) and "class_name" in config:
+        return deserialize_keras_object(modern_object(config))
+    if isinstance(config, dict):
+        return {key: _loss_or_metric(value) for key, value in config.items()}
+    if isinstance(config, list):
+        return [_loss_or_metric(value) for value in config]
+    return config
+
+
+def load_weights(path: Path, model: Any, skip_mismatch: bool, by_name: bool) -> None:
+    """Read the weights of a legacy file into `model`: all fit, or none is assigned."""
+    with _h5.open_file(path) as file:
+        group = file
+        if "layer_names" not in file.attrs:
+            group = _h5.group(file, "model_weights") or file
+        find = _by_name if by_name else _by_order
+        _assign(find(group, model, skip_mismatch))
+
+
+Pair = tuple[Any, npt.NDArray[Any]]
+
+
+def _assign(pairs: Iterable[Pair]) -> None:
+    for variable, value in pairs:
+        variable.assign(value)
+
+
+def _layer_weights(layer: Any) -> list[Any]:
+    return [*layer.trainable_weights, *layer.non_trainable_weights]
+
+
+def _stored(group: Any, name: str) -> list[npt.NDArray[Any]]:
+    holder = _h5.group(group, name)
+    if holder is None:
+        raise _h5.bad_file(f"weights of layer {name!r}", "none")
+    return [_h5.read_array(holder, n) for n in _h5.attribute_names(holder, "weight_names")]
+
+
+def _by_order(group: Any, model: Any, skip_mismatch: bool) -> list[Pair]:
+    """Layers with weights, matched in order."""
+    layers = [layer for layer in model.layers if _layer_weights(layer)]
+    named = [(n, _stored(group, n)) for n in _h5.attribute_names(group, "layer_names")]
+    stored = [(name, values) for name, values in named if values]
+    if len(layers) != len(stored):
+        raise ValueError(
+            message(
+                f"load_weights into {model.name!r}",
+                f"{len(layers)} layers with weights",
+                f"a file with {len(stored)} layers with weights",
+                "Build the architecture that the file was saved from, or pass by_name=True.",
+            )
+        )
+    pairs = []
+    for layer, (name, values) in zip(layers, stored, strict=True):
+        pairs += _match(layer, _layer_weights(layer), values, name, skip_mismatch)
+    return pairs + _top_level(group, model, skip_mismatch)
+
+
+def _by_name(group: Any, model: Any, skip_mismatch: bool) -> list[Pair]:
+    """Layers matched by name; those that only one side has are passed over."""
+    layers = {layer.name: layer for layer in model.layers}
+    pairs = []
+    for name in _h5.attribute_names(group, "layer_names"):
+        if name in layers:
+            layer = layers[name]
+            pairs += _match(
+                layer, _layer_weights(layer), _stored(group, name), name, skip_mismatch
+            )
+    return pairs + _top_level(group, model, skip_mismatch)
+
+
+def _top_level(group: Any, model: Any, skip_mismatch: bool) -> list[Pair]:
+    """Weights of the model itself, outside its layers."""
+    if _h5.group(group, _TOP) is None:
+        return []
+    values = _stored(group, _TOP)
+    return _match(model, _own_weights(model), values, _TOP, skip_mismatch)
+
+
+def _own_weights(model: Any) -> list[Any]:
+    inner = {id(weight) for layer in model.layers for weight in _layer_weights(layer)}
+    return [weight for weight in _layer_weights(model) if id(weight) not in inner]
+
+
+def _match(
+    layer: Any, variables: list[Any], values: list[npt.NDArray[Any]], name: str, skip: bool
+) -> list[Pair]:
+    expected, got = [v.shape for v in variables], [v.shape for v in values]
+    if len(expected) == len(got):
+        wrong = [i for i, (a, b) in enumerate(zip(expected, got, strict=True)) if a != b]
+    else:
+        wrong = list(range(len(expected)))
+    if not wrong and len(expected) == len(got):
+        return list(zip(variables, values, strict=True))
+    text = message(
+        f"{type(layer).__name__} {layer.name!r} ({name!r} in the file)",
+        f"weights of shapes {expected}",
+        f"{got}",
+        "Build the layer as it was saved, or pass skip_mismatch=True.",
+    )
+    if not skip:
+        raise ValueError(text)
+    warnings.warn(f"Skipped. {text}", stacklevel=5)
+    return [
+        (v, value)
+        for i, (v, value) in enumerate(zip(variables, values, strict=False))
+        if i not in wrong
+    ]
+
+
+def write_model(model: Any, path: Path, include_optimizer: bool) -> None:
+    """Write the whole model in the legacy format."""
+    with replacing(path) as temporary, _h5.open_file(temporary, "w") as file:
+        file.attrs["backend"] = "jax"  # Keras knows no other name; the arrays are the same
+        file.attrs["keras_version"] = KERAS_VERSION
+        config = {"class_name": type(model).__name__, "config": model.get_config()}
+        file.attrs["model_config"] = json.dumps(config).encode()
+        _write_weights(file.create_group("model_weights"), model)
+        optimizer = getattr(model, "optimizer", None)
+        if include_optimizer and optimizer is not None:
+            training = dict(model.get_compile_config() or {})
+            training.pop("optimizer", None)
+            training["optimizer_config"] = {
+                "class_name": registry.get_registered_name(type(optimizer)),
+                "config": serialize_keras_object(optimizer.get_config()),
+            }
+            file.attrs["training_config"] = json.dumps(training).encode()
+            if optimizer.variables:
+                _write_arrays(file.create_group("optimizer_weights"), list(optimizer.variables))
+
+
+def _write_weights(group: Any, model: Any) -> None:
+    group.attrs["backend"] = "jax"
+    group.attrs["keras_version"] = KERAS_VERSION
+    _write_names(group, "layer_names", [layer.name for layer in model.layers])
+    for layer in sorted(model.layers, key=lambda one: str(one.name)):
+        _write_arrays(group.create_group(layer.name), _layer_weights(layer))
+    _write_arrays(group.create_group(_TOP), _own_weights(model))
+
+
+def _write_arrays(group: Any, variables: list[Any]) -> None:
+    paths = [variable.path for variable in variables]
+    if len(set(paths)) < len(paths):
+        paths = [f"{i}/{path}" for i, path in enumerate(paths)]
+    _write_names(group, "weight_names", paths)
+    for path, variable in zip(paths, variables, strict=True):
+        _h5.put_array(group, path, variable)
+
+
+def _write_names(group: Any, name: str, names: list[str]) -> None:
+    data = np.array([n.encode() for n in names])
+    chunks = max(1, -(-data.nbytes // _HEADER_LIMIT))
+    if chunks == 1:
+        group.attrs[name] = data
+        return
+    for i, part in enumerate(np.array_split(data, chunks)):
+        group.attrs[f"{name}{i}"] = part

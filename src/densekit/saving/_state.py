@@ -1,0 +1,170 @@
+"""Which objects of a model have state, and where in a weight file each one's state lies.
+
+Keras names the place of an object by the way to it: attribute names, and inside a list, tuple or dict the
+snake_case class name numbered in order. Attributes are visited in alphabetical order, private ones last,
+and an object belongs to the first place it is met at.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+from densekit._core.naming import to_snake_case
+from densekit._core.scope import StatelessScope
+from densekit._core.seeds import SeedGenerator
+from densekit.layers import Layer
+from densekit.losses import Loss
+from densekit.metrics import Metric
+from densekit.ops import Operation
+from densekit.optimizers import Optimizer
+from densekit.saving._h5 import Entry, find_entry, make_entry
+
+_STATEFUL = (Operation, Optimizer, Metric, Loss, SeedGenerator)
+_CONTAINERS = (list, tuple, dict)
+
+
+@cache
+def _own_names(family: type) -> frozenset[str]:
+    """Names that every layer (or operation) has: machinery, not the user's."""
+    return frozenset(dir(family()))
+
+
+def attribute_children(obj: Any, skip: frozenset[str]) -> Iterator[tuple[str, Any]]:
+    """Attributes outside `skip` in the order in which Keras visits them."""
+    for name in sorted(dir(obj), key=lambda n: f"~{n}" if n.startswith("_") else n):
+        if name.startswith("__") or name in skip:
+            continue
+        try:
+            yield name, getattr(obj, name)
+        except Exception:  # noqa: S112 - a property that is not available yet holds no state
+            continue
+
+
+def _children(obj: Any) -> Iterator[tuple[str, Any]]:
+    own = getattr(obj, "_saved_children", None)  # models say it themselves
+    if own is not None:
+        return iter(own())
+    if isinstance(obj, SeedGenerator):
+        return iter(())
+    family = Layer if isinstance(obj, Layer) else Operation if isinstance(obj, Operation) else None
+    return attribute_children(obj, frozenset() if family is None else _own_names(family))
+
+
+class _Walk:
+    """Visits every stateful object; `visit(path, object)` says whether the object is done with."""
+
+    def __init__(self, visit: Callable[[str, Any], bool]) -> None:
+        self._visit = visit
+        self._done: set[int] = set()
+
+    def object(self, path: str, obj: Any) -> None:
+        if id(obj) in self._done:
+            return
+        self._done.add(id(obj))  # before its children: objects may refer back to it
+        done = self._visit(path, obj)
+        for name, value in _children(obj):
+            place = f"{path}/{name}" if path else name
+            if isinstance(value, _STATEFUL):
+                self.object(place, value)
+            elif isinstance(value, _CONTAINERS):
+                self._container(place, value, set())
+        if not done:
+            self._done.discard(id(obj))
+
+    def _container(self, path: str, container: Any, within: set[int]) -> None:
+        if id(container) in within:
+            return
+        within.add(id(container))
+        used: dict[str, int] = {}
+        for value in container.values() if isinstance(container, dict) else container:
+            if isinstance(value, _STATEFUL):
+                place = _numbered(to_snake_case(type(value).__name__), used)
+                self.object(f"{path}/{place}", value)
+            elif isinstance(value, _CONTAINERS):
+                self._container(f"{path}/{_numbered('container', used)}", value, within)
+
+
+def _numbered(name: str, used: dict[str, int]) -> str:
+    count = used.get(name, -1) + 1
+    used[name] = count
+    return f"{name}_{count}" if count else name
+
+
+def write_state(model: Any, file: Any) -> None:
+    """Write the variables of `model` and of everything it holds into an open HDF5 file."""
+
+    def visit(path: str, obj: Any) -> bool:
+        if isinstance(obj, SeedGenerator):
+            # Beyond Keras, which drops it and ignores the entry: a resumed run draws the same bits.
+            make_entry(file, path, None)["0"] = obj.state
+        elif hasattr(obj, "save_own_variables"):
+            obj.save_own_variables(make_entry(file, path, getattr(obj, "name", None)))
+        return True
+
+    _Walk(visit).object("", model)
+
+
+class _Assignments(StatelessScope):
+    """Collects what would be assigned, so that a file is read to its end before anything changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pairs: list[tuple[Any, Any]] = []
+
+    def add_update(self, update: tuple[Any, Any]) -> None:
+        self.pairs.append(update)
+        super().add_update(update)
+
+    def apply(self) -> None:
+        for variable, value in self.pairs:
+            variable.assign(value)
+
+
+def _load_own(obj: Any, entry: Entry) -> None:
+    if isinstance(obj, SeedGenerator):
+        if "0" in entry:
+            obj.state.assign(entry["0"])
+    elif hasattr(obj, "load_own_variables"):
+        obj.load_own_variables(entry)
+
+
+def read_state(
+    model: Any, file: Any, skip_mismatch: bool = False, skip: tuple[Any, ...] = ()
+) -> None:
+    """Read what `write_state` wrote. Unless `skip_mismatch`, all is assigned or nothing.
+
+    Raises:
+        ValueError: naming the objects whose variables do not fit the file.
+    """
+    failures: dict[int, tuple[Any, Exception]] = {}
+    skipped = {id(obj) for obj in skip}
+    assignments = _Assignments()
+
+    def visit(path: str, obj: Any) -> bool:
+        if id(obj) in skipped:
+            return True
+        with _Assignments() as own:
+            try:
+                _load_own(obj, find_entry(file, path))
+            except Exception as error:
+                failures.setdefault(id(obj), (obj, error))
+                return False  # it may lie at another of its places
+        assignments.pairs.extend(own.pairs)
+        failures.pop(id(obj), None)
+        return True
+
+    _Walk(visit).object("", model)
+    if failures:
+        obj, error = next(iter(failures.values()))
+        names = [str(getattr(o, "name", o)) for o, _ in failures.values()]
+        text = (
+            f"A total of {len(failures)} objects could not be loaded: {names}. "
+            f"The first, {type(obj).__name__} {names[0]!r}: {error}"
+        )
+        if not skip_mismatch:
+            raise ValueError(text)
+        warnings.warn(text, stacklevel=4)
+    assignments.apply()
