@@ -1,0 +1,76 @@
+"""Adadelta: steps in the units of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Unpack
+
+from densekit import ops
+from densekit._core.registry import export
+from densekit._core.variable import Variable
+from densekit.optimizers._optimizer import Optimizer
+from densekit.optimizers._options import Options
+
+
+@export("keras.optimizers")
+class Adadelta(Optimizer):
+    """Scales each gradient by the ratio of two running root mean squares: of past steps and of gradients.
+
+    ``a <- rho * a + (1 - rho) * g ** 2``; ``s = -g * sqrt(d + epsilon) / sqrt(a + epsilon)``;
+    ``d <- rho * d + (1 - rho) * s ** 2``; ``w <- w + learning_rate * s``. All start at 0. The paper has
+    ``learning_rate = 1``; the default is Keras', a thousandth of it.
+
+    Args:
+        learning_rate: as in `Optimizer`. Default: ``0.001``.
+        rho: share of the old means that is kept. Default: ``0.95``.
+        epsilon: inside both roots; sets the size of the first steps. Default: ``1e-7``.
+        **options: the common options of `Optimizer`.
+
+    Raises:
+        ValueError: as `Optimizer`.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> w = keras.Variable([1.0])
+    >>> keras.optimizers.Adadelta(learning_rate=1.0).apply([[2.0]], [w])
+    >>> float(w[0]) < 1.0
+    True
+
+    Zeiler, "ADADELTA: an adaptive learning rate method", 2012, algorithm 1.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        rho: float = 0.95,
+        epsilon: float = 1e-7,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(learning_rate, **options)
+        self.rho = rho
+        self.epsilon = epsilon
+        self._gradients: list[Variable] = []
+        self._steps: list[Variable] = []
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        """Create the two running mean squares of each variable."""
+        if self.built:
+            return
+        super().build(variables)
+        self._gradients, self._steps = self.add_optimizer_variables(
+            variables, ["accumulated_grad", "accumulated_delta_var"]
+        )
+
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+        """Change `variable` by one gradient."""
+        i = self._index[variable]
+        a, d = self._gradients[i], self._steps[i]
+        self.assign(a, self.rho * a.value + (1 - self.rho) * ops.square(gradient))
+        step = -gradient * ops.sqrt(d.value + self.epsilon) / ops.sqrt(a.value + self.epsilon)
+        self.assign(d, self.rho * d.value + (1 - self.rho) * ops.square(step))
+        self.assign_add(variable, ops.cast(learning_rate, variable.dtype) * step)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "rho": self.rho, "epsilon": self.epsilon}

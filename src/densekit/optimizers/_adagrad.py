@@ -1,0 +1,75 @@
+"""Adagrad: steps divided by the root of all squared gradients so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Unpack
+
+from densekit import initializers, ops
+from densekit._core.registry import export
+from densekit._core.variable import Variable
+from densekit.optimizers._optimizer import Optimizer
+from densekit.optimizers._options import Options
+
+
+@export("keras.optimizers")
+class Adagrad(Optimizer):
+    """Divides each gradient by the root of the sum of its squares so far.
+
+    ``a <- a + g ** 2``; ``w <- w - learning_rate * g / sqrt(a + epsilon)``. Epsilon is inside the root.
+
+    Args:
+        learning_rate: as in `Optimizer`. Default: ``0.001``.
+        initial_accumulator_value: first value of ``a``, >= 0. Default: ``0.1``.
+        epsilon: keeps the divisor from 0. Default: ``1e-7``.
+        **options: the common options of `Optimizer`.
+
+    Raises:
+        ValueError: as `Optimizer`.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> w = keras.Variable([1.0])
+    >>> keras.optimizers.Adagrad(0.5, initial_accumulator_value=0.0).apply([[2.0]], [w])
+    >>> round(float(w[0]), 4)
+    0.5
+
+    Duchi, Hazan and Singer, "Adaptive subgradient methods", JMLR 12, 2011.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(learning_rate, **options)
+        self.initial_accumulator_value = initial_accumulator_value
+        self.epsilon = epsilon
+        self._sums: list[Variable] = []
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        """Create the sums of squares."""
+        if self.built:
+            return
+        super().build(variables)
+        self._sums = self.add_optimizer_variables(
+            variables, "accumulator", initializers.Constant(self.initial_accumulator_value)
+        )
+
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+        """Change `variable` by one gradient."""
+        a = self._sums[self._index[variable]]
+        self.assign_add(a, ops.square(gradient))
+        step = ops.cast(learning_rate, variable.dtype) * gradient
+        self.assign_sub(variable, step / ops.sqrt(a.value + self.epsilon))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "initial_accumulator_value": self.initial_accumulator_value,
+            "epsilon": self.epsilon,
+        }

@@ -1,0 +1,28 @@
+"""Gradients made shorter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit import ops
+
+
+def clip_by_norm(gradient: Any, limit: float) -> Any:
+    """``g * limit / max(||g||, limit)``: no longer than `limit`, same direction."""
+    norm = ops.sqrt(ops.sum(ops.square(gradient)))
+    return gradient * (limit / ops.maximum(norm, limit))
+
+
+def global_norm(gradients: list[Any]) -> Any:
+    """The Euclidean norm of all gradients as one vector."""
+    return ops.sqrt(sum(ops.sum(ops.square(g)) for g in gradients))
+
+
+def clip_by_global_norm(gradients: list[Any], limit: float) -> list[Any]:
+    """All gradients scaled by one factor so that their common norm is at most `limit`.
+
+    A norm that is not finite makes every gradient NaN: one bad variable cannot go unnoticed.
+    """
+    norm = global_norm(gradients)
+    factor = limit / ops.maximum(norm, limit) + (norm - norm)
+    return [g * factor for g in gradients]

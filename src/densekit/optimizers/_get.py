@@ -1,0 +1,63 @@
+"""Optimizers from names and configs, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit._core.errors import describe, message
+from densekit._core.registry import components
+from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit.optimizers._optimizer import Optimizer
+
+
+def _names() -> dict[str, Any]:
+    return {name.lower(): cls for name, cls in components("keras.optimizers").items()}
+
+
+def serialize(optimizer: Optimizer) -> Any:
+    """The config of an optimizer, for `deserialize`."""
+    return serialize_keras_object(optimizer)
+
+
+def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+    """The optimizer of a config; the case of a built-in class name does not matter."""
+    known = _names().get(str(config.get("class_name")).lower())
+    if known is not None:
+        config = {**config, "class_name": known.__name__}
+    return deserialize_keras_object(
+        config, custom_objects=custom_objects, module_objects=components("keras.optimizers")
+    )
+
+
+def get(identifier: Any) -> Any:
+    """The optimizer that `identifier` stands for.
+
+    Args:
+        identifier: a name, in any case, a config, an `Optimizer`, or None, which stays None.
+
+    Raises:
+        ValueError: if nothing can be made of it.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.optimizers.get("ADAM").name
+    'adam'
+    """
+    if identifier is None:
+        return None
+    found = identifier
+    if isinstance(identifier, dict):
+        found = deserialize(identifier)
+    elif isinstance(identifier, str) and identifier.lower() in _names():
+        found = _names()[identifier.lower()]()
+    if isinstance(found, Optimizer):
+        return found
+    raise ValueError(
+        message(
+            "optimizers.get",
+            "a known name, a config or an Optimizer",
+            describe(identifier),
+            f"Known names: {', '.join(sorted(_names()))}.",
+        )
+    )

@@ -1,0 +1,91 @@
+"""Lamb: Adam with steps as long as the weights are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Unpack
+
+from densekit import ops
+from densekit._core.registry import export
+from densekit._core.variable import Variable
+from densekit.optimizers._optimizer import Optimizer
+from densekit.optimizers._options import Options
+
+
+@export("keras.optimizers")
+class Lamb(Optimizer):
+    """Scales the step of Adam by the ratio of the norms of weights and step.
+
+    At step ``t = 1, 2, ...``: ``m <- m + (1 - beta_1) * (g - m)``; ``v <- v + (1 - beta_2) * (g ** 2 - v)``;
+    ``s = m / (1 - beta_1 ** t) / (sqrt(v / (1 - beta_2 ** t)) + epsilon)``;
+    ``w <- w - learning_rate * ||w|| / ||s|| * s``, the ratio being 1 where a norm is 0. Both start at 0.
+
+    Args:
+        learning_rate: as in `Optimizer`. Default: ``0.001``.
+        beta_1: share of the old mean that is kept, in ``[0, 1)``. Default: ``0.9``.
+        beta_2: the same for the mean square. Default: ``0.999``.
+        epsilon: keeps the divisor from 0. Default: ``1e-7``.
+        **options: the common options of `Optimizer`.
+
+    Raises:
+        ValueError: as `Optimizer`.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> w = keras.Variable([4.0])
+    >>> keras.optimizers.Lamb(learning_rate=0.25).apply([[3.0]], [w])
+    >>> round(float(w[0]), 4)
+    3.0
+
+    You et al., "Large batch optimization for deep learning", ICLR 2020, algorithm 2.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(learning_rate, **options)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self._momentums: list[Variable] = []
+        self._velocities: list[Variable] = []
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        """Create the running means of each variable."""
+        if self.built:
+            return
+        super().build(variables)
+        self._momentums, self._velocities = self.add_optimizer_variables(
+            variables, ["momentum", "velocity"]
+        )
+
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+        """Change `variable` by one gradient."""
+        i = self._index[variable]
+        m, v = self._momentums[i], self._velocities[i]
+        t = self._step_number(variable.dtype)
+        self.assign_add(m, (gradient - m.value) * (1 - self.beta_1))
+        self.assign_add(v, (ops.square(gradient) - v.value) * (1 - self.beta_2))
+        root = ops.sqrt(v.value / (1 - self.beta_2**t)) + self.epsilon
+        step = m.value / (1 - self.beta_1**t) / root
+        weight_norm = ops.sqrt(ops.sum(ops.square(variable.value)))
+        step_norm = ops.sqrt(ops.sum(ops.square(step)))
+        both = ops.logical_and(weight_norm > 0, step_norm > 0)
+        ratio = ops.where(both, weight_norm / ops.where(both, step_norm, 1.0), 1.0)
+        ratio = ops.cast(ratio, variable.dtype)
+        self.assign_sub(variable, ratio * ops.cast(learning_rate, variable.dtype) * step)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+        }

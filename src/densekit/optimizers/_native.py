@@ -1,0 +1,90 @@
+"""What the native engine asks of an optimizer: numbers, buffers and the rates of the steps to come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from densekit._core.registry import public_name
+from densekit._core.variable import Variable
+from densekit.optimizers.schedules._schedule import LearningRateSchedule
+
+
+class NativeView:
+    """The engine's side of `Optimizer`.
+
+    A class whose update has a native kernel defines ``native_form()`` and ``native_slots(variable)``. The engine
+    hands the variables' own buffers to the kernel, runs some steps and calls `advance`.
+    """
+
+    weight_decay: float | None
+    clipnorm: float | None
+    clipvalue: float | None
+    global_clipnorm: float | None
+    use_ema: bool
+    ema_momentum: float
+    ema_overwrite_frequency: int | None
+    gradient_accumulation_steps: int | None
+    _iterations: Variable
+    _learning_rate: Any
+    _averages: list[Variable | None]
+    _accumulators: list[Variable]
+    _index: dict[Variable, int]
+    _undecayed: set[Variable]
+
+    def native_options(self) -> dict[str, Any]:
+        """The common options as the kernel names them; what is off is 0 (-1 for `ema_momentum`)."""
+        return {
+            "weight_decay": self.weight_decay or 0.0,
+            "clip_value": max(self.clipvalue or 0.0, 0.0),
+            "clip_norm": max(self.clipnorm or 0.0, 0.0),
+            "global_clip_norm": max(self.global_clipnorm or 0.0, 0.0),
+            "ema_momentum": self.ema_momentum if self.use_ema else -1.0,
+            "ema_overwrite_frequency": (self.ema_overwrite_frequency or 0) if self.use_ema else 0,
+            "accumulation_steps": self.gradient_accumulation_steps or 1,
+        }
+
+    def native_slots(self, variable: Variable) -> list[Variable]:
+        """The slots of `variable` in the kernel's order; absent ones are left out."""
+        raise NotImplementedError
+
+    def native_ema(self, variable: Variable) -> Variable | None:
+        """The average of `variable`, or None without EMA."""
+        return self._averages[self._index[variable]] if self.use_ema else None
+
+    def native_accumulator(self, variable: Variable) -> Variable | None:
+        """The accumulated gradient of `variable`, or None without accumulation."""
+        if not self.gradient_accumulation_steps:
+            return None
+        return self._accumulators[self._index[variable]]
+
+    def decays(self, variable: Variable) -> bool:
+        """Whether weight decay applies to `variable`."""
+        raise NotImplementedError
+
+    def learning_rates(self, first_iteration: int, steps: int) -> npt.NDArray[np.float64]:
+        """The learning rate of each of `steps` steps from `first_iteration` on, as float64."""
+        rate = self._learning_rate
+        if isinstance(rate, Variable):
+            return np.full(steps, float(rate.array))
+        iterations = range(first_iteration, first_iteration + steps)
+        if isinstance(rate, LearningRateSchedule):
+            if public_name(type(rate)) is not None:  # built-in ones take arrays; others may branch
+                return np.asarray(rate(np.arange(iterations.start, iterations.stop)), np.float64)
+            return np.array([float(rate(i)) for i in iterations], np.float64)
+        return np.array([self._called_at(i) for i in iterations], np.float64)
+
+    def _called_at(self, iteration: int) -> float:
+        """The value of a callable rate, which may read `iterations`, as if that many steps were made."""
+        before = int(self._iterations.array)
+        self._iterations.array[...] = iteration
+        try:
+            return float(self._learning_rate())
+        finally:
+            self._iterations.array[...] = before
+
+    def advance(self, steps: int) -> None:
+        """Count `steps` steps that the engine has made on the buffers."""
+        self._iterations.assign_add(steps)

@@ -1,0 +1,407 @@
+"""The base of all optimizers: everything around the update formula."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from densekit import ops
+from densekit._core import settings
+from densekit._core.errors import describe, message
+from densekit._core.naming import auto_name
+from densekit._core.registry import components, export
+from densekit._core.scope import StatelessScope
+from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.variable import Variable
+from densekit.optimizers._options import (
+    check_clipping,
+    check_count,
+    check_unknown,
+    number,
+    optional,
+    within,
+)
+from densekit.optimizers._surroundings import Surroundings, constrain
+from densekit.optimizers.schedules._schedule import LearningRateSchedule
+
+
+@export("keras.optimizers")
+class Optimizer(Surroundings):
+    """Changes variables along their gradients; a subclass says how.
+
+    One step, in this order: ``g`` is divided by `loss_scale_factor`; accumulated over
+    `gradient_accumulation_steps` calls; clipped; ``w <- w - w * weight_decay * learning_rate``; the subclass'
+    `update_step`; ``average <- m * average + (1 - m) * w``; every `ema_overwrite_frequency` steps
+    ``w <- average``; constraints; ``iterations <- iterations + 1``.
+
+    A subclass defines `update_step`, `build` if it keeps state (made by `add_optimizer_variables`), and
+    `get_config` if it is to be saved.
+
+    Args:
+        learning_rate: a number, a `LearningRateSchedule`, or a callable without arguments.
+        weight_decay: share of each weight, times the learning rate, that a step takes away. Default: ``None``.
+        clipnorm: longest gradient of one variable. Default: ``None``.
+        clipvalue: largest magnitude of one entry of a gradient. Default: ``None``.
+        global_clipnorm: longest gradient of all variables together. Default: ``None``.
+        use_ema: whether to keep moving averages of the weights. Default: ``False``.
+        ema_momentum: share of the old average that stays, in ``[0, 1]``. Default: ``0.99``.
+        ema_overwrite_frequency: overwrite the weights with their averages every so many steps, >= 1.
+            Default: ``None``, only by `finalize_variable_values`.
+        loss_scale_factor: factor on the loss, taken out of the gradients again. Default: ``None``.
+        gradient_accumulation_steps: make one update from the mean gradient of so many calls, >= 2.
+            Default: ``None``.
+        name: name of the optimizer. Default: numbered after the class.
+
+    Raises:
+        ValueError: for an illegal argument, an unknown one, or more than one way to clip.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> class SignDescent(keras.optimizers.Optimizer):
+    ...     def update_step(self, gradient, variable, learning_rate):
+    ...         self.assign_sub(variable, learning_rate * keras.ops.sign(gradient))
+    >>> w = keras.Variable([1.0, -1.0])
+    >>> SignDescent(learning_rate=0.5).apply([[3.0, -4.0]], [w])
+    >>> w.numpy().tolist()
+    [0.5, -0.5]
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        where = type(self).__name__
+        check_unknown(where, kwargs)
+        self._variables: list[Variable] = []
+        self.name = name or auto_name(type(self))
+        self.weight_decay = optional(where, "weight_decay", weight_decay)
+        self.clipnorm = optional(where, "clipnorm", clipnorm)
+        self.clipvalue = optional(where, "clipvalue", clipvalue)
+        self.global_clipnorm = optional(where, "global_clipnorm", global_clipnorm)
+        check_clipping(
+            where,
+            {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm},
+        )
+        self.use_ema = use_ema
+        self.ema_momentum = within(where, "ema_momentum", ema_momentum, 0, 1)
+        self.ema_overwrite_frequency = check_count(
+            where, "ema_overwrite_frequency", ema_overwrite_frequency, 1
+        )
+        self.loss_scale_factor = optional(where, "loss_scale_factor", loss_scale_factor)
+        self.gradient_accumulation_steps = check_count(
+            where, "gradient_accumulation_steps", gradient_accumulation_steps, 2
+        )
+        self.built = False
+        self._trainable_variables: list[Variable] = []
+        self._index = {}
+        self._averages = []
+        self._accumulators = []
+        self._undecayed = set()
+        self._undecayed_names: re.Pattern[str] | None = None
+        self._iterations = self._own_variable(0, "iteration", "int32")
+        self._learning_rate = self._as_rate(learning_rate)
+
+    def _as_rate(self, value: Any) -> Any:
+        if isinstance(value, LearningRateSchedule) or callable(value):
+            return value
+        legal = "a number, a LearningRateSchedule or a callable without arguments"
+        value = number(type(self).__name__, "learning_rate", value, legal)
+        return self._own_variable(float(value), "learning_rate", settings.floatx())
+
+    @property
+    def learning_rate(self) -> Any:
+        """The learning rate of the next step; assignable unless a schedule gives it."""
+        if isinstance(self._learning_rate, LearningRateSchedule):
+            return self._learning_rate(self._iterations)
+        if isinstance(self._learning_rate, Variable):
+            return self._learning_rate
+        return self._learning_rate()
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        known = self._learning_rate
+        if not isinstance(value, Variable) and callable(value):
+            if isinstance(known, Variable):
+                self._variables = [v for v in self._variables if v is not known]
+            self._learning_rate = value
+        elif isinstance(known, Variable):
+            known.assign(value)
+        else:
+            raise TypeError(
+                message(
+                    self.name,
+                    "a schedule or callable, as the optimizer was created with one",
+                    describe(value),
+                    "Create the optimizer with a number to set numbers later.",
+                )
+            )
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        """Create the state for `variables`; subclasses call this first and add their own."""
+        if self.use_ema:
+            self._averages = self.add_optimizer_variables(variables, "average")
+        self._index = {variable: i for i, variable in enumerate(variables)}
+        if self.gradient_accumulation_steps:
+            self._accumulators = [
+                self.add_variable_from_reference(v, "gradient_accumulator") for v in variables
+            ]
+        self._trainable_variables = list(variables)
+        self.built = True
+
+    def _get_variable_index(self, variable: Variable) -> int:
+        return self._index[variable]
+
+    # The step
+
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+        """Change `variable` and its slots by one gradient: the formula of the subclass."""
+        raise NotImplementedError(
+            message(
+                type(self).__name__,
+                "a method `update_step(self, gradient, variable, learning_rate)`",
+                "none",
+                "Define it.",
+            )
+        )
+
+    def assign(self, variable: Variable, value: Any) -> None:
+        """``variable <- value``."""
+        variable.assign(value)
+
+    def assign_add(self, variable: Variable, value: Any) -> None:
+        """``variable <- variable + value``."""
+        variable.assign_add(value)
+
+    def assign_sub(self, variable: Variable, value: Any) -> None:
+        """``variable <- variable - value``."""
+        variable.assign_sub(value)
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
+        """One step from pairs of gradient and variable. Returns the count of steps."""
+        pairs = list(grads_and_vars)
+        self.apply([g for g, _ in pairs], [v for _, v in pairs])
+        return self._iterations
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Iterable[Variable] | None = None) -> None:
+        """One step.
+
+        Args:
+            grads: one gradient for each variable; None where there is none.
+            trainable_variables: the variables; the first call builds the optimizer on them. Default: those it
+                was built on.
+
+        Raises:
+            ValueError: if gradients and variables do not match in number or shape, all gradients are None, a
+                variable is unknown, or there are no variables yet. Nothing has changed then.
+        """
+        grads = list(grads)
+        if not grads:
+            return
+        variables = self._variables_of(grads, trainable_variables)
+        pairs = self._pairs(grads, variables)
+        if not self.built:
+            self.build(variables)
+            self.built = True
+        pairs = self._overwrite(pairs)
+        if pairs:
+            if self.loss_scale_factor is not None:
+                pairs = [(g / self.loss_scale_factor, v) for g, v in pairs]
+            self._update(pairs)
+            for variable in self._trainable_variables if self.use_ema else [v for _, v in pairs]:
+                constrain(variable)
+        self._iterations.assign_add(1)
+
+    def _variables_of(self, grads: list[Any], given: Iterable[Variable] | None) -> list[Variable]:
+        """The variables of a step: known ones, as many as gradients."""
+        if given is None and not self.built:
+            raise ValueError(
+                message(
+                    self.name,
+                    "variables beside the gradients, as the optimizer is not built",
+                    "none",
+                    "Pass them, or call `build(trainable_variables)` first.",
+                )
+            )
+        variables = self._trainable_variables if given is None else list(given)
+        if len(grads) != len(variables):
+            raise ValueError(
+                message(
+                    self.name,
+                    f"a gradient for each of {len(variables)} variables",
+                    f"{len(grads)} gradients",
+                    "Pass None for a variable without gradient.",
+                )
+            )
+        unknown = [v.path for v in variables if v not in self._index] if self.built else []
+        if unknown:
+            raise ValueError(
+                message(
+                    self.name,
+                    "the variables it was built with",
+                    f"unknown {', '.join(unknown)}",
+                    "Create a new optimizer for new variables.",
+                )
+            )
+        return variables
+
+    def _pairs(self, grads: list[Any], variables: list[Variable]) -> list[tuple[Any, Variable]]:
+        """Gradients with their variables, without those that are None."""
+        pairs = []
+        for gradient, variable in zip(grads, variables, strict=True):
+            if gradient is None:
+                continue
+            gradient = ops.cast(gradient, variable.dtype)
+            if tuple(gradient.shape) != variable.shape:
+                raise ValueError(
+                    message(
+                        self.name,
+                        f"a gradient of shape {variable.shape} for {variable.path!r}",
+                        describe(gradient),
+                        "Pass the gradients in the order of the variables.",
+                    )
+                )
+            pairs.append((gradient, variable))
+        if not pairs:
+            raise ValueError(
+                message(self.name, "a gradient", "None for every variable", "Check the loss.")
+            )
+        if len(pairs) < len(grads):
+            missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
+            warnings.warn(
+                f"{self.name}: no gradient for {', '.join(missing)}; left unchanged. Does the loss depend on "
+                "them?",
+                stacklevel=3,
+            )
+        return pairs
+
+    def _overwrite(self, pairs: list[tuple[Any, Variable]]) -> list[tuple[Any, Variable]]:
+        """Give variables with `overwrite_with_gradient` their gradient as value; return the others."""
+        rest = []
+        for gradient, variable in pairs:
+            if not variable.overwrite_with_gradient:
+                rest.append((gradient, variable))
+                continue
+            if self.gradient_accumulation_steps:
+                kept = self._accumulators[self._index[variable]]
+                largest = ops.maximum(gradient, kept.value)
+                update = self._is_update()
+                gradient = ops.where(update, largest, gradient)
+                kept.assign(ops.where(update, ops.zeros_like(largest), largest))
+            variable.assign(gradient)
+        return rest
+
+    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
+        """With `use_ema`, overwrite the variables by their averages, and project them on their constraints."""
+        if self.use_ema:
+            if len(var_list) != len(self._averages):
+                raise ValueError(
+                    message(
+                        self.name,
+                        f"the {len(self._averages)} variables it was built with",
+                        f"{len(var_list)}",
+                        "Pass the model's trainable variables.",
+                    )
+                )
+            self._overwrite_by_averages(var_list)
+            for variable in var_list:
+                constrain(variable)
+
+    def scale_loss(self, loss: Any) -> Any:
+        """``loss * loss_scale_factor``."""
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
+
+    # Without side effects
+
+    def stateless_apply(
+        self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]
+    ) -> tuple[list[Any], list[Any]]:
+        """One step on values instead of variables.
+
+        Args:
+            optimizer_variables: values in the order of `variables`.
+            grads: one gradient for each trainable variable.
+            trainable_variables: values in the order the optimizer was built with.
+
+        Returns:
+            The new values of the trainable variables and of the optimizer variables.
+
+        Raises:
+            ValueError: if the optimizer is not built or a number of values does not match.
+        """
+        for what, given, own in (
+            ("optimizer_variables", optimizer_variables, self._variables),
+            ("trainable_variables", trainable_variables, self._trainable_variables),
+        ):
+            if not self.built or len(given) != len(own):
+                raise ValueError(
+                    message(
+                        f"{self.name}.stateless_apply",
+                        f"{len(own)} `{what}`" if self.built else "a built optimizer",
+                        f"{len(given)}" if self.built else "one without variables",
+                        "Call `build(trainable_variables)` and pass one value for each variable.",
+                    )
+                )
+        mapping = [
+            *zip(self._trainable_variables, trainable_variables, strict=True),
+            *zip(self._variables, optimizer_variables, strict=True),
+        ]
+        with StatelessScope(mapping) as scope:
+            self.apply(grads)
+        return (
+            [scope.get_current_value(v) for v in self._trainable_variables],
+            [scope.get_current_value(v) for v in self._variables],
+        )
+
+    # Config
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; subclasses add theirs."""
+        rate = self._learning_rate
+        if isinstance(rate, Variable):
+            rate = float(rate.array)
+        else:
+            rate = serialize_keras_object(rate)
+        return {
+            "name": self.name,
+            "learning_rate": rate,
+            "weight_decay": self.weight_decay,
+            "clipnorm": self.clipnorm,
+            "global_clipnorm": self.global_clipnorm,
+            "clipvalue": self.clipvalue,
+            "use_ema": self.use_ema,
+            "ema_momentum": self.ema_momentum,
+            "ema_overwrite_frequency": self.ema_overwrite_frequency,
+            "loss_scale_factor": self.loss_scale_factor,
+            "gradient_accumulation_steps": self.gradient_accumulation_steps,
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
+        """Create from `get_config`."""
+        config = dict(config)
+        if isinstance(config.get("learning_rate"), dict):
+            config["learning_rate"] = deserialize_keras_object(
+                config["learning_rate"],
+                custom_objects=custom_objects,
+                module_objects=components("keras.optimizers.schedules"),
+            )
+        return cls(**config)
+

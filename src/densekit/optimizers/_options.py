@@ -1,0 +1,85 @@
+"""The options every optimizer takes, and what makes them legal."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from typing import Any, TypedDict
+
+import numpy as np
+
+from densekit._core.errors import describe, message
+
+
+class Options(TypedDict, total=False):
+    """Keyword arguments common to all optimizers; `Optimizer` describes them."""
+
+    weight_decay: float | None
+    clipnorm: float | None
+    clipvalue: float | None
+    global_clipnorm: float | None
+    use_ema: bool
+    ema_momentum: float
+    ema_overwrite_frequency: int | None
+    loss_scale_factor: float | None
+    gradient_accumulation_steps: int | None
+    name: str | None
+
+
+def number(where: str, name: str, value: Any, legal: str, test: bool = True) -> Any:
+    """`value` as a Python number; ValueError unless it is one and `test` holds."""
+    if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0:
+        value = value.item()
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not test:
+        raise ValueError(
+            message(where, f"`{name}` {legal}", describe(value), f"Pass `{name}` {legal}.")
+        )
+    return value
+
+
+def within(where: str, name: str, value: Any, low: float, high: float) -> Any:
+    """`value` as a Python number in ``[low, high]``, else ValueError."""
+    value = number(where, name, value, f"a number in [{low}, {high}]")
+    return number(where, name, value, f"a number in [{low}, {high}]", low <= value <= high)
+
+
+def optional(where: str, name: str, value: Any) -> Any:
+    """None, or `value` as a Python number."""
+    return None if value is None else number(where, name, value, "a number or None")
+
+
+def check_clipping(where: str, given: dict[str, Any]) -> None:
+    """At most one way to clip gradients."""
+    chosen = [name for name, value in given.items() if value is not None]
+    if len(chosen) > 1:
+        raise ValueError(
+            message(
+                where,
+                "only one of `clipnorm`, `clipvalue` and `global_clipnorm`",
+                ", ".join(f"{name}={given[name]}" for name in chosen),
+                "Leave the others at None.",
+            )
+        )
+
+
+def check_count(where: str, name: str, value: Any, least: int) -> int | None:
+    """None, or an integer of at least `least`; 0 and False stand for None, as in Keras."""
+    if not value:
+        return None
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise ValueError(
+            message(where, f"`{name}` an integer >= {least} or None", describe(value), "Change it.")
+        )
+    return int(value)
+
+
+def check_unknown(where: str, given: dict[str, Any]) -> None:
+    """Nothing may be left over but the `decay` of old Keras, which is ignored."""
+    if given.pop("decay", None) is not None:
+        warnings.warn(
+            f"{where}: `decay` is ignored. Use a schedule as `learning_rate`.", stacklevel=4
+        )
+    if given:
+        raise ValueError(
+            message(where, "known arguments", ", ".join(given), "Check the spelling.")
+        )

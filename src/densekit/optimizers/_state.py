@@ -1,0 +1,147 @@
+"""The variables an optimizer owns: creation, order, files."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from densekit import initializers
+from densekit._core.errors import message
+from densekit._core.naming import auto_name
+from densekit._core.variable import Variable
+
+
+class State:
+    """A named object with variables, listed in the order of their creation, which is the order of files."""
+
+    name: str
+    _variables: list[Variable]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Variable) and not isinstance(
+            getattr(type(self), name, None), property
+        ):
+            self._track(value)
+        super().__setattr__(name, value)
+
+    def _track(self, variable: Variable) -> None:
+        if "_variables" not in self.__dict__:
+            raise RuntimeError(
+                message(
+                    type(self).__name__,
+                    "`super().__init__()` first",
+                    "state before it",
+                    "Call `super().__init__(...)` as the first statement of `__init__`.",
+                )
+            )
+        if not any(variable is known for known in self._variables):
+            self._variables.append(variable)
+
+    def _own_variable(self, value: Any, name: str, dtype: Any, shape: Any = None) -> Variable:
+        return Variable(
+            value,
+            shape=shape,
+            dtype=dtype,
+            trainable=False,
+            autocast=False,
+            name=name,
+            path=f"{self.name}/{name}",
+        )
+
+    @property
+    def variables(self) -> list[Variable]:
+        """All state: ``iteration``, ``learning_rate`` unless scheduled, then slots; the order of files."""
+        return list(self._variables)
+
+    def add_variable(
+        self,
+        shape: Sequence[int],
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        aggregation: str = "none",
+        layout: Any = None,
+        name: str | None = None,
+    ) -> Variable:
+        """Create a variable of the optimizer and keep it among `variables`."""
+        name = name or auto_name(Variable)
+        variable = self._own_variable(initializers.get(initializer), name, dtype, tuple(shape))
+        self._track(variable)
+        return variable
+
+    def add_variable_from_reference(
+        self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
+    ) -> Variable:
+        """Create a variable of the shape and dtype of `reference_variable`, named after both."""
+        return self.add_variable(
+            shape=reference_variable.shape,
+            initializer=initializer,
+            dtype=reference_variable.dtype,
+            name=f"{reference_variable.path.replace('/', '_')}_{name or 'var'}",
+        )
+
+    def add_optimizer_variables(
+        self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros"
+    ) -> Any:
+        """One slot for each variable; several names give several lists, created variable by variable.
+
+        A variable with `overwrite_with_gradient` needs no slot and gets None.
+        """
+        names = [name] if isinstance(name, str) else list(name)
+        each = isinstance(initializer, list | tuple)
+        firsts = list(initializer) if each else [initializer] * len(names)
+        if len(names) != len(firsts):
+            raise ValueError(
+                message(
+                    self.name,
+                    f"an initializer for each of {names}",
+                    f"{len(firsts)} of them",
+                    "Pass one initializer, or as many as names.",
+                )
+            )
+        slots: list[list[Variable | None]] = [[] for _ in names]
+        for variable in trainable_variables:
+            for column, slot, first in zip(slots, names, firsts, strict=True):
+                needed = not variable.overwrite_with_gradient
+                column.append(
+                    self.add_variable_from_reference(variable, slot, first) if needed else None
+                )
+        return slots[0] if isinstance(name, str) else tuple(slots)
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Overwrite the state by arrays in the order of `variables`.
+
+        Raises:
+            ValueError: if a shape differs. Nothing has changed then.
+        """
+        pairs = list(zip(self._variables, weights, strict=False))
+        for variable, weight in pairs:
+            if variable.shape != tuple(weight.shape):
+                raise ValueError(
+                    message(
+                        f"{self.name}.set_weights",
+                        f"shape {variable.shape} for {variable.path!r}",
+                        f"shape {tuple(weight.shape)}",
+                        "Pass the arrays in the order of `variables`.",
+                    )
+                )
+        for variable, weight in pairs:
+            variable.assign(weight)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Write the state into `store` under ``"0"``, ``"1"``, ..."""
+        for i, variable in enumerate(self._variables):
+            store[str(i)] = variable.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Read the state from `store`; one of another length is left alone, with a warning."""
+        found = len(store.keys())
+        if found != len(self._variables):
+            warnings.warn(
+                f"Optimizer {self.name!r}: expected {len(self._variables)} saved variables, got {found}. "
+                "Nothing was loaded; build the optimizer first, or compile it as it was saved.",
+                stacklevel=2,
+            )
+            return
+        for i, variable in enumerate(self._variables):
+            variable.assign(store[str(i)])

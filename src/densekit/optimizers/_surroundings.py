@@ -1,0 +1,168 @@
+"""What surrounds the update formula: accumulation, clipping, weight decay, moving averages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from densekit import ops
+from densekit._core.variable import Variable
+from densekit.optimizers._clipping import clip_by_global_norm, clip_by_norm
+from densekit.optimizers._native import NativeView
+from densekit.optimizers._state import State
+
+
+class Surroundings(State, NativeView):
+    """The parts of a step that are the same for every optimizer."""
+
+    _trainable_variables: list[Variable]
+    _undecayed_names: re.Pattern[str] | None
+
+    @property
+    def learning_rate(self) -> Any:
+        """The learning rate of the next step."""
+        raise NotImplementedError
+
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+        """Change `variable` and its slots by one gradient."""
+        raise NotImplementedError
+
+    @property
+    def iterations(self) -> Any:
+        """How many updates were made: a variable, or with accumulation the number of calls by the steps."""
+        if self.gradient_accumulation_steps:
+            return self._iterations.value // self.gradient_accumulation_steps
+        return self._iterations
+
+    def _count(self) -> Any:
+        """The value of `iterations`."""
+        count = self.iterations
+        return count.value if isinstance(count, Variable) else count
+
+    def _step_number(self, dtype: str) -> Any:
+        """The number of this update, from 1.
+
+        A Python float, so that powers of it are rounded once; a traced one is in `dtype`.
+        """
+        step = self._count() + 1
+        if isinstance(step, int | np.generic | np.ndarray):
+            return float(step)
+        return ops.cast(step, dtype)
+
+    def _is_update(self) -> Any:
+        """Whether this call of `apply` ends an accumulation."""
+        return (self._iterations.value + 1) % self.gradient_accumulation_steps == 0
+
+    def _update(self, pairs: list[tuple[Any, Variable]]) -> None:
+        """Accumulation around the update, and EMA after it."""
+        steps = self.gradient_accumulation_steps
+        if steps:
+            kept = [self._accumulators[self._index[v]] for _, v in pairs]
+            sums = [g + a.value for (g, _), a in zip(pairs, kept, strict=True)]
+            means = [(s / steps, v) for s, (_, v) in zip(sums, pairs, strict=True)]
+            update = self._is_update()
+            changed = [v for _, v in pairs] + self._variables
+            when(update, changed, lambda: self._clipped_update(means))
+            for accumulator, total in zip(kept, sums, strict=True):
+                accumulator.assign(ops.where(update, ops.zeros_like(total), total))
+        else:
+            self._clipped_update(pairs)
+        if self.use_ema:
+            self._update_averages()
+            if self.ema_overwrite_frequency:
+                due = (self._count() + 1) % self.ema_overwrite_frequency == 0
+                when(
+                    due,
+                    self._trainable_variables,
+                    lambda: self._overwrite_by_averages(self._trainable_variables),
+                )
+
+    def _clipped_update(self, pairs: list[tuple[Any, Variable]]) -> None:
+        grads = self._clip_gradients([g for g, _ in pairs])
+        variables = [v for _, v in pairs]
+        self._apply_weight_decay(variables)
+        self._backend_update_step(grads, variables, self.learning_rate)
+
+    def _backend_update_step(
+        self, grads: list[Any], trainable_variables: list[Variable], learning_rate: Any
+    ) -> None:
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            self.update_step(gradient, variable, learning_rate)
+
+    def _clip_gradients(self, grads: list[Any]) -> list[Any]:
+        if self.clipnorm and self.clipnorm > 0:
+            return [clip_by_norm(g, self.clipnorm) for g in grads]
+        if self.global_clipnorm and self.global_clipnorm > 0:
+            return clip_by_global_norm(grads, self.global_clipnorm)
+        if self.clipvalue and self.clipvalue > 0:
+            return [ops.clip(g, -self.clipvalue, self.clipvalue) for g in grads]
+        return grads
+
+    # Weight decay
+
+    def exclude_from_weight_decay(
+        self,
+        var_list: Iterable[Variable] | None = None,
+        var_names: Iterable[str] | None = None,
+    ) -> None:
+        """Leave variables out of weight decay; each call replaces the one before.
+
+        Args:
+            var_list: the variables. Default: ``None``.
+            var_names: regular expressions; a variable whose name one of them is found in is left out. Default:
+                ``None``.
+        """
+        self._undecayed = set(var_list or ())
+        names = list(var_names or ())
+        self._undecayed_names = re.compile("|".join(names)) if names else None
+
+    def decays(self, variable: Variable) -> bool:
+        """Whether weight decay applies to `variable`."""
+        return self.weight_decay is not None and self._use_weight_decay(variable)
+
+    def _use_weight_decay(self, variable: Variable) -> bool:
+        names = self._undecayed_names
+        return variable not in self._undecayed and not (names and names.search(variable.name))
+
+    def _apply_weight_decay(self, variables: list[Variable]) -> None:
+        for variable in variables:
+            if self.decays(variable):
+                learning_rate = ops.cast(self.learning_rate, variable.dtype)
+                variable.assign(variable - variable.value * self.weight_decay * learning_rate)
+
+    # Moving averages
+
+    def _update_averages(self) -> None:
+        started = self._count() != 0  # the first average is the first value
+        for variable, average in zip(self._trainable_variables, self._averages, strict=True):
+            if average is not None:
+                momentum = ops.cast(started, variable.dtype) * self.ema_momentum
+                average.assign(momentum * average.value + (1 - momentum) * variable.value)
+
+    def _overwrite_by_averages(self, variables: Sequence[Variable]) -> None:
+        for variable, average in zip(variables, self._averages, strict=True):
+            if average is not None:
+                variable.assign(average.value)
+
+
+def constrain(variable: Variable) -> None:
+    if variable.constraint is not None:
+        variable.assign(variable.constraint(variable))
+
+
+def when(condition: Any, changed: Iterable[Variable], update: Callable[[], None]) -> None:
+    """Do `update`, which changes the variables `changed`, if `condition` holds.
+
+    A traced condition has no value yet: then the update is made and each variable chooses.
+    """
+    if isinstance(condition, bool | np.bool_ | np.ndarray):
+        if condition:
+            update()
+        return
+    before = [(v, v.value) for v in changed]
+    update()
+    for variable, old in before:
+        variable.assign(ops.where(condition, variable.value, old))

@@ -1,0 +1,22 @@
+"""Schedules to and from configs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit._core.registry import components
+from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+
+
+def serialize(learning_rate_schedule: Any) -> Any:
+    """The config of a schedule, for `deserialize`."""
+    return serialize_keras_object(learning_rate_schedule)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The schedule of a config."""
+    return deserialize_keras_object(
+        config,
+        custom_objects=custom_objects,
+        module_objects=components("keras.optimizers.schedules"),
+    )

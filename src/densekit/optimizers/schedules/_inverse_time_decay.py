@@ -1,0 +1,72 @@
+"""Decay as one over time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit import ops
+from densekit._core.registry import export
+from densekit.optimizers.schedules._schedule import (
+    LearningRateSchedule,
+    check_positive,
+    plain,
+    rate,
+    real,
+)
+
+
+@export("keras.optimizers.schedules")
+class InverseTimeDecay(LearningRateSchedule):
+    """The rate falls as one over the number of steps.
+
+    ``rate(t) = initial_learning_rate / (1 + decay_rate * t / decay_steps)``; with `staircase` the quotient
+    ``t / decay_steps`` is rounded down.
+
+    Args:
+        initial_learning_rate: rate at step 0.
+        decay_steps: unit of time in steps, > 0.
+        decay_rate: how much the divisor grows in one unit of time.
+        staircase: whether the rate is constant between multiples of `decay_steps`. Default: ``False``.
+        name: name in the config. Default: ``"InverseTimeDecay"``.
+
+    Raises:
+        ValueError: unless ``decay_steps > 0``.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> schedule = keras.optimizers.schedules.InverseTimeDecay(1.0, decay_steps=10, decay_rate=1.0)
+    >>> [float(schedule(t)) for t in (0, 10, 30)]
+    [1.0, 0.5, 0.25]
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: float,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str = "InverseTimeDecay",
+    ) -> None:
+        check_positive("InverseTimeDecay", "decay_steps", decay_steps)
+        self.initial_learning_rate = plain(initial_learning_rate)
+        self.decay_steps = plain(decay_steps)
+        self.decay_rate = plain(decay_rate)
+        self.staircase = staircase
+        self.name = name
+
+    def __call__(self, step: Any) -> Any:
+        periods = real(step) / self.decay_steps
+        if self.staircase:
+            periods = ops.floor(periods)
+        return rate(self.initial_learning_rate / (1.0 + self.decay_rate * periods))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "decay_rate": self.decay_rate,
+            "staircase": self.staircase,
+            "name": self.name,
+        }
