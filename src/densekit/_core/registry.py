@@ -48,6 +48,11 @@ def components(module: str) -> dict[str, Any]:
     return {k: v for k, v in _builtin.get(module, {}).items() if _public_name[v] == (module, k)}
 
 
+def names(module: str) -> dict[str, Any]:
+    """Built-in components of a public module by every name they go by, aliases included."""
+    return dict(_builtin.get(module, {}))
+
+
 def builtin(module: str | None, name: str) -> Any | None:
     """The built-in component of that public module and name, or None."""
     if module not in _builtin or name not in _builtin[module]:
