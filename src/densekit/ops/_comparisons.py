@@ -1,0 +1,126 @@
+"""Comparisons, logic, and choosing by a condition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from densekit.ops._dispatch import as_array, astype, meet, namespace
+from densekit.ops._operation import operation
+
+
+@operation("numpy", tensors=2)
+def equal(x1: Any, x2: Any) -> Any:
+    """``x1 == x2``."""
+    xp, x1, x2 = meet(x1, x2)
+    return xp.equal(x1, x2)
+
+
+@operation("numpy", tensors=2)
+def not_equal(x1: Any, x2: Any) -> Any:
+    """``x1 != x2``."""
+    xp, x1, x2 = meet(x1, x2)
+    return xp.not_equal(x1, x2)
+
+
+@operation("numpy", tensors=2)
+def less(x1: Any, x2: Any) -> Any:
+    """``x1 < x2``."""
+    xp, x1, x2 = meet(x1, x2)
+    return xp.less(x1, x2)
+
+
+@operation("numpy", tensors=2)
+def less_equal(x1: Any, x2: Any) -> Any:
+    """``x1 <= x2``."""
+    xp, x1, x2 = meet(x1, x2)
+    return xp.less_equal(x1, x2)
+
+
+@operation("numpy", tensors=2)
+def greater(x1: Any, x2: Any) -> Any:
+    """``x1 > x2``."""
+    xp, x1, x2 = meet(x1, x2)
+    return xp.greater(x1, x2)
+
+
+@operation("numpy", tensors=2)
+def greater_equal(x1: Any, x2: Any) -> Any:
+    """``x1 >= x2``."""
+    xp, x1, x2 = meet(x1, x2)
+    return xp.greater_equal(x1, x2)
+
+
+@operation("numpy", tensors=2)
+def logical_and(x1: Any, x2: Any) -> Any:
+    """Both are true."""
+    return namespace(x1, x2).logical_and(x1, x2)
+
+
+@operation("numpy", tensors=2)
+def logical_or(x1: Any, x2: Any) -> Any:
+    """Either is true."""
+    return namespace(x1, x2).logical_or(x1, x2)
+
+
+@operation("numpy", tensors=2)
+def logical_xor(x1: Any, x2: Any) -> Any:
+    """Exactly one is true."""
+    return namespace(x1, x2).logical_xor(x1, x2)
+
+
+@operation("numpy")
+def logical_not(x: Any) -> Any:
+    """It is false."""
+    return namespace(x).logical_not(x)
+
+
+@operation("numpy")
+def isnan(x: Any) -> Any:
+    """It is NaN."""
+    return namespace(x).isnan(x)
+
+
+@operation("numpy")
+def isinf(x: Any) -> Any:
+    """It is an infinity."""
+    return namespace(x).isinf(x)
+
+
+@operation("numpy")
+def isfinite(x: Any) -> Any:
+    """It is neither NaN nor an infinity."""
+    return namespace(x).isfinite(x)
+
+
+@operation("numpy", tensors=2)
+def isclose(
+    x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Any:
+    """``|x1 - x2| <= atol + rtol * |x2|``."""
+    return namespace(x1, x2).isclose(x1, x2, rtol=rtol, atol=atol, equal_nan=equal_nan)
+
+
+@operation("numpy", "AllClose", tensors=2)
+def allclose(
+    x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Any:
+    """Whether `isclose` holds everywhere."""
+    return namespace(x1, x2).allclose(x1, x2, rtol=rtol, atol=atol, equal_nan=equal_nan)
+
+
+@operation("numpy", tensors=3)
+def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
+    """``x1`` where `condition` is true and ``x2`` elsewhere; with one argument, where it is true."""
+    if x1 is None and x2 is None:
+        return tuple(np.asarray(i, np.int32) for i in np.nonzero(condition))
+    condition = astype(as_array(condition), "bool")
+    xp, x1, x2 = meet(x1, x2)
+    return namespace(condition, x1, x2).where(condition, x1, x2)
+
+
+@operation("numpy")
+def nonzero(x: Any) -> Any:
+    """Indices of the elements that are not 0, one array per axis."""
+    return tuple(astype(i, "int32") for i in namespace(x).nonzero(x))

@@ -1,0 +1,185 @@
+"""Which array library a value belongs to, and which data type comes out when values meet.
+
+NumPy is the home. A JAX array or tracer is handled by `jax.numpy` and an `autograd` box by
+`autograd.numpy`; both are looked up in `sys.modules`, never imported: a value of theirs proves they are in use.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from densekit._core import settings
+from densekit._core.dtypes import FLOAT_TYPES, standardize_dtype, to_numpy_dtype
+from densekit._core.variable import Variable
+
+# Types of which NumPy alone takes care.
+ARRAYS: frozenset[type] = frozenset(
+    {np.ndarray, np.bool_, np.float16, np.float32, np.float64}
+    | {np.dtype(f"{sign}int{bits}").type for sign in ("", "u") for bits in (8, 16, 32, 64)}
+)
+SCALARS: frozenset[type] = frozenset({bool, int, float})
+_WEAK: frozenset[type] = SCALARS | {np.float64}
+PLAIN: frozenset[type] = ARRAYS | SCALARS | {type(None)}
+
+_libraries: dict[type, str | None] = {}
+
+
+def library(kind: type) -> str | None:
+    """``"jax.numpy"``, ``"autograd.numpy"`` or None (NumPy can handle it) for a value's type."""
+    try:
+        return _libraries[kind]
+    except KeyError:
+        pass
+    roots = {base.__module__.partition(".")[0] for base in kind.__mro__}
+    name = None
+    if "autograd" in roots:
+        name = "autograd.numpy"
+    elif roots & {"jax", "jaxlib"}:
+        name = "jax.numpy"
+    _libraries[kind] = name
+    return name
+
+
+def namespace(*values: Any) -> Any:
+    """The module whose functions handle all of `values`: ``numpy`` unless one is foreign."""
+    for value in values:
+        kind = type(value)
+        if kind not in PLAIN:
+            name = library(kind)
+            if name is not None:
+                return sys.modules[name]
+    return np
+
+
+def is_jax(xp: Any) -> bool:
+    """Whether a namespace is that of JAX."""
+    return bool(xp is not np and xp.__name__ == "jax.numpy")
+
+
+def raw(value: Any) -> Any:
+    """The value of a `Variable`, anything else as it is."""
+    return value.value if isinstance(value, Variable) else value
+
+
+def default_dtype(value: Any) -> str:
+    """Type of a value that carries none: `floatx` for floats, int32 for ints, bool."""
+    kind = np.asarray(value).dtype
+    if kind.kind == "f":
+        return settings.floatx()
+    return "int32" if kind.kind in "iu" else str(kind.name)
+
+
+def as_array(value: Any) -> Any:
+    """An array, traced value or box: lists and Python scalars get the default types."""
+    kind = type(value)
+    if kind in ARRAYS:
+        return value
+    if isinstance(value, Variable):
+        return value.value
+    if library(kind) is not None:
+        return value
+    if isinstance(value, list | tuple):
+        items = [as_array(item) for item in value]
+        xp = namespace(*items)
+        if xp is not np or any(type(item) not in SCALARS for item in value):
+            return xp.stack(items) if items else np.zeros(0, to_numpy_dtype(None))
+        return np.asarray(value, to_numpy_dtype(default_dtype(value)))
+    if kind in SCALARS:
+        return np.asarray(value, to_numpy_dtype(default_dtype(value)))
+    return np.asarray(value)
+
+
+def operand(value: Any) -> Any:
+    """Like `as_array`, but Python scalars and None stay: they take the type of what they meet."""
+    return value if type(value) in PLAIN else as_array(value)
+
+
+def dtype_name(value: Any) -> str:
+    """Name of the element type."""
+    dtype = getattr(value, "dtype", None)
+    return default_dtype(value) if dtype is None else str(getattr(dtype, "name", dtype))
+
+
+@lru_cache(maxsize=None)
+def _meet(first: str, second: str) -> str:
+    """Type of ``a + b`` for arrays, by JAX's lattice: integers never widen a float."""
+    if first == second or second == "bool":
+        return first
+    if first == "bool":
+        return second
+    floats = [name for name in (first, second) if name in FLOAT_TYPES]
+    if len(floats) == 1:
+        return floats[0]
+    if set(floats) == {"float16", "bfloat16"}:
+        return "float32"
+    met = np.promote_types(to_numpy_dtype(first), to_numpy_dtype(second)).name
+    return "float" if met in FLOAT_TYPES and not floats else str(met)
+
+
+def result_type(*dtypes: Any) -> str:
+    """Name of the type that arrays of these types produce together.
+
+    Python types are weak: ``result_type("float16", float) == "float16"``.
+    """
+    strong = [standardize_dtype(d) for d in dtypes if d not in (float, int, bool, None)]
+    weak = [d for d in dtypes if d in (float, int, bool)]
+    name = strong[0] if strong else "bool"
+    for other in strong[1:]:
+        name = _meet(name, other)
+        name = settings.floatx() if name == "float" else name
+    if float in weak and name not in FLOAT_TYPES:
+        return settings.floatx()
+    if int in weak and name == "bool":
+        return "int32"
+    return name
+
+
+def meet(x1: Any, x2: Any) -> tuple[Any, Any, Any]:
+    """``(namespace, x1, x2)`` with the operands in the type in which they meet.
+
+    Python scalars take the type of the array, as does a NumPy float64 scalar (`np.sqrt(2)`).
+    """
+    if type(x1) is np.ndarray is type(x2) and x1.dtype is x2.dtype:
+        return np, x1, x2
+    xp = namespace(x1, x2)
+    return (xp, x1, x2) if is_jax(xp) else (xp, *_promote(x1, x2))
+
+
+def _promote(x1: Any, x2: Any) -> tuple[Any, Any]:
+    weak1, weak2 = type(x1) in _WEAK, type(x2) in _WEAK
+    if weak1 and weak2:
+        if np.float64 in (type(x1), type(x2)):
+            return np.float64(x1), np.float64(x2)
+        dtype = to_numpy_dtype(result_type(type(x1), type(x2)))
+        return np.asarray(x1, dtype), np.asarray(x2, dtype)
+    if weak1:
+        x2, x1 = _adopt(x2, x1)
+    elif weak2:
+        x1, x2 = _adopt(x1, x2)
+    elif x1.dtype != x2.dtype:
+        dtype = result_type(dtype_name(x1), dtype_name(x2))
+        return astype(x1, dtype), astype(x2, dtype)
+    return x1, x2
+
+
+def _adopt(array: Any, scalar: Any) -> tuple[Any, Any]:
+    """`array`, widened if a float meets integers, and `scalar` in the type of the array."""
+    kind = bool if type(scalar) is bool else int if type(scalar) is int else float
+    array = astype(array, result_type(dtype_name(array), kind))
+    return array, (np.asarray(scalar, array.dtype) if array.dtype.kind == "V" else kind(scalar))
+
+
+def astype(x: Any, dtype: str) -> Any:
+    """`x` in the type named; the same object if it is of that type."""
+    return x if dtype_name(x) == dtype else x.astype(to_numpy_dtype(dtype))
+
+
+def floating(x: Any) -> Any:
+    """`x` as floats: integers and booleans become `floatx`."""
+    if x.dtype.kind in "fcV":  # V: bfloat16
+        return x
+    return x.astype(to_numpy_dtype(None))

@@ -1,0 +1,166 @@
+"""Picking and placing elements: indexing, gathering, scattering, sorting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from densekit.ops._dispatch import as_array, astype, dtype_name, is_jax, namespace
+from densekit.ops._operation import operation
+
+
+@operation("numpy", arguments=("x", "key"))
+def get_item(x: Any, key: Any) -> Any:
+    """``x[key]``."""
+    return x[key]
+
+
+@operation("numpy", tensors=2)
+def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+    """Elements at `indices` along `axis`, by default of the flat array; negative ones count from the end."""
+    x, indices = as_array(x), as_array(indices)
+    xp = namespace(x, indices)
+    if is_jax(xp):
+        return xp.take(x, indices, axis=axis)
+    if axis is None:
+        return xp.ravel(x)[indices]
+    return x[(np.s_[:],) * (axis % x.ndim) + (indices,)]
+
+
+@operation("numpy", tensors=2)
+def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
+    """One element per index, matched with the other axes: ``x[i, indices[i, j]]``."""
+    x, indices = as_array(x), as_array(indices)
+    xp = namespace(x, indices)
+    if is_jax(xp):
+        return xp.take_along_axis(x, indices, axis=axis)
+    if axis is None:
+        return xp.ravel(x)[np.ravel(indices)]
+    axis %= x.ndim
+    shape = np.broadcast_shapes(
+        tuple(1 if a == axis else n for a, n in enumerate(x.shape)),
+        tuple(1 if a == axis else n for a, n in enumerate(indices.shape)),
+    )
+    grid = list(np.ogrid[tuple(np.s_[:n] for n in shape)])
+    grid[axis] = indices
+    if any(n != m and a != axis for a, (n, m) in enumerate(zip(x.shape, shape, strict=True))):
+        x = xp.broadcast_to(x, tuple(x.shape[a] if a == axis else n for a, n in enumerate(shape)))
+    return x[tuple(grid)]
+
+
+@operation("numpy")
+def sort(x: Any, axis: int = -1) -> Any:
+    """Elements in ascending order along `axis`."""
+    return namespace(x).sort(x, axis=axis)
+
+
+@operation("numpy")
+def argsort(x: Any, axis: int = -1) -> Any:
+    """Indices that sort along `axis`, equals in their order."""
+    if is_jax(namespace(x)):
+        return astype(namespace(x).argsort(x, axis=axis), "int32")
+    return astype(namespace(x).argsort(x, axis=axis, kind="stable"), "int32")
+
+
+@operation("math")
+def top_k(x: Any, k: int, sorted: bool = True) -> Any:
+    """The `k` largest along the last axis, descending: ``(values, indices)``."""
+    order = namespace(x).argsort(-x if dtype_name(x)[0] in "fb" else ~x, axis=-1, kind="stable")
+    indices = astype(order[..., :k], "int32")
+    return take_along_axis(x, indices, axis=-1), indices
+
+
+@operation("math", "InTopK", tensors=2, convert=as_array)
+def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
+    """Whether fewer than `k` predictions of a row exceed that of its target."""
+    xp = namespace(targets, predictions)
+    own = take_along_axis(predictions, xp.expand_dims(targets, -1), axis=-1)
+    return xp.logical_and(xp.sum(predictions > own, axis=-1) < k, xp.isfinite(own[..., 0]))
+
+
+@operation("core", tensors=1, arguments=("inputs", "start_indices"))
+def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
+    """The block of size `shape` that begins at `start_indices`."""
+    return inputs[_block(start_indices, shape)]
+
+
+def _block(starts: Any, shape: Any) -> tuple[Any, ...]:
+    return tuple(_range(int(s), int(n)) for s, n in zip(starts, shape, strict=True))
+
+
+def _range(start: int, size: int) -> Any:
+    return np.s_[start : start + size]
+
+
+@operation("core", tensors=3)
+def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
+    """A copy of `inputs` with the block at `start_indices` replaced by `updates`."""
+    inputs, updates = as_array(inputs), as_array(updates)
+    xp = namespace(inputs, updates)
+    block = _block(np.asarray(start_indices), updates.shape)
+    if is_jax(xp):
+        return xp.asarray(inputs).at[block].set(updates)
+    covered = np.zeros(inputs.shape, bool)
+    covered[block] = True
+    widths = [(cut.start, n - cut.stop) for cut, n in zip(block, inputs.shape, strict=True)]
+    return xp.where(covered, xp.pad(astype(updates, dtype_name(inputs)), widths, "constant"), inputs)
+
+
+@operation("core", tensors=3)
+def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Any:
+    """A copy of `inputs` with ``inputs[indices[i]]`` set to (or combined with) ``updates[i]``.
+
+    `reduction`: None, ``"add"``, ``"max"``, ``"min"`` or ``"mul"``.
+    """
+    inputs, indices, updates = as_array(inputs), as_array(indices), as_array(updates)
+    places = tuple(indices[..., axis] for axis in range(indices.shape[-1]))
+    if is_jax(namespace(inputs, updates)):
+        at = namespace(inputs, updates).asarray(inputs).at[places]
+        return getattr(at, {None: "set", "mul": "multiply"}.get(reduction, str(reduction)))(updates)
+    result = np.array(inputs)
+    if reduction is None:
+        result[places] = updates
+    else:
+        combine = {"add": np.add, "max": np.maximum, "min": np.minimum, "mul": np.multiply}
+        combine[reduction].at(result, places, updates)
+    return result
+
+
+@operation("core", tensors=2, convert=as_array)
+def scatter(indices: Any, values: Any, shape: Any) -> Any:
+    """Zeros of `shape` with ``values[i]`` added at ``indices[i]``."""
+    zeros = np.zeros(tuple(shape), dtype_name(values))
+    return scatter_update(zeros, indices, values, reduction="add")
+
+
+def _segment(name: str, data: Any, segment_ids: Any, num_segments: int | None) -> Any:
+    data, ids = as_array(data), np.asarray(segment_ids)
+    count = int(ids.max()) + 1 if num_segments is None else num_segments
+    if name == "sum":
+        if is_jax(namespace(data)):
+            zeros = namespace(data).zeros((count, *data.shape[1:]), data.dtype)
+            return zeros.at[ids].add(data)
+        member = astype(np.arange(count)[:, None] == ids[None, :], dtype_name(data))
+        return namespace(data).tensordot(member, data, axes=1)
+    start, reduction = (-np.inf, "max") if name == "max" else (np.inf, "min")
+    floats = dtype_name(data)[0] in "fb"
+    limit = start if floats else getattr(np.iinfo(dtype_name(data)), "min" if name == "max" else "max")
+    first = np.full((count, *data.shape[1:]), limit, dtype_name(data))
+    return scatter_update(first, ids[:, None], data, reduction=reduction)
+
+
+@operation("math", tensors=2)
+def segment_sum(
+    data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
+) -> Any:
+    """Sums of the rows of `data` that share a segment id; 0 for an id without rows."""
+    return _segment("sum", data, segment_ids, num_segments)
+
+
+@operation("math", tensors=2)
+def segment_max(
+    data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
+) -> Any:
+    """Maxima of the rows of `data` that share a segment id."""
+    return _segment("max", data, segment_ids, num_segments)

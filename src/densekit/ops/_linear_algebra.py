@@ -1,0 +1,143 @@
+"""Products of matrices and tensors, norms, decompositions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from densekit.ops._dispatch import (
+    as_array,
+    astype,
+    dtype_name,
+    floating,
+    meet,
+    namespace,
+    result_type,
+)
+from densekit.ops._operation import operation
+
+
+@operation("numpy", tensors=2, convert=as_array)
+def matmul(x1: Any, x2: Any) -> Any:
+    """Matrix product over the last two axes, the others broadcast."""
+    xp, x1, x2 = meet(x1, x2)
+    return xp.matmul(x1, x2)
+
+
+@operation("numpy", tensors=2, convert=as_array)
+def dot(x1: Any, x2: Any) -> Any:
+    """Product over the last axis of `x1` and the last but one of `x2`."""
+    xp, x1, x2 = meet(x1, x2)
+    return xp.dot(x1, x2)
+
+
+@operation("numpy", tensors=2, convert=as_array)
+def vdot(x1: Any, x2: Any) -> Any:
+    """Scalar product of the flattened arrays."""
+    xp, x1, x2 = meet(x1, x2)
+    return xp.dot(xp.ravel(x1), xp.ravel(x2))
+
+
+@operation("numpy", tensors=2, convert=as_array)
+def inner(x1: Any, x2: Any) -> Any:
+    """Product over the last axes."""
+    xp, x1, x2 = meet(x1, x2)
+    return xp.inner(x1, x2)
+
+
+@operation("numpy", tensors=2, convert=as_array)
+def outer(x1: Any, x2: Any) -> Any:
+    """All products of an element of `x1` with one of `x2`, shape (size 1, size 2)."""
+    xp, x1, x2 = meet(x1, x2)
+    return xp.ravel(x1)[:, None] * xp.ravel(x2)[None, :]
+
+
+@operation("numpy", tensors=2, convert=as_array)
+def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Any:
+    """Products summed over pairs of axes: the last and first `axes`, or two lists of them."""
+    xp, x1, x2 = meet(x1, x2)
+    return xp.tensordot(x1, x2, axes=axes)
+
+
+def _term(value: Any) -> Any:
+    return value if isinstance(value, str) else as_array(value)
+
+
+@operation("numpy", tensors=99, arguments=("operands",), convert=_term)
+def einsum(subscripts: str, *operands: Any) -> Any:
+    """Products summed as the subscripts say: ``einsum("bi,io->bo", x, kernel)``."""
+    dtype = result_type(*(dtype_name(x) for x in operands))
+    return namespace(*operands).einsum(subscripts, *(astype(x, dtype) for x in operands))
+
+
+@operation("numpy")
+def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """Sum of the diagonal over two axes."""
+    return namespace(x).trace(x, offset=offset, axis1=axis1, axis2=axis2)
+
+
+@operation("linalg", quiet=True)
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    """Norm of vectors (one axis) or matrices (two); Euclidean, or by `ord` as in `numpy.linalg.norm`."""
+    xp, x = namespace(x), floating(x)
+    axis = tuple(axis) if isinstance(axis, list | tuple) else axis
+    if axis is None and (ord is None or x.ndim == 1):
+        axes: tuple[int, ...] = tuple(range(x.ndim))
+    else:
+        axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    vector = len(axes) == 1
+    if ord in (None, "fro") or (ord == 2 and vector):
+        return xp.sqrt(xp.sum(xp.square(x), axis=axes, keepdims=keepdims))
+    if not vector:
+        return xp.linalg.norm(x, ord=ord, axis=axes, keepdims=keepdims)
+    size = xp.abs(x)
+    if ord == np.inf:
+        return xp.max(size, axis=axes, keepdims=keepdims)
+    if ord == -np.inf:
+        return xp.min(size, axis=axes, keepdims=keepdims)
+    if ord == 0:
+        return xp.sum(astype(as_array(x != 0), dtype_name(x)), axis=axes, keepdims=keepdims)
+    if ord == 1:
+        return xp.sum(size, axis=axes, keepdims=keepdims)
+    return xp.sum(size**ord, axis=axes, keepdims=keepdims) ** (1.0 / ord)
+
+
+@operation("linalg")
+def qr(x: Any, mode: str = "reduced") -> Any:
+    """``(q, r)`` with orthonormal columns in q and r upper triangular: ``x == q @ r``."""
+    q, r = namespace(x).linalg.qr(x, mode=mode)
+    return q, r
+
+
+@operation("linalg")
+def inv(x: Any) -> Any:
+    """Inverse of a square matrix."""
+    return namespace(x).linalg.inv(floating(x))
+
+
+@operation("linalg")
+def det(x: Any) -> Any:
+    """Determinant."""
+    return namespace(x).linalg.det(floating(x))
+
+
+@operation("linalg", tensors=2, convert=as_array)
+def solve(a: Any, b: Any) -> Any:
+    """The x of ``a @ x == b``."""
+    xp, a, b = meet(floating(a), floating(b))
+    return xp.linalg.solve(a, b)
+
+
+@operation("linalg")
+def cholesky(x: Any, upper: bool = False) -> Any:
+    """Lower triangular root of a positive definite matrix, or its transpose."""
+    xp = namespace(x)
+    root = xp.linalg.cholesky(floating(x))
+    return xp.swapaxes(root, -1, -2) if upper else root
+
+
+@operation("linalg", "SVD")
+def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    """Singular value decomposition ``(u, s, vh)``, or s alone."""
+    return namespace(x).linalg.svd(floating(x), full_matrices=full_matrices, compute_uv=compute_uv)

@@ -1,0 +1,310 @@
+"""Activation formulas: the definitions that everything else is held against.
+
+They never overflow, pass NaN on, and at a kink take the slope that Keras' formula has under JAX.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from densekit._core import settings
+from densekit.ops._core_ops import stop_gradient
+from densekit.ops._dispatch import floating, namespace
+from densekit.ops._operation import operation
+from densekit.ops._special import erf_values
+
+SELU_ALPHA = 1.6732632423543772848170429916717  # Klambauer et al. 2017, equation (14)
+SELU_SCALE = 1.0507009873554804934193349852946
+
+
+def _minus_magnitude(xp: Any, x: Any) -> Any:
+    """``-|x|`` with slope -1 at 0, so that what is symmetric in form is differentiated right there."""
+    return xp.where(x >= 0, -x, x)
+
+
+def _rectified(xp: Any, x: Any) -> Any:
+    """``max(x, 0)`` with slope 0 at 0."""
+    return xp.where(x <= 0, xp.zeros_like(x), x)
+
+
+def _logistic(xp: Any, x: Any) -> Any:
+    small = xp.exp(_minus_magnitude(xp, x))
+    return xp.where(x >= 0, xp.ones_like(x), small) / (1.0 + small)
+
+
+def _softplus(xp: Any, x: Any) -> Any:
+    positive = xp.where(x >= 0, x, xp.zeros_like(x))
+    return positive + xp.log1p(xp.exp(_minus_magnitude(xp, x)))
+
+
+def _exponential_minus_one(xp: Any, x: Any) -> Any:
+    """``expm1(min(x, 0))``: the branch not taken never overflows."""
+    return xp.expm1(xp.where(x > 0, xp.zeros_like(x), x))
+
+
+@operation("nn")
+def relu(x: Any) -> Any:
+    """``max(x, 0)``; slope 0 at 0."""
+    return _rectified(namespace(x), x)
+
+
+@operation("nn")
+def relu6(x: Any) -> Any:
+    """``min(max(x, 0), 6)``; slope 0 at 0 and 6."""
+    xp = namespace(x)
+    return xp.where(x >= 6, xp.full_like(x, 6), _rectified(xp, x))
+
+
+@operation("nn")
+def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
+    """``x`` if ``x >= 0`` else ``negative_slope * x``."""
+    xp, x = namespace(x), floating(x)
+    return xp.where(x >= 0, x, negative_slope * x)
+
+
+@operation("nn")
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """``x`` if ``x > 0`` else ``alpha * (exp(x) - 1)``."""
+    xp, x = namespace(x), floating(x)
+    return xp.where(x > 0, x, alpha * _exponential_minus_one(xp, x))
+
+
+@operation("nn")
+def celu(x: Any, alpha: float = 1.0) -> Any:
+    """``x`` if ``x > 0`` else ``alpha * (exp(x / alpha) - 1)``."""
+    xp, x = namespace(x), floating(x)
+    return xp.where(x > 0, x, alpha * _exponential_minus_one(xp, x / alpha))
+
+
+@operation("nn")
+def selu(x: Any) -> Any:
+    """``scale * elu(x, alpha)`` with the constants of self-normalising networks."""
+    xp, x = namespace(x), floating(x)
+    return SELU_SCALE * xp.where(x > 0, x, SELU_ALPHA * _exponential_minus_one(xp, x))
+
+
+@operation("nn")
+def gelu(x: Any, approximate: bool = True) -> Any:
+    """``x * Phi(x)``, Phi the normal distribution function, or its tanh approximation."""
+    xp, x = namespace(x), floating(x)
+    if approximate:
+        return 0.5 * x * (1.0 + xp.tanh(0.7978845608028654 * (x + 0.044715 * (x * x * x))))
+    return 0.5 * x * (1.0 + erf_values(x * 0.7071067811865476))
+
+
+@operation("nn")
+def sigmoid(x: Any) -> Any:
+    """``1 / (1 + exp(-x))``."""
+    return _logistic(namespace(x), floating(x))
+
+
+@operation("nn")
+def silu(x: Any) -> Any:
+    """``x * sigmoid(x)``."""
+    x = floating(x)
+    return x * _logistic(namespace(x), x)
+
+
+@operation("nn", "Silu")
+def swish(x: Any) -> Any:
+    """The same as `silu`."""
+    x = floating(x)
+    return x * _logistic(namespace(x), x)
+
+
+@operation("nn")
+def log_sigmoid(x: Any) -> Any:
+    """``log(sigmoid(x)) == -softplus(-x)``."""
+    return -_softplus(namespace(x), -floating(x))
+
+
+@operation("nn")
+def softplus(x: Any) -> Any:
+    """``log(1 + exp(x))``."""
+    return _softplus(namespace(x), floating(x))
+
+
+@operation("nn")
+def softsign(x: Any) -> Any:
+    """``x / (1 + |x|)``."""
+    x = floating(x)
+    return x / (1.0 + namespace(x).abs(x))
+
+
+@operation("nn")
+def mish(x: Any) -> Any:
+    """``x * tanh(softplus(x))``."""
+    xp, x = namespace(x), floating(x)
+    return x * xp.tanh(_softplus(xp, x))
+
+
+def _hard_sigmoid(xp: Any, x: Any) -> Any:
+    shifted = x + 3.0
+    return xp.where(shifted >= 6, xp.full_like(x, 6), _rectified(xp, shifted)) / 6.0
+
+
+@operation("nn")
+def hard_sigmoid(x: Any) -> Any:
+    """``relu6(x + 3) / 6``."""
+    return _hard_sigmoid(namespace(x), floating(x))
+
+
+@operation("nn")
+def hard_silu(x: Any) -> Any:
+    """``x * hard_sigmoid(x)``."""
+    x = floating(x)
+    return x * _hard_sigmoid(namespace(x), x)
+
+
+@operation("nn", "HardSilu")
+def hard_swish(x: Any) -> Any:
+    """The same as `hard_silu`."""
+    x = floating(x)
+    return x * _hard_sigmoid(namespace(x), x)
+
+
+@operation("nn")
+def hard_tanh(x: Any) -> Any:
+    """``min(max(x, -1), 1)``."""
+    xp = namespace(x)
+    low = xp.where(x < -1, xp.full_like(x, -1), x)
+    return xp.where(x > 1, xp.full_like(x, 1), low)
+
+
+@operation("nn")
+def tanh_shrink(x: Any) -> Any:
+    """``x - tanh(x)``."""
+    x = floating(x)
+    return x - namespace(x).tanh(x)
+
+
+@operation("nn")
+def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
+    """``x`` brought nearer to 0 by `threshold`, and 0 between -threshold and threshold."""
+    xp, x = namespace(x), floating(x)
+    inner = xp.where(x < -threshold, x + threshold, xp.where(xp.isnan(x), x, xp.zeros_like(x)))
+    return xp.where(x > threshold, x - threshold, inner)
+
+
+@operation("nn")
+def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
+    """``x`` if ``|x| > threshold`` else 0."""
+    xp, x = namespace(x), floating(x)
+    return xp.where(xp.abs(x) <= threshold, xp.zeros_like(x), x)
+
+
+@operation("nn", arguments=("x",))
+def threshold(x: Any, threshold: float, default_value: float) -> Any:
+    """``x`` if ``x > threshold`` else `default_value`."""
+    xp = namespace(x)
+    return xp.where(x <= threshold, xp.full_like(x, default_value), x)
+
+
+@operation("nn")
+def squareplus(x: Any, b: float = 4) -> Any:
+    """``(x + sqrt(x**2 + b)) / 2``."""
+    xp, x = namespace(x), floating(x)
+    return (x + xp.sqrt(x * x + b)) / 2.0
+
+
+@operation("nn")
+def sparse_plus(x: Any) -> Any:
+    """0 up to -1, ``(x + 1)**2 / 4`` between, ``x`` from 1 on."""
+    xp, x = namespace(x), floating(x)
+    inner = xp.where((x > -1) & (x < 1), x, xp.zeros_like(x))
+    middle = 0.25 * (inner + 1.0) * (inner + 1.0)
+    return xp.where(x >= 1, x, xp.where(x <= -1, xp.zeros_like(x), xp.where(x < 1, middle, x)))
+
+
+@operation("nn")
+def sparse_sigmoid(x: Any) -> Any:
+    """0 up to -1, ``(x + 1) / 2`` between, 1 from 1 on."""
+    xp, x = namespace(x), floating(x)
+    low = xp.where(x <= -1, xp.zeros_like(x), 0.5 * (x + 1.0))
+    return xp.where(x >= 1, xp.ones_like(x), low)
+
+
+@operation("nn")
+def glu(x: Any, axis: int = -1) -> Any:
+    """``a * sigmoid(b)`` for the two halves of `axis`, whose size must be even."""
+    xp, x = namespace(x), floating(x)
+    if x.shape[axis] % 2:
+        raise ValueError(f"glu: expected an even size of axis {axis}, got shape {tuple(x.shape)}.")
+    first, second = xp.split(x, 2, axis=axis)
+    return first * _logistic(xp, second)
+
+
+def _finite_maximum(xp: Any, x: Any, axis: Any) -> Any:
+    """The maximum to subtract before `exp`; 0 where it is infinite or NaN. A constant to gradients."""
+    top = xp.max(stop_gradient(x), axis=axis, keepdims=True)
+    return xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+
+
+def _shifted(xp: Any, x: Any, axis: Any) -> Any:
+    return x - xp.max(stop_gradient(x), axis=axis, keepdims=True)
+
+
+@operation("nn", quiet=True)
+def softmax(x: Any, axis: Any = -1) -> Any:
+    """``exp(x) / sum(exp(x))`` along `axis`; None means over all elements."""
+    xp, x = namespace(x), floating(x)
+    powers = xp.exp(_shifted(xp, x, axis))
+    return powers / xp.sum(powers, axis=axis, keepdims=True)
+
+
+@operation("nn", quiet=True)
+def log_softmax(x: Any, axis: Any = -1) -> Any:
+    """``x - logsumexp(x)`` along `axis`; None means over all elements."""
+    xp, x = namespace(x), floating(x)
+    moved = _shifted(xp, x, axis)
+    return moved - xp.log(xp.sum(xp.exp(moved), axis=axis, keepdims=True))
+
+
+@operation("math", quiet=True)
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """``log(sum(exp(x)))`` along `axis` without overflow."""
+    xp, x = namespace(x), floating(x)
+    top = _finite_maximum(xp, x, axis)
+    total = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True)) + top
+    return total if keepdims else xp.squeeze(total, axis=axis)
+
+
+@operation("nn")
+def sparsemax(x: Any, axis: int = -1) -> Any:
+    """The point of the probability simplex nearest to `x` (Martins and Astudillo 2016, algorithm 1)."""
+    xp, x = namespace(x), floating(x)
+    z = xp.moveaxis(x, axis, -1)
+    descending = -np.sort(-z, axis=-1) if xp is np else xp.flip(xp.sort(z, axis=-1), -1)
+    ranks = xp.arange(1, z.shape[-1] + 1, dtype=z.dtype)
+    sums = xp.cumsum(descending, axis=-1)
+    support = stop_gradient(1.0 + ranks * descending > sums)
+    count = xp.sum(support, axis=-1, keepdims=True).astype(z.dtype)
+    tau = (xp.sum(xp.where(support, descending, xp.zeros_like(z)), axis=-1, keepdims=True) - 1.0) / count
+    return xp.moveaxis(_rectified(xp, z - tau), -1, axis)
+
+
+@operation("nn")
+def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = False) -> Any:
+    """``(mean, variance)`` over `axes`."""
+    xp, x = namespace(x), floating(x)
+    axes = tuple(axes) if isinstance(axes, list | tuple) else axes
+    mean = xp.mean(x, axis=axes, keepdims=True)
+    variance = xp.mean(xp.square(x - mean), axis=axes, keepdims=keepdims)
+    return (mean if keepdims else xp.squeeze(mean, axis=axes)), variance
+
+
+@operation("nn")
+def normalize(x: Any, axis: Any = -1, order: float = 2, epsilon: float | None = None) -> Any:
+    """``x / max(norm(x), epsilon)`` along `axis`."""
+    xp, x = namespace(x), floating(x)
+    epsilon = settings.epsilon() if epsilon is None else epsilon
+    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    if order == 2:
+        squares = xp.sum(x * x, axis=axes, keepdims=True)
+        return x / xp.sqrt(xp.maximum(squares, epsilon**2))
+    if order == np.inf:
+        return x / xp.maximum(xp.max(xp.abs(x), axis=axes, keepdims=True), epsilon)
+    size = xp.sum(xp.abs(x) ** order, axis=axes, keepdims=True) ** (1.0 / order)
+    return x / xp.maximum(size, epsilon)

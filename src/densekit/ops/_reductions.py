@@ -1,0 +1,135 @@
+"""Reductions along axes: sums, means, extremes, norms of distribution, orders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit.ops._dispatch import as_array, astype, dtype_name, floating, namespace
+from densekit.ops._operation import operation
+
+Axis = int | tuple[int, ...] | None
+
+_SUM_TYPES = {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "uint32", "uint16": "uint32"}
+
+
+def _axes(axis: Any) -> Any:
+    return tuple(axis) if isinstance(axis, list) else axis
+
+
+def _summed(x: Any, dtype: Any = None) -> dict[str, Any]:
+    """Keyword for `sum` and `prod`: the type of the result, narrow integers widened to 32 bits."""
+    name = dtype or dtype_name(x)
+    name = name if dtype else _SUM_TYPES.get(name, name)
+    return {} if name == dtype_name(x) and name.startswith(("float", "bf")) else {"dtype": name}
+
+
+@operation("numpy")
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Sum of the elements along `axis`."""
+    return namespace(x).sum(x, axis=_axes(axis), keepdims=keepdims, **_summed(x))
+
+
+@operation("numpy")
+def prod(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Any:
+    """Product of the elements along `axis`."""
+    return namespace(x).prod(x, axis=_axes(axis), keepdims=keepdims, **_summed(x, dtype))
+
+
+@operation("numpy")
+def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Arithmetic mean along `axis`."""
+    return namespace(x).mean(floating(x), axis=_axes(axis), keepdims=keepdims)
+
+
+@operation("numpy")
+def var(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Mean squared distance from the mean along `axis`."""
+    return namespace(x).var(floating(x), axis=_axes(axis), keepdims=keepdims)
+
+
+@operation("numpy")
+def std(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Square root of `var`."""
+    return namespace(x).std(floating(x), axis=_axes(axis), keepdims=keepdims)
+
+
+def _extreme(choose: str, x: Any, axis: Any, keepdims: bool, initial: Any) -> Any:
+    xp = namespace(x)
+    found = getattr(xp, choose)(x, axis=_axes(axis), keepdims=keepdims)
+    return found if initial is None else getattr(xp, choose + "imum")(found, initial)
+
+
+@operation("numpy")
+def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Any:
+    """Largest element along `axis`, at least `initial`."""
+    return _extreme("max", x, axis, keepdims, initial)
+
+
+@operation("numpy")
+def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Any:
+    """Smallest element along `axis`, at most `initial`."""
+    return _extreme("min", x, axis, keepdims, initial)
+
+
+@operation("numpy")
+def amax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Largest element along `axis`."""
+    return _extreme("max", x, axis, keepdims, None)
+
+
+@operation("numpy")
+def amin(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Smallest element along `axis`."""
+    return _extreme("min", x, axis, keepdims, None)
+
+
+@operation("numpy")
+def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Whether every element along `axis` is true."""
+    return namespace(x).all(x, axis=_axes(axis), keepdims=keepdims)
+
+
+@operation("numpy")
+def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Whether an element along `axis` is true."""
+    return namespace(x).any(x, axis=_axes(axis), keepdims=keepdims)
+
+
+def _position(choose: str, x: Any, axis: int | None, keepdims: bool) -> Any:
+    found = getattr(namespace(x), choose)(x, axis=axis, keepdims=keepdims)
+    return astype(as_array(found), "int32")
+
+
+@operation("numpy")
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Index of the largest element, the first of equals; without `axis` in the flat array."""
+    return _position("argmax", x, axis, keepdims)
+
+
+@operation("numpy")
+def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Index of the smallest element, the first of equals; without `axis` in the flat array."""
+    return _position("argmin", x, axis, keepdims)
+
+
+@operation("numpy")
+def count_nonzero(x: Any, axis: Axis = None) -> Any:
+    """Number of elements that are not 0 along `axis`."""
+    return astype(as_array(namespace(x).count_nonzero(x, axis=_axes(axis))), "int32")
+
+
+@operation("numpy")
+def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    """Running sum along `axis`."""
+    return _running("cumsum", x, axis, dtype)
+
+
+@operation("numpy")
+def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    """Running product along `axis`."""
+    return _running("cumprod", x, axis, dtype)
+
+
+def _running(name: str, x: Any, axis: int | None, dtype: Any) -> Any:
+    dtype = dtype or ("int32" if dtype_name(x) == "bool" else dtype_name(x))
+    return astype(getattr(namespace(x), name)(astype(x, dtype), axis=axis), dtype)

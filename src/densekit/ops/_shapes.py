@@ -1,0 +1,217 @@
+"""Shapes: reshaping, joining, splitting, repeating, padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from densekit.ops._dispatch import as_array, astype, dtype_name, namespace, result_type
+from densekit.ops._operation import operation
+
+
+def arrays(xs: Any) -> Any:
+    """Read a sequence of arrays; a single array stays one."""
+    return [as_array(x) for x in xs] if isinstance(xs, list | tuple) else as_array(xs)
+
+
+def _joinable(xs: Any) -> tuple[Any, list[Any]]:
+    xs = list(xs)
+    dtype = result_type(*(dtype_name(x) for x in xs))
+    return namespace(*xs), [astype(x, dtype) for x in xs]
+
+
+@operation("numpy")
+def reshape(x: Any, newshape: int | Sequence[int]) -> Any:
+    """The same elements in another shape; one size may be -1."""
+    return namespace(x).reshape(x, newshape if isinstance(newshape, int) else tuple(newshape))
+
+
+@operation("numpy")
+def ravel(x: Any) -> Any:
+    """The elements in one axis."""
+    return namespace(x).ravel(x)
+
+
+@operation("numpy")
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+    """Axes in the order of `axes`, by default reversed."""
+    return namespace(x).transpose(x, axes)
+
+
+@operation("numpy")
+def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+    """Two axes exchanged."""
+    return namespace(x).swapaxes(x, axis1, axis2)
+
+
+@operation("numpy")
+def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+    """Axes moved to other places, the others in their order."""
+    return namespace(x).moveaxis(x, source, destination)
+
+
+@operation("numpy")
+def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
+    """New axes of size 1 at the places `axis` of the result."""
+    return namespace(x).expand_dims(x, tuple(axis) if isinstance(axis, list) else axis)
+
+
+@operation("numpy")
+def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Any:
+    """Without the axes of size 1, or without those named."""
+    return namespace(x).squeeze(x, tuple(axis) if isinstance(axis, list) else axis)
+
+
+@operation("numpy")
+def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
+    """Repeated along axes of size 1 up to `shape`."""
+    return namespace(x).broadcast_to(x, tuple(shape))
+
+
+@operation("numpy", convert=arrays)
+def concatenate(xs: Any, axis: int | None = 0) -> Any:
+    """Arrays joined along an existing axis."""
+    xp, xs = _joinable(xs)
+    return xp.concatenate(xs, axis=axis)
+
+
+@operation("numpy", convert=arrays)
+def stack(x: Any, axis: int = 0) -> Any:
+    """Arrays of one shape joined along a new axis."""
+    xp, x = _joinable(x)
+    return xp.stack(x, axis=axis)
+
+
+@operation("numpy", convert=arrays)
+def vstack(xs: Any) -> Any:
+    """Joined along the first axis, vectors as rows."""
+    xp, xs = _joinable(xs)
+    return xp.vstack(xs)
+
+
+@operation("numpy", convert=arrays)
+def hstack(xs: Any) -> Any:
+    """Joined along the second axis, vectors along their only one."""
+    xp, xs = _joinable(xs)
+    return xp.hstack(xs)
+
+
+@operation("numpy", tensors=2, convert=as_array)
+def append(x1: Any, x2: Any, axis: int | None = None) -> Any:
+    """`x2` after `x1` along `axis`, by default both flattened."""
+    xp, (x1, x2) = _joinable([x1, x2])
+    if axis is None:
+        x1, x2, axis = xp.ravel(x1), xp.ravel(x2), 0
+    return xp.concatenate([x1, x2], axis=axis)
+
+
+@operation("numpy")
+def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> Any:
+    """A list of parts: so many equal ones, or cut before the indices given."""
+    cuts = indices_or_sections
+    return list(namespace(x).split(x, cuts if isinstance(cuts, int) else list(cuts), axis=axis))
+
+
+@operation("numpy")
+def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> Any:
+    """Like `split`, but the parts may differ in size by one."""
+    cuts = indices_or_sections
+    return list(namespace(x).array_split(x, cuts if isinstance(cuts, int) else list(cuts), axis=axis))
+
+
+@operation("core")
+def unstack(x: Any, num: int | None = None, axis: int = 0) -> Any:
+    """A list of the slices along `axis`, which disappears."""
+    moved = namespace(x).moveaxis(x, axis, 0)
+    return [moved[i] for i in range(moved.shape[0] if num is None else num)]
+
+
+@operation("numpy")
+def tile(x: Any, repeats: int | Sequence[int]) -> Any:
+    """The whole array repeated along each axis."""
+    return namespace(x).tile(x, repeats if isinstance(repeats, int) else tuple(repeats))
+
+
+@operation("numpy")
+def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
+    """Each element repeated along `axis`."""
+    return namespace(x).repeat(x, np.asarray(repeats) if np.ndim(repeats) else repeats, axis=axis)
+
+
+@operation("numpy")
+def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Any:
+    """Elements moved on by `shift` places, the last ones coming in at the front."""
+    return namespace(x).roll(x, shift, axis=axis)
+
+
+@operation("numpy")
+def flip(x: Any, axis: int | Sequence[int] | None = None) -> Any:
+    """Elements in reverse order along `axis`, by default all axes."""
+    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    cut = [slice(None)] * x.ndim
+    for a in axes:
+        cut[a] = slice(None, None, -1)
+    return x[tuple(cut)]
+
+
+@operation("numpy", arguments=("x", "constant_values"))
+def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
+    """Room around the array: ``((before, after), ...)`` per axis, one pair or one number for all."""
+    xp = namespace(x)
+    width = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
+    if constant_values is None:
+        return xp.pad(x, [tuple(w) for w in width], mode)
+    return xp.pad(x, [tuple(w) for w in width], mode, constant_values=constant_values)
+
+
+@operation("numpy")
+def diag(x: Any, k: int = 0) -> Any:
+    """The diagonal of a matrix, or a matrix with the vector `x` as diagonal."""
+    return namespace(x).diag(x, k)
+
+
+@operation("numpy")
+def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The diagonal over two axes; it becomes the last axis."""
+    x = namespace(x).moveaxis(x, (axis1, axis2), (-2, -1))
+    rows, columns = x.shape[-2:]
+    size = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
+    step = np.arange(size)
+    return x[..., step - min(offset, 0), step + max(offset, 0)]
+
+
+@operation("numpy")
+def tril(x: Any, k: int = 0) -> Any:
+    """Zero above the k-th diagonal."""
+    return namespace(x).tril(x, k)
+
+
+@operation("numpy")
+def triu(x: Any, k: int = 0) -> Any:
+    """Zero below the k-th diagonal."""
+    return namespace(x).triu(x, k)
+
+
+def _mesh_input(value: Any) -> Any:
+    return value if isinstance(value, str) else as_array(value)
+
+
+@operation("numpy", tensors=99, arguments=("x",), convert=_mesh_input)
+def meshgrid(*x: Any, indexing: str = "xy") -> Any:
+    """Coordinate arrays of the grid spanned by vectors; ``"ij"`` keeps the order of the axes."""
+    xp = namespace(*x)
+    vectors = [xp.ravel(v) for v in x]
+    order = list(range(len(x)))
+    if indexing == "xy" and len(x) > 1:
+        order[:2] = [1, 0]
+    sizes = [0] * len(x)
+    for place, v in zip(order, vectors, strict=True):
+        sizes[place] = v.shape[0]
+    grids = []
+    for place, v in zip(order, vectors, strict=True):
+        shape = [1] * len(x)
+        shape[place] = -1
+        grids.append(xp.broadcast_to(xp.reshape(v, tuple(shape)), tuple(sizes)))
+    return grids

@@ -1,0 +1,85 @@
+"""The error function and its inverse."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from densekit.ops._dispatch import floating, is_jax, namespace
+from densekit.ops._operation import operation
+
+_SLOPE = 2.0 / math.sqrt(math.pi)  # of erf at 0
+
+
+def _elementwise(function: Callable[[float], float], x: Any) -> Any:
+    values = [function(value) for value in np.ravel(x).astype(np.float64).tolist()]
+    return np.array(values, np.float64).reshape(np.shape(x)).astype(x.dtype)
+
+
+def _erfinv(y: float) -> float:
+    if not abs(y) < 1:
+        return math.copysign(math.inf, y) if abs(y) == 1 else math.nan
+    if y == 0:
+        return y
+    # Quantile of the lower tail, where `1 - |y|` loses no digits; one Newton step mends small |y|.
+    x = -NormalDist().inv_cdf((1.0 - abs(y)) / 2.0) / math.sqrt(2.0)
+    if abs(y) < 0.5:
+        x -= (math.erf(x) - abs(y)) / (_SLOPE * math.exp(-x * x))
+    return math.copysign(x, y)
+
+
+def _erf_numpy(x: Any) -> Any:
+    return _elementwise(math.erf, x)
+
+
+def _erfinv_numpy(x: Any) -> Any:
+    return _elementwise(_erfinv, x)
+
+
+@lru_cache(maxsize=1)
+def _boxed() -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """The two functions as `autograd` primitives; only asked for when a box is at hand."""
+    from autograd import numpy as anp  # optional and slow
+    from autograd.extend import defvjp, primitive
+
+    erf_box, erfinv_box = primitive(_erf_numpy), primitive(_erfinv_numpy)
+    defvjp(erf_box, lambda _, x: lambda g: g * _SLOPE * anp.exp(-x * x))
+    defvjp(erfinv_box, lambda ans, _: lambda g: g / _SLOPE * anp.exp(ans * ans))
+    return erf_box, erfinv_box
+
+
+def erf_values(x: Any) -> Any:
+    """`erf` of a floating array of any library."""
+    xp = namespace(x)
+    if xp is np:
+        return _erf_numpy(x)
+    return sys.modules["jax"].lax.erf(x) if is_jax(xp) else _boxed()[0](x)
+
+
+@operation("math")
+def erf(x: Any) -> Any:
+    """Error function ``2 / sqrt(pi) * integral from 0 to x of exp(-t**2) dt``."""
+    return erf_values(floating(x))
+
+
+@operation("math")
+def erfc(x: Any) -> Any:
+    """``1 - erf(x)``."""
+    x = floating(x)
+    return _elementwise(math.erfc, x) if namespace(x) is np else 1.0 - erf_values(x)
+
+
+@operation("math")
+def erfinv(x: Any) -> Any:
+    """Inverse of `erf` on (-1, 1)."""
+    x = floating(x)
+    xp = namespace(x)
+    if xp is np:
+        return _erfinv_numpy(x)
+    return sys.modules["jax"].lax.erf_inv(x) if is_jax(xp) else _boxed()[1](x)

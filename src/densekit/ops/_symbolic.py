@@ -1,0 +1,337 @@
+"""Symbolic tensors and the graph they grow: functional models are recorded here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from densekit._core import settings, tree
+from densekit._core.dtypes import standardize_dtype, to_numpy_dtype
+from densekit._core.errors import message
+from densekit._core.naming import auto_name
+from densekit._core.registry import export
+from densekit._core.scope import StatelessScope
+
+
+@export("keras")
+class KerasTensor:
+    """A tensor of which only shape and dtype are known: calling layers on it records a graph.
+
+    Args:
+        shape: tuple of sizes; None stands for any size.
+        dtype: name of the element type. Default: ``"float32"``.
+        sparse: must be ``False``; kept for Keras' signature.
+        ragged: must be ``False``; kept for Keras' signature.
+        record_history: kept for Keras' signature.
+        name: Default: numbered ``keras_tensor``.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> x = keras.KerasTensor((None, 3))
+    >>> (x * 2).shape
+    (None, 3)
+    """
+
+    __array_ufunc__ = None  # so that NumPy leaves ``array + tensor`` to us
+
+    def __init__(
+        self,
+        shape: Any,
+        dtype: Any = "float32",
+        sparse: bool = False,
+        ragged: bool = False,
+        record_history: bool = True,
+        name: str | None = None,
+    ) -> None:
+        if sparse or ragged:
+            raise ValueError(
+                message("KerasTensor", "a dense tensor", f"sparse={sparse}", "Pass neither flag.")
+            )
+        self._shape = tuple(None if n is None else int(n) for n in shape)
+        self._dtype = standardize_dtype(dtype)
+        self.name = name or auto_name(type(self))
+        self._keras_history: tuple[Operation, int, int] | None = None
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Sizes, None where any size goes."""
+        return self._shape
+
+    @property
+    def dtype(self) -> str:
+        """Name of the element type."""
+        return self._dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self._shape)
+
+    @property
+    def sparse(self) -> bool:
+        """False."""
+        return False
+
+    @property
+    def ragged(self) -> bool:
+        """False."""
+        return False
+
+    def __len__(self) -> int:
+        if not self._shape or self._shape[0] is None:
+            raise TypeError(_no_value("a length", self))
+        return self._shape[0]
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise ValueError(_no_value("a NumPy array", self))
+
+    def __bool__(self) -> bool:
+        raise TypeError(_no_value("a truth value", self))
+
+    def __float__(self) -> float:
+        raise ValueError(_no_value("a float", self))
+
+    def __int__(self) -> int:
+        raise ValueError(_no_value("an int", self))
+
+    def __index__(self) -> int:
+        raise ValueError(_no_value("an index", self))
+
+    def __iter__(self) -> Any:
+        raise NotImplementedError(_no_value("an iterable", self))
+
+    def __repr__(self) -> str:
+        return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
+
+
+def _no_value(wanted: str, tensor: KerasTensor) -> str:
+    return message(
+        "KerasTensor",
+        f"a value to make {wanted} of",
+        f"{tensor!r}, a placeholder without a value",
+        "Use `keras.ops` on it, or wrap the code in a layer's `call`.",
+    )
+
+
+class Node:
+    """One call of an operation: what went in, what came out.
+
+    `args` and `kwargs` are the call's, nested; `input_tensors` and `outputs` are flat lists of
+    `KerasTensor`. The new node is appended to ``operation._inbound_nodes`` and noted in the outputs' history.
+    """
+
+    def __init__(
+        self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any
+    ) -> None:
+        self.operation = operation
+        self.args = tuple(args)
+        self.kwargs = dict(kwargs)
+        self.output_structure = outputs
+        self.input_tensors = symbolic_leaves((self.args, self.kwargs))
+        self.outputs: list[KerasTensor] = symbolic_leaves(outputs)
+        index = len(operation._inbound_nodes)
+        operation._inbound_nodes.append(self)
+        for position, tensor in enumerate(self.outputs):
+            tensor._keras_history = (operation, index, position)
+
+    @property
+    def is_input(self) -> bool:
+        """Whether nothing symbolic goes in: the node of an `InputLayer`."""
+        return not self.input_tensors
+
+    @property
+    def output_tensors(self) -> list[KerasTensor]:
+        """The same as `outputs`."""
+        return self.outputs
+
+    @property
+    def parent_nodes(self) -> list[Node]:
+        """The nodes that made the inputs, without repetition."""
+        parents: dict[int, Node] = {}
+        for tensor in self.input_tensors:
+            if tensor._keras_history is not None:
+                operation, index, _ = tensor._keras_history
+                parents.setdefault(id(tensor), operation._inbound_nodes[index])
+        return list({id(node): node for node in parents.values()}.values())
+
+    def __repr__(self) -> str:
+        return f"<Node operation={self.operation.name}>"
+
+
+@export("keras")
+class Operation:
+    """Something callable on arrays and on symbolic tensors; `Layer` is one.
+
+    Args:
+        name: Default: the class name in snake case, numbered.
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        if name is None:
+            name = auto_name(type(self))
+        if not isinstance(name, str):
+            raise ValueError(
+                message(type(self).__name__, "`name` to be a string", repr(name), "Pass a string.")
+            )
+        self.name = name
+        self._inbound_nodes: list[Node] = []
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if any_symbolic(args, kwargs):
+            return self.symbolic_call(*args, **kwargs)
+        return self.call(*args, **kwargs)
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """What the operation computes."""
+        raise NotImplementedError(f"{type(self).__name__} defines no `call`.")
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Shape and dtype of what `call` returns, as `KerasTensor`s."""
+        return compute_output_spec(self.call, *args, **kwargs)
+
+    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Record the call in the graph and return symbolic outputs."""
+        outputs = self.compute_output_spec(*args, **kwargs)
+        Node(self, args, kwargs, outputs)
+        return outputs
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input of the first call: one tensor or a list."""
+        return _one_or_list(self._first_node("input").input_tensors)
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output of the first call: one tensor or a list."""
+        return _one_or_list(self._first_node("output").outputs)
+
+    def _first_node(self, what: str) -> Node:
+        if not self._inbound_nodes:
+            raise AttributeError(
+                message(
+                    f"{type(self).__name__} {self.name!r}",
+                    f"a symbolic call before `.{what}` is read",
+                    "none",
+                    "Call it on `keras.Input(...)` first.",
+                )
+            )
+        return self._inbound_nodes[0]
+
+
+def _one_or_list(tensors: list[KerasTensor]) -> Any:
+    return tensors[0] if len(tensors) == 1 else tensors
+
+
+class FunctionOperation(Operation):
+    """A function of `densekit.ops` as a node of a functional model.
+
+    Tensors are call arguments; everything else (axis, dtype, ...) is a setting, kept in the config
+    under the names and class names that Keras' files use.
+    """
+
+    function: ClassVar[Callable[..., Any]]
+    arguments: ClassVar[tuple[str, ...]] = ()  # names of the call arguments
+    leading: ClassVar[tuple[str, ...]] = ()  # settings that precede a ``*args`` parameter
+    variadic: ClassVar[bool] = False
+
+    def __init__(self, *, name: str | None = None, **settings: Any) -> None:
+        super().__init__(name=name)
+        self.settings = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in settings.items()
+        }
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function."""
+        function = type(self).function
+        if self.variadic:
+            lead = [self.settings[key] for key in self.leading]
+            rest = {k: v for k, v in self.settings.items() if k not in self.leading}
+            return function(*lead, *args, **rest, **kwargs)
+        return function(**dict(zip(self.arguments, args, strict=False)), **self.settings, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """The name and the settings."""
+        config: dict[str, Any] = {"name": self.name, **self.settings}
+        if config.get("dtype") is not None:
+            config["dtype"] = standardize_dtype(config["dtype"])
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> FunctionOperation:
+        """Create from `get_config`."""
+        return cls(**config)
+
+
+def symbolic_leaves(structure: Any) -> list[KerasTensor]:
+    """The `KerasTensor`s of a nested structure, in order."""
+    return [leaf for leaf in tree.flatten(structure) if isinstance(leaf, KerasTensor)]
+
+
+def any_symbolic(args: tuple[Any, ...] | list[Any], kwargs: dict[str, Any] | None = None) -> bool:
+    """Whether a `KerasTensor` is among the arguments, however nested."""
+    for value in args:
+        kind = type(value)
+        if kind is KerasTensor or isinstance(value, KerasTensor):
+            return True
+        if kind is list or kind is tuple:
+            if any_symbolic(value):
+                return True
+        elif kind is dict and any_symbolic(tuple(value.values())):
+            return True
+    return bool(kwargs) and any_symbolic(tuple(kwargs.values()))  # type: ignore[union-attr]
+
+
+# Sizes tried for None. A dimension that follows the trial size is None in the output. The second pair has
+# many divisors, for functions that split or reshape the unknown axis.
+_TRIALS = ((2, 3), (840, 1680))
+
+
+def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Shapes and dtypes of ``function(*args, **kwargs)`` as `KerasTensor`s, found by trying it out.
+
+    The function runs on small arrays, once if all sizes are known and twice with different sizes for
+    None otherwise. Variables it assigns to keep their values.
+    """
+    unknown = any(None in tensor.shape for tensor in symbolic_leaves((args, kwargs)))
+
+    def trial(size: int) -> Any:
+        def stand_in(leaf: Any) -> Any:
+            if not isinstance(leaf, KerasTensor):
+                return leaf
+            shape = tuple(size if n is None else n for n in leaf.shape)
+            fill = 0 if "int" in leaf.dtype or leaf.dtype == "bool" else 1
+            return np.full(shape, fill, to_numpy_dtype(leaf.dtype))
+
+        sample_args, sample_kwargs = tree.map_structure(stand_in, (args, kwargs))
+        with StatelessScope(), np.errstate(all="ignore"):
+            return function(*sample_args, **sample_kwargs)
+
+    try:
+        first = trial(_TRIALS[0][0])
+        second = trial(_TRIALS[0][1]) if unknown else first
+    except ValueError as error:
+        if not unknown:
+            raise
+        try:
+            first, second = (trial(size) for size in _TRIALS[1])
+        except ValueError:
+            raise error from None  # that of the small trial is the readable one
+
+    def spec(a: Any, b: Any) -> Any:
+        if a is None or isinstance(a, str):
+            return a
+        shape = tuple(n if n == m else None for n, m in zip(np.shape(a), np.shape(b), strict=True))
+        return KerasTensor(shape, dtype=_spec_dtype(a))
+
+    return tree.map_structure(spec, first, second)
+
+
+def _spec_dtype(value: Any) -> str:
+    dtype = getattr(value, "dtype", None)
+    if dtype is not None:
+        return str(getattr(dtype, "name", dtype))
+    return {bool: "bool", int: "int32"}.get(type(value), settings.floatx())
