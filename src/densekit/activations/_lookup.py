@@ -7,7 +7,6 @@ from typing import Any
 
 from densekit._core import registry
 from densekit._core.identifiers import resolve
-from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit.activations._rectifiers import linear
 
@@ -18,7 +17,8 @@ def get(identifier: Any) -> Callable[..., Any]:
     """The activation function that a name, function, object, class, config or None stands for.
 
     Args:
-        identifier: None (which is `linear`), a name, a callable, a class (instantiated), or a config.
+        identifier: None (which is `linear`), a name, a callable, a class (instantiated), or a
+            config.
 
     Raises:
         ValueError: if nothing can be made of `identifier`.

@@ -1,4 +1,4 @@
-"""What every constraint is: a function from a weight to the nearest allowed weight, with a config."""
+"""What every constraint is: a function from a weight to an allowed weight, with a config."""
 
 from __future__ import annotations
 

@@ -61,9 +61,7 @@ class Clip(Constraint):
         for name, value in (("min_value", min_value), ("max_value", max_value)):
             if not isinstance(value, float | int) or math.isnan(value):
                 raise ValueError(
-                    message(
-                        "Clip", f"`{name}` to be a number", describe(value), "Pass e.g. 0.01."
-                    )
+                    message("Clip", f"`{name}` to be a number", describe(value), "Pass e.g. 0.01.")
                 )
         if min_value > max_value:
             raise ValueError(

@@ -1,8 +1,8 @@
 """Constraints on the length of weight vectors.
 
-A Dense kernel is ``(inputs, units)``: with ``axis=0`` each unit's incoming weights are one vector. All
-three divide by ``epsilon + norm``, epsilon being `densekit.config.epsilon`, as Keras does: a vector of
-zeros stays zero, and one that already complies shrinks by a hair.
+A Dense kernel is ``(inputs, units)``: with ``axis=0`` each unit's incoming weights are one vector.
+All three divide by ``epsilon + norm``, epsilon being `densekit.config.epsilon`, as Keras does: a
+vector of zeros stays zero, and one that already complies shrinks by a hair.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ class MaxNorm(Constraint):
 class MinMaxNorm(Constraint):
     """Vectors whose length is drawn into an interval.
 
-    Formula: ``w' = w * (rate * clip(norm, min_value, max_value) + (1 - rate) * norm) / (epsilon + norm)``.
+    Formula: ``w' = w * (rate * clip(norm, min_value, max_value)
+    + (1 - rate) * norm) / (epsilon + norm)``.
 
     Args:
         min_value: smallest length. Default: ``0.0``.

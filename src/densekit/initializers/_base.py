@@ -1,4 +1,4 @@
-"""What every initializer is: a function from a shape to the first values of a weight, with a config."""
+"""What every initializer is: a function from a shape to first values, with a config."""
 
 from __future__ import annotations
 

@@ -113,9 +113,7 @@ class Identity(Initializer):
         shape = tuple(shape)
         if len(shape) != 2:
             raise ValueError(
-                message(
-                    "Identity", "a shape of rank 2", f"{shape}", "Use it for matrices only."
-                )
+                message("Identity", "a shape of rank 2", f"{shape}", "Use it for matrices only.")
             )
         dtype = to_numpy_dtype(dtype)
         return np.eye(*shape, dtype=dtype) * np.asarray(self.gain, dtype)

@@ -1,7 +1,7 @@
 """Random draws of initializers: NumPy's generators on the Philox counter-based bit stream.
 
-Everything is drawn in float64 and rounded once, so that a float32 and a float64 model with the same seed
-start from the same weights.
+Everything is drawn in float64 and rounded once, so that a float32 and a float64 model with the same
+seed start from the same weights.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ def generator(seed: Any) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=[key & _MASK, counter & _MASK]))
 
 
-def _draw(seed: Any, shape: Any, dtype: Any, law: Callable[[np.random.Generator, Any], Any]) -> Array:
+def _draw(
+    seed: Any, shape: Any, dtype: Any, law: Callable[[np.random.Generator, Any], Any]
+) -> Array:
     values = np.asarray(law(generator(seed), tuple(shape)))
     return values.astype(to_numpy_dtype(dtype))
 

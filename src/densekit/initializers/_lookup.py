@@ -25,7 +25,8 @@ def get(identifier: Any) -> Callable[..., Any] | None:
             (instantiated), a config, or an array, whose values are then taken.
 
     Raises:
-        ValueError: if nothing can be made of `identifier`; when called, if the shape is not the array's.
+        ValueError: if nothing can be made of `identifier`; when called, if the shape is not the
+            array's.
 
     Example:
 

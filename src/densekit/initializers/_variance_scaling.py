@@ -23,8 +23,9 @@ def compute_fans(
 ) -> tuple[int, int]:
     """Numbers of inputs and outputs of a unit, from the shape of its kernel.
 
-    Formula: ``(1, 1)`` for a scalar, ``(n, n)`` for a vector, ``(inputs, outputs)`` for a matrix; above,
-    the last two axes times the product of the others. With both axes given: products over those axes.
+    Formula: ``(1, 1)`` for a scalar, ``(n, n)`` for a vector, ``(inputs, outputs)`` for a matrix;
+    above, the last two axes times the product of the others. With both axes given: products over
+    those axes.
 
     Args:
         shape: shape of the kernel.
@@ -52,8 +53,9 @@ def compute_fans(
 class VarianceScaling(RandomInitializer):
     """Values with a variance of ``scale / n``, ``n`` being what `mode` counts.
 
-    Formula: ``s = scale / max(1, n)``; uniform: ``w ~ U[-sqrt(3 s), sqrt(3 s))``; untruncated normal:
-    ``w ~ N(0, s)``; truncated normal: ``N(0, s / 0.8796**2)`` cut at two of its standard deviations.
+    Formula: ``s = scale / max(1, n)``; uniform: ``w ~ U[-sqrt(3 s), sqrt(3 s))``; untruncated
+    normal: ``w ~ N(0, s)``; truncated normal: ``N(0, s / 0.8796**2)`` cut at two of its standard
+        deviations.
 
     Args:
         scale: number > 0. Default: ``1.0``.
@@ -146,9 +148,7 @@ class _Fixed(VarianceScaling):
 
     _law: tuple[float, str, str]
 
-    def __init__(
-        self, seed: Any = None, input_axes: Axes = None, output_axes: Axes = None
-    ) -> None:
+    def __init__(self, seed: Any = None, input_axes: Axes = None, output_axes: Axes = None) -> None:
         scale, mode, distribution = self._law
         super().__init__(scale, mode, distribution, seed, input_axes, output_axes)
 

@@ -17,8 +17,8 @@ _MODES = ("rows", "columns")
 class OrthogonalRegularizer(Regularizer):
     """A penalty that makes the rows (or columns) of a matrix orthogonal to each other.
 
-    Formula: ``factor * sum over pairs i < j of abs(u_i . u_j) / pairs`` with the vectors ``u`` scaled
-    to length 1 and ``pairs = n * (n - 1) / 2``; 0 for a single vector.
+    Formula: ``factor * sum over pairs i < j of abs(u_i . u_j) / pairs`` with the vectors ``u``
+    scaled to length 1 and ``pairs = n * (n - 1) / 2``; 0 for a single vector.
 
     Args:
         factor: factor >= 0. Default: ``0.01``.

@@ -1,0 +1,203 @@
+"""What every loss is: a function of targets and predictions, a reduction and a config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+from densekit import ops
+from densekit._core import settings
+from densekit._core.dtype_policy import get_dtype_policy
+from densekit._core.errors import message
+from densekit._core.naming import auto_name
+from densekit._core.native_form import NativeForm
+from densekit._core.registry import export
+from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit.losses._native import loss_form
+from densekit.losses._reduction import reduce_weighted_values, standardize_reduction
+from densekit.losses._shapes import same_rank
+
+
+@export("keras.losses", "loss")
+class Loss:
+    """What training makes small: one number from targets and predictions.
+
+    Formula: ``reduction(sample_weight * call(y_true, y_pred))``. A subclass defines
+    ``call(y_true, y_pred)``, which returns one value per sample.
+
+    Args:
+        name: name of the loss. Default: numbered after the class.
+        reduction: ``"sum_over_batch_size"`` (also ``"mean"``): sum / number of values;
+            ``"mean_with_sample_weight"``: sum / sum of weights; ``"sum"``; ``"none"`` or None.
+            Default: ``"sum_over_batch_size"``.
+        dtype: type to compute in, a name or `DTypePolicy`. Default: `floatx`.
+
+    Raises:
+        ValueError: for an unknown `reduction`, or a weight whose shape does not fit the losses.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> class Largest(keras.losses.Loss):
+    ...     def call(self, y_true, y_pred):
+    ...         return keras.ops.max(keras.ops.abs(y_true - y_pred), axis=-1)
+    >>> float(Largest()([[0.0, 0.0]], [[1.0, -3.0]]))
+    3.0
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        dtype: Any = None,
+    ) -> None:
+        self.name = name or auto_name(type(self))
+        self.reduction = standardize_reduction(reduction)
+        self._dtype_policy = get_dtype_policy(dtype or settings.floatx())
+
+    @property
+    def dtype(self) -> str:
+        """Type the loss computes in."""
+        return self._dtype_policy.compute_dtype
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """The reduced loss.
+
+        Args:
+            y_true: targets ``(batch, ...)``.
+            y_pred: predictions ``(batch, ...)``.
+            sample_weight: weights ``(batch,)``, or of the shape of the losses. Default: none.
+        """
+        given_mask = getattr(y_pred, "_keras_mask", None)
+        y_true, y_pred = self._tensors(y_true), self._tensors(y_pred)
+        values = self.call(y_true, y_pred)
+        mask = getattr(values, "_keras_mask", None)
+        if mask is None:
+            mask = self.valid(y_true, y_pred)
+        if mask is None:
+            mask = given_mask
+        elif given_mask is not None:
+            mask = ops.logical_and(mask, given_mask)
+        return reduce_weighted_values(values, sample_weight, mask, self.reduction, self.dtype)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """One loss per sample; to be defined by subclasses."""
+        raise NotImplementedError(
+            message(type(self).__name__, "a `call(y_true, y_pred)` method", "none", "Define it.")
+        )
+
+    def valid(self, y_true: Any, y_pred: Any) -> Any:
+        """A mask of the shape of the losses, False where one does not count; None: all count."""
+        return None
+
+    def _tensors(self, y: Any) -> Any:
+        """Arrays of the loss' type, from an array, nested lists or a structure of arrays."""
+        if isinstance(y, dict):
+            return {key: self._tensors(value) for key, value in y.items()}
+        if isinstance(y, list | tuple) and any(_is_array(item) for item in y):
+            return type(y)(self._tensors(item) for item in y)
+        return ops.convert_to_tensor(y, dtype=self.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """``{"name": ..., "reduction": ...}``."""
+        return {"name": self.name, "reduction": self.reduction}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Create from `get_config`."""
+        return cls(**config)
+
+
+def _is_array(value: Any) -> bool:
+    return (hasattr(value, "shape") and len(value.shape) > 0) or isinstance(value, dict)
+
+
+@export("keras.src.losses.losses")
+class LossFunctionWrapper(Loss):
+    """A loss around a function ``fn(y_true, y_pred, **kwargs)``.
+
+    Formula: ``call(y_true, y_pred) = fn(y_true, y_pred, **kwargs)``, targets and predictions given
+    one rank where they differ by a last axis of size 1.
+
+    Args:
+        fn: returns one value per sample.
+        reduction: as for `Loss`. Default: ``"sum_over_batch_size"``.
+        name: as for `Loss`.
+        dtype: as for `Loss`.
+        **kwargs: further arguments of `fn`.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> loss = keras.losses.LossFunctionWrapper(keras.losses.huber, delta=2.0)
+    >>> float(loss([[0.0]], [[1.0]]))
+    0.5
+    """
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.fn = fn
+        self._fn_kwargs = kwargs
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """One loss per sample."""
+        if hasattr(y_true, "shape") and hasattr(y_pred, "shape"):
+            y_true, y_pred = same_rank(y_true, y_pred)
+        return self.fn(y_true, y_pred, **self._fn_kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Name, reduction, the function and its further arguments."""
+        config = super().get_config()
+        config["fn"] = serialize_keras_object(self.fn)
+        config.update(serialize_keras_object(self._fn_kwargs))
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Create from `get_config`."""
+        if "fn" in config:
+            config = deserialize_keras_object(config)
+        return cls(**config)
+
+    def native_form(self) -> NativeForm | None:
+        """The form of the function with these arguments."""
+        if self.dtype not in ("float32", "float64"):
+            return None
+        return loss_form(self.fn, self._fn_kwargs)
+
+    def __repr__(self) -> str:
+        return f"<LossFunctionWrapper({self.fn}, kwargs={self._fn_kwargs})>"
+
+
+class BuiltinLoss(LossFunctionWrapper):
+    """A class around one function of this room: its config names the function's arguments."""
+
+    # Arguments that Keras leaves out of configs, with their defaults: written only if they differ.
+    _seldom: ClassVar[dict[str, Any]] = {}
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        reduction: str | None,
+        name: str | None,
+        dtype: Any,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(fn, reduction=reduction, name=name, dtype=dtype, **kwargs)
+        for key, value in kwargs.items():
+            setattr(self, key, value)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        config = Loss.get_config(self)
+        for key, value in self._fn_kwargs.items():
+            if key not in self._seldom or value != self._seldom[key]:
+                config[key] = value
+        return config

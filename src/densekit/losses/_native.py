@@ -1,0 +1,32 @@
+"""Which loss functions the native core computes, and with which numbers.
+
+A loss' parameters are keyword arguments, and epsilon is a setting that may change: so each such
+function declares how to make its form, instead of one fixed form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from densekit._core.native_form import NativeForm
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_makers: dict[Callable[..., Any], Callable[..., NativeForm | None]] = {}
+
+
+def has_native_loss(make: Callable[..., NativeForm | None]) -> Callable[[F], F]:
+    """Declare how the native form follows from a loss function's keyword arguments."""
+
+    def declare(function: F) -> F:
+        _makers[function] = make
+        return function
+
+    return declare
+
+
+def loss_form(function: Any, arguments: Mapping[str, Any]) -> NativeForm | None:
+    """The native form of a loss function called with these keyword arguments, or None."""
+    make = _makers.get(function)
+    return None if make is None else make(**arguments)
