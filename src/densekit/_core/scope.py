@@ -14,10 +14,19 @@ _active: ContextVar[StatelessScope | None] = ContextVar("densekit_stateless", de
 
 
 class StatelessScope:
-    """``with StatelessScope([(variable, value), ...]) as scope:`` reads and writes values in the scope."""
+    """``with StatelessScope([(variable, value), ...]) as scope:`` reads and writes values in the scope.
 
-    def __init__(self, state_mapping: Iterable[tuple[Any, Any]] | None = None) -> None:
+    With `collect_losses` the losses that layers add inside are kept in `losses`; else they are dropped.
+    """
+
+    def __init__(
+        self,
+        state_mapping: Iterable[tuple[Any, Any]] | None = None,
+        collect_losses: bool = False,
+    ) -> None:
         self._values: dict[int, Any] = {id(v): value for v, value in state_mapping or ()}
+        self.collect_losses = collect_losses
+        self._losses: list[tuple[Any, Any]] = []
         self._token: Token[StatelessScope | None] | None = None
 
     def get_current_value(self, variable: Any) -> Any | None:
@@ -28,6 +37,23 @@ class StatelessScope:
         """Record an assignment ``(variable, value)``."""
         variable, value = update
         self._values[id(variable)] = value
+
+    @property
+    def losses(self) -> list[Any]:
+        """The losses added in this scope, in order."""
+        return [loss for _, loss in self._losses]
+
+    def add_loss(self, loss: Any, owner: Any = None) -> None:
+        """Keep a loss that `owner` added."""
+        self._losses.append((owner, loss))
+
+    def losses_of(self, owner: Any) -> list[Any]:
+        """The losses that `owner` added in this scope."""
+        return [loss for who, loss in self._losses if who is owner]
+
+    def clear_losses_of(self, owner: Any) -> None:
+        """Forget the losses of `owner`."""
+        self._losses = [(who, loss) for who, loss in self._losses if who is not owner]
 
     def __enter__(self) -> StatelessScope:
         self._token = _active.set(self)

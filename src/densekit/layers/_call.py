@@ -1,0 +1,84 @@
+"""What is known while layers call each other: who called whom, and in which phase."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+
+class CallInfo(NamedTuple):
+    """What `Layer.__call__` needs to know about a `call` method."""
+
+    names: tuple[str, ...]
+    has_training: bool
+    default_training: Any
+    has_mask: bool
+
+
+def call_info(call: Callable[..., Any]) -> CallInfo:
+    """Read the signature of a bound `call` method."""
+    parameters = inspect.signature(call).parameters
+    training = parameters.get("training")
+    default = None if training is None or training.default is training.empty else training.default
+    return CallInfo(tuple(parameters), training is not None, default, "mask" in parameters)
+
+
+class CallContext:
+    """A layer being called or built, linked to the one that does so.
+
+    `calling` is False while the outermost layer is only being built: a layer called from there is an
+    entry of its own, as if called by the user.
+    """
+
+    __slots__ = ("calling", "owner", "parent", "training")
+
+    def __init__(
+        self, owner: Any, parent: CallContext | None, calling: bool, training: Any = None
+    ) -> None:
+        self.owner = owner
+        self.parent = parent
+        self.calling = calling
+        self.training = training
+
+    def path(self) -> str:
+        """Names from the outermost owner down: ``model/dense``."""
+        names: list[str] = []
+        last, context = None, self
+        while context is not None:
+            if context.owner is not last:
+                names.append(context.owner.name)
+            last, context = context.owner, context.parent  # type: ignore[assignment]
+        return "/".join(reversed(names))
+
+
+call_context: ContextVar[CallContext | None] = ContextVar("densekit_call", default=None)
+
+
+def current_path() -> str:
+    """Path of the layer at work, ``""`` outside of any."""
+    context = call_context.get()
+    return "" if context is None else context.path()
+
+
+def shapes_for(
+    method: Callable[..., Any], shapes: dict[str, Any], arguments: tuple[str, ...], owner: str
+) -> dict[str, Any]:
+    """Match shapes, ``{"inputs_shape": ...}``, to the parameters of `build` or `compute_output_shape`.
+
+    A method of one parameter gets the first shape. Otherwise each parameter ``x_shape`` must belong to
+    an argument ``x`` of `call`.
+    """
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = inspect.signature(method).parameters.values()
+    names = [p.name for p in parameters if p.kind not in kinds]
+    if len(names) == 1:
+        return {names[0]: next(iter(shapes.values()), None)}
+    for name in names:
+        if name.removesuffix("_shape") == name or name.removesuffix("_shape") not in arguments:
+            raise ValueError(
+                f"{owner}.{method.__name__}: expected parameters named after the arguments of `call`"
+                f" {arguments} with the suffix '_shape', got {name!r}. Rename the parameter."
+            )
+    return {name: shapes[name] for name in names if name in shapes}

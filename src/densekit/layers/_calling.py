@@ -1,0 +1,196 @@
+"""What happens around `call`: conversion, checks, building, the training flag, losses, the graph."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from densekit import ops
+from densekit._core import tree
+from densekit._core.dtype_policy import DTypePolicy
+from densekit._core.dtypes import is_float_dtype, to_numpy_dtype
+from densekit._core.errors import describe, message
+from densekit._core.scope import StatelessScope
+from densekit._core.variable import Variable, autocast_dtype
+from densekit.layers._building import BuildOnce, build_lock
+from densekit.layers._call import CallContext, call_context
+from densekit.layers._input_spec import check_input
+from densekit.layers._losses import LossOwner
+from densekit.layers._shapes import is_tensor
+from densekit.layers._weights import WeightOwner
+from densekit.ops._dispatch import raw
+from densekit.ops._symbolic import KerasTensor, Node, any_symbolic
+
+_numpy_dtype = cache(to_numpy_dtype)
+
+
+class CallOwner(BuildOnce, WeightOwner, LossOwner):
+    """The part of `Layer` that is callable."""
+
+    activity_regularizer: Any
+    autocast: bool
+    input_dtype: str
+    _dtype_policy: DTypePolicy
+    _input_spec: Any
+    _allow_non_tensor_positional_args: bool
+    _convert_input_args: bool
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """The formula: tensors in, tensors out."""
+        raise NotImplementedError(f"Layer {type(self).__name__} does not have a `call` method.")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self._check_super_called()
+        given = (args, kwargs)
+        if len(args) == 1 and not kwargs and type(args[0]) is np.ndarray:
+            if self._convert_input_args:  # the common case, without a walk over the arguments
+                args = (self._convert_array(args[0]),)
+            symbolic = False
+        else:
+            symbolic = any_symbolic(args, kwargs)
+            args, kwargs = self._convert_arguments(args, kwargs)
+        info = self._call_info
+        if self._input_spec is not None:
+            first = args[0] if args else kwargs.get(info.names[0])
+            check_input(self._input_spec, first, f"{type(self).__name__} {self.name!r}")
+        outer = call_context.get()
+        entry = outer is None or not outer.calling
+        training = kwargs.get("training")
+        if training is None and "training" not in kwargs:
+            inherited = None if entry else outer.training  # type: ignore[union-attr]
+            training = info.default_training if inherited is None else inherited
+        kwargs.pop("training", None)
+        token = call_context.set(CallContext(self, outer, True, training))
+        try:
+            if not self.built:
+                self._first_call(args, kwargs, symbolic)
+            if entry:
+                self._clear_losses()
+            if info.has_training and training is not None:
+                kwargs["training"] = training
+            outputs = self._run(args, kwargs, symbolic)
+        finally:
+            call_context.reset(token)
+        if symbolic:
+            Node(self, *given, outputs)
+        return outputs
+
+    def _first_call(self, args: Any, kwargs: Any, symbolic: bool) -> None:
+        with build_lock:
+            if self.built:  # another thread was faster
+                return
+            names = self._call_info.names
+            self._build_for(dict(zip(names, args, strict=False)) | kwargs, symbolic)
+        if self._input_spec is not None:  # `build` may have set it
+            first = args[0] if args else kwargs.get(names[0])
+            check_input(self._input_spec, first, f"{type(self).__name__} {self.name!r}")
+
+    def _run(self, args: Any, kwargs: Any, symbolic: bool) -> Any:
+        """`call` or, for symbolic inputs, its output spec, with variables read in the compute dtype."""
+        policy, active = self._dtype_policy, autocast_dtype.get()
+        dtype = policy.compute_dtype if self.autocast else None
+        if policy.compute_dtype == policy.variable_dtype and active is None:
+            dtype = None
+        token = autocast_dtype.set(dtype) if dtype != active else None
+        try:
+            if symbolic:
+                return self.compute_output_spec(*args, **kwargs)
+            outputs = self.call(*args, **kwargs)
+            if self.activity_regularizer is not None:
+                self._add_activity_losses(self.activity_regularizer, outputs)
+            return outputs
+        finally:
+            if token is not None:
+                autocast_dtype.reset(token)
+
+    def _convert_array(self, array: Any) -> Any:
+        """Floats to the compute dtype, bytes in native order; integers and bools stay as they are."""
+        dtype, target = array.dtype, _numpy_dtype(self.input_dtype)
+        if dtype == target or dtype.kind in "iub" and dtype.isnative:
+            return array
+        if dtype.kind in "fO" or dtype.name == "bfloat16":
+            if not self.autocast and dtype.kind == "f":
+                target = dtype.newbyteorder("=")
+            return array.astype(target)
+        if dtype.kind in "iub":
+            return array.astype(dtype.newbyteorder("="))
+        raise ValueError(
+            message(
+                f"{type(self).__name__} {self.name!r}",
+                "numbers as input",
+                describe(array),
+                "Encode it as floats or integers first.",
+            )
+        )
+
+    def _convert(self, value: Any) -> Any:
+        if isinstance(value, KerasTensor) or value is None:
+            return value
+        if not isinstance(value, np.ndarray | Variable) and ops.is_tensor(value):
+            wanted = self.autocast and is_float_dtype(value.dtype) and str(value.dtype) != self.input_dtype
+            return ops.cast(value, self.input_dtype) if wanted else value
+        if hasattr(value, "__array__"):
+            return self._convert_array(np.asarray(value))
+        return value
+
+    def _convert_arguments(self, args: Any, kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if self._convert_input_args:
+            args = tuple(tree.map_structure(self._convert, arg) for arg in args)
+            kwargs = {k: tree.map_structure(self._convert, v) for k, v in kwargs.items()}
+        else:
+            kwargs = dict(kwargs)
+        if not self._allow_non_tensor_positional_args:
+            for leaf in tree.flatten(args):
+                if leaf is not None and not is_tensor(leaf):
+                    raise ValueError(
+                        message(
+                            f"{type(self).__name__} {self.name!r}",
+                            "tensors as positional arguments",
+                            describe(leaf),
+                            "Convert it by `np.asarray(...)`, or pass it as a keyword argument.",
+                        )
+                    )
+        return args, kwargs
+
+    def stateless_call(
+        self,
+        trainable_variables: Any,
+        non_trainable_variables: Any,
+        *args: Any,
+        return_losses: bool = False,
+        **kwargs: Any,
+    ) -> tuple[Any, ...]:
+        """Call the layer with given values for its variables, changing nothing.
+
+        Args:
+            trainable_variables: values for `trainable_variables`, in order.
+            non_trainable_variables: values for `non_trainable_variables`, in order.
+            return_losses: whether the losses of the call are returned too. Default: ``False``.
+
+        Returns:
+            ``(outputs, non_trainable_variables)`` with the updated values, and the losses if asked.
+
+        Raises:
+            ValueError: if the layer is not built or the number of values is wrong.
+        """
+        where = f"{type(self).__name__} {self.name!r}.stateless_call"
+        if not self.built:
+            raise ValueError(message(where, "a built layer", "one without weights", "Call it first."))
+        pairs = []
+        for name, values in (
+            ("trainable_variables", trainable_variables),
+            ("non_trainable_variables", non_trainable_variables),
+        ):
+            own = getattr(self, name)
+            if len(own) != len(values):
+                raise ValueError(
+                    message(where, f"{len(own)} `{name}`", f"{len(values)}", f"See `layer.{name}`.")
+                )
+            pairs += zip(own, map(raw, values), strict=True)
+        with StatelessScope(pairs, collect_losses=return_losses) as scope:
+            outputs = self(*args, **kwargs)
+            losses = self.losses if return_losses else None
+        updated = [scope.get_current_value(v) for v in self.non_trainable_variables]
+        return (outputs, updated, losses) if return_losses else (outputs, updated)

@@ -1,0 +1,242 @@
+"""`Layer`: what every layer and model is."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from densekit import regularizers
+from densekit._core.dtype_policy import DTypePolicy, get_dtype_policy
+from densekit._core.errors import describe, message
+from densekit._core.registry import export
+from densekit._core.serialization import serialize_keras_object
+from densekit._core.variable import Variable
+from densekit.layers._auto_config import AutoConfig
+from densekit.layers._call import call_info, shapes_for
+from densekit.layers._calling import CallOwner
+from densekit.layers._losses import sublayers
+from densekit.layers._shapes import has_tensors, shapes_of, specs_of
+from densekit.layers._tracking import Tracker, structure_changed
+from densekit.ops._symbolic import Operation
+
+
+@export("keras.layers")
+class Layer(AutoConfig, CallOwner, Operation):
+    """Base of all layers: state made in `build`, a formula in `call`.
+
+    A subclass writes `__init__`, `build(input_shape)` (its weights), `call(inputs)` (the formula, on
+    `keras.ops`) and `get_config`. Attributes that are variables, layers, metrics or seed generators are
+    found by assignment, in lists and dicts too. A layer without a `lower` method trains as it is,
+    through its definition; `lower(plan, x)` adds a native form.
+
+    Args:
+        activity_regularizer: penalty on the output, divided by the batch size. Default: none.
+        trainable: whether optimizers update it. Default: ``True``.
+        dtype: policy or dtype name. Default: the global policy, ``"float32"``.
+        autocast: whether float inputs are cast to the compute dtype. Default: ``True``.
+        name: unique in a model, without ``/``. Default: numbered class name.
+
+    Raises:
+        ValueError: for an unknown keyword, a bad name or a `trainable` that is no bool.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> class Scale(keras.layers.Layer):
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_weight(shape=(input_shape[-1],), initializer="ones")
+    ...     def call(self, inputs):
+    ...         return inputs * self.factor
+    >>> Scale()(keras.ops.ones((2, 3))).shape
+    (2, 3)
+    """
+
+    _config_is_default = True  # this class' `get_config` is the automatic one
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        autocast: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        where = type(self).__name__
+        if name is not None and (not isinstance(name, str) or "/" in name):
+            raise ValueError(
+                message(where, "`name`, a string without '/'", describe(name), "Rename it.")
+            )
+        input_dim = kwargs.pop("input_dim", None)
+        input_shape = kwargs.pop("input_shape", None) if input_dim is None else (input_dim,)
+        if kwargs:
+            raise ValueError(
+                message(where, "known arguments", f"{kwargs}", "Remove the unknown keywords.")
+            )
+        if not isinstance(trainable, bool):
+            raise ValueError(
+                message(where, "`trainable` to be a bool", describe(trainable), "Pass True or False.")
+            )
+        self._ensure_tracker()
+        Operation.__init__(self, name=name)
+        self.__dict__["_super_called"] = True
+        if input_shape is not None:
+            warnings.warn(
+                "Do not pass an `input_shape`/`input_dim` argument to a layer: start the model "
+                "with `keras.Input(shape)`.",
+                stacklevel=3,
+            )
+            self._input_shape_arg = tuple(input_shape)
+        self._dtype_policy: DTypePolicy = get_dtype_policy(dtype)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.autocast = autocast
+        self.built = False
+        self.supports_masking = type(self).compute_mask is not Layer.compute_mask
+        self._trainable = trainable
+        self._path: str | None = None
+        self._input_spec: Any = None
+        self._build_shapes: dict[str, Any] | None = None
+        self.__dict__["_losses"] = []
+        self._allow_non_tensor_positional_args = False
+        self._convert_input_args = True
+        self._call_info = call_info(self.call)
+
+    def _ensure_tracker(self) -> Tracker:
+        if "_tracker" not in self.__dict__:
+            self.__dict__["_tracker"] = Tracker()
+        return self._tracker
+
+    # What a layer is made of -------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        value = self._ensure_tracker().track(value)
+        if self.__dict__.get("built"):
+            structure_changed()
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        value = self.__dict__.get(name)
+        if isinstance(value, Variable):
+            self._tracker.discard(value)
+        structure_changed()
+        object.__delattr__(self, name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy of a layer keeps its weights and leaves the graph it was called in."""
+        return {**self.__dict__, "_inbound_nodes": [], "_losses": []}
+
+    @property
+    def _layers(self) -> list[Any]:
+        return self._tracker.layers
+
+    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Any]:
+        inner = list(sublayers(self)) if recursive else list(self._tracker.layers)
+        return [self, *inner] if include_self else inner
+
+    @property
+    def metrics(self) -> list[Any]:
+        """Metrics of this layer and its sub-layers."""
+        return [*self._tracker.metrics, *(m for child in self._layers for m in child.metrics)]
+
+    @property
+    def metrics_variables(self) -> list[Variable]:
+        """Variables of `metrics`."""
+        return [v for metric in self.metrics for v in metric.variables]
+
+    @property
+    def path(self) -> str | None:
+        """Names from the outermost layer down to this one, None before it is built."""
+        return self._path
+
+    @property
+    def dtype_policy(self) -> DTypePolicy:
+        """The dtypes of variables and of computation."""
+        return self._dtype_policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, value: Any) -> None:
+        self._dtype_policy = get_dtype_policy(value)
+
+    @property
+    def dtype(self) -> str:
+        """The same as `variable_dtype`."""
+        return self.variable_dtype
+
+    @property
+    def compute_dtype(self) -> str:
+        """Type of the computation and of the output."""
+        return self._dtype_policy.compute_dtype
+
+    @property
+    def variable_dtype(self) -> str:  # type: ignore[override]
+        """Type of the weights."""
+        return self._dtype_policy.variable_dtype
+
+    @property
+    def input_dtype(self) -> str:
+        """Type that float inputs are cast to."""
+        return self.compute_dtype
+
+    @property
+    def quantization_mode(self) -> None:
+        """None: weights are floats."""
+        return None
+
+    @property
+    def input_spec(self) -> Any:
+        """What inputs must look like: an `InputSpec`, a structure of them, or None."""
+        return self._input_spec
+
+    @input_spec.setter
+    def input_spec(self, value: Any) -> None:
+        self._input_spec = value
+
+    # Shapes ------------------------------------------------------------------------------------------
+
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """Shape of the output for inputs of a shape, batch axis included."""
+        raise NotImplementedError(
+            f"Layer {type(self).__name__} should implement `compute_output_shape(self, input_shape)`."
+        )
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """`KerasTensor`s like what a call on `KerasTensor`s returns."""
+        if type(self).compute_output_shape is Layer.compute_output_shape:
+            return super().compute_output_spec(*args, **kwargs)
+        arguments = dict(zip(self._call_info.names, args, strict=False)) | kwargs
+        shapes = {f"{k}_shape": shapes_of(v) for k, v in arguments.items() if has_tensors(v)}
+        method = self.compute_output_shape
+        shape = method(**shapes_for(method, shapes, self._call_info.names, type(self).__name__))
+        return specs_of(shape, self.compute_dtype)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The mask of the output: that of the input."""
+        return previous_mask
+
+    # Configuration -----------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, as plain data."""
+        self._check_super_called()
+        config = {"name": self.name, **self._auto_config()}
+        config["trainable"] = self.trainable
+        config["dtype"] = serialize_keras_object(self.dtype_policy)
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
+        return self._accepted(config)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Create from `get_config`."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+    def _check_super_called(self) -> None:
+        if "_super_called" not in self.__dict__:
+            raise RuntimeError(
+                f"In layer '{type(self).__name__}', you forgot to call `super().__init__()` as the "
+                "first statement in the `__init__()` method. Go add it!"
+            )

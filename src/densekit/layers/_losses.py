@@ -1,0 +1,100 @@
+"""The losses of a layer: those added while it is called, and the penalties of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from densekit import ops
+from densekit._core import tree
+from densekit._core.errors import describe, message
+from densekit._core.scope import stateless_scope
+from densekit.layers._tracking import Tracker
+
+
+class LossOwner:
+    """The part of `Layer` that collects losses."""
+
+    name: str
+    _tracker: Tracker
+    _losses: list[Any]
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a scalar, or a structure of scalars, to what training minimises.
+
+        Call it inside `call`: the losses of one call are forgotten when the outermost layer is next
+        called.
+
+        Raises:
+            ValueError: for anything that is no tensor.
+        """
+        losses = tree.flatten(loss)
+        for value in losses:
+            if not (isinstance(value, np.generic) or ops.is_tensor(value)):
+                raise ValueError(
+                    message(
+                        f"{type(self).__name__} {self.name!r}.add_loss",
+                        "a tensor computed inside `call`",
+                        describe(value),
+                        "Use `keras.ops` to compute it.",
+                    )
+                )
+        scope = stateless_scope()
+        if scope is None:
+            self._losses.extend(losses)
+        elif scope.collect_losses:
+            for value in losses:
+                scope.add_loss(value, self)
+
+    def _own_losses(self) -> list[Any]:
+        scope = stateless_scope()
+        return list(self._losses) if scope is None else scope.losses_of(self)
+
+    def _clear_losses(self) -> None:
+        scope = stateless_scope()
+        if scope is not None:
+            scope.clear_losses_of(self)
+        elif self._losses:
+            self._losses.clear()
+        for layer in self._tracker.layers:
+            layer._clear_losses()
+
+    @property
+    def losses(self) -> list[Any]:
+        """Added losses of this layer and those inside it, then one penalty per regularized weight.
+
+        Penalties are computed anew on each read, for trainable weights only.
+        """
+        losses = self._own_losses()
+        for layer in sublayers(self):
+            losses.extend(layer._own_losses())
+        for variable in self.trainable_weights:  # type: ignore[attr-defined]
+            if variable.regularizer is not None:
+                losses.append(variable.regularizer(variable))
+        return losses
+
+    def _add_activity_losses(self, regularizer: Any, outputs: Any) -> None:
+        """Penalise each output; the mean over the batch, so that its size does not matter."""
+        for output in tree.flatten(outputs):
+            if not ops.is_tensor(output):
+                continue
+            penalty = regularizer(output)
+            if output.ndim > 0:
+                rows = output.shape[0]
+                penalty = penalty / rows if rows else penalty * 0.0
+            self.add_loss(penalty)
+
+
+def sublayers(layer: Any) -> Iterator[Any]:
+    """Every layer inside `layer`, each once, a parent before its children."""
+    seen: set[int] = set()
+    stack = list(reversed(layer._tracker.layers))
+    while stack:
+        child = stack.pop()
+        if id(child) in seen:
+            continue
+        seen.add(id(child))
+        yield child
+        stack.extend(reversed(child._tracker.layers))

@@ -1,0 +1,62 @@
+"""Tensors in nested arguments, and their shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from densekit import ops
+from densekit._core import tree
+from densekit._core.errors import describe, message
+from densekit.ops._symbolic import KerasTensor
+
+Shape = tuple[int | None, ...]
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether `value` is an array, a foreign array or a symbolic tensor."""
+    return isinstance(value, KerasTensor | np.ndarray) or bool(ops.is_tensor(value))
+
+
+def has_tensors(value: Any) -> bool:
+    """Whether `value` is a tensor or a structure with one in it."""
+    return any(is_tensor(leaf) for leaf in tree.flatten(value))
+
+
+def shapes_of(value: Any) -> Any:
+    """The shape, or the structure of shapes, of a tensor or a structure of tensors."""
+    return tree.map_structure(lambda x: None if x is None else tuple(x.shape), value)
+
+
+def is_shape(value: Any) -> bool:
+    """Whether `value` is one shape, and no structure of shapes."""
+    return isinstance(value, tuple | list) and all(n is None or isinstance(n, int) for n in value)
+
+
+def specs_of(shape: Any, dtype: str) -> Any:
+    """Symbolic tensors for a shape or a structure of shapes."""
+    if is_shape(shape):
+        return KerasTensor(tuple(shape), dtype=dtype)
+    if isinstance(shape, dict):
+        return {key: specs_of(value, dtype) for key, value in shape.items()}
+    if isinstance(shape, tuple | list):
+        return type(shape)(specs_of(value, dtype) for value in shape)
+    raise ValueError(
+        message("compute_output_shape", "a shape tuple", describe(shape), "Return a tuple.")
+    )
+
+
+def standardize_shape(shape: Any) -> Shape:
+    """A shape as a tuple of non-negative ints and None."""
+    try:
+        checked = tuple(None if n is None else n.__index__() for n in shape)
+    except (TypeError, AttributeError) as error:
+        raise ValueError(
+            message("shape", "a tuple of ints or None", describe(shape), "Write e.g. (784,).")
+        ) from error
+    if any(n is not None and n < 0 for n in checked):
+        raise ValueError(
+            message("shape", "sizes >= 0 or None", describe(shape), "Use None for unknown sizes.")
+        )
+    return checked

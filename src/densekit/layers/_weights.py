@@ -1,0 +1,236 @@
+"""The variables of a layer: creating, listing, reading, writing and storing them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from densekit import constraints, initializers, regularizers
+from densekit._core.dtypes import is_float_dtype, standardize_dtype
+from densekit._core.errors import message
+from densekit._core.variable import Variable
+from densekit.layers._call import call_context
+from densekit.layers._tracking import Tracker, structure_changed
+
+
+class WeightOwner:
+    """The part of `Layer` that owns variables."""
+
+    name: str
+    built: bool
+    variable_dtype: str
+    _tracker: Tracker
+    _trainable: bool
+
+    def add_weight(
+        self,
+        shape: Any = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        *,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        aggregation: str = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+    ) -> Variable:
+        """Create a variable that belongs to this layer.
+
+        Args:
+            shape: fully known shape. Default: ``()``, a scalar.
+            initializer: name, object, array or callable. Default: ``"glorot_uniform"`` for float
+                types, else ``"zeros"``.
+            dtype: element type. Default: the layer's `variable_dtype`.
+            trainable: whether optimizers update it. Default: ``True``.
+            autocast: whether mixed precision reads it in the compute dtype. Default: ``True``.
+            regularizer: penalty on it, part of `losses`. Default: none.
+            constraint: applied by the optimizer after each update. Default: none.
+            aggregation: kept for configs. Default: ``"none"``.
+            overwrite_with_gradient: kept for Keras' sake. Default: ``False``.
+            name: last part of the variable's path. Default: numbered ``variable``.
+
+        Raises:
+            ValueError: if the layer is already built, or a shape entry is None.
+        """
+        if isinstance(shape, str):
+            raise ValueError(
+                f"`name` must be passed as a keyword argument. Received: add_weight({shape!r}, ...). "
+                f"Use: add_weight(shape=..., name={shape!r})."
+            )
+        dtype = self.variable_dtype if dtype is None else standardize_dtype(dtype)
+        if initializer is None:
+            initializer = "glorot_uniform" if is_float_dtype(dtype) else "zeros"
+        name = name or None
+        variable = Variable(
+            initializers.get(initializer),
+            shape=() if shape is None else tuple(shape),
+            dtype=dtype,
+            trainable=trainable,
+            autocast=autocast,
+            aggregation=aggregation,
+            name=name,
+            path=self._path_of(name),
+            regularizer=regularizers.get(regularizer),
+            constraint=constraints.get(constraint),
+        )
+        if variable.path.endswith("/"):
+            variable.path += variable.name
+        variable.overwrite_with_gradient = overwrite_with_gradient
+        self._tracker.add(variable)
+        if not self._trainable:
+            variable.trainable = False
+        return variable
+
+    add_variable = add_weight
+
+    def _path_of(self, name: str | None) -> str:
+        context = call_context.get()
+        path = self.name if context is None else context.path()
+        if context is not None and context.owner is not self:
+            path += f"/{self.name}"
+        return f"{path}/{name or ''}"
+
+    def _collect(self, own: Iterable[Variable], of_layer: str) -> list[Variable]:
+        """Own variables, then those of sub-layers, each once."""
+        found = {id(v): v for v in own}
+        for layer in self._tracker.layers:
+            for v in getattr(layer, of_layer):
+                found.setdefault(id(v), v)
+        return list(found.values())
+
+    def _own_weights(self) -> list[Variable]:
+        return self._tracker.trainable_variables + self._tracker.non_trainable_variables
+
+    @property
+    def weights(self) -> list[Variable]:
+        """Variables of this layer and its sub-layers, without the state of seed generators."""
+        return self._collect(self._own_weights(), "weights")
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """Weights that optimizers update; none if ``trainable`` is False."""
+        return [v for v in self.weights if v.trainable] if self._trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """Weights that optimizers leave alone."""
+        return [v for v in self.weights if not v.trainable] if self._trainable else self.weights
+
+    @property
+    def variables(self) -> list[Variable]:
+        """All state: weights and the state of seed generators."""
+        seeds = [generator.state for generator in self._tracker.seed_generators]
+        return self._collect(self._own_weights() + seeds, "variables")
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """The same as `trainable_weights`."""
+        return [v for v in self.variables if v.trainable] if self._trainable else []
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """`non_trainable_weights` and the state of seed generators."""
+        return [v for v in self.variables if not v.trainable] if self._trainable else self.variables
+
+    @property
+    def trainable(self) -> bool:
+        """Whether optimizers may update the layer; setting it reaches all sub-layers."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        value = bool(value)
+        self.__dict__["_trainable"] = value
+        for v in self._tracker.trainable_variables:
+            v.trainable = value
+        for layer in self._tracker.layers:
+            layer.trainable = value
+        structure_changed()
+
+    def get_weights(self) -> list[np.ndarray[Any, Any]]:
+        """Copies of the values of `weights`."""
+        return [v.numpy() for v in self.weights]
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Overwrite the values of `weights`, all or, if one does not fit, none.
+
+        Raises:
+            ValueError: if count or shapes differ from those of `weights`.
+        """
+        variables = self.weights
+        if len(variables) != len(weights):
+            raise ValueError(
+                message(
+                    f"{type(self).__name__} {self.name!r}.set_weights",
+                    f"{len(variables)} weights",
+                    f"a weight list of length {len(weights)}",
+                    "Pass one array per entry of `weights`, in that order.",
+                )
+            )
+        self._check_shapes("set_weights", variables, weights)
+        for variable, value in zip(variables, weights, strict=True):
+            variable.assign(value)
+
+    def count_params(self) -> int:
+        """Number of scalars in `weights`.
+
+        Raises:
+            ValueError: if the layer is not built.
+        """
+        if not self.built:
+            raise ValueError(
+                message(
+                    f"{type(self).__name__} {self.name!r}.count_params",
+                    "a built layer",
+                    "one without weights yet",
+                    "Call it on data or `layer.build(input_shape)`.",
+                )
+            )
+        return sum(v.size for v in self.weights)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Write the layer's own weights to `store` under "0", "1", ..."""
+        for index, variable in enumerate(self._own_weights()):
+            store[str(index)] = variable
+
+    def load_own_variables(self, store: Any) -> None:
+        """Read what `save_own_variables` wrote.
+
+        Raises:
+            ValueError: if the number of values is not the number of own weights.
+        """
+        variables = self._own_weights()
+        if len(store.keys()) != len(variables):
+            unbuilt = not variables and not self.built
+            hint = "The file belongs to another layer."
+            if unbuilt:
+                hint = "Give it a `build` method that creates all of its state."
+            raise ValueError(
+                message(
+                    f"{type(self).__name__} {self.name!r}",
+                    f"{len(variables)} variables {[v.name for v in variables]}"
+                    + (" (it was never built)" if unbuilt else ""),
+                    f"{len(store.keys())} in the file",
+                    hint,
+                )
+            )
+        values = [store[str(index)] for index in range(len(variables))]
+        self._check_shapes("load_own_variables", variables, values)
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+    def _check_shapes(self, method: str, variables: list[Variable], values: list[Any]) -> None:
+        for variable, value in zip(variables, values, strict=True):
+            if np.shape(value) != variable.shape:
+                raise ValueError(
+                    message(
+                        f"{type(self).__name__} {self.name!r}.{method}",
+                        f"shape {variable.shape} for {variable.path!r}",
+                        f"shape {np.shape(value)}",
+                        "Pass arrays in the order of `weights`.",
+                    )
+                )
