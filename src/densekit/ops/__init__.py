@@ -276,6 +276,9 @@ from densekit.ops._core_ops import (
 from densekit.ops._core_ops import (
     zeros_like as zeros_like,
 )
+from densekit.ops._gradient import (
+    value_and_vjp as value_and_vjp,
+)
 from densekit.ops._indexing import (
     argsort as argsort,
 )
@@ -359,6 +362,21 @@ from densekit.ops._linear_algebra import (
 )
 from densekit.ops._linear_algebra import (
     vdot as vdot,
+)
+from densekit.ops._losses import (
+    binary_crossentropy as binary_crossentropy,
+)
+from densekit.ops._losses import (
+    categorical_crossentropy as categorical_crossentropy,
+)
+from densekit.ops._losses import (
+    multi_hot as multi_hot,
+)
+from densekit.ops._losses import (
+    one_hot as one_hot,
+)
+from densekit.ops._losses import (
+    sparse_categorical_crossentropy as sparse_categorical_crossentropy,
 )
 from densekit.ops._nn import (
     celu as celu,
@@ -590,6 +608,36 @@ from densekit.ops._special import (
 )
 from densekit.ops._special import (
     erfinv as erfinv,
+)
+from densekit.ops._statistics import (
+    average as average,
+)
+from densekit.ops._statistics import (
+    bincount as bincount,
+)
+from densekit.ops._statistics import (
+    diff as diff,
+)
+from densekit.ops._statistics import (
+    digitize as digitize,
+)
+from densekit.ops._statistics import (
+    isin as isin,
+)
+from densekit.ops._statistics import (
+    median as median,
+)
+from densekit.ops._statistics import (
+    percentile as percentile,
+)
+from densekit.ops._statistics import (
+    ptp as ptp,
+)
+from densekit.ops._statistics import (
+    quantile as quantile,
+)
+from densekit.ops._statistics import (
+    searchsorted as searchsorted,
 )
 from densekit.ops._symbolic import (
     FunctionOperation as FunctionOperation,

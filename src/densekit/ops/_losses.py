@@ -1,0 +1,115 @@
+"""Cross-entropies and the encodings of labels they are fed with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from densekit._core import settings
+from densekit._core.dtypes import standardize_dtype
+from densekit._core.errors import describe, message
+from densekit.ops._dispatch import as_array, astype, dtype_name, floating, meet, namespace
+from densekit.ops._nn import log_sigmoid, log_softmax
+from densekit.ops._operation import operation
+
+
+@operation("nn")
+def one_hot(
+    x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False
+) -> Any:
+    """1 at the place of the class, 0 elsewhere; a label outside ``0..num_classes-1`` gives zeros."""
+    xp = namespace(x)
+    classes = np.arange(num_classes)
+    found = xp.equal(x[..., None], classes)
+    found = astype(found, "float32" if dtype is None else standardize_dtype(dtype))
+    return found if axis in (-1, x.ndim) else xp.moveaxis(found, -1, axis)
+
+
+@operation("nn")
+def multi_hot(
+    inputs: Any,
+    num_classes: int | None = None,
+    axis: int = -1,
+    dtype: Any = None,
+    sparse: bool = False,
+    **kwargs: Any,
+) -> Any:
+    """1 at the place of every class named along the last axis of `inputs`, 0 elsewhere."""
+    num_classes = kwargs.get("num_tokens", num_classes)
+    return namespace(inputs).max(
+        one_hot(inputs, num_classes, axis, dtype), axis=1 if inputs.ndim > 1 else 0
+    )
+
+
+def _same_shape(name: str, target: Any, output: Any) -> None:
+    if tuple(target.shape) != tuple(output.shape) or not output.ndim:
+        raise ValueError(
+            message(
+                name,
+                "`target` and `output` of one shape",
+                f"target {describe(target)}, output {describe(output)}",
+                "Reshape one of them, or encode the labels with `one_hot`.",
+            )
+        )
+
+
+def _inside(xp: Any, probability: Any) -> Any:
+    """Kept by `epsilon` away from 0 and 1, where the logarithm has no end."""
+    epsilon = settings.epsilon()
+    return xp.minimum(xp.maximum(probability, epsilon), 1.0 - epsilon)
+
+
+@operation("nn", tensors=2, convert=as_array)
+def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Any:
+    """``-target * log(output) - (1 - target) * log(1 - output)``, element by element."""
+    if tuple(target.shape) != tuple(output.shape):
+        _same_shape("binary_crossentropy", target, output)
+    xp, target, output = meet(target, floating(output))
+    if from_logits:
+        return -target * log_sigmoid(output) - (1.0 - target) * log_sigmoid(-output)
+    output = _inside(xp, output)
+    return -(target * xp.log(output) + (1.0 - target) * xp.log(1.0 - output))
+
+
+def _log_probability(output: Any, from_logits: bool, axis: int) -> Any:
+    output = floating(output)
+    if from_logits:
+        return log_softmax(output, axis)
+    xp = namespace(output)
+    return xp.log(_inside(xp, output / xp.sum(output, axis=axis, keepdims=True)))
+
+
+@operation("nn", tensors=2, convert=as_array, quiet=True)
+def categorical_crossentropy(
+    target: Any, output: Any, from_logits: bool = False, axis: int = -1
+) -> Any:
+    """``-sum(target * log(output))`` along `axis`; probabilities are first scaled to sum 1."""
+    _same_shape("categorical_crossentropy", target, output)
+    xp, target, log_output = meet(target, _log_probability(output, from_logits, axis))
+    return -xp.sum(target * log_output, axis=axis)
+
+
+@operation("nn", tensors=2, convert=as_array, quiet=True)
+def sparse_categorical_crossentropy(
+    target: Any, output: Any, from_logits: bool = False, axis: int = -1
+) -> Any:
+    """``-log(output[target])`` with integer targets, whose shape lacks `axis` or has 1 there.
+
+    A label outside ``0..classes-1`` gives 0.
+    """
+    if target.ndim == output.ndim and target.shape[-1] == 1:
+        target = namespace(target).squeeze(target, -1)
+    if not output.ndim or tuple(target.shape) != tuple(output.shape[:-1]):
+        raise ValueError(
+            message(
+                "sparse_categorical_crossentropy",
+                "`target` in the shape of `output` without the last axis",
+                f"target {describe(target)}, output {describe(output)}",
+                "Pass one class index per row.",
+            )
+        )
+    log_output = _log_probability(output, from_logits, axis)
+    xp = namespace(log_output)
+    chosen = one_hot(astype(target, "int32"), output.shape[axis], axis, dtype_name(log_output))
+    return -xp.sum(chosen * log_output, axis=axis)

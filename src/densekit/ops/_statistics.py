@@ -1,0 +1,121 @@
+"""Order statistics, weighted means, counting into bins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from densekit._core.dtypes import to_numpy_dtype
+from densekit.ops._dispatch import as_array, astype, dtype_name, floating, namespace
+from densekit.ops._operation import operation
+
+_METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
+
+
+def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
+    """By sorting and interpolating, so that every array library differentiates it."""
+    if method not in _METHODS:
+        raise ValueError(f"quantile: expected `method` to be one of {_METHODS}, got {method!r}.")
+    xp, x = namespace(x), floating(x)
+    q = np.asarray(q, np.float64)
+    axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
+    axes = tuple(sorted(a % x.ndim for a in axes))
+    kept = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
+    last = tuple(range(x.ndim - len(axes), x.ndim))
+    flat = xp.moveaxis(x, axes, last)
+    flat = xp.sort(xp.reshape(flat, (*flat.shape[: x.ndim - len(axes)], -1)), axis=-1)
+    place = q * (flat.shape[-1] - 1)
+    below, above = np.floor(place).astype(int), np.ceil(place).astype(int)
+    weight = {"linear": place - below, "lower": 0.0, "higher": 1.0, "midpoint": (above != below) * 0.5}
+    if method == "nearest":
+        below = above = np.round(place).astype(int)
+    share = np.asarray(weight.get(method, 0.0), to_numpy_dtype(dtype_name(x)))
+    low, high = flat[..., below], flat[..., above]
+    found = low * (1 - share) + high * share
+    missing = xp.isnan(flat[..., -1])  # NaN sorts last
+    found = xp.where(missing.reshape(missing.shape + (1,) * q.ndim), np.asarray(np.nan, x.dtype), found)
+    if q.ndim:
+        found = xp.moveaxis(found, -1, 0)
+    return xp.reshape(found, q.shape + kept) if keepdims else found
+
+
+@operation("numpy", arguments=("x", "q"))
+def quantile(
+    x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False
+) -> Any:
+    """The values below which the shares `q`, from 0 to 1, of the elements lie."""
+    return _quantile(x, q, axis, method, keepdims)
+
+
+@operation("numpy", arguments=("x", "q"))
+def percentile(
+    x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False
+) -> Any:
+    """`quantile` of ``q / 100``."""
+    return _quantile(x, np.asarray(q) / 100.0, axis, method, keepdims)
+
+
+@operation("numpy")
+def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The value in the middle, the mean of two if their number is even."""
+    return _quantile(x, 0.5, axis, "midpoint", keepdims)
+
+
+@operation("numpy", arguments=("x", "weights"))
+def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
+    """Mean along `axis` with `weights`, in the shape of `x` or of the axis."""
+    xp, x = namespace(x, weights), floating(x)
+    if weights is None:
+        return xp.mean(x, axis=axis)
+    weights = astype(as_array(weights), dtype_name(x))
+    if weights.ndim != x.ndim:
+        shape = [1] * x.ndim
+        shape[axis] = -1
+        weights = xp.reshape(weights, tuple(shape))
+    return xp.sum(x * weights, axis=axis) / xp.sum(weights * xp.ones_like(x), axis=axis)
+
+
+@operation("numpy")
+def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Largest minus smallest element along `axis`."""
+    xp = namespace(x)
+    return xp.max(x, axis=axis, keepdims=keepdims) - xp.min(x, axis=axis, keepdims=keepdims)
+
+
+@operation("numpy")
+def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
+    """Differences of neighbours along `axis`, taken `n` times."""
+    return namespace(a).diff(a, n, axis)
+
+
+@operation("numpy", tensors=2, convert=as_array)
+def digitize(x: Any, bins: Any) -> Any:
+    """Index of the bin each element falls in; `bins` are ascending edges."""
+    return astype(as_array(namespace(x, bins).digitize(x, bins)), "int32")
+
+
+@operation("numpy", "SearchSorted", tensors=2, convert=as_array)
+def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
+    """Where `values` would have to be put in to keep the order."""
+    xp = namespace(sorted_sequence, values)
+    return astype(as_array(xp.searchsorted(sorted_sequence, values, side=side)), "int32")
+
+
+@operation("numpy")
+def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Any:
+    """How often each of 0, 1, 2, ... occurs, or the sum of its weights, row by row."""
+    if x.ndim == 2:
+        length = max(minlength, int(x.max(initial=-1)) + 1)
+        rows = [None] * len(x) if weights is None else as_array(weights)
+        return np.stack([bincount(r, w, length) for r, w in zip(x, rows, strict=True)])
+    xp = namespace(x)
+    counts = xp.bincount(x, None if weights is None else as_array(weights), minlength)
+    kind = "int32" if weights is None else dtype_name(as_array(weights))
+    return astype(counts, kind)
+
+
+@operation("numpy", "IsIn", tensors=2, convert=as_array)
+def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) -> Any:
+    """Whether each element of `x1` occurs in `x2`."""
+    return namespace(x1, x2).isin(x1, x2, assume_unique=assume_unique, invert=invert)

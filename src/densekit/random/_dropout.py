@@ -1,0 +1,35 @@
+"""Dropout: the mask is a function of (key, counter, element), the same in the native core."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from densekit._core.registry import export
+from densekit._core.seeds import philox_words, seed_pair
+from densekit.ops._dispatch import as_array, floating, namespace
+from densekit.ops._symbolic import KerasTensor
+
+
+@export("keras.random")
+def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Any:
+    """Zero a share `rate` of the elements at random and scale the others by ``1 / (1 - rate)``.
+
+    Element e is kept if its random 32-bit word is at least ``rate * 2**32``. Sizes of 1 in `noise_shape` share
+    one word along their axis; None there stands for the size of the input.
+    """
+    if isinstance(inputs, KerasTensor):
+        return KerasTensor(inputs.shape, inputs.dtype)
+    x = floating(as_array(inputs))
+    if rate == 0:
+        return x
+    shape = tuple(x.shape)
+    if noise_shape is not None:
+        shape = tuple(n if m is None else int(m) for n, m in zip(x.shape, noise_shape, strict=True))
+    key, counter = seed_pair(seed)
+    words = philox_words(key, counter, math.prod(shape)).astype(np.uint64)
+    keep = np.broadcast_to((words >= np.uint64(rate * 2.0**32)).reshape(shape), x.shape)
+    xp = namespace(x)
+    return xp.where(keep, x * (1.0 / (1.0 - rate) if rate < 1 else 0.0), xp.zeros_like(x))
