@@ -35,12 +35,12 @@ void gemm(const Gemm<T>& g, T*) {
   for (index_t i = 0; i < g.m; ++i) {
     for (index_t j = 0; j < g.n; ++j) {
       T& c = g.c[i * g.c_row + j];
-      double sum = g.accumulate ? c : 0.0;
+      T sum = g.accumulate ? c : T(0);  // in T, not double: the chain is the contract
       for (index_t p = 0; p < g.k; ++p)
-        sum += double(g.a[i * g.a_row + p * g.a_col]) * double(g.b[p * g.b_row + j * g.b_col]);
+        sum = std::fma(g.a[i * g.a_row + p * g.a_col], g.b[p * g.b_row + j * g.b_col], sum);
       if (g.bias) sum += g.bias[j];
       if (g.relu && sum < 0) sum = 0;
-      c = T(sum);
+      c = sum;
     }
   }
 }

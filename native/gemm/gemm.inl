@@ -1,0 +1,337 @@
+// GEMM. Vectors run along one side of C (the "vector side"), scalars of the other operand are broadcast. Either N or M
+// may be the vector side: with M, the same code computes C^T = B^T A^T and turns each tile while storing. Every element
+// of C is acc = fma(a, b, acc) over rising k in both, so the choice is invisible in the bits.
+//
+//                 vector operand: k x panel, one row a k
+//                 +------ NV vectors ------+
+//                 | b b b b b b b b b b b  |  <- loaded once a k, used by MR rows
+//     +---+       +------------------------+
+//  MR | a |  -->  | acc acc acc ...        |  MR x NV accumulators, all in registers
+//     | a |       | acc acc acc ...        |
+//     +---+       +------------------------+
+//   broadcast
+
+// ---- Shapes of the register tile
+
+// Most rows of accumulators for 1..4 vectors a row. 32 registers: 12 x 2 + 2 B + 1 A = 27, 8 x 3 + 4 = 28,
+// 6 x 4 + 5 = 29. 16 registers: 6 x 2 + 3 = 15, 4 x 3 + 4 = 16, 2 x 4 + 5 = 13; without FMA one more holds the product.
+#if DENSEKIT_VECTOR_BYTES == 64 || defined(__aarch64__)
+constexpr int kMostRows[5] = {0, 12, 12, 8, 6};
+#elif DENSEKIT_VECTOR_BYTES == 32
+constexpr int kMostRows[5] = {0, 8, 6, 4, 2};
+#else
+constexpr int kMostRows[5] = {0, 8, 4, 3, 2};
+#endif
+constexpr int kMostVectors = 4;
+// A lone row needs its accumulators along the vector side: 8 chains cover 4 cycles of latency on two FMA pipes.
+constexpr int kLoneRowVectors = 8;
+
+// ---- Cache geometry: 32 KiB L1, 512 KiB L2 of a core (the smallest among current x86-64 servers and desktops).
+constexpr index_t kL2Bytes = 512 * 1024;
+// A packed panel (k block x 4 vectors) takes at most a quarter of L2, so that the rows of A that meet it stay there too.
+constexpr index_t kBlockK = kL2Bytes / 4 / (kMostVectors * DENSEKIT_VECTOR_BYTES);
+
+template <class T>
+struct Tile {
+  index_t k;
+  const T* a;                // broadcast operand: a[i * a_row + p * a_k]
+  index_t a_row, a_k;
+  const T* b;                // vector operand: b[p * b_k + lane]
+  index_t b_k;
+  T* c;                      // c[i * c_row + lane * c_lane]
+  index_t c_row, c_lane;
+  const T* bias;             // null, or one a lane, or (bias_by_row) one a row
+  bool bias_by_row, load_c, relu;
+  index_t last;              // lanes of the last vector in use
+};
+
+template <class T, int NV, bool Tail>
+DENSEKIT_INLINE Vec<T> load_lane(const T* p, int v, Part part) {
+  if (Tail && v == NV - 1) return load(p + v * kLanes<T>, part);
+  return load(p + v * kLanes<T>);
+}
+
+// C's rows lie along the lanes: collect the tile and write it turned.
+template <class T, int MR, int NV>
+DENSEKIT_INLINE void store_turned(const Tile<T>& t, const Vec<T> (&acc)[MR][NV]) {
+  constexpr int lanes = kLanes<T>;
+  alignas(64) T buffer[MR * NV * lanes];
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; ++v) store(buffer + (i * NV + v) * lanes, acc[i][v]);
+  const index_t count = (NV - 1) * lanes + t.last;
+  for (index_t lane = 0; lane < count; ++lane) {
+    T* c = t.c + lane * t.c_lane;
+    for (int i = 0; i < MR; ++i) c[i * t.c_row] = buffer[i * NV * lanes + lane];
+  }
+}
+
+template <class T, int MR, int NV, bool Tail>
+void gemm_tile(const Tile<T>& t) {
+  const Part part{t.last};
+  Vec<T> acc[MR][NV];
+  if (t.load_c) {
+    if (t.c_lane == 1) {
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 8
+        for (int v = 0; v < NV; ++v) acc[i][v] = load_lane<T, NV, Tail>(t.c + i * t.c_row, v, part);
+    } else {
+      alignas(64) T buffer[MR * NV * kLanes<T>] = {};
+      const index_t count = (NV - 1) * kLanes<T> + t.last;
+      for (index_t lane = 0; lane < count; ++lane)
+        for (int i = 0; i < MR; ++i) buffer[i * NV * kLanes<T> + lane] = t.c[i * t.c_row + lane * t.c_lane];
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 8
+        for (int v = 0; v < NV; ++v) acc[i][v] = load(buffer + (i * NV + v) * kLanes<T>);
+    }
+  } else {
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) acc[i][v] = Vec<T>{};
+  }
+
+  // Three rows share a pointer (p, p + row, p + 2 row are all x86 addresses), or the pointers alone would spill.
+  constexpr int groups = (MR + 2) / 3;
+  const T* a[groups];
+#pragma GCC unroll 8
+  for (int g = 0; g < groups; ++g) a[g] = t.a + 3 * g * t.a_row;
+  const T* b = t.b;
+  const index_t a_row = t.a_row, a_k = t.a_k, b_k = t.b_k;
+  for (index_t p = t.k; p > 0; --p) {
+    Vec<T> row[NV];
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; ++v) row[v] = load_lane<T, NV, Tail>(b, v, part);
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+      const Vec<T> scalar = broadcast(a[i / 3][(i % 3) * a_row]);
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) acc[i][v] = fma(scalar, row[v], acc[i][v]);
+    }
+    b += b_k;
+#pragma GCC unroll 8
+    for (int g = 0; g < groups; ++g) a[g] += a_k;
+  }
+
+  if (t.bias) {
+    if (t.bias_by_row) {
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 8
+        for (int v = 0; v < NV; ++v) acc[i][v] += broadcast(t.bias[i]);
+    } else {
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) {
+        const Vec<T> bias = load_lane<T, NV, Tail>(t.bias, v, part);
+#pragma GCC unroll 16
+        for (int i = 0; i < MR; ++i) acc[i][v] += bias;
+      }
+    }
+  }
+  if (t.relu) {
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) acc[i][v] = max_or_second(Vec<T>{}, acc[i][v]);
+  }
+  if (t.c_lane == 1) {
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) {
+        T* c = t.c + i * t.c_row + v * kLanes<T>;
+        if (Tail && v == NV - 1) store(c, acc[i][v], part);
+        else store(c, acc[i][v]);
+      }
+    }
+  } else {
+    store_turned<T, MR, NV>(t, acc);
+  }
+}
+
+template <class T>
+using TileFunction = void (*)(const Tile<T>&);
+
+template <class T, int NV, class Rows>
+struct TileRow;
+template <class T, int NV, int... I>
+struct TileRow<T, NV, Ints<I...>> {
+  static constexpr TileFunction<T> whole[] = {gemm_tile<T, I + 1, NV, false>...};
+  static constexpr TileFunction<T> tail[] = {gemm_tile<T, I + 1, NV, true>...};
+};
+
+template <class T>
+TileFunction<T> tile_function(index_t rows, index_t vectors, bool tail) {
+  switch (vectors) {
+    case 1: return (tail ? TileRow<T, 1, FirstInts<kMostRows[1]>>::tail : TileRow<T, 1, FirstInts<kMostRows[1]>>::whole)[rows - 1];
+    case 2: return (tail ? TileRow<T, 2, FirstInts<kMostRows[2]>>::tail : TileRow<T, 2, FirstInts<kMostRows[2]>>::whole)[rows - 1];
+    case 3: return (tail ? TileRow<T, 3, FirstInts<kMostRows[3]>>::tail : TileRow<T, 3, FirstInts<kMostRows[3]>>::whole)[rows - 1];
+    case 4: return (tail ? TileRow<T, 4, FirstInts<kMostRows[4]>>::tail : TileRow<T, 4, FirstInts<kMostRows[4]>>::whole)[rows - 1];
+    default: return tail ? gemm_tile<T, 1, kLoneRowVectors, true> : gemm_tile<T, 1, kLoneRowVectors, false>;
+  }
+}
+
+// ---- Packing the vector operand: dst[p * width + lane], zeros beyond `lanes`.
+
+template <class T>
+void pack_rows(index_t k, index_t lanes, index_t width, const T* src, index_t src_k, T* dst) {
+  for (index_t p = 0; p < k; ++p, src += src_k, dst += width) {
+    index_t j = 0;
+    for (; j + kLanes<T> <= lanes; j += kLanes<T>) store(dst + j, load(src + j));
+    if (j < lanes) store(dst + j, load(src + j, Part{lanes - j}));
+  }
+}
+
+// src[lane * src_lane + p]: k runs along memory, so blocks of lanes x lanes are turned in registers.
+template <class T>
+void pack_turned(index_t k, index_t lanes, index_t width, const T* src, index_t src_lane, T* dst) {
+  constexpr int L = kLanes<T>;
+  for (index_t j = 0; j < lanes; j += L) {
+    const index_t rows = lanes - j < L ? lanes - j : L;
+    for (index_t p = 0; p < k; p += L) {
+      const index_t columns = k - p < L ? k - p : L;
+      const T* s = src + j * src_lane + p;
+      Vec<T> block[L];
+      if (rows == L && columns == L) {
+#pragma GCC unroll 16
+        for (int i = 0; i < L; ++i) block[i] = load(s + i * src_lane);
+      } else {
+#pragma GCC unroll 16
+        for (int i = 0; i < L; ++i) block[i] = i < rows ? load(s + i * src_lane, Part{columns}) : Vec<T>{};
+      }
+      transpose<T>(block);
+      T* d = dst + p * width + j;
+      if (columns == L) {
+#pragma GCC unroll 16
+        for (int i = 0; i < L; ++i) store(d + i * width, block[i]);
+      } else {
+#pragma GCC unroll 16
+        for (int i = 0; i < L; ++i)
+          if (i < columns) store(d + i * width, block[i]);
+      }
+    }
+  }
+}
+
+// ---- The plan of one product
+
+template <class T>
+struct Product {
+  index_t rows, lanes, k;        // broadcast side, vector side
+  const T* a;
+  index_t a_row, a_k;
+  const T* b;
+  index_t b_lane, b_k;
+  T* c;
+  index_t c_row, c_lane;
+  bool bias_by_row;
+  index_t vectors;               // vectors in a panel
+  index_t block_k;
+  bool pack;
+};
+
+DENSEKIT_INLINE index_t divide_up(index_t a, index_t b) { return (a + b - 1) / b; }
+
+// Cycles, roughly, with one vector FMA a cycle and a latency of 4.
+template <class T>
+DENSEKIT_INLINE index_t cost(index_t rows, index_t lanes, index_t k, bool direct_b, bool direct_c) {
+  index_t work = rows * divide_up(lanes, kLanes<T>);
+  if (work < 4) work = 4;
+  index_t cycles = work * k;
+  if (!direct_b) cycles += lanes * k / 2;    // a turned block: 16 x 16 elements in about 100 instructions
+  if (!direct_c) cycles += rows * lanes;     // one scalar store an element
+  return cycles;
+}
+
+template <class T>
+DENSEKIT_INLINE Product<T> plan_product(const Gemm<T>& g) {
+  constexpr index_t L = kLanes<T>;
+  const bool b_direct = g.b_col == 1 || g.n == 1, a_direct = g.a_row == 1 || g.m == 1, c_direct = g.c_row == 1 || g.m == 1;
+  Product<T> p;
+  p.k = g.k;
+  p.c = g.c;
+  if (cost<T>(g.m, g.n, g.k, b_direct, true) <= cost<T>(g.n, g.m, g.k, a_direct, c_direct)) {
+    p.rows = g.m, p.lanes = g.n;
+    p.a = g.a, p.a_row = g.a_row, p.a_k = g.a_col;
+    p.b = g.b, p.b_lane = b_direct ? 1 : g.b_col, p.b_k = g.b_row;
+    p.c_row = g.c_row, p.c_lane = 1;
+    p.bias_by_row = false;
+  } else {
+    p.rows = g.n, p.lanes = g.m;
+    p.a = g.b, p.a_row = g.b_col, p.a_k = g.b_row;
+    p.b = g.a, p.b_lane = a_direct ? 1 : g.a_row, p.b_k = g.a_col;
+    p.c_row = 1, p.c_lane = c_direct ? 1 : g.c_row;
+    p.bias_by_row = true;
+  }
+  const index_t vectors = divide_up(p.lanes, L);
+  // Panels of equal width: 5 vectors are 3 + 2, not 4 + 1.
+  p.vectors = p.rows == 1 && vectors >= kLoneRowVectors ? kLoneRowVectors
+                                                        : divide_up(vectors, divide_up(vectors, kMostVectors));
+  const index_t tiles = divide_up(p.rows, kMostRows[p.vectors > kMostVectors ? 1 : p.vectors]);
+  p.block_k = tiles == 1 ? p.k : p.k <= kBlockK ? p.k : divide_up(p.k, divide_up(p.k, kBlockK));
+  // A copy pays when the panel is met often and does not lie in L2 anyway.
+  p.pack = p.b_lane != 1 || (tiles >= 8 && p.k * p.lanes * index_t(sizeof(T)) > kL2Bytes);
+  if (!kCheapPartialLoads && p.lanes % L != 0) p.pack = true;
+  if (p.pack && p.block_k > kBlockK) p.block_k = divide_up(p.k, divide_up(p.k, kBlockK));
+  return p;
+}
+
+template <class T>
+index_t gemm_scratch(const Gemm<T>& g) {
+  if (g.m == 0 || g.n == 0) return 0;
+  const Product<T> p = plan_product(g);
+  return p.pack ? p.block_k * p.vectors * kLanes<T> : 0;
+}
+
+template <class T>
+void gemm(const Gemm<T>& g, T* scratch) {
+  if (g.m <= 0 || g.n <= 0) return;
+  constexpr index_t L = kLanes<T>;
+  const Product<T> p = plan_product(g);
+  Tile<T> t;
+  t.a_row = p.a_row, t.a_k = p.a_k, t.c_row = p.c_row, t.c_lane = p.c_lane, t.bias_by_row = p.bias_by_row;
+  index_t at = 0;
+  do {  // once when k is 0
+    t.k = p.k - at < p.block_k ? p.k - at : p.block_k;
+    const bool final = at + t.k == p.k;
+    t.load_c = at > 0 || g.accumulate;
+    t.relu = final && g.relu;
+    for (index_t lane = 0; lane < p.lanes; lane += p.vectors * L) {
+      const index_t left = p.lanes - lane;
+      const T* b = p.b + at * p.b_k + lane * p.b_lane;
+      // The rest of a lone row's panels may be narrower than one tile takes.
+      for (index_t inside = 0; inside < p.vectors * L && inside < left;) {
+        const index_t rest = left - inside < p.vectors * L - inside ? left - inside : p.vectors * L - inside;
+        index_t vectors = divide_up(rest, L);
+        if (vectors > kMostVectors && vectors < kLoneRowVectors) vectors = kMostVectors;
+        const index_t lanes = rest < vectors * L ? rest : vectors * L, width = vectors * L;
+        t.last = lanes - (vectors - 1) * L;
+        t.b = b + inside * p.b_lane;
+        t.b_k = p.b_k;
+        if (p.pack) {
+          if (p.b_lane == 1) pack_rows<T>(t.k, lanes, width, t.b, p.b_k, scratch);
+          else pack_turned<T>(t.k, lanes, width, t.b, p.b_lane, scratch);
+          t.b = scratch;
+          t.b_k = width;
+        }
+        const index_t tiles = divide_up(p.rows, kMostRows[vectors > kMostVectors ? 1 : vectors]);
+        // Equal tiles again: 16 rows in tiles of up to 6 are 6 + 5 + 5.
+        const index_t rows_each = p.rows / tiles, longer = p.rows % tiles;
+        const bool tail = t.last < L;
+        for (index_t i = 0, tile = 0; tile < tiles; ++tile) {
+          const index_t rows = rows_each + (tile < longer);
+          t.a = p.a + i * p.a_row + at * p.a_k;
+          t.c = p.c + i * p.c_row + (lane + inside) * p.c_lane;
+          t.bias = !final || !g.bias ? nullptr : g.bias + (p.bias_by_row ? i : lane + inside);
+          tile_function<T>(rows, vectors, tail)(t);
+          i += rows;
+        }
+        inside += width;
+      }
+    }
+    at += t.k;
+  } while (at < p.k);
+}

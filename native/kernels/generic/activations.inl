@@ -1,0 +1,413 @@
+// Activations: value and slope of each formula on a vector, once; `activate` and `activate_backward` drive them.
+// Slopes at kinks are JAX's derivative of Keras' definition.
+
+template <class T>
+struct Parameters {
+  Vec<T> p0, p1, p2;
+  explicit DENSEKIT_INLINE Parameters(const double* p) : p0(broadcast(T(p[0]))), p1(broadcast(T(p[1]))), p2(broadcast(T(p[2]))) {}
+};
+
+constexpr double kSeluScale = 1.0507009873554804934193349852946, kSeluAlpha = 1.6732632423543772848170429916717;
+constexpr double kSqrtHalf = 0.70710678118654752440, kSqrtTwoOverPi = 0.79788456080286535588;
+constexpr double kInverseSqrtTwoPi = 0.39894228040143267794;
+
+template <class T>
+DENSEKIT_INLINE Vec<T> clip(Vec<T> x, Vec<T> low, Vec<T> high) {
+  return min_or_second(high, max_or_second(low, x));
+}
+template <class T>
+DENSEKIT_INLINE Vec<T> choose(IntVec<T> mask, Vec<T> x) {
+  return (Vec<T>)(mask & (IntVec<T>)x);
+}
+// Slope of min(max(x, low), high): a tie is shared between the two sides.
+template <class T>
+DENSEKIT_INLINE Vec<T> clip_slope(Vec<T> x, Vec<T> low, Vec<T> high) {
+  const Vec<T> inside = choose<T>((x > low) & (x < high), broadcast(T(1)));
+  return (x == low) | (x == high) ? broadcast(T(0.5)) : inside;
+}
+
+template <class T>
+DENSEKIT_INLINE Vec<T> normal_distribution(Vec<T> x) {
+  const Vec<T> half_tail = T(0.5) * erfc_positive<T>(absolute<T>(x) * T(kSqrtHalf));
+  return x < T(0) ? half_tail : T(1) - half_tail;
+}
+template <class T>
+DENSEKIT_INLINE Vec<T> gelu_tanh(Vec<T> x) {
+  return tanh<T>(T(kSqrtTwoOverPi) * fma(T(0.044715) * x * x, x, x));
+}
+// tanh(softplus(x)) = n / (n + 2), n = e^x (e^x + 2); beyond 20 (40) it is 1 to the last bit.
+template <class T>
+DENSEKIT_INLINE Vec<T> mish_gate(Vec<T> x, Vec<T>& e, Vec<T>& n) {
+  e = exp<T>(min_or_second(broadcast(T(sizeof(T) == 4 ? 20 : 40)), x));
+  n = e * (e + T(2));
+  return n / (n + T(2));
+}
+
+template <class T>
+DENSEKIT_INLINE Vec<T> value(Ints<int(ActivationKind::relu)>, Vec<T> x, const Parameters<T>& p) {
+  const Vec<T> zero = {};
+  Vec<T> y = (x > p.p2) | (x != x) ? x : zero;
+  y = min_or_second(p.p1, y);
+  const Vec<T> bounded = (p.p2 != zero) & (p.p1 < T(__builtin_inf())) ? max_or_second(zero, y) : y;
+  return (p.p0 != zero) & (x < p.p2) ? bounded - p.p0 * (p.p2 - x) : bounded;
+}
+template <class T>
+DENSEKIT_INLINE Vec<T> slope(Ints<int(ActivationKind::relu)>, Vec<T> x, const Parameters<T>& p) {
+  const Vec<T> zero = {}, one = broadcast(T(1));
+  const Vec<T> edge = (p.p2 == zero) & (p.p1 == T(6)) ? zero : broadcast(T(0.5));
+  // Above the threshold; a bounded one also has the clip's lower side at 0.
+  Vec<T> above = x > p.p1 ? zero : x == p.p1 ? edge : one;
+  const Vec<T> clipped = x == zero ? edge : x < zero ? zero : above;
+  above = p.p1 < T(__builtin_inf()) ? clipped : above;
+  const Vec<T> leaky_tie = (p.p0 != zero) & (p.p1 == T(__builtin_inf())) & (p.p2 == zero) ? one : zero;
+  return x > p.p2 ? above : x < p.p2 ? p.p0 : x == p.p2 ? leaky_tie : zero;
+}
+
+#define DENSEKIT_FORMULA(kind, value_expression, slope_expression)                                              \
+  template <class T>                                                                                            \
+  DENSEKIT_INLINE Vec<T> value(Ints<int(ActivationKind::kind)>, Vec<T> x, [[maybe_unused]] const Parameters<T>& p) { \
+    return value_expression;                                                                                    \
+  }                                                                                                             \
+  template <class T>                                                                                            \
+  DENSEKIT_INLINE Vec<T> slope(Ints<int(ActivationKind::kind)>, [[maybe_unused]] Vec<T> x,                       \
+                               [[maybe_unused]] const Parameters<T>& p) {                                       \
+    return slope_expression;                                                                                    \
+  }
+
+DENSEKIT_FORMULA(linear, x, broadcast(T(1)))
+DENSEKIT_FORMULA(elu, (x > T(0) ? x : p.p0 * expm1<T>(x)), (x > T(0) ? broadcast(T(1)) : p.p0 * exp<T>(x)))
+DENSEKIT_FORMULA(celu, (x > T(0) ? x : p.p0 * expm1<T>(x / p.p0)), (x > T(0) ? broadcast(T(1)) : exp<T>(x / p.p0)))
+DENSEKIT_FORMULA(selu, (T(kSeluScale) * (x > T(0) ? x : T(kSeluAlpha) * expm1<T>(x))),
+                 (x > T(0) ? broadcast(T(kSeluScale)) : T(kSeluScale * kSeluAlpha) * exp<T>(x)))
+DENSEKIT_FORMULA(silu, x * sigmoid<T>(x), (sigmoid<T>(x) * fma(x, sigmoid<T>(-x), broadcast(T(1)))))
+DENSEKIT_FORMULA(hard_silu, x * clip<T>(x + T(3), Vec<T>{}, broadcast(T(6))) / T(6),
+                 (clip<T>(x + T(3), Vec<T>{}, broadcast(T(6))) / T(6) + choose<T>((x > T(-3)) & (x < T(3)), x / T(6))))
+DENSEKIT_FORMULA(sigmoid, sigmoid<T>(x), (sigmoid<T>(x) * sigmoid<T>(-x)))
+DENSEKIT_FORMULA(hard_sigmoid, (clip<T>(x + T(3), Vec<T>{}, broadcast(T(6))) / T(6)),
+                 (choose<T>((x > T(-3)) & (x < T(3)), broadcast(T(1.0 / 6)))))
+DENSEKIT_FORMULA(tanh, tanh<T>(x), (T(1) - tanh<T>(x) * tanh<T>(x)))
+DENSEKIT_FORMULA(hard_tanh, clip<T>(x, broadcast(T(-1)), broadcast(T(1))),
+                 ((x > T(1)) | (x < T(-1)) ? Vec<T>{} : broadcast(T(1))))
+DENSEKIT_FORMULA(softplus, softplus<T>(x), sigmoid<T>(x))
+DENSEKIT_FORMULA(softsign, x / (absolute<T>(x) + T(1)), (T(1) / ((absolute<T>(x) + T(1)) * (absolute<T>(x) + T(1)))))
+DENSEKIT_FORMULA(exponential, exp<T>(x), exp<T>(x))
+DENSEKIT_FORMULA(log_sigmoid, -softplus<T>(-x), sigmoid<T>(-x))
+DENSEKIT_FORMULA(squareplus, (T(0.5) * (x + sqrt(fma(x, x, p.p0)))), (T(0.5) * (T(1) + x / sqrt(fma(x, x, p.p0)))))
+DENSEKIT_FORMULA(hard_shrink, (choose<T>(absolute<T>(x) > p.p0, x)), (choose<T>(absolute<T>(x) > p.p0, broadcast(T(1)))))
+DENSEKIT_FORMULA(soft_shrink, (x > p.p0 ? x - p.p0 : x < -p.p0 ? x + p.p0 : Vec<T>{}),
+                 (choose<T>((x > p.p0) | (x < -p.p0), broadcast(T(1)))))
+DENSEKIT_FORMULA(tanh_shrink, x - tanh<T>(x), (tanh<T>(x) * tanh<T>(x)))
+DENSEKIT_FORMULA(threshold, (x > p.p0 ? x : p.p1), (choose<T>(x > p.p0, broadcast(T(1)))))
+DENSEKIT_FORMULA(sparse_plus, (x <= T(-1) ? Vec<T>{} : x >= T(1) ? x : (x + T(1)) * (x + T(1)) * T(0.25)),
+                 (x <= T(-1) ? Vec<T>{} : x >= T(1) ? broadcast(T(1)) : (x + T(1)) * T(0.5)))
+DENSEKIT_FORMULA(sparse_sigmoid, (T(0.5) * clip<T>(x + T(1), Vec<T>{}, broadcast(T(2)))),
+                 (T(0.5) * clip_slope<T>(x + T(1), Vec<T>{}, broadcast(T(2)))))
+#undef DENSEKIT_FORMULA
+
+// gelu by erf; its tanh form is the second one, chosen before the loop.
+template <class T>
+DENSEKIT_INLINE Vec<T> value(Ints<int(ActivationKind::gelu)>, Vec<T> x, const Parameters<T>&) {
+  return x * normal_distribution<T>(x);
+}
+template <class T>
+DENSEKIT_INLINE Vec<T> slope(Ints<int(ActivationKind::gelu)>, Vec<T> x, const Parameters<T>&) {
+  return normal_distribution<T>(x) + x * T(kInverseSqrtTwoPi) * exp<T>(T(-0.5) * x * x);
+}
+constexpr int kGeluTanh = int(ActivationKind::count);
+template <class T>
+DENSEKIT_INLINE Vec<T> value(Ints<kGeluTanh>, Vec<T> x, const Parameters<T>&) {
+  return T(0.5) * x * (T(1) + gelu_tanh<T>(x));
+}
+template <class T>
+DENSEKIT_INLINE Vec<T> slope(Ints<kGeluTanh>, Vec<T> x, const Parameters<T>&) {
+  const Vec<T> t = gelu_tanh<T>(x);
+  return T(0.5) * (T(1) + t) +
+         T(0.5) * x * (T(1) - t * t) * T(kSqrtTwoOverPi) * fma(T(3 * 0.044715) * x, x, broadcast(T(1)));
+}
+template <class T>
+DENSEKIT_INLINE Vec<T> value(Ints<int(ActivationKind::mish)>, Vec<T> x, const Parameters<T>&) {
+  Vec<T> e, n;
+  return x * mish_gate<T>(x, e, n);
+}
+template <class T>
+DENSEKIT_INLINE Vec<T> slope(Ints<int(ActivationKind::mish)>, Vec<T> x, const Parameters<T>&) {
+  Vec<T> e, n;
+  const Vec<T> gate = mish_gate<T>(x, e, n);
+  return gate + x * T(4) * (n + T(1)) / ((n + T(2)) * (n + T(2))) * (e / (e + T(1)));
+}
+// Forms that are cheaper than the general ones.
+constexpr int kPlainRelu = kGeluTanh + 1;
+template <class T>
+DENSEKIT_INLINE Vec<T> value(Ints<kPlainRelu>, Vec<T> x, const Parameters<T>&) {
+  return max_or_second(Vec<T>{}, x);
+}
+
+DENSEKIT_INLINE bool is_plain_relu(const ActivationSpec& s) {
+  return s.kind == ActivationKind::relu && s.p[0] == 0 && s.p[1] == __builtin_inf() && s.p[2] == 0;
+}
+
+template <class T, int Kind>
+void map_value(const double* numbers, index_t n, const T* z, T* y) {
+  const Parameters<T> p(numbers);
+  for_vectors<T>(n, [&](index_t i, auto part) __attribute__((always_inline)) {
+    store(y + i, value<T>(Ints<Kind>{}, load(z + i, part), p), part);
+  });
+}
+template <class T, int Kind>
+void map_slope(const double* numbers, index_t n, const T* z, const T* dy, T* dz) {
+  const Parameters<T> p(numbers);
+  for_vectors<T>(n, [&](index_t i, auto part) __attribute__((always_inline)) {
+    store(dz + i, load(dy + i, part) * slope<T>(Ints<Kind>{}, load(z + i, part), p), part);
+  });
+}
+
+// ---- Rows
+
+template <class T>
+DENSEKIT_INLINE IntVec<T> lane_numbers() {
+  IntVec<T> v;
+  for (int i = 0; i < kLanes<T>; ++i) v[i] = i;
+  return v;
+}
+template <class T>
+DENSEKIT_INLINE Vec<T> outside(Vec<T> v, Vec<T>, Full) {
+  return v;
+}
+// v where the part has lanes, `rest` beyond.
+template <class T>
+DENSEKIT_INLINE Vec<T> outside(Vec<T> v, Vec<T> rest, Part part) {
+  return lane_numbers<T>() < Int<T>(part.count) ? v : rest;
+}
+
+template <class T>
+DENSEKIT_INLINE Vec<T> row_max(index_t width, const T* z) {
+  const Vec<T> lowest = broadcast(T(-__builtin_inf()));
+  Vec<T> top = lowest;
+  for_vectors<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
+    const Vec<T> v = outside<T>(load(z + j, part), lowest, part);
+    top = (top >= v) | (top != top) ? top : v;
+  });
+  return all_lanes<T>(top, [](Vec<T> a, Vec<T> b) __attribute__((always_inline)) { return (a >= b) | (a != a) ? a : b; });
+}
+
+template <class T>
+DENSEKIT_INLINE Vec<T> all_sum(Vec<T> v) {
+  return all_lanes<T>(v, [](Vec<T> a, Vec<T> b) __attribute__((always_inline)) { return a + b; });
+}
+
+// Sum of f(j, part) over a row, in every lane.
+template <class T, class F>
+DENSEKIT_INLINE Vec<T> row_sum(index_t width, F f) {
+  Vec<T> sum = {};
+  for_vectors<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
+    sum += outside<T>(f(j, part), Vec<T>{}, part);
+  });
+  return all_sum<T>(sum);
+}
+
+template <class T>
+void softmax_row(index_t width, const T* z, T* y) {
+  const Vec<T> top = row_max(width, z);
+  const Vec<T> sum = row_sum<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
+    const Vec<T> e = exp<T>(load(z + j, part) - top);
+    store(y + j, e, part);
+    return e;
+  });
+  const Vec<T> inverse = T(1) / sum;
+  for_vectors<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
+    store(y + j, load(y + j, part) * inverse, part);
+  });
+}
+
+template <class T>
+void log_softmax_row(index_t width, const T* z, T* y) {
+  const Vec<T> top = row_max(width, z);
+  const Vec<T> sum = row_sum<T>(
+      width, [&](index_t j, auto part) __attribute__((always_inline)) { return exp<T>(load(z + j, part) - top); });
+  const Vec<T> norm = log<T>(sum);
+  for_vectors<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
+    store(y + j, load(z + j, part) - top - norm, part);
+  });
+}
+
+// max(z - tau, 0) with the result summing to 1. tau is the fixed point of (sum of the z above tau - 1) / count: the
+// support only shrinks from round to round, so no sorting is needed (Michelot 1986).
+template <class T>
+void sparsemax_row(index_t width, const T* z, T* y) {
+  Vec<T> tau = broadcast(T(-__builtin_inf()));
+  T count = -1;
+  for (;;) {
+    Vec<T> above = {};
+    const Vec<T> sum = row_sum<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
+      const Vec<T> v = load(z + j, part);
+      const IntVec<T> in = ~(v <= tau);
+      above += outside<T>(choose<T>(in, broadcast(T(1))), Vec<T>{}, part);
+      return choose<T>(in, v);
+    });
+    const Vec<T> members = all_sum<T>(above);
+    if (members[0] == count) break;
+    count = members[0];
+    tau = (sum - T(1)) / members;
+    if (tau[0] != tau[0]) break;
+  }
+  for_vectors<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
+    store(y + j, max_or_second(Vec<T>{}, load(z + j, part) - tau), part);
+  });
+}
+
+template <class T>
+void activate(const ActivationSpec& s, index_t rows, index_t width, const T* z, T* y) {
+  const index_t n = rows * width;
+  switch (s.kind) {
+#define DENSEKIT_CASE(kind) \
+  case ActivationKind::kind: return map_value<T, int(ActivationKind::kind)>(s.p, n, z, y);
+    case ActivationKind::relu:
+      if (is_plain_relu(s)) return map_value<T, kPlainRelu>(s.p, n, z, y);
+      return map_value<T, int(ActivationKind::relu)>(s.p, n, z, y);
+    case ActivationKind::gelu:
+      if (s.p[0] != 0) return map_value<T, kGeluTanh>(s.p, n, z, y);
+      return map_value<T, int(ActivationKind::gelu)>(s.p, n, z, y);
+    case ActivationKind::linear:
+      if (z != y) map_value<T, int(ActivationKind::linear)>(s.p, n, z, y);
+      return;
+    DENSEKIT_CASE(elu)
+    DENSEKIT_CASE(celu)
+    DENSEKIT_CASE(selu)
+    DENSEKIT_CASE(silu)
+    DENSEKIT_CASE(hard_silu)
+    DENSEKIT_CASE(sigmoid)
+    DENSEKIT_CASE(hard_sigmoid)
+    DENSEKIT_CASE(tanh)
+    DENSEKIT_CASE(hard_tanh)
+    DENSEKIT_CASE(softplus)
+    DENSEKIT_CASE(softsign)
+    DENSEKIT_CASE(exponential)
+    DENSEKIT_CASE(mish)
+    DENSEKIT_CASE(log_sigmoid)
+    DENSEKIT_CASE(squareplus)
+    DENSEKIT_CASE(hard_shrink)
+    DENSEKIT_CASE(soft_shrink)
+    DENSEKIT_CASE(tanh_shrink)
+    DENSEKIT_CASE(threshold)
+    DENSEKIT_CASE(sparse_plus)
+    DENSEKIT_CASE(sparse_sigmoid)
+#undef DENSEKIT_CASE
+    case ActivationKind::softmax:
+      for (index_t r = 0; r < rows; ++r) softmax_row(width, z + r * width, y + r * width);
+      return;
+    case ActivationKind::log_softmax:
+      for (index_t r = 0; r < rows; ++r) log_softmax_row(width, z + r * width, y + r * width);
+      return;
+    case ActivationKind::sparsemax:
+      for (index_t r = 0; r < rows; ++r) sparsemax_row(width, z + r * width, y + r * width);
+      return;
+    case ActivationKind::glu: {
+      const index_t half = width / 2;
+      for (index_t r = 0; r < rows; ++r) {
+        for_vectors<T>(half, [&](index_t j, auto part) __attribute__((always_inline)) {
+          const T* zr = z + r * width + j;
+          store(y + r * half + j, load(zr, part) * sigmoid<T>(load(zr + half, part)), part);
+        });
+      }
+      return;
+    }
+    case ActivationKind::count: return;
+  }
+}
+
+template <class T, class F>
+DENSEKIT_INLINE void map_output(index_t n, const T* y, const T* dy, T* dz, F f) {
+  for_vectors<T>(n, [&](index_t i, auto part) __attribute__((always_inline)) {
+    store(dz + i, f(load(y + i, part), load(dy + i, part)), part);
+  });
+}
+
+template <class T>
+void activate_backward(const ActivationSpec& s, index_t rows, index_t width, const T* z, const T* y, const T* dy,
+                       T* dz) {
+  const index_t n = rows * width;
+  switch (s.kind) {
+#define DENSEKIT_CASE(kind) \
+  case ActivationKind::kind: return map_slope<T, int(ActivationKind::kind)>(s.p, n, z, dy, dz);
+    case ActivationKind::relu:
+      if (!is_plain_relu(s)) return map_slope<T, int(ActivationKind::relu)>(s.p, n, z, dy, dz);
+      return map_output<T>(n, y ? y : z, dy, dz, [](Vec<T> v, Vec<T> d) __attribute__((always_inline)) {
+        return choose<T>(v > T(0), d);  // not a product: what a dead unit hands back is 0 even for an infinite dy
+      });
+    case ActivationKind::gelu:
+      if (s.p[0] != 0) return map_slope<T, kGeluTanh>(s.p, n, z, dy, dz);
+      return map_slope<T, int(ActivationKind::gelu)>(s.p, n, z, dy, dz);
+    case ActivationKind::linear:
+      if (dz != dy) map_value<T, int(ActivationKind::linear)>(s.p, n, dy, dz);
+      return;
+    DENSEKIT_CASE(elu)
+    DENSEKIT_CASE(celu)
+    DENSEKIT_CASE(selu)
+    DENSEKIT_CASE(silu)
+    DENSEKIT_CASE(hard_silu)
+    DENSEKIT_CASE(hard_sigmoid)
+    DENSEKIT_CASE(hard_tanh)
+    DENSEKIT_CASE(softplus)
+    DENSEKIT_CASE(softsign)
+    DENSEKIT_CASE(mish)
+    DENSEKIT_CASE(log_sigmoid)
+    DENSEKIT_CASE(squareplus)
+    DENSEKIT_CASE(hard_shrink)
+    DENSEKIT_CASE(soft_shrink)
+    DENSEKIT_CASE(tanh_shrink)
+    DENSEKIT_CASE(threshold)
+    DENSEKIT_CASE(sparse_plus)
+    DENSEKIT_CASE(sparse_sigmoid)
+#undef DENSEKIT_CASE
+    case ActivationKind::sigmoid:
+      return map_output<T>(n, y, dy, dz, [](Vec<T> v, Vec<T> d)
+                                             __attribute__((always_inline)) { return d * v * (T(1) - v); });
+    case ActivationKind::tanh:
+      return map_output<T>(n, y, dy, dz, [](Vec<T> v, Vec<T> d)
+                                             __attribute__((always_inline)) { return d * fma(-v, v, broadcast(T(1))); });
+    case ActivationKind::exponential:
+      return map_output<T>(n, y, dy, dz, [](Vec<T> v, Vec<T> d) __attribute__((always_inline)) { return d * v; });
+    case ActivationKind::softmax:
+      for (index_t r = 0; r < rows; ++r, y += width, dy += width, dz += width) {
+        const Vec<T> dot = row_sum<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
+          return load(y + j, part) * load(dy + j, part);
+        });
+        map_output<T>(width, y, dy, dz,
+                      [&](Vec<T> v, Vec<T> d) __attribute__((always_inline)) { return v * (d - dot); });
+      }
+      return;
+    case ActivationKind::log_softmax:
+      for (index_t r = 0; r < rows; ++r, y += width, dy += width, dz += width) {
+        const Vec<T> sum = row_sum<T>(
+            width, [&](index_t j, auto part) __attribute__((always_inline)) { return load(dy + j, part); });
+        map_output<T>(width, y, dy, dz,
+                      [&](Vec<T> v, Vec<T> d) __attribute__((always_inline)) { return fma(-exp<T>(v), sum, d); });
+      }
+      return;
+    case ActivationKind::sparsemax:
+      for (index_t r = 0; r < rows; ++r, y += width, dy += width, dz += width) {
+        Vec<T> count = {};
+        const Vec<T> sum = row_sum<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
+          const IntVec<T> in = load(y + j, part) > T(0);
+          count += choose<T>(in, broadcast(T(1)));
+          return choose<T>(in, load(dy + j, part));
+        });
+        const Vec<T> mean = sum / all_sum<T>(count);
+        map_output<T>(width, y, dy, dz, [&](Vec<T> v, Vec<T> d)
+                                            __attribute__((always_inline)) { return choose<T>(v > T(0), d - mean); });
+      }
+      return;
+    case ActivationKind::glu: {
+      const index_t half = width / 2;
+      for (index_t r = 0; r < rows; ++r, z += width, dy += half, dz += width) {
+        for_vectors<T>(half, [&](index_t j, auto part) __attribute__((always_inline)) {
+          const Vec<T> d = load(dy + j, part), gate = sigmoid<T>(load(z + half + j, part)), x = load(z + j, part);
+          store(dz + j, d * gate, part);
+          store(dz + half + j, d * x * gate * (T(1) - gate), part);
+        });
+      }
+      return;
+    }
+    case ActivationKind::count: return;
+  }
+}

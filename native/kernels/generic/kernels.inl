@@ -1,0 +1,50 @@
+// One instruction set's translation unit: the vocabulary, the algorithms, the table. The including .cpp defines
+//   DENSEKIT_ISA            the namespace, e.g. isa_v4
+//   DENSEKIT_ISA_NAME       "x86-64-v4"
+//   DENSEKIT_VECTOR_BYTES   bytes in one vector
+// These files are compiled with the instruction set's flags, so they must emit nothing that another file could emit
+// too: no inline function or template of std::, all of ours in an unnamed namespace.
+#include "kernels/isa/tables.hpp"
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace densekit::DENSEKIT_ISA {
+namespace {
+
+template <int... I>
+struct Ints {};
+template <int N, int... I>
+struct CountUp : CountUp<N - 1, N - 1, I...> {};
+template <int... I>
+struct CountUp<0, I...> {
+  using Type = Ints<I...>;
+};
+template <int N>
+using FirstInts = typename CountUp<N>::Type;
+
+#include "kernels/generic/vector.inl"
+//
+#include "gemm/gemm.inl"
+//
+#include "kernels/generic/math.inl"
+//
+#include "kernels/generic/activations.inl"
+//
+#include "kernels/generic/losses.inl"
+//
+#include "kernels/generic/elementwise.inl"
+//
+#include "kernels/generic/training.inl"
+//
+#include "kernels/generic/table.inl"
+
+}  // namespace
+
+extern constexpr Kernels<float> table_f32 = make_table<float>();
+extern constexpr Kernels<double> table_f64 = make_table<double>();
+
+}  // namespace densekit::DENSEKIT_ISA

@@ -1,0 +1,175 @@
+#include "check.hpp"
+
+#include <cstdlib>
+#include <cstring>
+
+using namespace check;
+using densekit::Gemm;
+using densekit::Implementation;
+using densekit::Kernels;
+
+namespace {
+
+struct Shape {
+  index_t m, n, k;
+};
+
+const Shape kShapes[] = {{0, 3, 4},   {3, 0, 4},    {3, 4, 0},    {1, 1, 1},     {1, 1, 33},   {1, 10, 64},  {1, 128, 784},
+                         {1, 300, 7}, {2, 16, 16},  {3, 17, 5},   {5, 31, 3},    {6, 64, 32},  {7, 65, 29},  {13, 1, 20},
+                         {16, 3, 64}, {16, 32, 20}, {17, 10, 64}, {31, 129, 33}, {32, 48, 16}, {33, 7, 700}, {64, 10, 10},
+                         {65, 80, 2}, {100, 1, 1},  {784, 16, 4}, {20, 32, 32},  {48, 97, 513}};
+
+template <class T>
+struct Problem {
+  Shape s;
+  Array<T> a, b, bias, c;
+  Gemm<T> g;
+  Problem(Shape s, bool a_turned, bool b_turned, bool with_bias, bool accumulate, bool relu, index_t shift, Random& random)
+      : s(s), a(s.m * s.k + 7, shift), b(s.k * s.n + 5, shift), bias(s.n, shift), c(s.m * (s.n + 2), shift) {
+    for (T& x : a.store) x = T(random.uniform(-1, 1));
+    for (T& x : b.store) x = T(random.uniform(-1, 1));
+    for (T& x : bias.store) x = T(random.uniform(-1, 1));
+    for (T& x : c.store) x = T(random.uniform(-1, 1));
+    g.m = s.m, g.n = s.n, g.k = s.k;
+    g.a = a.data(), g.a_row = a_turned ? 1 : s.k, g.a_col = a_turned ? s.m : 1;
+    g.b = b.data(), g.b_row = b_turned ? 1 : s.n, g.b_col = b_turned ? s.k : 1;
+    g.c = c.data(), g.c_row = s.n + 2;
+    g.bias = with_bias ? bias.data() : nullptr;
+    g.accumulate = accumulate, g.relu = relu;
+  }
+};
+
+template <class T>
+void run(const Kernels<T>& kernels, const Gemm<T>& g) {
+  const index_t need = kernels.gemm_scratch(g);
+  T* scratch = static_cast<T*>(std::aligned_alloc(64, size_t(need * index_t(sizeof(T)) + 63) / 64 * 64 + 64));
+  kernels.gemm(g, need ? scratch : nullptr);
+  std::free(scratch);
+}
+
+// |error| <= (k + 3) eps (|a||b| + |c| + |bias|), the bound of a chain of k FMAs.
+template <class T>
+bool agrees(const Gemm<T>& g, const Array<T>& before, const T* c) {
+  for (index_t i = 0; i < g.m; ++i) {
+    for (index_t j = 0; j < g.n; ++j) {
+      const double start = g.accumulate ? double(before[i * g.c_row + j]) : 0;
+      double sum = start, size = std::fabs(start);
+      for (index_t p = 0; p < g.k; ++p) {
+        const double term = double(g.a[i * g.a_row + p * g.a_col]) * g.b[p * g.b_row + j * g.b_col];
+        sum += term, size += std::fabs(term);
+      }
+      if (g.bias) sum += g.bias[j], size += std::fabs(g.bias[j]);
+      if (g.relu && sum < 0) sum = 0;
+      if (!near(c[i * g.c_row + j], sum, double(g.k + 3) * kEps<T> * size)) {
+        std::printf("C[%td,%td] = %.9g, expected %.9g (m %td n %td k %td a_row %td b_row %td)\n", i, j,
+                    double(c[i * g.c_row + j]), sum, g.m, g.n, g.k, g.a_row, g.b_row);
+        return false;
+      }
+    }
+    for (index_t j = g.n; j < g.c_row; ++j)  // nothing written between the rows
+      if (c[i * g.c_row + j] != before[i * g.c_row + j]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+TEST(every_shape_and_layout_agrees_with_the_definition) {
+  for_implementations([](const auto& kernels, auto type) {
+    using T = decltype(type);
+    Random random;
+    for (Shape s : kShapes) {
+      for (int flags = 0; flags < 32; ++flags) {
+        Problem<T> p(s, flags & 1, flags & 2, flags & 4, flags & 8, flags & 16, flags % 5, random);
+        const Array<T> before = p.c;
+        run(kernels, p.g);
+        CHECK(agrees(p.g, before, p.c.data()));
+      }
+    }
+  });
+}
+
+TEST(large_product_in_blocks_of_k) {
+  for_implementations([](const auto& kernels, auto type) {
+    using T = decltype(type);
+    Random random;
+    for (int flags = 0; flags < 8; ++flags) {
+      Problem<T> p({70, 75, 1300}, flags & 1, flags & 2, true, flags & 4, true, 3, random);
+      const Array<T> before = p.c;
+      run(kernels, p.g);
+      CHECK(agrees(p.g, before, p.c.data()));
+    }
+  });
+}
+
+TEST(bits_do_not_depend_on_rows_columns_or_a_cut_of_k) {
+  for_implementations([](const auto& kernels, auto type) {
+    using T = decltype(type);
+    Random random;
+    for (Shape s : {Shape{37, 45, 300}, Shape{16, 128, 64}, Shape{64, 10, 33}, Shape{70, 130, 1100}}) {
+      for (int flags = 0; flags < 4; ++flags) {
+        Problem<T> p(s, flags & 1, flags & 2, true, false, true, 1, random);
+        run(kernels, p.g);
+        const auto same = [&](const Array<T>& c) {
+          bool equal = true;
+          for (index_t i = 0; i < s.m; ++i)
+            equal = equal && std::memcmp(&c[i * p.g.c_row], &p.c[i * p.g.c_row], size_t(s.n) * sizeof(T)) == 0;
+          return equal;
+        };
+        Array<T> c(p.c.size(), 2);
+        for (index_t i = 0; i < s.m; ++i) {  // row by row
+          Gemm<T> one = p.g;
+          one.m = 1, one.a += i * one.a_row, one.c = c.data() + i * one.c_row;
+          run(kernels, one);
+        }
+        CHECK(same(c));
+        for (index_t j = 0; j < s.n; j += 7) {  // seven columns at a time
+          Gemm<T> some = p.g;
+          some.n = s.n - j < 7 ? s.n - j : 7;
+          some.b += j * some.b_col, some.bias += j, some.c = c.data() + j;
+          run(kernels, some);
+        }
+        CHECK(same(c));
+        Gemm<T> head = p.g, rest = p.g;  // K in two calls
+        head.k = 13, head.bias = nullptr, head.relu = false, head.c = rest.c = c.data();
+        rest.k -= 13, rest.a += 13 * rest.a_col, rest.b += 13 * rest.b_row, rest.accumulate = true;
+        run(kernels, head);
+        run(kernels, rest);
+        CHECK(same(c));
+      }
+    }
+  });
+}
+
+TEST(nan_and_infinity_pass_through) {
+  for_implementations([](const auto& kernels, auto type) {
+    using T = decltype(type);
+    Random random;
+    Problem<T> p({5, 20, 9}, false, false, true, false, true, 0, random);
+    p.a[2 * 9 + 3] = T(NAN);
+    p.b[4 * 20 + 19] = T(INFINITY);
+    run(kernels, p.g);
+    for (index_t j = 0; j < 20; ++j) CHECK(std::isnan(p.c[2 * 22 + j]));
+    for (index_t i = 0; i < 5; ++i) CHECK(!std::isfinite(p.c[i * 22 + 19]) || p.c[i * 22 + 19] == 0);
+  });
+}
+
+TEST(the_comparison_refuses_a_wrong_answer) {
+  Random random;
+  const Kernels<float>& kernels = *densekit::active_implementation()->f32;
+  Problem<float> p({9, 21, 50}, false, false, false, false, false, 0, random);
+  const Array<float> before = p.c;
+  run(kernels, p.g);
+  CHECK(agrees(p.g, before, p.c.data()));
+  Array<float> wrong = p.c;
+  wrong[3 * 23 + 4] += 1e-3f;
+  CHECK(!agrees(p.g, before, wrong.data()));
+  wrong = p.c;
+  wrong[22] = 5;  // between two rows
+  CHECK(!agrees(p.g, before, wrong.data()));
+  wrong = p.c;
+  wrong[0] = NAN;
+  CHECK(!agrees(p.g, before, wrong.data()));
+}
+
+CHECK_MAIN()
