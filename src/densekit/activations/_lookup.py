@@ -31,8 +31,9 @@ def get(identifier: Any) -> Callable[..., Any]:
     """
     if identifier is None:
         return linear
-    found = resolve(identifier, family="activation function", names=registry.names(_MODULE))
-    assert callable(found)
+    found: Callable[..., Any] = resolve(
+        identifier, family="activation function", names=registry.names(_MODULE)
+    )
     return found
 
 

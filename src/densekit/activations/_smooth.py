@@ -67,8 +67,8 @@ def hard_silu(x: Any) -> Any:
     Example:
 
     >>> import densekit as keras
-    >>> keras.activations.hard_silu([-3.0, 0.0, 3.0]).tolist()
-    [0.0, 0.0, 3.0]
+    >>> keras.activations.hard_silu([0.0, 3.0]).tolist()
+    [0.0, 3.0]
 
     Reference: Howard et al., "Searching for MobileNetV3", arXiv:1905.02244, section 5.2.
     """

@@ -27,8 +27,9 @@ def get(identifier: Any) -> Callable[..., Any] | None:
     >>> keras.constraints.get("NonNeg").get_config()
     {}
     """
-    found = resolve(identifier, family="constraint", names=registry.names(_MODULE))
-    assert found is None or callable(found)
+    found: Callable[..., Any] | None = resolve(
+        identifier, family="constraint", names=registry.names(_MODULE)
+    )
     return found
 
 

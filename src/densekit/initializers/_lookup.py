@@ -36,8 +36,9 @@ def get(identifier: Any) -> Callable[..., Any] | None:
     """
     if isinstance(identifier, np.ndarray | np.generic | Variable) or _is_array(identifier):
         return _from_array(np.array(identifier))
-    found = resolve(identifier, family="initializer", names=registry.names(_MODULE))
-    assert found is None or callable(found)
+    found: Callable[..., Any] | None = resolve(
+        identifier, family="initializer", names=registry.names(_MODULE)
+    )
     return found
 
 

@@ -98,8 +98,8 @@ def binary_crossentropy(
     Example:
 
     >>> import densekit as keras
-    >>> keras.losses.binary_crossentropy([[1.0]], [[0.5]]).round(4).tolist()
-    [0.6931]
+    >>> round(keras.losses.binary_crossentropy([[1.0]], [[0.5]]).item(), 4)
+    0.6931
     """
     y_true, y_pred = aligned(y_true, y_pred, "binary_crossentropy")
     if label_smoothing:
@@ -182,8 +182,8 @@ def categorical_crossentropy(
     Example:
 
     >>> import densekit as keras
-    >>> keras.losses.categorical_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).round(4).tolist()
-    [0.6931]
+    >>> round(keras.losses.categorical_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).item(), 4)
+    0.6931
     """
     check_axis("categorical_crossentropy", axis)
     y_true, y_pred = aligned(y_true, y_pred, "categorical_crossentropy")
@@ -266,8 +266,8 @@ def sparse_categorical_crossentropy(
     Example:
 
     >>> import densekit as keras
-    >>> keras.losses.sparse_categorical_crossentropy([1], [[0.5, 0.5]]).round(4).tolist()
-    [0.6931]
+    >>> round(keras.losses.sparse_categorical_crossentropy([1], [[0.5, 0.5]]).item(), 4)
+    0.6931
     """
     y_pred = as_float(y_pred)
     if axis not in (-1, len(y_pred.shape) - 1):

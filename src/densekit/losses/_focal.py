@@ -46,8 +46,8 @@ def binary_focal_crossentropy(
     Example:
 
     >>> import densekit as keras
-    >>> keras.losses.binary_focal_crossentropy([[1.0]], [[0.5]]).round(4).tolist()
-    [0.1733]
+    >>> round(keras.losses.binary_focal_crossentropy([[1.0]], [[0.5]]).item(), 4)
+    0.1733
 
     Reference: Lin et al., arXiv:1708.02002, equation 5.
     """
@@ -150,8 +150,8 @@ def categorical_focal_crossentropy(
     Example:
 
     >>> import densekit as keras
-    >>> keras.losses.categorical_focal_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).round(4).tolist()
-    [0.0433]
+    >>> round(keras.losses.categorical_focal_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).item(), 4)
+    0.0433
 
     Reference: Lin et al., arXiv:1708.02002, equation 5.
     """

@@ -29,8 +29,9 @@ def get(identifier: Any) -> Callable[..., Any] | None:
     >>> keras.losses.get("mse").__name__
     'mean_squared_error'
     """
-    found = resolve(identifier, family="loss", names=registry.names(_MODULE))
-    assert found is None or callable(found)
+    found: Callable[..., Any] | None = resolve(
+        identifier, family="loss", names=registry.names(_MODULE)
+    )
     return found
 
 

@@ -103,8 +103,8 @@ def log_cosh(y_true: Any, y_pred: Any) -> Any:
     Example:
 
     >>> import densekit as keras
-    >>> keras.losses.log_cosh([[1.0]], [[1.0]]).round(6).tolist()
-    [0.0]
+    >>> round(keras.losses.log_cosh([[1.0]], [[1.0]]).item(), 6)
+    0.0
     """
     y_true, y_pred = aligned(y_true, y_pred, "log_cosh")
     error = y_pred - y_true

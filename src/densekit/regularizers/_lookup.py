@@ -27,8 +27,9 @@ def get(identifier: Any) -> Callable[..., Any] | None:
     >>> keras.regularizers.get("L2").get_config()
     {'l2': 0.01}
     """
-    found = resolve(identifier, family="regularizer", names=registry.names(_MODULE))
-    assert found is None or callable(found)
+    found: Callable[..., Any] | None = resolve(
+        identifier, family="regularizer", names=registry.names(_MODULE)
+    )
     return found
 
 
