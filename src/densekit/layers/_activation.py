@@ -1,0 +1,44 @@
+"""`Activation`: an activation function as a layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit import activations
+from densekit._core.registry import export
+from densekit.layers._elementwise import Elementwise
+
+
+@export("keras.layers")
+class Activation(Elementwise):
+    """Applies an activation function: ``outputs = activation(inputs)``, of the inputs' shape.
+
+    Args:
+        activation: name, function or None, which is linear.
+
+    Raises:
+        ValueError: for an unknown name.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.layers.Activation("relu")(keras.ops.array([[-1.0, 2.0]])).tolist()
+    [[0.0, 2.0]]
+    """
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+        self._build_at_init()
+
+    def call(self, inputs: Any) -> Any:
+        """``activation(inputs)``."""
+        return self.activation(inputs)
+
+    def lower(self, plan: Any, x: Any) -> Any:
+        """One elementwise step."""
+        return plan.activation(x, self.activation)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "activation": activations.serialize(self.activation)}

@@ -1,0 +1,76 @@
+"""`Concatenate`: tensors end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from densekit import ops
+from densekit._core.registry import export
+from densekit.layers._merging import Merge
+from densekit.layers._shapes import Shape
+
+
+@export("keras.layers")
+class Concatenate(Merge):
+    """Puts a list of tensors end to end along an axis; all other sizes must agree.
+
+    Args:
+        axis: which; the batch axis is 0. Default: ``-1``.
+
+    Raises:
+        ValueError: when called on anything but a list of tensors that agree.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.layers.Concatenate()([keras.ops.ones((5, 2)), keras.ops.ones((5, 3))]).shape
+    (5, 5)
+    """
+
+    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def compute_output_shape(self, input_shape: Any) -> Shape:
+        """The sizes added up along `axis`."""
+        self._check_list(input_shape)
+        shapes = [list(shape) for shape in input_shape]
+        rank = len(shapes[0])
+        bad = any(len(shape) != rank for shape in shapes) or not -rank <= self.axis < rank
+        axis = self.axis % rank if rank else 0
+        for i in range(0 if bad else rank):
+            bad |= i != axis and len({shape[i] for shape in shapes} - {None}) > 1
+        if bad:
+            raise self._refuse(
+                f"shapes that agree except along axis {self.axis}",
+                f"{[tuple(shape) for shape in shapes]}",
+                "Reshape the inputs.",
+            )
+        sizes = [shape[axis] for shape in shapes]
+        merged = [next((s[i] for s in shapes if s[i] is not None), None) for i in range(rank)]
+        merged[axis] = None if None in sizes else sum(sizes)
+        return tuple(merged)
+
+    def call(self, inputs: Any) -> Any:
+        """The inputs end to end."""
+        if not isinstance(inputs, list | tuple):
+            raise self._refuse("a list of inputs", inputs, "Call it on a list: layer([a, b]).")
+        return self._merge_function(inputs)
+
+    def _merge_function(self, inputs: Sequence[Any]) -> Any:
+        return ops.concatenate(inputs, axis=self.axis)
+
+    def lower(self, plan: Any, *xs: Any) -> Any:
+        """One copying step."""
+        return plan.concatenate(xs, self.axis)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "axis": self.axis}
+
+
+@export("keras.layers")
+def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:
+    """``Concatenate(axis, **kwargs)(inputs)``: the layer `Concatenate` at once."""
+    return Concatenate(axis=axis, **kwargs)(inputs)

@@ -1,0 +1,95 @@
+"""`Dropout`: random zeros while training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit import random
+from densekit._core.errors import describe, message
+from densekit._core.registry import export
+from densekit._core.seeds import SeedGenerator
+from densekit.layers._elementwise import Elementwise
+
+
+@export("keras.layers")
+class Dropout(Elementwise):
+    """Sets a share `rate` of the inputs to 0 while training and scales the rest by ``1 / (1 - rate)``.
+
+    Which ones follows from the seed, a counter of calls and the position alone: the same on any machine
+    and with any number of threads. Without ``training=True`` inputs pass unchanged.
+
+    Args:
+        rate: share of zeros, 0 <= rate <= 1.
+        noise_shape: shape of the random mask; entries of 1 share a zero along that axis, None entries
+            are those of the inputs. Default: the shape of the inputs.
+        seed: integer. Default: drawn.
+
+    Raises:
+        ValueError: for a rate outside of [0, 1] or a malformed `noise_shape`.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> layer = keras.layers.Dropout(0.5, seed=1)
+    >>> sorted(set(layer(keras.ops.ones((4, 8)), training=True).ravel().tolist()))
+    [0.0, 2.0]
+
+    Reference: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: a simple way to
+    prevent neural networks from overfitting" (JMLR 15, 2014), in its inverted form.
+    """
+
+    def __init__(
+        self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= rate <= 1:
+            raise ValueError(message("Dropout", "0 <= `rate` <= 1", describe(rate), "Pass e.g. 0.5."))
+        self.rate = rate
+        self.seed = seed
+        self.noise_shape = None if noise_shape is None else _noise_shape(noise_shape)
+        if rate > 0:
+            self.seed_generator = SeedGenerator(seed)
+        self._build_at_init()
+
+    def call(self, inputs: Any, training: Any = False) -> Any:
+        """The inputs, thinned out if `training`."""
+        if not training or self.rate == 0:
+            return inputs
+        return random.dropout(
+            inputs, self.rate, noise_shape=self.noise_shape, seed=self.seed_generator
+        )
+
+    def lower(self, plan: Any, x: Any) -> Any:
+        """One elementwise step while training, free otherwise."""
+        if not plan.training or self.rate == 0:
+            return x
+        if self.noise_shape is not None or self.rate == 1:
+            return plan.host(self._drop, [x], (), (self.seed_generator,))
+        return plan.dropout(x, self.rate, self.seed_generator)
+
+    def _drop(self, inputs: Any) -> Any:
+        return self.call(inputs, training=True)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "rate": self.rate,
+            "seed": self.seed,
+            "noise_shape": self.noise_shape,
+        }
+
+
+def _noise_shape(shape: Any) -> tuple[int | None, ...]:
+    is_text = isinstance(shape, str)
+    sizes = tuple(shape) if not is_text and hasattr(shape, "__iter__") else None
+    if sizes is None or any(n is not None and (not isinstance(n, int) or n <= 0) for n in sizes):
+        raise ValueError(
+            message(
+                "Dropout",
+                "`noise_shape`, a tuple of integers >= 1 or None",
+                describe(shape),
+                "Write e.g. (None, 1, 8).",
+            )
+        )
+    return sizes

@@ -1,0 +1,45 @@
+"""`ELU`: the exponential linear unit as a layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit import activations
+from densekit._core.native_form import NativeForm
+from densekit._core.registry import export
+from densekit.layers._elementwise import Elementwise
+
+
+@export("keras.layers")
+class ELU(Elementwise):
+    """Exponential linear unit: ``x if x >= 0 else alpha * (exp(x) - 1)``.
+
+    Args:
+        alpha: minus the limit for x towards minus infinity. Default: ``1.0``.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.layers.ELU()(keras.ops.array([[0.0, 2.0]])).tolist()
+    [[0.0, 2.0]]
+
+    Reference: Clevert, Unterthiner and Hochreiter, "Fast and accurate deep network learning by
+    exponential linear units" (ICLR 2016), equation 15.
+    """
+
+    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.alpha = alpha
+        self._build_at_init()
+
+    def call(self, inputs: Any) -> Any:
+        """The unit's outputs."""
+        return activations.elu(inputs, alpha=self.alpha)
+
+    def lower(self, plan: Any, x: Any) -> Any:
+        """One elementwise step."""
+        return plan.activation(x, NativeForm("elu", (float(self.alpha),)))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "alpha": self.alpha}

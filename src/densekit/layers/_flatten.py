@@ -1,0 +1,77 @@
+"""`Flatten`: one axis per sample."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from densekit import ops
+from densekit._core import settings
+from densekit._core.errors import describe, message
+from densekit._core.registry import export
+from densekit.layers._input_spec import InputSpec
+from densekit.layers._layer import Layer
+from densekit.ops._symbolic import KerasTensor
+
+
+@export("keras.layers")
+class Flatten(Layer):
+    """Lays each sample out in one row: ``(batch, a, b) -> (batch, a * b)``, ``(batch,) -> (batch, 1)``.
+
+    Args:
+        data_format: ``"channels_last"``, or ``"channels_first"``, which moves axis 1 to the end first.
+            Default: `config.image_data_format`.
+
+    Raises:
+        ValueError: for another `data_format` or an input of rank 0.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.layers.Flatten()(keras.ops.ones((2, 3, 4))).shape
+    (2, 12)
+    """
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        data_format = str(data_format or settings.get("image_data_format")).lower()
+        if data_format not in ("channels_first", "channels_last"):
+            raise ValueError(
+                message(
+                    "Flatten",
+                    "`data_format` 'channels_first' or 'channels_last'",
+                    describe(data_format),
+                    "Leave it out.",
+                )
+            )
+        self.data_format = data_format
+        self.input_spec = InputSpec(min_ndim=1)
+
+    def _moves_axis(self, rank: int) -> bool:
+        return self.data_format == "channels_first" and rank > 2
+
+    def call(self, inputs: Any) -> Any:
+        """The rows."""
+        rank = len(inputs.shape)
+        if self._moves_axis(rank):
+            inputs = ops.transpose(inputs, axes=(0, *range(2, rank), 1))
+        return ops.reshape(inputs, (inputs.shape[0], math.prod(inputs.shape[1:])))
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """``(batch, product of the other sizes)``."""
+        sizes = tuple(input_shape[1:])
+        return (input_shape[0], None if None in sizes else math.prod(sizes))
+
+    def compute_output_spec(self, inputs: Any) -> KerasTensor:
+        """The rows, of the inputs' dtype."""
+        return KerasTensor(self.compute_output_shape(inputs.shape), dtype=inputs.dtype)
+
+    def lower(self, plan: Any, x: Any) -> Any:
+        """Free."""
+        if self._moves_axis(len(x.shape)):
+            return plan.host(self.call, [x])
+        return plan.reshape(x, (math.prod(x.shape[1:]),))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "data_format": self.data_format}

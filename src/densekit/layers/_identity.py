@@ -1,0 +1,38 @@
+"""`Identity`: a layer that does nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit._core import tree
+from densekit._core.registry import export
+from densekit.layers._elementwise import Elementwise
+from densekit.ops._symbolic import KerasTensor
+
+
+@export("keras.layers")
+class Identity(Elementwise):
+    """Returns its input as it is.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.layers.Identity()(keras.ops.ones((1, 2))).tolist()
+    [[1.0, 1.0]]
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._build_at_init()
+
+    def call(self, inputs: Any) -> Any:
+        """The inputs."""
+        return inputs
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """Shapes and dtypes of the inputs."""
+        return tree.map_structure(lambda x: KerasTensor(x.shape, dtype=x.dtype), inputs)
+
+    def lower(self, plan: Any, *xs: Any) -> Any:
+        """Free."""
+        return xs[0] if len(xs) == 1 else list(xs)

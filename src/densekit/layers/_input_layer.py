@@ -1,0 +1,173 @@
+"""`Input` and `InputLayer`: where a graph begins."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from densekit._core.dtypes import standardize_dtype
+from densekit._core.errors import describe, message
+from densekit._core.registry import export
+from densekit.layers._layer import Layer
+from densekit.layers._shapes import Shape, standardize_shape
+from densekit.ops._symbolic import KerasTensor, Node
+
+
+@export("keras.layers")
+class InputLayer(Layer):
+    """The layer behind `Input`: it has an output and no input.
+
+    Args:
+        shape: shape of one sample, without the batch axis.
+        batch_size: fixed batch size. Default: any.
+        dtype: element type. Default: `floatx`.
+        sparse: must be False or None.
+        ragged: must be False or None.
+        batch_shape: shape with the batch axis, in place of `shape`.
+        input_tensor: a `KerasTensor` to use as the output. Default: a new one.
+        optional: whether None may be fed. Default: ``False``.
+        name: Default: numbered ``input_layer``.
+
+    Raises:
+        ValueError: if not exactly one of `shape` and `batch_shape` is given, or `input_tensor` differs.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.layers.InputLayer(shape=(3,)).batch_shape
+    (None, 3)
+    """
+
+    def __init__(
+        self,
+        shape: Any = None,
+        batch_size: int | None = None,
+        dtype: Any = None,
+        sparse: bool | None = None,
+        ragged: bool | None = None,
+        batch_shape: Any = None,
+        input_tensor: KerasTensor | None = None,
+        optional: bool = False,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name)
+        if "input_shape" in kwargs:
+            warnings.warn("Argument `input_shape` is deprecated: use `shape`.", stacklevel=2)
+            shape = kwargs.pop("input_shape")
+        batch_shape = kwargs.pop("batch_input_shape", batch_shape)
+        for flag, value in {**kwargs, "sparse": sparse, "ragged": ragged}.items():
+            if value or flag in kwargs:
+                self._refuse(f"no `{flag}`", describe(value), "Pass a dense tensor.")
+        if input_tensor is not None:
+            self._check_tensor(input_tensor, shape, batch_size, batch_shape, dtype)
+            batch_shape, dtype = input_tensor.shape, input_tensor.dtype
+        elif (shape is None) == (batch_shape is None):
+            self._refuse("one of `shape` and `batch_shape`", f"{shape}, {batch_shape}", "Pass one.")
+        elif batch_size is not None and batch_shape is not None:
+            self._refuse("`batch_size` or `batch_shape`", "both", "Pass one.")
+        elif shape is not None:
+            batch_shape = (batch_size, *standardize_shape(shape))
+        self._batch_shape = standardize_shape(batch_shape)
+        self._dtype = standardize_dtype(dtype)
+        self.sparse = self.ragged = False
+        self.optional = optional
+        if input_tensor is None:
+            input_tensor = KerasTensor(self._batch_shape, dtype=self._dtype, name=name)
+        self._input_tensor = input_tensor
+        Node(self, (), {}, input_tensor)
+        self.built = True
+
+    def _refuse(self, expected: str, got: str, action: str) -> None:
+        raise ValueError(message("Input", expected, got, action))
+
+    def _check_tensor(self, tensor: Any, shape: Any, size: Any, batch_shape: Any, dtype: Any) -> None:
+        if not isinstance(tensor, KerasTensor):
+            self._refuse("a KerasTensor as tensor", describe(tensor), "Pass a symbolic tensor.")
+        given = {
+            "shape": (shape, tensor.shape[1:]),
+            "batch_size": (size, tensor.shape[:1]),
+            "batch_shape": (batch_shape, tensor.shape),
+            "dtype": (dtype, tensor.dtype),
+        }
+        for name, (value, own) in given.items():
+            if value is None:
+                continue
+            value = (value,) if name == "batch_size" else value
+            value = standardize_dtype(value) if name == "dtype" else tuple(value)
+            if value != own:
+                self._refuse(f"`{name}` as that of the tensor, {own}", f"{value}", "Leave it out.")
+
+    @property
+    def batch_shape(self) -> Shape:
+        """Shape with the batch axis."""
+        return self._batch_shape
+
+    @property
+    def dtype(self) -> str:
+        """Element type of the input."""
+        return self._dtype
+
+    def call(self) -> None:
+        """Nothing: values are fed by the model."""
+
+    def __reduce__(self) -> Any:
+        return _revive, (type(self), self.get_config())
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        names = ("batch_shape", "dtype", "sparse", "ragged", "name", "optional")
+        return {name: getattr(self, name) for name in names}
+
+
+def _revive(cls: Any, config: dict[str, Any]) -> Any:
+    return cls.from_config(config)
+
+
+@export("keras.layers")
+def Input(
+    shape: Any = None,
+    batch_size: int | None = None,
+    dtype: Any = None,
+    sparse: bool | None = None,
+    ragged: bool | None = None,
+    batch_shape: Any = None,
+    name: str | None = None,
+    tensor: KerasTensor | None = None,
+    optional: bool = False,
+) -> Any:
+    """A symbolic tensor to call layers on: the input of a model.
+
+    Args:
+        shape: shape of one sample, without the batch axis; None entries are of any size.
+        batch_size: fixed batch size. Default: any.
+        dtype: element type. Default: `floatx`.
+        sparse: must be False or None.
+        ragged: must be False or None.
+        batch_shape: shape with the batch axis, in place of `shape`.
+        name: name of the input layer. Default: numbered ``input_layer``.
+        tensor: a `KerasTensor` to begin from. Default: a new one.
+        optional: whether None may be fed. Default: ``False``.
+
+    Raises:
+        ValueError: if not exactly one of `shape` and `batch_shape` is given.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> x = keras.Input((3,))
+    >>> keras.layers.Dense(2)(x).shape
+    (None, 2)
+    """
+    layer = InputLayer(
+        shape=shape,
+        batch_size=batch_size,
+        dtype=dtype,
+        sparse=sparse,
+        ragged=ragged,
+        batch_shape=batch_shape,
+        name=name,
+        input_tensor=tensor,
+        optional=optional,
+    )
+    return layer.output

@@ -1,0 +1,145 @@
+"""`Add`, `Subtract`, `Multiply`, `Average`, `Maximum`, `Minimum`, and their functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
+
+from densekit import ops
+from densekit._core.registry import export
+from densekit.layers._merging import Merge
+
+
+@export("keras.layers")
+class Add(Merge):
+    """Sum of a list of tensors, elementwise.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> a = keras.ops.ones((1, 2))
+    >>> keras.layers.Add()([a, a]).tolist()
+    [[2.0, 2.0]]
+    """
+
+    _kind = "add"
+
+    def _merge_function(self, inputs: Sequence[Any]) -> Any:
+        return reduce(ops.add, inputs)
+
+
+@export("keras.layers")
+class Subtract(Merge):
+    """Difference of two tensors, ``a - b``, elementwise.
+
+    Raises:
+        ValueError: for a list of another length than 2.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> a = keras.ops.ones((1, 2))
+    >>> keras.layers.Subtract()([a, a]).tolist()
+    [[0.0, 0.0]]
+    """
+
+    _kind = "subtract"
+
+    def build(self, input_shape: Any) -> None:
+        """Check that two inputs fit; there are no weights."""
+        super().build(input_shape)
+        self._check_pair(input_shape)
+
+    def _merge_function(self, inputs: Sequence[Any]) -> Any:
+        self._check_pair(inputs)
+        return ops.subtract(inputs[0], inputs[1])
+
+
+@export("keras.layers")
+class Multiply(Merge):
+    """Product of a list of tensors, elementwise.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> a = keras.ops.ones((1, 2))
+    >>> keras.layers.Multiply()([a, 3 * a]).tolist()
+    [[3.0, 3.0]]
+    """
+
+    _kind = "multiply"
+
+    def _merge_function(self, inputs: Sequence[Any]) -> Any:
+        return reduce(ops.multiply, inputs)
+
+
+@export("keras.layers")
+class Average(Merge):
+    """Mean of a list of tensors, elementwise.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> a = keras.ops.ones((1, 2))
+    >>> keras.layers.Average()([a, 3 * a]).tolist()
+    [[2.0, 2.0]]
+    """
+
+    _kind = "average"
+
+    def _merge_function(self, inputs: Sequence[Any]) -> Any:
+        return reduce(ops.add, inputs) / len(inputs)
+
+
+@export("keras.layers")
+class Maximum(Merge):
+    """Largest of a list of tensors, elementwise.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> a = keras.ops.ones((1, 2))
+    >>> keras.layers.Maximum()([a, 3 * a]).tolist()
+    [[3.0, 3.0]]
+    """
+
+    _kind = "maximum"
+
+    def _merge_function(self, inputs: Sequence[Any]) -> Any:
+        return reduce(ops.maximum, inputs)
+
+
+@export("keras.layers")
+class Minimum(Merge):
+    """Smallest of a list of tensors, elementwise.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> a = keras.ops.ones((1, 2))
+    >>> keras.layers.Minimum()([a, 3 * a]).tolist()
+    [[1.0, 1.0]]
+    """
+
+    _kind = "minimum"
+
+    def _merge_function(self, inputs: Sequence[Any]) -> Any:
+        return reduce(ops.minimum, inputs)
+
+
+def _function_of(layer: type[Merge]) -> Callable[..., Any]:
+    def merge(inputs: Any, **kwargs: Any) -> Any:
+        return layer(**kwargs)(inputs)
+
+    merge.__name__ = merge.__qualname__ = layer.__name__.lower()
+    merge.__doc__ = f"``{layer.__name__}(**kwargs)(inputs)``: the layer `{layer.__name__}` at once."
+    return export("keras.layers")(merge)
+
+
+add = _function_of(Add)
+subtract = _function_of(Subtract)
+multiply = _function_of(Multiply)
+average = _function_of(Average)
+maximum = _function_of(Maximum)
+minimum = _function_of(Minimum)

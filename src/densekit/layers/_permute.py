@@ -1,0 +1,60 @@
+"""`Permute`: axes in another order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit import ops
+from densekit._core.errors import describe, message
+from densekit._core.registry import export
+from densekit.layers._input_spec import InputSpec
+from densekit.layers._layer import Layer
+from densekit.ops._symbolic import KerasTensor
+
+
+@export("keras.layers")
+class Permute(Layer):
+    """Puts the axes of each sample in another order: axis i of the output is axis ``dims[i - 1]``.
+
+    Args:
+        dims: a permutation of 1, 2, ..., rank - 1.
+
+    Raises:
+        ValueError: if it is none.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.layers.Permute((2, 1))(keras.ops.ones((5, 2, 3))).shape
+    (5, 3, 2)
+    """
+
+    def __init__(self, dims: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dims = tuple(dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ValueError(
+                message(
+                    "Permute",
+                    "`dims`, a permutation of 1, 2, ..., n",
+                    describe(dims),
+                    "Count the axes of a sample from 1.",
+                )
+            )
+        self.input_spec = InputSpec(ndim=len(self.dims) + 1)
+
+    def call(self, inputs: Any) -> Any:
+        """The transposed inputs."""
+        return ops.transpose(inputs, axes=(0, *self.dims))
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """The sizes in the new order."""
+        return (input_shape[0], *(input_shape[axis] for axis in self.dims))
+
+    def compute_output_spec(self, inputs: Any) -> KerasTensor:
+        """The sizes in the new order, of the inputs' dtype."""
+        return KerasTensor(self.compute_output_shape(inputs.shape), dtype=inputs.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "dims": self.dims}

@@ -1,0 +1,56 @@
+"""`Rescaling`: fixed scale and offset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit import ops
+from densekit._core.registry import export
+from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit.layers._elementwise import Elementwise
+
+
+@export("keras.layers")
+class Rescaling(Elementwise):
+    """``outputs = inputs * scale + offset``, for example bytes to [0, 1] by ``Rescaling(1 / 255)``.
+
+    Args:
+        scale: a number, or an array that broadcasts to the inputs.
+        offset: likewise. Default: ``0.0``.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.layers.Rescaling(0.5, offset=-1.0)(keras.ops.array([[0, 4]])).tolist()
+    [[-1.0, 1.0]]
+    """
+
+    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._allow_non_tensor_positional_args = True
+        self.scale = scale
+        self.offset = offset
+
+    def call(self, inputs: Any) -> Any:
+        """``inputs * scale + offset`` in the compute dtype."""
+        dtype = self.compute_dtype
+        scale, offset = ops.cast(self.scale, dtype), ops.cast(self.offset, dtype)
+        return ops.cast(inputs, dtype) * scale + offset
+
+    def lower(self, plan: Any, x: Any) -> Any:
+        """One elementwise step."""
+        return plan.affine(x, self.scale, self.offset)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "scale": serialize_keras_object(self.scale),
+            "offset": serialize_keras_object(self.offset),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Create from `get_config`."""
+        numbers = {k: deserialize_keras_object(config[k]) for k in ("scale", "offset")}
+        return cls(**{**config, **numbers})

@@ -1,0 +1,72 @@
+"""`Softmax`: numbers to probabilities, as a layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit import activations, ops
+from densekit._core.errors import message
+from densekit._core.registry import export
+from densekit.layers._elementwise import Elementwise
+
+
+@export("keras.layers")
+class Softmax(Elementwise):
+    """Probabilities along an axis: ``exp(x) / sum(exp(x))``; masked entries get 0.
+
+    Args:
+        axis: an axis, or several that sum to 1 together. Default: ``-1``.
+
+    Raises:
+        ValueError: when called with a mask that does not broadcast to the inputs.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.layers.Softmax()(keras.ops.zeros((1, 4))).tolist()
+    [[0.25, 0.25, 0.25, 0.25]]
+    """
+
+    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis
+        self._build_at_init()
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """Probabilities; `mask` is true where an entry counts."""
+        if mask is not None:
+            mask = self._as_bool(mask, inputs.shape)
+            inputs = ops.where(mask, inputs, -3e4 if str(inputs.dtype) == "float16" else -1e9)
+        axis = self.axis
+        if isinstance(axis, list | tuple) and len(axis) == 1:
+            axis = axis[0]
+        if isinstance(axis, list | tuple):
+            axis = tuple(axis)
+            outputs = ops.exp(inputs - ops.logsumexp(inputs, axis=axis, keepdims=True))
+        else:
+            outputs = activations.softmax(inputs, axis=axis)
+        return outputs if mask is None else ops.where(mask, outputs, 0.0)
+
+    def _as_bool(self, mask: Any, shape: tuple[int, ...]) -> Any:
+        sizes = zip(reversed(mask.shape), reversed(shape), strict=False)
+        if len(mask.shape) > len(shape) or any(m not in (1, n) for m, n in sizes):
+            raise ValueError(
+                message(
+                    f"Softmax {self.name!r}",
+                    f"a mask that broadcasts to {tuple(shape)}",
+                    f"shape {tuple(mask.shape)}",
+                    "Give each axis of the mask the size 1 or that of the inputs.",
+                )
+            )
+        return mask if str(mask.dtype) == "bool" else ops.greater(mask, 0.5)
+
+    def lower(self, plan: Any, x: Any) -> Any:
+        """One row step; other axes than the last run on the host."""
+        last = len(x.shape) - 1
+        if self.axis in (-1, last, [-1], (-1,), [last], (last,)):
+            return plan.activation(x, activations.softmax)
+        return plan.host(self.call, [x])
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "axis": self.axis}
