@@ -86,10 +86,6 @@ class Dot(Merge):
         y = ops.reshape(ops.moveaxis(y, j, 1), (rows, size, _product(y.shape, j)))
         return ops.reshape(ops.matmul(x, y), shape)
 
-    def lower(self, plan: Any, *xs: Any) -> Any:
-        """Runs on the host."""
-        return plan.host(lambda *inputs: self.call(inputs), list(xs))
-
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "axes": self.axes, "normalize": self.normalize}

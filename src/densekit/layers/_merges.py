@@ -23,10 +23,12 @@ class Add(Merge):
     [[2.0, 2.0]]
     """
 
-    _kind = "add"
-
     def _merge_function(self, inputs: Sequence[Any]) -> Any:
         return reduce(ops.add, inputs)
+
+    def lower(self, plan: Any, *xs: Any) -> Any:
+        """One elementwise step."""
+        return plan.merge("add", xs)
 
 
 @export("keras.layers")
@@ -44,8 +46,6 @@ class Subtract(Merge):
     [[0.0, 0.0]]
     """
 
-    _kind = "subtract"
-
     def build(self, input_shape: Any) -> None:
         """Check that two inputs fit; there are no weights."""
         super().build(input_shape)
@@ -54,6 +54,10 @@ class Subtract(Merge):
     def _merge_function(self, inputs: Sequence[Any]) -> Any:
         self._check_pair(inputs)
         return ops.subtract(inputs[0], inputs[1])
+
+    def lower(self, plan: Any, *xs: Any) -> Any:
+        """One elementwise step."""
+        return plan.merge("subtract", xs)
 
 
 @export("keras.layers")
@@ -68,10 +72,12 @@ class Multiply(Merge):
     [[3.0, 3.0]]
     """
 
-    _kind = "multiply"
-
     def _merge_function(self, inputs: Sequence[Any]) -> Any:
         return reduce(ops.multiply, inputs)
+
+    def lower(self, plan: Any, *xs: Any) -> Any:
+        """One elementwise step."""
+        return plan.merge("multiply", xs)
 
 
 @export("keras.layers")
@@ -86,10 +92,12 @@ class Average(Merge):
     [[2.0, 2.0]]
     """
 
-    _kind = "average"
-
     def _merge_function(self, inputs: Sequence[Any]) -> Any:
         return reduce(ops.add, inputs) / len(inputs)
+
+    def lower(self, plan: Any, *xs: Any) -> Any:
+        """One elementwise step."""
+        return plan.merge("average", xs)
 
 
 @export("keras.layers")
@@ -104,10 +112,12 @@ class Maximum(Merge):
     [[3.0, 3.0]]
     """
 
-    _kind = "maximum"
-
     def _merge_function(self, inputs: Sequence[Any]) -> Any:
         return reduce(ops.maximum, inputs)
+
+    def lower(self, plan: Any, *xs: Any) -> Any:
+        """One elementwise step."""
+        return plan.merge("maximum", xs)
 
 
 @export("keras.layers")
@@ -122,10 +132,12 @@ class Minimum(Merge):
     [[1.0, 1.0]]
     """
 
-    _kind = "minimum"
-
     def _merge_function(self, inputs: Sequence[Any]) -> Any:
         return reduce(ops.minimum, inputs)
+
+    def lower(self, plan: Any, *xs: Any) -> Any:
+        """One elementwise step."""
+        return plan.merge("minimum", xs)
 
 
 def _function_of(layer: type[Merge]) -> Callable[..., Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from densekit import ops
 from densekit._core.errors import describe, message
@@ -14,8 +14,6 @@ from densekit.ops._symbolic import KerasTensor
 
 class Merge(Layer):
     """Base of the elementwise merges: inputs of lower rank get axes of size 1 after the batch axis."""
-
-    _kind: ClassVar[str]  # name of the native step
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -81,10 +79,6 @@ class Merge(Layer):
     def _merge_function(self, inputs: Sequence[Any]) -> Any:
         """The formula, on a list of tensors of one rank."""
         raise NotImplementedError
-
-    def lower(self, plan: Any, *xs: Any) -> Any:
-        """One elementwise step."""
-        return plan.merge(self._kind, xs)
 
     def _check_pair(self, inputs: Any) -> None:
         if len(inputs) != 2:
