@@ -1,0 +1,78 @@
+// densekit._native: the native core as Python sees it. Types in, types out; no mathematics.
+#define DENSEKIT_IMPORTS_NUMPY
+#include "plan.hpp"
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "runtime/machine.hpp"
+#include "runtime/names.hpp"
+
+namespace densekit::bindings {
+namespace {
+
+nb::dict name_table(const std::vector<KindName>& rows) {
+  nb::dict table;
+  for (const KindName& row : rows) table[row.name] = row.parameters;
+  return table;
+}
+
+std::vector<std::string> available_isas() {
+  int n = 0;
+  const Implementation* const* all = implementations(&n);
+  std::vector<std::string> names;
+  for (int i = 0; i < n; ++i) {
+    if (all[i]->supported()) names.emplace_back(all[i]->name);
+  }
+  return names;
+}
+
+nb::dict machine_facts() {
+  const Machine& m = machine();
+  nb::dict facts;
+  facts["cpu"] = m.cpu;
+  facts["cores"] = m.cores;
+  facts["l1d"] = m.l1d;
+  facts["l2"] = m.l2;
+  facts["l3"] = m.l3;
+  facts["lanes_f32"] = active_implementation()->f32->lanes;
+  return facts;
+}
+
+void set_threads(int n) {
+  if (n < 1) throw nb::value_error(("set_threads: expected 1 or more, got " + std::to_string(n) + ".").c_str());
+  nb::gil_scoped_release no_gil;  // a run that holds the pool may want the GIL
+  ThreadPool::instance().set_threads(n);
+}
+
+void bind_tables(nb::module_& m) {
+  m.def("activation_kinds", [] { return name_table(activation_names()); }, nb::sig("def activation_kinds() -> dict[str, int]"),
+        "Name -> number of parameters.");
+  m.def("loss_kinds", [] { return name_table(loss_names()); }, nb::sig("def loss_kinds() -> dict[str, int]"),
+        "Name -> number of parameters.");
+  m.def("regularizer_kinds", [] { return name_table(regularizer_names()); },
+        nb::sig("def regularizer_kinds() -> dict[str, int]"), "Name -> number of parameters.");
+  m.def("constraint_kinds", [] { return name_table(constraint_names()); },
+        nb::sig("def constraint_kinds() -> dict[str, int]"), "Name -> number of parameters.");
+  m.def("optimizer_kinds", [] { return name_table(optimizer_names()); },
+        nb::sig("def optimizer_kinds() -> dict[str, int]"), "Name -> number of parameters.");
+}
+
+}  // namespace
+}  // namespace densekit::bindings
+
+NB_MODULE(_native, m) {
+  using namespace densekit;
+  using namespace densekit::bindings;
+  if (_import_array() < 0) nb::raise_python_error();
+  if (active_implementation() == nullptr) throw nb::import_error(implementation_error());
+  m.doc() = "The native core: plans, kernels and the thread pool.";
+  bind_plan(m);
+  bind_functions(m);
+  bind_tables(m);
+  m.def("available_isas", available_isas, "Instruction sets built in that this machine can run, best first.");
+  m.def("active_isa", [] { return std::string(active_implementation()->name); }, "The one in use; DENSEKIT_ISA forces it.");
+  m.def("machine", machine_facts, nb::sig("def machine() -> dict[str, Any]"), "cpu, cores, cache sizes in bytes, lanes_f32.");
+  m.def("get_threads", [] { return ThreadPool::instance().threads(); }, "Threads a run may use.");
+  m.def("set_threads", set_threads, nb::arg("n"), "Sets them; waits for a run that holds the pool.");
+}

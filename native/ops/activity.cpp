@@ -1,0 +1,45 @@
+// Activity penalty: adds (l1 sum|x| + l2 sum x^2) / batch to the total; dx += (l1 sign(x) + 2 l2 x) / batch.
+#include "ops/ops.hpp"
+
+namespace densekit::ops {
+namespace {
+
+// Which of the plan's activity penalties this is.
+template <class T>
+index_t position(const Context<T>& c, int i) {
+  index_t n = 0;
+  for (int j = 0; j < i; ++j) n += c.op(j).kind == OpKind::activity;
+  return n;
+}
+
+}  // namespace
+
+template <class T>
+void activity_forward(const Context<T>& c, int i, index_t row, index_t rows) {
+  if (c.activity == nullptr) return;  // inference
+  const Op& op = c.op(i);
+  const index_t size = c.size(op.inputs[0]), at = position(c, i);
+  for (index_t r = row; r < row + rows; ++r) {
+    const T* x = c.value(op.inputs[0], r);
+    double penalty = 0;
+    if (op.l1 != 0) penalty += op.l1 * c.kernels->sum_of_magnitudes(size, x);
+    if (op.l2 != 0) penalty += op.l2 * c.kernels->sum_of_squares(size, x);
+    c.activity[r * c.n_activities + at] = penalty;
+  }
+}
+
+template <class T>
+void activity_backward(const Context<T>& c, int i, index_t row, index_t rows) {
+  const Op& op = c.op(i);
+  const GradientWrite write = c.plan(i).writes[0];
+  if (write == GradientWrite::none) return;
+  const index_t n = rows * c.size(op.inputs[0]);
+  T* dx = c.gradient(op.inputs[0], row);
+  if (write == GradientWrite::set) std::memset(dx, 0, static_cast<std::size_t>(n) * sizeof(T));
+  c.kernels->l1l2_backward(n, c.value(op.inputs[0], row), static_cast<T>(op.l1), static_cast<T>(op.l2),
+                           c.activity_scale, dx);
+}
+
+DENSEKIT_INSTANTIATE_OP(activity)
+
+}  // namespace densekit::ops

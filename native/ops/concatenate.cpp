@@ -1,0 +1,52 @@
+// Concatenate: each input in turn gives `inner` contiguous elements, until all are used up.
+#include "ops/ops.hpp"
+
+namespace densekit::ops {
+namespace {
+
+// Calls copy(offset in y, j, offset in x_j, elements) for every contiguous piece of the rows.
+template <class T, class Copy>
+void for_each_piece(const Context<T>& c, const Op& op, index_t rows, Copy copy) {
+  index_t stride = 0, turns = 0;
+  for (std::size_t j = 0; j < op.inputs.size(); ++j) {
+    stride += op.inners[j];
+    if (op.inners[j] > 0) turns = rows * c.size(op.inputs[j]) / op.inners[j];
+  }
+  index_t first = 0;
+  for (std::size_t j = 0; j < op.inputs.size(); ++j) {
+    const index_t inner = op.inners[j];
+    for (index_t t = 0; inner > 0 && t < turns; ++t) copy(t * stride + first, j, t * inner, inner);
+    first += inner;
+  }
+}
+
+}  // namespace
+
+template <class T>
+void concatenate_forward(const Context<T>& c, int i, index_t row, index_t rows) {
+  const Op& op = c.op(i);
+  T* y = c.value(op.outputs[0], row);
+  for_each_piece(c, op, rows, [&](index_t to, std::size_t j, index_t from, index_t n) {
+    std::memcpy(y + to, c.value(op.inputs[j], row) + from, static_cast<std::size_t>(n) * sizeof(T));
+  });
+}
+
+template <class T>
+void concatenate_backward(const Context<T>& c, int i, index_t row, index_t rows) {
+  const Op& op = c.op(i);
+  const ProgramOp& plan = c.plan(i);
+  const T* dy = c.gradient(op.outputs[0], row);
+  for_each_piece(c, op, rows, [&](index_t from, std::size_t j, index_t to, index_t n) {
+    if (plan.writes[j] == GradientWrite::none) return;
+    T* dx = c.gradient(op.inputs[j], row) + to;
+    if (plan.writes[j] == GradientWrite::add) {
+      c.kernels->add(n, dx, dy + from, dx);
+    } else {
+      std::memcpy(dx, dy + from, static_cast<std::size_t>(n) * sizeof(T));
+    }
+  });
+}
+
+DENSEKIT_INSTANTIATE_OP(concatenate)
+
+}  // namespace densekit::ops

@@ -1,0 +1,37 @@
+// Dropout: y = x * mask / (1 - rate). The mask is a function of (key, counter, element), so the backward makes it anew.
+#include "ops/ops.hpp"
+
+namespace densekit::ops {
+
+template <class T>
+void dropout_forward(const Context<T>& c, int i, index_t row, index_t rows) {
+  const Op& op = c.op(i);
+  const index_t size = c.size(op.inputs[0]), n = rows * size;
+  const T* x = c.value(op.inputs[0], row);
+  T* y = c.value(op.outputs[0], row);
+  if (x == y) return;  // shares its input's buffer: inference
+  if (!c.training) {
+    std::memcpy(y, x, static_cast<std::size_t>(n) * sizeof(T));
+  } else {
+    c.kernels->dropout(n, x, y, op.rate, c.keys[op.random_node], c.counters[op.random_node],
+                       static_cast<uint64_t>(row * size));
+  }
+}
+
+template <class T>
+void dropout_backward(const Context<T>& c, int i, index_t row, index_t rows) {
+  const Op& op = c.op(i);
+  const GradientWrite write = c.plan(i).writes[0];
+  if (write == GradientWrite::none) return;
+  const index_t size = c.size(op.inputs[0]);
+  const T* dy = c.gradient(op.outputs[0], row);
+  if (!c.training) return pass_gradient(c, op.inputs[0], write, row, rows, dy);
+  const GradientTarget<T> dx(c, op.inputs[0], write, row, rows);
+  c.kernels->dropout(rows * size, dy, dx.data(), op.rate, c.keys[op.random_node], c.counters[op.random_node],
+                     static_cast<uint64_t>(row * size));
+  dx.commit();
+}
+
+DENSEKIT_INSTANTIATE_OP(dropout)
+
+}  // namespace densekit::ops

@@ -1,0 +1,73 @@
+// Elementwise merges. add, subtract and average take all their inputs at once; products and extrema come in pairs.
+#include "ops/ops.hpp"
+
+namespace densekit::ops {
+namespace {
+
+template <class T>
+T average_factor(const Op& op) {
+  return op.kind == OpKind::average ? T(1) / static_cast<T>(op.inputs.size()) : T(1);
+}
+
+}  // namespace
+
+template <class T>
+void merge_forward(const Context<T>& c, int i, index_t row, index_t rows) {
+  const Op& op = c.op(i);
+  const Kernels<T>& k = *c.kernels;
+  const index_t n = rows * c.size(op.outputs[0]);
+  const T *a = c.value(op.inputs[0], row), *b = c.value(op.inputs[1], row);
+  T* y = c.value(op.outputs[0], row);
+  switch (op.kind) {
+    case OpKind::subtract: return k.subtract(n, a, b, y);
+    case OpKind::multiply: return k.multiply(n, a, b, y);
+    case OpKind::maximum: return k.maximum(n, a, b, y);
+    case OpKind::minimum: return k.minimum(n, a, b, y);
+    default: break;
+  }
+  k.add(n, a, b, y);
+  for (std::size_t j = 2; j < op.inputs.size(); ++j) k.add(n, y, c.value(op.inputs[j], row), y);
+  if (op.kind == OpKind::average) k.scale(n, y, average_factor<T>(op), y);
+}
+
+namespace {
+
+template <class T>
+void extremum_backward(const Context<T>& c, int i, index_t row, index_t rows) {
+  const Op& op = c.op(i);
+  const ProgramOp& plan = c.plan(i);
+  const index_t n = rows * c.size(op.outputs[0]);
+  T* both = thread_scratch<T>().block.reserve(2 * n);
+  c.kernels->select_backward(n, op.kind == OpKind::maximum, c.value(op.inputs[0], row), c.value(op.inputs[1], row),
+                             c.gradient(op.outputs[0], row), both, both + n);
+  for (std::size_t j = 0; j < 2; ++j) {
+    if (plan.writes[j] == GradientWrite::none) continue;
+    pass_gradient<T>(c, op.inputs[j], plan.writes[j], row, rows, both + static_cast<index_t>(j) * n);
+  }
+}
+
+}  // namespace
+
+template <class T>
+void merge_backward(const Context<T>& c, int i, index_t row, index_t rows) {
+  const Op& op = c.op(i);
+  if (op.kind == OpKind::maximum || op.kind == OpKind::minimum) return extremum_backward(c, i, row, rows);
+  const ProgramOp& plan = c.plan(i);
+  const T* dy = c.gradient(op.outputs[0], row);
+  for (std::size_t j = 0; j < op.inputs.size(); ++j) {
+    const int x = op.inputs[j];
+    if (plan.writes[j] == GradientWrite::none) continue;
+    if (op.kind == OpKind::multiply) {
+      const GradientTarget<T> dx(c, x, plan.writes[j], row, rows);
+      c.kernels->multiply(rows * c.size(x), dy, c.value(op.inputs[1 - j], row), dx.data());
+      dx.commit();
+    } else {
+      const T factor = op.kind == OpKind::subtract && j == 1 ? T(-1) : average_factor<T>(op);
+      pass_gradient(c, x, plan.writes[j], row, rows, dy, factor);
+    }
+  }
+}
+
+DENSEKIT_INSTANTIATE_OP(merge)
+
+}  // namespace densekit::ops

@@ -1,0 +1,46 @@
+// Every native op is a pair: forward over some rows of the batch, and the backward that takes the gradient of its
+// outputs to its inputs. `i` is the op, `row` the first row, `rows` how many. Gradients of parameters are taken
+// later, over the whole batch (runtime/update.cpp).
+#pragma once
+#include "runtime/context.hpp"
+
+namespace densekit {
+
+template <class T>
+void forward(const Context<T>& c, int i, index_t row, index_t rows);
+template <class T>
+void backward(const Context<T>& c, int i, index_t row, index_t rows);
+
+namespace ops {
+
+#define DENSEKIT_OP(name)                                                      \
+  template <class T>                                                           \
+  void name##_forward(const Context<T>& c, int i, index_t row, index_t rows);  \
+  template <class T>                                                           \
+  void name##_backward(const Context<T>& c, int i, index_t row, index_t rows);
+
+DENSEKIT_OP(dense)
+DENSEKIT_OP(activation)
+DENSEKIT_OP(dropout)
+DENSEKIT_OP(affine)
+DENSEKIT_OP(merge)
+DENSEKIT_OP(concatenate)
+DENSEKIT_OP(activity)
+#undef DENSEKIT_OP
+
+// At the end of an op's file: both element types.
+#define DENSEKIT_INSTANTIATE_OP(name)                                              \
+  template void name##_forward<float>(const Context<float>&, int, index_t, index_t);    \
+  template void name##_forward<double>(const Context<double>&, int, index_t, index_t);  \
+  template void name##_backward<float>(const Context<float>&, int, index_t, index_t);   \
+  template void name##_backward<double>(const Context<double>&, int, index_t, index_t);
+
+}  // namespace ops
+
+// The gradient of a dense op's pre-activation, after its backward ran: [rows * rows_per_sample, out_features].
+template <class T>
+T* dense_dz(const Context<T>& c, int i) {
+  return c.plan(i).own_dz ? c.frame.dz[i] : c.frame.gradient[c.op(i).outputs[0]];
+}
+
+}  // namespace densekit

@@ -1,0 +1,89 @@
+// What the ops see of a run: the graph, how it is run, and where each value of the present rows lives.
+#pragma once
+#include <atomic>
+#include <cstring>
+#include <vector>
+
+#include "buffer.hpp"
+#include "graph.hpp"
+#include "program.hpp"
+#include "source.hpp"
+
+namespace densekit {
+
+// Addresses of row 0 of every buffer; [rows, size] row-major each. Null where the program keeps none.
+template <class T>
+struct Frame {
+  T** value = nullptr;     // per value
+  T** gradient = nullptr;  // per value: d total / d value
+  T** pre = nullptr;       // per op: the activation's input z
+  T** dz = nullptr;        // per op: where dz has a buffer of its own
+};
+
+// Shared by the threads of a region, which only read it.
+template <class T>
+struct Context {
+  const Kernels<T>* kernels = nullptr;
+  const Graph* graph = nullptr;
+  const Program* program = nullptr;
+  const std::vector<std::vector<T>>* constants = nullptr;  // per op: affine's scale, then its offset
+  Frame<T> frame;
+  bool training = false;         // dropout drops
+  T activity_scale = 0;          // 1 / batch
+  double* activity = nullptr;    // [row, activity op]: penalty of a row
+  index_t n_activities = 0;
+  const uint64_t* keys = nullptr;      // per random node
+  const uint64_t* counters = nullptr;  // per random node, of this step
+
+  const Op& op(int i) const { return graph->ops[static_cast<std::size_t>(i)]; }
+  const ProgramOp& plan(int i) const { return program->ops[static_cast<std::size_t>(i)]; }
+  index_t size(int v) const { return graph->values[static_cast<std::size_t>(v)].size; }
+  T* value(int v, index_t row) const { return frame.value[v] + row * size(v); }
+  T* gradient(int v, index_t row) const { return frame.gradient[v] + row * size(v); }
+  const T* data(int parameter) const {
+    return static_cast<const T*>(graph->parameters[static_cast<std::size_t>(parameter)].data);
+  }
+};
+
+template <class T>
+void run_gemm(const Kernels<T>& kernels, const Gemm<T>& gemm) {
+  kernels.gemm(gemm, thread_scratch<T>().gemm.reserve(kernels.gemm_scratch(gemm)));
+}
+
+// Where an op's backward puts a gradient it can only set: the buffer itself, or scratch to be added by `commit`.
+template <class T>
+class GradientTarget {
+ public:
+  GradientTarget(const Context<T>& c, int value, GradientWrite write, index_t row, index_t rows)
+      : kernels_(*c.kernels), n_(rows * c.size(value)), to_(c.gradient(value, row)), adds_(write == GradientWrite::add) {
+    data_ = adds_ ? thread_scratch<T>().block.reserve(n_) : to_;
+  }
+  T* data() const { return data_; }
+  void commit() const {
+    if (adds_) kernels_.add(n_, to_, data_, to_);
+  }
+
+ private:
+  const Kernels<T>& kernels_;
+  index_t n_;
+  T* to_;
+  bool adds_;
+  T* data_;
+};
+
+// d value (+)= factor * d.
+template <class T>
+void pass_gradient(const Context<T>& c, int value, GradientWrite write, index_t row, index_t rows, const T* d,
+                   T factor = 1) {
+  const index_t n = rows * c.size(value);
+  T* to = c.gradient(value, row);
+  if (write == GradientWrite::add) {
+    c.kernels->add_scaled(n, d, factor, to);
+  } else if (factor == 1) {
+    std::memcpy(to, d, static_cast<std::size_t>(n) * sizeof(T));
+  } else {
+    c.kernels->scale(n, d, factor, to);
+  }
+}
+
+}  // namespace densekit

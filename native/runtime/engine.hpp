@@ -1,0 +1,144 @@
+// Runs a finished graph in one element type. `Engine` is what the bindings hold; `TypedEngine<T>` does the work.
+#pragma once
+#include <algorithm>
+#include <atomic>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "float_mode.hpp"
+#include "graph.hpp"
+#include "host.hpp"
+#include "program.hpp"
+#include "source.hpp"
+#include "thread_pool.hpp"
+#include "update.hpp"
+#include "workspace.hpp"
+
+namespace densekit {
+
+// A chunk of batches: rows `index`, in order, `batch_size` at a time.
+struct Request {
+  std::vector<Source> inputs, targets, weights;  // per input, loss, loss; absent ones have no data
+  const int64_t* index = nullptr;
+  index_t n = 0;
+  index_t batch_size = 1;
+  std::vector<uint64_t> keys, counters;  // per random node
+  double* losses = nullptr;              // [steps, 1 + losses]
+  std::vector<void*> predictions;        // per output: [n, size] or null
+  double seconds = 0;                    // stop after a step when this has passed; 0: never
+  Host* host = nullptr;
+  // train alone
+  int64_t iteration = 0;
+  const double* learning_rates = nullptr;  // per step
+};
+
+struct GradientRequest {
+  bool training = true;
+  std::vector<void*> parameters;  // per trainable parameter: receives its gradient
+  std::vector<void*> inputs;      // per input
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  // Both return the number of steps done, and keep it in steps_done() when they throw.
+  virtual index_t train(const Request& request) = 0;
+  virtual index_t evaluate(const Request& request) = 0;
+  virtual void gradients(const Request& request, const GradientRequest& wanted) = 0;
+  // Any number of threads at once. outputs: per output [n, size].
+  virtual void predict(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs, Host* host) = 0;
+  // One input, one output, both in the plan's type, dense: no checks.
+  virtual void call(const void* x, index_t n, void* y) = 0;
+  virtual const Program& training_program() = 0;
+  // Calls change(), which may alter the graph's optimizer or slots, between runs.
+  template <class Change>
+  void optimizer_changes(Change change) {
+    begin_change();
+    change();
+    end_change();
+  }
+  index_t steps_done() const { return steps_done_; }
+
+ protected:
+  virtual void begin_change() = 0;  // throws when a run is under way
+  virtual void end_change() = 0;
+  index_t steps_done_ = 0;
+};
+
+std::unique_ptr<Engine> make_engine(const Graph& graph, bool is_double, bool fuse);
+
+// One batch in flight.
+template <class T>
+struct Batch {
+  Context<T> context;
+  const Request* request = nullptr;
+  Workspace<T>* workspace = nullptr;
+  RowPicker pick;
+  index_t first = 0;  // row of the chunk
+  index_t rows = 0;
+  std::vector<T> loss_scale;            // per loss: what a row's gradient is multiplied by
+  std::vector<double> loss_divisor;     // per loss: sum of weighted row losses -> loss
+  std::vector<double> host_loss;        // per loss
+  double extra_loss = 0;                // of host nodes
+  std::vector<HostGradients> host_gradients;  // per host node
+  std::atomic<bool> bad_label{false};
+};
+
+template <class T>
+class TypedEngine final : public Engine {
+ public:
+  TypedEngine(const Graph& graph, bool fuse);
+  index_t train(const Request& request) override;
+  index_t evaluate(const Request& request) override;
+  void gradients(const Request& request, const GradientRequest& wanted) override;
+  void predict(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs, Host* host) override;
+  void call(const void* x, index_t n, void* y) override;
+  const Program& training_program() override { return train_; }
+
+ private:
+  void begin_change() override;
+  void end_change() override;
+  // run.cpp
+  index_t run_chunk(const Request& request, const Program& program, Workspace<T>& workspace, bool training);
+  void start(Batch<T>& batch, const Request& request, const Program& program, Workspace<T>& workspace,
+             bool training) const;
+  void begin_batch(Batch<T>& batch, index_t step) const;
+  void write_losses(Batch<T>& batch, double penalties, double* losses) const;
+  // step.cpp
+  void run_stages(Batch<T>& batch, PoolLease& pool, const FlushDenormals& flush) const;
+  void run_rows(Batch<T>& batch, const Stage& stage, index_t row, index_t rows) const;
+  void gather_rows(Batch<T>& batch, index_t row, index_t rows) const;
+  void native_losses(Batch<T>& batch, index_t row, index_t rows) const;
+  void native_loss(Batch<T>& batch, std::size_t i, index_t row, index_t rows) const;
+  void host_losses(Batch<T>& batch) const;
+  void host_forward(Batch<T>& batch, int op) const;
+  void host_backward(Batch<T>& batch, int op) const;
+  void write_predictions(Batch<T>& batch, index_t row, index_t rows) const;
+  index_t block_rows(const Program& program) const;
+  // infer.cpp
+  index_t infer_rows();
+  void start_inference(Context<T>& context) const;
+  void place(Context<T>& context, int value, T* address) const;
+  void infer(const Source* inputs, index_t n, void* const* outputs) const;
+  void infer_block(const Source* inputs, index_t first, index_t rows, void* const* outputs) const;
+  void infer_with_host(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs,
+                       Host* host) const;
+
+  const Graph& graph_;
+  const Kernels<T>* kernels_;
+  Program train_, test_, infer_;
+  Workspace<T> train_space_, test_space_;
+  std::vector<std::vector<T>> constants_;
+  Updater<T> updater_;
+  index_t n_activities_ = 0;
+  index_t train_block_ = 0, infer_block_ = 0;
+  index_t infer_elements_ = 0;       // of a frame, per row
+  std::vector<bool> direct_output_;  // per output: computed where the caller wants it
+  bool any_alias_ = false;
+  double flops_ = 0;  // of one sample, forward
+  bool prepared_ = false;  // the updater, for the optimizer as it is
+  std::atomic<bool> running_{false};
+};
+
+}  // namespace densekit

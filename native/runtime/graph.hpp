@@ -1,0 +1,122 @@
+// What a plan computes, as plain data: values, ops in the order they run, parameters, losses, the optimizer.
+// Everything is sized per sample. Built call by call; each call checks its arguments and throws
+// std::invalid_argument with one sentence, leaving the graph as it was.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "densekit/kernels.hpp"
+#include "densekit/specs.hpp"
+
+namespace densekit {
+
+enum class OpKind {
+  dense, activation, dropout, affine, add, subtract, multiply, average, maximum, minimum, concatenate, activity, host
+};
+
+struct Op {
+  OpKind kind = OpKind::dense;
+  std::vector<int> inputs, outputs;  // value ids
+  ActivationSpec activation;         // dense, activation
+  int kernel = -1, bias = -1;        // dense: parameter ids
+  index_t in_features = 0, out_features = 0;
+  index_t rows_per_sample = 1;       // dense: rows of the product one sample makes
+  index_t width = 0;                 // activation, affine: elements of the last axis of the input
+  double rate = 0;                   // dropout
+  int random_node = -1;
+  std::vector<double> scale, offset;  // affine
+  std::vector<index_t> inners;        // concatenate: contiguous elements each input gives in turn
+  double l1 = 0, l2 = 0;              // activity
+  std::vector<int> parameters;        // host: parameters it gives gradients of
+  int host_node = -1;
+};
+
+struct Value {
+  index_t size = 0;
+  int producer = -1;  // op; -1 for an input
+  std::vector<int> consumers;
+};
+
+struct Parameter {
+  void* data = nullptr;  // rows x width elements of the plan's type, owned by the caller
+  index_t rows = 0, width = 0;
+  bool trainable = false;
+  RegularizerSpec regularizer;
+  bool host_regularizer = false;
+  ConstraintSpec constraint;
+  bool host_constraint = false;
+  void* slots[3] = {nullptr, nullptr, nullptr};
+  int n_slots = 0;
+  void* ema = nullptr;
+  void* accumulator = nullptr;
+  bool decay = true;
+  index_t size() const { return rows * width; }
+};
+
+enum class Reduction { mean, sum, mean_with_sample_weight };
+
+struct Loss {
+  int output = 0;  // position among the outputs
+  bool host = false;
+  LossSpec spec;
+  index_t width = 1;      // elements one row loss is taken over
+  index_t positions = 1;  // row losses per sample
+  double weight = 1;
+  Reduction reduction = Reduction::mean;
+  bool sparse() const { return !host && spec.kind == LossKind::sparse_categorical_crossentropy; }
+};
+
+struct Optimizer {
+  enum class Where { none, native, host } where = Where::none;
+  OptimizerSpec spec;
+  int64_t ema_overwrite_frequency = 0;
+  int64_t accumulation_steps = 1;
+};
+
+class Graph {
+ public:
+  int input(index_t size);
+  int dense(int x, int kernel, int bias, index_t in_features, index_t out_features, const ActivationSpec& activation);
+  int activation(int x, const ActivationSpec& spec, index_t width);
+  int dropout(int x, double rate);
+  int affine(int x, std::vector<double> scale, std::vector<double> offset, index_t width);
+  int merge(const std::string& kind, const std::vector<int>& xs);
+  int concatenate(const std::vector<int>& xs, const std::vector<index_t>& inners);
+  void activity_l1l2(int x, double l1, double l2);
+  std::vector<int> host(const std::vector<int>& xs, const std::vector<index_t>& sizes,
+                        const std::vector<int>& parameters);
+
+  int parameter(void* data, index_t rows, index_t width, bool trainable);
+  Parameter& parameter_at(int id);
+
+  void output(int value);
+  int loss(int output, const LossSpec& spec, index_t width, double weight, const std::string& reduction);
+  int host_loss(int output, double weight);
+  void check_trainable() const;  // slots and optimizer fit together; throws
+
+  // Read by all; written only through the functions above.
+  std::vector<Value> values;
+  std::vector<Op> ops;
+  std::vector<int> inputs, outputs;  // value ids
+  std::vector<Parameter> parameters;
+  std::vector<Loss> losses;
+  Optimizer optimizer;
+  int random_nodes = 0;
+  int host_nodes = 0;
+
+  int64_t flops_per_sample() const;          // of the products, forward, a multiply-add counted as two
+  std::string describe(int op) const;        // "v3 = dense(v2, p0, p1) 784 -> 128 relu"
+
+ private:
+  void check_value(int id, const char* who) const;
+  void check_parameter(int id, index_t rows, index_t width, const char* who) const;
+  int add_value(index_t size, int producer);
+  int add_op(Op op, index_t size);
+  void check_output(int output) const;
+};
+
+// True when relu is plain max(x, 0), which a GEMM does in its epilogue.
+bool is_plain_relu(const ActivationSpec& spec);
+
+}  // namespace densekit

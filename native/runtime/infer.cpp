@@ -1,0 +1,162 @@
+// Inference: nothing but the graph and the weights is shared, so any number of threads may run at once. Rows go
+// through all ops in blocks that stay in the cache; each thread has its own block.
+#include "engine.hpp"
+#include "ops/ops.hpp"
+
+namespace densekit {
+namespace {
+
+constexpr double kInferPerThread = 1e6;  // multiply-adds worth a thread: about 30 us
+
+// Address tables of the frame being run by this thread.
+template <class T>
+struct Tables {
+  std::vector<T*> value, pre;
+  bool in_use = false;
+};
+
+template <class T>
+Tables<T>& tables() {
+  static thread_local Tables<T> t;
+  return t;
+}
+
+}  // namespace
+
+template <class T>
+void TypedEngine<T>::start_inference(Context<T>& c) const {
+  c.kernels = kernels_;
+  c.graph = &graph_;
+  c.program = &infer_;
+  c.constants = &constants_;
+}
+
+template <class T>
+void TypedEngine<T>::infer_block(const Source* inputs, index_t first, index_t rows, void* const* outputs) const {
+  Tables<T>& t = tables<T>();
+  if (t.value.size() < graph_.values.size()) t.value.resize(graph_.values.size());
+  if (t.pre.size() < graph_.ops.size()) t.pre.resize(graph_.ops.size());
+  T* arena = thread_scratch<T>().frame.reserve(infer_elements_ * ((rows + 15) / 16 * 16));
+  Workspace<T>::lay_out(graph_, infer_, rows, arena, t.value.data(), t.pre.data());
+  Context<T> c;
+  start_inference(c);
+  c.frame.value = t.value.data();
+  c.frame.pre = t.pre.data();
+  for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
+    const int v = graph_.inputs[i];
+    if (is_direct<T>(inputs[i])) place(c, v, reinterpret_cast<T*>(const_cast<char*>(inputs[i].data)) + first * c.size(v));
+    else gather(*kernels_, inputs[i], RowPicker{nullptr, first}, rows, c.value(v, 0));
+  }
+  for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
+    if (direct_output_[i]) place(c, graph_.outputs[i], static_cast<T*>(outputs[i]) + first * c.size(graph_.outputs[i]));
+  }
+  for (int op = 0; op < static_cast<int>(graph_.ops.size()); ++op) forward(c, op, 0, rows);
+  for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
+    if (direct_output_[i]) continue;
+    const index_t size = c.size(graph_.outputs[i]);
+    std::memcpy(static_cast<T*>(outputs[i]) + first * size, c.value(graph_.outputs[i], 0),
+                static_cast<std::size_t>(rows * size) * sizeof(T));
+  }
+}
+
+// The value, and those that share its buffer, live at `address`.
+template <class T>
+void TypedEngine<T>::place(Context<T>& c, int v, T* address) const {
+  c.frame.value[v] = address;
+  if (!any_alias_) return;
+  for (std::size_t other = 0; other < graph_.values.size(); ++other) {
+    if (infer_.alias[other] == v) c.frame.value[other] = address;
+  }
+}
+
+template <class T>
+index_t TypedEngine<T>::infer_rows() {
+  direct_output_.assign(graph_.outputs.size(), false);
+  for (std::size_t v = 0; v < graph_.values.size(); ++v) any_alias_ = any_alias_ || infer_.alias[v] != static_cast<int>(v);
+  for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
+    const auto v = static_cast<std::size_t>(graph_.outputs[i]);
+    bool direct = graph_.values[v].producer >= 0 && infer_.alias[v] == static_cast<int>(v);
+    for (std::size_t j = 0; j < i; ++j) direct = direct && graph_.outputs[j] != graph_.outputs[i];
+    direct_output_[i] = direct;
+  }
+  infer_elements_ = (Workspace<T>::frame_elements(graph_, infer_, 16) + 15) / 16;
+  return std::min<index_t>(block_rows(infer_), 1024);
+}
+
+template <class T>
+void TypedEngine<T>::infer(const Source* inputs, index_t n, void* const* outputs) const {
+  FlushDenormals flush;
+  const double work = flops_ / 2 * static_cast<double>(n);
+  if (work < 2 * kInferPerThread) {
+    for (index_t row = 0; row < n; row += infer_block_) {
+      infer_block(inputs, row, std::min(infer_block_, n - row), outputs);
+    }
+    return;
+  }
+  PoolLease pool;
+  // Enough parts to balance the threads, no larger than a block.
+  const index_t wanted = std::min<index_t>(pool.workers(), static_cast<index_t>(work / kInferPerThread));
+  index_t share = wanted <= 1 ? infer_block_ : (n + wanted - 1) / wanted;
+  share = std::min(infer_block_, (share + 15) / 16 * 16);
+  const index_t parts = (n + share - 1) / share;
+  const index_t bundle = (parts + ThreadPool::kMaxItems - 1) / ThreadPool::kMaxItems;
+  pool.run(static_cast<int>((parts + bundle - 1) / bundle), wanted > 1, [&](int item) {
+    for (index_t part = item * bundle; part < std::min(parts, (item + 1) * bundle); ++part) {
+      infer_block(inputs, part * share, std::min(share, n - part * share), outputs);
+    }
+  });
+}
+
+// Host nodes see all rows at once: the caller decides how many.
+template <class T>
+void TypedEngine<T>::infer_with_host(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs,
+                                     Host* host) const {
+  FlushDenormals flush;
+  Workspace<T> workspace;
+  workspace.prepare(graph_, infer_, n);
+  Request request;
+  request.inputs = inputs;
+  request.n = n;
+  request.batch_size = n;
+  request.targets.resize(graph_.losses.size());
+  request.weights.resize(graph_.losses.size());
+  request.host = host;
+  Batch<T> batch;
+  start(batch, request, infer_, workspace, false);
+  batch.context.activity = nullptr;
+  batch.rows = n;
+  PoolLease pool;
+  run_stages(batch, pool, flush);
+  request.predictions = outputs;
+  write_predictions(batch, 0, n);
+}
+
+template <class T>
+void TypedEngine<T>::predict(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs,
+                             Host* host) {
+  if (n == 0) return;
+  if (infer_.has_host) infer_with_host(inputs, n, outputs, host);
+  else infer(inputs.data(), n, outputs.data());
+}
+
+template <class T>
+void TypedEngine<T>::call(const void* x, index_t n, void* y) {
+  Source source;
+  source.data = static_cast<const char*>(x);
+  source.rows = n;
+  source.elements = graph_.values[static_cast<std::size_t>(graph_.inputs[0])].size;
+  source.row_stride = source.elements * static_cast<index_t>(sizeof(T));
+  source.item_size = sizeof(T);
+  source.type = type_char<T>();
+  infer(&source, n, &y);
+}
+
+#define DENSEKIT_INSTANTIATE(T)                                                                                       \
+  template index_t TypedEngine<T>::infer_rows();                                                                      \
+  template void TypedEngine<T>::predict(const std::vector<Source>&, index_t, const std::vector<void*>&, Host*);       \
+  template void TypedEngine<T>::call(const void*, index_t, void*);
+DENSEKIT_INSTANTIATE(float)
+DENSEKIT_INSTANTIATE(double)
+#undef DENSEKIT_INSTANTIATE
+
+}  // namespace densekit

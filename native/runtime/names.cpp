@@ -1,0 +1,92 @@
+#include "names.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace densekit {
+namespace {
+
+template <class Kind>
+void check_table(const std::vector<KindName>& table) {
+  if (table.size() != static_cast<std::size_t>(Kind::count)) throw std::logic_error("a table of kind names has a gap");
+}
+
+// The spec of `name`; `what` is the word for the message.
+template <class Spec, class Kind>
+Spec find(const char* what, const std::vector<KindName>& table, const std::string& name,
+          const std::vector<double>& parameters) {
+  check_table<Kind>(table);
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    if (name != table[i].name) continue;
+    if (parameters.size() != static_cast<std::size_t>(table[i].parameters)) {
+      throw std::invalid_argument(std::string(what) + " '" + name + "' takes " + std::to_string(table[i].parameters) +
+                                  " parameters, got " + std::to_string(parameters.size()) + ".");
+    }
+    Spec spec;
+    spec.kind = static_cast<Kind>(i);
+    std::copy(parameters.begin(), parameters.end(), spec.p);
+    return spec;
+  }
+  std::string choices;
+  for (const auto& row : table) choices += (choices.empty() ? "" : ", ") + std::string(row.name);
+  throw std::invalid_argument("Unknown " + std::string(what) + " '" + name + "'. Choose from: " + choices + ".");
+}
+
+}  // namespace
+
+const std::vector<KindName>& activation_names() {
+  static const std::vector<KindName> table = {
+      {"linear", 0},     {"relu", 3},           {"elu", 1},         {"celu", 1},        {"selu", 0},
+      {"gelu", 1},       {"silu", 0},           {"hard_silu", 0},   {"sigmoid", 0},     {"hard_sigmoid", 0},
+      {"tanh", 0},       {"hard_tanh", 0},      {"softplus", 0},    {"softsign", 0},    {"exponential", 0},
+      {"mish", 0},       {"log_sigmoid", 0},    {"squareplus", 1},  {"hard_shrink", 1}, {"soft_shrink", 1},
+      {"tanh_shrink", 0}, {"threshold", 2},     {"sparse_plus", 0}, {"sparse_sigmoid", 0},
+      {"softmax", 0},    {"log_softmax", 0},    {"sparsemax", 0},   {"glu", 0},
+  };
+  return table;
+}
+
+const std::vector<KindName>& loss_names() {
+  static const std::vector<KindName> table = {
+      {"mean_squared_error", 0},
+      {"mean_absolute_error", 0},
+      {"binary_crossentropy", 3},
+      {"categorical_crossentropy", 3},
+      {"sparse_categorical_crossentropy", 3},
+  };
+  return table;
+}
+
+const std::vector<KindName>& regularizer_names() {
+  static const std::vector<KindName> table = {{"none", 0}, {"l1l2", 2}, {"orthogonal", 2}};
+  return table;
+}
+
+const std::vector<KindName>& constraint_names() {
+  static const std::vector<KindName> table = {{"none", 0},     {"non_neg", 0},      {"clip", 2},
+                                              {"max_norm", 3}, {"min_max_norm", 5}, {"unit_norm", 2}};
+  return table;
+}
+
+const std::vector<KindName>& optimizer_names() {
+  static const std::vector<KindName> table = {{"sgd", 2}, {"rmsprop", 4}, {"adam", 4}};
+  return table;
+}
+
+ActivationSpec activation_spec(const std::string& kind, const std::vector<double>& parameters) {
+  return find<ActivationSpec, ActivationKind>("activation", activation_names(), kind, parameters);
+}
+LossSpec loss_spec(const std::string& kind, const std::vector<double>& parameters) {
+  return find<LossSpec, LossKind>("loss", loss_names(), kind, parameters);
+}
+RegularizerSpec regularizer_spec(const std::string& kind, const std::vector<double>& parameters) {
+  return find<RegularizerSpec, RegularizerKind>("regularizer", regularizer_names(), kind, parameters);
+}
+ConstraintSpec constraint_spec(const std::string& kind, const std::vector<double>& parameters) {
+  return find<ConstraintSpec, ConstraintKind>("constraint", constraint_names(), kind, parameters);
+}
+OptimizerSpec optimizer_spec(const std::string& kind, const std::vector<double>& parameters) {
+  return find<OptimizerSpec, OptimizerKind>("optimizer", optimizer_names(), kind, parameters);
+}
+
+}  // namespace densekit

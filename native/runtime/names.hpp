@@ -1,0 +1,30 @@
+// The only place where names meet kinds.
+#pragma once
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "densekit/specs.hpp"
+
+namespace densekit {
+
+struct KindName {
+  const char* name;
+  int parameters;  // how many numbers the spec carries
+};
+
+// Row i names the kind with value i.
+const std::vector<KindName>& activation_names();
+const std::vector<KindName>& loss_names();
+const std::vector<KindName>& regularizer_names();
+const std::vector<KindName>& constraint_names();
+const std::vector<KindName>& optimizer_names();
+
+// Throw std::invalid_argument naming the choices when the name or the number of parameters is wrong.
+ActivationSpec activation_spec(const std::string& kind, const std::vector<double>& parameters);
+LossSpec loss_spec(const std::string& kind, const std::vector<double>& parameters);
+RegularizerSpec regularizer_spec(const std::string& kind, const std::vector<double>& parameters);
+ConstraintSpec constraint_spec(const std::string& kind, const std::vector<double>& parameters);
+OptimizerSpec optimizer_spec(const std::string& kind, const std::vector<double>& parameters);
+
+}  // namespace densekit

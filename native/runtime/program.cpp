@@ -1,0 +1,191 @@
+#include "program.hpp"
+
+namespace densekit {
+namespace {
+
+std::size_t at(int id) { return static_cast<std::size_t>(id); }
+
+bool has_trainable(const Graph& graph, const Op& op) {
+  const auto trainable = [&](int p) { return p >= 0 && graph.parameters[at(p)].trainable; };
+  if (trainable(op.kernel) || trainable(op.bias)) return true;
+  for (int p : op.parameters) {
+    if (trainable(p)) return true;
+  }
+  return false;
+}
+
+// A gradient is needed where it leads on to something wanted: upstream to a trainable parameter (or an input whose
+// gradient was asked for) and downstream to a loss.
+void find_gradients(const Graph& graph, Program& program) {
+  const std::size_t n = graph.values.size();
+  std::vector<bool> leads_up(n, false), leads_down(n, false);
+  program.has_gradient.assign(n, false);
+  if (!program.options.backward) return;
+  if (program.options.input_gradients) {
+    for (int v : graph.inputs) leads_up[at(v)] = true;
+  }
+  for (const Op& op : graph.ops) {
+    bool up = has_trainable(graph, op);
+    for (int x : op.inputs) up = up || leads_up[at(x)];
+    for (int y : op.outputs) leads_up[at(y)] = up;
+  }
+  for (const Loss& loss : graph.losses) leads_down[at(graph.outputs[at(loss.output)])] = true;
+  for (std::size_t i = graph.ops.size(); i-- > 0;) {
+    const Op& op = graph.ops[i];
+    // A host node may add a loss of its own.
+    bool down = op.kind == OpKind::activity || op.kind == OpKind::host;
+    for (int y : op.outputs) down = down || leads_down[at(y)];
+    if (!down) continue;
+    for (int x : op.inputs) leads_down[at(x)] = true;
+  }
+  for (std::size_t v = 0; v < n; ++v) program.has_gradient[v] = leads_up[v] && leads_down[v];
+}
+
+bool op_runs_backward(const Graph& graph, const Program& program, const Op& op) {
+  bool wanted = has_trainable(graph, op);
+  for (int x : op.inputs) wanted = wanted || program.has_gradient[at(x)];
+  if (!wanted) return false;
+  if (op.kind == OpKind::activity || op.kind == OpKind::host) return true;
+  for (int y : op.outputs) {
+    if (program.has_gradient[at(y)]) return true;
+  }
+  return false;
+}
+
+// softmax + (sparse) categorical and sigmoid + binary cross-entropy, of probabilities, when the activation is the last
+// thing before the loss and nobody else reads its result.
+bool is_pair(const Graph& graph, const Op& op, const Loss& loss) {
+  if (op.kind != OpKind::dense && op.kind != OpKind::activation) return false;
+  if (graph.values[at(op.outputs[0])].consumers.size() != 0 || loss.host || loss.spec.p[0] != 0) return false;
+  const bool row = loss.spec.kind == LossKind::categorical_crossentropy ||
+                   loss.spec.kind == LossKind::sparse_categorical_crossentropy;
+  if (op.activation.kind == ActivationKind::softmax) return row && loss.width == op.width;
+  return op.activation.kind == ActivationKind::sigmoid && loss.spec.kind == LossKind::binary_crossentropy;
+}
+
+void fuse_losses(const Graph& graph, Program& program) {
+  program.losses.resize(graph.losses.size());
+  if (!program.options.losses || !program.options.fuse) return;
+  for (std::size_t i = 0; i < graph.losses.size(); ++i) {
+    const int value = graph.outputs[at(graph.losses[i].output)];
+    const int producer = graph.values[at(value)].producer;
+    int readers = 0;
+    for (const Loss& other : graph.losses) readers += graph.outputs[at(other.output)] == value;
+    if (producer < 0 || readers != 1 || !is_pair(graph, graph.ops[at(producer)], graph.losses[i])) continue;
+    program.ops[at(producer)].fused_loss = true;
+    program.losses[i].fused_op = producer;
+  }
+}
+
+// The first to write a gradient sets it, later ones add: losses in order, then ops from the last to the first.
+void assign_writes(const Graph& graph, Program& program) {
+  std::vector<bool> written(graph.values.size(), false);
+  const auto next_write = [&](int v) {
+    if (!program.has_gradient[at(v)]) return GradientWrite::none;
+    const GradientWrite write = written[at(v)] ? GradientWrite::add : GradientWrite::set;
+    written[at(v)] = true;
+    return write;
+  };
+  for (bool host : {false, true}) {  // native losses are computed before the host's
+    for (std::size_t i = 0; i < graph.losses.size(); ++i) {
+      if (graph.losses[i].host != host) continue;
+      program.losses[i].write = next_write(graph.outputs[at(graph.losses[i].output)]);
+    }
+  }
+  for (std::size_t i = graph.ops.size(); i-- > 0;) {
+    const Op& op = graph.ops[i];
+    ProgramOp& p = program.ops[i];
+    p.writes.assign(op.inputs.size(), GradientWrite::none);
+    p.backward = op_runs_backward(graph, program, op);
+    if (!p.backward) continue;
+    for (std::size_t k = 0; k < op.inputs.size(); ++k) p.writes[k] = next_write(op.inputs[k]);
+  }
+}
+
+void choose_buffers(const Graph& graph, Program& program) {
+  program.alias.resize(graph.values.size());
+  index_t elements = 0;
+  for (std::size_t v = 0; v < graph.values.size(); ++v) {
+    program.alias[v] = static_cast<int>(v);
+    elements += graph.values[v].size * (program.has_gradient[v] ? 2 : 1);
+  }
+  for (std::size_t i = 0; i < graph.ops.size(); ++i) {
+    const Op& op = graph.ops[i];
+    ProgramOp& p = program.ops[i];
+    if (op.kind == OpKind::dropout && program.options.alias_dropout) {
+      program.alias[at(op.outputs[0])] = program.alias[at(op.inputs[0])];
+    }
+    if (op.kind != OpKind::dense) continue;
+    const ActivationNeeds needs = activation_needs(op.activation);
+    p.keeps_pre = needs.half_width || (p.backward && needs.pre && !p.fused_loss);
+    p.own_dz = needs.half_width && p.backward;
+    if (p.keeps_pre) elements += op.rows_per_sample * op.out_features;
+    if (p.own_dz) elements += op.rows_per_sample * op.out_features;
+  }
+  program.elements_per_sample = elements;
+}
+
+// Host nodes cut the op list into segments; the last forward segment, the losses and the first backward segment are
+// one stage unless a host loss stands between them.
+void make_stages(const Graph& graph, Program& program) {
+  const int n = static_cast<int>(graph.ops.size());
+  std::vector<Stage> backward;  // collected from the front, run from the back
+  Stage segment;
+  segment.gather = true;
+  for (int i = 0; i < n; ++i) {
+    if (graph.ops[at(i)].kind != OpKind::host) continue;
+    program.has_host = true;
+    segment.forward_end = i;
+    program.stages.push_back(segment);
+    Stage host;
+    host.kind = Stage::Kind::host_forward;
+    host.op = i;
+    program.stages.push_back(host);
+    Stage back;
+    back.backward_begin = segment.forward_begin;
+    back.backward_end = i;
+    backward.push_back(back);
+    host.kind = Stage::Kind::host_backward;
+    if (program.ops[at(i)].backward) backward.push_back(host);
+    segment = Stage{};
+    segment.forward_begin = i + 1;
+  }
+  segment.forward_end = n;
+  segment.losses = program.options.losses;
+  Stage back;
+  back.backward_begin = segment.forward_begin;
+  back.backward_end = n;
+  bool host_losses = false;
+  for (const Loss& loss : graph.losses) host_losses = host_losses || loss.host;
+  host_losses = host_losses && program.options.losses;
+  if (program.options.backward && !host_losses) {
+    segment.backward_begin = back.backward_begin;
+    segment.backward_end = back.backward_end;
+  }
+  program.stages.push_back(segment);
+  if (host_losses) {
+    Stage stage;
+    stage.kind = Stage::Kind::host_losses;
+    program.stages.push_back(stage);
+    program.has_host = true;
+    if (program.options.backward) program.stages.push_back(back);
+  }
+  if (!program.options.backward) return;
+  for (std::size_t i = backward.size(); i-- > 0;) program.stages.push_back(backward[i]);
+}
+
+}  // namespace
+
+Program make_program(const Graph& graph, const ProgramOptions& options) {
+  Program program;
+  program.options = options;
+  program.ops.resize(graph.ops.size());
+  find_gradients(graph, program);
+  fuse_losses(graph, program);
+  assign_writes(graph, program);
+  choose_buffers(graph, program);
+  make_stages(graph, program);
+  return program;
+}
+
+}  // namespace densekit

@@ -1,0 +1,238 @@
+// Chunks of batches: training, testing, and the gradients of one batch.
+#include <chrono>
+#include <stdexcept>
+
+#include "engine.hpp"
+
+namespace densekit {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A user's Ctrl-C is noticed this soon, at the end of a step.
+constexpr auto kSignalPeriod = std::chrono::milliseconds(100);
+
+// Steps smaller than both never split: the pool is left to others.
+constexpr double kSplitFlops = 1e6;
+constexpr int64_t kSplitElements = 1 << 14;
+
+// The plan has one workspace: one training or testing run at a time.
+class RunGuard {
+ public:
+  explicit RunGuard(std::atomic<bool>& running) : running_(running) {
+    if (running_.exchange(true)) throw std::runtime_error("The plan is already running; wait for that run to end.");
+  }
+  ~RunGuard() { running_.store(false); }
+  RunGuard(const RunGuard&) = delete;
+  RunGuard& operator=(const RunGuard&) = delete;
+
+ private:
+  std::atomic<bool>& running_;
+};
+
+}  // namespace
+
+template <class T>
+TypedEngine<T>::TypedEngine(const Graph& graph, bool fuse) : graph_(graph) {
+  const Implementation* implementation = active_implementation();
+  if (implementation == nullptr) throw std::runtime_error(implementation_error());
+  if constexpr (sizeof(T) == 4) kernels_ = implementation->f32;
+  else kernels_ = implementation->f64;
+  ProgramOptions options;
+  options.fuse = fuse;
+  options.losses = options.backward = true;
+  train_ = make_program(graph, options);
+  options.backward = false;
+  options.alias_dropout = true;
+  test_ = make_program(graph, options);
+  options.losses = false;
+  infer_ = make_program(graph, options);
+  constants_.resize(graph.ops.size());
+  for (std::size_t i = 0; i < graph.ops.size(); ++i) {
+    const Op& op = graph.ops[i];
+    for (const auto* part : {&op.scale, &op.offset}) constants_[i].insert(constants_[i].end(), part->begin(), part->end());
+    n_activities_ += op.kind == OpKind::activity;
+  }
+  flops_ = static_cast<double>(graph.flops_per_sample());
+  train_block_ = block_rows(train_);
+  infer_block_ = infer_rows();
+}
+
+template <class T>
+void TypedEngine<T>::begin_change() {
+  if (running_.exchange(true)) throw std::runtime_error("The plan is running; change its optimizer between runs.");
+  prepared_ = false;
+}
+
+template <class T>
+void TypedEngine<T>::end_change() {
+  running_.store(false);
+}
+
+template <class T>
+void TypedEngine<T>::begin_batch(Batch<T>& batch, index_t step) const {
+  const Request& r = *batch.request;
+  batch.first = step * r.batch_size;
+  batch.rows = std::min(r.batch_size, r.n - batch.first);
+  batch.pick = {r.index == nullptr ? nullptr : r.index + batch.first, batch.first};
+  batch.extra_loss = 0;
+  batch.context.activity_scale = T(1) / static_cast<T>(batch.rows);
+  for (std::size_t i = 0; i < graph_.losses.size(); ++i) {
+    const Loss& loss = graph_.losses[i];
+    if (loss.host) continue;
+    const bool weighted = r.weights[i].data != nullptr;
+    const index_t n = batch.rows * loss.positions;
+    const T* weight = batch.workspace->loss(i).weight;
+    if (weighted) {
+      gather_weights(*kernels_, r.weights[i], batch.pick, batch.rows, loss.positions, batch.workspace->loss(i).weight);
+    }
+    double divisor = loss.reduction == Reduction::sum ? 1.0 : static_cast<double>(n);
+    if (loss.reduction == Reduction::mean_with_sample_weight && weighted) {
+      divisor = 0;
+      for (index_t k = 0; k < n; ++k) divisor += weight[k];
+    }
+    batch.loss_divisor[i] = divisor;
+    batch.loss_scale[i] = divisor == 0 ? T(0) : static_cast<T>(loss.weight / divisor);
+  }
+}
+
+// losses[0] the total, losses[1 + i] loss i; rows summed in their order.
+template <class T>
+void TypedEngine<T>::write_losses(Batch<T>& batch, double penalties, double* losses) const {
+  double total = penalties + batch.extra_loss;
+  for (std::size_t i = 0; i < graph_.losses.size(); ++i) {
+    const Loss& loss = graph_.losses[i];
+    double value = 0;
+    if (loss.host) {
+      value = batch.host_loss[i];
+    } else {
+      const LossBuffers<T>& b = batch.workspace->loss(i);
+      const index_t n = batch.rows * loss.positions;
+      const bool weighted = batch.request->weights[i].data != nullptr;
+      for (index_t k = 0; k < n; ++k) {
+        value += weighted ? static_cast<double>(b.row_loss[k]) * b.weight[k] : static_cast<double>(b.row_loss[k]);
+      }
+      value = batch.loss_divisor[i] == 0 ? 0 : value / batch.loss_divisor[i];
+    }
+    total += loss.weight * value;
+    losses[1 + i] = value;
+  }
+  const double* activity = batch.workspace->activity();
+  double penalty = 0;
+  for (index_t k = 0; k < batch.rows * n_activities_; ++k) penalty += activity[k];
+  losses[0] = total + penalty / static_cast<double>(batch.rows);
+}
+
+template <class T>
+index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program, Workspace<T>& workspace,
+                                  bool training) {
+  RunGuard guard(running_);
+  if (training) graph_.check_trainable();
+  if (!prepared_) updater_.prepare(graph_, kernels_);
+  prepared_ = true;
+  FlushDenormals flush;
+  const auto begin = Clock::now();
+  auto last_signal = begin;
+  steps_done_ = 0;
+  workspace.prepare(graph_, program, std::min(request.batch_size, request.n));
+  Batch<T> batch;
+  start(batch, request, program, workspace, training);
+  const index_t steps = (request.n + request.batch_size - 1) / request.batch_size;
+  const double flops = flops_ * 3 * static_cast<double>(std::min(request.batch_size, request.n));
+  PoolLease pool(flops > kSplitFlops || updater_.elements() > kSplitElements);
+  const double penalties = training ? 0 : updater_.penalties(request.host, flush);
+  std::vector<uint64_t> counters = request.counters;
+  batch.context.counters = counters.data();
+  while (steps_done_ < steps) {
+    const index_t s = steps_done_;
+    begin_batch(batch, s);
+    run_stages(batch, pool, flush);
+    double step_penalties = penalties;
+    if (training) {
+      const UpdateStep update{request.iteration + s, request.learning_rates[s], batch.rows, request.host, &flush,
+                              &batch.host_gradients};
+      step_penalties = updater_.step(batch.context, update, pool);
+    }
+    write_losses(batch, step_penalties, request.losses + s * static_cast<index_t>(1 + graph_.losses.size()));
+    for (uint64_t& counter : counters) ++counter;
+    ++steps_done_;
+    const auto now = Clock::now();
+    if (request.seconds > 0 && std::chrono::duration<double>(now - begin).count() >= request.seconds) break;
+    if (now - last_signal > kSignalPeriod && request.host != nullptr) {
+      last_signal = now;
+      const CallerFloatMode mode(flush);
+      request.host->check_signals();
+    }
+  }
+  return steps_done_;
+}
+
+template <class T>
+void TypedEngine<T>::start(Batch<T>& batch, const Request& request, const Program& program, Workspace<T>& workspace,
+                           bool training) const {
+  batch.request = &request;
+  batch.workspace = &workspace;
+  batch.loss_scale.assign(graph_.losses.size(), T(0));
+  batch.loss_divisor.assign(graph_.losses.size(), 1.0);
+  batch.host_loss.assign(graph_.losses.size(), 0.0);
+  batch.host_gradients.resize(static_cast<std::size_t>(graph_.host_nodes));
+  Context<T>& c = batch.context;
+  c.kernels = kernels_;
+  c.graph = &graph_;
+  c.program = &program;
+  c.constants = &constants_;
+  c.frame = workspace.frame();
+  c.training = training;
+  c.activity = workspace.activity();
+  c.n_activities = n_activities_;
+  c.keys = request.keys.data();
+  c.counters = request.counters.data();
+}
+
+template <class T>
+index_t TypedEngine<T>::train(const Request& request) {
+  return run_chunk(request, train_, train_space_, true);
+}
+
+template <class T>
+index_t TypedEngine<T>::evaluate(const Request& request) {
+  return run_chunk(request, test_, test_space_, false);
+}
+
+template <class T>
+void TypedEngine<T>::gradients(const Request& request, const GradientRequest& wanted) {
+  RunGuard guard(running_);
+  FlushDenormals flush;
+  ProgramOptions options = train_.options;
+  options.input_gradients = true;
+  const Program program = make_program(graph_, options);
+  Workspace<T> workspace;
+  workspace.prepare(graph_, program, request.n);
+  Updater<T> updater;
+  updater.prepare(graph_, kernels_);
+  Batch<T> batch;
+  start(batch, request, program, workspace, wanted.training);
+  begin_batch(batch, 0);
+  PoolLease pool;
+  run_stages(batch, pool, flush);
+  std::vector<T*> parameters;
+  for (void* p : wanted.parameters) parameters.push_back(static_cast<T*>(p));
+  const UpdateStep step{0, 0.0, batch.rows, request.host, &flush, &batch.host_gradients};
+  write_losses(batch, updater.gradients(batch.context, step, parameters), request.losses);
+  for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
+    const int v = graph_.inputs[i];
+    const auto bytes = static_cast<std::size_t>(batch.rows * batch.context.size(v)) * sizeof(T);
+    if (program.has_gradient[static_cast<std::size_t>(v)]) std::memcpy(wanted.inputs[i], batch.context.gradient(v, 0), bytes);
+    else std::memset(wanted.inputs[i], 0, bytes);
+  }
+}
+
+std::unique_ptr<Engine> make_engine(const Graph& graph, bool is_double, bool fuse) {
+  if (is_double) return std::make_unique<TypedEngine<double>>(graph, fuse);
+  return std::make_unique<TypedEngine<float>>(graph, fuse);
+}
+
+template class TypedEngine<float>;
+template class TypedEngine<double>;
+
+}  // namespace densekit

@@ -1,0 +1,81 @@
+#include "source.hpp"
+
+#include <cmath>
+#include <cstring>
+
+namespace densekit {
+namespace {
+
+template <class From>
+double read_as_double(const char* p) {
+  From value;
+  std::memcpy(&value, p, sizeof value);
+  return static_cast<double>(value);
+}
+
+// Exact for every integer below 2^53, which covers any class label.
+double read_number(char type, const char* p) {
+  switch (type) {
+    case '?': return read_as_double<uint8_t>(p);
+    case 'b': return read_as_double<int8_t>(p);
+    case 'B': return read_as_double<uint8_t>(p);
+    case 'h': return read_as_double<int16_t>(p);
+    case 'H': return read_as_double<uint16_t>(p);
+    case 'i': return read_as_double<int>(p);
+    case 'I': return read_as_double<unsigned>(p);
+    case 'l': return read_as_double<long>(p);
+    case 'L': return read_as_double<unsigned long>(p);
+    case 'q': return read_as_double<long long>(p);
+    case 'Q': return read_as_double<unsigned long long>(p);
+    case 'f': return read_as_double<float>(p);
+    case 'd': return read_as_double<double>(p);
+    default: return std::nan("");
+  }
+}
+
+}  // namespace
+
+template <class T>
+void gather(const Kernels<T>& kernels, const Source& source, RowPicker pick, index_t rows, T* dst) {
+  const index_t n = source.elements;
+  if (source.type == type_char<T>()) {
+    const auto bytes = static_cast<std::size_t>(n) * sizeof(T);
+    for (index_t r = 0; r < rows; ++r) std::memcpy(dst + r * n, source.data + pick[r] * source.row_stride, bytes);
+    return;
+  }
+  for (index_t r = 0; r < rows; ++r) {
+    kernels.convert(n, source.type, source.data + pick[r] * source.row_stride, dst + r * n);
+  }
+}
+
+template <class T>
+void gather_weights(const Kernels<T>& kernels, const Source& source, RowPicker pick, index_t rows, index_t positions,
+                    T* dst) {
+  if (source.elements == positions) return gather(kernels, source, pick, rows, dst);
+  for (index_t r = 0; r < rows; ++r) {
+    T value;
+    kernels.convert(1, source.type, source.data + pick[r] * source.row_stride, &value);
+    for (index_t p = 0; p < positions; ++p) dst[r * positions + p] = value;
+  }
+}
+
+bool gather_labels(const Source& source, RowPicker pick, index_t rows, index_t classes, double ignored, int32_t* dst) {
+  bool good = true;
+  for (index_t r = 0; r < rows; ++r) {
+    const char* row = source.data + pick[r] * source.row_stride;
+    for (index_t e = 0; e < source.elements; ++e) {
+      const double label = read_number(source.type, row + e * source.item_size);
+      const bool legal = (label >= 0 && label < static_cast<double>(classes)) || label == ignored;
+      good = good && legal;
+      dst[r * source.elements + e] = legal ? static_cast<int32_t>(label) : 0;
+    }
+  }
+  return good;
+}
+
+template void gather<float>(const Kernels<float>&, const Source&, RowPicker, index_t, float*);
+template void gather<double>(const Kernels<double>&, const Source&, RowPicker, index_t, double*);
+template void gather_weights<float>(const Kernels<float>&, const Source&, RowPicker, index_t, index_t, float*);
+template void gather_weights<double>(const Kernels<double>&, const Source&, RowPicker, index_t, index_t, double*);
+
+}  // namespace densekit

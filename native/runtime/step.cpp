@@ -1,0 +1,209 @@
+// One batch through the stages of a program: gather, forward, losses, backward to every value.
+#include <stdexcept>
+#include <string>
+
+#include "engine.hpp"
+#include "machine.hpp"
+#include "ops/ops.hpp"
+
+namespace densekit {
+namespace {
+
+// Work (in multiply-adds, forward and backward together) worth a thread of its own. A region costs its threads
+// about 1 us to meet; at some 30 multiply-adds a nanosecond this is 10 us each.
+constexpr double kWorkPerThread = 3e5;
+
+// Rows a thread gets are a multiple of this, so that full tiles of the GEMM stay full.
+constexpr index_t kRowGrain = 4;
+
+}  // namespace
+
+// Rows taken through all ops at once, so that their activations stay in half of L2. Where the weights alone exceed
+// it they would be read again for every block: then all rows go together.
+template <class T>
+index_t TypedEngine<T>::block_rows(const Program& program) const {
+  const index_t half = machine().l2 / 2;
+  index_t weights = 0;
+  for (const Op& op : graph_.ops) {
+    if (op.kind == OpKind::dense) weights += op.in_features * op.out_features * static_cast<index_t>(sizeof(T));
+  }
+  if (weights > half) return std::numeric_limits<index_t>::max() / 4;
+  const index_t row = std::max<index_t>(1, program.elements_per_sample * static_cast<index_t>(sizeof(T)));
+  return std::max<index_t>(16, half / row / 16 * 16);
+}
+
+template <class T>
+void TypedEngine<T>::run_stages(Batch<T>& batch, PoolLease& pool, const FlushDenormals& flush) const {
+  const Program& program = *batch.context.program;
+  const double work = flops_ / 2 * (program.options.backward ? 2 : 1) * static_cast<double>(batch.rows);
+  const auto wanted = static_cast<index_t>(work / kWorkPerThread);
+  const index_t threads = std::max<index_t>(1, std::min<index_t>(pool.workers(), wanted));
+  index_t share = (batch.rows + threads - 1) / threads;
+  share = (share + kRowGrain - 1) / kRowGrain * kRowGrain;
+  const auto parts = static_cast<int>((batch.rows + share - 1) / share);
+  for (const Stage& stage : program.stages) {
+    if (stage.kind == Stage::Kind::rows) {
+      pool.run(parts, parts > 1, [&](int part) {
+        const index_t row = part * share;
+        run_rows(batch, stage, row, std::min(share, batch.rows - row));
+      });
+      if (batch.bad_label.load(std::memory_order_relaxed)) {
+        throw std::invalid_argument("A class label is outside 0..classes-1. Check the labels and the width of the output.");
+      }
+      continue;
+    }
+    const CallerFloatMode mode(flush);
+    if (stage.kind == Stage::Kind::host_forward) host_forward(batch, stage.op);
+    else if (stage.kind == Stage::Kind::host_losses) host_losses(batch);
+    else host_backward(batch, stage.op);
+  }
+}
+
+template <class T>
+void TypedEngine<T>::run_rows(Batch<T>& batch, const Stage& stage, index_t first, index_t total) const {
+  const Context<T>& c = batch.context;
+  for (index_t done = 0; done < total; done += train_block_) {
+    const index_t row = first + done, rows = std::min(train_block_, total - done);
+    if (stage.gather) gather_rows(batch, row, rows);
+    for (int i = stage.forward_begin; i < stage.forward_end; ++i) forward(c, i, row, rows);
+    if (stage.losses) {
+      native_losses(batch, row, rows);
+      write_predictions(batch, row, rows);
+    }
+    for (int i = stage.backward_end; i-- > stage.backward_begin;) {
+      if (c.plan(i).backward) backward(c, i, row, rows);
+    }
+  }
+}
+
+template <class T>
+void TypedEngine<T>::gather_rows(Batch<T>& batch, index_t row, index_t rows) const {
+  const Context<T>& c = batch.context;
+  RowPicker pick = batch.pick;
+  if (pick.index != nullptr) pick.index += row;
+  pick.first += row;
+  for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
+    gather(*kernels_, batch.request->inputs[i], pick, rows, c.value(graph_.inputs[i], row));
+  }
+  for (std::size_t i = 0; i < graph_.losses.size(); ++i) {
+    const Loss& loss = graph_.losses[i];
+    if (loss.host) continue;
+    const LossBuffers<T>& buffers = batch.workspace->loss(i);
+    const Source& target = batch.request->targets[i];
+    if (loss.sparse()) {
+      const bool good = gather_labels(target, pick, rows, loss.width, loss.spec.p[1], buffers.labels + row * loss.positions);
+      if (!good) batch.bad_label.store(true, std::memory_order_relaxed);
+    } else {
+      gather(*kernels_, target, pick, rows, buffers.target + row * loss.positions * loss.width);
+    }
+  }
+}
+
+template <class T>
+void TypedEngine<T>::native_losses(Batch<T>& batch, index_t row, index_t rows) const {
+  for (std::size_t i = 0; i < graph_.losses.size(); ++i) {
+    if (!graph_.losses[i].host) native_loss(batch, i, row, rows);
+  }
+}
+
+template <class T>
+void TypedEngine<T>::native_loss(Batch<T>& batch, std::size_t i, index_t row, index_t rows) const {
+  const Context<T>& c = batch.context;
+  const Loss& loss = graph_.losses[i];
+  const ProgramLoss& plan = c.program->losses[i];
+  const LossBuffers<T>& b = batch.workspace->loss(i);
+  const int v = graph_.outputs[static_cast<std::size_t>(loss.output)];
+  const index_t first = row * loss.positions, n = rows * loss.positions;
+  const T* target = loss.sparse() ? nullptr : b.target + first * loss.width;
+  const int32_t* labels = loss.sparse() ? b.labels + first : nullptr;
+  const T* weight = batch.request->weights[i].data != nullptr ? b.weight + first : nullptr;
+  T* y = c.value(v, row);
+  T* row_loss = b.row_loss + first;
+  const T scale = batch.loss_scale[i];
+  if (plan.fused_op >= 0) {
+    T* dz = plan.write == GradientWrite::none ? nullptr : c.gradient(v, row);
+    kernels_->loss_from_logits(loss.spec, n, loss.width, target, labels, y, weight, scale, row_loss, y, dz);
+    return;
+  }
+  if (plan.write == GradientWrite::none) {
+    kernels_->loss(loss.spec, n, loss.width, target, labels, y, weight, scale, row_loss, nullptr);
+    return;
+  }
+  const GradientTarget<T> dy(c, v, plan.write, row, rows);
+  kernels_->loss(loss.spec, n, loss.width, target, labels, y, weight, scale, row_loss, dy.data());
+  dy.commit();
+}
+
+template <class T>
+void TypedEngine<T>::write_predictions(Batch<T>& batch, index_t row, index_t rows) const {
+  for (std::size_t i = 0; i < batch.request->predictions.size(); ++i) {
+    auto* to = static_cast<T*>(batch.request->predictions[i]);
+    if (to == nullptr) continue;
+    const int v = graph_.outputs[i];
+    const index_t size = batch.context.size(v);
+    std::memcpy(to + (batch.first + row) * size, batch.context.value(v, row),
+                static_cast<std::size_t>(rows * size) * sizeof(T));
+  }
+}
+
+template <class T>
+void TypedEngine<T>::host_losses(Batch<T>& batch) const {
+  const Context<T>& c = batch.context;
+  for (std::size_t i = 0; i < graph_.losses.size(); ++i) {
+    const Loss& loss = graph_.losses[i];
+    if (!loss.host) continue;
+    const int v = graph_.outputs[static_cast<std::size_t>(loss.output)];
+    const GradientWrite write = c.program->losses[i].write;
+    const bool gradient = write != GradientWrite::none;
+    const void* d = nullptr;
+    batch.host_loss[i] = batch.request->host->loss(static_cast<int>(i), batch.pick.index, batch.rows, c.value(v, 0),
+                                                   gradient, &d);
+    if (!gradient) continue;
+    if (d != nullptr) {
+      pass_gradient(c, v, write, 0, batch.rows, static_cast<const T*>(d), static_cast<T>(loss.weight));
+    } else if (write == GradientWrite::set) {
+      std::memset(c.gradient(v, 0), 0, static_cast<std::size_t>(batch.rows * c.size(v)) * sizeof(T));
+    }
+  }
+}
+
+template <class T>
+void TypedEngine<T>::host_forward(Batch<T>& batch, int i) const {
+  const Context<T>& c = batch.context;
+  const Op& op = c.op(i);
+  std::vector<const void*> inputs;
+  std::vector<void*> outputs;
+  for (int x : op.inputs) inputs.push_back(c.value(x, 0));
+  for (int y : op.outputs) outputs.push_back(c.value(y, 0));
+  batch.extra_loss += batch.request->host->forward(op.host_node, c.training, batch.rows, inputs, outputs);
+}
+
+template <class T>
+void TypedEngine<T>::host_backward(Batch<T>& batch, int i) const {
+  const Context<T>& c = batch.context;
+  const Op& op = c.op(i);
+  std::vector<const void*> d_outputs;
+  for (int y : op.outputs) d_outputs.push_back(c.frame.gradient[y]);  // null: nothing downstream wants it
+  HostGradients& got = batch.host_gradients[static_cast<std::size_t>(op.host_node)];
+  got = batch.request->host->backward(op.host_node, batch.rows, d_outputs);
+  for (std::size_t k = 0; k < op.inputs.size(); ++k) {
+    const GradientWrite write = c.plan(i).writes[k];
+    const int x = op.inputs[k];
+    if (write == GradientWrite::none) continue;
+    if (got.inputs[k] != nullptr) {
+      pass_gradient(c, x, write, 0, batch.rows, static_cast<const T*>(got.inputs[k]));
+    } else if (write == GradientWrite::set) {
+      std::memset(c.gradient(x, 0), 0, static_cast<std::size_t>(batch.rows * c.size(x)) * sizeof(T));
+    }
+  }
+}
+
+#define DENSEKIT_INSTANTIATE(T)                                                                              \
+  template index_t TypedEngine<T>::block_rows(const Program&) const;                                         \
+  template void TypedEngine<T>::write_predictions(Batch<T>&, index_t, index_t) const;                        \
+  template void TypedEngine<T>::run_stages(Batch<T>&, PoolLease&, const FlushDenormals&) const;
+DENSEKIT_INSTANTIATE(float)
+DENSEKIT_INSTANTIATE(double)
+#undef DENSEKIT_INSTANTIATE
+
+}  // namespace densekit

@@ -1,0 +1,86 @@
+// A persistent pool. A region is `items` calls of one function; whoever is free takes the next item, the caller
+// included, so a region never waits for a thread that has not begun.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+namespace densekit {
+
+int usable_cores();  // cores this process may run on
+
+class ThreadPool {
+ public:
+  using Body = void (*)(void* context, int item);
+
+  // The process's pool; a forked child gets a fresh one.
+  static ThreadPool& instance();
+
+  int threads() const { return threads_.load(std::memory_order_relaxed); }
+  void set_threads(int n);  // waits until no run holds the pool
+
+  // One plan run holds the pool at a time; others work alone on their own thread.
+  bool try_acquire() { return !held_.exchange(true, std::memory_order_acquire); }
+  void release() { held_.store(false, std::memory_order_release); }
+
+  // Calls body(context, i) for i in [0, items). Only by the holder of the pool.
+  void run(int items, Body body, void* context);
+
+  ThreadPool();
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  static constexpr int kMaxItems = 0xFFFF;
+
+ private:
+  void work();
+  bool take_item();
+  void start();
+  void stop();
+
+  // epoch << 32 | items << 16 | next: one word, so that an item is taken from the region it belongs to or not at all.
+  alignas(64) std::atomic<uint64_t> state_{0};
+  alignas(64) std::atomic<uint32_t> done_{0};
+  alignas(64) std::atomic<uint32_t> epoch_{0};  // what parked threads wait on
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> held_{false};
+  std::atomic<int> threads_{1};
+  Body body_ = nullptr;
+  void* context_ = nullptr;
+  std::vector<std::thread> workers_;
+};
+
+// The right to split work, for the life of the object. `workers()` is 1 when the pool is busy with another run.
+class PoolLease {
+ public:
+  explicit PoolLease(bool wanted = true) : pool_(wanted ? &ThreadPool::instance() : nullptr) {
+    if (pool_ != nullptr && (pool_->threads() == 1 || !pool_->try_acquire())) pool_ = nullptr;
+  }
+  ~PoolLease() {
+    if (pool_ != nullptr) pool_->release();
+  }
+  PoolLease(const PoolLease&) = delete;
+  PoolLease& operator=(const PoolLease&) = delete;
+
+  int workers() const { return pool_ == nullptr ? 1 : pool_->threads(); }
+
+  // body(item) for every item; split over the pool when `parallel`.
+  template <class F>
+  void run(int items, bool parallel, F&& body) {
+    if (pool_ == nullptr || !parallel || items <= 1) {
+      for (int i = 0; i < items; ++i) body(i);
+      return;
+    }
+    using Function = std::remove_reference_t<F>;
+    pool_->run(items, [](void* f, int item) { (*static_cast<Function*>(f))(item); },
+               const_cast<void*>(static_cast<const void*>(&body)));
+  }
+
+ private:
+  ThreadPool* pool_;
+};
+
+}  // namespace densekit

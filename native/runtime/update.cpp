@@ -1,0 +1,274 @@
+#include "update.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "ops/ops.hpp"
+
+namespace densekit {
+namespace {
+
+// Weights of one item. w, g and two slots of 32 KB exceed a 32 KB L1 but stay in any L2 beside dZ; smaller blocks
+// repeat the reading of dZ, larger ones leave threads idle on mid-sized layers.
+constexpr index_t kItemBytes = 32 << 10;
+constexpr index_t kItemRows = 8;  // at least: a GEMM of fewer rows wastes its tile
+
+// Below this much work (multiply-adds and about ten operations a weight) an update stays on the caller's thread.
+constexpr double kParallelWork = 4e5;
+
+template <class T>
+T* as(void* p) {
+  return static_cast<T*>(p);
+}
+
+bool is_clamp(const ConstraintSpec& s) { return s.kind == ConstraintKind::non_neg || s.kind == ConstraintKind::clip; }
+
+bool has_l1l2(const Parameter& p) {
+  return p.regularizer.kind == RegularizerKind::l1l2 && (p.regularizer.p[0] != 0 || p.regularizer.p[1] != 0);
+}
+
+}  // namespace
+
+template <class T>
+void Updater<T>::prepare(const Graph& graph, const Kernels<T>* kernels) {
+  graph_ = &graph;
+  kernels_ = kernels;
+  works_.clear();
+  fixed_.clear();
+  items_.clear();
+  elements_ = 0;
+  const Optimizer& o = graph.optimizer;
+  const bool all_buffered = o.where == Optimizer::Where::host || o.spec.clip_norm > 0 || o.spec.global_clip_norm > 0 ||
+                            o.accumulation_steps > 1;
+  any_buffered_ = any_constraint_ = false;
+  index_t buffered = 0;
+  for (std::size_t id = 0; id < graph.parameters.size(); ++id) {
+    const Parameter& p = graph.parameters[id];
+    Work work;
+    work.id = static_cast<int>(id);
+    if (!p.trainable) {
+      if (p.host_regularizer || p.regularizer.kind != RegularizerKind::none) fixed_.push_back(work);
+      continue;
+    }
+    find_contributions(work);
+    const bool from_host = std::any_of(work.contributions.begin(), work.contributions.end(),
+                                       [](const Contribution& x) { return x.role == Role::host; });
+    work.buffered = all_buffered || from_host || p.host_regularizer || p.regularizer.kind == RegularizerKind::orthogonal;
+    work.clamp = is_clamp(p.constraint) && !p.host_constraint;
+    work.constrained_after = p.host_constraint || (p.constraint.kind != ConstraintKind::none && !work.clamp);
+    any_buffered_ = any_buffered_ || work.buffered;
+    any_constraint_ = any_constraint_ || work.clamp || work.constrained_after;
+    if (work.buffered) buffered += padded<T>(p.size());
+    elements_ += p.size();
+    works_.push_back(work);
+    cut_items(works_.size() - 1);
+  }
+  T* g = gradients_.reserve(buffered);
+  for (Work& work : works_) {
+    if (!work.buffered) continue;
+    work.gradient = g;
+    g += padded<T>(parameter(work).size());
+  }
+  index_t scratch = 0;
+  for (const Parameter& p : graph.parameters) {
+    if (p.regularizer.kind != RegularizerKind::orthogonal) continue;
+    const index_t n = p.regularizer.p[1] != 0 ? p.width : p.rows;
+    scratch = std::max(scratch, n * n + p.size());
+  }
+  orthogonal_.reserve(scratch);
+}
+
+template <class T>
+void Updater<T>::find_contributions(Work& work) const {
+  for (std::size_t i = 0; i < graph_->ops.size(); ++i) {
+    const Op& op = graph_->ops[i];
+    if (op.kernel == work.id) work.contributions.push_back({Role::kernel, static_cast<int>(i), 0});
+    if (op.bias == work.id) work.contributions.push_back({Role::bias, static_cast<int>(i), 0});
+    for (std::size_t k = 0; k < op.parameters.size(); ++k) {
+      if (op.parameters[k] == work.id) work.contributions.push_back({Role::host, static_cast<int>(i), k});
+    }
+  }
+}
+
+// Blocks of whole rows; an array that is a bias anywhere stays in one piece, since column sums are taken at once.
+template <class T>
+void Updater<T>::cut_items(std::size_t index) {
+  Work& work = works_[index];
+  const Parameter& p = parameter(work);
+  index_t rows = p.rows;
+  const bool whole = std::any_of(work.contributions.begin(), work.contributions.end(),
+                                 [](const Contribution& x) { return x.role == Role::bias; });
+  const index_t row_bytes = p.width * static_cast<index_t>(sizeof(T));
+  if (!whole && p.rows * row_bytes > 2 * kItemBytes) {
+    rows = std::max(kItemRows, kItemBytes / row_bytes / kItemRows * kItemRows);
+  }
+  for (index_t row = 0; row < p.rows; row += rows) items_.push_back({index, row, std::min(rows, p.rows - row), 0});
+}
+
+// g = sum over the uses of the parameter, in the order of the ops; zero when nothing uses it.
+template <class T>
+void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, const Work& work, index_t row,
+                                index_t rows, T* g) const {
+  const Parameter& p = parameter(work);
+  bool accumulate = false;
+  for (const Contribution& use : work.contributions) {
+    const Op& op = c.op(use.op);
+    if (!c.plan(use.op).backward) continue;
+    if (use.role == Role::host) {
+      const auto* host = static_cast<const T*>(
+          (*step.host_gradients)[static_cast<std::size_t>(op.host_node)].parameters[use.slot]);
+      if (host == nullptr) continue;
+      const index_t n = rows * p.width;
+      if (accumulate) kernels_->add(n, g, host + row * p.width, g);
+      else std::memcpy(g, host + row * p.width, static_cast<std::size_t>(n) * sizeof(T));
+    } else if (use.role == Role::bias) {
+      kernels_->column_sums(step.batch * op.rows_per_sample, op.out_features, dense_dz(c, use.op), g, accumulate);
+    } else {
+      Gemm<T> gemm;
+      gemm.m = rows;
+      gemm.n = op.out_features;
+      gemm.k = step.batch * op.rows_per_sample;
+      gemm.a = c.value(op.inputs[0], 0) + row;
+      gemm.a_row = 1;
+      gemm.a_col = op.in_features;
+      gemm.b = dense_dz(c, use.op);
+      gemm.b_row = op.out_features;
+      gemm.c = g;
+      gemm.c_row = op.out_features;
+      gemm.accumulate = accumulate;
+      run_gemm(*kernels_, gemm);
+    }
+    accumulate = true;
+  }
+  if (!accumulate) std::memset(g, 0, static_cast<std::size_t>(rows * p.width) * sizeof(T));
+}
+
+template <class T>
+double Updater<T>::block_penalty(const Work& work, index_t row, index_t rows) const {
+  const Parameter& p = parameter(work);
+  if (!has_l1l2(p)) return 0;
+  const T* w = as<T>(p.data) + row * p.width;
+  const index_t n = rows * p.width;
+  double penalty = 0;
+  if (p.regularizer.p[0] != 0) penalty += p.regularizer.p[0] * kernels_->sum_of_magnitudes(n, w);
+  if (p.regularizer.p[1] != 0) penalty += p.regularizer.p[1] * kernels_->sum_of_squares(n, w);
+  return penalty;
+}
+
+template <class T>
+void Updater<T>::add_penalty_gradient(const Work& work, index_t row, index_t rows, T* g) const {
+  const Parameter& p = parameter(work);
+  if (!has_l1l2(p)) return;
+  kernels_->l1l2_backward(rows * p.width, as<T>(p.data) + row * p.width, static_cast<T>(p.regularizer.p[0]),
+                          static_cast<T>(p.regularizer.p[1]), T(1), g);
+}
+
+template <class T>
+void Updater<T>::update_block(const UpdateStep& step, const Work& work, index_t row, index_t rows, const T* g) const {
+  const Parameter& p = parameter(work);
+  const index_t at = row * p.width;
+  OptimizerSpec spec = graph_->optimizer.spec;
+  if (step.iteration == 0 && spec.ema_momentum >= 0) spec.ema_momentum = 0;  // the average begins at the first weights
+  Update<T> u;
+  u.n = rows * p.width;
+  u.w = as<T>(p.data) + at;
+  u.g = g;
+  for (int i = 0; i < p.n_slots; ++i) u.slot[i] = as<T>(p.slots[i]) + at;
+  if (spec.ema_momentum >= 0) u.ema = as<T>(p.ema) + at;
+  u.learning_rate = static_cast<T>(step.learning_rate);
+  u.step = step.iteration + 1;
+  if (!work.buffered && p.regularizer.kind == RegularizerKind::l1l2) {
+    u.l1 = static_cast<T>(p.regularizer.p[0]);
+    u.l2 = static_cast<T>(p.regularizer.p[1]);
+  }
+  u.clip_scale = work.clip_scale;
+  u.decay = p.decay;
+  u.clamp = work.clamp;
+  if (work.clamp) {
+    const bool non_neg = p.constraint.kind == ConstraintKind::non_neg;
+    u.low = non_neg ? T(0) : static_cast<T>(p.constraint.p[0]);
+    u.high = non_neg ? std::numeric_limits<T>::infinity() : static_cast<T>(p.constraint.p[1]);
+  }
+  kernels_->update(spec, u);
+}
+
+template <class T>
+void Updater<T>::first_pass(const Context<T>& c, const UpdateStep& step, Item& item) {
+  const Work& work = works_[item.work];
+  const index_t width = parameter(work).width;
+  item.penalty = block_penalty(work, item.row, item.rows);
+  if (work.buffered) {
+    T* g = work.gradient + item.row * width;
+    block_gradient(c, step, work, item.row, item.rows, g);
+    add_penalty_gradient(work, item.row, item.rows, g);
+  } else {
+    T* g = thread_scratch<T>().weight.reserve(item.rows * width);
+    block_gradient(c, step, work, item.row, item.rows, g);
+    update_block(step, work, item.row, item.rows, g);
+  }
+}
+
+template <class T>
+double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& pool) {
+  ask_host_regularizers(step);
+  const double work = 2.0 * static_cast<double>(step.batch * elements_) + 10.0 * static_cast<double>(elements_);
+  const bool parallel = work > kParallelWork;
+  const auto for_items = [&](auto&& body) {
+    const auto n = static_cast<index_t>(items_.size());
+    const index_t share = (n + ThreadPool::kMaxItems - 1) / ThreadPool::kMaxItems;
+    if (n == 0) return;
+    pool.run(static_cast<int>((n + share - 1) / share), parallel, [&](int part) {
+      for (index_t i = part * share; i < std::min(n, (part + 1) * share); ++i) body(items_[static_cast<std::size_t>(i)]);
+    });
+  };
+  for_items([&](Item& item) { first_pass(c, step, item); });
+  double penalties = sum_penalties() + whole_penalties();
+  bool updated = true;
+  if (graph_->optimizer.where == Optimizer::Where::host) {
+    std::vector<const void*> gradients;
+    for (const Work& w : works_) gradients.push_back(w.gradient);
+    const CallerFloatMode mode(*step.flush);
+    step.host->optimize(step.iteration, step.learning_rate, gradients);
+    return penalties;
+  }
+  if (any_buffered_) {
+    if (graph_->optimizer.accumulation_steps > 1) updated = accumulate(step);
+    if (updated) {
+      find_clip_scales();
+      for_items([&](const Item& item) {
+        const Work& w = works_[item.work];
+        if (w.buffered) update_block(step, w, item.row, item.rows, w.gradient + item.row * parameter(w).width);
+      });
+    }
+  }
+  if (!updated) {
+    for (const Work& w : works_) moving_averages(step, w);
+  }
+  constrain(step, pool, updated);
+  return penalties;
+}
+
+template <class T>
+double Updater<T>::gradients(const Context<T>& c, const UpdateStep& step, const std::vector<T*>& gradients) {
+  ask_host_regularizers(step);
+  for (Item& item : items_) item.penalty = block_penalty(works_[item.work], item.row, item.rows);
+  double penalties = sum_penalties();
+  for (std::size_t i = 0; i < works_.size(); ++i) {
+    const Work& work = works_[i];
+    const Parameter& p = parameter(work);
+    block_gradient(c, step, work, 0, p.rows, gradients[i]);
+    add_penalty_gradient(work, 0, p.rows, gradients[i]);
+    if (work.host_gradient != nullptr) kernels_->add(p.size(), gradients[i], work.host_gradient, gradients[i]);
+    penalties += work.host_penalty;
+    if (p.regularizer.kind == RegularizerKind::orthogonal) {
+      penalties += kernels_->orthogonal(p.regularizer, p.rows, p.width, as<T>(p.data), gradients[i], orthogonal_.data());
+    }
+  }
+  return penalties;
+}
+
+template class Updater<float>;
+template class Updater<double>;
+
+}  // namespace densekit

@@ -1,0 +1,87 @@
+// From the gradients of a batch to new weights. The work is cut into items - a block of rows of one weight matrix -
+// each done by one thread: dW = X^T dZ, penalty, optimizer, constraint, while the block is in the cache. Parameters
+// whose gradient must be whole first (clipping by norm, accumulation, a host's optimizer ...) take a second pass.
+#pragma once
+#include <vector>
+
+#include "buffer.hpp"
+#include "context.hpp"
+#include "float_mode.hpp"
+#include "host.hpp"
+#include "thread_pool.hpp"
+
+namespace densekit {
+
+struct UpdateStep {
+  int64_t iteration = 0;  // updates made before this one
+  double learning_rate = 0;
+  index_t batch = 0;
+  Host* host = nullptr;
+  const FlushDenormals* flush = nullptr;
+  const std::vector<HostGradients>* host_gradients = nullptr;  // per host node
+};
+
+template <class T>
+class Updater {
+ public:
+  void prepare(const Graph& graph, const Kernels<T>* kernels);
+  // Updates every trainable parameter; returns the penalties, taken before the update.
+  double step(const Context<T>& context, const UpdateStep& step, PoolLease& pool);
+  // The gradients alone, penalties' included; gradients[p] per trainable parameter.
+  double gradients(const Context<T>& context, const UpdateStep& step, const std::vector<T*>& gradients);
+  // The penalties of the present weights.
+  double penalties(Host* host, const FlushDenormals& flush) const;
+  int64_t elements() const { return elements_; }
+
+ private:
+  enum class Role { kernel, bias, host };
+  struct Contribution {
+    Role role;
+    int op;
+    std::size_t slot;  // host: position among the op's parameters
+  };
+  struct Work {  // a parameter and how it is treated
+    int id = 0;
+    bool buffered = false;  // the gradient is needed whole
+    bool clamp = false;     // constraint folded into the update
+    bool constrained_after = false;
+    std::vector<Contribution> contributions;
+    T* gradient = nullptr;  // buffered
+    T clip_scale = 1;
+    const T* host_gradient = nullptr;  // of its host regularizer
+    double host_penalty = 0;
+  };
+  struct Item {
+    std::size_t work;
+    index_t row, rows;
+    double penalty;
+  };
+
+  void find_contributions(Work& work) const;
+  void cut_items(std::size_t work);
+  void block_gradient(const Context<T>& c, const UpdateStep& step, const Work& work, index_t row, index_t rows, T* g) const;
+  double block_penalty(const Work& work, index_t row, index_t rows) const;
+  void add_penalty_gradient(const Work& work, index_t row, index_t rows, T* g) const;
+  void update_block(const UpdateStep& step, const Work& work, index_t row, index_t rows, const T* g) const;
+  void first_pass(const Context<T>& c, const UpdateStep& step, Item& item);
+  void ask_host_regularizers(const UpdateStep& step);
+  double whole_penalties();
+  bool accumulate(const UpdateStep& step);
+  void find_clip_scales();
+  void moving_averages(const UpdateStep& step, const Work& work) const;
+  void constrain(const UpdateStep& step, PoolLease& pool, bool updated);
+  bool overwrites(const UpdateStep& step) const;
+  double sum_penalties() const;
+  const Parameter& parameter(const Work& work) const { return graph_->parameters[static_cast<std::size_t>(work.id)]; }
+
+  const Graph* graph_ = nullptr;
+  const Kernels<T>* kernels_ = nullptr;
+  std::vector<Work> works_;     // trainable parameters, in order
+  std::vector<Work> fixed_;     // other parameters with a penalty
+  std::vector<Item> items_;
+  Buffer<T> gradients_, orthogonal_;
+  int64_t elements_ = 0;
+  bool any_buffered_ = false, any_constraint_ = false;
+};
+
+}  // namespace densekit

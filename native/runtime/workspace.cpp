@@ -1,0 +1,101 @@
+#include "workspace.hpp"
+
+namespace densekit {
+namespace {
+
+// Hands out pieces of an arena; with no arena it only counts.
+template <class T>
+class Cutter {
+ public:
+  explicit Cutter(T* arena) : arena_(arena) {}
+  T* take(index_t n) {
+    T* piece = arena_ == nullptr ? nullptr : arena_ + used_;
+    used_ += padded<T>(n);
+    return piece;
+  }
+  index_t used() const { return used_; }
+
+ private:
+  T* arena_;
+  index_t used_ = 0;
+};
+
+template <class T>
+void cut_frame(const Graph& graph, const Program& program, index_t rows, Cutter<T>& cut, T** value, T** pre) {
+  for (std::size_t v = 0; v < graph.values.size(); ++v) {
+    const auto root = static_cast<std::size_t>(program.alias[v]);
+    value[v] = root == v ? cut.take(rows * graph.values[v].size) : value[root];
+  }
+  for (std::size_t i = 0; i < graph.ops.size(); ++i) {
+    const Op& op = graph.ops[i];
+    pre[i] = program.ops[i].keeps_pre ? cut.take(rows * op.rows_per_sample * op.out_features) : nullptr;
+  }
+}
+
+}  // namespace
+
+template <class T>
+void Workspace<T>::prepare(const Graph& graph, const Program& program, index_t rows) {
+  if (rows <= capacity_) return;
+  value_.assign(graph.values.size(), nullptr);
+  gradient_.assign(graph.values.size(), nullptr);
+  pre_.assign(graph.ops.size(), nullptr);
+  dz_.assign(graph.ops.size(), nullptr);
+  losses_.assign(graph.losses.size(), {});
+  index_t n_labels = 0, n_activities = 0;
+  const auto cut_all = [&](T* arena) {
+    Cutter<T> cut(arena);
+    cut_frame(graph, program, rows, cut, value_.data(), pre_.data());
+    for (std::size_t v = 0; v < graph.values.size(); ++v) {
+      if (program.has_gradient[v]) gradient_[v] = cut.take(rows * graph.values[v].size);
+    }
+    for (std::size_t i = 0; i < graph.ops.size(); ++i) {
+      const Op& op = graph.ops[i];
+      if (program.ops[i].own_dz) dz_[i] = cut.take(rows * op.rows_per_sample * op.out_features);
+    }
+    for (std::size_t i = 0; program.options.losses && i < graph.losses.size(); ++i) {
+      const Loss& loss = graph.losses[i];
+      if (loss.host) continue;
+      if (!loss.sparse()) losses_[i].target = cut.take(rows * loss.positions * loss.width);
+      losses_[i].weight = cut.take(rows * loss.positions);
+      losses_[i].row_loss = cut.take(rows * loss.positions);
+    }
+    return cut.used();
+  };
+  capacity_ = -1;
+  cut_all(arena_.reserve(cut_all(nullptr)));
+  for (const Loss& loss : graph.losses) n_labels += loss.sparse() ? rows * loss.positions : 0;
+  int32_t* labels = labels_.reserve(n_labels);
+  for (std::size_t i = 0; i < graph.losses.size(); ++i) {
+    if (!graph.losses[i].sparse()) continue;
+    losses_[i].labels = labels;
+    labels += rows * graph.losses[i].positions;
+  }
+  for (const Op& op : graph.ops) n_activities += op.kind == OpKind::activity;
+  activity_.assign(static_cast<std::size_t>(rows * n_activities), 0.0);
+  capacity_ = rows;
+}
+
+template <class T>
+index_t Workspace<T>::frame_elements(const Graph& graph, const Program& program, index_t rows) {
+  index_t elements = 0;
+  for (std::size_t v = 0; v < graph.values.size(); ++v) {
+    if (program.alias[v] == static_cast<int>(v)) elements += padded<T>(rows * graph.values[v].size);
+  }
+  for (std::size_t i = 0; i < graph.ops.size(); ++i) {
+    const Op& op = graph.ops[i];
+    if (program.ops[i].keeps_pre) elements += padded<T>(rows * op.rows_per_sample * op.out_features);
+  }
+  return elements;
+}
+
+template <class T>
+void Workspace<T>::lay_out(const Graph& graph, const Program& program, index_t rows, T* arena, T** value, T** pre) {
+  Cutter<T> cut(arena);
+  cut_frame(graph, program, rows, cut, value, pre);
+}
+
+template class Workspace<float>;
+template class Workspace<double>;
+
+}  // namespace densekit

@@ -1,0 +1,267 @@
+"""The native core: plans, kernels and the thread pool."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from numpy.typing import ArrayLike, NDArray
+
+Array: TypeAlias = NDArray[Any]
+
+class Plan:
+    """A dense network as a flat list of ops, run without Python in between."""
+
+    def __init__(self, dtype: str, fuse: bool | None = None) -> None:
+        """
+        `fuse`: softmax or sigmoid with its cross-entropy; None follows DENSEKIT_FUSE (on).
+        """
+
+    def input(self, size: int) -> int:
+        """A value fed by the caller; inputs are numbered in order."""
+
+    def dense(
+        self,
+        x: int,
+        kernel: int,
+        bias: int,
+        in_features: int,
+        out_features: int,
+        activation: str = "linear",
+        params: Sequence[float] = [],
+    ) -> int:
+        """activation(x @ kernel + bias); `bias` is -1 for none."""
+
+    def activation(self, x: int, kind: str, params: Sequence[float], width: int) -> int:
+        """A formula over the last axis, `width` wide."""
+
+    def dropout(self, x: int, rate: float) -> int:
+        """Zeroes elements in training; random nodes are numbered in order."""
+
+    def affine(self, x: int, scale: ArrayLike, offset: ArrayLike, width: int) -> int:
+        """x * scale + offset with constants over the last axis."""
+
+    def merge(self, kind: str, xs: Sequence[int]) -> int:
+        """Elementwise add, subtract, multiply, average, maximum or minimum."""
+
+    def concatenate(self, xs: Sequence[int], inners: Sequence[int]) -> int:
+        """Joins values; each gives inners[i] contiguous elements in turn."""
+
+    def activity_l1l2(self, x: int, l1: float, l2: float) -> None:
+        """Adds (l1 sum|x| + l2 sum x^2) / batch to the total loss."""
+
+    def host(
+        self,
+        inputs: Sequence[int],
+        sizes: Sequence[int],
+        params: Sequence[int],
+        forward: Callable[[bool, list[Array]], tuple[Sequence[Array], float]],
+        backward: Callable[[list[Array]], tuple[Sequence[Array | None], Sequence[Array | None]]],
+    ) -> list[int]:
+        """A node computed by Python; returns one value for each of `sizes`."""
+
+    def output(self, value: int) -> None:
+        """Adds an output."""
+
+    def loss(
+        self,
+        output_index: int,
+        kind: str,
+        params: Sequence[float],
+        width: int,
+        loss_weight: float = 1.0,
+        reduction: str = "sum_over_batch_size",
+    ) -> int:
+        """A loss over the last axis of an output; losses are numbered in order."""
+
+    def host_loss(
+        self,
+        output_index: int,
+        fn: Callable[[Array | None, Array, Array | None, bool], tuple[float, Array | None]],
+        loss_weight: float = 1.0,
+    ) -> int:
+        """fn(y_true, y_pred, weight, need_gradient) -> (value, d y_pred)."""
+
+    def finalize(self) -> None:
+        """
+        Checks the graph, fuses, sizes the buffers. Nothing can be added afterwards.
+        """
+
+    def parameter(self, array: Array, trainable: bool) -> int:
+        """
+        An array the plan reads and updates in place; the plan keeps a reference.
+        """
+
+    def set_regularizer(self, param: int, kind: str, params: Sequence[float]) -> None:
+        """A penalty on a parameter, part of every total loss."""
+
+    def set_host_regularizer(self, param: int, fn: Callable[[], tuple[float, Array]]) -> None:
+        """A penalty computed by Python: fn() -> (value, gradient)."""
+
+    def set_constraint(self, param: int, kind: str, params: Sequence[float]) -> None:
+        """A constraint that holds after every update."""
+
+    def set_host_constraint(self, param: int, fn: Callable[[], object]) -> None:
+        """A constraint applied by Python: fn() changes the parameter's array."""
+
+    def set_optimizer(
+        self,
+        kind: str,
+        params: Sequence[float],
+        *,
+        weight_decay: float = 0.0,
+        clip_value: float = 0.0,
+        clip_norm: float = 0.0,
+        global_clip_norm: float = 0.0,
+        ema_momentum: float = -1.0,
+        ema_overwrite_frequency: int = 0,
+        accumulation_steps: int = 1,
+    ) -> None:
+        """
+        The update rule; may be set again. An ema_momentum below 0: no moving average.
+        """
+
+    def set_slots(
+        self,
+        param: int,
+        slots: list[Array],
+        ema: Array | None = None,
+        accumulator: Array | None = None,
+        decay: bool = True,
+    ) -> None:
+        """The optimizer's arrays for a parameter, updated in place."""
+
+    def set_host_optimizer(self, fn: Callable[[int, float, list[Array]], object]) -> None:
+        """
+        fn(iteration, learning_rate, gradients) updates; `iteration` counts the updates before.
+        """
+
+    def train(
+        self,
+        inputs: list[Array],
+        targets: list[Array | None],
+        weights: list[Array | None],
+        index: Array,
+        batch_size: int,
+        iteration: int,
+        learning_rates: Array,
+        keys: Sequence[int],
+        counters: Sequence[int],
+        losses: Array,
+        predictions: list[Array | None],
+        seconds: float = 0.0,
+    ) -> int:
+        """
+        Trains on the rows `index`, in order, by batches; returns the steps done.
+        """
+
+    def evaluate(
+        self,
+        inputs: list[Array],
+        targets: list[Array | None],
+        weights: list[Array | None],
+        index: Array,
+        batch_size: int,
+        keys: Sequence[int],
+        counters: Sequence[int],
+        losses: Array,
+        predictions: list[Array | None],
+        seconds: float = 0.0,
+    ) -> int:
+        """
+        Losses and predictions in inference mode; returns the number of batches done.
+        """
+
+    def predict(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
+        """
+        Outputs of the first n rows; any number of threads at once. Host nodes see all n rows.
+        """
+
+    def call(self, x: object) -> Any:
+        """
+        The output for a dense array of the plan's type and call shape; else NotImplemented.
+        """
+
+    def set_call_shape(self, in_shape: Sequence[int], out_shape: Sequence[int]) -> None:
+        """Shapes without the batch axis of what `call` takes and gives."""
+
+    def gradients(
+        self,
+        inputs: list[Array],
+        targets: list[Array | None],
+        weights: list[Array | None],
+        keys: Sequence[int],
+        counters: Sequence[int],
+        training: bool,
+    ) -> tuple[Array, list[Array], list[Array]]:
+        """(losses, d trainable parameters, d inputs) of all rows as one batch."""
+
+    def describe(self) -> list[str]:
+        """One line for each op, as fused."""
+
+    def flops_per_sample(self) -> int:
+        """Of the forward products; a multiply-add counts as two."""
+
+    @property
+    def steps_done(self) -> int:
+        """Complete steps of the latest train or evaluate, also when it raised."""
+
+def activation(kind: str, params: Sequence[float], x: Array) -> Array:
+    """f(x), row by row."""
+
+def activation_gradient(kind: str, params: Sequence[float], x: Array, dy: Array) -> Array:
+    """dy taken back through f at x."""
+
+def loss(kind: str, params: Sequence[float], y_true: Array, y_pred: Array) -> Array:
+    """One loss a row."""
+
+def loss_gradient(kind: str, params: Sequence[float], y_true: Array, y_pred: Array) -> Array:
+    """The gradient of each row's loss."""
+
+def loss_from_logits(
+    kind: str, params: Sequence[float], y_true: Array, z: Array
+) -> tuple[Array, Array, Array]:
+    """(row losses, probabilities, gradient of z), fused."""
+
+def regularizer(kind: str, params: Sequence[float], w: Array) -> tuple[float, Array]:
+    """(value, gradient)."""
+
+def constraint(kind: str, params: Sequence[float], w: Array) -> Array:
+    """The constrained array, a new one."""
+
+def matmul(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = False) -> Array:
+    """a @ b."""
+
+def dropout(x: Array, rate: float, key: int, counter: int) -> Array:
+    """x with elements dropped, as a plan's random node drops them."""
+
+def philox(key: int, counter: int, n: int) -> Array:
+    """The first n words of a random stream, uint32."""
+
+def activation_kinds() -> dict[str, int]:
+    """Name -> number of parameters."""
+
+def loss_kinds() -> dict[str, int]:
+    """Name -> number of parameters."""
+
+def regularizer_kinds() -> dict[str, int]:
+    """Name -> number of parameters."""
+
+def constraint_kinds() -> dict[str, int]:
+    """Name -> number of parameters."""
+
+def optimizer_kinds() -> dict[str, int]:
+    """Name -> number of parameters."""
+
+def available_isas() -> list[str]:
+    """Instruction sets built in that this machine can run, best first."""
+
+def active_isa() -> str:
+    """The one in use; DENSEKIT_ISA forces it."""
+
+def machine() -> dict[str, Any]:
+    """cpu, cores, cache sizes in bytes, lanes_f32."""
+
+def get_threads() -> int:
+    """Threads a run may use."""
+
+def set_threads(n: int) -> None:
+    """Sets them; waits for a run that holds the pool."""
