@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import types
 import warnings
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -36,22 +36,49 @@ _CLASS_MODULES = (
 )
 _LAMBDA = "<lambda>"
 
-# Objects met so far by their identity (when writing) or by the number in the file (when reading).
-_written: ContextVar[dict[int, tuple[Any, dict[str, Any]]] | None] = ContextVar(
+# Objects met so far: numbers by identity (when writing), objects by number (when reading).
+_written: ContextVar[dict[int, tuple[int, Any]] | None] = ContextVar(
     "densekit_written_objects", default=None
 )
 _read: ContextVar[dict[int, Any] | None] = ContextVar("densekit_read_objects", default=None)
+_SHARED = "shared_object_id"
 
 
-@contextmanager
-def object_sharing() -> Iterator[None]:
-    """Within this scope an object that occurs twice is written, and revived, as one object."""
-    written, read = _written.set({}), _read.set({})
+def serialize_whole(obj: Any) -> Any:
+    """`serialize_keras_object` that numbers objects which occur twice, for `deserialize_whole`."""
+    token = _written.set({})
     try:
-        yield
+        config = serialize_keras_object(obj)
     finally:
-        _written.reset(written)
-        _read.reset(read)
+        _written.reset(token)
+    counts: Counter[int] = Counter()
+    for part in _dicts(config):
+        if _SHARED in part:
+            counts[part[_SHARED]] += 1
+    for part in _dicts(config):
+        if _SHARED in part and counts[part[_SHARED]] == 1:
+            del part[_SHARED]
+    return config
+
+
+def deserialize_whole(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """`deserialize_keras_object` that revives one object for configs of the same number."""
+    token = _read.set({})
+    try:
+        return deserialize_keras_object(config, custom_objects)
+    finally:
+        _read.reset(token)
+
+
+def _dicts(config: Any) -> Iterator[dict[str, Any]]:
+    stack = [config]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            yield item
+            stack.extend(item.values())
+        elif isinstance(item, list | tuple):
+            stack.extend(item)
 
 
 def serialize_keras_object(obj: Any) -> Any:
@@ -198,16 +225,10 @@ def _four(
 
 
 def _note_written(obj: Any, config: dict[str, Any]) -> None:
-    """Give an object its number the second time it is met."""
+    """Number every object; `serialize_whole` drops the numbers that occur once."""
     seen = _written.get()
-    if seen is None:
-        return
-    if id(obj) not in seen:
-        seen[id(obj)] = (obj, config)  # keeping obj alive keeps its id its own
-        return
-    first = seen[id(obj)][1]
-    number = first.setdefault("shared_object_id", len(seen) + id(obj))
-    config["shared_object_id"] = number
+    if seen is not None:  # keeping obj alive keeps its id its own
+        config[_SHARED] = seen.setdefault(id(obj), (len(seen) + 1, obj))[0]
 
 
 def deserialize_keras_object(
@@ -343,7 +364,7 @@ _SPECIAL: dict[Any, Any] = {
 
 def _revive_instance(config: dict[str, Any], inner: Any, names: dict[str, Any] | None) -> Any:
     class_name = config["class_name"]
-    shared, number = _read.get(), config.get("shared_object_id")
+    shared, number = _read.get(), config.get(_SHARED)
     if shared is not None and number is not None and number in shared:
         return shared[number]
     cls = _find_class(config, names)

@@ -107,9 +107,9 @@ def load_model(
     if (path.is_dir() and (path / CONFIG).is_file()) or (
         path.suffix == ".keras" and zipfile.is_zipfile(path)
     ):
-        return read_keras(path, custom_objects, compile, safe_mode)
+        return read_keras(path, custom_objects, compile)
     if path.suffix in _LEGACY:
-        return _legacy_h5.read_model(path, custom_objects, compile, safe_mode)
+        return _legacy_h5.read_model(path, custom_objects, compile)
     if path.suffix == ".keras":
         raise ValueError(
             message(

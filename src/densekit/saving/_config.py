@@ -7,11 +7,7 @@ import json
 from typing import Any
 
 from densekit._core.errors import describe, message
-from densekit._core.serialization import (
-    deserialize_keras_object,
-    object_sharing,
-    serialize_keras_object,
-)
+from densekit._core.serialization import deserialize_whole, serialize_whole
 from densekit._core.variable import allocation_limit
 
 KERAS_VERSION = "3.15.1"  # the release whose format is written
@@ -22,8 +18,7 @@ _OPTIMIZER_FACTOR = 8  # model, gradients' slots and accumulators against the we
 
 def model_to_json(model: Any) -> str:
     """The whole architecture of `model`, with its compile arguments."""
-    with object_sharing():
-        return json.dumps(serialize_keras_object(model))
+    return json.dumps(serialize_whole(model))
 
 
 def metadata_json() -> str:
@@ -63,8 +58,7 @@ _AGAIN = "Save the model again."
 def revive_model(
     config: dict[str, Any],
     custom_objects: dict[str, Any] | None,
-    compile: bool,
-    safe_mode: bool,
+    compile: bool = True,
     weight_bytes: int | None = None,
 ) -> Any:
     """Build the model that `config` describes.
@@ -79,8 +73,7 @@ def revive_model(
         limit = [_OPTIMIZER_FACTOR * weight_bytes + _SLACK_BYTES]
     token = allocation_limit.set(limit)
     try:
-        with object_sharing():
-            return deserialize_keras_object(config, custom_objects, safe_mode=safe_mode)
+        return deserialize_whole(config, custom_objects)
     except RecursionError as error:
         raise ValueError(
             message("model config", "a finite structure", "endless nesting", _AGAIN)

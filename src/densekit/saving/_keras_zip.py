@@ -48,7 +48,7 @@ def write_folder(model: Any, path: Path) -> None:
 
 
 def read_keras(
-    path: Path, custom_objects: dict[str, Any] | None, compile: bool, safe_mode: bool
+    path: Path, custom_objects: dict[str, Any] | None, compile: bool
 ) -> Any:
     """Revive the model in a `.keras` file or folder."""
     config, weights = _parts(path)
@@ -56,7 +56,6 @@ def read_keras(
         parse_json(config, f"{CONFIG} of {str(path)!r}"),
         custom_objects,
         compile,
-        safe_mode,
         weight_bytes=_size(weights),
     )
     with open_file(weights) as file:

@@ -27,7 +27,7 @@ _TOP = "top_level_model_weights"
 
 
 def read_model(
-    path: Path, custom_objects: dict[str, Any] | None, compile: bool, safe_mode: bool
+    path: Path, custom_objects: dict[str, Any] | None, compile: bool
 ) -> Any:
     """Revive the model in a legacy `.h5` file."""
     with _h5.open_file(path) as file, registry.custom_object_scope(custom_objects or {}):
@@ -42,7 +42,7 @@ def read_model(
                 )
             )
         config = modern_object(parse_json(text, f"model_config of {str(path)!r}"))
-        model = revive_model(config, None, False, safe_mode, path.stat().st_size)
+        model = revive_model(config, None, False, path.stat().st_size)
         weights = _h5.group(file, "model_weights")
         if weights is not None:
             _assign(_by_order(weights, model, skip_mismatch=False))

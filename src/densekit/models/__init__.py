@@ -1,0 +1,12 @@
+"""Models: functional, sequential and subclassed, with training, files and cloning."""
+
+from __future__ import annotations
+
+from densekit.models._cloning import clone_model as clone_model
+from densekit.models._functional import Functional as Functional
+from densekit.models._graph import Graph as Graph
+from densekit.models._model import Model as Model
+from densekit.models._model import model_from_json as model_from_json
+from densekit.models._sequential import Sequential as Sequential
+from densekit.saving import load_model as load_model
+from densekit.saving import save_model as save_model

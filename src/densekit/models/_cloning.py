@@ -1,0 +1,150 @@
+"""`clone_model`: the same architecture with fresh weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from densekit._core import tree
+from densekit._core.errors import describe, message
+from densekit._core.registry import export
+from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit.layers import Input, InputLayer
+from densekit.models._functional import Functional
+from densekit.models._graph import run, substitute
+from densekit.models._sequential import Sequential
+from densekit.ops import KerasTensor
+
+_Clone = Callable[[Any], Any]
+
+
+@export("keras.models")
+def clone_model(
+    model: Any,
+    input_tensors: Any = None,
+    clone_function: _Clone | None = None,
+    call_function: Callable[..., Any] | None = None,
+    recursive: bool = False,
+) -> Any:
+    """A copy of `model` with newly initialised weights.
+
+    Args:
+        model: a `Model`.
+        input_tensors: symbolic inputs of the copy, in the structure of the model's.
+            Default: new ones.
+        clone_function: called with each layer, gives the layer of the copy. Default: by config.
+        call_function: called with ``(layer, *args, **kwargs)`` to call a layer of the copy; functional
+            models only. Default: ``layer(*args, **kwargs)``.
+        recursive: whether layers of nested models are cloned one by one too. Default: ``False``.
+
+    Raises:
+        ValueError: for an argument that this kind of model cannot take.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    >>> keras.models.clone_model(model).count_params()
+    8
+    """
+    if isinstance(model, Sequential) and call_function is None:
+        return _clone_sequential(model, _once(clone_function, None, recursive), input_tensors)
+    if isinstance(model, Functional):
+        clone = _once(clone_function, call_function, recursive)
+        return _clone_functional(model, clone, call_function, input_tensors)
+    given = {
+        "input_tensors": input_tensors,
+        "clone_function": clone_function,
+        "call_function": call_function,
+    }
+    wrong = [name for name, value in given.items() if value is not None]
+    if wrong:
+        raise ValueError(
+            message(
+                f"clone_model of {type(model).__name__} {model.name!r}",
+                f"a functional model for {', '.join(wrong)}",
+                describe(model),
+                "Leave the argument out.",
+            )
+        )
+    return deserialize_keras_object(
+        serialize_keras_object(model), custom_objects={type(model).__name__: type(model)}
+    )
+
+
+def _once(clone_function: _Clone | None, call: Any, recursive: bool) -> _Clone:
+    """A function that clones each layer once, so that shared layers stay shared."""
+    clones: dict[int, Any] = {}
+    make = clone_function or (lambda layer: type(layer).from_config(layer.get_config()))
+
+    def clone(layer: Any) -> Any:
+        if id(layer) not in clones:
+            if recursive and isinstance(layer, Sequential):
+                clones[id(layer)] = _clone_sequential(layer, clone, None)
+            elif recursive and isinstance(layer, Functional):
+                clones[id(layer)] = _clone_functional(layer, clone, call, None)
+            else:
+                clones[id(layer)] = make(layer)
+        return clones[id(layer)]
+
+    return clone
+
+
+def _clone_sequential(model: Sequential, clone: _Clone, input_tensors: Any) -> Sequential:
+    layers = [clone(layer) for layer in model.layers]
+    if input_tensors is not None:
+        tensors = tree.flatten(input_tensors)
+        if len(tensors) != 1 or not isinstance(tensors[0], KerasTensor):
+            raise ValueError(
+                message(
+                    f"clone_model of Sequential {model.name!r}",
+                    "one KerasTensor as `input_tensors`",
+                    describe(input_tensors),
+                    "Pass what `keras.Input` returns.",
+                )
+            )
+        layers.insert(0, Input(batch_shape=tensors[0].shape, dtype=tensors[0].dtype))
+    elif model._stack and isinstance(model._stack[0], InputLayer):
+        first = model._stack[0]
+        layers.insert(
+            0, Input(batch_shape=first.batch_shape, dtype=first.dtype, name=first.name)
+        )
+    copy = Sequential(layers, name=model.name, trainable=model.trainable)
+    _compile_like(model, copy)
+    return copy
+
+
+def _clone_functional(model: Functional, clone: _Clone, call: Any, input_tensors: Any) -> Any:
+    if input_tensors is None:
+        inputs = tree.map_structure(
+            lambda x: Input(batch_shape=x.shape, dtype=x.dtype, name=x.name), model.input
+        )
+    else:
+        inputs = input_tensors
+        leaves = tree.flatten(inputs)
+        if len(leaves) != len(model.inputs) or not all(isinstance(x, KerasTensor) for x in leaves):
+            raise ValueError(
+                message(
+                    f"clone_model of {model.name!r}",
+                    f"{len(model.inputs)} KerasTensors as `input_tensors`",
+                    describe(input_tensors),
+                    "Pass what `keras.Input` returns, in the model's structure.",
+                )
+            )
+
+    def apply(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        copied = clone(operation)
+        return call(copied, *args, **kwargs) if call else copied(*args, **kwargs)
+
+    values = {
+        id(old): new for old, new in zip(model.inputs, tree.flatten(inputs), strict=True)
+    }
+    run(model._nodes, values, apply)
+    copy = type(model)(inputs, substitute(model.output, values), name=model.name)
+    _compile_like(model, copy)
+    return copy
+
+
+def _compile_like(model: Any, copy: Any) -> None:
+    if model.compiled:
+        copy.compile_from_config(model.get_compile_config())

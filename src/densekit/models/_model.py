@@ -1,0 +1,367 @@
+"""`Model`: layers that belong together, and what can be done with them."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from densekit import saving
+from densekit._core import tree
+from densekit._core.errors import describe, message
+from densekit._core.registry import export
+from densekit._core.scope import stateless_scope
+from densekit._core.serialization import serialize_whole
+from densekit.layers import Layer, _tracking
+from densekit.layers._call import CallContext, call_context
+from densekit.layers._tracking import Tracker, structure_version
+from densekit.models._graph import Graph
+from densekit.models._summary import print_summary
+from densekit.models._trace import trace
+from densekit.models._trainer import Trainer
+from densekit.ops import KerasTensor
+from densekit.ops._symbolic import any_symbolic
+from densekit.saving._config import parse_json, revive_model
+from densekit.saving._state import attribute_children
+
+
+class _OpenTracker(Tracker):
+    """A model may get new layers after it is built."""
+
+    locked = property(lambda self: False, lambda self, value: None)  # type: ignore[assignment]
+
+
+@export("keras", "keras.Model")
+class Model(Trainer, Layer):
+    """Layers with training, evaluation, prediction, saving and a summary.
+
+    Made in three ways: ``Model(inputs, outputs)`` from symbolic tensors, as a `Sequential`, or as a
+    subclass with its own `call`. A subclass is followed once with symbolic tensors to run natively; if
+    its `call` cannot be followed, it runs as it is.
+
+    Args:
+        inputs: tensor, list or dict of tensors from `keras.Input`.
+        outputs: tensor, list or dict of tensors computed from them.
+        name: Default: numbered class name.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> x = keras.Input((4,))
+    >>> model = keras.Model(x, keras.layers.Dense(2)(x))
+    >>> model.output_shape
+    (None, 2)
+    """
+
+    _functional_class: ClassVar[type[Model]]  # set by its module, which imports this one
+    _fast_call: Any = None  # the plan's entry for one array, while the structure is _fast_version
+    _fast_version: int = -1
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is Model and _means_graph(args, kwargs):
+            cls = cls._functional_class
+        return super().__new__(cls, *args, **kwargs)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        functional = Model._functional_class
+        if _means_graph(args, kwargs) and not isinstance(self, functional):
+            _derive_from(type(self), functional)
+        if isinstance(self, functional) and _means_graph(args, kwargs):
+            functional.__init__(self, *args, **kwargs)
+        else:
+            self._init_model(*args, **kwargs)
+
+    def _init_model(self, **kwargs: Any) -> None:
+        Layer.__init__(self, **kwargs)
+        Trainer.__init__(self)
+
+    def _ensure_tracker(self) -> Tracker:
+        if "_tracker" not in self.__dict__:
+            self.__dict__["_tracker"] = _OpenTracker()
+        tracker: Tracker = self._tracker
+        return tracker
+
+    # Calling -----------------------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not kwargs and len(args) == 1:
+            fast = self._fast_call
+            if fast is not None and self._fast_version == _tracking._version:
+                outputs = fast(args[0])
+                if outputs is not NotImplemented:
+                    return outputs
+        return self._call_general(args, kwargs)
+
+    def _call_general(self, args: Any, kwargs: Any) -> Any:
+        """Natively for arrays at inference; else the definition, or a node of a graph."""
+        plain = {key: value for key, value in kwargs.items() if value is not None}
+        if not plain.pop("training", None) and not plain and len(args) == 1:
+            outer = call_context.get()
+            native = (
+                (outer is None or not outer.calling)
+                and stateless_scope() is None
+                and all(type(leaf) is np.ndarray for leaf in tree.flatten(args[0]))
+            )
+            if native:
+                if not self.built:
+                    self._build_on(args[0])
+                outputs = self._native_call(args[0])
+                if outputs is not NotImplemented:
+                    return outputs
+        return Layer.__call__(self, *args, **kwargs)
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """What the model computes; written by subclasses."""
+        raise NotImplementedError(
+            f"Model {type(self).__name__} does not have a `call()` method implemented."
+        )
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create the weights for inputs of a shape, or a list or dict of shapes, batch axis included."""
+        if type(self).call is Model.call:
+            return
+        tensors = _tensors_of(input_shape)
+        self.__dict__["_traced_on"] = tensors
+        with _in_call(self):
+            try:
+                Layer.compute_output_spec(self, tensors)
+            except Exception as error:
+                raise ValueError(
+                    message(
+                        f"{type(self).__name__} {self.name!r}.build",
+                        "a `call` that runs on one input of the given shape",
+                        f"{type(error).__name__}: {error}",
+                        "Call the model on data instead.",
+                    )
+                ) from error
+
+    def _build_on(self, inputs: Any) -> None:
+        """Build for arrays, or anything with shapes, whose first axis is the batch."""
+        tensors = tree.map_structure(
+            lambda x: KerasTensor((None, *np.shape(x)[1:]), dtype=str(x.dtype)), inputs
+        )
+        self.__dict__.setdefault("_traced_on", tensors)
+        if not self.built:
+            given = [tensors]
+            if self._convert_input_args:
+                given = [tree.map_structure(self._input_like, tensors)]
+            with _in_call(self):
+                self._build_for(dict(zip(self._call_info.names, given, strict=False)), True)
+
+    def _input_like(self, tensor: KerasTensor) -> KerasTensor:
+        floating = "float" in tensor.dtype
+        return KerasTensor(tensor.shape, dtype=self.input_dtype if floating else tensor.dtype)
+
+    def _graph(self) -> Graph | None:
+        """The calls inside the model for an engine; None if `call` cannot be followed."""
+        cached = self.__dict__.get("_graph_cache")
+        if cached is None or cached[0] != structure_version():
+            inputs = self.__dict__.get("_traced_on")
+            graph = None if inputs is None else trace(self, inputs)
+            self.__dict__["_graph_cache"] = cached = (structure_version(), graph)
+        found: Graph | None = cached[1]
+        return found
+
+    # Layers ------------------------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Any]:
+        """The layers directly inside the model."""
+        return list(self._tracker.layers)
+
+    @layers.setter
+    def layers(self, value: Any) -> None:
+        raise AttributeError("`Model.layers` is reserved. Use another name for the attribute.")
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
+        """The layer of that name, or at that place in `layers`.
+
+        Raises:
+            ValueError: if there is none, or not exactly one of both is given.
+        """
+        where = f"{type(self).__name__} {self.name!r}.get_layer"
+        layers = self.layers
+        if (name is None) == (index is None):
+            got = f"name={name!r}, index={index!r}"
+            raise ValueError(message(where, "either a name or an index", got, "Pass one of them."))
+        if index is not None:
+            if index >= len(layers):
+                raise ValueError(
+                    message(where, f"an index below {len(layers)}", f"{index}", "See `layers`.")
+                )
+            return layers[index]
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        names = [layer.name for layer in layers]
+        raise ValueError(message(where, f"one of {names}", repr(name), "No such layer: see names."))
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
+        """Print a table of the layers, their output shapes and numbers of parameters.
+
+        Parts marked ``host`` run in Python, for want of a native form.
+
+        Args:
+            line_length: width of the table. Default: by the terminal, at most 88 (108) columns.
+            positions: relative ends of the columns. Default: chosen for the content.
+            print_fn: called once with the whole text. Default: `print`.
+            expand_nested: whether layers of nested models are listed. Default: ``False``.
+            show_trainable: whether a column tells if a layer is trained. Default: ``False``.
+            layer_range: names, or patterns, of the first and the last layer to list. Default: all.
+
+        Raises:
+            ValueError: for a width or a range that cannot be shown.
+        """
+        print_summary(
+            self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range
+        )
+
+    # Files and configs -------------------------------------------------------------------------------
+
+    def save(
+        self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
+    ) -> None:
+        """Write the whole model to a ``.keras`` (or legacy ``.h5``) file: see `saving.save_model`."""
+        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+
+    def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
+        """Write the weights to a ``.weights.h5`` file: see `saving.save_weights`."""
+        saving.save_weights(self, filepath, overwrite=overwrite)
+
+    def load_weights(
+        self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any
+    ) -> None:
+        """Read weights from a file: see `saving.load_weights`."""
+        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The architecture as JSON; `kwargs` go to `json.dumps`."""
+        return json.dumps(serialize_whole(self), **kwargs)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """Create from `get_config`."""
+        functional = Model._functional_class
+        if cls is Model and "input_layers" in config:
+            return functional.from_config(config, custom_objects)
+        try:
+            return cls(**config)
+        except TypeError as error:
+            raise TypeError(
+                message(
+                    f"{cls.__name__}.from_config",
+                    "the constructor's arguments",
+                    f"the keys {sorted(config)} ({error})",
+                    "Return from `get_config` what `__init__` takes.",
+                )
+            ) from error
+
+    def build_from_config(self, config: dict[str, Any] | None) -> None:
+        """Build as `get_build_config` recorded."""
+        shape = (config or {}).get("input_shape")
+        if shape is None:
+            return
+        try:
+            self.build(shape)
+        except ValueError as error:
+            warnings.warn(
+                f"Model {self.name!r} could not be built from its config ({error}): it has no "
+                "weights until it is called on data.",
+                stacklevel=2,
+            )
+
+    def _saved_children(self) -> Iterator[tuple[str, Any]]:
+        """What a weight file holds of the model, by the names Keras gives the places."""
+        skip = _own_names() - {"optimizer"}
+        if hasattr(self, "_lists_layers_first"):
+            yield "layers", self.layers
+        else:
+            skip -= {"layers"}
+        yield from attribute_children(self, skip)
+
+
+_names: list[frozenset[str]] = []
+
+
+def _own_names() -> frozenset[str]:
+    """Attributes that every model has: machinery, not the user's."""
+    if not _names:
+        _names.append(frozenset(dir(Model())))
+    return _names[0]
+
+
+def _means_graph(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a constructor was given inputs and outputs."""
+    if len(args) == 1:
+        return "outputs" in kwargs
+    return len(args) >= 2 or ("inputs" in kwargs and "outputs" in kwargs)
+
+
+def _derive_from(cls: type, functional: type) -> None:
+    """Make a user's subclass of `Model`, which is built from inputs and outputs, a functional one."""
+    if cls is object or issubclass(cls, functional):
+        return
+    cls.__bases__ = tuple(functional if base is Model else base for base in cls.__bases__)
+    for base in cls.__bases__:
+        _derive_from(base, functional)
+
+
+class _in_call:  # noqa: N801 - used like a function
+    """Inside, layers that are called know that they belong to `model`."""
+
+    def __init__(self, model: Any) -> None:
+        outer = call_context.get()
+        self._context = CallContext(model, outer, outer is not None and outer.calling)
+
+    def __enter__(self) -> None:
+        self._token = call_context.set(self._context)
+
+    def __exit__(self, *exc: object) -> None:
+        call_context.reset(self._token)
+
+
+def _tensors_of(shape: Any) -> Any:
+    """Symbolic tensors for a shape or a structure of shapes."""
+    if isinstance(shape, dict):
+        return {key: _tensors_of(value) for key, value in shape.items()}
+    if shape is None or not isinstance(shape, list | tuple):
+        raise ValueError(
+            message("build", "the shape of the input", describe(shape), "Write e.g. (None, 4).")
+        )
+    if all(n is None or isinstance(n, int) for n in shape):
+        return KerasTensor(tuple(shape))
+    return [_tensors_of(value) for value in shape]
+
+
+@export("keras.models")
+def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Any:
+    """Create a model, with fresh weights, from what `Model.to_json` returned.
+
+    Args:
+        json_string: the JSON.
+        custom_objects: users' classes and functions by name. Default: none.
+
+    Raises:
+        ValueError: for text that is no model's JSON.
+        TypeError: for a class that is not known.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    >>> keras.models.model_from_json(model.to_json()).output_shape
+    (None, 2)
+    """
+    return revive_model(parse_json(json_string, "model_from_json"), custom_objects)

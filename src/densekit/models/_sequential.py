@@ -1,0 +1,322 @@
+"""`Sequential`: a stack of layers, each fed with the output of the one before."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from densekit._core.errors import describe, message
+from densekit._core.registry import export
+from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit.layers import InputLayer, Layer
+from densekit.layers._input_spec import standardize_shape
+from densekit.layers._tracking import no_tracking, structure_changed
+from densekit.models._functional import Functional
+from densekit.models._graph import Graph
+from densekit.models._model import Model
+from densekit.ops import KerasTensor
+
+
+@export("keras")
+class Sequential(Model):
+    """A `Model` that is a stack of layers.
+
+    Args:
+        layers: the layers, first to last; a leading ``keras.Input(shape)`` builds the model at once.
+            Default: none yet.
+        trainable: whether optimizers update it. Default: ``True``.
+        name: Default: numbered ``sequential``.
+
+    Raises:
+        ValueError: for something that is no layer, or two layers of one name.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(2)])
+    >>> [w.shape for w in model.weights]
+    [(4, 8), (8,), (8, 2), (2,)]
+    """
+
+    _lists_layers_first = True
+
+    def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
+        self._init_model(trainable=trainable, name=name)
+        self._set_stack([], [])
+        for layer in layers or ():
+            self.add(layer, rebuild=False)
+        if layers:
+            self._rebuild()
+
+    def _set_stack(self, stack: list[Any], tensors: list[KerasTensor]) -> None:
+        """The layers, input layer included, and the outputs of those that have been called."""
+        mine = {id(layer) for layer in (*self.__dict__.get("_stack", ()), *stack)}
+        others = [layer for layer in self._tracker.layers if id(layer) not in mine]
+        with no_tracking():
+            self._stack, self._tensors = stack, tensors
+        self._tracker.layers[:] = [*stack, *others]
+        self.__dict__["_whole"] = None
+        structure_changed()
+
+    def add(self, layer: Any, rebuild: bool = True) -> None:
+        """Put a layer on top of the stack.
+
+        Raises:
+            ValueError: if it is no layer, its name is taken, or its input does not fit. The model is
+                then as it was.
+        """
+        where = f"Sequential {self.name!r}.add"
+        shape = getattr(layer, "_input_shape_arg", None)
+        if not self._stack and shape is not None:
+            self.add(InputLayer(shape=shape))
+        if isinstance(layer, KerasTensor) and layer._keras_history is not None:
+            layer = layer._keras_history[0]
+        if not isinstance(layer, Layer):
+            raise ValueError(
+                message(where, "an instance of `keras.Layer`", describe(layer), "Pass a layer.")
+            )
+        if any(other.name == layer.name and other is not layer for other in self._stack):
+            raise ValueError(
+                message(
+                    where,
+                    "layers of unique names",
+                    f"the name {layer.name!r} again",
+                    "Pass another `name=`.",
+                )
+            )
+        if isinstance(layer, InputLayer) and self._stack:
+            first = self._stack[0]
+            if isinstance(first, InputLayer):
+                raise ValueError(
+                    message(
+                        where,
+                        "no second input layer",
+                        f"{layer!r} after input shape {first.batch_shape}",
+                        "Make a new model for another input.",
+                    )
+                )
+        before = (list(self._stack), list(self._tensors), self.built)
+        self._set_stack([*self._stack, layer], self._tensors)
+        self.built = False
+        if rebuild:
+            try:
+                self._rebuild()
+            except BaseException:
+                self._set_stack(*before[:2])
+                self.built = before[2]
+                raise
+
+    def pop(self, rebuild: bool = True) -> Any:
+        """Take the last layer off the stack and return it."""
+        layer = self._stack[-1]
+        self._set_stack(self._stack[:-1], self._tensors[: len(self._stack) - 1])
+        self.built = False
+        if rebuild and self._stack:
+            self._rebuild()
+        return layer
+
+    def _rebuild(self) -> None:
+        """Build if the input shape is known."""
+        self.built = False
+        if len(self._stack) < 2:
+            return
+        first = self._stack[0]
+        if isinstance(first, InputLayer):
+            self.build(first.batch_shape)
+        elif hasattr(first, "input_shape"):
+            self.build(first.input_shape)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create the weights for inputs of `input_shape`, batch axis included."""
+        where = f"Sequential {self.name!r}.build"
+        if not self._stack:
+            raise ValueError(
+                message(where, "at least one layer", "none", "Call `model.add(layer)` first.")
+            )
+        first = self._stack[0]
+        if input_shape is None and isinstance(first, InputLayer):
+            input_shape = first.batch_shape
+        shape = standardize_shape(input_shape)
+        if isinstance(first, InputLayer):
+            if tuple(first.batch_shape) != shape:
+                raise ValueError(
+                    message(
+                        where,
+                        f"input shape {first.batch_shape} (fixed by the input layer)",
+                        f"{shape}",
+                        "Make a new model for another shape.",
+                    )
+                )
+            stack, tensors = self._stack, list(self._tensors)
+        else:
+            first = InputLayer(batch_shape=shape, dtype=first.compute_dtype)
+            stack, tensors = [first, *self._stack], []
+        if not tensors:
+            tensors = [first.output]
+        for layer in stack[len(tensors) :]:
+            tensors.append(_called(layer, tensors[-1]))
+        self._set_stack(stack, tensors)
+
+    @property
+    def _functional(self) -> Functional | None:
+        """The same graph as a functional model, None before the model is built."""
+        stack = self._stack
+        if not stack or len(self._tensors) != len(stack):
+            return None
+        if self.__dict__["_whole"] is None:
+            with no_tracking():
+                self._whole = Functional(self._tensors[0], self._tensors[-1], name=self.name)
+        whole: Functional = self.__dict__["_whole"]
+        return whole
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Run the layers one after the other."""
+        whole = self._functional
+        if whole is not None:
+            return whole.call(inputs, training=training, mask=mask)
+        for layer in self.layers:
+            inputs = layer(inputs)
+        return inputs
+
+    def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        """Symbolic output for a symbolic input."""
+        whole = self._functional
+        if whole is not None:
+            return whole.compute_output_spec(inputs)
+        for layer in self.layers:
+            inputs = layer.compute_output_spec(inputs)
+        return inputs
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape of the output for a shape of the input."""
+        whole = self._functional
+        if whole is not None:
+            return whole.compute_output_shape(input_shape)
+        for layer in self.layers:
+            input_shape = layer.compute_output_shape(input_shape)
+        return input_shape
+
+    def _graph(self) -> Graph | None:
+        whole = self._functional
+        return None if whole is None else whole._graph()
+
+    @property
+    def layers(self) -> list[Any]:
+        """The layers, without the input layer."""
+        stack = self._stack
+        return stack[1:] if stack and isinstance(stack[0], InputLayer) else list(stack)
+
+    @layers.setter
+    def layers(self, value: Any) -> None:
+        raise AttributeError("`Sequential.layers` is reserved. Use `add()` and `pop()`.")
+
+    def _of_whole(self, name: str) -> Any:
+        whole = self._functional
+        if whole is None:
+            raise AttributeError(
+                f"Sequential model '{self.name}' has no defined {name} yet: build it first."
+            )
+        return getattr(whole, name)
+
+    @property
+    def input_shape(self) -> Any:
+        """Shape of the input; AttributeError before the model is built."""
+        return self._of_whole("input_shape")
+
+    @property
+    def output_shape(self) -> Any:
+        """Shape of the output; AttributeError before the model is built."""
+        return self._of_whole("output_shape")
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The symbolic input in a list; AttributeError before the model is built."""
+        return list(self._of_whole("inputs"))
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The symbolic output in a list; AttributeError before the model is built."""
+        return list(self._of_whole("outputs"))
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input; AttributeError before the model is built."""
+        return self._of_whole("input")
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output; AttributeError before the model is built."""
+        return self._of_whole("output")
+
+    @property
+    def input_names(self) -> list[str]:
+        """Name of the input in a list."""
+        return list(self._of_whole("input_names"))
+
+    @property
+    def output_names(self) -> list[str]:
+        """Name of the last layer in a list."""
+        return list(self._of_whole("output_names"))
+
+    @property
+    def input_dtype(self) -> str:
+        """Type that inputs are cast to: that of the input layer."""
+        stack = self.__dict__.get("_stack")
+        if stack and isinstance(stack[0], InputLayer):
+            return str(stack[0].dtype)
+        return str(super().input_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers, and the shape the model was built for."""
+        config = {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": serialize_keras_object(self.dtype_policy),
+            "layers": [serialize_keras_object(layer) for layer in self._stack],
+        }
+        if self._functional is not None:
+            config["build_input_shape"] = self._stack[0].batch_shape
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """Create from `get_config`."""
+        if "name" not in config or "layers" not in config:
+            raise ValueError(
+                message(
+                    "Sequential.from_config",
+                    "a dict with the keys 'name' and 'layers'",
+                    f"the keys {sorted(config)}",
+                    "Pass what `get_config` returned.",
+                )
+            )
+        model = cls(name=config["name"])
+        for layer_config in config["layers"]:
+            model.add(deserialize_keras_object(layer_config, custom_objects), rebuild=False)
+        model.trainable = config.get("trainable", True)
+        shape = config.get("build_input_shape")
+        if model._stack:
+            model._rebuild()
+            if not model.built and isinstance(shape, list | tuple):
+                model.build(shape)
+        return model
+
+
+def _called(layer: Any, x: KerasTensor) -> Any:
+    """The output of `layer`; a layer that needs more than one input is refused by name."""
+    try:
+        return layer(x)
+    except TypeError as error:
+        parameters = inspect.signature(layer.call).parameters.values()
+        given = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        required = [p.name for p in given if p.default is p.empty]
+        if given and len(required) < 2:
+            raise
+        raise ValueError(
+            message(
+                f"Sequential layer {type(layer).__name__} {layer.name!r}",
+                "a `call` with one required argument",
+                f"{required or 'none'}",
+                "Use a functional model for layers of several inputs.",
+            )
+        ) from error

@@ -1,0 +1,125 @@
+"""Following the `call` of a subclassed model with symbolic tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from densekit._core import tree
+from densekit._core.scope import StatelessScope
+from densekit._core.variable import Variable
+from densekit.layers._call import CallContext, call_context
+from densekit.layers._losses import sublayers
+from densekit.models._graph import Graph, nodes_between
+from densekit.ops import KerasTensor
+from densekit.ops._symbolic import FunctionOperation, Node
+
+
+class _Watch(StatelessScope):
+    """Notices what a graph cannot express: values read, values assigned, losses added."""
+
+    def __init__(self) -> None:
+        super().__init__(collect_losses=True)
+        self.used = False
+
+    def get_current_value(self, variable: Any) -> Any | None:
+        self.used = True  # what is computed from the value would be a constant of the graph
+        return super().get_current_value(variable)
+
+    def add_update(self, update: tuple[Any, Any]) -> None:
+        self.used = True
+        super().add_update(update)
+
+    def add_loss(self, loss: Any, owner: Any = None) -> None:
+        self.used = True
+        super().add_loss(loss, owner)
+
+
+def trace(model: Any, inputs: Any) -> Graph | None:
+    """The graph of ``model.call(inputs)``, or None if it has none.
+
+    `call` is followed for inference and for training. If the two differ, or it looks at values, it has
+    no graph and must be run as it is.
+    """
+    inference = _follow(model, inputs, training=False)
+    if inference is None:
+        return None
+    training = _follow(model, inputs, training=True)
+    if training is None or not _same_calls(inference, training):
+        return None
+    return inference
+
+
+def _follow(model: Any, inputs: Any, training: bool) -> Graph | None:
+    tensors = tree.map_structure(lambda x: KerasTensor(x.shape, dtype=x.dtype), inputs)
+    before = [(layer, len(layer._inbound_nodes)) for layer in sublayers(model)]
+    kwargs = {"training": training} if model._call_info.has_training else {}
+    token = call_context.set(CallContext(model, None, True, training))
+    followed = False
+    try:
+        with _Watch() as watch:
+            outputs = model.call(tensors, **kwargs)
+        flat = tree.flatten(outputs)
+        if watch.used or not all(isinstance(leaf, KerasTensor) for leaf in flat):  # type: ignore[attr-defined]
+            return None
+        nodes, _ = nodes_between(tree.flatten(tensors), flat, model.name)
+        followed = True
+    except Exception:  # whatever it does, it cannot be done symbolically
+        return None
+    finally:
+        call_context.reset(token)
+        for layer, count in before:
+            if count or not followed:  # those of a first trace stay: a summary shows their shapes
+                del layer._inbound_nodes[count:]
+    return Graph(tree.flatten(tensors), flat, nodes, tensors, outputs)
+
+
+def _same_calls(inference: Graph, training: Graph) -> bool:
+    """Whether two graphs are the same calls; a passed-on `training` flag is then taken out of them."""
+    if len(inference.nodes) != len(training.nodes):
+        return False
+    names: list[dict[int, int]] = [
+        {id(tensor): i for i, tensor in enumerate(graph.inputs)} for graph in (inference, training)
+    ]
+    for a, b in zip(inference.nodes, training.nodes, strict=True):
+        if not _same_operation(a.operation, b.operation):
+            return False
+        if a.kwargs.get("training") is False and b.kwargs.get("training") is True:
+            del a.kwargs["training"], b.kwargs["training"]
+        one, two = tree.flatten((a.args, a.kwargs)), tree.flatten((b.args, b.kwargs))
+        if list(a.kwargs) != list(b.kwargs) or len(one) != len(two):
+            return False
+        if not all(_same_value(x, y, *names) for x, y in zip(one, two, strict=True)):
+            return False
+        _number(a, names[0])
+        _number(b, names[1])
+    return [names[0][id(t)] for t in inference.outputs] == [
+        names[1][id(t)] for t in training.outputs
+    ]
+
+
+def _number(node: Node, names: dict[int, int]) -> None:
+    for tensor in node.outputs:
+        names[id(tensor)] = len(names)
+
+
+def _same_operation(a: Any, b: Any) -> bool:
+    if isinstance(a, FunctionOperation) and type(a) is type(b):
+        return str(a.settings) == str(b.settings)
+    return a is b
+
+
+def _same_value(x: Any, y: Any, names: dict[int, int], other_names: dict[int, int]) -> bool:
+    if isinstance(x, KerasTensor) and isinstance(y, KerasTensor):
+        return names[id(x)] == other_names[id(y)]
+    if x is y:
+        return True
+    if type(x) is not type(y) or isinstance(x, Variable):
+        return False
+    if isinstance(x, np.ndarray):
+        return x.shape == y.shape and x.dtype == y.dtype and bool(np.array_equal(x, y))
+    try:
+        return bool(x == y)
+    except Exception:  # values that cannot be compared may differ
+        return False
