@@ -102,7 +102,7 @@ struct Target {
   DENSEKIT_INLINE Vec<T> at(index_t j, P part) const {
     if constexpr (Sparse) {
       // A label beyond the row has no class, as jax.nn.one_hot has it.
-      return choose<T>(lane_numbers<T>() + Int<T>(j) == label, broadcast(T(1)));
+      return outside<T>(choose<T>(lane_numbers<T>() + Int<T>(j) == label, broadcast(T(1))), Vec<T>{}, part);
     } else {
       return outside<T>(fma(load(row + j, part), broadcast(keep), broadcast(add)), Vec<T>{}, part);
     }

@@ -15,7 +15,7 @@ constexpr double kInverseSqrtTwoPi = 0.39894228040143267794;
 
 double sign(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x; }  // NaN stays NaN, zero stays zero
 double sigmoid(double x) { return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x)); }
-double softplus(double x) { return (x > 0 ? x : 0.0 * x) + std::log1p(std::exp(-std::fabs(x))); }
+double softplus(double x) { return (x > 0 ? x : 0.0) + std::log1p(std::exp(-std::fabs(x))); }
 double clip(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
 // Derivative of min(max(x, low), high); a tie is shared between the two sides.
 double clip_slope(double x, double low, double high) {
@@ -207,7 +207,9 @@ void activate_backward(const ActivationSpec& s, index_t rows, index_t width, con
                            s.kind == ActivationKind::exponential || (is_plain_relu(s) && y);
   for (index_t r = 0; r < rows; ++r) {
     const index_t at = r * width;
-    if (s.kind == ActivationKind::glu) {
+    if (s.kind == ActivationKind::linear) {
+      for (index_t j = at; j < at + width; ++j) dz[j] = dy[j];
+    } else if (s.kind == ActivationKind::glu) {
       const index_t half = width / 2;
       for (index_t j = 0; j < half; ++j) {
         const double d = dy[r * half + j], gate = sigmoid(z[at + half + j]);
