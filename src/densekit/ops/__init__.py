@@ -250,6 +250,9 @@ from densekit.ops._core_ops import (
     ones_like as ones_like,
 )
 from densekit.ops._core_ops import (
+    saturate_cast as saturate_cast,
+)
+from densekit.ops._core_ops import (
     scan as scan,
 )
 from densekit.ops._core_ops import (
@@ -296,6 +299,12 @@ from densekit.ops._indexing import (
 )
 from densekit.ops._indexing import (
     segment_max as segment_max,
+)
+from densekit.ops._indexing import (
+    segment_min as segment_min,
+)
+from densekit.ops._indexing import (
+    segment_prod as segment_prod,
 )
 from densekit.ops._indexing import (
     segment_sum as segment_sum,

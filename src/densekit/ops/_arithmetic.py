@@ -114,16 +114,13 @@ def negative(x: Any) -> Any:
     return namespace(x).negative(x)
 
 
-@operation("numpy")
+@operation("numpy", alias="abs")
 def absolute(x: Any) -> Any:
     """Absolute value; its slope at 0 is taken as 0."""
     return namespace(x).abs(x)
 
 
-@operation("numpy")
-def abs(x: Any) -> Any:
-    """Absolute value; its slope at 0 is taken as 0."""
-    return namespace(x).abs(x)
+abs = absolute
 
 
 @operation("numpy")

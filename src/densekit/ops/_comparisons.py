@@ -94,7 +94,7 @@ def isfinite(x: Any) -> Any:
     return namespace(x).isfinite(x)
 
 
-@operation("numpy", tensors=2)
+@operation("numpy", tensors=2, arguments=("x1", "x2", "rtol", "atol"))
 def isclose(
     x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Any:

@@ -21,7 +21,6 @@ from densekit.ops._dispatch import (
     is_jax,
     library,
     namespace,
-    operand,
 )
 from densekit.ops._operation import operation
 from densekit.ops._symbolic import KerasTensor
@@ -50,6 +49,17 @@ def copy(x: Any) -> Any:
 def cast(x: Any, dtype: Any) -> Any:
     """`x` in another type."""
     return astype(x, standardize_dtype(dtype))
+
+
+@operation("core")
+def saturate_cast(x: Any, dtype: Any) -> Any:
+    """`x` in another type, with values out of its range brought to its ends."""
+    name = standardize_dtype(dtype)
+    kind = to_numpy_dtype(name)
+    if kind.kind in "iu" and x.dtype.kind in "iufV":
+        limits = np.iinfo(kind)
+        x = namespace(x).clip(x, limits.min, limits.max)
+    return astype(x, name)
 
 
 @export("keras.ops")
@@ -122,10 +132,8 @@ def empty(shape: Any, dtype: Any = None) -> Any:
 @operation("numpy", tensors=0, arguments=("fill_value",))
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     """Copies of one value."""
-    value = operand(fill_value)
-    xp = namespace(value)
-    dtype = standardize_dtype(dtype) if dtype is not None else dtype_name(as_array(value))
-    return xp.broadcast_to(astype(as_array(value), dtype), shape) + xp.zeros((), to_numpy_dtype(dtype))
+    value = astype(as_array(fill_value), standardize_dtype(dtype))
+    return namespace(value).array(namespace(value).broadcast_to(value, shape))
 
 
 def _like(x: Any, value: Any, dtype: Any) -> Any:

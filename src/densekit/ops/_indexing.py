@@ -134,33 +134,46 @@ def scatter(indices: Any, values: Any, shape: Any) -> Any:
     return scatter_update(zeros, indices, values, reduction="add")
 
 
-def _segment(name: str, data: Any, segment_ids: Any, num_segments: int | None) -> Any:
-    data, ids = as_array(data), np.asarray(segment_ids)
-    count = int(ids.max()) + 1 if num_segments is None else num_segments
-    if name == "sum":
-        if is_jax(namespace(data)):
-            zeros = namespace(data).zeros((count, *data.shape[1:]), data.dtype)
-            return zeros.at[ids].add(data)
-        member = astype(np.arange(count)[:, None] == ids[None, :], dtype_name(data))
-        return namespace(data).tensordot(member, data, axes=1)
-    start, reduction = (-np.inf, "max") if name == "max" else (np.inf, "min")
-    floats = dtype_name(data)[0] in "fb"
-    limit = start if floats else getattr(np.iinfo(dtype_name(data)), "min" if name == "max" else "max")
-    first = np.full((count, *data.shape[1:]), limit, dtype_name(data))
+def _segment(reduction: str, data: Any, segment_ids: Any, num_segments: int | None) -> Any:
+    ids = np.asarray(segment_ids)
+    count = int(ids.max(initial=-1)) + 1 if num_segments is None else num_segments
+    xp, dtype = namespace(data), dtype_name(data)
+    if reduction == "add" and not is_jax(xp):  # a product with the membership matrix has a gradient
+        return xp.tensordot((np.arange(count)[:, None] == ids).astype(dtype), data, axes=1)
+    neutral: Any = {"add": 0, "mul": 1, "max": -np.inf, "min": np.inf}[reduction]
+    if abs(neutral) == np.inf and dtype[0] in "iu":
+        neutral = getattr(np.iinfo(dtype), "min" if reduction == "max" else "max")
+    first = np.full((count, *data.shape[1:]), neutral, dtype)
     return scatter_update(first, ids[:, None], data, reduction=reduction)
 
 
-@operation("math", tensors=2)
+@operation("math", tensors=2, convert=as_array)
 def segment_sum(
     data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
 ) -> Any:
     """Sums of the rows of `data` that share a segment id; 0 for an id without rows."""
-    return _segment("sum", data, segment_ids, num_segments)
+    return _segment("add", data, segment_ids, num_segments)
 
 
-@operation("math", tensors=2)
+@operation("math", tensors=2, convert=as_array)
+def segment_prod(
+    data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
+) -> Any:
+    """Products of the rows of `data` that share a segment id; 1 for an id without rows."""
+    return _segment("mul", data, segment_ids, num_segments)
+
+
+@operation("math", tensors=2, convert=as_array)
 def segment_max(
     data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
 ) -> Any:
     """Maxima of the rows of `data` that share a segment id."""
     return _segment("max", data, segment_ids, num_segments)
+
+
+@operation("math", tensors=2, convert=as_array)
+def segment_min(
+    data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
+) -> Any:
+    """Minima of the rows of `data` that share a segment id."""
+    return _segment("min", data, segment_ids, num_segments)

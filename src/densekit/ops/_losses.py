@@ -14,7 +14,11 @@ from densekit.ops._nn import log_sigmoid, log_softmax
 from densekit.ops._operation import operation
 
 
-@operation("nn")
+def _typed(given: dict[str, Any]) -> dict[str, Any]:
+    return {**given, "dtype": standardize_dtype(given.get("dtype"))}
+
+
+@operation("nn", settle=_typed)
 def one_hot(
     x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False
 ) -> Any:
@@ -22,7 +26,7 @@ def one_hot(
     xp = namespace(x)
     classes = np.arange(num_classes)
     found = xp.equal(x[..., None], classes)
-    found = astype(found, "float32" if dtype is None else standardize_dtype(dtype))
+    found = astype(found, standardize_dtype(dtype))
     return found if axis in (-1, x.ndim) else xp.moveaxis(found, -1, axis)
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from densekit._core import settings
+from densekit._core.errors import describe, message
 from densekit.ops._core_ops import stop_gradient
 from densekit.ops._dispatch import floating, namespace
 from densekit.ops._operation import operation
-from densekit.ops._special import erf_values
+from densekit.ops._special import erfc_values
 
 SELU_ALPHA = 1.6732632423543772848170429916717  # Klambauer et al. 2017, equation (14)
 SELU_SCALE = 1.0507009873554804934193349852946
@@ -85,13 +86,13 @@ def selu(x: Any) -> Any:
     return SELU_SCALE * xp.where(x > 0, x, SELU_ALPHA * _exponential_minus_one(xp, x))
 
 
-@operation("nn")
+@operation("nn", quiet=True)
 def gelu(x: Any, approximate: bool = True) -> Any:
     """``x * Phi(x)``, Phi the normal distribution function, or its tanh approximation."""
     xp, x = namespace(x), floating(x)
     if approximate:
         return 0.5 * x * (1.0 + xp.tanh(0.7978845608028654 * (x + 0.044715 * (x * x * x))))
-    return 0.5 * x * (1.0 + erf_values(x * 0.7071067811865476))
+    return 0.5 * x * erfc_values(x * -0.7071067811865476)  # 1 + erf would cancel for x < 0
 
 
 @operation("nn")
@@ -100,18 +101,14 @@ def sigmoid(x: Any) -> Any:
     return _logistic(namespace(x), floating(x))
 
 
-@operation("nn")
+@operation("nn", alias="swish", quiet=True)
 def silu(x: Any) -> Any:
     """``x * sigmoid(x)``."""
     x = floating(x)
     return x * _logistic(namespace(x), x)
 
 
-@operation("nn", "Silu")
-def swish(x: Any) -> Any:
-    """The same as `silu`."""
-    x = floating(x)
-    return x * _logistic(namespace(x), x)
+swish = silu
 
 
 @operation("nn")
@@ -126,14 +123,14 @@ def softplus(x: Any) -> Any:
     return _softplus(namespace(x), floating(x))
 
 
-@operation("nn")
+@operation("nn", quiet=True)
 def softsign(x: Any) -> Any:
     """``x / (1 + |x|)``."""
     x = floating(x)
     return x / (1.0 + namespace(x).abs(x))
 
 
-@operation("nn")
+@operation("nn", quiet=True)
 def mish(x: Any) -> Any:
     """``x * tanh(softplus(x))``."""
     xp, x = namespace(x), floating(x)
@@ -151,18 +148,14 @@ def hard_sigmoid(x: Any) -> Any:
     return _hard_sigmoid(namespace(x), floating(x))
 
 
-@operation("nn")
+@operation("nn", alias="hard_swish", quiet=True)
 def hard_silu(x: Any) -> Any:
     """``x * hard_sigmoid(x)``."""
     x = floating(x)
     return x * _hard_sigmoid(namespace(x), x)
 
 
-@operation("nn", "HardSilu")
-def hard_swish(x: Any) -> Any:
-    """The same as `hard_silu`."""
-    x = floating(x)
-    return x * _hard_sigmoid(namespace(x), x)
+hard_swish = hard_silu
 
 
 @operation("nn")
@@ -202,7 +195,7 @@ def threshold(x: Any, threshold: float, default_value: float) -> Any:
     return xp.where(x <= threshold, xp.full_like(x, default_value), x)
 
 
-@operation("nn")
+@operation("nn", quiet=True)
 def squareplus(x: Any, b: float = 4) -> Any:
     """``(x + sqrt(x**2 + b)) / 2``."""
     xp, x = namespace(x), floating(x)
@@ -231,7 +224,9 @@ def glu(x: Any, axis: int = -1) -> Any:
     """``a * sigmoid(b)`` for the two halves of `axis`, whose size must be even."""
     xp, x = namespace(x), floating(x)
     if x.shape[axis] % 2:
-        raise ValueError(f"glu: expected an even size of axis {axis}, got shape {tuple(x.shape)}.")
+        raise ValueError(
+            message("glu", f"an even size of axis {axis}", describe(x), "Choose another axis.")
+        )
     first, second = xp.split(x, 2, axis=axis)
     return first * _logistic(xp, second)
 
@@ -296,15 +291,17 @@ def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = Fals
 
 
 @operation("nn")
-def normalize(x: Any, axis: Any = -1, order: float = 2, epsilon: float | None = None) -> Any:
+def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = None) -> Any:
     """``x / max(norm(x), epsilon)`` along `axis`."""
     xp, x = namespace(x), floating(x)
     epsilon = settings.epsilon() if epsilon is None else epsilon
+    if not isinstance(order, int) or order < 1:
+        raise ValueError(
+            message("normalize", "`order` to be an int >= 1", describe(order), "Pass e.g. order=2.")
+        )
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
     if order == 2:
         squares = xp.sum(x * x, axis=axes, keepdims=True)
         return x / xp.sqrt(xp.maximum(squares, epsilon**2))
-    if order == np.inf:
-        return x / xp.maximum(xp.max(xp.abs(x), axis=axes, keepdims=True), epsilon)
     size = xp.sum(xp.abs(x) ** order, axis=axes, keepdims=True) ** (1.0 / order)
     return x / xp.maximum(size, epsilon)

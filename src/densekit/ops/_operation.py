@@ -28,6 +28,8 @@ def operation(
     arguments: tuple[str, ...] | None = None,
     convert: Callable[[Any], Any] | None = None,
     quiet: bool = False,
+    alias: str = "",
+    settle: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> Callable[[F], F]:
     """Make a function an op.
 
@@ -39,6 +41,8 @@ def operation(
         convert: how an array parameter is read. Default: `as_array` for one, `operand` for several.
         quiet: whether NumPy's floating-point warnings are silenced: infinities and NaNs speak for
             themselves. Costs a microsecond.
+        alias: a second name.
+        settle: brings the node's settings into the form they have in files.
     """
     convert = convert or (as_array if tensors == 1 else operand)
     plain = ARRAYS if tensors == 1 else PLAIN
@@ -47,6 +51,7 @@ def operation(
         parameters = inspect.signature(function).parameters
         names = frozenset(tuple(parameters)[:tensors])
         node_class = _node_class(module, class_name, arguments or tuple(parameters)[:tensors], function)
+        node_class.settle = staticmethod(settle)
 
         body = np.errstate(all="ignore")(function) if quiet else function
 
@@ -68,7 +73,7 @@ def operation(
             return body(*args, **kwargs)
 
         node_class.function = staticmethod(call)
-        return cast(F, export("keras.ops")(call))
+        return cast(F, export("keras.ops", *([alias] if alias else []))(call))
 
     return decorate
 

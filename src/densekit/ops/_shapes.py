@@ -22,7 +22,12 @@ def _joinable(xs: Any) -> tuple[Any, list[Any]]:
     return namespace(*xs), [astype(x, dtype) for x in xs]
 
 
-@operation("numpy")
+def _newshape(settings: dict[str, Any]) -> dict[str, Any]:
+    size = settings["newshape"]
+    return {"newshape": (size,) if isinstance(size, int) else tuple(size)}
+
+
+@operation("numpy", settle=_newshape)
 def reshape(x: Any, newshape: int | Sequence[int]) -> Any:
     """The same elements in another shape; one size may be -1."""
     return namespace(x).reshape(x, newshape if isinstance(newshape, int) else tuple(newshape))

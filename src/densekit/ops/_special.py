@@ -38,48 +38,54 @@ def _erf_numpy(x: Any) -> Any:
     return _elementwise(math.erf, x)
 
 
+def _erfc_numpy(x: Any) -> Any:
+    return _elementwise(math.erfc, x)
+
+
 def _erfinv_numpy(x: Any) -> Any:
     return _elementwise(_erfinv, x)
 
 
 @lru_cache(maxsize=1)
-def _boxed() -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    """The two functions as `autograd` primitives; only asked for when a box is at hand."""
+def _boxed() -> dict[str, Callable[[Any], Any]]:
+    """The functions as `autograd` primitives; only asked for when a box is at hand."""
     from autograd import numpy as anp  # optional and slow
     from autograd.extend import defvjp, primitive
 
-    erf_box, erfinv_box = primitive(_erf_numpy), primitive(_erfinv_numpy)
+    erf_box, erfc_box, erfinv_box = map(primitive, (_erf_numpy, _erfc_numpy, _erfinv_numpy))
     defvjp(erf_box, lambda _, x: lambda g: g * _SLOPE * anp.exp(-x * x))
+    defvjp(erfc_box, lambda _, x: lambda g: g * -_SLOPE * anp.exp(-x * x))
     defvjp(erfinv_box, lambda ans, _: lambda g: g / _SLOPE * anp.exp(ans * ans))
-    return erf_box, erfinv_box
+    return {"erf": erf_box, "erfc": erfc_box, "erf_inv": erfinv_box}
 
 
-def erf_values(x: Any) -> Any:
-    """`erf` of a floating array of any library."""
+def _choose(name: str, on_numpy: Callable[[Any], Any], x: Any) -> Any:
     xp = namespace(x)
     if xp is np:
-        return _erf_numpy(x)
-    return sys.modules["jax"].lax.erf(x) if is_jax(xp) else _boxed()[0](x)
+        return on_numpy(x)
+    if is_jax(xp):
+        return getattr(sys.modules["jax"].lax, name)(x)
+    return _boxed()[name](x)
+
+
+def erfc_values(x: Any) -> Any:
+    """`erfc` of a floating array of any library."""
+    return _choose("erfc", _erfc_numpy, x)
 
 
 @operation("math")
 def erf(x: Any) -> Any:
     """Error function ``2 / sqrt(pi) * integral from 0 to x of exp(-t**2) dt``."""
-    return erf_values(floating(x))
+    return _choose("erf", _erf_numpy, floating(x))
 
 
 @operation("math")
 def erfc(x: Any) -> Any:
-    """``1 - erf(x)``."""
-    x = floating(x)
-    return _elementwise(math.erfc, x) if namespace(x) is np else 1.0 - erf_values(x)
+    """``1 - erf(x)``, without the cancellation."""
+    return erfc_values(floating(x))
 
 
 @operation("math")
 def erfinv(x: Any) -> Any:
     """Inverse of `erf` on (-1, 1)."""
-    x = floating(x)
-    xp = namespace(x)
-    if xp is np:
-        return _erfinv_numpy(x)
-    return sys.modules["jax"].lax.erf_inv(x) if is_jax(xp) else _boxed()[1](x)
+    return _choose("erf_inv", _erfinv_numpy, floating(x))

@@ -236,9 +236,11 @@ class FunctionOperation(Operation):
     arguments: ClassVar[tuple[str, ...]] = ()  # names of the call arguments
     leading: ClassVar[tuple[str, ...]] = ()  # settings that precede a ``*args`` parameter
     variadic: ClassVar[bool] = False
+    settle: ClassVar[Callable[[dict[str, Any]], dict[str, Any]]] = dict
 
     def __init__(self, *, name: str | None = None, **settings: Any) -> None:
         super().__init__(name=name)
+        settings = type(self).settle(settings)
         self.settings = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in settings.items()
@@ -303,8 +305,12 @@ def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any)
             if not isinstance(leaf, KerasTensor):
                 return leaf
             shape = tuple(size if n is None else n for n in leaf.shape)
-            fill = 0 if "int" in leaf.dtype or leaf.dtype == "bool" else 1
-            return np.full(shape, fill, to_numpy_dtype(leaf.dtype))
+            if "int" in leaf.dtype or leaf.dtype == "bool":
+                return np.zeros(shape, to_numpy_dtype(leaf.dtype))
+            value = np.ones(shape, to_numpy_dtype(leaf.dtype))
+            if len(shape) > 1 and shape[-1] == shape[-2]:
+                value += np.eye(shape[-1], dtype=value.dtype)  # can be inverted
+            return value
 
         sample_args, sample_kwargs = tree.map_structure(stand_in, (args, kwargs))
         with StatelessScope(), np.errstate(all="ignore"):
