@@ -58,7 +58,7 @@ def relu(
         return ops.leaky_relu(x, negative_slope=negative_slope)
     x = ops.convert_to_tensor(x)
     if threshold != 0:
-        y = ops.where(x > threshold, x, ops.zeros_like(x))
+        y = ops.where(x <= threshold, ops.zeros_like(x), x)  # this way round nan stays nan
     elif max_value == 6:
         y = ops.relu6(x)  # not clip: the slope at 6 is 0, as Keras has it
     else:
