@@ -20,7 +20,7 @@ def standardize_dtype(dtype: Any) -> str:
     """The canonical name of a dtype given as name, NumPy dtype or type; None means `floatx`."""
     if dtype is None:
         return settings.floatx()
-    if dtype in (float, int, bool):
+    if isinstance(dtype, type) and dtype in (float, int, bool):  # np.dtype('float64') == float
         return settings.floatx() if dtype is float else _PYTHON_TYPES[dtype]
     name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None)
     if name is None:
