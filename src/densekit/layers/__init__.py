@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from densekit.layers._activation import Activation as Activation
-from densekit.layers._activity_regularization import ActivityRegularization as ActivityRegularization
+from densekit.layers._activity_regularization import (
+    ActivityRegularization as ActivityRegularization,
+)
 from densekit.layers._concatenate import Concatenate as Concatenate
 from densekit.layers._concatenate import concatenate as concatenate
 from densekit.layers._dense import Dense as Dense

@@ -52,7 +52,7 @@ def _writes_no_config(cls: type) -> bool:
 
 
 def _arguments(cls: type, args: Any, kwargs: Any) -> dict[str, Any] | None:
-    signature = inspect.signature(cls.__init__)
+    signature = inspect.signature(cls.__init__)  # type: ignore[misc]
     try:
         bound = signature.bind(None, *args, **kwargs)
     except TypeError:  # the constructor itself will say what is wrong
@@ -63,8 +63,10 @@ def _arguments(cls: type, args: Any, kwargs: Any) -> dict[str, Any] | None:
         value = bound.arguments[name]
         if parameter.kind is parameter.VAR_KEYWORD:
             found.update(value)
-        elif parameter.kind is parameter.POSITIONAL_ONLY or parameter.kind is parameter.VAR_POSITIONAL:
-            if parameter.kind is parameter.POSITIONAL_ONLY or value:
+        elif parameter.kind is parameter.POSITIONAL_ONLY:
+            return None
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            if value:
                 return None
         else:
             found[name] = value

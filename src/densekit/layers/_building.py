@@ -17,7 +17,7 @@ build_lock = threading.RLock()  # one build at a time: two threads may call a ne
 
 
 def recorded(build: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a `build` method: note its arguments, mark the layer built, lock it; undo all if it fails."""
+    """Wrap a `build` method: note its arguments, mark the layer built and lock it, or undo all."""
 
     @wraps(build)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -73,7 +73,7 @@ class BuildOnce:
     @recorded
     def build(self, input_shape: Any = None) -> None:
         """Create the weights for inputs of `input_shape`, batch axis included."""
-        self._check_super_called()  # type: ignore[attr-defined]
+        self._check_super_called()
         if not has_own_build(self) and any(not child.built for child in self._tracker.layers):
             warnings.warn(
                 f"`build()` was called on layer '{self.name}', which has no `build()` method but "
@@ -85,7 +85,7 @@ class BuildOnce:
         """Runs after each `build`; for subclasses."""
 
     def get_build_config(self) -> dict[str, Any] | None:
-        """What `build_from_config` needs: ``{"input_shape": ...}``, None before the layer is built."""
+        """What `build_from_config` needs: ``{"input_shape": ...}``; None before `build`."""
         shapes = self._build_shapes
         if shapes is None:
             return None
@@ -115,8 +115,8 @@ class BuildOnce:
                 compute_output_spec(self.call, **arguments)
             except Exception as error:
                 warnings.warn(
-                    f"Layer '{self.name}' has sub-layers that are not built, and its `call()` could "
-                    f"not be traced to build them: {error!r}. Write a `build()` method.",
+                    f"Layer '{self.name}' has sub-layers that are not built, and its `call()` "
+                    f"could not be traced to build them: {error!r}. Write a `build()` method.",
                     stacklevel=4,
                 )
         with warnings.catch_warnings():
@@ -129,3 +129,10 @@ class BuildOnce:
             self.built = True
             self._post_build()
             self._tracker.locked = True
+
+    def _check_super_called(self) -> None:
+        if "_super_called" not in self.__dict__:
+            raise RuntimeError(
+                f"In layer '{type(self).__name__}', you forgot to call `super().__init__()` as the "
+                "first statement in the `__init__()` method. Go add it!"
+            )

@@ -28,8 +28,8 @@ def call_info(call: Callable[..., Any]) -> CallInfo:
 class CallContext:
     """A layer being called or built, linked to the one that does so.
 
-    `calling` is False while the outermost layer is only being built: a layer called from there is an
-    entry of its own, as if called by the user.
+    `calling` is False while the outermost layer is only being built: a layer called from there is
+    an entry of its own, as if called by the user.
     """
 
     __slots__ = ("calling", "owner", "parent", "training")
@@ -45,11 +45,12 @@ class CallContext:
     def path(self) -> str:
         """Names from the outermost owner down: ``model/dense``."""
         names: list[str] = []
-        last, context = None, self
+        last: Any = None
+        context: CallContext | None = self
         while context is not None:
             if context.owner is not last:
                 names.append(context.owner.name)
-            last, context = context.owner, context.parent  # type: ignore[assignment]
+            last, context = context.owner, context.parent
         return "/".join(reversed(names))
 
 
@@ -65,10 +66,10 @@ def current_path() -> str:
 def shapes_for(
     method: Callable[..., Any], shapes: dict[str, Any], arguments: tuple[str, ...], owner: str
 ) -> dict[str, Any]:
-    """Match shapes, ``{"inputs_shape": ...}``, to the parameters of `build` or `compute_output_shape`.
+    """Match shapes, ``{"inputs_shape": ...}``, to the parameters of `method`.
 
-    A method of one parameter gets the first shape. Otherwise each parameter ``x_shape`` must belong to
-    an argument ``x`` of `call`.
+    A method of one parameter gets the first shape. Otherwise each parameter ``x_shape`` must belong
+    to an argument ``x`` of `call`.
     """
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     parameters = inspect.signature(method).parameters.values()
@@ -78,7 +79,7 @@ def shapes_for(
     for name in names:
         if name.removesuffix("_shape") == name or name.removesuffix("_shape") not in arguments:
             raise ValueError(
-                f"{owner}.{method.__name__}: expected parameters named after the arguments of `call`"
-                f" {arguments} with the suffix '_shape', got {name!r}. Rename the parameter."
+                f"{owner}.{method.__name__}: expected parameters named after those of `call` "
+                f"{arguments} with the suffix '_shape', got {name!r}. Rename the parameter."
             )
     return {name: shapes[name] for name in names if name in shapes}

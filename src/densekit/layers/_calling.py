@@ -1,4 +1,4 @@
-"""What happens around `call`: conversion, checks, building, the training flag, losses, the graph."""
+"""What happens around `call`: conversion, checks, building, the training flag, losses, nodes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from densekit import ops
 from densekit._core import tree
-from densekit._core.dtype_policy import DTypePolicy
 from densekit._core.dtypes import is_float_dtype, to_numpy_dtype
 from densekit._core.errors import describe, message
 from densekit._core.scope import StatelessScope
@@ -21,18 +20,16 @@ from densekit.layers._losses import LossOwner
 from densekit.layers._shapes import is_tensor
 from densekit.layers._weights import WeightOwner
 from densekit.ops._dispatch import raw
-from densekit.ops._symbolic import KerasTensor, Node, any_symbolic
+from densekit.ops._symbolic import KerasTensor, Node, Operation, any_symbolic
 
 _numpy_dtype = cache(to_numpy_dtype)
 
 
-class CallOwner(BuildOnce, WeightOwner, LossOwner):
+class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
     """The part of `Layer` that is callable."""
 
     activity_regularizer: Any
     autocast: bool
-    input_dtype: str
-    _dtype_policy: DTypePolicy
     _input_spec: Any
     _allow_non_tensor_positional_args: bool
     _convert_input_args: bool
@@ -88,7 +85,7 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner):
             check_input(self._input_spec, first, f"{type(self).__name__} {self.name!r}")
 
     def _run(self, args: Any, kwargs: Any, symbolic: bool) -> Any:
-        """`call` or, for symbolic inputs, its output spec, with variables read in the compute dtype."""
+        """`call` or, for symbolic inputs, its spec; variables are read in the compute dtype."""
         policy, active = self._dtype_policy, autocast_dtype.get()
         dtype = policy.compute_dtype if self.autocast else None
         if policy.compute_dtype == policy.variable_dtype and active is None:
@@ -106,9 +103,9 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner):
                 autocast_dtype.reset(token)
 
     def _convert_array(self, array: Any) -> Any:
-        """Floats to the compute dtype, bytes in native order; integers and bools stay as they are."""
+        """Floats to the compute dtype, bytes in native order; integers and bools stay."""
         dtype, target = array.dtype, _numpy_dtype(self.input_dtype)
-        if dtype == target or dtype.kind in "iub" and dtype.isnative:
+        if dtype == target or (dtype.kind in "iub" and dtype.isnative):
             return array
         if dtype.kind in "fO" or dtype.name == "bfloat16":
             if not self.autocast and dtype.kind == "f":
@@ -129,7 +126,8 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner):
         if isinstance(value, KerasTensor) or value is None:
             return value
         if not isinstance(value, np.ndarray | Variable) and ops.is_tensor(value):
-            wanted = self.autocast and is_float_dtype(value.dtype) and str(value.dtype) != self.input_dtype
+            wanted = self.autocast and is_float_dtype(value.dtype)
+            wanted = wanted and str(value.dtype) != self.input_dtype
             return ops.cast(value, self.input_dtype) if wanted else value
         if hasattr(value, "__array__"):
             return self._convert_array(np.asarray(value))
@@ -177,8 +175,8 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner):
         """
         where = f"{type(self).__name__} {self.name!r}.stateless_call"
         if not self.built:
-            raise ValueError(message(where, "a built layer", "one without weights", "Call it first."))
-        pairs = []
+            raise ValueError(message(where, "a built layer", "one not built", "Call it first."))
+        pairs: list[tuple[Variable, Any]] = []
         for name, values in (
             ("trainable_variables", trainable_variables),
             ("non_trainable_variables", non_trainable_variables),

@@ -21,13 +21,13 @@ class Dense(Layer):
 
     ``outputs = activation(inputs @ kernel + bias)``
 
-    A W-GAN critic clips its weights: ``Dense(64, kernel_constraint=keras.constraints.Clip(-c, c))`` has
-    the optimizer do so after each update. Constraints do not touch initial or assigned values.
+    A W-GAN critic clips its weights: ``kernel_constraint=keras.constraints.Clip(-c, c)`` has the
+    optimizer do so after each update. Constraints do not touch initial or assigned values.
 
     Shapes:
-        inputs: ``(batch, ..., features)``. Of rank above 2, only the last axis is multiplied: the same
-            layer acts on every position, ``(2, 3, 4) -> (2, 3, units)``. ``flatten=True`` instead takes
-            one dot product over all axes but the first, ``(2, 3, 4) -> (2, units)``.
+        inputs: ``(batch, ..., features)``. Of rank above 2, only the last axis is multiplied: the
+            same layer acts on every position, ``(2, 3, 4) -> (2, 3, units)``. ``flatten=True``
+            takes one dot product over all axes but the first, ``(2, 3, 4) -> (2, units)``.
         kernel: ``(features, units)``; bias: ``(units,)``; output: ``(batch, ..., units)``.
 
     Args:

@@ -16,11 +16,11 @@ from densekit.layers._shapes import Shape
 class Dot(Merge):
     """Dot products between the samples of two tensors.
 
-    ``outputs[b, i..., j...] = sum over k of x[b, i..., k] * y[b, k, j...]``, k being the chosen axes.
+    ``outputs[b, i..., j...] = sum over k of x[b, i..., k] * y[b, k, j...]``, k the chosen axes.
 
     Shapes:
-        two tensors ``(batch, ...)`` with equal sizes along the chosen axes; the output keeps the other
-        axes of both, or is ``(batch, 1)`` if there are none.
+        two tensors ``(batch, ...)`` with equal sizes along the chosen axes; the output keeps the
+        other axes of both, or is ``(batch, 1)`` if there are none.
 
     Args:
         axes: the axis to sum over, one for both inputs or one for each; not the batch axis.
@@ -52,7 +52,7 @@ class Dot(Merge):
         axes = tuple(axis % rank for axis, rank in zip(given, ranks, strict=True))
         if 0 in axes:
             raise self._refuse("other axes than the batch axis", self.axes, "Count from 1.")
-        return axes  # type: ignore[return-value]
+        return axes
 
     def compute_output_shape(self, input_shape: Any) -> Shape:
         """The axes not summed over."""
@@ -80,7 +80,7 @@ class Dot(Merge):
         i, j = self._pair((len(x.shape), len(y.shape)))
         if self.normalize:
             x, y = ops.normalize(x, axis=i, epsilon=1e-12), ops.normalize(y, axis=j, epsilon=1e-12)
-        shape = self.compute_output_shape([x.shape, y.shape])
+        shape: Any = self.compute_output_shape([x.shape, y.shape])
         size, rows = x.shape[i], x.shape[0]
         x = ops.reshape(ops.moveaxis(x, i, -1), (rows, _product(x.shape, i), size))
         y = ops.reshape(ops.moveaxis(y, j, 1), (rows, size, _product(y.shape, j)))

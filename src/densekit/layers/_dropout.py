@@ -13,15 +13,15 @@ from densekit.layers._elementwise import Elementwise
 
 @export("keras.layers")
 class Dropout(Elementwise):
-    """Sets a share `rate` of the inputs to 0 while training and scales the rest by ``1 / (1 - rate)``.
+    """Sets a share `rate` of the inputs to 0 while training, scales the rest by ``1 / (1 - rate)``.
 
-    Which ones follows from the seed, a counter of calls and the position alone: the same on any machine
-    and with any number of threads. Without ``training=True`` inputs pass unchanged.
+    Which ones follows from the seed, a counter of calls and the position alone: the same on any
+    machine and with any number of threads. Without ``training=True`` inputs pass unchanged.
 
     Args:
         rate: share of zeros, 0 <= rate <= 1.
-        noise_shape: shape of the random mask; entries of 1 share a zero along that axis, None entries
-            are those of the inputs. Default: the shape of the inputs.
+        noise_shape: shape of the random mask; entries of 1 share a zero along that axis, None
+            entries are those of the inputs. Default: the shape of the inputs.
         seed: integer. Default: drawn.
 
     Raises:
@@ -34,8 +34,8 @@ class Dropout(Elementwise):
     >>> sorted(set(layer(keras.ops.ones((4, 8)), training=True).ravel().tolist()))
     [0.0, 2.0]
 
-    Reference: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: a simple way to
-    prevent neural networks from overfitting" (JMLR 15, 2014), in its inverted form.
+    Reference: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: a simple way
+    to prevent neural networks from overfitting" (JMLR 15, 2014), in its inverted form.
     """
 
     def __init__(
@@ -43,7 +43,9 @@ class Dropout(Elementwise):
     ) -> None:
         super().__init__(**kwargs)
         if not 0 <= rate <= 1:
-            raise ValueError(message("Dropout", "0 <= `rate` <= 1", describe(rate), "Pass e.g. 0.5."))
+            raise ValueError(
+                message("Dropout", "0 <= `rate` <= 1", describe(rate), "Pass e.g. 0.5.")
+            )
         self.rate = rate
         self.seed = seed
         self.noise_shape = None if noise_shape is None else _noise_shape(noise_shape)

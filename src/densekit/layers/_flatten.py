@@ -16,11 +16,11 @@ from densekit.ops._symbolic import KerasTensor
 
 @export("keras.layers")
 class Flatten(Layer):
-    """Lays each sample out in one row: ``(batch, a, b) -> (batch, a * b)``, ``(batch,) -> (batch, 1)``.
+    """Lays each sample out in one row: ``(batch, a, b) -> (batch, a * b)``; one value makes a row.
 
     Args:
-        data_format: ``"channels_last"``, or ``"channels_first"``, which moves axis 1 to the end first.
-            Default: `config.image_data_format`.
+        data_format: ``"channels_last"``, or ``"channels_first"``, which moves axis 1 to the end
+            first. Default: `config.image_data_format`.
 
     Raises:
         ValueError: for another `data_format` or an input of rank 0.

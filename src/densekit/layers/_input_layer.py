@@ -29,7 +29,8 @@ class InputLayer(Layer):
         name: Default: numbered ``input_layer``.
 
     Raises:
-        ValueError: if not exactly one of `shape` and `batch_shape` is given, or `input_tensor` differs.
+        ValueError: if not exactly one of `shape` and `batch_shape` is given, or they differ from
+            those of `input_tensor`.
 
     Example:
 
@@ -81,7 +82,9 @@ class InputLayer(Layer):
     def _refuse(self, expected: str, got: str, action: str) -> None:
         raise ValueError(message("Input", expected, got, action))
 
-    def _check_tensor(self, tensor: Any, shape: Any, size: Any, batch_shape: Any, dtype: Any) -> None:
+    def _check_tensor(
+        self, tensor: Any, shape: Any, size: Any, batch_shape: Any, dtype: Any
+    ) -> None:
         if not isinstance(tensor, KerasTensor):
             self._refuse("a KerasTensor as tensor", describe(tensor), "Pass a symbolic tensor.")
         given = {

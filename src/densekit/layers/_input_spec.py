@@ -93,7 +93,7 @@ class InputSpec:
         return cls(**config)
 
     def mismatch(self, shape: Shape, dtype: Any) -> str | None:
-        """What is expected of an input of this shape and dtype that it lacks, or None if it fits."""
+        """What an input of this shape and dtype should be instead, or None if it fits."""
         ndim = len(shape)
         if self.ndim is not None and ndim != self.ndim and not self.allow_last_axis_squeeze:
             return f"rank {self.ndim}"
@@ -162,6 +162,7 @@ def _check_one(spec: InputSpec, value: Any, where: str) -> None:
     expected = spec.mismatch(tuple(shape), value.dtype)
     if expected is not None:
         fixed = "(fixed by build)" in expected
-        got = f"dtype {value.dtype}" if expected.startswith("dtype") else f"input shape {tuple(shape)}"
+        is_dtype = expected.startswith("dtype")
+        got = f"dtype {value.dtype}" if is_dtype else f"input shape {tuple(shape)}"
         action = "Reshape the input or rebuild the layer." if fixed else "Reshape the input."
         raise ValueError(message(where, expected, got, action))

@@ -24,8 +24,8 @@ class Lambda(Layer):
 
     Args:
         function: takes the inputs and, if it has parameters of these names, `mask` and `training`.
-        output_shape: shape of one sample of the output, or a function of the input shape. Default: found
-            by trying the function out.
+        output_shape: shape of one sample of the output, or a function of the input shape. Default:
+            found by trying the function out.
         mask: mask of the output, or a function ``(inputs, mask)``. Default: none.
         arguments: further keyword arguments of `function`. Default: none.
 
@@ -82,7 +82,7 @@ class Lambda(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; functions by name."""
-        config = {"function": serialize_keras_object(self.function)}
+        config: dict[str, Any] = {"function": serialize_keras_object(self.function)}
         if self._output_shape is not None:
             config["output_shape"] = serialize_keras_object(self._output_shape)
         if self.mask is not None:
@@ -97,4 +97,4 @@ class Lambda(Layer):
         parts = {n: deserialize_keras_object(config[n], custom_objects) for n in names}
         if isinstance(parts.get("output_shape"), list) and is_shape(parts["output_shape"]):
             parts["output_shape"] = tuple(parts["output_shape"])
-        return cls(**{**config, **parts})
+        return cls(**(config | parts))

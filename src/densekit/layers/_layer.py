@@ -21,13 +21,13 @@ from densekit.ops._symbolic import Operation
 
 
 @export("keras.layers")
-class Layer(AutoConfig, CallOwner, Operation):
+class Layer(AutoConfig, CallOwner):
     """Base of all layers: state made in `build`, a formula in `call`.
 
-    A subclass writes `__init__`, `build(input_shape)` (its weights), `call(inputs)` (the formula, on
-    `keras.ops`) and `get_config`. Attributes that are variables, layers, metrics or seed generators are
-    found by assignment, in lists and dicts too. A layer without a `lower` method trains as it is,
-    through its definition; `lower(plan, x)` adds a native form.
+    A subclass writes `__init__`, `build(input_shape)` (its weights), `call(inputs)` (the formula,
+    on `keras.ops`) and `get_config`. Attributes that are variables, layers, metrics or seed
+    generators are found by assignment, in lists and dicts too. A layer without a `lower` method
+    trains as it is, through its definition; `lower(plan, x)` adds a native form.
 
     Args:
         activity_regularizer: penalty on the output, divided by the batch size. Default: none.
@@ -76,7 +76,7 @@ class Layer(AutoConfig, CallOwner, Operation):
             )
         if not isinstance(trainable, bool):
             raise ValueError(
-                message(where, "`trainable` to be a bool", describe(trainable), "Pass True or False.")
+                message(where, "`trainable` to be a bool", describe(trainable), "Pass True.")
             )
         self._ensure_tracker()
         Operation.__init__(self, name=name)
@@ -106,8 +106,6 @@ class Layer(AutoConfig, CallOwner, Operation):
         if "_tracker" not in self.__dict__:
             self.__dict__["_tracker"] = Tracker()
         return self._tracker
-
-    # What a layer is made of -------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
         value = self._ensure_tracker().track(value)
@@ -154,35 +152,6 @@ class Layer(AutoConfig, CallOwner, Operation):
         return self._path
 
     @property
-    def dtype_policy(self) -> DTypePolicy:
-        """The dtypes of variables and of computation."""
-        return self._dtype_policy
-
-    @dtype_policy.setter
-    def dtype_policy(self, value: Any) -> None:
-        self._dtype_policy = get_dtype_policy(value)
-
-    @property
-    def dtype(self) -> str:
-        """The same as `variable_dtype`."""
-        return self.variable_dtype
-
-    @property
-    def compute_dtype(self) -> str:
-        """Type of the computation and of the output."""
-        return self._dtype_policy.compute_dtype
-
-    @property
-    def variable_dtype(self) -> str:  # type: ignore[override]
-        """Type of the weights."""
-        return self._dtype_policy.variable_dtype
-
-    @property
-    def input_dtype(self) -> str:
-        """Type that float inputs are cast to."""
-        return self.compute_dtype
-
-    @property
     def quantization_mode(self) -> None:
         """None: weights are floats."""
         return None
@@ -196,12 +165,10 @@ class Layer(AutoConfig, CallOwner, Operation):
     def input_spec(self, value: Any) -> None:
         self._input_spec = value
 
-    # Shapes ------------------------------------------------------------------------------------------
-
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Shape of the output for inputs of a shape, batch axis included."""
         raise NotImplementedError(
-            f"Layer {type(self).__name__} should implement `compute_output_shape(self, input_shape)`."
+            f"Layer {type(self).__name__} should define `compute_output_shape(self, input_shape)`."
         )
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
@@ -217,8 +184,6 @@ class Layer(AutoConfig, CallOwner, Operation):
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """The mask of the output: that of the input."""
         return previous_mask
-
-    # Configuration -----------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as plain data."""
@@ -237,10 +202,3 @@ class Layer(AutoConfig, CallOwner, Operation):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
-
-    def _check_super_called(self) -> None:
-        if "_super_called" not in self.__dict__:
-            raise RuntimeError(
-                f"In layer '{type(self).__name__}', you forgot to call `super().__init__()` as the "
-                "first statement in the `__init__()` method. Go add it!"
-            )

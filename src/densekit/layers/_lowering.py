@@ -15,8 +15,8 @@ _HARMLESS = frozenset(
 def has_lowering(layer: Any) -> bool:
     """Whether `layer.lower` may stand for `layer.call`.
 
-    It may not if a subclass of the class that defines `lower` changed any part of the formula: `call`,
-    or a property or method that `call` uses. Such a layer runs as a host node.
+    It may not if a subclass of the class that defines `lower` changed any part of the formula:
+    `call`, or a property or method that `call` uses. Such a layer runs as a host node.
     """
     if "call" in vars(layer):
         return False

@@ -13,7 +13,7 @@ from densekit.ops._symbolic import KerasTensor
 
 
 class Merge(Layer):
-    """Base of the elementwise merges: inputs of lower rank get axes of size 1 after the batch axis."""
+    """Base of elementwise merges; inputs of lower rank get axes of size 1 after the batch axis."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

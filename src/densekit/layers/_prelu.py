@@ -21,7 +21,7 @@ class PReLU(Elementwise):
         alpha_initializer: law of the initial slopes. Default: ``"zeros"``.
         alpha_regularizer: penalty on the slopes. Default: none.
         alpha_constraint: function of the slopes, applied after each update. Default: none.
-        shared_axes: axes, counted with the batch as 0, along which a slope is shared. Default: none.
+        shared_axes: axes along which a slope is shared; the batch axis is 0. Default: none.
 
     Example:
 

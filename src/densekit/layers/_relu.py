@@ -99,8 +99,8 @@ class LeakyReLU(Elementwise):
     >>> keras.layers.LeakyReLU(0.5)(keras.ops.array([[-1.0, 2.0]])).tolist()
     [[-0.5, 2.0]]
 
-    Reference: Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models"
-    (ICML 2013).
+    Reference: Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic
+    models" (ICML 2013).
     """
 
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:

@@ -65,7 +65,7 @@ class Reshape(Layer):
     def call(self, inputs: Any) -> Any:
         """The same elements in the new shape."""
         shape = self._resolved(tuple(inputs.shape[1:]))
-        return ops.reshape(inputs, (inputs.shape[0], *shape))
+        return ops.reshape(inputs, (inputs.shape[0], *shape))  # type: ignore[arg-type]
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """``(batch, *target_shape)``."""

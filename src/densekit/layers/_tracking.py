@@ -1,4 +1,4 @@
-"""Which variables, sub-layers, metrics and seed generators an object owns, in order of assignment."""
+"""Which variables, sub-layers, metrics and seed generators a layer owns, in order of assignment."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ class Tracker:
         if isinstance(value, TrackedList | TrackedDict | TrackedSet):
             return value
         if type(value) in (list, dict, set):
-            kind = {list: TrackedList, dict: TrackedDict, set: TrackedSet}[type(value)]
-            return kind.of(value, self)
+            kinds: dict[type, Any] = {list: TrackedList, dict: TrackedDict, set: TrackedSet}
+            return kinds[type(value)].of(value, self)
         if isinstance(value, tuple):
             items = [self.track(item) for item in value]
             return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
@@ -154,8 +154,6 @@ def _watched(kind: type, adding: Iterable[str], removing: Iterable[str]) -> Call
     return decorate
 
 
-
-
 _ITEMS: dict[str, Callable[..., Iterable[Any]]] = {
     "append": lambda item: [item],
     "add": lambda item: [item],
@@ -171,6 +169,7 @@ class _Tracked:
     """Copying and pickling shared by the three containers."""
 
     _tracker: Tracker | None = None
+    _plain: Callable[[Any], Any]  # what a copy is made through: the type without tracking
 
     @classmethod
     def of(cls, items: Any, tracker: Tracker) -> Any:
@@ -184,8 +183,7 @@ class _Tracked:
         raise NotImplementedError
 
     def __reduce__(self) -> tuple[Any, ...]:
-        plain = next(b for b in type(self).__mro__ if b in (list, dict, set))
-        return type(self), (), (plain(self), self._tracker)  # type: ignore[call-arg]
+        return type(self), (), (self._plain(self), self._tracker)
 
     def __setstate__(self, state: tuple[Any, Tracker | None]) -> None:
         self._fill(state[0])
@@ -200,6 +198,8 @@ class _Tracked:
 class TrackedList(_Tracked, list):  # type: ignore[type-arg]
     """A list whose new items are tracked."""
 
+    _plain = list
+
     def _fill(self, items: Any) -> None:
         self.extend(items)
 
@@ -208,10 +208,12 @@ class TrackedList(_Tracked, list):  # type: ignore[type-arg]
 class TrackedDict(_Tracked, dict):  # type: ignore[type-arg]
     """A dict whose new values are tracked."""
 
+    _plain = dict
+
     def _fill(self, items: Any) -> None:
         self.update(items)
 
-    def update(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
+    def update(self, *args: Any, **kwargs: Any) -> None:
         """As `dict.update`."""
         for key, value in dict(*args, **kwargs).items():
             self[key] = value
@@ -220,6 +222,8 @@ class TrackedDict(_Tracked, dict):  # type: ignore[type-arg]
 @_watched(set, ("add",), ("pop", "remove", "discard", "clear"))
 class TrackedSet(_Tracked, set):  # type: ignore[type-arg]
     """A set whose new items are tracked."""
+
+    _plain = set
 
     def _fill(self, items: Any) -> None:
         self.update(items)

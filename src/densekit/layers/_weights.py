@@ -12,15 +12,15 @@ from densekit._core.dtypes import is_float_dtype, standardize_dtype
 from densekit._core.errors import message
 from densekit._core.variable import Variable
 from densekit.layers._call import call_context
+from densekit.layers._dtypes import TypedByPolicy
 from densekit.layers._tracking import Tracker, structure_changed
 
 
-class WeightOwner:
+class WeightOwner(TypedByPolicy):
     """The part of `Layer` that owns variables."""
 
     name: str
     built: bool
-    variable_dtype: str
     _tracker: Tracker
     _trainable: bool
 
@@ -58,7 +58,7 @@ class WeightOwner:
         """
         if isinstance(shape, str):
             raise ValueError(
-                f"`name` must be passed as a keyword argument. Received: add_weight({shape!r}, ...). "
+                f"`name` must be passed as a keyword argument, got add_weight({shape!r}, ...). "
                 f"Use: add_weight(shape=..., name={shape!r})."
             )
         dtype = self.variable_dtype if dtype is None else standardize_dtype(dtype)

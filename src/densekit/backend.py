@@ -1,0 +1,51 @@
+"""What Keras offers about its backend: here there is one, and its arrays are NumPy's."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from densekit._core.dtypes import is_float_dtype as is_float_dtype
+from densekit._core.dtypes import is_int_dtype as is_int_dtype
+from densekit._core.dtypes import standardize_dtype as standardize_dtype
+from densekit._core.scope import StatelessScope as StatelessScope
+from densekit._core.scope import in_stateless_scope as in_stateless_scope
+from densekit._core.settings import epsilon as epsilon
+from densekit._core.settings import floatx as floatx
+from densekit._core.settings import get as _get_setting
+from densekit._core.settings import set_epsilon as set_epsilon
+from densekit._core.settings import set_floatx as set_floatx
+from densekit._core.variable import Variable as Variable
+from densekit.ops import KerasTensor as KerasTensor
+from densekit.ops import convert_to_numpy as convert_to_numpy
+from densekit.ops import convert_to_tensor as convert_to_tensor
+from densekit.ops import is_tensor as is_tensor
+from densekit.ops._dispatch import result_type as result_type
+
+_uids: defaultdict[str, int] = defaultdict(int)
+
+
+def backend() -> str:
+    """``"densekit"``."""
+    return "densekit"
+
+
+def image_data_format() -> str:
+    """Where the channels of an image are: ``"channels_last"`` unless `config` changed it."""
+    return str(_get_setting("image_data_format"))
+
+
+def is_keras_tensor(x: Any) -> bool:
+    """Whether `x` is a symbolic tensor."""
+    return isinstance(x, KerasTensor)
+
+
+def get_uid(prefix: str = "") -> int:
+    """1, 2, ... for each prefix, until `clear_session`."""
+    _uids[prefix] += 1
+    return _uids[prefix]
+
+
+def reset_uids() -> None:
+    """Start counting anew."""
+    _uids.clear()

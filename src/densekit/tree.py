@@ -1,0 +1,128 @@
+"""Nested tuples, lists and dicts: walking them, comparing them, building them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from densekit._core.errors import describe, message
+from densekit._core.tree import flatten as flatten
+from densekit._core.tree import is_nested as is_nested
+from densekit._core.tree import map_structure as map_structure
+from densekit._core.tree import pack_as
+
+MAP_TO_NONE = object()  # returned by a function of `traverse`: put None there
+
+
+def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:
+    """``(path, leaf)`` pairs: ``{"a": [5]} -> [(("a", 0), 5)]``."""
+    if not is_nested(structure):
+        return [((), structure)]
+    items = (
+        ((key, structure[key]) for key in sorted(structure))
+        if isinstance(structure, dict)
+        else enumerate(structure)
+    )
+    return [((key, *path), leaf) for key, child in items for path, leaf in flatten_with_path(child)]
+
+
+def pack_sequence_as(structure: Any, flat_sequence: Iterable[Any]) -> Any:
+    """A structure like `structure` with the leaves of `flat_sequence`.
+
+    Raises:
+        ValueError: if the number of leaves differs.
+    """
+    leaves, places = list(flat_sequence), len(flatten(structure))
+    if len(leaves) != places:
+        raise ValueError(
+            message("pack_sequence_as", f"{places} leaves", f"{len(leaves)}", "Pass one per place.")
+        )
+    return pack_as(structure, leaves)
+
+
+def assert_same_structure(a: Any, b: Any) -> None:
+    """Raise ValueError unless two structures differ in leaves only."""
+    if is_nested(a) != is_nested(b) or (is_nested(a) and type(a) is not type(b)):
+        raise _differ(a, b)
+    if isinstance(a, dict):
+        if a.keys() != b.keys():
+            raise _differ(a, b)
+        a, b = [a[key] for key in sorted(a)], [b[key] for key in sorted(a)]
+    if is_nested(a):
+        if len(a) != len(b):
+            raise _differ(a, b)
+        for left, right in zip(a, b, strict=True):
+            assert_same_structure(left, right)
+
+
+def assert_same_paths(a: Any, b: Any) -> None:
+    """Raise ValueError unless two structures have leaves in the same places."""
+    if [path for path, _ in flatten_with_path(a)] != [path for path, _ in flatten_with_path(b)]:
+        raise _differ(a, b)
+
+
+def _differ(a: Any, b: Any) -> ValueError:
+    return ValueError(
+        message("tree", f"a structure like {describe(a)}", describe(b), "Nest both the same way.")
+    )
+
+
+def lists_to_tuples(structure: Any) -> Any:
+    """`structure` with every list replaced by a tuple."""
+    if isinstance(structure, list | tuple):
+        items = [lists_to_tuples(child) for child in structure]
+        return type(structure)(*items) if hasattr(structure, "_fields") else tuple(items)
+    if isinstance(structure, dict):
+        return {key: lists_to_tuples(child) for key, child in structure.items()}
+    return structure
+
+
+def map_structure_up_to(shallow: Any, func: Callable[..., Any], *structures: Any) -> Any:
+    """Apply `func` to what stands in the places of the leaves of `shallow`."""
+    if not is_nested(shallow):
+        return func(*structures)
+    if isinstance(shallow, dict):
+        return {
+            key: map_structure_up_to(child, func, *(s[key] for s in structures))
+            for key, child in shallow.items()
+        }
+    items = [
+        map_structure_up_to(child, func, *(s[i] for s in structures))
+        for i, child in enumerate(shallow)
+    ]
+    return type(shallow)(items)
+
+
+def map_shape_structure(func: Callable[[Any], Any], structure: Any) -> Any:
+    """Apply `func` to each shape, a tuple or list of ints and None, of a structure of shapes."""
+    if isinstance(structure, list | tuple):
+        if all(n is None or isinstance(n, int) for n in structure):
+            return func(tuple(structure))
+        return type(structure)(map_shape_structure(func, child) for child in structure)
+    if isinstance(structure, dict):
+        return {key: map_shape_structure(func, child) for key, child in structure.items()}
+    raise ValueError(
+        message("map_shape_structure", "shapes", describe(structure), "Pass tuples of ints.")
+    )
+
+
+def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) -> Any:
+    """Replace parts, from the top down or leaves first: `func` gives the new part, None to go on.
+
+    `MAP_TO_NONE` stands for None as a new part.
+    """
+    if top_down:
+        new = func(structure)
+        if new is not None:
+            return None if new is MAP_TO_NONE else new
+    if isinstance(structure, dict):
+        structure = {key: traverse(func, child, top_down) for key, child in structure.items()}
+    elif isinstance(structure, list | tuple):
+        items = [traverse(func, child, top_down) for child in structure]
+        is_record = hasattr(structure, "_fields")
+        structure = type(structure)(*items) if is_record else type(structure)(items)
+    if not top_down:
+        new = func(structure)
+        if new is not None:
+            return None if new is MAP_TO_NONE else new
+    return structure

@@ -1,0 +1,25 @@
+"""Small helpers around models: seeds, names, labels, data, progress."""
+
+from __future__ import annotations
+
+from densekit._core.dtypes import standardize_dtype as standardize_dtype
+from densekit._core.registry import CustomObjectScope as CustomObjectScope
+from densekit._core.registry import custom_object_scope as custom_object_scope
+from densekit._core.registry import get_custom_objects as get_custom_objects
+from densekit._core.registry import get_registered_name as get_registered_name
+from densekit._core.registry import get_registered_object as get_registered_object
+from densekit._core.registry import register_keras_serializable as register_keras_serializable
+from densekit._core.seeds import set_random_seed as set_random_seed
+from densekit._core.serialization import deserialize_keras_object as deserialize_keras_object
+from densekit._core.serialization import serialize_keras_object as serialize_keras_object
+from densekit.backend import is_keras_tensor as is_keras_tensor
+from densekit.callbacks._progbar import Progbar as Progbar
+from densekit.config import disable_interactive_logging as disable_interactive_logging
+from densekit.config import enable_interactive_logging as enable_interactive_logging
+from densekit.config import is_interactive_logging_enabled as is_interactive_logging_enabled
+from densekit.utils._arrays import normalize as normalize
+from densekit.utils._arrays import to_categorical as to_categorical
+from densekit.utils._datasets import pack_x_y_sample_weight as pack_x_y_sample_weight
+from densekit.utils._datasets import split_dataset as split_dataset
+from densekit.utils._datasets import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+from densekit.utils._session import clear_session as clear_session
