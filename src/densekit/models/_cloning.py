@@ -116,9 +116,11 @@ def _clone_sequential(model: Sequential, clone: _Clone, input_tensors: Any) -> S
 
 def _clone_functional(model: Functional, clone: _Clone, call: Any, input_tensors: Any) -> Any:
     if input_tensors is None:
-        inputs = tree.map_structure(
-            lambda x: Input(batch_shape=x.shape, dtype=x.dtype, name=x.name), model.input
-        )
+        fresh = [
+            Input(batch_shape=x.shape, dtype=x.dtype, name=name)
+            for x, name in zip(model.inputs, model.input_names, strict=True)
+        ]
+        inputs = tree.pack_as(model.input, fresh)
     else:
         inputs = input_tensors
         leaves = tree.flatten(inputs)

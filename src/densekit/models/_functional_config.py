@@ -141,7 +141,10 @@ def _replay(
             args, kwargs = _arguments(layers, start, call)
         except _NotYet:
             return calls[i:]
-        layers[key](*args, **kwargs)
+        operation = layers[key]
+        if type(operation).__name__ == "GetItem" and len(args) == 2 and isinstance(args[1], list):
+            args[1] = tuple(args[1])  # JSON has no tuples, and x[[0, 1]] is not x[0, 1]
+        operation(*args, **kwargs)
     return []
 
 

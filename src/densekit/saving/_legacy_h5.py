@@ -53,10 +53,7 @@ def read_model(
 
 def _compile(model: Any, file: Any, where: str) -> None:
     text = _h5.attribute_text(file, "training_config")
-    if text is None:
-        warnings.warn(
-            f"{where!r} has no training configuration: the model is not compiled.", stacklevel=4
-        )
+    if text is None:  # the saved model was not compiled
         return
     config = parse_json(text, f"training_config of {where!r}")
     arguments = {
