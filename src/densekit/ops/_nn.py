@@ -271,12 +271,18 @@ def sparsemax(x: Any, axis: int = -1) -> Any:
     """The point of the probability simplex nearest to `x` (Martins and Astudillo 2016, algorithm 1)."""
     xp, x = namespace(x), floating(x)
     z = xp.moveaxis(x, axis, -1)
-    descending = -np.sort(-z, axis=-1) if xp is np else xp.flip(xp.sort(z, axis=-1), -1)
-    ranks = xp.arange(1, z.shape[-1] + 1, dtype=z.dtype)
-    sums = xp.cumsum(descending, axis=-1)
-    support = stop_gradient(1.0 + ranks * descending > sums)
-    count = xp.sum(support, axis=-1, keepdims=True).astype(z.dtype)
-    tau = (xp.sum(xp.where(support, descending, xp.zeros_like(z)), axis=-1, keepdims=True) - 1.0) / count
+    # Which elements stay above the threshold is found on bare values: autograd cannot sort a matrix.
+    still = stop_gradient(z)
+    yp = namespace(still)
+    descending = yp.flip(yp.sort(still, axis=-1), -1)
+    ranks = yp.arange(1, z.shape[-1] + 1, dtype=z.dtype)
+    support = 1.0 + ranks * descending > yp.cumsum(descending, axis=-1)
+    count = yp.sum(support, axis=-1, keepdims=True)
+    lowest = yp.take_along_axis(descending, yp.maximum(count - 1, 0), axis=-1)
+    outside = still < lowest  # written so that a row with nan becomes nan
+    count = yp.sum(~outside, axis=-1, keepdims=True).astype(z.dtype)
+    inner = xp.where(outside, xp.zeros_like(z), z)
+    tau = (xp.sum(inner, axis=-1, keepdims=True) - 1.0) / count
     return xp.moveaxis(_rectified(xp, z - tau), -1, axis)
 
 
