@@ -1,0 +1,126 @@
+"""`BackupAndRestore`: go on after a crash where the last backup was made."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+from densekit._core.errors import describe, message
+from densekit._core.registry import export
+from densekit.callbacks._callback import Callback, Logs, only_batches_if
+
+
+@export("keras.callbacks")
+class BackupAndRestore(Callback):
+    """Backs up weights, optimizer and epoch while training; a `fit` that finds a backup continues it.
+
+    Args:
+        backup_dir: folder of the backup, used by one training only.
+        save_freq: ``"epoch"`` or a number of batches >= 1. Default: ``"epoch"``.
+        double_checkpoint: keep the backup before the last, too. Default: ``False``.
+        delete_checkpoint: delete the folder when training ends. Default: ``True``.
+
+    Raises:
+        ValueError: for an empty `backup_dir`, an unknown `save_freq`, or a model without weights
+            when training begins.
+
+    Example:
+
+    >>> import densekit as keras, tempfile
+    >>> keras.callbacks.BackupAndRestore(tempfile.mkdtemp()).save_freq
+    'epoch'
+    """
+
+    def __init__(
+        self,
+        backup_dir: str | os.PathLike[str],
+        save_freq: str | int = "epoch",
+        double_checkpoint: bool = False,
+        delete_checkpoint: bool = True,
+    ) -> None:
+        super().__init__()
+        if not backup_dir:
+            raise ValueError("Empty `backup_dir` argument passed. Name a folder.")
+        if save_freq != "epoch" and not isinstance(save_freq, int):
+            raise ValueError(
+                message(
+                    "BackupAndRestore",
+                    "`save_freq` 'epoch' or a number of batches",
+                    describe(save_freq),
+                    "Pass one of these.",
+                )
+            )
+        self.backup_dir = os.fspath(backup_dir)
+        self.save_freq = save_freq
+        self.double_checkpoint = double_checkpoint
+        self.delete_checkpoint = delete_checkpoint
+        self._weights_path = os.path.join(self.backup_dir, "latest.weights.h5")
+        self._metadata_path = os.path.join(self.backup_dir, "training_metadata.json")
+        self._current_epoch = 0
+        self._last_batch = 0
+        self._batches_since_save = 0
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        if not self.model.built:
+            raise ValueError(
+                message(
+                    "BackupAndRestore",
+                    "a model with weights",
+                    f"the unbuilt model {self.model.name!r}",
+                    "Call the model on a batch, or give it an Input, before `fit`.",
+                )
+            )
+        try:
+            self._restore("")
+        except OSError:
+            if not os.path.exists(self._weights_path + ".bkp"):
+                raise
+            self._restore(".bkp")  # the last backup was cut short: take the one before
+
+    def _restore(self, suffix: str) -> None:
+        if suffix:
+            shutil.copy(self._weights_path + suffix, self._weights_path)
+            if os.path.exists(self._metadata_path + suffix):
+                shutil.copy(self._metadata_path + suffix, self._metadata_path)
+            elif os.path.exists(self._metadata_path):
+                os.remove(self._metadata_path)
+        if os.path.exists(self._weights_path):
+            if self.model.optimizer is not None and not self.model.optimizer.built:
+                self.model.optimizer.build(self.model.trainable_variables)
+            self.model.load_weights(self._weights_path)
+        if os.path.exists(self._metadata_path):
+            with open(self._metadata_path) as file:
+                self.model._initial_epoch = json.load(file)["epoch"]
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        self._current_epoch = epoch + 1
+        self._last_batch = 0
+        if self.save_freq == "epoch":
+            self._save()
+
+    @only_batches_if(lambda callback: callback.save_freq != "epoch")
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        if not isinstance(self.save_freq, int):
+            return
+        self._batches_since_save += batch + 1 if batch <= self._last_batch else batch - self._last_batch
+        self._last_batch = batch
+        if self._batches_since_save >= self.save_freq:
+            self._batches_since_save = 0
+            self._save()
+
+    def _save(self) -> None:
+        os.makedirs(self.backup_dir, exist_ok=True)
+        if self.double_checkpoint:
+            for path in (self._weights_path, self._metadata_path):
+                if os.path.exists(path):
+                    shutil.copy(path, f"{path}.bkp")
+        self.model.save_weights(self._weights_path, overwrite=True)
+        temporary = f"{self._metadata_path}.tmp"
+        with open(temporary, "w") as file:
+            json.dump({"epoch": self._current_epoch, "batch": self._last_batch}, file)
+        os.replace(temporary, self._metadata_path)
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        if self.delete_checkpoint and os.path.exists(self.backup_dir):
+            shutil.rmtree(self.backup_dir)

@@ -1,0 +1,143 @@
+"""`CallbackList`: one call reaches every callback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit._core import tree
+from densekit._core.registry import export
+from densekit.callbacks._callback import Callback, Logs, wants_batches
+from densekit.callbacks._history import History
+from densekit.callbacks._progbar_logger import ProgbarLogger
+
+
+@export("keras.callbacks")
+class CallbackList(Callback):
+    """A list of callbacks that is called like one.
+
+    Args:
+        callbacks: callbacks, possibly nested in lists. Default: none.
+        add_history: append a `History` if there is none. Default: ``False``.
+        add_progbar: append a `ProgbarLogger` if there is none. Default: ``False``.
+        model: the model they belong to. Default: ``None``.
+        **params: handed to each callback's `set_params`.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> callbacks = keras.callbacks.CallbackList(add_history=True)
+    >>> [type(c).__name__ for c in callbacks.callbacks]
+    ['History']
+    """
+
+    def __init__(
+        self,
+        callbacks: Any = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        **params: Any,
+    ) -> None:
+        super().__init__()
+        self.callbacks: list[Any] = tree.flatten(callbacks) if callbacks else []
+        self._history = self._find(History)
+        if self._history is None and add_history:
+            self._history = History()
+            self.callbacks.append(self._history)
+        self._progbar = self._find(ProgbarLogger)
+        if self._progbar is None and add_progbar:
+            self._progbar = ProgbarLogger()
+            self.callbacks.append(self._progbar)
+        if model is not None:
+            self.set_model(model)
+        self.set_params(params)
+
+    def _find(self, kind: type) -> Any:
+        found = [c for c in self.callbacks if isinstance(c, kind)]
+        return found[-1] if found else None
+
+    def wants_batches(self, mode: str) -> bool:
+        """Whether any callback must see every batch of ``"train"``, ``"test"`` or ``"predict"``."""
+        return any(wants_batches(callback, mode) for callback in self.callbacks)
+
+    @property
+    def shows_progress(self) -> bool:
+        """Whether a progress bar moves while an epoch runs."""
+        return self._progbar is not None and self._progbar.verbose == 1
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        self.params = params
+        if params:
+            for callback in self.callbacks:
+                callback.set_params(params)
+
+    def set_model(self, model: Any) -> None:
+        super().set_model(model)
+        if self._history is not None:
+            model.history = self._history
+        for callback in self.callbacks:
+            callback.set_model(model)
+
+    def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        for callback in self.callbacks:
+            callback.on_batch_begin(batch, logs=logs)
+
+    def on_batch_end(self, batch: int, logs: Logs = None) -> None:
+        for callback in self.callbacks:
+            callback.on_batch_end(batch, logs=logs)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        for callback in self.callbacks:
+            callback.on_epoch_begin(epoch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        for callback in self.callbacks:
+            callback.on_epoch_end(epoch, logs)
+
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        for callback in self.callbacks:
+            callback.on_train_batch_begin(batch, logs=logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        for callback in self.callbacks:
+            callback.on_train_batch_end(batch, logs=logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        for callback in self.callbacks:
+            callback.on_test_batch_begin(batch, logs=logs)
+
+    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
+        for callback in self.callbacks:
+            callback.on_test_batch_end(batch, logs=logs)
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        for callback in self.callbacks:
+            callback.on_predict_batch_begin(batch, logs=logs)
+
+    def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
+        for callback in self.callbacks:
+            callback.on_predict_batch_end(batch, logs=logs)
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        for callback in self.callbacks:
+            callback.on_train_begin(logs)
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        for callback in self.callbacks:
+            callback.on_train_end(logs)
+
+    def on_test_begin(self, logs: Logs = None) -> None:
+        for callback in self.callbacks:
+            callback.on_test_begin(logs)
+
+    def on_test_end(self, logs: Logs = None) -> None:
+        for callback in self.callbacks:
+            callback.on_test_end(logs)
+
+    def on_predict_begin(self, logs: Logs = None) -> None:
+        for callback in self.callbacks:
+            callback.on_predict_begin(logs)
+
+    def on_predict_end(self, logs: Logs = None) -> None:
+        for callback in self.callbacks:
+            callback.on_predict_end(logs)

@@ -1,0 +1,80 @@
+"""`SwapEMAWeights`: evaluate with the averaged weights, train with the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit._core.errors import message
+from densekit._core.registry import export
+from densekit.callbacks._callback import Callback, Logs
+
+
+@export("keras.callbacks")
+class SwapEMAWeights(Callback):
+    """Puts the optimizer's moving averages into the model while it is evaluated or saved.
+
+    Args:
+        swap_on_epoch: also swap at the end of each epoch and back at the start of the next, so that
+            checkpoints hold the averages. Default: ``False``.
+
+    Raises:
+        ValueError: if the optimizer keeps no averages (``use_ema=True``).
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.callbacks.SwapEMAWeights(swap_on_epoch=True).swap_on_epoch
+    True
+    """
+
+    def __init__(self, swap_on_epoch: bool = False) -> None:
+        super().__init__()
+        self.swap_on_epoch = swap_on_epoch
+        self._averages_in_model = False
+
+    def _pairs(self) -> list[tuple[Any, Any]]:
+        optimizer = self.model.optimizer
+        averages = getattr(optimizer, "_model_variables_moving_average", None)
+        if not getattr(optimizer, "use_ema", False) or averages is None:
+            raise ValueError(
+                message(
+                    "SwapEMAWeights",
+                    "an optimizer with use_ema=True",
+                    "one without averages",
+                    "Pass use_ema=True to the optimizer.",
+                )
+            )
+        return list(zip(optimizer._trainable_variables, averages, strict=True))
+
+    def _swap(self, averages_in_model: bool) -> None:
+        if self._averages_in_model == averages_in_model:
+            return
+        for variable, average in self._pairs():
+            value = variable.numpy()
+            variable.assign(average.numpy())
+            average.assign(value)
+        self._averages_in_model = averages_in_model
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        if self.swap_on_epoch:
+            self._swap(False)
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        if not self.swap_on_epoch:
+            return
+        self._swap(True)
+        if self.params is not None and epoch == self.params["epochs"] - 1:
+            for variable, average in self._pairs():
+                average.assign(variable.numpy())  # training is over: both hold the averages
+
+    def on_test_begin(self, logs: Logs = None) -> None:
+        self._swap(True)
+
+    def on_test_end(self, logs: Logs = None) -> None:
+        self._swap(False)
+
+    def on_predict_begin(self, logs: Logs = None) -> None:
+        self._swap(True)
+
+    def on_predict_end(self, logs: Logs = None) -> None:
+        self._swap(False)

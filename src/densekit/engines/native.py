@@ -1,0 +1,395 @@
+"""The native engine: a recorded plan made runnable. The only importer of the native core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from densekit import _native
+from densekit._core.dtypes import to_numpy_dtype
+from densekit._core.errors import message
+from densekit._core.native_form import native_form
+from densekit._core.variable import Variable
+from densekit._native import active_isa as active_isa
+from densekit._native import available_isas as available_isas
+from densekit._native import get_threads as get_threads
+from densekit._native import machine as machine
+from densekit._native import set_threads as set_threads
+from densekit.engines.host import HostLoss, HostNode, host_constraint, host_regularizer
+from densekit.engines.plan import PlanBuilder, Step
+
+Array = npt.NDArray[Any]
+
+_NO_STEP = -1.797e308  # what a row of the losses holds until its step is done
+_REDUCTIONS = {
+    "sum_over_batch_size": "sum_over_batch_size",
+    "mean": "sum_over_batch_size",
+    "sum": "sum",
+    "mean_with_sample_weight": "mean_with_sample_weight",
+}
+
+
+_READABLE = "?bBhHiIlLqQefd"  # dtypes the core reads as they are
+
+
+@dataclass(frozen=True, slots=True)
+class LossTerm:
+    """A loss on one output and its weight in the total."""
+
+    output: int
+    loss: Any
+    weight: float = 1.0
+
+
+@dataclass(slots=True)
+class Rows:
+    """Arrays that a run reads row by row: one per input, and per loss a target and weights or None."""
+
+    inputs: list[Array]
+    targets: list[Array | None]
+    weights: list[Array | None]
+
+
+class NativeEngine:
+    """A plan with its losses and optimizer, ready to run on the variables' own buffers.
+
+    Args:
+        plan: what to compute.
+        trainable: variables to train, in the optimizer's order.
+        losses: what to minimise; none for a plan that only predicts.
+        optimizer: a built optimizer; None for a plan that does not train.
+    """
+
+    def __init__(
+        self,
+        plan: PlanBuilder,
+        trainable: Sequence[Variable] = (),
+        losses: Sequence[LossTerm] = (),
+        optimizer: Any = None,
+    ) -> None:
+        self.builder = plan
+        self.plan = _native.Plan(plan.dtype)
+        self.optimizer = optimizer
+        self._dtype = np.dtype(plan.dtype)
+        self._trainable = list(trainable)
+        self._parameters: dict[int, int] = {}
+        self._nodes: list[HostNode] = []
+        self._kept: list[Any] = []  # variables behind the buffers
+        for variable in trainable:
+            self._add_parameter(variable, True)
+        values = {h.value: self.plan.input(max(h.size, 0)) for h in plan.inputs}
+        for step in plan.steps:
+            getattr(self, f"_{step.kind}")(step, values)
+        for handle in plan.outputs:
+            self.plan.output(values[handle.value])
+        self._host_losses: dict[int, HostLoss] = {}
+        for i, term in enumerate(losses):
+            self._add_loss(i, term)
+        self.n_losses = len(losses)
+        if optimizer is not None:
+            self._set_optimizer(optimizer)
+        self.plan.finalize()
+        self._seeds = list(plan.seed_generators)
+
+    # Building
+
+    def _add_parameter(self, variable: Variable, trainable: bool) -> int:
+        known = self._parameters.get(id(variable))
+        if known is not None:
+            return known
+        if variable.array.dtype != self._dtype:
+            raise ValueError(
+                message(
+                    f"Variable {variable.path!r}",
+                    f"dtype {self._dtype.name}, the model's own",
+                    variable.dtype,
+                    "Train in float32 or float64 throughout.",
+                )
+            )
+        number = self.plan.parameter(variable.array, trainable)
+        self._parameters[id(variable)] = number
+        self._kept.append(variable)
+        if trainable and variable.regularizer is not None:
+            form = native_form(variable.regularizer)
+            if form is not None:
+                self.plan.set_regularizer(number, form.kind, list(form.parameters))
+            else:
+                self.plan.set_host_regularizer(
+                    number, host_regularizer(variable, variable.regularizer)
+                )
+        if trainable and variable.constraint is not None:
+            form = native_form(variable.constraint)
+            if form is not None:
+                self.plan.set_constraint(number, form.kind, list(form.parameters))
+            else:
+                self.plan.set_host_constraint(
+                    number, host_constraint(variable, variable.constraint)
+                )
+        return number
+
+    def _dense(self, step: Step, values: dict[int, int]) -> None:
+        a = step.arguments
+        bias = -1 if a["bias"] is None else self._add_parameter(a["bias"], False)
+        values[step.outputs[0]] = self.plan.dense(
+            values[step.inputs[0]],
+            self._add_parameter(a["kernel"], False),
+            bias,
+            a["in_features"],
+            a["out_features"],
+            a["activation"],
+            list(a["parameters"]),
+        )
+
+    def _activation(self, step: Step, values: dict[int, int]) -> None:
+        a = step.arguments
+        values[step.outputs[0]] = self.plan.activation(
+            values[step.inputs[0]], a["activation"], list(a["parameters"]), a["width"]
+        )
+
+    def _dropout(self, step: Step, values: dict[int, int]) -> None:
+        x = values[step.inputs[0]]
+        values[step.outputs[0]] = self.plan.dropout(x, step.arguments["rate"])
+
+    def _affine(self, step: Step, values: dict[int, int]) -> None:
+        a = step.arguments
+        x = values[step.inputs[0]]
+        values[step.outputs[0]] = self.plan.affine(x, a["scale"], a["offset"], a["width"])
+
+    def _merge(self, step: Step, values: dict[int, int]) -> None:
+        xs = [values[x] for x in step.inputs]
+        values[step.outputs[0]] = self.plan.merge(step.arguments["merge"], xs)
+
+    def _concatenate(self, step: Step, values: dict[int, int]) -> None:
+        xs = [values[x] for x in step.inputs]
+        values[step.outputs[0]] = self.plan.concatenate(xs, step.arguments["inners"])
+
+    def _activity(self, step: Step, values: dict[int, int]) -> None:
+        a = step.arguments
+        self.plan.activity_l1l2(values[step.inputs[0]], a["l1"], a["l2"])
+
+    def _host(self, step: Step, values: dict[int, int]) -> None:
+        node = HostNode(**step.arguments, dtype=self.builder.dtype)
+        self._nodes.append(node)
+        sizes = [int(np.prod(shape)) for shape in step.arguments["output_shapes"]]
+        variables = step.arguments["function"].variables
+        made = self.plan.host(
+            [values[x] for x in step.inputs],
+            sizes,
+            [self._add_parameter(v, False) for v in variables],
+            node.forward,
+            node.backward,
+        )
+        values.update(zip(step.outputs, made, strict=True))
+
+    def _add_loss(self, i: int, term: LossTerm) -> None:
+        output = self.builder.outputs[term.output]
+        form = native_form(term.loss)
+        reduction = _REDUCTIONS.get(term.loss.reduction)
+        if reduction is None:
+            raise TypeError(
+                message(
+                    f"loss {term.loss.name!r}",
+                    f"a reduction among {tuple(_REDUCTIONS)}",
+                    f"reduction={term.loss.reduction!r}",
+                    "Choose one that gives a scalar.",
+                )
+            )
+        if form is not None and output.sample_shape:
+            width = output.sample_shape[-1]
+            self.plan.loss(
+                term.output, form.kind, list(form.parameters), width, term.weight, reduction
+            )
+            return
+        self._host_losses[i] = HostLoss(term.loss, output.sample_shape, self.builder.dtype)
+        self.plan.host_loss(term.output, self._host_losses[i], term.weight)
+
+    def _set_optimizer(self, optimizer: Any) -> None:
+        form = native_form(optimizer)
+        self._counts_itself = form is None
+        if form is None:
+            self.plan.set_host_optimizer(self._apply_on_host)
+            return
+        self.plan.set_optimizer(form.kind, list(form.parameters), **optimizer.native_options())
+        for variable in self._trainable:
+            average = optimizer.native_ema(variable)
+            accumulator = optimizer.native_accumulator(variable)
+            self.plan.set_slots(
+                self._parameters[id(variable)],
+                [slot.array for slot in optimizer.native_slots(variable)],
+                None if average is None else average.array,
+                None if accumulator is None else accumulator.array,
+                optimizer.decays(variable),
+            )
+
+    def _apply_on_host(self, step: int, learning_rate: float, gradients: list[Array]) -> None:
+        scale = getattr(self.optimizer, "loss_scale_factor", None) or 1.0
+        shaped = [
+            np.array(g).reshape(v.shape) * g.dtype.type(scale)
+            for g, v in zip(gradients, self._trainable, strict=True)
+        ]
+        self.optimizer.apply(shaped, self._trainable)
+
+    # Running
+
+    def _bind(self, rows: Rows) -> tuple[list[Any], list[Any], list[Any]]:
+        """The columns as the core takes them: with at least two axes."""
+        for i, loss in self._host_losses.items():
+            target = rows.targets[i]
+            loss.target_shape = None if target is None else target.shape[1:]
+        return (
+            [_as_rows(column) for column in rows.inputs],
+            [None if column is None else _as_rows(column) for column in rows.targets],
+            [None if column is None else _as_rows(column) for column in rows.weights],
+        )
+
+    def train(
+        self,
+        rows: Rows,
+        index: npt.NDArray[np.int64],
+        batch_size: int,
+        predictions: list[Array | None],
+        seconds: float = 0.0,
+    ) -> npt.NDArray[np.float64]:
+        """Train on the picked rows, in order; stop early after `seconds`.
+
+        Returns:
+            per step done the total and each loss, (steps, 1 + losses). The optimizer's count and the
+            seed generators have moved on by as many steps, also when a step raises.
+        """
+        columns = self._bind(rows)
+        steps = -(-len(index) // batch_size)
+        losses = np.full((steps, 1 + self.n_losses), _NO_STEP)
+        iteration = int(self.optimizer._iterations.array)
+        rates = self.optimizer.learning_rates(iteration, steps)
+        keys, counters = self._random()
+        done = 0
+        try:
+            done = self.plan.train(
+                *columns,
+                index,
+                batch_size,
+                iteration,
+                rates,
+                keys,
+                counters,
+                losses,
+                predictions,
+                seconds,
+            )
+        except BaseException:
+            done = int(np.count_nonzero(losses[:, 0] != _NO_STEP))
+            raise
+        finally:
+            self._advance(done)
+        return losses[:done]
+
+    def evaluate(
+        self,
+        rows: Rows,
+        index: npt.NDArray[np.int64],
+        batch_size: int,
+        predictions: list[Array | None],
+        seconds: float = 0.0,
+    ) -> npt.NDArray[np.float64]:
+        """Losses and predictions of the picked rows; as `train`, without changing anything."""
+        columns = self._bind(rows)
+        steps = -(-len(index) // batch_size)
+        losses = np.empty((steps, 1 + self.n_losses))
+        keys, counters = self._random()
+        done = self.plan.evaluate(
+            *columns,
+            index,
+            batch_size,
+            keys,
+            counters,
+            losses,
+            predictions,
+            seconds,
+        )
+        return losses[:done]
+
+    def predict(self, inputs: list[Array], n: int) -> list[Array]:
+        """Outputs of `n` rows, one array per output, in the shapes and dtypes of the model's."""
+        outputs = self.empty_outputs(n)
+        self.predict_into(inputs, n, outputs)
+        return self.finish(outputs)
+
+    def empty_outputs(self, n: int) -> list[Array]:
+        """Room for the outputs of `n` rows, in the plan's dtype."""
+        return [np.empty((n, *h.sample_shape), self._dtype) for h in self.builder.outputs]
+
+    def predict_into(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
+        """Write the outputs of `n` rows."""
+        if n:
+            rows = [_as_rows(readable(x)) for x in inputs]
+            self.plan.predict(rows, n, [y.reshape(n, -1) for y in outputs])
+
+    def finish(self, outputs: list[Array]) -> list[Array]:
+        """`outputs` in the dtypes the model gives."""
+        return [
+            y if h.dtype == self.builder.dtype else y.astype(to_numpy_dtype(h.dtype))
+            for y, h in zip(outputs, self.builder.outputs, strict=True)
+        ]
+
+    @property
+    def added_losses(self) -> bool:
+        """Whether a layer that runs on the host has added a loss."""
+        return any(node.added_losses for node in self._nodes)
+
+    def call(self) -> Any:
+        """The plan's direct call, for one input and one output; None for other plans."""
+        if len(self.builder.inputs) != 1 or len(self.builder.outputs) != 1:
+            return None
+        x, y = self.builder.inputs[0], self.builder.outputs[0]
+        if self.builder.has_host_steps or y.dtype != self.builder.dtype:
+            return None
+        self.plan.set_call_shape(list(x.sample_shape), list(y.sample_shape))
+        return self.plan.call
+
+    def _random(self) -> tuple[list[int], list[int]]:
+        """Key and counter of each random node; nodes that share a generator get streams of their own."""
+        keys, counters, uses = [], [], {}
+        for generator in self._seeds:
+            key, counter = (int(word) for word in generator.state.array)
+            stream = uses.get(id(generator), 0)
+            uses[id(generator)] = stream + 1
+            keys.append(key)
+            counters.append(counter + (stream << 32))
+        return keys, counters
+
+    def _advance(self, steps: int) -> None:
+        if not steps:
+            return
+        if not self._counts_itself:
+            self.optimizer.advance(steps)
+        for generator in {id(g): g for g in self._seeds}.values():
+            generator.advance(steps)
+
+
+def is_readable(column: Array) -> bool:
+    """Whether the core can read the rows where they are."""
+    if column.dtype.char not in _READABLE or not column.dtype.isnative:
+        return False
+    size = column.itemsize
+    for n, stride in zip(column.shape[:0:-1], column.strides[:0:-1], strict=True):
+        if n != 1 and stride != size:
+            return False
+        size *= n
+    return True
+
+
+def readable(column: Array) -> Array:
+    """`column`, or a copy that the core can read."""
+    if is_readable(column):
+        return column
+    known = column.dtype.char in _READABLE
+    return np.ascontiguousarray(column, column.dtype.newbyteorder("=") if known else np.float64)
+
+
+def _as_rows(column: Array) -> Array:
+    """`column` with at least two axes."""
+    return column[:, None] if column.ndim == 1 else column

@@ -1,0 +1,272 @@
+"""`PlanBuilder`: what a layer's `lower` writes its native form to.
+
+It only records: a list of `Step`s over values that are sized per sample. An engine reads the record.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from densekit import ops
+from densekit._core.native_form import NativeForm, native_form
+from densekit._core.scope import stateless_scope
+from densekit._core.seeds import SeedGenerator
+from densekit._core.variable import Variable
+from densekit.engines.host import HostFunction
+
+Shape = tuple[int, ...]
+
+_ROWWISE_HALVING = "glu"  # the one activation whose output is narrower than its input
+_MERGES = ("add", "subtract", "multiply", "average", "maximum", "minimum")
+
+
+class NotLowerable(Exception):
+    """This call has no native form: run it on the host."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Handle:
+    """A value of the plan: its number, its shape with None for the batch, its dtype in the definition."""
+
+    value: int
+    shape: tuple[int | None, ...]
+    dtype: str = "float32"
+
+    @property
+    def sample_shape(self) -> Shape:
+        """Shape of one sample."""
+        return self.shape[1:]  # type: ignore[return-value]
+
+    @property
+    def size(self) -> int:
+        """Elements of one sample."""
+        return math.prod(self.sample_shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One recorded call: what it is, the values it reads and makes, its arguments by name."""
+
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+class PlanBuilder:
+    """Records a plan. Layers call the methods named after operations; each takes and returns `Handle`s.
+
+    Args:
+        dtype: element type of all values, ``"float32"`` or ``"float64"``.
+        training: whether the plan is for training: dropout drops, host layers are told so.
+    """
+
+    def __init__(self, dtype: str = "float32", training: bool = False) -> None:
+        self.dtype = dtype
+        self.training = training
+        self.steps: list[Step] = []
+        self.inputs: list[Handle] = []
+        self.outputs: list[Handle] = []
+        self.seed_generators: list[SeedGenerator] = []  # one for each dropout, in order
+        self._values = 0
+
+    # What layers call
+
+    def dense(
+        self, x: Handle, kernel: Variable, bias: Variable | None, activation: Any = None
+    ) -> Handle:
+        """``activation(x @ kernel + bias)`` along the last axis."""
+        features, units = kernel.shape
+        if not x.sample_shape or x.shape[-1] != features:
+            raise NotLowerable
+        form = _form(activation)
+        fused = form if form is not None and form.kind != _ROWWISE_HALVING else NativeForm("linear")
+        y = self._record(
+            "dense",
+            [x],
+            (*x.sample_shape[:-1], units),
+            kernel=kernel,
+            bias=bias,
+            activation=fused.kind,
+            parameters=fused.parameters,
+            in_features=features,
+            out_features=units,
+        )
+        return y if fused is form else self.activation(y, activation)
+
+    def activation(self, x: Handle, function: Any) -> Handle:
+        """``function(x)``, a callable or a `NativeForm`; row formulas act on the last axis."""
+        form = _form(function)
+        if form is None:
+            y = self.host(function, [x])
+            assert isinstance(y, Handle)
+            return y
+        if form.kind == "linear":
+            return x
+        if not x.sample_shape:
+            raise NotLowerable
+        width = x.sample_shape[-1]
+        shape = x.sample_shape
+        if form.kind == _ROWWISE_HALVING:
+            if width % 2:
+                raise NotLowerable
+            shape = (*shape[:-1], width // 2)
+        return self._record(
+            "activation", [x], shape, activation=form.kind, parameters=form.parameters, width=width
+        )
+
+    def dropout(self, x: Handle, rate: float, seed_generator: SeedGenerator) -> Handle:
+        """`x` with a share `rate` of its elements set to 0 and the others scaled up."""
+        self.seed_generators.append(seed_generator)
+        return self._record("dropout", [x], x.sample_shape, rate=float(rate))
+
+    def affine(self, x: Handle, scale: Any, offset: Any) -> Handle:
+        """``x * scale + offset``; both are scalars or go along the last axis."""
+        if not x.sample_shape:
+            raise NotLowerable
+        width = x.sample_shape[-1]
+        scale, offset = np.asarray(scale, np.float64), np.asarray(offset, np.float64)
+        for array in (scale, offset):
+            if array.size != 1 and array.shape[-1:] != (array.size,):
+                raise NotLowerable
+            if array.size not in (1, width):
+                raise NotLowerable
+        scale = np.ascontiguousarray(np.broadcast_to(scale.reshape(-1), (width,)))
+        offset = np.ascontiguousarray(np.broadcast_to(offset.reshape(-1), (width,)))
+        return self._record("affine", [x], x.sample_shape, scale=scale, offset=offset, width=width)
+
+    def reshape(self, x: Handle, sample_shape: Sequence[int]) -> Handle:
+        """`x` with another shape per sample; one entry may be -1. Costs nothing."""
+        shape = [int(n) for n in sample_shape]
+        if -1 in shape:
+            known = math.prod(n for n in shape if n != -1)
+            shape[shape.index(-1)] = x.size // known if known else 0
+        if math.prod(shape) != x.size:
+            raise NotLowerable
+        return Handle(x.value, (None, *shape), x.dtype)
+
+    def merge(self, kind: str, xs: Sequence[Handle]) -> Handle:
+        """Elementwise ``add``, ``subtract``, ``multiply``, ``average``, ``maximum`` or ``minimum``."""
+        if kind not in _MERGES or any(x.shape != xs[0].shape for x in xs):
+            raise NotLowerable
+        if len(xs) == 1:
+            return xs[0]
+        return self._record("merge", xs, xs[0].sample_shape, merge=kind)
+
+    def concatenate(self, xs: Sequence[Handle], axis: int = -1) -> Handle:
+        """`xs` end to end along `axis`, which counts the batch axis as 0."""
+        if len(xs) == 1:
+            return xs[0]
+        rank = len(xs[0].shape)
+        axis = axis + rank if axis < 0 else axis
+        if not 0 < axis < rank:
+            raise NotLowerable
+        first = xs[0].shape
+        for x in xs:
+            if len(x.shape) != rank or (*x.shape[:axis], *x.shape[axis + 1 :]) != (
+                *first[:axis],
+                *first[axis + 1 :],
+            ):
+                raise NotLowerable
+        along = sum(x.sample_shape[axis - 1] for x in xs)
+        inners = [math.prod(x.sample_shape[axis - 1 :]) for x in xs]
+        shape = (*first[1:axis], along, *first[axis + 1 :])
+        return self._record("concatenate", xs, shape, inners=inners)  # type: ignore[arg-type]
+
+    def activity_regularizer(self, x: Handle, regularizer: Callable[[Any], Any]) -> Handle:
+        """`x`, with ``regularizer(x) / batch`` added to the loss."""
+        form = native_form(regularizer)
+        if form is not None and form.kind == "l1l2":
+            l1, l2 = form.parameters
+            self.steps.append(Step("activity", (x.value,), (), {"l1": l1, "l2": l2}))
+            return x
+
+        def penalised(value: Any) -> Any:
+            scope = stateless_scope()
+            if scope is not None:
+                scope.add_loss(regularizer(value) / value.shape[0])
+            return value
+
+        return self.host_function(HostFunction(penalised), [x], [(x.shape, x.dtype)])[0]
+
+    def host(
+        self,
+        function: Any,
+        xs: Sequence[Handle],
+        variables: Sequence[Variable] = (),
+        seed_generators: Sequence[SeedGenerator] = (),
+    ) -> Handle | list[Handle]:
+        """``function(*xs)``, a definition, run in Python and differentiated by `autograd`.
+
+        Gives one handle if the function returns one array, else a list.
+
+        Args:
+            function: takes arrays with a batch axis, returns one array or a list of them.
+            variables: what it reads and training may change.
+            seed_generators: what it draws from.
+        """
+        tensors = [ops.KerasTensor(x.shape, x.dtype) for x in xs]
+        spec = ops.compute_output_spec(function, *tensors)
+        is_one = isinstance(spec, ops.KerasTensor)
+        handles = self.host_function(
+            HostFunction(function, variables, [g.state for g in seed_generators]),
+            xs,
+            [(t.shape, t.dtype) for t in ([spec] if is_one else spec)],
+        )
+        return handles[0] if is_one else handles
+
+    # What the walker calls
+
+    def input(self, sample_shape: Shape, dtype: str = "float32") -> Handle:
+        """A new input of the plan."""
+        handle = self._new(sample_shape, dtype)
+        self.inputs.append(handle)
+        return handle
+
+    @property
+    def has_host_steps(self) -> bool:
+        """Whether some of it runs in Python."""
+        return any(step.kind == "host" for step in self.steps)
+
+    def host_function(
+        self,
+        function: HostFunction,
+        xs: Sequence[Handle],
+        outputs: Sequence[tuple[tuple[int | None, ...], str]],
+    ) -> list[Handle]:
+        """A host step; `outputs` are the shapes, with the batch axis, and the dtypes."""
+        for shape, _ in outputs:
+            if shape[:1] != (None,) or None in shape[1:]:
+                raise NotLowerable  # mixes samples, or has no fixed size
+        handles = [self._new(shape[1:], dtype) for shape, dtype in outputs]
+        arguments = {
+            "function": function,
+            "input_shapes": [x.sample_shape for x in xs],
+            "input_dtypes": [x.dtype for x in xs],
+            "output_shapes": [h.sample_shape for h in handles],
+        }
+        inputs = tuple(x.value for x in xs)
+        self.steps.append(Step("host", inputs, tuple(h.value for h in handles), arguments))
+        return handles
+
+    def _record(self, kind: str, xs: Sequence[Handle], shape: Shape, **arguments: Any) -> Handle:
+        y = self._new(shape, self.dtype)
+        self.steps.append(Step(kind, tuple(x.value for x in xs), (y.value,), arguments))
+        return y
+
+    def _new(self, sample_shape: Sequence[Any], dtype: str) -> Handle:
+        handle = Handle(self._values, (None, *sample_shape), dtype)
+        self._values += 1
+        return handle
+
+
+def _form(function: Any) -> NativeForm | None:
+    """The native form of an activation; None as activation is the identity."""
+    if function is None:
+        return NativeForm("linear")
+    return function if isinstance(function, NativeForm) else native_form(function)
