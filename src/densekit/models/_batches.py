@@ -1,0 +1,249 @@
+"""Predictions, and single batches: the parts of `Trainer` that users put into loops of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from densekit._core import tree
+from densekit._core.errors import message
+from densekit.callbacks import CallbackList
+from densekit.engines import NotLowerable
+from densekit.layers import Layer
+from densekit.models._data import Array, match_inputs, unpack_x_y_sample_weight
+from densekit.models._feed import ArrayFeed, StreamFeed, check_count, is_stream
+from densekit.models._fit_loop import logs_of, predict_rows
+from densekit.models._prepare import Prepare
+from densekit.models._runtime import pack_outputs
+
+_QUICK_FLOPS = 1e9  # some 50 ms: no bar would be shown
+
+
+class Batches(Prepare):
+    """The part of `Trainer` for predictions and single batches."""
+
+    stop_predicting: Any
+
+    # One batch
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One training step; arguments as for `fit`, results as for `evaluate`.
+
+        Example:
+
+        >>> import densekit as keras, numpy as np
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> x = np.ones((8, 2), "float32")
+        >>> list(model.train_on_batch(x, x[:, 0], return_dict=True))
+        ['loss']
+        """
+        if not self.compiled or self.optimizer is None:
+            self._assert_trainable()
+        return self._on_batch(x, y, sample_weight, class_weight, return_dict, training=True)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Loss and metrics of one batch; arguments and results as for `evaluate`."""
+        if not self.compiled:
+            self._assert_compiled()
+        return self._on_batch(x, y, sample_weight, None, return_dict, training=False)
+
+    def _on_batch(
+        self, x: Any, y: Any, weight: Any, class_weight: Any, return_dict: bool, training: bool
+    ) -> Any:
+        self._ensure_built(x)
+        columns = self._columns(x, y, weight, class_weight)
+        rows = len(columns[0][0])
+        feed = ArrayFeed(*columns, rows=rows, batch_size=max(rows, 1), steps=None)
+        session = self._session(feed, training)
+        model: Any = self
+        model.reset_metrics()
+        for block in feed.blocks(1):
+            session.run(block, training)
+        logs = logs_of(model)
+        return logs if return_dict else self._in_order(logs)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Outputs for one batch; the same as `predict`.
+
+        Example:
+
+        >>> import densekit as keras, numpy as np
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+        >>> model.predict_on_batch(np.ones((8, 2), "float32")).shape
+        (8, 3)
+        """
+        model: Any = self
+        return model.predict(x, verbose=0)
+
+    # Predictions
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Outputs for many samples; the same bits as ``model(x)``, whatever the batch size.
+
+        Args:
+            x: as for `fit`, without targets.
+            batch_size: rows per call of a batch hook, >= 1. Default: ``32``.
+            verbose: 0 silent, 1 a progress bar. Default: ``"auto"``: a bar if it takes a quarter of a second.
+            steps: batches to look at. Default: all.
+            callbacks: callbacks. Default: none.
+
+        Returns:
+            an array ``(samples, ...)``, or the structure of arrays that the model gives.
+
+        Raises:
+            ValueError: for data that does not fit the model.
+
+        Example:
+
+        >>> import densekit as keras, numpy as np
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+        >>> model.predict(np.ones((8, 2), "float32")).shape
+        (8, 3)
+        """
+        quiet = not verbose or verbose == "auto"
+        if quiet and callbacks is None and steps is None and type(x) is np.ndarray:
+            check_count(batch_size, "batch_size")
+            if self._is_quick(len(x) if x.ndim else 0):
+                model: Any = self
+                outputs = model(x)
+                if isinstance(outputs, np.ndarray):
+                    return outputs
+        return self._predict_general(x, batch_size, verbose, steps, callbacks)
+
+    def _native_call(self, inputs: Any) -> Any:
+        """Outputs for arrays; NotImplemented where only the definition will do."""
+        if self._runtime.collects_losses:
+            return NotImplemented
+        leaves = tree.flatten(inputs)
+        if any(x.dtype.kind not in "biuf" or x.ndim == 0 for x in leaves):
+            return NotImplemented
+        if self._model_graph() is None and "_traced_on" not in self.__dict__:
+            self._ensure_built(inputs)
+        signature = self._runtime.signature()
+        arrays = match_inputs(inputs, signature)
+        rows = len(arrays[0])
+        if any(len(x) != rows for x in arrays):
+            return NotImplemented
+        try:
+            engine = self._runtime.predictor(arrays)
+        except NotLowerable:
+            return NotImplemented
+        outputs = engine.predict(arrays, rows)
+        if engine.added_losses:
+            self._runtime.note_losses()
+            return NotImplemented
+        return pack_outputs(signature.output_structure, outputs)
+
+    def _model_graph(self) -> Any:
+        model: Any = self
+        return model._graph()
+
+    def _is_quick(self, rows: int) -> bool:
+        """Whether so many rows are predicted in no time; only known once the engine exists."""
+        if self.__dict__.get("_fast_call") is None:
+            return False
+        return rows * self._runtime.flops_per_sample <= _QUICK_FLOPS
+
+    def _predict_general(
+        self, x: Any, batch_size: Any, verbose: Any, steps: Any, callbacks: Any
+    ) -> Any:
+        batch_size = check_count(batch_size, "batch_size")
+        steps = check_count(steps, "steps")
+        if is_stream(x):
+            return self._predict_stream(x, verbose, steps, callbacks)
+        self._ensure_built(x)
+        signature = self._runtime.signature()
+        inputs = match_inputs(x, signature)
+        rows = len(inputs[0])
+        if any(len(array) != rows for array in inputs):
+            sizes = [len(array) for array in inputs]
+            raise ValueError(
+                message(
+                    "predict",
+                    "the same number of samples in all arrays (data cardinality)",
+                    f"{sizes}",
+                    "Cut them to one length.",
+                )
+            )
+        batch_size = batch_size or (-(-rows // steps) if steps and rows else 32)
+        total = -(-rows // batch_size)
+        run = self._callbacks(callbacks, verbose, min(steps, total) if steps else total)
+        self.stop_predicting = False
+        run.on_predict_begin()
+        outputs = self._predict_arrays(inputs, rows, batch_size, steps, run)
+        run.on_predict_end()
+        return pack_outputs(signature.output_structure, outputs)
+
+    def _callbacks(self, callbacks: Any, verbose: Any, steps: int | None) -> CallbackList:
+        if isinstance(callbacks, CallbackList):
+            return callbacks
+        return CallbackList(
+            callbacks,
+            add_progbar=bool(verbose),
+            verbose=verbose,
+            epochs=1,
+            steps=steps,
+            model=self,
+        )
+
+    def _predict_arrays(
+        self, inputs: list[Array], rows: int, batch_size: int, steps: int | None, run: CallbackList
+    ) -> list[Array]:
+        try:
+            engine = self._runtime.predictor(inputs)
+        except NotLowerable:
+            return self._predict_by_definition(inputs, rows, batch_size)
+        return predict_rows(
+            engine, inputs, rows, batch_size, steps, run, lambda: bool(self.stop_predicting)
+        )
+
+    def _predict_by_definition(
+        self, inputs: list[Array], rows: int, batch_size: int
+    ) -> list[Array]:
+        """For calls that mix samples: batch by batch, as given."""
+        structure = self._runtime.signature().input_structure
+        batches = []
+        for start in range(0, max(rows, 1), batch_size):
+            part = tree.pack_as(structure, [x[start : start + batch_size] for x in inputs])
+            outputs = Layer.__call__(self, part, training=False)  # type: ignore[arg-type]
+            batches.append([np.atleast_1d(y) for y in tree.flatten(outputs)])
+        return [np.concatenate(ys) for ys in zip(*batches, strict=True)]
+
+    def _predict_stream(self, x: Any, verbose: Any, steps: Any, callbacks: Any) -> Any:
+        source = StreamFeed(x, lambda x, y, w: ([], [], []), steps)
+        self._ensure_built(source.peek()[0])
+        signature = self._runtime.signature()
+        run = self._callbacks(callbacks, verbose, source.num_batches)
+        self.stop_predicting = False
+        run.on_predict_begin()
+        batches = []
+        for step, batch in enumerate(source.raw_batches()):
+            run.on_predict_batch_begin(step)
+            inputs = match_inputs(unpack_x_y_sample_weight(batch)[0], signature)
+            engine = self._runtime.predictor(inputs)
+            batches.append(engine.predict(inputs, len(inputs[0])))
+            outputs = pack_outputs(signature.output_structure, batches[-1])
+            run.on_predict_batch_end(step, {"outputs": outputs})
+            if self.stop_predicting:
+                break
+        run.on_predict_end()
+        joined = [np.concatenate(ys) for ys in zip(*batches, strict=True)]
+        return pack_outputs(signature.output_structure, joined)

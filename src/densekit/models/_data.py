@@ -1,0 +1,325 @@
+"""What a user passes as data, as lists of arrays: one per input, one per output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from densekit._core import settings, tree
+from densekit._core.errors import describe, message
+from densekit._core.registry import export
+
+Array = npt.NDArray[Any]
+Columns = list[Array | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a model takes and gives.
+
+    `input_shapes` and `output_shapes` have None for the batch and for sizes left open; structures are
+    nested as in the model's call.
+    """
+
+    where: str
+    input_names: list[str]
+    input_shapes: list[tuple[int | None, ...]]
+    input_structure: Any
+    output_names: list[str]
+    output_shapes: list[tuple[int | None, ...]]
+    output_structure: Any
+
+
+@export("keras.utils")
+def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+    """``(x, y, sample_weight)`` from ``x``, ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``.
+
+    Args:
+        data: a tuple or list of up to three entries; anything else is `x` itself.
+
+    Raises:
+        ValueError: for more than three entries.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.utils.unpack_x_y_sample_weight((1, 2))
+    (1, 2, None)
+    """
+    if not isinstance(data, tuple | list):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise ValueError(
+            message(
+                "data",
+                "`x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`",
+                f"a {type(data).__name__} of {len(data)} entries",
+                "Put several inputs into one list: ([x1, x2], y).",
+            )
+        )
+    return (*data, None, None)[:3]
+
+
+@export("keras.utils")
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """The inverse of `unpack_x_y_sample_weight`.
+
+    Args:
+        x: inputs.
+        y: targets. Default: ``None``.
+        sample_weight: weights. Default: ``None``.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.utils.pack_x_y_sample_weight(1, 2)
+    (1, 2)
+    """
+    if y is None:
+        return (x,) if isinstance(x, tuple | list) else x
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
+
+
+def as_array(value: Any, what: str) -> Array:
+    """One column of data: an array of numbers with at least the batch axis."""
+    if type(value) is not np.ndarray:
+        if not hasattr(value, "__array__"):
+            raise ValueError(
+                message(
+                    f"`{what}`",
+                    "an array, or a list or dict of arrays",
+                    f"unrecognized data type: {describe(value)}",
+                    "Convert it by np.asarray(...).",
+                )
+            )
+        value = np.asarray(value)
+    if value.dtype.kind not in "biuf":
+        if value.dtype.name == "bfloat16":
+            return value.astype(np.float32)
+        raise ValueError(
+            message(
+                f"`{what}`",
+                "numbers",
+                f"invalid dtype: {value.dtype}",
+                "Encode text and categories as numbers, e.g. np.unique(a, return_inverse=True)[1].",
+            )
+        )
+    if value.ndim == 0:
+        raise ValueError(
+            message(f"`{what}`", "an array with a batch axis", "a scalar", "Add an axis: a[None].")
+        )
+    return value  # type: ignore[no-any-return]
+
+
+def match_inputs(x: Any, signature: Signature) -> list[Array]:
+    """The arrays of `x` in the order of the model's inputs, their shapes checked."""
+    structure = signature.input_structure
+    if isinstance(x, dict):
+        names = list(structure) if isinstance(structure, dict) else signature.input_names
+        missing = [name for name in names if name not in x]
+        if missing:
+            raise ValueError(
+                message(
+                    signature.where,
+                    f"a dict with the keys {names}",
+                    f"keys {list(x)}",
+                    f"Missing data for input {missing[0]!r}: add it.",
+                )
+            )
+        picked = {name: x[name] for name in names}
+        # Names of a list of inputs come in the model's order, keys of a dict in sorted order.
+        leaves = tree.flatten(picked if isinstance(structure, dict) else list(picked.values()))
+    else:
+        leaves = tree.flatten(x)
+    if len(leaves) != len(signature.input_shapes):
+        raise ValueError(
+            message(
+                signature.where,
+                f"{len(signature.input_shapes)} input arrays for {signature.input_names}",
+                f"{len(leaves)}" if isinstance(x, list | tuple | dict) else describe(x),
+                "Pass one array per input; a list of numbers is no array: use np.asarray(x).",
+            )
+        )
+    return [
+        conform(as_array(leaf, "x"), shape, f"{signature.where} input {name!r}")
+        for leaf, shape, name in zip(
+            leaves, signature.input_shapes, signature.input_names, strict=True
+        )
+    ]
+
+
+def conform(array: Array, shape: Sequence[int | None], where: str) -> Array:
+    """`array` in the rank of `shape`, where that differs by a last axis of size 1."""
+    if array.ndim == len(shape) + 1 and array.shape[-1] == 1:
+        array = array[..., 0]
+    elif array.ndim == len(shape) - 1 and shape[-1] == 1:
+        array = array[..., None]
+    if array.ndim != len(shape) or any(
+        n is not None and n != m for n, m in zip(shape[1:], array.shape[1:], strict=True)
+    ):
+        raise ValueError(
+            message(
+                where,
+                f"shape {(None, *shape[1:])}",
+                f"input shape {array.shape}",
+                "Reshape the data or build the model with another input shape.",
+            )
+        )
+    return array
+
+
+def match_outputs(y: Any, signature: Signature, needed: Sequence[bool], what: str) -> Columns:
+    """The arrays of targets (or weights) in the order of the model's outputs, None where there is none.
+
+    Args:
+        needed: for each output whether something is to be computed from it.
+    """
+    n = len(signature.output_names)
+    if y is None:
+        return [None] * n
+    if isinstance(y, dict):
+        names = output_keys(signature)
+        unknown = [name for name in y if name not in names]
+        if unknown:
+            raise ValueError(
+                message(
+                    f"{signature.where} `{what}`",
+                    f"keys among the outputs {names}",
+                    f"{unknown[0]!r}",
+                    "Name outputs as the model does.",
+                )
+            )
+        for name, wanted in zip(names, needed, strict=True):
+            if wanted and name not in y and what == "y":
+                raise KeyError(
+                    message(
+                        f"{signature.where} `{what}`",
+                        f"the keys {names}",
+                        f"{list(y)}",
+                        f"Add targets for output {name!r}.",
+                    )
+                )
+        columns = [y.get(name) for name in names]
+    elif isinstance(y, list | tuple):
+        columns = tree.flatten(y)
+        if len(columns) != n:
+            columns = _spread(columns, signature, needed, what)
+    else:
+        columns = _spread([y], signature, needed, what) if n > 1 else [y]
+    return [None if column is None else as_array(column, what) for column in columns]
+
+
+def output_keys(signature: Signature) -> list[str]:
+    """Key of each output in a dict of targets or losses, in flat order."""
+    structure = signature.output_structure
+    if isinstance(structure, dict) and len(structure) == len(signature.output_names):
+        return sorted(structure)
+    return signature.output_names
+
+
+def _spread(
+    columns: list[Any], signature: Signature, needed: Sequence[bool], what: str
+) -> list[Any]:
+    """Give `columns` to the outputs that need one."""
+    if len(columns) != sum(needed):
+        raise ValueError(
+            message(
+                f"{signature.where} `{what}`",
+                f"one array per output {signature.output_names}",
+                f"{len(columns)}",
+                "`y` and the outputs must have the same structure.",
+            )
+        )
+    given = iter(columns)
+    return [next(given) if wanted else None for wanted in needed]
+
+
+def match_weights(
+    sample_weight: Any, targets: Columns, signature: Signature, needed: Sequence[bool]
+) -> Columns:
+    """Weights in the order of the outputs; one array stands for all of them."""
+    if sample_weight is None:
+        return [None] * len(targets)
+    if isinstance(sample_weight, list | tuple | dict):
+        weights = match_outputs(sample_weight, signature, needed, "sample_weight")
+    else:
+        column = as_array(sample_weight, "sample_weight")
+        per_sample = column.ndim == 1 or (column.ndim == 2 and column.shape[1] == 1)
+        if len(targets) > 1 and not per_sample:
+            raise ValueError(
+                message(
+                    "`sample_weight`",
+                    "one number per sample, as the model has several outputs",
+                    f"shape {column.shape}",
+                    "Pass a list with one array per output.",
+                )
+            )
+        weights = [column] * len(targets)
+    for weight, shape in zip(weights, signature.output_shapes, strict=True):
+        if weight is not None and weight.ndim > 1 and weight.shape[1:] != (1,):
+            positions = shape[1:-1]
+            if len(positions) != weight.ndim - 1 or any(
+                n is not None and n != m for n, m in zip(positions, weight.shape[1:], strict=True)
+            ):
+                raise ValueError(
+                    message(
+                        "`sample_weight`",
+                        f"shape (samples,) or {(None, *positions)}",
+                        f"shape {weight.shape}",
+                        "Give one weight per loss value.",
+                    )
+                )
+    return weights
+
+
+def class_weights(y: Array, class_weight: dict[Any, float], classes: int | None) -> Array:
+    """The weight of each sample's class; 1 for classes that are not listed."""
+    if y.ndim > 1:
+        y = y[..., 0] if y.shape[-1] == 1 else np.argmax(y, axis=-1)
+    if y.ndim != 1:
+        raise ValueError(
+            message("`class_weight`", "one class per sample", f"targets {y.shape}", "Use weights.")
+        )
+    for key, weight in class_weight.items():
+        whole = isinstance(key, int | float | np.integer | np.floating) and key == int(key)
+        if not whole or key < 0 or (classes is not None and key >= classes):
+            raise ValueError(
+                message(
+                    "`class_weight`",
+                    "integer keys"
+                    + ("" if classes is None else f" from 0 to {classes - 1}, the model's classes"),
+                    f"key {key!r}",
+                    "Number classes as in `y`.",
+                )
+            )
+        if not np.isfinite(weight) or weight < 0:
+            raise ValueError(
+                message("`class_weight`", "finite weights >= 0", f"{weight!r}", "Change it.")
+            )
+    labels = np.rint(y).astype(np.int64)
+    top = int(labels.max(initial=0))
+    table = np.ones(max(top, *(int(k) for k in class_weight), 0) + 1, settings.floatx())
+    for key, weight in class_weight.items():
+        table[int(key)] = weight
+    if labels.size and labels.min() < 0:
+        return np.where(labels < 0, table.dtype.type(1), table[np.maximum(labels, 0)])
+    return table[labels]  # type: ignore[no-any-return]
+
+
+def check_rows(columns: dict[str, Sequence[Array | None]]) -> int:
+    """The common number of rows of all columns."""
+    sizes = {
+        name: [len(a) for a in arrays if a is not None] for name, arrays in columns.items()
+    }
+    found = {size for group in sizes.values() for size in group}
+    if len(found) > 1:
+        listed = ", ".join(f"{name!r} sizes: {s}" for name, s in sizes.items() if s)
+        raise ValueError(
+            "Data cardinality is ambiguous: expected the same number of samples in all arrays, "
+            f"got {listed}. Cut them to one length."
+        )
+    return found.pop()

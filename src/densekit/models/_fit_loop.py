@@ -1,0 +1,199 @@
+"""Steps, blocks of steps and epochs: the loops of `fit`, `evaluate` and `predict`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from densekit.callbacks import CallbackList
+from densekit.engines import LossTerm, NativeEngine, Rows
+from densekit.metrics import Mean
+from densekit.models._data import Array
+from densekit.models._feed import ArrayFeed, Block, StreamFeed
+from densekit.models._metrics import CompileMetrics
+
+# A block of steps is one native call, after which metrics, the progress bar and Ctrl-C get their turn.
+# Its length follows from the model and the data alone, not from the clock: results never depend on how
+# fast the machine is. A tenth of a second at some 20 GFLOP/s, and small enough for the caches of NumPy.
+_BLOCK_FLOPS = 2e9
+_BLOCK_ROWS = 32768
+_HOST_STEPS = 32  # with parts that run in Python
+_PREDICTION_BYTES = 1 << 26
+
+Feed = ArrayFeed | StreamFeed
+
+
+class Session:
+    """An engine with the losses and metrics that follow its runs.
+
+    Args:
+        engine: trains or evaluates.
+        terms: its losses.
+        loss: mean of the total loss.
+        term_means: mean of each loss; empty if there is only one.
+        metrics: the compiled metrics, built; or None.
+    """
+
+    def __init__(
+        self,
+        engine: NativeEngine,
+        terms: Sequence[LossTerm],
+        loss: Mean,
+        term_means: Sequence[Mean],
+        metrics: CompileMetrics | None,
+    ) -> None:
+        self._engine = engine
+        self._terms = list(terms)
+        self._loss = loss
+        self._term_means = list(term_means)
+        self._metrics = metrics
+        handles = engine.builder.outputs
+        needed = [False] * len(handles) if metrics is None else metrics.needs_predictions
+        self._shapes = [h.sample_shape if want else None for h, want in zip(handles, needed, strict=True)]
+        self.made_for: Any = None  # the state of the model it fits
+        self._row_bytes = sum(8 * math.prod(s) for s in self._shapes if s is not None)
+        self._at_once = metrics is None or metrics.are_rowwise
+
+    def block_steps(self, feed: Feed) -> int:
+        """Steps of one native call."""
+        if isinstance(feed, StreamFeed):
+            return 1
+        plan = self._engine.plan
+        rows = min(_BLOCK_ROWS, _BLOCK_FLOPS / max(3 * plan.flops_per_sample(), 1))
+        if self._row_bytes:
+            rows = min(rows, _PREDICTION_BYTES / self._row_bytes)
+        if feed.gathers:
+            rows = min(rows, 8192)
+        steps = int(rows // feed.batch_size)
+        if self._engine.builder.has_host_steps:
+            steps = min(steps, _HOST_STEPS)
+        return max(1, steps)
+
+    def run(self, block: Block, training: bool) -> None:
+        """Run a block, then update losses and metrics."""
+        terms = self._terms
+        rows = Rows(
+            block.inputs,
+            [block.targets[t.output] for t in terms],
+            [block.weights[t.output] for t in terms],
+        )
+        n = block.rows
+        dtype = self._engine.builder.dtype
+        predictions: list[Array | None] = [
+            None if shape is None else np.empty((n, math.prod(shape)), dtype)
+            for shape in self._shapes
+        ]
+        run = self._engine.train if training else self._engine.evaluate
+        losses = run(rows, block.index, block.batch_size, predictions)
+        sizes = np.full(len(losses), float(block.batch_size))
+        sizes[-1] = n - block.batch_size * (len(losses) - 1)
+        self._loss.update_state(losses[:, 0], sample_weight=sizes)
+        for i, mean in enumerate(self._term_means):
+            mean.update_state(losses[:, 1 + i], sample_weight=sizes)
+        if self._metrics is not None:
+            self._update_metrics(block, predictions)
+
+    def _update_metrics(self, block: Block, predictions: list[Array | None]) -> None:
+        assert self._metrics is not None
+        for i, (rows, shape) in enumerate(zip(predictions, self._shapes, strict=True)):
+            if rows is None or shape is None:
+                continue
+            y_pred = rows.reshape(len(rows), *shape)
+            y_true, weight = block.pick(block.targets[i]), block.pick(block.weights[i])
+            if self._at_once or block.steps == 1:
+                self._metrics.update_output(i, y_true, y_pred, weight)
+                continue
+            for start in range(0, len(rows), block.batch_size):
+                part = slice(start, start + block.batch_size)
+                self._metrics.update_output(
+                    i,
+                    None if y_true is None else y_true[part],
+                    y_pred[part],
+                    None if weight is None else weight[part],
+                )
+
+
+def run_epoch(
+    model: Any, session: Session, feed: Feed, callbacks: CallbackList, training: bool
+) -> None:
+    """All steps of one epoch, with the batch hooks of the callbacks."""
+    mode = "train" if training else "test"
+    begin = getattr(callbacks, f"on_{mode}_batch_begin")
+    end = getattr(callbacks, f"on_{mode}_batch_end")
+    stop = "stop_training" if training else "stop_evaluating"
+    every = callbacks.wants_batches(mode)
+    per_call = model.steps_per_execution
+    feed.epoch_begins()
+    for block in feed.blocks(per_call if every else session.block_steps(feed)):
+        if every:
+            begin(block.first_step)
+        session.run(block, training)
+        if every:
+            end(block.first_step + per_call - 1, logs_of(model))
+        elif callbacks.shows_progress:
+            last = block.first_step + block.steps - 1
+            getattr(callbacks._progbar, f"on_{mode}_batch_end")(last, logs_of(model))
+        if getattr(model, stop):
+            break
+    feed.epoch_ends()
+
+
+def logs_of(model: Any) -> dict[str, Any]:
+    """The present value of every metric as Python floats, by sorted name."""
+    results = model.get_metrics_result()
+    return {name: plain(results[name]) for name in sorted(results)}
+
+
+def plain(value: Any) -> Any:
+    """A Python float, or the value itself if it is no scalar."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
+
+
+def predict_rows(
+    engine: NativeEngine,
+    inputs: list[Array],
+    rows: int,
+    batch_size: int,
+    steps: int | None,
+    callbacks: CallbackList | None,
+    stopped: Callable[[], bool],
+) -> list[Array]:
+    """Outputs for arrays in memory, in blocks between which callbacks are called."""
+    if steps is not None:
+        rows = min(rows, steps * batch_size)
+    every = callbacks is not None and callbacks.wants_batches("predict")
+    block = batch_size if every else _predict_block(engine, batch_size)
+    if rows <= block and callbacks is None:
+        return engine.predict([x[:rows] for x in inputs], rows)
+    outputs = engine.empty_outputs(rows)
+    for start in range(0, rows, block):
+        stop = min(start + block, rows)
+        if every:
+            assert callbacks is not None
+            callbacks.on_predict_batch_begin(start // batch_size)
+        parts = [y[start:stop] for y in outputs]
+        engine.predict_into([x[start:stop] for x in inputs], stop - start, parts)
+        last = -(-stop // batch_size) - 1
+        if every:
+            assert callbacks is not None
+            made = parts[0] if len(parts) == 1 else parts
+            callbacks.on_predict_batch_end(last, {"outputs": made})
+        elif callbacks is not None and callbacks.shows_progress:
+            callbacks._progbar.on_predict_batch_end(last)
+        if stopped():
+            outputs = [y[:stop] for y in outputs]
+            break
+    return engine.finish(outputs)
+
+
+def _predict_block(engine: NativeEngine, batch_size: int) -> int:
+    """Rows of one native call, a multiple of the batch size."""
+    rows = 4096.0 if engine.builder.has_host_steps else 2 * _BLOCK_FLOPS
+    rows /= 1 if engine.builder.has_host_steps else max(engine.plan.flops_per_sample(), 1)
+    return max(1, int(min(rows, 1 << 20) // batch_size)) * batch_size

@@ -1,0 +1,131 @@
+"""The losses that `compile` was given, one for each output they apply to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from densekit import losses
+from densekit._core import tree
+from densekit._core.errors import describe, message
+from densekit.engines import LossTerm
+from densekit.losses import Loss
+from densekit.models._data import Columns, Signature, output_keys
+
+
+def check_loss_weights(loss_weights: Any) -> None:
+    """What `compile` can tell about `loss_weights` before the outputs are known."""
+    if loss_weights and not isinstance(loss_weights, list | tuple | dict | float | int):
+        raise ValueError(
+            message(
+                "compile",
+                "`loss_weights` as a float, or a list or dict of floats",
+                describe(loss_weights),
+                "Pass one weight per output.",
+            )
+        )
+
+
+def resolve_terms(
+    loss: Any, loss_weights: Any, signature: Signature, targets: Columns
+) -> list[LossTerm]:
+    """The losses in the order of the outputs, their names and weights decided."""
+    per_output = _per_output(loss, signature, "loss")
+    weights: list[Any] = [None] * len(per_output)
+    if loss_weights is not None:
+        count = len(tree.flatten(loss))
+        given = len(tree.flatten(loss_weights))
+        if given != count:
+            raise ValueError(
+                message(
+                    "compile",
+                    f"`loss_weights` for each of {count} losses",
+                    f"{given} weights",
+                    "Pass `loss` and `loss_weights` in the same structure.",
+                )
+            )
+        weights = _per_output(loss_weights, signature, "loss_weights")
+    terms = []
+    for i, (identifier, weight) in enumerate(zip(per_output, weights, strict=True)):
+        if identifier is not None:
+            target = targets[i]
+            if target is None:
+                raise ValueError(
+                    message(
+                        f"{signature.where} output {signature.output_names[i]!r}",
+                        "targets for its loss",
+                        "None",
+                        "Pass `y`.",
+                    )
+                )
+            resolved = _loss_for(identifier, target.shape, signature.output_shapes[i])
+            terms.append(LossTerm(i, resolved, 1.0 if weight is None else float(weight)))
+    return terms
+
+
+def wants_target(loss: Any, signature: Signature) -> list[bool]:
+    """For each output whether it has a loss."""
+    return [one is not None for one in _per_output(loss, signature, "loss")]
+
+
+def _per_output(spec: Any, signature: Signature, what: str) -> list[Any]:
+    """What `spec` says for each output: one value for all, a list, or a dict by output name."""
+    names = output_keys(signature)
+    n = len(names)
+    if isinstance(spec, dict):
+        if set(spec) == set(signature.output_names):
+            return [spec[name] for name in signature.output_names]
+        partial = isinstance(signature.output_structure, dict) or what != "loss"
+        if not set(spec) <= set(names) or not (partial or set(spec) == set(names)):
+            raise ValueError(
+                message(
+                    f"{signature.where} `{what}`",
+                    f"the keys {names}",
+                    f"{list(spec)}",
+                    "Name every output; None leaves one without a loss.",
+                )
+            )
+        return [spec.get(name) for name in names]
+    if isinstance(spec, list | tuple):
+        leaves = tree.flatten(spec)
+        if len(leaves) != n:
+            raise ValueError(
+                message(
+                    f"{signature.where} `{what}`",
+                    f"{n} entries, one for each of the outputs {names}",
+                    f"{len(leaves)}",
+                    "Use None for an output without a loss.",
+                )
+            )
+        return leaves
+    return [spec] * n
+
+
+def _loss_for(
+    identifier: Any, target: Sequence[int], output: Sequence[int | None]
+) -> Loss:
+    """A loss object; ``"crossentropy"`` is decided by the shapes."""
+    if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
+        if output[-1] == 1:
+            identifier = "binary_crossentropy"
+        elif len(target) < len(output) or target[-1] == 1:
+            identifier = "sparse_categorical_crossentropy"
+        else:
+            identifier = "categorical_crossentropy"
+    resolved = losses.as_loss(identifier)
+    assert resolved is not None
+    return resolved
+
+
+def term_names(terms: Sequence[LossTerm], signature: Signature, named: bool) -> list[str]:
+    """Keys of the single losses in the logs; only several losses have any.
+
+    Args:
+        named: whether the model knows its outputs by name; else a list of outputs is named by losses.
+    """
+    if len(terms) < 2:
+        return []
+    by_name = named or isinstance(signature.output_structure, dict)
+    return [
+        f"{output_keys(signature)[t.output] if by_name else t.loss.name}_loss" for t in terms
+    ]

@@ -1,0 +1,193 @@
+"""`CompileMetrics`: the metrics that `compile` was given, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from densekit import metrics
+from densekit._core import tree
+from densekit._core.errors import describe, message
+from densekit.metrics import MeanMetricWrapper, Metric
+from densekit.models._data import Array, Columns, Signature, output_keys
+
+_ACCURACY = ("accuracy", "acc")
+_CROSSENTROPY = ("crossentropy", "ce")
+
+
+class CompileMetrics(Metric):
+    """All metrics of a compiled model; they are made when the shapes of the data are known.
+
+    Args:
+        metrics: as for `compile`, updated without weights.
+        weighted_metrics: as for `compile`, updated with the sample weights.
+
+    Raises:
+        ValueError: for anything but a list, tuple or dict.
+    """
+
+    def __init__(self, metrics: Any, weighted_metrics: Any) -> None:
+        super().__init__(name="compile_metrics")
+        for name, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
+            if given and not isinstance(given, list | tuple | dict):
+                raise ValueError(
+                    message(
+                        "compile",
+                        f"`{name}` to be a list, tuple, or dict",
+                        describe(given),
+                        f"Write {name}=[...].",
+                    )
+                )
+        self._given = (metrics, weighted_metrics)
+        self.built = False
+        self._plain: list[list[Metric]] = []
+        self._weighted: list[list[Metric]] = []
+        self._prefixes: list[str] = []
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The single metrics, unweighted ones first."""
+        return [m for group in (*self._plain, *self._weighted) for m in group]
+
+    @property
+    def variables(self) -> list[Any]:
+        """The state of all of them."""
+        return [v for metric in self.metrics for v in metric.variables]
+
+    @property
+    def needs_predictions(self) -> list[bool]:
+        """For each output whether a metric looks at it."""
+        return [bool(p or w) for p, w in zip(self._plain, self._weighted, strict=True)]
+
+    @property
+    def are_rowwise(self) -> bool:
+        """Whether several batches may be added at once."""
+        return all(metric.rowwise for metric in self.metrics)
+
+    def build(self, signature: Signature, targets: Columns, named: bool) -> None:
+        """Make the metrics.
+
+        Args:
+            named: whether the model knows its outputs by name: several outputs then prefix theirs.
+        """
+        plain = self._resolve(self._given[0], signature, targets, "metrics")
+        weighted = self._resolve(self._given[1], signature, targets, "weighted_metrics")
+        several = len(signature.output_names) > 1
+        names = output_keys(signature)
+        by_name = named or isinstance(signature.output_structure, dict)
+        self._prefixes = [f"{n}_" if several and by_name else "" for n in names]
+        self._plain, self._weighted = plain, weighted
+        self.built = True
+
+    def _resolve(
+        self, given: Any, signature: Signature, targets: Columns, what: str
+    ) -> list[list[Metric]]:
+        names = output_keys(signature)
+        n = len(names)
+        if not given:
+            return [[] for _ in names]
+        if n == 1:
+            groups = [tree.flatten(given)]
+        elif isinstance(given, dict) and set(given) <= set(names):
+            groups = [_as_list(given.get(name)) for name in names]
+        elif isinstance(given, list | tuple) and len(given) == n:
+            groups = [_as_list(group) for group in given]
+        else:
+            raise ValueError(
+                message(
+                    f"{signature.where} `{what}`",
+                    f"a list with an entry for each of the outputs {names}, or a dict by their names",
+                    f"{given!r}",
+                    "Use [] or None for an output without metrics.",
+                )
+            )
+        made = []
+        for group, target, shape in zip(groups, targets, signature.output_shapes, strict=True):
+            if group and target is None:
+                raise ValueError(
+                    message(f"{signature.where} `{what}`", "targets", "y=None", "Pass `y`.")
+                )
+            rank_and_last = None if target is None else target.shape
+            made.append([_metric_for(one, rank_and_last, shape) for one in group])
+        return made
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch: a column of targets, predictions and weights for each output."""
+        columns = tree.flatten(y_true), tree.flatten(y_pred)
+        weights = [None] if sample_weight is None else tree.flatten(sample_weight)
+        if len(weights) < len(columns[0]):
+            weights = [weights[0]] * len(columns[0])
+        for i, (true, pred, weight) in enumerate(zip(*columns, weights, strict=True)):
+            self.update_output(i, true, pred, weight)
+
+    def update_output(self, i: int, y_true: Array | None, y_pred: Array, weight: Any) -> None:
+        """Add a batch of one output."""
+        for metric in self._plain[i]:
+            metric.update_state(y_true, y_pred)
+        for metric in self._weighted[i]:
+            metric.update_state(y_true, y_pred, sample_weight=weight)
+
+    def reset_state(self) -> None:
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def result(self) -> dict[str, Any]:
+        """Value of each metric under the name it has in the logs."""
+        if not self.built:
+            raise ValueError(
+                message("CompileMetrics", "data before a result", "none", "Call `fit` first.")
+            )
+        results: dict[str, Any] = {}
+        for prefix, group in zip(self._prefixes, self._plain, strict=True):
+            for metric in group:
+                results[_free(f"{prefix}{metric.name}", results)] = metric.result()
+        for prefix, group in zip(self._prefixes, self._weighted, strict=True):
+            for metric in group:
+                name = f"{prefix}{metric.name}"
+                if name in results:
+                    name = _free(f"{prefix}weighted_{metric.name}", results)
+                results[name] = metric.result()
+        return results
+
+
+def _free(name: str, taken: dict[str, Any]) -> str:
+    """`name`, numbered if it is taken."""
+    count = 1
+    candidate = name
+    while candidate in taken:
+        candidate, count = f"{name}_{count}", count + 1
+    return candidate
+
+
+def _as_list(group: Any) -> list[Any]:
+    if group is None:
+        return []
+    return list(group) if isinstance(group, list | tuple) else [group]
+
+
+def _metric_for(
+    identifier: Any, target: Sequence[int] | None, output: Sequence[int | None]
+) -> Metric:
+    """A metric object; ``"accuracy"`` is decided by the shapes."""
+    if identifier is None:
+        raise ValueError(message("compile", "a metric", "None", "Remove it from `metrics`."))
+    name = identifier if isinstance(identifier, str) else None
+    found: Any = None
+    if name is not None and target is not None and name.lower() in (*_ACCURACY, *_CROSSENTROPY):
+        resolve = (
+            metrics.resolve_accuracy if name.lower() in _ACCURACY else metrics.resolve_crossentropy
+        )
+        found = resolve(target, output)
+    else:
+        found = metrics.get(identifier)
+    if isinstance(found, type):
+        found = found()
+    if not isinstance(found, Metric):
+        found = MeanMetricWrapper(found, name=name or _name_of(found))
+    elif name is not None:
+        found.name = name
+    return found
+
+
+def _name_of(function: Any) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))

@@ -1,0 +1,341 @@
+"""From what a user passes to what the loops run: columns, feeds and sessions, all checked first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from densekit import losses
+from densekit._core import tree
+from densekit._core.errors import message
+from densekit._core.registry import public_name
+from densekit.engines import LossTerm
+from densekit.layers import structure_version
+from densekit.metrics import Mean
+from densekit.models._data import (
+    Array,
+    Columns,
+    Signature,
+    as_array,
+    check_rows,
+    class_weights,
+    match_inputs,
+    match_outputs,
+    match_weights,
+    output_keys,
+    unpack_x_y_sample_weight,
+)
+from densekit.models._feed import ArrayFeed, StreamFeed, is_stream
+from densekit.models._fit_loop import Feed, Session
+from densekit.models._losses import resolve_terms, term_names, wants_target
+from densekit.models._metrics import CompileMetrics
+from densekit.models._runtime import Runtime, shuffle_order
+
+_STEPS = ("train_step", "test_step", "predict_step", "compute_metrics", "compute_loss")
+
+
+class Prepare:
+    """The part of `Trainer` that looks at data and makes sessions."""
+
+    name: str
+    built: bool
+    optimizer: Any
+    loss: Any
+    compiled: bool
+    _runtime: Runtime
+    _compiled: dict[str, Any]
+    _compile_metrics: CompileMetrics | None
+    _loss_tracker: Any
+    _term_means: list[Mean]
+    _terms: list[LossTerm] | None
+
+    def _reset_compiled(self, metrics: CompileMetrics | None) -> None:
+        """Start anew with what was compiled; the prediction engine stays."""
+        state = self.__dict__
+        state["_compile_metrics"] = metrics
+        state["_loss_tracker"] = Mean(name="loss")
+        state["_term_means"] = []
+        state["_terms"] = None
+        self._runtime.forget_training()
+
+    def _assert_compiled(self) -> None:
+        if not self.compiled:
+            raise ValueError(
+                f"{type(self).__name__} {self.name!r}: You must call `compile()` before using the model."
+            )
+        for name in _STEPS:
+            if getattr(type(self), name) is not getattr(Prepare, name):
+                raise NotImplementedError(
+                    message(
+                        f"{type(self).__name__} {self.name!r}",
+                        "the built-in training step",
+                        f"a `{name}` of its own",
+                        "Write a loop of your own around `train_on_batch`, or put the formula into a "
+                        "loss or a layer with `add_loss`.",
+                    )
+                )
+
+    def _assert_trainable(self) -> None:
+        self._assert_compiled()
+        if self.optimizer is None:
+            raise ValueError(
+                message(
+                    f"{type(self).__name__} {self.name!r}",
+                    "an optimizer",
+                    "compile(optimizer=None)",
+                    "Compile with an optimizer to train.",
+                )
+            )
+
+    # Steps that subclasses of Keras' Model may write anew; here the native engine makes them.
+
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        """Not available: training steps run natively. Use `train_on_batch`."""
+        raise NotImplementedError("Training steps run natively: call `train_on_batch` instead.")
+
+    def test_step(self, *args: Any, **kwargs: Any) -> Any:
+        """Not available: evaluation runs natively. Use `test_on_batch`."""
+        raise NotImplementedError("Evaluation runs natively: call `test_on_batch` instead.")
+
+    def predict_step(self, *args: Any, **kwargs: Any) -> Any:
+        """Not available: prediction runs natively. Use `predict_on_batch`."""
+        raise NotImplementedError("Prediction runs natively: call `predict_on_batch` instead.")
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """The total loss of some predictions by the definitions: losses, their weights and penalties."""
+        signature = self._runtime.signature()
+        needed = wants_target(self.loss, signature)
+        targets = match_outputs(y, signature, needed, "y")
+        terms = self._resolved_terms(signature, targets)
+        weights = match_weights(sample_weight, targets, signature, needed)
+        predictions = tree.flatten(y_pred)
+        parts: list[Any] = [
+            t.loss(targets[t.output], predictions[t.output], weights[t.output]) * t.weight
+            for t in terms
+        ]
+        parts.extend(self.losses)  # type: ignore[attr-defined]
+        return sum(parts[1:], parts[0]) if parts else 0.0
+
+    def compute_metrics(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Add a batch to the compiled metrics and return the present values."""
+        if self._compile_metrics is not None:
+            if not self._compile_metrics.built:
+                signature = self._runtime.signature()
+                needed = [True] * len(signature.output_names)
+                columns = match_outputs(y, signature, needed, "y")
+                self._compile_metrics.build(signature, columns, self._is_named())
+            self._compile_metrics.update_state(y, y_pred, sample_weight)
+        results: dict[str, Any] = self.get_metrics_result()  # type: ignore[attr-defined]
+        return results
+
+    def _is_named(self) -> bool:
+        return bool(getattr(self, "output_names", None))
+
+    # Data
+
+    def _ensure_built(self, x: Any) -> None:
+        """Build a model that has not seen data yet for data like `x`."""
+        model: Any = self
+        followed = model._graph() is not None or "_traced_on" in self.__dict__
+        if self.built and followed:
+            return
+        model._build_on(tree.map_structure(lambda leaf: as_array(leaf, "x"), x))
+        self.__dict__.pop("_graph_cache", None)
+
+    def _columns(
+        self, x: Any, y: Any, sample_weight: Any, class_weight: Any = None
+    ) -> tuple[list[Array], Columns, Columns]:
+        """Inputs, targets and weights in the order of the model, checked."""
+        signature = self._runtime.signature()
+        inputs = match_inputs(x, signature)
+        needed = wants_target(self.loss, signature)
+        targets = match_outputs(y, signature, needed, "y")
+        if class_weight is not None:
+            if sample_weight is not None:
+                raise ValueError(
+                    message(
+                        f"{signature.where}",
+                        "`class_weight` or `sample_weight`",
+                        "both at the same time",
+                        "Multiply them into `sample_weight`.",
+                    )
+                )
+            if len(targets) > 1 or targets[0] is None:
+                raise ValueError(
+                    message(
+                        "`class_weight`",
+                        "a model with a single output and targets",
+                        f"{len(targets)} outputs",
+                        "Pass a list of `sample_weight`.",
+                    )
+                )
+            units = signature.output_shapes[0][-1] if len(signature.output_shapes[0]) > 1 else None
+            classes = 2 if units == 1 else units
+            sample_weight = class_weights(targets[0], class_weight, classes)
+        weights = match_weights(sample_weight, targets, signature, needed)
+        check_rows({"x": inputs, "y": targets, "sample_weight": weights})
+        self._check_targets(signature, targets)
+        return inputs, targets, weights
+
+    def _check_targets(self, signature: Signature, targets: Columns) -> None:
+        terms = self._resolved_terms(signature, targets)
+        keys = output_keys(signature)
+        for term in terms:
+            target, name = targets[term.output], keys[term.output]
+            if target is None:
+                raise ValueError(
+                    message(
+                        f"{signature.where} output {name!r}", "targets", "None", "Pass `y`."
+                    )
+                )
+            losses.check_targets(term.loss, target, signature.output_shapes[term.output], name)
+
+    def _feed(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Any,
+        batch_size: Any,
+        steps: Any,
+        shuffle: Any = False,
+    ) -> Feed:
+        """The batches of `x`."""
+        if is_stream(x):
+            given = {"y": y, "sample_weight": sample_weight, "class_weight": class_weight}
+            for name, value in given.items():
+                if value is not None:
+                    raise ValueError(
+                        message(
+                            f"`{name}`",
+                            f"None, as `x` is a {type(x).__name__} that yields batches",
+                            f"{type(value).__name__}",
+                            "Yield (x, y, sample_weight) instead.",
+                        )
+                    )
+            stream = StreamFeed(x, self._columns, steps)
+            self._ensure_built(stream.peek()[0])
+            return stream
+        self._ensure_built(x)
+        columns = self._columns(x, y, sample_weight, class_weight)
+        return ArrayFeed(
+            *columns,
+            rows=len(columns[0][0]),
+            batch_size=batch_size,
+            steps=steps,
+            shuffle=shuffle,
+            order=lambda: shuffle_order(
+                self.__dict__["_shuffle_state"], int(self.optimizer._iterations.array)
+            ),
+        )
+
+    def _validation_feed(self, data: Any, batch_size: Any, steps: Any) -> Feed:
+        if is_stream(data):
+            return self._feed(data, None, None, None, None, steps)
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        if is_stream(x):
+            return self._feed(x, y, sample_weight, None, None, steps)
+        return self._feed(x, y, sample_weight, None, batch_size, steps)
+
+    # Sessions
+
+    def _resolved_terms(self, signature: Signature, targets: Columns) -> list[LossTerm]:
+        """The losses, resolved once per `compile`."""
+        if self.__dict__["_terms"] is None:
+            weights = self._compiled["loss_weights"]
+            terms = resolve_terms(self.loss, weights, signature, targets)
+            for term in terms:
+                losses.check_last_activation(
+                    term.loss,
+                    _last_activation(self, term.output),
+                    signature.output_shapes[term.output][-1],
+                )
+            names = term_names(terms, signature, self._is_named())
+            self.__dict__["_terms"] = terms
+            self.__dict__["_term_means"] = [Mean(name=name) for name in names]
+        resolved: list[LossTerm] = self.__dict__["_terms"]
+        return resolved
+
+    def _session(self, feed: Feed, training: bool) -> Session:
+        """Engine, losses and metrics for this data."""
+        signature = self._runtime.signature()
+        inputs, targets, _ = feed.sample
+        terms = self._resolved_terms(signature, targets)
+        if self._compile_metrics is not None and not self._compile_metrics.built:
+            self._compile_metrics.build(signature, targets, self._is_named())
+        if training:
+            self._assert_something_to_learn(terms)
+            engine = self._runtime.trainer(inputs, terms)
+        else:
+            engine = self._runtime.evaluator(inputs, terms)
+        session = Session(
+            engine, terms, self._loss_tracker, self._term_means, self._compile_metrics
+        )
+        session.made_for = structure_version(), self.optimizer
+        return session
+
+    def _fresh(self, session: Session, feed: Feed, training: bool) -> Session:
+        """`session`, or a new one if a callback changed the model."""
+        if session.made_for == (structure_version(), self.optimizer):
+            return session
+        return self._session(feed, training)
+
+    def _assert_something_to_learn(self, terms: Sequence[LossTerm]) -> None:
+        model: Any = self
+        variables = model.trainable_variables
+        optimizer = self.optimizer
+        if not optimizer.built:
+            optimizer.build(variables)
+        known = {id(v) for v in optimizer._trainable_variables}
+        unknown = [v for v in variables if id(v) not in known]
+        if unknown:
+            raise ValueError(
+                message(
+                    f"{type(self).__name__} {self.name!r}",
+                    "the variables its optimizer was built for",
+                    f"a new one, {unknown[0].path!r}",
+                    "Call `compile` with a new optimizer after unfreezing or adding layers.",
+                )
+            )
+        penalties = any(v.regularizer is not None for v in variables)
+        if not terms and not penalties and not self._runtime.may_add_losses():
+            raise ValueError(
+                f"{type(self).__name__} {self.name!r}: No loss to compute. Provide a `loss` argument "
+                "in `compile()`."
+            )
+
+    def _in_order(self, logs: dict[str, Any]) -> Any:
+        """The values of `logs` as a list, the loss first; alone if there is no other."""
+        names: list[str] = []
+        for metric in self.metrics:  # type: ignore[attr-defined]
+            if metric is self._compile_metrics:
+                names.extend(m.name for m in metric.metrics)
+            else:
+                names.append(metric.name)
+        values = [logs[name] for name in names if name in logs]
+        values += [logs[key] for key in sorted(logs) if key not in names]
+        return values[0] if len(values) == 1 else values
+
+
+def _last_activation(model: Any, output: int) -> str | None:
+    """Name of the built-in activation that makes an output, None if it cannot be told."""
+    graph = model._graph()
+    if graph is None or graph.outputs[output]._keras_history is None:
+        return None
+    layer = graph.outputs[output]._keras_history[0]
+    inner = getattr(layer, "_graph", None)
+    if inner is not None:
+        return None
+    found = public_name(getattr(layer, "activation", None))
+    if found is not None and found[0] == "keras.activations":
+        return found[1]
+    return "softmax" if type(layer).__name__ == "Softmax" else None

@@ -1,0 +1,239 @@
+"""`Runtime`: a model's engines, made when they are needed and dropped when the model changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from densekit import ops
+from densekit._core import tree
+from densekit._core.seeds import SeedGenerator, make_default_seed
+from densekit.engines import (
+    LossTerm,
+    NativeEngine,
+    NotLowerable,
+    PlanBuilder,
+    lower_graph,
+    lower_whole,
+)
+from densekit.layers import Layer, structure_version
+from densekit.models._data import Array, Signature
+from densekit.ops import KerasTensor
+
+
+class Runtime:
+    """Plans and engines of one model.
+
+    There are three: one predicts, one evaluates, one trains; each works on the variables' own buffers,
+    so that dropping one loses nothing.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._version = -1
+        self._signature: Signature | None = None
+        self._engines: dict[Any, NativeEngine] = {}
+        self._collects_losses = False
+        self.flops_per_sample = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_model": self._model}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["_model"])  # type: ignore[misc]
+
+    def forget_training(self) -> None:
+        """Drop the engines that depend on what `compile` was given."""
+        self._engines = {key: e for key, e in self._engines.items() if key[0] == "predict"}
+
+    def _refresh(self) -> None:
+        if self._version != structure_version():
+            self._signature = None
+            self._engines = {}
+            self._version = structure_version()
+            self._collects_losses = any(
+                layer.activity_regularizer is not None for layer in self._model._flatten_layers()
+            )
+
+    @property
+    def collects_losses(self) -> bool:
+        """Whether a call leaves losses on the model, which only the definition does."""
+        self._refresh()
+        return self._collects_losses
+
+    def note_losses(self) -> None:
+        """Remember that a layer added a loss in a call."""
+        self._collects_losses = True
+        self._model.__dict__["_fast_call"] = None
+
+    def may_add_losses(self) -> bool:
+        """Whether training may find a loss besides the compiled ones."""
+        engines = [e for key, e in self._engines.items() if key[0] == "train"]
+        hosts = any(e.builder.has_host_steps for e in engines) if engines else True
+        return self.collects_losses or hosts
+
+    # What the model takes and gives
+
+    def signature(self) -> Signature:
+        """Names, shapes and structures of inputs and outputs of a built model."""
+        self._refresh()
+        if self._signature is None:
+            self._signature = self._read_signature()
+        return self._signature
+
+    def _read_signature(self) -> Signature:
+        model = self._model
+        graph = model._graph()
+        where = f"{type(model).__name__} {model.name!r}"
+        if graph is not None:
+            inputs, outputs = graph.inputs, graph.outputs
+            structures = graph.input_structure, graph.output_structure
+        else:
+            given = model.__dict__["_traced_on"]
+            inputs = tree.flatten(given)
+            spec = ops.compute_output_spec(self._definition(given, False), *inputs)
+            outputs = tree.flatten(spec)
+            structures = given, spec
+        names = getattr(model, "input_names", None) or [t.name for t in inputs]
+        output_names = getattr(model, "output_names", None)
+        return Signature(
+            where,
+            list(names),
+            [tuple(t.shape) for t in inputs],
+            structures[0],
+            list(output_names or [f"output_{i}" for i in range(len(outputs))]),
+            [tuple(t.shape) for t in outputs],
+            structures[1],
+        )
+
+    def _definition(self, structure: Any, training: bool) -> Any:
+        """The model's call as a function of flat inputs."""
+        model = self._model
+
+        def call(*arrays: Any) -> Any:
+            return Layer.__call__(model, tree.pack_as(structure, arrays), training=training)
+
+        call.__name__ = model.name
+        return call
+
+    # Plans
+
+    def dtype(self) -> str:
+        """Element type of the plans: float64 if a weight is, else float32."""
+        found = {v.dtype for v in self._model.weights}
+        if not found:
+            found = {layer.compute_dtype for layer in self._model._flatten_layers()}
+        return "float64" if "float64" in found else "float32"
+
+    def lower(self, training: bool, inputs: Sequence[Array]) -> PlanBuilder:
+        """The plan for inputs like these."""
+        model = self._model
+        dtype = self.dtype()
+        shapes = [tuple(x.shape[1:]) for x in inputs]
+        graph = model._graph()
+        if graph is not None:
+            try:
+                return lower_graph(graph, dtype, training, shapes)
+            except NotLowerable:
+                structure, tensors = graph.input_structure, graph.inputs
+        else:
+            structure = model.__dict__["_traced_on"]
+            tensors = tree.flatten(structure)
+        return lower_whole(
+            self._definition(structure, training),
+            [(shape, t.dtype) for shape, t in zip(shapes, tensors, strict=True)],
+            dtype,
+            training,
+            model.trainable_variables,
+            model.non_trainable_variables,
+            f"{type(model).__name__} {model.name!r}",
+        )
+
+    # Engines
+
+    def _key(self, *parts: Any, inputs: Sequence[Array]) -> Any:
+        open_shapes = any(None in shape[1:] for shape in self.signature().input_shapes)
+        return (*parts, tuple(x.shape[1:] for x in inputs) if open_shapes else None)
+
+    def predictor(self, inputs: Sequence[Array]) -> NativeEngine:
+        """The engine for predictions of inputs like these."""
+        self._refresh()
+        key = self._key("predict", inputs=inputs)
+        engine = self._engines.get(key)
+        if engine is None:
+            engine = NativeEngine(self.lower(False, inputs))
+            self._engines[key] = engine
+            call = engine.call() if key[-1] is None else None
+            self.flops_per_sample = engine.plan.flops_per_sample()
+            if call is not None and not self._collects_losses and self._is_bare():
+                self._model.__dict__["_fast_call"] = call
+                self._model.__dict__["_fast_version"] = structure_version()
+        return engine
+
+    def _is_bare(self) -> bool:
+        """Whether the model gives one array, not a structure that holds one."""
+        structure = self.signature().output_structure
+        return isinstance(structure, KerasTensor) or (
+            isinstance(structure, list | tuple) and unwraps(structure)
+        )
+
+    def evaluator(self, inputs: Sequence[Array], terms: Sequence[LossTerm]) -> NativeEngine:
+        """The engine for evaluation."""
+        self._refresh()
+        trainable = self._model.trainable_variables
+        key = self._key("test", tuple(map(id, trainable)), _identity(terms), inputs=inputs)
+        engine = self._engines.get(key)
+        if engine is None:
+            engine = NativeEngine(self.lower(False, inputs), trainable, terms)
+            self._engines[key] = engine
+        return engine
+
+    def trainer(self, inputs: Sequence[Array], terms: Sequence[LossTerm]) -> NativeEngine:
+        """The engine for training."""
+        self._refresh()
+        trainable = self._model.trainable_variables
+        optimizer = self._model.optimizer
+        key = self._key(
+            "train", tuple(map(id, trainable)), id(optimizer), _identity(terms), inputs=inputs
+        )
+        engine = self._engines.get(key)
+        if engine is None:
+            engine = NativeEngine(self.lower(True, inputs), trainable, terms, optimizer)
+            self._engines[key] = engine
+        return engine
+
+
+def _identity(terms: Sequence[LossTerm]) -> tuple[Any, ...]:
+    return tuple((t.output, id(t.loss), t.weight) for t in terms)
+
+
+def unwraps(structure: Any) -> bool:
+    """Whether a model whose outputs are this structure gives the one array in it."""
+    return isinstance(structure, list | tuple) and len(structure) == 1 and not tree.is_nested(
+        structure[0]
+    )
+
+
+def pack_outputs(structure: Any, arrays: Sequence[Any]) -> Any:
+    """Outputs in the structure that a call of the model gives."""
+    return arrays[0] if unwraps(structure) else tree.pack_as(structure, arrays)
+
+
+def new_shuffle_state() -> SeedGenerator:
+    """What the order of batches follows from: written to files, so that a resumed run goes on as before.
+
+    Its seed is drawn when the first fit shuffles; until then both words are 0.
+    """
+    return SeedGenerator(0, name="shuffle")
+
+
+def shuffle_order(state: SeedGenerator, iterations: int) -> np.random.Generator:
+    """The generator for the order of a pass that begins after so many training steps."""
+    seed, drawn = (int(word) for word in state.state.array)
+    if not drawn:
+        seed = make_default_seed()
+        state.state.assign(np.array([seed, 1], np.uint32))
+    return np.random.Generator(np.random.Philox(key=[seed, iterations]))
+
