@@ -20,6 +20,7 @@ char known_type(PyArrayObject* array) {
 }
 
 bool rows_are_contiguous(PyArrayObject* array) {
+  if (PyArray_SIZE(array) == 0) return true;  // NumPy leaves the strides of an empty array open
   npy_intp expected = PyArray_ITEMSIZE(array);
   for (int i = PyArray_NDIM(array) - 1; i >= 1; --i) {
     if (PyArray_DIM(array, i) != 1 && PyArray_STRIDE(array, i) != expected) return false;

@@ -289,7 +289,7 @@ void bind_running(nb::class_<Plan>& c) {
   c.def("predict", &Plan::predict, nb::arg("inputs"), nb::arg("n"), nb::arg("outputs"),
         nb::sig("def predict(self, inputs: list[Array], n: int, outputs: list[Array]) -> None"),
         "Outputs of the first n rows; any number of threads at once. Host nodes see all n rows.");
-  c.def("call", &Plan::call, nb::arg("x"), nb::sig("def call(self, x: object) -> Any"),
+  c.def("call", &Plan::call, nb::arg("x").none(), nb::sig("def call(self, x: object) -> Any"),
         "The output for a dense array of the plan's type and call shape; else NotImplemented.");
   c.def("set_call_shape", &Plan::set_call_shape, nb::arg("in_shape"), nb::arg("out_shape"),
         "Shapes without the batch axis of what `call` takes and gives.");

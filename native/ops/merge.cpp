@@ -32,18 +32,28 @@ void merge_forward(const Context<T>& c, int i, index_t row, index_t rows) {
 
 namespace {
 
+// The kernel adds; the first writer starts from zero.
+template <class T>
+T* started_gradient(const Context<T>& c, int value, GradientWrite write, index_t row, index_t rows) {
+  if (write == GradientWrite::none) return nullptr;
+  T* d = c.gradient(value, row);
+  if (write == GradientWrite::set) std::memset(d, 0, static_cast<std::size_t>(rows * c.size(value)) * sizeof(T));
+  return d;
+}
+
 template <class T>
 void extremum_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   const ProgramOp& plan = c.plan(i);
-  const index_t n = rows * c.size(op.outputs[0]);
-  T* both = thread_scratch<T>().block.reserve(2 * n);
-  c.kernels->select_backward(n, op.kind == OpKind::maximum, c.value(op.inputs[0], row), c.value(op.inputs[1], row),
-                             c.gradient(op.outputs[0], row), both, both + n);
-  for (std::size_t j = 0; j < 2; ++j) {
-    if (plan.writes[j] == GradientWrite::none) continue;
-    pass_gradient<T>(c, op.inputs[j], plan.writes[j], row, rows, both + static_cast<index_t>(j) * n);
+  const int a = op.inputs[0], b = op.inputs[1];
+  const T* dy = c.gradient(op.outputs[0], row);
+  if (a == b) {
+    if (plan.writes[0] != GradientWrite::none) pass_gradient(c, a, plan.writes[0], row, rows, dy);
+    return;
   }
+  T* da = started_gradient(c, a, plan.writes[0], row, rows);
+  T* db = started_gradient(c, b, plan.writes[1], row, rows);
+  c.kernels->select_backward(rows * c.size(a), op.kind == OpKind::maximum, c.value(a, row), c.value(b, row), dy, da, db);
 }
 
 }  // namespace
