@@ -14,11 +14,11 @@ from densekit.optimizers._options import Options
 
 @export("keras.optimizers")
 class Adadelta(Optimizer):
-    """Scales each gradient by the ratio of two running root mean squares: of past steps and of gradients.
+    """Scales gradients by a ratio of running root mean squares: of steps and of gradients.
 
     ``a <- rho * a + (1 - rho) * g ** 2``; ``s = -g * sqrt(d + epsilon) / sqrt(a + epsilon)``;
-    ``d <- rho * d + (1 - rho) * s ** 2``; ``w <- w + learning_rate * s``. All start at 0. The paper has
-    ``learning_rate = 1``; the default is Keras', a thousandth of it.
+    ``d <- rho * d + (1 - rho) * s ** 2``; ``w <- w + learning_rate * s``. All start at 0. The
+    paper has ``learning_rate = 1``; the default is Keras', a thousandth of it.
 
     Args:
         learning_rate: as in `Optimizer`. Default: ``0.001``.

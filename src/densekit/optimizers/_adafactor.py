@@ -16,10 +16,11 @@ from densekit.optimizers._options import Options
 class Adafactor(Optimizer):
     """Divides gradients by a root mean square that is kept as one number a row and one a column.
 
-    At step ``t = 1, 2, ...``, with ``b = 1 - t ** beta_2_decay`` and ``q = g ** 2 + epsilon_1``: for kernels
-    ``r <- b * r + (1 - b) * mean(q, -1)``, ``c <- b * c + (1 - b) * mean(q, -2)``, ``v = r / mean(r) * c``; for
-    vectors ``v <- b * v + (1 - b) * q``. Then ``u = g / sqrt(v)``;
-    ``w <- w - max(epsilon_2, rms(w)) * min(learning_rate, 1 / sqrt(t)) * u / max(1, rms(u) / clip_threshold)``.
+    At step ``t = 1, 2, ...``, with ``b = 1 - t ** beta_2_decay`` and ``q = g ** 2 + epsilon_1``:
+    for kernels ``r <- b * r + (1 - b) * mean(q, -1)``, ``c <- b * c + (1 - b) * mean(q, -2)``,
+    ``v = r / mean(r) * c``; for vectors ``v <- b * v + (1 - b) * q``. Then ``u = g / sqrt(v)``;
+    ``s = max(epsilon_2, rms(w)) * min(learning_rate, 1 / sqrt(t))``;
+    ``w <- w - s * u / max(1, rms(u) / clip_threshold)``.
 
     Args:
         learning_rate: as in `Optimizer`. Default: ``0.001``.
@@ -27,7 +28,8 @@ class Adafactor(Optimizer):
         epsilon_1: keeps the mean square from 0. Default: ``1e-30``.
         epsilon_2: least size of the weights in the step's scale. Default: ``0.001``.
         clip_threshold: largest root mean square of ``u``. Default: ``1.0``.
-        relative_step: kept for configs; the rate is bounded by ``1 / sqrt(t)`` in any case. Default: ``True``.
+        relative_step: kept for configs; the rate is bounded by ``1 / sqrt(t)`` in any case.
+            Default: ``True``.
         **options: the common options of `Optimizer`.
 
     Raises:
@@ -41,8 +43,8 @@ class Adafactor(Optimizer):
     >>> round(float(w[0]), 4)
     0.75
 
-    Shazeer and Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018, algorithms 4 and 5.
-    """
+    Shazeer and Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018,
+    algorithms 4 and 5."""
 
     def __init__(
         self,
@@ -65,15 +67,13 @@ class Adafactor(Optimizer):
         self._velocities: list[Variable | None] = []
 
     def build(self, variables: Sequence[Variable]) -> None:
-        """Create rows, columns and mean square of each variable; a vector has two unused zeros in files."""
+        """Create rows, columns and mean squares; in files a vector has two unused zeros."""
         if self.built:
             return
         super().build(variables)
         for variable in variables:
             self._rows.append(self._part(variable, variable.shape[:-1]))
-            self._columns.append(
-                self._part(variable, (*variable.shape[:-2], *variable.shape[-1:]))
-            )
+            self._columns.append(self._part(variable, (*variable.shape[:-2], *variable.shape[-1:])))
             owned = not variable.overwrite_with_gradient
             self._velocities.append(
                 self.add_variable_from_reference(variable, "velocity") if owned else None

@@ -16,7 +16,8 @@ from densekit.optimizers._options import Options
 class Adagrad(Optimizer):
     """Divides each gradient by the root of the sum of its squares so far.
 
-    ``a <- a + g ** 2``; ``w <- w - learning_rate * g / sqrt(a + epsilon)``. Epsilon is inside the root.
+    ``a <- a + g ** 2``; ``w <- w - learning_rate * g / sqrt(a + epsilon)``. Epsilon is inside the
+    root.
 
     Args:
         learning_rate: as in `Optimizer`. Default: ``0.001``.

@@ -18,10 +18,11 @@ from densekit.optimizers._options import Options
 class Adam(Optimizer):
     """Divides the running mean of the gradient by the root of the running mean of its square.
 
-    At step ``t = 1, 2, ...``: ``m <- m + (1 - beta_1) * (g - m)``; ``v <- v + (1 - beta_2) * (g ** 2 - v)``;
-    ``a = learning_rate * sqrt(1 - beta_2 ** t) / (1 - beta_1 ** t)``; ``w <- w - a * m / (sqrt(v) + epsilon)``.
-    With `amsgrad` the largest ``v`` so far divides. All start at 0. Epsilon is the "epsilon hat" of the paper,
-    added after the correction.
+    At step ``t = 1, 2, ...``: ``m <- m + (1 - beta_1) * (g - m)``;
+    ``v <- v + (1 - beta_2) * (g ** 2 - v)``;
+    ``a = learning_rate * sqrt(1 - beta_2 ** t) / (1 - beta_1 ** t)``;
+    ``w <- w - a * m / (sqrt(v) + epsilon)``. With `amsgrad` the largest ``v`` so far divides. All
+    start at 0. Epsilon is the "epsilon hat" of the paper, added after the correction.
 
     Args:
         learning_rate: as in `Optimizer`. Default: ``0.001``.
@@ -42,8 +43,8 @@ class Adam(Optimizer):
     >>> round(float(w[0]), 4)  # the first step is learning_rate, whatever the gradient
     0.75
 
-    Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015, end of section 2; amsgrad: Reddi, Kale
-    and Kumar, "On the convergence of Adam and beyond", ICLR 2018.
+    Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015, end of section 2;
+    amsgrad: Reddi, Kale and Kumar, "On the convergence of Adam and beyond", ICLR 2018.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Adam(Optimizer):
         self._velocity_hats: list[Variable] = []
 
     def build(self, variables: Sequence[Variable]) -> None:
-        """Create the running means of each variable, and the largest mean squares with `amsgrad`."""
+        """Create the running means, and with `amsgrad` the largest mean squares."""
         if self.built:
             return
         super().build(variables)
@@ -116,12 +117,14 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with weight decay beside the gradient instead of inside it.
 
-    ``w <- w - w * weight_decay * learning_rate``, then the step of `Adam`. A kernel regularizer L2 is not the
+    ``w <- w - w * weight_decay * learning_rate``, then the step of `Adam`. A kernel regularizer L2
+    is not the
     same: its gradient is divided by the root mean square like any other.
 
     Args:
         learning_rate: as in `Optimizer`. Default: ``0.001``.
-        weight_decay: share of each weight, times the learning rate, that a step takes away. Default: ``0.004``.
+        weight_decay: share of each weight, times the learning rate, that a step takes away.
+            Default: ``0.004``.
         beta_1: as in `Adam`. Default: ``0.9``.
         beta_2: as in `Adam`. Default: ``0.999``.
         epsilon: as in `Adam`. Default: ``1e-7``.

@@ -18,8 +18,9 @@ class Ftrl(Optimizer):
     """Sets each weight to the minimizer of a regularized sum of all gradients so far.
 
     With ``G = g + 2 * l2_shrinkage * w``, ``p = -learning_rate_power``, ``n' = n + g ** 2``:
-    ``z <- z + G - (n' ** p - n ** p) / learning_rate * w``; ``q = n' ** p / learning_rate + 2 * l2``, where ``l2`` has
-    ``beta / (2 * learning_rate)`` added; ``w <- (clip(z, -l1, l1) - z) / q``; ``n <- n'``.
+    ``z <- z + G - (n' ** p - n ** p) / learning_rate * w``;
+    ``q = n' ** p / learning_rate + 2 * l2``, where ``l2`` has ``beta / (2 * learning_rate)``
+    added; ``w <- (clip(z, -l1, l1) - z) / q``; ``n <- n'``.
 
     Args:
         learning_rate: as in `Optimizer`. Default: ``0.001``.

@@ -16,9 +16,11 @@ from densekit.optimizers._options import Options
 class Lamb(Optimizer):
     """Scales the step of Adam by the ratio of the norms of weights and step.
 
-    At step ``t = 1, 2, ...``: ``m <- m + (1 - beta_1) * (g - m)``; ``v <- v + (1 - beta_2) * (g ** 2 - v)``;
+    At step ``t = 1, 2, ...``: ``m <- m + (1 - beta_1) * (g - m)``;
+    ``v <- v + (1 - beta_2) * (g ** 2 - v)``;
     ``s = m / (1 - beta_1 ** t) / (sqrt(v / (1 - beta_2 ** t)) + epsilon)``;
-    ``w <- w - learning_rate * ||w|| / ||s|| * s``, the ratio being 1 where a norm is 0. Both start at 0.
+    ``w <- w - learning_rate * ||w|| / ||s|| * s``, the ratio being 1 where a norm is 0. Both start
+    at 0.
 
     Args:
         learning_rate: as in `Optimizer`. Default: ``0.001``.

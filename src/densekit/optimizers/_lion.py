@@ -17,8 +17,9 @@ from densekit.optimizers._options import Options
 class Lion(Optimizer):
     """Moves every weight by the learning rate, up or down.
 
-    ``w <- w - learning_rate * sign(beta_1 * m + (1 - beta_1) * g)``; ``m <- beta_2 * m + (1 - beta_2) * g``.
-    ``m`` starts at 0. Its learning rate is usually 3 to 10 times smaller than Adam's.
+    ``w <- w - learning_rate * sign(beta_1 * m + (1 - beta_1) * g)``;
+    ``m <- beta_2 * m + (1 - beta_2) * g``. ``m`` starts at 0. Its learning rate is usually 3 to 10
+    times smaller than Adam's.
 
     Args:
         learning_rate: as in `Optimizer`. Default: ``0.001``.

@@ -19,10 +19,12 @@ _FADE = 0.96  # Dozat, section "Nadam": the momentum schedule's base
 class Nadam(Optimizer):
     """Adam with Nesterov momentum.
 
-    With ``u_t = beta_1 * (1 - 0.96 ** t / 2)`` and ``p_t = u_1 * ... * u_t``, at step ``t = 1, 2, ...``:
-    ``m <- m + (1 - beta_1) * (g - m)``; ``v <- v + (1 - beta_2) * (g ** 2 - v)``;
+    With ``u_t = beta_1 * (1 - 0.96 ** t / 2)`` and ``p_t = u_1 * ... * u_t``, at step
+    ``t = 1, 2, ...``: ``m <- m + (1 - beta_1) * (g - m)``;
+    ``v <- v + (1 - beta_2) * (g ** 2 - v)``;
     ``h = u_{t+1} * m / (1 - p_{t+1}) + (1 - u_t) * g / (1 - p_t)``;
-    ``w <- w - learning_rate * h / (sqrt(v / (1 - beta_2 ** t)) + epsilon)``. ``m`` and ``v`` start at 0.
+    ``w <- w - learning_rate * h / (sqrt(v / (1 - beta_2 ** t)) + epsilon)``. ``m`` and ``v`` start
+    at 0.
 
     Args:
         learning_rate: as in `Optimizer`. Default: ``0.001``.

@@ -1,4 +1,4 @@
-"""What the native engine asks of an optimizer: numbers, buffers and the rates of the steps to come."""
+"""What the native engine asks of an optimizer: numbers, buffers, the rates of steps to come."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from densekit.optimizers.schedules._schedule import LearningRateSchedule
 class NativeView:
     """The engine's side of `Optimizer`.
 
-    A class whose update has a native kernel defines ``native_form()`` and ``native_slots(variable)``. The engine
-    hands the variables' own buffers to the kernel, runs some steps and calls `advance`.
-    """
+    A class whose update has a native kernel defines ``native_form()`` and
+    ``native_slots(variable)``. The engine hands the variables' own buffers to the kernel, runs
+    some steps and calls `advance`."""
 
     weight_decay: float | None
     clipnorm: float | None
@@ -77,7 +77,7 @@ class NativeView:
         return np.array([self._called_at(i) for i in iterations], np.float64)
 
     def _called_at(self, iteration: int) -> float:
-        """The value of a callable rate, which may read `iterations`, as if that many steps were made."""
+        """The value of a callable rate, which may read `iterations`, after that many steps."""
         before = int(self._iterations.array)
         self._iterations.array[...] = iteration
         try:

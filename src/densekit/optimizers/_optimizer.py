@@ -7,8 +7,6 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
-import numpy as np
-
 from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
@@ -34,22 +32,24 @@ class Optimizer(Surroundings):
     """Changes variables along their gradients; a subclass says how.
 
     One step, in this order: ``g`` is divided by `loss_scale_factor`; accumulated over
-    `gradient_accumulation_steps` calls; clipped; ``w <- w - w * weight_decay * learning_rate``; the subclass'
-    `update_step`; ``average <- m * average + (1 - m) * w``; every `ema_overwrite_frequency` steps
-    ``w <- average``; constraints; ``iterations <- iterations + 1``.
+    `gradient_accumulation_steps` calls; clipped; ``w <- w - w * weight_decay * learning_rate``;
+    the subclass' `update_step`; ``average <- m * average + (1 - m) * w``; every
+    `ema_overwrite_frequency` steps ``w <- average``; constraints; ``iterations <- iterations + 1``.
 
-    A subclass defines `update_step`, `build` if it keeps state (made by `add_optimizer_variables`), and
-    `get_config` if it is to be saved.
+    A subclass defines `update_step`, `build` if it keeps state (made by
+    `add_optimizer_variables`), and `get_config` if it is to be saved.
 
     Args:
         learning_rate: a number, a `LearningRateSchedule`, or a callable without arguments.
-        weight_decay: share of each weight, times the learning rate, that a step takes away. Default: ``None``.
+        weight_decay: share of each weight, times the learning rate, that a step takes away.
+            Default: ``None``.
         clipnorm: longest gradient of one variable. Default: ``None``.
         clipvalue: largest magnitude of one entry of a gradient. Default: ``None``.
         global_clipnorm: longest gradient of all variables together. Default: ``None``.
         use_ema: whether to keep moving averages of the weights. Default: ``False``.
         ema_momentum: share of the old average that stays, in ``[0, 1]``. Default: ``0.99``.
-        ema_overwrite_frequency: overwrite the weights with their averages every so many steps, >= 1.
+        ema_overwrite_frequency: overwrite the weights with their averages every so many steps, >=
+            1.
             Default: ``None``, only by `finalize_variable_values`.
         loss_scale_factor: factor on the loss, taken out of the gradients again. Default: ``None``.
         gradient_accumulation_steps: make one update from the mean gradient of so many calls, >= 2.
@@ -198,17 +198,20 @@ class Optimizer(Surroundings):
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
         return self._iterations
 
-    def apply(self, grads: Sequence[Any], trainable_variables: Iterable[Variable] | None = None) -> None:
+    def apply(
+        self, grads: Sequence[Any], trainable_variables: Iterable[Variable] | None = None
+    ) -> None:
         """One step.
 
         Args:
             grads: one gradient for each variable; None where there is none.
-            trainable_variables: the variables; the first call builds the optimizer on them. Default: those it
-                was built on.
+            trainable_variables: the variables; the first call builds the optimizer on them.
+                Default: those it was built on.
 
         Raises:
-            ValueError: if gradients and variables do not match in number or shape, all gradients are None, a
-                variable is unknown, or there are no variables yet. Nothing has changed then.
+            ValueError: if gradients and variables do not match in number or shape, all gradients
+                are None, a variable is unknown, or there are no variables yet. Nothing has changed
+                then.
         """
         grads = list(grads)
         if not grads:
@@ -284,14 +287,14 @@ class Optimizer(Surroundings):
         if len(pairs) < len(grads):
             missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
             warnings.warn(
-                f"{self.name}: no gradient for {', '.join(missing)}; left unchanged. Does the loss depend on "
-                "them?",
+                f"{self.name}: no gradient for {', '.join(missing)}; left unchanged. "
+                "Does the loss depend on them?",
                 stacklevel=3,
             )
         return pairs
 
     def _overwrite(self, pairs: list[tuple[Any, Variable]]) -> list[tuple[Any, Variable]]:
-        """Give variables with `overwrite_with_gradient` their gradient as value; return the others."""
+        """Give variables with `overwrite_with_gradient` their gradient; return the others."""
         rest = []
         for gradient, variable in pairs:
             if not variable.overwrite_with_gradient:
@@ -307,7 +310,7 @@ class Optimizer(Surroundings):
         return rest
 
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
-        """With `use_ema`, overwrite the variables by their averages, and project them on their constraints."""
+        """With `use_ema`, overwrite the variables by their averages; constraints hold after."""
         if self.use_ema:
             if len(var_list) != len(self._averages):
                 raise ValueError(
@@ -329,7 +332,10 @@ class Optimizer(Surroundings):
     # Without side effects
 
     def stateless_apply(
-        self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]
+        self,
+        optimizer_variables: Sequence[Any],
+        grads: Sequence[Any],
+        trainable_variables: Sequence[Any],
     ) -> tuple[list[Any], list[Any]]:
         """One step on values instead of variables.
 
@@ -404,4 +410,3 @@ class Optimizer(Surroundings):
                 module_objects=components("keras.optimizers.schedules"),
             )
         return cls(**config)
-

@@ -80,6 +80,4 @@ def check_unknown(where: str, given: dict[str, Any]) -> None:
             f"{where}: `decay` is ignored. Use a schedule as `learning_rate`.", stacklevel=4
         )
     if given:
-        raise ValueError(
-            message(where, "known arguments", ", ".join(given), "Check the spelling.")
-        )
+        raise ValueError(message(where, "known arguments", ", ".join(given), "Check the spelling."))

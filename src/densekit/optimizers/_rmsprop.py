@@ -17,16 +17,18 @@ from densekit.optimizers._options import Options
 class RMSprop(Optimizer):
     """Divides each gradient by the root of its running mean square.
 
-    ``v <- rho * v + (1 - rho) * g ** 2``; ``s = learning_rate * g / sqrt(v + epsilon)``; ``w <- w - s``.
-    With `centered`, ``a <- rho * a + (1 - rho) * g`` and ``v - a ** 2`` stands for ``v`` under the root. With
-    momentum, ``m <- momentum * m + s`` and ``w <- w - m``. All start at 0; epsilon is inside the root.
+    ``v <- rho * v + (1 - rho) * g ** 2``; ``s = learning_rate * g / sqrt(v + epsilon)``;
+    ``w <- w - s``. With `centered`, ``a <- rho * a + (1 - rho) * g`` and ``v - a ** 2`` stands for
+    ``v`` under the root. With momentum, ``m <- momentum * m + s`` and ``w <- w - m``. All start at
+    0; epsilon is inside the root.
 
     Args:
         learning_rate: as in `Optimizer`. Default: ``0.001``.
         rho: share of the old mean that is kept, in ``[0, 1)``. Default: ``0.9``.
         momentum: share of the velocity that is kept; 0 is none. Default: ``0.0``.
         epsilon: keeps the divisor from 0. Default: ``1e-7``.
-        centered: whether to divide by the deviation instead of the root mean square. Default: ``False``.
+        centered: whether to divide by the deviation instead of the root mean square. Default:
+            ``False``.
         **options: the common options of `Optimizer`.
 
     Raises:
@@ -40,8 +42,8 @@ class RMSprop(Optimizer):
     >>> round(float(w[0]), 4)  # the first step is learning_rate / sqrt(1 - rho)
     0.8
 
-    Tieleman and Hinton, "Lecture 6.5: rmsprop", Coursera, 2012; centered: Graves, 2013, equations 38-41.
-    """
+    Tieleman and Hinton, "Lecture 6.5: rmsprop", Coursera, 2012; centered: Graves, 2013, equations
+    38-41."""
 
     def __init__(
         self,

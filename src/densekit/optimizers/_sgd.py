@@ -17,8 +17,9 @@ from densekit.optimizers._options import Options, within
 class SGD(Optimizer):
     """Steps against the gradient.
 
-    ``w <- w - learning_rate * g``. With momentum ``m <- momentum * m - learning_rate * g`` and ``w <- w + m``;
-    with `nesterov` the last is ``w <- w + momentum * m - learning_rate * g``. ``m`` starts at 0.
+    ``w <- w - learning_rate * g``. With momentum ``m <- momentum * m - learning_rate * g`` and
+    ``w <- w + m``; with `nesterov` the last is ``w <- w + momentum * m - learning_rate * g``.
+    ``m`` starts at 0.
 
     Args:
         learning_rate: as in `Optimizer`. Default: ``0.01``.
@@ -37,8 +38,8 @@ class SGD(Optimizer):
     >>> w.numpy().tolist()
     [0.5, 1.5]
 
-    Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013.
-    """
+    Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML
+    2013."""
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from densekit._core.variable import Variable
 
 
 class State:
-    """A named object with variables, listed in the order of their creation, which is the order of files."""
+    """A named object with variables, in the order of their creation: the order of files."""
 
     name: str
     _variables: list[Variable]
@@ -51,7 +51,7 @@ class State:
 
     @property
     def variables(self) -> list[Variable]:
-        """All state: ``iteration``, ``learning_rate`` unless scheduled, then slots; the order of files."""
+        """``iteration``, ``learning_rate`` unless scheduled, then slots: the order of files."""
         return list(self._variables)
 
     def add_variable(
@@ -83,7 +83,9 @@ class State:
     def add_optimizer_variables(
         self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros"
     ) -> Any:
-        """One slot for each variable; several names give several lists, created variable by variable.
+        """One slot for each variable; several names give several lists.
+
+        Those of one variable are created, and so saved, side by side.
 
         A variable with `overwrite_with_gradient` needs no slot and gets None.
         """
@@ -138,8 +140,8 @@ class State:
         found = len(store.keys())
         if found != len(self._variables):
             warnings.warn(
-                f"Optimizer {self.name!r}: expected {len(self._variables)} saved variables, got {found}. "
-                "Nothing was loaded; build the optimizer first, or compile it as it was saved.",
+                f"Optimizer {self.name!r}: expected {len(self._variables)} saved variables, "
+                f"got {found}. Nothing was loaded; build the optimizer first.",
                 stacklevel=2,
             )
             return

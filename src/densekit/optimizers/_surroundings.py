@@ -32,7 +32,7 @@ class Surroundings(State, NativeView):
 
     @property
     def iterations(self) -> Any:
-        """How many updates were made: a variable, or with accumulation the number of calls by the steps."""
+        """How many updates were made: a variable, or a number with accumulation."""
         if self.gradient_accumulation_steps:
             return self._iterations.value // self.gradient_accumulation_steps
         return self._iterations
@@ -112,8 +112,8 @@ class Surroundings(State, NativeView):
 
         Args:
             var_list: the variables. Default: ``None``.
-            var_names: regular expressions; a variable whose name one of them is found in is left out. Default:
-                ``None``.
+            var_names: regular expressions; a variable whose name one of them is found in is left
+                out. Default: ``None``.
         """
         self._undecayed = set(var_list or ())
         names = list(var_names or ())

@@ -18,11 +18,11 @@ from densekit.optimizers.schedules._schedule import (
 
 @export("keras.optimizers.schedules")
 class CosineDecay(LearningRateSchedule):
-    """The rate rises on a straight line to `warmup_target`, then falls along half a cosine, and stays.
+    """The rate rises on a line to `warmup_target`, falls along half a cosine, and stays.
 
-    Warm-up, for ``t < warmup_steps``: ``initial + (warmup_target - initial) * t / warmup_steps``. Then, with
-    ``s = min(t - warmup_steps, decay_steps)`` and ``top`` the target (the initial rate without one):
-    ``top * ((1 - alpha) * (1 + cos(pi * s / decay_steps)) / 2 + alpha)``.
+    Warm-up, for ``t < warmup_steps``: ``initial + (warmup_target - initial) * t / warmup_steps``.
+    Then, with ``s = min(t - warmup_steps, decay_steps)`` and ``top`` the target (the initial rate
+    without one): ``top * ((1 - alpha) * (1 + cos(pi * s / decay_steps)) / 2 + alpha)``.
 
     Args:
         initial_learning_rate: rate at step 0.

@@ -20,8 +20,9 @@ from densekit.optimizers.schedules._schedule import (
 class CosineDecayRestarts(LearningRateSchedule):
     """The rate falls along half a cosine again and again, over runs that grow.
 
-    Run ``i`` takes ``first_decay_steps * t_mul ** i`` steps; with ``f`` the part of it that is over,
-    ``rate = initial_learning_rate * ((1 - alpha) * m_mul ** i * (1 + cos(pi * f)) / 2 + alpha)``.
+    Run ``i`` takes ``first_decay_steps * t_mul ** i`` steps; with ``f`` the part of it that is
+    over, ``rate = initial_learning_rate * ((1 - alpha) * m_mul ** i * (1 + cos(pi * f)) / 2 +
+    alpha)``.
 
     Args:
         initial_learning_rate: rate at step 0.

@@ -19,14 +19,15 @@ from densekit.optimizers.schedules._schedule import (
 class ExponentialDecay(LearningRateSchedule):
     """The rate falls by the same factor every `decay_steps` steps.
 
-    ``rate(t) = initial_learning_rate * decay_rate ** (t / decay_steps)``; with `staircase` the exponent
-    is rounded down.
+    ``rate(t) = initial_learning_rate * decay_rate ** (t / decay_steps)``; with `staircase` the
+    exponent is rounded down.
 
     Args:
         initial_learning_rate: rate at step 0.
         decay_steps: number of steps of one factor, > 0.
         decay_rate: the factor.
-        staircase: whether the rate is constant between multiples of `decay_steps`. Default: ``False``.
+        staircase: whether the rate is constant between multiples of `decay_steps`. Default:
+            ``False``.
         name: name in the config. Default: ``"ExponentialDecay"``.
 
     Raises:

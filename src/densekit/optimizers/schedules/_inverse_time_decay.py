@@ -19,14 +19,15 @@ from densekit.optimizers.schedules._schedule import (
 class InverseTimeDecay(LearningRateSchedule):
     """The rate falls as one over the number of steps.
 
-    ``rate(t) = initial_learning_rate / (1 + decay_rate * t / decay_steps)``; with `staircase` the quotient
-    ``t / decay_steps`` is rounded down.
+    ``rate(t) = initial_learning_rate / (1 + decay_rate * t / decay_steps)``; with `staircase` the
+    quotient ``t / decay_steps`` is rounded down.
 
     Args:
         initial_learning_rate: rate at step 0.
         decay_steps: unit of time in steps, > 0.
         decay_rate: how much the divisor grows in one unit of time.
-        staircase: whether the rate is constant between multiples of `decay_steps`. Default: ``False``.
+        staircase: whether the rate is constant between multiples of `decay_steps`. Default:
+            ``False``.
         name: name in the config. Default: ``"InverseTimeDecay"``.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,7 +47,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
                     "Pass the rate before the first boundary too.",
                 )
             )
-        if any(a >= b for a, b in zip(boundaries[:-1], boundaries[1:], strict=True)):
+        if any(a >= b for a, b in itertools.pairwise(boundaries)):
             raise ValueError(
                 message(
                     "PiecewiseConstantDecay",

@@ -19,9 +19,9 @@ from densekit.optimizers.schedules._schedule import (
 class PolynomialDecay(LearningRateSchedule):
     """The rate falls to `end_learning_rate` along a power of the time left, and stays there.
 
-    ``rate(t) = (initial - end) * (1 - t / decay_steps) ** power + end`` for ``t <= decay_steps``. With `cycle`
-    the decay starts anew over a longer run each time it has ended: `decay_steps` is replaced by the
-    smallest multiple of it that is not below ``t``.
+    ``rate(t) = (initial - end) * (1 - t / decay_steps) ** power + end`` for ``t <= decay_steps``.
+    With `cycle` the decay starts anew over a longer run each time it has ended: `decay_steps` is
+    replaced by the smallest multiple of it that is not below ``t``.
 
     Args:
         initial_learning_rate: rate at step 0.

@@ -17,8 +17,8 @@ from densekit._core.variable import Variable
 class LearningRateSchedule:
     """A learning rate that depends on how many steps the optimizer has made.
 
-    A subclass defines ``__call__(step)``, and `get_config` if it is to be saved. The built-in ones also
-    take an array of steps and return an array of rates.
+    A subclass defines ``__call__(step)``, and `get_config` if it is to be saved. The built-in ones
+    also take an array of steps and return an array of rates.
 
     Raises:
         NotImplementedError: if a subclass leaves `__call__` or `get_config` out.
@@ -65,8 +65,8 @@ class LearningRateSchedule:
 def real(step: Any) -> Any:
     """`step` as a floating-point number.
 
-    Plain numbers and NumPy arrays become float64, so that a rate is rounded once, at the end; a traced step
-    stays in its own world, in `floatx`.
+    Plain numbers and NumPy arrays become float64, so that a rate is rounded once, at the end; a
+    traced step stays in its own world, in `floatx`.
     """
     value = step.value if isinstance(step, Variable) else step
     if isinstance(value, int | float | np.generic | np.ndarray | list | tuple):
