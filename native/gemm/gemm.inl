@@ -23,13 +23,29 @@ constexpr int kMostRows[5] = {0, 8, 6, 4, 2};
 constexpr int kMostRows[5] = {0, 8, 4, 3, 2};
 #endif
 constexpr int kMostVectors = 4;
-// A lone row needs its accumulators along the vector side: 8 chains cover 4 cycles of latency on two FMA pipes.
-constexpr int kLoneRowVectors = 8;
+// Few rows stream the vector operand and hardly reuse it: 8 vectors side by side keep 8 chains in flight for a lone row
+// and read 512 contiguous bytes a step. 3 x 8 accumulators + 3 A + 1 B = 28 of 32 registers; with 16, one row alone.
+// Zen 4, 1 / 2 / 3 x 512 x 512: 10.1 / 10.5 / 13.8 us; all of them are bound by reading 1 MiB from L2.
+constexpr int kWideVectors = 8;
+#if DENSEKIT_VECTOR_BYTES == 64 || defined(__aarch64__)
+constexpr int kWideRows = 3;
+#else
+constexpr int kWideRows = 1;
+#endif
 
-// ---- Cache geometry: 32 KiB L1, 512 KiB L2 of a core (the smallest among current x86-64 servers and desktops).
+// ---- Cache geometry: 512 KiB L2 a core, the least among current x86-64 servers and desktops.
 constexpr index_t kL2Bytes = 512 * 1024;
-// A packed panel (k block x 4 vectors) takes at most a quarter of L2, so that the rows of A that meet it stay there too.
-constexpr index_t kBlockK = kL2Bytes / 4 / (kMostVectors * DENSEKIT_VECTOR_BYTES);
+// A packed panel (a block of k x 4 vectors) takes at most half of L2; the other half is for the rows that meet it.
+// Zen 4, 1 MiB L2: 1024 rows a block 93 % of peak at 1024^3 and 91 % for 128 x 2048 x 2048 with B turned; 512 rows 89 and
+// 81 % (C is read and written twice as often); 256 rows 88 and 77 %.
+constexpr index_t kBlockK = kL2Bytes / 2 / (kMostVectors * DENSEKIT_VECTOR_BYTES);
+// An operand of up to this size is read where it lies, however many tiles meet it: the copy is dearer than the strides.
+// Zen 4, 64 x 512 x 512 (1 MiB): 98 % direct, 90 % packed; 128 x 1024 x 1024 (4 MiB): 83 % direct, 87 % packed.
+constexpr index_t kDirectBytes = 2 * kL2Bytes;
+// Tried and lost, 128 x 2048 x 2048 with B row-major (81 % of peak; reading the 16 MiB of B in pieces of 256 bytes from
+// memory takes 1.7 ms of its 11 ms): prefetching the next panel in bursts between tiles (72 %), one line a k step inside
+// the tiles (+1 %, the panel's 8 KiB strides share a few sets of L2 and fall out again), packing 2, 4, 8 or 16 panels at
+// once so that the reads are longer (76, 74, 73 %: they no longer stay in L2).
 
 template <class T>
 struct Tile {
@@ -104,7 +120,14 @@ void gemm_tile(const Tile<T>& t) {
   for (index_t p = t.k; p > 0; --p) {
     Vec<T> row[NV];
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) row[v] = load_lane<T, NV, Tail>(b, v, part);
+    for (int v = 0; v < NV; ++v) {
+      row[v] = load_lane<T, NV, Tail>(b, v, part);
+#if defined(__x86_64__)
+      // Keeps the vector in a register: GCC would read it again for each of 2 or 3 rows, and a load that crosses a cache
+      // line takes two cycles. Zen 4, 2 x 784 x 128: 6.7 us without.
+      if (MR > 1) asm("" : "+v"(row[v]));
+#endif
+    }
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
       const Vec<T> scalar = broadcast(a[i / 3][(i % 3) * a_row]);
@@ -152,6 +175,8 @@ void gemm_tile(const Tile<T>& t) {
   }
 }
 
+constexpr index_t most_rows(index_t vectors) { return vectors > kMostVectors ? kWideRows : kMostRows[vectors]; }
+
 template <class T>
 using TileFunction = void (*)(const Tile<T>&);
 
@@ -161,16 +186,17 @@ template <class T, int NV, int... I>
 struct TileRow<T, NV, Ints<I...>> {
   static constexpr TileFunction<T> whole[] = {gemm_tile<T, I + 1, NV, false>...};
   static constexpr TileFunction<T> tail[] = {gemm_tile<T, I + 1, NV, true>...};
+  static TileFunction<T> get(index_t rows, bool last) { return (last ? tail : whole)[rows - 1]; }
 };
 
 template <class T>
 TileFunction<T> tile_function(index_t rows, index_t vectors, bool tail) {
   switch (vectors) {
-    case 1: return (tail ? TileRow<T, 1, FirstInts<kMostRows[1]>>::tail : TileRow<T, 1, FirstInts<kMostRows[1]>>::whole)[rows - 1];
-    case 2: return (tail ? TileRow<T, 2, FirstInts<kMostRows[2]>>::tail : TileRow<T, 2, FirstInts<kMostRows[2]>>::whole)[rows - 1];
-    case 3: return (tail ? TileRow<T, 3, FirstInts<kMostRows[3]>>::tail : TileRow<T, 3, FirstInts<kMostRows[3]>>::whole)[rows - 1];
-    case 4: return (tail ? TileRow<T, 4, FirstInts<kMostRows[4]>>::tail : TileRow<T, 4, FirstInts<kMostRows[4]>>::whole)[rows - 1];
-    default: return tail ? gemm_tile<T, 1, kLoneRowVectors, true> : gemm_tile<T, 1, kLoneRowVectors, false>;
+    case 1: return TileRow<T, 1, FirstInts<kMostRows[1]>>::get(rows, tail);
+    case 2: return TileRow<T, 2, FirstInts<kMostRows[2]>>::get(rows, tail);
+    case 3: return TileRow<T, 3, FirstInts<kMostRows[3]>>::get(rows, tail);
+    case 4: return TileRow<T, 4, FirstInts<kMostRows[4]>>::get(rows, tail);
+    default: return TileRow<T, kWideVectors, FirstInts<kWideRows>>::get(rows, tail);
   }
 }
 
@@ -268,14 +294,14 @@ DENSEKIT_INLINE Product<T> plan_product(const Gemm<T>& g) {
   }
   const index_t vectors = divide_up(p.lanes, L);
   // Panels of equal width: 5 vectors are 3 + 2, not 4 + 1.
-  p.vectors = p.rows == 1 && vectors >= kLoneRowVectors ? kLoneRowVectors
-                                                        : divide_up(vectors, divide_up(vectors, kMostVectors));
-  const index_t tiles = divide_up(p.rows, kMostRows[p.vectors > kMostVectors ? 1 : p.vectors]);
-  p.block_k = tiles == 1 ? p.k : p.k <= kBlockK ? p.k : divide_up(p.k, divide_up(p.k, kBlockK));
-  // A copy pays when the panel is met often and does not lie in L2 anyway.
-  p.pack = p.b_lane != 1 || (tiles >= 8 && p.k * p.lanes * index_t(sizeof(T)) > kL2Bytes);
-  if (!kCheapPartialLoads && p.lanes % L != 0) p.pack = true;
-  if (p.pack && p.block_k > kBlockK) p.block_k = divide_up(p.k, divide_up(p.k, kBlockK));
+  p.vectors = p.rows <= kWideRows && vectors >= kWideVectors ? kWideVectors
+                                                             : divide_up(vectors, divide_up(vectors, kMostVectors));
+  const index_t tiles = divide_up(p.rows, most_rows(p.vectors));
+  // A copy pays when the panel is met often and does not lie in L2 anyway, or where tails are dear.
+  p.pack = p.b_lane != 1 || (tiles >= 8 && p.k * p.lanes * index_t(sizeof(T)) > kDirectBytes) ||
+           (!kCheapPartialLoads && p.lanes % L != 0);
+  const bool blocked = (p.pack || tiles > 1) && p.k > kBlockK;
+  p.block_k = blocked ? divide_up(p.k, divide_up(p.k, kBlockK)) : p.k;
   return p;
 }
 
@@ -302,11 +328,11 @@ void gemm(const Gemm<T>& g, T* scratch) {
     for (index_t lane = 0; lane < p.lanes; lane += p.vectors * L) {
       const index_t left = p.lanes - lane;
       const T* b = p.b + at * p.b_k + lane * p.b_lane;
-      // The rest of a lone row's panels may be narrower than one tile takes.
+      // The rest of a wide panel may have 5 to 7 vectors, which is two tiles.
       for (index_t inside = 0; inside < p.vectors * L && inside < left;) {
         const index_t rest = left - inside < p.vectors * L - inside ? left - inside : p.vectors * L - inside;
         index_t vectors = divide_up(rest, L);
-        if (vectors > kMostVectors && vectors < kLoneRowVectors) vectors = kMostVectors;
+        if (vectors > kMostVectors && vectors < kWideVectors) vectors = kMostVectors;
         const index_t lanes = rest < vectors * L ? rest : vectors * L, width = vectors * L;
         t.last = lanes - (vectors - 1) * L;
         t.b = b + inside * p.b_lane;
@@ -317,7 +343,7 @@ void gemm(const Gemm<T>& g, T* scratch) {
           t.b = scratch;
           t.b_k = width;
         }
-        const index_t tiles = divide_up(p.rows, kMostRows[vectors > kMostVectors ? 1 : vectors]);
+        const index_t tiles = divide_up(p.rows, most_rows(vectors));
         // Equal tiles again: 16 rows in tiles of up to 6 are 6 + 5 + 5.
         const index_t rows_each = p.rows / tiles, longer = p.rows % tiles;
         const bool tail = t.last < L;
