@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from densekit import ops
+from densekit._core.errors import message
 from densekit._core.native_form import has_native_form
 from densekit._core.registry import export
 
@@ -20,6 +22,9 @@ def softmax(x: Any, axis: int | tuple[int, ...] = -1) -> Any:
         x: array ``(..., classes)``; the result has the same shape.
         axis: the axis, or axes, of the classes. Default: ``-1``.
 
+    Warns:
+        UserWarning: if there is only one class, whose value is always 1.
+
     Example:
 
     >>> import densekit as keras
@@ -29,7 +34,19 @@ def softmax(x: Any, axis: int | tuple[int, ...] = -1) -> Any:
     Reference: Bridle, "Training stochastic model recognition algorithms as networks can lead to
     maximum mutual information estimation of parameters", NIPS 1989.
     """
-    return ops.softmax(ops.convert_to_tensor(x), axis=axis)
+    x = ops.convert_to_tensor(x)
+    if isinstance(axis, int) and -len(x.shape) <= axis < len(x.shape) and x.shape[axis] == 1:
+        warnings.warn(
+            message(
+                "softmax",
+                f"more than 1 class along axis {axis}",
+                f"shape {tuple(x.shape)}, for which every value is 1",
+                "Use a sigmoid for a single unit.",
+            ),
+            UserWarning,
+            stacklevel=2,
+        )
+    return ops.softmax(x, axis=axis)
 
 
 @export("keras.activations")

@@ -22,7 +22,8 @@ _MASK = (1 << 64) - 1
 def generator(seed: Any) -> np.random.Generator:
     """The generator of an integer seed, or of the next draw of a `SeedGenerator`."""
     key, counter = seed_pair(seed)
-    return np.random.Generator(np.random.Philox(key=[key & _MASK, counter & _MASK]))
+    words = np.array([key & _MASK, counter & _MASK], np.uint64)
+    return np.random.Generator(np.random.Philox(key=words))
 
 
 def _draw(
