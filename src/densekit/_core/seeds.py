@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from densekit._core.errors import describe, message
+from densekit._core.naming import auto_name
 from densekit._core.registry import export
 from densekit._core.variable import Variable
 
@@ -76,7 +77,7 @@ class SeedGenerator:
 
     Args:
         seed: integer >= 0. Default: drawn from Python's `random`.
-        name: name of the generator. Default: ``"seed_generator"``.
+        name: name of the generator. Default: numbered ``seed_generator``.
 
     Raises:
         ValueError: if `seed` is not an integer >= 0.
@@ -97,10 +98,15 @@ class SeedGenerator:
             raise ValueError(
                 message("SeedGenerator", "an integer seed >= 0", describe(seed), "Pass an int.")
             )
-        self.name = name or "seed_generator"
+        self.name = name or auto_name(type(self))
         state = np.array([seed & 0xFFFFFFFF, 0], dtype=np.uint32)
         self.state = Variable(
-            state, dtype="uint32", trainable=False, autocast=False, name="seed_generator_state"
+            state,
+            dtype="uint32",
+            trainable=False,
+            autocast=False,
+            name="seed_generator_state",
+            path=f"{self.name}/seed_generator_state",
         )
 
     def next(self, ordered: bool = True) -> npt.NDArray[np.uint32]:
