@@ -93,11 +93,12 @@ DENSEKIT_FORMULA(softsign, x / (absolute<T>(x) + T(1)), (T(1) / ((absolute<T>(x)
 DENSEKIT_FORMULA(exponential, exp<T>(x), exp<T>(x))
 DENSEKIT_FORMULA(log_sigmoid, -softplus<T>(-x), sigmoid<T>(-x))
 DENSEKIT_FORMULA(squareplus, (T(0.5) * (x + sqrt(fma(x, x, p.p0)))), (T(0.5) * (T(1) + x / sqrt(fma(x, x, p.p0)))))
-DENSEKIT_FORMULA(hard_shrink, (choose<T>(absolute<T>(x) > p.p0, x)), (choose<T>(absolute<T>(x) > p.p0, broadcast(T(1)))))
-DENSEKIT_FORMULA(soft_shrink, (x > p.p0 ? x - p.p0 : x < -p.p0 ? x + p.p0 : Vec<T>{}),
+DENSEKIT_FORMULA(hard_shrink, (choose<T>((absolute<T>(x) > p.p0) | (x != x), x)),
+                 (choose<T>(absolute<T>(x) > p.p0, broadcast(T(1)))))
+DENSEKIT_FORMULA(soft_shrink, (x > p.p0 ? x - p.p0 : x < -p.p0 ? x + p.p0 : choose<T>(x != x, x)),
                  (choose<T>((x > p.p0) | (x < -p.p0), broadcast(T(1)))))
 DENSEKIT_FORMULA(tanh_shrink, x - tanh<T>(x), (tanh<T>(x) * tanh<T>(x)))
-DENSEKIT_FORMULA(threshold, (x > p.p0 ? x : p.p1), (choose<T>(x > p.p0, broadcast(T(1)))))
+DENSEKIT_FORMULA(threshold, ((x > p.p0) | (x != x) ? x : p.p1), (choose<T>(x > p.p0, broadcast(T(1)))))
 DENSEKIT_FORMULA(sparse_plus, (x <= T(-1) ? Vec<T>{} : x >= T(1) ? x : (x + T(1)) * (x + T(1)) * T(0.25)),
                  (x <= T(-1) ? Vec<T>{} : x >= T(1) ? broadcast(T(1)) : (x + T(1)) * T(0.5)))
 DENSEKIT_FORMULA(sparse_sigmoid, (T(0.5) * clip<T>(x + T(1), Vec<T>{}, broadcast(T(2)))),

@@ -162,6 +162,7 @@ template <class T>
 double orthogonal(const RegularizerSpec& s, index_t rows, index_t width, const T* w, T* g, T* scratch) {
   const bool columns = s.p[1] != 0;
   const index_t size = columns ? width : rows, length = columns ? rows : width;
+  if (size < 2) return 0;               // no pairs
   T* unit = scratch;                    // [size, length]
   T* cosine = scratch + size * length;  // [size, size]; 1 / norm on the diagonal
   for (index_t i = 0; i < size; ++i) {

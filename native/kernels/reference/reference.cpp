@@ -89,10 +89,10 @@ double activation(const ActivationSpec& s, double x) {
     case ActivationKind::mish: return x * std::tanh(softplus(x));
     case ActivationKind::log_sigmoid: return -softplus(-x);
     case ActivationKind::squareplus: return 0.5 * (x + std::sqrt(x * x + p[0]));
-    case ActivationKind::hard_shrink: return std::fabs(x) > p[0] ? x : 0;
-    case ActivationKind::soft_shrink: return x > p[0] ? x - p[0] : x < -p[0] ? x + p[0] : 0;
+    case ActivationKind::hard_shrink: return std::fabs(x) <= p[0] ? 0 : x;
+    case ActivationKind::soft_shrink: return x > p[0] ? x - p[0] : x < -p[0] ? x + p[0] : x != x ? x : 0;
     case ActivationKind::tanh_shrink: return x - std::tanh(x);
-    case ActivationKind::threshold: return x > p[0] ? x : p[1];
+    case ActivationKind::threshold: return x <= p[0] ? p[1] : x;
     case ActivationKind::sparse_plus: return x <= -1 ? 0 : x >= 1 ? x : (x + 1) * (x + 1) / 4;
     case ActivationKind::sparse_sigmoid: return 0.5 * clip(x + 1, 0, 2);
     default: return x;
@@ -523,6 +523,7 @@ double orthogonal(const RegularizerSpec& s, index_t rows, index_t width, const T
     for (index_t e = 0; e < length; ++e) q += double(w[i * next + e * along]) * w[i * next + e * along];
     return std::sqrt(q);
   };
+  if (size < 2) return 0;  // no pairs
   const double pairs = double(size) * (double(size) - 1) / 2, half = s.p[0] * 0.5 / pairs;
   double total = 0;
   for (index_t i = 0; i < size; ++i) {
