@@ -41,8 +41,8 @@ def get(identifier: Any) -> Any:
     Example:
 
     >>> import densekit as keras
-    >>> keras.optimizers.get("ADAM").name
-    'adam'
+    >>> type(keras.optimizers.get("ADAM")).__name__
+    'Adam'
     """
     if identifier is None:
         return None

@@ -1,0 +1,120 @@
+"""Metrics from names, configs and shapes, and back."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from densekit._core import identifiers
+from densekit._core.errors import describe, message
+from densekit._core.naming import to_snake_case
+from densekit._core.registry import components
+from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit.metrics._metric import Metric
+from densekit.metrics._reduction import MeanMetricWrapper
+
+_SHORT = {
+    "bce": "BinaryCrossentropy",
+    "mse": "MeanSquaredError",
+    "mae": "MeanAbsoluteError",
+    "mape": "MeanAbsolutePercentageError",
+    "msle": "MeanSquaredLogarithmicError",
+}
+_BY_SHAPE = {
+    "accuracy": ("BinaryAccuracy", "SparseCategoricalAccuracy", "CategoricalAccuracy"),
+    "crossentropy": (
+        "BinaryCrossentropy",
+        "SparseCategoricalCrossentropy",
+        "CategoricalCrossentropy",
+    ),
+}
+_BY_SHAPE["acc"], _BY_SHAPE["ce"] = _BY_SHAPE["accuracy"], _BY_SHAPE["crossentropy"]
+
+
+@functools.cache
+def _names() -> dict[str, Any]:
+    """What strings stand for: class names, their snake case, and short forms."""
+    found = components("keras.metrics")
+    classes = {name: cls for name, cls in found.items() if isinstance(cls, type)}
+    snake = {to_snake_case(name): cls for name, cls in classes.items()}
+    short = {name: classes[full] for name, full in _SHORT.items()}
+    return {**classes, **snake, **short, **{name.upper(): cls for name, cls in short.items()}}
+
+
+def serialize(metric: Any) -> Any:
+    """The config of a metric or metric function, for `deserialize`."""
+    return serialize_keras_object(metric)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The metric or metric function of a config."""
+    known = {**components("keras.metrics"), **_names()}
+    return deserialize_keras_object(config, custom_objects=custom_objects, module_objects=known)
+
+
+def get(identifier: Any) -> Any:
+    """The metric that `identifier` stands for.
+
+    Args:
+        identifier: a name (``"MeanSquaredError"``, ``"mean_squared_error"``, ``"mse"``), a config,
+            a class, a `Metric` or any callable, returned as it is, or None, which stays None.
+
+    Raises:
+        ValueError: if nothing can be made of it.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.metrics.get("mse")
+    <MeanSquaredError name=mean_squared_error>
+    """
+    return identifiers.resolve(identifier, family="metric", names=_names())
+
+
+def resolve(
+    identifier: Any, y_true_shape: tuple[int | None, ...], y_pred_shape: tuple[int | None, ...]
+) -> Metric:
+    """The metric of `compile` for an output: `get`, and the strings that depend on the shapes.
+
+    ``"accuracy"`` (``"acc"``) and ``"crossentropy"`` (``"ce"``) are binary if the last axis of the
+    predictions is 1, sparse if the targets are labels, else categorical. A string becomes the name
+    of the metric; a function is wrapped in `MeanMetricWrapper`.
+
+    Raises:
+        ValueError: if nothing can be made of `identifier`.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.metrics.resolve("acc", (None,), (None, 10))
+    <SparseCategoricalAccuracy name=acc>
+    """
+    if identifier is None:
+        raise ValueError(
+            message("compile", "a metric", "None", "Leave it out of the list of metrics.")
+        )
+    by_shape = _BY_SHAPE.get(identifier.lower()) if isinstance(identifier, str) else None
+    if by_shape is not None:
+        binary, sparse, categorical = by_shape
+        labels = len(y_true_shape) < len(y_pred_shape) or (
+            y_true_shape[-1] == 1 and y_pred_shape[-1] != 1
+        )
+        chosen = binary if y_pred_shape[-1] == 1 else sparse if labels else categorical
+        return components("keras.metrics")[chosen](name=identifier)  # type: ignore[no-any-return]
+    found = get(identifier)
+    name = identifier if isinstance(identifier, str) else _name_of(found)
+    if not isinstance(found, Metric):
+        return MeanMetricWrapper(found, name=name)
+    found.name = name
+    return found
+
+
+def _name_of(component: Any) -> str:
+    name = getattr(component, "name", None) or getattr(component, "__name__", None)
+    if name is None:
+        name = to_snake_case(type(component).__name__)
+    if not isinstance(name, str):
+        raise ValueError(
+            message("compile", "a metric with a name", describe(component), "Name it.")
+        )
+    return name

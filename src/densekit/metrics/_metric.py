@@ -1,0 +1,244 @@
+"""The base of all metrics: named state that batches are added to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from densekit import initializers
+from densekit._core import settings
+from densekit._core.dtype_policy import get_dtype_policy
+from densekit._core.dtypes import to_numpy_dtype
+from densekit._core.errors import message
+from densekit._core.naming import auto_name
+from densekit._core.registry import export, public_name
+from densekit._core.scope import StatelessScope, in_stateless_scope
+from densekit._core.variable import Variable
+
+
+@export("keras.metrics")
+class Metric:
+    """A number about predictions, gathered batch by batch.
+
+    A subclass makes its state by `add_variable` in `__init__`, changes it in `update_state` and
+    turns it into the number, or a dict of numbers, in `result`.
+
+    Args:
+        dtype: type, or policy, of the state and the result. Default: `floatx`.
+        name: name of the metric. Default: numbered after the class.
+
+    Raises:
+        NotImplementedError: if a subclass leaves `update_state` or `result` out.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> class Largest(keras.metrics.Metric):
+    ...     def __init__(self, name="largest", **kwargs):
+    ...         super().__init__(name=name, **kwargs)
+    ...         self.value = self.add_variable(shape=(), initializer="zeros", name="value")
+    ...     def update_state(self, y_true, y_pred, sample_weight=None):
+    ...         self.value.assign(max(self.value.numpy(), y_pred.max()))
+    ...     def result(self):
+    ...         return self.value.numpy()
+    >>> import numpy as np
+    >>> float(Largest()(None, np.array([1.0, 3.0])))
+    3.0
+    """
+
+    # "up" if more is better, "down" if less is: what callbacks with mode="auto" ask.
+    _direction: str | None = None
+    # Whether one update with the rows of k batches equals k updates; see `rowwise`.
+    _rowwise = False
+
+    def __init__(self, dtype: Any = None, name: str | None = None) -> None:
+        self._variables: list[Variable] = []
+        self._metrics: list[Metric] = []
+        self._exact: dict[Variable, Any] = {}
+        self.name = name or auto_name(type(self))
+        self._dtype_policy = get_dtype_policy(dtype or settings.floatx())
+
+    @property
+    def dtype(self) -> str:
+        """Type of the state and the result."""
+        return self._dtype_policy.compute_dtype
+
+    @property
+    def rowwise(self) -> bool:
+        """Whether one update with the rows of k batches equals k updates.
+
+        True lets an engine update once for many batches. Never inherited by users' own classes.
+        """
+        return self._rowwise and public_name(type(self)) is not None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Variable | Metric):
+            known: list[Any] = self._known(
+                "_variables" if isinstance(value, Variable) else "_metrics"
+            )
+            if not any(value is other for other in known):
+                known.append(value)
+        super().__setattr__(name, value)
+
+    def _known(self, which: str) -> list[Any]:
+        if which not in self.__dict__:
+            raise RuntimeError(
+                message(
+                    type(self).__name__,
+                    "`super().__init__()` first",
+                    "state before it",
+                    "Call `super().__init__(...)` as the first statement of `__init__`.",
+                )
+            )
+        known: list[Any] = self.__dict__[which]
+        return known
+
+    def add_variable(
+        self,
+        shape: Sequence[int],
+        initializer: Any,
+        dtype: Any = None,
+        aggregation: str = "sum",
+        name: str | None = None,
+    ) -> Variable:
+        """Create a variable of the metric and keep it among `variables`."""
+        variables = self._known("_variables")
+        name = name or auto_name(Variable)
+        variable = Variable(
+            initializers.get("zeros" if initializer is None else initializer),
+            shape=tuple(shape),
+            dtype=dtype,
+            trainable=False,
+            autocast=False,
+            aggregation=aggregation,
+            synchronization="on_read",
+            name=name,
+            path=f"{self.name}/{name}",
+        )
+        variables.append(variable)
+        return variable
+
+    def add_weight(
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = None,
+        dtype: Any = None,
+        name: str | None = None,
+    ) -> Variable:
+        """`add_variable` with a scalar of zero as default."""
+        return self.add_variable(shape=shape, initializer=initializer, dtype=dtype, name=name)
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The state, that of metrics held as attributes included."""
+        return [*self._variables, *(v for m in self._metrics for v in m.variables)]
+
+    # Sums without drift
+
+    def _add(self, variable: Variable, amount: Any) -> None:
+        """``variable <- variable + amount``, with the sum kept in float64 beside the variable.
+
+        A float32 sum stops growing at 2 ** 24 ones; this one does not. The variable shows the
+        rounded sum."""
+        if in_stateless_scope():
+            variable.assign(variable.value + amount)
+            return
+        exact = self._sum(variable) + np.asarray(amount, np.float64)
+        self._exact[variable] = exact
+        with np.errstate(over="ignore"):
+            variable.array[...] = exact
+
+    def _sum(self, variable: Variable) -> Any:
+        """The float64 sum behind `variable`, or its value if that was assigned since."""
+        if in_stateless_scope():
+            return variable.value
+        exact = self._exact.get(variable)
+        shown = variable.array
+        with np.errstate(over="ignore"):
+            if exact is None or not np.array_equal(np.asarray(exact, shown.dtype), shown):
+                exact = shown.astype(np.float64)
+        return exact
+
+    def _rounded(self, value: Any) -> Any:
+        """A result in the metric's dtype."""
+        if isinstance(value, int | float | np.generic | np.ndarray):
+            return np.asarray(value, to_numpy_dtype(self.dtype))[()]
+        return value
+
+    # The metric
+
+    def update_state(self, *args: Any, **kwargs: Any) -> Any:
+        """Add a batch."""
+        raise NotImplementedError(self._missing("update_state(self, y_true, y_pred, ...)"))
+
+    def result(self) -> Any:
+        """The metric of all batches so far."""
+        raise NotImplementedError(self._missing("result(self)"))
+
+    def _missing(self, method: str) -> str:
+        return message(type(self).__name__, f"a method `{method}`", "none", "Define it.")
+
+    def reset_state(self) -> None:
+        """Forget all batches."""
+        for variable in self.variables:
+            variable.assign(np.zeros(variable.shape, variable.array.dtype))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Add a batch and return the result of all so far."""
+        self._known("_variables")
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    # Without side effects
+
+    def _mapping(self, values: Sequence[Any]) -> list[tuple[Variable, Any]]:
+        own = self.variables
+        if len(values) != len(own):
+            raise ValueError(
+                message(
+                    self.name,
+                    f"{len(own)} `metric_variables`",
+                    f"{len(values)}",
+                    "Pass one value for each of `variables`.",
+                )
+            )
+        return list(zip(own, values, strict=True))
+
+    def _values_in(self, scope: StatelessScope) -> list[Any]:
+        found = [(v, scope.get_current_value(v)) for v in self.variables]
+        return [v.value if value is None else value for v, value in found]
+
+    def stateless_update_state(
+        self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any
+    ) -> list[Any]:
+        """The values of `variables` after `update_state`, which starts from `metric_variables`."""
+        with StatelessScope(self._mapping(metric_variables)) as scope:
+            self.update_state(*args, **kwargs)
+        return self._values_in(scope)
+
+    def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
+        """The result that belongs to the values `metric_variables`."""
+        with StatelessScope(self._mapping(metric_variables)):
+            return self.result()
+
+    def stateless_reset_state(self) -> list[Any]:
+        """The values of `variables` after `reset_state`."""
+        with StatelessScope() as scope:
+            self.reset_state()
+        return self._values_in(scope)
+
+    # Config
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; subclasses add theirs."""
+        return {"name": self.name, "dtype": self.dtype}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Create from `get_config`."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"

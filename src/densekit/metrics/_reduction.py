@@ -1,0 +1,194 @@
+"""Sums and means over samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+
+from densekit import losses, ops
+from densekit._core.registry import export, public_name
+from densekit._core.scope import in_stateless_scope
+from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit.metrics._metric import Metric
+from densekit.metrics._samplewise import samplewise
+
+
+def _total(values: Any) -> Any:
+    """The sum of `values`, in float64 where it is a plain array."""
+    return ops.sum(values) if in_stateless_scope() else np.sum(values, dtype=np.float64)
+
+
+@export("keras.metrics")
+class Sum(Metric):
+    """``sum_i sample_weight_i * values_i``.
+
+    The sum is gathered in float64; the variable `total` shows it in `dtype`.
+
+    Args:
+        name: name of the metric. Default: ``"sum"``.
+        dtype: type of the state and the result. Default: `floatx`.
+
+    Raises:
+        ValueError: if `sample_weight` does not fit the leading axes of the values.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> metric = keras.metrics.Sum()
+    >>> metric.update_state([1, 3, 5, 7], sample_weight=[1, 1, 0, 0])
+    >>> float(metric.result())
+    4.0
+    """
+
+    _rowwise = True
+
+    def __init__(self, name: str = "sum", dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.total = self.add_variable((), "zeros", dtype=self.dtype, name="total")
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Add values of shape ``(batch, ...)``."""
+        values, _ = samplewise(self.name, values, sample_weight, ops.sum, self.dtype)
+        self._add(self.total, _total(values))
+
+    def result(self) -> Any:
+        """The sum so far."""
+        return self._rounded(self._sum(self.total))
+
+
+@export("keras.metrics")
+class Mean(Metric):
+    """``sum_i sample_weight_i * values_i / sum_i sample_weight_i``, 0 before the first value.
+
+    Sum and weights are gathered in float64, so that long runs do not drift; the variables `total`
+    and `count` show them in `dtype`.
+
+    Args:
+        name: name of the metric. Default: ``"mean"``.
+        dtype: type of the state and the result. Default: `floatx`.
+
+    Raises:
+        ValueError: if `sample_weight` does not fit the leading axes of the values.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> metric = keras.metrics.Mean()
+    >>> metric.update_state([1, 3, 5, 7], sample_weight=[1, 1, 0, 0])
+    >>> float(metric.result())
+    2.0
+    """
+
+    _rowwise = True
+
+    def __init__(self, name: str = "mean", dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.total = self.add_variable((), "zeros", dtype=self.dtype, name="total")
+        self.count = self.add_variable((), "zeros", dtype=self.dtype, name="count")
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Add values of shape ``(batch, ...)``; those of one sample count as their mean."""
+        values, weight = samplewise(self.name, values, sample_weight, ops.mean, self.dtype)
+        count = (values.shape or (1,))[0] if weight is None else _total(weight)
+        self._add(self.total, _total(values))
+        self._add(self.count, count)
+
+    def result(self) -> Any:
+        """The mean so far."""
+        total, count = self._sum(self.total), self._sum(self.count)
+        return self._rounded(ops.divide_no_nan(total, count))
+
+
+@export("keras.metrics")
+class MeanMetricWrapper(Mean):
+    """The mean of a function of targets and predictions.
+
+    Args:
+        fn: ``fn(y_true, y_pred, **kwargs)`` that returns an array of one value or more for each
+            sample.
+        name: name of the metric. Default: numbered after the class.
+        dtype: type of the state and the result. Default: `floatx`.
+        **kwargs: passed to `fn`.
+
+    Raises:
+        ValueError: if `sample_weight` does not fit the values.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> metric = keras.metrics.MeanMetricWrapper(lambda y_true, y_pred: (y_true - y_pred) ** 2)
+    >>> import numpy as np
+    >>> float(metric(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
+    2.0
+    """
+
+    def __init__(
+        self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any
+    ) -> None:
+        super().__init__(name=name, dtype=dtype)  # type: ignore[arg-type]
+        self._fn = fn
+        self._fn_kwargs = kwargs
+        owner = public_name(fn) or public_name(type(fn))
+        if self._direction is None and owner is not None and owner[0] == "keras.losses":
+            self._direction = "down"
+
+    @property
+    def rowwise(self) -> bool:
+        """Whether `fn` treats rows one by one, as the built-in ones do along the last axis."""
+        axis = self._fn_kwargs.get("axis", -1)
+        return super().rowwise and public_name(self._fn) is not None and axis == -1
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+        """Add targets and predictions of shape ``(batch, ...)``."""
+        values = self._fn(y_true, y_pred, **self._fn_kwargs)
+        super().update_state(values, sample_weight=sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        kwargs = {key: serialize_keras_object(v) for key, v in self._fn_kwargs.items()}
+        return {**super().get_config(), "fn": serialize_keras_object(self._fn), **kwargs}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Create from `get_config`."""
+        if isinstance(config.get("fn"), dict | str):
+            known = {**vars(losses), **_functions}
+            config = {
+                key: deserialize_keras_object(value, module_objects=known)
+                if isinstance(value, dict) or key == "fn"
+                else value
+                for key, value in config.items()
+            }
+        return cls(**config)
+
+
+class FunctionMean(MeanMetricWrapper):
+    """The mean of a built-in function; its settings are arguments and attributes."""
+
+    def __init__(
+        self, fn: Callable[..., Any], name: str | None, dtype: Any, **configuration: Any
+    ) -> None:
+        super().__init__(fn, name, dtype, **configuration)
+        for key, value in configuration.items():
+            setattr(self, key, value)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"name": self.name, "dtype": self.dtype, **self._fn_kwargs}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Create from `get_config`."""
+        return cls(**config)
+
+
+# Metric functions by name, for configs of `MeanMetricWrapper`.
+_functions: dict[str, Callable[..., Any]] = {}
+
+
+def metric_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a public function known to configs by its name."""
+    _functions[function.__name__] = function
+    return export("keras.metrics")(function)
