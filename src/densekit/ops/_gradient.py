@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from densekit._core import tree
+from densekit._core.variable import Variable
 
 Array = npt.NDArray[Any]
 
@@ -38,6 +40,7 @@ def value_and_vjp(
     from autograd.core import VJPNode  # optional and slow
     from autograd.tracer import getval, isbox, new_box, trace_stack
 
+    _let_boxes_read_variables()
     arrays = [np.asarray(value) for value in values]
     with trace_stack.new_trace() as trace, np.errstate(all="ignore"):
         roots = [VJPNode.new_root() if a.dtype.kind == "f" else None for a in arrays]
@@ -71,6 +74,26 @@ def value_and_vjp(
         ]
 
     return results, vjp
+
+
+@cache
+def _let_boxes_read_variables() -> None:
+    """Make ``box * variable`` use the variable's value, which may be a box too.
+
+    A box does not leave the operation to its right operand, as an array would.
+    """
+    from autograd.numpy.numpy_boxes import ArrayBox
+
+    def reading(operator: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        def read(self: Any, other: Any) -> Any:
+            return operator(self, other.value if isinstance(other, Variable) else other)
+
+        return read
+
+    for name in ("add", "sub", "mul", "truediv", "mod", "pow", "matmul"):
+        setattr(ArrayBox, f"__{name}__", reading(getattr(ArrayBox, f"__{name}__")))
+    for name in ("lt", "le", "gt", "ge", "eq", "ne"):
+        setattr(ArrayBox, f"__{name}__", reading(getattr(ArrayBox, f"__{name}__")))
 
 
 def _backward(seeds: list[tuple[Any, Array]]) -> dict[Any, Any]:
