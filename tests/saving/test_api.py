@@ -1,4 +1,4 @@
-"""Round trips through files: what is saved comes back, and a failed save or load changes nothing."""
+"""Round trips through files; a failed save or load changes nothing."""
 
 from __future__ import annotations
 
@@ -242,9 +242,7 @@ def test_objects_to_skip_stay(tmp_path, rng) -> None:
     randomize(model, rng)
     before = other.layers[0].get_weights()
     model.save_weights(tmp_path / "w.weights.h5")
-    keras.saving.load_weights(
-        other, tmp_path / "w.weights.h5", objects_to_skip=[other.layers[0]]
-    )
+    keras.saving.load_weights(other, tmp_path / "w.weights.h5", objects_to_skip=[other.layers[0]])
     assert_same(before, other.layers[0].get_weights())
     assert_same(model.layers[-1].get_weights(), other.layers[-1].get_weights())
 

@@ -153,7 +153,7 @@ def test_one_bad_layer_keeps_the_good_ones_unread(tmp_path) -> None:
         del file["layers/dense_1/vars/1"]
     target = two()
     before = target.get_weights()
-    with pytest.raises(ValueError, match="dense_1"):
+    with pytest.raises(ValueError, match="expected 2 variables"):
         target.load_weights(tmp_path / "w.weights.h5")
     np.testing.assert_array_equal(before[0], target.get_weights()[0])
 
@@ -349,7 +349,12 @@ def test_members_that_point_outside_are_never_written(parts, tmp_path) -> None:
     folder.mkdir()
     zipped(
         folder / "m.keras",
-        **{"config": json.dumps(parts[0]), "weights": parts[1], "../evil": b"x", "assets/../../e": b"x"},
+        **{
+            "config": json.dumps(parts[0]),
+            "weights": parts[1],
+            "../evil": b"x",
+            "assets/../../e": b"x",
+        },
     )
     keras.models.load_model(folder / "m.keras")
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["genuine.keras", "in", "m.keras"]
@@ -373,8 +378,18 @@ def legacy(path, config, **groups) -> None:
         {"class_name": "Nope", "config": {}},
         {"class_name": "Sequential", "config": {"name": "s", "layers": 3}},
         {"class_name": "Sequential", "config": {"name": "s", "layers": [{"class_name": "Dense"}]}},
-        {"class_name": "Sequential", "config": {"name": "s", "layers": [{"class_name": "Lambda",
-            "config": {"name": "l", "function": ["4wEAAA==", None, None]}}]}},
+        {
+            "class_name": "Sequential",
+            "config": {
+                "name": "s",
+                "layers": [
+                    {
+                        "class_name": "Lambda",
+                        "config": {"name": "l", "function": ["4wEAAA==", None, None]},
+                    }
+                ],
+            },
+        },
     ],
 )
 def test_spoilt_legacy_models(config, tmp_path) -> None:

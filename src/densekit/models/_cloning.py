@@ -33,8 +33,8 @@ def clone_model(
         input_tensors: symbolic inputs of the copy, in the structure of the model's.
             Default: new ones.
         clone_function: called with each layer, gives the layer of the copy. Default: by config.
-        call_function: called with ``(layer, *args, **kwargs)`` to call a layer of the copy; functional
-            models only. Default: ``layer(*args, **kwargs)``.
+        call_function: called with ``(layer, *args, **kwargs)`` to call a layer of the copy;
+            functional models only. Default: ``layer(*args, **kwargs)``.
         recursive: whether layers of nested models are cloned one by one too. Default: ``False``.
 
     Raises:
@@ -106,9 +106,7 @@ def _clone_sequential(model: Sequential, clone: _Clone, input_tensors: Any) -> S
         layers.insert(0, Input(batch_shape=tensors[0].shape, dtype=tensors[0].dtype))
     elif model._stack and isinstance(model._stack[0], InputLayer):
         first = model._stack[0]
-        layers.insert(
-            0, Input(batch_shape=first.batch_shape, dtype=first.dtype, name=first.name)
-        )
+        layers.insert(0, Input(batch_shape=first.batch_shape, dtype=first.dtype, name=first.name))
     copy = Sequential(layers, name=model.name, trainable=model.trainable)
     _compile_like(model, copy)
     return copy
@@ -138,9 +136,7 @@ def _clone_functional(model: Functional, clone: _Clone, call: Any, input_tensors
         copied = clone(operation)
         return call(copied, *args, **kwargs) if call else copied(*args, **kwargs)
 
-    values = {
-        id(old): new for old, new in zip(model.inputs, tree.flatten(inputs), strict=True)
-    }
+    values = {id(old): new for old, new in zip(model.inputs, tree.flatten(inputs), strict=True)}
     run(model._nodes, values, apply)
     copy = type(model)(inputs, substitute(model.output, values), name=model.name)
     _compile_like(model, copy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,10 @@ from densekit.models._graph import (
     run,
     substitute,
 )
-from densekit.models._model import Model
+from densekit.models._model import Model, _machinery
 from densekit.ops import KerasTensor, Operation
 from densekit.ops._symbolic import Node
+from densekit.saving._state import attribute_children
 
 
 @export("keras.src.models.functional")
@@ -145,7 +147,9 @@ class Functional(Model):
         given = self._standardize(inputs)
         if all(x.shape == own.shape for x, own in zip(given, self._inputs, strict=True)):
             return tree.map_structure(_fresh, self._output_structure)
-        return self._run_graph(given, lambda op, args, kwargs: op.compute_output_spec(*args, **kwargs))
+        return self._run_graph(
+            given, lambda op, args, kwargs: op.compute_output_spec(*args, **kwargs)
+        )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shapes of the outputs for shapes of the inputs."""
@@ -172,7 +176,7 @@ class Functional(Model):
         )
 
     def _standardize(self, inputs: Any) -> list[Any]:
-        """Inputs in the order of `inputs`, cast to their types; one axis of size 1 is added or dropped.
+        """Inputs in the order of `inputs`, cast to their types; an axis of size 1 may come or go.
 
         A dict may stand for a list: its keys are then the names of the inputs.
         """
@@ -223,6 +227,15 @@ class Functional(Model):
             )
         return x
 
+    def _saved_children(self) -> Iterator[tuple[str, Any]]:
+        yield "layers", self.layers  # before all else: what the user adds comes after
+        yield from attribute_children(self, _machinery(Functional) - {"optimizer"})
+
+    @classmethod
+    def _bare(cls) -> Model:
+        x = Input((1,), name="_")
+        return cls(x, x, name="_")
+
     def get_config(self) -> dict[str, Any]:
         """The layers and how they are connected, in Keras' form."""
         if not _constructed_as_graph(type(self)):
@@ -241,11 +254,11 @@ Model._functional_class = Functional
 
 
 def _constructed_as_graph(cls: type) -> bool:
-    """Whether the constructor of `cls` takes inputs and outputs, so that a graph config can be passed."""
-    parameters = inspect.signature(cls.__init__).parameters
+    """Whether the constructor of `cls` takes inputs and outputs, as a graph config has them."""
+    parameters = inspect.signature(cls).parameters
     kinds = {p.kind for p in parameters.values()}
     everything = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD} <= kinds
-    return everything or list(parameters)[1:4] == ["inputs", "outputs", "name"]
+    return everything or list(parameters)[:3] == ["inputs", "outputs", "name"]
 
 
 def _check_tensors(where: str, role: str, structure: Any) -> None:

@@ -124,7 +124,11 @@ def revive_functional(
 
     try:
         return cls(
-            inputs=tensors(inputs), outputs=tensors(outputs), name=name, trainable=trainable, **extra
+            inputs=tensors(inputs),
+            outputs=tensors(outputs),
+            name=name,
+            trainable=trainable,
+            **extra,
         )
     except _NotYet as error:
         raise ValueError(
@@ -132,9 +136,7 @@ def revive_functional(
         ) from error
 
 
-def _replay(
-    layers: dict[str, Any], start: dict[str, int], key: str, calls: list[Any]
-) -> list[Any]:
+def _replay(layers: dict[str, Any], start: dict[str, int], key: str, calls: list[Any]) -> list[Any]:
     """Make the calls that can be made, in order; return those that must wait."""
     for i, call in enumerate(calls):
         try:

@@ -9,7 +9,7 @@ from typing import Any
 from densekit._core import tree
 from densekit._core.errors import message
 from densekit.ops import KerasTensor, Operation
-from densekit.ops._symbolic import Node, symbolic_leaves
+from densekit.ops._symbolic import Node
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ def history(tensor: KerasTensor) -> tuple[Node, int] | None:
 def nodes_between(
     inputs: list[KerasTensor], outputs: list[KerasTensor], where: str
 ) -> tuple[list[Node], list[Operation]]:
-    """Nodes on the ways from `inputs` to `outputs`: each after those it needs; and their operations.
+    """Nodes on the ways from `inputs` to `outputs`, each after those it needs; their operations.
 
     Operations are in order of first need, depth first from the outputs, as Keras counts them.
 
@@ -129,7 +129,7 @@ def run(
     mapping: dict[int, Any],
     call: Callable[[Any, tuple[Any, ...], dict[str, Any]], Any],
 ) -> None:
-    """Call `call(operation, args, kwargs)` for each node in turn, keeping its outputs in `mapping`."""
+    """Call `call(operation, args, kwargs)` for each node, keeping its outputs in `mapping`."""
     for node in nodes:
         if not node.input_tensors:
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,7 +25,6 @@ from densekit.models._summary import print_summary
 from densekit.models._trace import trace
 from densekit.models._trainer import Trainer
 from densekit.ops import KerasTensor
-from densekit.ops._symbolic import any_symbolic
 from densekit.saving._config import parse_json, revive_model
 from densekit.saving._state import attribute_children
 
@@ -32,7 +32,7 @@ from densekit.saving._state import attribute_children
 class _OpenTracker(Tracker):
     """A model may get new layers after it is built."""
 
-    locked = property(lambda self: False, lambda self, value: None)  # type: ignore[assignment]
+    locked = property(lambda self: False, lambda self, value: None)
 
 
 @export("keras", "keras.Model")
@@ -40,8 +40,8 @@ class Model(Trainer, Layer):
     """Layers with training, evaluation, prediction, saving and a summary.
 
     Made in three ways: ``Model(inputs, outputs)`` from symbolic tensors, as a `Sequential`, or as a
-    subclass with its own `call`. A subclass is followed once with symbolic tensors to run natively; if
-    its `call` cannot be followed, it runs as it is.
+    subclass with its own `call`. A subclass is followed once with symbolic tensors to run natively;
+    if its `call` cannot be followed, it runs as it is.
 
     Args:
         inputs: tensor, list or dict of tensors from `keras.Input`.
@@ -85,7 +85,7 @@ class Model(Trainer, Layer):
         tracker: Tracker = self._tracker
         return tracker
 
-    # Calling -----------------------------------------------------------------------------------------
+    # Calling
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not kwargs and len(args) == 1:
@@ -121,7 +121,7 @@ class Model(Trainer, Layer):
         )
 
     def build(self, input_shape: Any = None) -> None:
-        """Create the weights for inputs of a shape, or a list or dict of shapes, batch axis included."""
+        """Create the weights for a shape, or a list or dict of shapes, batch axis included."""
         if type(self).call is Model.call:
             return
         tensors = _tensors_of(input_shape)
@@ -166,7 +166,7 @@ class Model(Trainer, Layer):
         found: Graph | None = cached[1]
         return found
 
-    # Layers ------------------------------------------------------------------------------------------
+    # Layers
 
     @property
     def layers(self) -> list[Any]:
@@ -228,12 +228,16 @@ class Model(Trainer, Layer):
             self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range
         )
 
-    # Files and configs -------------------------------------------------------------------------------
+    # Files and configs
 
     def save(
-        self, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
+        self,
+        filepath: str | Path,
+        overwrite: bool = True,
+        zipped: bool | None = None,
+        **kwargs: Any,
     ) -> None:
-        """Write the whole model to a ``.keras`` (or legacy ``.h5``) file: see `saving.save_model`."""
+        """Write the whole model to a ``.keras`` or ``.h5`` file: see `saving.save_model`."""
         saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
 
     def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
@@ -284,22 +288,18 @@ class Model(Trainer, Layer):
 
     def _saved_children(self) -> Iterator[tuple[str, Any]]:
         """What a weight file holds of the model, by the names Keras gives the places."""
-        skip = _own_names() - {"optimizer"}
-        if hasattr(self, "_lists_layers_first"):
-            yield "layers", self.layers
-        else:
-            skip -= {"layers"}
-        yield from attribute_children(self, skip)
+        yield from attribute_children(self, _machinery(Model) - {"layers", "optimizer"})
+
+    @classmethod
+    def _bare(cls) -> Model:
+        """The least model of this kind; its name is given, so that none is used up."""
+        return cls(name="_")
 
 
-_names: list[frozenset[str]] = []
-
-
-def _own_names() -> frozenset[str]:
-    """Attributes that every model has: machinery, not the user's."""
-    if not _names:
-        _names.append(frozenset(dir(Model())))
-    return _names[0]
+@cache
+def _machinery(kind: type[Model]) -> frozenset[str]:
+    """Names of attributes that every model of a kind has: not the user's."""
+    return frozenset(dir(kind._bare()))
 
 
 def _means_graph(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -310,7 +310,7 @@ def _means_graph(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
 
 
 def _derive_from(cls: type, functional: type) -> None:
-    """Make a user's subclass of `Model`, which is built from inputs and outputs, a functional one."""
+    """Make a user's subclass of `Model` that is built from inputs and outputs a functional one."""
     if cls is object or issubclass(cls, functional):
         return
     cls.__bases__ = tuple(functional if base is Model else base for base in cls.__bases__)
@@ -318,7 +318,7 @@ def _derive_from(cls: type, functional: type) -> None:
         _derive_from(base, functional)
 
 
-class _in_call:  # noqa: N801 - used like a function
+class _in_call:
     """Inside, layers that are called know that they belong to `model`."""
 
     def __init__(self, model: Any) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit.layers import InputLayer, Layer
-from densekit.layers._input_spec import standardize_shape
+from densekit.layers._shapes import standardize_shape
 from densekit.layers._tracking import no_tracking, structure_changed
 from densekit.models._functional import Functional
 from densekit.models._graph import Graph
-from densekit.models._model import Model
+from densekit.models._model import Model, _machinery
 from densekit.ops import KerasTensor
+from densekit.saving._state import attribute_children
 
 
 @export("keras")
@@ -22,8 +24,8 @@ class Sequential(Model):
     """A `Model` that is a stack of layers.
 
     Args:
-        layers: the layers, first to last; a leading ``keras.Input(shape)`` builds the model at once.
-            Default: none yet.
+        layers: the layers, first to last; a leading ``keras.Input(shape)`` builds the model at
+            once. Default: none yet.
         trainable: whether optimizers update it. Default: ``True``.
         name: Default: numbered ``sequential``.
 
@@ -37,8 +39,6 @@ class Sequential(Model):
     >>> [w.shape for w in model.weights]
     [(4, 8), (8,), (8, 2), (2,)]
     """
-
-    _lists_layers_first = True
 
     def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
         self._init_model(trainable=trainable, name=name)
@@ -62,8 +62,8 @@ class Sequential(Model):
         """Put a layer on top of the stack.
 
         Raises:
-            ValueError: if it is no layer, its name is taken, or its input does not fit. The model is
-                then as it was.
+            ValueError: if it is no layer, its name is taken, or its input does not fit. The model
+                is then as it was.
         """
         where = f"Sequential {self.name!r}.add"
         shape = getattr(layer, "_input_shape_arg", None)
@@ -265,6 +265,10 @@ class Sequential(Model):
         if stack and isinstance(stack[0], InputLayer):
             return str(stack[0].dtype)
         return str(super().input_dtype)
+
+    def _saved_children(self) -> Iterator[tuple[str, Any]]:
+        yield "layers", self.layers  # before all else: what the user adds comes after
+        yield from attribute_children(self, _machinery(Sequential) - {"optimizer"})
 
     def get_config(self) -> dict[str, Any]:
         """The layers, and the shape the model was built for."""

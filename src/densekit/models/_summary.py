@@ -95,7 +95,7 @@ def _table(header: _Row, rows: list[_Row], widths: list[int], align: list[str]) 
 
     def cells(row: _Row, bar: str) -> list[str]:
         wrapped = [
-            textwrap.wrap(cell, width, break_on_hyphens=False) or [""]
+            textwrap.wrap(_cut(cell, width, bar), width, break_on_hyphens=False) or [""]
             for cell, width in zip(row, widths, strict=True)
         ]
         lines = []
@@ -112,6 +112,11 @@ def _table(header: _Row, rows: list[_Row], widths: list[int], align: list[str]) 
         lines += [rule("├", "┼", "┤", "─")] if i else []
         lines += cells(row, "│")
     return [*lines, rule("└", "┴", "┘", "─")]
+
+
+def _cut(text: str, width: int, bar: str) -> str:
+    """A header word too long for its column, shortened; names of layers are shown in full."""
+    return text if bar == "│" or " " in text or len(text) <= width else text[: width - 1] + "…"
 
 
 def _rows(

@@ -39,8 +39,8 @@ class _Watch(StatelessScope):
 def trace(model: Any, inputs: Any) -> Graph | None:
     """The graph of ``model.call(inputs)``, or None if it has none.
 
-    `call` is followed for inference and for training. If the two differ, or it looks at values, it has
-    no graph and must be run as it is.
+    `call` is followed for inference and for training. If the two differ, or it looks at values, it
+    has no graph and must be run as it is.
     """
     inference = _follow(model, inputs, training=False)
     if inference is None:
@@ -76,7 +76,7 @@ def _follow(model: Any, inputs: Any, training: bool) -> Graph | None:
 
 
 def _same_calls(inference: Graph, training: Graph) -> bool:
-    """Whether two graphs are the same calls; a passed-on `training` flag is then taken out of them."""
+    """Whether two graphs are the same calls; a passed-on `training` flag is then taken out."""
     if len(inference.nodes) != len(training.nodes):
         return False
     names: list[dict[int, int]] = [

@@ -53,7 +53,9 @@ def save_model(
     if zipped is False:
         if path.suffix == ".keras":
             raise ValueError(
-                message("save_model", "a folder for zipped=False", repr(str(path)), "Drop '.keras'.")
+                message(
+                    "save_model", "a folder for zipped=False", repr(str(path)), "Drop '.keras'."
+                )
             )
         write_folder(model, path)
         return
@@ -99,7 +101,7 @@ def load_model(
     >>> keras.saving.load_model("nope.keras")
     Traceback (most recent call last):
     ...
-    ValueError: load_model: expected an existing `.keras` zip file, got 'nope.keras'. Check the path.
+    ValueError: load_model: expected an existing `.keras` file, got 'nope.keras'. Check the path.
     """
     if not isinstance(filepath, str | Path):
         raise ValueError(message("load_model", "a path", describe(filepath), "Pass a str or Path."))
@@ -112,9 +114,7 @@ def load_model(
         return _legacy_h5.read_model(path, custom_objects, compile)
     if path.suffix == ".keras":
         raise ValueError(
-            message(
-                "load_model", "an existing `.keras` zip file", repr(str(path)), "Check the path."
-            )
+            message("load_model", "an existing `.keras` file", repr(str(path)), "Check the path.")
         )
     raise ValueError(
         message("load_model", "a '.keras' or '.h5' file", repr(str(path)), "Check the extension.")
@@ -157,7 +157,7 @@ def load_weights(
     by_name: bool | None = None,
     objects_to_skip: list[Any] | None = None,
 ) -> None:
-    """Read weights into a built model. Either all fit and are assigned, or the model stays as it was.
+    """Read weights into a built model: all fit and are assigned, or the model stays as it was.
 
     Args:
         model: a built `Model` of the architecture that was saved.
@@ -176,7 +176,10 @@ def load_weights(
         if by_name is not None:
             raise ValueError(
                 message(
-                    "load_weights", "a legacy '.h5' file for by_name", repr(str(path)), "Drop by_name."
+                    "load_weights",
+                    "a legacy '.h5' file for by_name",
+                    repr(str(path)),
+                    "Drop by_name.",
                 )
             )
         with open_file(weights_of(path) if path.suffix == ".keras" else path) as file:

@@ -6,6 +6,7 @@ import datetime
 import json
 from typing import Any
 
+from densekit._core import registry
 from densekit._core.errors import describe, message
 from densekit._core.serialization import deserialize_whole, serialize_whole
 from densekit._core.variable import allocation_limit
@@ -63,8 +64,8 @@ def revive_model(
 ) -> Any:
     """Build the model that `config` describes.
 
-    `weight_bytes`, the size of the weights it belongs to, bounds the memory the model may ask for: a
-    config that claims more than its file holds is hostile or damaged.
+    `weight_bytes`, the size of the weights it belongs to, bounds the memory the model may ask for:
+    a config that claims more than its file holds is hostile or damaged.
     """
     if not compile:
         config = {**config, "compile_config": None}
@@ -73,7 +74,10 @@ def revive_model(
         limit = [_OPTIMIZER_FACTOR * weight_bytes + _SLACK_BYTES]
     token = allocation_limit.set(limit)
     try:
-        return deserialize_whole(config, custom_objects)
+        model = deserialize_whole(config, custom_objects)
+        if not isinstance(model, registry.builtin("keras", "Model") or ()):
+            raise ValueError(message("model config", "a model", describe(model), _AGAIN))
+        return model
     except RecursionError as error:
         raise ValueError(
             message("model config", "a finite structure", "endless nesting", _AGAIN)

@@ -1,7 +1,7 @@
 """Reading and writing the HDF5 layout of Keras' weight files; the only module that imports h5py.
 
-A file from elsewhere is distrusted: only hard links are followed, only plain numeric datasets are read, and
-none that claims to be far larger than the bytes stored for it.
+A file from elsewhere is distrusted: only hard links are followed, only plain numeric datasets are
+read, and none that claims to be far larger than the bytes stored for it.
 """
 
 from __future__ import annotations

@@ -47,9 +47,7 @@ def write_folder(model: Any, path: Path) -> None:
             part.write_text(text)
 
 
-def read_keras(
-    path: Path, custom_objects: dict[str, Any] | None, compile: bool
-) -> Any:
+def read_keras(path: Path, custom_objects: dict[str, Any] | None, compile: bool) -> Any:
     """Revive the model in a `.keras` file or folder."""
     config, weights = _parts(path)
     model = revive_model(

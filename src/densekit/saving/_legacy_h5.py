@@ -26,9 +26,7 @@ _HEADER_LIMIT = 64512  # what HDF5 allows an attribute to hold
 _TOP = "top_level_model_weights"
 
 
-def read_model(
-    path: Path, custom_objects: dict[str, Any] | None, compile: bool
-) -> Any:
+def read_model(path: Path, custom_objects: dict[str, Any] | None, compile: bool) -> Any:
     """Revive the model in a legacy `.h5` file."""
     with _h5.open_file(path) as file, registry.custom_object_scope(custom_objects or {}):
         text = _h5.attribute_text(file, "model_config")
@@ -146,9 +144,7 @@ def _by_name(group: Any, model: Any, skip_mismatch: bool) -> list[Pair]:
     for name in _h5.attribute_names(group, "layer_names"):
         if name in layers:
             layer = layers[name]
-            pairs += _match(
-                layer, _layer_weights(layer), _stored(group, name), name, skip_mismatch
-            )
+            pairs += _match(layer, _layer_weights(layer), _stored(group, name), name, skip_mismatch)
     return pairs + _top_level(group, model, skip_mismatch)
 
 

@@ -1,8 +1,8 @@
 """Which objects of a model have state, and where in a weight file each one's state lies.
 
-Keras names the place of an object by the way to it: attribute names, and inside a list, tuple or dict the
-snake_case class name numbered in order. Attributes are visited in alphabetical order, private ones last,
-and an object belongs to the first place it is met at.
+Keras names the place of an object by the way to it: attribute names, and inside a list, tuple or dict
+the snake_case class name numbered in order. Attributes are visited in alphabetical order, private
+ones last, and an object belongs to the first place it is met at.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CONTAINERS = (list, tuple, dict)
 @cache
 def _own_names(family: type) -> frozenset[str]:
     """Names that every layer (or operation) has: machinery, not the user's."""
-    return frozenset(dir(family()))
+    return frozenset(dir(family(name="_")))  # a name of its own, so that none is used up
 
 
 def attribute_children(obj: Any, skip: frozenset[str]) -> Iterator[tuple[str, Any]]:
@@ -39,7 +39,7 @@ def attribute_children(obj: Any, skip: frozenset[str]) -> Iterator[tuple[str, An
             continue
         try:
             yield name, getattr(obj, name)
-        except Exception:  # noqa: S112 - a property that is not available yet holds no state
+        except Exception:  # a property that is not available yet holds no state
             continue
 
 
@@ -108,7 +108,7 @@ def write_state(model: Any, file: Any) -> None:
 
 
 class _Assignments(StatelessScope):
-    """Collects what would be assigned, so that a file is read to its end before anything changes."""
+    """Collects assignments, so that a file is read to its end before anything changes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -146,7 +146,8 @@ def read_state(
     def visit(path: str, obj: Any) -> bool:
         if id(obj) in skipped:
             return True
-        with _Assignments() as own:
+        own = _Assignments()
+        with own:
             try:
                 _load_own(obj, find_entry(file, path))
             except Exception as error:
