@@ -119,5 +119,5 @@ class Identity(Initializer):
         return np.eye(*shape, dtype=dtype) * np.asarray(self.gain, dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """``{"gain": ...}``."""
-        return {"gain": self.gain}
+        """``{"gain": ...}``; Keras leaves it out, and so do we where it is 1."""
+        return {} if self.gain == 1.0 else {"gain": self.gain}

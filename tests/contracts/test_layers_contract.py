@@ -1,0 +1,259 @@
+"""Every layer: it has samples, and each sample keeps the promises of a layer."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import densekit as keras
+from densekit._core.native_form import NativeForm
+from densekit._core.registry import components
+from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit.engines import NativeEngine, NotLowerable, PlanBuilder
+from densekit.layers import Layer, has_lowering
+from densekit.ops._gradient import value_and_vjp
+
+Shape = tuple[int, ...]
+
+
+def double(x: Any) -> Any:
+    """A user's function."""
+    return x * 2
+
+
+# Per layer: arguments and the shape of one sample, or a list of shapes.
+SAMPLES: dict[str, list[tuple[dict[str, Any], Any]]] = {
+    "Activation": [({"activation": "tanh"}, (3,)), ({"activation": "softmax"}, (2, 3))],
+    "ActivityRegularization": [({"l1": 0.1, "l2": 0.2}, (3,))],
+    "Add": [({}, [(3,), (3,)]), ({}, [(3,), (2, 3)]), ({}, [(3,)])],
+    "AlphaDropout": [({"rate": 0.5, "seed": 1}, (3,))],
+    "Average": [({}, [(3,), (3,), (3,)])],
+    "Concatenate": [({}, [(3,), (2,)]), ({"axis": 1}, [(3, 2), (1, 2)])],
+    "Dense": [
+        ({"units": 4}, (3,)),
+        ({"units": 1, "activation": "relu", "use_bias": False}, (1,)),
+        ({"units": 3, "activation": "softmax", "bias_initializer": "ones"}, (2, 3)),
+        ({"units": 2, "kernel_regularizer": "l2", "activity_regularizer": "l2"}, (3,)),
+        ({"units": 4, "flatten": True, "bias_initializer": "ones"}, (2, 3)),
+    ],
+    "Dot": [({"axes": 1}, [(3,), (3,)]), ({"axes": (1, 2), "normalize": True}, [(3,), (2, 3)])],
+    "Dropout": [({"rate": 0.5, "seed": 1}, (3,)), ({"rate": 0.5, "noise_shape": (None, 1)}, (3,))],
+    "ELU": [({}, (3,)), ({"alpha": 0.3}, (2, 3))],
+    "Flatten": [({}, (2, 3)), ({}, (3,)), ({"data_format": "channels_first"}, (2, 3))],
+    "GaussianDropout": [({"rate": 0.5, "seed": 1}, (3,))],
+    "GaussianNoise": [({"stddev": 0.5, "seed": 1}, (3,))],
+    "Identity": [({}, (2, 3))],
+    "Lambda": [({"function": double}, (3,))],
+    "LayerNormalization": [({}, (3,)), ({"axis": (1, 2), "center": False}, (2, 3))],
+    "LeakyReLU": [({}, (3,)), ({"negative_slope": 0.0}, (3,))],
+    "Maximum": [({}, [(3,), (3,)])],
+    "Minimum": [({}, [(3,), (3,)])],
+    "Multiply": [({}, [(3,), (3,)]), ({}, [(1,), (3,)])],
+    "PReLU": [({"alpha_initializer": "ones"}, (3,)), ({"shared_axes": [1]}, (2, 3))],
+    "Permute": [({"dims": (2, 1)}, (2, 3))],
+    "RMSNormalization": [({}, (3,)), ({"axis": 1}, (2, 3))],
+    "ReLU": [({}, (3,)), ({"max_value": 0.5, "negative_slope": 0.1, "threshold": 0.2}, (3,))],
+    "RepeatVector": [({"n": 2}, (3,))],
+    "Rescaling": [({"scale": 2.0, "offset": 1.0}, (3,)), ({"scale": [1.0, 2.0, 3.0]}, (3,))],
+    "Reshape": [({"target_shape": (3, -1)}, (2, 3))],
+    "Softmax": [({}, (3,)), ({"axis": 1}, (2, 3)), ({"axis": (1, 2)}, (2, 3))],
+    "Subtract": [({}, [(3,), (3,)])],
+    "UnitNormalization": [({}, (3,)), ({"axis": 1}, (2, 3))],
+}
+# Bases of users' layers, and layers that need a graph.
+NOT_CALLABLE = {"InputLayer", "Layer", "Wrapper"}
+
+
+def layer_classes() -> dict[str, Any]:
+    table = components("keras.layers").items()
+    return {n: c for n, c in table if isinstance(c, type) and issubclass(c, Layer)}
+
+
+def cases() -> Iterator[Any]:
+    for name, entries in SAMPLES.items():
+        for i, (arguments, shape) in enumerate(entries):
+            yield pytest.param(name, arguments, shape, id=f"{name}-{i}")
+
+
+each_sample = pytest.mark.parametrize(("name", "arguments", "shape"), list(cases()))
+
+
+def create(kind: str, arguments: dict[str, Any], **more: Any) -> Any:
+    return layer_classes()[kind](**arguments, **more)
+
+
+def rows_of(shape: Any, rows: int, rng: Any, dtype: str = "float32") -> Any:
+    if isinstance(shape, list):
+        return [rows_of(one, rows, rng, dtype) for one in shape]
+    return rng.standard_normal((rows, *shape)).astype(dtype)
+
+
+def take(inputs: Any, index: Any) -> Any:
+    return [x[index] for x in inputs] if isinstance(inputs, list) else inputs[index]
+
+
+def tolerance(wanted: Any) -> float:
+    return 64 * float(np.finfo(wanted.dtype).eps) * max(1.0, float(np.abs(wanted).max(initial=0)))
+
+
+def test_every_layer_has_samples() -> None:
+    assert set(SAMPLES) | NOT_CALLABLE == set(layer_classes())
+
+
+@each_sample
+def test_config_comes_back(name: str, arguments: Any, shape: Any, rng: Any) -> None:
+    layer = create(name, arguments, name="it", trainable=False)
+    config = layer.get_config()
+    assert list(config)[0] == "name"
+    with keras.saving.custom_object_scope({"double": double}):
+        for again in (
+            type(layer).from_config(json.loads(json.dumps(config))),
+            deserialize_keras_object(json.loads(json.dumps(serialize_keras_object(layer)))),
+        ):
+            assert type(again) is type(layer)
+            assert json.dumps(again.get_config()) == json.dumps(config)
+            assert not again.trainable
+    assert name == "Lambda" or arguments.keys() <= config.keys()
+
+
+@each_sample
+def test_a_batch_is_its_rows(name: str, arguments: Any, shape: Any, rng: Any) -> None:
+    layer, inputs = create(name, arguments), rows_of(shape, 5, rng)
+    batch = layer(inputs)
+    for i in range(5):
+        row = layer(take(inputs, slice(i, i + 1)))
+        np.testing.assert_allclose(row[0], batch[i], rtol=0, atol=tolerance(batch))
+
+
+@each_sample
+def test_no_rows(name: str, arguments: Any, shape: Any, rng: Any) -> None:
+    layer, some = create(name, arguments), rows_of(shape, 3, rng)
+    none = take(some, slice(0, 0))
+    for training in (False, True):
+        empty, full = layer(none, training=training), layer(some, training=training)
+        assert empty.shape == (0, *full.shape[1:])
+        assert empty.dtype == full.dtype
+        assert all(np.isfinite(loss) for loss in layer.losses)
+
+
+@each_sample
+def test_the_symbolic_shape_is_the_eager_one(
+    name: str, arguments: Any, shape: Any, rng: Any
+) -> None:
+    layer, inputs = create(name, arguments), rows_of(shape, 4, rng)
+    shapes = shape if isinstance(shape, list) else [shape]
+    symbolic = [keras.Input(one) for one in shapes]
+    spec = layer(symbolic if isinstance(shape, list) else symbolic[0])
+    batched = [(None, *one) for one in shapes]
+    told = layer.compute_output_shape(batched if isinstance(shape, list) else batched[0])
+    eager = layer(inputs)
+    assert spec.shape == told == (None, *eager.shape[1:])
+    assert spec.dtype == eager.dtype.name
+    assert spec._keras_history[0] is layer
+
+
+@each_sample
+def test_copies_compute_the_same_and_share_nothing(
+    name: str, arguments: Any, shape: Any, rng: Any
+) -> None:
+    layer, inputs = create(name, arguments), rows_of(shape, 3, rng)
+    wanted = layer(inputs)
+    for again in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        np.testing.assert_array_equal(again(inputs), wanted)
+        assert [v.path for v in again.variables] == [v.path for v in layer.variables]
+        for v in again.weights:
+            v.assign(v.value + 1)
+    np.testing.assert_array_equal(layer(inputs), wanted)
+
+
+@each_sample
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "mixed_float16"])
+def test_outputs_have_the_compute_dtype(
+    name: str, arguments: Any, shape: Any, dtype: str, rng: Any
+) -> None:
+    layer = create(name, arguments, dtype=dtype)
+    outputs = layer(rows_of(shape, 3, rng), training=True)
+    assert outputs.dtype == layer.compute_dtype
+    assert all(v.dtype == layer.variable_dtype for v in layer.weights)
+
+
+@each_sample
+def test_training_with_a_seed_repeats(name: str, arguments: Any, shape: Any, rng: Any) -> None:
+    inputs = rows_of(shape, 3, rng)
+    if "seed" in arguments:
+        first, second = create(name, arguments), create(name, arguments)
+        wanted = [first(inputs, training=True) for _ in range(2)]
+        np.testing.assert_array_equal(second(inputs, training=True), wanted[0])
+        np.testing.assert_array_equal(second(inputs, training=True), wanted[1])
+        assert not np.array_equal(*wanted)
+    else:
+        layer = create(name, arguments)
+        if name != "Dropout":
+            np.testing.assert_array_equal(layer(inputs, training=True), layer(inputs))
+
+
+@each_sample
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_native_form_is_the_definition(
+    name: str, arguments: Any, shape: Any, dtype: str, rng: Any
+) -> None:
+    layer, inputs = create(name, arguments, dtype=dtype), rows_of(shape, 7, rng, dtype)
+    wanted = layer(inputs)
+    if not has_lowering(layer):
+        return
+    plan = PlanBuilder(dtype)
+    shapes = shape if isinstance(shape, list) else [shape]
+    handles = [plan.input(one, dtype) for one in shapes]
+    try:
+        plan.outputs = [layer.lower(plan, *handles)]
+    except NotLowerable:
+        assert len({len(one) for one in shapes}) > 1 or len(set(shapes)) > 1
+        return
+    engine = NativeEngine(plan, [], [], None)
+    arrays = inputs if isinstance(inputs, list) else [inputs]
+    got = engine.predict(arrays, 7)[0].reshape(wanted.shape)
+    assert got.dtype == dtype
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=tolerance(wanted))
+
+
+@each_sample
+def test_the_gradient_is_a_difference_quotient(
+    name: str, arguments: Any, shape: Any, rng: Any
+) -> None:
+    layer, inputs = create(name, arguments, dtype="float64"), rows_of(shape, 3, rng, "float64")
+    layer(inputs)
+    state = [v.numpy() for v in layer.non_trainable_variables]
+    n = len(layer.trainable_variables)
+    is_list = isinstance(inputs, list)
+    values = [v.numpy() for v in layer.trainable_variables] + (inputs if is_list else [inputs])
+
+    def loss(*values: Any) -> list[Any]:
+        x = list(values[n:]) if is_list else values[n]
+        return [keras.ops.sum(keras.ops.sin(layer.stateless_call(values[:n], state, x)[0]))]
+
+    _, vjp = value_and_vjp(loss, values)
+    gradients = vjp([np.float64(1)])
+    directions = [rng.standard_normal(v.shape) for v in values]
+    slope = sum(float(np.sum(g * d)) for g, d in zip(gradients, directions, strict=True))
+    h = 1e-6
+    ahead = loss(*(v + h * d for v, d in zip(values, directions, strict=True)))[0]
+    behind = loss(*(v - h * d for v, d in zip(values, directions, strict=True)))[0]
+    assert slope == pytest.approx(float(ahead - behind) / (2 * h), rel=1e-5, abs=1e-7)
+
+
+def test_a_wrong_native_form_is_noticed(rng: Any) -> None:
+    class Wrong(keras.layers.Activation):  # type: ignore[misc]
+        def lower(self, plan: Any, x: Any) -> Any:
+            return plan.activation(x, NativeForm("sigmoid"))
+
+    layer, x = Wrong("tanh"), rows_of((3,), 2, rng)
+    plan = PlanBuilder("float32")
+    plan.outputs = [layer.lower(plan, plan.input((3,)))]
+    got = NativeEngine(plan, [], [], None).predict([x], 2)[0]
+    assert not np.allclose(got, layer(x), atol=tolerance(got))
