@@ -226,7 +226,17 @@ class Variable:
         return self._value.size
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        return np.array(self.value, dtype=dtype, copy=copy)
+        array = np.array(self.value, dtype=dtype, copy=copy)
+        if array.dtype == object:  # the value is being differentiated: NumPy would lose the gradient
+            raise TypeError(
+                message(
+                    f"Variable {self.path!r}",
+                    "a function of `keras.ops` while gradients are taken",
+                    "one of NumPy",
+                    "Write the formula on `keras.ops`.",
+                )
+            )
+        return array
 
     def __repr__(self) -> str:
         return (

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from densekit._core import tree
+from densekit.ops._dispatch import raw
 from densekit._core.variable import Variable
 
 Array = npt.NDArray[Any]
@@ -40,6 +42,7 @@ def value_and_vjp(
     from autograd.core import VJPNode  # optional and slow
     from autograd.tracer import getval, isbox, new_box, trace_stack
 
+    _teach_boxes()
     _let_boxes_read_variables()
     arrays = [np.asarray(value) for value in values]
     with trace_stack.new_trace() as trace, np.errstate(all="ignore"):
@@ -93,6 +96,19 @@ def _let_boxes_read_variables() -> None:
     for name in ("add", "sub", "mul", "truediv", "mod", "pow", "matmul"):
         setattr(ArrayBox, f"__{name}__", reading(getattr(ArrayBox, f"__{name}__")))
     for name in ("lt", "le", "gt", "ge", "eq", "ne"):
+        setattr(ArrayBox, f"__{name}__", reading(getattr(ArrayBox, f"__{name}__")))
+
+
+@cache
+def _teach_boxes() -> None:
+    """Let ``box * variable`` read the variable; autograd would take it for a constant."""
+    from autograd.numpy.numpy_boxes import ArrayBox
+
+    def reading(operator: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        return wraps(operator)(lambda box, other: operator(box, raw(other)))
+
+    arithmetic = ("add", "sub", "mul", "truediv", "mod", "pow", "matmul")
+    for name in (*arithmetic, "eq", "ne", "gt", "ge", "lt", "le"):
         setattr(ArrayBox, f"__{name}__", reading(getattr(ArrayBox, f"__{name}__")))
 
 
