@@ -294,7 +294,21 @@ def arctan2(x1: Any, x2: Any) -> Any:
     return xp.arctan2(x1, x2)
 
 
-@operation("numpy", tensors=1)
-def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+@operation("numpy")
+def nan_to_num(
+    x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Any:
     """`x` with NaN and infinities replaced; None stands for the largest number of the type."""
-    return namespace(x).nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+    if x.dtype.kind in "biu":
+        return x
+    xp = namespace(x)
+    limit = _largest(dtype_name(x))
+    high = limit if posinf is None else posinf
+    low = -limit if neginf is None else neginf
+    for condition, value in ((xp.isnan(x), nan), (x == np.inf, high), (x == -np.inf, low)):
+        x = xp.where(condition, np.asarray(value, x.dtype), x)
+    return x
+
+
+def _largest(dtype: str) -> float:
+    return 3.3895314e38 if dtype == "bfloat16" else float(np.finfo(dtype).max)

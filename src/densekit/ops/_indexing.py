@@ -49,24 +49,36 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
     return x[tuple(grid)]
 
 
+def _order(x: Any, axis: int | None) -> Any:
+    """Indices that sort, equals in their order."""
+    xp = namespace(x)
+    return xp.argsort(x, axis=axis) if is_jax(xp) else xp.argsort(x, axis=axis, kind="stable")
+
+
+def ascending(x: Any, axis: int = -1) -> Any:
+    """Sorted along `axis`, differentiable in every library."""
+    xp = namespace(x)
+    if xp is np or is_jax(xp):
+        return xp.sort(x, axis=axis)
+    return take_along_axis(x, _order(x, axis), axis)
+
+
 @operation("numpy")
 def sort(x: Any, axis: int = -1) -> Any:
     """Elements in ascending order along `axis`."""
-    return namespace(x).sort(x, axis=axis)
+    return ascending(x, axis)
 
 
 @operation("numpy")
 def argsort(x: Any, axis: int = -1) -> Any:
     """Indices that sort along `axis`, equals in their order."""
-    if is_jax(namespace(x)):
-        return astype(namespace(x).argsort(x, axis=axis), "int32")
-    return astype(namespace(x).argsort(x, axis=axis, kind="stable"), "int32")
+    return astype(_order(x, axis), "int32")
 
 
 @operation("math")
 def top_k(x: Any, k: int, sorted: bool = True) -> Any:
     """The `k` largest along the last axis, descending: ``(values, indices)``."""
-    order = namespace(x).argsort(-x if dtype_name(x)[0] in "fb" else ~x, axis=-1, kind="stable")
+    order = _order(-x if dtype_name(x)[0] in "fb" else ~x, -1)  # ~x: descending without overflow
     indices = astype(order[..., :k], "int32")
     return take_along_axis(x, indices, axis=-1), indices
 

@@ -16,6 +16,8 @@ from densekit.ops._dispatch import (
     result_type,
 )
 from densekit.ops._operation import operation
+from densekit.ops._reductions import widened
+from densekit.ops._shapes import diagonal
 
 
 @operation("numpy", tensors=2, convert=as_array)
@@ -74,7 +76,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
 @operation("numpy")
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """Sum of the diagonal over two axes."""
-    return namespace(x).trace(x, offset=offset, axis1=axis1, axis2=axis2)
+    return namespace(x).sum(diagonal(x, offset, axis1, axis2), axis=-1, **widened(x))
 
 
 @operation("linalg", quiet=True)
@@ -89,6 +91,12 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     vector = len(axes) == 1
     if ord in (None, "fro") or (ord == 2 and vector):
         return xp.sqrt(xp.sum(xp.square(x), axis=axes, keepdims=keepdims))
+    if not vector and ord in (1, -1, np.inf, -np.inf):
+        rows, columns = (a % x.ndim for a in axes)
+        summed, chosen = (rows, columns) if abs(ord) == 1 else (columns, rows)
+        totals = xp.sum(xp.abs(x), axis=summed, keepdims=True)
+        found = (xp.max if ord > 0 else xp.min)(totals, axis=chosen, keepdims=True)
+        return found if keepdims else xp.squeeze(found, axis=axes)
     if not vector:
         return xp.linalg.norm(x, ord=ord, axis=axes, keepdims=keepdims)
     size = xp.abs(x)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from densekit.ops._dispatch import as_array, astype, dtype_name, floating, namespace
+import numpy as np
+
+from densekit.ops._dispatch import as_array, astype, dtype_name, floating, is_jax, namespace
 from densekit.ops._operation import operation
 
 Axis = int | tuple[int, ...] | None
@@ -16,7 +18,7 @@ def _axes(axis: Any) -> Any:
     return tuple(axis) if isinstance(axis, list) else axis
 
 
-def _summed(x: Any, dtype: Any = None) -> dict[str, Any]:
+def widened(x: Any, dtype: Any = None) -> dict[str, Any]:
     """Keyword for `sum` and `prod`: the type of the result, narrow integers widened to 32 bits."""
     name = dtype or dtype_name(x)
     name = name if dtype else _SUM_TYPES.get(name, name)
@@ -26,13 +28,13 @@ def _summed(x: Any, dtype: Any = None) -> dict[str, Any]:
 @operation("numpy")
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Sum of the elements along `axis`."""
-    return namespace(x).sum(x, axis=_axes(axis), keepdims=keepdims, **_summed(x))
+    return namespace(x).sum(x, axis=_axes(axis), keepdims=keepdims, **widened(x))
 
 
 @operation("numpy")
 def prod(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Any:
     """Product of the elements along `axis`."""
-    return namespace(x).prod(x, axis=_axes(axis), keepdims=keepdims, **_summed(x, dtype))
+    return namespace(x).prod(x, axis=_axes(axis), keepdims=keepdims, **widened(x, dtype))
 
 
 @operation("numpy")
@@ -132,4 +134,11 @@ def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
 
 def _running(name: str, x: Any, axis: int | None, dtype: Any) -> Any:
     dtype = dtype or ("int32" if dtype_name(x) == "bool" else dtype_name(x))
-    return astype(getattr(namespace(x), name)(astype(x, dtype), axis=axis), dtype)
+    xp, x = namespace(x), astype(x, dtype)
+    if name == "cumprod" and xp is not np and not is_jax(xp):  # autograd has no gradient for it
+        x = xp.ravel(x) if axis is None else xp.moveaxis(x, axis, 0)
+        rows = [x[0]] if len(x) else []
+        for row in x[1:]:
+            rows.append(rows[-1] * row)
+        return xp.moveaxis(xp.stack(rows), 0, axis or 0) if rows else x
+    return astype(getattr(xp, name)(x, axis=axis), dtype)

@@ -72,7 +72,9 @@ def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Any:
 @operation("numpy")
 def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
     """Repeated along axes of size 1 up to `shape`."""
-    return namespace(x).broadcast_to(x, tuple(shape))
+    xp = namespace(x)
+    leading = (1,) * (len(shape) - x.ndim)
+    return xp.broadcast_to(xp.reshape(x, leading + tuple(x.shape)), tuple(shape))
 
 
 @operation("numpy", convert=arrays)
@@ -136,7 +138,11 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> Any:
 @operation("numpy")
 def tile(x: Any, repeats: int | Sequence[int]) -> Any:
     """The whole array repeated along each axis."""
-    return namespace(x).tile(x, repeats if isinstance(repeats, int) else tuple(repeats))
+    times = (repeats,) if isinstance(repeats, int) else tuple(repeats)
+    ndim = max(x.ndim, len(times))
+    xp = namespace(x)
+    x = xp.reshape(x, (1,) * (ndim - x.ndim) + tuple(x.shape))
+    return xp.tile(x, (1,) * (ndim - len(times)) + times)
 
 
 @operation("numpy")
@@ -165,16 +171,24 @@ def flip(x: Any, axis: int | Sequence[int] | None = None) -> Any:
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
     """Room around the array: ``((before, after), ...)`` per axis, one pair or one number for all."""
     xp = namespace(x)
-    width = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
-    if constant_values is None:
-        return xp.pad(x, [tuple(w) for w in width], mode)
-    return xp.pad(x, [tuple(w) for w in width], mode, constant_values=constant_values)
+    width = [tuple(w) for w in np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()]
+    if mode == "constant":
+        return xp.pad(x, width, mode, constant_values=constant_values or 0)
+    for axis, (n, room) in enumerate(zip(x.shape, width, strict=True)):
+        places = np.pad(np.arange(n), room, mode)  # type: ignore[call-overload]
+        x = x[(slice(None),) * axis + (places,)]
+    return x
 
 
 @operation("numpy")
 def diag(x: Any, k: int = 0) -> Any:
     """The diagonal of a matrix, or a matrix with the vector `x` as diagonal."""
-    return namespace(x).diag(x, k)
+    if x.ndim != 1:
+        return diagonal(x, k)
+    xp, size = namespace(x), x.shape[0] + abs(k)
+    padded = xp.pad(x, [(0, abs(k))], "constant")
+    column = padded[:, None] if k >= 0 else padded[None, :]
+    return xp.where(np.eye(size, k=k, dtype=bool), column, xp.zeros((), x.dtype))
 
 
 @operation("numpy")

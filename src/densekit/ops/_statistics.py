@@ -8,6 +8,7 @@ import numpy as np
 
 from densekit._core.dtypes import to_numpy_dtype
 from densekit.ops._dispatch import as_array, astype, dtype_name, floating, namespace
+from densekit.ops._indexing import ascending
 from densekit.ops._operation import operation
 
 _METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
@@ -24,7 +25,7 @@ def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
     kept = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
     last = tuple(range(x.ndim - len(axes), x.ndim))
     flat = xp.moveaxis(x, axes, last)
-    flat = xp.sort(xp.reshape(flat, (*flat.shape[: x.ndim - len(axes)], -1)), axis=-1)
+    flat = ascending(xp.reshape(flat, (*flat.shape[: x.ndim - len(axes)], -1)))
     place = q * (flat.shape[-1] - 1)
     below, above = np.floor(place).astype(int), np.ceil(place).astype(int)
     weight = {"linear": place - below, "lower": 0.0, "higher": 1.0, "midpoint": (above != below) * 0.5}
