@@ -110,7 +110,7 @@ def test_every_layer_has_samples() -> None:
 def test_config_comes_back(name: str, arguments: Any, shape: Any, rng: Any) -> None:
     layer = create(name, arguments, name="it", trainable=False)
     config = layer.get_config()
-    assert list(config)[0] == "name"
+    assert next(iter(config)) == "name"
     with keras.saving.custom_object_scope({"double": double}):
         for again in (
             type(layer).from_config(json.loads(json.dumps(config))),

@@ -20,6 +20,7 @@ from densekit.layers._input_layer import InputLayer as InputLayer
 from densekit.layers._input_spec import InputSpec as InputSpec
 from densekit.layers._lambda import Lambda as Lambda
 from densekit.layers._layer import Layer as Layer
+from densekit.layers._layer_normalization import LayerNormalization as LayerNormalization
 from densekit.layers._lowering import has_lowering as has_lowering
 from densekit.layers._merges import Add as Add
 from densekit.layers._merges import Average as Average
@@ -33,6 +34,9 @@ from densekit.layers._merges import maximum as maximum
 from densekit.layers._merges import minimum as minimum
 from densekit.layers._merges import multiply as multiply
 from densekit.layers._merges import subtract as subtract
+from densekit.layers._noise import AlphaDropout as AlphaDropout
+from densekit.layers._noise import GaussianDropout as GaussianDropout
+from densekit.layers._noise import GaussianNoise as GaussianNoise
 from densekit.layers._permute import Permute as Permute
 from densekit.layers._prelu import PReLU as PReLU
 from densekit.layers._relu import LeakyReLU as LeakyReLU
@@ -40,7 +44,9 @@ from densekit.layers._relu import ReLU as ReLU
 from densekit.layers._repeat_vector import RepeatVector as RepeatVector
 from densekit.layers._rescaling import Rescaling as Rescaling
 from densekit.layers._reshape import Reshape as Reshape
+from densekit.layers._rms_normalization import RMSNormalization as RMSNormalization
 from densekit.layers._softmax import Softmax as Softmax
 from densekit.layers._tracking import no_tracking as no_tracking
 from densekit.layers._tracking import structure_version as structure_version
+from densekit.layers._unit_normalization import UnitNormalization as UnitNormalization
 from densekit.layers._wrapper import Wrapper as Wrapper

@@ -70,6 +70,7 @@ def _arguments(cls: type, args: Any, kwargs: Any) -> dict[str, Any] | None:
                 return None
         else:
             found[name] = value
-    found.pop("name", None)
+    for name in ("name", "trainable", "dtype", "activity_regularizer"):
+        found.pop(name, None)  # written by `Layer.get_config`
     plain = all(isinstance(leaf, _PLAIN) for leaf in tree.flatten(found))
     return found if plain else None

@@ -40,7 +40,7 @@ def recorded(build: Callable[..., Any]) -> Callable[..., Any]:
                 raise
             finally:
                 call_context.reset(token)
-                self.__dict__["_in_build"] = False
+                self.__dict__.pop("_in_build", None)
             names = call_info(build).names[1:]  # without self
             self.__dict__["_build_shapes"] = dict(zip(names, args, strict=False)) | kwargs
             self.built = True

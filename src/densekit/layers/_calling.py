@@ -50,8 +50,7 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
             args, kwargs = self._convert_arguments(args, kwargs)
         info = self._call_info
         if self._input_spec is not None:
-            first = args[0] if args else kwargs.get(info.names[0])
-            check_input(self._input_spec, first, f"{type(self).__name__} {self.name!r}")
+            self._check_first(args, kwargs)
         outer = call_context.get()
         entry = outer is None or not outer.calling
         training = kwargs.get("training")
@@ -81,7 +80,13 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
             names = self._call_info.names
             self._build_for(dict(zip(names, args, strict=False)) | kwargs, symbolic)
         if self._input_spec is not None:  # `build` may have set it
-            first = args[0] if args else kwargs.get(names[0])
+            self._check_first(args, kwargs)
+
+    def _check_first(self, args: Any, kwargs: Any) -> None:
+        """Hold the first argument against `input_spec`; without one `call` will complain."""
+        name = self._call_info.names[0]
+        if args or name in kwargs:
+            first = args[0] if args else kwargs[name]
             check_input(self._input_spec, first, f"{type(self).__name__} {self.name!r}")
 
     def _run(self, args: Any, kwargs: Any, symbolic: bool) -> Any:

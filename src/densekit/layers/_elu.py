@@ -39,7 +39,3 @@ class ELU(Elementwise):
     def lower(self, plan: Any, x: Any) -> Any:
         """One elementwise step."""
         return plan.activation(x, NativeForm("elu", (float(self.alpha),)))
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "alpha": self.alpha}

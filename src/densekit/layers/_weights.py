@@ -26,10 +26,10 @@ class WeightOwner(TypedByPolicy):
 
     def add_weight(
         self,
+        *args: Any,
         shape: Any = None,
         initializer: Any = None,
         dtype: Any = None,
-        *,
         trainable: bool = True,
         autocast: bool = True,
         regularizer: Any = None,
@@ -41,6 +41,7 @@ class WeightOwner(TypedByPolicy):
         """Create a variable that belongs to this layer.
 
         Args:
+            *args: `shape`, `initializer` and `dtype` may go without their names.
             shape: fully known shape. Default: ``()``, a scalar.
             initializer: name, object, array or callable. Default: ``"glorot_uniform"`` for float
                 types, else ``"zeros"``.
@@ -56,11 +57,8 @@ class WeightOwner(TypedByPolicy):
         Raises:
             ValueError: if the layer is already built, or a shape entry is None.
         """
-        if isinstance(shape, str):
-            raise ValueError(
-                f"`name` must be passed as a keyword argument, got add_weight({shape!r}, ...). "
-                f"Use: add_weight(shape=..., name={shape!r})."
-            )
+        if args:
+            shape, initializer, dtype = _merged(args, (shape, initializer, dtype))
         dtype = self.variable_dtype if dtype is None else standardize_dtype(dtype)
         if initializer is None:
             initializer = "glorot_uniform" if is_float_dtype(dtype) else "zeros"
@@ -234,3 +232,19 @@ class WeightOwner(TypedByPolicy):
                         "Pass arrays in the order of `weights`.",
                     )
                 )
+
+
+def _merged(args: tuple[Any, ...], named: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Positional arguments of `add_weight` put beside those given by name."""
+    if isinstance(args[0], str):
+        raise ValueError(
+            f"`name` must be passed as a keyword argument, got add_weight({args[0]!r}, ...). "
+            f"Use: add_weight(shape=..., name={args[0]!r})."
+        )
+    names = ("shape", "initializer", "dtype")
+    if len(args) > len(names):
+        raise TypeError(f"add_weight() takes at most 3 positional arguments, got {len(args)}.")
+    for name, value in zip(names[: len(args)], named, strict=False):
+        if value is not None:
+            raise ValueError(f"add_weight() got `{name}` twice. Pass it once.")
+    return (*args, *named[len(args) :])

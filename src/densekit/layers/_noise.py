@@ -1,0 +1,162 @@
+"""`GaussianNoise`, `GaussianDropout`, `AlphaDropout`: other noise while training."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from densekit import ops, random
+from densekit._core.errors import describe, message
+from densekit._core.registry import export
+from densekit._core.seeds import SeedGenerator
+from densekit.layers._elementwise import Elementwise
+
+
+def _checked(where: str, name: str, value: Any) -> Any:
+    if not 0 <= value <= 1:
+        raise ValueError(message(where, f"0 <= `{name}` <= 1", describe(value), "Pass e.g. 0.5."))
+    return value
+
+
+@export("keras.layers")
+class GaussianNoise(Elementwise):
+    """Adds noise while training: ``outputs = inputs + N(0, stddev ** 2)``.
+
+    Args:
+        stddev: standard deviation of the noise, 0 <= stddev <= 1.
+        seed: integer. Default: drawn.
+
+    Raises:
+        ValueError: for a `stddev` outside of [0, 1].
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.layers.GaussianNoise(0.1)(keras.ops.ones((1, 2))).tolist()
+    [[1.0, 1.0]]
+    """
+
+    def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stddev = _checked("GaussianNoise", "stddev", stddev)
+        self.seed = seed
+        if stddev > 0:
+            self.seed_generator = SeedGenerator(seed)
+        self._build_at_init()
+
+    def call(self, inputs: Any, training: Any = False) -> Any:
+        """The inputs, with noise if `training`."""
+        if not training or self.stddev == 0:
+            return inputs
+        noise = random.normal(
+            inputs.shape, 0.0, self.stddev, self.compute_dtype, self.seed_generator
+        )
+        return inputs + noise
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}
+
+
+@export("keras.layers")
+class GaussianDropout(Elementwise):
+    """Multiplies by noise while training: ``outputs = inputs * N(1, rate / (1 - rate))``.
+
+    Args:
+        rate: as that of a `Dropout` of the same variance, 0 <= rate <= 1.
+        seed: integer. Default: drawn.
+
+    Raises:
+        ValueError: for a rate outside of [0, 1].
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.layers.GaussianDropout(0.1)(keras.ops.ones((1, 2))).tolist()
+    [[1.0, 1.0]]
+
+    Reference: Srivastava et al., "Dropout: a simple way to prevent neural networks from
+    overfitting" (JMLR 15, 2014), section 10.
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = _checked("GaussianDropout", "rate", rate)
+        self.seed = seed
+        if rate > 0:
+            self.seed_generator = SeedGenerator(seed)
+        self._build_at_init()
+
+    def call(self, inputs: Any, training: Any = False) -> Any:
+        """The inputs, with noise if `training`."""
+        if not training or self.rate == 0:
+            return inputs
+        stddev = math.sqrt(self.rate / (1.0 - self.rate))
+        return inputs * random.normal(
+            inputs.shape, 1.0, stddev, self.compute_dtype, self.seed_generator
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+@export("keras.layers")
+class AlphaDropout(Elementwise):
+    """Dropout that keeps mean 0 and variance 1, for networks of `selu` units.
+
+    While training a share `rate` of the inputs becomes ``m = -scale * alpha``, selu's limit; then
+    all go through ``a * x + b`` with ``a = ((1 - rate) * (1 + rate * m**2)) ** -0.5`` and
+    ``b = -a * m * rate``.
+
+    Args:
+        rate: share of inputs replaced, 0 <= rate <= 1.
+        noise_shape: shape of the random mask, broadcast to the inputs. Default: theirs.
+        seed: integer. Default: drawn.
+
+    Raises:
+        ValueError: for a rate outside of [0, 1].
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.layers.AlphaDropout(0.1)(keras.ops.ones((1, 2))).tolist()
+    [[1.0, 1.0]]
+
+    Reference: Klambauer, Unterthiner, Mayr and Hochreiter, "Self-normalizing neural networks"
+    (NeurIPS 2017).
+    """
+
+    def __init__(
+        self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.rate = _checked("AlphaDropout", "rate", rate)
+        self.seed = seed
+        self.noise_shape = noise_shape
+        if rate > 0:
+            self.seed_generator = SeedGenerator(seed)
+        self._build_at_init()
+
+    def call(self, inputs: Any, training: Any = False) -> Any:
+        """The inputs, some replaced if `training`."""
+        if not training or self.rate == 0:
+            return inputs
+        limit = -1.6732632423543772 * 1.0507009873554805  # -alpha * scale of selu
+        shape = inputs.shape
+        if self.noise_shape is not None:
+            pairs = zip(self.noise_shape, inputs.shape, strict=True)
+            shape = tuple(m if m is not None else n for m, n in pairs)
+        draws = random.uniform(shape, seed=self.seed_generator)
+        kept = ops.cast(draws >= self.rate, inputs.dtype)
+        a = ((1 - self.rate) * (1 + self.rate * limit**2)) ** -0.5
+        return a * (inputs * kept + limit * (1 - kept)) - a * limit * self.rate
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "rate": self.rate,
+            "seed": self.seed,
+            "noise_shape": self.noise_shape,
+        }

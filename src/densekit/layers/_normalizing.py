@@ -1,0 +1,57 @@
+"""What the layers share that normalize along chosen axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit import ops
+from densekit._core.errors import describe, message
+from densekit.layers._elementwise import Elementwise
+from densekit.layers._shapes import Shape
+
+
+class AlongAxes(Elementwise):
+    """A layer with an argument `axis`, one or several."""
+
+    axis: Any
+
+    def _set_axis(self, axis: Any) -> None:
+        if not isinstance(axis, int | list | tuple):
+            raise TypeError(
+                message(type(self).__name__, "`axis` int or list", describe(axis), "Pass e.g. -1.")
+            )
+        self.axis = axis if isinstance(axis, int) else list(axis)
+
+    @property
+    def _axes(self) -> tuple[int, ...]:
+        return (self.axis,) if isinstance(self.axis, int) else tuple(self.axis)
+
+    def _fix_axes(self, input_shape: Any) -> tuple[int, ...]:
+        """Sort the axes, as files list them; gives their sizes."""
+        self.compute_output_shape(input_shape)
+        self.axis = sorted(self._axes)
+        return tuple(input_shape[axis] for axis in self.axis)
+
+    def _spread(self, weight: Any, inputs: Any) -> Any:
+        """A weight, one number per entry of the axes, in a shape that broadcasts to the inputs."""
+        rank = len(inputs.shape)
+        axes = {axis % rank for axis in self._axes}
+        if axes == set(range(rank - len(axes), rank)):
+            return weight
+        shape = tuple(n if i in axes else 1 for i, n in enumerate(inputs.shape))
+        return ops.reshape(weight, shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Shape:
+        """The shape of the input."""
+        rank = len(input_shape)
+        for axis in self._axes:
+            if not -rank <= axis < rank:
+                raise ValueError(
+                    message(
+                        f"{type(self).__name__} {self.name!r}",
+                        f"an axis of the input shape {tuple(input_shape)}",
+                        f"axis {axis}",
+                        "Count axes from 0, the batch axis.",
+                    )
+                )
+        return tuple(input_shape)

@@ -1,0 +1,57 @@
+"""`RMSNormalization`: each sample to mean square 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit import ops
+from densekit._core.registry import export
+from densekit.layers._normalizing import AlongAxes
+
+
+@export("keras.layers")
+class RMSNormalization(AlongAxes):
+    """Scales each sample: ``scale * x / sqrt(mean(x**2) + epsilon)``.
+
+    Shapes:
+        scale: the sizes of `axis`; outputs: as the inputs.
+
+    Args:
+        axis: the axis or axes of the mean. Default: ``-1``.
+        epsilon: keeps the root away from 0. Default: ``1e-6``.
+
+    Raises:
+        TypeError: if `axis` is neither an integer nor a list.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> layer = keras.layers.RMSNormalization(epsilon=0.0)
+    >>> layer(keras.ops.array([[2.0, -2.0]])).tolist()
+    [[1.0, -1.0]]
+
+    Reference: Zhang and Sennrich, "Root mean square layer normalization" (NeurIPS 2019), eq. 4.
+    """
+
+    def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = False
+        self._set_axis(axis)
+        self.epsilon = epsilon
+
+    def build(self, input_shape: Any) -> None:
+        """Create `scale` for inputs of `input_shape`, batch axis included."""
+        shape = self._fix_axes(input_shape)
+        self.scale = self.add_weight(name="scale", shape=shape, initializer="ones")
+
+    def call(self, inputs: Any) -> Any:
+        """The scaled inputs."""
+        wide = "float64" if str(inputs.dtype) == "float64" else "float32"
+        x = ops.cast(inputs, wide)
+        square = ops.mean(ops.square(x), axis=self._axes, keepdims=True)
+        x = x / ops.sqrt(square + self.epsilon) * ops.cast(self._spread(self.scale, inputs), wide)
+        return ops.cast(x, self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "axis": self.axis, "epsilon": self.epsilon}

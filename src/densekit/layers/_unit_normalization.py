@@ -1,0 +1,41 @@
+"""`UnitNormalization`: each sample to length 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit import ops
+from densekit._core.registry import export
+from densekit.layers._normalizing import AlongAxes
+
+
+@export("keras.layers")
+class UnitNormalization(AlongAxes):
+    """Scales to Euclidean length 1 along an axis: ``x / max(norm(x), 1e-12)``.
+
+    Args:
+        axis: the axis or axes of the norm. Default: ``-1``.
+
+    Raises:
+        TypeError: if `axis` is neither an integer nor a list.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> y = keras.layers.UnitNormalization()(keras.ops.array([[3.0, 4.0]]))
+    >>> [round(float(v), 3) for v in y[0]]
+    [0.6, 0.8]
+    """
+
+    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._set_axis(axis)
+        self._build_at_init()
+
+    def call(self, inputs: Any) -> Any:
+        """The scaled inputs."""
+        return ops.normalize(inputs, axis=self.axis, order=2, epsilon=1e-12)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "axis": self.axis}

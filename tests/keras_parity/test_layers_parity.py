@@ -1,0 +1,327 @@
+"""Layers against Keras: outputs with copied weights, configs, errors, losses, gradients."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+
+import densekit
+from densekit.ops._gradient import value_and_vjp
+
+EPS = float(np.finfo(np.float32).eps)
+
+# name, arguments, shape of the input, training
+CASES: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
+    ("Dense", {"units": 3}, (4, 5)),
+    ("Dense", {"units": 3, "activation": "relu", "use_bias": False}, (4, 5)),
+    ("Dense", {"units": 2, "activation": "softmax", "bias_initializer": "ones"}, (2, 3, 4)),
+    ("Dense", {"units": 1, "activation": "tanh", "kernel_regularizer": "l2"}, (1, 1)),
+    ("Dense", {"units": 4, "kernel_constraint": "max_norm", "trainable": False}, (0, 3)),
+    ("Dense", {"units": 4, "activity_regularizer": "l2", "dtype": "float16"}, (3, 2)),
+    ("Activation", {"activation": "gelu"}, (4, 5)),
+    ("ReLU", {}, (4, 5)),
+    ("ReLU", {"max_value": 1.0, "negative_slope": 0.1, "threshold": 0.5}, (4, 5)),
+    ("LeakyReLU", {}, (4, 5)),
+    ("LeakyReLU", {"negative_slope": 0.1}, (2, 3, 4)),
+    ("PReLU", {"alpha_initializer": "ones"}, (4, 5)),
+    ("PReLU", {"alpha_initializer": "random_uniform", "shared_axes": [1]}, (2, 3, 4)),
+    ("ELU", {"alpha": 0.5}, (4, 5)),
+    ("Softmax", {}, (4, 5)),
+    ("Softmax", {"axis": 1}, (2, 3, 4)),
+    ("Softmax", {"axis": (1, 2)}, (2, 3, 4)),
+    ("Flatten", {}, (2, 3, 4)),
+    ("Flatten", {}, (3,)),
+    ("Flatten", {"data_format": "channels_first"}, (2, 3, 4, 5)),
+    ("Reshape", {"target_shape": (2, -1)}, (3, 6)),
+    ("Reshape", {"target_shape": (6,)}, (3, 2, 3)),
+    ("Permute", {"dims": (2, 1)}, (3, 2, 4)),
+    ("RepeatVector", {"n": 3}, (3, 2)),
+    ("Dropout", {"rate": 0.5, "seed": 3}, (4, 5)),
+    ("Dropout", {"rate": 0.0}, (4, 5)),
+    ("Rescaling", {"scale": 0.5, "offset": -1.0}, (4, 5)),
+    ("Rescaling", {"scale": [1.0, 2.0], "offset": [0.0, 1.0]}, (4, 2)),
+    ("Identity", {}, (4, 5)),
+    ("ActivityRegularization", {"l1": 0.1, "l2": 0.2}, (4, 5)),
+    ("LayerNormalization", {}, (4, 5)),
+    ("LayerNormalization", {"axis": [1, 2], "scale": False}, (2, 3, 4)),
+    ("RMSNormalization", {}, (4, 5)),
+    ("UnitNormalization", {"axis": 1}, (4, 5)),
+    ("GaussianNoise", {"stddev": 0.5, "seed": 1}, (4, 5)),
+    ("GaussianDropout", {"rate": 0.5, "seed": 1}, (4, 5)),
+    ("AlphaDropout", {"rate": 0.5, "seed": 1}, (4, 5)),
+]
+MERGES: list[tuple[str, dict[str, Any], list[tuple[int, ...]]]] = [
+    *((n, {}, [(4, 5)] * 3) for n in ("Add", "Multiply", "Average", "Maximum", "Minimum")),
+    ("Add", {}, [(4, 5)]),
+    ("Add", {}, [(4, 5), (4, 3, 5)]),
+    ("Multiply", {}, [(4, 1), (4, 3)]),
+    ("Subtract", {}, [(4, 5)] * 2),
+    ("Concatenate", {}, [(4, 5), (4, 2)]),
+    ("Concatenate", {"axis": 1}, [(4, 5, 3), (4, 2, 3)]),
+    ("Dot", {"axes": 1}, [(4, 5), (4, 5)]),
+    ("Dot", {"axes": (1, 2), "normalize": True}, [(4, 5, 2), (4, 3, 5)]),
+    ("Dot", {"axes": -1}, [(4, 5, 2), (4, 2)]),
+]
+
+
+def _ids(cases: list[Any]) -> list[str]:
+    return [f"{name}-{i}" for i, (name, *_) in enumerate(cases)]
+
+
+def _both(name: str, arguments: dict[str, Any]) -> tuple[Any, Any]:
+    ours = getattr(densekit.layers, name)(name="it", **arguments)
+    theirs = getattr(keras.layers, name)(name="it", **arguments)
+    return ours, theirs
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value)  # keeps the order of keys; tuples become lists
+
+
+def _compare(ours: Any, theirs: Any, inputs: Any) -> None:
+    wanted = np.asarray(theirs(inputs))
+    ours(inputs)
+    assert [v.shape for v in ours.weights] == [tuple(v.shape) for v in theirs.weights]
+    assert [v.path for v in ours.weights] == [v.path for v in theirs.weights]
+    ours.set_weights(theirs.get_weights())
+    got = ours(inputs)
+    assert got.shape == wanted.shape
+    assert got.dtype == wanted.dtype
+    eps = float(np.finfo(wanted.dtype).eps)
+    scale = float(np.abs(wanted).max(initial=1.0))
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=64 * eps * scale)
+    assert len(ours.losses) == len(theirs.losses)
+    for a, b in zip(ours.losses, theirs.losses, strict=True):
+        np.testing.assert_allclose(float(a), float(b), rtol=64 * eps, atol=64 * eps)
+    assert _as_json(ours.get_config()) == _as_json(theirs.get_config())
+    assert _as_json(ours.get_build_config()) == _as_json(theirs.get_build_config())
+
+
+@pytest.mark.parametrize(("name", "arguments", "shape"), CASES, ids=_ids(CASES))
+def test_layer_is_that_of_keras(name: str, arguments: Any, shape: Any, rng: Any) -> None:
+    ours, theirs = _both(name, arguments)
+    assert _as_json(ours.get_config()) == _as_json(theirs.get_config())
+    _compare(ours, theirs, rng.standard_normal(shape).astype(np.float32))
+    if len(shape) > 1:
+        symbolic = (None, *shape[1:])
+        ours, theirs = _both(name, arguments)
+        assert ours.compute_output_shape(symbolic) == theirs.compute_output_shape(symbolic)
+        a, b = ours(densekit.Input(shape[1:])), theirs(keras.Input(shape[1:]))
+        assert (a.shape, a.dtype) == (b.shape, b.dtype)
+
+
+@pytest.mark.parametrize(("name", "arguments", "shapes"), MERGES, ids=_ids(MERGES))
+def test_merge_is_that_of_keras(name: str, arguments: Any, shapes: Any, rng: Any) -> None:
+    ours, theirs = _both(name, arguments)
+    inputs = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+    _compare(ours, theirs, inputs)
+    symbolic = [(None, *shape[1:]) for shape in shapes]
+    assert ours.compute_output_shape(symbolic) == theirs.compute_output_shape(symbolic)
+    function = getattr(densekit.layers, name.lower())
+    np.testing.assert_array_equal(function(inputs, **arguments), ours(inputs))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int64", "bool", "float16", "float64", ">f4"])
+def test_dense_takes_any_numbers(dtype: str) -> None:
+    ours, theirs = _both("Dense", {"units": 2, "kernel_initializer": "ones"})
+    x = np.arange(6).reshape(2, 3).astype(dtype)
+    wanted = np.asarray(theirs(x))
+    for layout in (x, np.asfortranarray(x), x[::-1][::-1], np.ascontiguousarray(x.T).T):
+        got = ours(layout)
+        assert got.dtype == wanted.dtype
+        np.testing.assert_allclose(got, wanted, rtol=8 * EPS)
+
+
+def _dense(k: Any, **kwargs: Any) -> Any:
+    return k.layers.Dense(2, name="d", **kwargs)
+
+
+def _built(k: Any) -> Any:
+    layer = _dense(k)
+    layer.build((None, 3))
+    return layer
+
+
+ERRORS: dict[str, Any] = {
+    "units float": lambda k: k.layers.Dense(2.0),
+    "units zero": lambda k: k.layers.Dense(0),
+    "units negative": lambda k: k.layers.Dense(-3),
+    "units string": lambda k: k.layers.Dense("4"),
+    "activation unknown": lambda k: _dense(k, activation="nope"),
+    "activation number": lambda k: _dense(k, activation=3),
+    "initializer unknown": lambda k: _dense(k, kernel_initializer="nope"),
+    "regularizer unknown": lambda k: _dense(k, kernel_regularizer="nope"),
+    "constraint unknown": lambda k: _dense(k, kernel_constraint="nope"),
+    "dtype unknown": lambda k: _dense(k, dtype="floaty"),
+    "keyword unknown": lambda k: _dense(k, foo=3),
+    "trainable number": lambda k: _dense(k, trainable=1),
+    "name with slash": lambda k: k.layers.Dense(2, name="a/b"),
+    "name number": lambda k: k.layers.Dense(2, name=3),
+    "initial array": lambda k: _dense(k, kernel_initializer=np.ones((2, 2))).build((None, 3)),
+    "build unknown": lambda k: _dense(k).build((None, None)),
+    "build twice": lambda k: _built(k).build((None, 3)),
+    "nested list": lambda k: _built(k)([[1.0, 2.0, 3.0]]),
+    "strings": lambda k: _built(k)(np.array([["a", "b", "c"]])),
+    "a string": lambda k: _built(k)("abc"),
+    "None": lambda k: _built(k)(None),
+    "no input": lambda k: _built(k)(),
+    "two inputs": lambda k: _built(k)([np.ones((1, 3)), np.ones((1, 3))]),
+    "rank 0": lambda k: _built(k)(np.float32(3)),
+    "rank 1": lambda k: _built(k)(np.ones(3)),
+    "width": lambda k: _built(k)(np.ones((2, 4))),
+    "width, symbolic": lambda k: _built(k)(k.Input((4,))),
+    "extra argument": lambda k: _built(k)(np.ones((2, 3)), foo=1),
+    "kernel unbuilt": lambda k: _dense(k).kernel,
+    "bias unbuilt": lambda k: _dense(k).bias,
+    "count unbuilt": lambda k: _dense(k).count_params(),
+    "weights count": lambda k: _built(k).set_weights([np.ones((3, 2))]),
+    "weights shape": lambda k: _built(k).set_weights([np.ones((3, 2)), np.ones(3)]),
+    "new layer": lambda k: setattr(_built(k), "more", _dense(k)),
+    "new weight": lambda k: _built(k).add_weight(shape=(1,)),
+    "weight by name": lambda k: _dense(k).add_weight("kernel", shape=(1,)),
+    "loss number": lambda k: _built(k).add_loss(3.0),
+    "stateless unbuilt": lambda k: _dense(k).stateless_call([], [], np.ones((1, 3))),
+    "stateless count": lambda k: _built(k).stateless_call([], [], np.ones((1, 3))),
+    "load count": lambda k: _built(k).load_own_variables({}),
+    "call missing": lambda k: k.layers.Layer()(np.ones((1, 2))),
+    "ReLU negative": lambda k: k.layers.ReLU(max_value=-1.0),
+    "LeakyReLU None": lambda k: k.layers.LeakyReLU(negative_slope=None),
+    "Dropout rate": lambda k: k.layers.Dropout(1.5),
+    "Dropout shape": lambda k: k.layers.Dropout(0.5, noise_shape="ab"),
+    "Dropout shape size": lambda k: k.layers.Dropout(0.5, noise_shape=(0, 2)),
+    "Flatten format": lambda k: k.layers.Flatten(data_format="first"),
+    "Flatten rank 0": lambda k: k.layers.Flatten()(np.float32(1)),
+    "Reshape two": lambda k: k.layers.Reshape((-1, -1)),
+    "Reshape size": lambda k: k.layers.Reshape((5,))(np.ones((2, 3))),
+    "Permute": lambda k: k.layers.Permute((1, 3)),
+    "RepeatVector zero": lambda k: k.layers.RepeatVector(0),
+    "RepeatVector float": lambda k: k.layers.RepeatVector(2.0),
+    "Add tensor": lambda k: k.layers.Add()(np.ones((2, 3))),
+    "Add shapes": lambda k: k.layers.Add()([np.ones((2, 3)), np.ones((2, 4))]),
+    "Add batches": lambda k: k.layers.Add()([np.ones((2, 3)), np.ones((3, 3))]),
+    "Subtract one": lambda k: k.layers.Subtract()([np.ones((2, 3))]),
+    "Concatenate": lambda k: k.layers.Concatenate()([np.ones((2, 3)), np.ones((3, 3))]),
+    "Dot axes": lambda k: k.layers.Dot("a"),
+    "Dot pair": lambda k: k.layers.Dot((1, 2, 3)),
+    "Dot sizes": lambda k: k.layers.Dot(1)([np.ones((2, 3)), np.ones((2, 4))]),
+    "Input nothing": lambda k: k.Input(),
+    "Input both": lambda k: k.Input((2,), batch_shape=(1, 2)),
+    "Input tensor": lambda k: k.Input(tensor=np.ones(2)),
+    "InputSpec axes": lambda k: k.InputSpec(axes={"a": 1}),
+    "InputSpec rank": lambda k: k.InputSpec(ndim=2, axes={2: 1}),
+    "Wrapper": lambda k: k.layers.Wrapper(3),
+    "Activation": lambda k: k.layers.Activation("nope"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_error_type_is_that_of_keras(name: str) -> None:
+    with pytest.raises(Exception) as theirs:
+        ERRORS[name](keras)
+    with pytest.raises(theirs.type) as ours:
+        ERRORS[name](densekit)
+    assert ours.type is theirs.type
+
+
+def _loss_counts(k: Any) -> list[int]:
+    layer = k.layers.Dense(2, kernel_regularizer="l2", activity_regularizer="l1")
+    layer.build((None, 3))
+    counts = [len(layer.losses)]
+    for _ in range(2):
+        layer(np.ones((4, 3), np.float32))
+        counts.append(len(layer.losses))
+    layer.trainable = False
+    counts.append(len(layer.losses))
+    return counts
+
+
+def test_losses_come_and_go_as_in_keras() -> None:
+    assert _loss_counts(densekit) == _loss_counts(keras) == [1, 2, 2, 1]
+
+
+def _nested(k: Any) -> Any:
+    class Block(k.layers.Layer):  # type: ignore[misc]
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.parts = [k.layers.Dense(2, name="a")]
+            self.drop = k.layers.Dropout(0.5, seed=1, name="drop")
+            self.table = {"z": k.layers.Dense(1, name="z")}
+            self.parts.append(k.layers.Dense(2, name="b", trainable=False))
+
+        def build(self, input_shape: Any) -> None:
+            self.scale = self.add_weight(name="scale", initializer="ones")
+            self.count = self.add_weight(name="count", initializer="zeros", trainable=False)
+            self.parts[0].build(input_shape)
+            self.parts[1].build((None, 2))
+            self.table["z"].build((None, 2))
+
+        def call(self, x: Any, training: Any = None) -> Any:
+            self.add_loss(k.ops.sum(x))
+            x = self.drop(self.parts[1](self.parts[0](x)))
+            return self.table["z"](x) * self.scale
+
+    return Block(name="block")
+
+
+def _names(k: Any) -> list[list[str]]:
+    k.utils.clear_session()
+    layer = _nested(k)
+    layer(np.ones((2, 3), np.float32))
+    lists = []
+    for trainable in (True, False, True):
+        layer.trainable = trainable
+        for kind in ("weights", "variables", "trainable_weights", "non_trainable_variables"):
+            lists.append([v.path for v in getattr(layer, kind)])
+        lists.append([str(part.trainable) for part in layer.parts])
+    lists.append([type(part).__name__ for part in layer._flatten_layers()])
+    lists.append([str(float(loss)) for loss in layer.losses])
+    return lists
+
+
+def test_nested_layers_list_their_variables_as_keras_does() -> None:
+    assert _names(densekit) == _names(keras)
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+@pytest.mark.parametrize("activation", ["linear", "tanh", "softplus", "softmax"])
+def test_gradient_of_dense_is_that_of_jax(rank: int, activation: str, rng: Any) -> None:
+    shape = (4, 3, 5)[:rank]
+    x = rng.standard_normal(shape).astype(np.float32)
+    ours, theirs = _both("Dense", {"units": 3, "activation": activation})
+    theirs(x)
+    ours(x)
+    ours.set_weights(theirs.get_weights())
+
+    def their_loss(values: list[Any], x: Any) -> Any:
+        return jnp.sum(theirs.stateless_call(values, [], x)[0] ** 2)
+
+    def our_loss(kernel: Any, bias: Any, x: Any) -> list[Any]:
+        return [densekit.ops.sum(ours.stateless_call([kernel, bias], [], x)[0] ** 2)]
+
+    wanted, d_input = jax.grad(their_loss, argnums=(0, 1))(
+        [jnp.asarray(w) for w in theirs.get_weights()], jnp.asarray(x)
+    )
+    _, vjp = value_and_vjp(our_loss, [*ours.get_weights(), x])
+    got = vjp([np.float32(1)])
+    for a, b in zip(got, [*wanted, d_input], strict=True):
+        scale = float(np.abs(b).max())
+        np.testing.assert_allclose(a, b, rtol=0, atol=256 * EPS * max(1.0, scale))
+
+
+def test_stateless_call_works_on_tracers() -> None:
+    layer = densekit.layers.Dense(2, activation="relu", kernel_regularizer="l2")
+    x = np.ones((3, 4), np.float32)
+    wanted = layer(x)
+    values = [jnp.asarray(w) for w in layer.get_weights()]
+    y, state, losses = jax.jit(lambda v, x: layer.stateless_call(v, [], x, return_losses=True))(
+        values, x
+    )
+    np.testing.assert_allclose(y, wanted, rtol=16 * EPS)
+    assert state == []
+    np.testing.assert_allclose(losses[0], layer.losses[0], rtol=16 * EPS)
