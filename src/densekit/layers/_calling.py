@@ -15,7 +15,7 @@ from densekit._core.scope import StatelessScope
 from densekit._core.variable import Variable, autocast_dtype
 from densekit.layers._building import BuildOnce, build_lock
 from densekit.layers._call import CallContext, call_context
-from densekit.layers._input_spec import check_input
+from densekit.layers._input_spec import InputSpec, check_input
 from densekit.layers._losses import LossOwner
 from densekit.layers._shapes import is_tensor
 from densekit.layers._weights import WeightOwner
@@ -84,10 +84,13 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
 
     def _check_first(self, args: Any, kwargs: Any) -> None:
         """Hold the first argument against `input_spec`; without one `call` will complain."""
-        name = self._call_info.names[0]
+        spec, name = self._input_spec, self._call_info.names[0]
+        plain = args and type(spec) is InputSpec and type(args[0]) is np.ndarray
+        if plain and spec.mismatch(args[0].shape, args[0].dtype) is None:
+            return  # the common case, in one step
         if args or name in kwargs:
             first = args[0] if args else kwargs[name]
-            check_input(self._input_spec, first, f"{type(self).__name__} {self.name!r}")
+            check_input(spec, first, f"{type(self).__name__} {self.name!r}")
 
     def _run(self, args: Any, kwargs: Any, symbolic: bool) -> Any:
         """`call` or, for symbolic inputs, its spec; variables are read in the compute dtype."""
