@@ -12,8 +12,11 @@ import densekit
 from densekit._core import settings
 from densekit._core.dtype_policy import DTypePolicy, get_dtype_policy
 from densekit._core.errors import describe, message
+from densekit._core.settings import disable_interactive_logging as disable_interactive_logging
+from densekit._core.settings import enable_interactive_logging as enable_interactive_logging
 from densekit._core.settings import epsilon as epsilon
 from densekit._core.settings import floatx as floatx
+from densekit._core.settings import is_interactive_logging_enabled as is_interactive_logging_enabled
 from densekit._core.settings import set_epsilon as set_epsilon
 from densekit._core.settings import set_floatx as set_floatx
 from densekit.backend import backend as backend
@@ -59,21 +62,6 @@ def set_dtype_policy(policy: Any) -> None:
     >>> keras.config.set_dtype_policy("float32")
     """
     settings.put("dtype_policy", get_dtype_policy(policy))
-
-
-def enable_interactive_logging() -> None:
-    """Write progress and messages to standard output."""
-    settings.put("interactive_logging", True)
-
-
-def disable_interactive_logging() -> None:
-    """Write progress and messages to the log."""
-    settings.put("interactive_logging", False)
-
-
-def is_interactive_logging_enabled() -> bool:
-    """Whether progress and messages go to standard output."""
-    return bool(settings.get("interactive_logging"))
 
 
 def enable_traceback_filtering() -> None:

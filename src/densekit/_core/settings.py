@@ -51,3 +51,18 @@ def epsilon() -> float:
 def set_epsilon(value: float) -> None:
     """Set the small number of numerically guarded formulas."""
     _values["epsilon"] = value
+
+
+def enable_interactive_logging() -> None:
+    """Write progress and messages to standard output."""
+    put("interactive_logging", True)
+
+
+def disable_interactive_logging() -> None:
+    """Write progress and messages to the log."""
+    put("interactive_logging", False)
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Whether progress and messages go to standard output."""
+    return bool(get("interactive_logging"))

@@ -1,4 +1,4 @@
-"""`Dense`: the fully connected layer."""
+"""`Dense`: the fully connected layer. Long by its card: every argument has its line."""
 
 from __future__ import annotations
 

@@ -12,11 +12,11 @@ from densekit._core.registry import register_keras_serializable as register_kera
 from densekit._core.seeds import set_random_seed as set_random_seed
 from densekit._core.serialization import deserialize_keras_object as deserialize_keras_object
 from densekit._core.serialization import serialize_keras_object as serialize_keras_object
+from densekit._core.settings import disable_interactive_logging as disable_interactive_logging
+from densekit._core.settings import enable_interactive_logging as enable_interactive_logging
+from densekit._core.settings import is_interactive_logging_enabled as is_interactive_logging_enabled
 from densekit.backend import is_keras_tensor as is_keras_tensor
 from densekit.callbacks._progbar import Progbar as Progbar
-from densekit.config import disable_interactive_logging as disable_interactive_logging
-from densekit.config import enable_interactive_logging as enable_interactive_logging
-from densekit.config import is_interactive_logging_enabled as is_interactive_logging_enabled
 from densekit.utils._arrays import normalize as normalize
 from densekit.utils._arrays import to_categorical as to_categorical
 from densekit.utils._datasets import pack_x_y_sample_weight as pack_x_y_sample_weight
