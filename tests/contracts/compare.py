@@ -10,10 +10,11 @@ import numpy as np
 def assert_close(
     actual: Any, expected: Any, *, ulps: float, scale: Any = None, dtype: Any = None, what: str = ""
 ) -> None:
-    """Element by element: ``abs(actual - expected) <= ulps * eps * scale``, plus the smallest normal.
+    """Element by element: ``abs(actual - expected) <= ulps * eps * scale + smallest normal``.
 
-    `scale` is the size of the largest term that was rounded on the way (default: the result itself),
-    `eps` that of `dtype` (default: of `actual`). NaN agrees with NaN only, infinities must be equal.
+    `scale` is the size of the largest term that was rounded on the way (default: the result),
+    `eps` that of `dtype` (default: of `actual`). NaN agrees with NaN only, infinities must be
+    equal.
     """
     actual, expected = np.asarray(actual), np.asarray(expected)
     kind = np.finfo(np.dtype(dtype or actual.dtype))

@@ -29,8 +29,8 @@ def components(room: str) -> dict[str, Any]:
 def missing_entry(room: str, name: str) -> str:
     """What to tell the author of a component that has no samples."""
     return (
-        f"keras.{room}.{name} has no entry in tests/contracts/samples.py: add constructor arguments "
-        f"to {room.upper()} there, so that the contract tests cover it."
+        f"keras.{room}.{name} has no entry in tests/contracts/samples.py: add constructor "
+        f"arguments to {room.upper()} there, so that the contract tests cover it."
     )
 
 
@@ -105,8 +105,25 @@ ACTIVATIONS: dict[str, list[ActivationSample]] = {
 
 # Formulas that subtract terms of the size of x: their result is only good to eps * abs(x).
 CANCELLING = frozenset(
-    "gelu mish squareplus tanh_shrink soft_shrink sparse_plus sparse_sigmoid hard_sigmoid hard_silu "
-    "relu softmax log_softmax sparsemax log_sigmoid elu celu selu".split()
+    [
+        "celu",
+        "elu",
+        "gelu",
+        "hard_sigmoid",
+        "hard_silu",
+        "log_sigmoid",
+        "log_softmax",
+        "mish",
+        "relu",
+        "selu",
+        "soft_shrink",
+        "softmax",
+        "sparse_plus",
+        "sparse_sigmoid",
+        "sparsemax",
+        "squareplus",
+        "tanh_shrink",
+    ]
 )
 
 # Where a formula changes its branch, and the far ends.
@@ -308,7 +325,9 @@ def loss_inputs(sample: LossSample, dtype: str = "float64") -> tuple[Array, Arra
         "probability": rng.uniform(0.05, 0.95, shape),
         "distribution": _rows_of_sum_one(rng.uniform(0.1, 1.0, shape)),
     }[sample.predictions]
-    return targets if sample.targets == "labels" else targets.astype(dtype), predictions.astype(dtype)
+    return targets if sample.targets == "labels" else targets.astype(dtype), predictions.astype(
+        dtype
+    )
 
 
 def edge_predictions(sample: LossSample, dtype: str = "float64") -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Every built-in component: it has samples, its config comes back, and every identifier finds it."""
+"""Every built-in component: it has samples, its config comes back, identifiers find it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Every native kernel against the definition it stands for, values and gradients, both types.
 
-A float64 kernel is held against the float64 definition. A float32 kernel is too, on the same float32
-inputs, where the formula has no constant that rounding changes; with losses, which clip at epsilon and
-1 - epsilon, it is held against the float32 definition.
+A float64 kernel is held against the float64 definition. A float32 kernel is too, on the same
+float32 inputs, where the formula has no constant that rounding changes; losses clip at epsilon and
+1 - epsilon, and their float32 kernels are held against the float32 definition.
 """
 
 from __future__ import annotations
@@ -207,9 +207,7 @@ def row_form(name: str, sample: samples.LossSample) -> NativeForm:
 @pytest.mark.parametrize("edges", [False, True])
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(("name", "sample"), native_losses())
-def test_loss(
-    native: Any, name: str, sample: samples.LossSample, dtype: str, edges: bool
-) -> None:
+def test_loss(native: Any, name: str, sample: samples.LossSample, dtype: str, edges: bool) -> None:
     y_true, y_pred = (samples.edge_predictions if edges else samples.loss_inputs)(sample, dtype)
     function = getattr(losses, name)(reduction=None, dtype=dtype, **sample.arguments)
     ignored = sample.arguments.get("ignore_class")
@@ -251,9 +249,7 @@ def test_fused_pair(
     apart = getattr(losses, name)(reduction=None, dtype=dtype, **smooth)
     value, vjp = value_and_vjp(lambda z: whole.call(y_true, z), [z])
     kind, parameters = row_form(name, sample)
-    rows, y, dz = native.loss_from_logits(
-        kind, list(parameters), native_targets(sample, y_true), z
-    )
+    rows, y, dz = native.loss_from_logits(kind, list(parameters), native_targets(sample, y_true), z)
     probabilities = getattr(activations, activation)(z)
     assert_close(rows, value, ulps=16, scale=np.abs(value) + 1, what="loss")
     assert_close(y, probabilities, ulps=16, scale=1.0, what="activation")

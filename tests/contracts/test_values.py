@@ -23,7 +23,7 @@ LOSSES = [(n, s) for n, entries in samples.LOSSES.items() for s in entries]
 
 
 def value_scale(name: str, x: Any, y: Any, axis: Any = -1) -> Any:
-    """The size of what was rounded: the result, the argument of an exponential, a cancelled term."""
+    """The size of what was rounded: the result, an exponent, a cancelled term."""
     size = np.nan_to_num(np.abs(np.asarray(x, "float64")), posinf=0.0)
     if name in ("softmax", "log_softmax", "sparsemax"):
         size = np.broadcast_to(size.max(axis=axis, keepdims=True), size.shape)
@@ -64,7 +64,7 @@ def test_activation(name: str, sample: samples.ActivationSample) -> None:
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("name", "sample"), LOSSES)
 def test_loss(name: str, sample: samples.LossSample, weighted: bool) -> None:
-    """The default reduction and none; the others: tests/keras_parity/test_losses_parity.py."""
+    """Weighted and reduced by default, or neither; the rest: test_losses_parity.py."""
     if name in ("Dice", "Tversky") and weighted and "axis" not in sample.arguments:
         return  # one loss for the whole batch: refused, see tests/losses/test_reduction.py
     if name == "CosineSimilarity" and weighted and sample.arguments.get("axis") == 0:
@@ -76,7 +76,7 @@ def test_loss(name: str, sample: samples.LossSample, weighted: bool) -> None:
         weight = np.linspace(0.0, 2.0, len(y_true), dtype=F32) if weighted else None
         expected = np.asarray(theirs(y_true, y_pred, sample_weight=weight))
         found = ours(y_true, y_pred, sample_weight=weight)
-        # Terms of size 1 are added and cancel: an absolute error of a few eps beside a relative one.
+        # Terms of size 1 are added and cancel: an absolute error beside a relative one.
         assert_close(found, expected, ulps=16, scale=np.abs(expected) + 1.0, what=name)
 
 

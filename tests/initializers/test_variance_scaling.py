@@ -1,8 +1,8 @@
 """Fans, bounds and moments of the variance scaling laws.
 
-Bounds are exact. A sample mean of n values with standard deviation s lies within 5 s / sqrt(n) of the mean,
-a sample variance with kurtosis k within 5 s**2 sqrt((k - 1) / n) of the variance, but for one run in a
-million; seeds are fixed, so each test decides once and for all.
+Bounds are exact. A sample mean of n values with standard deviation s lies within 5 s / sqrt(n) of
+the mean, a sample variance with kurtosis k within 5 s**2 sqrt((k - 1) / n) of the variance, but for
+one run in a million; seeds are fixed, so each test decides once and for all.
 """
 
 from __future__ import annotations
@@ -60,9 +60,7 @@ def test_moments_can_fail() -> None:
         check_moments(w + 0.1, 0.0, 1.0, 3.0)
 
 
-@pytest.mark.parametrize(
-    ("mode", "count"), [("fan_in", 60), ("fan_out", 200), ("fan_avg", 130)]
-)
+@pytest.mark.parametrize(("mode", "count"), [("fan_in", 60), ("fan_out", 200), ("fan_avg", 130)])
 @pytest.mark.parametrize(
     ("distribution", "kurtosis"), [("uniform", 1.8), ("normal", 2.06), ("untruncated_normal", 3.0)]
 )

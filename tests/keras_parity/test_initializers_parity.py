@@ -79,7 +79,7 @@ def test_fans(shape: tuple[int, ...]) -> None:
     "name", [n for n in CLASSES if n.endswith(("Uniform", "Normal")) and n != "RandomNormal"]
 )
 def test_largest_values(name: str) -> None:
-    """Both fill the same support to its ends: 40000 values come within 1/1000 of a uniform bound."""
+    """Both fill one support to its ends: 40000 values come near a uniform bound."""
     shape = (200, 200)
     ours = np.abs(getattr(initializers, name)(seed=1)(shape)).max()
     theirs = np.abs(np.asarray(getattr(keras.initializers, name)(seed=1)(shape))).max()

@@ -1,4 +1,4 @@
-"""Losses against Keras: names, signatures, configs, reductions, masks, errors. Values: tests/contracts."""
+"""Losses against Keras: names, signatures, configs, reductions, masks, errors."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ def test_reductions(
     y_true, y_pred = rng.random((2, *shape), "float32")
     weight = None if weight_shape is None else rng.random(weight_shape, "float32")
     ours = losses.MeanSquaredError(reduction=reduction)(y_true, y_pred, sample_weight=weight)
-    theirs = keras.losses.MeanSquaredError(reduction=reduction)(y_true, y_pred, sample_weight=weight)
+    theirs = keras.losses.MeanSquaredError(reduction=reduction)(
+        y_true, y_pred, sample_weight=weight
+    )
     theirs = np.asarray(theirs)
     assert np.shape(ours) == theirs.shape
     tolerance = 8 * np.finfo("float32").eps * (1 + np.abs(theirs).max())
@@ -99,7 +101,9 @@ def test_masks(reduction: Any, weighted: bool, rng: np.random.Generator) -> None
     tensor._keras_mask = keras.ops.convert_to_tensor(mask)
     carrier = y_pred.view(Masked)
     carrier._keras_mask = mask
-    theirs = keras.losses.MeanSquaredError(reduction=reduction)(y_true, tensor, sample_weight=weight)
+    theirs = keras.losses.MeanSquaredError(reduction=reduction)(
+        y_true, tensor, sample_weight=weight
+    )
     ours = losses.MeanSquaredError(reduction=reduction)(y_true, carrier, sample_weight=weight)
     theirs = np.asarray(theirs)
     assert np.shape(ours) == theirs.shape
@@ -147,9 +151,7 @@ def test_shape_error_types(function: str, true: Any, pred: Any) -> None:
             getattr(room, function)(np.zeros(true), np.full(pred, 0.5))
 
 
-@pytest.mark.parametrize(
-    ("true", "pred"), [((6, 1), (6, 4)), ((4,), (4, 4)), ((1, 4), (6, 4))]
-)
+@pytest.mark.parametrize(("true", "pred"), [((6, 1), (6, 4)), ((4,), (4, 4)), ((1, 4), (6, 4))])
 def test_keras_broadcasts_where_we_refuse(true: Any, pred: Any) -> None:
     y_true, y_pred = np.zeros(true, "float32"), np.ones(pred, "float32")
     assert np.isfinite(float(keras.losses.MeanSquaredError()(y_true, y_pred)))

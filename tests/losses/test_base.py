@@ -75,6 +75,7 @@ def test_wrapper_config() -> None:
     assert revived.fn is losses.huber
     assert revived.get_config() == config
     assert "huber" in repr(wrapped)
+    assert losses.deserialize(losses.serialize(wrapped)).get_config() == config
 
 
 def test_get() -> None:

@@ -24,9 +24,7 @@ MASK = np.array([True, True, False, False])
         ("sum", 12.0, 13.0, 3.0, 1.0),
     ],
 )
-def test_by_hand(
-    reduction: str, plain: float, weighted: float, masked: float, both: float
-) -> None:
+def test_by_hand(reduction: str, plain: float, weighted: float, masked: float, both: float) -> None:
     for given, expected in [
         ({}, plain),
         ({"sample_weight": WEIGHT}, weighted),
@@ -43,7 +41,9 @@ def test_no_reduction(reduction: Any) -> None:
     assert value.tolist() == [1.0, 0.0, 6.0, 6.0]
 
 
-@pytest.mark.parametrize("weight", [0.5, [0.5], [[0.5]], [0.5, 0.5], [[0.5], [0.5]], [[0.5] * 3] * 2])
+@pytest.mark.parametrize(
+    "weight", [0.5, [0.5], [[0.5]], [0.5, 0.5], [[0.5], [0.5]], [[0.5] * 3] * 2]
+)
 def test_weights_that_fit(weight: Any) -> None:
     values = np.arange(6.0).reshape(2, 3)
     weight = np.array(weight)

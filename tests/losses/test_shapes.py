@@ -49,7 +49,9 @@ def test_mismatch(function: str, true: tuple[int, ...], pred: tuple[int, ...]) -
     with pytest.raises(ValueError) as error:
         getattr(losses, function)(np.zeros(true), np.full(pred, 0.5))
     text = str(error.value)
-    assert text.startswith(f"{function}: expected y_true of the shape of y_pred, {pred}, got {true}")
+    assert text.startswith(
+        f"{function}: expected y_true of the shape of y_pred, {pred}, got {true}"
+    )
     assert text.endswith(".")
 
 
@@ -69,10 +71,20 @@ def test_a_last_axis_of_one_may_be_missing(function: str, rng: np.random.Generat
     ("function", "true", "pred", "remedy"),
     [
         ("mean_squared_error", (6, 1), (6, 4), "Give y_true 4 columns, or the last layer 1 unit"),
-        ("categorical_crossentropy", (6,), (6, 4), "need the loss 'sparse_categorical_crossentropy'"),
+        (
+            "categorical_crossentropy",
+            (6,),
+            (6, 4),
+            "need the loss 'sparse_categorical_crossentropy'",
+        ),
         ("categorical_crossentropy", (6, 1), (6, 4), "keras.utils.to_categorical"),
         ("mean_squared_error", (6, 3), (6, 4), "nothing is broadcast"),
-        ("sparse_categorical_crossentropy", (6, 4), (6, 4), "'categorical_crossentropy', or y_true"),
+        (
+            "sparse_categorical_crossentropy",
+            (6, 4),
+            (6, 4),
+            "'categorical_crossentropy', or y_true",
+        ),
         ("sparse_categorical_crossentropy", (5,), (6, 4), "one integer label for each row"),
     ],
 )
@@ -83,7 +95,7 @@ def test_remedies(function: str, true: tuple[int, ...], pred: tuple[int, ...], r
 
 def test_classes_check_too() -> None:
     for name in ("MeanSquaredError", "BinaryCrossentropy", "Dice"):
-        with pytest.raises(ValueError, match="nothing is broadcast|columns"):
+        with pytest.raises(ValueError, match=r"nothing is broadcast|columns"):
             getattr(losses, name)()(np.zeros((6, 1)), np.zeros((6, 4)))
 
 

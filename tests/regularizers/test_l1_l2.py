@@ -38,7 +38,13 @@ def test_illegal_factors(name: str, factor: Any) -> None:
 
 
 def test_strings() -> None:
-    for name, cls in [("l1", "L1"), ("L1", "L1"), ("l2", "L2"), ("l1l2", "L1L2"), ("l1_l2", "L1L2")]:
+    for name, cls in [
+        ("l1", "L1"),
+        ("L1", "L1"),
+        ("l2", "L2"),
+        ("l1l2", "L1L2"),
+        ("l1_l2", "L1L2"),
+    ]:
         assert type(regularizers.get(name)) is getattr(regularizers, cls)
     assert regularizers.l1_l2 is regularizers.L1L2
     assert regularizers.get("l1_l2").get_config() == {"l1": 0.0, "l2": 0.0}

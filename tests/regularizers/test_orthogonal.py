@@ -15,7 +15,9 @@ def test_by_hand() -> None:
     w = np.array([[1.0, 0.0], [3.0, 3.0], [0.0, 2.0]])
     expected = 0.5 * 2 * math.sqrt(0.5) / 3
     assert float(OrthogonalRegularizer(0.5)(w)) == pytest.approx(expected, rel=1e-14)
-    assert float(OrthogonalRegularizer(0.5, mode="columns")(w.T)) == pytest.approx(expected, rel=1e-14)
+    assert float(OrthogonalRegularizer(0.5, mode="columns")(w.T)) == pytest.approx(
+        expected, rel=1e-14
+    )
 
 
 def test_orthogonal_rows_cost_nothing() -> None:
