@@ -79,65 +79,86 @@ class CallbackList(Callback):
             callback.set_model(model)
 
     def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        logs = _shown(logs)
         for callback in self.callbacks:
             callback.on_batch_begin(batch, logs=logs)
 
     def on_batch_end(self, batch: int, logs: Logs = None) -> None:
+        logs = _shown(logs)
         for callback in self.callbacks:
             callback.on_batch_end(batch, logs=logs)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        logs = _shown(logs)
         for callback in self.callbacks:
             callback.on_epoch_begin(epoch, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        logs = _shown(logs)
         for callback in self.callbacks:
             callback.on_epoch_end(epoch, logs)
 
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        logs = _shown(logs)
         for callback in self.callbacks:
             callback.on_train_batch_begin(batch, logs=logs)
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        logs = _shown(logs)
         for callback in self.callbacks:
             callback.on_train_batch_end(batch, logs=logs)
 
     def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        logs = _shown(logs)
         for callback in self.callbacks:
             callback.on_test_batch_begin(batch, logs=logs)
 
     def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
+        logs = _shown(logs)
         for callback in self.callbacks:
             callback.on_test_batch_end(batch, logs=logs)
 
     def on_predict_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        logs = _shown(logs)
         for callback in self.callbacks:
             callback.on_predict_batch_begin(batch, logs=logs)
 
     def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
+        logs = _shown(logs)
         for callback in self.callbacks:
             callback.on_predict_batch_end(batch, logs=logs)
 
     def on_train_begin(self, logs: Logs = None) -> None:
+        logs = _shown(logs)
         for callback in self.callbacks:
             callback.on_train_begin(logs)
 
     def on_train_end(self, logs: Logs = None) -> None:
+        logs = _shown(logs)
         for callback in self.callbacks:
             callback.on_train_end(logs)
 
     def on_test_begin(self, logs: Logs = None) -> None:
+        logs = _shown(logs)
         for callback in self.callbacks:
             callback.on_test_begin(logs)
 
     def on_test_end(self, logs: Logs = None) -> None:
+        logs = _shown(logs)
         for callback in self.callbacks:
             callback.on_test_end(logs)
 
     def on_predict_begin(self, logs: Logs = None) -> None:
+        logs = _shown(logs)
         for callback in self.callbacks:
             callback.on_predict_begin(logs)
 
     def on_predict_end(self, logs: Logs = None) -> None:
+        logs = _shown(logs)
         for callback in self.callbacks:
             callback.on_predict_end(logs)
+
+
+def _shown(logs: Logs) -> dict[str, Any]:
+    """A copy that all callbacks share, its keys sorted; what one adds the next ones see."""
+    return {key: logs[key] for key in sorted(logs)} if logs else {}

@@ -24,6 +24,7 @@ class Batches(Prepare):
     """The part of `Trainer` for predictions and single batches."""
 
     stop_predicting: Any
+    steps_per_execution: int
 
     # One batch
 
@@ -212,7 +213,14 @@ class Batches(Prepare):
         except NotLowerable:
             return self._predict_by_definition(inputs, rows, batch_size)
         return predict_rows(
-            engine, inputs, rows, batch_size, steps, run, lambda: bool(self.stop_predicting)
+            engine,
+            inputs,
+            rows,
+            batch_size,
+            steps,
+            self.steps_per_execution,
+            run,
+            lambda: bool(self.stop_predicting),
         )
 
     def _predict_by_definition(

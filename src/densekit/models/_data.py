@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from densekit._core import settings, tree
 from densekit._core.errors import describe, message
-from densekit._core.registry import export
 
 Array = npt.NDArray[Any]
 Columns = list[Array | None]
@@ -34,22 +33,8 @@ class Signature:
     output_structure: Any
 
 
-@export("keras.utils")
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
-    """``(x, y, sample_weight)`` from ``x``, ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``.
-
-    Args:
-        data: a tuple or list of up to three entries; anything else is `x` itself.
-
-    Raises:
-        ValueError: for more than three entries.
-
-    Example:
-
-    >>> import densekit as keras
-    >>> keras.utils.unpack_x_y_sample_weight((1, 2))
-    (1, 2, None)
-    """
+    """``(x, y, sample_weight)`` from ``x``, ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``."""
     if not isinstance(data, tuple | list):
         return data, None, None
     if not 1 <= len(data) <= 3:
@@ -62,26 +47,6 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
             )
         )
     return (*data, None, None)[:3]
-
-
-@export("keras.utils")
-def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-    """The inverse of `unpack_x_y_sample_weight`.
-
-    Args:
-        x: inputs.
-        y: targets. Default: ``None``.
-        sample_weight: weights. Default: ``None``.
-
-    Example:
-
-    >>> import densekit as keras
-    >>> keras.utils.pack_x_y_sample_weight(1, 2)
-    (1, 2)
-    """
-    if y is None:
-        return (x,) if isinstance(x, tuple | list) else x
-    return (x, y) if sample_weight is None else (x, y, sample_weight)
 
 
 def as_array(value: Any, what: str) -> Array:

@@ -135,7 +135,8 @@ def run_epoch(
             end(block.first_step + per_call - 1, logs_of(model))
         elif callbacks.shows_progress:
             last = block.first_step + block.steps - 1
-            getattr(callbacks._progbar, f"on_{mode}_batch_end")(last, logs_of(model))
+            if last + 1 != feed.num_batches:  # the end of the epoch shows the last one
+                getattr(callbacks._progbar, f"on_{mode}_batch_end")(last, logs_of(model))
         if getattr(model, stop):
             break
     feed.epoch_ends()
@@ -161,31 +162,33 @@ def predict_rows(
     rows: int,
     batch_size: int,
     steps: int | None,
-    callbacks: CallbackList | None,
+    per_call: int,
+    callbacks: CallbackList,
     stopped: Callable[[], bool],
 ) -> list[Array]:
-    """Outputs for arrays in memory, in blocks between which callbacks are called."""
+    """Outputs for arrays in memory, in blocks between which callbacks are called.
+
+    Args:
+        steps: batches to look at; None: all.
+        per_call: batches between two calls of batch hooks.
+    """
     if steps is not None:
         rows = min(rows, steps * batch_size)
-    every = callbacks is not None and callbacks.wants_batches("predict")
-    block = batch_size if every else _predict_block(engine, batch_size)
-    if rows <= block and callbacks is None:
-        return engine.predict([x[:rows] for x in inputs], rows)
+    every = callbacks.wants_batches("predict")
+    block = per_call * batch_size if every else _predict_block(engine, batch_size)
     outputs = engine.empty_outputs(rows)
     for start in range(0, rows, block):
         stop = min(start + block, rows)
         if every:
-            assert callbacks is not None
             callbacks.on_predict_batch_begin(start // batch_size)
         parts = [y[start:stop] for y in outputs]
         engine.predict_into([x[start:stop] for x in inputs], stop - start, parts)
-        last = -(-stop // batch_size) - 1
         if every:
-            assert callbacks is not None
             made = parts[0] if len(parts) == 1 else parts
+            last = start // batch_size + per_call - 1
             callbacks.on_predict_batch_end(last, {"outputs": made})
-        elif callbacks is not None and callbacks.shows_progress:
-            callbacks._progbar.on_predict_batch_end(last)
+        elif callbacks.shows_progress and stop < rows:
+            callbacks._progbar.on_predict_batch_end(-(-stop // batch_size) - 1)
         if stopped():
             outputs = [y[:stop] for y in outputs]
             break

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from densekit import metrics
 from densekit._core import tree
 from densekit._core.errors import describe, message
-from densekit.metrics import MeanMetricWrapper, Metric
+from densekit.metrics import Metric
 from densekit.models._data import Array, Columns, Signature, output_keys
-
-_ACCURACY = ("accuracy", "acc")
-_CROSSENTROPY = ("crossentropy", "ce")
 
 
 class CompileMetrics(Metric):
@@ -107,8 +103,8 @@ class CompileMetrics(Metric):
                 raise ValueError(
                     message(f"{signature.where} `{what}`", "targets", "y=None", "Pass `y`.")
                 )
-            rank_and_last = None if target is None else target.shape
-            made.append([_metric_for(one, rank_and_last, shape) for one in group])
+            true = shape if target is None else target.shape
+            made.append([metrics.resolve(one, true, shape) for one in group])
         return made
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -163,31 +159,3 @@ def _as_list(group: Any) -> list[Any]:
     if group is None:
         return []
     return list(group) if isinstance(group, list | tuple) else [group]
-
-
-def _metric_for(
-    identifier: Any, target: Sequence[int] | None, output: Sequence[int | None]
-) -> Metric:
-    """A metric object; ``"accuracy"`` is decided by the shapes."""
-    if identifier is None:
-        raise ValueError(message("compile", "a metric", "None", "Remove it from `metrics`."))
-    name = identifier if isinstance(identifier, str) else None
-    found: Any = None
-    if name is not None and target is not None and name.lower() in (*_ACCURACY, *_CROSSENTROPY):
-        resolve = (
-            metrics.resolve_accuracy if name.lower() in _ACCURACY else metrics.resolve_crossentropy
-        )
-        found = resolve(target, output)
-    else:
-        found = metrics.get(identifier)
-    if isinstance(found, type):
-        found = found()
-    if not isinstance(found, Metric):
-        found = MeanMetricWrapper(found, name=name or _name_of(found))
-    elif name is not None:
-        found.name = name
-    return found
-
-
-def _name_of(function: Any) -> str:
-    return str(getattr(function, "__name__", type(function).__name__))

@@ -301,7 +301,8 @@ class Trainer(Batches):
                 if validation is not None and _is_due(epoch, validation_freq):
                     tests = self._fresh(tests, validation, False)
                     results = self._run_test(tests, validation, callbacks)
-                    logs.update({f"val_{name}": value for name, value in results.items()})
+                    logs |= {f"val_{name}": value for name, value in results.items()}
+                    logs = {name: logs[name] for name in sorted(logs)}
                 callbacks.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
