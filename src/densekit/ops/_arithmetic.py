@@ -6,7 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from densekit.ops._dispatch import astype, dtype_name, floating, is_jax, meet, namespace, operand
+from densekit.ops._dispatch import (
+    SCALARS,
+    as_array,
+    astype,
+    dtype_name,
+    floating,
+    is_jax,
+    meet,
+    namespace,
+)
 from densekit.ops._operation import operation
 
 
@@ -33,9 +42,8 @@ def multiply(x1: Any, x2: Any) -> Any:
 
 def _quotient(x1: Any, x2: Any) -> Any:
     xp, x1, x2 = meet(x1, x2)
-    if not is_jax(xp) and dtype_name(x1)[:3] in ("int", "uin", "boo"):
-        x1, x2 = floating(operand(np.asarray(x1)) if isinstance(x1, int) else x1), x2
-        xp, x1, x2 = meet(x1, x2)
+    if not is_jax(xp) and (x2 if type(x1) in SCALARS else x1).dtype.kind in "biu":
+        x1, x2 = floating(as_array(x1)), floating(as_array(x2))
     return xp.true_divide(x1, x2)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from densekit.ops._dispatch import as_array, astype, meet, namespace
+from densekit.ops._dispatch import as_array, astype, meet, namespace, select
 from densekit.ops._operation import operation
 
 
@@ -112,12 +112,12 @@ def allclose(
 
 @operation("numpy", tensors=3)
 def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
-    """``x1`` where `condition` is true and ``x2`` elsewhere; with one argument, where it is true."""
+    """``x1`` where `condition` is true, else ``x2``; with one argument, where it is true."""
     if x1 is None and x2 is None:
         return tuple(np.asarray(i, np.int32) for i in np.nonzero(condition))
     condition = astype(as_array(condition), "bool")
-    xp, x1, x2 = meet(x1, x2)
-    return namespace(condition, x1, x2).where(condition, x1, x2)
+    _, x1, x2 = meet(x1, x2)
+    return select(namespace(condition, x1, x2), condition, x1, x2)
 
 
 @operation("numpy")

@@ -204,7 +204,7 @@ def linspace(
     dtype: Any = None,
     axis: int = 0,
 ) -> Any:
-    """`num` numbers at equal distances from `start` to `stop`, which is left out if not `endpoint`."""
+    """`num` numbers at equal distances from `start` to `stop`, left out if not `endpoint`."""
     start, stop = floating(as_array(start)), floating(as_array(stop))
     kind = to_numpy_dtype(dtype if dtype is not None else np.result_type(start, stop).name)
     xp = namespace(start, stop)
@@ -260,7 +260,7 @@ def scan(
     reverse: bool = False,
     unroll: Any = 1,
 ) -> Any:
-    """Carry a state along the first axis: ``carry, y = f(carry, x)``. Returns (carry, stacked y)."""
+    """Carry a state along the first axis: ``carry, y = f(carry, x)``. Gives (carry, all y)."""
     count = length if xs is None else len(tree.flatten(xs)[0])
     carry, outputs = init, []
     for i in reversed(range(count or 0)) if reverse else range(count or 0):

@@ -1,13 +1,14 @@
 """Which array library a value belongs to, and which data type comes out when values meet.
 
 NumPy is the home. A JAX array or tracer is handled by `jax.numpy` and an `autograd` box by
-`autograd.numpy`; both are looked up in `sys.modules`, never imported: a value of theirs proves they are in use.
+`autograd.numpy`; both are looked up in `sys.modules`, never imported: a value of theirs proves them
+in use.
 """
 
 from __future__ import annotations
 
 import sys
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,7 @@ def dtype_name(value: Any) -> str:
     return default_dtype(value) if dtype is None else str(getattr(dtype, "name", dtype))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _meet(first: str, second: str) -> str:
     """Type of ``a + b`` for arrays, by JAX's lattice: integers never widen a float."""
     if first == second or second == "bool":
@@ -154,8 +155,8 @@ def _promote(x1: Any, x2: Any) -> tuple[Any, Any]:
     if weak1 and weak2:
         if np.float64 in (type(x1), type(x2)):
             return np.float64(x1), np.float64(x2)
-        dtype = to_numpy_dtype(result_type(type(x1), type(x2)))
-        return np.asarray(x1, dtype), np.asarray(x2, dtype)
+        kind = to_numpy_dtype(result_type(type(x1), type(x2)))
+        return np.asarray(x1, kind), np.asarray(x2, kind)
     if weak1:
         x2, x1 = _adopt(x2, x1)
     elif weak2:
@@ -171,6 +172,14 @@ def _adopt(array: Any, scalar: Any) -> tuple[Any, Any]:
     kind = bool if type(scalar) is bool else int if type(scalar) is int else float
     array = astype(array, result_type(dtype_name(array), kind))
     return array, (np.asarray(scalar, array.dtype) if array.dtype.kind == "V" else kind(scalar))
+
+
+def select(xp: Any, condition: Any, x1: Any, x2: Any) -> Any:
+    """``xp.where``, broadcasting under autograd too, which has forgotten that in its gradient."""
+    if xp is not np and not is_jax(xp):
+        shape = np.broadcast_shapes(np.shape(condition), np.shape(x1), np.shape(x2))
+        x1, x2 = (x if type(x) in PLAIN else x + np.zeros(shape, x.dtype) for x in (x1, x2))
+    return xp.where(condition, x1, x2)
 
 
 def astype(x: Any, dtype: str) -> Any:

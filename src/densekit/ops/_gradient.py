@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from functools import cache, wraps
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy.typing as npt
 
 from densekit._core import tree
 from densekit.ops._dispatch import raw
-from densekit._core.variable import Variable
 
 Array = npt.NDArray[Any]
 
@@ -27,9 +25,10 @@ def value_and_vjp(
         values: arrays. Gradients flow to the floating-point ones.
 
     Returns:
-        ``(outputs, vjp)``: the outputs as NumPy arrays, and ``vjp(cotangents) -> gradients``. Cotangents come in
-        the structure of the outputs, None standing for zeros; gradients are one array per value in its shape and
-        dtype, zeros where the outputs do not depend on it. `vjp` can be called any number of times.
+        ``(outputs, vjp)``: the outputs as NumPy arrays, and ``vjp(cotangents) -> gradients``.
+        Cotangents come in the structure of the outputs, None standing for zeros; gradients are one
+        array per value in its shape and dtype, zeros where the outputs do not depend on it. `vjp`
+        can be called any number of times.
 
     Example:
 
@@ -43,7 +42,6 @@ def value_and_vjp(
     from autograd.tracer import getval, isbox, new_box, trace_stack
 
     _teach_boxes()
-    _let_boxes_read_variables()
     arrays = [np.asarray(value) for value in values]
     with trace_stack.new_trace() as trace, np.errstate(all="ignore"):
         roots = [VJPNode.new_root() if a.dtype.kind == "f" else None for a in arrays]
@@ -77,26 +75,6 @@ def value_and_vjp(
         ]
 
     return results, vjp
-
-
-@cache
-def _let_boxes_read_variables() -> None:
-    """Make ``box * variable`` use the variable's value, which may be a box too.
-
-    A box does not leave the operation to its right operand, as an array would.
-    """
-    from autograd.numpy.numpy_boxes import ArrayBox
-
-    def reading(operator: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        def read(self: Any, other: Any) -> Any:
-            return operator(self, other.value if isinstance(other, Variable) else other)
-
-        return read
-
-    for name in ("add", "sub", "mul", "truediv", "mod", "pow", "matmul"):
-        setattr(ArrayBox, f"__{name}__", reading(getattr(ArrayBox, f"__{name}__")))
-    for name in ("lt", "le", "gt", "ge", "eq", "ne"):
-        setattr(ArrayBox, f"__{name}__", reading(getattr(ArrayBox, f"__{name}__")))
 
 
 @cache

@@ -18,7 +18,7 @@ def get_item(x: Any, key: Any) -> Any:
 
 @operation("numpy", tensors=2)
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """Elements at `indices` along `axis`, by default of the flat array; negative ones count from the end."""
+    """Elements at `indices` along `axis`, by default of the flat array; -1 is the last."""
     x, indices = as_array(x), as_array(indices)
     xp = namespace(x, indices)
     if is_jax(xp):
@@ -116,7 +116,9 @@ def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
     covered = np.zeros(inputs.shape, bool)
     covered[block] = True
     widths = [(cut.start, n - cut.stop) for cut, n in zip(block, inputs.shape, strict=True)]
-    return xp.where(covered, xp.pad(astype(updates, dtype_name(inputs)), widths, "constant"), inputs)
+    return xp.where(
+        covered, xp.pad(astype(updates, dtype_name(inputs)), widths, "constant"), inputs
+    )
 
 
 @operation("core", tensors=3)

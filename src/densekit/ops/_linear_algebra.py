@@ -81,13 +81,15 @@ def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
 
 @operation("linalg", quiet=True)
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """Norm of vectors (one axis) or matrices (two); Euclidean, or by `ord` as in `numpy.linalg.norm`."""
+    """Norm of vectors (one axis) or matrices (two); `ord` as in `numpy.linalg.norm`."""
     xp, x = namespace(x), floating(x)
     axis = tuple(axis) if isinstance(axis, list | tuple) else axis
     if axis is None and (ord is None or x.ndim == 1):
         axes: tuple[int, ...] = tuple(range(x.ndim))
     else:
-        axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        axes = (
+            tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        )
     vector = len(axes) == 1
     if ord in (None, "fro") or (ord == 2 and vector):
         return xp.sqrt(xp.sum(xp.square(x), axis=axes, keepdims=keepdims))

@@ -22,7 +22,7 @@ def _typed(given: dict[str, Any]) -> dict[str, Any]:
 def one_hot(
     x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False
 ) -> Any:
-    """1 at the place of the class, 0 elsewhere; a label outside ``0..num_classes-1`` gives zeros."""
+    """1 at the place of the class, 0 elsewhere; a label out of range gives zeros."""
     xp = namespace(x)
     classes = np.arange(num_classes)
     found = xp.equal(x[..., None], classes)
@@ -42,7 +42,7 @@ def multi_hot(
     """1 at the place of every class named along the last axis of `inputs`, 0 elsewhere."""
     num_classes = kwargs.get("num_tokens", num_classes)
     return namespace(inputs).max(
-        one_hot(inputs, num_classes, axis, dtype), axis=1 if inputs.ndim > 1 else 0
+        one_hot(inputs, int(num_classes or 0), axis, dtype), axis=1 if inputs.ndim > 1 else 0
     )
 
 

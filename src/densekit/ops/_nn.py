@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit.ops._core_ops import stop_gradient
@@ -21,7 +19,7 @@ SELU_SCALE = 1.0507009873554804934193349852946
 
 
 def _minus_magnitude(xp: Any, x: Any) -> Any:
-    """``-|x|`` with slope -1 at 0, so that what is symmetric in form is differentiated right there."""
+    """``-|x|`` with slope -1 at 0, so that smooth formulas built on it have their slope there."""
     return xp.where(x >= 0, -x, x)
 
 
@@ -231,7 +229,7 @@ def glu(x: Any, axis: int = -1) -> Any:
 
 
 def _finite_maximum(xp: Any, x: Any, axis: Any) -> Any:
-    """The maximum to subtract before `exp`; 0 where it is infinite or NaN. A constant to gradients."""
+    """What to subtract before `exp`: the maximum, 0 if infinite or NaN; constant to gradients."""
     top = xp.max(stop_gradient(x), axis=axis, keepdims=True)
     return xp.where(xp.isfinite(top), top, xp.zeros_like(top))
 
@@ -265,12 +263,12 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return total if keepdims else xp.squeeze(total, axis=axis)
 
 
-@operation("nn")
+@operation("nn", quiet=True)
 def sparsemax(x: Any, axis: int = -1) -> Any:
-    """The point of the probability simplex nearest to `x` (Martins and Astudillo 2016, algorithm 1)."""
+    """The point of the probability simplex nearest to `x` (Martins and Astudillo 2016, alg. 1)."""
     xp, x = namespace(x), floating(x)
     z = xp.moveaxis(x, axis, -1)
-    # Which elements stay above the threshold is found on bare values: autograd cannot sort a matrix.
+    # Which elements stay above the threshold is found on bare values: it is constant nearby.
     still = stop_gradient(z)
     yp = namespace(still)
     descending = yp.flip(yp.sort(still, axis=-1), -1)
@@ -295,7 +293,7 @@ def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = Fals
     return (mean if keepdims else xp.squeeze(mean, axis=axes)), variance
 
 
-@operation("nn")
+@operation("nn", quiet=True)
 def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = None) -> Any:
     """``x / max(norm(x), epsilon)`` along `axis`."""
     xp, x = namespace(x), floating(x)

@@ -1,7 +1,8 @@
 """The decorator that makes a function of arrays an op.
 
-An op accepts whatever can be read as an array and records a graph node when it meets a `KerasTensor`;
-the decorated body only ever sees arrays, foreign arrays and, where several operands meet, Python scalars.
+An op accepts whatever can be read as an array and records a graph node when it meets a
+`KerasTensor`; the decorated body only ever sees arrays, foreign arrays and, where several operands
+meet, Python scalars.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def operation(
     def decorate(function: F) -> F:
         parameters = inspect.signature(function).parameters
         names = frozenset(tuple(parameters)[:tensors])
-        node_class = _node_class(module, class_name, arguments or tuple(parameters)[:tensors], function)
+        node_class = _node_class(
+            module, class_name, arguments or tuple(parameters)[:tensors], function
+        )
         node_class.settle = staticmethod(settle)
 
         body = np.errstate(all="ignore")(function) if quiet else function
@@ -84,7 +87,9 @@ def _node_class(
     class_name = class_name or "".join(p.capitalize() for p in function.__name__.split("_"))
     names = list(inspect.signature(function).parameters.values())
     variadic = [p.name for p in names if p.kind is p.VAR_POSITIONAL]
-    leading = [p.name for p in names][: [p.name for p in names].index(variadic[0])] if variadic else []
+    leading = (
+        [p.name for p in names][: [p.name for p in names].index(variadic[0])] if variadic else []
+    )
     node_class = type(
         class_name,
         (FunctionOperation,),
@@ -111,9 +116,14 @@ def _record(
     call_args: list[Any] = []
     for name in node_class.arguments:
         value = bound.arguments[name]
-        call_args.extend(value if parameters[name].kind is inspect.Parameter.VAR_POSITIONAL else [value])
+        call_args.extend(
+            value if parameters[name].kind is inspect.Parameter.VAR_POSITIONAL else [value]
+        )
     while call_args and call_args[-1] is None:
         call_args.pop()
-    skipped = {*node_class.arguments, *(n for n, p in parameters.items() if p.kind is p.VAR_KEYWORD)}
+    skipped = {
+        *node_class.arguments,
+        *(n for n, p in parameters.items() if p.kind is p.VAR_KEYWORD),
+    }
     settings = {k: v for k, v in bound.arguments.items() if k not in skipped}
     return node_class(**settings).symbolic_call(*call_args)

@@ -40,7 +40,12 @@ def _reflected(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda self, other: function(other, self)
 
 
-for _name, _function in {**_BINARY, **_COMPARISONS, **_UNARY, "getitem": _indexing.get_item}.items():
+for _name, _function in {
+    **_BINARY,
+    **_COMPARISONS,
+    **_UNARY,
+    "getitem": _indexing.get_item,
+}.items():
     setattr(KerasTensor, f"__{_name}__", lambda *args, _function=_function: _function(*args))
 for _name, _function in _BINARY.items():
     setattr(KerasTensor, f"__r{_name}__", _reflected(_function))

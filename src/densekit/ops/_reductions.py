@@ -11,7 +11,13 @@ from densekit.ops._operation import operation
 
 Axis = int | tuple[int, ...] | None
 
-_SUM_TYPES = {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "uint32", "uint16": "uint32"}
+_SUM_TYPES = {
+    "bool": "int32",
+    "int8": "int32",
+    "int16": "int32",
+    "uint8": "uint32",
+    "uint16": "uint32",
+}
 
 
 def _axes(axis: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from densekit.ops._dispatch import as_array, astype, dtype_name, namespace, result_type
+from densekit.ops._dispatch import as_array, astype, dtype_name, namespace, result_type, select
 from densekit.ops._operation import operation
 
 
@@ -125,7 +125,9 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> An
 def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> Any:
     """Like `split`, but the parts may differ in size by one."""
     cuts = indices_or_sections
-    return list(namespace(x).array_split(x, cuts if isinstance(cuts, int) else list(cuts), axis=axis))
+    return list(
+        namespace(x).array_split(x, cuts if isinstance(cuts, int) else list(cuts), axis=axis)
+    )
 
 
 @operation("core")
@@ -169,7 +171,7 @@ def flip(x: Any, axis: int | Sequence[int] | None = None) -> Any:
 
 @operation("numpy", arguments=("x", "constant_values"))
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
-    """Room around the array: ``((before, after), ...)`` per axis, one pair or one number for all."""
+    """Room around the array: ``((before, after), ...)``, or one pair or number for all axes."""
     xp = namespace(x)
     width = [tuple(w) for w in np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()]
     if mode == "constant":
@@ -188,7 +190,7 @@ def diag(x: Any, k: int = 0) -> Any:
     xp, size = namespace(x), x.shape[0] + abs(k)
     padded = xp.pad(x, [(0, abs(k))], "constant")
     column = padded[:, None] if k >= 0 else padded[None, :]
-    return xp.where(np.eye(size, k=k, dtype=bool), column, xp.zeros((), x.dtype))
+    return select(xp, np.eye(size, k=k, dtype=bool), column, np.zeros((), x.dtype))
 
 
 @operation("numpy")
@@ -219,7 +221,7 @@ def _mesh_input(value: Any) -> Any:
 
 @operation("numpy", tensors=99, arguments=("x",), convert=_mesh_input)
 def meshgrid(*x: Any, indexing: str = "xy") -> Any:
-    """Coordinate arrays of the grid spanned by vectors; ``"ij"`` keeps the order of the axes."""
+    """Coordinate arrays of the grid that vectors span; ``"ij"`` keeps the order of the axes."""
     xp = namespace(*x)
     vectors = [xp.ravel(v) for v in x]
     order = list(range(len(x)))

@@ -20,7 +20,13 @@ def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
         raise ValueError(f"quantile: expected `method` to be one of {_METHODS}, got {method!r}.")
     xp, x = namespace(x), floating(x)
     q = np.asarray(q, np.float64)
-    axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
+    axes = (
+        tuple(range(x.ndim))
+        if axis is None
+        else axis
+        if isinstance(axis, tuple | list)
+        else (axis,)
+    )
     axes = tuple(sorted(a % x.ndim for a in axes))
     kept = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
     last = tuple(range(x.ndim - len(axes), x.ndim))
@@ -28,14 +34,21 @@ def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
     flat = ascending(xp.reshape(flat, (*flat.shape[: x.ndim - len(axes)], -1)))
     place = q * (flat.shape[-1] - 1)
     below, above = np.floor(place).astype(int), np.ceil(place).astype(int)
-    weight = {"linear": place - below, "lower": 0.0, "higher": 1.0, "midpoint": (above != below) * 0.5}
+    weight = {
+        "linear": place - below,
+        "lower": 0.0,
+        "higher": 1.0,
+        "midpoint": (above != below) * 0.5,
+    }
     if method == "nearest":
         below = above = np.round(place).astype(int)
     share = np.asarray(weight.get(method, 0.0), to_numpy_dtype(dtype_name(x)))
     low, high = flat[..., below], flat[..., above]
     found = low * (1 - share) + high * share
     missing = xp.isnan(flat[..., -1])  # NaN sorts last
-    found = xp.where(missing.reshape(missing.shape + (1,) * q.ndim), np.asarray(np.nan, x.dtype), found)
+    found = xp.where(
+        missing.reshape(missing.shape + (1,) * q.ndim), np.asarray(np.nan, x.dtype), found
+    )
     if q.ndim:
         found = xp.moveaxis(found, -1, 0)
     return xp.reshape(found, q.shape + kept) if keepdims else found

@@ -120,7 +120,8 @@ class Node:
     """One call of an operation: what went in, what came out.
 
     `args` and `kwargs` are the call's, nested; `input_tensors` and `outputs` are flat lists of
-    `KerasTensor`. The new node is appended to ``operation._inbound_nodes`` and noted in the outputs' history.
+    `KerasTensor`. The new node is appended to ``operation._inbound_nodes`` and noted in the history
+    of its outputs.
     """
 
     def __init__(
@@ -287,16 +288,16 @@ def any_symbolic(args: tuple[Any, ...] | list[Any], kwargs: dict[str, Any] | Non
     return bool(kwargs) and any_symbolic(tuple(kwargs.values()))  # type: ignore[union-attr]
 
 
-# Sizes tried for None. A dimension that follows the trial size is None in the output. The second pair has
-# many divisors, for functions that split or reshape the unknown axis.
+# Sizes tried for None: a dimension that follows the trial size is None in the output. The second
+# pair has many divisors, for functions that split or reshape the unknown axis.
 _TRIALS = ((2, 3), (840, 1680))
 
 
 def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Shapes and dtypes of ``function(*args, **kwargs)`` as `KerasTensor`s, found by trying it out.
 
-    The function runs on small arrays, once if all sizes are known and twice with different sizes for
-    None otherwise. Variables it assigns to keep their values.
+    The function runs on small arrays, once if all sizes are known, else twice with different sizes
+    for None. Variables it assigns to keep their values.
     """
     unknown = any(None in tensor.shape for tensor in symbolic_leaves((args, kwargs)))
 

@@ -1,7 +1,7 @@
 """Draws from the usual laws.
 
-An integer seed gives the same array each time, a `SeedGenerator` a new one each time; None draws a seed.
-Values are drawn in float64 by NumPy on a Philox stream and rounded once.
+An integer seed gives the same array each time, a `SeedGenerator` a new one each time; None draws a
+seed. Values are drawn in float64 by NumPy on a Philox stream and rounded once.
 """
 
 from __future__ import annotations
@@ -67,13 +67,11 @@ def uniform(
     values = _draw(seed, dtype, lambda g: minval + (maxval - minval) * g.random(tuple(shape)))
     # Rounding to a narrow type may reach `maxval`, which is excluded.
     limit = np.nextafter(values.dtype.type(maxval), values.dtype.type(minval))
-    return np.minimum(values, limit)
+    return np.asarray(np.minimum(values, limit))
 
 
 @export("keras.random")
-def randint(
-    shape: Any, minval: int, maxval: int, dtype: Any = "int32", seed: Any = None
-) -> Array:
+def randint(shape: Any, minval: int, maxval: int, dtype: Any = "int32", seed: Any = None) -> Array:
     """Whole numbers in ``[minval, maxval)``."""
     if standardize_dtype(dtype).startswith(("float", "bf", "bool")):
         raise ValueError(
@@ -92,14 +90,16 @@ def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
 
 @export("keras.random")
 def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Array:
-    """Class indices, shape ``(batch, num_samples)``, drawn with probabilities ``softmax(logits)``."""
+    """Class indices ``(batch, num_samples)``, drawn with probabilities ``softmax(logits)``."""
     logits = np.asarray(as_array(logits), np.float64)
     if logits.ndim != 2:
         raise ValueError(
             message("categorical", "logits of shape (batch, classes)", describe(logits), "Reshape.")
         )
     shape = (logits.shape[0], num_samples, logits.shape[1])
-    return _draw(seed, dtype, lambda g: np.argmax(logits[:, None, :] + g.gumbel(size=shape), axis=-1))
+    return _draw(
+        seed, dtype, lambda g: np.argmax(logits[:, None, :] + g.gumbel(size=shape), axis=-1)
+    )
 
 
 @export("keras.random")

@@ -17,8 +17,8 @@ from densekit.ops._symbolic import KerasTensor
 def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Any:
     """Zero a share `rate` of the elements at random and scale the others by ``1 / (1 - rate)``.
 
-    Element e is kept if its random 32-bit word is at least ``rate * 2**32``. Sizes of 1 in `noise_shape` share
-    one word along their axis; None there stands for the size of the input.
+    Element e is kept if its random 32-bit word is at least ``rate * 2**32``. Sizes of 1 in
+    `noise_shape` share one word along their axis; None there stands for the size of the input.
     """
     if isinstance(inputs, KerasTensor):
         return KerasTensor(inputs.shape, inputs.dtype)
