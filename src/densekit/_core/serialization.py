@@ -1,8 +1,8 @@
 """Objects to plain JSON-able dicts and back, in the shapes that Keras' files carry.
 
 A config is data. Names in it are looked up in the closed table of built-in components and among
-what the user registered or passed as ``custom_objects``; nothing is imported by name and no byte code
-is revived.
+what the user registered or passed as ``custom_objects``; nothing is imported by name, no byte code
+revived.
 """
 
 from __future__ import annotations

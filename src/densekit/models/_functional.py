@@ -70,6 +70,19 @@ class Functional(Model):
         self._allow_non_tensor_positional_args = True
         self.built = True
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Give the layers of a copy, which come without their calls, the calls of this graph."""
+        self.__dict__.update(state)
+        for node in sorted(self._nodes, key=_index):
+            operation = node.operation
+            if node.is_input:
+                operation._inbound_nodes[:] = [node]
+            elif not any(node is other for other in operation._inbound_nodes):
+                operation._inbound_nodes.append(node)
+            index = operation._inbound_nodes.index(node)
+            for position, tensor in enumerate(node.outputs):
+                tensor._keras_history = (operation, index, position)
+
     @property
     def layers(self) -> list[Any]:
         """The layers in the order of the graph, input layers included."""
@@ -300,6 +313,12 @@ def _is_input(tensor: KerasTensor) -> bool:
 def _source_name(tensor: KerasTensor) -> str:
     source = history(tensor)
     return tensor.name if source is None else source[0].operation.name
+
+
+def _index(node: Node) -> int:
+    """Which call of its operation a node is."""
+    source = node.outputs[0]._keras_history
+    return 0 if source is None else source[1]
 
 
 def _fresh(tensor: KerasTensor) -> KerasTensor:

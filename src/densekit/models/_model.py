@@ -15,10 +15,11 @@ from densekit import saving
 from densekit._core import tree
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit._core.scope import stateless_scope
+from densekit._core.scope import stateless_scope as _scope
 from densekit._core.serialization import serialize_whole
 from densekit.layers import Layer, _tracking
 from densekit.layers._call import CallContext, call_context
+from densekit.layers._shapes import has_tensors, shapes_of
 from densekit.layers._tracking import Tracker, structure_version
 from densekit.models._graph import Graph
 from densekit.models._summary import print_summary
@@ -85,15 +86,25 @@ class Model(Trainer, Layer):
         tracker: Tracker = self._tracker
         return tracker
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        state.pop("_graph_cache", None)
+        return state
+
     # Calling
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not kwargs and len(args) == 1:
-            fast = self._fast_call
-            if fast is not None and self._fast_version == _tracking._version:
-                outputs = fast(args[0])
-                if outputs is not NotImplemented:
-                    return outputs
+        # One array at inference: every test here costs as much as a small layer.
+        if (
+            not kwargs
+            and self._fast_version == _tracking._version
+            and _scope() is None
+            and call_context.get() is None
+            and len(args) == 1
+        ):
+            outputs = self._fast_call(args[0])
+            if outputs is not NotImplemented:
+                return outputs
         return self._call_general(args, kwargs)
 
     def _call_general(self, args: Any, kwargs: Any) -> Any:
@@ -103,7 +114,7 @@ class Model(Trainer, Layer):
             outer = call_context.get()
             native = (
                 (outer is None or not outer.calling)
-                and stateless_scope() is None
+                and _scope() is None
                 and all(type(leaf) is np.ndarray for leaf in tree.flatten(args[0]))
             )
             if native:
@@ -120,24 +131,37 @@ class Model(Trainer, Layer):
             f"Model {type(self).__name__} does not have a `call()` method implemented."
         )
 
-    def build(self, input_shape: Any = None) -> None:
-        """Create the weights for a shape, or a list or dict of shapes, batch axis included."""
+    def build(self, input_shape: Any = None, **shapes: Any) -> None:
+        """Create the weights for a shape, or a list or dict of shapes, batch axis included.
+
+        A `call` of several arguments takes one shape for each: ``build(a_shape=..., b_shape=...)``.
+        """
         if type(self).call is Model.call:
             return
-        tensors = _tensors_of(input_shape)
-        self.__dict__["_traced_on"] = tensors
+        given = {} if shapes and input_shape is None else {self._call_info.names[0]: input_shape}
+        given |= {name.removesuffix("_shape"): shape for name, shape in shapes.items()}
+        tensors = {name: _tensors_of(shape) for name, shape in given.items()}
+        if len(tensors) == 1:
+            self.__dict__["_traced_on"] = next(iter(tensors.values()))
         with _in_call(self):
             try:
-                Layer.compute_output_spec(self, tensors)
+                Layer.compute_output_spec(self, **tensors)
             except Exception as error:
                 raise ValueError(
                     message(
                         f"{type(self).__name__} {self.name!r}.build",
-                        "a `call` that runs on one input of the given shape",
+                        "a `call` that runs on inputs of the given shapes",
                         f"{type(error).__name__}: {error}",
                         "Call the model on data instead.",
                     )
                 ) from error
+
+    def _build_for(self, arguments: dict[str, Any], symbolic: bool) -> None:
+        given = {k: v for k, v in arguments.items() if k != "mask" and has_tensors(v)}
+        if type(self).build is Model.build and len(given) > 1:
+            self.build(**{f"{name}_shape": shapes_of(value) for name, value in given.items()})
+        else:
+            super()._build_for(arguments, symbolic)
 
     def _build_on(self, inputs: Any) -> None:
         """Build for arrays, or anything with shapes, whose first axis is the batch."""
@@ -274,11 +298,10 @@ class Model(Trainer, Layer):
 
     def build_from_config(self, config: dict[str, Any] | None) -> None:
         """Build as `get_build_config` recorded."""
-        shape = (config or {}).get("input_shape")
-        if shape is None:
+        if not config or not ("shapes_dict" in config or config.get("input_shape")):
             return
         try:
-            self.build(shape)
+            super().build_from_config(config)
         except ValueError as error:
             warnings.warn(
                 f"Model {self.name!r} could not be built from its config ({error}): it has no "

@@ -58,6 +58,10 @@ class Sequential(Model):
         self.__dict__["_whole"] = None
         structure_changed()
 
+    def __getstate__(self) -> dict[str, Any]:
+        self._functional  # noqa: B018 - which carries the graph into the copy
+        return super().__getstate__()
+
     def add(self, layer: Any, rebuild: bool = True) -> None:
         """Put a layer on top of the stack.
 

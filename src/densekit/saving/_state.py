@@ -1,8 +1,8 @@
 """Which objects of a model have state, and where in a weight file each one's state lies.
 
-Keras names the place of an object by the way to it: attribute names, and inside a list, tuple or dict
-the snake_case class name numbered in order. Attributes are visited in alphabetical order, private
-ones last, and an object belongs to the first place it is met at.
+Keras names the place of an object by the way to it: attribute names, and inside a list, tuple or
+dict the snake_case class name numbered in order. Attributes are visited in alphabetical order,
+private ones last, and an object belongs to the first place it is met at.
 """
 
 from __future__ import annotations
