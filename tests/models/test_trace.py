@@ -127,7 +127,9 @@ def test_followed(cls, x) -> None:
 def _leaves(value):
     if isinstance(value, dict):
         return [leaf for key in sorted(value) for leaf in _leaves(value[key])]
-    return [leaf for item in value for leaf in _leaves(item)] if isinstance(value, list) else [value]
+    return (
+        [leaf for item in value for leaf in _leaves(item)] if isinstance(value, list) else [value]
+    )
 
 
 @pytest.mark.parametrize("cls", [Branches, Looks, Reads, Counts, Adds])

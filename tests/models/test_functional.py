@@ -1,0 +1,177 @@
+"""Models made of symbolic tensors: structures, shapes, cuts, configs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import densekit as keras
+from densekit._core import tree
+
+L, ops = keras.layers, keras.ops
+
+
+@pytest.fixture
+def x(rng):
+    return rng.normal(size=(5, 4)).astype("float32")
+
+
+def test_model_with_inputs_and_outputs_is_functional() -> None:
+    given = keras.Input((4,))
+    for model in (
+        keras.Model(given, L.Dense(2)(given)),
+        keras.Model(inputs=given, outputs=L.Dense(2)(given), name="m"),
+        keras.Model(given, outputs=L.Dense(2)(given)),
+    ):
+        assert isinstance(model, keras.models.Functional) and model.built
+
+
+def test_structures_of_inputs(x) -> None:
+    a, b = keras.Input((4,), name="b"), keras.Input((4,), name="a")
+    out = L.Subtract()([a, b])
+    by_list, by_dict = keras.Model([a, b], out), keras.Model({"b": a, "a": b}, out)
+    expected = -x
+    np.testing.assert_allclose(by_list([x, 2 * x]), expected)
+    np.testing.assert_allclose(by_list((x, 2 * x)), expected)
+    np.testing.assert_allclose(by_list({"b": x, "a": 2 * x}), expected)
+    np.testing.assert_allclose(by_dict({"b": x, "a": 2 * x}), expected)
+    np.testing.assert_allclose(by_dict({"b": x, "a": 2 * x, "more": x}), expected)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda x: [x],
+        lambda x: [x, x, x],
+        lambda x: {"a": x},
+        lambda x: x,
+        lambda x: [x, x[:, :3]],
+        lambda x: [x, x[:, :, None, None]],
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused(wrong, x) -> None:
+    a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
+    model = keras.Model([a, b], L.Add()([a, b]))
+    with pytest.raises(ValueError):
+        model(wrong(x))
+
+
+def test_one_axis_of_size_one_may_come_or_go(x) -> None:
+    given = keras.Input((1,))
+    model = keras.Model(given, L.Dense(2)(given))
+    column = x[:, :1]
+    np.testing.assert_allclose(model(column[:, 0]), model(column), rtol=1e-6)
+    np.testing.assert_allclose(model(column[:, :, None]), model(column), rtol=1e-6)
+
+
+def test_output_of_one_tensor_in_a_list(x) -> None:
+    given = keras.Input((4,))
+    model = keras.Model(given, [L.Dense(2)(given)])
+    assert np.shape(model(x)) == (5, 2)
+
+
+def test_an_input_can_be_an_output(x) -> None:
+    given = keras.Input((4,))
+    model = keras.Model(given, [given, L.Dense(2)(given)])
+    np.testing.assert_array_equal(model(x)[0], x)
+
+
+def test_cutting_a_model_shares_the_layers(x) -> None:
+    given = keras.Input((4,))
+    hidden = L.Dense(3, name="h")(given)
+    whole = keras.Model(given, L.Dense(2, name="o")(hidden))
+    first = keras.Model(whole.input, whole.get_layer("h").output)
+    second = keras.Model(hidden, whole.output)
+    np.testing.assert_allclose(second(first(x)), whole(x), rtol=1e-5, atol=1e-6)
+    assert second.get_layer("o") is whole.get_layer("o")
+    assert keras.Model.from_config(second.get_config()).output_shape == (None, 2)
+
+
+def test_a_model_called_on_symbols_is_a_layer(x) -> None:
+    given = keras.Input((4,))
+    inner = keras.Model(given, L.Dense(3)(given), name="inner")
+    other = keras.Input((4,))
+    outer = keras.Model(other, L.Add()([inner(other), inner(other * 2.0)]))
+    np.testing.assert_allclose(outer(x), inner(x) + inner(2 * x), rtol=1e-5, atol=1e-5)
+    assert len(outer.weights) == 2
+
+
+def test_dimensions_left_open(x) -> None:
+    given = keras.Input((None, 4))
+    model = keras.Model(given, L.Dense(2)(given))
+    assert model.output_shape == (None, None, 2)
+    for length in (3, 7):
+        assert model(np.zeros((2, length, 4), "float32")).shape == (2, length, 2)
+    assert model.compute_output_shape((6, 5, 4)) == (6, 5, 2)
+
+
+def test_ops_are_nodes(x) -> None:
+    given = keras.Input((4,))
+    y = ops.relu(given[:, 1:] - 0.5) + ops.mean(given, axis=-1, keepdims=True)
+    model = keras.Model(given, y)
+    expected = np.maximum(x[:, 1:] - 0.5, 0) + x.mean(-1, keepdims=True)
+    np.testing.assert_allclose(model(x), expected, rtol=1e-5, atol=1e-6)
+    again = keras.models.model_from_json(model.to_json())
+    np.testing.assert_allclose(again(x), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_names_must_differ() -> None:
+    given = keras.Input((4,))
+    with pytest.raises(ValueError, match="twice"):
+        keras.Model(given, L.Dense(2, name="d")(L.Dense(4, name="d")(given)))
+
+
+@pytest.mark.parametrize("outputs", [[], 3, None, np.ones(3), "x"])
+def test_outputs_that_are_no_symbols(outputs) -> None:
+    with pytest.raises(ValueError):
+        keras.Model(keras.Input((4,)), outputs)
+
+
+def test_calls_outside_of_the_model_are_left_out_of_its_config() -> None:
+    given, other = keras.Input((4,), name="x"), keras.Input((4,), name="y")
+    shared = L.Dense(4, name="d")
+    shared(other)  # the first call belongs to nothing
+    model = keras.Model(given, shared(shared(given)))
+    config = json.loads(json.dumps(model.get_config()))
+    (dense,) = (c for c in config["layers"] if c["name"] == "d")
+    places = [n["args"][0]["config"]["keras_history"] for n in dense["inbound_nodes"]]
+    assert places == [["x", 0, 0], ["d", 0, 0]] and config["output_layers"] == ["d", 1, 0]
+    again = keras.models.Functional.from_config(config)
+    assert json.loads(json.dumps(again.get_config())) == config
+
+
+def test_config_of_a_graph_with_loops_is_refused() -> None:
+    given = keras.Input((4,), name="x")
+    model = keras.Model(given, L.Dense(4, name="d")(given))
+    config = json.loads(json.dumps(model.get_config()))
+    call = config["layers"][1]["inbound_nodes"][0]
+    call["args"][0]["config"]["keras_history"] = ["d", 0, 0]
+    with pytest.raises(ValueError, match="loops"):
+        keras.models.Functional.from_config(config)
+    call["args"][0]["config"]["keras_history"] = ["nope", 0, 0]
+    with pytest.raises(ValueError, match="nope"):
+        keras.models.Functional.from_config(config)
+
+
+def test_from_config_leaves_the_config_alone() -> None:
+    given = keras.Input((4,))
+    config = keras.Model(given, L.Dense(2)(given)).get_config()
+    before = json.dumps(config)
+    keras.Model.from_config(config)
+    assert json.dumps(config) == before
+
+
+def test_unused_inputs_are_kept(x) -> None:
+    a, b = keras.Input((4,), name="a"), keras.Input((2,), name="b")
+    model = keras.Model([a, b], L.Dense(2)(a))
+    assert [layer.name for layer in model.layers] == ["b", "a", "dense"] or len(model.layers) == 3
+    assert model([x, x[:, :2]]).shape == (5, 2)
+
+
+def test_symbolic_inputs_of_another_batch(x) -> None:
+    given = keras.Input((4,))
+    model = keras.Model(given, {"y": L.Dense(2)(given)})
+    spec = model.compute_output_spec(keras.KerasTensor((7, 4)))
+    assert [t.shape for t in tree.flatten(spec)] == [(7, 2)]

@@ -1,0 +1,144 @@
+"""The stack of layers: growing, shrinking, building, and staying whole when something fails."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import densekit as keras
+
+L = keras.layers
+
+
+def test_layers_are_called_in_order(rng) -> None:
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3), L.Activation("tanh"), L.Dense(2)])
+    x = rng.normal(size=(5, 4)).astype("float32")
+    expected = x
+    for layer in model.layers:
+        expected = layer(expected)
+    np.testing.assert_allclose(model(x), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_adding_one_by_one_equals_a_list() -> None:
+    one = keras.Sequential([keras.Input((4,)), L.Dense(3, name="a"), L.Dense(2, name="b")])
+    two = keras.Sequential(name=one.name)
+    for layer in (keras.Input((4,)), L.Dense(3, name="a"), L.Dense(2, name="b")):
+        two.add(layer)
+    first, second = (model.get_config()["layers"][1:] for model in (one, two))
+    assert first == second  # but for the input layers, which are numbered
+    assert [w.path for w in one.weights] == [w.path for w in two.weights]
+
+
+def test_build_without_input_layer() -> None:
+    model = keras.Sequential([L.Dense(3), L.Dense(2)])
+    assert not model.built and model.weights == []
+    model.build((None, 4))
+    assert model.built and model.input_shape == (None, 4) and model.output_shape == (None, 2)
+    assert [layer.name for layer in model.layers] == ["dense", "dense_1"]
+    assert model.get_config()["build_input_shape"] == (None, 4)
+
+
+def test_the_first_call_builds(rng) -> None:
+    model = keras.Sequential([L.Dense(3)])
+    assert model(rng.normal(size=(5, 4)).astype("float32")).shape == (5, 3)
+    assert model.input_shape == (None, 4)
+
+
+def test_a_leading_model_brings_its_input_shape() -> None:
+    inner = keras.Sequential([keras.Input((4,)), L.Dense(3)])
+    model = keras.Sequential([inner, L.Dense(2)])
+    assert model.built and model.output_shape == (None, 2)
+
+
+def test_input_shape_of_the_first_layer() -> None:
+    with pytest.warns(UserWarning, match="input_shape"):
+        model = keras.Sequential([L.Dense(3, input_shape=(4,))])
+    assert model.built and model.input_shape == (None, 4)
+
+
+def test_pop_and_add_again() -> None:
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3), L.Dense(2)])
+    last = model.pop()
+    assert model.output_shape == (None, 3) and len(model.weights) == 2
+    model.add(L.Dense(7))
+    assert model.output_shape == (None, 7) and len(model.weights) == 4
+    assert last not in model.layers
+    while model.layers:
+        model.pop()
+    assert model.layers == []
+
+
+def test_pop_changes_what_a_call_gives(rng) -> None:
+    x = rng.normal(size=(5, 4)).astype("float32")
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3), L.Dense(2)])
+    assert model(x).shape == (5, 2)
+    model.pop()
+    assert model(x).shape == (5, 3)
+
+
+class TwoInputs(L.Layer):
+    def call(self, a, b):
+        return a + b
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lambda: 3,
+        lambda: L.Dense(3, name="dense"),
+        lambda: keras.Input((4,)),
+        lambda: TwoInputs(),
+        lambda: L.Reshape((5,)),
+        lambda: L.Dense,
+    ],
+)
+def test_a_refused_layer_leaves_the_model_as_it_was(bad, rng) -> None:
+    x = rng.normal(size=(5, 4)).astype("float32")
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3, name="dense")])
+    expected, layers = model(x), model.layers
+    with pytest.raises(ValueError):
+        model.add(bad())
+    assert model.layers == layers and model.built and len(model.weights) == 2
+    np.testing.assert_array_equal(model(x), expected)
+
+
+def test_one_layer_may_occur_twice(rng) -> None:
+    layer = L.Dense(4)
+    model = keras.Sequential([keras.Input((4,)), layer, layer])
+    x = rng.normal(size=(5, 4)).astype("float32")
+    np.testing.assert_allclose(model(x), layer(layer(x)), rtol=1e-5, atol=1e-6)
+    assert len(model.weights) == 2
+
+
+def test_rebuilding_for_another_shape_is_refused() -> None:
+    model = keras.Sequential([L.Dense(3)])
+    model.build((None, 4))
+    with pytest.raises(ValueError, match="fixed by the input layer"):
+        model.build((None, 5))
+    model.build()
+    assert model.input_shape == (None, 4)
+
+
+@pytest.mark.parametrize("name", ["input_shape", "output_shape", "inputs", "outputs", "input"])
+def test_an_unbuilt_model_has_no_shapes(name) -> None:
+    with pytest.raises(AttributeError):
+        getattr(keras.Sequential([L.Dense(3)]), name)
+
+
+def test_config_round_trip() -> None:
+    model = keras.Sequential([L.Dense(3), L.Dropout(0.1)], name="s", trainable=False)
+    again = keras.Sequential.from_config(model.get_config())
+    assert not again.built and again.name == "s" and not again.trainable
+    with pytest.raises(ValueError, match="layers"):
+        keras.Sequential.from_config({"name": "s"})
+
+
+def test_a_thousand_layers_do_not_exhaust_the_stack() -> None:
+    model = keras.Sequential([keras.Input((2,)), *(L.Activation("relu") for _ in range(1200))])
+    assert len(model._graph().nodes) == 1200
+    assert model(np.ones((1, 2), "float32")).tolist() == [[1.0, 1.0]]
+
+
+def test_integer_inputs_are_cast_to_the_input_layer_s_type() -> None:
+    model = keras.Sequential([keras.Input((2,), dtype="float64"), L.Identity()])
+    assert model(np.ones((1, 2), "int64")).dtype.kind == "f"
