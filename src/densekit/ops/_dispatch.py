@@ -102,7 +102,12 @@ def operand(value: Any) -> Any:
 def dtype_name(value: Any) -> str:
     """Name of the element type."""
     dtype = getattr(value, "dtype", None)
-    return default_dtype(value) if dtype is None else str(getattr(dtype, "name", dtype))
+    return default_dtype(value) if dtype is None else _name(dtype)
+
+
+@cache
+def _name(dtype: Any) -> str:
+    return str(getattr(dtype, "name", dtype))  # NumPy composes the name anew each time: slow
 
 
 @cache
@@ -169,6 +174,8 @@ def _promote(x1: Any, x2: Any) -> tuple[Any, Any]:
 
 def _adopt(array: Any, scalar: Any) -> tuple[Any, Any]:
     """`array`, widened if a float meets integers, and `scalar` in the type of the array."""
+    if array.dtype.kind == "f":
+        return array, float(scalar) if type(scalar) is np.float64 else scalar
     kind = bool if type(scalar) is bool else int if type(scalar) is int else float
     array = astype(array, result_type(dtype_name(array), kind))
     return array, (np.asarray(scalar, array.dtype) if array.dtype.kind == "V" else kind(scalar))

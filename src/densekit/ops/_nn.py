@@ -25,22 +25,22 @@ def _minus_magnitude(xp: Any, x: Any) -> Any:
 
 def _rectified(xp: Any, x: Any) -> Any:
     """``max(x, 0)`` with slope 0 at 0."""
-    return xp.where(x <= 0, xp.zeros_like(x), x)
+    return xp.where(x <= 0, 0, x)
 
 
 def _logistic(xp: Any, x: Any) -> Any:
     small = xp.exp(_minus_magnitude(xp, x))
-    return xp.where(x >= 0, xp.ones_like(x), small) / (1.0 + small)
+    return xp.where(x >= 0, 1, small) / (1.0 + small)
 
 
 def _softplus(xp: Any, x: Any) -> Any:
-    positive = xp.where(x >= 0, x, xp.zeros_like(x))
+    positive = xp.where(x >= 0, x, 0)
     return positive + xp.log1p(xp.exp(_minus_magnitude(xp, x)))
 
 
 def _exponential_minus_one(xp: Any, x: Any) -> Any:
     """``expm1(min(x, 0))``: the branch not taken never overflows."""
-    return xp.expm1(xp.where(x > 0, xp.zeros_like(x), x))
+    return xp.expm1(xp.where(x > 0, 0, x))
 
 
 @operation("nn")
@@ -53,7 +53,7 @@ def relu(x: Any) -> Any:
 def relu6(x: Any) -> Any:
     """``min(max(x, 0), 6)``; slope 0 at 0 and 6."""
     xp = namespace(x)
-    return xp.where(x >= 6, xp.full_like(x, 6), _rectified(xp, x))
+    return xp.where(x >= 6, 6, _rectified(xp, x))
 
 
 @operation("nn")
@@ -137,7 +137,7 @@ def mish(x: Any) -> Any:
 
 def _hard_sigmoid(xp: Any, x: Any) -> Any:
     shifted = x + 3.0
-    return xp.where(shifted >= 6, xp.full_like(x, 6), _rectified(xp, shifted)) / 6.0
+    return xp.where(shifted >= 6, 6, _rectified(xp, shifted)) / 6.0
 
 
 @operation("nn")
@@ -160,8 +160,8 @@ hard_swish = hard_silu
 def hard_tanh(x: Any) -> Any:
     """``min(max(x, -1), 1)``."""
     xp = namespace(x)
-    low = xp.where(x < -1, xp.full_like(x, -1), x)
-    return xp.where(x > 1, xp.full_like(x, 1), low)
+    low = xp.where(x < -1, -1, x)
+    return xp.where(x > 1, 1, low)
 
 
 @operation("nn")
@@ -175,7 +175,7 @@ def tanh_shrink(x: Any) -> Any:
 def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
     """``x`` brought nearer to 0 by `threshold`, and 0 between -threshold and threshold."""
     xp, x = namespace(x), floating(x)
-    inner = xp.where(x < -threshold, x + threshold, xp.where(xp.isnan(x), x, xp.zeros_like(x)))
+    inner = xp.where(x < -threshold, x + threshold, xp.where(xp.isnan(x), x, 0))
     return xp.where(x > threshold, x - threshold, inner)
 
 
@@ -183,14 +183,14 @@ def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
 def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
     """``x`` if ``|x| > threshold`` else 0."""
     xp, x = namespace(x), floating(x)
-    return xp.where(xp.abs(x) <= threshold, xp.zeros_like(x), x)
+    return xp.where(xp.abs(x) <= threshold, 0, x)
 
 
 @operation("nn", arguments=("x",))
 def threshold(x: Any, threshold: float, default_value: float) -> Any:
     """``x`` if ``x > threshold`` else `default_value`."""
     xp = namespace(x)
-    return xp.where(x <= threshold, xp.full_like(x, default_value), x)
+    return xp.where(x <= threshold, default_value, x)
 
 
 @operation("nn", quiet=True)
@@ -204,9 +204,9 @@ def squareplus(x: Any, b: float = 4) -> Any:
 def sparse_plus(x: Any) -> Any:
     """0 up to -1, ``(x + 1)**2 / 4`` between, ``x`` from 1 on."""
     xp, x = namespace(x), floating(x)
-    inner = xp.where((x > -1) & (x < 1), x, xp.zeros_like(x))
+    inner = xp.where((x > -1) & (x < 1), x, 0)
     middle = 0.25 * (inner + 1.0) * (inner + 1.0)
-    return xp.where(x >= 1, x, xp.where(x <= -1, xp.zeros_like(x), xp.where(x < 1, middle, x)))
+    return xp.where(x >= 1, x, xp.where(x <= -1, 0, xp.where(x < 1, middle, x)))
 
 
 @operation("nn")
@@ -231,7 +231,7 @@ def glu(x: Any, axis: int = -1) -> Any:
 def _finite_maximum(xp: Any, x: Any, axis: Any) -> Any:
     """What to subtract before `exp`: the maximum, 0 if infinite or NaN; constant to gradients."""
     top = xp.max(stop_gradient(x), axis=axis, keepdims=True)
-    return xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+    return xp.where(xp.isfinite(top), top, 0)
 
 
 def _shifted(xp: Any, x: Any, axis: Any) -> Any:
@@ -278,7 +278,7 @@ def sparsemax(x: Any, axis: int = -1) -> Any:
     lowest = yp.take_along_axis(descending, yp.maximum(count - 1, 0), axis=-1)
     outside = still < lowest  # written so that a row with nan becomes nan
     count = yp.sum(~outside, axis=-1, keepdims=True).astype(z.dtype)
-    inner = xp.where(outside, xp.zeros_like(z), z)
+    inner = xp.where(outside, 0, z)
     tau = (xp.sum(inner, axis=-1, keepdims=True) - 1.0) / count
     return xp.moveaxis(_rectified(xp, z - tau), -1, axis)
 

@@ -49,18 +49,14 @@ def operation(
     plain = ARRAYS if tensors == 1 else PLAIN
 
     def decorate(function: F) -> F:
-        parameters = inspect.signature(function).parameters
-        names = frozenset(tuple(parameters)[:tensors])
-        node_class = _node_class(
-            module, class_name, arguments or tuple(parameters)[:tensors], function
-        )
+        names = _parameters(function)[:tensors]
+        node_class = _node_class(module, class_name, arguments or names, function)
         node_class.settle = staticmethod(settle)
-
         body = np.errstate(all="ignore")(function) if quiet else function
 
         def general(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if any_symbolic(args, kwargs):
-                return _record(node_class, parameters, function, args, kwargs)
+                return _record(node_class, function, args, kwargs)
             if tensors:
                 args = (*map(convert, args[:tensors]), *args[tensors:])
                 kwargs = {k: convert(v) if k in names else v for k, v in kwargs.items()}
@@ -71,7 +67,7 @@ def operation(
             for value in args[:tensors]:
                 if type(value) not in plain:
                     return general(args, kwargs)
-            if kwargs and not names.isdisjoint(kwargs):
+            if kwargs and not kwargs.keys().isdisjoint(names):
                 return general(args, kwargs)
             return body(*args, **kwargs)
 
@@ -81,15 +77,23 @@ def operation(
     return decorate
 
 
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Names of the parameters, ``*args`` and keyword-only ones last."""
+    code = function.__code__  # `inspect.signature` is slow, and there are two hundred ops
+    variadic = bool(code.co_flags & inspect.CO_VARARGS)
+    count = code.co_argcount + code.co_kwonlyargcount + variadic
+    names = code.co_varnames[:count]
+    if not variadic:
+        return names
+    return (*names[: code.co_argcount], names[-1], *names[code.co_argcount : -1])
+
+
 def _node_class(
     module: str, class_name: str | None, arguments: tuple[str, ...], function: Callable[..., Any]
 ) -> type[FunctionOperation]:
     class_name = class_name or "".join(p.capitalize() for p in function.__name__.split("_"))
-    names = list(inspect.signature(function).parameters.values())
-    variadic = [p.name for p in names if p.kind is p.VAR_POSITIONAL]
-    leading = (
-        [p.name for p in names][: [p.name for p in names].index(variadic[0])] if variadic else []
-    )
+    variadic = bool(function.__code__.co_flags & inspect.CO_VARARGS)
+    leading = _parameters(function)[: function.__code__.co_argcount] if variadic else ()
     node_class = type(
         class_name,
         (FunctionOperation,),
@@ -97,8 +101,8 @@ def _node_class(
             "__module__": __name__,
             "__doc__": f"Graph node of `ops.{function.__name__}`.",
             "arguments": arguments,
-            "variadic": bool(variadic),
-            "leading": tuple(leading),
+            "variadic": variadic,
+            "leading": leading,
         },
     )
     return export(f"keras.src.ops.{module}")(node_class)
@@ -106,12 +110,13 @@ def _node_class(
 
 def _record(
     node_class: type[FunctionOperation],
-    parameters: Any,
     function: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    bound = inspect.signature(function).bind(*args, **kwargs)
+    signature = inspect.signature(function)
+    parameters = signature.parameters
+    bound = signature.bind(*args, **kwargs)
     bound.apply_defaults()
     call_args: list[Any] = []
     for name in node_class.arguments:

@@ -26,9 +26,9 @@ def _axes(axis: Any) -> Any:
 
 def widened(x: Any, dtype: Any = None) -> dict[str, Any]:
     """Keyword for `sum` and `prod`: the type of the result, narrow integers widened to 32 bits."""
-    name = dtype or dtype_name(x)
-    name = name if dtype else _SUM_TYPES.get(name, name)
-    return {} if name == dtype_name(x) and name.startswith(("float", "bf")) else {"dtype": name}
+    if dtype is None and x.dtype.kind == "f":
+        return {}
+    return {"dtype": dtype or _SUM_TYPES.get(dtype_name(x), dtype_name(x))}
 
 
 @operation("numpy")

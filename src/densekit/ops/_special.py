@@ -6,7 +6,6 @@ import math
 import sys
 from collections.abc import Callable
 from functools import lru_cache
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,8 @@ def _erfinv(y: float) -> float:
         return math.copysign(math.inf, y) if abs(y) == 1 else math.nan
     if y == 0:
         return y
+    from statistics import NormalDist  # slow to import, rarely needed
+
     # Quantile of the lower tail, where `1 - |y|` loses no digits; one Newton step mends small |y|.
     x = -NormalDist().inv_cdf((1.0 - abs(y)) / 2.0) / math.sqrt(2.0)
     if abs(y) < 0.5:
