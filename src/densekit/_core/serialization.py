@@ -1,9 +1,4 @@
-"""Objects to plain JSON-able dicts and back, in the shapes that Keras' files carry.
-
-A config is data. Names in it are looked up in the closed table of built-in components and among
-what the user registered or passed as ``custom_objects``; nothing is imported by name, no byte code
-revived.
-"""
+"""Objects to plain JSON-able dicts, in the shapes that Keras' files carry."""
 
 from __future__ import annotations
 
@@ -17,31 +12,19 @@ from typing import Any
 import numpy as np
 
 from densekit._core import registry
-from densekit._core.dtypes import standardize_dtype, to_numpy_dtype
+from densekit._core.deserialization import LAMBDA, SHARED, SLICE
+from densekit._core.deserialization import deserialize_keras_object as deserialize_keras_object
+from densekit._core.deserialization import deserialize_whole as deserialize_whole
+from densekit._core.dtypes import standardize_dtype
 from densekit._core.errors import describe, message
 
 _PLAIN = (str, int, float, bool)
 
-# Public modules whose functions a config may name: formulas, whose calls have no side effect.
-_FORMULA_MODULES = (
-    *("keras.activations", "keras.constraints", "keras.initializers", "keras.losses"),
-    *("keras.metrics", "keras.optimizers", "keras.regularizers", "keras.ops"),
-)
-# Where a class may live that a file names by a private module of some Keras release.
-_CLASS_MODULES = (
-    *("keras.layers", "keras", "keras.src.models.functional", "keras.models", "keras.optimizers"),
-    *("keras.optimizers.schedules", "keras.initializers", "keras.regularizers"),
-    *("keras.constraints", "keras.losses", "keras.metrics", "keras.random"),
-    *("keras.dtype_policies", "keras.callbacks"),
-)
-_LAMBDA = "<lambda>"
 
-# Objects met so far: numbers by identity (when writing), objects by number (when reading).
+# Numbers of the objects met so far, by identity.
 _written: ContextVar[dict[int, tuple[int, Any]] | None] = ContextVar(
     "densekit_written_objects", default=None
 )
-_read: ContextVar[dict[int, Any] | None] = ContextVar("densekit_read_objects", default=None)
-_SHARED = "shared_object_id"
 
 
 def serialize_whole(obj: Any) -> Any:
@@ -53,21 +36,12 @@ def serialize_whole(obj: Any) -> Any:
         _written.reset(token)
     counts: Counter[int] = Counter()
     for part in _dicts(config):
-        if _SHARED in part:
-            counts[part[_SHARED]] += 1
+        if SHARED in part:
+            counts[part[SHARED]] += 1
     for part in _dicts(config):
-        if _SHARED in part and counts[part[_SHARED]] == 1:
-            del part[_SHARED]
+        if SHARED in part and counts[part[SHARED]] == 1:
+            del part[SHARED]
     return config
-
-
-def deserialize_whole(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """`deserialize_keras_object` that revives one object for configs of the same number."""
-    token = _read.set({})
-    try:
-        return deserialize_keras_object(config, custom_objects)
-    finally:
-        _read.reset(token)
 
 
 def _dicts(config: Any) -> Iterator[dict[str, Any]]:
@@ -123,7 +97,7 @@ def _serialize_special(obj: Any) -> Any | None:
     if isinstance(obj, bytes):
         return _tagged("__bytes__", value=obj.decode("utf-8"))
     if isinstance(obj, slice):
-        parts = {name: serialize_keras_object(getattr(obj, name)) for name in _SLICE}
+        parts = {name: serialize_keras_object(getattr(obj, name)) for name in SLICE}
         return _tagged("__slice__", **parts)
     if obj is Ellipsis:
         return _tagged("__ellipsis__")
@@ -145,7 +119,7 @@ def _serialize_special(obj: Any) -> Any | None:
     if type(obj).__module__.partition(".")[0] in ("jax", "jaxlib") and hasattr(obj, "shape"):
         dtype = standardize_dtype(obj.dtype)
         return _tagged("__tensor__", value=np.asarray(obj).tolist(), dtype=dtype)
-    if isinstance(obj, types.FunctionType) and obj.__name__ == _LAMBDA:
+    if isinstance(obj, types.FunctionType) and obj.__name__ == LAMBDA:
         if obj in registry._custom_name:
             return None
         warnings.warn(
@@ -153,11 +127,8 @@ def _serialize_special(obj: Any) -> Any | None:
             'pass custom_objects={"<lambda>": function}. Use a named, registered function instead.',
             stacklevel=3,
         )
-        return _tagged("__lambda__", value=None, name=_LAMBDA)
+        return _tagged("__lambda__", value=None, name=LAMBDA)
     return None
-
-
-_SLICE = ("start", "stop", "step")
 
 
 def _is_symbolic(obj: Any) -> bool:
@@ -228,268 +199,4 @@ def _note_written(obj: Any, config: dict[str, Any]) -> None:
     """Number every object; `serialize_whole` drops the numbers that occur once."""
     seen = _written.get()
     if seen is not None:  # keeping obj alive keeps its id its own
-        config[_SHARED] = seen.setdefault(id(obj), (len(seen) + 1, obj))[0]
-
-
-def deserialize_keras_object(
-    config: Any,
-    custom_objects: dict[str, Any] | None = None,
-    safe_mode: bool = True,
-    module_objects: dict[str, Any] | None = None,
-    **kwargs: Any,
-) -> Any:
-    """Revive what `serialize_keras_object` described.
-
-    Args:
-        config: the description.
-        custom_objects: classes and functions by the name the config calls them. Default: none.
-        safe_mode: accepted for Keras' sake. Code stored in a file is never run, whatever it says.
-        module_objects: further names, as the ``get`` functions of the rooms pass them.
-
-    Raises:
-        TypeError: for an unknown class or function, or a config of the wrong shape.
-        ValueError: for a lambda not given in `custom_objects`, or a name that is no component.
-
-    Example:
-
-    >>> import densekit as keras
-    >>> config = keras.saving.serialize_keras_object(keras.regularizers.L2(0.5))
-    >>> float(keras.saving.deserialize_keras_object(config).l2)
-    0.5
-    """
-    if custom_objects:
-        with registry.custom_object_scope(custom_objects):
-            return _revive(config, module_objects)
-    return _revive(config, module_objects)
-
-
-def _revive(config: Any, names: dict[str, Any] | None = None) -> Any:
-    if config is None:
-        return None
-    if isinstance(config, str):
-        return _revive_string(config, names)
-    if isinstance(config, _PLAIN):
-        return config
-    if isinstance(config, list | tuple):
-        return [_revive(item) for item in config]
-    if not isinstance(config, dict):
-        raise TypeError(
-            message(
-                "deserialize_keras_object",
-                "a dict, list, string or number",
-                describe(config),
-                "Pass what `serialize_keras_object` returned.",
-            )
-        )
-    if "class_name" not in config or ("config" not in config and names is None):
-        if names is not None:
-            raise ValueError(
-                message(
-                    "deserialize_keras_object",
-                    "a dict with 'class_name' and 'config'",
-                    f"the keys {sorted(config)}",
-                    "Pass a component's config.",
-                )
-            )
-        return {key: _revive(value) for key, value in config.items()}
-    return _revive_tagged(config, names)
-
-
-def _revive_string(name: str, names: dict[str, Any] | None) -> Any:
-    custom = registry.get_registered_object(name)
-    if custom is not None:
-        return custom
-    if names is None or name not in names:
-        return name
-    found = names[name]
-    return found() if isinstance(found, type) else found
-
-
-def _revive_tagged(config: dict[str, Any], names: dict[str, Any] | None) -> Any:
-    class_name, inner = config["class_name"], config.get("config")
-    if class_name in _SPECIAL:
-        try:
-            return _SPECIAL[class_name](inner)
-        except (KeyError, AttributeError, OverflowError) as error:
-            raise ValueError(
-                message(
-                    f"config of {class_name!r}",
-                    "the fields that `serialize_keras_object` writes",
-                    describe(inner),
-                    "The file is damaged or not from Keras.",
-                )
-            ) from error
-    if class_name == "function":
-        return _find_function(inner, config, names)
-    return _revive_instance(config, {} if inner is None else inner, names)
-
-
-def _revive_tensor(inner: Any) -> Any:
-    symbolic = registry.builtin("keras", "KerasTensor")
-    assert symbolic is not None
-    shape = inner["shape"]
-    tensor = symbolic(tuple(shape), dtype=inner["dtype"])
-    tensor._pre_serialization_keras_history = inner["keras_history"]
-    return tensor
-
-
-def _revive_array(inner: Any) -> Any:
-    return np.array(inner["value"], dtype=to_numpy_dtype(inner["dtype"]))
-
-
-def _revive_lambda(inner: Any) -> Any:
-    custom = registry.get_registered_object(_LAMBDA)
-    if custom is not None:
-        return custom
-    raise ValueError(
-        message(
-            "deserialize_keras_object",
-            "a named function",
-            "a lambda, whose code is never read from a file",
-            'Pass custom_objects={"<lambda>": function}.',
-        )
-    )
-
-
-_SPECIAL: dict[Any, Any] = {
-    "__keras_tensor__": _revive_tensor,
-    "__tensor__": _revive_array,
-    "__numpy__": _revive_array,
-    "__bytes__": lambda inner: inner["value"].encode("utf-8"),
-    "__slice__": lambda inner: slice(*(_revive(inner[part]) for part in _SLICE)),
-    "__ellipsis__": lambda inner: Ellipsis,
-    "__lambda__": _revive_lambda,
-}
-
-
-def _revive_instance(config: dict[str, Any], inner: Any, names: dict[str, Any] | None) -> Any:
-    class_name = config["class_name"]
-    shared, number = _read.get(), config.get(_SHARED)
-    if shared is not None and number is not None and number in shared:
-        return shared[number]
-    cls = _find_class(config, names)
-    if not isinstance(cls, type):
-        return cls
-    if not isinstance(inner, dict):
-        raise TypeError(
-            message(
-                f"config of {class_name!r}",
-                "a dict under 'config'",
-                describe(inner),
-                "The file is damaged or not from Keras.",
-            )
-        )
-    if not hasattr(cls, "from_config"):
-        raise TypeError(
-            message(
-                f"{cls.__name__}",
-                "a class with a `from_config` method",
-                "none",
-                "Define `from_config(cls, config)`.",
-            )
-        )
-    try:
-        instance = cls.from_config(inner)
-    except TypeError as error:
-        raise TypeError(
-            message(
-                f"{cls.__name__}.from_config",
-                "the arguments of its constructor",
-                f"the keys {sorted(map(str, inner))} ({error})",
-                "Deserialize nested objects in `from_config`, and accept every key.",
-            )
-        ) from error
-    build_config = config.get("build_config")
-    if build_config and not instance.built:
-        instance.build_from_config(build_config)
-        instance.built = True
-    compile_config = config.get("compile_config")
-    if compile_config:
-        instance.compile_from_config(compile_config)
-    if shared is not None and number is not None:
-        shared[number] = instance
-    return instance
-
-
-def _find_class(config: dict[str, Any], names: dict[str, Any] | None) -> Any:
-    name, module = config["class_name"], config.get("module")
-    registered = config.get("registered_name", name)
-    for key in (registered, name):
-        custom = registry.get_registered_object(key) if isinstance(key, str) else None
-        if custom is not None:
-            return custom
-    if isinstance(name, str):
-        found = None
-        if isinstance(module, str) and (module == "keras" or module.startswith("keras.")):
-            found = registry.builtin(module, name)
-            if found is None and module.startswith(("keras.src.", "keras.engine", "keras.layers.")):
-                found = _builtin_class(name)
-        if found is None and names is not None and ("module" not in config or module):
-            found = names.get(name)
-        if isinstance(found, type):
-            return found
-        if found is not None and names is not None:
-            return found
-        if found is not None:
-            raise ValueError(_not_a_component(f"{module}.{name}"))
-    raise _unknown("class", name)
-
-
-def _builtin_class(name: str) -> Any | None:
-    found = (registry.builtin(module, name) for module in _CLASS_MODULES)
-    return next((cls for cls in found if isinstance(cls, type)), None)
-
-
-def _find_function(name: Any, config: dict[str, Any], names: dict[str, Any] | None) -> Any:
-    if not isinstance(name, str):
-        raise TypeError(
-            message(
-                "config of a function",
-                "its name under 'config'",
-                describe(name),
-                "The file is damaged or not from Keras.",
-            )
-        )
-    custom = registry.get_registered_object(name)
-    if custom is not None:
-        return custom
-    if names is not None and name in names:
-        return names[name]
-    module = config.get("module")
-    if module == "builtins":
-        for room in _FORMULA_MODULES:
-            found = registry.builtin(room, name)
-            if found is not None:
-                return found
-        # Keras 3.6 and older wrote "name" for what is registered as "package>name".
-        for key, value in registry.get_custom_objects().items():
-            if key.endswith(f">{name}"):
-                return value
-    elif isinstance(module, str):
-        found = registry.builtin(module, name)
-        if found is not None and module in _FORMULA_MODULES:
-            return found
-        if found is not None:
-            raise ValueError(_not_a_component(f"{module}.{name}"))
-    raise _unknown("function", name)
-
-
-def _not_a_component(name: str) -> str:
-    return message(
-        "deserialize_keras_object",
-        "a layer, loss, metric or another component",
-        repr(name),
-        "Only components may be named by a file.",
-    )
-
-
-def _unknown(kind: str, name: Any) -> TypeError:
-    return TypeError(
-        message(
-            "deserialize_keras_object",
-            f"a known {kind}",
-            f"{name!r}, which could not be located",
-            "Register it with `@keras.saving.register_keras_serializable()` or pass it in "
-            "`custom_objects`.",
-        )
-    )
+        config[SHARED] = seen.setdefault(id(obj), (len(seen) + 1, obj))[0]

@@ -139,7 +139,7 @@ class Functional(Model):
         shapes = [tensor.shape for tensor in self._outputs]
         return shapes[0] if len(shapes) == 1 else shapes
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Any = None) -> None:  # type: ignore[override]
         """Do nothing: the graph is built."""
 
     def get_build_config(self) -> dict[str, Any] | None:

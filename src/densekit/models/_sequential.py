@@ -130,7 +130,7 @@ class Sequential(Model):
         elif hasattr(first, "input_shape"):
             self.build(first.input_shape)
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Any = None) -> None:  # type: ignore[override]
         """Create the weights for inputs of `input_shape`, batch axis included."""
         where = f"Sequential {self.name!r}.build"
         if not self._stack:
