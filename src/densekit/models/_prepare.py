@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from densekit import losses
 from densekit._core import tree
 from densekit._core.errors import message
 from densekit._core.registry import public_name
-from densekit.engines import LossTerm
+from densekit.engines import LossTerm, NativeEngine
 from densekit.layers import structure_version
 from densekit.metrics import Mean
 from densekit.models._data import (
@@ -273,8 +272,9 @@ class Prepare:
         if self._compile_metrics is not None and not self._compile_metrics.built:
             self._compile_metrics.build(signature, targets, self._is_named())
         if training:
-            self._assert_something_to_learn(terms)
+            self._build_optimizer()
             engine = self._runtime.trainer(inputs, terms)
+            self._assert_something_to_learn(engine)
         else:
             engine = self._runtime.evaluator(inputs, terms)
         session = Session(
@@ -289,7 +289,7 @@ class Prepare:
             return session
         return self._session(feed, training)
 
-    def _assert_something_to_learn(self, terms: Sequence[LossTerm]) -> None:
+    def _build_optimizer(self) -> None:
         model: Any = self
         variables = model.trainable_variables
         optimizer = self.optimizer
@@ -306,8 +306,12 @@ class Prepare:
                     "Call `compile` with a new optimizer after unfreezing or adding layers.",
                 )
             )
-        penalties = any(v.regularizer is not None for v in variables)
-        if not terms and not penalties and not self._runtime.may_add_losses():
+
+    def _assert_something_to_learn(self, engine: NativeEngine) -> None:
+        model: Any = self
+        penalties = any(v.regularizer is not None for v in model.trainable_variables)
+        added = self._runtime.collects_losses or engine.builder.has_host_steps
+        if not (engine.n_losses or penalties or added):
             raise ValueError(
                 f"{type(self).__name__} {self.name!r}: No loss to compute. Provide a `loss` argument "
                 "in `compile()`."

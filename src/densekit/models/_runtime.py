@@ -68,12 +68,6 @@ class Runtime:
         self._collects_losses = True
         self._model.__dict__["_fast_call"] = None
 
-    def may_add_losses(self) -> bool:
-        """Whether training may find a loss besides the compiled ones."""
-        engines = [e for key, e in self._engines.items() if key[0] == "train"]
-        hosts = any(e.builder.has_host_steps for e in engines) if engines else True
-        return self.collects_losses or hosts
-
     # What the model takes and gives
 
     def signature(self) -> Signature:

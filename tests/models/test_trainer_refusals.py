@@ -1,0 +1,304 @@
+"""Wrong data is refused with a sentence, and the model stays as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import densekit as keras
+
+X = np.linspace(-1, 1, 40).reshape(10, 4).astype("float32")
+Y = X.sum(axis=1)
+LABELS = np.arange(10) % 3
+
+
+def regression(**compile_args: Any) -> Any:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("adam", **{"loss": "mse", "metrics": ["mae"], **compile_args})
+    return model
+
+
+def classes(**compile_args: Any) -> Any:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+    model.compile("adam", **{"loss": "sparse_categorical_crossentropy", **compile_args})
+    return model
+
+
+def two_outputs(**compile_args: Any) -> Any:
+    a, b = keras.Input((4,), name="a"), keras.Input((2,), name="b")
+    joined = keras.layers.Concatenate()([a, b])
+    outputs = [keras.layers.Dense(1, name="p")(joined), keras.layers.Dense(2, name="q")(a)]
+    model = keras.Model([a, b], outputs)
+    model.compile("adam", **{"loss": "mse", **compile_args})
+    return model
+
+
+AB = {"a": X, "b": X[:, :2]}
+PQ = {"p": Y, "q": X[:, :2]}
+
+# name: (model, call, exception, what the text says)
+CASES: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], type[Exception], str]] = {
+    "fewer targets": (regression, lambda m: m.fit(X, Y[:9]), ValueError, "cardinality"),
+    "fewer weights": (
+        regression,
+        lambda m: m.fit(X, Y, sample_weight=Y[:3]),
+        ValueError,
+        "cardinality",
+    ),
+    "width": (regression, lambda m: m.fit(X[:, :3], Y), ValueError, r"\(None, 4\).*\(10, 3\)"),
+    "width in predict": (regression, lambda m: m.predict(X[:, :3]), ValueError, r"\(10, 3\)"),
+    "width in evaluate": (regression, lambda m: m.evaluate(X[:, :3], Y), ValueError, r"\(10, 3\)"),
+    "width on batch": (
+        regression,
+        lambda m: m.train_on_batch(X[:, :3], Y),
+        ValueError,
+        r"\(10, 3\)",
+    ),
+    "rank": (regression, lambda m: m.fit(X[:, 0], Y), ValueError, r"\(10,\)"),
+    "scalar": (regression, lambda m: m.fit(np.float32(1), Y), ValueError, "batch axis"),
+    "text": (regression, lambda m: m.fit(X.astype(str), Y), ValueError, "invalid dtype"),
+    "objects": (regression, lambda m: m.fit(X.astype(object), Y), ValueError, "invalid dtype"),
+    "text targets": (classes, lambda m: m.fit(X, LABELS.astype(str)), ValueError, "np.unique"),
+    "nested lists": (regression, lambda m: m.fit(X.tolist(), Y), ValueError, "np.asarray"),
+    "list targets": (regression, lambda m: m.fit(X, Y.tolist()), ValueError, "array"),
+    "no data": (regression, lambda m: m.fit(None, Y), ValueError, "array"),
+    "no targets": (regression, lambda m: m.fit(X), ValueError, "Pass `y`"),
+    "no rows": (regression, lambda m: m.fit(X[:0], Y[:0]), ValueError, "at least one sample"),
+    "missing input": (two_outputs, lambda m: m.fit({"a": X}, PQ), ValueError, "'b'"),
+    "missing target": (two_outputs, lambda m: m.fit(AB, {"p": Y}), KeyError, "'q'"),
+    "unknown target": (two_outputs, lambda m: m.fit(AB, {**PQ, "r": Y}), ValueError, "'r'"),
+    "one input of two": (two_outputs, lambda m: m.fit(X, PQ), ValueError, "2 input arrays"),
+    "one target of two": (two_outputs, lambda m: m.fit(AB, Y), ValueError, "outputs"),
+    "inputs of two lengths": (
+        two_outputs,
+        lambda m: m.predict([X, X[:3, :2]]),
+        ValueError,
+        "cardinality",
+    ),
+    "label too large": (classes, lambda m: m.fit(X, LABELS + 1), ValueError, "from 0 to 2"),
+    "negative label": (classes, lambda m: m.fit(X, LABELS - 1), ValueError, "from 0 to 2"),
+    "one-hot for sparse": (classes, lambda m: m.fit(X, np.eye(3)[LABELS]), ValueError, "One-hot"),
+    "labels for one-hot": (
+        lambda: classes(loss="categorical_crossentropy"),
+        lambda m: m.fit(X, LABELS),
+        ValueError,
+        r"\(10,\)",
+    ),
+    "column against row": (regression, lambda m: m.fit(X, X), ValueError, r"\(10, 4\)"),
+    "batch of targets": (
+        lambda: classes(loss="mse"),
+        lambda m: m.fit(X, Y[:, None]),
+        ValueError,
+        r"\(10, 1\)",
+    ),
+    "nan batch_size": (
+        regression,
+        lambda m: m.fit(X, Y, batch_size=float("nan")),
+        ValueError,
+        "batch_size",
+    ),
+    "batch_size 0": (regression, lambda m: m.fit(X, Y, batch_size=0), ValueError, "batch_size"),
+    "batch_size -1": (regression, lambda m: m.fit(X, Y, batch_size=-1), ValueError, "batch_size"),
+    "batch_size 2.5": (regression, lambda m: m.fit(X, Y, batch_size=2.5), TypeError, "batch_size"),
+    "batch_size text": (regression, lambda m: m.fit(X, Y, batch_size="8"), TypeError, "batch_size"),
+    "predict batch_size": (
+        regression,
+        lambda m: m.predict(X, batch_size="8"),
+        TypeError,
+        "batch_size",
+    ),
+    "epochs 1.5": (regression, lambda m: m.fit(X, Y, epochs=1.5), TypeError, "epochs"),
+    "steps 0": (regression, lambda m: m.fit(X, Y, steps_per_epoch=0), ValueError, "steps"),
+    "split 1": (regression, lambda m: m.fit(X, Y, validation_split=1.0), ValueError, "sufficient"),
+    "split 1.5": (regression, lambda m: m.fit(X, Y, validation_split=1.5), ValueError, r"\[0, 1\)"),
+    "split -0.5": (
+        regression,
+        lambda m: m.fit(X, Y, validation_split=-0.5),
+        ValueError,
+        r"\[0, 1\)",
+    ),
+    "split nan": (
+        regression,
+        lambda m: m.fit(X, Y, validation_split=float("nan")),
+        ValueError,
+        r"\[0, 1\)",
+    ),
+    "split of a stream": (
+        regression,
+        lambda m: m.fit(iter([(X, Y)]), validation_split=0.5),
+        ValueError,
+        "validation_data",
+    ),
+    "four parts": (
+        regression,
+        lambda m: m.fit(X, Y, validation_data=(X, Y, Y, Y)),
+        ValueError,
+        "sample_weight",
+    ),
+    "validation width": (
+        regression,
+        lambda m: m.fit(X, Y, validation_data=(X[:, :2], Y)),
+        ValueError,
+        r"\(10, 2\)",
+    ),
+    "frequency": (
+        regression,
+        lambda m: m.fit(X, Y, validation_data=(X, Y), validation_freq="a"),
+        ValueError,
+        "validation_freq",
+    ),
+    "class_weight key": (
+        classes,
+        lambda m: m.fit(X, LABELS, class_weight={3: 1.0}),
+        ValueError,
+        "from 0 to 2",
+    ),
+    "class_weight name": (
+        classes,
+        lambda m: m.fit(X, LABELS, class_weight={"cat": 1.0}),
+        ValueError,
+        "cat",
+    ),
+    "class_weight nan": (
+        classes,
+        lambda m: m.fit(X, LABELS, class_weight={0: float("nan")}),
+        ValueError,
+        "nan",
+    ),
+    "class and sample weight": (
+        classes,
+        lambda m: m.fit(X, LABELS, class_weight={0: 1.0}, sample_weight=np.ones(10)),
+        ValueError,
+        "same time",
+    ),
+    "class_weight of two outputs": (
+        two_outputs,
+        lambda m: m.fit(AB, PQ, class_weight={0: 1.0}),
+        ValueError,
+        "single output",
+    ),
+    "weight shape": (
+        regression,
+        lambda m: m.fit(X, Y, sample_weight=np.ones((10, 3))),
+        ValueError,
+        "sample_weight",
+    ),
+    "targets beside a stream": (
+        regression,
+        lambda m: m.fit(iter([(X, Y)]), Y),
+        ValueError,
+        "yields batches",
+    ),
+    "empty stream": (regression, lambda m: m.fit(iter([])), ValueError, "at least one batch"),
+    "bad batch in a stream": (
+        regression,
+        lambda m: m.fit(iter([(X[:, :2], Y)])),
+        ValueError,
+        r"\(10, 2\)",
+    ),
+    "text as callback": (
+        regression,
+        lambda m: m.fit(X, Y, callbacks=["early"], verbose=0),
+        AttributeError,
+        "str",
+    ),
+    "unknown keyword": (regression, lambda m: m.evaluate(X, Y, rows=3), ValueError, "rows"),
+    "loss for a wrong output": (
+        lambda: two_outputs(loss={"p": "mse", "z": "mse"}),
+        lambda m: m.fit(AB, PQ),
+        ValueError,
+        "'z'",
+    ),
+    "too few losses": (
+        lambda: two_outputs(loss=["mse"]),
+        lambda m: m.fit(AB, PQ),
+        ValueError,
+        "2 entries",
+    ),
+    "loss weights": (
+        lambda: two_outputs(loss=["mse", "mse"], loss_weights=[1.0]),
+        lambda m: m.fit(AB, PQ),
+        ValueError,
+        "loss_weights",
+    ),
+    "metrics": (
+        lambda: two_outputs(metrics={"z": "mae"}),
+        lambda m: m.fit(AB, PQ),
+        ValueError,
+        "metrics",
+    ),
+    "reduction": (
+        lambda: regression(loss=keras.losses.MeanSquaredError(reduction="none")),
+        lambda m: m.fit(X, Y),
+        TypeError,
+        "reduction",
+    ),
+    "no loss": (lambda: regression(loss=None), lambda m: m.fit(X, Y), ValueError, "loss"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_refused(name: str) -> None:
+    make, call, error, text = CASES[name]
+    model = make()
+    weights = model.get_weights()
+    state = [v.numpy() for v in model.optimizer.variables]
+    with pytest.raises(error, match=f"(?s){text}"):
+        call(model)
+    for before, after in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    for before, variable in zip(state, model.optimizer.variables, strict=False):
+        np.testing.assert_array_equal(before, variable.numpy())
+
+
+def test_a_refused_model_still_trains() -> None:
+    model = regression()
+    with pytest.raises(ValueError):
+        model.fit(X[:, :3], Y)
+    losses = model.fit(X, Y, epochs=3, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+
+
+def test_uncompiled() -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    for call in (
+        lambda: model.fit(X, Y),
+        lambda: model.evaluate(X, Y),
+        lambda: model.train_on_batch(X, Y),
+        lambda: model.test_on_batch(X, Y),
+    ):
+        with pytest.raises(ValueError, match=r"You must call `compile\(\)`"):
+            call()
+    assert model.predict(X, verbose=0).shape == (10, 1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"metrics": "mae"},
+        {"weighted_metrics": "mae"},
+        {"loss_weights": "one"},
+        {"optimizer": "no such optimizer"},
+        {"steps_per_execution": 0},
+    ],
+    ids=str,
+)
+def test_compile_refuses(arguments: dict[str, Any]) -> None:
+    model = regression()
+    optimizer = model.optimizer
+    with pytest.raises(ValueError):
+        model.compile(**{"loss": "mse", **arguments})
+    assert model.optimizer is optimizer
+    model.fit(X, Y, verbose=0)
+
+
+@pytest.mark.parametrize("step", ["train_step", "test_step", "compute_loss"])
+def test_steps_of_the_user_are_named_as_unsupported(step: str) -> None:
+    kind = type("Custom", (keras.Sequential,), {step: lambda self, *args, **kwargs: None})
+    model = kind([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(NotImplementedError, match="train_on_batch"):
+        model.fit(X, Y)
