@@ -17,9 +17,34 @@ _SLACK_BYTES = 64 << 20
 _OPTIMIZER_FACTOR = 8  # model, gradients' slots and accumulators against the weights in the file
 
 
+# Arguments that came with some Keras 3 release, and their defaults. Left out of files where they
+# say nothing, since an older release refuses a file that names them.
+_RECENT = {
+    "quantization_config": None,
+    "input_axes": None,
+    "output_axes": None,
+    "ragged": False,
+    "optional": False,
+}
+
+
 def model_to_json(model: Any) -> str:
-    """The whole architecture of `model`, with its compile arguments."""
-    return json.dumps(serialize_whole(model))
+    """The whole architecture of `model`, with its compile arguments, for every Keras 3 to read."""
+    return json.dumps(without_recent(serialize_whole(model)))
+
+
+def without_recent(config: Any) -> Any:
+    """A config without the recent arguments of components that have their defaults."""
+    if isinstance(config, list | tuple):
+        return [without_recent(item) for item in config]
+    if not isinstance(config, dict):
+        return config
+    plain = {key: without_recent(value) for key, value in config.items()}
+    inner = plain.get("config")
+    if "class_name" in plain and isinstance(inner, dict):
+        kept = {k: v for k, v in inner.items() if k not in _RECENT or v is not _RECENT[k]}
+        plain["config"] = kept
+    return plain
 
 
 def metadata_json() -> str:

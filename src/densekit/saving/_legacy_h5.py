@@ -19,7 +19,12 @@ from densekit._core.errors import message
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit.saving import _h5
 from densekit.saving._atomic import replacing
-from densekit.saving._config import KERAS_VERSION, parse_json, revive_model
+from densekit.saving._config import (
+    KERAS_VERSION,
+    parse_json,
+    revive_model,
+    without_recent,
+)
 from densekit.saving._modernize import modern_object, modern_optimizer
 
 _HEADER_LIMIT = 64512  # what HDF5 allows an attribute to hold
@@ -193,7 +198,7 @@ def write_model(model: Any, path: Path, include_optimizer: bool) -> None:
         file.attrs["backend"] = "jax"  # Keras knows no other name; the arrays are the same
         file.attrs["keras_version"] = KERAS_VERSION
         config = {"class_name": type(model).__name__, "config": model.get_config()}
-        file.attrs["model_config"] = json.dumps(config).encode()
+        file.attrs["model_config"] = json.dumps(without_recent(config)).encode()
         _write_weights(file.create_group("model_weights"), model)
         optimizer = getattr(model, "optimizer", None)
         if include_optimizer and optimizer is not None:
