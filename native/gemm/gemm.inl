@@ -300,8 +300,11 @@ DENSEKIT_INLINE Product<T> plan_product(const Gemm<T>& g) {
   // A copy pays when the panel is met often and does not lie in L2 anyway, or where tails are dear.
   p.pack = p.b_lane != 1 || (tiles >= 8 && p.k * p.lanes * index_t(sizeof(T)) > kDirectBytes) ||
            (!kCheapPartialLoads && p.lanes % L != 0);
-  const bool blocked = (p.pack || tiles > 1) && p.k > kBlockK;
-  p.block_k = blocked ? divide_up(p.k, divide_up(p.k, kBlockK)) : p.k;
+  // A turned broadcast operand (a weight gradient) has a line of its own in every step; at a stride of 4 KiB they all
+  // fall into 32 sets of L2, which hold 256 lines. Zen 4, dW 1024^3: 1024 steps a block 51 % of peak, 512 steps 78 %, 256 steps 82 %.
+  const index_t most_k = p.a_k == 1 ? kBlockK : kBlockK / 4;
+  const bool blocked = (p.pack || tiles > 1) && p.k > most_k;
+  p.block_k = blocked ? divide_up(p.k, divide_up(p.k, most_k)) : p.k;
   return p;
 }
 
