@@ -75,11 +75,12 @@ import test_reproducibility as t
 import numpy as np, densekit as keras
 print(t.run())
 keras.utils.set_random_seed(1)
-wide = keras.Sequential([keras.Input((64,)), keras.layers.Dense(512, activation="tanh"), keras.layers.Dense(1)])
+layers = [keras.layers.Dense(512, activation="tanh"), keras.layers.Dense(1)]
+wide = keras.Sequential([keras.Input((64,)), *layers])
 wide.compile("adam", "mse")
 x = np.random.default_rng(0).normal(size=(600, 64)).astype("float32")
 wide.fit(x, x[:, :1], batch_size=200, epochs=2, verbose=0)
-print([w.tobytes().hex()[-64:] for w in wide.get_weights()], wide.predict(x, verbose=0).tobytes().hex()[-64:])
+print([a.tobytes().hex()[-64:] for a in (*wide.get_weights(), wide.predict(x, verbose=0))])
 """
 
 
@@ -88,7 +89,11 @@ def test_any_number_of_threads() -> None:
     for threads in ("1", "2", "5"):
         result = subprocess.run(
             [sys.executable, "-c", _SCRIPT.format(folder=str(Path(__file__).parent))],
-            env={**os.environ, "DENSEKIT_THREADS": threads, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={
+                **os.environ,
+                "DENSEKIT_THREADS": threads,
+                "PYTHONPATH": os.pathsep.join(sys.path),
+            },
             capture_output=True,
             text=True,
             check=True,

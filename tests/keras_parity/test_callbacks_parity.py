@@ -66,7 +66,9 @@ RUNS: dict[str, Callable[[Any, Any], Any]] = {
         X, Y, batch_size=4, epochs=2, steps_per_epoch=2, verbose=0, callbacks=[c]
     ),
     "evaluate": lambda m, c: m.evaluate(X, Y, batch_size=8, verbose=0, callbacks=[c]),
-    "evaluate steps": lambda m, c: m.evaluate(X, Y, batch_size=8, steps=2, verbose=0, callbacks=[c]),
+    "evaluate steps": lambda m, c: m.evaluate(
+        X, Y, batch_size=8, steps=2, verbose=0, callbacks=[c]
+    ),
     "predict": lambda m, c: m.predict(X, batch_size=8, verbose=0, callbacks=[c]),
 }
 
@@ -199,7 +201,12 @@ def test_csv_logger(tmp_path: Path) -> None:
 CHECKPOINTS: list[dict[str, Any]] = [
     {"filepath": "{epoch:02d}-{val_loss:.1f}.weights.h5", "save_weights_only": True},
     {"filepath": "best.weights.h5", "save_weights_only": True, "save_best_only": True},
-    {"filepath": "{epoch}.weights.h5", "save_weights_only": True, "save_best_only": True, "mode": "max"},
+    {
+        "filepath": "{epoch}.weights.h5",
+        "save_weights_only": True,
+        "save_best_only": True,
+        "mode": "max",
+    },
     {
         "filepath": "{epoch}.weights.h5",
         "save_weights_only": True,

@@ -1,4 +1,6 @@
-"""Training, evaluation and prediction beside real Keras: same weights, same batches, same numbers."""
+"""Training, evaluation and prediction beside real Keras: same weights, same batches, same
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ Build = Callable[[Any], Any]
 
 
 def tolerance(scale: float) -> float:
-    """Rounding of float32 sums over a layer, for as many steps as were made, on values of this size."""
+    """Rounding of float32 sums over a layer, for as many steps as were made, on values of this
+    size.
+    """
     return 64 * EPS * STEPS * max(1.0, scale)
 
 
@@ -64,7 +68,9 @@ def fit_both(
         model.compile(**compile_args(library))
         histories.append(
             model.fit(
-                x, y, **{"batch_size": BATCH, "epochs": EPOCHS, "shuffle": False, "verbose": 0, **fit}
+                x,
+                y,
+                **{"batch_size": BATCH, "epochs": EPOCHS, "shuffle": False, "verbose": 0, **fit},
             ).history
         )
     assert list(histories[0]) == list(histories[1])
@@ -72,7 +78,9 @@ def fit_both(
         assert_close(histories[0][key], histories[1][key], f"history {key}")
     for w, v in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         assert_close(w, v, "weights")
-    results = [m.evaluate(x, y, batch_size=BATCH, verbose=0, return_dict=True) for m in (ours, theirs)]
+    results = [
+        m.evaluate(x, y, batch_size=BATCH, verbose=0, return_dict=True) for m in (ours, theirs)
+    ]
     assert list(results[0]) == list(results[1])
     for key in results[0]:
         assert_close(results[0][key], results[1][key], f"evaluate {key}")
@@ -131,7 +139,7 @@ def test_optimizers(name: str) -> None:
     )
     assert int(np.asarray(ours.optimizer.iterations)) == int(theirs.optimizer.iterations)
     if "ema" in name:
-        return  # Keras shares the buffers of weights and averages, and evaluation has taken them away
+        return  # Keras shares buffers of weights and averages, and evaluation deleted them
     for v, w in zip(ours.optimizer.variables, theirs.optimizer.variables, strict=True):
         assert_close(v.numpy(), np.asarray(w), f"optimizer variable {v.name}")
 
@@ -157,7 +165,12 @@ LOSSES: dict[str, tuple[Callable[[Any], Any], str, str | None, int]] = {
         3,
     ),
     "hinge": (lambda k: "categorical_hinge", "one_hot", None, 3),
-    "function": (lambda k: lambda t, p: k.ops.mean(k.ops.abs(t - p) ** 3, axis=-1), "regression", None, 3),
+    "function": (
+        lambda k: lambda t, p: k.ops.mean(k.ops.abs(t - p) ** 3, axis=-1),
+        "regression",
+        None,
+        3,
+    ),
 }
 
 
@@ -276,7 +289,9 @@ def test_weights_per_output() -> None:
 def test_one_output_without_a_loss() -> None:
     x, y = data()
     z = np.zeros((ROWS, 1), "float32")
-    fit_both(two_outputs, lambda k: {"optimizer": "sgd", "loss": ["mse", None]}, [x, x[:, :2]], [y, z])
+    fit_both(
+        two_outputs, lambda k: {"optimizer": "sgd", "loss": ["mse", None]}, [x, x[:, :2]], [y, z]
+    )
 
 
 def test_rank_three() -> None:
@@ -292,7 +307,11 @@ def test_rank_three() -> None:
 
     fit_both(
         build,
-        lambda k: {"optimizer": "adam", "loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]},
+        lambda k: {
+            "optimizer": "adam",
+            "loss": "sparse_categorical_crossentropy",
+            "metrics": ["accuracy"],
+        },
         x,
         y,
     )

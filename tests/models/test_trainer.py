@@ -61,7 +61,7 @@ class Frame:
         return self._array[key]
 
 
-# Data ----------------------------------------------------------------------------------------------------
+# Data
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,16 @@ class Frame:
         Frame,
         lambda a: np.lib.format.open_memmap,  # replaced below: a memory-mapped file
     ],
-    ids=["float64", "fortran", "strided", "reversed", "big-endian", "longdouble", "frame", "memmap"],
+    ids=[
+        "float64",
+        "fortran",
+        "strided",
+        "reversed",
+        "big-endian",
+        "longdouble",
+        "frame",
+        "memmap",
+    ],
 )
 def test_layouts_and_types_train_alike(convert: Any, tmp_path: Any) -> None:
     def prepared(array: npt.NDArray[Any], name: str) -> Any:
@@ -151,7 +160,7 @@ def test_jax_arrays_are_data() -> None:
     assert_same(trained(X, Y), trained(jnp.asarray(X), jnp.asarray(Y)))
 
 
-# Results -------------------------------------------------------------------------------------------------
+# Results
 
 
 def test_predict_is_the_call() -> None:
@@ -255,7 +264,7 @@ def test_verbose(capsys: pytest.CaptureFixture[str]) -> None:
     assert "2/2" in capsys.readouterr().out
 
 
-# State ---------------------------------------------------------------------------------------------------
+# State
 
 
 def test_frozen_layers_stay() -> None:
@@ -303,8 +312,12 @@ def test_a_changed_layer_is_lowered_anew() -> None:
     model.layers[0].activation = keras.activations.tanh
     after = model.predict(X, verbose=0)
     assert (before != after).any()
-    np.testing.assert_allclose(after, np.asarray(model.layers[1](np.tanh(
-        X @ model.layers[0].kernel.numpy()))), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        after,
+        np.asarray(model.layers[1](np.tanh(X @ model.layers[0].kernel.numpy()))),
+        rtol=1e-5,
+        atol=1e-6,
+    )
 
 
 def test_optimizer_goes_on_over_fits_and_recompiled_losses() -> None:
@@ -345,7 +358,7 @@ def test_a_model_can_be_collected() -> None:
     assert found() is None
 
 
-# Trouble on the way --------------------------------------------------------------------------------------
+# Trouble on the way
 
 
 class Boom(Exception):
@@ -409,7 +422,9 @@ def test_ctrl_c_stops_soon(host: bool) -> None:
 
 
 def test_threads_predict_at_the_same_time() -> None:
-    model = model_of(keras.layers.Dense(32, activation="relu"), keras.layers.Lambda(lambda x: x + 1))
+    model = model_of(
+        keras.layers.Dense(32, activation="relu"), keras.layers.Lambda(lambda x: x + 1)
+    )
     expected = model.predict(X, verbose=0)
     wrong: list[Any] = []
 
@@ -432,7 +447,7 @@ def test_training_warns_of_nothing() -> None:
         model_of(metrics=["mae"]).fit(X, Y, validation_split=0.2, epochs=2, verbose=0)
 
 
-# Whatever runs on the host -------------------------------------------------------------------------------
+# Whatever runs on the host
 
 
 def test_batch_statistics_of_a_custom_layer_move_while_training() -> None:

@@ -13,7 +13,8 @@ from densekit.callbacks._callback import Callback, Logs, only_batches_if
 
 @export("keras.callbacks")
 class BackupAndRestore(Callback):
-    """Backs up weights, optimizer and epoch while training; a `fit` that finds a backup continues it.
+    """Backs up weights, optimizer and epoch while training; a `fit` that finds a backup continues
+    it.
 
     Args:
         backup_dir: folder of the backup, used by one training only.
@@ -103,7 +104,9 @@ class BackupAndRestore(Callback):
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         if not isinstance(self.save_freq, int):
             return
-        self._batches_since_save += batch + 1 if batch <= self._last_batch else batch - self._last_batch
+        self._batches_since_save += (
+            batch + 1 if batch <= self._last_batch else batch - self._last_batch
+        )
         self._last_batch = batch
         if self._batches_since_save >= self.save_freq:
             self._batches_since_save = 0

@@ -63,9 +63,7 @@ class CSVLogger(Callback):
                 self.keys += [f"val_{key}" for key in self.keys]
         if self.writer is None:
             assert self.csv_file is not None
-            self.writer = csv.DictWriter(
-                self.csv_file, ["epoch", *self.keys], delimiter=self.sep
-            )
+            self.writer = csv.DictWriter(self.csv_file, ["epoch", *self.keys], delimiter=self.sep)
             if self.append_header:
                 self.writer.writeheader()
         self.writer.writerow(

@@ -59,9 +59,7 @@ class LearningRateScheduler(Callback):
             )
         optimizer.learning_rate = rate
         if self.verbose > 0:
-            write(
-                f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}."
-            )
+            write(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if logs is not None:

@@ -1,7 +1,7 @@
 """What runs in Python inside a native plan: definitions, differentiated by `autograd`.
 
-A definition reads variables. While it is differentiated, a `StatelessScope` puts boxes in their place, so
-that one backward pass gives the gradients of inputs and variables alike.
+A definition reads variables. While it is differentiated, a `StatelessScope` puts boxes in their
+place, so that one backward pass gives the gradients of inputs and variables alike.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class HostFunction:
         self.function = function
         self.variables = list(variables)
         self.state = list(state)
-        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.name = str(name or getattr(function, "__name__", type(function).__name__))
 
 
 class HostNode:
@@ -153,7 +153,7 @@ class HostLoss:
         self.target_shape: tuple[int, ...] | None = None  # of one sample; set for each run
 
     def __call__(
-        self, y_true: Array, y_pred: Array, weight: Array | None, need_gradient: bool
+        self, y_true: Array | None, y_pred: Array, weight: Array | None, need_gradient: bool
     ) -> tuple[float, Array | None]:
         """Value and, if asked for, gradient of the loss of some rows."""
         batch = len(y_pred)

@@ -1,4 +1,4 @@
-"""From a model's graph to a plan: each node in turn, natively where it can, on the host where not."""
+"""From a model's graph to a plan: each node natively where it can, else on the host."""
 
 from __future__ import annotations
 
@@ -91,10 +91,15 @@ def _lower_node(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Hand
     if isinstance(operation, Layer) and _is_plain_call(node) and _is_native(operation, plan):
         mark = len(plan.steps), len(plan.seed_generators)
         try:
-            return _penalised(plan, operation, _as_list(operation.lower(plan, *inputs)))
+            return _penalised(plan, operation, _as_list(_lower(operation, plan, inputs)))
         except NotLowerable:
             del plan.steps[mark[0] :], plan.seed_generators[mark[1] :]
     return _on_host(plan, node, inputs)
+
+
+def _lower(layer: Any, plan: PlanBuilder, inputs: list[Handle]) -> Any:
+    """Let the layer write its native form."""
+    return layer.lower(plan, *inputs)
 
 
 def _graph_of(operation: Any) -> Any:

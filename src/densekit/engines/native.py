@@ -47,7 +47,7 @@ class LossTerm:
 
 @dataclass(slots=True)
 class Rows:
-    """Arrays that a run reads row by row: one per input, and per loss a target and weights or None."""
+    """Arrays that a run reads row by row: per input one, per loss a target and weights or None."""
 
     inputs: list[Array]
     targets: list[Array | None]
@@ -257,8 +257,8 @@ class NativeEngine:
         """Train on the picked rows, in order; stop early after `seconds`.
 
         Returns:
-            per step done the total and each loss, (steps, 1 + losses). The optimizer's count and the
-            seed generators have moved on by as many steps, also when a step raises.
+            per step done the total and each loss, (steps, 1 + losses). The optimizer's count and
+            the seed generators have moved on by as many steps, also when a step raises.
         """
         columns = self._bind(rows)
         steps = -(-len(index) // batch_size)
@@ -351,8 +351,10 @@ class NativeEngine:
         return self.plan.call
 
     def _random(self) -> tuple[list[int], list[int]]:
-        """Key and counter of each random node; nodes that share a generator get streams of their own."""
-        keys, counters, uses = [], [], {}
+        """Key and counter of each random node; nodes of one generator get separate streams."""
+        keys: list[int] = []
+        counters: list[int] = []
+        uses: dict[int, int] = {}
         for generator in self._seeds:
             key, counter = (int(word) for word in generator.state.array)
             stream = uses.get(id(generator), 0)

@@ -1,6 +1,6 @@
 """`PlanBuilder`: what a layer's `lower` writes its native form to.
 
-It only records: a list of `Step`s over values that are sized per sample. An engine reads the record.
+It only records: a list of `Step`s over values that are sized per sample. Engines read it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class NotLowerable(Exception):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Handle:
-    """A value of the plan: its number, its shape with None for the batch, its dtype in the definition."""
+    """A value of the plan: number, shape with None for the batch, dtype in the definition."""
 
     value: int
     shape: tuple[int | None, ...]
@@ -59,7 +59,7 @@ class Step:
 
 
 class PlanBuilder:
-    """Records a plan. Layers call the methods named after operations; each takes and returns `Handle`s.
+    """Records a plan. Layers call the methods named after operations, on and for `Handle`s.
 
     Args:
         dtype: element type of all values, ``"float32"`` or ``"float64"``.
@@ -151,7 +151,7 @@ class PlanBuilder:
         return Handle(x.value, (None, *shape), x.dtype)
 
     def merge(self, kind: str, xs: Sequence[Handle]) -> Handle:
-        """Elementwise ``add``, ``subtract``, ``multiply``, ``average``, ``maximum`` or ``minimum``."""
+        """Elementwise: "add", "subtract", "multiply", "average", "maximum" or "minimum"."""
         if kind not in _MERGES or any(x.shape != xs[0].shape for x in xs):
             raise NotLowerable
         if len(xs) == 1:

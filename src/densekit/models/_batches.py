@@ -1,4 +1,6 @@
-"""Predictions, and single batches: the parts of `Trainer` that users put into loops of their own."""
+"""Predictions, and single batches: the parts of `Trainer` that users put into loops of their
+own.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +104,8 @@ class Batches(Prepare):
         Args:
             x: as for `fit`, without targets.
             batch_size: rows per call of a batch hook, >= 1. Default: ``32``.
-            verbose: 0 silent, 1 a progress bar. Default: ``"auto"``: a bar if it takes a quarter of a second.
+            verbose: 0 silent, 1 a progress bar. Default: ``"auto"``: a bar if it takes a quarter
+                of a second.
             steps: batches to look at. Default: all.
             callbacks: callbacks. Default: none.
 

@@ -20,8 +20,8 @@ Columns = list[Array | None]
 class Signature:
     """What a model takes and gives.
 
-    `input_shapes` and `output_shapes` have None for the batch and for sizes left open; structures are
-    nested as in the model's call.
+    `input_shapes` and `output_shapes` have None for the batch and for sizes left open; structures
+    are nested as in the model's call.
     """
 
     where: str
@@ -62,6 +62,7 @@ def as_array(value: Any, what: str) -> Array:
                 )
             )
         value = np.asarray(value)
+    assert isinstance(value, np.ndarray)
     if value.dtype.kind not in "biuf":
         if value.dtype.name == "bfloat16":
             return value.astype(np.float32)
@@ -77,7 +78,7 @@ def as_array(value: Any, what: str) -> Array:
         raise ValueError(
             message(f"`{what}`", "an array with a batch axis", "a scalar", "Add an axis: a[None].")
         )
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def match_inputs(x: Any, signature: Signature) -> list[Array]:
@@ -138,7 +139,8 @@ def conform(array: Array, shape: Sequence[int | None], where: str) -> Array:
 
 
 def match_outputs(y: Any, signature: Signature, needed: Sequence[bool], what: str) -> Columns:
-    """The arrays of targets (or weights) in the order of the model's outputs, None where there is none.
+    """The arrays of targets (or weights) in the order of the model's outputs, None where there is
+    none.
 
     Args:
         needed: for each output whether something is to be computed from it.
@@ -272,14 +274,12 @@ def class_weights(y: Array, class_weight: dict[Any, float], classes: int | None)
         table[int(key)] = weight
     if labels.size and labels.min() < 0:
         return np.where(labels < 0, table.dtype.type(1), table[np.maximum(labels, 0)])
-    return table[labels]  # type: ignore[no-any-return]
+    return table[labels]
 
 
 def check_rows(columns: dict[str, Sequence[Array | None]]) -> int:
     """The common number of rows of all columns."""
-    sizes = {
-        name: [len(a) for a in arrays if a is not None] for name, arrays in columns.items()
-    }
+    sizes = {name: [len(a) for a in arrays if a is not None] for name, arrays in columns.items()}
     found = {size for group in sizes.values() for size in group}
     if len(found) > 1:
         listed = ", ".join(f"{name!r} sizes: {s}" for name, s in sizes.items() if s)

@@ -15,9 +15,10 @@ from densekit.models._data import Array
 from densekit.models._feed import ArrayFeed, Block, StreamFeed
 from densekit.models._metrics import CompileMetrics
 
-# A block of steps is one native call, after which metrics, the progress bar and Ctrl-C get their turn.
-# Its length follows from the model and the data alone, not from the clock: results never depend on how
-# fast the machine is. A tenth of a second at some 20 GFLOP/s, and small enough for the caches of NumPy.
+# A block of steps is one native call, after which metrics, the progress bar and Ctrl-C get their
+# turn. Its length follows from the model and the data alone, not from the clock: results never
+# depend on how fast the machine is. A tenth of a second at some 20 GFLOP/s, and small enough for
+# the caches of NumPy.
 _BLOCK_FLOPS = 2e9
 _BLOCK_ROWS = 32768
 _HOST_STEPS = 32  # with parts that run in Python
@@ -52,7 +53,9 @@ class Session:
         self._metrics = metrics
         handles = engine.builder.outputs
         needed = [False] * len(handles) if metrics is None else metrics.needs_predictions
-        self._shapes = [h.sample_shape if want else None for h, want in zip(handles, needed, strict=True)]
+        self._shapes = [
+            h.sample_shape if want else None for h, want in zip(handles, needed, strict=True)
+        ]
         self.made_for: Any = None  # the state of the model it fits
         self._row_bytes = sum(8 * math.prod(s) for s in self._shapes if s is not None)
         self._at_once = metrics is None or metrics.are_rowwise

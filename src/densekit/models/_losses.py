@@ -101,9 +101,7 @@ def _per_output(spec: Any, signature: Signature, what: str) -> list[Any]:
     return [spec] * n
 
 
-def _loss_for(
-    identifier: Any, target: Sequence[int], output: Sequence[int | None]
-) -> Loss:
+def _loss_for(identifier: Any, target: Sequence[int], output: Sequence[int | None]) -> Loss:
     """A loss object; ``"crossentropy"`` is decided by the shapes."""
     if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
         if output[-1] == 1:
@@ -121,11 +119,10 @@ def term_names(terms: Sequence[LossTerm], signature: Signature, named: bool) -> 
     """Keys of the single losses in the logs; only several losses have any.
 
     Args:
-        named: whether the model knows its outputs by name; else a list of outputs is named by losses.
+        named: whether the model knows its outputs by name; else a list of outputs is named by
+            losses.
     """
     if len(terms) < 2:
         return []
     by_name = named or isinstance(signature.output_structure, dict)
-    return [
-        f"{output_keys(signature)[t.output] if by_name else t.loss.name}_loss" for t in terms
-    ]
+    return [f"{output_keys(signature)[t.output] if by_name else t.loss.name}_loss" for t in terms]

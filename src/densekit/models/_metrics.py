@@ -92,7 +92,7 @@ class CompileMetrics(Metric):
             raise ValueError(
                 message(
                     f"{signature.where} `{what}`",
-                    f"a list with an entry for each of the outputs {names}, or a dict by their names",
+                    f"a list with an entry, or a dict with a key, for each of {names}",
                     f"{given!r}",
                     "Use [] or None for an output without metrics.",
                 )

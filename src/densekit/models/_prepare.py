@@ -41,6 +41,10 @@ class Prepare:
     optimizer: Any
     loss: Any
     compiled: bool
+    history: Any
+    trainable_variables: list[Any]
+    _tracker: Any
+    _initial_epoch: int | None
     _runtime: Runtime
     _compiled: dict[str, Any]
     _compile_metrics: CompileMetrics | None
@@ -60,7 +64,8 @@ class Prepare:
     def _assert_compiled(self) -> None:
         if not self.compiled:
             raise ValueError(
-                f"{type(self).__name__} {self.name!r}: You must call `compile()` before using the model."
+                f"{type(self).__name__} {self.name!r}: "
+                "You must call `compile()` before using the model."
             )
         for name in _STEPS:
             if getattr(type(self), name) is not getattr(Prepare, name):
@@ -69,8 +74,8 @@ class Prepare:
                         f"{type(self).__name__} {self.name!r}",
                         "the built-in training step",
                         f"a `{name}` of its own",
-                        "Write a loop of your own around `train_on_batch`, or put the formula into a "
-                        "loss or a layer with `add_loss`.",
+                        "Write a loop of your own around `train_on_batch`, or put the formula "
+                        "into a loss or a layer with `add_loss`.",
                     )
                 )
 
@@ -108,7 +113,9 @@ class Prepare:
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """The total loss of some predictions by the definitions: losses, their weights and penalties."""
+        """The total loss of some predictions by the definitions: losses, their weights and
+        penalties.
+        """
         signature = self._runtime.signature()
         needed = wants_target(self.loss, signature)
         targets = match_outputs(y, signature, needed, "y")
@@ -192,9 +199,7 @@ class Prepare:
             target, name = targets[term.output], keys[term.output]
             if target is None:
                 raise ValueError(
-                    message(
-                        f"{signature.where} output {name!r}", "targets", "None", "Pass `y`."
-                    )
+                    message(f"{signature.where} output {name!r}", "targets", "None", "Pass `y`.")
                 )
             losses.check_targets(term.loss, target, signature.output_shapes[term.output], name)
 
@@ -290,8 +295,7 @@ class Prepare:
         return self._session(feed, training)
 
     def _build_optimizer(self) -> None:
-        model: Any = self
-        variables = model.trainable_variables
+        variables = self.trainable_variables
         optimizer = self.optimizer
         if not optimizer.built:
             optimizer.build(variables)
@@ -313,15 +317,15 @@ class Prepare:
         added = self._runtime.collects_losses or engine.builder.has_host_steps
         if not (engine.n_losses or penalties or added):
             raise ValueError(
-                f"{type(self).__name__} {self.name!r}: No loss to compute. Provide a `loss` argument "
-                "in `compile()`."
+                f"{type(self).__name__} {self.name!r}: No loss to compute. "
+                "Provide a `loss` argument in `compile()`."
             )
 
     def _in_order(self, logs: dict[str, Any]) -> Any:
         """The values of `logs` as a list, the loss first; alone if there is no other."""
         names: list[str] = []
         for metric in self.metrics:  # type: ignore[attr-defined]
-            if metric is self._compile_metrics:
+            if isinstance(metric, CompileMetrics):
                 names.extend(m.name for m in metric.metrics)
             else:
                 names.append(metric.name)

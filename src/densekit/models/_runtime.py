@@ -26,8 +26,8 @@ from densekit.ops import KerasTensor
 class Runtime:
     """Plans and engines of one model.
 
-    There are three: one predicts, one evaluates, one trains; each works on the variables' own buffers,
-    so that dropping one loses nothing.
+    There are three: one predicts, one evaluates, one trains. Each works on the variables' own
+    buffers, so that dropping one loses nothing.
     """
 
     def __init__(self, model: Any) -> None:
@@ -205,8 +205,10 @@ def _identity(terms: Sequence[LossTerm]) -> tuple[Any, ...]:
 
 def unwraps(structure: Any) -> bool:
     """Whether a model whose outputs are this structure gives the one array in it."""
-    return isinstance(structure, list | tuple) and len(structure) == 1 and not tree.is_nested(
-        structure[0]
+    return (
+        isinstance(structure, list | tuple)
+        and len(structure) == 1
+        and not tree.is_nested(structure[0])
     )
 
 
@@ -216,7 +218,7 @@ def pack_outputs(structure: Any, arrays: Sequence[Any]) -> Any:
 
 
 def new_shuffle_state() -> SeedGenerator:
-    """What the order of batches follows from: written to files, so that a resumed run goes on as before.
+    """What the order of batches follows from; files keep it, so that a resumed run goes on.
 
     Its seed is drawn when the first fit shuffles; until then both words are 0.
     """
@@ -230,4 +232,3 @@ def shuffle_order(state: SeedGenerator, iterations: int) -> np.random.Generator:
         seed = make_default_seed()
         state.state.assign(np.array([seed, 1], np.uint32))
     return np.random.Generator(np.random.Philox(key=[seed, iterations]))
-

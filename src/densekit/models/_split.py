@@ -12,7 +12,9 @@ from densekit.models._feed import is_stream
 
 
 def train_validation_split(x: Any, y: Any, sample_weight: Any, split: Any) -> tuple[Any, Any]:
-    """``((x, y, w), (x, y, w))``: the first ``floor(n * (1 - split))`` rows and the others, as views."""
+    """``((x, y, w), (x, y, w))``: the first ``floor(n * (1 - split))`` rows and the others, as
+    views.
+    """
     if not isinstance(split, float | int) or not 0 <= split <= 1:  # written so that nan fails
         raise ValueError(
             message("`validation_split`", "a number in [0, 1)", describe(split), "Pass e.g. 0.2.")

@@ -2,206 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
-from densekit import optimizers
 from densekit._core.errors import describe, message
-from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit.callbacks import CallbackList, History
-from densekit.models._batches import Batches
-from densekit.models._feed import check_count
+from densekit.models._compiling import Compiling
 from densekit.models._fit_loop import logs_of, run_epoch
-from densekit.models._losses import check_loss_weights
-from densekit.models._metrics import CompileMetrics
-from densekit.models._runtime import Runtime, new_shuffle_state
 from densekit.models._split import train_validation_split
 
-# Set while a model runs: none of them changes what a plan computes.
-_RUN_STATE = frozenset(
-    {
-        "compiled",
-        "history",
-        "loss",
-        "optimizer",
-        "run_eagerly",
-        "jit_compile",
-        "steps_per_execution",
-        "stop_training",
-        "stop_evaluating",
-        "stop_predicting",
-        "_initial_epoch",
-    }
-)
 
-
-class Trainer(Batches):
+class Trainer(Compiling):
     """`compile`, `fit`, `evaluate`, `predict` and what belongs to them."""
-
-    def __init__(self) -> None:
-        state = self.__dict__
-        state["_runtime"] = Runtime(self)
-        state["_compiled"] = {}
-        state["_loss_tracker"] = None
-        state["_compile_metrics"] = None
-        state["_term_means"] = []
-        state["_terms"] = None
-        for name in _RUN_STATE:
-            state[name] = None
-        state["compiled"] = False
-        state["run_eagerly"] = False
-        state["steps_per_execution"] = 1
-        state["stop_training"] = False
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _RUN_STATE:
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())  # type: ignore[arg-type]
-        state.pop("_fast_call", None)
-        state.pop("_fast_version", None)
-        return state
-
-    # Compiling
-
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-        jit_compile: Any = "auto",
-        auto_scale_loss: bool = True,
-    ) -> None:
-        """Say how to train.
-
-        Args:
-            optimizer: an optimizer or its name. Default: ``"rmsprop"``.
-            loss: a loss, its name or a function ``(y_true, y_pred)``; several outputs take one for all, a list
-                or a dict by output name. None: no loss but penalties. Default: ``None``.
-            loss_weights: factor of each loss in the total, in the structure of `loss`. Default: 1 each.
-            metrics: list of metrics, their names or functions; several outputs take a list of lists or a dict.
-                ``"accuracy"`` is chosen by the shapes. Default: none.
-            weighted_metrics: the same, weighted by the sample weights. Default: none.
-            run_eagerly: kept for Keras' signature; there is nothing to compile.
-            steps_per_execution: batches between two calls of batch hooks, >= 1. Default: ``1``.
-            jit_compile: kept for Keras' signature.
-            auto_scale_loss: kept for Keras' signature; training does not lose small gradients.
-
-        Raises:
-            ValueError: for an unknown optimizer, or metrics or weights of the wrong kind.
-
-        Example:
-
-        >>> import densekit as keras
-        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-        >>> model.compile(optimizer="adam", loss="mse", metrics=["mae"])
-        >>> model.compiled
-        True
-        """
-        found = optimizers.get(optimizer)
-        check_loss_weights(loss_weights)
-        check_count(steps_per_execution, "steps_per_execution")
-        given = metrics is not None or weighted_metrics is not None
-        compiled_metrics = CompileMetrics(metrics, weighted_metrics) if given else None
-        if jit_compile == "auto":
-            jit_compile = not run_eagerly
-        if jit_compile and run_eagerly:
-            warnings.warn(
-                "If `run_eagerly` is True, then `jit_compile` cannot also be True. "
-                "Disabling `jit_compile`.",
-                stacklevel=2,
-            )
-            jit_compile = False
-        state = self.__dict__
-        state["_compiled"] = {
-            "optimizer": found,
-            "loss": loss,
-            "loss_weights": loss_weights,
-            "metrics": metrics,
-            "weighted_metrics": weighted_metrics,
-            "run_eagerly": run_eagerly,
-            "steps_per_execution": steps_per_execution,
-            "jit_compile": jit_compile,
-        }
-        self.optimizer, self.loss = found, loss
-        self.run_eagerly, self.jit_compile = run_eagerly, jit_compile
-        self.steps_per_execution = steps_per_execution
-        self.stop_training = False
-        self.compiled = True
-        self._reset_compiled(compiled_metrics)
-        state["_shuffle_state"] = new_shuffle_state()
-
-    def get_compile_config(self) -> dict[str, Any]:
-        """The arguments of `compile`, as plain data; empty for a model that is not compiled."""
-        if not self.compiled:
-            return {}
-        config: dict[str, Any] = serialize_keras_object(self._compiled)
-        return config
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as `get_compile_config` says, and build the optimizer if the model is built."""
-        if type(self).compile is not Trainer.compile:
-            warnings.warn(
-                "`compile()` was not called as part of model loading because the model's `compile()` "
-                "method is custom. Override `get_compile_config()` and `compile_from_config(config)` "
-                "too, or call `compile()` after loading.",
-                stacklevel=2,
-            )
-            return
-        self.compile(**deserialize_keras_object(config))
-        if self.optimizer is not None and self.built:
-            self.optimizer.build(self.trainable_variables)
-
-    # Metrics
-
-    @property
-    def metrics(self) -> list[Any]:
-        """The loss, the compiled metrics as one, single losses, then metrics of the layers."""
-        found: list[Any] = []
-        if self.compiled:
-            found.append(self._loss_tracker)
-            if self._compile_metrics is not None:
-                found.append(self._compile_metrics)
-            found.extend(self._term_means)
-        found.extend(self._tracker.metrics)
-        for layer in self._flatten_layers(include_self=False):
-            if not isinstance(layer, Trainer):
-                found.extend(layer._tracker.metrics)
-        return found
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """Names of `metrics`."""
-        return [metric.name for metric in self.metrics]
-
-    def reset_metrics(self) -> None:
-        """Forget what the metrics have seen."""
-        for metric in self.metrics:
-            metric.reset_state()
-
-    def get_metrics_result(self) -> dict[str, Any]:
-        """The present value of every metric by its name in the logs."""
-        results: dict[str, Any] = {}
-        for metric in self.metrics:
-            if metric is self._compile_metrics and not metric.built:
-                continue
-            value = metric.result()
-            if isinstance(value, dict):
-                results.update(value)
-            else:
-                results[metric.name] = value
-        return results
-
-    # Running
 
     def fit(
         self,
@@ -225,17 +38,20 @@ class Trainer(Batches):
         """Train for some epochs.
 
         Args:
-            x: array ``(samples, ...)``, a list or dict of arrays for several inputs, or an iterable of batches
-                ``(x, y)`` or ``(x, y, sample_weight)``.
+            x: array ``(samples, ...)``, a list or dict of arrays for several inputs, or an
+                iterable of batches ``(x, y)`` or ``(x, y, sample_weight)``.
             y: targets, in the structure of the outputs; None if `x` yields them.
             batch_size: rows of a step, >= 1. Default: ``32``.
             epochs: last epoch, counted from 1. Default: ``1``.
-            verbose: 0 silent, 1 a progress bar, 2 a line per epoch. Default: ``"auto"``, which is 1.
+            verbose: 0 silent, 1 a progress bar, 2 a line per epoch. Default: ``"auto"``, which is
+                1.
             callbacks: callbacks. Default: none but the `History` that is returned.
-            validation_split: share of the rows, the last ones, that is kept for validation, in ``[0, 1)``.
+            validation_split: share of the rows, the last ones, that is kept for validation, in
+                ``[0, 1)``.
                 Default: ``0``.
             validation_data: ``(x, y)`` or ``(x, y, sample_weight)``, or an iterable of batches.
-            shuffle: whether each epoch takes the rows in a new order; ``"batch"``: only inside batches.
+            shuffle: whether each epoch takes the rows in a new order; ``"batch"``: only inside
+                batches.
                 Default: ``True``.
             class_weight: weight of the samples of each class, by number. Default: 1 each.
             sample_weight: weight of each sample, or of each loss value. Default: 1 each.
@@ -249,7 +65,8 @@ class Trainer(Batches):
             a `History`, whose ``history`` maps each key of the logs to one value per epoch.
 
         Raises:
-            ValueError: for data, targets or weights that do not fit the model. It is unchanged then.
+            ValueError: for data, targets or weights that do not fit the model. It is unchanged
+                then.
 
         Example:
 
@@ -299,6 +116,7 @@ class Trainer(Batches):
                 run_epoch(self, session, feed, callbacks, training=True)
                 logs = logs_of(self)
                 if validation is not None and _is_due(epoch, validation_freq):
+                    assert tests is not None
                     tests = self._fresh(tests, validation, False)
                     results = self._run_test(tests, validation, callbacks)
                     logs |= {f"val_{name}": value for name, value in results.items()}
@@ -383,7 +201,7 @@ def _index(value: Any, what: str) -> int:
 
 
 def _check_frequency(frequency: Any) -> None:
-    if isinstance(frequency, int) and frequency >= 1 or isinstance(frequency, list | tuple | set):
+    if (isinstance(frequency, int) and frequency >= 1) or isinstance(frequency, list | tuple | set):
         return
     raise ValueError(
         message(
