@@ -111,7 +111,7 @@ class FBetaScore(Metric):
         else:
             chosen = y_pred > self.threshold
         truth = y_true.astype(np.float64)
-        weight = 1.0
+        weight: Any = 1.0
         if sample_weight is not None:
             weight = spread_weights(self.name, sample_weight, y_pred.shape)
         axis = None if self.average == "micro" else 0
@@ -131,7 +131,7 @@ class FBetaScore(Metric):
         epsilon = settings.epsilon()
         precision, recall = tp / (tp + fp + epsilon), tp / (tp + fn + epsilon)
         square = self.beta**2
-        score = (1 + square) * (precision * recall / (square * precision + recall + epsilon))
+        score: Any = (1 + square) * (precision * recall / (square * precision + recall + epsilon))
         if self.average == "weighted":
             score = np.sum(score * weights / (np.sum(weights) + epsilon))
         elif self.average is not None:

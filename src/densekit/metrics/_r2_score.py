@@ -93,7 +93,7 @@ class R2Score(Metric):
         y_true, y_pred = (np.asarray(a, np.float64) for a in aligned(y_true, y_pred, self.name))
         if not self._built:
             self._build(y_true, y_pred)
-        weight = np.ones(y_true.shape)
+        weight: Any = 1.0
         if sample_weight is not None:
             weight = spread_weights(self.name, sample_weight, y_true.shape)
         for variable, values in (
@@ -118,7 +118,7 @@ class R2Score(Metric):
             scores = 1 - residual / total
             scores = np.where(np.isinf(scores), 0.0, scores)
             if self.class_aggregation == "uniform_average":
-                score = np.mean(scores)
+                score: Any = np.mean(scores)
             elif self.class_aggregation == "variance_weighted_average":
                 score = np.sum(total * scores) / np.sum(total)
             else:

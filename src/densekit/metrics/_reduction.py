@@ -138,7 +138,8 @@ class MeanMetricWrapper(Mean):
     def rowwise(self) -> bool:
         """Whether `fn` treats rows one by one, as the built-in ones do along the last axis."""
         axis = self._fn_kwargs.get("axis", -1)
-        return super().rowwise and public_name(self._fn) is not None and axis == -1
+        own = public_name(type(self)) is not None and public_name(self._fn) is not None
+        return own and axis == -1
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Add targets and predictions of shape ``(batch, ...)``."""
@@ -173,6 +174,12 @@ class FunctionMean(MeanMetricWrapper):
         super().__init__(fn, name, dtype, **configuration)
         for key, value in configuration.items():
             setattr(self, key, value)
+
+    @property
+    def rowwise(self) -> bool:
+        """Whether rows are treated one by one: along the last axis they are."""
+        own = public_name(type(self)) is not None
+        return own and self._fn_kwargs.get("axis", -1) == -1
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

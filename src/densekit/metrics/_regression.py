@@ -193,3 +193,10 @@ class CosineSimilarity(FunctionMean):
 
     def __init__(self, name: str = "cosine_similarity", dtype: Any = None, axis: int = -1) -> None:
         super().__init__(cosine_similarity, name, dtype, axis=axis)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; Keras leaves `axis` out, here it is there if not -1."""
+        config = super().get_config()
+        if self.axis == -1:
+            del config["axis"]
+        return config

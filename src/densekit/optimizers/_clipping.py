@@ -24,5 +24,5 @@ def clip_by_global_norm(gradients: list[Any], limit: float) -> list[Any]:
     A norm that is not finite makes every gradient NaN: one bad variable cannot go unnoticed.
     """
     norm = global_norm(gradients)
-    factor = limit / ops.maximum(norm, limit) + (norm - norm)
+    factor = ops.where(ops.isfinite(norm), limit / ops.maximum(norm, limit), float("nan"))
     return [g * factor for g in gradients]

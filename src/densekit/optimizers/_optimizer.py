@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
+import numpy as np
+
 from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
@@ -225,7 +227,9 @@ class Optimizer(Surroundings):
         if pairs:
             if self.loss_scale_factor is not None:
                 pairs = [(g / self.loss_scale_factor, v) for g, v in pairs]
-            self._update(pairs)
+            # Diverging weights become inf or NaN as on any engine; NumPy need not say so.
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                self._update(pairs)
             for variable in self._trainable_variables if self.use_ema else [v for _, v in pairs]:
                 constrain(variable)
         self._iterations.assign_add(1)

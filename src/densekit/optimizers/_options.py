@@ -30,7 +30,7 @@ def number(where: str, name: str, value: Any, legal: str, test: bool = True) -> 
     """`value` as a Python number; ValueError unless it is one and `test` holds."""
     if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0:
         value = value.item()
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not test:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not test:
         raise ValueError(
             message(where, f"`{name}` {legal}", describe(value), f"Pass `{name}` {legal}.")
         )

@@ -1,0 +1,149 @@
+"""What every optimizer and schedule owes."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+
+import densekit as keras
+import densekit.optimizers
+from densekit._core.native_form import native_form
+from densekit._core.registry import components
+
+OPTIMIZERS = {n: c for n, c in components("keras.optimizers").items() if n != "Optimizer"}
+SCHEDULES = components("keras.optimizers.schedules")
+NATIVE = {"SGD", "RMSprop", "Adam", "AdamW"}
+
+
+def variables() -> list[Any]:
+    return [
+        keras.Variable(np.array([[1.0, -2.0], [0.5, 3.0]], "float32"), name="kernel"),
+        keras.Variable(np.array([0.5, -0.5], "float32"), name="bias"),
+    ]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_config_round_trip(name: str) -> None:
+    cls = OPTIMIZERS[name]
+    optimizer = cls(learning_rate=0.3, weight_decay=0.01, clipnorm=2.0, use_ema=True)
+    config = optimizer.get_config()
+    assert cls.from_config(config).get_config() == config
+    revived = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert type(revived) is cls
+    assert revived.get_config() == config
+    own = set(inspect.signature(cls).parameters) - {"options"}
+    assert own <= set(config)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_it_goes_downhill(name: str) -> None:
+    """The convex ``sum(w ** 2)`` falls within 50 steps."""
+    ws = variables()
+    optimizer = OPTIMIZERS[name](learning_rate=1.0 if name == "Adadelta" else 0.05)
+    before = sum(float(np.sum(np.square(w.numpy()))) for w in ws)
+    for _ in range(50):
+        optimizer.apply([2 * w.numpy() for w in ws], ws)
+    after = sum(float(np.sum(np.square(w.numpy()))) for w in ws)
+    assert after < before
+    assert int(optimizer.iterations) == 50
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_saved_state_continues_the_same_way(name: str) -> None:
+    cls = OPTIMIZERS[name]
+    rng = np.random.default_rng(0)
+    grads = [[rng.normal(size=w.shape).astype("float32") for w in variables()] for _ in range(6)]
+    straight, stopped = variables(), variables()
+    one, first = cls(learning_rate=0.1), cls(learning_rate=0.1)
+    for g in grads:
+        one.apply(g, straight)
+    for g in grads[:3]:
+        first.apply(g, stopped)
+    store: dict[str, Any] = {}
+    first.save_own_variables(store)
+    second = cls(learning_rate=0.7)  # the saved rate wins
+    second.build(stopped)
+    second.load_own_variables(store)
+    for g in grads[3:]:
+        second.apply(g, stopped)
+    for a, b in zip(straight, stopped, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_native_form(name: str) -> None:
+    optimizer = OPTIMIZERS[name]()
+    form = native_form(optimizer)
+    assert (form is not None) == (name in NATIVE)
+
+    class Changed(OPTIMIZERS[name]):  # type: ignore[misc,valid-type]
+        pass
+
+    assert native_form(Changed()) is None
+
+
+@pytest.mark.parametrize("name", sorted(NATIVE))
+def test_native_slots_are_the_optimizers_own_variables(name: str) -> None:
+    ws = variables()
+    extra = {"SGD": {"momentum": 0.5}, "RMSprop": {"momentum": 0.5, "centered": True}}
+    optimizer = OPTIMIZERS[name](use_ema=True, gradient_accumulation_steps=2, **extra.get(name, {}))
+    optimizer.build(ws)
+    own = optimizer.variables
+    for w in ws:
+        parts = [
+            *optimizer.native_slots(w),
+            optimizer.native_ema(w),
+            optimizer.native_accumulator(w),
+        ]
+        assert all(any(part is v for v in own) for part in parts)
+        assert all(part.shape == w.shape and part.dtype == w.dtype for part in parts)
+    assert len(optimizer.native_slots(ws[0])) == {"SGD": 1, "RMSprop": 3}.get(name, 2)
+    optimizer.advance(5)
+    assert int(optimizer._iterations) == 5
+
+
+def test_native_options() -> None:
+    assert densekit.optimizers.SGD().native_options() == {
+        "weight_decay": 0.0,
+        "clip_value": 0.0,
+        "clip_norm": 0.0,
+        "global_clip_norm": 0.0,
+        "ema_momentum": -1.0,
+        "ema_overwrite_frequency": 0,
+        "accumulation_steps": 1,
+    }
+    optimizer = densekit.optimizers.AdamW(
+        clipvalue=0.5, use_ema=True, ema_overwrite_frequency=3, gradient_accumulation_steps=2
+    )
+    options = optimizer.native_options()
+    assert options["weight_decay"] == 0.004
+    assert options["clip_value"] == 0.5
+    assert (options["ema_momentum"], options["ema_overwrite_frequency"]) == (0.99, 3)
+    assert options["accumulation_steps"] == 2
+
+
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "CosineDecay": (0.1, 10),
+    "CosineDecayRestarts": (0.1, 10),
+    "ExponentialDecay": (0.1, 10, 0.5),
+    "InverseTimeDecay": (0.1, 10, 0.5),
+    "PiecewiseConstantDecay": ([10], [0.1, 0.05]),
+    "PolynomialDecay": (0.1, 10),
+}
+
+
+def test_every_schedule_is_tried() -> None:
+    assert set(SCHEDULES) - {"LearningRateSchedule"} == set(ARGUMENTS)
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_schedule_takes_arrays_and_goes_round(name: str) -> None:
+    schedule = SCHEDULES[name](*ARGUMENTS[name])
+    steps = np.arange(25)
+    assert schedule(steps).tolist() == [float(schedule(int(step))) for step in steps]
+    config = densekit.optimizers.schedules.serialize(schedule)
+    revived = densekit.optimizers.schedules.deserialize(config)
+    assert revived(steps).tolist() == schedule(steps).tolist()
