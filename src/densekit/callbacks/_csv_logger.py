@@ -24,13 +24,13 @@ class CSVLogger(Callback):
 
     Example:
 
-    >>> import densekit as keras, numpy as np, os, tempfile
+    >>> import densekit as keras, numpy as np, pathlib, tempfile
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     >>> model.compile("sgd", "mse")
-    >>> path = os.path.join(tempfile.mkdtemp(), "log.csv")
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "log.csv")
     >>> log = keras.callbacks.CSVLogger(path)
     >>> history = model.fit(np.ones((4, 2)), np.ones(4), verbose=0, callbacks=[log])
-    >>> open(path).readline().strip()
+    >>> path.read_text().split()[0]
     'epoch,loss,val_loss'
     """
 

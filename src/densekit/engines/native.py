@@ -179,7 +179,7 @@ class NativeEngine:
         made = self.plan.host(
             [values[x] for x in step.inputs],
             sizes,
-            [self._add_parameter(v, False) for v in variables],
+            [self._add_parameter(v, False) for v in variables if self.builder.training],
             node.forward,
             node.backward,
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from densekit import optimizers
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit.layers import structure_version
 from densekit.models._batches import Batches
 from densekit.models._feed import check_count
 from densekit.models._losses import check_loss_weights
@@ -42,6 +43,7 @@ class Compiling(Batches):
         state["_compile_metrics"] = None
         state["_term_means"] = []
         state["_terms"] = None
+        state["_metrics_found"] = (None, [])
         for name in _RUN_STATE:
             state[name] = None
         state["compiled"] = False
@@ -162,6 +164,13 @@ class Compiling(Batches):
     @property
     def metrics(self) -> list[Any]:
         """The loss, the compiled metrics as one, single losses, then metrics of the layers."""
+        key = structure_version(), self._loss_tracker, len(self._term_means), self.compiled
+        known = self.__dict__["_metrics_found"]
+        if known[0] != key:
+            known = self.__dict__["_metrics_found"] = key, self._find_metrics()
+        return list(known[1])
+
+    def _find_metrics(self) -> list[Any]:
         found: list[Any] = []
         if self.compiled:
             found.append(self._loss_tracker)

@@ -10,10 +10,9 @@ import numpy as np
 
 from densekit.callbacks import CallbackList
 from densekit.engines import LossTerm, NativeEngine, Rows
-from densekit.metrics import Mean
 from densekit.models._data import Array
 from densekit.models._feed import ArrayFeed, Block, StreamFeed
-from densekit.models._metrics import CompileMetrics
+from densekit.models._metrics import CompileMetrics, LossMean
 
 # A block of steps is one native call, after which metrics, the progress bar and Ctrl-C get their
 # turn. Its length follows from the model and the data alone, not from the clock: results never
@@ -42,8 +41,8 @@ class Session:
         self,
         engine: NativeEngine,
         terms: Sequence[LossTerm],
-        loss: Mean,
-        term_means: Sequence[Mean],
+        loss: LossMean,
+        term_means: Sequence[LossMean],
         metrics: CompileMetrics | None,
     ) -> None:
         self._engine = engine
@@ -93,9 +92,9 @@ class Session:
         losses = run(rows, block.index, block.batch_size, predictions)
         sizes = np.full(len(losses), float(block.batch_size))
         sizes[-1] = n - block.batch_size * (len(losses) - 1)
-        self._loss.update_state(losses[:, 0], sample_weight=sizes)
+        self._loss.add(losses[:, 0], sizes)
         for i, mean in enumerate(self._term_means):
-            mean.update_state(losses[:, 1 + i], sample_weight=sizes)
+            mean.add(losses[:, 1 + i], sizes)
         if self._metrics is not None:
             self._update_metrics(block, predictions)
 

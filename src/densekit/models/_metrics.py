@@ -4,11 +4,39 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from densekit import metrics
 from densekit._core import tree
 from densekit._core.errors import describe, message
-from densekit.metrics import Metric
+from densekit._core.scope import in_stateless_scope
+from densekit.metrics import Mean, Metric
 from densekit.models._data import Array, Columns, Signature, output_keys
+
+
+class LossMean(Mean):
+    """The mean of the losses of batches, each weighted by its rows; summed as Python floats."""
+
+    def add(self, losses: Array, rows: Array) -> None:
+        """Add the losses of some steps of so many rows each."""
+        total = float(self.total.array) if self._sums is None else self._sums[0]
+        count = float(self.count.array) if self._sums is None else self._sums[1]
+        self._sums = total + float(np.dot(losses, rows)), count + float(rows.sum())
+        with np.errstate(over="ignore"):
+            self.total.array[...], self.count.array[...] = self._sums
+
+    _sums: tuple[float, float] | None = None
+
+    def reset_state(self) -> None:
+        self._sums = 0.0, 0.0
+        self.total.array[...] = self.count.array[...] = 0
+
+    def result(self) -> Any:
+        """The mean so far."""
+        if self._sums is None or in_stateless_scope():
+            return super().result()
+        total, count = self._sums
+        return self._rounded(total / count if count else 0.0)
 
 
 class CompileMetrics(Metric):

@@ -10,7 +10,6 @@ from densekit._core.errors import message
 from densekit._core.registry import public_name
 from densekit.engines import LossTerm, NativeEngine
 from densekit.layers import structure_version
-from densekit.metrics import Mean
 from densekit.models._data import (
     Array,
     Columns,
@@ -27,7 +26,7 @@ from densekit.models._data import (
 from densekit.models._feed import ArrayFeed, StreamFeed, is_stream
 from densekit.models._fit_loop import Feed, Session
 from densekit.models._losses import resolve_terms, term_names, wants_target
-from densekit.models._metrics import CompileMetrics
+from densekit.models._metrics import CompileMetrics, LossMean
 from densekit.models._runtime import Runtime, shuffle_order
 
 _STEPS = ("train_step", "test_step", "predict_step", "compute_metrics", "compute_loss")
@@ -49,14 +48,14 @@ class Prepare:
     _compiled: dict[str, Any]
     _compile_metrics: CompileMetrics | None
     _loss_tracker: Any
-    _term_means: list[Mean]
+    _term_means: list[LossMean]
     _terms: list[LossTerm] | None
 
     def _reset_compiled(self, metrics: CompileMetrics | None) -> None:
         """Start anew with what was compiled; the prediction engine stays."""
         state = self.__dict__
         state["_compile_metrics"] = metrics
-        state["_loss_tracker"] = Mean(name="loss")
+        state["_loss_tracker"] = LossMean(name="loss")
         state["_term_means"] = []
         state["_terms"] = None
         self._runtime.forget_training()
@@ -265,7 +264,7 @@ class Prepare:
                 )
             names = term_names(terms, signature, self._is_named())
             self.__dict__["_terms"] = terms
-            self.__dict__["_term_means"] = [Mean(name=name) for name in names]
+            self.__dict__["_term_means"] = [LossMean(name=name) for name in names]
         resolved: list[LossTerm] = self.__dict__["_terms"]
         return resolved
 
@@ -295,7 +294,7 @@ class Prepare:
         return self._session(feed, training)
 
     def _build_optimizer(self) -> None:
-        variables = self.trainable_variables
+        variables = self._runtime.trainable()
         optimizer = self.optimizer
         if not optimizer.built:
             optimizer.build(variables)
@@ -312,8 +311,7 @@ class Prepare:
             )
 
     def _assert_something_to_learn(self, engine: NativeEngine) -> None:
-        model: Any = self
-        penalties = any(v.regularizer is not None for v in model.trainable_variables)
+        penalties = any(v.regularizer is not None for v in self._runtime.trainable())
         added = self._runtime.collects_losses or engine.builder.has_host_steps
         if not (engine.n_losses or penalties or added):
             raise ValueError(

@@ -36,6 +36,9 @@ class Runtime:
         self._signature: Signature | None = None
         self._engines: dict[Any, NativeEngine] = {}
         self._collects_losses = False
+        self._weights: list[Any] = []
+        self._flags: tuple[bool, ...] = ()
+        self._trainable: list[Any] = []
         self.flops_per_sample = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -53,9 +56,19 @@ class Runtime:
             self._signature = None
             self._engines = {}
             self._version = structure_version()
+            self._weights = self._model.weights
+            self._flags = ()
             self._collects_losses = any(
                 layer.activity_regularizer is not None for layer in self._model._flatten_layers()
             )
+
+    def trainable(self) -> list[Any]:
+        """`trainable_variables`, gathered anew only if something changed."""
+        self._refresh()
+        flags = tuple([v.trainable for v in self._weights])
+        if flags != self._flags or not flags:
+            self._flags, self._trainable = flags, self._model.trainable_variables
+        return self._trainable
 
     @property
     def collects_losses(self) -> bool:
@@ -176,7 +189,7 @@ class Runtime:
     def evaluator(self, inputs: Sequence[Array], terms: Sequence[LossTerm]) -> NativeEngine:
         """The engine for evaluation."""
         self._refresh()
-        trainable = self._model.trainable_variables
+        trainable = self.trainable()
         key = self._key("test", tuple(map(id, trainable)), _identity(terms), inputs=inputs)
         engine = self._engines.get(key)
         if engine is None:
@@ -187,7 +200,7 @@ class Runtime:
     def trainer(self, inputs: Sequence[Array], terms: Sequence[LossTerm]) -> NativeEngine:
         """The engine for training."""
         self._refresh()
-        trainable = self._model.trainable_variables
+        trainable = self.trainable()
         optimizer = self._model.optimizer
         key = self._key(
             "train", tuple(map(id, trainable)), id(optimizer), _identity(terms), inputs=inputs
