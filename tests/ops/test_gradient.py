@@ -59,7 +59,7 @@ def test_structure_and_types() -> None:
 
 
 def test_same_value_used_twice_and_returned_as_it_is() -> None:
-    outputs, vjp = value_and_vjp(lambda x: (x, x * x), [np.array([3.0])])
+    _, vjp = value_and_vjp(lambda x: (x, x * x), [np.array([3.0])])
     assert vjp([np.array([1.0]), np.array([1.0])])[0].tolist() == [7.0]
     assert vjp([np.array([1.0]), None])[0].tolist() == [1.0]
     assert vjp([None, None])[0].tolist() == [0.0]

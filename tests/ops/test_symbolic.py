@@ -23,13 +23,24 @@ from densekit.ops._symbolic import (
 
 def test_operators_record_nodes() -> None:
     x = KerasTensor((None, 3))
-    for y, name in (
-        (x + 1, "Add"), (1 + x, "Add"), (x - x, "Subtract"), (2 - x, "Subtract"), (x * 2, "Multiply"),
-        (x / 2, "Divide"), (1 / x, "Divide"), (x // 2, "FloorDivide"), (x % 2, "Mod"), (x**2, "Power"),
-        (-x, "Negative"), (abs(x), "Absolute"), (x < 1, "Less"), (x >= 1, "GreaterEqual"),
-        (x != 1, "NotEqual"), (round(x), "Round"), (~(x > 0), "LogicalNot"), (np.ones(3, "f") * x, "Multiply"),
-        (Variable([1.0, 1, 1]) + x, "Add"), (x @ np.ones((3, 3), "f"), "Matmul"),
-    ):  # fmt: skip
+    cases = {
+        "Add": [x + 1, 1 + x, Variable([1.0, 1, 1]) + x],
+        "Subtract": [x - x, 2 - x],
+        "Multiply": [x * 2, np.ones(3, "float32") * x],
+        "Divide": [x / 2, 1 / x],
+        "FloorDivide": [x // 2],
+        "Mod": [x % 2],
+        "Power": [x**2],
+        "Matmul": [x @ np.ones((3, 3), "float32")],
+        "Negative": [-x],
+        "Absolute": [abs(x)],
+        "Round": [round(x)],
+        "Less": [x < 1],
+        "GreaterEqual": [x >= 1],
+        "NotEqual": [x != 1],
+        "LogicalNot": [~(x > 0)],
+    }
+    for name, y in ((name, y) for name, tensors in cases.items() for y in tensors):
         assert y.shape == (None, 3)
         operation, index, position = y._keras_history
         assert type(operation).__name__ == name
@@ -65,9 +76,15 @@ def test_two_calls_are_two_nodes() -> None:
 def test_operation_in_a_config_computes_the_same() -> None:
     x = KerasTensor((None, 4))
     samples = np.random.default_rng(0).standard_normal((5, 4)).astype("float32")
-    for y in (ops.sum(x, axis=1, keepdims=True), ops.reshape(x, (-1, 2)), ops.clip(x, 0, 1), ops.one_hot(
-        ops.cast(x, "int32"), 3
-    ), ops.take(x, [0, 2], axis=1), ops.einsum("bi,bi->b", x, x), ops.pad(x, 1, constant_values=2)):  # fmt: skip
+    for y in (
+        ops.sum(x, axis=1, keepdims=True),
+        ops.reshape(x, (-1, 2)),
+        ops.clip(x, 0, 1),
+        ops.one_hot(ops.cast(x, "int32"), 3),
+        ops.take(x, [0, 2], axis=1),
+        ops.einsum("bi,bi->b", x, x),
+        ops.pad(x, 1, constant_values=2),
+    ):
         operation = y._keras_history[0]
         node = operation._inbound_nodes[0]
         again = type(operation).from_config(operation.get_config())
