@@ -39,6 +39,10 @@ template <class T>
 void gather(const Kernels<T>& kernels, const Source& source, RowPicker pick, index_t rows, T* dst) {
   const index_t n = source.elements;
   if (source.type == type_char<T>()) {
+    if (n == 1) {  // a column of targets: no call for four bytes
+      for (index_t r = 0; r < rows; ++r) std::memcpy(dst + r, source.data + pick[r] * source.row_stride, sizeof(T));
+      return;
+    }
     const auto bytes = static_cast<std::size_t>(n) * sizeof(T);
     for (index_t r = 0; r < rows; ++r) std::memcpy(dst + r * n, source.data + pick[r] * source.row_stride, bytes);
     return;

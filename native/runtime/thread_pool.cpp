@@ -52,6 +52,8 @@ int initial_threads() {
   return usable_cores();
 }
 
+thread_local int t_worker = 0;
+
 std::atomic<ThreadPool*> g_pool{nullptr};
 std::atomic<int> g_threads{0};  // survives a fork
 
@@ -109,7 +111,7 @@ void ThreadPool::start() {
   pthread_sigmask(SIG_SETMASK, &all, &before);
 #endif
   try {
-    for (int i = 1; i < threads(); ++i) workers_.emplace_back([this] { work(); });
+    for (int i = 1; i < threads(); ++i) workers_.emplace_back([this, i] { work(i); });
   } catch (const std::system_error&) {
     // Fewer threads than asked for: the work is done by those there are.
   }
@@ -137,7 +139,10 @@ bool ThreadPool::take_item() {
   return true;
 }
 
-void ThreadPool::work() {
+int ThreadPool::worker() { return t_worker; }
+
+void ThreadPool::work(int number) {
+  t_worker = number;
   FlushDenormals flush;
   for (;;) {
     const uint32_t epoch = epoch_.load(std::memory_order_acquire);

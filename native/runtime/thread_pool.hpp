@@ -33,10 +33,13 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
+  // 0 on a caller's thread, 1.. on the pool's own: the same thread has the same number in every region.
+  static int worker();
+
   static constexpr int kMaxItems = 0xFFFF;
 
  private:
-  void work();
+  void work(int number);
   bool take_item();
   void start();
   void stop();

@@ -37,6 +37,7 @@ void Updater<T>::prepare(const Graph& graph, const Kernels<T>* kernels) {
   works_.clear();
   fixed_.clear();
   items_.clear();
+  lanes_.clear();
   elements_ = 0;
   const Optimizer& o = graph.optimizer;
   const bool all_buffered = o.where == Optimizer::Where::host || o.spec.clip_norm > 0 || o.spec.global_clip_norm > 0 ||
@@ -169,7 +170,8 @@ void Updater<T>::update_block(const UpdateStep& step, const Work& work, index_t 
   const Parameter& p = parameter(work);
   const index_t at = row * p.width;
   OptimizerSpec spec = graph_->optimizer.spec;
-  if (step.iteration == 0 && spec.ema_momentum >= 0) spec.ema_momentum = 0;  // the average begins at the first weights
+  const int64_t made = step.iteration / graph_->optimizer.accumulation_steps;  // updates, not calls
+  if (made == 0 && spec.ema_momentum >= 0) spec.ema_momentum = 0;  // the average begins at the first weights
   Update<T> u;
   u.n = rows * p.width;
   u.w = as<T>(p.data) + at;
@@ -177,7 +179,7 @@ void Updater<T>::update_block(const UpdateStep& step, const Work& work, index_t 
   for (int i = 0; i < p.n_slots; ++i) u.slot[i] = as<T>(p.slots[i]) + at;
   if (spec.ema_momentum >= 0) u.ema = as<T>(p.ema) + at;
   u.learning_rate = static_cast<T>(step.learning_rate);
-  u.step = step.iteration + 1;
+  u.step = made + 1;
   if (!work.buffered && p.regularizer.kind == RegularizerKind::l1l2) {
     u.l1 = static_cast<T>(p.regularizer.p[0]);
     u.l2 = static_cast<T>(p.regularizer.p[1]);
@@ -209,20 +211,49 @@ void Updater<T>::first_pass(const Context<T>& c, const UpdateStep& step, Item& i
   }
 }
 
+// Equal numbers of weights a lane, in whole items.
+template <class T>
+void Updater<T>::cut_lanes(std::size_t count) {
+  lanes_ = std::vector<Lane>(count);
+  int64_t seen = 0;
+  std::size_t i = 0;
+  for (std::size_t lane = 0; lane < count; ++lane) {
+    lanes_[lane].begin = i;
+    const int64_t goal = elements_ * static_cast<int64_t>(lane + 1) / static_cast<int64_t>(count);
+    for (; i < items_.size() && (seen < goal || lane + 1 == count); ++i) {
+      seen += items_[i].rows * parameter(works_[items_[i].work]).width;
+    }
+    lanes_[lane].end = i;
+  }
+}
+
+// Each thread begins with its own lane, the same in every step, so that its weights and slots are still in its own
+// cache. What an item computes does not depend on who does it.
+template <class T>
+template <class Body>
+void Updater<T>::for_items(PoolLease& pool, bool parallel, Body body) {
+  const auto count = static_cast<std::size_t>(pool.workers());
+  if (!parallel || count == 1 || items_.size() < 2) {
+    for (Item& item : items_) body(item);
+    return;
+  }
+  if (lanes_.size() != count) cut_lanes(count);
+  for (Lane& lane : lanes_) lane.next.store(lane.begin, std::memory_order_relaxed);
+  pool.run(static_cast<int>(count), true, [&](int) {
+    const auto own = static_cast<std::size_t>(ThreadPool::worker());
+    for (std::size_t k = 0; k < count; ++k) {
+      Lane& lane = lanes_[(own + k) % count];
+      for (std::size_t i; (i = lane.next.fetch_add(1, std::memory_order_relaxed)) < lane.end;) body(items_[i]);
+    }
+  });
+}
+
 template <class T>
 double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& pool) {
   ask_host_regularizers(step);
   const double work = 2.0 * static_cast<double>(step.batch * elements_) + 10.0 * static_cast<double>(elements_);
   const bool parallel = work > kParallelWork;
-  const auto for_items = [&](auto&& body) {
-    const auto n = static_cast<index_t>(items_.size());
-    const index_t share = (n + ThreadPool::kMaxItems - 1) / ThreadPool::kMaxItems;
-    if (n == 0) return;
-    pool.run(static_cast<int>((n + share - 1) / share), parallel, [&](int part) {
-      for (index_t i = part * share; i < std::min(n, (part + 1) * share); ++i) body(items_[static_cast<std::size_t>(i)]);
-    });
-  };
-  for_items([&](Item& item) { first_pass(c, step, item); });
+  for_items(pool, parallel, [&](Item& item) { first_pass(c, step, item); });
   double penalties = sum_penalties() + whole_penalties();
   bool updated = true;
   if (graph_->optimizer.where == Optimizer::Where::host) {
@@ -236,7 +267,7 @@ double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& 
     if (graph_->optimizer.accumulation_steps > 1) updated = accumulate(step);
     if (updated) {
       find_clip_scales();
-      for_items([&](const Item& item) {
+      for_items(pool, parallel, [&](const Item& item) {
         const Work& w = works_[item.work];
         if (w.buffered) update_block(step, w, item.row, item.rows, w.gradient + item.row * parameter(w).width);
       });

@@ -2,6 +2,7 @@
 // each done by one thread: dW = X^T dZ, penalty, optimizer, constraint, while the block is in the cache. Parameters
 // whose gradient must be whole first (clipping by norm, accumulation, a host's optimizer ...) take a second pass.
 #pragma once
+#include <atomic>
 #include <vector>
 
 #include "buffer.hpp"
@@ -13,7 +14,7 @@
 namespace densekit {
 
 struct UpdateStep {
-  int64_t iteration = 0;  // updates made before this one
+  int64_t iteration = 0;  // calls before this one: with accumulation several make one update
   double learning_rate = 0;
   index_t batch = 0;
   Host* host = nullptr;
@@ -56,9 +57,17 @@ class Updater {
     index_t row, rows;
     double penalty;
   };
+  // A thread's own share of the items, open to others once they are done with theirs.
+  struct alignas(kAlignment) Lane {
+    std::atomic<std::size_t> next{0};
+    std::size_t begin = 0, end = 0;
+  };
 
   void find_contributions(Work& work) const;
   void cut_items(std::size_t work);
+  void cut_lanes(std::size_t count);
+  template <class Body>
+  void for_items(PoolLease& pool, bool parallel, Body body);
   void block_gradient(const Context<T>& c, const UpdateStep& step, const Work& work, index_t row, index_t rows, T* g) const;
   double block_penalty(const Work& work, index_t row, index_t rows) const;
   void add_penalty_gradient(const Work& work, index_t row, index_t rows, T* g) const;
@@ -79,6 +88,7 @@ class Updater {
   std::vector<Work> works_;     // trainable parameters, in order
   std::vector<Work> fixed_;     // other parameters with a penalty
   std::vector<Item> items_;
+  std::vector<Lane> lanes_;
   Buffer<T> gradients_, orthogonal_;
   int64_t elements_ = 0;
   bool any_buffered_ = false, any_constraint_ = false;

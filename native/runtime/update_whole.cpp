@@ -121,7 +121,8 @@ void Updater<T>::find_clip_scales() {
 // The average follows the weights on steps that only accumulate, too.
 template <class T>
 void Updater<T>::moving_averages(const UpdateStep& step, const Work& work) const {
-  const double momentum = step.iteration == 0 ? 0.0 : graph_->optimizer.spec.ema_momentum;
+  const bool first = step.iteration / graph_->optimizer.accumulation_steps == 0;
+  const double momentum = first ? 0.0 : graph_->optimizer.spec.ema_momentum;
   if (graph_->optimizer.spec.ema_momentum < 0) return;
   const Parameter& p = parameter(work);
   T* ema = as<T>(p.ema);
@@ -137,7 +138,7 @@ template <class T>
 bool Updater<T>::overwrites(const UpdateStep& step) const {
   const Optimizer& o = graph_->optimizer;
   return o.spec.ema_momentum >= 0 && o.ema_overwrite_frequency > 0 &&
-         (step.iteration + 1) % o.ema_overwrite_frequency == 0;
+         (step.iteration / o.accumulation_steps + 1) % o.ema_overwrite_frequency == 0;
 }
 
 // Constraints hold after every update, also when the moving average has just replaced the weights.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -132,7 +133,7 @@ def mlp(
     """A finished multilayer perceptron with one loss."""
     built = new_plan(dtype, fuse)
     x = built.plan.input(sizes[0])
-    for i, pair in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, pair in enumerate(itertools.pairwise(sizes)):
         kind = last if i == len(sizes) - 2 else hidden
         x = add_dense(built, x, pair, rng, kind, PLAIN_RELU if kind == "relu" else None)
     width = sizes[-1] // 2 if last == "glu" else sizes[-1]

@@ -1,4 +1,4 @@
-"""Training on the native engine against a NumPy twin: updates, clipping, averages, constraints, host parts."""
+"""Training on the native engine against a NumPy twin: updates, constraints, host parts."""
 
 from __future__ import annotations
 

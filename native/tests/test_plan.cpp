@@ -1,0 +1,166 @@
+// Plans: they learn, leave the same bits whatever the threads, and infer from many threads at once.
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+#include <thread>
+
+#include "network.hpp"
+
+using namespace densekit;
+using network::Mlp;
+
+namespace {
+
+// Sets the threads and joins the workers at the end, for the sanitizers.
+struct Threads {
+  explicit Threads(int n) { ThreadPool::instance().set_threads(n); }
+  ~Threads() { ThreadPool::instance().set_threads(1); }
+};
+
+template <class F>
+bool refuses(F f) {
+  try {
+    f();
+  } catch (const std::invalid_argument&) {
+    return true;
+  }
+  return false;
+}
+
+template <class T>
+void learns_xor() {
+  Mlp<T> net({2, 16, 1}, "sigmoid", 256);
+  for (std::size_t r = 0; r < 256; ++r) net.y[r] = T((net.x[2 * r] > 0) != (net.x[2 * r + 1] > 0));
+  const auto losses = net.train(32, 200, 0.02);
+  CHECK(losses.front() > 0.6);
+  CHECK(losses.back() < 0.2);
+  const auto p = net.predict(256);
+  int right = 0;
+  for (std::size_t r = 0; r < 256; ++r) right += (p[r] > T(0.5)) == (net.y[r] > T(0.5));
+  CHECK(right > 240);
+}
+
+TEST(learns_xor) {
+  learns_xor<float>();
+  learns_xor<double>();
+}
+
+template <class T>
+void same_bits(index_t batch_size) {
+  std::vector<std::vector<T>> first;
+  std::vector<double> losses;
+  for (int threads : {1, 2, 3}) {
+    const Threads set(threads);
+    Mlp<T> net({200, 300, 120, 10}, "softmax", 150, 0.2);
+    const auto l = net.train(batch_size, 2, 0.01);
+    net.weights.push_back(net.predict(150));
+    if (first.empty()) {
+      first = net.weights;
+      losses = l;
+    }
+    CHECK(l == losses);
+    CHECK(net.weights == first);
+  }
+}
+
+TEST(same_bits_for_any_threads) {
+  for (index_t batch : {150, 64, 7}) same_bits<float>(batch);
+  same_bits<double>(64);
+}
+
+TEST(rows_do_not_depend_on_their_block) {
+  Mlp<float> net({33, 70, 9}, "softmax", 500);
+  const auto whole = net.predict(500);
+  for (index_t r = 0; r < 500; r += 37) {
+    std::array<float, 9> one{};
+    net.engine->call(net.x.data() + r * 33, 1, one.data());
+    CHECK(std::equal(one.begin(), one.end(), whole.begin() + r * 9));
+  }
+}
+
+TEST(many_threads_infer_at_once) {
+  const Threads set(2);
+  Mlp<float> net({64, 256, 16}, "softmax", 400);
+  const auto expected = net.predict(400);
+  std::array<int, 6> wrong{};
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < wrong.size(); ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 5; ++i) wrong[t] += net.predict(400) != expected;
+    });
+  }
+  for (auto& t : threads) t.join();
+  for (int w : wrong) CHECK(w == 0);
+}
+
+TEST(a_region_runs_every_item_once) {
+  const Threads set(4);
+  ThreadPool& pool = ThreadPool::instance();
+  CHECK(pool.try_acquire());
+  CHECK(!pool.try_acquire());
+  for (int items : {1, 2, 3, 100, 65535}) {
+    std::vector<std::atomic<int>> hits(static_cast<std::size_t>(items));
+    pool.run(items, [](void* c, int i) { ++(*static_cast<std::vector<std::atomic<int>>*>(c))[static_cast<std::size_t>(i)]; },
+             &hits);
+    CHECK(std::all_of(hits.begin(), hits.end(), [](const auto& h) { return h == 1; }));
+  }
+  for (int round = 0; round < 20000; ++round) {  // regions back to back
+    std::atomic<int> sum{0};
+    pool.run(3, [](void* c, int i) { *static_cast<std::atomic<int>*>(c) += i; }, &sum);
+    if (sum != 3) CHECK(sum == 3);
+  }
+  pool.release();
+}
+
+TEST(a_bad_label_stops_before_the_update) {
+  Mlp<float> net({4, 3}, "softmax", 20);
+  net.labels[11] = 3;
+  const auto before = net.weights;
+  CHECK(refuses([&] { net.train(20, 1, 0.1); }));
+  CHECK(net.weights == before);
+}
+
+TEST(a_malformed_graph_is_refused) {
+  Graph g;
+  const int x = g.input(6);
+  float w[12] = {};
+  const int p = g.parameter(w, 3, 4, true);
+  const ActivationSpec linear;
+  CHECK(refuses([&] { g.dense(7, p, -1, 3, 4, linear); }));
+  CHECK(refuses([&] { g.dense(x, 5, -1, 3, 4, linear); }));
+  CHECK(refuses([&] { g.dense(x, p, p, 3, 4, linear); }));
+  CHECK(refuses([&] { g.dense(x, p, -1, 4, 3, linear); }));
+  CHECK(refuses([&] { g.merge("add", {x, g.input(5)}); }));
+  CHECK(refuses([&] { g.loss(0, LossSpec{}, 1, 1.0, "sum"); }));
+  CHECK(g.ops.empty());
+  CHECK(g.dense(x, p, -1, 3, 4, linear) == 2);
+  CHECK(g.values[2].size == 8);
+  CHECK(g.flops_per_sample() == 48);
+  CHECK(g.describe(0) == "v2 = dense(v0, p0) 3 -> 4 linear");
+}
+
+TEST(rows_are_gathered_from_any_layout) {
+  const std::vector<int16_t> data = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+  Source s = network::rows_of(data, 2, 'h');
+  s.row_stride = 3 * s.item_size;
+  s.rows = 3;
+  const int64_t index[] = {2, 0, 2};
+  const Kernels<float>& k = *active_implementation()->f32;
+  std::array<float, 6> got{};
+  gather(k, s, RowPicker{index, 0}, 3, got.data());
+  CHECK(got == std::array<float, 6>{7, 8, 1, 2, 7, 8});
+  s.row_stride = -3 * s.item_size;
+  s.data += 6 * sizeof(int16_t);
+  gather(k, s, RowPicker{nullptr, 1}, 2, got.data());
+  CHECK(got[0] == 4 && got[3] == 2);
+  std::array<int32_t, 4> labels{};
+  s = network::rows_of(data, 1, 'h');
+  CHECK(gather_labels(s, RowPicker{nullptr, 0}, 4, 5, std::nan(""), labels.data()));
+  CHECK(labels == std::array<int32_t, 4>{1, 2, 3, 4});
+  CHECK(!gather_labels(s, RowPicker{nullptr, 0}, 4, 4, std::nan(""), labels.data()));
+  CHECK(gather_labels(s, RowPicker{nullptr, 0}, 4, 4, 4, labels.data()));
+}
+
+}  // namespace
+
+CHECK_MAIN()
