@@ -74,7 +74,7 @@ class BackupAndRestore(Callback):
             )
         try:
             self._restore("")
-        except OSError:
+        except (OSError, ValueError):
             if not os.path.exists(self._weights_path + ".bkp"):
                 raise
             self._restore(".bkp")  # the last backup was cut short: take the one before

@@ -34,8 +34,7 @@ class SwapEMAWeights(Callback):
 
     def _pairs(self) -> list[tuple[Any, Any]]:
         optimizer = self.model.optimizer
-        averages = getattr(optimizer, "_model_variables_moving_average", None)
-        if not getattr(optimizer, "use_ema", False) or averages is None:
+        if not getattr(optimizer, "use_ema", False) or not optimizer.built:
             raise ValueError(
                 message(
                     "SwapEMAWeights",
@@ -44,7 +43,7 @@ class SwapEMAWeights(Callback):
                     "Pass use_ema=True to the optimizer.",
                 )
             )
-        return list(zip(optimizer._trainable_variables, averages, strict=True))
+        return [(v, optimizer.native_ema(v)) for v in optimizer._trainable_variables]
 
     def _swap(self, averages_in_model: bool) -> None:
         if self._averages_in_model == averages_in_model:

@@ -1,0 +1,119 @@
+"""From graphs to plans: what runs natively, what on the host, and that both say the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import densekit as keras
+from densekit.engines import NativeEngine, NotLowerable, lower_graph
+from densekit.layers import Layer
+
+X = np.linspace(-1, 1, 24).reshape(6, 4).astype("float32")
+
+
+def kinds(model: Any, training: bool = False) -> list[str]:
+    return [s.kind for s in lower_graph(model._graph(), "float32", training).steps]
+
+
+def assert_says_what_the_definition_says(model: Any, x: Any = X) -> None:
+    eps = float(np.finfo(np.float32).eps)
+    natively = model.predict(x, verbose=0)
+    by_definition = np.asarray(Layer.__call__(model, x, training=False))
+    np.testing.assert_allclose(natively, by_definition, rtol=64 * eps, atol=64 * eps)
+
+
+def functional(build: Any) -> Any:
+    x = keras.Input((4,))
+    return keras.Model(x, build(x))
+
+
+def test_a_plain_net_is_native() -> None:
+    model = functional(
+        lambda x: keras.layers.Dense(2)(
+            keras.layers.Dropout(0.5)(keras.layers.Dense(3, activation="relu")(x))
+        )
+    )
+    assert kinds(model) == ["dense", "dense"]
+    assert kinds(model, training=True) == ["dense", "dropout", "dense"]
+    assert_says_what_the_definition_says(model)
+
+
+def test_shared_layers_share_parameters() -> None:
+    dense = keras.layers.Dense(4)
+    model = functional(lambda x: keras.layers.Add()([dense(x), dense(dense(x))]))
+    assert kinds(model).count("dense") == 3
+    assert_says_what_the_definition_says(model)
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    model.fit(X, X, verbose=0)
+    assert len(model.get_weights()) == 2
+    assert (before[0] != model.get_weights()[0]).any()
+
+
+def test_models_inside_models_are_lowered_through() -> None:
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dropout(0.5)])
+    model = functional(lambda x: keras.layers.Dense(1)(inner(x)))
+    assert kinds(model) == ["dense", "dense"]
+    assert kinds(model, training=True) == ["dense", "dropout", "dense"]
+    assert_says_what_the_definition_says(model)
+
+
+def test_a_call_with_training_fixed() -> None:
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dropout(0.5)])
+    model = functional(lambda x: keras.layers.Dense(1)(inner(x, training=False)))
+    assert kinds(model, training=True) == ["dense"]
+
+
+def test_ops_run_on_the_host() -> None:
+    model = functional(lambda x: keras.ops.sin(keras.layers.Dense(3)(x)) * 2.0 + 1.0)
+    assert "host" in kinds(model)
+    assert_says_what_the_definition_says(model)
+
+
+def test_a_layer_with_its_own_call_runs_on_the_host() -> None:
+    class Doubled(keras.layers.Dense):
+        def call(self, inputs: Any, training: Any = None) -> Any:
+            return 2 * super().call(inputs)
+
+    model = functional(lambda x: Doubled(3)(x))
+    assert kinds(model) == ["host"]
+    assert_says_what_the_definition_says(model)
+
+
+def test_another_dtype_runs_on_the_host() -> None:
+    model = functional(
+        lambda x: keras.layers.Dense(2)(keras.layers.Dense(3, dtype="mixed_float16")(x))
+    )
+    assert kinds(model) == ["host", "dense"]
+
+
+def test_activity_regularizers_are_part_of_the_plan() -> None:
+    model = functional(lambda x: keras.layers.Dense(3, activity_regularizer="l2")(x))
+    assert kinds(model) == ["dense", "activity"]
+
+
+def test_open_sizes_are_those_of_the_data() -> None:
+    x = keras.Input((None, 4))
+    model = keras.Model(x, keras.layers.Dense(2)(x))
+    with pytest.raises(NotLowerable):
+        lower_graph(model._graph(), "float32", False)
+    for length in (1, 3):
+        data = np.ones((2, length, 4), "float32")
+        assert model.predict(data, verbose=0).shape == (2, length, 2)
+        assert_says_what_the_definition_says(model, data)
+
+
+def test_a_graph_that_mixes_samples_runs_as_a_whole() -> None:
+    model = functional(lambda x: x - keras.ops.mean(x, axis=0))
+    with pytest.raises(NotLowerable):
+        lower_graph(model._graph(), "float32", False)
+    np.testing.assert_allclose(model.predict(X, verbose=0), X - X.mean(axis=0), atol=1e-6)
+
+
+def test_descriptions_name_what_runs_on_the_host() -> None:
+    model = functional(lambda x: keras.layers.Lambda(lambda v: v + 1, name="mine")(x))
+    engine = NativeEngine(lower_graph(model._graph(), "float32", False))
+    assert any("host" in line for line in engine.plan.describe())
