@@ -147,3 +147,88 @@ def test_schedule_takes_arrays_and_goes_round(name: str) -> None:
     config = densekit.optimizers.schedules.serialize(schedule)
     revived = densekit.optimizers.schedules.deserialize(config)
     assert revived(steps).tolist() == schedule(steps).tolist()
+
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"weight_decay": 0.3},
+    {"clipvalue": 0.05},
+    {"clipnorm": 0.1},
+    {"global_clipnorm": 0.1},
+    {"use_ema": True, "ema_momentum": 0.6, "ema_overwrite_frequency": 2},
+    {"gradient_accumulation_steps": 2, "clipnorm": 0.1, "weight_decay": 0.3},
+    {"gradient_accumulation_steps": 2, "use_ema": True, "ema_overwrite_frequency": 2},
+]
+KERNELS: list[tuple[str, dict[str, Any]]] = [
+    ("SGD", {}),
+    ("SGD", {"momentum": 0.8}),
+    ("SGD", {"momentum": 0.8, "nesterov": True}),
+    ("RMSprop", {}),
+    ("RMSprop", {"momentum": 0.4}),
+    ("RMSprop", {"momentum": 0.4, "centered": True}),
+    ("Adam", {}),
+    ("Adam", {"amsgrad": True, "epsilon": 1e-3}),
+    ("AdamW", {}),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "arguments"), KERNELS, ids=[f"{n}-{list(a)}" for n, a in KERNELS])
+def test_native_step_is_the_definition(name: str, arguments: dict[str, Any], dtype: str) -> None:
+    """A dense layer with a constraint on its kernel, trained by the core and by the definition."""
+    from densekit import _native
+
+    steps = 6
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(8, 3)).astype(dtype), rng.normal(size=(8, 2)).astype(dtype)
+    clip = keras.constraints.NonNeg()
+    for options in OPTIONS:
+        start = [rng.normal(size=(3, 2)), rng.normal(size=2)]
+        trained, twin = (
+            [
+                keras.Variable(start[0], dtype=dtype, name="kernel", constraint=clip),
+                keras.Variable(start[1], dtype=dtype, name="bias"),
+            ]
+            for _ in range(2)
+        )
+        owner, definition = (
+            OPTIMIZERS[name](learning_rate=0.1, **{**arguments, **options}) for _ in range(2)
+        )
+        for optimizer, ws in ((owner, trained), (definition, twin)):
+            optimizer.exclude_from_weight_decay(var_names=["bias"])
+            optimizer.build(ws)
+        plan = _native.Plan(dtype)
+        params = [plan.parameter(w.array, True) for w in trained]
+        plan.set_constraint(params[0], "non_neg", [])
+        out = plan.dense(plan.input(3), *params, 3, 2, "linear", [])
+        plan.loss(plan.output(out) or 0, "mean_squared_error", [], 2, 1.0, "sum_over_batch_size")
+        form = native_form(owner)
+        assert form is not None
+        plan.set_optimizer(form.kind, list(form.parameters), **owner.native_options())
+        for param, w in zip(params, trained, strict=True):
+            average, accumulator = owner.native_ema(w), owner.native_accumulator(w)
+            plan.set_slots(
+                param,
+                [slot.array for slot in owner.native_slots(w)],
+                None if average is None else average.array,
+                None if accumulator is None else accumulator.array,
+                owner.decays(w),
+            )
+        plan.finalize()
+        for iteration in range(steps):
+            _, grads, _ = plan.gradients([x], [y], [None], [], [], True)
+            shaped = [np.array(g).reshape(w.shape) for g, w in zip(grads, twin, strict=True)]
+            definition.apply(shaped, twin)
+            rates = owner.learning_rates(iteration, 1)
+            losses = np.zeros((1, 2))
+            rows = np.arange(8, dtype=np.int64)
+            plan.train([x], [y], [None], rows, 8, iteration, rates, [], [], losses, [None], 0.0)
+            owner.advance(1)
+            # Each step starts from the same bits: what differs is one step's rounding.
+            both = zip([*trained, *owner.variables], [*twin, *definition.variables], strict=True)
+            for mine, its in both:
+                if mine.dtype == dtype:
+                    error = np.abs(mine.array - its.array)
+                    allowed = 16 * np.finfo(dtype).eps * (1 + np.abs(its.array))
+                    assert np.all(error <= allowed), f"{options} {mine.path} step {iteration}"
+                its.assign(mine.array)

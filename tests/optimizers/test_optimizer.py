@@ -22,7 +22,7 @@ def gradient(value: float) -> Any:
 
 
 def test_order_of_a_step_worked_by_hand() -> None:
-    # g = 8 / 2 (loss scale) = 4, clipped to 1; w = 2 - 2 * 0.5 * 0.1 = 1.9, w = 1.9 - 0.1 * 1 = 1.8;
+    # g = 8 / 2 (loss scale) = 4, clipped to 1; w = 2 - 2 * 0.5 * 0.1 = 1.9, then 1.9 - 0.1 = 1.8;
     # average: 1.8 (first step); constraint: at most 1.
     w = one(2.0, constraint=lambda v: np.minimum(v.value, 1.0))
     optimizer = SGD(0.1, loss_scale_factor=2.0, clipvalue=1.0, weight_decay=0.5, use_ema=True)
