@@ -44,6 +44,7 @@ class Twin:
         o = self.options
         steps = o.get("accumulation_steps", 1)
         updates = (iteration + 1) % steps == 0
+        made = iteration // steps  # updates so far, which Keras calls iterations
         if steps > 1:
             for s, g in zip(self.sum, grads, strict=True):
                 s += g
@@ -51,16 +52,16 @@ class Twin:
         if updates:
             for i, g in enumerate(self.clip(grads)):
                 self.w[i] -= self.w[i] * o.get("weight_decay", 0.0) * rate
-                self.w[i] -= self.rule(self.slots[i], iteration + 1, rate, g)
+                self.w[i] -= self.rule(self.slots[i], made + 1, rate, g)
                 self.sum[i][...] = 0
         momentum = o.get("ema_momentum", -1.0)
         if momentum < 0:
             return
         every = o.get("ema_overwrite_frequency", 0)
         for w, ema in zip(self.w, self.ema, strict=True):
-            m = momentum if iteration else 0.0
+            m = momentum if made else 0.0
             ema[...] = m * ema + (1 - m) * w
-            if every and (iteration + 1) % every == 0:
+            if every and (made + 1) % every == 0:
                 w[...] = ema
 
 
