@@ -138,6 +138,36 @@ def test_streams_train_like_arrays() -> None:
     assert_same(expected, trained((b for b in weighted * 2), None, epochs=2, steps_per_epoch=5))
 
 
+def test_datasets_by_number() -> None:
+    class Numbered(keras.utils.PyDataset):
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked: list[int] = []
+            self.begun = self.ended = 0
+
+        def __len__(self) -> int:
+            return 5
+
+        def __getitem__(self, index: int) -> Any:
+            self.asked.append(index)
+            return X[8 * index : 8 * index + 8], Y[8 * index : 8 * index + 8]
+
+        def on_epoch_begin(self) -> None:
+            self.begun += 1
+
+        def on_epoch_end(self) -> None:
+            self.ended += 1
+
+    model = model_of()
+    train, validation = Numbered(), Numbered()
+    model.fit(train, epochs=2, verbose=0, validation_data=validation)
+    assert sorted(train.asked[:5]) == sorted(train.asked[5:]) == list(range(5))
+    assert train.asked[:5] != train.asked[5:]
+    assert validation.asked == [*range(5), *range(5)]
+    assert train.begun == train.ended == validation.begun == validation.ended == 2
+    assert model.predict(Numbered(), verbose=0).shape == (40, 1)
+
+
 def test_a_generator_that_ends_early_warns() -> None:
     model = model_of()
     source = ((X[:8], Y[:8]) for _ in range(3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -185,6 +186,8 @@ class StreamFeed:
         source: yields ``x``, ``(x, y)`` or ``(x, y, sample_weight)``.
         convert: turns these into columns of inputs, targets and weights.
         steps: batches of an epoch; None: until the source ends.
+        order: gives a random generator for the order of the batches of an epoch, where the source
+            gives them by number; None: as they are.
     """
 
     def __init__(
@@ -192,13 +195,16 @@ class StreamFeed:
         source: Any,
         convert: Callable[[Any, Any, Any], tuple[list[Array], Columns, Columns]],
         steps: int | None,
+        order: Callable[[], np.random.Generator] | None = None,
     ) -> None:
         self._source = source
+        self._order = order
         self._convert = convert
         self.steps = check_count(steps, "steps")
         self._known: int | None = _length(source)
         self._iterator: Iterator[Any] | None = None
         self._peeked: list[Any] = []
+        self._sample: tuple[list[Array], Columns, Columns] | None = None
         self.gathers = False
 
     @property
@@ -220,13 +226,11 @@ class StreamFeed:
 
     @property
     def sample(self) -> tuple[list[Array], Columns, Columns]:
-        """Columns that show shapes and types."""
-        batch = self._peeked[0] if self._peeked else None
-        if batch is None:
-            x, y, weight = self.peek()
-        else:
-            x, y, weight = unpack_x_y_sample_weight(batch)
-        return self._convert(x, y, weight)
+        """Columns that show shapes and types: those of the first batch."""
+        if self._sample is None:
+            x, y, weight = unpack_x_y_sample_weight(self._peeked[0])
+            self._sample = self._convert(x, y, weight)
+        return self._sample
 
     def raw_batches(self) -> Iterator[Any]:
         """What the source yields in one epoch."""
@@ -266,9 +270,13 @@ class StreamFeed:
     def _restart(self) -> Iterator[Any]:
         if hasattr(self._source, "__next__"):
             return iter(self._source)  # cannot start again: an ended one stays ended
-        if hasattr(self._source, "__getitem__") and self._known is not None:
-            return (self._source[i] for i in range(self._known))
-        return iter(self._source)
+        if not hasattr(self._source, "__getitem__"):
+            return iter(self._source)
+        if self._known is None:
+            return map(self._source.__getitem__, itertools.count())
+        if self._order is None:
+            return map(self._source.__getitem__, range(self._known))
+        return map(self._source.__getitem__, self._order().permutation(self._known).tolist())
 
     def epoch_begins(self) -> None:
         """Tell the source, if it wants to know."""
@@ -283,7 +291,7 @@ def is_stream(x: Any) -> bool:
     """Whether `x` yields batches, rather than being data itself."""
     if x is None or isinstance(x, list | tuple | dict | str) or hasattr(x, "__array__"):
         return False
-    return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and _length(x) is not None)
+    return hasattr(x, "__iter__") or hasattr(x, "__getitem__")
 
 
 def check_count(value: Any, what: str) -> int | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from densekit import losses
 from densekit._core import tree
 from densekit._core.errors import message
@@ -225,7 +227,7 @@ class Prepare:
                             "Yield (x, y, sample_weight) instead.",
                         )
                     )
-            stream = StreamFeed(x, self._columns, steps)
+            stream = StreamFeed(x, self._columns, steps, self._new_order if shuffle else None)
             self._ensure_built(stream.peek()[0])
             return stream
         self._ensure_built(x)
@@ -236,10 +238,12 @@ class Prepare:
             batch_size=batch_size,
             steps=steps,
             shuffle=shuffle,
-            order=lambda: shuffle_order(
-                self.__dict__["_shuffle_state"], int(self.optimizer._iterations.array)
-            ),
+            order=self._new_order,
         )
+
+    def _new_order(self) -> np.random.Generator:
+        """The random generator for the order of the pass that begins now."""
+        return shuffle_order(self.__dict__["_shuffle_state"], int(self.optimizer._iterations.array))
 
     def _validation_feed(self, data: Any, batch_size: Any, steps: Any) -> Feed:
         if is_stream(data):

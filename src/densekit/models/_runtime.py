@@ -22,6 +22,8 @@ from densekit.layers import Layer, structure_version
 from densekit.models._data import Array, Signature
 from densekit.ops import KerasTensor
 
+_MOST_ENGINES = 24
+
 
 class Runtime:
     """Plans and engines of one model.
@@ -164,14 +166,20 @@ class Runtime:
         open_shapes = any(None in shape[1:] for shape in self.signature().input_shapes)
         return (*parts, tuple(x.shape[1:] for x in inputs) if open_shapes else None)
 
+    def _keep(self, key: Any, engine: NativeEngine) -> NativeEngine:
+        """Remember an engine, and only so many: data of open sizes makes one per size."""
+        while len(self._engines) >= _MOST_ENGINES:
+            self._engines.pop(next(iter(self._engines)), None)
+        self._engines[key] = engine
+        return engine
+
     def predictor(self, inputs: Sequence[Array]) -> NativeEngine:
         """The engine for predictions of inputs like these."""
         self._refresh()
         key = self._key("predict", inputs=inputs)
         engine = self._engines.get(key)
         if engine is None:
-            engine = NativeEngine(self.lower(False, inputs))
-            self._engines[key] = engine
+            engine = self._keep(key, NativeEngine(self.lower(False, inputs)))
             call = engine.call() if key[-1] is None else None
             self.flops_per_sample = engine.plan.flops_per_sample()
             if call is not None and not self._collects_losses and self._is_bare():
@@ -193,8 +201,7 @@ class Runtime:
         key = self._key("test", tuple(map(id, trainable)), _identity(terms), inputs=inputs)
         engine = self._engines.get(key)
         if engine is None:
-            engine = NativeEngine(self.lower(False, inputs), trainable, terms)
-            self._engines[key] = engine
+            engine = self._keep(key, NativeEngine(self.lower(False, inputs), trainable, terms))
         return engine
 
     def trainer(self, inputs: Sequence[Array], terms: Sequence[LossTerm]) -> NativeEngine:
@@ -207,8 +214,8 @@ class Runtime:
         )
         engine = self._engines.get(key)
         if engine is None:
-            engine = NativeEngine(self.lower(True, inputs), trainable, terms, optimizer)
-            self._engines[key] = engine
+            plan = self.lower(True, inputs)
+            engine = self._keep(key, NativeEngine(plan, trainable, terms, optimizer))
         return engine
 
 
