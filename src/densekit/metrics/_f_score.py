@@ -110,18 +110,17 @@ class FBetaScore(Metric):
             chosen = (y_pred >= largest) & (np.abs(y_pred) > 1e-9)
         else:
             chosen = y_pred > self.threshold
-        truth = y_true.astype(np.float64)
-        weight: Any = 1.0
+        truth, positive = y_true.astype(np.float64), chosen.astype(np.float64)
         if sample_weight is not None:
             weight = spread_weights(self.name, sample_weight, y_pred.shape)
+            truth, positive = truth * weight, positive * weight
         axis = None if self.average == "micro" else 0
-        for variable, values in (
-            (self.true_positives, chosen * truth),
-            (self.false_positives, chosen * (1 - truth)),
-            (self.false_negatives, ~chosen * truth),
-            (self.intermediate_weights, truth),
-        ):
-            self._add(variable, np.sum(values * weight, axis=axis))
+        hits = np.sum(truth, axis=axis, where=chosen)
+        targets = np.sum(truth, axis=axis)
+        self._add(self.true_positives, hits)
+        self._add(self.false_positives, np.sum(positive, axis=axis) - hits)
+        self._add(self.false_negatives, targets - hits)
+        self._add(self.intermediate_weights, targets)
 
     def result(self) -> Any:
         """The score, or one for each class."""
