@@ -297,22 +297,6 @@ class Optimizer(Surroundings):
             )
         return pairs
 
-    def _overwrite(self, pairs: list[tuple[Any, Variable]]) -> list[tuple[Any, Variable]]:
-        """Give variables with `overwrite_with_gradient` their gradient; return the others."""
-        rest = []
-        for gradient, variable in pairs:
-            if not variable.overwrite_with_gradient:
-                rest.append((gradient, variable))
-                continue
-            if self.gradient_accumulation_steps:
-                kept = self._accumulators[self._index[variable]]
-                largest = ops.maximum(gradient, kept.value)
-                update = self._is_update()
-                gradient = ops.where(update, largest, gradient)
-                kept.assign(ops.where(update, ops.zeros_like(largest), largest))
-            variable.assign(gradient)
-        return rest
-
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         """With `use_ema`, overwrite the variables by their averages; constraints hold after."""
         if self.use_ema:

@@ -52,6 +52,22 @@ class Surroundings(State, NativeView):
             return float(step)
         return ops.cast(step, dtype)
 
+    def _overwrite(self, pairs: list[tuple[Any, Variable]]) -> list[tuple[Any, Variable]]:
+        """Give variables with `overwrite_with_gradient` their gradient; return the others."""
+        rest = []
+        for gradient, variable in pairs:
+            if not variable.overwrite_with_gradient:
+                rest.append((gradient, variable))
+                continue
+            if self.gradient_accumulation_steps:
+                kept = self._accumulators[self._index[variable]]
+                largest = ops.maximum(gradient, kept.value)
+                update = self._is_update()
+                gradient = ops.where(update, largest, gradient)
+                kept.assign(ops.where(update, ops.zeros_like(largest), largest))
+            variable.assign(gradient)
+        return rest
+
     def _is_update(self) -> Any:
         """Whether this call of `apply` ends an accumulation."""
         return (self._iterations.value + 1) % self.gradient_accumulation_steps == 0
