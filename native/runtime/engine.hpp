@@ -58,12 +58,12 @@ class Engine {
     change();
     end_change();
   }
-  index_t steps_done() const { return steps_done_; }
+  index_t steps_done() const { return steps_done_.load(std::memory_order_relaxed); }
 
  protected:
   virtual void begin_change() = 0;  // throws when a run is under way
   virtual void end_change() = 0;
-  index_t steps_done_ = 0;
+  std::atomic<index_t> steps_done_{0};
 };
 
 std::unique_ptr<Engine> make_engine(const Graph& graph, bool is_double, bool fuse);

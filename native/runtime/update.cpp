@@ -10,7 +10,8 @@ namespace densekit {
 namespace {
 
 // Weights of one item. w, g and two slots of 32 KB exceed a 32 KB L1 but stay in any L2 beside dZ; smaller blocks
-// repeat the reading of dZ, larger ones leave threads idle on mid-sized layers.
+// repeat the reading of dZ, larger ones leave threads idle on mid-sized layers. On one Zen 4 core 8 to 64 KB
+// take the same time for 784-128-64-10, batch 32; prefetching w and the slots ahead of the GEMM took 5 % more.
 constexpr index_t kItemBytes = 32 << 10;
 constexpr index_t kItemRows = 8;  // at least: a GEMM of fewer rows wastes its tile
 
