@@ -1,0 +1,88 @@
+# Everything a newcomer needs. Nothing but Python >= 3.11, a C++20 compiler and the PyPI index is required.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+STAMPS := $(VENV)/stamps
+
+PACKAGE_SOURCES := $(shell find src native -type f -not -name '*.so' -not -path '*/__pycache__/*') \
+	CMakeLists.txt pyproject.toml LICENSE
+
+.PHONY: help demo test test-python test-native lint bench bench-short docs wgan format clean
+
+help:
+	@echo "make demo         set up and train the handwritten digits: curves and kernels in digits.png"
+	@echo "make test         set up and pass all tests"
+	@echo "make lint         style, types, import contracts"
+	@echo "make bench        measure against Keras, PyTorch, JAX, scikit-learn and ONNX Runtime"
+	@echo "make docs         run every example in README and docs"
+	@echo "make wgan         the W-GAN example: a ring of Gaussians in wgan.png"
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "densekit needs Python 3.11 or newer: set PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --upgrade pip
+	$(PY) -m pip install --quiet "scikit-build-core>=0.11" "nanobind>=2.4" "numpy>=2.0" "cmake>=3.26" ninja
+	@mkdir -p $(STAMPS) && touch $@
+
+# The build folder stays, so a change compiles only what it touches.
+$(STAMPS)/package: $(STAMPS)/venv $(PACKAGE_SOURCES)
+	$(PY) -m pip install --quiet --no-build-isolation --no-deps --force-reinstall .
+	@touch $@
+
+$(STAMPS)/runtime: pyproject.toml $(STAMPS)/venv
+	$(PY) scripts/requirements.py plot | $(PY) -m pip install --quiet -r /dev/stdin
+	@touch $@
+
+$(STAMPS)/test-tools: pyproject.toml $(STAMPS)/venv
+	$(PY) scripts/requirements.py plot test | $(PY) -m pip install --quiet -r /dev/stdin
+	@touch $@
+
+$(STAMPS)/bench-tools: pyproject.toml $(STAMPS)/test-tools
+	$(PY) scripts/requirements.py bench | $(PY) -m pip install --quiet -r /dev/stdin
+	@touch $@
+
+$(STAMPS)/torch: $(STAMPS)/venv
+	$(PY) -m pip install --quiet torch==2.13.0
+	@touch $@
+
+demo: $(STAMPS)/runtime $(STAMPS)/package
+	$(PY) examples/digits.py
+
+wgan: $(STAMPS)/runtime $(STAMPS)/package
+	$(PY) examples/wgan.py
+
+test: test-python docs
+
+test-python: $(STAMPS)/test-tools $(STAMPS)/package
+	$(PY) -m pytest -q tests
+
+docs: $(STAMPS)/test-tools $(STAMPS)/package
+	$(PY) -m pytest -q scripts/check_examples.py
+
+# The C++ tests, with AddressSanitizer and UndefinedBehaviorSanitizer.
+test-native: $(STAMPS)/venv
+	$(BIN)/cmake -S native -B build/sanitized -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+		-DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DDENSEKIT_TESTS=ON -DDENSEKIT_SANITIZE=address,undefined
+	$(BIN)/cmake --build build/sanitized
+	$(BIN)/ctest --test-dir build/sanitized --output-on-failure
+
+lint: $(STAMPS)/test-tools $(STAMPS)/package
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=src $(BIN)/lint-imports
+
+format: $(STAMPS)/test-tools
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMPS)/bench-tools $(STAMPS)/torch $(STAMPS)/package
+	$(PY) benchmarks/run.py
+
+bench-short: $(STAMPS)/bench-tools $(STAMPS)/package
+	$(PY) benchmarks/run.py --short
+
+clean:
+	rm -rf build $(VENV)
