@@ -1,4 +1,4 @@
-"""Print what pyproject.toml requires, with the extras named as arguments: one requirement a line."""
+"""Print what pyproject.toml requires, with the extras named as arguments, one a line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Prints the coefficients in native/kernels/generic/math.inl: Chebyshev interpolation in 60 digits (mpmath).
+"""Prints the coefficients in native/kernels/generic/math.inl.
+
+Chebyshev interpolation in 60 digits (mpmath).
 
 Run: python native/tools/fit_polynomials.py
 """
@@ -22,7 +24,8 @@ def fit(f, low, high, degree):
     coefficients = [mpf(0)]
     for i in range(n - 1, -1, -1):  # Newton form to powers
         shifted = [mpf(0), *coefficients]
-        coefficients = [s - nodes[i] * c for s, c in zip(shifted, [*coefficients, mpf(0)], strict=True)]
+        padded = [*coefficients, mpf(0)]
+        coefficients = [s - nodes[i] * c for s, c in zip(shifted, padded, strict=True)]
         coefficients[0] += table[i]
     coefficients = coefficients[:n]
     error = max(
@@ -36,7 +39,8 @@ def show(name, f, low, high, degree, type_name):
     coefficients, error = fit(f, low, high, degree)
     digits = 9 if type_name == "float" else 18
     body = ", ".join(mp.nstr(c, digits) for c in coefficients)
-    print(f"// {name}, {type_name}: error {mp.nstr(error, 2)} on [{mp.nstr(mpf(low), 4)}, {mp.nstr(mpf(high), 4)}]")
+    interval = f"[{mp.nstr(mpf(low), 4)}, {mp.nstr(mpf(high), 4)}]"
+    print(f"// {name}, {type_name}: error {mp.nstr(error, 2)} on {interval}")
     print(f"{{{body}}}")
 
 
@@ -45,7 +49,7 @@ def series(f, at_zero):
 
 
 def erfc_scaled(v):
-    """(1 + 2 t) exp(t^2) erfc(t), which is smooth and near 1 everywhere, with v = (t - 3) / (t + 3)."""
+    """(1 + 2 t) exp(t^2) erfc(t): smooth and near 1 everywhere; v = (t - 3) / (t + 3)."""
     t = 3 * (1 + v) / (1 - v)
     return (1 + 2 * t) * exp(t * t) * erfc(t)
 
@@ -61,4 +65,5 @@ if __name__ == "__main__":
         f = series(lambda z: erf(sqrt(z)) / sqrt(z), 2 / sqrt(pi))
         show("erf(x) / x in x^2", f, 0, 1, s, type_name)
         top = mpf("10.2") if type_name == "float" else mpf(28)
-        show("(1 + 2 t) exp(t^2) erfc(t) in v", erfc_scaled, -1, (top - 3) / (top + 3), c, type_name)
+        last = (top - 3) / (top + 3)
+        show("(1 + 2 t) exp(t^2) erfc(t) in v", erfc_scaled, -1, last, c, type_name)

@@ -1,7 +1,7 @@
 """densekit: Keras' `Dense` layer done whole, on a small native core.
 
-``import densekit as keras`` runs Keras code for dense networks. This file is the shop window: public
-names only; a room is loaded when one of its names is first used, so importing costs milliseconds.
+``import densekit as keras`` runs Keras code for dense networks. This file is the shop window:
+public names only; a room is loaded when one of its names is first used, so importing is quick.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The floor every room stands on: errors, names, settings, data types, variables, seeds, the registry."""
+"""The floor of every room: errors, names, settings, dtypes, variables, seeds, the registry."""

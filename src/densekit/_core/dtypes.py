@@ -51,5 +51,6 @@ def to_numpy_dtype(dtype: Any) -> np.dtype[Any]:
     if name == "bfloat16":
         import ml_dtypes  # optional: only bfloat16 needs it
 
-        return np.dtype(ml_dtypes.bfloat16)
+        bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        return bfloat16
     return np.dtype(name)

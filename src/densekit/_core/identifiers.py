@@ -13,7 +13,9 @@ from densekit._core.registry import get_registered_object
 from densekit._core.serialization import deserialize_keras_object
 
 
-def resolve(identifier: Any, *, family: str, names: dict[str, Any], instantiate: bool = True) -> Any:
+def resolve(
+    identifier: Any, *, family: str, names: dict[str, Any], instantiate: bool = True
+) -> Any:
     """Return the component that `identifier` stands for.
 
     Args:

@@ -9,7 +9,7 @@ _counters: defaultdict[str, int] = defaultdict(int)
 
 
 def to_snake_case(name: str) -> str:
-    """``MaxNorm`` -> ``max_norm``, ``L1L2`` -> ``l1l2``, as Keras derives layer names from classes."""
+    """``MaxNorm`` -> ``max_norm``, ``L1L2`` -> ``l1l2``, as Keras names layers by their class."""
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()

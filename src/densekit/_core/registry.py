@@ -1,7 +1,7 @@
 """The closed table of public components, and the open one of users' own.
 
-A built-in component is known by Keras' public module and name (``keras.layers``, ``Dense``), which is
-what files carry. Nothing is ever imported by a name found in a file.
+A built-in component is known by Keras' public module and name (``keras.layers``, ``Dense``), which
+is what files carry. Nothing is ever imported by a name found in a file.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def public_name(component: Any) -> tuple[str, str] | None:
         return None
 
 
-def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
+def register_keras_serializable(
+    package: str = "Custom", name: str | None = None
+) -> Callable[[T], T]:
     """Register a class or function under ``package>name`` so that files naming it can be loaded.
 
     Args:
@@ -117,7 +119,7 @@ def get_registered_object(
     custom_objects: dict[str, Any] | None = None,
     module_objects: dict[str, Any] | None = None,
 ) -> Any | None:
-    """Look `name` up in the active scopes, `custom_objects`, the registered objects, `module_objects`."""
+    """Look `name` up: active scopes, `custom_objects`, registered objects, `module_objects`."""
     tables = (*reversed(_scoped.get()), custom_objects or {}, _custom, module_objects or {})
     for table in tables:
         if name in table:
@@ -126,7 +128,7 @@ def get_registered_object(
 
 
 def get_custom_objects() -> dict[str, Any]:
-    """The live dictionary of registered objects; ``get_custom_objects()["MyLayer"] = MyLayer`` adds one."""
+    """The live dictionary of registered objects: assigning an entry registers it."""
     return _custom
 
 

@@ -1,7 +1,7 @@
 """Value substitution: read and write variables without touching their buffers.
 
-Inside a `StatelessScope` a variable reads as the value given for it (an autograd box, a JAX tracer, another
-array) and assignments go to the scope. This is how a definition is differentiated.
+Inside a `StatelessScope` a variable reads as the value given for it (an autograd box, a JAX tracer,
+another array) and assignments go to the scope. This is how a definition is differentiated.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _active: ContextVar[StatelessScope | None] = ContextVar("densekit_stateless", de
 
 
 class StatelessScope:
-    """``with StatelessScope([(variable, value), ...]) as scope:`` reads and writes values in the scope.
+    """``with StatelessScope([(variable, value), ...]) as scope:`` substitutes values.
 
-    With `collect_losses` the losses that layers add inside are kept in `losses`; else they are dropped.
+    With `collect_losses` the losses that layers add inside are kept in `losses`, else dropped.
     """
 
     def __init__(

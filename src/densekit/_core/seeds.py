@@ -1,6 +1,7 @@
 """Counter-based randomness: the same (key, counter, element) gives the same bits everywhere.
 
-Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC11).
+Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3"
+(SC11).
 The native core computes the same words; `tests/contracts` holds the two against each other.
 """
 

@@ -227,7 +227,7 @@ class Variable:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         array = np.array(self.value, dtype=dtype, copy=copy)
-        if array.dtype == object:  # the value is being differentiated: NumPy would lose the gradient
+        if array.dtype == object:  # being differentiated: NumPy would lose the gradient
             raise TypeError(
                 message(
                     f"Variable {self.path!r}",
@@ -274,6 +274,15 @@ class Variable:
     def __getitem__(self, key: Any) -> Any:
         return self.value[key]
 
+    def __neg__(self) -> Any:
+        return -self.value
+
+    def __abs__(self) -> Any:
+        return abs(self.value)
+
+    def __hash__(self) -> int:
+        return id(self)
+
 
 def _python_dtype(value: Any) -> str:
     """Element type for a value that carries none: floats become `floatx`, ints int32."""
@@ -302,9 +311,6 @@ def _forward_operators() -> None:
         setattr(Variable, f"__r{name}__", forward(f"__r{name}__"))
     for name in compare:
         setattr(Variable, f"__{name}__", forward(f"__{name}__"))
-    Variable.__hash__ = lambda self: id(self)  # type: ignore[method-assign]
-    Variable.__neg__ = lambda self: -self.value  # type: ignore[attr-defined]
-    Variable.__abs__ = lambda self: abs(self.value)  # type: ignore[attr-defined]
 
 
 _forward_operators()
