@@ -10,7 +10,7 @@ import numpy as np
 from densekit import activations
 
 PANELS = {
-    "rectifiers": ("relu", "leaky_relu", "elu", "selu", "relu6"),
+    "rectifiers": ("relu", "leaky_relu", "elu", "selu"),
     "smooth": ("gelu", "silu", "mish", "softplus", "squareplus"),
     "sigmoids": ("sigmoid", "hard_sigmoid", "tanh", "hard_tanh", "softsign"),
     "shrinking": ("hard_shrink", "soft_shrink", "tanh_shrink"),

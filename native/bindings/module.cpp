@@ -66,6 +66,7 @@ NB_MODULE(_native, m) {
   using namespace densekit::bindings;
   if (_import_array() < 0) nb::raise_python_error();
   if (active_implementation() == nullptr) throw nb::import_error(implementation_error());
+  nb::set_leak_warnings(false);  // a model alive when Python exits is no leak
   m.doc() = "The native core: plans, kernels and the thread pool.";
   bind_plan(m);
   bind_functions(m);

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import native_plans as plans
 import numpy as np
 import pytest
-from native_plans import ACTIVATION_PARAMETERS, NAN, add_dense, check_gradients, mlp, new_plan
 
 from densekit import _native
+
+from . import native_plans as plans
+from .native_plans import ACTIVATION_PARAMETERS, NAN, add_dense, check_gradients, mlp, new_plan
 
 ACTIVATIONS = sorted(_native.activation_kinds())
 

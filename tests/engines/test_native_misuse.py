@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from native_plans import mlp
 
 from densekit import _native
+
+from .native_plans import mlp
 
 W = np.zeros((3, 2), "f")
 ADAM = ("adam", [0.9, 0.999, 1e-7, 0.0])

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import native_plans as plans
 import numpy as np
 import pytest
-from native_plans import Array, Built, add_dense, mlp, new_plan
 
 from densekit import _native
+
+from . import native_plans as plans
+from .native_plans import Array, Built, add_dense, mlp, new_plan
 
 N = 24
 
