@@ -12,6 +12,7 @@
 #include "program.hpp"
 #include "source.hpp"
 #include "thread_pool.hpp"
+#include "thread_tuner.hpp"
 #include "update.hpp"
 #include "workspace.hpp"
 
@@ -100,7 +101,7 @@ class TypedEngine final : public Engine {
   void begin_change() override;
   void end_change() override;
   // run.cpp
-  index_t run_chunk(const Request& request, const Program& program, Workspace<T>& workspace, bool training);
+  index_t run_chunk(const Request& request, const Program& program, Workspace<T>& workspace, ThreadTuner& tuner);
   void start(Batch<T>& batch, const Request& request, const Program& program, Workspace<T>& workspace,
              bool training) const;
   void begin_batch(Batch<T>& batch, index_t step) const;
@@ -129,6 +130,7 @@ class TypedEngine final : public Engine {
   const Kernels<T>* kernels_;
   Program train_, test_, infer_;
   Workspace<T> train_space_, test_space_;
+  ThreadTuner train_tuner_, test_tuner_;
   std::vector<std::vector<T>> constants_;
   Updater<T> updater_;
   index_t n_activities_ = 0;

@@ -125,14 +125,15 @@ void TypedEngine<T>::write_losses(Batch<T>& batch, double penalties, double* los
 
 template <class T>
 index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program, Workspace<T>& workspace,
-                                  bool training) {
+                                  ThreadTuner& tuner) {
+  const bool training = program.options.backward;
   RunGuard guard(running_);
   if (training) graph_.check_trainable();
   if (!prepared_) updater_.prepare(graph_, kernels_);
   prepared_ = true;
   FlushDenormals flush;
   const auto begin = Clock::now();
-  auto last_signal = begin;
+  auto last_signal = begin, last_step = begin;
   steps_done_ = 0;
   workspace.prepare(graph_, program, std::min(request.batch_size, request.n));
   Batch<T> batch;
@@ -140,12 +141,14 @@ index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program
   const index_t steps = (request.n + request.batch_size - 1) / request.batch_size;
   const double flops = flops_ * 3 * static_cast<double>(std::min(request.batch_size, request.n));
   PoolLease pool(flops > kSplitFlops || updater_.elements() > kSplitElements);
+  const int most = pool.workers();
   const double penalties = training ? 0 : updater_.penalties(request.host, flush);
   std::vector<uint64_t> counters = request.counters;
   batch.context.counters = counters.data();
   while (steps_done_ < steps) {
     const index_t s = steps_done_;
     begin_batch(batch, s);
+    pool.limit(tuner.next(most, std::min(request.batch_size, request.n)));
     run_stages(batch, pool, flush);
     double step_penalties = penalties;
     if (training) {
@@ -157,6 +160,8 @@ index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program
     for (uint64_t& counter : counters) ++counter;
     ++steps_done_;
     const auto now = Clock::now();
+    tuner.record(std::chrono::duration<double>(now - last_step).count(), batch.rows);
+    last_step = now;
     if (request.seconds > 0 && std::chrono::duration<double>(now - begin).count() >= request.seconds) break;
     if (now - last_signal > kSignalPeriod && request.host != nullptr) {
       last_signal = now;
@@ -191,12 +196,12 @@ void TypedEngine<T>::start(Batch<T>& batch, const Request& request, const Progra
 
 template <class T>
 index_t TypedEngine<T>::train(const Request& request) {
-  return run_chunk(request, train_, train_space_, true);
+  return run_chunk(request, train_, train_space_, train_tuner_);
 }
 
 template <class T>
 index_t TypedEngine<T>::evaluate(const Request& request) {
-  return run_chunk(request, test_, test_space_, false);
+  return run_chunk(request, test_, test_space_, test_tuner_);
 }
 
 template <class T>

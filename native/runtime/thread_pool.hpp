@@ -1,8 +1,10 @@
 // A persistent pool. A region is `items` calls of one function; whoever is free takes the next item, the caller
 // included, so a region never waits for a thread that has not begun.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <thread>
 #include <type_traits>
 #include <vector>
@@ -68,12 +70,14 @@ class PoolLease {
   PoolLease(const PoolLease&) = delete;
   PoolLease& operator=(const PoolLease&) = delete;
 
-  int workers() const { return pool_ == nullptr ? 1 : pool_->threads(); }
+  int workers() const { return pool_ == nullptr ? 1 : std::min(limit_, pool_->threads()); }
+  // No more than n of them from now on.
+  void limit(int n) { limit_ = n; }
 
   // body(item) for every item; split over the pool when `parallel`.
   template <class F>
   void run(int items, bool parallel, F&& body) {
-    if (pool_ == nullptr || !parallel || items <= 1) {
+    if (workers() == 1 || !parallel || items <= 1) {
       for (int i = 0; i < items; ++i) body(i);
       return;
     }
@@ -84,6 +88,7 @@ class PoolLease {
 
  private:
   ThreadPool* pool_;
+  int limit_ = std::numeric_limits<int>::max();
 };
 
 }  // namespace densekit
