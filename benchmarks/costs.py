@@ -1,0 +1,129 @@
+"""What each optimizer, loss, activation, regularizer and constraint costs over plain Adam and relu.
+
+A step of 64-64-64-10 on batches of 32, one component changed at a time, densekit against itself.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import densekit as keras
+from densekit._core.native_form import native_form
+from densekit._core.registry import components
+
+ROWS, BATCH, WIDTH, CLASSES = 3_200, 32, 64, 10
+ROOMS = ("optimizers", "losses", "activations", "regularizers", "constraints")
+# Labels that are not zeros and ones.
+_SIGNS, _POSITIVE = ("hinge", "squared_hinge"), ("poisson",)
+
+
+def _targets(loss: str, classes: Any) -> Any:
+    one_hot = np.eye(CLASSES, dtype=np.float32)[classes]
+    if loss == "sparse_categorical_crossentropy":
+        return classes
+    if loss in _SIGNS:
+        return one_hot * 2 - 1
+    return one_hot + 1 if loss in _POSITIVE else one_hot
+
+
+def _is_base(component: Any) -> bool:
+    return component.__name__ in ("Optimizer", "Loss", "Regularizer", "Constraint")
+
+
+def variants() -> list[tuple[str, str, Any]]:
+    """(room, name, component): classes of components, functions of losses and activations."""
+    for room in ROOMS:
+        getattr(keras, room)
+    chosen = []
+    for room in ROOMS:
+        for name, component in components(f"keras.{room}").items():
+            wanted = inspect.isfunction if room in ("losses", "activations") else inspect.isclass
+            if wanted(component) and not _is_base(component):
+                chosen.append((room, name, component))
+    return chosen
+
+
+def _extra(room: str, component: Any) -> tuple[dict[str, Any], Any, str]:
+    """(arguments of the layers, optimizer, loss) with the component in its place."""
+    loss = "sparse_categorical_crossentropy"
+    if room == "optimizers":
+        return {}, component(learning_rate=1e-3), loss
+    if room == "losses":
+        return {}, "adam", component.__name__
+    argument = {"activations": "activation", "regularizers": "kernel_regularizer"}.get(
+        room, "kernel_constraint"
+    )
+    return {argument: component if room == "activations" else component()}, "adam", loss
+
+
+class CostsWorker:
+    """Each request times one variant beside the plain network, in turns."""
+
+    def __init__(self, threads: int) -> None:
+        keras.config.set_threads(threads)
+        rng = np.random.default_rng(4)
+        self.x = rng.standard_normal((ROWS, WIDTH), np.float32)
+        self.classes = rng.integers(0, CLASSES, ROWS).astype(np.int32)
+        self.plain = self._step({}, "adam", "sparse_categorical_crossentropy")
+
+    def names(self) -> list[list[str]]:
+        return [[room, name] for room, name, _ in variants()]
+
+    def _step(self, arguments: dict[str, Any], optimizer: Any, loss: str) -> Callable[[], Any]:
+        hidden = {"activation": "relu", **arguments}
+        # glu halves its input
+        rest = {k: v for k, v in arguments.items() if k != "activation"}
+        keras.utils.set_random_seed(5)
+        model = keras.Sequential(
+            [
+                keras.Input((WIDTH,)),
+                keras.layers.Dense(WIDTH, **hidden),
+                keras.layers.Dense(WIDTH, **hidden),
+                keras.layers.Dense(CLASSES, activation="softmax", **rest),
+            ]
+        )
+        model.compile(optimizer=optimizer, loss=loss)
+        y = _targets(loss, self.classes)
+
+        def epoch() -> None:
+            model.fit(self.x, y, batch_size=BATCH, epochs=1, verbose=0)
+
+        epoch()
+        return epoch
+
+    def measure(self, index: int, rounds: int) -> dict[str, Any]:
+        """Medians of seconds a step of the plain network and of the variant."""
+        room, name, component = variants()[index]
+        try:
+            changed = self._step(*_extra(room, component))
+        except Exception as error:
+            return {"room": room, "name": name, "error": f"{type(error).__name__}: {error}"[:200]}
+        times: dict[str, list[float]] = {"plain": [], "changed": []}
+        for _ in range(rounds):
+            for key, epoch in (("plain", self.plain), ("changed", changed)):
+                start = time.perf_counter()
+                epoch()
+                times[key].append((time.perf_counter() - start) / (ROWS / BATCH))
+        return {
+            "room": room,
+            "name": name,
+            "plain": float(np.median(times["plain"])),
+            "changed": float(np.median(times["changed"])),
+            "ratio": float(np.median(np.divide(times["changed"], times["plain"]))),
+            "native": _is_native(room, component),
+        }
+
+
+def _is_native(room: str, component: Any) -> bool:
+    """Whether a kernel computes it, or its definition in Python."""
+    try:
+        if room in ("losses", "activations"):
+            return native_form(component) is not None
+        return native_form(component()) is not None
+    except Exception:
+        return False

@@ -1,0 +1,109 @@
+// The machine's limits: FP32 multiply-adds and reads a second, by a number of threads at once. Prints JSON.
+//   peak THREADS BYTES...        bytes each thread reads, one size a level of the memory
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <thread>
+#include <vector>
+
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kBytes = 64;
+#elif defined(__AVX__)
+constexpr int kBytes = 32;
+#else
+constexpr int kBytes = 16;
+#endif
+typedef float Vector __attribute__((vector_size(kBytes)));
+constexpr int kLanes = kBytes / 4, kChains = 12;  // latency 4-5, two units: ten chains at least
+
+// CPU time of this thread, where there is such a clock: a limit does not fall because others use the machine.
+double now() {
+#if defined(CLOCK_THREAD_CPUTIME_ID)
+  timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
+#else
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+#endif
+}
+
+// Keeps a value in a register and unknown to the optimiser.
+#if defined(__x86_64__)
+#define KEEP(v) asm volatile("" : "+x"(v))
+#elif defined(__aarch64__)
+#define KEEP(v) asm volatile("" : "+w"(v))
+#else
+#define KEEP(v) asm volatile("" : "+m"(v))
+#endif
+
+double multiply_adds(long rounds) {  // FLOP done
+  Vector c[kChains] = {}, a = Vector{} + 0.5f, b = Vector{} + 0.25f;
+  KEEP(a);
+  KEEP(b);
+  for (Vector& v : c) KEEP(v);  // or equal chains would become one
+  for (long r = 0; r < rounds; ++r) {
+    for (Vector& v : c) v = v * a + b;  // contracted to one instruction
+  }
+  for (Vector& v : c) KEEP(v);
+  return 2.0 * kLanes * kChains * double(rounds);
+}
+
+double read_all(const Vector* from, long n, long rounds) {  // bytes read
+  Vector s[8] = {};
+  for (long r = 0; r < rounds; ++r) {
+    for (long i = 0; i + 8 <= n; i += 8) {
+      for (int k = 0; k < 8; ++k) s[k] += from[i + k];
+    }
+    for (Vector& v : s) KEEP(v);
+  }
+  return double(kBytes) * double(n / 8 * 8) * double(rounds);
+}
+
+// Best sum of rates over laps in which all threads work at once.
+template <class Work>
+double best_rate(int threads, Work work) {
+  double best = 0;
+  for (int lap = 0; lap < 7; ++lap) {
+    std::vector<double> rate(size_t(threads), 0.0);
+    std::vector<std::thread> crew;
+    for (int t = 0; t < threads; ++t) {
+      crew.emplace_back([&, t] {
+        const double start = now();
+        double done = 0;
+        do done += work(t);
+        while (now() - start < 0.02);
+        rate[size_t(t)] = done / (now() - start);
+      });
+    }
+    double sum = 0;
+    for (std::thread& t : crew) t.join();
+    for (double r : rate) sum += r;
+    if (sum > best) best = sum;
+  }
+  return best;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int threads = argc > 1 ? std::atoi(argv[1]) : 1;
+  std::printf("{\"threads\": %d, \"flops\": %.6g, \"read\": [", threads,
+              best_rate(threads, [](int) { return multiply_adds(100000); }));
+  for (int i = 2; i < argc; ++i) {
+    const long n = std::atol(argv[i]) / kBytes;
+    std::vector<Vector*> buffers;
+    for (int t = 0; t < threads; ++t) {
+      auto* p = static_cast<Vector*>(std::aligned_alloc(4096, (size_t(n) * kBytes + 4095) / 4096 * 4096));
+      for (long k = 0; k < n; ++k) p[k] = Vector{} + 1.0f;
+      buffers.push_back(p);
+    }
+    const long rounds = 1 + 4000000 / (n * kBytes);
+    const double rate = best_rate(threads, [&](int t) { return read_all(buffers[size_t(t)], n, rounds); });
+    std::printf("%s%.6g", i > 2 ? ", " : "", rate);
+    for (Vector* p : buffers) std::free(p);
+  }
+  std::printf("]}\n");
+}

@@ -1,0 +1,37 @@
+"""densekit: Keras' code on the native core."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from workloads import Array, Network, Training
+
+import densekit as keras
+from densekit import _native
+from peers import _keras_code
+
+
+def version() -> str:
+    return f"{keras.__version__} ({_native.active_isa()})"
+
+
+def training(w: Training, x: Array, y: Array, threads: int) -> _keras_code.Run:
+    keras.config.set_threads(threads)
+    return _keras_code.Run(keras, w, x, y)
+
+
+def inference(w: Network, x: Array, threads: int) -> dict[str, Any]:
+    keras.config.set_threads(threads)
+    return _keras_code.paths(keras, w, x, lambda y: y)
+
+
+def dense(width: int, kernel: Array, bias: Array, threads: int) -> Any:
+    """The native plan of one layer, without the model around it."""
+    keras.config.set_threads(threads)
+    plan = _native.Plan("float32")
+    k, b = plan.parameter(np.array(kernel), False), plan.parameter(np.array(bias), False)
+    plan.output(plan.dense(plan.input(width), k, b, width, width))
+    plan.finalize()
+    plan.set_call_shape([width], [width])
+    return plan.call

@@ -1,0 +1,102 @@
+"""JAX at its best: a whole epoch is one compiled scan, its state donated."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from workloads import BETA_1, BETA_2, EPSILON, LEARNING_RATE, Array, Network, Training
+
+# Dropout masks and shuffles from the fast generator.
+jax.config.update("jax_default_prng_impl", "unsafe_rbg")
+
+
+def version() -> str:
+    return jax.__version__
+
+
+def logits(w: Network, weights: Any, x: Any, key: Any = None) -> Any:
+    hidden = jax.nn.relu if w.activation == "relu" else partial(jax.nn.gelu, approximate=False)
+    for kernel, bias in weights[:-1]:
+        x = hidden(x @ kernel + bias)
+        if w.dropout and key is not None:
+            key, draw = jax.random.split(key)
+            kept = jax.random.bernoulli(draw, 1 - w.dropout, x.shape)
+            x = jnp.where(kept, x / (1 - w.dropout), 0)
+    return x @ weights[-1][0] + weights[-1][1]
+
+
+def output(w: Network, z: Any) -> Any:
+    return {"softmax": jax.nn.softmax, "sigmoid": jax.nn.sigmoid}.get(w.output, lambda v: v)(z)
+
+
+def loss(w: Training, weights: Any, x: Any, y: Any, key: Any) -> Any:
+    z = logits(w, weights, x, key)
+    if w.output == "softmax":
+        picked = jnp.take_along_axis(z, y[:, None], -1)[:, 0]
+        return jnp.mean(jax.nn.logsumexp(z, -1) - picked)
+    if w.output == "sigmoid":
+        return jnp.mean(jax.nn.softplus(z) - y * z)
+    return jnp.mean((z - y) ** 2)
+
+
+def step(w: Training, x: Any, y: Any, state: Any, rows: Any) -> Any:
+    weights, m, v, t, key = state
+    key, draw = jax.random.split(key)
+    g = jax.grad(partial(loss, w))(weights, x[rows], y[rows], draw)
+    t = t + 1
+    rate = LEARNING_RATE * jnp.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
+    m = jax.tree.map(lambda a, b: a + (1 - BETA_1) * (b - a), m, g)
+    v = jax.tree.map(lambda a, b: a + (1 - BETA_2) * (b * b - a), v, g)
+    weights = jax.tree.map(lambda p, a, b: p - rate * a / (jnp.sqrt(b) + EPSILON), weights, m, v)
+    return (weights, m, v, t, key), None
+
+
+def fresh(w: Training) -> Any:
+    weights = jax.tree.map(jnp.array, w.weights())
+    zeros = jax.tree.map(jnp.zeros_like, weights)
+    again = jax.tree.map(jnp.zeros_like, weights)
+    return weights, zeros, again, jnp.float32(0), jax.random.key(0)
+
+
+class Run:
+    note = "whole batches only"
+
+    def __init__(self, w: Training, x: Array, y: Array) -> None:
+        self.w, self.x, self.y = w, jnp.asarray(x), jnp.asarray(y)
+        self.state = fresh(w)
+
+        @partial(jax.jit, static_argnums=3, donate_argnums=2)
+        def epoch(x: Any, y: Any, state: Any, rows: int) -> Any:
+            key, draw = jax.random.split(state[-1])
+            steps = rows // w.batch
+            order = jax.random.permutation(draw, rows)[: steps * w.batch]
+            state = (*state[:-1], key)
+            return jax.lax.scan(partial(step, w, x, y), state, order.reshape(steps, w.batch))[0]
+
+        self._epoch = epoch
+
+    def epochs(self, k: int, rows: int) -> int:
+        for _ in range(k):
+            self.state = self._epoch(self.x, self.y, self.state, rows)
+        jax.block_until_ready(self.state)
+        return k * (rows // self.w.batch) * self.w.batch
+
+    def check(self, steps: int) -> Array:
+        w = self.w.without_dropout()
+        order = jnp.arange(steps * w.batch).reshape(steps, w.batch)
+        state = jax.lax.scan(partial(step, w, self.x, self.y), fresh(w), order)[0]
+        return np.asarray(output(w, logits(w, state[0], self.x[:64])))
+
+
+def training(w: Training, x: Array, y: Array, threads: int) -> Run:
+    return Run(w, x, y)
+
+
+def inference(w: Network, x: Array, threads: int) -> dict[str, Any]:
+    weights = jax.tree.map(jnp.array, w.weights())
+    compiled = jax.jit(lambda weights, x: output(w, logits(w, weights, x)))
+    return {"jit": lambda: np.asarray(compiled(weights, x))}

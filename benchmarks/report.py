@@ -1,0 +1,326 @@
+"""Tables for the terminal, Markdown and a plot."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+HEADINGS = {
+    "training": "Training: Adam, float32, one step of a batch",
+    "inference": "Inference: one call, weights and rows in the caches",
+    "import": "Import: a fresh process",
+    "process": "Whole process: import, build, 5 epochs of `tabular`, predict, save",
+    "sweep": "One Dense layer, square, one thread: rows and widths",
+    "costs": "Cost of a component: a step of 64-64-64-10, batch 32, over plain Adam and relu",
+}
+OURS = "densekit"
+
+
+def heading(group: str) -> str:
+    return f"\n{HEADINGS[group]}\n{'=' * len(HEADINGS[group])}"
+
+
+def duration(seconds: float) -> str:
+    """Three digits and a unit: ``8.31 us``."""
+    for factor, unit in ((1e6, "us"), (1e3, "ms"), (1.0, "s")):
+        value = seconds * factor
+        if value < 999.5 or unit == "s":
+            digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+            return f"{value:.{digits}f} {unit}"
+    raise AssertionError
+
+
+def bytes_text(n: float) -> str:
+    return f"{n / 1e6:.0f} MB" if n < 1e9 else f"{n / 1e9:.2f} GB"
+
+
+def machine_text(results: dict[str, Any]) -> str:
+    m, limits = results["machine"], results["limits"]
+    caches = ", ".join(f"{name} {size >> 10} KiB" for name, size in m["caches"].items())
+    lines = [
+        f"{m['cpu']} ({m['family']}), {m['cores']} cores, {caches}; {m['system']}; "
+        f"Python {m['python']}; {results['threads']} threads; load {m['load']:.2f}"
+        if m["load"] is not None
+        else f"{m['cpu']}, {m['cores']} cores; {results['threads']} threads"
+    ]
+    if limits is None:
+        lines.append("limits: not measured, no C++ compiler found")
+    else:
+        reads = ", ".join(f"{k} {v / 1e9:.0f}" for k, v in limits["bytes"].items())
+        lines.append(
+            f"limits of {limits['threads']} threads, measured now: {limits['flops'] / 1e9:.0f} "
+            f"GFLOP/s of FP32 multiply-adds; reads in GB/s: {reads}"
+        )
+    return "\n".join(lines)
+
+
+def best(entry: dict[str, Any], ours: bool) -> tuple[str, dict[str, Any]] | None:
+    """The fastest path of densekit, or of all its peers."""
+    mine = {k: v for k, v in entry["peers"].items() if (v["peer"] == OURS) == ours}
+    if not mine:
+        return None
+    name = min(mine, key=lambda k: mine[k]["median"])
+    return name, mine[name]
+
+
+def ratio(entry: dict[str, Any]) -> float | None:
+    """Fastest peer's median over densekit's: above 1, densekit is faster."""
+    ours, theirs = best(entry, True), best(entry, False)
+    return theirs[1]["median"] / ours[1]["median"] if ours and theirs else None
+
+
+def table(rows: list[list[str]], indent: str = "  ") -> str:
+    """Columns aligned: the first to the left, the others to the right."""
+    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        indent
+        + "  ".join(
+            c.ljust(w) if i == 0 else c.rjust(w)
+            for i, (c, w) in enumerate(zip(r, widths, strict=True))
+        ).rstrip()
+        for r in rows
+    )
+
+
+def _work(group: str, entry: dict[str, Any]) -> str:
+    if group == "training":
+        return f"batch {entry['batch']}, {entry['rows']:,} rows"
+    return "1 row" if entry["rows"] == 1 else f"{entry['rows']:,} rows"
+
+
+def entry_text(group: str, entry: dict[str, Any]) -> str:
+    """A workload's peers, the fastest first."""
+    training, limit = group == "training", entry["limit"]
+    lines = [f"\n{entry['name']}: {entry['title']}, {_work(group, entry)}"]
+    if limit:
+        lines[0] += f"; limit {duration(limit['seconds'])} ({limit['term']})"
+    ours = best(entry, True)
+    rows = [["", "median", "min", "iqr", "n", "epoch", "of limit", "vs densekit", "error"]]
+    for name, r in sorted(entry["peers"].items(), key=lambda item: item[1]["median"]):
+        epoch = duration(r["median"] * entry["rows"] / entry["batch"]) if training else ""
+        rows.append(
+            [
+                f"{name}{' (' + r['note'] + ')' if r['note'] else ''}",
+                duration(r["median"]),
+                duration(r["min"]),
+                f"{100 * r['iqr'] / r['median']:.0f}%",
+                str(r["rounds"]),
+                epoch,
+                f"{100 * limit['seconds'] / r['median']:.1f}%" if limit else "",
+                f"{r['median'] / ours[1]['median']:.2f}x" if ours else "",
+                f"{r['error']:.0e}",
+            ]
+        )
+    if not training:
+        rows = [[c for i, c in enumerate(r) if i != 5] for r in rows]
+    lines.append(table(rows))
+    for name, r in entry["peers"].items():
+        if r.get("memory"):
+            lines.append(f"  memory, {name}: {_memory(r['memory'])}")
+    lines += [f"  {p}: {why}" for p, why in entry["missing"].items()]
+    return "\n".join(lines)
+
+
+def _memory(m: dict[str, Any]) -> str:
+    return (
+        f"training adds {bytes_text(m['added'])} = {m['added'] / m['data']:.2f} of the data's "
+        f"{bytes_text(m['data'])}; {bytes_text(m['peak'])} in all"
+    )
+
+
+def other_text(name: str, found: Any) -> str:
+    return {"import": _imports, "process": _processes, "sweep": _sweep, "costs": _costs}[name](
+        found
+    )
+
+
+def _spread_row(name: str, r: dict[str, Any]) -> list[str]:
+    share = f"{100 * r['iqr'] / r['median']:.0f}%"
+    return [name, duration(r["median"]), duration(r["min"]), share, str(r["rounds"])]
+
+
+def _imports(found: dict[str, Any]) -> str:
+    base = found["import numpy"]["median"]
+    rows = [["", "median", "min", "iqr", "n", "over numpy"]]
+    for name, r in found.items():
+        rows.append([*_spread_row(name, r), f"{1e3 * (r['median'] - base):+.1f} ms"])
+    return table(rows)
+
+
+def _processes(found: dict[str, Any]) -> str:
+    rows = [["", "median", "min", "iqr", "n", "vs densekit"]]
+    base = found.get(OURS, {}).get("median")
+    for name, r in found.items():
+        rows.append([*_spread_row(name, r), f"{r['median'] / base:.2f}x" if base else ""])
+    return table(rows)
+
+
+def sweep_points(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every (rows, width) with the fastest peer's seconds over densekit's, the worst first."""
+    points = []
+    others = [p for p in found["times"] if p != OURS]
+    for i, width in enumerate(found["widths"]):
+        for j, rows in enumerate(found["rows"]):
+            seconds = {p: found["times"][p][i][j] for p in found["times"]}
+            peer = min(others, key=lambda p: seconds[p])
+            mine = seconds[OURS]
+            points.append({"rows": rows, "width": width, "seconds": mine, "peer": peer,
+                           "ratio": seconds[peer] / mine})  # fmt: skip
+    return sorted(points, key=lambda p: p["ratio"])
+
+
+def sweep_steps(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Where more work costs least evenly: seconds over those of the nearest larger shape."""
+    times, steps = found["times"][OURS], []
+    for i, width in enumerate(found["widths"]):
+        for j, rows in enumerate(found["rows"]):
+            for di, dj in ((1, 0), (0, 1)):
+                if i + di < len(found["widths"]) and j + dj < len(found["rows"]):
+                    larger = found["rows"][j + dj], found["widths"][i + di]
+                    steps.append({"rows": rows, "width": width, "larger": larger,
+                                  "ratio": times[i][j] / times[i + di][j + dj]})  # fmt: skip
+    return sorted(steps, key=lambda s: -s["ratio"])
+
+
+def _sweep(found: dict[str, Any]) -> str:
+    points = sweep_points(found)
+    ratios = [p["ratio"] for p in points]
+    slower = sum(r < 1 for r in ratios)
+    lines = [
+        f"  {len(points)} shapes; fastest peer over densekit: least {ratios[0]:.2f}x, "
+        f"median {ratios[len(ratios) // 2]:.2f}x; densekit slower at {slower}"
+    ]
+    rows = [["rows x width, worst first", "densekit", "fastest peer", "ratio"]]
+    for p in points[:12]:
+        theirs = duration(p["seconds"] * p["ratio"])
+        rows.append([f"{p['rows']} x {p['width']}", duration(p["seconds"]),
+                     f"{p['peer']} {theirs}", f"{p['ratio']:.2f}x"])  # fmt: skip
+    lines += [table(rows), "  a smaller shape over its larger neighbour (above 1: a cliff)"]
+    for s in sweep_steps(found)[:5]:
+        larger = " x ".join(map(str, s["larger"]))
+        lines.append(f"    {s['rows']} x {s['width']} over {larger}: {s['ratio']:.2f}x")
+    return "\n".join(lines)
+
+
+def _costs(found: list[dict[str, Any]]) -> str:
+    rows = [["", "plain", "with it", "ratio", "computed by"]]
+    for r in found:
+        if "error" not in r:
+            where = "kernel" if r["native"] else "Python"
+            name = f"{r['room'].rstrip('s')} {r['name']}"
+            rows.append([name, duration(r["plain"]), duration(r["changed"]),
+                         f"{r['ratio']:.2f}x", where])  # fmt: skip
+    return "\n".join([table(rows)] + [f"  {r['room']} {r['name']}: {r['error']}" for r in found if "error" in r])  # fmt: skip
+
+
+def closing(results: dict[str, Any]) -> str:
+    """One line a workload: how densekit stands to the fastest peer."""
+    rows = [["", "densekit", "fastest peer", "", "ratio"]]
+    for group in ("training", "inference"):
+        for entry in results[group]:
+            ours, theirs, r = best(entry, True), best(entry, False), ratio(entry)
+            if ours and theirs and r:
+                rows.append([entry["name"], duration(ours[1]["median"]), theirs[0],
+                             duration(theirs[1]["median"]), f"{r:.2f}x"])  # fmt: skip
+    text = table(rows) if len(rows) > 1 else ""
+    warning = "\nA short run checks that all works; its numbers mean little." * results["short"]
+    return f"\nIn short\n{text}\n{results['seconds']:.0f} s in all{warning}"
+
+
+# Files
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The tables that a page can include."""
+    versions = ", ".join(f"{p} {v}" for p, v in results["versions"].items())
+    blocks = [f"{machine_text(results)}\n\nVersions: {versions}."]
+    for group in ("training", "inference"):
+        if results[group]:
+            blocks.append(f"### {HEADINGS[group]}\n\n" + _summary(group, results[group]))
+    for name in ("import", "process", "sweep", "costs"):
+        if name in results:
+            text = other_text(name, results[name])
+            blocks.append(f"### {HEADINGS[name]}\n\n```text\n{text}\n```")
+    details = [entry_text(g, e).strip() for g in ("training", "inference") for e in results[g]]
+    if details:
+        blocks.append("### Every peer\n\n```text\n" + "\n\n".join(details) + "\n```")
+    return "\n\n".join(blocks) + "\n"
+
+
+def _summary(group: str, entries: list[dict[str, Any]]) -> str:
+    lines = [
+        "| network | densekit | fastest peer | ratio | share of the limit |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for e in entries:
+        ours, theirs, r = best(e, True), best(e, False), ratio(e)
+        if not ours:
+            continue
+        spread = (
+            f"{duration(ours[1]['median'])} ± {100 * ours[1]['iqr'] / ours[1]['median'] / 2:.0f}%"
+        )
+        peer = f"{theirs[0]}: {duration(theirs[1]['median'])}" if theirs else ""
+        limit = e["limit"]
+        share = (
+            f"{100 * limit['seconds'] / ours[1]['median']:.0f}% ({limit['term']})" if limit else ""
+        )
+        lines.append(f"| {e['title']}, {_work(group, e)} | {spread} | {peer} | "
+                     f"{f'{r:.2f}x' if r else ''} | {share} |")  # fmt: skip
+    return "\n".join(lines)
+
+
+def write(results: dict[str, Any], folder: Path) -> list[Path]:
+    """``<date>-<cpu>.json``, ``.md``, ``.svg`` and ``latest.md``."""
+    folder.mkdir(exist_ok=True)
+    cpu = re.sub(r"[^a-z0-9]+", "-", results["machine"]["cpu"].lower()).strip("-")
+    stem = f"{datetime.date.today().isoformat()}-{cpu}-{results['threads']}t"
+    paths = [folder / f"{stem}.json", folder / f"{stem}.md", folder / "latest.md"]
+    paths[0].write_text(json.dumps(results, indent=1) + "\n")
+    text = markdown(results)
+    for path in paths[1:]:
+        path.write_text(text)
+    picture = folder / f"{stem}.svg"
+    return [*paths, picture] if plot(results, picture) else paths
+
+
+def plot(results: dict[str, Any], path: Path) -> bool:
+    """Time of every peer over densekit's, a bar each; False without Matplotlib."""
+    try:
+        import matplotlib
+    except ImportError:
+        return False
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    groups = [(g, results[g]) for g in ("training", "inference") if results[g]]
+    if not groups:
+        return False
+    figure, axes = plt.subplots(1, len(groups), figsize=(6.5 * len(groups), 6), squeeze=False)
+    peers = sorted({r["peer"] for _, es in groups for e in es for r in e["peers"].values()})
+    peers.sort(key=lambda p: p != OURS)
+    colors = dict(zip(peers, plt.get_cmap("tab10").colors, strict=False))
+    for ax, (group, entries) in zip(axes[0], groups, strict=True):
+        height = 0.8 / len(peers)
+        for n, entry in enumerate(entries):
+            ours = best(entry, True)
+            for k, p in enumerate(peers):
+                laps = [r["median"] for r in entry["peers"].values() if r["peer"] == p]
+                if laps and ours:
+                    label = p if n == 0 else None
+                    y = n + (k - (len(peers) - 1) / 2) * height
+                    ax.barh(y, min(laps) / ours[1]["median"], height, color=colors[p], label=label)
+        ax.set_yticks(range(len(entries)), [f"{e['title']}\n{_work(group, e)}" for e in entries])
+        ax.invert_yaxis()
+        ax.set_xscale("log")
+        ax.axvline(1, color="black", linewidth=0.8)
+        ax.set_xlabel("time over densekit's")
+        ax.set_title(HEADINGS[group].split(":")[0])
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colors[p]) for p in peers]
+    figure.legend(handles, peers, loc="lower center", ncols=len(peers), frameon=False)
+    figure.tight_layout(rect=(0, 0.05, 1, 1))
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+    return True

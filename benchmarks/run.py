@@ -1,0 +1,385 @@
+"""Measures densekit beside its peers: training, single calls, imports; prints tables.
+
+    python benchmarks/run.py [--short] [--only WORKLOAD ...] [--peers PEER ...] [--threads N]
+                             [--sweep] [--costs] [--write]
+
+Every peer runs in a process of its own, one measures at a time, in rounds: round 1 of every peer,
+round 2 of every peer, ... so that a drift of the machine meets all alike. benchmarks/README.md
+tells the rest of the method.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import machine
+import report
+import workloads
+from peers import INFERS, NEEDS, PEERS, TRAINS
+
+HERE = Path(__file__).parent
+# A setting of the shell must not slow or speed a peer.
+_TUNING = (
+    "OPENBLAS_CORETYPE", "NVPL_BLAS_DEBUG_CPU_TYPE", "MKL_DEBUG_CPU_TYPE", "MKL_ENABLE_INSTRUCTIONS",
+    "XLA_FLAGS", "DENSEKIT_ISA", "DENSEKIT_FUSE", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long and how often to measure."""
+
+    rounds: int
+    training_s: float  # one measurement of one peer
+    inference_s: float
+    budget_s: float  # of one peer on one workload; three rounds are made in any case
+    imports: int
+    processes: int
+    share: float  # of the rows
+
+
+FULL = Pace(9, 0.3, 0.1, 6.0, 15, 5, 1.0)
+SHORT = Pace(3, 0.05, 0.02, 2.0, 3, 1, 0.1)
+SHORT_ONLY = ["tabular", "digits", "deep", "small-1", "digits-1", "digits-64", "import", "process"]
+SHORT_PEERS = ["densekit", "keras-jax", "torch", "jax", "sklearn", "onnxruntime", "numpy"]
+
+
+class PeerError(RuntimeError):
+    """A peer's process ended or never answered."""
+
+
+class Worker:
+    """A peer's process; `ask` waits for its answer."""
+
+    def __init__(self, peer: str, workload: str, threads: int) -> None:
+        self.peer = peer
+        self.log = tempfile.TemporaryFile("w+")
+        command = [sys.executable, str(HERE / "worker.py"), peer, workload, str(threads)]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            env=environment(peer, threads),
+            preexec_fn=pinned(threads),
+        )
+
+    def answer(self) -> Any:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            self.process.wait()
+            self.log.seek(0)
+            last = self.log.read().strip().splitlines()[-1:] or ["no message"]
+            raise PeerError(f"{self.peer}: {last[0]}")
+        return json.loads(line)
+
+    def ask(self, do: str, **arguments: Any) -> Any:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # answer() tells why
+        return self.answer()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.log):
+            assert stream is not None
+            stream.close()
+
+
+def environment(peer: str, threads: int) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if k not in _TUNING}
+    count = {k: str(threads) for k in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+             "MKL_NUM_THREADS", "DENSEKIT_THREADS")}  # fmt: skip
+    return {**kept, **count, **PEERS[peer][1], "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def pinned(threads: int) -> Callable[[], None] | None:
+    """Gives a child the first `threads` cores: every library counts those it may use."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    chosen = sorted(os.sched_getaffinity(0))[:threads]
+    return lambda: os.sched_setaffinity(0, chosen)
+
+
+def statistics_of(times: list[float]) -> dict[str, Any]:
+    quarters = statistics.quantiles(times, n=4) if len(times) > 1 else [times[0]] * 3
+    return {
+        "median": statistics.median(times),
+        "min": min(times),
+        "iqr": quarters[2] - quarters[0],
+        "rounds": len(times),
+    }
+
+
+class Bench:
+    """One run: its settings, and what has been measured so far."""
+
+    def __init__(self, peers: list[str], threads: int, pace: Pace) -> None:
+        self.peers, self.threads, self.pace = peers, threads, pace
+        self.versions: dict[str, str] = {}
+        self.limits = machine.limits(threads)
+        self.card = machine.card()
+
+    def results(self, names: list[str]) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "machine": self.card,
+            "limits": self.limits,
+            "threads": self.threads,
+            "pace": asdict(self.pace),
+            "versions": self.versions,
+        }
+        print(report.machine_text(found), flush=True)
+        for group, known, measure in (
+            ("training", workloads.TRAINING, self.training),
+            ("inference", workloads.INFERENCE, self.inference),
+        ):
+            chosen = [w for w in known if w.name in names]
+            if chosen:
+                print(report.heading(group), flush=True)
+            found[group] = []
+            for w in chosen:
+                entry = measure(w)
+                found[group].append(entry)
+                print(report.entry_text(group, entry), flush=True)
+        for name, other in (("import", self.imports), ("process", self.processes),
+                            ("sweep", self.sweep), ("costs", self.costs)):  # fmt: skip
+            if name in names:
+                print(report.heading(name), flush=True)
+                found[name] = other()
+                print(report.other_text(name, found[name]), flush=True)
+        found["versions"] = self.versions
+        return found
+
+    # Training and inference
+
+    def training(self, w: workloads.Training) -> dict[str, Any]:
+        batch_bytes = 4 * w.batch * w.widths[0]
+        entry = self._workload(w, [p for p in self.peers if p in TRAINS], self.pace.training_s)
+        entry["rows"], entry["batch"] = w.rows, w.batch
+        entry["limit"] = self._limit(
+            w.flops_per_step,
+            {
+                "weights and moments": (24 * w.parameters, 12 * w.parameters),
+                "rows": (batch_bytes, 4.0 * w.rows * w.widths[0]),
+            },
+        )
+        return entry
+
+    def inference(self, w: workloads.Inference) -> dict[str, Any]:
+        entry = self._workload(w, [p for p in self.peers if p in INFERS], self.pace.inference_s)
+        rows = 4.0 * w.rows * w.widths[0]
+        entry["rows"] = w.rows
+        entry["limit"] = self._limit(
+            w.flops_per_call,
+            {"weights": (4 * w.parameters, 4 * w.parameters), "rows": (rows, rows)},
+        )
+        return entry
+
+    def _limit(self, flops: float, traffic: dict[str, tuple[float, float]]) -> Any:
+        return self.limits and machine.least_time(flops, traffic, self.limits)
+
+    def _workload(self, w: workloads.Network, peers: list[str], seconds: float) -> dict[str, Any]:
+        workers = {p: Worker(p, w.name, self.threads) for p in peers}
+        entry: dict[str, Any] = {"name": w.name, "title": workloads.title(w), "peers": {}}
+        entry["missing"] = {}
+        try:
+            for p in peers:
+                try:
+                    self.versions[p] = workers[p].answer()["version"]
+                except PeerError as error:
+                    entry["missing"][p] = str(error)
+            ready = {}
+            for p in [p for p in peers if p not in entry["missing"]]:
+                try:
+                    ready[p] = workers[p].ask("check")
+                    if "skipped" not in ready[p]:
+                        workers[p].ask("warm_up", share=self.pace.share)
+                except PeerError as error:
+                    ready.pop(p, None)
+                    entry["missing"][p] = str(error)
+            for p in [p for p, found in ready.items() if "skipped" in found]:
+                entry["missing"][p] = ready.pop(p)["skipped"]
+            times = self._rounds({p: workers[p] for p in ready}, seconds)
+            for p, found in ready.items():
+                for path, laps in times[p].items():
+                    name = f"{p} {path}".strip()
+                    entry["peers"][name] = {**statistics_of(laps), **found, "peer": p}
+                if getattr(w, "memory", False):
+                    entry["peers"][p]["memory"] = workers[p].ask("memory")
+        finally:
+            for worker in workers.values():
+                worker.close()
+        return entry
+
+    def _rounds(self, workers: dict[str, Worker], seconds: float) -> dict[str, Any]:
+        times: dict[str, dict[str, list[float]]] = {p: {} for p in workers}
+        spent = dict.fromkeys(workers, 0.0)
+        order = list(workers)
+        for n in range(self.pace.rounds):
+            for p in order[n % len(order) :] + order[: n % len(order)]:
+                if n >= 3 and spent[p] > self.pace.budget_s:
+                    continue
+                start = time.perf_counter()
+                for path, lap in workers[p].ask("measure", seconds=seconds).items():
+                    times[p].setdefault(path, []).append(lap)
+                spent[p] += time.perf_counter() - start
+        return times
+
+    # Whole processes
+
+    def _process(self, peer: str, *arguments: str) -> float:
+        start = time.perf_counter()
+        subprocess.run(
+            [sys.executable, *arguments],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment(peer, self.threads),
+            preexec_fn=pinned(self.threads),
+        )
+        return time.perf_counter() - start
+
+    def imports(self) -> dict[str, Any]:
+        """Seconds of fresh processes, with what they import."""
+        programs = {
+            "import numpy": "import numpy",
+            "import numpy, densekit": "import numpy, densekit",
+            "and what a model needs": (
+                "import numpy, densekit as k; k.Sequential, k.layers.Dense, k.optimizers.Adam"
+            ),
+        }
+        times: dict[str, list[float]] = {name: [] for name in programs}
+        for n in range(self.pace.imports + 1):
+            for name, program in programs.items():
+                lap = self._process("densekit", "-c", program)
+                if n:  # the first fills the file cache
+                    times[name].append(lap)
+        return {name: statistics_of(laps) for name, laps in times.items()}
+
+    def processes(self) -> dict[str, Any]:
+        """Seconds from nothing to a trained network on disk."""
+        peers = [p for p in self.peers if p in ("densekit", "keras-jax", "keras-torch")]
+        times: dict[str, list[float]] = {p: [] for p in peers}
+        with tempfile.TemporaryDirectory() as folder:
+            for n in range(self.pace.processes + 1):
+                for p in peers:
+                    file = str(Path(folder) / f"{p}.keras")
+                    lap = self._process(p, str(HERE / "whole_process.py"), p, file)
+                    if n or self.pace.processes == 1:
+                        times[p].append(lap)
+        return {p: statistics_of(laps) for p, laps in times.items()}
+
+    # Tables of densekit's own
+
+    def sweep(self) -> dict[str, Any]:
+        """Seconds of one Dense layer over rows and widths, odd ones too."""
+        step = 1 if self.pace.share == 1.0 else 5
+        rows = [*range(1, 18), 23, 24, 25, 31, 32, 33, 40, 47, 48, 49, 63, 64][::step]
+        widths = [*range(1, 10), 12, 15, 16, 17, 20, 24, 31, 32, 33, 40, 47, 48, 49, 63, 64, 65, 80,
+                  95, 96, 97, 100, 112, 127, 128, 129, 130][::step]  # fmt: skip
+        peers = [p for p in self.peers if p in ("densekit", "onnxruntime", "numpy")]
+        workers = {p: Worker(p, "sweep", 1) for p in peers}
+        times: dict[str, list[list[float]]] = {p: [] for p in peers}
+        try:
+            for p in peers:
+                self.versions[p] = workers[p].answer()["version"]
+            for width in widths:
+                for p in peers:
+                    times[p].append(workers[p].ask("width", width=width, rows=rows))
+        finally:
+            for worker in workers.values():
+                worker.close()
+        return {"rows": rows, "widths": widths, "times": times}
+
+    def costs(self) -> list[dict[str, Any]]:
+        """Each component's step over the plain one's."""
+        worker = Worker("densekit", "costs", self.threads)
+        try:
+            self.versions["densekit"] = worker.answer()["version"]
+            names = worker.ask("names")
+            chosen = range(0, len(names), 1 if self.pace.share == 1.0 else 10)
+            return [worker.ask("measure", index=i, rounds=self.pace.rounds) for i in chosen]
+        finally:
+            worker.close()
+
+
+def installed(peers: list[str]) -> list[str]:
+    """Those whose packages are here; the others are named."""
+    present = []
+    for p in peers:
+        missing = [m for m in NEEDS[p] if importlib.util.find_spec(m) is None]
+        if missing:
+            print(f"{p}: skipped, {' and '.join(missing)} not installed")
+        else:
+            present.append(p)
+    return present
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    names = [w.name for w in [*workloads.TRAINING, *workloads.INFERENCE]] + workloads.OTHERS
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--short", action="store_true", help="a check that everything runs")
+    parser.add_argument("--only", nargs="+", metavar="WORKLOAD",
+                        choices=[*names, "training", "inference"], help=", ".join(names))  # fmt: skip
+    parser.add_argument("--peers", nargs="+", choices=list(PEERS), metavar="PEER",
+                        help=", ".join(PEERS))  # fmt: skip
+    parser.add_argument("--threads", type=int, default=min(2, machine.cores()))
+    parser.add_argument("--rounds", type=int, help="of each measurement")
+    parser.add_argument("--sweep", action="store_true", help="one layer over rows and widths too")
+    parser.add_argument("--costs", action="store_true", help="every component's cost too")
+    parser.add_argument("--write", action="store_true", help="keep the tables in results/")
+    parser.add_argument("--json", type=Path, help="write the numbers to this file")
+    return parser.parse_args(arguments)
+
+
+def chosen_workloads(options: argparse.Namespace) -> list[str]:
+    groups = {
+        "training": [w.name for w in workloads.TRAINING],
+        "inference": [w.name for w in workloads.INFERENCE],
+    }
+    names = options.only or (SHORT_ONLY if options.short else [*groups, "import", "process"])
+    names = [n for name in names for n in groups.get(name, [name])]
+    return names + ["sweep"] * options.sweep + ["costs"] * options.costs
+
+
+def main(arguments: list[str] | None = None) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that workers are closed
+    options = parse(arguments)
+    start = time.perf_counter()
+    pace = SHORT if options.short else FULL
+    if options.rounds:
+        pace = Pace(**{**asdict(pace), "rounds": options.rounds})
+    peers = options.peers or (SHORT_PEERS if options.short else list(PEERS))
+    bench = Bench(installed(peers), options.threads, pace)
+    results = bench.results(chosen_workloads(options))
+    results["seconds"] = time.perf_counter() - start
+    results["short"] = options.short
+    print(report.closing(results))
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1))
+    if options.write:
+        for path in report.write(results, HERE / "results"):
+            print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

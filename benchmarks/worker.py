@@ -1,0 +1,172 @@
+"""One peer and one workload in a process of their own; answers requests, a JSON line each.
+
+worker.py PEER WORKLOAD THREADS        started by run.py
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import workloads
+from peers import PEERS
+
+
+class TrainingWorker:
+    """Times whole `fit` calls; an answer is seconds for one batch of rows."""
+
+    def __init__(self, peer: Any, w: workloads.Training, threads: int) -> None:
+        self.w = w
+        self.x, self.y = w.data()
+        self.run = peer.training(w, self.x, self.y, threads)
+
+    def check(self) -> dict[str, Any]:
+        """Distance of the predictions to those of the float64 mathematics."""
+        if self.run is None:
+            return {"skipped": "cannot express this network"}
+        twin = self.w.without_dropout()
+        expected = workloads.train(twin, self.x, self.y, self.w.check_steps)
+        seen = self.run.check(self.w.check_steps)
+        return {
+            "error": float(np.abs(seen.astype(np.float64) - expected).max()),
+            "note": getattr(self.run, "note", ""),
+        }
+
+    def warm_up(self, share: float) -> dict[str, Any]:
+        """Compiles, then guesses an epoch's time. The rows end in the same part of a batch."""
+        batch = self.w.batch
+        self.rows = max(batch, int(self.w.rows * share) // batch * batch + self.w.rows % batch)
+        self.rows = min(self.rows, self.w.rows)
+        few = min(self.rows, 40 * batch + self.rows % batch)
+        self.run.epochs(1, few)
+        start = time.perf_counter()
+        done = self.run.epochs(1, few)
+        self.epoch = (time.perf_counter() - start) * self.rows / done
+        if self.epoch < 1:  # a scan is compiled for its length
+            self.run.epochs(1, self.rows)
+            start = time.perf_counter()
+            self.run.epochs(1, self.rows)
+            self.epoch = time.perf_counter() - start
+        return {"epoch": self.epoch}
+
+    def measure(self, seconds: float) -> dict[str, Any]:
+        k = max(1, round(seconds / self.epoch))
+        start = time.perf_counter()
+        rows = self.run.epochs(k, self.rows)
+        return {"": (time.perf_counter() - start) * self.w.batch / rows}
+
+    def memory(self) -> dict[str, Any]:
+        """Bytes that training adds to the process, at most, against the bytes of the data."""
+        status = Path("/proc/self/status")
+        try:
+            Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+        except OSError:
+            return {}
+        before = _kilobytes(status, "VmRSS:")
+        self.run.epochs(1, self.rows)
+        return {
+            "peak": _kilobytes(status, "VmHWM:") << 10,
+            "added": max(0, _kilobytes(status, "VmHWM:") - before) << 10,
+            "data": self.x.nbytes + self.y.nbytes,
+        }
+
+
+class InferenceWorker:
+    """Times single calls; an answer is seconds for one call, by path."""
+
+    def __init__(self, peer: Any, w: workloads.Inference, threads: int) -> None:
+        self.w = w
+        self.x = w.inputs(w.rows)
+        self.paths: dict[str, Callable[[], Any]] = peer.inference(w, self.x, threads)
+        self.calls: dict[str, int] = {}
+
+    def check(self) -> dict[str, Any]:
+        expected = workloads.predict(self.w, self.w.weights(), self.x)
+        worst = max(float(np.abs(path() - expected).max()) for path in self.paths.values())
+        return {"error": worst, "note": ""}
+
+    def warm_up(self, share: float) -> dict[str, Any]:
+        for name, path in self.paths.items():
+            self.calls[name] = 1
+            while _laps(path, self.calls[name]) < 0.01:
+                self.calls[name] *= 2
+        return {}
+
+    def measure(self, seconds: float) -> dict[str, Any]:
+        answer = {}
+        for name, path in self.paths.items():
+            end, spent, calls = time.perf_counter() + seconds, 0.0, 0
+            while calls == 0 or time.perf_counter() < end:
+                spent += _laps(path, self.calls[name])
+                calls += self.calls[name]
+            answer[name] = spent / calls
+        return answer
+
+
+class SweepWorker:
+    """One Dense layer over many numbers of rows; an answer is the best seconds for each."""
+
+    def __init__(self, peer: Any, threads: int) -> None:
+        self.peer, self.threads = peer, threads
+
+    def width(self, width: int, rows: list[int]) -> list[float]:
+        w = workloads.Network("dense", (width, width))
+        kernel, bias = w.weights()[0]
+        call = self.peer.dense(width, kernel, bias, self.threads)
+        answer = []
+        for n in rows:
+            x = w.inputs(n)
+            if np.abs(call(x) - x @ kernel).max() > 1e-3:
+                raise AssertionError(f"{n} rows of {width}: a wrong product")
+            calls = 1
+            while _laps(call, calls, x) < 2e-4:
+                calls *= 2
+            answer.append(min(_laps(call, calls, x) for _ in range(5)) / calls)
+        return answer
+
+
+def _laps(call: Callable[..., Any], n: int, *args: Any) -> float:
+    start = time.perf_counter()
+    for _ in range(n):
+        call(*args)
+    return time.perf_counter() - start
+
+
+def _kilobytes(status: Path, key: str) -> int:
+    line = next(x for x in status.read_text().splitlines() if x.startswith(key))
+    return int(line.split()[1])
+
+
+def _create(peer: Any, name: str, threads: int) -> Any:
+    if name == "sweep":
+        return SweepWorker(peer, threads)
+    if name == "costs":
+        costs = importlib.import_module("costs")
+        return costs.CostsWorker(threads)
+    w = workloads.find(name)
+    kind = TrainingWorker if isinstance(w, workloads.Training) else InferenceWorker
+    return kind(peer, w, threads)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    name, workload, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # a library that prints must not disturb the answers
+    peer = importlib.import_module(f"peers.{PEERS[name][0]}")
+    worker = _create(peer, workload, threads)
+    print(json.dumps({"version": peer.version()}), file=answers)
+    for line in sys.stdin:
+        request = json.loads(line)
+        answer = getattr(worker, request.pop("do"))(**request)
+        print(json.dumps(answer), file=answers)
+
+
+if __name__ == "__main__":
+    main()
