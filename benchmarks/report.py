@@ -25,7 +25,7 @@ def heading(group: str) -> str:
 
 def duration(seconds: float) -> str:
     """Three digits and a unit: ``8.31 us``."""
-    for factor, unit in ((1e6, "us"), (1e3, "ms"), (1.0, "s")):
+    for factor, unit in ((1e9, "ns"), (1e6, "us"), (1e3, "ms"), (1.0, "s")):
         value = seconds * factor
         if value < 999.5 or unit == "s":
             digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
@@ -210,10 +210,11 @@ def _costs(found: list[dict[str, Any]]) -> str:
     for r in found:
         if "error" not in r:
             where = "kernel" if r["native"] else "Python"
-            name = f"{r['room'].rstrip('s')} {r['name']}"
+            name = f"{r['room']}: {r['name']}"
             rows.append([name, duration(r["plain"]), duration(r["changed"]),
                          f"{r['ratio']:.2f}x", where])  # fmt: skip
-    return "\n".join([table(rows)] + [f"  {r['room']} {r['name']}: {r['error']}" for r in found if "error" in r])  # fmt: skip
+    failed = [f"  {r['room']} {r['name']}: {r['error']}" for r in found if "error" in r]
+    return "\n".join([table(rows), *failed])
 
 
 def closing(results: dict[str, Any]) -> str:

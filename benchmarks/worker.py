@@ -32,7 +32,8 @@ class TrainingWorker:
         if self.run is None:
             return {"skipped": "cannot express this network"}
         twin = self.w.without_dropout()
-        expected = workloads.train(twin, self.x, self.y, self.w.check_steps)
+        late = getattr(self.run, "late_epsilon", False)
+        expected = workloads.train(twin, self.x, self.y, self.w.check_steps, late)
         seen = self.run.check(self.w.check_steps)
         return {
             "error": float(np.abs(seen.astype(np.float64) - expected).max()),

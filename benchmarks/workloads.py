@@ -155,8 +155,17 @@ def predict(w: Network, weights: Weights, x: Array) -> Array:
     return _forward(w, [(k.astype(np.float64), b.astype(np.float64)) for k, b in weights], x)[-1]
 
 
-def train(w: Training, x: Array, y: Array, steps: int) -> Array:
-    """Predictions for the first 64 rows after Adam steps on consecutive batches, in float64."""
+def train(w: Training, x: Array, y: Array, steps: int, late_epsilon: bool = False) -> Array:
+    """Predictions for the first 64 rows after Adam steps on consecutive batches, in float64.
+
+    Args:
+        w: the network; its dropout is ignored.
+        x: rows.
+        y: targets.
+        steps: batches to train on.
+        late_epsilon: epsilon joins after the bias correction, as PyTorch has it; Keras and the
+            paper's remark on efficiency have it before.
+    """
     weights = [(k.astype(np.float64), b.astype(np.float64)) for k, b in w.weights()]
     flat = [p for pair in weights for p in pair]
     m, v = [np.zeros_like(p) for p in flat], [np.zeros_like(p) for p in flat]
@@ -164,10 +173,11 @@ def train(w: Training, x: Array, y: Array, steps: int) -> Array:
         rows = slice((t - 1) * w.batch, t * w.batch)
         gradients = _gradients(w, weights, x[rows], y[rows])
         rate = LEARNING_RATE * math.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
+        epsilon = EPSILON * math.sqrt(1 - BETA_2**t) if late_epsilon else EPSILON
         for p, g, mean, square in zip(flat, gradients, m, v, strict=True):
             mean += (1 - BETA_1) * (g - mean)
             square += (1 - BETA_2) * (g * g - square)
-            p -= rate * mean / (np.sqrt(square) + EPSILON)
+            p -= rate * mean / (np.sqrt(square) + epsilon)
     return _forward(w, weights, x[:64])[-1]
 
 

@@ -6,6 +6,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+try:
+    from threadpoolctl import threadpool_limits
+except ImportError:
+    threadpool_limits = None
+
+
+def blas_threads(n: int) -> None:
+    """Sets the threads of NumPy's and SciPy's BLAS, for good."""
+    if threadpool_limits is not None:
+        threadpool_limits(n)
+
 
 def fastest(set_threads: Callable[[int], Any], threads: int, run: Callable[[], Any]) -> str:
     """Times `run` with one thread and with all, keeps the faster; says which."""

@@ -10,6 +10,8 @@ import sklearn
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from workloads import BETA_1, BETA_2, EPSILON, LEARNING_RATE, Array, Training
 
+from peers._tuning import blas_threads, fastest
+
 warnings.filterwarnings("ignore")
 
 
@@ -18,9 +20,11 @@ def version() -> str:
 
 
 class Run:
-    def __init__(self, w: Training, x: Array, y: Array) -> None:
+    def __init__(self, w: Training, x: Array, y: Array, threads: int) -> None:
         self.w, self.x, self.y = w, x, y if w.output == "softmax" else y.ravel()
         self.model = self._fresh(shuffle=True)
+        few = min(len(x), 20 * w.batch)
+        self.note = fastest(blas_threads, threads, lambda: self.epochs(1, few))
 
     def _fresh(self, shuffle: bool) -> Any:
         """A network that holds the starting weights and an optimizer at step 0."""
@@ -65,4 +69,4 @@ class Run:
 def training(w: Training, x: Array, y: Array, threads: int) -> Run | None:
     if w.activation != "relu" or w.dropout:
         return None
-    return Run(w, x, y)
+    return Run(w, x, y, threads)

@@ -43,6 +43,8 @@ _LOSSES = {
 
 
 class Run:
+    late_epsilon = True
+
     def __init__(self, w: Training, x: Array, y: Array, threads: int) -> None:
         self.w, self.loss = w, _LOSSES[w.output]
         self.x = torch.from_numpy(x)
