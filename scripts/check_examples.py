@@ -1,4 +1,4 @@
-"""Run what the documentation shows: `python -m pytest -q scripts/check_examples.py`, or `make docs`.
+"""Run what the documentation shows: `make docs`.
 
 - every example in a docstring of the package;
 - every fenced ``python`` block of the pages: blocks of a page in order, in one namespace and one
@@ -103,7 +103,7 @@ def test_page(page: Path) -> None:
 def test_links(page: Path) -> None:
     targets = [t for t in _LINK.findall(page.read_text("utf-8")) if "://" not in t]
     missing = [t for t in targets if not (page.parent / t).exists()]
-    assert not missing
+    assert not missing, missing
 
 
 @functools.cache
@@ -120,4 +120,4 @@ def test_architecture_names_what_exists() -> None:
         files = [base / name for base in SOURCES if (base / name).exists()]
         if not files or (member and not re.search(rf"\b{member}\b", _text(files[0]))):
             wrong.append(f"{name}:{member}")
-    assert not wrong
+    assert not wrong, wrong
