@@ -34,7 +34,8 @@ HERE = Path(__file__).parent
 # A setting of the shell must not slow or speed a peer.
 _TUNING = (
     "OPENBLAS_CORETYPE", "NVPL_BLAS_DEBUG_CPU_TYPE", "MKL_DEBUG_CPU_TYPE",
-    "MKL_ENABLE_INSTRUCTIONS", "XLA_FLAGS", "DENSEKIT_ISA", "DENSEKIT_FUSE", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT",
+    "MKL_ENABLE_INSTRUCTIONS", "XLA_FLAGS", "DENSEKIT_ISA", "DENSEKIT_FUSE",
+    "OMP_WAIT_POLICY", "GOMP_SPINCOUNT",
 )  # fmt: skip
 
 
@@ -121,7 +122,9 @@ def pinned(threads: int) -> Callable[[], None] | None:
 
 
 def statistics_of(times: list[float]) -> dict[str, Any]:
-    quarters = statistics.quantiles(times, n=4) if len(times) > 1 else [times[0]] * 3
+    quarters = (
+        statistics.quantiles(times, n=4, method="inclusive") if len(times) > 1 else [times[0]] * 3
+    )
     return {
         "median": statistics.median(times),
         "min": min(times),
