@@ -13,7 +13,7 @@ from densekit._core.naming import auto_name
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
-from densekit.losses._native import loss_form
+from densekit.losses._native_forms import loss_form
 from densekit.losses._reduction import reduce_weighted_values, standardize_reduction
 from densekit.losses._shapes import same_rank
 

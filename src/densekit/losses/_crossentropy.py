@@ -11,7 +11,7 @@ from densekit._core.errors import describe, message
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
 from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
-from densekit.losses._native import has_native_loss
+from densekit.losses._native_forms import has_native_loss
 from densekit.losses._shapes import aligned, as_float, labels
 
 Reduction = str | None

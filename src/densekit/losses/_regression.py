@@ -9,7 +9,7 @@ from densekit._core import settings
 from densekit._core.native_form import NativeForm, has_native_form
 from densekit._core.registry import export
 from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
-from densekit.losses._native import has_native_loss
+from densekit.losses._native_forms import has_native_loss
 from densekit.losses._shapes import aligned
 
 Reduction = str | None
