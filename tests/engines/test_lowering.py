@@ -117,3 +117,21 @@ def test_descriptions_name_what_runs_on_the_host() -> None:
     model = functional(lambda x: keras.layers.Lambda(lambda v: v + 1, name="mine")(x))
     engine = NativeEngine(lower_graph(model._graph(), "float32", False))
     assert any("host" in line for line in engine.plan.describe())
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        keras.layers.ReLU(max_value=1.5, negative_slope=0.1, threshold=0.2),
+        keras.layers.LeakyReLU(0.2),
+        keras.layers.ELU(0.7),
+        keras.layers.Softmax(),
+        keras.layers.Activation("tanh"),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_a_layer_as_activation_stays_native(activation: Layer) -> None:
+    dense = keras.layers.Dense(5, activation=activation)
+    model = keras.Sequential([keras.Input((4,)), dense])
+    assert kinds(model, training=True) == ["dense"]
+    assert_says_what_the_definition_says(model)

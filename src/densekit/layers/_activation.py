@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit import activations
+from densekit._core.native_form import NativeForm, native_form
 from densekit._core.registry import export
 from densekit.layers._elementwise import Elementwise
 
@@ -34,6 +35,10 @@ class Activation(Elementwise):
     def call(self, inputs: Any) -> Any:
         """``activation(inputs)``."""
         return self.activation(inputs)
+
+    def native_form(self) -> NativeForm | None:
+        """The native kernel of the function, also where the layer is another layer's activation."""
+        return native_form(self.activation)
 
     def lower(self, plan: Any, x: Any) -> Any:
         """One elementwise step."""

@@ -36,6 +36,10 @@ class ELU(Elementwise):
         """The unit's outputs."""
         return activations.elu(inputs, alpha=self.alpha)
 
+    def native_form(self) -> NativeForm:
+        """The native kernel, also where the layer is another layer's activation."""
+        return NativeForm("elu", (float(self.alpha),))
+
     def lower(self, plan: Any, x: Any) -> Any:
         """One elementwise step."""
-        return plan.activation(x, NativeForm("elu", (float(self.alpha),)))
+        return plan.activation(x, self.native_form())

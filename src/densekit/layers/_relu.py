@@ -65,11 +65,15 @@ class ReLU(Elementwise):
             threshold=self.threshold,
         )
 
-    def lower(self, plan: Any, x: Any) -> Any:
-        """One elementwise step."""
+    def native_form(self) -> NativeForm:
+        """The native kernel, also where the layer is another layer's activation."""
         top = math.inf if self.max_value is None else self.max_value
         numbers = (float(self.negative_slope), float(top), float(self.threshold))
-        return plan.activation(x, NativeForm("relu", numbers))
+        return NativeForm("relu", numbers)
+
+    def lower(self, plan: Any, x: Any) -> Any:
+        """One elementwise step."""
+        return plan.activation(x, self.native_form())
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -115,9 +119,13 @@ class LeakyReLU(Elementwise):
         """The rectified inputs."""
         return activations.leaky_relu(inputs, negative_slope=self.negative_slope)
 
+    def native_form(self) -> NativeForm:
+        """The native kernel, also where the layer is another layer's activation."""
+        return NativeForm("relu", (float(self.negative_slope), math.inf, 0.0))
+
     def lower(self, plan: Any, x: Any) -> Any:
         """One elementwise step."""
-        return plan.activation(x, NativeForm("relu", (float(self.negative_slope), math.inf, 0.0)))
+        return plan.activation(x, self.native_form())
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from densekit import activations, ops
 from densekit._core.errors import message
+from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
 from densekit.layers._elementwise import Elementwise
 
@@ -59,6 +60,10 @@ class Softmax(Elementwise):
                 )
             )
         return mask if str(mask.dtype) == "bool" else ops.greater(mask, 0.5)
+
+    def native_form(self) -> NativeForm | None:
+        """The native kernel, also where the layer is another layer's activation."""
+        return NativeForm("softmax") if self.axis in (-1, [-1], (-1,)) else None
 
     def lower(self, plan: Any, x: Any) -> Any:
         """One row step; other axes than the last run on the host."""
