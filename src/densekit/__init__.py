@@ -55,6 +55,11 @@ _NAMES = {
 }
 
 
+def version() -> str:
+    """The version of densekit."""
+    return __version__
+
+
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return importlib.import_module(f"densekit.{name}")
@@ -66,7 +71,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*_ROOMS, *_NAMES, "__version__"})
+    return sorted({*_ROOMS, *_NAMES, "__version__", "version"})
 
 
 def _load_rooms() -> None:

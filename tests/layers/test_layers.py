@@ -218,3 +218,11 @@ def test_layer_normalization_by_hand() -> None:
         layers.LayerNormalization(axis="last")
     with pytest.raises(ValueError, match="axis 5"):
         layers.UnitNormalization(axis=5)(np.ones((1, 2)))
+
+
+def test_serialize_and_deserialize() -> None:
+    layer = keras.layers.Dense(3, activation="relu", name="d")
+    config = keras.layers.serialize(layer)
+    assert keras.layers.deserialize(config).get_config() == layer.get_config()
+    with pytest.raises(ValueError, match="config of a layer"):
+        keras.layers.deserialize(keras.initializers.serialize(keras.initializers.Zeros()))

@@ -45,6 +45,8 @@ from densekit.layers._repeat_vector import RepeatVector as RepeatVector
 from densekit.layers._rescaling import Rescaling as Rescaling
 from densekit.layers._reshape import Reshape as Reshape
 from densekit.layers._rms_normalization import RMSNormalization as RMSNormalization
+from densekit.layers._serialization import deserialize as deserialize
+from densekit.layers._serialization import serialize as serialize
 from densekit.layers._softmax import Softmax as Softmax
 from densekit.layers._tracking import no_tracking as no_tracking
 from densekit.layers._tracking import structure_version as structure_version

@@ -1,0 +1,44 @@
+"""Layers to configs and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit._core.errors import describe, message
+from densekit._core.registry import export
+from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit.layers._layer import Layer
+
+
+@export("keras.layers")
+def serialize(layer: Layer) -> dict[str, Any]:
+    """The config that `deserialize` reads.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> config = keras.layers.serialize(keras.layers.Dense(2))
+    >>> keras.layers.deserialize(config).units
+    2
+    """
+    config: dict[str, Any] = serialize_keras_object(layer)
+    return config
+
+
+@export("keras.layers")
+def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Layer:
+    """The layer that `config` describes, not built.
+
+    Args:
+        config: what `serialize` returned.
+        custom_objects: classes and functions of one's own, by name.
+
+    Raises:
+        ValueError: if `config` describes something else.
+    """
+    layer = deserialize_keras_object(config, custom_objects=custom_objects)
+    if not isinstance(layer, Layer):
+        raise ValueError(
+            message("layers.deserialize", "the config of a layer", describe(layer), "Check it.")
+        )
+    return layer
