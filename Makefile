@@ -8,11 +8,12 @@ STAMPS := $(VENV)/stamps
 PACKAGE_SOURCES := $(shell find src native -type f -not -name '*.so' -not -path '*/__pycache__/*') \
 	CMakeLists.txt pyproject.toml LICENSE
 
-.PHONY: help demo test test-python test-native lint bench bench-short docs wgan format clean
+.PHONY: help demo test test-python test-native test-neon test-isa lint bench bench-short docs wgan format clean
 
 help:
 	@echo "make demo         set up and train the handwritten digits: curves and kernels in digits.png"
 	@echo "make test         set up and pass all tests"
+	@echo "make test-native, test-neon, test-isa: the C++ core (CONTRIBUTING.md)"
 	@echo "make lint         style, types, import contracts"
 	@echo "make bench        measure against Keras, PyTorch, JAX, scikit-learn and ONNX Runtime"
 	@echo "make docs         run every example in README and docs"
@@ -61,12 +62,27 @@ test-python: $(STAMPS)/test-tools $(STAMPS)/package
 docs: $(STAMPS)/test-tools $(STAMPS)/package
 	$(PY) -m pytest -q scripts/check_examples.py
 
+NATIVE := $(BIN)/cmake -S native -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DDENSEKIT_TESTS=ON
+CTEST := $(BIN)/ctest --output-on-failure -j 2 --timeout 150 --test-dir
+
 # The C++ tests, with AddressSanitizer and UndefinedBehaviorSanitizer.
 test-native: $(STAMPS)/venv
-	$(BIN)/cmake -S native -B build/sanitized -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-		-DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DDENSEKIT_TESTS=ON -DDENSEKIT_SANITIZE=address,undefined
-	$(BIN)/cmake --build build/sanitized
-	$(BIN)/ctest --test-dir build/sanitized --output-on-failure
+	$(NATIVE) -B build/sanitized -DCMAKE_BUILD_TYPE=RelWithDebInfo -DDENSEKIT_SANITIZE=address,undefined
+	$(BIN)/cmake --build build/sanitized --target test_programs
+	$(CTEST) build/sanitized
+
+# The C++ tests on 64-bit ARM: cross-compiled, run in an emulator.
+test-neon: $(STAMPS)/venv
+	@scripts/need.sh aarch64-linux-gnu-g++=g++-aarch64-linux-gnu qemu-aarch64=qemu-user
+	$(NATIVE) -B build/neon -DCMAKE_BUILD_TYPE=Release -DDENSEKIT_LEVEL=-O2 \
+		-DCMAKE_TOOLCHAIN_FILE=$(CURDIR)/native/tests/aarch64-linux-gnu.cmake
+	$(BIN)/cmake --build build/neon --target test_programs
+	DENSEKIT_TEST_THIN=20 $(CTEST) build/neon
+
+# Every instruction set this machine has but does not choose by itself, forced, under the tests of the native engine.
+test-isa: $(STAMPS)/test-tools $(STAMPS)/package
+	$(PY) scripts/test_isas.py
+
 
 lint: $(STAMPS)/test-tools $(STAMPS)/package
 	$(BIN)/ruff check .

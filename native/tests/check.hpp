@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <vector>
 
 #include "densekit/kernels.hpp"
@@ -34,6 +35,12 @@ inline bool near(double got, double expected, double tolerance) {
   if (std::isnan(got) || std::isnan(expected)) return std::isnan(got) && std::isnan(expected);
   if (got == expected) return true;  // infinities
   return std::fabs(got - expected) <= tolerance;
+}
+
+// DENSEKIT_TEST_THIN=n makes long sweeps take every n-th point: for emulators and instrumented builds.
+inline int thinning() {
+  const char* n = std::getenv("DENSEKIT_TEST_THIN");
+  return n && std::atoi(n) > 1 ? std::atoi(n) : 1;
 }
 
 // Random numbers that are the same everywhere.

@@ -79,7 +79,7 @@ TEST(every_shape_and_layout_agrees_with_the_definition) {
     using T = decltype(type);
     Random random;
     for (Shape s : kShapes) {
-      for (int flags = 0; flags < 32; ++flags) {
+      for (int flags = 0; flags < 32; flags += thinning() > 1 ? 3 : 1) {
         Problem<T> p(s, flags & 1, flags & 2, flags & 4, flags & 8, flags & 16, flags % 5, random);
         const Array<T> before = p.c;
         run(kernels, p.g);

@@ -126,12 +126,22 @@ DENSEKIT_INLINE Vec<T> expm1(Vec<T> x) {
   return x == T(0) ? x : y;  // keeps -0
 }
 
+// Lane by lane too, signed overflow is undefined; unsigned lanes wrap.
+DENSEKIT_INLINE IntVec<float> wrapping_subtract(IntVec<float> a, int32_t b) {
+  typedef uint32_t U __attribute__((vector_size(DENSEKIT_VECTOR_BYTES)));
+  return (IntVec<float>)((U)a - uint32_t(b));
+}
+DENSEKIT_INLINE IntVec<double> wrapping_subtract(IntVec<double> a, int64_t b) {
+  typedef uint64_t U __attribute__((vector_size(DENSEKIT_VECTOR_BYTES)));
+  return (IntVec<double>)((U)a - uint64_t(b));
+}
+
 template <class T>
 DENSEKIT_INLINE Vec<T> log(Vec<T> x) {
   using C = Constants<T>;
   const IntVec<T> small = x < C::kSmallestNormal;
   const Vec<T> normal = small ? x * C::kTwoToFraction : x;
-  const IntVec<T> bits = (IntVec<T>)normal - C::kSqrtHalfBits;
+  const IntVec<T> bits = wrapping_subtract((IntVec<T>)normal, C::kSqrtHalfBits);  // wraps where x < 0
   const IntVec<T> exponent = (bits >> C::kFraction) - (small & Int<T>(C::kTwoToFractionLog));
   const Vec<T> m = (Vec<T>)((bits & C::kFractionMask) + C::kSqrtHalfBits);  // [sqrt(1/2), sqrt(2))
   const Vec<T> magic = broadcast(C::kMagic);
