@@ -122,11 +122,16 @@ void ThreadPool::start() {
 
 void ThreadPool::stop() {
   stopping_.store(true);
+  set_active(1 << 30);
   epoch_.fetch_add(1);
   epoch_.notify_all();
   for (auto& worker : workers_) worker.join();
   workers_.clear();
   stopping_.store(false);
+}
+
+void ThreadPool::set_active(int n) {
+  if (active_.exchange(n, std::memory_order_acq_rel) != n) active_.notify_all();
 }
 
 bool ThreadPool::take_item() {
@@ -145,6 +150,11 @@ void ThreadPool::work(int number) {
   t_worker = number;
   FlushDenormals flush;
   for (;;) {
+    const int active = active_.load(std::memory_order_acquire);
+    if (number >= active) {
+      active_.wait(active, std::memory_order_acquire);
+      continue;
+    }
     const uint32_t epoch = epoch_.load(std::memory_order_acquire);
     while (take_item()) {
     }

@@ -1,10 +1,9 @@
 // A persistent pool. A region is `items` calls of one function; whoever is free takes the next item, the caller
 // included, so a region never waits for a thread that has not begun.
 #pragma once
-#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
-#include <limits>
 #include <thread>
 #include <type_traits>
 #include <vector>
@@ -26,6 +25,9 @@ class ThreadPool {
   // One plan run holds the pool at a time; others work alone on their own thread.
   bool try_acquire() { return !held_.exchange(true, std::memory_order_acquire); }
   void release() { held_.store(false, std::memory_order_release); }
+
+  // Only the first n threads (the caller is the first) take items; the others sleep. Only by the holder.
+  void set_active(int n);
 
   // Calls body(context, i) for i in [0, items). Only by the holder of the pool.
   void run(int items, Body body, void* context);
@@ -53,6 +55,7 @@ class ThreadPool {
   std::atomic<bool> stopping_{false};
   std::atomic<bool> held_{false};
   std::atomic<int> threads_{1};
+  std::atomic<int> active_{1 << 30};  // what threads without leave to work wait on
   Body body_ = nullptr;
   void* context_ = nullptr;
   std::vector<std::thread> workers_;
@@ -63,6 +66,7 @@ class PoolLease {
  public:
   explicit PoolLease(bool wanted = true) : pool_(wanted ? &ThreadPool::instance() : nullptr) {
     if (pool_ != nullptr && (pool_->threads() == 1 || !pool_->try_acquire())) pool_ = nullptr;
+    if (pool_ != nullptr) limit(pool_->threads());
   }
   ~PoolLease() {
     if (pool_ != nullptr) pool_->release();
@@ -70,14 +74,18 @@ class PoolLease {
   PoolLease(const PoolLease&) = delete;
   PoolLease& operator=(const PoolLease&) = delete;
 
-  int workers() const { return pool_ == nullptr ? 1 : std::min(limit_, pool_->threads()); }
+  int workers() const { return limit_; }
   // No more than n of them from now on.
-  void limit(int n) { limit_ = n; }
+  void limit(int n) {
+    if (pool_ == nullptr) return;
+    limit_ = n;
+    pool_->set_active(n);
+  }
 
   // body(item) for every item; split over the pool when `parallel`.
   template <class F>
   void run(int items, bool parallel, F&& body) {
-    if (workers() == 1 || !parallel || items <= 1) {
+    if (limit_ == 1 || !parallel || items <= 1) {
       for (int i = 0; i < items; ++i) body(i);
       return;
     }
@@ -86,9 +94,24 @@ class PoolLease {
                const_cast<void*>(static_cast<const void*>(&body)));
   }
 
+  // The same with a preference: part p on the thread with number p, if that comes in time.
+  template <class F>
+  void run_lanes(int parts, F&& body) {
+    if (limit_ == 1 || parts > kMaxLanes) return run(parts, true, body);
+    std::array<std::atomic<bool>, kMaxLanes> taken{};
+    run(parts, true, [&](int) {
+      for (int k = 0; k < parts; ++k) {
+        const int part = (ThreadPool::worker() + k) % parts;
+        if (!taken[static_cast<std::size_t>(part)].exchange(true, std::memory_order_relaxed)) body(part);
+      }
+    });
+  }
+
  private:
+  static constexpr int kMaxLanes = 256;
+
   ThreadPool* pool_;
-  int limit_ = std::numeric_limits<int>::max();
+  int limit_ = 1;
 };
 
 }  // namespace densekit
