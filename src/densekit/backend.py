@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from densekit._core import settings as _settings
 from densekit._core.dtypes import is_float_dtype as is_float_dtype
 from densekit._core.dtypes import is_int_dtype as is_int_dtype
 from densekit._core.dtypes import standardize_dtype as standardize_dtype
+from densekit._core.naming import reset_names as _reset_names
+from densekit._core.registry import export as _export
 from densekit._core.scope import StatelessScope as StatelessScope
 from densekit._core.scope import in_stateless_scope as in_stateless_scope
 from densekit._core.settings import epsilon as epsilon
@@ -49,3 +52,26 @@ def get_uid(prefix: str = "") -> int:
 def reset_uids() -> None:
     """Start counting anew."""
     _uids.clear()
+
+
+@_export("keras.utils")
+def clear_session(free_memory: bool = True) -> None:
+    """Count layer names from the start again and forget the dtype policy and logging switches.
+
+    Models and layers that exist are not touched. `set_floatx` and `set_epsilon` stay in force.
+
+    Args:
+        free_memory: kept for Keras' sake; Python frees what nothing refers to.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.utils.clear_session()
+    >>> keras.layers.Dense(1).name
+    'dense'
+    """
+    _reset_names()
+    reset_uids()
+    _settings.put("dtype_policy", None)
+    _settings.put("interactive_logging", True)
+    _settings.put("traceback_filtering", True)

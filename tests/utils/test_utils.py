@@ -60,7 +60,7 @@ def test_clear_session_starts_anew() -> None:
     config.disable_interactive_logging()
     assert keras.layers.Dense(1).name == "dense"
     assert keras.backend.get_uid("a") == 1
-    utils.clear_session()
+    keras.backend.clear_session()
     assert keras.layers.Dense(1).name == "dense"
     assert keras.backend.get_uid("a") == 1
     assert config.dtype_policy().name == "float32"

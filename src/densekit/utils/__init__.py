@@ -15,6 +15,7 @@ from densekit._core.serialization import serialize_keras_object as serialize_ker
 from densekit._core.settings import disable_interactive_logging as disable_interactive_logging
 from densekit._core.settings import enable_interactive_logging as enable_interactive_logging
 from densekit._core.settings import is_interactive_logging_enabled as is_interactive_logging_enabled
+from densekit.backend import clear_session as clear_session
 from densekit.backend import is_keras_tensor as is_keras_tensor
 from densekit.callbacks._progbar import Progbar as Progbar
 from densekit.models._pydataset import PyDataset as PyDataset
@@ -23,4 +24,3 @@ from densekit.utils._arrays import to_categorical as to_categorical
 from densekit.utils._datasets import pack_x_y_sample_weight as pack_x_y_sample_weight
 from densekit.utils._datasets import split_dataset as split_dataset
 from densekit.utils._datasets import unpack_x_y_sample_weight as unpack_x_y_sample_weight
-from densekit.utils._session import clear_session as clear_session
