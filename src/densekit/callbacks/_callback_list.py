@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit._core import tree
+from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit.callbacks._callback import Callback, Logs, wants_batches
 from densekit.callbacks._history import History
@@ -21,6 +22,10 @@ class CallbackList(Callback):
         add_progbar: append a `ProgbarLogger` if there is none. Default: ``False``.
         model: the model they belong to. Default: ``None``.
         **params: handed to each callback's `set_params`.
+
+    Raises:
+        AttributeError: for an entry that is no callback.
+        TypeError: for a class in place of an instance.
 
     Example:
 
@@ -40,6 +45,8 @@ class CallbackList(Callback):
     ) -> None:
         super().__init__()
         self.callbacks: list[Any] = tree.flatten(callbacks) if callbacks else []
+        for callback in self.callbacks:
+            _check(callback)
         self._history = self._find(History)
         if self._history is None and add_history:
             self._history = History()
@@ -162,3 +169,14 @@ class CallbackList(Callback):
 def _shown(logs: Logs) -> dict[str, Any]:
     """A copy that all callbacks share, its keys sorted; what one adds the next ones see."""
     return {key: logs[key] for key in sorted(logs)} if logs else {}
+
+
+def _check(callback: Any) -> None:
+    """Anything with the methods of a callback will do, but not its class."""
+    expected = "instances of `keras.callbacks.Callback`"
+    if isinstance(callback, type):
+        name = callback.__name__
+        raise TypeError(message("`callbacks`", expected, f"class {name}", f"Write {name}()."))
+    if not hasattr(callback, "set_model"):
+        action = "Wrap a function as keras.callbacks.LambdaCallback(on_epoch_end=function)."
+        raise AttributeError(message("`callbacks`", expected, describe(callback), action))

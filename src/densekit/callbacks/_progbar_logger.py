@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
+
+from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit.callbacks._callback import Callback, Logs, only_batches_if
 from densekit.callbacks._console import write
@@ -44,6 +47,10 @@ class ProgbarLogger(Callback):
     def set_params(self, params: dict[str, Any]) -> None:
         verbose = params["verbose"]
         self._auto = verbose == "auto"
+        if not self._auto and not isinstance(verbose, int | np.integer):
+            raise ValueError(
+                message("`verbose`", "'auto', 0, 1 or 2", describe(verbose), "Pass 0.")
+            )
         self.verbose = 1 if self._auto else int(verbose)
         self.epochs = params["epochs"]
         self.target = params["steps"]

@@ -153,13 +153,15 @@ class WeightOwner(TypedByPolicy):
         """Copies of the values of `weights`."""
         return [v.numpy() for v in self.weights]
 
-    def set_weights(self, weights: list[Any]) -> None:
+    def set_weights(self, weights: Any) -> None:
         """Overwrite the values of `weights`, all or, if one does not fit, none.
 
         Raises:
-            ValueError: if count or shapes differ from those of `weights`.
+            ValueError: if count or shapes differ from those of `weights`, or one is no numbers.
         """
         variables = self.weights
+        if not isinstance(weights, list | tuple | np.ndarray):
+            weights = list(weights)
         if len(variables) != len(weights):
             raise ValueError(
                 message(
@@ -169,7 +171,7 @@ class WeightOwner(TypedByPolicy):
                     "Pass one array per entry of `weights`, in that order.",
                 )
             )
-        self._check_shapes("set_weights", variables, weights)
+        self._check_values("set_weights", variables, weights)
         for variable, value in zip(variables, weights, strict=True):
             variable.assign(value)
 
@@ -217,11 +219,12 @@ class WeightOwner(TypedByPolicy):
                 )
             )
         values = [store[str(index)] for index in range(len(variables))]
-        self._check_shapes("load_own_variables", variables, values)
+        self._check_values("load_own_variables", variables, values)
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
 
-    def _check_shapes(self, method: str, variables: list[Variable], values: list[Any]) -> None:
+    def _check_values(self, method: str, variables: list[Variable], values: list[Any]) -> None:
+        """Refuse before anything is overwritten."""
         for variable, value in zip(variables, values, strict=True):
             if np.shape(value) != variable.shape:
                 raise ValueError(
@@ -230,6 +233,16 @@ class WeightOwner(TypedByPolicy):
                         f"shape {variable.shape} for {variable.path!r}",
                         f"shape {np.shape(value)}",
                         "Pass arrays in the order of `weights`.",
+                    )
+                )
+            dtype = getattr(value, "dtype", None) or np.asarray(value).dtype
+            if getattr(dtype, "kind", "f") in "cOSUmM":
+                raise ValueError(
+                    message(
+                        f"{type(self).__name__} {self.name!r}.{method}",
+                        f"numbers for {variable.path!r}",
+                        f"dtype {dtype}",
+                        "Pass arrays of floats.",
                     )
                 )
 

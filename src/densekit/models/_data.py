@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import numbers
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -243,8 +245,17 @@ def match_weights(
     return weights
 
 
-def class_weights(y: Array, class_weight: dict[Any, float], classes: int | None) -> Array:
+def class_weights(y: Array, class_weight: Any, classes: int | None) -> Array:
     """The weight of each sample's class; 1 for classes that are not listed."""
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(
+            message(
+                "`class_weight`",
+                "a dict of a weight for each class",
+                describe(class_weight),
+                "Pass e.g. {0: 1.0, 1: 5.0}.",
+            )
+        )
     if y.ndim > 1:
         y = y[..., 0] if y.shape[-1] == 1 else np.argmax(y, axis=-1)
     if y.ndim != 1:
@@ -263,7 +274,7 @@ def class_weights(y: Array, class_weight: dict[Any, float], classes: int | None)
                     "Number classes as in `y`.",
                 )
             )
-        if not np.isfinite(weight) or weight < 0:
+        if not isinstance(weight, numbers.Real) or not 0 <= weight < math.inf:
             raise ValueError(
                 message("`class_weight`", "finite weights >= 0", f"{weight!r}", "Change it.")
             )
