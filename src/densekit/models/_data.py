@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -274,7 +273,7 @@ def class_weights(y: Array, class_weight: Any, classes: int | None) -> Array:
                     "Number classes as in `y`.",
                 )
             )
-        if not isinstance(weight, numbers.Real) or not 0 <= weight < math.inf:
+        if not isinstance(weight, int | float | np.number) or not 0 <= weight < math.inf:
             raise ValueError(
                 message("`class_weight`", "finite weights >= 0", f"{weight!r}", "Change it.")
             )
