@@ -106,8 +106,8 @@ class Inference(Network):
 TRAINING = [
     Training("tabular", (20, 32, 16, 1), output="sigmoid", rows=10_000, batch=32),
     Training("digits", (784, 128, 64, 10), rows=20_000, batch=32),
-    Training("mid", (784, 512, 512, 10), rows=6_400, batch=128),
-    Training("wide", (1024, 2048, 2048, 2048, 10), rows=1_280, batch=256, check_steps=3),
+    Training("mid", (784, 512, 512, 10), rows=6_400, batch=128, check_steps=5),
+    Training("wide", (1024, 2048, 2048, 2048, 10), rows=1_280, batch=256, check_steps=2),
     Training("deep", (64,) + (64,) * 12 + (10,), "gelu", dropout=0.1, rows=6_400, batch=64),
     Training(
         "big-tabular", (20, 64, 64, 1), output="linear", rows=1_000_000, batch=256, memory=True
@@ -153,6 +153,16 @@ def title(w: Network) -> str:
 def predict(w: Network, weights: Weights, x: Array) -> Array:
     """The network's output in float64."""
     return _forward(w, [(k.astype(np.float64), b.astype(np.float64)) for k, b in weights], x)[-1]
+
+
+def truth(w: Network) -> dict[str, Array]:
+    """What `check` of a worker compares with: predictions, by where epsilon stands."""
+    if isinstance(w, Training):
+        x, y = w.data()
+        steps = w.check_steps
+        return {"early": train(w, x, y, steps), "late": train(w, x, y, steps, late_epsilon=True)}
+    assert isinstance(w, Inference)
+    return {"early": predict(w, w.weights(), w.inputs(w.rows))}
 
 
 def train(w: Training, x: Array, y: Array, steps: int, late_epsilon: bool = False) -> Array:

@@ -25,7 +25,7 @@ def fastest(set_threads: Callable[[int], Any], threads: int, run: Callable[[], A
         set_threads(n)
         run()
         laps, end = [], time.perf_counter() + 0.2
-        while len(laps) < 3 or (time.perf_counter() < end and len(laps) < 2000):
+        while len(laps) < 2 or (time.perf_counter() < end and len(laps) < 2000):
             start = time.perf_counter()
             run()
             laps.append(time.perf_counter() - start)

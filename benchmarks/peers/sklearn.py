@@ -23,14 +23,14 @@ class Run:
     def __init__(self, w: Training, x: Array, y: Array, threads: int) -> None:
         self.w, self.x, self.y = w, x, y if w.output == "softmax" else y.ravel()
         self.model = self._fresh(shuffle=True)
-        few = min(len(x), 20 * w.batch)
+        few = min(len(x), 8 * w.batch)
         self.note = fastest(blas_threads, threads, lambda: self.epochs(1, few))
 
     def _fresh(self, shuffle: bool) -> Any:
         """A network that holds the starting weights and an optimizer at step 0."""
         kind = MLPRegressor if self.w.output == "linear" else MLPClassifier
         model = kind(
-            self.w.widths[1:-1],
+            hidden_layer_sizes=self.w.widths[1:-1],
             alpha=0.0,
             batch_size=self.w.batch,
             learning_rate_init=LEARNING_RATE,

@@ -50,7 +50,7 @@ class Run:
         self.x = torch.from_numpy(x)
         self.y = torch.from_numpy(y).long() if w.output == "softmax" else torch.from_numpy(y)
         self.model, self.adam = self._fresh(w)
-        few = min(len(x), 20 * w.batch)
+        few = min(len(x), 8 * w.batch)
         self.note = fastest(torch.set_num_threads, threads, lambda: self.epochs(1, few))
 
     def _fresh(self, w: Training) -> tuple[nn.Sequential, torch.optim.Optimizer]:
