@@ -521,3 +521,41 @@ def test_float64_throughout() -> None:
         assert model.get_weights()[0].dtype == np.float64
     finally:
         keras.config.set_floatx("float32")
+
+
+class Table:
+    """What a table of columns of several types looks like to NumPy, as in pandas."""
+
+    def __init__(self, columns: list[np.ndarray]) -> None:
+        self.columns = columns
+        self.dtypes = [column.dtype for column in columns]
+        self.shape = (len(columns[0]), len(columns))
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        mixed = len(set(self.dtypes)) > 1
+        return np.stack(self.columns, axis=1, dtype=object if mixed else None).astype(
+            (object if mixed else self.dtypes[0]) if dtype is None else dtype
+        )
+
+
+def test_tables_of_numbers_of_several_types() -> None:
+    rng = np.random.default_rng(0)
+    columns = [rng.normal(size=9), rng.normal(size=9) > 0, rng.integers(0, 5, 9)]
+    table = Table(columns)
+    x = np.stack(columns, axis=1, dtype="float32", casting="unsafe")
+    y = x.sum(axis=1)
+    model, twin = (
+        keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, kernel_initializer="ones")])
+        for _ in range(2)
+    )
+    expected = model.predict(x, verbose=0)
+    np.testing.assert_array_equal(model.predict(table, verbose=0), expected)
+    np.testing.assert_array_equal(model(table), expected)
+    np.testing.assert_array_equal(model(np.ma.array(x)), expected)
+    np.testing.assert_allclose(model.layers[0](table), expected, rtol=1e-6)
+    for net, data in ((model, x), (twin, table)):
+        net.compile("adam", "mse")
+        net.fit(data, np.stack([y, y], axis=1), shuffle=False, verbose=0)
+    np.testing.assert_array_equal(model.get_weights()[0], twin.get_weights()[0])
+    with pytest.raises(ValueError, match="numbers"):
+        model.predict(Table([*columns[:2], np.array(["1"] * 9)]), verbose=0)

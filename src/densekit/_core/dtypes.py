@@ -54,3 +54,14 @@ def to_numpy_dtype(dtype: Any) -> np.dtype[Any]:
         bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
         return bfloat16
     return np.dtype(name)
+
+
+def table_dtype(value: Any) -> Any:
+    """What to read a table as whose columns are numbers of different kinds; None: as it is.
+
+    NumPy has no common type for, say, a column of booleans and one of floats.
+    """
+    dtypes: Any = getattr(value, "dtypes", None)
+    columns = dtypes if hasattr(dtypes, "__iter__") else [dtypes]
+    kinds = {getattr(dtype, "kind", "O") for dtype in columns}
+    return np.float64 if kinds and kinds <= set("biuf") else None

@@ -9,7 +9,7 @@ import numpy as np
 
 from densekit import ops
 from densekit._core import tree
-from densekit._core.dtypes import is_float_dtype, to_numpy_dtype
+from densekit._core.dtypes import is_float_dtype, table_dtype, to_numpy_dtype
 from densekit._core.errors import describe, message
 from densekit._core.scope import StatelessScope
 from densekit._core.variable import Variable, autocast_dtype
@@ -115,7 +115,7 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
         dtype, target = array.dtype, _numpy_dtype(self.input_dtype)
         if dtype == target or (dtype.kind in "iub" and dtype.isnative):
             return array
-        if dtype.kind in "fO" or dtype.name == "bfloat16":
+        if dtype.kind == "f" or dtype.name == "bfloat16":
             if not self.autocast and dtype.kind == "f":
                 target = dtype.newbyteorder("=")
             return array.astype(target)
@@ -138,7 +138,7 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
             wanted = wanted and str(value.dtype) != self.input_dtype
             return ops.cast(value, self.input_dtype) if wanted else value
         if hasattr(value, "__array__"):
-            return self._convert_array(np.asarray(value))
+            return self._convert_array(np.asarray(value, table_dtype(value)))
         return value
 
     def _convert_arguments(self, args: Any, kwargs: Any) -> tuple[Any, dict[str, Any]]:

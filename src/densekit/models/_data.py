@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from densekit._core import settings, tree
+from densekit._core.dtypes import table_dtype
 from densekit._core.errors import describe, message
 
 Array = npt.NDArray[Any]
@@ -62,7 +63,7 @@ def as_array(value: Any, what: str) -> Array:
                     "Convert it by np.asarray(...).",
                 )
             )
-        value = np.asarray(value)
+        value = np.asarray(value, table_dtype(value))
     assert isinstance(value, np.ndarray)
     if value.dtype.kind not in "biuf":
         if value.dtype.name == "bfloat16":

@@ -21,6 +21,7 @@ from densekit.layers import Layer, _tracking
 from densekit.layers._call import CallContext, call_context
 from densekit.layers._shapes import has_tensors, shapes_of
 from densekit.layers._tracking import Tracker, structure_version
+from densekit.models._data import as_array
 from densekit.models._graph import Graph
 from densekit.models._summary import print_summary
 from densekit.models._trace import trace
@@ -112,15 +113,16 @@ class Model(Trainer, Layer):
         plain = {key: value for key, value in kwargs.items() if value is not None}
         if not plain.pop("training", None) and not plain and len(args) == 1:
             outer = call_context.get()
+            inputs = tree.map_structure(_plain, args[0])
             native = (
                 (outer is None or not outer.calling)
                 and _scope() is None
-                and all(type(leaf) is np.ndarray for leaf in tree.flatten(args[0]))
+                and all(type(leaf) is np.ndarray for leaf in tree.flatten(inputs))
             )
             if native:
                 if not self.built:
-                    self._build_on(args[0])
-                outputs = self._native_call(args[0])
+                    self._build_on(inputs)
+                outputs = self._native_call(inputs)
                 if outputs is not NotImplemented:
                     return outputs
         return Layer.__call__(self, *args, **kwargs)
@@ -388,3 +390,9 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
     (None, 2)
     """
     return revive_model(parse_json(json_string, "model_from_json"), custom_objects)
+
+
+def _plain(leaf: Any) -> Any:
+    """Tables and what derives from arrays as arrays."""
+    is_table = isinstance(leaf, np.ndarray) or hasattr(leaf, "dtypes")
+    return as_array(leaf, "inputs") if is_table and type(leaf) is not np.ndarray else leaf
