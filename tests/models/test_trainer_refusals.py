@@ -211,6 +211,18 @@ CASES: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], type[Exception],
         ValueError,
         r"\(10, 2\)",
     ),
+    "a batch without rows": (
+        regression,
+        lambda m: m.fit(iter([(X[:0], Y[:0])]), verbose=0),
+        ValueError,
+        "batch 0.*at least one sample",
+    ),
+    "a call on objects": (
+        regression,
+        lambda m: m(np.array([[None] * 4])),
+        ValueError,
+        "numbers.*object",
+    ),
     "text as callback": (
         regression,
         lambda m: m.fit(X, Y, callbacks=["early"], verbose=0),

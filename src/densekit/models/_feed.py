@@ -257,8 +257,17 @@ class StreamFeed:
             targets = [None if a is None else readable(a) for a in targets]
             weights = [None if a is None else readable(a) for a in weights]
             rows = len(inputs[0])
+            if not rows:
+                raise ValueError(
+                    message(
+                        f"data, batch {step}",
+                        "at least one sample",
+                        "arrays without rows",
+                        "Leave empty batches out.",
+                    )
+                )
             index = np.arange(rows, dtype=np.int64)
-            yield Block(step, max(rows, 1), inputs, targets, weights, index, 0)
+            yield Block(step, rows, inputs, targets, weights, index, 0)
 
     def _ended(self, step: int) -> None:
         self._iterator = None
