@@ -294,6 +294,15 @@ def test_missing_members(parts, tmp_path) -> None:
             keras.models.load_model(tmp_path / "m.keras")
 
 
+def test_a_file_that_is_there_but_no_zip(tmp_path) -> None:
+    path = tmp_path / "m.keras"
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(path)
+    for data in (b"", b"text", path.read_bytes()[:-1]):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match="no zip file or is cut short"):
+            keras.models.load_model(path)
+
+
 def test_zip_bomb(parts, tmp_path) -> None:
     """A member that claims to unpack to 2 GiB from a few bytes is refused before it is unpacked."""
     path = tmp_path / "m.keras"

@@ -113,6 +113,11 @@ def load_model(
     if path.suffix in _LEGACY:
         return _legacy_h5.read_model(path, custom_objects, compile)
     if path.suffix == ".keras":
+        if path.is_file():
+            got = f"{str(path)!r}, which is no zip file or is cut short"
+            raise ValueError(
+                message("load_model", "an intact `.keras` file", got, "Save the model again.")
+            )
         raise ValueError(
             message("load_model", "an existing `.keras` file", repr(str(path)), "Check the path.")
         )
