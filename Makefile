@@ -8,12 +8,12 @@ STAMPS := $(VENV)/stamps
 PACKAGE_SOURCES := $(shell find src native -type f -not -name '*.so' -not -path '*/__pycache__/*') \
 	CMakeLists.txt pyproject.toml LICENSE
 
-.PHONY: help demo test test-python test-native test-neon test-isa lint bench bench-short docs wgan format clean
+.PHONY: help demo test test-python test-native test-neon test-isa count-instructions lint bench bench-short docs wgan format clean
 
 help:
 	@echo "make demo         set up and train the handwritten digits: curves and kernels in digits.png"
 	@echo "make test         set up and pass all tests"
-	@echo "make test-native, test-neon, test-isa: the C++ core (CONTRIBUTING.md)"
+	@echo "make test-native, test-neon, test-isa, count-instructions: the C++ core (CONTRIBUTING.md)"
 	@echo "make lint         style, types, import contracts"
 	@echo "make bench        measure against Keras, PyTorch, JAX, scikit-learn and ONNX Runtime"
 	@echo "make docs         run every example in README and docs"
@@ -83,6 +83,10 @@ test-neon: $(STAMPS)/venv
 test-isa: $(STAMPS)/test-tools $(STAMPS)/package
 	$(PY) scripts/test_isas.py
 
+# Instructions a training step and a prediction take, against benchmarks/instruction_counts.json; UPDATE=1 writes it.
+count-instructions: $(STAMPS)/package
+	@scripts/need.sh valgrind=valgrind
+	$(PY) scripts/count_instructions.py $(if $(UPDATE),--update)
 
 lint: $(STAMPS)/test-tools $(STAMPS)/package
 	$(BIN)/ruff check .

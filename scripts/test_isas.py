@@ -9,13 +9,7 @@ import sys
 from densekit import _native
 
 ALL = ["x86-64-v4", "x86-64-v3", "x86-64-v2", "neon", "reference"]
-TESTS = [
-    "tests/engines/test_native_isa.py",
-    "tests/engines/test_native.py",
-    "tests/engines/test_native_gradients.py",
-    "tests/engines/test_native_training.py",
-    "tests/contracts/test_native.py",
-]
+TESTS = ["tests/engines", "tests/contracts/test_native.py"]
 
 
 def main() -> int:

@@ -30,10 +30,11 @@ int call(const std::vector<index_t>& sizes, const char* last, int rounds) {
 int main(int argc, char** argv) {
   const std::string what = argc == 3 ? argv[1] : "";
   const int rounds = argc == 3 ? std::atoi(argv[2]) : 0;
+  if (active_implementation() == nullptr) return std::printf("%s\n", implementation_error()), 1;
   ThreadPool::instance().set_threads(1);
   if (what == "train-20-32-16-1") return train({20, 32, 16, 1}, "sigmoid", rounds);
   if (what == "train-784-128-64-10") return train({784, 128, 64, 10}, "softmax", rounds);
   if (what == "call-784-128-64-10") return call({784, 128, 64, 10}, "softmax", rounds);
-  std::printf("%s\n", active_implementation() ? active_implementation()->name : implementation_error());
+  std::printf("count_plan: expected a workload and a number of rounds\n");
   return 1;
 }
