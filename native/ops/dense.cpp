@@ -1,54 +1,31 @@
 // Dense: Y = f(X W + b).  dZ = dY * f'(Z),  dX = dZ W^T  (dW = X^T dZ and db = sum dZ: runtime/update.cpp).
 #include "ops/ops.hpp"
 
-namespace densekit {
-namespace {
-
-bool relu_in_product(const Op& op, const ProgramOp& plan) { return !plan.keeps_pre && is_plain_relu(op.activation); }
-
-}  // namespace
-
-template <class T>
-void dense_product(const Context<T>& c, int i, index_t row, index_t rows, index_t first_unit, index_t units) {
-  const Op& op = c.op(i);
-  const ProgramOp& plan = c.plan(i);
-  T* z = plan.keeps_pre ? c.frame.pre[i] + row * op.rows_per_sample * op.out_features : c.value(op.outputs[0], row);
-  Gemm<T> g;
-  g.m = rows * op.rows_per_sample;
-  g.n = units;
-  g.k = op.in_features;
-  g.a = c.value(op.inputs[0], row);
-  g.a_row = op.in_features;
-  g.b = c.data(op.kernel) + first_unit;
-  g.b_row = op.out_features;
-  g.c = z + first_unit;
-  g.c_row = op.out_features;
-  g.bias = op.bias >= 0 ? c.data(op.bias) + first_unit : nullptr;
-  g.relu = relu_in_product(op, plan);
-  run_gemm(*c.kernels, g);
-}
-
-template <class T>
-void dense_activation(const Context<T>& c, int i, index_t row, index_t rows) {
-  const Op& op = c.op(i);
-  const ProgramOp& plan = c.plan(i);
-  if (op.activation.kind == ActivationKind::linear || plan.fused_loss || relu_in_product(op, plan)) return;
-  T* y = c.value(op.outputs[0], row);
-  const T* z = plan.keeps_pre ? c.frame.pre[i] + row * op.rows_per_sample * op.out_features : y;
-  c.kernels->activate(op.activation, rows * op.rows_per_sample, op.out_features, z, y);
-}
-
-template void dense_product<float>(const Context<float>&, int, index_t, index_t, index_t, index_t);
-template void dense_product<double>(const Context<double>&, int, index_t, index_t, index_t, index_t);
-template void dense_activation<float>(const Context<float>&, int, index_t, index_t);
-template void dense_activation<double>(const Context<double>&, int, index_t, index_t);
-
-namespace ops {
+namespace densekit::ops {
 
 template <class T>
 void dense_forward(const Context<T>& c, int i, index_t row, index_t rows) {
-  dense_product(c, i, row, rows, 0, c.op(i).out_features);
-  dense_activation(c, i, row, rows);
+  const Op& op = c.op(i);
+  const ProgramOp& plan = c.plan(i);
+  const index_t m = rows * op.rows_per_sample;
+  T* y = c.value(op.outputs[0], row);
+  T* z = plan.keeps_pre ? c.frame.pre[i] + row * op.rows_per_sample * op.out_features : y;
+  const bool linear = op.activation.kind == ActivationKind::linear || plan.fused_loss;
+  const bool relu = !plan.keeps_pre && is_plain_relu(op.activation);
+  Gemm<T> g;
+  g.m = m;
+  g.n = op.out_features;
+  g.k = op.in_features;
+  g.a = c.value(op.inputs[0], row);
+  g.a_row = op.in_features;
+  g.b = c.data(op.kernel);
+  g.b_row = op.out_features;
+  g.c = z;
+  g.c_row = op.out_features;
+  g.bias = op.bias >= 0 ? c.data(op.bias) : nullptr;
+  g.relu = relu;
+  run_gemm(*c.kernels, g);
+  if (!linear && !relu) c.kernels->activate(op.activation, m, op.out_features, z, y);
 }
 
 template <class T>
@@ -80,5 +57,4 @@ void dense_backward(const Context<T>& c, int i, index_t row, index_t rows) {
 
 DENSEKIT_INSTANTIATE_OP(dense)
 
-}  // namespace ops
-}  // namespace densekit
+}  // namespace densekit::ops

@@ -37,12 +37,6 @@ DENSEKIT_OP(activity)
 
 }  // namespace ops
 
-// The two halves of dense_forward: z = x W + b (and plain relu) for some units of all rows; y = f(z) for some rows.
-template <class T>
-void dense_product(const Context<T>& c, int i, index_t row, index_t rows, index_t first_unit, index_t units);
-template <class T>
-void dense_activation(const Context<T>& c, int i, index_t row, index_t rows);
-
 // The gradient of a dense op's pre-activation, after its backward ran: [rows * rows_per_sample, out_features].
 template <class T>
 T* dense_dz(const Context<T>& c, int i) {

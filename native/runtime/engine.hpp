@@ -108,7 +108,6 @@ class TypedEngine final : public Engine {
   void write_losses(Batch<T>& batch, double penalties, double* losses) const;
   // step.cpp
   void run_stages(Batch<T>& batch, PoolLease& pool, const FlushDenormals& flush) const;
-  void run_units(Batch<T>& batch, int op, PoolLease& pool) const;
   void run_rows(Batch<T>& batch, const Stage& stage, index_t row, index_t rows) const;
   void gather_rows(Batch<T>& batch, index_t row, index_t rows) const;
   void native_losses(Batch<T>& batch, index_t row, index_t rows) const;

@@ -1,10 +1,5 @@
 #include "program.hpp"
 
-#include <algorithm>
-#include <cstdint>
-
-#include "buffer.hpp"
-
 namespace densekit {
 namespace {
 
@@ -179,67 +174,7 @@ void make_stages(const Graph& graph, Program& program) {
   for (std::size_t i = backward.size(); i-- > 0;) program.stages.push_back(backward[i]);
 }
 
-// Weights nobody else reads stay in the cache of the core that updates them. That is possible where a core can do
-// without the other's weights: a dense op whose input needs no gradient, its kernel used nowhere else, its update
-// elementwise. Below this many weights the lines that cross cost less than the extra meeting.
-constexpr index_t kUnitWeights = 1 << 13;
-
-bool can_go_by_units(const Graph& graph, const Program& program, std::size_t i) {
-  const Op& op = graph.ops[i];
-  if (op.kind != OpKind::dense || !program.ops[i].backward || program.ops[i].writes[0] != GradientWrite::none) return false;
-  const Parameter& kernel = graph.parameters[at(op.kernel)];
-  if (!kernel.trainable || kernel.size() < kUnitWeights) return false;
-  // A penalty is summed in blocks of rows, whoever updates them.
-  if (kernel.regularizer.kind != RegularizerKind::none || kernel.host_regularizer) return false;
-  int uses = 0;
-  for (const Op& other : graph.ops) {
-    uses += (other.kernel == op.kernel) + (other.bias == op.kernel);
-    for (int p : other.parameters) uses += p == op.kernel;
-  }
-  return uses == 1;
-}
-
-void choose_units(const Graph& graph, Program& program) {
-  for (std::size_t i = 0; i < graph.ops.size(); ++i) {
-    program.ops[i].by_units = can_go_by_units(graph, program, i);
-    program.any_by_units = program.any_by_units || program.ops[i].by_units;
-  }
-  for (const Stage& stage : program.stages) {
-    Stage rest = stage;
-    for (int i = stage.forward_begin; stage.kind == Stage::Kind::rows && i < stage.forward_end; ++i) {
-      if (!program.ops[at(i)].by_units) continue;
-      Stage before;  // gathers and runs what comes first
-      before.gather = rest.gather;
-      before.resumes = rest.resumes;
-      before.forward_begin = rest.forward_begin;
-      before.forward_end = i;
-      if (before.gather || before.forward_begin < i) program.shared_stages.push_back(before);
-      Stage units;
-      units.kind = Stage::Kind::units;
-      units.op = i;
-      program.shared_stages.push_back(units);
-      rest.gather = false;
-      rest.resumes = true;
-      rest.forward_begin = i;
-    }
-    program.shared_stages.push_back(rest);
-  }
-}
-
 }  // namespace
-
-UnitRange unit_range(const void* weights, index_t item_size, index_t width, index_t part, index_t parts) {
-  const index_t line = static_cast<index_t>(kAlignment) / item_size;
-  const auto address = static_cast<index_t>(reinterpret_cast<std::uintptr_t>(weights) % kAlignment);
-  const index_t shift = width % line == 0 ? (static_cast<index_t>(kAlignment) - address) / item_size % line : 0;
-  const auto cut = [&](index_t k) {
-    if (k == 0) return index_t{0};
-    if (k == parts) return width;
-    return std::min(width, (width * k / parts + line / 2) / line * line + (shift > line / 2 ? shift - line : shift));
-  };
-  const index_t first = std::max<index_t>(0, cut(part));
-  return {first, std::max<index_t>(0, cut(part + 1) - first)};
-}
 
 Program make_program(const Graph& graph, const ProgramOptions& options) {
   Program program;
@@ -250,7 +185,6 @@ Program make_program(const Graph& graph, const ProgramOptions& options) {
   assign_writes(graph, program);
   choose_buffers(graph, program);
   make_stages(graph, program);
-  choose_units(graph, program);
   return program;
 }
 

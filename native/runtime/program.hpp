@@ -15,7 +15,6 @@ struct ProgramOp {
   bool keeps_pre = false;             // the activation's input z has a buffer of its own
   bool own_dz = false;                // dz has a buffer of its own (glu); else it replaces the output's gradient
   bool fused_loss = false;            // its activation is left to the loss
-  bool by_units = false;              // a dense op whose units threads may share out among them
 };
 
 struct ProgramLoss {
@@ -25,20 +24,12 @@ struct ProgramLoss {
 
 // A stretch of the run. `rows` stages are split over threads by batch rows; host stages run on the caller alone.
 struct Stage {
-  enum class Kind { rows, units, host_forward, host_losses, host_backward } kind = Kind::rows;
+  enum class Kind { rows, host_forward, host_losses, host_backward } kind = Kind::rows;
   bool gather = false, losses = false;          // rows: fetch the batch first; native losses after the forward
   int forward_begin = 0, forward_end = 0;       // ops, ascending
   int backward_begin = 0, backward_end = 0;     // ops, run from end - 1 down to begin
-  bool resumes = false;                         // rows: the product of the first op is already there
-  int op = -1;                                  // units and host stages
+  int op = -1;                                  // host stages
 };
-
-// Units [first, first + count) of `width` that thread `part` of `parts` owns. Cut where cache lines begin, if the rows
-// of `weights` allow, so that no line has two owners.
-struct UnitRange {
-  index_t first, count;
-};
-UnitRange unit_range(const void* weights, index_t item_size, index_t width, index_t part, index_t parts);
 
 struct ProgramOptions {
   bool losses = false;           // compute losses (train, evaluate, gradients)
@@ -55,10 +46,8 @@ struct Program {
   std::vector<bool> has_gradient;  // per value
   std::vector<int> alias;          // per value: the value whose buffer it shares (itself, mostly)
   std::vector<Stage> stages;
-  std::vector<Stage> shared_stages;  // the same for several threads: `by_units` ops in stages of their own
   bool has_host = false;
   index_t elements_per_sample = 0;  // of all buffers
-  bool any_by_units = false;
 };
 
 Program make_program(const Graph& graph, const ProgramOptions& options);

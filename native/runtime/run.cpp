@@ -129,7 +129,7 @@ index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program
   const bool training = program.options.backward;
   RunGuard guard(running_);
   if (training) graph_.check_trainable();
-  if (!prepared_) updater_.prepare(graph_, train_, kernels_);
+  if (!prepared_) updater_.prepare(graph_, kernels_);
   prepared_ = true;
   FlushDenormals flush;
   const auto begin = Clock::now();
@@ -214,7 +214,7 @@ void TypedEngine<T>::gradients(const Request& request, const GradientRequest& wa
   Workspace<T> workspace;
   workspace.prepare(graph_, program, request.n);
   Updater<T> updater;
-  updater.prepare(graph_, program, kernels_);
+  updater.prepare(graph_, kernels_);
   Batch<T> batch;
   start(batch, request, program, workspace, wanted.training);
   begin_batch(batch, 0);

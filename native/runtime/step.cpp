@@ -41,11 +41,7 @@ void TypedEngine<T>::run_stages(Batch<T>& batch, PoolLease& pool, const FlushDen
   index_t share = (batch.rows + threads - 1) / threads;
   share = (share + kRowGrain - 1) / kRowGrain * kRowGrain;
   const auto parts = static_cast<int>((batch.rows + share - 1) / share);
-  for (const Stage& stage : parts > 1 && program.any_by_units ? program.shared_stages : program.stages) {
-    if (stage.kind == Stage::Kind::units) {
-      run_units(batch, stage.op, pool);
-      continue;
-    }
+  for (const Stage& stage : program.stages) {
     if (stage.kind == Stage::Kind::rows) {
       pool.run(parts, parts > 1, [&](int part) {
         const index_t row = part * share;
@@ -63,27 +59,13 @@ void TypedEngine<T>::run_stages(Batch<T>& batch, PoolLease& pool, const FlushDen
   }
 }
 
-// Each thread the units whose weights it updates (update.cpp), of all rows.
-template <class T>
-void TypedEngine<T>::run_units(Batch<T>& batch, int i, PoolLease& pool) const {
-  const Context<T>& c = batch.context;
-  const Op& op = c.op(i);
-  const int parts = pool.workers();
-  pool.run_lanes(parts, [&](int part) {
-    const UnitRange range = unit_range(c.data(op.kernel), sizeof(T), op.out_features, part, parts);
-    if (range.count > 0) dense_product(c, i, 0, batch.rows, range.first, range.count);
-  });
-}
-
 template <class T>
 void TypedEngine<T>::run_rows(Batch<T>& batch, const Stage& stage, index_t first, index_t total) const {
   const Context<T>& c = batch.context;
   for (index_t done = 0; done < total; done += train_block_) {
     const index_t row = first + done, rows = std::min(train_block_, total - done);
     if (stage.gather) gather_rows(batch, row, rows);
-    int i = stage.forward_begin;
-    if (stage.resumes) dense_activation(c, i++, row, rows);
-    for (; i < stage.forward_end; ++i) forward(c, i, row, rows);
+    for (int i = stage.forward_begin; i < stage.forward_end; ++i) forward(c, i, row, rows);
     if (stage.losses) {
       native_losses(batch, row, rows);
       write_predictions(batch, row, rows);

@@ -1,7 +1,6 @@
 // A persistent pool. A region is `items` calls of one function; whoever is free takes the next item, the caller
 // included, so a region never waits for a thread that has not begun.
 #pragma once
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <thread>
@@ -94,22 +93,7 @@ class PoolLease {
                const_cast<void*>(static_cast<const void*>(&body)));
   }
 
-  // The same with a preference: part p on the thread with number p, if that comes in time.
-  template <class F>
-  void run_lanes(int parts, F&& body) {
-    if (limit_ == 1 || parts > kMaxLanes) return run(parts, true, body);
-    std::array<std::atomic<bool>, kMaxLanes> taken{};
-    run(parts, true, [&](int) {
-      for (int k = 0; k < parts; ++k) {
-        const int part = (ThreadPool::worker() + k) % parts;
-        if (!taken[static_cast<std::size_t>(part)].exchange(true, std::memory_order_relaxed)) body(part);
-      }
-    });
-  }
-
  private:
-  static constexpr int kMaxLanes = 256;
-
   ThreadPool* pool_;
   int limit_ = 1;
 };

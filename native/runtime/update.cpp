@@ -32,7 +32,7 @@ bool has_l1l2(const Parameter& p) {
 }  // namespace
 
 template <class T>
-void Updater<T>::prepare(const Graph& graph, const Program& program, const Kernels<T>* kernels) {
+void Updater<T>::prepare(const Graph& graph, const Kernels<T>* kernels) {
   graph_ = &graph;
   kernels_ = kernels;
   works_.clear();
@@ -53,11 +53,10 @@ void Updater<T>::prepare(const Graph& graph, const Program& program, const Kerne
       if (p.host_regularizer || p.regularizer.kind != RegularizerKind::none) fixed_.push_back(work);
       continue;
     }
-    find_contributions(work, program);
+    find_contributions(work);
     const bool from_host = std::any_of(work.contributions.begin(), work.contributions.end(),
                                        [](const Contribution& x) { return x.role == Role::host; });
     work.buffered = all_buffered || from_host || p.host_regularizer || p.regularizer.kind == RegularizerKind::orthogonal;
-    work.by_units = work.by_units && !work.buffered;
     work.clamp = is_clamp(p.constraint) && !p.host_constraint;
     work.constrained_after = p.host_constraint || (p.constraint.kind != ConstraintKind::none && !work.clamp);
     any_buffered_ = any_buffered_ || work.buffered;
@@ -83,10 +82,9 @@ void Updater<T>::prepare(const Graph& graph, const Program& program, const Kerne
 }
 
 template <class T>
-void Updater<T>::find_contributions(Work& work, const Program& program) const {
+void Updater<T>::find_contributions(Work& work) const {
   for (std::size_t i = 0; i < graph_->ops.size(); ++i) {
     const Op& op = graph_->ops[i];
-    if (op.kernel == work.id) work.by_units = program.ops[i].by_units;
     if (op.kernel == work.id) work.contributions.push_back({Role::kernel, static_cast<int>(i), 0});
     if (op.bias == work.id) work.contributions.push_back({Role::bias, static_cast<int>(i), 0});
     for (std::size_t k = 0; k < op.parameters.size(); ++k) {
@@ -107,16 +105,14 @@ void Updater<T>::cut_items(std::size_t index) {
   if (!whole && p.rows * row_bytes > 2 * kItemBytes) {
     rows = std::max(kItemRows, kItemBytes / row_bytes / kItemRows * kItemRows);
   }
-  for (index_t row = 0; row < p.rows; row += rows) {
-    items_.push_back({index, row, std::min(rows, p.rows - row), 0, p.width, 0});
-  }
+  for (index_t row = 0; row < p.rows; row += rows) items_.push_back({index, row, std::min(rows, p.rows - row), 0});
 }
 
-// g[rows, units] = sum over the uses of the parameter, in the order of the ops; zero when nothing uses it.
+// g = sum over the uses of the parameter, in the order of the ops; zero when nothing uses it.
 template <class T>
-void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, const Work& work, const Item& item,
-                                T* g) const {
-  const index_t n = item.rows * item.units;
+void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, const Work& work, index_t row,
+                                index_t rows, T* g) const {
+  const Parameter& p = parameter(work);
   bool accumulate = false;
   for (const Contribution& use : work.contributions) {
     const Op& op = c.op(use.op);
@@ -125,29 +121,29 @@ void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, con
       const auto* host = static_cast<const T*>(
           (*step.host_gradients)[static_cast<std::size_t>(op.host_node)].parameters[use.slot]);
       if (host == nullptr) continue;
-      host += item.row * item.units;
-      if (accumulate) kernels_->add(n, g, host, g);
-      else std::memcpy(g, host, static_cast<std::size_t>(n) * sizeof(T));
+      const index_t n = rows * p.width;
+      if (accumulate) kernels_->add(n, g, host + row * p.width, g);
+      else std::memcpy(g, host + row * p.width, static_cast<std::size_t>(n) * sizeof(T));
     } else if (use.role == Role::bias) {
       kernels_->column_sums(step.batch * op.rows_per_sample, op.out_features, dense_dz(c, use.op), g, accumulate);
     } else {
       Gemm<T> gemm;
-      gemm.m = item.rows;
-      gemm.n = item.units;
+      gemm.m = rows;
+      gemm.n = op.out_features;
       gemm.k = step.batch * op.rows_per_sample;
-      gemm.a = c.value(op.inputs[0], 0) + item.row;
+      gemm.a = c.value(op.inputs[0], 0) + row;
       gemm.a_row = 1;
       gemm.a_col = op.in_features;
-      gemm.b = dense_dz(c, use.op) + item.unit;
+      gemm.b = dense_dz(c, use.op);
       gemm.b_row = op.out_features;
       gemm.c = g;
-      gemm.c_row = item.units;
+      gemm.c_row = op.out_features;
       gemm.accumulate = accumulate;
       run_gemm(*kernels_, gemm);
     }
     accumulate = true;
   }
-  if (!accumulate) std::memset(g, 0, static_cast<std::size_t>(n) * sizeof(T));
+  if (!accumulate) std::memset(g, 0, static_cast<std::size_t>(rows * p.width) * sizeof(T));
 }
 
 template <class T>
@@ -171,18 +167,14 @@ void Updater<T>::add_penalty_gradient(const Work& work, index_t row, index_t row
 }
 
 template <class T>
-void Updater<T>::update_block(const UpdateStep& step, const Work& work, const Item& item, const T* g) const {
+void Updater<T>::update_block(const UpdateStep& step, const Work& work, index_t row, index_t rows, const T* g) const {
   const Parameter& p = parameter(work);
-  const index_t at = item.row * p.width + item.unit;
-  const bool whole_rows = item.units == p.width;
+  const index_t at = row * p.width;
   OptimizerSpec spec = graph_->optimizer.spec;
   const int64_t made = step.iteration / graph_->optimizer.accumulation_steps;  // updates, not calls
   if (made == 0 && spec.ema_momentum >= 0) spec.ema_momentum = 0;  // the average begins at the first weights
   Update<T> u;
-  u.n = whole_rows ? item.rows * p.width : item.units;
-  u.rows = whole_rows ? 1 : item.rows;
-  u.stride = p.width;
-  u.g_stride = item.units;
+  u.n = rows * p.width;
   u.w = as<T>(p.data) + at;
   u.g = g;
   for (int i = 0; i < p.n_slots; ++i) u.slot[i] = as<T>(p.slots[i]) + at;
@@ -211,44 +203,28 @@ void Updater<T>::first_pass(const Context<T>& c, const UpdateStep& step, Item& i
   item.penalty = block_penalty(work, item.row, item.rows);
   if (work.buffered) {
     T* g = work.gradient + item.row * width;
-    block_gradient(c, step, work, item, g);
+    block_gradient(c, step, work, item.row, item.rows, g);
     add_penalty_gradient(work, item.row, item.rows, g);
   } else {
-    T* g = thread_scratch<T>().weight.reserve(item.rows * item.units);
-    block_gradient(c, step, work, item, g);
-    update_block(step, work, item, g);
+    T* g = thread_scratch<T>().weight.reserve(item.rows * width);
+    block_gradient(c, step, work, item.row, item.rows, g);
+    update_block(step, work, item.row, item.rows, g);
   }
 }
 
-// Kernels that go by units: each lane its own, in blocks. Of the other items equal numbers of weights, whole items.
+// Equal numbers of weights a lane, in whole items.
 template <class T>
 void Updater<T>::cut_lanes(std::size_t count) {
   lanes_ = std::vector<Lane>(count);
-  unit_items_.clear();
-  int64_t weights = 0, seen = 0;
-  for (std::size_t w = 0; w < works_.size(); ++w) {
-    const Parameter& p = parameter(works_[w]);
-    if (!works_[w].by_units) {
-      weights += p.size();
-      continue;
+  int64_t seen = 0;
+  std::size_t i = 0;
+  for (std::size_t lane = 0; lane < count; ++lane) {
+    lanes_[lane].begin = i;
+    const int64_t goal = elements_ * static_cast<int64_t>(lane + 1) / static_cast<int64_t>(count);
+    for (; i < items_.size() && (seen < goal || lane + 1 == count); ++i) {
+      seen += items_[i].rows * parameter(works_[items_[i].work]).width;
     }
-    for (std::size_t lane = 0; lane < count; ++lane) {
-      const UnitRange own = unit_range(p.data, sizeof(T), p.width, static_cast<index_t>(lane), static_cast<index_t>(count));
-      if (own.count == 0) continue;
-      const index_t fit = kItemBytes / (own.count * static_cast<index_t>(sizeof(T))) / kItemRows * kItemRows;
-      const index_t rows = std::max(kItemRows, fit);
-      for (index_t row = 0; row < p.rows; row += rows) {
-        unit_items_.push_back({w, row, std::min(rows, p.rows - row), own.first, own.count, 0});
-        lanes_[lane].items.push_back(&unit_items_.back());
-      }
-    }
-  }
-  std::size_t lane = 0;
-  for (Item& item : items_) {
-    if (works_[item.work].by_units) continue;
-    while (lane + 1 < count && seen * static_cast<int64_t>(count) >= weights * static_cast<int64_t>(lane + 1)) ++lane;
-    lanes_[lane].items.push_back(&item);
-    seen += item.rows * item.units;
+    lanes_[lane].end = i;
   }
 }
 
@@ -263,12 +239,12 @@ void Updater<T>::for_items(PoolLease& pool, bool parallel, Body body) {
     return;
   }
   if (lanes_.size() != count) cut_lanes(count);
-  for (Lane& lane : lanes_) lane.next.store(0, std::memory_order_relaxed);
+  for (Lane& lane : lanes_) lane.next.store(lane.begin, std::memory_order_relaxed);
   pool.run(static_cast<int>(count), true, [&](int) {
     const auto own = static_cast<std::size_t>(ThreadPool::worker());
     for (std::size_t k = 0; k < count; ++k) {
       Lane& lane = lanes_[(own + k) % count];
-      for (std::size_t i; (i = lane.next.fetch_add(1, std::memory_order_relaxed)) < lane.items.size();) body(*lane.items[i]);
+      for (std::size_t i; (i = lane.next.fetch_add(1, std::memory_order_relaxed)) < lane.end;) body(items_[i]);
     }
   });
 }
@@ -294,7 +270,7 @@ double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& 
       find_clip_scales();
       for_items(pool, parallel, [&](const Item& item) {
         const Work& w = works_[item.work];
-        if (w.buffered) update_block(step, w, item, w.gradient + item.row * parameter(w).width);
+        if (w.buffered) update_block(step, w, item.row, item.rows, w.gradient + item.row * parameter(w).width);
       });
     }
   }
@@ -313,7 +289,7 @@ double Updater<T>::gradients(const Context<T>& c, const UpdateStep& step, const 
   for (std::size_t i = 0; i < works_.size(); ++i) {
     const Work& work = works_[i];
     const Parameter& p = parameter(work);
-    block_gradient(c, step, work, {i, 0, p.rows, 0, p.width, 0}, gradients[i]);
+    block_gradient(c, step, work, 0, p.rows, gradients[i]);
     add_penalty_gradient(work, 0, p.rows, gradients[i]);
     if (work.host_gradient != nullptr) kernels_->add(p.size(), gradients[i], work.host_gradient, gradients[i]);
     penalties += work.host_penalty;

@@ -3,7 +3,6 @@
 // whose gradient must be whole first (clipping by norm, accumulation, a host's optimizer ...) take a second pass.
 #pragma once
 #include <atomic>
-#include <deque>
 #include <vector>
 
 #include "buffer.hpp"
@@ -26,7 +25,7 @@ struct UpdateStep {
 template <class T>
 class Updater {
  public:
-  void prepare(const Graph& graph, const Program& program, const Kernels<T>* kernels);
+  void prepare(const Graph& graph, const Kernels<T>* kernels);
   // Updates every trainable parameter; returns the penalties, taken before the update.
   double step(const Context<T>& context, const UpdateStep& step, PoolLease& pool);
   // The gradients alone, penalties' included; gradients[p] per trainable parameter.
@@ -47,7 +46,6 @@ class Updater {
     bool buffered = false;  // the gradient is needed whole
     bool clamp = false;     // constraint folded into the update
     bool constrained_after = false;
-    bool by_units = false;  // several threads: each updates its own units
     std::vector<Contribution> contributions;
     T* gradient = nullptr;  // buffered
     T clip_scale = 1;
@@ -57,24 +55,23 @@ class Updater {
   struct Item {
     std::size_t work;
     index_t row, rows;
-    index_t unit, units;  // columns
     double penalty;
   };
-  // A thread's own share of the work, open to others once they are done with theirs.
+  // A thread's own share of the items, open to others once they are done with theirs.
   struct alignas(kAlignment) Lane {
     std::atomic<std::size_t> next{0};
-    std::vector<Item*> items;
+    std::size_t begin = 0, end = 0;
   };
 
-  void find_contributions(Work& work, const Program& program) const;
+  void find_contributions(Work& work) const;
   void cut_items(std::size_t work);
   void cut_lanes(std::size_t count);
   template <class Body>
   void for_items(PoolLease& pool, bool parallel, Body body);
-  void block_gradient(const Context<T>& c, const UpdateStep& step, const Work& work, const Item& item, T* g) const;
+  void block_gradient(const Context<T>& c, const UpdateStep& step, const Work& work, index_t row, index_t rows, T* g) const;
   double block_penalty(const Work& work, index_t row, index_t rows) const;
   void add_penalty_gradient(const Work& work, index_t row, index_t rows, T* g) const;
-  void update_block(const UpdateStep& step, const Work& work, const Item& item, const T* g) const;
+  void update_block(const UpdateStep& step, const Work& work, index_t row, index_t rows, const T* g) const;
   void first_pass(const Context<T>& c, const UpdateStep& step, Item& item);
   void ask_host_regularizers(const UpdateStep& step);
   double whole_penalties();
@@ -92,7 +89,6 @@ class Updater {
   std::vector<Work> fixed_;     // other parameters with a penalty
   std::vector<Item> items_;
   std::vector<Lane> lanes_;
-  std::deque<Item> unit_items_;  // addresses stay
   Buffer<T> gradients_, orthogonal_;
   int64_t elements_ = 0;
   bool any_buffered_ = false, any_constraint_ = false;

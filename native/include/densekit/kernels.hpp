@@ -45,14 +45,11 @@ ActivationNeeds activation_needs(ActivationKind kind);
 // input may be overwritten. activate_backward of a plain relu takes whichever of y and z is not null.
 ActivationNeeds activation_needs(const ActivationSpec& spec);
 
-// One optimizer update over runs of n weights of one parameter, in Keras' order:
+// One optimizer update over a flat run of n weights of one parameter, in Keras' order:
 // g = (g + l1*sign(w) + 2*l2*w) * clip_scale, clipped to +-clip_value; decay; update; EMA; elementwise constraint.
 template <class T>
 struct Update {
   index_t n = 0;
-  index_t rows = 1;      // runs
-  index_t stride = 0;    // from one run to the next in w, slot and ema
-  index_t g_stride = 0;  // the same in g
   T* w = nullptr;
   const T* g = nullptr;
   T* slot[3] = {nullptr, nullptr, nullptr};  // in the order of OptimizerKind; absent ones are skipped over

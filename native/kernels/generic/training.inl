@@ -17,22 +17,17 @@ DENSEKIT_INLINE void update_weights(const OptimizerSpec& s, const Update<T>& u, 
   const Vec<T> decay = broadcast(u.decay ? T(s.weight_decay * double(u.learning_rate)) : T(0));
   const Vec<T> ema = broadcast(T(s.ema_momentum)), ema_rest = broadcast(T(1 - s.ema_momentum));
   const Vec<T> low = broadcast(u.low), high = broadcast(u.high);
-  for (index_t r = 0; r < u.rows; ++r) {
-    const T* run = u.g + r * u.g_stride;
-    const index_t first = r * u.stride;
-    for_vectors<T>(u.n, [&](index_t j, auto part) __attribute__((always_inline)) {
-      const index_t i = first + j;
-      Vec<T> w = load(u.w + i, part), g = load(run + j, part);
-      if (penalised) g += fma(l2, w, l1 * sign<T>(w));
-      g *= scale;
-      if (clips) g = clip<T>(g, clip_low, clip_high);
-      w = fma(-w, decay, w);
-      w = rule(i, part, w, g);
-      if (u.ema) store(u.ema + i, fma(ema, load(u.ema + i, part), ema_rest * w), part);
-      if (u.clamp) w = clip<T>(w, low, high);
-      store(u.w + i, w, part);
-    });
-  }
+  for_vectors<T>(u.n, [&](index_t i, auto part) __attribute__((always_inline)) {
+    Vec<T> w = load(u.w + i, part), g = load(u.g + i, part);
+    if (penalised) g += fma(l2, w, l1 * sign<T>(w));
+    g *= scale;
+    if (clips) g = clip<T>(g, clip_low, clip_high);
+    w = fma(-w, decay, w);
+    w = rule(i, part, w, g);
+    if (u.ema) store(u.ema + i, fma(ema, load(u.ema + i, part), ema_rest * w), part);
+    if (u.clamp) w = clip<T>(w, low, high);
+    store(u.w + i, w, part);
+  });
 }
 
 template <class T>

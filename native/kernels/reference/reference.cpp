@@ -432,10 +432,9 @@ double sum_of_magnitudes(index_t n, const T* x) {
 template <class T>
 void update(const OptimizerSpec& s, const Update<T>& u) {
   const double lr = u.learning_rate;
-  for (index_t e = 0; e < u.rows * u.n; ++e) {
-    const index_t i = e / u.n * u.stride + e % u.n;
+  for (index_t i = 0; i < u.n; ++i) {
     double w = u.w[i];
-    double g = (u.g[e / u.n * u.g_stride + e % u.n] + double(u.l1) * sign(w) + 2.0 * u.l2 * w) * u.clip_scale;
+    double g = (u.g[i] + double(u.l1) * sign(w) + 2.0 * u.l2 * w) * u.clip_scale;
     if (s.clip_value > 0) g = clip(g, -s.clip_value, s.clip_value);
     if (u.decay) w -= w * s.weight_decay * lr;
     if (s.kind == OptimizerKind::sgd) {
