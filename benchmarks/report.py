@@ -278,6 +278,11 @@ def write(results: dict[str, Any], folder: Path) -> list[Path]:
     folder.mkdir(exist_ok=True)
     cpu = re.sub(r"[^a-z0-9]+", "-", results["machine"]["cpu"].lower()).strip("-")
     stem = f"{datetime.date.today().isoformat()}-{cpu}-{results['threads']}t"
+    taken, n = stem, 1
+    while any(folder.glob(f"{taken}.*")):  # never over another run
+        n += 1
+        taken = f"{stem}-{n}"
+    stem = taken
     paths = [folder / f"{stem}.json", folder / f"{stem}.md", folder / "latest.md"]
     paths[0].write_text(json.dumps(results, indent=1) + "\n")
     text = markdown(results)

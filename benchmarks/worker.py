@@ -5,6 +5,7 @@ worker.py PEER WORKLOAD THREADS        started by run.py
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -25,6 +26,9 @@ class TrainingWorker:
     def __init__(self, peer: Any, w: workloads.Training, threads: int) -> None:
         self.w = w
         self.x, self.y = w.data()
+        self.before = _resident("VmRSS:") if w.memory else 0
+        if w.memory:
+            _forget_peak()
         self.run = peer.training(w, self.x, self.y, threads)
 
     def check(self, truth: str) -> dict[str, Any]:
@@ -64,18 +68,11 @@ class TrainingWorker:
 
     def memory(self) -> dict[str, Any]:
         """Bytes that training adds to the process, at most, against the bytes of the data."""
-        status = Path("/proc/self/status")
-        try:
-            Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-        except OSError:
+        peak = _resident("VmHWM:")
+        if not peak:
             return {}
-        before = _kilobytes(status, "VmRSS:")
-        self.run.epochs(1, self.rows)
-        return {
-            "peak": _kilobytes(status, "VmHWM:") << 10,
-            "added": max(0, _kilobytes(status, "VmHWM:") - before) << 10,
-            "data": self.x.nbytes + self.y.nbytes,
-        }
+        data = self.x.nbytes + self.y.nbytes
+        return {"peak": peak, "added": max(0, peak - self.before), "data": data}
 
 
 class InferenceWorker:
@@ -139,9 +136,19 @@ def _laps(call: Callable[..., Any], n: int, *args: Any) -> float:
     return time.perf_counter() - start
 
 
-def _kilobytes(status: Path, key: str) -> int:
-    line = next(x for x in status.read_text().splitlines() if x.startswith(key))
-    return int(line.split()[1])
+def _resident(key: str) -> int:
+    """Bytes that Linux counts under `key`; 0 elsewhere."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return int(next(line for line in lines if line.startswith(key)).split()[1]) << 10
+
+
+def _forget_peak() -> None:
+    """The resident peak starts again from what is resident now."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _create(peer: Any, name: str, threads: int) -> Any:
