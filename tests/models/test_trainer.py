@@ -559,3 +559,42 @@ def test_tables_of_numbers_of_several_types() -> None:
     np.testing.assert_array_equal(model.get_weights()[0], twin.get_weights()[0])
     with pytest.raises(ValueError, match="numbers"):
         model.predict(Table([*columns[:2], np.array(["1"] * 9)]), verbose=0)
+
+
+class Watched(keras.layers.Layer):
+    """Keeps the mean of its inputs' squares in a metric that it updates itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.power = keras.metrics.Mean(name="power")
+
+    def call(self, x: Any) -> Any:
+        self.power.update_state(keras.ops.mean(keras.ops.square(x)))
+        return x
+
+
+class WatchedModel(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.power = keras.metrics.Mean(name="power")
+        self.dense = keras.layers.Dense(1)
+
+    def call(self, x: Any) -> Any:
+        self.power.update_state(keras.ops.mean(keras.ops.square(x)))
+        return self.dense(x)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: keras.Sequential([keras.Input((2,)), Watched(), keras.layers.Dense(1)]), WatchedModel],
+    ids=["layer", "model"],
+)
+def test_metrics_that_are_updated_in_call(make: Any) -> None:
+    x = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
+    model = make()
+    model.compile("sgd", "mse")
+    history = model.fit(x, x[:, 0], batch_size=4, epochs=2, verbose=0).history
+    expected = float(np.mean(np.square(x)))
+    np.testing.assert_allclose(history["power"], expected, rtol=1e-6)
+    logs = model.evaluate(x, x[:, 0], batch_size=2, verbose=0, return_dict=True)
+    np.testing.assert_allclose(logs["power"], expected, rtol=1e-6)

@@ -29,6 +29,7 @@ class HostFunction:
         function: takes arrays with a batch axis, returns one array or a structure of them.
         variables: trainable variables it reads.
         state: other variables it may assign to while training.
+        metrics: variables of metrics, which it may assign to at any time.
         name: for error texts and descriptions.
     """
 
@@ -38,10 +39,12 @@ class HostFunction:
         variables: Sequence[Variable] = (),
         state: Sequence[Variable] = (),
         name: str | None = None,
+        metrics: Sequence[Variable] = (),
     ) -> None:
         self.function = function
         self.variables = list(variables)
-        self.state = list(state)
+        self.state = [*state, *metrics]
+        self.metrics = frozenset(id(variable) for variable in metrics)
         self.name = str(name or getattr(function, "__name__", type(function).__name__))
 
 
@@ -74,12 +77,15 @@ class HostNode:
             for r, shape, dtype in zip(rows, self._input_shapes, self._input_dtypes, strict=True)
         ]
         n = len(self._output_shapes)
+        assigned: list[Variable] = []
         if not training:
-            results = self._call([], arrays, [])
+            results = self._call([], arrays, assigned)
+            for variable, value in zip(assigned, results[n + 1 :], strict=True):
+                if id(variable) in self._function.metrics:
+                    variable.assign(value)
             return self._rows(results[:n], batch), float(results[n])
         # Copies: the plan may reuse the buffers of its rows before `backward`.
         arrays = [np.array(a) for a in arrays]
-        assigned: list[Variable] = []
 
         def definition(*values: Any) -> list[Any]:
             inputs = list(arrays)

@@ -48,6 +48,7 @@ def lower_whole(
     variables: Sequence[Variable],
     state: Sequence[Variable],
     name: str,
+    metrics: Sequence[Variable] = (),
 ) -> PlanBuilder:
     """A plan of one host step: for models whose calls do not follow a graph of samples.
 
@@ -59,9 +60,8 @@ def lower_whole(
     xs = [plan.input(shape, kind) for shape, kind in inputs]
     tensors = [KerasTensor(x.shape, x.dtype) for x in xs]
     spec = tree.flatten(ops.compute_output_spec(function, *tensors))
-    plan.outputs = plan.host_function(
-        HostFunction(function, variables, state, name), xs, [(t.shape, t.dtype) for t in spec]
-    )
+    host = HostFunction(function, variables, state, name, metrics)
+    plan.outputs = plan.host_function(host, xs, [(t.shape, t.dtype) for t in spec])
     return plan
 
 
@@ -134,7 +134,9 @@ def _on_host(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]
     call = (node.args, dict(node.kwargs))
     variables: list[Variable] = []
     state: list[Variable] = []
+    metrics: list[Variable] = []
     if isinstance(operation, Layer):
+        metrics = metric_variables(operation)
         variables = list(operation.trainable_variables)
         state = list(operation.non_trainable_variables)
         if node.kwargs.get("training") is None:
@@ -155,9 +157,15 @@ def _on_host(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]
         tensors = [KerasTensor(x.shape, x.dtype) for x in inputs]
         spec = tree.flatten(ops.compute_output_spec(function, *tensors))
         outputs = [(tuple(t.shape), t.dtype) for t in spec]
-    host = HostFunction(function, variables, state, operation.name)
+    host = HostFunction(function, variables, state, operation.name, metrics)
     return plan.host_function(host, inputs, outputs)
 
 
 def _as_list(outputs: Any) -> list[Handle]:
     return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+
+
+def metric_variables(layer: Any) -> list[Variable]:
+    """State of the metrics that a layer and its sub-layers own and may update in `call`."""
+    owners = layer._flatten_layers()
+    return [v for owner in owners for metric in owner._tracker.metrics for v in metric.variables]

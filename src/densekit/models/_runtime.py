@@ -17,6 +17,7 @@ from densekit.engines import (
     PlanBuilder,
     lower_graph,
     lower_whole,
+    metric_variables,
 )
 from densekit.layers import Layer, structure_version
 from densekit.models._data import Array, Signature
@@ -158,6 +159,7 @@ class Runtime:
             model.trainable_variables,
             model.non_trainable_variables,
             f"{type(model).__name__} {model.name!r}",
+            metric_variables(model),
         )
 
     # Engines
