@@ -1,4 +1,5 @@
 // Every kernel of every instruction set against its plain twin in double, on misaligned arrays of odd and zero sizes.
+// One case a kernel, in the order of the table.
 #include "check.hpp"
 
 #include <cstdlib>

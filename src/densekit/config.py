@@ -81,7 +81,6 @@ def is_traceback_filtering_enabled() -> bool:
 
 def enable_unsafe_deserialization() -> None:
     """Kept for Keras' sake: code stored in a file is never run, so nothing becomes unsafe."""
-    settings.put("unsafe_deserialization", True)
 
 
 def threads() -> int:

@@ -87,7 +87,7 @@ struct Kernels {
   void (*loss_from_logits)(const LossSpec&, index_t rows, index_t width, const T* y_true, const int32_t* labels,
                            const T* z, const T* weight, T scale, T* row_loss, T* y, T* dz);
 
-  // keep/scale by 1/(1-rate); element e of the tensor is kept when philox(key, stream, step, e) >= rate * 2^32.
+  // keep/scale by 1/(1-rate); element e of the tensor is kept when philox(key, counter, e) >= rate * 2^32.
   // e runs from first_element. Forward and backward are the same call. y == x allowed. rate == 1 gives zeros.
   void (*dropout)(index_t n, const T* x, T* y, double rate, uint64_t key, uint64_t counter, uint64_t first_element);
 

@@ -1,5 +1,5 @@
 // Activations: value and slope of each formula on a vector, once; `activate` and `activate_backward` drive them.
-// Slopes at kinks are JAX's derivative of Keras' definition.
+// Slopes at kinks are JAX's derivative of Keras' definition. One file, though long: value beside slope, all in one table.
 
 template <class T>
 struct Parameters {

@@ -1,3 +1,4 @@
+// The plain twin of every kernel, in one file so that it can be read beside the table it fills: no vectors, no blocks.
 #include "kernels/reference/reference.hpp"
 
 #include <cmath>

@@ -10,6 +10,18 @@ def message(where: str, expected: str, got: str, action: str) -> str:
     return f"{where}: expected {expected}, got {got}. {action}"
 
 
+def before_init(owner: Any) -> RuntimeError:
+    """The error for an object that is given state before its base class was set up."""
+    return RuntimeError(
+        message(
+            type(owner).__name__,
+            "`super().__init__()` first",
+            "state before it",
+            "Call `super().__init__(...)` as the first statement of `__init__`.",
+        )
+    )
+
+
 def describe(value: Any) -> str:
     """Name a value shortly: arrays by shape and dtype, never by their content."""
     shape = getattr(value, "shape", None)

@@ -14,7 +14,6 @@ _values: dict[str, Any] = {
     "image_data_format": "channels_last",
     "interactive_logging": True,
     "traceback_filtering": True,
-    "unsafe_deserialization": False,
     "dtype_policy": None,
 }
 

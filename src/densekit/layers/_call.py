@@ -14,7 +14,6 @@ class CallInfo(NamedTuple):
     names: tuple[str, ...]
     has_training: bool
     default_training: Any
-    has_mask: bool
 
 
 def call_info(call: Callable[..., Any]) -> CallInfo:
@@ -22,7 +21,7 @@ def call_info(call: Callable[..., Any]) -> CallInfo:
     parameters = inspect.signature(call).parameters
     training = parameters.get("training")
     default = None if training is None or training.default is training.empty else training.default
-    return CallInfo(tuple(parameters), training is not None, default, "mask" in parameters)
+    return CallInfo(tuple(parameters), training is not None, default)
 
 
 class CallContext:
@@ -55,12 +54,6 @@ class CallContext:
 
 
 call_context: ContextVar[CallContext | None] = ContextVar("densekit_call", default=None)
-
-
-def current_path() -> str:
-    """Path of the layer at work, ``""`` outside of any."""
-    context = call_context.get()
-    return "" if context is None else context.path()
 
 
 def shapes_for(

@@ -11,6 +11,13 @@ from densekit._core.seeds import SeedGenerator
 from densekit.layers._elementwise import Elementwise
 
 
+def checked_share(where: str, name: str, value: Any) -> Any:
+    """`value`, or ValueError unless it lies in [0, 1]."""
+    if not 0 <= value <= 1:
+        raise ValueError(message(where, f"0 <= `{name}` <= 1", describe(value), "Pass e.g. 0.5."))
+    return value
+
+
 @export("keras.layers")
 class Dropout(Elementwise):
     """Sets a share `rate` of the inputs to 0 while training, scales the rest by ``1 / (1 - rate)``.
@@ -42,11 +49,7 @@ class Dropout(Elementwise):
         self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if not 0 <= rate <= 1:
-            raise ValueError(
-                message("Dropout", "0 <= `rate` <= 1", describe(rate), "Pass e.g. 0.5.")
-            )
-        self.rate = rate
+        self.rate = checked_share("Dropout", "rate", rate)
         self.seed = seed
         self.noise_shape = None if noise_shape is None else _noise_shape(noise_shape)
         if rate > 0:

@@ -75,7 +75,6 @@ class InputLayer(Layer):
         self.optional = optional
         if input_tensor is None:
             input_tensor = KerasTensor(self._batch_shape, dtype=self._dtype, name=name)
-        self._input_tensor = input_tensor
         Node(self, (), {}, input_tensor)
         self.built = True
 

@@ -133,10 +133,6 @@ class Layer(AutoConfig, CallOwner):
         return [self, *inner] if include_self else inner
 
     @property
-    def _call_has_training_arg(self) -> bool:
-        return self._call_info.has_training
-
-    @property
     def metrics(self) -> list[Any]:
         """Metrics of this layer and its sub-layers."""
         return [*self._tracker.metrics, *(m for child in self._layers for m in child.metrics)]

@@ -6,16 +6,10 @@ import math
 from typing import Any
 
 from densekit import ops, random
-from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.seeds import SeedGenerator
+from densekit.layers._dropout import checked_share
 from densekit.layers._elementwise import Elementwise
-
-
-def _checked(where: str, name: str, value: Any) -> Any:
-    if not 0 <= value <= 1:
-        raise ValueError(message(where, f"0 <= `{name}` <= 1", describe(value), "Pass e.g. 0.5."))
-    return value
 
 
 @export("keras.layers")
@@ -38,7 +32,7 @@ class GaussianNoise(Elementwise):
 
     def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.stddev = _checked("GaussianNoise", "stddev", stddev)
+        self.stddev = checked_share("GaussianNoise", "stddev", stddev)
         self.seed = seed
         if stddev > 0:
             self.seed_generator = SeedGenerator(seed)
@@ -81,7 +75,7 @@ class GaussianDropout(Elementwise):
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.rate = _checked("GaussianDropout", "rate", rate)
+        self.rate = checked_share("GaussianDropout", "rate", rate)
         self.seed = seed
         if rate > 0:
             self.seed_generator = SeedGenerator(seed)
@@ -131,7 +125,7 @@ class AlphaDropout(Elementwise):
         self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.rate = _checked("AlphaDropout", "rate", rate)
+        self.rate = checked_share("AlphaDropout", "rate", rate)
         self.seed = seed
         self.noise_shape = noise_shape
         if rate > 0:

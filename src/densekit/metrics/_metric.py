@@ -11,7 +11,7 @@ from densekit import initializers
 from densekit._core import settings
 from densekit._core.dtype_policy import get_dtype_policy
 from densekit._core.dtypes import to_numpy_dtype
-from densekit._core.errors import message
+from densekit._core.errors import before_init, message
 from densekit._core.naming import auto_name
 from densekit._core.registry import export, public_name
 from densekit._core.scope import StatelessScope, in_stateless_scope
@@ -84,14 +84,7 @@ class Metric:
 
     def _known(self, which: str) -> list[Any]:
         if which not in self.__dict__:
-            raise RuntimeError(
-                message(
-                    type(self).__name__,
-                    "`super().__init__()` first",
-                    "state before it",
-                    "Call `super().__init__(...)` as the first statement of `__init__`.",
-                )
-            )
+            raise before_init(self)
         known: list[Any] = self.__dict__[which]
         return known
 

@@ -199,6 +199,8 @@ def predict_rows(
 
 def _predict_block(engine: NativeEngine, batch_size: int) -> int:
     """Rows of one native call, a multiple of the batch size."""
-    rows = 4096.0 if engine.builder.has_host_steps else 2 * _BLOCK_FLOPS
-    rows /= 1 if engine.builder.has_host_steps else max(engine.plan.flops_per_sample(), 1)
+    if engine.builder.has_host_steps:
+        rows = 4096.0
+    else:
+        rows = 2 * _BLOCK_FLOPS / max(engine.plan.flops_per_sample(), 1)
     return max(1, int(min(rows, 1 << 20) // batch_size)) * batch_size

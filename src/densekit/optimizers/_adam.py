@@ -10,12 +10,12 @@ from densekit._core.errors import message
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
 from densekit._core.variable import Variable
-from densekit.optimizers._optimizer import Optimizer
+from densekit.optimizers._moments import Moments
 from densekit.optimizers._options import Options
 
 
 @export("keras.optimizers")
-class Adam(Optimizer):
+class Adam(Moments):
     """Divides the running mean of the gradient by the root of the running mean of its square.
 
     At step ``t = 1, 2, ...``: ``m <- m + (1 - beta_1) * (g - m)``;
@@ -56,13 +56,8 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(learning_rate, **options)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, **options)
         self.amsgrad = amsgrad
-        self._momentums: list[Variable] = []
-        self._velocities: list[Variable] = []
         self._velocity_hats: list[Variable] = []
 
     def build(self, variables: Sequence[Variable]) -> None:
@@ -70,36 +65,25 @@ class Adam(Optimizer):
         if self.built:
             return
         super().build(variables)
-        self._momentums, self._velocities = self.add_optimizer_variables(
-            variables, ["momentum", "velocity"]
-        )
         if self.amsgrad:
             self._velocity_hats = self.add_optimizer_variables(variables, "velocity_hat")
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Change `variable` by one gradient."""
-        i = self._index[variable]
-        m, v = self._momentums[i], self._velocities[i]
         t = self._step_number(variable.dtype)
         correction = (1 - self.beta_2**t) ** 0.5 / (1 - self.beta_1**t)
         alpha = ops.cast(learning_rate, variable.dtype) * correction
-        self.assign_add(m, (gradient - m.value) * (1 - self.beta_1))
-        self.assign_add(v, (ops.square(gradient) - v.value) * (1 - self.beta_2))
+        m = self._follow_mean(gradient, variable)
+        v = self._follow_square(gradient, variable)
         if self.amsgrad:
-            largest = self._velocity_hats[i]
+            largest = self._velocity_hats[self._index[variable]]
             self.assign(largest, ops.maximum(largest.value, v.value))
             v = largest
         self.assign_sub(variable, alpha * m.value / (ops.sqrt(v.value) + self.epsilon))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-            "amsgrad": self.amsgrad,
-        }
+        return {**super().get_config(), "amsgrad": self.amsgrad}
 
     def native_form(self) -> NativeForm:
         """``adam(beta_1, beta_2, epsilon, amsgrad)``."""
@@ -118,8 +102,7 @@ class AdamW(Adam):
     """Adam with weight decay beside the gradient instead of inside it.
 
     ``w <- w - w * weight_decay * learning_rate``, then the step of `Adam`. A kernel regularizer L2
-    is not the
-    same: its gradient is divided by the root mean square like any other.
+    is not the same: its gradient is divided by the root mean square like any other.
 
     Args:
         learning_rate: as in `Optimizer`. Default: ``0.001``.

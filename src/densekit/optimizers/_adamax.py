@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Any
 
 from densekit import ops
 from densekit._core.registry import export
 from densekit._core.variable import Variable
-from densekit.optimizers._optimizer import Optimizer
-from densekit.optimizers._options import Options
+from densekit.optimizers._moments import Moments
 
 
 @export("keras.optimizers")
-class Adamax(Optimizer):
+class Adamax(Moments):
     """Divides the running mean of the gradient by its fading maximum.
 
     At step ``t = 1, 2, ...``: ``m <- m + (1 - beta_1) * (g - m)``; ``u <- max(beta_2 * u, |g|)``;
@@ -40,43 +38,13 @@ class Adamax(Optimizer):
     Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 2.
     """
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(learning_rate, **options)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self._means: list[Variable] = []
-        self._norms: list[Variable] = []
-
-    def build(self, variables: Sequence[Variable]) -> None:
-        """Create the mean and the maximum of each variable."""
-        if self.built:
-            return
-        super().build(variables)
-        self._means, self._norms = self.add_optimizer_variables(variables, ["momentum", "norm"])
+    _slots = ("momentum", "norm")
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Change `variable` by one gradient."""
-        i = self._index[variable]
-        m, u = self._means[i], self._norms[i]
+        u = self._velocities[self._index[variable]]  # the second slot, here `norm`
         correction = 1 - self.beta_1 ** self._step_number(variable.dtype)
-        self.assign_add(m, (gradient - m.value) * (1 - self.beta_1))
+        m = self._follow_mean(gradient, variable)
         self.assign(u, ops.maximum(self.beta_2 * u.value, ops.abs(gradient)))
         rate = ops.cast(learning_rate, variable.dtype) / correction
         self.assign_sub(variable, rate * m.value / (u.value + self.epsilon))
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-        }

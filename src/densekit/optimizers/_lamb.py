@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Any
 
 from densekit import ops
 from densekit._core.registry import export
 from densekit._core.variable import Variable
-from densekit.optimizers._optimizer import Optimizer
-from densekit.optimizers._options import Options
+from densekit.optimizers._moments import Moments
 
 
 @export("keras.optimizers")
-class Lamb(Optimizer):
+class Lamb(Moments):
     """Scales the step of Adam by the ratio of the norms of weights and step.
 
     At step ``t = 1, 2, ...``: ``m <- m + (1 - beta_1) * (g - m)``;
@@ -43,37 +41,11 @@ class Lamb(Optimizer):
     You et al., "Large batch optimization for deep learning", ICLR 2020, algorithm 2.
     """
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(learning_rate, **options)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self._momentums: list[Variable] = []
-        self._velocities: list[Variable] = []
-
-    def build(self, variables: Sequence[Variable]) -> None:
-        """Create the running means of each variable."""
-        if self.built:
-            return
-        super().build(variables)
-        self._momentums, self._velocities = self.add_optimizer_variables(
-            variables, ["momentum", "velocity"]
-        )
-
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Change `variable` by one gradient."""
-        i = self._index[variable]
-        m, v = self._momentums[i], self._velocities[i]
         t = self._step_number(variable.dtype)
-        self.assign_add(m, (gradient - m.value) * (1 - self.beta_1))
-        self.assign_add(v, (ops.square(gradient) - v.value) * (1 - self.beta_2))
+        m = self._follow_mean(gradient, variable)
+        v = self._follow_square(gradient, variable)
         root = ops.sqrt(v.value / (1 - self.beta_2**t)) + self.epsilon
         step = m.value / (1 - self.beta_1**t) / root
         weight_norm = ops.sqrt(ops.sum(ops.square(variable.value)))
@@ -82,12 +54,3 @@ class Lamb(Optimizer):
         ratio = ops.where(both, weight_norm / ops.where(both, step_norm, 1.0), 1.0)
         ratio = ops.cast(ratio, variable.dtype)
         self.assign_sub(variable, ratio * ops.cast(learning_rate, variable.dtype) * step)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-        }

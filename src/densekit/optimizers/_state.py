@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from densekit import initializers
-from densekit._core.errors import message
+from densekit._core.errors import before_init, message
 from densekit._core.naming import auto_name
 from densekit._core.variable import Variable
 
@@ -27,14 +27,7 @@ class State:
 
     def _track(self, variable: Variable) -> None:
         if "_variables" not in self.__dict__:
-            raise RuntimeError(
-                message(
-                    type(self).__name__,
-                    "`super().__init__()` first",
-                    "state before it",
-                    "Call `super().__init__(...)` as the first statement of `__init__`.",
-                )
-            )
+            raise before_init(self)
         if not any(variable is known for known in self._variables):
             self._variables.append(variable)
 

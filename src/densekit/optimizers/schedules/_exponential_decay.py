@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from densekit import ops
 from densekit._core.registry import export
-from densekit.optimizers.schedules._schedule import (
-    LearningRateSchedule,
-    check_positive,
-    plain,
-    rate,
-    real,
-)
+from densekit.optimizers.schedules._period_decay import PeriodDecay
+from densekit.optimizers.schedules._schedule import rate
 
 
 @export("keras.optimizers.schedules")
-class ExponentialDecay(LearningRateSchedule):
+class ExponentialDecay(PeriodDecay):
     """The rate falls by the same factor every `decay_steps` steps.
 
     ``rate(t) = initial_learning_rate * decay_rate ** (t / decay_steps)``; with `staircase` the
@@ -49,25 +43,7 @@ class ExponentialDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "ExponentialDecay",
     ) -> None:
-        check_positive("ExponentialDecay", "decay_steps", decay_steps)
-        self.initial_learning_rate = plain(initial_learning_rate)
-        self.decay_steps = plain(decay_steps)
-        self.decay_rate = plain(decay_rate)
-        self.staircase = staircase
-        self.name = name
+        super().__init__(initial_learning_rate, decay_steps, decay_rate, staircase, name)
 
     def __call__(self, step: Any) -> Any:
-        periods = real(step) / self.decay_steps
-        if self.staircase:
-            periods = ops.floor(periods)
-        return rate(self.initial_learning_rate * float(self.decay_rate) ** periods)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            "initial_learning_rate": self.initial_learning_rate,
-            "decay_steps": self.decay_steps,
-            "decay_rate": self.decay_rate,
-            "staircase": self.staircase,
-            "name": self.name,
-        }
+        return rate(self.initial_learning_rate * float(self.decay_rate) ** self._periods(step))

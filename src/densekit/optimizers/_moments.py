@@ -1,0 +1,58 @@
+"""What Adam and its relatives share: two running values of each gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Unpack
+
+from densekit import ops
+from densekit._core.variable import Variable
+from densekit.optimizers._optimizer import Optimizer
+from densekit.optimizers._options import Options
+
+
+class Moments(Optimizer):
+    """Abstract: a mean ``m <- beta_1 * m + (1 - beta_1) * g`` and a second slot for the rule."""
+
+    _slots: ClassVar[tuple[str, str]] = ("momentum", "velocity")
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(learning_rate, **options)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self._momentums: list[Variable] = []
+        self._velocities: list[Variable] = []
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        """Create the two slots of each variable."""
+        if self.built:
+            return
+        super().build(variables)
+        self._momentums, self._velocities = self.add_optimizer_variables(variables, self._slots)
+
+    def _follow_mean(self, gradient: Any, variable: Variable) -> Variable:
+        m = self._momentums[self._index[variable]]
+        self.assign_add(m, (gradient - m.value) * (1 - self.beta_1))
+        return m
+
+    def _follow_square(self, gradient: Any, variable: Variable) -> Variable:
+        v = self._velocities[self._index[variable]]
+        self.assign_add(v, (ops.square(gradient) - v.value) * (1 - self.beta_2))
+        return v
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+        }
