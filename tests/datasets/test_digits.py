@@ -7,7 +7,7 @@ import sys
 from importlib import resources
 
 import numpy as np
-import pytest
+from sklearn.datasets import load_digits
 
 import densekit as keras
 from densekit.datasets import digits
@@ -20,14 +20,14 @@ def rows(images, labels):
 
 
 def test_the_values_are_those_of_the_source() -> None:
-    source = pytest.importorskip("sklearn.datasets").load_digits()
+    source = load_digits()
     with np.load(resources.files("densekit.datasets").joinpath("digits.npz")) as file:
         np.testing.assert_array_equal(file["images"], source.images)
         np.testing.assert_array_equal(file["labels"], source.target)
 
 
 def test_the_split_keeps_every_image_once() -> None:
-    source = pytest.importorskip("sklearn.datasets").load_digits()
+    source = load_digits()
     (x_train, y_train), (x_test, y_test) = digits.load_data()
     both = rows(np.concatenate([x_train, x_test]), np.concatenate([y_train, y_test]))
     np.testing.assert_array_equal(both, rows(source.images, source.target))

@@ -8,11 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import densekit
-
-pytest.importorskip("matplotlib")
 
 PACKAGE = Path(densekit.__file__).parents[1]
 EXAMPLES = Path(__file__).parents[2] / "examples"
