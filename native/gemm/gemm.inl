@@ -52,6 +52,7 @@ struct Tile {
   index_t k;
   const T* a;                // broadcast operand: a[i * a_row + p * a_k]
   index_t a_row, a_k;
+  index_t segment, a_jump;   // after every `segment` steps of k (a whole number of them in k), a moves on by a_jump more
   const T* b;                // vector operand: b[p * b_k + lane]
   index_t b_k;
   T* c;                      // c[i * c_row + lane * c_lane]
@@ -67,19 +68,50 @@ DENSEKIT_INLINE Vec<T> load_lane(const T* p, int v, Part part) {
   return load(p + v * kLanes<T>);
 }
 
-// C's rows lie along the lanes: collect the tile and write it turned.
+// C's rows lie along the lanes: a tile passes through a buffer of `rows` x `width`, turned in blocks of lanes x lanes. The
+// buffer has rows for whole blocks; what lies beyond `rows` is never stored.
 template <class T, int MR, int NV>
-DENSEKIT_INLINE void store_turned(const Tile<T>& t, const Vec<T> (&acc)[MR][NV]) {
-  constexpr int lanes = kLanes<T>;
-  alignas(64) T buffer[MR * NV * lanes];
+struct TurnedTile {
+  static constexpr int kWidth = NV * kLanes<T>;
+  alignas(64) T data[(MR + kLanes<T> - 1) / kLanes<T> * kLanes<T> * kWidth];
+};
+
+template <class T>
+void store_turned(const T* buffer, index_t rows, index_t width, index_t lanes, T* c, index_t c_lane) {
+  constexpr index_t L = kLanes<T>;
+  for (index_t j = 0; j < lanes; j += L) {
+    for (index_t i = 0; i < rows; i += L) {
+      Vec<T> block[L];
 #pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) store(buffer + (i * NV + v) * lanes, acc[i][v]);
-  const index_t count = (NV - 1) * lanes + t.last;
-  for (index_t lane = 0; lane < count; ++lane) {
-    T* c = t.c + lane * t.c_lane;
-    for (int i = 0; i < MR; ++i) c[i * t.c_row] = buffer[i * NV * lanes + lane];
+      for (int r = 0; r < L; ++r) block[r] = load(buffer + (i + r) * width + j);
+      transpose<T>(block);
+#pragma GCC unroll 16
+      for (int r = 0; r < L; ++r) {
+        if (r >= lanes - j) break;
+        T* to = c + (j + r) * c_lane + i;
+        if (rows - i >= L) store(to, block[r]);
+        else store(to, block[r], Part{rows - i});
+      }
+    }
+  }
+}
+
+template <class T>
+void load_turned(T* buffer, index_t rows, index_t width, index_t lanes, const T* c, index_t c_lane) {
+  constexpr index_t L = kLanes<T>;
+  for (index_t j = 0; j < width; j += L) {
+    for (index_t i = 0; i < rows; i += L) {
+      const Part part{rows - i < L ? rows - i : L};
+      Vec<T> block[L];
+#pragma GCC unroll 16
+      for (int r = 0; r < L; ++r) {
+        const T* from = c + (j + r) * c_lane + i;
+        block[r] = j + r >= lanes ? Vec<T>{} : part.count == L ? load(from) : load(from, part);
+      }
+      transpose<T>(block);
+#pragma GCC unroll 16
+      for (int r = 0; r < L; ++r) store(buffer + (i + r) * width + j, block[r]);
+    }
   }
 }
 
@@ -94,14 +126,12 @@ void gemm_tile(const Tile<T>& t) {
 #pragma GCC unroll 8
         for (int v = 0; v < NV; ++v) acc[i][v] = load_lane<T, NV, Tail>(t.c + i * t.c_row, v, part);
     } else {
-      alignas(64) T buffer[MR * NV * kLanes<T>] = {};
-      const index_t count = (NV - 1) * kLanes<T> + t.last;
-      for (index_t lane = 0; lane < count; ++lane)
-        for (int i = 0; i < MR; ++i) buffer[i * NV * kLanes<T> + lane] = t.c[i * t.c_row + lane * t.c_lane];
+      TurnedTile<T, MR, NV> turned;
+      load_turned<T>(turned.data, MR, turned.kWidth, turned.kWidth - kLanes<T> + t.last, t.c, t.c_lane);
 #pragma GCC unroll 16
       for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 8
-        for (int v = 0; v < NV; ++v) acc[i][v] = load(buffer + (i * NV + v) * kLanes<T>);
+        for (int v = 0; v < NV; ++v) acc[i][v] = load(turned.data + (i * NV + v) * kLanes<T>);
     }
   } else {
 #pragma GCC unroll 16
@@ -117,26 +147,30 @@ void gemm_tile(const Tile<T>& t) {
   for (int g = 0; g < groups; ++g) a[g] = t.a + 3 * g * t.a_row;
   const T* b = t.b;
   const index_t a_row = t.a_row, a_k = t.a_k, b_k = t.b_k;
-  for (index_t p = t.k; p > 0; --p) {
-    Vec<T> row[NV];
+  for (index_t done = 0; done < t.k; done += t.segment) {
+    for (index_t p = t.segment; p > 0; --p) {
+      Vec<T> row[NV];
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) {
-      row[v] = load_lane<T, NV, Tail>(b, v, part);
+      for (int v = 0; v < NV; ++v) {
+        row[v] = load_lane<T, NV, Tail>(b, v, part);
 #if defined(__x86_64__)
-      // Keeps the vector in a register: GCC would read it again for each of 2 or 3 rows, and a load that crosses a cache
-      // line takes two cycles. Zen 4, 2 x 784 x 128: 6.7 us without.
-      if (MR > 1) asm("" : "+v"(row[v]));
+        // Keeps the vector in a register: GCC would read it again for each of 2 or 3 rows, and a load that crosses a cache
+        // line takes two cycles. Zen 4, 2 x 784 x 128: 6.7 us without.
+        if (MR > 1) asm("" : "+v"(row[v]));
 #endif
-    }
+      }
 #pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i) {
-      const Vec<T> scalar = broadcast(a[i / 3][(i % 3) * a_row]);
+      for (int i = 0; i < MR; ++i) {
+        const Vec<T> scalar = broadcast(a[i / 3][(i % 3) * a_row]);
 #pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v) acc[i][v] = fma(scalar, row[v], acc[i][v]);
+        for (int v = 0; v < NV; ++v) acc[i][v] = fma(scalar, row[v], acc[i][v]);
+      }
+      b += b_k;
+#pragma GCC unroll 8
+      for (int g = 0; g < groups; ++g) a[g] += a_k;
     }
-    b += b_k;
 #pragma GCC unroll 8
-    for (int g = 0; g < groups; ++g) a[g] += a_k;
+    for (int g = 0; g < groups; ++g) a[g] += t.a_jump;
   }
 
   if (t.bias) {
@@ -171,7 +205,12 @@ void gemm_tile(const Tile<T>& t) {
       }
     }
   } else {
-    store_turned<T, MR, NV>(t, acc);
+    TurnedTile<T, MR, NV> turned;
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) store(turned.data + (i * NV + v) * kLanes<T>, acc[i][v]);
+    store_turned<T>(turned.data, MR, turned.kWidth, turned.kWidth - kLanes<T> + t.last, t.c, t.c_lane);
   }
 }
 
@@ -254,10 +293,18 @@ struct Product {
   T* c;
   index_t c_row, c_lane;
   bool bias_by_row;
-  index_t vectors;               // vectors in a panel
+  index_t segment, a_jump;       // see Tile; B in panels on the broadcast side
+  index_t panel, panel_stride;   // B in panels, whichever side it is: `panel` steps of k lie together
+  index_t vectors;               // vectors in a panel of the vector operand
   index_t block_k;
   bool pack;
 };
+
+// Elements from step 0 of k to step p, of an operand in panels.
+template <class T>
+DENSEKIT_INLINE index_t step_in_panels(const Product<T>& product, index_t p) {
+  return p / product.panel * product.panel_stride + p % product.panel;
+}
 
 DENSEKIT_INLINE index_t divide_up(index_t a, index_t b) { return (a + b - 1) / b; }
 
@@ -275,10 +322,14 @@ DENSEKIT_INLINE index_t cost(index_t rows, index_t lanes, index_t k, bool direct
 template <class T>
 DENSEKIT_INLINE Product<T> plan_product(const Gemm<T>& g) {
   constexpr index_t L = kLanes<T>;
-  const bool b_direct = g.b_col == 1 || g.n == 1, a_direct = g.a_row == 1 || g.m == 1, c_direct = g.c_row == 1 || g.m == 1;
+  const bool b_direct = (g.b_col == 1 || g.n == 1) && g.b_panel == 0;
+  const bool a_direct = g.a_row == 1 || g.m == 1, c_direct = g.c_row == 1 || g.m == 1;
   Product<T> p;
   p.k = g.k;
   p.c = g.c;
+  p.panel = g.b_panel;
+  p.panel_stride = g.b_panel_stride;
+  p.segment = p.a_jump = 0;
   if (cost<T>(g.m, g.n, g.k, b_direct, true) <= cost<T>(g.n, g.m, g.k, a_direct, c_direct)) {
     p.rows = g.m, p.lanes = g.n;
     p.a = g.a, p.a_row = g.a_row, p.a_k = g.a_col;
@@ -291,6 +342,7 @@ DENSEKIT_INLINE Product<T> plan_product(const Gemm<T>& g) {
     p.b = g.a, p.b_lane = a_direct ? 1 : g.a_row, p.b_k = g.a_col;
     p.c_row = 1, p.c_lane = c_direct ? 1 : g.c_row;
     p.bias_by_row = true;
+    if (g.b_panel > 0) p.segment = g.b_panel, p.a_jump = g.b_panel_stride - g.b_panel;
   }
   const index_t vectors = divide_up(p.lanes, L);
   // Panels of equal width: 5 vectors are 3 + 2, not 4 + 1.
@@ -305,7 +357,17 @@ DENSEKIT_INLINE Product<T> plan_product(const Gemm<T>& g) {
   const index_t most_k = p.a_k == 1 ? kBlockK : kBlockK / 4;
   const bool blocked = (p.pack || tiles > 1) && p.k > most_k;
   p.block_k = blocked ? divide_up(p.k, divide_up(p.k, most_k)) : p.k;
+  if (p.panel > 0) p.block_k = divide_up(p.block_k, p.panel) * p.panel;
   return p;
+}
+
+// pack_turned for a vector operand that may lie in panels.
+template <class T>
+void pack_panels_turned(const Product<T>& p, index_t k, index_t lanes, index_t width, const T* src, T* dst) {
+  if (p.panel == 0 || p.segment > 0) return pack_turned<T>(k, lanes, width, src, p.b_lane, dst);
+  for (index_t done = 0; done < k; done += p.panel, src += p.panel_stride, dst += p.panel * width) {
+    pack_turned<T>(p.panel, lanes, width, src, p.b_lane, dst);
+  }
 }
 
 template <class T>
@@ -325,12 +387,16 @@ void gemm(const Gemm<T>& g, T* scratch) {
   index_t at = 0;
   do {  // once when k is 0
     t.k = p.k - at < p.block_k ? p.k - at : p.block_k;
+    t.segment = p.segment > 0 ? p.segment : t.k;
+    t.a_jump = p.a_jump;
+    const index_t a_at = p.segment > 0 ? step_in_panels(p, at) : at * p.a_k;
+    const index_t b_at = p.panel > 0 && p.segment == 0 ? step_in_panels(p, at) : at * p.b_k;
     const bool final = at + t.k == p.k;
     t.load_c = at > 0 || g.accumulate;
     t.relu = final && g.relu;
     for (index_t lane = 0; lane < p.lanes; lane += p.vectors * L) {
       const index_t left = p.lanes - lane;
-      const T* b = p.b + at * p.b_k + lane * p.b_lane;
+      const T* b = p.b + b_at + lane * p.b_lane;
       // The rest of a wide panel may have 5 to 7 vectors, which is two tiles.
       for (index_t inside = 0; inside < p.vectors * L && inside < left;) {
         const index_t rest = left - inside < p.vectors * L - inside ? left - inside : p.vectors * L - inside;
@@ -342,7 +408,7 @@ void gemm(const Gemm<T>& g, T* scratch) {
         t.b_k = p.b_k;
         if (p.pack) {
           if (p.b_lane == 1) pack_rows<T>(t.k, lanes, width, t.b, p.b_k, scratch);
-          else pack_turned<T>(t.k, lanes, width, t.b, p.b_lane, scratch);
+          else pack_panels_turned<T>(p, t.k, lanes, width, t.b, scratch);
           t.b = scratch;
           t.b_k = width;
         }
@@ -352,7 +418,7 @@ void gemm(const Gemm<T>& g, T* scratch) {
         const bool tail = t.last < L;
         for (index_t i = 0, tile = 0; tile < tiles; ++tile) {
           const index_t rows = rows_each + (tile < longer);
-          t.a = p.a + i * p.a_row + at * p.a_k;
+          t.a = p.a + i * p.a_row + a_at;
           t.c = p.c + i * p.c_row + (lane + inside) * p.c_lane;
           t.bias = !final || !g.bias ? nullptr : g.bias + (p.bias_by_row ? i : lane + inside);
           tile_function<T>(rows, vectors, tail)(t);

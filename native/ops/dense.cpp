@@ -3,29 +3,64 @@
 
 namespace densekit::ops {
 
+namespace {
+
+// What the op computes after the product, beyond a relu that the product does itself.
+template <class T>
+bool activates(const Context<T>& c, int i) {
+  const Op& op = c.op(i);
+  const ProgramOp& plan = c.plan(i);
+  return op.activation.kind != ActivationKind::linear && !plan.fused_loss && (plan.keeps_pre || !is_plain_relu(op.activation));
+}
+
+template <class T>
+T* dense_z(const Context<T>& c, int i, index_t row) {
+  const Op& op = c.op(i);
+  return c.plan(i).keeps_pre ? c.frame.pre[i] + row * op.rows_per_sample * op.out_features : c.value(op.outputs[0], row);
+}
+
+}  // namespace
+
+template <class T>
+void dense_units(const Context<T>& c, int i, const T* x, index_t row, index_t rows, const DenseUnits<T>& part) {
+  const Op& op = c.op(i);
+  const index_t m = rows * op.rows_per_sample;
+  T* z = dense_z(c, i, row) + part.unit;
+  Gemm<T> g;
+  g.m = m;
+  g.n = part.units;
+  g.k = op.in_features;
+  g.a = x + row * c.size(op.inputs[0]);
+  g.a_row = op.in_features;
+  g.b = part.kernel;
+  g.b_row = part.kernel_row;
+  g.c = z;
+  g.c_row = op.out_features;
+  g.bias = op.bias >= 0 ? c.data(op.bias) + part.unit : nullptr;
+  g.relu = is_plain_relu(op.activation) && !activates(c, i);
+  run_gemm(*c.kernels, g);
+  if (!activates(c, i)) return;
+  T* y = c.value(op.outputs[0], row) + part.unit;
+  if (part.units == op.out_features) {
+    c.kernels->activate(op.activation, m, op.out_features, z, y);
+  } else if (!activation_needs(op.activation).row) {
+    for (index_t r = 0; r < m; ++r) {
+      c.kernels->activate(op.activation, 1, part.units, z + r * op.out_features, y + r * op.out_features);
+    }
+  }
+}
+
+template <class T>
+void dense_activate(const Context<T>& c, int i, index_t row, index_t rows) {
+  const Op& op = c.op(i);
+  if (!activates(c, i) || !activation_needs(op.activation).row) return;
+  c.kernels->activate(op.activation, rows * op.rows_per_sample, op.out_features, dense_z(c, i, row), c.value(op.outputs[0], row));
+}
+
 template <class T>
 void dense_forward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
-  const ProgramOp& plan = c.plan(i);
-  const index_t m = rows * op.rows_per_sample;
-  T* y = c.value(op.outputs[0], row);
-  T* z = plan.keeps_pre ? c.frame.pre[i] + row * op.rows_per_sample * op.out_features : y;
-  const bool linear = op.activation.kind == ActivationKind::linear || plan.fused_loss;
-  const bool relu = !plan.keeps_pre && is_plain_relu(op.activation);
-  Gemm<T> g;
-  g.m = m;
-  g.n = op.out_features;
-  g.k = op.in_features;
-  g.a = c.value(op.inputs[0], row);
-  g.a_row = op.in_features;
-  g.b = c.data(op.kernel);
-  g.b_row = op.out_features;
-  g.c = z;
-  g.c_row = op.out_features;
-  g.bias = op.bias >= 0 ? c.data(op.bias) : nullptr;
-  g.relu = relu;
-  run_gemm(*c.kernels, g);
-  if (!linear && !relu) c.kernels->activate(op.activation, m, op.out_features, z, y);
+  dense_units(c, i, c.value(op.inputs[0], 0), row, rows, {0, op.out_features, c.data(op.kernel), op.out_features});
 }
 
 template <class T>
@@ -52,9 +87,33 @@ void dense_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   g.c = c.gradient(op.inputs[0], row);
   g.c_row = op.in_features;
   g.accumulate = plan.writes[0] == GradientWrite::add;
+  const std::vector<Panel<T>>* panels = c.kernel_panels(op.kernel);
+  if (panels == nullptr) return run_gemm(*c.kernels, g);
+  // All panels of full width, then a narrower last one: the same chain over the units, cut in two.
+  const Panel<T>& wide = panels->front();
+  const Panel<T>& last = panels->back();
+  g.k = op.out_features / wide.units * wide.units;
+  g.b = wide.weights;
+  g.b_col = wide.units;
+  g.b_panel = wide.units;
+  g.b_panel_stride = panels->size() > 1 ? (*panels)[1].weights - wide.weights : 0;
+  run_gemm(*c.kernels, g);
+  if (last.units == wide.units) return;
+  g.k = last.units;
+  g.a = dz + last.unit;
+  g.b = last.weights;
+  g.b_col = last.units;
+  g.b_panel = 0;
+  g.accumulate = true;
   run_gemm(*c.kernels, g);
 }
 
 DENSEKIT_INSTANTIATE_OP(dense)
+#define DENSEKIT_INSTANTIATE(T)                                                                                      \
+  template void dense_units<T>(const Context<T>&, int, const T*, index_t, index_t, const DenseUnits<T>&);            \
+  template void dense_activate<T>(const Context<T>&, int, index_t, index_t);
+DENSEKIT_INSTANTIATE(float)
+DENSEKIT_INSTANTIATE(double)
+#undef DENSEKIT_INSTANTIATE
 
 }  // namespace densekit::ops

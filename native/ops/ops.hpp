@@ -35,6 +35,21 @@ DENSEKIT_OP(activity)
   template void name##_backward<float>(const Context<float>&, int, index_t, index_t);   \
   template void name##_backward<double>(const Context<double>&, int, index_t, index_t);
 
+// Units [unit, unit + units) of a dense op, of a kernel part whose rows are `kernel_row` elements apart.
+template <class T>
+struct DenseUnits {
+  index_t unit, units;
+  const T* kernel;
+  index_t kernel_row;
+};
+
+// The forward of these units alone, from rows x of its input. An activation that needs whole rows is left undone.
+template <class T>
+void dense_units(const Context<T>& c, int i, const T* x, index_t row, index_t rows, const DenseUnits<T>& part);
+// Activates all units, for an activation that needs whole rows.
+template <class T>
+void dense_activate(const Context<T>& c, int i, index_t row, index_t rows);
+
 }  // namespace ops
 
 // The gradient of a dense op's pre-activation, after its backward ran: [rows * rows_per_sample, out_features].

@@ -6,6 +6,7 @@
 
 #include "buffer.hpp"
 #include "graph.hpp"
+#include "panels.hpp"
 #include "program.hpp"
 #include "source.hpp"
 
@@ -28,6 +29,8 @@ struct Context {
   const Program* program = nullptr;
   const std::vector<std::vector<T>>* constants = nullptr;  // per op: affine's scale, then its offset
   Frame<T> frame;
+  const PanelStore<T>* panels = nullptr;  // kernels that do not lie where the host put them
+  T* const* lane_x = nullptr;    // [lane, op]: a dense op's input where each thread has gathered its own, or null
   bool training = false;         // dropout drops
   T activity_scale = 0;          // 1 / batch
   double* activity = nullptr;    // [row, activity op]: penalty of a row
@@ -40,6 +43,14 @@ struct Context {
   index_t size(int v) const { return graph->values[static_cast<std::size_t>(v)].size; }
   T* value(int v, index_t row) const { return frame.value[v] + row * size(v); }
   T* gradient(int v, index_t row) const { return frame.gradient[v] + row * size(v); }
+  // The input of dense op i as thread `lane` sees it.
+  const T* dense_x(int i, int lane) const {
+    const T* own = lane_x == nullptr ? nullptr : lane_x[static_cast<std::size_t>(lane) * graph->ops.size() + static_cast<std::size_t>(i)];
+    return own != nullptr ? own : value(op(i).inputs[0], 0);
+  }
+  const std::vector<Panel<T>>* kernel_panels(int parameter) const {
+    return panels == nullptr || panels->of(parameter).empty() ? nullptr : &panels->of(parameter);
+  }
   const T* data(int parameter) const {
     return static_cast<const T*>(graph->parameters[static_cast<std::size_t>(parameter)].data);
   }

@@ -9,6 +9,7 @@
 #include "float_mode.hpp"
 #include "graph.hpp"
 #include "host.hpp"
+#include "panels.hpp"
 #include "program.hpp"
 #include "source.hpp"
 #include "thread_pool.hpp"
@@ -84,6 +85,9 @@ struct Batch {
   double extra_loss = 0;                // of host nodes
   std::vector<HostGradients> host_gradients;  // per host node
   std::atomic<bool> bad_label{false};
+  int lanes = 1;                        // threads of this step
+  std::vector<Buffer<T>> lane_buffers;  // [lane, op]: what context.lane_x points to
+  std::vector<T*> lane_x;
 };
 
 template <class T>
@@ -106,10 +110,15 @@ class TypedEngine final : public Engine {
              bool training) const;
   void begin_batch(Batch<T>& batch, index_t step) const;
   void write_losses(Batch<T>& batch, double penalties, double* losses) const;
+  std::vector<int> kernels_for_panels(index_t rows) const;
   // step.cpp
   void run_stages(Batch<T>& batch, PoolLease& pool, const FlushDenormals& flush) const;
+  void run_stage(Batch<T>& batch, PoolLease& pool, const Stage& stage) const;
   void run_rows(Batch<T>& batch, const Stage& stage, index_t row, index_t rows) const;
-  void gather_rows(Batch<T>& batch, index_t row, index_t rows) const;
+  void run_units(Batch<T>& batch, PoolLease& pool, int op) const;
+  int own_input(const Context<T>& context, int op) const;
+  void gather_inputs(Batch<T>& batch, index_t row, index_t rows) const;
+  void gather_targets(Batch<T>& batch, index_t row, index_t rows) const;
   void native_losses(Batch<T>& batch, index_t row, index_t rows) const;
   void native_loss(Batch<T>& batch, std::size_t i, index_t row, index_t rows) const;
   void host_losses(Batch<T>& batch) const;
@@ -133,6 +142,7 @@ class TypedEngine final : public Engine {
   ThreadTuner train_tuner_, test_tuner_;
   std::vector<std::vector<T>> constants_;
   Updater<T> updater_;
+  PanelStore<T> panels_;
   index_t n_activities_ = 0;
   index_t train_block_ = 0, infer_block_ = 0;
   index_t infer_elements_ = 0;       // of a frame, per row

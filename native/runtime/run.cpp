@@ -16,6 +16,34 @@ constexpr auto kSignalPeriod = std::chrono::milliseconds(100);
 constexpr double kSplitFlops = 1e6;
 constexpr int64_t kSplitElements = 1 << 14;
 
+// Copying kernels into panels and back costs about as much as one step gains from them.
+constexpr index_t kPanelSteps = 4;
+constexpr index_t kPanelBytes = 64 << 10;          // smaller kernels gain less than the extra meeting of the threads costs
+constexpr index_t kAllPanelBytes = index_t{1} << 29;  // a second copy of more is memory better left to others
+
+// Kernels lie in panels for the life of the object, and are back with the host after it, whatever ended the run.
+template <class T>
+class PanelVisit {
+ public:
+  PanelVisit(PanelStore<T>& store, Updater<T>& updater, const Graph& graph, const std::vector<int>& kernels)
+      : store_(store), updater_(updater) {
+    if (kernels.empty()) return;
+    store_.bring_in(graph, kernels);
+    updater_.cut(store_);
+  }
+  ~PanelVisit() {
+    if (store_.empty()) return;
+    store_.bring_back();
+    updater_.cut(store_);
+  }
+  PanelVisit(const PanelVisit&) = delete;
+  PanelVisit& operator=(const PanelVisit&) = delete;
+
+ private:
+  PanelStore<T>& store_;
+  Updater<T>& updater_;
+};
+
 // The plan has one workspace: one training or testing run at a time.
 class RunGuard {
  public:
@@ -123,6 +151,28 @@ void TypedEngine<T>::write_losses(Batch<T>& batch, double penalties, double* los
   losses[0] = total + penalty / static_cast<double>(batch.rows);
 }
 
+// Kernels of which, row-major, more would cross between the threads than of the values their units are computed from
+// and into. None where the host may look at weights during a run. Threads do not matter: penalties are summed
+// panel by panel, and have the same bits on any number of them.
+template <class T>
+std::vector<int> TypedEngine<T>::kernels_for_panels(index_t batch_rows) const {
+  const auto host = [](const auto& x) { return x.host_regularizer || x.host_constraint; };
+  if (train_.has_host || std::any_of(graph_.parameters.begin(), graph_.parameters.end(), host)) return {};
+  std::vector<int> kernels;
+  index_t total = 0;
+  for (const Op& op : graph_.ops) {
+    if (op.kind != OpKind::dense || !updater_.may_lie_in_panels(op.kernel)) continue;
+    const index_t rows = batch_rows * op.rows_per_sample, size = op.in_features * op.out_features;
+    const bool own_rows = graph_.values[static_cast<std::size_t>(op.inputs[0])].producer < 0;
+    const index_t crossing = rows * (op.out_features + (own_rows ? 0 : op.in_features));
+    const index_t bytes = size * static_cast<index_t>(sizeof(T));
+    if (size < crossing || bytes < kPanelBytes) continue;
+    total += bytes;
+    kernels.push_back(op.kernel);
+  }
+  return total > kAllPanelBytes ? std::vector<int>{} : kernels;
+}
+
 template <class T>
 index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program, Workspace<T>& workspace,
                                   ThreadTuner& tuner) {
@@ -135,20 +185,27 @@ index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program
   const auto begin = Clock::now();
   auto last_signal = begin, last_step = begin;
   steps_done_ = 0;
-  workspace.prepare(graph_, program, std::min(request.batch_size, request.n));
+  const index_t rows = std::min(request.batch_size, request.n);
+  workspace.prepare(graph_, program, rows);
   Batch<T> batch;
   start(batch, request, program, workspace, training);
   const index_t steps = (request.n + request.batch_size - 1) / request.batch_size;
-  const double flops = flops_ * 3 * static_cast<double>(std::min(request.batch_size, request.n));
+  const double flops = flops_ * 3 * static_cast<double>(rows);
   PoolLease pool(flops > kSplitFlops || updater_.elements() > kSplitElements);
+  const bool panels = training && steps >= kPanelSteps;
+  const PanelVisit visit(panels_, updater_, graph_, panels ? kernels_for_panels(rows) : std::vector<int>{});
   const int most = pool.workers();
   const double penalties = training ? 0 : updater_.penalties(request.host, flush);
+  batch.lane_buffers = std::vector<Buffer<T>>(static_cast<std::size_t>(most) * graph_.ops.size());
+  batch.lane_x.assign(batch.lane_buffers.size(), nullptr);
+  batch.context.panels = &panels_;
+  batch.context.lane_x = batch.lane_x.data();
   std::vector<uint64_t> counters = request.counters;
   batch.context.counters = counters.data();
   while (steps_done_ < steps) {
     const index_t s = steps_done_;
     begin_batch(batch, s);
-    pool.limit(tuner.next(most, std::min(request.batch_size, request.n)));
+    pool.limit(tuner.next(most, rows));
     run_stages(batch, pool, flush);
     double step_penalties = penalties;
     if (training) {

@@ -1,4 +1,5 @@
 // One batch through the stages of a program: gather, forward, losses, backward to every value.
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -34,22 +35,10 @@ index_t TypedEngine<T>::block_rows(const Program& program) const {
 
 template <class T>
 void TypedEngine<T>::run_stages(Batch<T>& batch, PoolLease& pool, const FlushDenormals& flush) const {
-  const Program& program = *batch.context.program;
-  const double work = flops_ / 2 * (program.options.backward ? 2 : 1) * static_cast<double>(batch.rows);
-  const auto wanted = static_cast<index_t>(work / kWorkPerThread);
-  const index_t threads = std::max<index_t>(1, std::min<index_t>(pool.workers(), wanted));
-  index_t share = (batch.rows + threads - 1) / threads;
-  share = (share + kRowGrain - 1) / kRowGrain * kRowGrain;
-  const auto parts = static_cast<int>((batch.rows + share - 1) / share);
-  for (const Stage& stage : program.stages) {
+  batch.lanes = pool.workers();
+  for (const Stage& stage : batch.context.program->stages) {
     if (stage.kind == Stage::Kind::rows) {
-      pool.run(parts, parts > 1, [&](int part) {
-        const index_t row = part * share;
-        run_rows(batch, stage, row, std::min(share, batch.rows - row));
-      });
-      if (batch.bad_label.load(std::memory_order_relaxed)) {
-        throw std::invalid_argument("A class label is outside 0..classes-1. Check the labels and the width of the output.");
-      }
+      run_stage(batch, pool, stage);
       continue;
     }
     const CallerFloatMode mode(flush);
@@ -59,14 +48,49 @@ void TypedEngine<T>::run_stages(Batch<T>& batch, PoolLease& pool, const FlushDen
   }
 }
 
+// Rows of the batch to each thread; but the forward of a dense op in panels takes all rows, some units to each thread.
+template <class T>
+void TypedEngine<T>::run_stage(Batch<T>& batch, PoolLease& pool, const Stage& stage) const {
+  const Context<T>& c = batch.context;
+  const double work = flops_ / 2 * (c.program->options.backward ? 2 : 1) * static_cast<double>(batch.rows);
+  const auto wanted = static_cast<index_t>(work / kWorkPerThread);
+  const index_t threads = std::max<index_t>(1, std::min<index_t>(pool.workers(), wanted));
+  index_t share = (batch.rows + threads - 1) / threads;
+  share = (share + kRowGrain - 1) / kRowGrain * kRowGrain;
+  const auto parts = static_cast<int>((batch.rows + share - 1) / share);
+  const auto run = [&](const Stage& part) {
+    pool.run_lanes(parts, parts > 1, [&](int lane) {
+      const index_t row = lane * share;
+      run_rows(batch, part, row, std::min(share, batch.rows - row));
+    });
+  };
+  Stage rest = stage;
+  for (int i = stage.forward_begin; i < stage.forward_end; ++i) {
+    if (c.op(i).kind != OpKind::dense || c.kernel_panels(c.op(i).kernel) == nullptr) continue;
+    Stage before;
+    before.gather = rest.gather;
+    before.forward_begin = rest.forward_begin;
+    before.forward_end = i;
+    if (before.forward_begin < i || (before.gather && (i > 0 || own_input(c, i) < 0 || graph_.inputs.size() > 1))) run(before);
+    run_units(batch, pool, i);
+    rest.gather = false;
+    rest.forward_begin = i + 1;
+  }
+  run(rest);
+  if (batch.bad_label.load(std::memory_order_relaxed)) {
+    throw std::invalid_argument("A class label is outside 0..classes-1. Check the labels and the width of the output.");
+  }
+}
+
 template <class T>
 void TypedEngine<T>::run_rows(Batch<T>& batch, const Stage& stage, index_t first, index_t total) const {
   const Context<T>& c = batch.context;
   for (index_t done = 0; done < total; done += train_block_) {
     const index_t row = first + done, rows = std::min(train_block_, total - done);
-    if (stage.gather) gather_rows(batch, row, rows);
+    if (stage.gather) gather_inputs(batch, row, rows);
     for (int i = stage.forward_begin; i < stage.forward_end; ++i) forward(c, i, row, rows);
     if (stage.losses) {
+      gather_targets(batch, row, rows);
       native_losses(batch, row, rows);
       write_predictions(batch, row, rows);
     }
@@ -76,8 +100,40 @@ void TypedEngine<T>::run_rows(Batch<T>& batch, const Stage& stage, index_t first
   }
 }
 
+// Each thread computes the units of its panels for the whole batch.
 template <class T>
-void TypedEngine<T>::gather_rows(Batch<T>& batch, index_t row, index_t rows) const {
+void TypedEngine<T>::run_units(Batch<T>& batch, PoolLease& pool, int i) const {
+  const Context<T>& c = batch.context;
+  const Op& op = c.op(i);
+  const int input = own_input(c, i);
+  pool.run_lanes(batch.lanes, true, [&](int lane) {
+    const T* x = c.value(op.inputs[0], 0);
+    if (input >= 0) {
+      const std::size_t at = static_cast<std::size_t>(lane) * graph_.ops.size() + static_cast<std::size_t>(i);
+      x = batch.lane_x[at] = batch.lane_buffers[at].reserve(batch.rows * c.size(op.inputs[0]));
+      gather(*kernels_, batch.request->inputs[static_cast<std::size_t>(input)], batch.pick, batch.rows, batch.lane_x[at]);
+    }
+    for (const Panel<T>& panel : *c.kernel_panels(op.kernel)) {
+      if (panel_lane(panel, op.out_features, batch.lanes) != lane) continue;
+      ops::dense_units(c, i, x, 0, batch.rows, {panel.unit, panel.units, panel.weights, panel.units});
+    }
+  });
+  ops::dense_activate(c, i, 0, batch.rows);
+}
+
+// The input of the graph that this op in panels alone reads, or -1. Every thread gathers all its rows for itself: the
+// rows others have gathered would cross between cores in the forward and again in the weight gradient.
+template <class T>
+int TypedEngine<T>::own_input(const Context<T>& c, int i) const {
+  const int v = c.op(i).inputs[0];
+  const Value& value = graph_.values[static_cast<std::size_t>(v)];
+  if (value.producer >= 0 || value.consumers.size() != 1) return -1;
+  if (std::find(graph_.outputs.begin(), graph_.outputs.end(), v) != graph_.outputs.end()) return -1;
+  return static_cast<int>(std::find(graph_.inputs.begin(), graph_.inputs.end(), v) - graph_.inputs.begin());
+}
+
+template <class T>
+void TypedEngine<T>::gather_inputs(Batch<T>& batch, index_t row, index_t rows) const {
   const Context<T>& c = batch.context;
   RowPicker pick = batch.pick;
   if (pick.index != nullptr) pick.index += row;
@@ -85,6 +141,13 @@ void TypedEngine<T>::gather_rows(Batch<T>& batch, index_t row, index_t rows) con
   for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
     gather(*kernels_, batch.request->inputs[i], pick, rows, c.value(graph_.inputs[i], row));
   }
+}
+
+template <class T>
+void TypedEngine<T>::gather_targets(Batch<T>& batch, index_t row, index_t rows) const {
+  RowPicker pick = batch.pick;
+  if (pick.index != nullptr) pick.index += row;
+  pick.first += row;
   for (std::size_t i = 0; i < graph_.losses.size(); ++i) {
     const Loss& loss = graph_.losses[i];
     if (loss.host) continue;

@@ -81,6 +81,23 @@ class PoolLease {
     pool_->set_active(n);
   }
 
+  // body(lane) for every lane. Thread n takes lane n, so that what a lane works on stays in that thread's cache; a lane
+  // whose thread is late goes to another.
+  template <class F>
+  void run_lanes(int lanes, bool parallel, F&& body) {
+    if (limit_ == 1 || !parallel || lanes == 1) {
+      for (int lane = 0; lane < lanes; ++lane) body(lane);
+      return;
+    }
+    if (taken_.size() < static_cast<std::size_t>(lanes)) taken_ = std::vector<std::atomic<bool>>(static_cast<std::size_t>(lanes));
+    for (auto& taken : taken_) taken.store(false, std::memory_order_relaxed);
+    run(lanes, true, [&](int) {
+      int lane = ThreadPool::worker() % lanes;
+      while (taken_[static_cast<std::size_t>(lane)].exchange(true, std::memory_order_relaxed)) lane = (lane + 1) % lanes;
+      body(lane);
+    });
+  }
+
   // body(item) for every item; split over the pool when `parallel`.
   template <class F>
   void run(int items, bool parallel, F&& body) {
@@ -96,6 +113,7 @@ class PoolLease {
  private:
   ThreadPool* pool_;
   int limit_ = 1;
+  std::vector<std::atomic<bool>> taken_;  // per lane of a region
 };
 
 }  // namespace densekit

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 #include "ops/ops.hpp"
@@ -37,8 +38,6 @@ void Updater<T>::prepare(const Graph& graph, const Kernels<T>* kernels) {
   kernels_ = kernels;
   works_.clear();
   fixed_.clear();
-  items_.clear();
-  lanes_.clear();
   elements_ = 0;
   const Optimizer& o = graph.optimizer;
   const bool all_buffered = o.where == Optimizer::Where::host || o.spec.clip_norm > 0 || o.spec.global_clip_norm > 0 ||
@@ -64,8 +63,8 @@ void Updater<T>::prepare(const Graph& graph, const Kernels<T>* kernels) {
     if (work.buffered) buffered += padded<T>(p.size());
     elements_ += p.size();
     works_.push_back(work);
-    cut_items(works_.size() - 1);
   }
+  cut(PanelStore<T>());
   T* g = gradients_.reserve(buffered);
   for (Work& work : works_) {
     if (!work.buffered) continue;
@@ -93,26 +92,65 @@ void Updater<T>::find_contributions(Work& work) const {
   }
 }
 
+template <class T>
+bool Updater<T>::may_lie_in_panels(int parameter) const {
+  const auto work = std::find_if(works_.begin(), works_.end(), [&](const Work& w) { return w.id == parameter; });
+  return work != works_.end() && work->contributions.size() == 1 && work->contributions[0].role == Role::kernel &&
+         !work->buffered && !work->constrained_after && graph_->optimizer.ema_overwrite_frequency == 0;
+}
+
+template <class T>
+typename Updater<T>::Block Updater<T>::block_of(const Parameter& p, const Panel<T>* panel, index_t row, index_t rows) {
+  Block block{row, rows, 0, p.width};
+  if (panel == nullptr) {
+    block.weights = as<T>(p.data) + row * p.width;
+    for (int i = 0; i < p.n_slots; ++i) block.slots[i] = as<T>(p.slots[i]) + row * p.width;
+    if (p.ema != nullptr) block.ema = as<T>(p.ema) + row * p.width;
+    return block;
+  }
+  const index_t at = row * panel->units;
+  block.unit = panel->unit;
+  block.units = panel->units;
+  block.weights = panel->weights + at;
+  for (int i = 0; i < p.n_slots; ++i) block.slots[i] = panel->slots[i] + at;
+  if (panel->ema != nullptr) block.ema = panel->ema + at;
+  return block;
+}
+
+template <class T>
+void Updater<T>::cut(const PanelStore<T>& panels) {
+  items_.clear();
+  lanes_.clear();
+  for (std::size_t i = 0; i < works_.size(); ++i) cut_items(i, panels.of(works_[i].id));
+}
+
 // Blocks of whole rows; an array that is a bias anywhere stays in one piece, since column sums are taken at once.
 template <class T>
-void Updater<T>::cut_items(std::size_t index) {
-  Work& work = works_[index];
+void Updater<T>::cut_items(std::size_t index, const std::vector<Panel<T>>& panels) {
+  const Work& work = works_[index];
   const Parameter& p = parameter(work);
-  index_t rows = p.rows;
   const bool whole = std::any_of(work.contributions.begin(), work.contributions.end(),
                                  [](const Contribution& x) { return x.role == Role::bias; });
-  const index_t row_bytes = p.width * static_cast<index_t>(sizeof(T));
-  if (!whole && p.rows * row_bytes > 2 * kItemBytes) {
-    rows = std::max(kItemRows, kItemBytes / row_bytes / kItemRows * kItemRows);
-  }
-  for (index_t row = 0; row < p.rows; row += rows) items_.push_back({index, row, std::min(rows, p.rows - row), 0});
+  const auto cut_rows = [&](const Panel<T>* panel, index_t width) {
+    index_t rows = p.rows;
+    const index_t row_bytes = width * static_cast<index_t>(sizeof(T));
+    if (!whole && p.rows * row_bytes > 2 * kItemBytes) {
+      rows = std::max(kItemRows, kItemBytes / row_bytes / kItemRows * kItemRows);
+    }
+    for (index_t row = 0; row < p.rows; row += rows) {
+      Item item{index, block_of(p, panel, row, std::min(rows, p.rows - row))};
+      item.panel = panel;
+      items_.push_back(item);
+    }
+  };
+  if (panels.empty()) cut_rows(nullptr, p.width);
+  for (const Panel<T>& panel : panels) cut_rows(&panel, panel.units);
 }
 
 // g = sum over the uses of the parameter, in the order of the ops; zero when nothing uses it.
 template <class T>
-void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, const Work& work, index_t row,
-                                index_t rows, T* g) const {
-  const Parameter& p = parameter(work);
+void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, const Work& work, const Block& block,
+                                int lane, T* g) const {
   bool accumulate = false;
   for (const Contribution& use : work.contributions) {
     const Op& op = c.op(use.op);
@@ -121,64 +159,61 @@ void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, con
       const auto* host = static_cast<const T*>(
           (*step.host_gradients)[static_cast<std::size_t>(op.host_node)].parameters[use.slot]);
       if (host == nullptr) continue;
-      const index_t n = rows * p.width;
-      if (accumulate) kernels_->add(n, g, host + row * p.width, g);
-      else std::memcpy(g, host + row * p.width, static_cast<std::size_t>(n) * sizeof(T));
+      const T* from = host + block.row * block.units;
+      if (accumulate) kernels_->add(block.size(), g, from, g);
+      else std::memcpy(g, from, static_cast<std::size_t>(block.size()) * sizeof(T));
     } else if (use.role == Role::bias) {
       kernels_->column_sums(step.batch * op.rows_per_sample, op.out_features, dense_dz(c, use.op), g, accumulate);
     } else {
       Gemm<T> gemm;
-      gemm.m = rows;
-      gemm.n = op.out_features;
+      gemm.m = block.rows;
+      gemm.n = block.units;
       gemm.k = step.batch * op.rows_per_sample;
-      gemm.a = c.value(op.inputs[0], 0) + row;
+      gemm.a = c.dense_x(use.op, lane) + block.row;
       gemm.a_row = 1;
       gemm.a_col = op.in_features;
-      gemm.b = dense_dz(c, use.op);
+      gemm.b = dense_dz(c, use.op) + block.unit;
       gemm.b_row = op.out_features;
       gemm.c = g;
-      gemm.c_row = op.out_features;
+      gemm.c_row = block.units;
       gemm.accumulate = accumulate;
       run_gemm(*kernels_, gemm);
     }
     accumulate = true;
   }
-  if (!accumulate) std::memset(g, 0, static_cast<std::size_t>(rows * p.width) * sizeof(T));
+  if (!accumulate) std::memset(g, 0, static_cast<std::size_t>(block.size()) * sizeof(T));
 }
 
 template <class T>
-double Updater<T>::block_penalty(const Work& work, index_t row, index_t rows) const {
+double Updater<T>::block_penalty(const Work& work, const Block& block) const {
   const Parameter& p = parameter(work);
   if (!has_l1l2(p)) return 0;
-  const T* w = as<T>(p.data) + row * p.width;
-  const index_t n = rows * p.width;
   double penalty = 0;
-  if (p.regularizer.p[0] != 0) penalty += p.regularizer.p[0] * kernels_->sum_of_magnitudes(n, w);
-  if (p.regularizer.p[1] != 0) penalty += p.regularizer.p[1] * kernels_->sum_of_squares(n, w);
+  if (p.regularizer.p[0] != 0) penalty += p.regularizer.p[0] * kernels_->sum_of_magnitudes(block.size(), block.weights);
+  if (p.regularizer.p[1] != 0) penalty += p.regularizer.p[1] * kernels_->sum_of_squares(block.size(), block.weights);
   return penalty;
 }
 
 template <class T>
-void Updater<T>::add_penalty_gradient(const Work& work, index_t row, index_t rows, T* g) const {
+void Updater<T>::add_penalty_gradient(const Work& work, const Block& block, T* g) const {
   const Parameter& p = parameter(work);
   if (!has_l1l2(p)) return;
-  kernels_->l1l2_backward(rows * p.width, as<T>(p.data) + row * p.width, static_cast<T>(p.regularizer.p[0]),
+  kernels_->l1l2_backward(block.size(), block.weights, static_cast<T>(p.regularizer.p[0]),
                           static_cast<T>(p.regularizer.p[1]), T(1), g);
 }
 
 template <class T>
-void Updater<T>::update_block(const UpdateStep& step, const Work& work, index_t row, index_t rows, const T* g) const {
+void Updater<T>::update_block(const UpdateStep& step, const Work& work, const Block& block, const T* g) const {
   const Parameter& p = parameter(work);
-  const index_t at = row * p.width;
   OptimizerSpec spec = graph_->optimizer.spec;
   const int64_t made = step.iteration / graph_->optimizer.accumulation_steps;  // updates, not calls
   if (made == 0 && spec.ema_momentum >= 0) spec.ema_momentum = 0;  // the average begins at the first weights
   Update<T> u;
-  u.n = rows * p.width;
-  u.w = as<T>(p.data) + at;
+  u.n = block.size();
+  u.w = block.weights;
   u.g = g;
-  for (int i = 0; i < p.n_slots; ++i) u.slot[i] = as<T>(p.slots[i]) + at;
-  if (spec.ema_momentum >= 0) u.ema = as<T>(p.ema) + at;
+  std::copy(std::begin(block.slots), std::end(block.slots), u.slot);
+  if (spec.ema_momentum >= 0) u.ema = block.ema;
   u.learning_rate = static_cast<T>(step.learning_rate);
   u.step = made + 1;
   if (!work.buffered && p.regularizer.kind == RegularizerKind::l1l2) {
@@ -199,53 +234,49 @@ void Updater<T>::update_block(const UpdateStep& step, const Work& work, index_t 
 template <class T>
 void Updater<T>::first_pass(const Context<T>& c, const UpdateStep& step, Item& item) {
   const Work& work = works_[item.work];
-  const index_t width = parameter(work).width;
-  item.penalty = block_penalty(work, item.row, item.rows);
+  const Block& block = item.block;
+  item.penalty = block_penalty(work, block);
   if (work.buffered) {
-    T* g = work.gradient + item.row * width;
-    block_gradient(c, step, work, item.row, item.rows, g);
-    add_penalty_gradient(work, item.row, item.rows, g);
+    T* g = work.gradient + block.row * block.units;
+    block_gradient(c, step, work, block, item.lane, g);
+    add_penalty_gradient(work, block, g);
   } else {
-    T* g = thread_scratch<T>().weight.reserve(item.rows * width);
-    block_gradient(c, step, work, item.row, item.rows, g);
-    update_block(step, work, item.row, item.rows, g);
+    T* g = thread_scratch<T>().weight.reserve(block.size());
+    block_gradient(c, step, work, block, item.lane, g);
+    update_block(step, work, block, g);
   }
 }
 
-// Equal numbers of weights a lane, in whole items.
+// Panels go to the thread they belong to; the other items fill up what the threads have, in order, each thread the same
+// ones in every step.
 template <class T>
-void Updater<T>::cut_lanes(std::size_t count) {
-  lanes_ = std::vector<Lane>(count);
-  int64_t seen = 0;
-  std::size_t i = 0;
-  for (std::size_t lane = 0; lane < count; ++lane) {
-    lanes_[lane].begin = i;
-    const int64_t goal = elements_ * static_cast<int64_t>(lane + 1) / static_cast<int64_t>(count);
-    for (; i < items_.size() && (seen < goal || lane + 1 == count); ++i) {
-      seen += items_[i].rows * parameter(works_[items_[i].work]).width;
-    }
-    lanes_[lane].end = i;
+void Updater<T>::cut_lanes(int count) {
+  lanes_.assign(static_cast<std::size_t>(count), {});
+  std::vector<int64_t> load(lanes_.size(), 0);
+  const auto give = [&](std::size_t i, int lane) {
+    items_[i].lane = lane;
+    load[static_cast<std::size_t>(lane)] += items_[i].block.size();
+    lanes_[static_cast<std::size_t>(lane)].push_back(i);
+  };
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    if (items_[i].panel != nullptr) give(i, panel_lane(*items_[i].panel, parameter(works_[items_[i].work]).width, count));
+  }
+  int lane = 0;
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    if (items_[i].panel != nullptr) continue;
+    while (lane + 1 < count && load[static_cast<std::size_t>(lane)] >= elements_ / count) ++lane;
+    give(i, lane);
   }
 }
 
-// Each thread begins with its own lane, the same in every step, so that its weights and slots are still in its own
-// cache. What an item computes does not depend on who does it.
+// What an item computes does not depend on who does it.
 template <class T>
 template <class Body>
 void Updater<T>::for_items(PoolLease& pool, bool parallel, Body body) {
-  const auto count = static_cast<std::size_t>(pool.workers());
-  if (!parallel || count == 1 || items_.size() < 2) {
-    for (Item& item : items_) body(item);
-    return;
-  }
-  if (lanes_.size() != count) cut_lanes(count);
-  for (Lane& lane : lanes_) lane.next.store(lane.begin, std::memory_order_relaxed);
-  pool.run(static_cast<int>(count), true, [&](int) {
-    const auto own = static_cast<std::size_t>(ThreadPool::worker());
-    for (std::size_t k = 0; k < count; ++k) {
-      Lane& lane = lanes_[(own + k) % count];
-      for (std::size_t i; (i = lane.next.fetch_add(1, std::memory_order_relaxed)) < lane.end;) body(items_[i]);
-    }
+  const int count = pool.workers();
+  if (lanes_.size() != static_cast<std::size_t>(count)) cut_lanes(count);
+  pool.run_lanes(count, parallel && items_.size() > 1, [&](int lane) {
+    for (std::size_t i : lanes_[static_cast<std::size_t>(lane)]) body(items_[i]);
   });
 }
 
@@ -270,7 +301,7 @@ double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& 
       find_clip_scales();
       for_items(pool, parallel, [&](const Item& item) {
         const Work& w = works_[item.work];
-        if (w.buffered) update_block(step, w, item.row, item.rows, w.gradient + item.row * parameter(w).width);
+        if (w.buffered) update_block(step, w, item.block, w.gradient + item.block.row * item.block.units);
       });
     }
   }
@@ -284,13 +315,14 @@ double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& 
 template <class T>
 double Updater<T>::gradients(const Context<T>& c, const UpdateStep& step, const std::vector<T*>& gradients) {
   ask_host_regularizers(step);
-  for (Item& item : items_) item.penalty = block_penalty(works_[item.work], item.row, item.rows);
+  for (Item& item : items_) item.penalty = block_penalty(works_[item.work], item.block);
   double penalties = sum_penalties();
   for (std::size_t i = 0; i < works_.size(); ++i) {
     const Work& work = works_[i];
     const Parameter& p = parameter(work);
-    block_gradient(c, step, work, 0, p.rows, gradients[i]);
-    add_penalty_gradient(work, 0, p.rows, gradients[i]);
+    const Block whole = block_of(p, nullptr, 0, p.rows);
+    block_gradient(c, step, work, whole, 0, gradients[i]);
+    add_penalty_gradient(work, whole, gradients[i]);
     if (work.host_gradient != nullptr) kernels_->add(p.size(), gradients[i], work.host_gradient, gradients[i]);
     penalties += work.host_penalty;
     if (p.regularizer.kind == RegularizerKind::orthogonal) {

@@ -2,7 +2,6 @@
 // each done by one thread: dW = X^T dZ, penalty, optimizer, constraint, while the block is in the cache. Parameters
 // whose gradient must be whole first (clipping by norm, accumulation, a host's optimizer ...) take a second pass.
 #pragma once
-#include <atomic>
 #include <vector>
 
 #include "buffer.hpp"
@@ -26,6 +25,10 @@ template <class T>
 class Updater {
  public:
   void prepare(const Graph& graph, const Kernels<T>* kernels);
+  // Cuts the work into items, anew when parameters moved into panels or out of them.
+  void cut(const PanelStore<T>& panels);
+  // A kernel of one dense op whose update looks at each weight alone, so that it may lie in panels.
+  bool may_lie_in_panels(int parameter) const;
   // Updates every trainable parameter; returns the penalties, taken before the update.
   double step(const Context<T>& context, const UpdateStep& step, PoolLease& pool);
   // The gradients alone, penalties' included; gradients[p] per trainable parameter.
@@ -52,26 +55,32 @@ class Updater {
     const T* host_gradient = nullptr;  // of its host regularizer
     double host_penalty = 0;
   };
+  // Rows of a parameter, or of one panel of it, and where they lie.
+  struct Block {
+    index_t row = 0, rows = 0, unit = 0, units = 0;
+    T* weights = nullptr;
+    T* slots[3] = {nullptr, nullptr, nullptr};
+    T* ema = nullptr;
+    index_t size() const { return rows * units; }
+  };
   struct Item {
     std::size_t work;
-    index_t row, rows;
-    double penalty;
-  };
-  // A thread's own share of the items, open to others once they are done with theirs.
-  struct alignas(kAlignment) Lane {
-    std::atomic<std::size_t> next{0};
-    std::size_t begin = 0, end = 0;
+    Block block;
+    const Panel<T>* panel = nullptr;
+    int lane = 0;  // the thread that does it: the one its panel belongs to
+    double penalty = 0;
   };
 
   void find_contributions(Work& work) const;
-  void cut_items(std::size_t work);
-  void cut_lanes(std::size_t count);
+  void cut_items(std::size_t work, const std::vector<Panel<T>>& panels);
+  void cut_lanes(int lanes);
+  static Block block_of(const Parameter& p, const Panel<T>* panel, index_t row, index_t rows);
   template <class Body>
   void for_items(PoolLease& pool, bool parallel, Body body);
-  void block_gradient(const Context<T>& c, const UpdateStep& step, const Work& work, index_t row, index_t rows, T* g) const;
-  double block_penalty(const Work& work, index_t row, index_t rows) const;
-  void add_penalty_gradient(const Work& work, index_t row, index_t rows, T* g) const;
-  void update_block(const UpdateStep& step, const Work& work, index_t row, index_t rows, const T* g) const;
+  void block_gradient(const Context<T>& c, const UpdateStep& step, const Work& work, const Block& block, int lane, T* g) const;
+  double block_penalty(const Work& work, const Block& block) const;
+  void add_penalty_gradient(const Work& work, const Block& block, T* g) const;
+  void update_block(const UpdateStep& step, const Work& work, const Block& block, const T* g) const;
   void first_pass(const Context<T>& c, const UpdateStep& step, Item& item);
   void ask_host_regularizers(const UpdateStep& step);
   double whole_penalties();
@@ -88,7 +97,7 @@ class Updater {
   std::vector<Work> works_;     // trainable parameters, in order
   std::vector<Work> fixed_;     // other parameters with a penalty
   std::vector<Item> items_;
-  std::vector<Lane> lanes_;
+  std::vector<std::vector<std::size_t>> lanes_;  // per thread: its items
   Buffer<T> gradients_, orthogonal_;
   int64_t elements_ = 0;
   bool any_buffered_ = false, any_constraint_ = false;

@@ -35,7 +35,7 @@ double Updater<T>::sum_penalties() const {
   for (const Item& item : items_) total += item.penalty;
   for (const Work& work : fixed_) {
     const Parameter& p = parameter(work);
-    total += block_penalty(work, 0, p.rows) + work.host_penalty;
+    total += block_penalty(work, block_of(p, nullptr, 0, p.rows)) + work.host_penalty;
     if (p.regularizer.kind == RegularizerKind::orthogonal) {
       total += kernels_->orthogonal(p.regularizer, p.rows, p.width, as<T>(p.data), nullptr, orthogonal_.data());
     }
@@ -73,9 +73,9 @@ double Updater<T>::penalties(Host* host, const FlushDenormals& flush) const {
     }
   };
   // The same blocks as in training: the same bits for the same weights.
-  for (const Item& item : items_) total += block_penalty(works_[item.work], item.row, item.rows);
+  for (const Item& item : items_) total += block_penalty(works_[item.work], item.block);
   for (const Work& work : fixed_) {
-    total += block_penalty(work, 0, parameter(work).rows);
+    total += block_penalty(work, block_of(parameter(work), nullptr, 0, parameter(work).rows));
     whole(work);
   }
   for (const Work& work : works_) whole(work);

@@ -141,6 +141,36 @@ TEST(bits_do_not_depend_on_rows_columns_or_a_cut_of_k) {
   });
 }
 
+// B^T cut into panels of 16 columns, 5 elements between them, has the bits of B^T in one piece.
+TEST(panels_change_no_bit) {
+  for_implementations([](const auto& kernels, auto type) {
+    using T = decltype(type);
+    Random random;
+    constexpr index_t kPanel = 16;
+    for (Shape s : {Shape{1, 1, 16}, Shape{3, 7, 48}, Shape{40, 1, 32}, Shape{64, 130, 64}, Shape{5, 200, 1120}, Shape{200, 5, 1120}}) {
+      for (int flags = 0; flags < 4; ++flags) {
+        Problem<T> p(s, flags & 1, true, false, flags & 2, false, 1, random);
+        const Array<T> before = p.c;
+        const index_t stride = s.n * kPanel + 5;
+        Array<T> pieces(s.k / kPanel * stride, 3);
+        for (index_t k = 0; k < s.k; ++k)
+          for (index_t j = 0; j < s.n; ++j) pieces[k / kPanel * stride + j * kPanel + k % kPanel] = p.b[j * s.k + k];
+        Gemm<T> panels = p.g;
+        Array<T> c = p.c;
+        panels.b = pieces.data(), panels.b_col = kPanel, panels.b_panel = kPanel, panels.b_panel_stride = stride;
+        panels.c = c.data();
+        run(kernels, panels);
+        run(kernels, p.g);
+        CHECK(agrees(p.g, before, p.c.data()));
+        bool equal = true;
+        for (index_t i = 0; i < s.m; ++i)
+          equal = equal && std::memcmp(&c[i * p.g.c_row], &p.c[i * p.g.c_row], size_t(s.n) * sizeof(T)) == 0;
+        CHECK(equal);
+      }
+    }
+  });
+}
+
 TEST(nan_and_infinity_pass_through) {
   for_implementations([](const auto& kernels, auto type) {
     using T = decltype(type);

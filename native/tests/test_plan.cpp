@@ -68,6 +68,29 @@ TEST(same_bits_for_any_threads) {
   same_bits<double>(64);
 }
 
+// Several steps in one run keep wide kernels in panels, single steps leave them where they are.
+TEST(panels_leave_the_weights_of_single_steps) {
+  for (int threads : {1, 2, 3}) {
+    const Threads set(threads);
+    constexpr index_t kBatch = 8, kSteps = 6;
+    Mlp<float> at_once({200, 300, 120, 10}, "softmax", kBatch * kSteps, 0.2);
+    Mlp<float> one_by_one({200, 300, 120, 10}, "softmax", kBatch * kSteps, 0.2);
+    const auto losses = at_once.train(kBatch, 1, 0.01);
+    std::vector<double> loss(2), rate(1, 0.01);
+    for (index_t step = 0; step < kSteps; ++step) {
+      Request r = one_by_one.request(kBatch, loss, rate);
+      r.index += step * kBatch;
+      r.n = kBatch;
+      r.iteration = step;
+      r.counters.assign(r.counters.size(), static_cast<uint64_t>(step));
+      one_by_one.engine->train(r);
+      CHECK(loss[0] == losses[static_cast<std::size_t>(step)]);
+    }
+    CHECK(at_once.weights == one_by_one.weights);
+    CHECK(at_once.slots == one_by_one.slots);
+  }
+}
+
 TEST(rows_do_not_depend_on_their_block) {
   Mlp<float> net({33, 70, 9}, "softmax", 500);
   const auto whole = net.predict(500);

@@ -25,7 +25,10 @@ struct Gemm {
   const T* a = nullptr;
   index_t a_row = 0, a_col = 1;  // A[i,p] = a[i * a_row + p * a_col]; one of the two is 1
   const T* b = nullptr;
-  index_t b_row = 0, b_col = 1;  // B[p,j] = b[p * b_row + j * b_col]; one of the two is 1
+  index_t b_row = 0, b_col = 1;  // B[p,j] = b[b_step(p) + j * b_col]; one of the two is 1
+  // Above 0, with b_row == 1: every b_panel rows of B lie in a piece of their own; K is a whole number of pieces.
+  index_t b_panel = 0, b_panel_stride = 0;
+  index_t b_step(index_t p) const { return b_panel > 0 ? p / b_panel * b_panel_stride + p % b_panel : p * b_row; }
   T* c = nullptr;
   index_t c_row = 0;             // C[i,j] = c[i * c_row + j]
   const T* bias = nullptr;       // null: none

@@ -38,7 +38,7 @@ void gemm(const Gemm<T>& g, T*) {
       T& c = g.c[i * g.c_row + j];
       T sum = g.accumulate ? c : T(0);  // in T, not double: the chain is the contract
       for (index_t p = 0; p < g.k; ++p)
-        sum = std::fma(g.a[i * g.a_row + p * g.a_col], g.b[p * g.b_row + j * g.b_col], sum);
+        sum = std::fma(g.a[i * g.a_row + p * g.a_col], g.b[g.b_step(p) + j * g.b_col], sum);
       if (g.bias) sum += g.bias[j];
       if (g.relu && sum < 0) sum = 0;
       c = sum;
