@@ -22,7 +22,7 @@ T* dense_z(const Context<T>& c, int i, index_t row) {
 }  // namespace
 
 template <class T>
-void dense_units(const Context<T>& c, int i, const T* x, index_t row, index_t rows, const DenseUnits<T>& part) {
+void dense_units(const Context<T>& c, int i, index_t row, index_t rows, const DenseUnits<T>& part) {
   const Op& op = c.op(i);
   const index_t m = rows * op.rows_per_sample;
   T* z = dense_z(c, i, row) + part.unit;
@@ -30,7 +30,7 @@ void dense_units(const Context<T>& c, int i, const T* x, index_t row, index_t ro
   g.m = m;
   g.n = part.units;
   g.k = op.in_features;
-  g.a = x + row * c.size(op.inputs[0]);
+  g.a = c.dense_x(i) + row * c.size(op.inputs[0]);
   g.a_row = op.in_features;
   g.b = part.kernel;
   g.b_row = part.kernel_row;
@@ -60,7 +60,7 @@ void dense_activate(const Context<T>& c, int i, index_t row, index_t rows) {
 template <class T>
 void dense_forward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
-  dense_units(c, i, c.value(op.inputs[0], 0), row, rows, {0, op.out_features, c.data(op.kernel), op.out_features});
+  dense_units(c, i, row, rows, {0, op.out_features, c.data(op.kernel), op.out_features});
 }
 
 template <class T>
@@ -87,7 +87,7 @@ void dense_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   g.c = c.gradient(op.inputs[0], row);
   g.c_row = op.in_features;
   g.accumulate = plan.writes[0] == GradientWrite::add;
-  const std::vector<Panel<T>>* panels = c.kernel_panels(op.kernel);
+  const std::vector<Panel<T>>* panels = c.panels(op.kernel);
   if (panels == nullptr) return run_gemm(*c.kernels, g);
   // All panels of full width, then a narrower last one: the same chain over the units, cut in two.
   const Panel<T>& wide = panels->front();
@@ -110,7 +110,7 @@ void dense_backward(const Context<T>& c, int i, index_t row, index_t rows) {
 
 DENSEKIT_INSTANTIATE_OP(dense)
 #define DENSEKIT_INSTANTIATE(T)                                                                                      \
-  template void dense_units<T>(const Context<T>&, int, const T*, index_t, index_t, const DenseUnits<T>&);            \
+  template void dense_units<T>(const Context<T>&, int, index_t, index_t, const DenseUnits<T>&);                      \
   template void dense_activate<T>(const Context<T>&, int, index_t, index_t);
 DENSEKIT_INSTANTIATE(float)
 DENSEKIT_INSTANTIATE(double)

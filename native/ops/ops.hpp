@@ -43,9 +43,9 @@ struct DenseUnits {
   index_t kernel_row;
 };
 
-// The forward of these units alone, from rows x of its input. An activation that needs whole rows is left undone.
+// The forward of these units alone. An activation that needs whole rows is left undone.
 template <class T>
-void dense_units(const Context<T>& c, int i, const T* x, index_t row, index_t rows, const DenseUnits<T>& part);
+void dense_units(const Context<T>& c, int i, index_t row, index_t rows, const DenseUnits<T>& part);
 // Activates all units, for an activation that needs whole rows.
 template <class T>
 void dense_activate(const Context<T>& c, int i, index_t row, index_t rows);

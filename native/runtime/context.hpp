@@ -6,9 +6,9 @@
 
 #include "buffer.hpp"
 #include "graph.hpp"
-#include "panels.hpp"
 #include "program.hpp"
 #include "source.hpp"
+#include "weight_store.hpp"
 
 namespace densekit {
 
@@ -29,8 +29,10 @@ struct Context {
   const Program* program = nullptr;
   const std::vector<std::vector<T>>* constants = nullptr;  // per op: affine's scale, then its offset
   Frame<T> frame;
-  const PanelStore<T>* panels = nullptr;  // kernels that do not lie where the host put them
-  T* const* lane_x = nullptr;    // [lane, op]: a dense op's input where each thread has gathered its own, or null
+  const WeightStore<T>* moved = nullptr;  // weights that do not lie where the host put them
+  T* const* own_weights = nullptr;  // per parameter: this thread's own copy, or null
+  T* const* own_inputs = nullptr;   // per op: the input of a dense op where each thread gathers its own, or null
+  T* const* lane_inputs = nullptr;  // [lane, op]: own_inputs of every thread
   bool training = false;         // dropout drops
   T activity_scale = 0;          // 1 / batch
   double* activity = nullptr;    // [row, activity op]: penalty of a row
@@ -43,16 +45,24 @@ struct Context {
   index_t size(int v) const { return graph->values[static_cast<std::size_t>(v)].size; }
   T* value(int v, index_t row) const { return frame.value[v] + row * size(v); }
   T* gradient(int v, index_t row) const { return frame.gradient[v] + row * size(v); }
-  // The input of dense op i as thread `lane` sees it.
-  const T* dense_x(int i, int lane) const {
-    const T* own = lane_x == nullptr ? nullptr : lane_x[static_cast<std::size_t>(lane) * graph->ops.size() + static_cast<std::size_t>(i)];
-    return own != nullptr ? own : value(op(i).inputs[0], 0);
+  // As thread `lane` sees it.
+  Context of_lane(int lane) const {
+    Context c = *this;
+    if (moved != nullptr) c.own_weights = moved->own_weights(lane);
+    if (lane_inputs != nullptr) c.own_inputs = lane_inputs + static_cast<std::size_t>(lane) * graph->ops.size();
+    return c;
   }
-  const std::vector<Panel<T>>* kernel_panels(int parameter) const {
-    return panels == nullptr || panels->of(parameter).empty() ? nullptr : &panels->of(parameter);
+  const std::vector<Panel<T>>* panels(int parameter) const {
+    return moved == nullptr || moved->panels(parameter).empty() ? nullptr : &moved->panels(parameter);
   }
   const T* data(int parameter) const {
-    return static_cast<const T*>(graph->parameters[static_cast<std::size_t>(parameter)].data);
+    const auto p = static_cast<std::size_t>(parameter);
+    if (own_weights != nullptr && own_weights[p] != nullptr) return own_weights[p];
+    return static_cast<const T*>(graph->parameters[p].data);
+  }
+  const T* dense_x(int i) const {
+    const T* own = own_inputs == nullptr ? nullptr : own_inputs[i];
+    return own != nullptr ? own : value(op(i).inputs[0], 0);
   }
 };
 

@@ -9,12 +9,12 @@
 #include "float_mode.hpp"
 #include "graph.hpp"
 #include "host.hpp"
-#include "panels.hpp"
 #include "program.hpp"
 #include "source.hpp"
 #include "thread_pool.hpp"
 #include "thread_tuner.hpp"
 #include "update.hpp"
+#include "weight_store.hpp"
 #include "workspace.hpp"
 
 namespace densekit {
@@ -86,8 +86,8 @@ struct Batch {
   std::vector<HostGradients> host_gradients;  // per host node
   std::atomic<bool> bad_label{false};
   int lanes = 1;                        // threads of this step
-  std::vector<Buffer<T>> lane_buffers;  // [lane, op]: what context.lane_x points to
-  std::vector<T*> lane_x;
+  std::vector<Buffer<T>> lane_buffers;  // [lane, op]: what context.lane_inputs points to
+  std::vector<T*> lane_inputs;
 };
 
 template <class T>
@@ -110,11 +110,11 @@ class TypedEngine final : public Engine {
              bool training) const;
   void begin_batch(Batch<T>& batch, index_t step) const;
   void write_losses(Batch<T>& batch, double penalties, double* losses) const;
-  std::vector<int> kernels_for_panels(index_t rows) const;
+  Moves find_moves(index_t rows) const;
   // step.cpp
   void run_stages(Batch<T>& batch, PoolLease& pool, const FlushDenormals& flush) const;
   void run_stage(Batch<T>& batch, PoolLease& pool, const Stage& stage) const;
-  void run_rows(Batch<T>& batch, const Stage& stage, index_t row, index_t rows) const;
+  void run_rows(Batch<T>& batch, const Stage& stage, int lane, index_t row, index_t rows) const;
   void run_units(Batch<T>& batch, PoolLease& pool, int op) const;
   int own_input(const Context<T>& context, int op) const;
   void gather_inputs(Batch<T>& batch, index_t row, index_t rows) const;
@@ -142,7 +142,7 @@ class TypedEngine final : public Engine {
   ThreadTuner train_tuner_, test_tuner_;
   std::vector<std::vector<T>> constants_;
   Updater<T> updater_;
-  PanelStore<T> panels_;
+  WeightStore<T> moved_;
   index_t n_activities_ = 0;
   index_t train_block_ = 0, infer_block_ = 0;
   index_t infer_elements_ = 0;       // of a frame, per row

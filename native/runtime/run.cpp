@@ -1,6 +1,8 @@
 // Chunks of batches: training, testing, and the gradients of one batch.
+#include <algorithm>
 #include <chrono>
 #include <stdexcept>
+#include <utility>
 
 #include "engine.hpp"
 
@@ -16,32 +18,40 @@ constexpr auto kSignalPeriod = std::chrono::milliseconds(100);
 constexpr double kSplitFlops = 1e6;
 constexpr int64_t kSplitElements = 1 << 14;
 
-// Copying kernels into panels and back costs about as much as one step gains from them.
-constexpr index_t kPanelSteps = 4;
-constexpr index_t kPanelBytes = 64 << 10;          // smaller kernels gain less than the extra meeting of the threads costs
+// Moving weights costs about as much as a step gains from it.
+constexpr index_t kMovingSteps = 4;
+constexpr index_t kPanelBytes = 64 << 10;  // smaller kernels gain less than one more meeting of the threads costs
 constexpr index_t kAllPanelBytes = index_t{1} << 29;  // a second copy of more is memory better left to others
+// Every thread updates its copies: with more rows than this that costs more than sending weights between the cores.
+constexpr index_t kCopiedRows = 128;
 
-// Kernels lie in panels for the life of the object, and are back with the host after it, whatever ended the run.
+// Weights are with the threads for the life of the object, and back with the host after it, whatever ended the run.
 template <class T>
-class PanelVisit {
+class Visit {
  public:
-  PanelVisit(PanelStore<T>& store, Updater<T>& updater, const Graph& graph, const std::vector<int>& kernels)
-      : store_(store), updater_(updater) {
-    if (kernels.empty()) return;
-    store_.bring_in(graph, kernels);
-    updater_.cut(store_);
+  Visit(WeightStore<T>& store, Updater<T>& updater, const Graph& graph, Moves moves)
+      : store_(store), updater_(updater), graph_(graph), moves_(std::move(moves)) {}
+  ~Visit() {
+    if (store_.lanes() > 0) move(0);
   }
-  ~PanelVisit() {
-    if (store_.empty()) return;
-    store_.bring_back();
-    updater_.cut(store_);
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+
+  void threads(int lanes) {
+    if (lanes != store_.lanes() && !(moves_.in_panels.empty() && moves_.in_copies.empty())) move(lanes);
   }
-  PanelVisit(const PanelVisit&) = delete;
-  PanelVisit& operator=(const PanelVisit&) = delete;
 
  private:
-  PanelStore<T>& store_;
+  void move(int lanes) {
+    store_.bring_back();
+    if (lanes > 0) store_.bring_in(graph_, moves_, lanes);
+    updater_.cut(store_);
+  }
+
+  WeightStore<T>& store_;
   Updater<T>& updater_;
+  const Graph& graph_;
+  Moves moves_;
 };
 
 // The plan has one workspace: one training or testing run at a time.
@@ -151,26 +161,38 @@ void TypedEngine<T>::write_losses(Batch<T>& batch, double penalties, double* los
   losses[0] = total + penalty / static_cast<double>(batch.rows);
 }
 
-// Kernels of which, row-major, more would cross between the threads than of the values their units are computed from
-// and into. None where the host may look at weights during a run. Threads do not matter: penalties are summed
-// panel by panel, and have the same bits on any number of them.
+// In panels: kernels of which, left in place, more would cross between the threads than of the values their units are
+// computed from and into. Nothing where the host may look at weights during a run. The number of threads does not
+// matter: penalties are summed panel by panel, and have the same bits on any number of them.
 template <class T>
-std::vector<int> TypedEngine<T>::kernels_for_panels(index_t batch_rows) const {
-  const auto host = [](const auto& x) { return x.host_regularizer || x.host_constraint; };
-  if (train_.has_host || std::any_of(graph_.parameters.begin(), graph_.parameters.end(), host)) return {};
-  std::vector<int> kernels;
+Moves TypedEngine<T>::find_moves(index_t batch_rows) const {
+  const auto asks_host = [](const Parameter& p) { return p.host_regularizer || p.host_constraint; };
+  Moves moves;
+  if (train_.has_host || std::any_of(graph_.parameters.begin(), graph_.parameters.end(), asks_host)) return moves;
+  std::vector<bool> seen(graph_.parameters.size(), false);
   index_t total = 0;
-  for (const Op& op : graph_.ops) {
-    if (op.kind != OpKind::dense || !updater_.may_lie_in_panels(op.kernel)) continue;
-    const index_t rows = batch_rows * op.rows_per_sample, size = op.in_features * op.out_features;
+  const auto visit = [&](const Op& op, int id) {
+    if (id < 0 || seen[static_cast<std::size_t>(id)] || !updater_.may_move(id)) return;
+    seen[static_cast<std::size_t>(id)] = true;
+    const index_t rows = batch_rows * op.rows_per_sample;
+    const index_t size = graph_.parameters[static_cast<std::size_t>(id)].size(), bytes = size * static_cast<index_t>(sizeof(T));
+    if (bytes < kPanelBytes) {
+      if (rows <= kCopiedRows) moves.in_copies.push_back(id);
+      return;
+    }
     const bool own_rows = graph_.values[static_cast<std::size_t>(op.inputs[0])].producer < 0;
     const index_t crossing = rows * (op.out_features + (own_rows ? 0 : op.in_features));
-    const index_t bytes = size * static_cast<index_t>(sizeof(T));
-    if (size < crossing || bytes < kPanelBytes) continue;
+    if (size < crossing || !updater_.may_lie_in_panels(id)) return;
     total += bytes;
-    kernels.push_back(op.kernel);
+    moves.in_panels.push_back(id);
+  };
+  for (const Op& op : graph_.ops) {
+    if (op.kind != OpKind::dense) continue;
+    visit(op, op.kernel);
+    visit(op, op.bias);
   }
-  return total > kAllPanelBytes ? std::vector<int>{} : kernels;
+  if (total > kAllPanelBytes) moves.in_panels.clear();
+  return moves;
 }
 
 template <class T>
@@ -192,20 +214,20 @@ index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program
   const index_t steps = (request.n + request.batch_size - 1) / request.batch_size;
   const double flops = flops_ * 3 * static_cast<double>(rows);
   PoolLease pool(flops > kSplitFlops || updater_.elements() > kSplitElements);
-  const bool panels = training && steps >= kPanelSteps;
-  const PanelVisit visit(panels_, updater_, graph_, panels ? kernels_for_panels(rows) : std::vector<int>{});
+  Visit<T> visit(moved_, updater_, graph_, training && steps >= kMovingSteps ? find_moves(rows) : Moves{});
   const int most = pool.workers();
   const double penalties = training ? 0 : updater_.penalties(request.host, flush);
   batch.lane_buffers = std::vector<Buffer<T>>(static_cast<std::size_t>(most) * graph_.ops.size());
-  batch.lane_x.assign(batch.lane_buffers.size(), nullptr);
-  batch.context.panels = &panels_;
-  batch.context.lane_x = batch.lane_x.data();
+  batch.lane_inputs.assign(batch.lane_buffers.size(), nullptr);
+  batch.context.moved = &moved_;
+  batch.context.lane_inputs = batch.lane_inputs.data();
   std::vector<uint64_t> counters = request.counters;
   batch.context.counters = counters.data();
   while (steps_done_ < steps) {
     const index_t s = steps_done_;
     begin_batch(batch, s);
     pool.limit(tuner.next(most, rows));
+    visit.threads(pool.workers());
     run_stages(batch, pool, flush);
     double step_penalties = penalties;
     if (training) {

@@ -61,12 +61,12 @@ void TypedEngine<T>::run_stage(Batch<T>& batch, PoolLease& pool, const Stage& st
   const auto run = [&](const Stage& part) {
     pool.run_lanes(parts, parts > 1, [&](int lane) {
       const index_t row = lane * share;
-      run_rows(batch, part, row, std::min(share, batch.rows - row));
+      run_rows(batch, part, lane, row, std::min(share, batch.rows - row));
     });
   };
   Stage rest = stage;
   for (int i = stage.forward_begin; i < stage.forward_end; ++i) {
-    if (c.op(i).kind != OpKind::dense || c.kernel_panels(c.op(i).kernel) == nullptr) continue;
+    if (c.op(i).kind != OpKind::dense || c.panels(c.op(i).kernel) == nullptr) continue;
     Stage before;
     before.gather = rest.gather;
     before.forward_begin = rest.forward_begin;
@@ -83,8 +83,8 @@ void TypedEngine<T>::run_stage(Batch<T>& batch, PoolLease& pool, const Stage& st
 }
 
 template <class T>
-void TypedEngine<T>::run_rows(Batch<T>& batch, const Stage& stage, index_t first, index_t total) const {
-  const Context<T>& c = batch.context;
+void TypedEngine<T>::run_rows(Batch<T>& batch, const Stage& stage, int lane, index_t first, index_t total) const {
+  const Context<T> c = batch.context.of_lane(lane);
   for (index_t done = 0; done < total; done += train_block_) {
     const index_t row = first + done, rows = std::min(train_block_, total - done);
     if (stage.gather) gather_inputs(batch, row, rows);
@@ -107,15 +107,14 @@ void TypedEngine<T>::run_units(Batch<T>& batch, PoolLease& pool, int i) const {
   const Op& op = c.op(i);
   const int input = own_input(c, i);
   pool.run_lanes(batch.lanes, true, [&](int lane) {
-    const T* x = c.value(op.inputs[0], 0);
     if (input >= 0) {
       const std::size_t at = static_cast<std::size_t>(lane) * graph_.ops.size() + static_cast<std::size_t>(i);
-      x = batch.lane_x[at] = batch.lane_buffers[at].reserve(batch.rows * c.size(op.inputs[0]));
-      gather(*kernels_, batch.request->inputs[static_cast<std::size_t>(input)], batch.pick, batch.rows, batch.lane_x[at]);
+      T* x = batch.lane_inputs[at] = batch.lane_buffers[at].reserve(batch.rows * c.size(op.inputs[0]));
+      gather(*kernels_, batch.request->inputs[static_cast<std::size_t>(input)], batch.pick, batch.rows, x);
     }
-    for (const Panel<T>& panel : *c.kernel_panels(op.kernel)) {
-      if (panel_lane(panel, op.out_features, batch.lanes) != lane) continue;
-      ops::dense_units(c, i, x, 0, batch.rows, {panel.unit, panel.units, panel.weights, panel.units});
+    const Context<T> own = c.of_lane(lane);
+    for (const Panel<T>& panel : *c.panels(op.kernel)) {
+      if (panel.lane == lane) ops::dense_units(own, i, 0, batch.rows, {panel.unit, panel.units, panel.weights, panel.units});
     }
   });
   ops::dense_activate(c, i, 0, batch.rows);

@@ -64,7 +64,7 @@ void Updater<T>::prepare(const Graph& graph, const Kernels<T>* kernels) {
     elements_ += p.size();
     works_.push_back(work);
   }
-  cut(PanelStore<T>());
+  cut(WeightStore<T>());
   T* g = gradients_.reserve(buffered);
   for (Work& work : works_) {
     if (!work.buffered) continue;
@@ -93,10 +93,15 @@ void Updater<T>::find_contributions(Work& work) const {
 }
 
 template <class T>
+bool Updater<T>::may_move(int parameter) const {
+  const auto work = std::find_if(works_.begin(), works_.end(), [&](const Work& w) { return w.id == parameter; });
+  return work != works_.end() && !work->buffered && !work->constrained_after && graph_->optimizer.ema_overwrite_frequency == 0;
+}
+
+template <class T>
 bool Updater<T>::may_lie_in_panels(int parameter) const {
   const auto work = std::find_if(works_.begin(), works_.end(), [&](const Work& w) { return w.id == parameter; });
-  return work != works_.end() && work->contributions.size() == 1 && work->contributions[0].role == Role::kernel &&
-         !work->buffered && !work->constrained_after && graph_->optimizer.ema_overwrite_frequency == 0;
+  return may_move(parameter) && work->contributions.size() == 1 && work->contributions[0].role == Role::kernel;
 }
 
 template <class T>
@@ -118,39 +123,43 @@ typename Updater<T>::Block Updater<T>::block_of(const Parameter& p, const Panel<
 }
 
 template <class T>
-void Updater<T>::cut(const PanelStore<T>& panels) {
+void Updater<T>::cut(const WeightStore<T>& moved) {
   items_.clear();
   lanes_.clear();
-  for (std::size_t i = 0; i < works_.size(); ++i) cut_items(i, panels.of(works_[i].id));
+  for (std::size_t i = 0; i < works_.size(); ++i) {
+    const std::vector<Panel<T>>& panels = moved.panels(works_[i].id);
+    const std::vector<Panel<T>>& copies = moved.copies(works_[i].id);
+    for (const auto* owned : {&panels, &copies}) {
+      for (const Panel<T>& panel : *owned) cut_items(i, &panel, owned == &panels || panel.lane == 0);
+    }
+    if (panels.empty() && copies.empty()) cut_items(i, nullptr, true);
+  }
 }
 
 // Blocks of whole rows; an array that is a bias anywhere stays in one piece, since column sums are taken at once.
 template <class T>
-void Updater<T>::cut_items(std::size_t index, const std::vector<Panel<T>>& panels) {
+void Updater<T>::cut_items(std::size_t index, const Panel<T>* panel, bool counts) {
   const Work& work = works_[index];
   const Parameter& p = parameter(work);
   const bool whole = std::any_of(work.contributions.begin(), work.contributions.end(),
                                  [](const Contribution& x) { return x.role == Role::bias; });
-  const auto cut_rows = [&](const Panel<T>* panel, index_t width) {
-    index_t rows = p.rows;
-    const index_t row_bytes = width * static_cast<index_t>(sizeof(T));
-    if (!whole && p.rows * row_bytes > 2 * kItemBytes) {
-      rows = std::max(kItemRows, kItemBytes / row_bytes / kItemRows * kItemRows);
-    }
-    for (index_t row = 0; row < p.rows; row += rows) {
-      Item item{index, block_of(p, panel, row, std::min(rows, p.rows - row))};
-      item.panel = panel;
-      items_.push_back(item);
-    }
-  };
-  if (panels.empty()) cut_rows(nullptr, p.width);
-  for (const Panel<T>& panel : panels) cut_rows(&panel, panel.units);
+  const index_t row_bytes = (panel == nullptr ? p.width : panel->units) * static_cast<index_t>(sizeof(T));
+  index_t rows = p.rows;
+  if (!whole && p.rows * row_bytes > 2 * kItemBytes) {
+    rows = std::max(kItemRows, kItemBytes / row_bytes / kItemRows * kItemRows);
+  }
+  for (index_t row = 0; row < p.rows; row += rows) {
+    Item item{index, block_of(p, panel, row, std::min(rows, p.rows - row))};
+    if (panel != nullptr) item.owner = panel->lane;
+    item.counts = counts;
+    items_.push_back(item);
+  }
 }
 
 // g = sum over the uses of the parameter, in the order of the ops; zero when nothing uses it.
 template <class T>
 void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, const Work& work, const Block& block,
-                                int lane, T* g) const {
+                                T* g) const {
   bool accumulate = false;
   for (const Contribution& use : work.contributions) {
     const Op& op = c.op(use.op);
@@ -169,7 +178,7 @@ void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, con
       gemm.m = block.rows;
       gemm.n = block.units;
       gemm.k = step.batch * op.rows_per_sample;
-      gemm.a = c.dense_x(use.op, lane) + block.row;
+      gemm.a = c.dense_x(use.op) + block.row;
       gemm.a_row = 1;
       gemm.a_col = op.in_features;
       gemm.b = dense_dz(c, use.op) + block.unit;
@@ -235,57 +244,59 @@ template <class T>
 void Updater<T>::first_pass(const Context<T>& c, const UpdateStep& step, Item& item) {
   const Work& work = works_[item.work];
   const Block& block = item.block;
-  item.penalty = block_penalty(work, block);
+  item.penalty = item.counts ? block_penalty(work, block) : 0;
   if (work.buffered) {
     T* g = work.gradient + block.row * block.units;
-    block_gradient(c, step, work, block, item.lane, g);
+    block_gradient(c, step, work, block, g);
     add_penalty_gradient(work, block, g);
   } else {
     T* g = thread_scratch<T>().weight.reserve(block.size());
-    block_gradient(c, step, work, block, item.lane, g);
+    block_gradient(c, step, work, block, g);
     update_block(step, work, block, g);
   }
 }
 
-// Panels go to the thread they belong to; the other items fill up what the threads have, in order, each thread the same
+// What a thread owns is its own to do; the other items fill up what the threads have, in order, each thread the same
 // ones in every step.
 template <class T>
 void Updater<T>::cut_lanes(int count) {
   lanes_.assign(static_cast<std::size_t>(count), {});
   std::vector<int64_t> load(lanes_.size(), 0);
+  int64_t all = 0;
   const auto give = [&](std::size_t i, int lane) {
-    items_[i].lane = lane;
     load[static_cast<std::size_t>(lane)] += items_[i].block.size();
     lanes_[static_cast<std::size_t>(lane)].push_back(i);
   };
   for (std::size_t i = 0; i < items_.size(); ++i) {
-    if (items_[i].panel != nullptr) give(i, panel_lane(*items_[i].panel, parameter(works_[items_[i].work]).width, count));
+    all += items_[i].block.size();
+    if (items_[i].owner >= 0) give(i, items_[i].owner);
   }
   int lane = 0;
   for (std::size_t i = 0; i < items_.size(); ++i) {
-    if (items_[i].panel != nullptr) continue;
-    while (lane + 1 < count && load[static_cast<std::size_t>(lane)] >= elements_ / count) ++lane;
+    if (items_[i].owner >= 0) continue;
+    while (lane + 1 < count && load[static_cast<std::size_t>(lane)] >= all / count) ++lane;
     give(i, lane);
   }
 }
 
-// What an item computes does not depend on who does it.
+// body(lane, its items); what an item computes does not depend on who does it.
 template <class T>
 template <class Body>
-void Updater<T>::for_items(PoolLease& pool, bool parallel, Body body) {
+void Updater<T>::for_lanes(PoolLease& pool, bool parallel, Body body) {
   const int count = pool.workers();
   if (lanes_.size() != static_cast<std::size_t>(count)) cut_lanes(count);
-  pool.run_lanes(count, parallel && items_.size() > 1, [&](int lane) {
-    for (std::size_t i : lanes_[static_cast<std::size_t>(lane)]) body(items_[i]);
-  });
+  pool.run_lanes(count, parallel && items_.size() > 1, [&](int lane) { body(lane, lanes_[static_cast<std::size_t>(lane)]); });
 }
 
 template <class T>
 double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& pool) {
   ask_host_regularizers(step);
-  const double work = 2.0 * static_cast<double>(step.batch * elements_) + 10.0 * static_cast<double>(elements_);
-  const bool parallel = work > kParallelWork;
-  for_items(pool, parallel, [&](Item& item) { first_pass(c, step, item); });
+  const double cost = 2.0 * static_cast<double>(step.batch * elements_) + 10.0 * static_cast<double>(elements_);
+  const bool parallel = cost > kParallelWork;
+  for_lanes(pool, parallel, [&](int lane, const std::vector<std::size_t>& items) {
+    const Context<T> own = c.of_lane(lane);
+    for (std::size_t i : items) first_pass(own, step, items_[i]);
+  });
   double penalties = sum_penalties() + whole_penalties();
   bool updated = true;
   if (graph_->optimizer.where == Optimizer::Where::host) {
@@ -299,9 +310,12 @@ double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& 
     if (graph_->optimizer.accumulation_steps > 1) updated = accumulate(step);
     if (updated) {
       find_clip_scales();
-      for_items(pool, parallel, [&](const Item& item) {
-        const Work& w = works_[item.work];
-        if (w.buffered) update_block(step, w, item.block, w.gradient + item.block.row * item.block.units);
+      for_lanes(pool, parallel, [&](int, const std::vector<std::size_t>& items) {
+        for (std::size_t i : items) {
+          const Block& block = items_[i].block;
+          const Work& work = works_[items_[i].work];
+          if (work.buffered) update_block(step, work, block, work.gradient + block.row * block.units);
+        }
       });
     }
   }
@@ -321,7 +335,7 @@ double Updater<T>::gradients(const Context<T>& c, const UpdateStep& step, const 
     const Work& work = works_[i];
     const Parameter& p = parameter(work);
     const Block whole = block_of(p, nullptr, 0, p.rows);
-    block_gradient(c, step, work, whole, 0, gradients[i]);
+    block_gradient(c, step, work, whole, gradients[i]);
     add_penalty_gradient(work, whole, gradients[i]);
     if (work.host_gradient != nullptr) kernels_->add(p.size(), gradients[i], work.host_gradient, gradients[i]);
     penalties += work.host_penalty;

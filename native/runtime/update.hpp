@@ -25,9 +25,11 @@ template <class T>
 class Updater {
  public:
   void prepare(const Graph& graph, const Kernels<T>* kernels);
-  // Cuts the work into items, anew when parameters moved into panels or out of them.
-  void cut(const PanelStore<T>& panels);
-  // A kernel of one dense op whose update looks at each weight alone, so that it may lie in panels.
+  // Cuts the work into items, anew when weights have moved.
+  void cut(const WeightStore<T>& moved);
+  // The update of this parameter looks at each weight alone, so that the weights may lie anywhere ...
+  bool may_move(int parameter) const;
+  // ... and its gradient is one product, so that the units may lie apart.
   bool may_lie_in_panels(int parameter) const;
   // Updates every trainable parameter; returns the penalties, taken before the update.
   double step(const Context<T>& context, const UpdateStep& step, PoolLease& pool);
@@ -66,18 +68,18 @@ class Updater {
   struct Item {
     std::size_t work;
     Block block;
-    const Panel<T>* panel = nullptr;
-    int lane = 0;  // the thread that does it: the one its panel belongs to
+    int owner = -1;       // the thread that owns the weights; -1: none
+    bool counts = true;   // false: the copies of other threads, whose penalty is the same
     double penalty = 0;
   };
 
   void find_contributions(Work& work) const;
-  void cut_items(std::size_t work, const std::vector<Panel<T>>& panels);
+  void cut_items(std::size_t work, const Panel<T>* panel, bool counts);
   void cut_lanes(int lanes);
   static Block block_of(const Parameter& p, const Panel<T>* panel, index_t row, index_t rows);
   template <class Body>
-  void for_items(PoolLease& pool, bool parallel, Body body);
-  void block_gradient(const Context<T>& c, const UpdateStep& step, const Work& work, const Block& block, int lane, T* g) const;
+  void for_lanes(PoolLease& pool, bool parallel, Body body);
+  void block_gradient(const Context<T>& c, const UpdateStep& step, const Work& work, const Block& block, T* g) const;
   double block_penalty(const Work& work, const Block& block) const;
   void add_penalty_gradient(const Work& work, const Block& block, T* g) const;
   void update_block(const UpdateStep& step, const Work& work, const Block& block, const T* g) const;

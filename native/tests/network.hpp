@@ -66,7 +66,7 @@ struct Mlp {
       const int label = random.below(static_cast<int>(out));
       labels.push_back(label);
       for (index_t j = 0; j < out; ++j) y.push_back(kind == "sigmoid" ? T(random.below(2)) : T(random.uniform(-1, 1)));
-      index.push_back(r);
+      index.push_back((r * 7919 + 13) % samples);  // a shuffle, unless samples is a multiple of the prime
     }
     engine = make_engine(graph, sizeof(T) == 8, true);
   }

@@ -11,6 +11,15 @@ DENSEKIT_INLINE double power(double base, int64_t exponent) {
 // One pass: everything around the rule is the same for all, the rule is a functor over (i, part, w, g) -> w.
 template <class T, class Rule>
 DENSEKIT_INLINE void update_weights(const OptimizerSpec& s, const Update<T>& u, Rule rule) {
+  const bool plain = u.l1 == 0 && u.l2 == 0 && u.clip_scale == 1 && s.clip_value <= 0 && !u.ema && !u.clamp &&
+                     (s.weight_decay == 0 || !u.decay);
+  if (plain) {  // Zen 4, Adam on 50,000 weights: 11.0 us, 12.9 us the general way
+    T* weights = u.w;
+    const T* gradient = u.g;
+    return for_vectors<T>(u.n, [=](index_t i, auto part) __attribute__((always_inline)) {
+      store(weights + i, rule(i, part, load(weights + i, part), load(gradient + i, part)), part);
+    });
+  }
   const bool penalised = u.l1 != 0 || u.l2 != 0, clips = s.clip_value > 0;
   const Vec<T> l1 = broadcast(u.l1), l2 = broadcast(T(2) * u.l2), scale = broadcast(u.clip_scale);
   const Vec<T> clip_low = broadcast(T(-s.clip_value)), clip_high = broadcast(T(s.clip_value));
@@ -83,7 +92,7 @@ void update(const OptimizerSpec& s, const Update<T>& u) {
       v = max_or_second(load(greatest + i, part), v);
       store(greatest + i, v, part);
     }
-    return w - alpha * m / (sqrt(v) + epsilon);
+    return w - quotient<T>(alpha * m, sqrt(v) + epsilon);
   });
 }
 

@@ -165,6 +165,20 @@ DENSEKIT_INLINE Vec<double> sqrt(Vec<double> v) {
 #endif
 }
 
+// a / b within 2 ulp, for rules that already keep the divider busy with a square root: it takes the two in turn.
+// Zen 4, Adam on 20,000 weights in L2: 6.2 us with a division, 5.6 us so; 7.8 us with the root approximated too.
+template <class T>
+DENSEKIT_INLINE Vec<T> quotient(Vec<T> a, Vec<T> b) {
+#if defined(__AVX512F__) && DENSEKIT_VECTOR_BYTES == 64
+  if constexpr (sizeof(T) == 4) {
+    const Vec<T> r = (Vec<T>)_mm512_rcp14_ps((__m512)b);
+    const Vec<T> refined = fma(r, fma(-b, r, broadcast(T(1))), r);
+    return a * (r == T(0) ? r : refined);  // b infinite
+  }
+#endif
+  return a / b;
+}
+
 // Combines all lanes, always in the same tree, and leaves the result in every lane: no trip through scalar registers,
 // so that the rows of a narrow softmax overlap.
 template <int Distance, class V, int... Lane>

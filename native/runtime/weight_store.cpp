@@ -1,0 +1,151 @@
+#include "weight_store.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+namespace densekit {
+namespace {
+
+constexpr index_t kPageBytes = 4096;
+
+// Zen 4, 784 x 128, batch 32: panels of 32 and of 64 units take the same time, and 32 share out more evenly. Large
+// kernels take wide ones, which make more of every row they meet.
+constexpr index_t kPanelBytes = 128, kWidePanelBytes = 256, kWideKernelBytes = 2048;  // of one row
+
+template <class T>
+constexpr index_t panel_units(index_t width) {
+  constexpr auto size = static_cast<index_t>(sizeof(T));
+  return (width * size >= kWideKernelBytes ? kWidePanelBytes : kPanelBytes) / size;
+}
+
+template <class T>
+constexpr index_t in_pages(index_t n) {
+  constexpr index_t page = kPageBytes / static_cast<index_t>(sizeof(T));
+  return (n + page - 1) / page * page;
+}
+
+// Equal shares of the units to each thread, as near as panels allow.
+template <class T>
+std::vector<Panel<T>> cut(const Parameter& p, int lanes) {
+  std::vector<Panel<T>> panels;
+  const index_t step = panel_units<T>(p.width);
+  for (index_t unit = 0; unit < p.width; unit += step) {
+    Panel<T> panel;
+    panel.unit = unit;
+    panel.units = std::min(step, p.width - unit);
+    panel.lane = static_cast<int>((2 * panel.unit + panel.units) * lanes / (2 * p.width));
+    panels.push_back(panel);
+  }
+  return panels;
+}
+
+template <class T>
+std::vector<Panel<T>> copy(const Parameter& p, int lanes) {
+  std::vector<Panel<T>> copies(static_cast<std::size_t>(lanes));
+  for (int lane = 0; lane < lanes; ++lane) {
+    copies[static_cast<std::size_t>(lane)].lane = lane;
+    copies[static_cast<std::size_t>(lane)].units = p.width;
+  }
+  return copies;
+}
+
+// Calls f(host array, panel's array) for weights, slots and average.
+template <class T, class F>
+void for_arrays(const Parameter& p, Panel<T>& panel, F f) {
+  f(p.data, panel.weights);
+  for (int s = 0; s < p.n_slots; ++s) f(p.slots[s], panel.slots[s]);
+  if (p.ema != nullptr) f(p.ema, panel.ema);
+}
+
+template <class T>
+void copy_columns(index_t rows, index_t columns, const T* from, index_t from_row, T* to, index_t to_row) {
+  for (index_t r = 0; r < rows; ++r) {
+    std::memcpy(to + r * to_row, from + r * from_row, static_cast<std::size_t>(columns) * sizeof(T));
+  }
+}
+
+}  // namespace
+
+// The panels of a parameter stand at equal distances, the copies of a thread side by side; what belongs to different
+// threads never shares a page, so that nobody's prefetching strays.
+template <class T>
+void WeightStore<T>::allot() {
+  const auto place = [&](T* arena) {
+    index_t used = 0;
+    const auto take = [&](std::size_t id, Panel<T>& panel) {
+      const Parameter& p = graph_->parameters[id];
+      for_arrays<T>(p, panel, [&](void*, T*& own) {
+        if (arena != nullptr) own = arena + used;
+        used += padded<T>(p.rows * panel.units);
+      });
+    };
+    for (std::size_t id = 0; id < panels_.size(); ++id) {
+      index_t distance = 0;
+      for (Panel<T>& panel : panels_[id]) {
+        const index_t begin = used;
+        take(id, panel);
+        distance = std::max(distance, in_pages<T>(used - begin));
+        used = begin + distance;
+      }
+    }
+    for (int lane = 0; lane < lanes_; ++lane) {
+      for (std::size_t id = 0; id < copies_.size(); ++id) {
+        if (!copies_[id].empty()) take(id, copies_[id][static_cast<std::size_t>(lane)]);
+      }
+      used = in_pages<T>(used);
+    }
+    return used;
+  };
+  T* arena = arena_.reserve(place(nullptr) + in_pages<T>(1));
+  const auto beyond = static_cast<index_t>(reinterpret_cast<uintptr_t>(arena) % kPageBytes);
+  if (beyond != 0) arena += (kPageBytes - beyond) / static_cast<index_t>(sizeof(T));
+  place(arena);
+}
+
+template <class T>
+void WeightStore<T>::bring_in(const Graph& graph, const Moves& moves, int lanes) {
+  graph_ = &graph;
+  lanes_ = lanes;
+  panels_.assign(graph.parameters.size(), {});
+  copies_.assign(graph.parameters.size(), {});
+  const auto parameter = [&](int id) -> const Parameter& { return graph.parameters[static_cast<std::size_t>(id)]; };
+  for (int id : moves.in_panels) panels_[static_cast<std::size_t>(id)] = cut<T>(parameter(id), lanes);
+  for (int id : moves.in_copies) copies_[static_cast<std::size_t>(id)] = copy<T>(parameter(id), lanes);
+  allot();
+  for (Panels* group : {&panels_, &copies_}) {
+    for (std::size_t id = 0; id < group->size(); ++id) {
+      const Parameter& p = graph.parameters[id];
+      for (Panel<T>& panel : (*group)[id]) {
+        for_arrays<T>(p, panel, [&](const void* host, T* own) {
+          copy_columns(p.rows, panel.units, static_cast<const T*>(host) + panel.unit, p.width, own, panel.units);
+        });
+      }
+    }
+  }
+  own_.assign(static_cast<std::size_t>(lanes) * copies_.size(), nullptr);
+  for (std::size_t id = 0; id < copies_.size(); ++id) {
+    for (const Panel<T>& own : copies_[id]) own_[static_cast<std::size_t>(own.lane) * copies_.size() + id] = own.weights;
+  }
+}
+
+template <class T>
+void WeightStore<T>::bring_back() {
+  for (std::size_t id = 0; id < panels_.size() && lanes_ > 0; ++id) {
+    const Parameter& p = graph_->parameters[id];
+    const auto back = [&](Panel<T>& panel) {
+      for_arrays<T>(p, panel, [&](void* host, const T* own) {
+        copy_columns(p.rows, panel.units, own, panel.units, static_cast<T*>(host) + panel.unit, p.width);
+      });
+    };
+    for (Panel<T>& panel : panels_[id]) back(panel);
+    if (!copies_[id].empty()) back(copies_[id].front());  // all are equal
+  }
+  lanes_ = 0;
+}
+
+template class WeightStore<float>;
+template class WeightStore<double>;
+
+}  // namespace densekit
