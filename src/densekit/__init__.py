@@ -6,78 +6,74 @@ public names only; a room is loaded when one of its names is first used, so impo
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-from densekit._core.registry import on_missing
+from densekit._core.rooms import lazy_room
 
 __version__ = "0.1.0"
 
-_ROOMS = (
-    "activations",
-    "backend",
-    "callbacks",
-    "config",
-    "constraints",
-    "datasets",
-    "dtype_policies",
-    "initializers",
-    "layers",
-    "losses",
-    "metrics",
-    "models",
-    "ops",
-    "optimizers",
-    "random",
-    "regularizers",
-    "saving",
-    "tree",
-    "utils",
-)
-
-# Names Keras offers at the top, and the room each lives in.
-_NAMES = {
-    "DTypePolicy": "dtype_policies",
-    "Initializer": "initializers",
-    "Input": "layers",
-    "InputSpec": "layers",
-    "KerasTensor": "ops",
-    "Layer": "layers",
-    "Loss": "losses",
-    "Metric": "metrics",
-    "Model": "models",
-    "Operation": "ops",
-    "Optimizer": "optimizers",
-    "Regularizer": "regularizers",
-    "Sequential": "models",
-    "StatelessScope": "backend",
-    "Variable": "backend",
-}
+if TYPE_CHECKING:
+    from densekit import activations as activations
+    from densekit import backend as backend
+    from densekit import callbacks as callbacks
+    from densekit import config as config
+    from densekit import constraints as constraints
+    from densekit import datasets as datasets
+    from densekit import dtype_policies as dtype_policies
+    from densekit import initializers as initializers
+    from densekit import layers as layers
+    from densekit import losses as losses
+    from densekit import metrics as metrics
+    from densekit import models as models
+    from densekit import ops as ops
+    from densekit import optimizers as optimizers
+    from densekit import random as random
+    from densekit import regularizers as regularizers
+    from densekit import saving as saving
+    from densekit import tree as tree
+    from densekit import utils as utils
+    from densekit.backend import StatelessScope as StatelessScope
+    from densekit.backend import Variable as Variable
+    from densekit.dtype_policies import DTypePolicy as DTypePolicy
+    from densekit.initializers import Initializer as Initializer
+    from densekit.layers import Input as Input
+    from densekit.layers import InputSpec as InputSpec
+    from densekit.layers import Layer as Layer
+    from densekit.losses import Loss as Loss
+    from densekit.metrics import Metric as Metric
+    from densekit.models import Model as Model
+    from densekit.models import Sequential as Sequential
+    from densekit.ops import KerasTensor as KerasTensor
+    from densekit.ops import Operation as Operation
+    from densekit.optimizers import Optimizer as Optimizer
+    from densekit.regularizers import Regularizer as Regularizer
+else:
+    __getattr__, __dir__, __all__ = lazy_room(
+        __name__,
+        {
+            "activations": "",
+            "backend": "StatelessScope Variable",
+            "callbacks": "",
+            "config": "",
+            "constraints": "",
+            "datasets": "",
+            "dtype_policies": "DTypePolicy",
+            "initializers": "Initializer",
+            "layers": "Input InputSpec Layer",
+            "losses": "Loss",
+            "metrics": "Metric",
+            "models": "Model Sequential",
+            "ops": "KerasTensor Operation",
+            "optimizers": "Optimizer",
+            "random": "",
+            "regularizers": "Regularizer",
+            "saving": "",
+            "tree": "",
+            "utils": "",
+        },
+    )
 
 
 def version() -> str:
     """The version of densekit."""
     return __version__
-
-
-def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return importlib.import_module(f"densekit.{name}")
-    if name in _NAMES:
-        value = getattr(importlib.import_module(f"densekit.{_NAMES[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'densekit' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*_ROOMS, *_NAMES, "__version__", "version"})
-
-
-def _load_rooms() -> None:
-    """Import every room with components that a file may name."""
-    for room in ("layers", "losses", "metrics", "optimizers", "models", "random"):
-        importlib.import_module(f"densekit.{room}")
-
-
-on_missing(_load_rooms)

@@ -7,6 +7,7 @@ revived.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -42,7 +43,7 @@ def deserialize_keras_object(
     config: Any,
     custom_objects: dict[str, Any] | None = None,
     safe_mode: bool = True,
-    module_objects: dict[str, Any] | None = None,
+    module_objects: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> Any:
     """Revive what `serialize_keras_object` described.
@@ -70,7 +71,7 @@ def deserialize_keras_object(
     return _revive(config, module_objects)
 
 
-def _revive(config: Any, names: dict[str, Any] | None = None) -> Any:
+def _revive(config: Any, names: Mapping[str, Any] | None = None) -> Any:
     if config is None:
         return None
     if isinstance(config, str):
@@ -102,7 +103,7 @@ def _revive(config: Any, names: dict[str, Any] | None = None) -> Any:
     return _revive_tagged(config, names)
 
 
-def _revive_string(name: str, names: dict[str, Any] | None) -> Any:
+def _revive_string(name: str, names: Mapping[str, Any] | None) -> Any:
     custom = registry.get_registered_object(name)
     if custom is not None:
         return custom
@@ -112,7 +113,7 @@ def _revive_string(name: str, names: dict[str, Any] | None) -> Any:
     return found() if isinstance(found, type) else found
 
 
-def _revive_tagged(config: dict[str, Any], names: dict[str, Any] | None) -> Any:
+def _revive_tagged(config: dict[str, Any], names: Mapping[str, Any] | None) -> Any:
     class_name, inner = config["class_name"], config.get("config")
     if class_name in _SPECIAL:
         try:
@@ -169,7 +170,7 @@ _SPECIAL: dict[Any, Any] = {
 }
 
 
-def _revive_instance(config: dict[str, Any], inner: Any, names: dict[str, Any] | None) -> Any:
+def _revive_instance(config: dict[str, Any], inner: Any, names: Mapping[str, Any] | None) -> Any:
     class_name = config["class_name"]
     shared, number = _read.get(), config.get(SHARED)
     if shared is not None and number is not None and number in shared:
@@ -218,7 +219,7 @@ def _revive_instance(config: dict[str, Any], inner: Any, names: dict[str, Any] |
     return instance
 
 
-def _find_class(config: dict[str, Any], names: dict[str, Any] | None) -> Any:
+def _find_class(config: dict[str, Any], names: Mapping[str, Any] | None) -> Any:
     name, module = config["class_name"], config.get("module")
     registered = config.get("registered_name", name)
     for key in (registered, name):
@@ -247,7 +248,7 @@ def _builtin_class(name: str) -> Any | None:
     return next((cls for cls in found if isinstance(cls, type)), None)
 
 
-def _find_function(name: Any, config: dict[str, Any], names: dict[str, Any] | None) -> Any:
+def _find_function(name: Any, config: dict[str, Any], names: Mapping[str, Any] | None) -> Any:
     if not isinstance(name, str):
         raise TypeError(
             message(

@@ -6,6 +6,7 @@ initializers, ... goes through here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from densekit._core.errors import describe, message
@@ -14,7 +15,7 @@ from densekit._core.serialization import deserialize_keras_object
 
 
 def resolve(
-    identifier: Any, *, family: str, names: dict[str, Any], instantiate: bool = True
+    identifier: Any, *, family: str, names: Mapping[str, Any], instantiate: bool = True
 ) -> Any:
     """Return the component that `identifier` stands for.
 

@@ -6,11 +6,12 @@ is what files carry. Nothing is ever imported by a name found in a file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from densekit._core import rooms
 from densekit._core.errors import describe, message
 
 T = TypeVar("T")
@@ -20,7 +21,6 @@ _public_name: dict[Any, tuple[str, str]] = {}
 _custom: dict[str, Any] = {}
 _custom_name: dict[Any, str] = {}
 _scoped: ContextVar[tuple[dict[str, Any], ...]] = ContextVar("densekit_custom_objects", default=())
-_load_rooms: Callable[[], None] = lambda: None  # noqa: E731 - replaced by the package itself
 
 
 def export(module: str, *aliases: str) -> Callable[[T], T]:
@@ -37,27 +37,64 @@ def export(module: str, *aliases: str) -> Callable[[T], T]:
     return register
 
 
-def on_missing(load_rooms: Callable[[], None]) -> None:
-    """Tell how to load every room, so that a file can name a component not imported yet."""
-    global _load_rooms
-    _load_rooms = load_rooms
+class Names(Mapping[str, Any]):
+    """Built-in components of a public module by every name they go by, aliases included.
+
+    Asking for a name loads the file it lives in, and no other; iterating loads the room.
+
+    Args:
+        module: Keras' public module, e.g. ``"keras.losses"``.
+        spell: turns what a user writes into such a name. Default: as written.
+    """
+
+    def __init__(self, module: str, spell: Callable[[str], str] | None = None) -> None:
+        self._module = module
+        self._spell = spell
+
+    def __getitem__(self, name: str) -> Any:
+        name = self._spell(name) if self._spell else name
+        loaded = _builtin.get(self._module, {})
+        if name not in loaded:
+            self._load(name)
+        return _builtin.get(self._module, {})[name]
+
+    def _load(self, name: str) -> None:
+        room = rooms.room_of(self._module)
+        if room is not None and name in room.names:
+            room.load(name)
+        elif room is not None:
+            room.load_all()
+
+    def __iter__(self) -> Iterator[str]:
+        room = rooms.room_of(self._module)
+        if room is not None:
+            room.load_all()
+        return iter(tuple(_builtin.get(self._module, {})))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __bool__(self) -> bool:
+        return True  # without loading anything
 
 
 def components(module: str) -> dict[str, Any]:
     """Built-in components of a public module by their own names, aliases left out."""
-    return {k: v for k, v in _builtin.get(module, {}).items() if _public_name[v] == (module, k)}
+    return {k: v for k, v in Names(module).items() if _public_name[v] == (module, k)}
 
 
-def names(module: str) -> dict[str, Any]:
-    """Built-in components of a public module by every name they go by, aliases included."""
-    return dict(_builtin.get(module, {}))
+def if_loaded(module: str, name: str) -> Any | None:
+    """The built-in component of that public module and name if its file has been loaded."""
+    return _builtin.get(module, {}).get(name)
 
 
 def builtin(module: str | None, name: str) -> Any | None:
     """The built-in component of that public module and name, or None."""
-    if module not in _builtin or name not in _builtin[module]:
-        _load_rooms()
-    return _builtin.get(module or "", {}).get(name)
+    found = Names(module or "").get(name)
+    if found is None:
+        rooms.load_all()
+        found = if_loaded(module or "", name)
+    return found
 
 
 def public_name(component: Any) -> tuple[str, str] | None:
@@ -117,7 +154,7 @@ def get_registered_name(component: Any) -> str:
 def get_registered_object(
     name: str,
     custom_objects: dict[str, Any] | None = None,
-    module_objects: dict[str, Any] | None = None,
+    module_objects: Mapping[str, Any] | None = None,
 ) -> Any | None:
     """Look `name` up: active scopes, `custom_objects`, registered objects, `module_objects`."""
     tables = (*reversed(_scoped.get()), custom_objects or {}, _custom, module_objects or {})

@@ -32,7 +32,7 @@ def get(identifier: Any) -> Callable[..., Any]:
     if identifier is None:
         return linear
     found: Callable[..., Any] = resolve(
-        identifier, family="activation function", names=registry.names(_MODULE)
+        identifier, family="activation function", names=registry.Names(_MODULE)
     )
     return found
 
@@ -72,5 +72,5 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     'relu'
     """
     return deserialize_keras_object(
-        config, custom_objects=custom_objects, module_objects=registry.names(_MODULE)
+        config, custom_objects=custom_objects, module_objects=registry.Names(_MODULE)
     )

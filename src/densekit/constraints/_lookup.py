@@ -28,7 +28,7 @@ def get(identifier: Any) -> Callable[..., Any] | None:
     {}
     """
     found: Callable[..., Any] | None = resolve(
-        identifier, family="constraint", names=registry.names(_MODULE)
+        identifier, family="constraint", names=registry.Names(_MODULE)
     )
     return found
 
@@ -65,5 +65,5 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     'NonNeg'
     """
     return deserialize_keras_object(
-        config, custom_objects=custom_objects, module_objects=registry.names(_MODULE)
+        config, custom_objects=custom_objects, module_objects=registry.Names(_MODULE)
     )

@@ -37,7 +37,7 @@ def get(identifier: Any) -> Callable[..., Any] | None:
     if isinstance(identifier, np.ndarray | np.generic | Variable) or _is_array(identifier):
         return _from_array(np.array(identifier))
     found: Callable[..., Any] | None = resolve(
-        identifier, family="initializer", names=registry.names(_MODULE)
+        identifier, family="initializer", names=registry.Names(_MODULE)
     )
     return found
 
@@ -94,5 +94,5 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     'Zeros'
     """
     return deserialize_keras_object(
-        config, custom_objects=custom_objects, module_objects=registry.names(_MODULE)
+        config, custom_objects=custom_objects, module_objects=registry.Names(_MODULE)
     )

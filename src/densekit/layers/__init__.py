@@ -2,53 +2,96 @@
 
 from __future__ import annotations
 
-from densekit.layers._activation import Activation as Activation
-from densekit.layers._activity_regularization import (
-    ActivityRegularization as ActivityRegularization,
-)
-from densekit.layers._concatenate import Concatenate as Concatenate
-from densekit.layers._concatenate import concatenate as concatenate
-from densekit.layers._dense import Dense as Dense
-from densekit.layers._dot import Dot as Dot
-from densekit.layers._dot import dot as dot
-from densekit.layers._dropout import Dropout as Dropout
-from densekit.layers._elu import ELU as ELU
-from densekit.layers._flatten import Flatten as Flatten
-from densekit.layers._identity import Identity as Identity
-from densekit.layers._input_layer import Input as Input
-from densekit.layers._input_layer import InputLayer as InputLayer
-from densekit.layers._input_spec import InputSpec as InputSpec
-from densekit.layers._lambda import Lambda as Lambda
-from densekit.layers._layer import Layer as Layer
-from densekit.layers._layer_normalization import LayerNormalization as LayerNormalization
-from densekit.layers._lowering import has_lowering as has_lowering
-from densekit.layers._merges import Add as Add
-from densekit.layers._merges import Average as Average
-from densekit.layers._merges import Maximum as Maximum
-from densekit.layers._merges import Minimum as Minimum
-from densekit.layers._merges import Multiply as Multiply
-from densekit.layers._merges import Subtract as Subtract
-from densekit.layers._merges import add as add
-from densekit.layers._merges import average as average
-from densekit.layers._merges import maximum as maximum
-from densekit.layers._merges import minimum as minimum
-from densekit.layers._merges import multiply as multiply
-from densekit.layers._merges import subtract as subtract
-from densekit.layers._noise import AlphaDropout as AlphaDropout
-from densekit.layers._noise import GaussianDropout as GaussianDropout
-from densekit.layers._noise import GaussianNoise as GaussianNoise
-from densekit.layers._permute import Permute as Permute
-from densekit.layers._prelu import PReLU as PReLU
-from densekit.layers._relu import LeakyReLU as LeakyReLU
-from densekit.layers._relu import ReLU as ReLU
-from densekit.layers._repeat_vector import RepeatVector as RepeatVector
-from densekit.layers._rescaling import Rescaling as Rescaling
-from densekit.layers._reshape import Reshape as Reshape
-from densekit.layers._rms_normalization import RMSNormalization as RMSNormalization
-from densekit.layers._serialization import deserialize as deserialize
-from densekit.layers._serialization import serialize as serialize
-from densekit.layers._softmax import Softmax as Softmax
-from densekit.layers._tracking import no_tracking as no_tracking
-from densekit.layers._tracking import structure_version as structure_version
-from densekit.layers._unit_normalization import UnitNormalization as UnitNormalization
-from densekit.layers._wrapper import Wrapper as Wrapper
+from typing import TYPE_CHECKING
+
+from densekit._core.rooms import lazy_room
+
+if TYPE_CHECKING:
+    from densekit.layers._activation import Activation as Activation
+    from densekit.layers._activity_regularization import (
+        ActivityRegularization as ActivityRegularization,
+    )
+    from densekit.layers._concatenate import Concatenate as Concatenate
+    from densekit.layers._concatenate import concatenate as concatenate
+    from densekit.layers._dense import Dense as Dense
+    from densekit.layers._dot import Dot as Dot
+    from densekit.layers._dot import dot as dot
+    from densekit.layers._dropout import Dropout as Dropout
+    from densekit.layers._elu import ELU as ELU
+    from densekit.layers._flatten import Flatten as Flatten
+    from densekit.layers._identity import Identity as Identity
+    from densekit.layers._input_layer import Input as Input
+    from densekit.layers._input_layer import InputLayer as InputLayer
+    from densekit.layers._input_spec import InputSpec as InputSpec
+    from densekit.layers._lambda import Lambda as Lambda
+    from densekit.layers._layer import Layer as Layer
+    from densekit.layers._layer_normalization import LayerNormalization as LayerNormalization
+    from densekit.layers._lowering import has_lowering as has_lowering
+    from densekit.layers._merges import Add as Add
+    from densekit.layers._merges import Average as Average
+    from densekit.layers._merges import Maximum as Maximum
+    from densekit.layers._merges import Minimum as Minimum
+    from densekit.layers._merges import Multiply as Multiply
+    from densekit.layers._merges import Subtract as Subtract
+    from densekit.layers._merges import add as add
+    from densekit.layers._merges import average as average
+    from densekit.layers._merges import maximum as maximum
+    from densekit.layers._merges import minimum as minimum
+    from densekit.layers._merges import multiply as multiply
+    from densekit.layers._merges import subtract as subtract
+    from densekit.layers._noise import AlphaDropout as AlphaDropout
+    from densekit.layers._noise import GaussianDropout as GaussianDropout
+    from densekit.layers._noise import GaussianNoise as GaussianNoise
+    from densekit.layers._permute import Permute as Permute
+    from densekit.layers._prelu import PReLU as PReLU
+    from densekit.layers._relu import LeakyReLU as LeakyReLU
+    from densekit.layers._relu import ReLU as ReLU
+    from densekit.layers._repeat_vector import RepeatVector as RepeatVector
+    from densekit.layers._rescaling import Rescaling as Rescaling
+    from densekit.layers._reshape import Reshape as Reshape
+    from densekit.layers._rms_normalization import RMSNormalization as RMSNormalization
+    from densekit.layers._serialization import deserialize as deserialize
+    from densekit.layers._serialization import serialize as serialize
+    from densekit.layers._softmax import Softmax as Softmax
+    from densekit.layers._tracking import no_tracking as no_tracking
+    from densekit.layers._tracking import structure_version as structure_version
+    from densekit.layers._unit_normalization import UnitNormalization as UnitNormalization
+    from densekit.layers._wrapper import Wrapper as Wrapper
+else:
+    __getattr__, __dir__, __all__ = lazy_room(
+        __name__,
+        {
+            "_activation": "Activation",
+            "_activity_regularization": "ActivityRegularization",
+            "_concatenate": "Concatenate concatenate",
+            "_dense": "Dense",
+            "_dot": "Dot dot",
+            "_dropout": "Dropout",
+            "_elu": "ELU",
+            "_flatten": "Flatten",
+            "_identity": "Identity",
+            "_input_layer": "Input InputLayer",
+            "_input_spec": "InputSpec",
+            "_lambda": "Lambda",
+            "_layer": "Layer",
+            "_layer_normalization": "LayerNormalization",
+            "_lowering": "has_lowering",
+            "_merges": (
+                "Add Average Maximum Minimum Multiply Subtract add average maximum minimum "
+                "multiply subtract"
+            ),
+            "_noise": "AlphaDropout GaussianDropout GaussianNoise",
+            "_permute": "Permute",
+            "_prelu": "PReLU",
+            "_relu": "LeakyReLU ReLU",
+            "_repeat_vector": "RepeatVector",
+            "_rescaling": "Rescaling",
+            "_reshape": "Reshape",
+            "_rms_normalization": "RMSNormalization",
+            "_serialization": "deserialize serialize",
+            "_softmax": "Softmax",
+            "_tracking": "no_tracking structure_version",
+            "_unit_normalization": "UnitNormalization",
+            "_wrapper": "Wrapper",
+        },
+    )

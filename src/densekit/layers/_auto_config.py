@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from typing import Any
 
@@ -34,7 +33,9 @@ class AutoConfig:
                 "    def get_config(self):\n"
                 "        return {**super().get_config(), 'argument': self.argument}"
             )
-        return copy.deepcopy(arguments)
+        from copy import deepcopy  # looks for Jython: slower than a room
+
+        return deepcopy(arguments)
 
     def _accepted(self, config: dict[str, Any]) -> dict[str, Any]:
         """The entries that the constructor takes."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from densekit._core.registry import components
+from densekit._core.registry import Names, if_loaded
 from densekit._core.seeds import SeedGenerator
 from densekit._core.variable import Variable
 
@@ -44,7 +44,7 @@ def structure_changed() -> None:
 def is_metric(value: Any) -> bool:
     """Whether `value` is a metric; never loads the metrics room, without which there are none."""
     for module in ("keras.metrics", "keras"):
-        base = components(module).get("Metric")
+        base = if_loaded(module, "Metric")
         if base is not None:
             return isinstance(value, base)
     return False
@@ -121,7 +121,7 @@ class Tracker:
 
 
 def _layer_base() -> type:
-    base: type = components("keras.layers")["Layer"]
+    base: type = Names("keras.layers")["Layer"]
     globals()["_layer_base"] = lambda: base
     return base
 

@@ -185,7 +185,7 @@ def check_last_activation(loss: Any, activation: str | None, units: int | None) 
             f"probabilities from {activation!r}",
             "Remove the activation, or from_logits=True.",
         )
-    known = activation in registry.names("keras.activations")
+    known = activation in registry.Names("keras.activations")
     if not from_logits and known and activation not in _PROBABILITIES:
         final = "sigmoid" if function in _BINARY else "softmax"
         _warn(

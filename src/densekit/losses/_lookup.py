@@ -30,7 +30,7 @@ def get(identifier: Any) -> Callable[..., Any] | None:
     'mean_squared_error'
     """
     found: Callable[..., Any] | None = resolve(
-        identifier, family="loss", names=registry.names(_MODULE)
+        identifier, family="loss", names=registry.Names(_MODULE)
     )
     return found
 
@@ -88,5 +88,5 @@ def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     'LogCosh'
     """
     return deserialize_keras_object(
-        name, custom_objects=custom_objects, module_objects=registry.names(_MODULE)
+        name, custom_objects=custom_objects, module_objects=registry.Names(_MODULE)
     )

@@ -8,7 +8,7 @@ from densekit import ops
 from densekit._core import settings
 from densekit._core.registry import export
 from densekit.losses._shapes import aligned, labels
-from densekit.metrics._reduction import FunctionMean, metric_function
+from densekit.metrics._reduction import FunctionMean
 
 
 def accuracy(y_true: Any, y_pred: Any) -> Any:
@@ -44,7 +44,7 @@ class Accuracy(FunctionMean):
         super().__init__(accuracy, name, dtype)
 
 
-@metric_function
+@export("keras.metrics")
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
     """1 where ``y_pred > threshold`` equals the target, else 0.
 
@@ -95,7 +95,7 @@ class BinaryAccuracy(FunctionMean):
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
 
 
-@metric_function
+@export("keras.metrics")
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
     """1 where the largest prediction of a row is at the largest target, else 0.
 
@@ -140,7 +140,7 @@ class CategoricalAccuracy(FunctionMean):
         super().__init__(categorical_accuracy, name, dtype)
 
 
-@metric_function
+@export("keras.metrics")
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
     """1 where the largest prediction of a row is at its label, else 0.
 
@@ -199,7 +199,7 @@ def _in_top_k(label: Any, y_pred: Any, k: int) -> Any:
     return ops.logical_and(known, above < k)
 
 
-@metric_function
+@export("keras.metrics")
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
     """1 where the class of a one-hot target is among the `k` largest predictions, else 0.
 
@@ -251,7 +251,7 @@ class TopKCategoricalAccuracy(FunctionMean):
         super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
 
 
-@metric_function
+@export("keras.metrics")
 def sparse_top_k_categorical_accuracy(
     y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
 ) -> Any:

@@ -8,10 +8,10 @@ from densekit import ops
 from densekit._core import settings
 from densekit._core.registry import export
 from densekit.losses._shapes import aligned
-from densekit.metrics._reduction import FunctionMean, metric_function
+from densekit.metrics._reduction import FunctionMean
 
 
-@metric_function
+@export("keras.metrics")
 def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
     """``cov(y_true, y_pred) / (std(y_true) * std(y_pred))`` along `axis`.
 
@@ -67,7 +67,7 @@ class PearsonCorrelation(FunctionMean):
         super().__init__(pearson_correlation, name, dtype, axis=axis)
 
 
-@metric_function
+@export("keras.metrics")
 def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
     """How well targets and predictions agree along `axis`.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from densekit._core import identifiers
 from densekit._core.errors import describe, message
 from densekit._core.naming import to_snake_case
-from densekit._core.registry import components
+from densekit._core.registry import Names
+from densekit._core.rooms import room_of
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit.metrics._metric import Metric
 from densekit.metrics._reduction import MeanMetricWrapper
@@ -31,14 +31,17 @@ _BY_SHAPE = {
 _BY_SHAPE["acc"], _BY_SHAPE["ce"] = _BY_SHAPE["accuracy"], _BY_SHAPE["crossentropy"]
 
 
-@functools.cache
-def _names() -> dict[str, Any]:
-    """What strings stand for: class names, their snake case, and short forms."""
-    found = components("keras.metrics")
-    classes = {name: cls for name, cls in found.items() if isinstance(cls, type)}
-    snake = {to_snake_case(name): cls for name, cls in classes.items()}
-    short = {name: classes[full] for name, full in _SHORT.items()}
-    return {**classes, **snake, **short, **{name.upper(): cls for name, cls in short.items()}}
+def _spell(name: str) -> str:
+    """The name of the class that a string stands for: itself, its snake case, or a short form."""
+    if name in _SHORT or (name.isupper() and name.lower() in _SHORT):
+        return _SHORT[name.lower()]
+    room = room_of("keras.metrics")
+    assert room is not None
+    classes = (known for known in room.names if not known.islower())
+    return next((known for known in classes if to_snake_case(known) == name), name)
+
+
+_NAMES = Names("keras.metrics", _spell)
 
 
 def serialize(metric: Any) -> Any:
@@ -48,8 +51,7 @@ def serialize(metric: Any) -> Any:
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The metric or metric function of a config."""
-    known = {**components("keras.metrics"), **_names()}
-    return deserialize_keras_object(config, custom_objects=custom_objects, module_objects=known)
+    return deserialize_keras_object(config, custom_objects=custom_objects, module_objects=_NAMES)
 
 
 def get(identifier: Any) -> Any:
@@ -68,7 +70,7 @@ def get(identifier: Any) -> Any:
     >>> keras.metrics.get("mse")
     <MeanSquaredError name=mean_squared_error>
     """
-    return identifiers.resolve(identifier, family="metric", names=_names())
+    return identifiers.resolve(identifier, family="metric", names=_NAMES)
 
 
 def resolve(
@@ -100,7 +102,7 @@ def resolve(
             y_true_shape[-1] == 1 and y_pred_shape[-1] != 1
         )
         chosen = binary if y_pred_shape[-1] == 1 else sparse if labels else categorical
-        return components("keras.metrics")[chosen](name=identifier)  # type: ignore[no-any-return]
+        return _NAMES[chosen](name=identifier)  # type: ignore[no-any-return]
     found = get(identifier)
     name = identifier if isinstance(identifier, str) else _name_of(found)
     if not isinstance(found, Metric):

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from densekit import losses, ops
-from densekit._core.registry import export, public_name
+from densekit import ops
+from densekit._core.registry import Names, export, public_name
 from densekit._core.scope import in_stateless_scope
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit.metrics._metric import Metric
@@ -155,7 +155,7 @@ class MeanMetricWrapper(Mean):
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Create from `get_config`."""
         if isinstance(config.get("fn"), dict | str):
-            known = {**vars(losses), **_functions}
+            known = {**Names("keras.losses"), **Names("keras.metrics")}
             config = {
                 key: deserialize_keras_object(value, module_objects=known)
                 if isinstance(value, dict) or key == "fn"
@@ -189,13 +189,3 @@ class FunctionMean(MeanMetricWrapper):
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Create from `get_config`."""
         return cls(**config)
-
-
-# Metric functions by name, for configs of `MeanMetricWrapper`.
-_functions: dict[str, Callable[..., Any]] = {}
-
-
-def metric_function(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a public function known to configs by its name."""
-    _functions[function.__name__] = function
-    return export("keras.metrics")(function)

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from densekit.models._cloning import clone_model as clone_model
-from densekit.models._functional import Functional as Functional
-from densekit.models._graph import Graph as Graph
-from densekit.models._model import Model as Model
-from densekit.models._model import model_from_json as model_from_json
-from densekit.models._sequential import Sequential as Sequential
-from densekit.saving import load_model as load_model
-from densekit.saving import save_model as save_model
+from typing import TYPE_CHECKING
+
+from densekit._core.rooms import lazy_room
+
+if TYPE_CHECKING:
+    from densekit.models._cloning import clone_model as clone_model
+    from densekit.models._functional import Functional as Functional
+    from densekit.models._graph import Graph as Graph
+    from densekit.models._model import Model as Model
+    from densekit.models._model import model_from_json as model_from_json
+    from densekit.models._sequential import Sequential as Sequential
+    from densekit.models._summary import print_summary as print_summary
+    from densekit.saving import load_model as load_model
+    from densekit.saving import save_model as save_model
+else:
+    __getattr__, __dir__, __all__ = lazy_room(
+        __name__,
+        {
+            "_cloning": "clone_model",
+            "_functional": "Functional",
+            "_graph": "Graph",
+            "_model": "Model model_from_json",
+            "_sequential": "Sequential",
+            "_summary": "print_summary",
+            "densekit.saving": "load_model save_model",
+        },
+    )

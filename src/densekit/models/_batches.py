@@ -4,20 +4,22 @@ own.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from densekit import engines
 from densekit._core import tree
 from densekit._core.errors import message
-from densekit.callbacks import CallbackList
-from densekit.engines import NotLowerable
 from densekit.layers import Layer
 from densekit.models._data import Array, match_inputs, unpack_x_y_sample_weight
 from densekit.models._feed import ArrayFeed, StreamFeed, check_count, is_stream
-from densekit.models._fit_loop import logs_of, predict_rows
+from densekit.models._fit_loop import callback_list, logs_of, predict_rows
 from densekit.models._prepare import Prepare
 from densekit.models._runtime import pack_outputs
+
+if TYPE_CHECKING:
+    from densekit.callbacks import CallbackList
 
 _QUICK_FLOPS = 1e9  # some 50 ms: no bar would be shown
 
@@ -148,7 +150,7 @@ class Batches(Prepare):
             return NotImplemented
         try:
             engine = self._runtime.predictor(arrays)
-        except NotLowerable:
+        except engines.NotLowerable:
             return NotImplemented
         outputs = engine.predict(arrays, rows)
         if engine.added_losses:
@@ -189,31 +191,19 @@ class Batches(Prepare):
             )
         batch_size = batch_size or (-(-rows // steps) if steps and rows else 32)
         total = -(-rows // batch_size)
-        run = self._callbacks(callbacks, verbose, min(steps, total) if steps else total)
+        run = callback_list(self, callbacks, verbose, min(steps, total) if steps else total)
         self.stop_predicting = False
         run.on_predict_begin()
         outputs = self._predict_arrays(inputs, rows, batch_size, steps, run)
         run.on_predict_end()
         return pack_outputs(signature.output_structure, outputs)
 
-    def _callbacks(self, callbacks: Any, verbose: Any, steps: int | None) -> CallbackList:
-        if isinstance(callbacks, CallbackList):
-            return callbacks
-        return CallbackList(
-            callbacks,
-            add_progbar=bool(verbose),
-            verbose=verbose,
-            epochs=1,
-            steps=steps,
-            model=self,
-        )
-
     def _predict_arrays(
         self, inputs: list[Array], rows: int, batch_size: int, steps: int | None, run: CallbackList
     ) -> list[Array]:
         try:
             engine = self._runtime.predictor(inputs)
-        except NotLowerable:
+        except engines.NotLowerable:
             return self._predict_by_definition(inputs, rows, batch_size)
         return predict_rows(
             engine,
@@ -242,7 +232,7 @@ class Batches(Prepare):
         source = StreamFeed(x, lambda x, y, w: ([], [], []), steps)
         self._ensure_built(source.peek()[0])
         signature = self._runtime.signature()
-        run = self._callbacks(callbacks, verbose, source.num_batches)
+        run = callback_list(self, callbacks, verbose, source.num_batches)
         self.stop_predicting = False
         run.on_predict_begin()
         batches = []

@@ -6,14 +6,13 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from densekit import engines
 from densekit._core.errors import describe, message
-from densekit.engines.native import is_readable, readable
 from densekit.models._data import Array, Columns, unpack_x_y_sample_weight
 
 Index = npt.NDArray[np.int64]
@@ -24,8 +23,7 @@ OUT_OF_DATA = (
 )
 
 
-@dataclass(slots=True)
-class Block:
+class Block(NamedTuple):
     """Some steps in a row: columns of data and which of their rows, in order."""
 
     first_step: int
@@ -33,26 +31,26 @@ class Block:
     inputs: list[Array]
     targets: Columns
     weights: Columns
-    index: Index
+    picks: Index
     start: int | None = None  # first row, if the rows are consecutive
 
     @property
     def rows(self) -> int:
         """Number of rows."""
-        return len(self.index)
+        return len(self.picks)
 
     @property
     def steps(self) -> int:
         """Number of steps."""
-        return -(-len(self.index) // self.batch_size)
+        return -(-len(self.picks) // self.batch_size)
 
     def pick(self, column: Array | None) -> Array | None:
         """The block's rows of a column, in order."""
         if column is None:
             return None
         if self.start is None:
-            return column.take(self.index, axis=0)
-        return column[self.start : self.start + len(self.index)]
+            return column.take(self.picks, axis=0)
+        return column[self.start : self.start + len(self.picks)]
 
 
 class ArrayFeed:
@@ -91,7 +89,7 @@ class ArrayFeed:
         self._index: Index | None = None
         self._position = 0  # steps of the present pass
         columns = [*inputs, *(c for c in (*targets, *weights) if c is not None)]
-        self._direct = all(is_readable(column) for column in columns)
+        self._direct = all(engines.is_readable(column) for column in columns)
         self._natural = np.arange(rows, dtype=np.int64)
 
     @property
@@ -155,12 +153,12 @@ class ArrayFeed:
 
         def gather(column: Array | None) -> Array | None:
             rows = picked.pick(column)
-            return None if rows is None else readable(rows)
+            return None if rows is None else engines.readable(rows)
 
         return Block(
             step,
             self.batch_size,
-            [readable(picked.pick(c)) for c in self.inputs],  # type: ignore[arg-type]
+            [engines.readable(picked.pick(c)) for c in self.inputs],  # type: ignore[arg-type]
             [gather(c) for c in self.targets],
             [gather(c) for c in self.weights],
             np.arange(stop - start, dtype=np.int64),
@@ -253,9 +251,9 @@ class StreamFeed:
         """The batches of one epoch, one at a time."""
         for step, batch in enumerate(self.raw_batches()):
             inputs, targets, weights = self._convert(*unpack_x_y_sample_weight(batch))
-            inputs = [readable(a) for a in inputs]
-            targets = [None if a is None else readable(a) for a in targets]
-            weights = [None if a is None else readable(a) for a in weights]
+            inputs = [engines.readable(a) for a in inputs]
+            targets = [None if a is None else engines.readable(a) for a in targets]
+            weights = [None if a is None else engines.readable(a) for a in weights]
             rows = len(inputs[0])
             if not rows:
                 raise ValueError(

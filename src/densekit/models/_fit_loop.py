@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from densekit.callbacks import CallbackList
-from densekit.engines import LossTerm, NativeEngine, Rows
+from densekit import callbacks, engines
 from densekit.models._data import Array
 from densekit.models._feed import ArrayFeed, Block, StreamFeed
 from densekit.models._metrics import CompileMetrics, LossMean
@@ -26,6 +25,28 @@ _PREDICTION_BYTES = 1 << 26
 Feed = ArrayFeed | StreamFeed
 
 
+def callback_list(
+    model: Any,
+    given: Any,
+    verbose: Any,
+    steps: int | None,
+    epochs: int = 1,
+    add_history: bool = False,
+) -> callbacks.CallbackList:
+    """The callbacks that a user passes, with a progress bar unless silent; a list stays itself."""
+    if isinstance(given, callbacks.CallbackList):
+        return given
+    return callbacks.CallbackList(
+        given,
+        add_history=add_history,
+        add_progbar=bool(verbose),
+        verbose=verbose,
+        epochs=epochs,
+        steps=steps,
+        model=model,
+    )
+
+
 class Session:
     """An engine with the losses and metrics that follow its runs.
 
@@ -39,8 +60,8 @@ class Session:
 
     def __init__(
         self,
-        engine: NativeEngine,
-        terms: Sequence[LossTerm],
+        engine: engines.NativeEngine,
+        terms: Sequence[engines.LossTerm],
         loss: LossMean,
         term_means: Sequence[LossMean],
         metrics: CompileMetrics | None,
@@ -77,7 +98,7 @@ class Session:
     def run(self, block: Block, training: bool) -> None:
         """Run a block, then update losses and metrics."""
         terms = self._terms
-        rows = Rows(
+        rows = engines.Rows(
             block.inputs,
             [block.targets[t.output] for t in terms],
             [block.weights[t.output] for t in terms],
@@ -89,7 +110,7 @@ class Session:
             for shape in self._shapes
         ]
         run = self._engine.train if training else self._engine.evaluate
-        losses = run(rows, block.index, block.batch_size, predictions)
+        losses = run(rows, block.picks, block.batch_size, predictions)
         sizes = np.full(len(losses), float(block.batch_size))
         sizes[-1] = n - block.batch_size * (len(losses) - 1)
         self._loss.add(losses[:, 0], sizes)
@@ -119,7 +140,7 @@ class Session:
 
 
 def run_epoch(
-    model: Any, session: Session, feed: Feed, callbacks: CallbackList, training: bool
+    model: Any, session: Session, feed: Feed, callbacks: callbacks.CallbackList, training: bool
 ) -> None:
     """All steps of one epoch, with the batch hooks of the callbacks."""
     mode = "train" if training else "test"
@@ -159,13 +180,13 @@ def plain(value: Any) -> Any:
 
 
 def predict_rows(
-    engine: NativeEngine,
+    engine: engines.NativeEngine,
     inputs: list[Array],
     rows: int,
     batch_size: int,
     steps: int | None,
     per_call: int,
-    callbacks: CallbackList,
+    callbacks: callbacks.CallbackList,
     stopped: Callable[[], bool],
 ) -> list[Array]:
     """Outputs for arrays in memory, in blocks between which callbacks are called.
@@ -197,8 +218,8 @@ def predict_rows(
     return engine.finish(outputs)
 
 
-def _predict_block(engine: NativeEngine, batch_size: int) -> int:
-    """Rows of one native call, a multiple of the batch size."""
+def _predict_block(engine: engines.NativeEngine, batch_size: int) -> int:
+    """engines.Rows of one native call, a multiple of the batch size."""
     if engine.builder.has_host_steps:
         rows = 4096.0
     else:

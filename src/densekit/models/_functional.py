@@ -27,7 +27,7 @@ from densekit.models._graph import (
 from densekit.models._model import Model, _machinery
 from densekit.ops import KerasTensor, Operation
 from densekit.ops._symbolic import Node
-from densekit.saving._state import attribute_children
+from densekit.saving._attributes import attribute_children
 
 
 @export("keras.src.models.functional")

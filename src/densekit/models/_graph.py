@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from densekit._core import tree
@@ -12,7 +11,6 @@ from densekit.ops import KerasTensor, Operation
 from densekit.ops._symbolic import Node
 
 
-@dataclass(frozen=True, eq=False)
 class Graph:
     """What an engine needs of a model: its calls in an order in which they can run.
 
@@ -21,11 +19,19 @@ class Graph:
     `_graph` of its own (None if its call cannot be followed).
     """
 
-    inputs: list[KerasTensor]
-    outputs: list[KerasTensor]
-    nodes: list[Node]
-    input_structure: Any
-    output_structure: Any
+    def __init__(
+        self,
+        inputs: list[KerasTensor],
+        outputs: list[KerasTensor],
+        nodes: list[Node],
+        input_structure: Any,
+        output_structure: Any,
+    ) -> None:
+        self.inputs = inputs
+        self.outputs = outputs
+        self.nodes = nodes
+        self.input_structure = input_structure
+        self.output_structure = output_structure
 
 
 def history(tensor: KerasTensor) -> tuple[Node, int] | None:

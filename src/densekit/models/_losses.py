@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from densekit import losses
+from densekit import engines, losses
 from densekit._core import tree
 from densekit._core.errors import describe, message
-from densekit.engines import LossTerm
 from densekit.losses import Loss
 from densekit.models._data import Columns, Signature, output_keys
 
@@ -28,7 +27,7 @@ def check_loss_weights(loss_weights: Any) -> None:
 
 def resolve_terms(
     loss: Any, loss_weights: Any, signature: Signature, targets: Columns
-) -> list[LossTerm]:
+) -> list[engines.LossTerm]:
     """The losses in the order of the outputs, their names and weights decided."""
     per_output = _per_output(loss, signature, "loss")
     weights: list[Any] = [None] * len(per_output)
@@ -59,7 +58,7 @@ def resolve_terms(
                     )
                 )
             resolved = _loss_for(identifier, target.shape, signature.output_shapes[i])
-            terms.append(LossTerm(i, resolved, 1.0 if weight is None else float(weight)))
+            terms.append(engines.LossTerm(i, resolved, 1.0 if weight is None else float(weight)))
     return terms
 
 
@@ -115,7 +114,7 @@ def _loss_for(identifier: Any, target: Sequence[int], output: Sequence[int | Non
     return resolved
 
 
-def term_names(terms: Sequence[LossTerm], signature: Signature, named: bool) -> list[str]:
+def term_names(terms: Sequence[engines.LossTerm], signature: Signature, named: bool) -> list[str]:
     """Keys of the single losses in the logs; only several losses have any.
 
     Args:

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from densekit import saving
+from densekit import models, saving
 from densekit._core import tree
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.scope import stateless_scope as _scope
-from densekit._core.serialization import serialize_whole
 from densekit.layers import Layer, _tracking
 from densekit.layers._call import CallContext, call_context
 from densekit.layers._shapes import has_tensors, shapes_of
 from densekit.layers._tracking import Tracker, structure_version
 from densekit.models._data import as_array
 from densekit.models._graph import Graph
-from densekit.models._summary import print_summary
 from densekit.models._trace import trace
 from densekit.models._trainer import Trainer
 from densekit.ops import KerasTensor
-from densekit.saving._config import parse_json, revive_model
-from densekit.saving._state import attribute_children
+from densekit.saving._attributes import attribute_children
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class _OpenTracker(Tracker):
@@ -250,7 +248,7 @@ class Model(Trainer, Layer):
         Raises:
             ValueError: for a width or a range that cannot be shown.
         """
-        print_summary(
+        models.print_summary(
             self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range
         )
 
@@ -278,7 +276,7 @@ class Model(Trainer, Layer):
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON; `kwargs` go to `json.dumps`."""
-        return json.dumps(serialize_whole(self), **kwargs)
+        return saving.to_json(self, **kwargs)
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
@@ -389,7 +387,7 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
     >>> keras.models.model_from_json(model.to_json()).output_shape
     (None, 2)
     """
-    return revive_model(parse_json(json_string, "model_from_json"), custom_objects)
+    return saving.from_json(json_string, custom_objects)
 
 
 def _plain(leaf: Any) -> Any:

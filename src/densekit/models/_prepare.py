@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from densekit import losses
+from densekit import engines, losses
 from densekit._core import tree
 from densekit._core.errors import message
 from densekit._core.registry import public_name
-from densekit.engines import LossTerm, NativeEngine
 from densekit.layers import structure_version
 from densekit.models._data import (
     Array,
@@ -51,7 +50,7 @@ class Prepare:
     _compile_metrics: CompileMetrics | None
     _loss_tracker: Any
     _term_means: list[LossMean]
-    _terms: list[LossTerm] | None
+    _terms: list[engines.LossTerm] | None
 
     def _reset_compiled(self, metrics: CompileMetrics | None) -> None:
         """Start anew with what was compiled; the prediction engine stays."""
@@ -255,7 +254,7 @@ class Prepare:
 
     # Sessions
 
-    def _resolved_terms(self, signature: Signature, targets: Columns) -> list[LossTerm]:
+    def _resolved_terms(self, signature: Signature, targets: Columns) -> list[engines.LossTerm]:
         """The losses, resolved once per `compile`."""
         if self.__dict__["_terms"] is None:
             weights = self._compiled["loss_weights"]
@@ -269,7 +268,7 @@ class Prepare:
             names = term_names(terms, signature, self._is_named())
             self.__dict__["_terms"] = terms
             self.__dict__["_term_means"] = [LossMean(name=name) for name in names]
-        resolved: list[LossTerm] = self.__dict__["_terms"]
+        resolved: list[engines.LossTerm] = self.__dict__["_terms"]
         return resolved
 
     def _session(self, feed: Feed, training: bool) -> Session:
@@ -314,7 +313,7 @@ class Prepare:
                 )
             )
 
-    def _assert_something_to_learn(self, engine: NativeEngine) -> None:
+    def _assert_something_to_learn(self, engine: engines.NativeEngine) -> None:
         penalties = any(v.regularizer is not None for v in self._runtime.trainable())
         added = self._runtime.collects_losses or engine.builder.has_host_steps
         if not (engine.n_losses or penalties or added):

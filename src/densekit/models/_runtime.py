@@ -7,18 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from densekit import ops
+from densekit import engines, ops
 from densekit._core import tree
 from densekit._core.seeds import SeedGenerator, make_default_seed
-from densekit.engines import (
-    LossTerm,
-    NativeEngine,
-    NotLowerable,
-    PlanBuilder,
-    lower_graph,
-    lower_whole,
-    metric_variables,
-)
 from densekit.layers import Layer, structure_version
 from densekit.models._data import Array, Signature
 from densekit.ops import KerasTensor
@@ -37,7 +28,7 @@ class Runtime:
         self._model = model
         self._version = -1
         self._signature: Signature | None = None
-        self._engines: dict[Any, NativeEngine] = {}
+        self._engines: dict[Any, engines.NativeEngine] = {}
         self._collects_losses = False
         self._weights: list[Any] = []
         self._flags: tuple[bool, ...] = ()
@@ -137,7 +128,7 @@ class Runtime:
             found = {layer.compute_dtype for layer in self._model._flatten_layers()}
         return "float64" if "float64" in found else "float32"
 
-    def lower(self, training: bool, inputs: Sequence[Array]) -> PlanBuilder:
+    def lower(self, training: bool, inputs: Sequence[Array]) -> engines.PlanBuilder:
         """The plan for inputs like these."""
         model = self._model
         dtype = self.dtype()
@@ -145,13 +136,13 @@ class Runtime:
         graph = model._graph()
         if graph is not None:
             try:
-                return lower_graph(graph, dtype, training, shapes)
-            except NotLowerable:
+                return engines.lower_graph(graph, dtype, training, shapes)
+            except engines.NotLowerable:
                 structure, tensors = graph.input_structure, graph.inputs
         else:
             structure = model.__dict__["_traced_on"]
             tensors = tree.flatten(structure)
-        return lower_whole(
+        return engines.lower_whole(
             self._definition(structure, training),
             [(shape, t.dtype) for shape, t in zip(shapes, tensors, strict=True)],
             dtype,
@@ -159,7 +150,7 @@ class Runtime:
             model.trainable_variables,
             model.non_trainable_variables,
             f"{type(model).__name__} {model.name!r}",
-            metric_variables(model),
+            engines.metric_variables(model),
         )
 
     # Engines
@@ -168,20 +159,20 @@ class Runtime:
         open_shapes = any(None in shape[1:] for shape in self.signature().input_shapes)
         return (*parts, tuple(x.shape[1:] for x in inputs) if open_shapes else None)
 
-    def _keep(self, key: Any, engine: NativeEngine) -> NativeEngine:
+    def _keep(self, key: Any, engine: engines.NativeEngine) -> engines.NativeEngine:
         """Remember an engine, and only so many: data of open sizes makes one per size."""
         while len(self._engines) >= _MOST_ENGINES:
             self._engines.pop(next(iter(self._engines)), None)
         self._engines[key] = engine
         return engine
 
-    def predictor(self, inputs: Sequence[Array]) -> NativeEngine:
+    def predictor(self, inputs: Sequence[Array]) -> engines.NativeEngine:
         """The engine for predictions of inputs like these."""
         self._refresh()
         key = self._key("predict", inputs=inputs)
         engine = self._engines.get(key)
         if engine is None:
-            engine = self._keep(key, NativeEngine(self.lower(False, inputs)))
+            engine = self._keep(key, engines.NativeEngine(self.lower(False, inputs)))
             call = engine.call() if key[-1] is None else None
             self.flops_per_sample = engine.plan.flops_per_sample()
             if call is not None and not self._collects_losses and self._is_bare():
@@ -196,17 +187,22 @@ class Runtime:
             isinstance(structure, list | tuple) and unwraps(structure)
         )
 
-    def evaluator(self, inputs: Sequence[Array], terms: Sequence[LossTerm]) -> NativeEngine:
+    def evaluator(
+        self, inputs: Sequence[Array], terms: Sequence[engines.LossTerm]
+    ) -> engines.NativeEngine:
         """The engine for evaluation."""
         self._refresh()
         trainable = self.trainable()
         key = self._key("test", tuple(map(id, trainable)), _identity(terms), inputs=inputs)
         engine = self._engines.get(key)
         if engine is None:
-            engine = self._keep(key, NativeEngine(self.lower(False, inputs), trainable, terms))
+            plan = self.lower(False, inputs)
+            engine = self._keep(key, engines.NativeEngine(plan, trainable, terms))
         return engine
 
-    def trainer(self, inputs: Sequence[Array], terms: Sequence[LossTerm]) -> NativeEngine:
+    def trainer(
+        self, inputs: Sequence[Array], terms: Sequence[engines.LossTerm]
+    ) -> engines.NativeEngine:
         """The engine for training."""
         self._refresh()
         trainable = self.trainable()
@@ -217,11 +213,11 @@ class Runtime:
         engine = self._engines.get(key)
         if engine is None:
             plan = self.lower(True, inputs)
-            engine = self._keep(key, NativeEngine(plan, trainable, terms, optimizer))
+            engine = self._keep(key, engines.NativeEngine(plan, trainable, terms, optimizer))
         return engine
 
 
-def _identity(terms: Sequence[LossTerm]) -> tuple[Any, ...]:
+def _identity(terms: Sequence[engines.LossTerm]) -> tuple[Any, ...]:
     return tuple((t.output, id(t.loss), t.weight) for t in terms)
 
 

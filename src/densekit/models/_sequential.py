@@ -16,7 +16,7 @@ from densekit.models._functional import Functional
 from densekit.models._graph import Graph
 from densekit.models._model import Model, _machinery
 from densekit.ops import KerasTensor
-from densekit.saving._state import attribute_children
+from densekit.saving._attributes import attribute_children
 
 
 @export("keras")

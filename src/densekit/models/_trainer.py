@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from densekit._core.errors import describe, message
-from densekit.callbacks import CallbackList, History
 from densekit.models._compiling import Compiling
-from densekit.models._fit_loop import logs_of, run_epoch
+from densekit.models._fit_loop import callback_list, logs_of, run_epoch
 from densekit.models._split import train_validation_split
+
+if TYPE_CHECKING:
+    from densekit.callbacks import CallbackList, History
 
 
 class Trainer(Compiling):
@@ -94,16 +96,7 @@ class Trainer(Compiling):
             )
         session = self._session(feed, training=True)
         tests = None if validation is None else self._session(validation, training=False)
-        if not isinstance(callbacks, CallbackList):
-            callbacks = CallbackList(
-                callbacks,
-                add_history=True,
-                add_progbar=verbose != 0,
-                verbose=verbose,
-                epochs=epochs,
-                steps=feed.num_batches,
-                model=self,
-            )
+        callbacks = callback_list(self, callbacks, verbose, feed.num_batches, epochs, True)
         self.stop_training = False
         logs: dict[str, Any] = {}
         callbacks.on_train_begin()
@@ -128,8 +121,8 @@ class Trainer(Compiling):
             if epochs > 0 and self.optimizer.built:
                 self.optimizer.finalize_variable_values(self.trainable_variables)
         callbacks.on_train_end(logs)
-        assert isinstance(self.history, History)
-        return self.history
+        history: History = self.history
+        return history
 
     def _run_test(self, session: Any, feed: Any, callbacks: CallbackList) -> dict[str, Any]:
         self.stop_evaluating = False
@@ -180,15 +173,7 @@ class Trainer(Compiling):
             )
         feed = self._feed(x, y, sample_weight, None, batch_size, steps)
         session = self._session(feed, training=False)
-        if not isinstance(callbacks, CallbackList):
-            callbacks = CallbackList(
-                callbacks,
-                add_progbar=verbose != 0,
-                verbose=verbose,
-                epochs=1,
-                steps=feed.num_batches,
-                model=self,
-            )
+        callbacks = callback_list(self, callbacks, verbose, feed.num_batches)
         logs = self._run_test(session, feed, callbacks)
         return logs if return_dict else self._in_order(logs)
 

@@ -2,225 +2,290 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from densekit._core.rooms import lazy_room
+
+if TYPE_CHECKING:
+    from densekit.ops._arithmetic import abs as abs
+    from densekit.ops._arithmetic import absolute as absolute
+    from densekit.ops._arithmetic import add as add
+    from densekit.ops._arithmetic import arccos as arccos
+    from densekit.ops._arithmetic import arcsin as arcsin
+    from densekit.ops._arithmetic import arctan as arctan
+    from densekit.ops._arithmetic import arctan2 as arctan2
+    from densekit.ops._arithmetic import arctanh as arctanh
+    from densekit.ops._arithmetic import ceil as ceil
+    from densekit.ops._arithmetic import clip as clip
+    from densekit.ops._arithmetic import cos as cos
+    from densekit.ops._arithmetic import cosh as cosh
+    from densekit.ops._arithmetic import divide as divide
+    from densekit.ops._arithmetic import divide_no_nan as divide_no_nan
+    from densekit.ops._arithmetic import exp as exp
+    from densekit.ops._arithmetic import exp2 as exp2
+    from densekit.ops._arithmetic import expm1 as expm1
+    from densekit.ops._arithmetic import floor as floor
+    from densekit.ops._arithmetic import floor_divide as floor_divide
+    from densekit.ops._arithmetic import log as log
+    from densekit.ops._arithmetic import log1p as log1p
+    from densekit.ops._arithmetic import log2 as log2
+    from densekit.ops._arithmetic import log10 as log10
+    from densekit.ops._arithmetic import logaddexp as logaddexp
+    from densekit.ops._arithmetic import maximum as maximum
+    from densekit.ops._arithmetic import minimum as minimum
+    from densekit.ops._arithmetic import mod as mod
+    from densekit.ops._arithmetic import multiply as multiply
+    from densekit.ops._arithmetic import nan_to_num as nan_to_num
+    from densekit.ops._arithmetic import negative as negative
+    from densekit.ops._arithmetic import power as power
+    from densekit.ops._arithmetic import reciprocal as reciprocal
+    from densekit.ops._arithmetic import round as round
+    from densekit.ops._arithmetic import rsqrt as rsqrt
+    from densekit.ops._arithmetic import sign as sign
+    from densekit.ops._arithmetic import sin as sin
+    from densekit.ops._arithmetic import sinh as sinh
+    from densekit.ops._arithmetic import sqrt as sqrt
+    from densekit.ops._arithmetic import square as square
+    from densekit.ops._arithmetic import subtract as subtract
+    from densekit.ops._arithmetic import tan as tan
+    from densekit.ops._arithmetic import tanh as tanh
+    from densekit.ops._arithmetic import true_divide as true_divide
+    from densekit.ops._arithmetic import trunc as trunc
+    from densekit.ops._comparisons import allclose as allclose
+    from densekit.ops._comparisons import equal as equal
+    from densekit.ops._comparisons import greater as greater
+    from densekit.ops._comparisons import greater_equal as greater_equal
+    from densekit.ops._comparisons import isclose as isclose
+    from densekit.ops._comparisons import isfinite as isfinite
+    from densekit.ops._comparisons import isinf as isinf
+    from densekit.ops._comparisons import isnan as isnan
+    from densekit.ops._comparisons import less as less
+    from densekit.ops._comparisons import less_equal as less_equal
+    from densekit.ops._comparisons import logical_and as logical_and
+    from densekit.ops._comparisons import logical_not as logical_not
+    from densekit.ops._comparisons import logical_or as logical_or
+    from densekit.ops._comparisons import logical_xor as logical_xor
+    from densekit.ops._comparisons import nonzero as nonzero
+    from densekit.ops._comparisons import not_equal as not_equal
+    from densekit.ops._comparisons import where as where
+    from densekit.ops._core_ops import arange as arange
+    from densekit.ops._core_ops import array as array
+    from densekit.ops._core_ops import cast as cast
+    from densekit.ops._core_ops import cond as cond
+    from densekit.ops._core_ops import convert_to_numpy as convert_to_numpy
+    from densekit.ops._core_ops import convert_to_tensor as convert_to_tensor
+    from densekit.ops._core_ops import copy as copy
+    from densekit.ops._core_ops import dtype as dtype
+    from densekit.ops._core_ops import empty as empty
+    from densekit.ops._core_ops import empty_like as empty_like
+    from densekit.ops._core_ops import eye as eye
+    from densekit.ops._core_ops import fori_loop as fori_loop
+    from densekit.ops._core_ops import full as full
+    from densekit.ops._core_ops import full_like as full_like
+    from densekit.ops._core_ops import identity as identity
+    from densekit.ops._core_ops import is_tensor as is_tensor
+    from densekit.ops._core_ops import linspace as linspace
+    from densekit.ops._core_ops import map as map
+    from densekit.ops._core_ops import ndim as ndim
+    from densekit.ops._core_ops import ones as ones
+    from densekit.ops._core_ops import ones_like as ones_like
+    from densekit.ops._core_ops import saturate_cast as saturate_cast
+    from densekit.ops._core_ops import scan as scan
+    from densekit.ops._core_ops import shape as shape
+    from densekit.ops._core_ops import size as size
+    from densekit.ops._core_ops import stop_gradient as stop_gradient
+    from densekit.ops._core_ops import tri as tri
+    from densekit.ops._core_ops import vectorized_map as vectorized_map
+    from densekit.ops._core_ops import while_loop as while_loop
+    from densekit.ops._core_ops import zeros as zeros
+    from densekit.ops._core_ops import zeros_like as zeros_like
+    from densekit.ops._gradient import value_and_vjp as value_and_vjp
+    from densekit.ops._indexing import argsort as argsort
+    from densekit.ops._indexing import get_item as get_item
+    from densekit.ops._indexing import in_top_k as in_top_k
+    from densekit.ops._indexing import scatter as scatter
+    from densekit.ops._indexing import scatter_update as scatter_update
+    from densekit.ops._indexing import segment_max as segment_max
+    from densekit.ops._indexing import segment_min as segment_min
+    from densekit.ops._indexing import segment_prod as segment_prod
+    from densekit.ops._indexing import segment_sum as segment_sum
+    from densekit.ops._indexing import slice as slice
+    from densekit.ops._indexing import slice_update as slice_update
+    from densekit.ops._indexing import sort as sort
+    from densekit.ops._indexing import take as take
+    from densekit.ops._indexing import take_along_axis as take_along_axis
+    from densekit.ops._indexing import top_k as top_k
+    from densekit.ops._linear_algebra import cholesky as cholesky
+    from densekit.ops._linear_algebra import det as det
+    from densekit.ops._linear_algebra import dot as dot
+    from densekit.ops._linear_algebra import einsum as einsum
+    from densekit.ops._linear_algebra import inner as inner
+    from densekit.ops._linear_algebra import inv as inv
+    from densekit.ops._linear_algebra import matmul as matmul
+    from densekit.ops._linear_algebra import norm as norm
+    from densekit.ops._linear_algebra import outer as outer
+    from densekit.ops._linear_algebra import qr as qr
+    from densekit.ops._linear_algebra import solve as solve
+    from densekit.ops._linear_algebra import svd as svd
+    from densekit.ops._linear_algebra import tensordot as tensordot
+    from densekit.ops._linear_algebra import trace as trace
+    from densekit.ops._linear_algebra import vdot as vdot
+    from densekit.ops._losses import binary_crossentropy as binary_crossentropy
+    from densekit.ops._losses import categorical_crossentropy as categorical_crossentropy
+    from densekit.ops._losses import multi_hot as multi_hot
+    from densekit.ops._losses import one_hot as one_hot
+    from densekit.ops._losses import (
+        sparse_categorical_crossentropy as sparse_categorical_crossentropy,
+    )
+    from densekit.ops._nn import celu as celu
+    from densekit.ops._nn import elu as elu
+    from densekit.ops._nn import gelu as gelu
+    from densekit.ops._nn import glu as glu
+    from densekit.ops._nn import hard_shrink as hard_shrink
+    from densekit.ops._nn import hard_sigmoid as hard_sigmoid
+    from densekit.ops._nn import hard_silu as hard_silu
+    from densekit.ops._nn import hard_swish as hard_swish
+    from densekit.ops._nn import hard_tanh as hard_tanh
+    from densekit.ops._nn import leaky_relu as leaky_relu
+    from densekit.ops._nn import log_sigmoid as log_sigmoid
+    from densekit.ops._nn import log_softmax as log_softmax
+    from densekit.ops._nn import logsumexp as logsumexp
+    from densekit.ops._nn import mish as mish
+    from densekit.ops._nn import moments as moments
+    from densekit.ops._nn import normalize as normalize
+    from densekit.ops._nn import relu as relu
+    from densekit.ops._nn import relu6 as relu6
+    from densekit.ops._nn import selu as selu
+    from densekit.ops._nn import sigmoid as sigmoid
+    from densekit.ops._nn import silu as silu
+    from densekit.ops._nn import soft_shrink as soft_shrink
+    from densekit.ops._nn import softmax as softmax
+    from densekit.ops._nn import softplus as softplus
+    from densekit.ops._nn import softsign as softsign
+    from densekit.ops._nn import sparse_plus as sparse_plus
+    from densekit.ops._nn import sparse_sigmoid as sparse_sigmoid
+    from densekit.ops._nn import sparsemax as sparsemax
+    from densekit.ops._nn import squareplus as squareplus
+    from densekit.ops._nn import swish as swish
+    from densekit.ops._nn import tanh_shrink as tanh_shrink
+    from densekit.ops._nn import threshold as threshold
+    from densekit.ops._reductions import all as all
+    from densekit.ops._reductions import amax as amax
+    from densekit.ops._reductions import amin as amin
+    from densekit.ops._reductions import any as any
+    from densekit.ops._reductions import argmax as argmax
+    from densekit.ops._reductions import argmin as argmin
+    from densekit.ops._reductions import count_nonzero as count_nonzero
+    from densekit.ops._reductions import cumprod as cumprod
+    from densekit.ops._reductions import cumsum as cumsum
+    from densekit.ops._reductions import max as max
+    from densekit.ops._reductions import mean as mean
+    from densekit.ops._reductions import min as min
+    from densekit.ops._reductions import prod as prod
+    from densekit.ops._reductions import std as std
+    from densekit.ops._reductions import sum as sum
+    from densekit.ops._reductions import var as var
+    from densekit.ops._shapes import append as append
+    from densekit.ops._shapes import array_split as array_split
+    from densekit.ops._shapes import broadcast_to as broadcast_to
+    from densekit.ops._shapes import concatenate as concatenate
+    from densekit.ops._shapes import diag as diag
+    from densekit.ops._shapes import diagonal as diagonal
+    from densekit.ops._shapes import expand_dims as expand_dims
+    from densekit.ops._shapes import flip as flip
+    from densekit.ops._shapes import hstack as hstack
+    from densekit.ops._shapes import meshgrid as meshgrid
+    from densekit.ops._shapes import moveaxis as moveaxis
+    from densekit.ops._shapes import pad as pad
+    from densekit.ops._shapes import ravel as ravel
+    from densekit.ops._shapes import repeat as repeat
+    from densekit.ops._shapes import reshape as reshape
+    from densekit.ops._shapes import roll as roll
+    from densekit.ops._shapes import split as split
+    from densekit.ops._shapes import squeeze as squeeze
+    from densekit.ops._shapes import stack as stack
+    from densekit.ops._shapes import swapaxes as swapaxes
+    from densekit.ops._shapes import tile as tile
+    from densekit.ops._shapes import transpose as transpose
+    from densekit.ops._shapes import tril as tril
+    from densekit.ops._shapes import triu as triu
+    from densekit.ops._shapes import unstack as unstack
+    from densekit.ops._shapes import vstack as vstack
+    from densekit.ops._special import erf as erf
+    from densekit.ops._special import erfc as erfc
+    from densekit.ops._special import erfinv as erfinv
+    from densekit.ops._statistics import average as average
+    from densekit.ops._statistics import bincount as bincount
+    from densekit.ops._statistics import diff as diff
+    from densekit.ops._statistics import digitize as digitize
+    from densekit.ops._statistics import isin as isin
+    from densekit.ops._statistics import median as median
+    from densekit.ops._statistics import percentile as percentile
+    from densekit.ops._statistics import ptp as ptp
+    from densekit.ops._statistics import quantile as quantile
+    from densekit.ops._statistics import searchsorted as searchsorted
+    from densekit.ops._symbolic import FunctionOperation as FunctionOperation
+    from densekit.ops._symbolic import KerasTensor as KerasTensor
+    from densekit.ops._symbolic import Node as Node
+    from densekit.ops._symbolic import Operation as Operation
+    from densekit.ops._symbolic import any_symbolic as any_symbolic
+    from densekit.ops._symbolic import compute_output_spec as compute_output_spec
+else:
+    __getattr__, __dir__, __all__ = lazy_room(
+        __name__,
+        {
+            "_arithmetic": (
+                "abs absolute add arccos arcsin arctan arctan2 arctanh ceil clip cos cosh divide "
+                "divide_no_nan exp exp2 expm1 floor floor_divide log log1p log2 log10 logaddexp "
+                "maximum minimum mod multiply nan_to_num negative power reciprocal round rsqrt "
+                "sign sin sinh sqrt square subtract tan tanh true_divide trunc"
+            ),
+            "_comparisons": (
+                "allclose equal greater greater_equal isclose isfinite isinf isnan less less_equal "
+                "logical_and logical_not logical_or logical_xor nonzero not_equal where"
+            ),
+            "_core_ops": (
+                "arange array cast cond convert_to_numpy convert_to_tensor copy dtype empty "
+                "empty_like eye fori_loop full full_like identity is_tensor linspace map ndim ones "
+                "ones_like saturate_cast scan shape size stop_gradient tri vectorized_map "
+                "while_loop zeros zeros_like"
+            ),
+            "_gradient": "value_and_vjp",
+            "_indexing": (
+                "argsort get_item in_top_k scatter scatter_update segment_max segment_min "
+                "segment_prod segment_sum slice slice_update sort take take_along_axis top_k"
+            ),
+            "_linear_algebra": (
+                "cholesky det dot einsum inner inv matmul norm outer qr solve svd tensordot trace "
+                "vdot"
+            ),
+            "_losses": (
+                "binary_crossentropy categorical_crossentropy multi_hot one_hot "
+                "sparse_categorical_crossentropy"
+            ),
+            "_nn": (
+                "celu elu gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh "
+                "leaky_relu log_sigmoid log_softmax logsumexp mish moments normalize relu relu6 "
+                "selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus "
+                "sparse_sigmoid sparsemax squareplus swish tanh_shrink threshold"
+            ),
+            "_reductions": (
+                "all amax amin any argmax argmin count_nonzero cumprod cumsum max mean min prod "
+                "std sum var"
+            ),
+            "_shapes": (
+                "append array_split broadcast_to concatenate diag diagonal expand_dims flip hstack "
+                "meshgrid moveaxis pad ravel repeat reshape roll split squeeze stack swapaxes tile "
+                "transpose tril triu unstack vstack"
+            ),
+            "_special": "erf erfc erfinv",
+            "_statistics": (
+                "average bincount diff digitize isin median percentile ptp quantile searchsorted"
+            ),
+            "_symbolic": (
+                "FunctionOperation KerasTensor Node Operation any_symbolic compute_output_spec"
+            ),
+        },
+    )
+
 from densekit.ops import _operators as _operators
-from densekit.ops._arithmetic import abs as abs
-from densekit.ops._arithmetic import absolute as absolute
-from densekit.ops._arithmetic import add as add
-from densekit.ops._arithmetic import arccos as arccos
-from densekit.ops._arithmetic import arcsin as arcsin
-from densekit.ops._arithmetic import arctan as arctan
-from densekit.ops._arithmetic import arctan2 as arctan2
-from densekit.ops._arithmetic import arctanh as arctanh
-from densekit.ops._arithmetic import ceil as ceil
-from densekit.ops._arithmetic import clip as clip
-from densekit.ops._arithmetic import cos as cos
-from densekit.ops._arithmetic import cosh as cosh
-from densekit.ops._arithmetic import divide as divide
-from densekit.ops._arithmetic import divide_no_nan as divide_no_nan
-from densekit.ops._arithmetic import exp as exp
-from densekit.ops._arithmetic import exp2 as exp2
-from densekit.ops._arithmetic import expm1 as expm1
-from densekit.ops._arithmetic import floor as floor
-from densekit.ops._arithmetic import floor_divide as floor_divide
-from densekit.ops._arithmetic import log as log
-from densekit.ops._arithmetic import log1p as log1p
-from densekit.ops._arithmetic import log2 as log2
-from densekit.ops._arithmetic import log10 as log10
-from densekit.ops._arithmetic import logaddexp as logaddexp
-from densekit.ops._arithmetic import maximum as maximum
-from densekit.ops._arithmetic import minimum as minimum
-from densekit.ops._arithmetic import mod as mod
-from densekit.ops._arithmetic import multiply as multiply
-from densekit.ops._arithmetic import nan_to_num as nan_to_num
-from densekit.ops._arithmetic import negative as negative
-from densekit.ops._arithmetic import power as power
-from densekit.ops._arithmetic import reciprocal as reciprocal
-from densekit.ops._arithmetic import round as round
-from densekit.ops._arithmetic import rsqrt as rsqrt
-from densekit.ops._arithmetic import sign as sign
-from densekit.ops._arithmetic import sin as sin
-from densekit.ops._arithmetic import sinh as sinh
-from densekit.ops._arithmetic import sqrt as sqrt
-from densekit.ops._arithmetic import square as square
-from densekit.ops._arithmetic import subtract as subtract
-from densekit.ops._arithmetic import tan as tan
-from densekit.ops._arithmetic import tanh as tanh
-from densekit.ops._arithmetic import true_divide as true_divide
-from densekit.ops._arithmetic import trunc as trunc
-from densekit.ops._comparisons import allclose as allclose
-from densekit.ops._comparisons import equal as equal
-from densekit.ops._comparisons import greater as greater
-from densekit.ops._comparisons import greater_equal as greater_equal
-from densekit.ops._comparisons import isclose as isclose
-from densekit.ops._comparisons import isfinite as isfinite
-from densekit.ops._comparisons import isinf as isinf
-from densekit.ops._comparisons import isnan as isnan
-from densekit.ops._comparisons import less as less
-from densekit.ops._comparisons import less_equal as less_equal
-from densekit.ops._comparisons import logical_and as logical_and
-from densekit.ops._comparisons import logical_not as logical_not
-from densekit.ops._comparisons import logical_or as logical_or
-from densekit.ops._comparisons import logical_xor as logical_xor
-from densekit.ops._comparisons import nonzero as nonzero
-from densekit.ops._comparisons import not_equal as not_equal
-from densekit.ops._comparisons import where as where
-from densekit.ops._core_ops import arange as arange
-from densekit.ops._core_ops import array as array
-from densekit.ops._core_ops import cast as cast
-from densekit.ops._core_ops import cond as cond
-from densekit.ops._core_ops import convert_to_numpy as convert_to_numpy
-from densekit.ops._core_ops import convert_to_tensor as convert_to_tensor
-from densekit.ops._core_ops import copy as copy
-from densekit.ops._core_ops import dtype as dtype
-from densekit.ops._core_ops import empty as empty
-from densekit.ops._core_ops import empty_like as empty_like
-from densekit.ops._core_ops import eye as eye
-from densekit.ops._core_ops import fori_loop as fori_loop
-from densekit.ops._core_ops import full as full
-from densekit.ops._core_ops import full_like as full_like
-from densekit.ops._core_ops import identity as identity
-from densekit.ops._core_ops import is_tensor as is_tensor
-from densekit.ops._core_ops import linspace as linspace
-from densekit.ops._core_ops import map as map
-from densekit.ops._core_ops import ndim as ndim
-from densekit.ops._core_ops import ones as ones
-from densekit.ops._core_ops import ones_like as ones_like
-from densekit.ops._core_ops import saturate_cast as saturate_cast
-from densekit.ops._core_ops import scan as scan
-from densekit.ops._core_ops import shape as shape
-from densekit.ops._core_ops import size as size
-from densekit.ops._core_ops import stop_gradient as stop_gradient
-from densekit.ops._core_ops import tri as tri
-from densekit.ops._core_ops import vectorized_map as vectorized_map
-from densekit.ops._core_ops import while_loop as while_loop
-from densekit.ops._core_ops import zeros as zeros
-from densekit.ops._core_ops import zeros_like as zeros_like
-from densekit.ops._gradient import value_and_vjp as value_and_vjp
-from densekit.ops._indexing import argsort as argsort
-from densekit.ops._indexing import get_item as get_item
-from densekit.ops._indexing import in_top_k as in_top_k
-from densekit.ops._indexing import scatter as scatter
-from densekit.ops._indexing import scatter_update as scatter_update
-from densekit.ops._indexing import segment_max as segment_max
-from densekit.ops._indexing import segment_min as segment_min
-from densekit.ops._indexing import segment_prod as segment_prod
-from densekit.ops._indexing import segment_sum as segment_sum
-from densekit.ops._indexing import slice as slice
-from densekit.ops._indexing import slice_update as slice_update
-from densekit.ops._indexing import sort as sort
-from densekit.ops._indexing import take as take
-from densekit.ops._indexing import take_along_axis as take_along_axis
-from densekit.ops._indexing import top_k as top_k
-from densekit.ops._linear_algebra import cholesky as cholesky
-from densekit.ops._linear_algebra import det as det
-from densekit.ops._linear_algebra import dot as dot
-from densekit.ops._linear_algebra import einsum as einsum
-from densekit.ops._linear_algebra import inner as inner
-from densekit.ops._linear_algebra import inv as inv
-from densekit.ops._linear_algebra import matmul as matmul
-from densekit.ops._linear_algebra import norm as norm
-from densekit.ops._linear_algebra import outer as outer
-from densekit.ops._linear_algebra import qr as qr
-from densekit.ops._linear_algebra import solve as solve
-from densekit.ops._linear_algebra import svd as svd
-from densekit.ops._linear_algebra import tensordot as tensordot
-from densekit.ops._linear_algebra import trace as trace
-from densekit.ops._linear_algebra import vdot as vdot
-from densekit.ops._losses import binary_crossentropy as binary_crossentropy
-from densekit.ops._losses import categorical_crossentropy as categorical_crossentropy
-from densekit.ops._losses import multi_hot as multi_hot
-from densekit.ops._losses import one_hot as one_hot
-from densekit.ops._losses import sparse_categorical_crossentropy as sparse_categorical_crossentropy
-from densekit.ops._nn import celu as celu
-from densekit.ops._nn import elu as elu
-from densekit.ops._nn import gelu as gelu
-from densekit.ops._nn import glu as glu
-from densekit.ops._nn import hard_shrink as hard_shrink
-from densekit.ops._nn import hard_sigmoid as hard_sigmoid
-from densekit.ops._nn import hard_silu as hard_silu
-from densekit.ops._nn import hard_swish as hard_swish
-from densekit.ops._nn import hard_tanh as hard_tanh
-from densekit.ops._nn import leaky_relu as leaky_relu
-from densekit.ops._nn import log_sigmoid as log_sigmoid
-from densekit.ops._nn import log_softmax as log_softmax
-from densekit.ops._nn import logsumexp as logsumexp
-from densekit.ops._nn import mish as mish
-from densekit.ops._nn import moments as moments
-from densekit.ops._nn import normalize as normalize
-from densekit.ops._nn import relu as relu
-from densekit.ops._nn import relu6 as relu6
-from densekit.ops._nn import selu as selu
-from densekit.ops._nn import sigmoid as sigmoid
-from densekit.ops._nn import silu as silu
-from densekit.ops._nn import soft_shrink as soft_shrink
-from densekit.ops._nn import softmax as softmax
-from densekit.ops._nn import softplus as softplus
-from densekit.ops._nn import softsign as softsign
-from densekit.ops._nn import sparse_plus as sparse_plus
-from densekit.ops._nn import sparse_sigmoid as sparse_sigmoid
-from densekit.ops._nn import sparsemax as sparsemax
-from densekit.ops._nn import squareplus as squareplus
-from densekit.ops._nn import swish as swish
-from densekit.ops._nn import tanh_shrink as tanh_shrink
-from densekit.ops._nn import threshold as threshold
-from densekit.ops._reductions import all as all
-from densekit.ops._reductions import amax as amax
-from densekit.ops._reductions import amin as amin
-from densekit.ops._reductions import any as any
-from densekit.ops._reductions import argmax as argmax
-from densekit.ops._reductions import argmin as argmin
-from densekit.ops._reductions import count_nonzero as count_nonzero
-from densekit.ops._reductions import cumprod as cumprod
-from densekit.ops._reductions import cumsum as cumsum
-from densekit.ops._reductions import max as max
-from densekit.ops._reductions import mean as mean
-from densekit.ops._reductions import min as min
-from densekit.ops._reductions import prod as prod
-from densekit.ops._reductions import std as std
-from densekit.ops._reductions import sum as sum
-from densekit.ops._reductions import var as var
-from densekit.ops._shapes import append as append
-from densekit.ops._shapes import array_split as array_split
-from densekit.ops._shapes import broadcast_to as broadcast_to
-from densekit.ops._shapes import concatenate as concatenate
-from densekit.ops._shapes import diag as diag
-from densekit.ops._shapes import diagonal as diagonal
-from densekit.ops._shapes import expand_dims as expand_dims
-from densekit.ops._shapes import flip as flip
-from densekit.ops._shapes import hstack as hstack
-from densekit.ops._shapes import meshgrid as meshgrid
-from densekit.ops._shapes import moveaxis as moveaxis
-from densekit.ops._shapes import pad as pad
-from densekit.ops._shapes import ravel as ravel
-from densekit.ops._shapes import repeat as repeat
-from densekit.ops._shapes import reshape as reshape
-from densekit.ops._shapes import roll as roll
-from densekit.ops._shapes import split as split
-from densekit.ops._shapes import squeeze as squeeze
-from densekit.ops._shapes import stack as stack
-from densekit.ops._shapes import swapaxes as swapaxes
-from densekit.ops._shapes import tile as tile
-from densekit.ops._shapes import transpose as transpose
-from densekit.ops._shapes import tril as tril
-from densekit.ops._shapes import triu as triu
-from densekit.ops._shapes import unstack as unstack
-from densekit.ops._shapes import vstack as vstack
-from densekit.ops._special import erf as erf
-from densekit.ops._special import erfc as erfc
-from densekit.ops._special import erfinv as erfinv
-from densekit.ops._statistics import average as average
-from densekit.ops._statistics import bincount as bincount
-from densekit.ops._statistics import diff as diff
-from densekit.ops._statistics import digitize as digitize
-from densekit.ops._statistics import isin as isin
-from densekit.ops._statistics import median as median
-from densekit.ops._statistics import percentile as percentile
-from densekit.ops._statistics import ptp as ptp
-from densekit.ops._statistics import quantile as quantile
-from densekit.ops._statistics import searchsorted as searchsorted
-from densekit.ops._symbolic import FunctionOperation as FunctionOperation
-from densekit.ops._symbolic import KerasTensor as KerasTensor
-from densekit.ops._symbolic import Node as Node
-from densekit.ops._symbolic import Operation as Operation
-from densekit.ops._symbolic import any_symbolic as any_symbolic
-from densekit.ops._symbolic import compute_output_spec as compute_output_spec

@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from densekit._core.errors import describe, message
-from densekit._core.registry import components
+from densekit._core.registry import Names
+from densekit._core.rooms import room_of
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit.optimizers._optimizer import Optimizer
 
 
-def _names() -> dict[str, Any]:
-    return {name.lower(): cls for name, cls in components("keras.optimizers").items()}
+def _spell(name: str) -> str:
+    """The name of a class, whatever the case of its letters."""
+    room = room_of("keras.optimizers")
+    assert room is not None
+    return next((known for known in room.names if known.lower() == name.lower()), name)
+
+
+_NAMES = Names("keras.optimizers", _spell)
 
 
 def serialize(optimizer: Optimizer) -> Any:
@@ -21,12 +28,10 @@ def serialize(optimizer: Optimizer) -> Any:
 
 def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
     """The optimizer of a config; the case of a built-in class name does not matter."""
-    known = _names().get(str(config.get("class_name")).lower())
+    known = _NAMES.get(str(config.get("class_name")))
     if known is not None:
         config = {**config, "class_name": known.__name__}
-    return deserialize_keras_object(
-        config, custom_objects=custom_objects, module_objects=components("keras.optimizers")
-    )
+    return deserialize_keras_object(config, custom_objects=custom_objects, module_objects=_NAMES)
 
 
 def get(identifier: Any) -> Any:
@@ -49,8 +54,8 @@ def get(identifier: Any) -> Any:
     found = identifier
     if isinstance(identifier, dict):
         found = deserialize(identifier)
-    elif isinstance(identifier, str) and identifier.lower() in _names():
-        found = _names()[identifier.lower()]()
+    elif isinstance(identifier, str) and identifier in _NAMES:
+        found = _NAMES[identifier]()
     if isinstance(found, Optimizer):
         return found
     raise ValueError(
@@ -58,6 +63,6 @@ def get(identifier: Any) -> Any:
             "optimizers.get",
             "a known name, a config or an Optimizer",
             describe(identifier),
-            f"Known names: {', '.join(sorted(_names()))}.",
+            f"Known names: {', '.join(sorted(name.lower() for name in _NAMES))}.",
         )
     )

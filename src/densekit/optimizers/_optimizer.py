@@ -13,7 +13,7 @@ from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.naming import auto_name
-from densekit._core.registry import components, export
+from densekit._core.registry import Names, export
 from densekit._core.scope import StatelessScope
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit._core.variable import Variable
@@ -395,6 +395,6 @@ class Optimizer(Surroundings):
             config["learning_rate"] = deserialize_keras_object(
                 config["learning_rate"],
                 custom_objects=custom_objects,
-                module_objects=components("keras.optimizers.schedules"),
+                module_objects=Names("keras.optimizers.schedules"),
             )
         return cls(**config)

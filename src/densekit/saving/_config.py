@@ -33,6 +33,16 @@ def model_to_json(model: Any) -> str:
     return json.dumps(without_recent(serialize_whole(model)))
 
 
+def to_json(model: Any, **kwargs: Any) -> str:
+    """The whole architecture of `model`; `kwargs` go to `json.dumps`."""
+    return json.dumps(serialize_whole(model), **kwargs)
+
+
+def from_json(text: str | bytes, custom_objects: dict[str, Any] | None) -> Any:
+    """The model that `to_json` described."""
+    return revive_model(parse_json(text, "model_from_json"), custom_objects)
+
+
 def without_recent(config: Any) -> Any:
     """A config without the recent arguments of components that have their defaults."""
     if isinstance(config, list | tuple):

@@ -20,6 +20,7 @@ from densekit.losses import Loss
 from densekit.metrics import Metric
 from densekit.ops import Operation
 from densekit.optimizers import Optimizer
+from densekit.saving._attributes import attribute_children
 from densekit.saving._h5 import Entry, find_entry, make_entry
 
 _STATEFUL = (Operation, Optimizer, Metric, Loss, SeedGenerator)
@@ -30,17 +31,6 @@ _CONTAINERS = (list, tuple, dict)
 def _own_names(family: type) -> frozenset[str]:
     """Names that every layer (or operation) has: machinery, not the user's."""
     return frozenset(dir(family(name="_")))  # a name of its own, so that none is used up
-
-
-def attribute_children(obj: Any, skip: frozenset[str]) -> Iterator[tuple[str, Any]]:
-    """Attributes outside `skip` in the order in which Keras visits them."""
-    for name in sorted(dir(obj), key=lambda n: f"~{n}" if n.startswith("_") else n):
-        if name.startswith("__") or name in skip:
-            continue
-        try:
-            yield name, getattr(obj, name)
-        except Exception:  # a property that is not available yet holds no state
-            continue
 
 
 def _children(obj: Any) -> Iterator[tuple[str, Any]]:

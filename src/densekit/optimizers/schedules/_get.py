@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from densekit._core.registry import components
+from densekit._core.registry import Names
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 
 
@@ -18,5 +18,5 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     return deserialize_keras_object(
         config,
         custom_objects=custom_objects,
-        module_objects=components("keras.optimizers.schedules"),
+        module_objects=Names("keras.optimizers.schedules"),
     )

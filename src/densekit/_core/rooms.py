@@ -1,0 +1,83 @@
+"""Rooms that load a file when one of its names is first asked for.
+
+A room's ``__init__`` lists its names twice: as imports under ``if TYPE_CHECKING``, for readers and
+type checkers, and by file for `lazy_room`, which finds them while running. A test holds the two
+together.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+_TOOLS = {"TYPE_CHECKING", "annotations", "lazy_room"}  # of a room's `__init__`, of no use outside
+_rooms: dict[str, Room] = {}
+
+
+class Room:
+    """The names of one package and the files they live in."""
+
+    def __init__(self, package: str, files: dict[str, str], aliases: dict[str, str]) -> None:
+        self._package = package
+        self._files = {name: file for file, names in files.items() for name in names.split()}
+        self._public_files = {file for file in files if "." not in file and file[0] != "_"}
+        self._aliases = aliases
+        self.names = sorted({*self._files, *self._public_files, *aliases})
+
+    def load(self, name: str) -> Any:
+        """The object of that name, or the file; KeyError if the room has none."""
+        name = self._aliases.get(name, name)
+        if name in self._public_files:
+            return self._module(name)
+        return getattr(self._module(self._files[name]), name)
+
+    def load_all(self) -> None:
+        """Load every file."""
+        for file in {*self._files.values(), *self._public_files}:
+            self._module(file)
+
+    def _module(self, file: str) -> Any:
+        return importlib.import_module(file if "." in file else f"{self._package}.{file}")
+
+
+def lazy_room(
+    package: str, files: dict[str, str], aliases: dict[str, str] | None = None
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """``__getattr__``, ``__dir__`` and ``__all__`` of a room.
+
+    Args:
+        package: ``__name__`` of the room.
+        files: the names, separated by spaces, that each file of the package defines. A file without
+            underscore is itself one of the names; one with a full path belongs to another room.
+        aliases: further names, and the names they stand for.
+    """
+    room = Room(package, files, aliases or {})
+    _rooms[package] = room
+
+    def find(name: str) -> Any:
+        if name not in room.names:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = room.load(name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    def listing() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *room.names} - _TOOLS)
+
+    return find, listing, room.names
+
+
+def room_of(module: str) -> Room | None:
+    """The room behind Keras' public `module`, e.g. ``"keras.losses"``, if it has been imported."""
+    return _rooms.get(module.replace("keras", "densekit", 1))
+
+
+def load_all() -> None:
+    """Load every file of every room."""
+    loaded: set[str] = set()
+    while waiting := _rooms.keys() - loaded:  # loading a room may bring in another
+        for package in waiting:
+            _rooms[package].load_all()
+        loaded |= waiting
