@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import numpy as np
-
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit.callbacks._callback import Callback, Logs, only_batches_if
@@ -47,7 +45,7 @@ class ProgbarLogger(Callback):
     def set_params(self, params: dict[str, Any]) -> None:
         verbose = params["verbose"]
         self._auto = verbose == "auto"
-        if not self._auto and not isinstance(verbose, int | np.integer):
+        if not self._auto and verbose not in (0, 1, 2):
             raise ValueError(
                 message("`verbose`", "'auto', 0, 1 or 2", describe(verbose), "Pass 0.")
             )

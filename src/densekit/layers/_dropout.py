@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
+
+import numpy as np
 
 from densekit import random
 from densekit._core.errors import describe, message
@@ -12,7 +15,9 @@ from densekit.layers._elementwise import Elementwise
 
 
 def checked_share(where: str, name: str, value: Any) -> Any:
-    """`value`, or ValueError unless it lies in [0, 1]."""
+    """`value`, or TypeError unless it is a number, ValueError unless it lies in [0, 1]."""
+    if not isinstance(value, numbers.Real | np.generic | np.ndarray):
+        raise TypeError(message(where, f"`{name}`, a number", describe(value), "Pass e.g. 0.5."))
     if not 0 <= value <= 1:
         raise ValueError(message(where, f"0 <= `{name}` <= 1", describe(value), "Pass e.g. 0.5."))
     return value

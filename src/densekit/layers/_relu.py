@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import numbers
 import warnings
 from typing import Any
+
+import numpy as np
 
 from densekit import activations
 from densekit._core.errors import describe, message
@@ -14,6 +17,8 @@ from densekit.layers._elementwise import Elementwise
 
 
 def _checked(where: str, name: str, value: Any) -> Any:
+    if value is not None and not isinstance(value, numbers.Real | np.generic | np.ndarray):
+        raise TypeError(message(where, f"`{name}`, a number", describe(value), "Pass e.g. 0.0."))
     if value is None or value < 0:
         raise ValueError(message(where, f"`{name}` >= 0", describe(value), "Pass e.g. 0.0."))
     return value

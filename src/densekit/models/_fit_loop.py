@@ -219,7 +219,7 @@ def predict_rows(
 
 
 def _predict_block(engine: engines.NativeEngine, batch_size: int) -> int:
-    """engines.Rows of one native call, a multiple of the batch size."""
+    """Rows of one native call, a multiple of the batch size."""
     if engine.builder.has_host_steps:
         rows = 4096.0
     else:

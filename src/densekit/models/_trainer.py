@@ -57,7 +57,7 @@ class Trainer(Compiling):
                 Default: ``True``.
             class_weight: weight of the samples of each class, by number. Default: 1 each.
             sample_weight: weight of each sample, or of each loss value. Default: 1 each.
-            initial_epoch: epoch to begin with, for a training that goes on. Default: ``0``.
+            initial_epoch: epoch to begin with, for a training that goes on, >= 0. Default: ``0``.
             steps_per_epoch: steps of an epoch. Default: until the data ends.
             validation_steps: steps of a validation. Default: until the data ends.
             validation_batch_size: rows of a validation step. Default: `batch_size`.
@@ -80,7 +80,7 @@ class Trainer(Compiling):
         ['loss', 'val_loss']
         """
         self._assert_trainable()
-        epochs, initial_epoch = _index(epochs, "epochs"), _index(initial_epoch, "initial_epoch")
+        epochs, initial_epoch = _count(epochs, "epochs"), _count(initial_epoch, "initial_epoch")
         _check_frequency(validation_freq)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = train_validation_split(
@@ -178,11 +178,13 @@ class Trainer(Compiling):
         return logs if return_dict else self._in_order(logs)
 
 
-def _index(value: Any, what: str) -> int:
-    """A whole number."""
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
-        return int(value)
-    raise TypeError(message(f"`{what}`", "an integer", describe(value), "Pass a whole number."))
+def _count(value: Any, what: str) -> int:
+    """A whole number, at least 0."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool):
+        raise TypeError(message(f"`{what}`", "an integer", describe(value), "Pass a whole number."))
+    if value < 0:
+        raise ValueError(message(f"`{what}`", "at least 0", describe(value), "Pass 0 or more."))
+    return int(value)
 
 
 def _check_frequency(frequency: Any) -> None:

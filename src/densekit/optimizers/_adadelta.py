@@ -9,7 +9,7 @@ from densekit import ops
 from densekit._core.registry import export
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
-from densekit.optimizers._options import Options
+from densekit.optimizers._options import Options, at_least_0, within
 
 
 @export("keras.optimizers")
@@ -48,8 +48,8 @@ class Adadelta(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
-        self.rho = rho
-        self.epsilon = epsilon
+        self.rho = within("Adadelta", "rho", rho, 0, 1)
+        self.epsilon = at_least_0("Adadelta", "epsilon", epsilon)
         self._gradients: list[Variable] = []
         self._steps: list[Variable] = []
 

@@ -9,7 +9,7 @@ from densekit import initializers, ops
 from densekit._core.registry import export
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
-from densekit.optimizers._options import Options
+from densekit.optimizers._options import Options, at_least_0
 
 
 @export("keras.optimizers")
@@ -47,8 +47,10 @@ class Adagrad(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
-        self.initial_accumulator_value = initial_accumulator_value
-        self.epsilon = epsilon
+        self.initial_accumulator_value = at_least_0(
+            "Adagrad", "initial_accumulator_value", initial_accumulator_value
+        )
+        self.epsilon = at_least_0("Adagrad", "epsilon", epsilon)
         self._sums: list[Variable] = []
 
     def build(self, variables: Sequence[Variable]) -> None:

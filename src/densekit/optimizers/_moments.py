@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Unpack
 from densekit import ops
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
-from densekit.optimizers._options import Options
+from densekit.optimizers._options import Options, at_least_0, number, within
 
 
 class Moments(Optimizer):
@@ -25,9 +25,12 @@ class Moments(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
+        where = type(self).__name__
+        below_1 = "a number in [0, 1)"  # the first steps are divided by 1 - beta_1
+        beta_1 = number(where, "beta_1", beta_1, below_1)
+        self.beta_1 = number(where, "beta_1", beta_1, below_1, 0 <= beta_1 < 1)
+        self.beta_2 = within(where, "beta_2", beta_2, 0, 1)
+        self.epsilon = at_least_0(where, "epsilon", epsilon)
         self._momentums: list[Variable] = []
         self._velocities: list[Variable] = []
 

@@ -122,8 +122,9 @@ class Optimizer(Surroundings):
     def _as_rate(self, value: Any) -> Any:
         if isinstance(value, LearningRateSchedule) or callable(value):
             return value
-        legal = "a number, a LearningRateSchedule or a callable without arguments"
+        legal = "a number >= 0, a LearningRateSchedule or a callable without arguments"
         value = number(type(self).__name__, "learning_rate", value, legal)
+        value = number(type(self).__name__, "learning_rate", value, legal, value >= 0)
         return self._own_variable(float(value), "learning_rate", settings.floatx())
 
     @property

@@ -43,9 +43,15 @@ def within(where: str, name: str, value: Any, low: float, high: float) -> Any:
     return number(where, name, value, f"a number in [{low}, {high}]", low <= value <= high)
 
 
+def at_least_0(where: str, name: str, value: Any) -> Any:
+    """`value` as a Python number >= 0, else ValueError."""
+    value = number(where, name, value, "a number >= 0")
+    return number(where, name, value, "a number >= 0", value >= 0)
+
+
 def optional(where: str, name: str, value: Any) -> Any:
-    """None, or `value` as a Python number."""
-    return None if value is None else number(where, name, value, "a number or None")
+    """None, or `value` as a Python number >= 0."""
+    return None if value is None else at_least_0(where, name, value)
 
 
 def check_clipping(where: str, given: dict[str, Any]) -> None:

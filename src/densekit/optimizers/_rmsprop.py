@@ -10,7 +10,7 @@ from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
-from densekit.optimizers._options import Options
+from densekit.optimizers._options import Options, at_least_0, within
 
 
 @export("keras.optimizers")
@@ -55,9 +55,9 @@ class RMSprop(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
-        self.rho = rho
-        self.momentum = momentum
-        self.epsilon = epsilon
+        self.rho = within("RMSprop", "rho", rho, 0, 1)
+        self.momentum = at_least_0("RMSprop", "momentum", momentum)
+        self.epsilon = at_least_0("RMSprop", "epsilon", epsilon)
         self.centered = centered
         self._velocities: list[Variable] = []
         self._momentums: list[Variable] = []

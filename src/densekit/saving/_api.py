@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -49,7 +50,7 @@ def save_model(
     >>> keras.saving.load_model(path).output_shape
     (None, 2)
     """
-    path = Path(filepath)
+    path = _path(filepath, "save_model", ValueError)
     if zipped is False:
         if path.suffix == ".keras":
             raise ValueError(
@@ -139,7 +140,7 @@ def save_weights(model: Any, filepath: str | Path, overwrite: bool = True) -> No
         ValueError: for another extension, or a model that is not built.
     """
     _require_built(model, "save_weights")
-    path = Path(filepath)
+    path = _path(filepath, "save_weights", ValueError)
     if not path.name.endswith(".weights.h5"):
         raise ValueError(
             message(
@@ -175,7 +176,7 @@ def load_weights(
         ValueError: for a damaged file, weights that do not fit, or a model that is not built.
     """
     _require_built(model, "load_weights")
-    path = Path(filepath)
+    path = _path(filepath, "load_weights", TypeError)
     modern = path.suffix == ".keras" or path.name.endswith(".weights.h5")
     if modern:
         if by_name is not None:
@@ -200,6 +201,12 @@ def load_weights(
                 "Check the extension.",
             )
         )
+
+
+def _path(given: Any, where: str, error: type[Exception]) -> Path:
+    if not isinstance(given, str | os.PathLike):
+        raise error(message(where, "a path", describe(given), "Pass a str or Path."))
+    return Path(given)
 
 
 def _require_built(model: Any, where: str) -> None:
