@@ -22,6 +22,23 @@ class Custom(L.Layer):
         return x * 2.0
 
 
+def test_an_own_activation_is_marked() -> None:
+    table = text(
+        keras.Sequential(
+            [
+                keras.Input((2,)),
+                keras.layers.Dense(3, activation=lambda x: x * 2, name="own"),
+                keras.layers.Dense(3, activation="gelu", name="native"),
+                keras.layers.Dense(1, name="linear"),
+                keras.layers.Activation(lambda x: x + 1, name="shifted"),
+            ]
+        )
+    )
+    assert "own (Dense) [host]" in table
+    assert "shifted (Activation) [host]" in table
+    assert table.count("[host]") == 2
+
+
 def test_parts_on_the_host_are_marked() -> None:
     x = keras.Input((4,))
     model = keras.Model(x, Custom()(L.Dense(3)(x)))

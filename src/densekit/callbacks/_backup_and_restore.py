@@ -16,6 +16,10 @@ class BackupAndRestore(Callback):
     """Backs up weights, optimizer and epoch while training; a `fit` that finds a backup continues
     it.
 
+    An epoch that was cut short begins anew, from the weights of its last backup: with a number as
+    `save_freq` its first batches are taken twice, as in Keras. Backups of whole epochs continue bit
+    for bit.
+
     Args:
         backup_dir: folder of the backup, used by one training only.
         save_freq: ``"epoch"`` or a number of batches >= 1. Default: ``"epoch"``.

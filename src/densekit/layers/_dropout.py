@@ -16,7 +16,8 @@ from densekit.layers._elementwise import Elementwise
 
 def checked_share(where: str, name: str, value: Any) -> Any:
     """`value`, or TypeError unless it is a number, ValueError unless it lies in [0, 1]."""
-    if not isinstance(value, numbers.Real | np.generic | np.ndarray):
+    is_number = isinstance(value, numbers.Real | np.generic | np.ndarray)
+    if not is_number:
         raise TypeError(message(where, f"`{name}`, a number", describe(value), "Pass e.g. 0.5."))
     if not 0 <= value <= 1:
         raise ValueError(message(where, f"0 <= `{name}` <= 1", describe(value), "Pass e.g. 0.5."))

@@ -17,7 +17,8 @@ from densekit.layers._elementwise import Elementwise
 
 
 def _checked(where: str, name: str, value: Any) -> Any:
-    if value is not None and not isinstance(value, numbers.Real | np.generic | np.ndarray):
+    is_number = isinstance(value, numbers.Real | np.generic | np.ndarray)
+    if value is not None and not is_number:
         raise TypeError(message(where, f"`{name}`, a number", describe(value), "Pass e.g. 0.0."))
     if value is None or value < 0:
         raise ValueError(message(where, f"`{name}` >= 0", describe(value), "Pass e.g. 0.0."))

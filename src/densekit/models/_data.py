@@ -198,7 +198,8 @@ def _spread(
                 f"{signature.where} `{what}`",
                 f"one array per output {signature.output_names}",
                 f"{len(columns)}",
-                f"Pass one array each; a list of numbers is no array: use np.asarray({what}).",
+                "`y` and the outputs must have the same structure; a list of numbers is no array: "
+                f"use np.asarray({what}).",
             )
         )
     given = iter(columns)

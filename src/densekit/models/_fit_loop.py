@@ -199,14 +199,19 @@ def predict_rows(
         rows = min(rows, steps * batch_size)
     every = callbacks.wants_batches("predict")
     block = per_call * batch_size if every else _predict_block(engine, batch_size)
+    # What runs in Python may look at the batch as a whole; rows that run natively never do.
+    most = block if engine.builder.has_host_steps else min(block, _most_rows(engine))
     outputs = engine.empty_outputs(rows)
     for start in range(0, rows, block):
         stop = min(start + block, rows)
         if every:
             callbacks.on_predict_batch_begin(start // batch_size)
-        parts = [y[start:stop] for y in outputs]
-        engine.predict_into([x[start:stop] for x in inputs], stop - start, parts)
+        for first in range(start, stop, most):  # between two calls Ctrl-C gets its turn
+            last = min(first + most, stop)
+            parts = [y[first:last] for y in outputs]
+            engine.predict_into([x[first:last] for x in inputs], last - first, parts)
         if every:
+            parts = [y[start:stop] for y in outputs]
             made = parts[0] if len(parts) == 1 else parts
             last = start // batch_size + per_call - 1
             callbacks.on_predict_batch_end(last, {"outputs": made})
@@ -219,9 +224,12 @@ def predict_rows(
 
 
 def _predict_block(engine: engines.NativeEngine, batch_size: int) -> int:
-    """Rows of one native call, a multiple of the batch size."""
-    if engine.builder.has_host_steps:
-        rows = 4096.0
-    else:
-        rows = 2 * _BLOCK_FLOPS / max(engine.plan.flops_per_sample(), 1)
-    return max(1, int(min(rows, 1 << 20) // batch_size)) * batch_size
+    """Rows between two turns of the callbacks, a multiple of the batch size."""
+    rows = 4096 if engine.builder.has_host_steps else _most_rows(engine)
+    return max(1, rows // batch_size) * batch_size
+
+
+def _most_rows(engine: engines.NativeEngine) -> int:
+    """Rows of one native call."""
+    rows = 2 * _BLOCK_FLOPS / max(engine.plan.flops_per_sample(), 1)
+    return max(1, int(min(rows, 1 << 20)))

@@ -10,6 +10,7 @@ from typing import Any
 
 from densekit._core import tree
 from densekit._core.errors import describe, message
+from densekit._core.native_form import native_form
 from densekit.layers import InputLayer, Layer, has_lowering
 
 _Row = list[str]
@@ -149,7 +150,10 @@ def _on_host(operation: Any) -> bool:
     graph = getattr(operation, "_graph", None)
     if graph is not None:
         return bool(operation.built) and graph() is None
-    return not (isinstance(operation, Layer) and has_lowering(operation))
+    if not (isinstance(operation, Layer) and has_lowering(operation)):
+        return True
+    activation = getattr(operation, "activation", None)  # a user's function runs on the host
+    return activation is not None and native_form(activation) is None
 
 
 def _shape(operation: Any) -> str:

@@ -26,9 +26,11 @@ from densekit.saving._config import (
     without_recent,
 )
 from densekit.saving._modernize import modern_object, modern_optimizer
+from densekit.saving._state import seed_states
 
 _HEADER_LIMIT = 64512  # what HDF5 allows an attribute to hold
 _TOP = "top_level_model_weights"
+_SEEDS = "seed_generators"  # beyond Keras, which ignores it: a resumed run draws the same bits
 
 
 def read_model(path: Path, custom_objects: dict[str, Any] | None, compile: bool) -> Any:
@@ -51,6 +53,8 @@ def read_model(path: Path, custom_objects: dict[str, Any] | None, compile: bool)
             _assign(_by_order(weights, model, skip_mismatch=False))
         if compile:
             _compile(model, file, str(path))
+        if _h5.group(file, _SEEDS) is not None:
+            _assign(zip(seed_states(model), _stored(file, _SEEDS), strict=False))
     return model
 
 
@@ -200,6 +204,7 @@ def write_model(model: Any, path: Path, include_optimizer: bool) -> None:
         config = {"class_name": type(model).__name__, "config": model.get_config()}
         file.attrs["model_config"] = json.dumps(without_recent(config)).encode()
         _write_weights(file.create_group("model_weights"), model)
+        _write_arrays(file.create_group(_SEEDS), seed_states(model))
         optimizer = getattr(model, "optimizer", None)
         if include_optimizer and optimizer is not None:
             training = dict(model.get_compile_config() or {})

@@ -15,6 +15,7 @@ from typing import Any
 from densekit._core.naming import to_snake_case
 from densekit._core.scope import StatelessScope
 from densekit._core.seeds import SeedGenerator
+from densekit._core.variable import Variable
 from densekit.layers import Layer
 from densekit.losses import Loss
 from densekit.metrics import Metric
@@ -95,6 +96,19 @@ def write_state(model: Any, file: Any) -> None:
         return True
 
     _Walk(visit).object("", model)
+
+
+def seed_states(model: Any) -> list[Variable]:
+    """The state of every seed generator that `model` holds, in the order of the files."""
+    found: list[Variable] = []
+
+    def visit(path: str, obj: Any) -> bool:
+        if isinstance(obj, SeedGenerator):
+            found.append(obj.state)
+        return True
+
+    _Walk(visit).object("", model)
+    return found
 
 
 class _Assignments(StatelessScope):

@@ -1,0 +1,60 @@
+"""The legacy format carries what a resumed run follows from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras as reference
+import numpy as np
+
+import densekit as keras
+
+X = np.linspace(-1, 1, 256, dtype="float32").reshape(64, 4)
+Y = X[:, :1] ** 2
+
+
+def trained(model: Any, epochs: int) -> list[Any]:
+    model.fit(X, Y, epochs=epochs, batch_size=16, verbose=0)
+    return [*model.get_weights(), *(v.numpy() for v in model.optimizer.variables)]
+
+
+def model() -> Any:
+    keras.utils.set_random_seed(3)
+    made = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dropout(0.5), keras.layers.Dense(1)]
+    )
+    made.compile("adam", "mse")
+    return made
+
+
+def test_a_resumed_run_gives_the_bits_of_the_whole_one(tmp_path: Path) -> None:
+    whole = trained(model(), 4)
+    half = model()
+    trained(half, 2)
+    half.save(tmp_path / "half.h5")
+    resumed = trained(keras.models.load_model(tmp_path / "half.h5"), 2)
+    for a, b in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_file_without_seeds_is_read_as_before(tmp_path: Path) -> None:
+    half = model()
+    trained(half, 1)
+    half.save(tmp_path / "half.h5")
+    with h5py.File(tmp_path / "half.h5", "a") as file:
+        del file["seed_generators"]
+    loaded = keras.models.load_model(tmp_path / "half.h5")
+    for a, b in zip(half.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_keras_ignores_the_seeds(tmp_path: Path) -> None:
+    half = model()
+    trained(half, 1)
+    half.save(tmp_path / "half.h5")
+    loaded = reference.models.load_model(tmp_path / "half.h5", compile=False)
+    np.testing.assert_allclose(
+        loaded.predict(X, verbose=0), half.predict(X, verbose=0), rtol=1e-5, atol=1e-6
+    )
