@@ -42,6 +42,12 @@ constexpr index_t kBlockK = kL2Bytes / 2 / (kMostVectors * DENSEKIT_VECTOR_BYTES
 // An operand of up to this size is read where it lies, however many tiles meet it: the copy is dearer than the strides.
 // Zen 4, 64 x 512 x 512 (1 MiB): 98 % direct, 90 % packed; 128 x 1024 x 1024 (4 MiB): 83 % direct, 87 % packed.
 constexpr index_t kDirectBytes = 2 * kL2Bytes;
+// An operand that lies in no cache is read in rows, so many steps of k in one sweep over all columns: down the columns,
+// every step would be in another page and no prefetcher would follow. Meanwhile the next sweep's rows are fetched. Many
+// rows of C make short sweeps dear: C is read and written once a sweep.
+constexpr index_t kStreamedKWide = 16, kStreamedK = 64;
+// Steps of k between two looks at what to fetch.
+constexpr index_t kFetchSegment = 8;
 // Tried and lost, 128 x 2048 x 2048 with B row-major (81 % of peak; reading the 16 MiB of B in pieces of 256 bytes from
 // memory takes 1.7 ms of its 11 ms): prefetching the next panel in bursts between tiles (72 %), one line a k step inside
 // the tiles (+1 %, the panel's 8 KiB strides share a few sets of L2 and fall out again), packing 2, 4, 8 or 16 panels at
@@ -52,11 +58,13 @@ struct Tile {
   index_t k;
   const T* a;                // broadcast operand: a[i * a_row + p * a_k]
   index_t a_row, a_k;
-  index_t segment, a_jump;   // after every `segment` steps of k (a whole number of them in k), a moves on by a_jump more
+  index_t segment, a_jump;   // after every `segment` steps of k, a moves on by a_jump more
   const T* b;                // vector operand: b[p * b_k + lane]
   index_t b_k;
   T* c;                      // c[i * c_row + lane * c_lane]
   index_t c_row, c_lane;
+  const T* fetch;            // null, or what will be wanted next: every segment fetches fetch_rows rows as wide as the tile
+  index_t fetch_rows, fetch_k;
   const T* bias;             // null, or one a lane, or (bias_by_row) one a row
   bool bias_by_row, load_c, relu;
   index_t last;              // lanes of the last vector in use
@@ -147,8 +155,13 @@ void gemm_tile(const Tile<T>& t) {
   for (int g = 0; g < groups; ++g) a[g] = t.a + 3 * g * t.a_row;
   const T* b = t.b;
   const index_t a_row = t.a_row, a_k = t.a_k, b_k = t.b_k;
-  for (index_t done = 0; done < t.k; done += t.segment) {
-    for (index_t p = t.segment; p > 0; --p) {
+  const T* fetch = t.fetch;
+  for (index_t left = t.k; left > 0; left -= t.segment) {
+    for (index_t r = fetch == nullptr ? 0 : t.fetch_rows; r > 0; --r, fetch += t.fetch_k) {
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) __builtin_prefetch(fetch + v * kLanes<T>, 0, 2);
+    }
+    for (index_t p = left < t.segment ? left : t.segment; p > 0; --p) {
       Vec<T> row[NV];
 #pragma GCC unroll 8
       for (int v = 0; v < NV; ++v) {
@@ -297,7 +310,8 @@ struct Product {
   index_t panel, panel_stride;   // B in panels, whichever side it is: `panel` steps of k lie together
   index_t vectors;               // vectors in a panel of the vector operand
   index_t block_k;
-  bool pack;
+  bool pack, pack_ahead;         // pack_ahead: the next panel while this one is multiplied
+  bool stream;                   // the vector operand lies in no cache, and is fetched a block of k ahead
 };
 
 // Elements from step 0 of k to step p, of an operand in panels.
@@ -357,6 +371,10 @@ DENSEKIT_INLINE Product<T> plan_product(const Gemm<T>& g) {
   const index_t most_k = p.a_k == 1 ? kBlockK : kBlockK / 4;
   const bool blocked = (p.pack || tiles > 1) && p.k > most_k;
   p.block_k = blocked ? divide_up(p.k, divide_up(p.k, most_k)) : p.k;
+  const bool in_memory = p.b_lane == 1 && p.k * p.lanes * index_t(sizeof(T)) > kDirectBytes;
+  p.pack_ahead = p.pack && in_memory;
+  p.stream = !p.pack && in_memory && p.segment == 0;
+  if (p.stream) p.block_k = p.rows <= kWideRows ? kStreamedKWide : kStreamedK;
   if (p.panel > 0) p.block_k = divide_up(p.block_k, p.panel) * p.panel;
   return p;
 }
@@ -374,8 +392,27 @@ template <class T>
 index_t gemm_scratch(const Gemm<T>& g) {
   if (g.m == 0 || g.n == 0) return 0;
   const Product<T> p = plan_product(g);
-  return p.pack ? p.block_k * p.vectors * kLanes<T> : 0;
+  return p.pack ? p.block_k * p.vectors * kLanes<T> * (p.pack_ahead ? 2 : 1) : 0;
 }
+
+// The panel after the present one, packed part by part while the present one is multiplied.
+template <class T>
+struct NextPanel {
+  const T* src = nullptr;  // null: there is none
+  index_t src_k = 0, lanes = 0, width = 0;
+  T* dst = nullptr;
+
+  // Rows `from` up to `to` will be packed after this tile.
+  DENSEKIT_INLINE void fetch_with(Tile<T>& t, index_t from, index_t to) const {
+    t.segment = kFetchSegment;
+    t.fetch = src + from * src_k;
+    t.fetch_k = src_k;
+    t.fetch_rows = divide_up(to - from, divide_up(t.k, kFetchSegment));
+  }
+  DENSEKIT_INLINE void pack(index_t from, index_t to) const {
+    pack_rows<T>(to - from, lanes, width, src + from * src_k, src_k, dst + from * width);
+  }
+};
 
 template <class T>
 void gemm(const Gemm<T>& g, T* scratch) {
@@ -384,16 +421,18 @@ void gemm(const Gemm<T>& g, T* scratch) {
   const Product<T> p = plan_product(g);
   Tile<T> t;
   t.a_row = p.a_row, t.a_k = p.a_k, t.c_row = p.c_row, t.c_lane = p.c_lane, t.bias_by_row = p.bias_by_row;
+  t.fetch = nullptr;
   index_t at = 0;
   do {  // once when k is 0
     t.k = p.k - at < p.block_k ? p.k - at : p.block_k;
-    t.segment = p.segment > 0 ? p.segment : t.k;
+    t.segment = p.segment > 0 ? p.segment : p.stream ? kFetchSegment : t.k;
     t.a_jump = p.a_jump;
     const index_t a_at = p.segment > 0 ? step_in_panels(p, at) : at * p.a_k;
     const index_t b_at = p.panel > 0 && p.segment == 0 ? step_in_panels(p, at) : at * p.b_k;
     const bool final = at + t.k == p.k;
     t.load_c = at > 0 || g.accumulate;
     t.relu = final && g.relu;
+    NextPanel<T> next;
     for (index_t lane = 0; lane < p.lanes; lane += p.vectors * L) {
       const index_t left = p.lanes - lane;
       const T* b = p.b + b_at + lane * p.b_lane;
@@ -406,10 +445,27 @@ void gemm(const Gemm<T>& g, T* scratch) {
         t.last = lanes - (vectors - 1) * L;
         t.b = b + inside * p.b_lane;
         t.b_k = p.b_k;
+        if (p.stream) {
+          t.fetch = final ? nullptr : t.b + t.k * p.b_k;
+          t.fetch_k = p.b_k;
+          t.fetch_rows = kFetchSegment;
+        }
         if (p.pack) {
-          if (p.b_lane == 1) pack_rows<T>(t.k, lanes, width, t.b, p.b_k, scratch);
-          else pack_panels_turned<T>(p, t.k, lanes, width, t.b, scratch);
-          t.b = scratch;
+          T* panel = next.src != nullptr ? next.dst : scratch;
+          if (next.src == nullptr) {
+            if (p.b_lane == 1) pack_rows<T>(t.k, lanes, width, t.b, p.b_k, panel);
+            else pack_panels_turned<T>(p, t.k, lanes, width, t.b, panel);
+          }
+          next.src = nullptr;
+          if (p.pack_ahead && left > width) {
+            const index_t all = p.vectors * L;
+            next.lanes = left - width < all ? left - width : all;
+            next.width = divide_up(next.lanes, L) * L;
+            next.src = t.b + width;
+            next.src_k = p.b_k;
+            next.dst = panel == scratch ? scratch + p.block_k * all : scratch;
+          }
+          t.b = panel;
           t.b_k = width;
         }
         const index_t tiles = divide_up(p.rows, most_rows(vectors));
@@ -418,12 +474,16 @@ void gemm(const Gemm<T>& g, T* scratch) {
         const bool tail = t.last < L;
         for (index_t i = 0, tile = 0; tile < tiles; ++tile) {
           const index_t rows = rows_each + (tile < longer);
+          const index_t from = t.k * tile / tiles, to = t.k * (tile + 1) / tiles;
           t.a = p.a + i * p.a_row + a_at;
           t.c = p.c + i * p.c_row + (lane + inside) * p.c_lane;
           t.bias = !final || !g.bias ? nullptr : g.bias + (p.bias_by_row ? i : lane + inside);
+          if (next.src != nullptr) next.fetch_with(t, from, to);
           tile_function<T>(rows, vectors, tail)(t);
+          if (next.src != nullptr) next.pack(from, to);
           i += rows;
         }
+        if (p.pack_ahead) t.fetch = nullptr;
         inside += width;
       }
     }

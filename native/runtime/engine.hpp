@@ -131,7 +131,8 @@ class TypedEngine final : public Engine {
   void start_inference(Context<T>& context) const;
   void place(Context<T>& context, int value, T* address) const;
   void infer(const Source* inputs, index_t n, void* const* outputs) const;
-  void infer_block(const Source* inputs, index_t first, index_t rows, void* const* outputs) const;
+  void infer_block(const Source* inputs, index_t first, index_t rows, void* const* outputs, PoolLease* by_units) const;
+  void infer_units(const Context<T>& context, int op, index_t rows, PoolLease& pool) const;
   void infer_with_host(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs,
                        Host* host) const;
 
@@ -147,7 +148,7 @@ class TypedEngine final : public Engine {
   index_t train_block_ = 0, infer_block_ = 0;
   index_t infer_elements_ = 0;       // of a frame, per row
   std::vector<bool> direct_output_;  // per output: computed where the caller wants it
-  bool any_alias_ = false;
+  bool any_alias_ = false, has_large_kernel_ = false;
   double flops_ = 0;  // of one sample, forward
   bool prepared_ = false;  // the updater, for the optimizer as it is
   std::atomic<bool> running_{false};

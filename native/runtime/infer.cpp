@@ -1,12 +1,20 @@
 // Inference: nothing but the graph and the weights is shared, so any number of threads may run at once. Rows go
 // through all ops in blocks that stay in the cache; each thread has its own block.
 #include "engine.hpp"
+#include "machine.hpp"
 #include "ops/ops.hpp"
 
 namespace densekit {
 namespace {
 
 constexpr double kInferPerThread = 1e6;  // multiply-adds worth a thread: about 30 us
+constexpr index_t kBusyRows = 4;          // fewer rows wait for weights, and take as long as so many
+
+// Up to so many rows, kernels that fill a cache of their own are shared out by units: each thread reads its part of
+// them once. By rows each would read them all; with more rows that is made up for by values that stay in the cache.
+constexpr index_t kUnitRows = 128;
+constexpr index_t kUnitGrain = 64;    // units a thread gets are a multiple of this: full panels of the GEMM
+constexpr double kUnitWork = 2.5e5;   // multiply-adds worth a meeting of the threads
 
 // Address tables of the frame being run by this thread.
 template <class T>
@@ -32,7 +40,8 @@ void TypedEngine<T>::start_inference(Context<T>& c) const {
 }
 
 template <class T>
-void TypedEngine<T>::infer_block(const Source* inputs, index_t first, index_t rows, void* const* outputs) const {
+void TypedEngine<T>::infer_block(const Source* inputs, index_t first, index_t rows, void* const* outputs,
+                                 PoolLease* by_units) const {
   Tables<T>& t = tables<T>();
   if (t.value.size() < graph_.values.size()) t.value.resize(graph_.values.size());
   if (t.pre.size() < graph_.ops.size()) t.pre.resize(graph_.ops.size());
@@ -50,13 +59,29 @@ void TypedEngine<T>::infer_block(const Source* inputs, index_t first, index_t ro
   for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
     if (direct_output_[i]) place(c, graph_.outputs[i], static_cast<T*>(outputs[i]) + first * c.size(graph_.outputs[i]));
   }
-  for (int op = 0; op < static_cast<int>(graph_.ops.size()); ++op) forward(c, op, 0, rows);
+  for (int op = 0; op < static_cast<int>(graph_.ops.size()); ++op) {
+    if (by_units != nullptr && c.op(op).kind == OpKind::dense) infer_units(c, op, rows, *by_units);
+    else forward(c, op, 0, rows);
+  }
   for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
     if (direct_output_[i]) continue;
     const index_t size = c.size(graph_.outputs[i]);
     std::memcpy(static_cast<T*>(outputs[i]) + first * size, c.value(graph_.outputs[i], 0),
                 static_cast<std::size_t>(rows * size) * sizeof(T));
   }
+}
+
+template <class T>
+void TypedEngine<T>::infer_units(const Context<T>& c, int i, index_t rows, PoolLease& pool) const {
+  const Op& op = c.op(i);
+  const double work = static_cast<double>(std::max(kBusyRows, rows * op.rows_per_sample) * op.in_features) * static_cast<double>(op.out_features);
+  const int lanes = work < kUnitWork ? 1 : pool.workers();
+  const index_t share = (op.out_features + lanes * kUnitGrain - 1) / (lanes * kUnitGrain) * kUnitGrain;
+  pool.run_lanes(lanes, lanes > 1, [&](int lane) {
+    const index_t unit = lane * share, units = std::min(share, op.out_features - unit);
+    if (units > 0) ops::dense_units(c, i, 0, rows, {unit, units, c.data(op.kernel) + unit, op.out_features});
+  });
+  if (share < op.out_features) ops::dense_activate(c, i, 0, rows);
 }
 
 // The value, and those that share its buffer, live at `address`.
@@ -79,6 +104,10 @@ index_t TypedEngine<T>::infer_rows() {
     for (std::size_t j = 0; j < i; ++j) direct = direct && graph_.outputs[j] != graph_.outputs[i];
     direct_output_[i] = direct;
   }
+  for (const Op& op : graph_.ops) {
+    const bool dense = op.kind == OpKind::dense;
+    has_large_kernel_ = has_large_kernel_ || (dense && op.in_features * op.out_features * static_cast<index_t>(sizeof(T)) > machine().l2);
+  }
   infer_elements_ = (Workspace<T>::frame_elements(graph_, infer_, 16) + 15) / 16;
   return std::min<index_t>(block_rows(infer_), 1024);
 }
@@ -86,14 +115,17 @@ index_t TypedEngine<T>::infer_rows() {
 template <class T>
 void TypedEngine<T>::infer(const Source* inputs, index_t n, void* const* outputs) const {
   FlushDenormals flush;
-  const double work = flops_ / 2 * static_cast<double>(n);
+  const double work = flops_ / 2 * static_cast<double>(std::max(n, kBusyRows));
   if (work < 2 * kInferPerThread) {
     for (index_t row = 0; row < n; row += infer_block_) {
-      infer_block(inputs, row, std::min(infer_block_, n - row), outputs);
+      infer_block(inputs, row, std::min(infer_block_, n - row), outputs, nullptr);
     }
     return;
   }
   PoolLease pool;
+  if (has_large_kernel_ && n <= std::min(kUnitRows, infer_block_) && pool.workers() > 1) {
+    return infer_block(inputs, 0, n, outputs, &pool);
+  }
   // Enough parts to balance the threads, no larger than a block.
   const index_t wanted = std::min<index_t>(pool.workers(), static_cast<index_t>(work / kInferPerThread));
   index_t share = wanted <= 1 ? infer_block_ : (n + wanted - 1) / wanted;
@@ -102,7 +134,7 @@ void TypedEngine<T>::infer(const Source* inputs, index_t n, void* const* outputs
   const index_t bundle = (parts + ThreadPool::kMaxItems - 1) / ThreadPool::kMaxItems;
   pool.run(static_cast<int>((parts + bundle - 1) / bundle), wanted > 1, [&](int item) {
     for (index_t part = item * bundle; part < std::min(parts, (item + 1) * bundle); ++part) {
-      infer_block(inputs, part * share, std::min(share, n - part * share), outputs);
+      infer_block(inputs, part * share, std::min(share, n - part * share), outputs, nullptr);
     }
   });
 }

@@ -102,6 +102,25 @@ TEST(large_product_in_blocks_of_k) {
   });
 }
 
+// B too large for a cache: streamed for few rows of C, packed a panel ahead for many. A row alone has the same bits.
+TEST(operands_in_no_cache) {
+  for_implementations([](const auto& kernels, auto type) {
+    using T = decltype(type);
+    Random random;
+    for (index_t rows : {2, 9, 100}) {
+      Problem<T> p({rows, 611, 467}, rows == 9, false, true, rows == 2, true, 1, random);
+      const Array<T> before = p.c;
+      run(kernels, p.g);
+      CHECK(agrees(p.g, before, p.c.data()));
+      Array<T> alone = before;
+      Gemm<T> last = p.g;
+      last.m = 1, last.a += (rows - 1) * last.a_row, last.c = alone.data() + (rows - 1) * last.c_row;
+      run(kernels, last);
+      CHECK(std::memcmp(last.c, &p.c[(rows - 1) * p.g.c_row], size_t(p.g.n) * sizeof(T)) == 0);
+    }
+  });
+}
+
 TEST(bits_do_not_depend_on_rows_columns_or_a_cut_of_k) {
   for_implementations([](const auto& kernels, auto type) {
     using T = decltype(type);
