@@ -18,13 +18,14 @@ from densekit._core.registry import components
 
 ROWS, BATCH, WIDTH, CLASSES = 3_200, 32, 64, 10
 ROOMS = ("optimizers", "losses", "activations", "regularizers", "constraints")
-# Labels that are not zeros and ones.
+# Targets that are not rows of zeros and ones.
+_LABELS = ("sparse_categorical_crossentropy", "categorical_generalized_cross_entropy")
 _SIGNS, _POSITIVE = ("hinge", "squared_hinge"), ("poisson",)
 
 
 def _targets(loss: str, classes: Any) -> Any:
     one_hot = np.eye(CLASSES, dtype=np.float32)[classes]
-    if loss == "sparse_categorical_crossentropy":
+    if loss in _LABELS:
         return classes
     if loss in _SIGNS:
         return one_hot * 2 - 1
@@ -122,7 +123,9 @@ class CostsWorker:
 def _is_native(room: str, component: Any) -> bool:
     """Whether a kernel computes it, or its definition in Python."""
     try:
-        if room in ("losses", "activations"):
+        if room == "losses":
+            return native_form(keras.losses.as_loss(component)) is not None
+        if room == "activations":
             return native_form(component) is not None
         return native_form(component()) is not None
     except Exception:

@@ -259,10 +259,13 @@ LOSSES: dict[str, list[LossSample]] = {
     "BinaryFocalCrossentropy": [
         *_probability("BinaryFocalCrossentropy", "bits", "probability"),
         LossSample("bits", "probability", {"apply_class_balancing": True, "gamma": 3.0}),
+        LossSample("bits", "probability", {"gamma": 1.5}),
+        LossSample("bits", "probability", {"gamma": 0.0}),
     ],
     "CategoricalFocalCrossentropy": [
         *_probability("CategoricalFocalCrossentropy", "one_hot", "distribution"),
         LossSample("one_hot", "distribution", {"alpha": 0.5, "gamma": 3.0}),
+        LossSample("one_hot", "distribution", {"gamma": 1.5}),
     ],
     "CategoricalGeneralizedCrossEntropy": [
         LossSample("labels", "distribution"),
@@ -273,10 +276,15 @@ LOSSES: dict[str, list[LossSample]] = {
     "CategoricalHinge": [LossSample("one_hot", "real")],
     "KLDivergence": [LossSample("distribution", "distribution")],
     "Poisson": [LossSample("positive", "positive")],
-    "Dice": [LossSample("bits", "probability"), LossSample("bits", "probability", {"axis": 1})],
+    "Dice": [
+        LossSample("bits", "probability"),
+        LossSample("bits", "probability", {"axis": 1}),
+        LossSample("bits", "probability", {"axis": -1}),
+    ],
     "Tversky": [
         LossSample("bits", "probability"),
         LossSample("bits", "probability", {"alpha": 0.25, "beta": 0.75, "axis": 1}),
+        LossSample("bits", "probability", {"alpha": 0.25, "beta": 0.75, "axis": -1}),
     ],
 }
 
