@@ -134,6 +134,7 @@ void TypedEngine<T>::begin_batch(Batch<T>& batch, index_t step) const {
     if (loss.reduction == Reduction::mean_with_sample_weight && weighted) {
       divisor = 0;
       for (index_t k = 0; k < n; ++k) divisor += weight[k];
+      if (r.weights[i].elements != loss.positions) divisor /= static_cast<double>(loss.positions);  // one a sample
     }
     batch.loss_divisor[i] = divisor;
     batch.loss_scale[i] = divisor == 0 ? T(0) : static_cast<T>(loss.weight / divisor);

@@ -350,6 +350,19 @@ def edge_predictions(sample: LossSample, dtype: str = "float64") -> tuple[Array,
     return y_true, y_pred
 
 
+def kink_predictions(sample: LossSample, dtype: str = "float64") -> tuple[Array, Array]:
+    """Targets and predictions exactly where a formula has a corner, a tie or a bound."""
+    y_true, y_pred = loss_inputs(sample, dtype)
+    y_pred = y_pred.copy()
+    y_pred[0] = y_true[0]  # no error; the margin of signed targets
+    y_pred[1] = y_true[1] + sample.arguments.get("delta", 1.0)
+    y_pred[2] = 2 * y_true[2] - 1 if sample.predictions == "real" else y_true[2]
+    y_pred[3] = 0  # ties
+    y_pred[4, :2] = [1e-7, 1 - 1e-7]
+    y_pred[5, 1:] = 1
+    return y_true, y_pred
+
+
 def _rows_of_sum_one(x: Array) -> Array:
     total = x.sum(axis=-1, keepdims=True)
     return x / total

@@ -241,6 +241,22 @@ def test_loss(native: Any, name: str, sample: samples.LossSample, dtype: str, ed
     assert_close(found, gradient, ulps=16, scale=scale, what=f"gradient of {name}")
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    ("name", "sample"), [(n, s) for n, s in native_losses() if s.targets != "labels"]
+)
+def test_loss_at_corners(native: Any, name: str, sample: samples.LossSample, dtype: str) -> None:
+    """Which slope a corner has, and who shares a tie, is what `autograd` says of the definition."""
+    y_true, y_pred = samples.kink_predictions(sample, dtype)
+    function = getattr(losses, name)(reduction=None, dtype=dtype, **sample.arguments)
+    value, vjp = value_and_vjp(lambda p: function.call(y_true, p), [y_pred])
+    gradient = vjp(np.ones_like(value))[0]
+    kind, parameters = row_form(name, sample)
+    found = native.loss_gradient(kind, list(parameters), y_true, y_pred)
+    scale = np.max(np.abs(gradient), axis=-1, keepdims=True) + 1
+    assert_close(found, gradient, ulps=16, scale=scale, what=f"gradient of {name}")
+
+
 PAIRS = [
     ("BinaryCrossentropy", "sigmoid", "bits"),
     ("CategoricalCrossentropy", "softmax", "one_hot"),
