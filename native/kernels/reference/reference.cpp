@@ -347,7 +347,7 @@ double row_loss_of(const LossSpec& s, index_t width, const T* t, int32_t label, 
     case LossKind::categorical_hinge: {
       double wrong = -INFINITY, greatest = 0;
       const auto other = [&](index_t j) { return T((1 - t[j]) * y[j]); };
-      for (index_t j = 0; j < width; ++j) wrong = std::fmax(wrong, other(j));
+      for (index_t j = 0; j < width; ++j) wrong = wrong < other(j) ? double(other(j)) : wrong;
       for (index_t j = 0; j < width; ++j) greatest += other(j) == wrong;
       const double x = wrong - ty + 1;
       gradient([&](index_t j) {
