@@ -271,8 +271,7 @@ void bind_parameters(nb::class_<Plan>& c) {
                 "clip_value: float = 0.0, clip_norm: float = 0.0, global_clip_norm: float = 0.0, "
                 "ema_momentum: float = -1.0, ema_overwrite_frequency: int = 0, accumulation_steps: int = 1, "
                 "product: Array | None = None) -> None"),
-        "The update rule; may be set again. An ema_momentum below 0: no moving average. `product`: nadam's, updated in "
-        "place.");
+        "The update rule; may be set again. ema_momentum < 0: no average; `product`: nadam's array.");
   c.def("set_slots", &Plan::set_slots, nb::arg("param"), nb::arg("slots"), nb::arg("ema").none() = nb::none(),
         nb::arg("accumulator").none() = nb::none(), nb::arg("decay") = true,
         nb::sig("def set_slots(self, param: int, slots: list[Array], ema: Array | None = None, "

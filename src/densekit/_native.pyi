@@ -117,7 +117,7 @@ class Plan:
         product: Array | None = None,
     ) -> None:
         """
-        The update rule; may be set again. An ema_momentum below 0: no moving average. `product`: nadam's, updated in place.
+        The update rule; may be set again. ema_momentum < 0: no average; `product`: nadam's array.
         """
 
     def set_slots(

@@ -1,4 +1,4 @@
-"""Every loss and optimizer with a kernel, through `fit`: Python is not called, and the numbers agree.
+"""Every loss and optimizer with a kernel, through `fit`: without Python, and the numbers agree.
 
 The twin is a subclass without a body: as its formula may be another one, it runs on the host.
 """
@@ -59,7 +59,9 @@ LAST = {
 }
 
 
-def train(loss: Any, optimizer: Any, last: str, y: Any, **fit: Any) -> tuple[list[float], list[Any]]:
+def train(
+    loss: Any, optimizer: Any, last: str, y: Any, **fit: Any
+) -> tuple[list[float], list[Any]]:
     """History and weights after two epochs in float64, the output of rank 3."""
     rng = np.random.default_rng(3)
     model = keras.Sequential(
