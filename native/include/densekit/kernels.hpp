@@ -62,7 +62,7 @@ struct Update {
   T* ema = nullptr;
   T learning_rate = 0;
   int64_t step = 1;     // 1 for the first update: bias correction of adam
-  T product = 1;        // nadam: of its momentum schedule, this step's factor included
+  T product = 1;        // nadam: of its momenta so far, this step's included
   T l1 = 0, l2 = 0;     // regularizer folded into the gradient
   T clip_scale = 1;     // from clip_norm / global_clip_norm
   bool decay = true;    // false: excluded from weight decay

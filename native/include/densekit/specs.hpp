@@ -48,18 +48,18 @@ struct ActivationSpec {
 enum class LossKind : int32_t {
   mean_squared_error,
   mean_absolute_error,
-  binary_crossentropy,              // from_logits, label_smoothing, epsilon
-  categorical_crossentropy,         // from_logits, label_smoothing, epsilon
-  sparse_categorical_crossentropy,  // from_logits, ignore_class (NaN: none), epsilon
-  mean_absolute_percentage_error,   // epsilon
-  mean_squared_logarithmic_error,   // epsilon
-  huber,                            // delta
+  binary_crossentropy,                    // from_logits, label_smoothing, epsilon
+  categorical_crossentropy,               // from_logits, label_smoothing, epsilon
+  sparse_categorical_crossentropy,        // from_logits, ignore_class (NaN: none), epsilon
+  mean_absolute_percentage_error,         // epsilon
+  mean_squared_logarithmic_error,         // epsilon
+  huber,                                  // delta
   log_cosh,
   poisson,                                // epsilon
   kl_divergence,                          // epsilon
   cosine_similarity,                      // epsilon
-  hinge,                                  // none by name; p[0] != 0: targets are 0 and 1 instead of -1 and 1
-  squared_hinge,                          // as hinge
+  hinge,                                  // see takes_signs
+  squared_hinge,                          // see takes_signs
   categorical_hinge,
   binary_focal_crossentropy,              // from_logits, label_smoothing, epsilon, gamma, alpha (NaN: no balancing)
   categorical_focal_crossentropy,         // from_logits, label_smoothing, epsilon, gamma, alpha
@@ -78,7 +78,7 @@ struct LossSpec {
 inline bool takes_labels(LossKind kind) {
   return kind == LossKind::sparse_categorical_crossentropy || kind == LossKind::categorical_generalized_cross_entropy;
 }
-// Targets of a batch that are all 0 or 1 stand for -1 and 1: whoever has the whole batch sets p[0].
+// Targets are -1 and 1, or 0 and 1 when p[0] != 0. Keras decides by the batch: whoever sees all of it sets p[0].
 inline bool takes_signs(LossKind kind) { return kind == LossKind::hinge || kind == LossKind::squared_hinge; }
 
 enum class RegularizerKind : int32_t { none, l1l2 /* l1, l2 */, orthogonal /* factor, mode: 0 rows, 1 columns */, count };
@@ -103,15 +103,15 @@ struct ConstraintSpec {
 };
 
 enum class OptimizerKind : int32_t {
-  sgd,       // momentum, nesterov                          slots: momentum if momentum != 0
-  rmsprop,   // rho, momentum, epsilon, centered            slots: velocity[, momentum][, average gradient]
-  adam,      // beta_1, beta_2, epsilon, amsgrad            slots: momentum, velocity[, velocity hat]
-  adagrad,   // epsilon                                     slots: sum of squares
-  adadelta,  // rho, epsilon                                slots: mean square of gradients, of steps
-  adamax,    // beta_1, beta_2, epsilon                     slots: momentum, norm
-  nadam,     // beta_1, beta_2, epsilon                     slots: momentum, velocity; and Update::product
-  lion,      // beta_1, beta_2                              slots: momentum
-  ftrl,      // learning_rate_power < 0, l1, l2, l2_shrinkage, beta    slots: sum of squares, linear
+  sgd,       // momentum, nesterov                 slots: momentum if momentum != 0
+  rmsprop,   // rho, momentum, epsilon, centered   slots: velocity[, momentum][, average gradient]
+  adam,      // beta_1, beta_2, epsilon, amsgrad   slots: momentum, velocity[, velocity hat]
+  adagrad,   // epsilon                            slots: sum of squares
+  adadelta,  // rho, epsilon                       slots: mean square of gradients, of steps
+  adamax,    // beta_1, beta_2, epsilon            slots: momentum, norm
+  nadam,     // beta_1, beta_2, epsilon            slots: momentum, velocity; and Update::product
+  lion,      // beta_1, beta_2                     slots: momentum
+  ftrl,      // learning_rate_power (below 0), l1, l2, l2_shrinkage, beta   slots: sum of squares, linear
   count
 };
 struct OptimizerSpec {

@@ -125,7 +125,8 @@ struct HingeError {
 template <class T>
 struct BinaryTarget {
   Vec<T> keep, add;
-  explicit DENSEKIT_INLINE BinaryTarget(const LossSpec& s) : keep(broadcast(T(1) - T(s.p[1]))), add(broadcast(T(0.5) * T(s.p[1]))) {}
+  explicit DENSEKIT_INLINE BinaryTarget(const LossSpec& s)
+      : keep(broadcast(T(1) - T(s.p[1]))), add(broadcast(T(0.5) * T(s.p[1]))) {}
   DENSEKIT_INLINE Vec<T> operator()(Vec<T> t) const { return fma(t, keep, add); }
 };
 
@@ -162,7 +163,8 @@ struct BinaryFocal {
   BinaryFromProbability<T> plain;
   Power<T> focus;
   Vec<T> positive, negative;  // class weights
-  explicit DENSEKIT_INLINE BinaryFocal(const LossSpec& s) : target(s), plain(LossSpec{s.kind, {0, 0, s.p[2]}}), focus(s.p[3]) {
+  explicit DENSEKIT_INLINE BinaryFocal(const LossSpec& s)
+      : target(s), plain(LossSpec{s.kind, {0, 0, s.p[2]}}), focus(s.p[3]) {
     const bool balanced = s.p[4] == s.p[4];
     positive = broadcast(balanced ? T(s.p[4]) : T(1));
     negative = broadcast(balanced ? T(1 - s.p[4]) : T(1));
@@ -358,7 +360,9 @@ void generalized_crossentropy(const LossSpec& s, const LossArguments<T>& a) {
     if (a.row_loss) a.row_loss[r] = (T(1) - value[0]) * inverse;
     if (!a.dy) continue;
     T* dy = a.dy + r * a.width;
-    for_vectors<T>(a.width, [&](index_t j, auto part) __attribute__((always_inline)) { store(dy + j, Vec<T>{}, part); });
+    for_vectors<T>(a.width, [&](index_t j, auto part) __attribute__((always_inline)) {
+      store(dy + j, Vec<T>{}, part);
+    });
     if (legal) dy[a.labels[r]] = (a.weight ? a.scale * a.weight[r] : a.scale) * -slope[0] * inverse;
   }
 }
@@ -375,7 +379,9 @@ DENSEKIT_INLINE void each_row(const LossArguments<T>& a, F row) {
 }
 template <class T>
 DENSEKIT_INLINE Vec<T> dot(index_t width, const T* x, const T* y) {
-  return row_sum<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) { return load(x + j, part) * load(y + j, part); });
+  return row_sum<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
+    return load(x + j, part) * load(y + j, part);
+  });
 }
 template <class T>
 DENSEKIT_INLINE Vec<T> element_sum(index_t width, const T* x) {

@@ -184,12 +184,13 @@ DENSEKIT_INLINE Vec<T> log1p_of_share(Vec<T> e) {
   return log<T>(u) + (e - (u - T(1))) / u;
 }
 
+// max(x, 0) + log1p(exp(-|x|)).
 template <class T>
 DENSEKIT_INLINE Vec<T> softplus(Vec<T> x) {
   return max_or_second(Vec<T>{}, x) + log1p_of_share<T>(exp<T>(-absolute<T>(x)));
 }
 
-// x^exponent for x >= 0, and its slope in x. Small whole exponents are products: exact in sign for x < 0 too.
+// x^exponent for x >= 0, and its slope in x. Small whole exponents are products, good for x < 0 too.
 template <class T>
 struct Power {
   int whole;
