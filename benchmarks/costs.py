@@ -18,13 +18,15 @@ from densekit._core.registry import components
 
 ROWS, BATCH, WIDTH, CLASSES = 3_200, 32, 64, 10
 ROOMS = ("optimizers", "losses", "activations", "regularizers", "constraints")
-# Labels that are not zeros and ones.
+# Targets that are not rows of zeros and ones.
+_LABELS = ("sparse_categorical_crossentropy", "categorical_generalized_cross_entropy")
 _SIGNS, _POSITIVE = ("hinge", "squared_hinge"), ("poisson",)
 
 
-def _targets(loss: str, classes: Any) -> Any:
+def _targets(loss: Any, classes: Any) -> Any:
     one_hot = np.eye(CLASSES, dtype=np.float32)[classes]
-    if loss == "sparse_categorical_crossentropy":
+    loss = getattr(loss, "name", loss)
+    if loss in _LABELS:
         return classes
     if loss in _SIGNS:
         return one_hot * 2 - 1
@@ -48,12 +50,14 @@ def variants() -> list[tuple[str, str, Any]]:
     return chosen
 
 
-def _extra(room: str, component: Any) -> tuple[dict[str, Any], Any, str]:
+def _extra(room: str, component: Any) -> tuple[dict[str, Any], Any, Any]:
     """(arguments of the layers, optimizer, loss) with the component in its place."""
     loss = "sparse_categorical_crossentropy"
     if room == "optimizers":
         return {}, component(learning_rate=1e-3), loss
     if room == "losses":
+        if component.__name__ == "categorical_generalized_cross_entropy":  # q has no default
+            return {}, "adam", keras.losses.CategoricalGeneralizedCrossEntropy()
         return {}, "adam", component.__name__
     argument = {"activations": "activation", "regularizers": "kernel_regularizer"}.get(
         room, "kernel_constraint"
@@ -74,7 +78,7 @@ class CostsWorker:
     def names(self) -> list[list[str]]:
         return [[room, name] for room, name, _ in variants()]
 
-    def _step(self, arguments: dict[str, Any], optimizer: Any, loss: str) -> Callable[[], Any]:
+    def _step(self, arguments: dict[str, Any], optimizer: Any, loss: Any) -> Callable[[], Any]:
         hidden = {"activation": "relu", **arguments}
         # glu halves its input
         rest = {k: v for k, v in arguments.items() if k != "activation"}
@@ -122,7 +126,9 @@ class CostsWorker:
 def _is_native(room: str, component: Any) -> bool:
     """Whether a kernel computes it, or its definition in Python."""
     try:
-        if room in ("losses", "activations"):
+        if room == "losses":
+            return native_form(keras.losses.as_loss(component)) is not None
+        if room == "activations":
             return native_form(component) is not None
         return native_form(component()) is not None
     except Exception:

@@ -106,7 +106,7 @@ struct Targets {
   const int32_t* labels = nullptr;
 
   Targets(const LossSpec& spec, nb::handle y_true, const Matrix<T>& y_pred) {
-    if (spec.kind != LossKind::sparse_categorical_crossentropy) {
+    if (!takes_labels(spec.kind)) {
       dense = matrix<T>(y_true, "y_true");
       require_shape(dense.rows == y_pred.rows && dense.width == y_pred.width, "loss");
       return;
@@ -121,11 +121,12 @@ struct Targets {
 };
 
 nb::object loss(const std::string& kind, const Doubles& params, nb::handle y_true, nb::handle y_pred) {
-  const LossSpec spec = loss_spec(kind, params);
+  LossSpec spec = loss_spec(kind, params);
   return by_type(y_pred, [&](auto tag) {
     using T = decltype(tag);
     const Matrix<T> p = matrix<T>(y_pred, "y_pred");
     const Targets<T> t(spec, y_true, p);
+    if (takes_signs(spec.kind)) spec.p[0] = all_bits(p.rows * p.width, t.dense.data);
     nb::object rows = new_array(type_of<T>(), {p.rows});
     kernels<T>().loss(spec, p.rows, p.width, t.dense.data, t.labels, p.data, nullptr, T(1), out<T>(rows), nullptr);
     return rows;
@@ -133,11 +134,12 @@ nb::object loss(const std::string& kind, const Doubles& params, nb::handle y_tru
 }
 
 nb::object loss_gradient(const std::string& kind, const Doubles& params, nb::handle y_true, nb::handle y_pred) {
-  const LossSpec spec = loss_spec(kind, params);
+  LossSpec spec = loss_spec(kind, params);
   return by_type(y_pred, [&](auto tag) {
     using T = decltype(tag);
     const Matrix<T> p = matrix<T>(y_pred, "y_pred");
     const Targets<T> t(spec, y_true, p);
+    if (takes_signs(spec.kind)) spec.p[0] = all_bits(p.rows * p.width, t.dense.data);
     const nb::object rows = new_array(type_of<T>(), {p.rows});
     nb::object d = new_matrix<T>(p.rows, p.width);
     kernels<T>().loss(spec, p.rows, p.width, t.dense.data, t.labels, p.data, nullptr, T(1), out<T>(rows), out<T>(d));
@@ -147,8 +149,9 @@ nb::object loss_gradient(const std::string& kind, const Doubles& params, nb::han
 
 nb::object loss_from_logits(const std::string& kind, const Doubles& params, nb::handle y_true, nb::handle z) {
   const LossSpec spec = loss_spec(kind, params);
-  if (spec.kind == LossKind::mean_squared_error || spec.kind == LossKind::mean_absolute_error) {
-    throw nb::value_error("loss_from_logits: only the cross-entropies have logits.");
+  if (spec.kind != LossKind::binary_crossentropy && spec.kind != LossKind::categorical_crossentropy &&
+      spec.kind != LossKind::sparse_categorical_crossentropy) {
+    throw nb::value_error("loss_from_logits: only for the plain cross-entropies.");
   }
   return by_type(z, [&](auto tag) -> nb::object {
     using T = decltype(tag);

@@ -102,7 +102,7 @@ void Plan::finalize() {
 
 void Plan::set_optimizer(const std::string& kind, const std::vector<double>& parameters, double weight_decay,
                          double clip_value, double clip_norm, double global_clip_norm, double ema_momentum,
-                         int64_t ema_overwrite_frequency, int64_t accumulation_steps) {
+                         int64_t ema_overwrite_frequency, int64_t accumulation_steps, nb::object product) {
   Optimizer optimizer;
   optimizer.spec = optimizer_spec(kind, parameters);
   if (accumulation_steps < 1) throw nb::value_error("set_optimizer: accumulation_steps must be 1 or more.");
@@ -115,8 +115,14 @@ void Plan::set_optimizer(const std::string& kind, const std::vector<double>& par
   optimizer.spec.ema_momentum = ema_momentum;
   optimizer.ema_overwrite_frequency = ema_overwrite_frequency;
   optimizer.accumulation_steps = accumulation_steps;
+  if (!product.is_none()) {
+    require_dense(product, type_number(is_double), true, "product");
+    if (array_size(product) != 1) throw nb::value_error("set_optimizer: product must have one element.");
+    optimizer.product = array_data(product);
+  }
   if (engine) engine->optimizer_changes([&] { graph.optimizer = optimizer; });
   else graph.optimizer = optimizer;
+  product_array_ = std::move(product);
 }
 
 void* Plan::slot_data(nb::handle array, const Parameter& parameter, const std::string& what) {
@@ -260,7 +266,12 @@ void bind_parameters(nb::class_<Plan>& c) {
   c.def("set_optimizer", &Plan::set_optimizer, nb::arg("kind"), nb::arg("params"), nb::kw_only(), nb::arg("weight_decay") = 0.0,
         nb::arg("clip_value") = 0.0, nb::arg("clip_norm") = 0.0, nb::arg("global_clip_norm") = 0.0,
         nb::arg("ema_momentum") = -1.0, nb::arg("ema_overwrite_frequency") = 0, nb::arg("accumulation_steps") = 1,
-        "The update rule; may be set again. An ema_momentum below 0: no moving average.");
+        nb::arg("product").none() = nb::none(),
+        nb::sig("def set_optimizer(self, kind: str, params: Sequence[float], *, weight_decay: float = 0.0, "
+                "clip_value: float = 0.0, clip_norm: float = 0.0, global_clip_norm: float = 0.0, "
+                "ema_momentum: float = -1.0, ema_overwrite_frequency: int = 0, accumulation_steps: int = 1, "
+                "product: Array | None = None) -> None"),
+        "The update rule; may be set again. ema_momentum < 0: no average; `product`: nadam's array.");
   c.def("set_slots", &Plan::set_slots, nb::arg("param"), nb::arg("slots"), nb::arg("ema").none() = nb::none(),
         nb::arg("accumulator").none() = nb::none(), nb::arg("decay") = true,
         nb::sig("def set_slots(self, param: int, slots: list[Array], ema: Array | None = None, "

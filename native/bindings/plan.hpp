@@ -34,7 +34,7 @@ class Plan {
   // The optimizer may be set again at any time.
   void set_optimizer(const std::string& kind, const std::vector<double>& parameters, double weight_decay,
                      double clip_value, double clip_norm, double global_clip_norm, double ema_momentum,
-                     int64_t ema_overwrite_frequency, int64_t accumulation_steps);
+                     int64_t ema_overwrite_frequency, int64_t accumulation_steps, nb::object product);
   void set_slots(int parameter, const nb::list& slots, nb::object ema, nb::object accumulator, bool decay);
   void set_host_optimizer(nb::object function);
 
@@ -82,6 +82,7 @@ class Plan {
   const bool fuse_;
   std::unique_ptr<Engine> engine;
   std::vector<std::vector<nb::object>> slot_arrays_;
+  nb::object product_array_;
   std::vector<npy_intp> call_in_, call_out_;  // without the batch axis
   bool callable_ = false;
   double call_work_ = 0;  // multiply-adds a sample

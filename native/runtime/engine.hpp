@@ -79,6 +79,7 @@ struct Batch {
   RowPicker pick;
   index_t first = 0;  // row of the chunk
   index_t rows = 0;
+  std::vector<LossSpec> loss_spec;      // per loss, with what depends on the batch
   std::vector<T> loss_scale;            // per loss: what a row's gradient is multiplied by
   std::vector<double> loss_divisor;     // per loss: sum of weighted row losses -> loss
   std::vector<double> host_loss;        // per loss

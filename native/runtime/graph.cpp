@@ -308,6 +308,10 @@ void Graph::check_trainable() const {
   if (s.kind == OptimizerKind::sgd) needed = s.p[0] != 0 ? 1 : 0;
   if (s.kind == OptimizerKind::rmsprop) needed = 1 + (s.p[1] > 0 ? 1 : 0) + (s.p[3] != 0 ? 1 : 0);
   if (s.kind == OptimizerKind::adam) needed = 2 + (s.p[3] != 0 ? 1 : 0);
+  if (s.kind == OptimizerKind::adagrad || s.kind == OptimizerKind::lion) needed = 1;
+  if (s.kind == OptimizerKind::adadelta || s.kind == OptimizerKind::adamax || s.kind == OptimizerKind::nadam ||
+      s.kind == OptimizerKind::ftrl) needed = 2;
+  if (s.kind == OptimizerKind::nadam && optimizer.product == nullptr) fail("train: nadam needs an array for its product.");
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Parameter& p = parameters[i];
     if (!p.trainable) continue;

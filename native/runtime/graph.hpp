@@ -64,7 +64,7 @@ struct Loss {
   index_t positions = 1;  // row losses per sample
   double weight = 1;
   Reduction reduction = Reduction::mean;
-  bool sparse() const { return !host && spec.kind == LossKind::sparse_categorical_crossentropy; }
+  bool sparse() const { return !host && takes_labels(spec.kind); }
 };
 
 struct Optimizer {
@@ -72,6 +72,7 @@ struct Optimizer {
   OptimizerSpec spec;
   int64_t ema_overwrite_frequency = 0;
   int64_t accumulation_steps = 1;
+  void* product = nullptr;  // nadam: one element, updated in place
 };
 
 class Graph {

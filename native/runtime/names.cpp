@@ -53,6 +53,21 @@ const std::vector<KindName>& loss_names() {
       {"binary_crossentropy", 3},
       {"categorical_crossentropy", 3},
       {"sparse_categorical_crossentropy", 3},
+      {"mean_absolute_percentage_error", 1},
+      {"mean_squared_logarithmic_error", 1},
+      {"huber", 1},
+      {"log_cosh", 0},
+      {"poisson", 1},
+      {"kl_divergence", 1},
+      {"cosine_similarity", 1},
+      {"hinge", 0},
+      {"squared_hinge", 0},
+      {"categorical_hinge", 0},
+      {"binary_focal_crossentropy", 5},
+      {"categorical_focal_crossentropy", 5},
+      {"categorical_generalized_cross_entropy", 2},
+      {"dice", 1},
+      {"tversky", 3},
   };
   return table;
 }
@@ -69,7 +84,8 @@ const std::vector<KindName>& constraint_names() {
 }
 
 const std::vector<KindName>& optimizer_names() {
-  static const std::vector<KindName> table = {{"sgd", 2}, {"rmsprop", 4}, {"adam", 4}};
+  static const std::vector<KindName> table = {{"sgd", 2},    {"rmsprop", 4}, {"adam", 4}, {"adagrad", 1}, {"adadelta", 2},
+                                              {"adamax", 3}, {"nadam", 3},   {"lion", 2}, {"ftrl", 5}};
   return table;
 }
 

@@ -122,6 +122,12 @@ void TypedEngine<T>::begin_batch(Batch<T>& batch, index_t step) const {
     const bool weighted = r.weights[i].data != nullptr;
     const index_t n = batch.rows * loss.positions;
     const T* weight = batch.workspace->loss(i).weight;
+    batch.loss_spec[i] = loss.spec;
+    if (takes_signs(loss.spec.kind)) {
+      T* target = batch.workspace->loss(i).target;
+      gather(*kernels_, r.targets[i], batch.pick, batch.rows, target);
+      batch.loss_spec[i].p[0] = all_bits(n * loss.width, target);
+    }
     if (weighted) {
       gather_weights(*kernels_, r.weights[i], batch.pick, batch.rows, loss.positions, batch.workspace->loss(i).weight);
     }
@@ -129,6 +135,7 @@ void TypedEngine<T>::begin_batch(Batch<T>& batch, index_t step) const {
     if (loss.reduction == Reduction::mean_with_sample_weight && weighted) {
       divisor = 0;
       for (index_t k = 0; k < n; ++k) divisor += weight[k];
+      if (r.weights[i].elements != loss.positions) divisor /= static_cast<double>(loss.positions);  // one a sample
     }
     batch.loss_divisor[i] = divisor;
     batch.loss_scale[i] = divisor == 0 ? T(0) : static_cast<T>(loss.weight / divisor);
@@ -257,6 +264,7 @@ void TypedEngine<T>::start(Batch<T>& batch, const Request& request, const Progra
                            bool training) const {
   batch.request = &request;
   batch.workspace = &workspace;
+  batch.loss_spec.resize(graph_.losses.size());
   batch.loss_scale.assign(graph_.losses.size(), T(0));
   batch.loss_divisor.assign(graph_.losses.size(), 1.0);
   batch.host_loss.assign(graph_.losses.size(), 0.0);

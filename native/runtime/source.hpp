@@ -49,6 +49,14 @@ template <class T>
 void gather_weights(const Kernels<T>& kernels, const Source& source, RowPicker pick, index_t rows, index_t positions,
                     T* dst);
 
+template <class T>
+bool all_bits(index_t n, const T* x) {
+  for (index_t i = 0; i < n; ++i) {
+    if (x[i] != 0 && x[i] != 1) return false;
+  }
+  return true;
+}
+
 // Class labels as int32. A label outside 0..classes-1 that is not `ignored` becomes 0 and makes the result false.
 bool gather_labels(const Source& source, RowPicker pick, index_t rows, index_t classes, double ignored, int32_t* dst);
 

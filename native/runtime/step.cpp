@@ -184,15 +184,15 @@ void TypedEngine<T>::native_loss(Batch<T>& batch, std::size_t i, index_t row, in
   const T scale = batch.loss_scale[i];
   if (plan.fused_op >= 0) {
     T* dz = plan.write == GradientWrite::none ? nullptr : c.gradient(v, row);
-    kernels_->loss_from_logits(loss.spec, n, loss.width, target, labels, y, weight, scale, row_loss, y, dz);
+    kernels_->loss_from_logits(batch.loss_spec[i], n, loss.width, target, labels, y, weight, scale, row_loss, y, dz);
     return;
   }
   if (plan.write == GradientWrite::none) {
-    kernels_->loss(loss.spec, n, loss.width, target, labels, y, weight, scale, row_loss, nullptr);
+    kernels_->loss(batch.loss_spec[i], n, loss.width, target, labels, y, weight, scale, row_loss, nullptr);
     return;
   }
   const GradientTarget<T> dy(c, v, plan.write, row, rows);
-  kernels_->loss(loss.spec, n, loss.width, target, labels, y, weight, scale, row_loss, dy.data());
+  kernels_->loss(batch.loss_spec[i], n, loss.width, target, labels, y, weight, scale, row_loss, dy.data());
   dy.commit();
 }
 

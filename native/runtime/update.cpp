@@ -225,6 +225,7 @@ void Updater<T>::update_block(const UpdateStep& step, const Work& work, const Bl
   if (spec.ema_momentum >= 0) u.ema = block.ema;
   u.learning_rate = static_cast<T>(step.learning_rate);
   u.step = made + 1;
+  if (graph_->optimizer.product != nullptr) u.product = *as<T>(graph_->optimizer.product);
   if (!work.buffered && p.regularizer.kind == RegularizerKind::l1l2) {
     u.l1 = static_cast<T>(p.regularizer.p[0]);
     u.l2 = static_cast<T>(p.regularizer.p[1]);
@@ -291,6 +292,7 @@ void Updater<T>::for_lanes(PoolLease& pool, bool parallel, Body body) {
 template <class T>
 double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& pool) {
   ask_host_regularizers(step);
+  advance_product(step);
   const double cost = 2.0 * static_cast<double>(step.batch * elements_) + 10.0 * static_cast<double>(elements_);
   const bool parallel = cost > kParallelWork;
   for_lanes(pool, parallel, [&](int lane, const std::vector<std::size_t>& items) {

@@ -85,6 +85,7 @@ class Updater {
   void update_block(const UpdateStep& step, const Work& work, const Block& block, const T* g) const;
   void first_pass(const Context<T>& c, const UpdateStep& step, Item& item);
   void ask_host_regularizers(const UpdateStep& step);
+  void advance_product(const UpdateStep& step) const;
   double whole_penalties();
   bool accumulate(const UpdateStep& step);
   void find_clip_scales();

@@ -29,6 +29,14 @@ void Updater<T>::ask_host_regularizers(const UpdateStep& step) {
   }
 }
 
+// Nadam's product of all momenta so far, in the plan's type as its variable is: the same bits wherever a run is cut.
+template <class T>
+void Updater<T>::advance_product(const UpdateStep& step) const {
+  const Optimizer& o = graph_->optimizer;
+  if (o.product == nullptr || (step.iteration + 1) % o.accumulation_steps != 0) return;
+  *as<T>(o.product) *= static_cast<T>(nadam_momentum(o.spec.p[0], step.iteration / o.accumulation_steps + 1));
+}
+
 template <class T>
 double Updater<T>::sum_penalties() const {
   double total = 0;
@@ -167,6 +175,7 @@ void Updater<T>::constrain(const UpdateStep& step, PoolLease& pool, bool updated
 #define DENSEKIT_INSTANTIATE(T)                                                    \
   template double Updater<T>::sum_penalties() const;                               \
   template void Updater<T>::ask_host_regularizers(const UpdateStep&);              \
+  template void Updater<T>::advance_product(const UpdateStep&) const;              \
   template double Updater<T>::whole_penalties();                                   \
   template double Updater<T>::penalties(Host*, const FlushDenormals&) const;       \
   template bool Updater<T>::accumulate(const UpdateStep&);                         \

@@ -138,12 +138,12 @@ TEST(activations_of_nan_and_infinity) {
   });
 }
 
-TEST(losses_and_their_gradients) {
+TEST(crossentropies_and_squares) {
   for_implementations([](const auto& kernels, auto type) {
     using T = decltype(type);
     Random random;
     const double epsilon = 1e-7;
-    for (int k = 0; k < int(LossKind::count); ++k) {
+    for (int k = 0; k <= int(LossKind::sparse_categorical_crossentropy); ++k) {
       for (int flags = 0; flags < 8; ++flags) {
         const bool logits = flags & 1, weighted = flags & 2, special = flags & 4;
         LossSpec s{LossKind(k), {logits ? 1.0 : 0.0, special ? 0.1 : 0.0, epsilon}};
@@ -200,6 +200,95 @@ TEST(losses_and_their_gradients) {
           kernels.loss_from_logits(s, b.rows, b.width, t.data(), labels.data(), in_place.data(), nullptr, T(1),
                                    row_loss_2.data(), in_place.data(), nullptr);
           for (index_t i = 0; i < n; ++i) CHECK(in_place[i] == y[i]);
+        }
+      }
+    }
+  });
+}
+
+// The other losses: where targets and predictions come from, and how large the terms are that a row adds up.
+struct LossCase {
+  LossSpec spec;
+  double low, high;  // predictions
+  bool integers;     // targets: whole numbers in 0..1, else anything in low..high
+  double scale;
+};
+const double kNone = NAN, kEpsilon = 1e-7;
+const LossCase kLossCases[] = {
+    {{LossKind::mean_absolute_percentage_error, {kEpsilon}}, -5, 5, false, 0},
+    {{LossKind::mean_squared_logarithmic_error, {kEpsilon}}, -0.5, 5, false, 8},
+    {{LossKind::huber, {1}}, -5, 5, false, 50},
+    {{LossKind::huber, {0.25}}, -5, 5, false, 50},
+    {{LossKind::log_cosh, {}}, -5, 5, false, 10},
+    {{LossKind::poisson, {kEpsilon}}, 0.01, 5, false, 50},
+    {{LossKind::kl_divergence, {kEpsilon}}, 0, 1, false, 40},
+    {{LossKind::cosine_similarity, {kEpsilon}}, -5, 5, false, 2},
+    {{LossKind::hinge, {0}}, -2, 2, false, 8},
+    {{LossKind::hinge, {1}}, -2, 2, true, 4},
+    {{LossKind::squared_hinge, {0}}, -2, 2, false, 30},
+    {{LossKind::squared_hinge, {1}}, -2, 2, true, 10},
+    {{LossKind::categorical_hinge, {}}, -5, 5, true, 30},
+    {{LossKind::binary_focal_crossentropy, {0, 0, kEpsilon, 2, kNone}}, 0, 1, true, 60},
+    {{LossKind::binary_focal_crossentropy, {0, 0.1, kEpsilon, 1.5, 0.25}}, 0, 1, true, 60},
+    {{LossKind::binary_focal_crossentropy, {1, 0.1, kEpsilon, 0, 0.25}}, -4, 4, true, 100},
+    {{LossKind::categorical_focal_crossentropy, {0, 0, kEpsilon, 2, 0.25}}, 0.01, 1, true, 60},
+    {{LossKind::categorical_focal_crossentropy, {0, 0.1, kEpsilon, 1.5, 1}}, 0.01, 1, true, 60},
+    {{LossKind::categorical_focal_crossentropy, {1, 0.1, kEpsilon, 2, 0.25}}, -4, 4, true, 60},
+    {{LossKind::categorical_generalized_cross_entropy, {0.5, kNone}}, 0.01, 1, true, 4},
+    {{LossKind::categorical_generalized_cross_entropy, {0.75, 1}}, 0.01, 1, true, 4},
+    {{LossKind::dice, {kEpsilon}}, 0, 1, true, 4},
+    {{LossKind::tversky, {0.25, 0.75, kEpsilon}}, 0, 1, true, 4},
+};
+
+TEST(every_loss_has_a_case) {
+  for (int k = int(LossKind::sparse_categorical_crossentropy) + 1; k < int(LossKind::count); ++k) {
+    bool found = false;
+    for (const LossCase& c : kLossCases) found = found || c.spec.kind == LossKind(k);
+    CHECK(found);
+  }
+}
+
+TEST(further_losses_and_their_gradients) {
+  for_implementations([](const auto& kernels, auto type) {
+    using T = decltype(type);
+    Random random;
+    const Kernels<T>& plain = [] () -> const Kernels<T>& {
+      if constexpr (sizeof(T) == 4) return reference::table_f32;
+      else return reference::table_f64;
+    }();
+    for (const LossCase& c : kLossCases) {
+      for (bool weighted : {false, true}) {
+        for (Block b : kBlocks) {
+          const index_t n = b.rows * b.width;
+          Array<T> t = random_array<T>(random, n, c.low, c.high), p = random_array<T>(random, n, c.low, c.high);
+          const Array<T> w = random_array<T>(random, b.rows, 0, 2);
+          Array<int32_t> labels(b.rows);
+          for (index_t r = 0; r < b.rows; ++r) labels[r] = int32_t(random.below(int(b.width)));
+          for (index_t i = 0; i < n; ++i) {
+            if (c.integers) t[i] = T(random.below(2));
+            const bool probability = c.low == 0 && c.high == 1;
+            if (!c.integers && i % 5 == 0) p[i] = t[i];                            // no error
+            if (c.spec.kind == LossKind::huber && i % 7 == 3) p[i] = t[i] + T(c.spec.p[0]);
+            if (takes_signs(c.spec.kind) && i % 7 == 3) t[i] = 1, p[i] = 1;        // on the margin
+            if (c.spec.kind == LossKind::categorical_hinge && i % 2) p[i] = T(4);  // ties
+            if (probability && b.width > 2 && i % 7 == 3) p[i] = T(i % 2);         // beyond the clip
+          }
+          Array<T> rows(b.rows, 1), alone(b.rows, 2), d(n, 3), rows_plain(b.rows), d_plain(n);
+          char what[96];
+          std::snprintf(what, sizeof what, "%s/%d loss %d weighted %d (%td, %td)", kernels.isa, int(sizeof(T)),
+                        int(c.spec.kind), weighted, b.rows, b.width);
+          const T* weights = weighted ? w.data() : nullptr;
+          kernels.loss(c.spec, b.rows, b.width, t.data(), labels.data(), p.data(), weights, T(0.25), rows.data(), d.data());
+          kernels.loss(c.spec, b.rows, b.width, t.data(), labels.data(), p.data(), weights, T(0.25), alone.data(), nullptr);
+          // The twin of the same type: it works in double, and clips where this type clips.
+          plain.loss(c.spec, b.rows, b.width, t.data(), labels.data(), p.data(), weights, T(0.25), rows_plain.data(),
+                     d_plain.data());
+          const Array<double> d_expected = widen(d_plain);
+          double largest = 0;
+          for (index_t i = 0; i < n; ++i) largest = std::fmax(largest, std::fabs(d_expected[i]));
+          CHECK(agree(rows, widen(rows_plain), 8 + double(b.width) / 8, c.scale, what));
+          CHECK(agree(d, d_expected, 16 + double(b.width) / 8, 2 + 4 * largest, what));
+          for (index_t r = 0; r < b.rows; ++r) CHECK(std::memcmp(&rows[r], &alone[r], sizeof(T)) == 0);
         }
       }
     }
@@ -326,6 +415,17 @@ TEST(optimizers) {
       for (double centered : {0.0, 1.0}) specs.push_back({OptimizerKind::rmsprop, {0.9, momentum, 1e-3, centered}});
     specs.push_back({OptimizerKind::adam, {0.9, 0.999, 1e-7, 0}});
     specs.push_back({OptimizerKind::adam, {0.9, 0.999, 1e-7, 1}});
+    specs.push_back({OptimizerKind::adagrad, {1e-7}});
+    specs.push_back({OptimizerKind::adadelta, {0.95, 1e-7}});
+    specs.push_back({OptimizerKind::adamax, {0.9, 0.999, 1e-7}});
+    specs.push_back({OptimizerKind::nadam, {0.9, 0.999, 1e-7}});
+    specs.push_back({OptimizerKind::lion, {0.9, 0.99}});
+    specs.push_back({OptimizerKind::ftrl, {-0.5, 0, 0, 0, 0}});
+    specs.push_back({OptimizerKind::ftrl, {-0.5, 0.25, 0.5, 0.125, 1}});
+    specs.push_back({OptimizerKind::ftrl, {-0.75, 0.25, 0.5, 0, 0}});
+    std::vector<bool> seen(std::size_t(OptimizerKind::count));
+    for (const OptimizerSpec& s : specs) seen[std::size_t(s.kind)] = true;
+    for (bool kind : seen) CHECK(kind);
     for (OptimizerSpec s : specs) {
       for (int flags = 0; flags < 32; ++flags) {
         s.weight_decay = flags & 1 ? 0.1 : 0;
@@ -342,7 +442,7 @@ TEST(optimizers) {
           const auto fill = [&](auto& u, auto& w, auto& g, auto& ema, auto (&slots)[3]) {
             u.n = n, u.w = w.data(), u.g = g.data(), u.ema = flags & 4 ? ema.data() : nullptr;
             for (int i = 0; i < 3; ++i) u.slot[i] = slots[i].data();
-            u.learning_rate = 0.125f, u.step = 7;
+            u.learning_rate = 0.125f, u.step = 7, u.product = 0.125f;
             if (flags & 8) u.l1 = 0.25f, u.l2 = 0.125f, u.clip_scale = 0.5f;
             u.clamp = flags & 16, u.low = -0.25f, u.high = 0.5f;
             u.decay = flags != 3;

@@ -114,9 +114,10 @@ class Plan:
         ema_momentum: float = -1.0,
         ema_overwrite_frequency: int = 0,
         accumulation_steps: int = 1,
+        product: Array | None = None,
     ) -> None:
         """
-        The update rule; may be set again. An ema_momentum below 0: no moving average.
+        The update rule; may be set again. ema_momentum < 0: no average; `product`: nadam's array.
         """
 
     def set_slots(

@@ -259,10 +259,13 @@ LOSSES: dict[str, list[LossSample]] = {
     "BinaryFocalCrossentropy": [
         *_probability("BinaryFocalCrossentropy", "bits", "probability"),
         LossSample("bits", "probability", {"apply_class_balancing": True, "gamma": 3.0}),
+        LossSample("bits", "probability", {"gamma": 1.5}),
+        LossSample("bits", "probability", {"gamma": 0.0}),
     ],
     "CategoricalFocalCrossentropy": [
         *_probability("CategoricalFocalCrossentropy", "one_hot", "distribution"),
         LossSample("one_hot", "distribution", {"alpha": 0.5, "gamma": 3.0}),
+        LossSample("one_hot", "distribution", {"gamma": 1.5}),
     ],
     "CategoricalGeneralizedCrossEntropy": [
         LossSample("labels", "distribution"),
@@ -273,10 +276,15 @@ LOSSES: dict[str, list[LossSample]] = {
     "CategoricalHinge": [LossSample("one_hot", "real")],
     "KLDivergence": [LossSample("distribution", "distribution")],
     "Poisson": [LossSample("positive", "positive")],
-    "Dice": [LossSample("bits", "probability"), LossSample("bits", "probability", {"axis": 1})],
+    "Dice": [
+        LossSample("bits", "probability"),
+        LossSample("bits", "probability", {"axis": 1}),
+        LossSample("bits", "probability", {"axis": -1}),
+    ],
     "Tversky": [
         LossSample("bits", "probability"),
         LossSample("bits", "probability", {"alpha": 0.25, "beta": 0.75, "axis": 1}),
+        LossSample("bits", "probability", {"alpha": 0.25, "beta": 0.75, "axis": -1}),
     ],
 }
 
@@ -339,6 +347,19 @@ def edge_predictions(sample: LossSample, dtype: str = "float64") -> tuple[Array,
     if sample.predictions == "distribution":
         y_pred[2] = np.eye(_CLASSES)[1]
         y_pred[3] = np.eye(_CLASSES)[0]
+    return y_true, y_pred
+
+
+def kink_predictions(sample: LossSample, dtype: str = "float64") -> tuple[Array, Array]:
+    """Targets and predictions exactly where a formula has a corner, a tie or a bound."""
+    y_true, y_pred = loss_inputs(sample, dtype)
+    y_pred = y_pred.copy()
+    y_pred[0] = y_true[0]  # no error; the margin of signed targets
+    y_pred[1] = y_true[1] + sample.arguments.get("delta", 1.0)
+    y_pred[2] = 2 * y_true[2] - 1 if sample.predictions == "real" else y_true[2]
+    y_pred[3] = 0  # ties
+    y_pred[4, :2] = [1e-7, 1 - 1e-7]
+    y_pred[5, 1:] = 1
     return y_true, y_pred
 
 

@@ -15,7 +15,9 @@ from densekit._core.registry import components
 
 OPTIMIZERS = {n: c for n, c in components("keras.optimizers").items() if n != "Optimizer"}
 SCHEDULES = components("keras.optimizers.schedules")
-NATIVE = {"SGD", "RMSprop", "Adam", "AdamW"}
+HOST = {"Adafactor", "Lamb"}  # they look at a whole weight at once
+NATIVE = set(OPTIMIZERS) - HOST
+ONE_SLOT = {"SGD", "Adagrad", "Lion"}
 
 
 def variables() -> list[Any]:
@@ -76,13 +78,25 @@ def test_saved_state_continues_the_same_way(name: str) -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_native_form(name: str) -> None:
     optimizer = OPTIMIZERS[name]()
-    form = native_form(optimizer)
-    assert (form is not None) == (name in NATIVE)
+    assert (native_form(optimizer) is not None) == (name in NATIVE)
 
     class Changed(OPTIMIZERS[name]):  # type: ignore[misc,valid-type]
         pass
 
     assert native_form(Changed()) is None
+
+
+def test_every_kernel_has_a_class() -> None:
+    from densekit import _native
+
+    forms = [native_form(OPTIMIZERS[name]()) for name in NATIVE]
+    assert {(f.kind, len(f.parameters)) for f in forms if f} == set(
+        _native.optimizer_kinds().items()
+    )
+
+
+def test_ftrl_without_a_falling_rate_runs_on_the_host() -> None:
+    assert native_form(densekit.optimizers.Ftrl(learning_rate_power=0.0)) is None
 
 
 @pytest.mark.parametrize("name", sorted(NATIVE))
@@ -100,7 +114,11 @@ def test_native_slots_are_the_optimizers_own_variables(name: str) -> None:
         ]
         assert all(any(part is v for v in own) for part in parts)
         assert all(part.shape == w.shape and part.dtype == w.dtype for part in parts)
-    assert len(optimizer.native_slots(ws[0])) == {"SGD": 1, "RMSprop": 3}.get(name, 2)
+    expected = 1 if name in ONE_SLOT else 3 if name == "RMSprop" else 2
+    assert len(optimizer.native_slots(ws[0])) == expected
+    product = optimizer.native_product()
+    assert (product is not None) == (name == "Nadam")
+    assert product is None or any(product is v for v in own)
     optimizer.advance(5)
     assert int(optimizer._iterations) == 5
 
@@ -169,7 +187,27 @@ KERNELS: list[tuple[str, dict[str, Any]]] = [
     ("Adam", {}),
     ("Adam", {"amsgrad": True, "epsilon": 1e-3}),
     ("AdamW", {}),
+    ("Adagrad", {}),
+    ("Adadelta", {"rho": 0.9}),
+    ("Adamax", {}),
+    ("Nadam", {}),
+    ("Lion", {}),
+    ("Ftrl", {}),
+    (
+        "Ftrl",
+        {
+            "l1_regularization_strength": 0.01,
+            "l2_regularization_strength": 0.1,
+            "l2_shrinkage_regularization_strength": 0.2,
+            "beta": 0.3,
+        },
+    ),
+    ("Ftrl", {"learning_rate_power": -0.7, "initial_accumulator_value": 0.0}),
 ]
+
+
+def test_every_native_optimizer_is_tried() -> None:
+    assert {name for name, _ in KERNELS} == NATIVE
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -204,7 +242,13 @@ def test_native_step_is_the_definition(name: str, arguments: dict[str, Any], dty
         plan.loss(plan.output(out) or 0, "mean_squared_error", [], 2, 1.0, "sum_over_batch_size")
         form = native_form(owner)
         assert form is not None
-        plan.set_optimizer(form.kind, list(form.parameters), **owner.native_options())
+        product = owner.native_product()
+        plan.set_optimizer(
+            form.kind,
+            list(form.parameters),
+            **owner.native_options(),
+            product=None if product is None else product.array,
+        )
         for param, w in zip(params, trained, strict=True):
             average, accumulator = owner.native_ema(w), owner.native_accumulator(w)
             plan.set_slots(

@@ -41,8 +41,8 @@ def digest(model: Any) -> str:
     return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
 
 
-def run(epochs: int = 4, **fit: Any) -> str:
-    model = build()
+def run(epochs: int = 4, optimizer: Any = "adam", **fit: Any) -> str:
+    model = build(optimizer)
     model.fit(X, LABELS, **{"epochs": epochs, "batch_size": 16, "verbose": 0, **fit})
     return digest(model)
 
@@ -109,11 +109,12 @@ def test_hooks_do_not_change_the_training() -> None:
             self.batch = batch
 
     assert run(callbacks=[Watch()]) == run()
+    assert run(optimizer="nadam", callbacks=[Watch()]) == run(optimizer="nadam")
     assert run(validation_data=(X, LABELS)) == run()
     assert run(verbose=2) == run()
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "nadam", "ftrl"])
 def test_interrupted_and_resumed_in_one_process(optimizer: str) -> None:
     whole = build(optimizer)
     whole.fit(X, LABELS, epochs=4, verbose=0)
@@ -123,11 +124,12 @@ def test_interrupted_and_resumed_in_one_process(optimizer: str) -> None:
     assert digest(whole) == digest(parts)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "nadam"])
 @pytest.mark.parametrize("name", ["whole.keras", "state.weights.h5"])
-def test_interrupted_and_resumed_from_a_file(name: str, tmp_path: Path) -> None:
-    whole = build()
+def test_interrupted_and_resumed_from_a_file(name: str, optimizer: str, tmp_path: Path) -> None:
+    whole = build(optimizer)
     whole.fit(X, LABELS, epochs=4, verbose=0)
-    first = build()
+    first = build(optimizer)
     first.fit(X, LABELS, epochs=2, verbose=0)
     path = str(tmp_path / name)
     if name.endswith(".keras"):
@@ -136,7 +138,7 @@ def test_interrupted_and_resumed_from_a_file(name: str, tmp_path: Path) -> None:
         second = keras.models.load_model(path)
     else:
         first.save_weights(path)
-        second = build()
+        second = build(optimizer)
         keras.utils.set_random_seed(12345)
         second.optimizer.build(second.trainable_variables)
         second.load_weights(path)

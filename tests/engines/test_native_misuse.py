@@ -14,6 +14,7 @@ from .native_plans import mlp
 
 W = np.zeros((3, 2), "f")
 ADAM = ("adam", [0.9, 0.999, 1e-7, 0.0])
+NADAM = ("nadam", [0.9, 0.999, 1e-7])
 
 
 def started() -> _native.Plan:
@@ -55,6 +56,7 @@ BUILDING: list[tuple[str, Callable[[_native.Plan], Any]]] = [
     ("Unknown constraint", lambda p: p.set_constraint(0, "odd", [])),
     ("Unknown optimizer", lambda p: p.set_optimizer("magic", [])),
     ("accumulation_steps", lambda p: p.set_optimizer(*ADAM, accumulation_steps=0)),
+    ("one element", lambda p: p.set_optimizer(*NADAM, product=np.ones(2, "f"))),
     ("three slots", lambda p: p.set_slots(0, [W.copy()] * 4)),
     ("as many elements", lambda p: p.set_slots(0, [np.zeros(5, "f")])),
     ("contiguous", lambda p: p.parameter(np.zeros((4, 4), "f")[:, ::2], True)),
@@ -192,6 +194,10 @@ def test_training_needs_an_optimizer_and_its_slots(rng: np.random.Generator) -> 
         run(built)
     built.plan.set_optimizer("sgd", [0.0, 0.0], accumulation_steps=2)
     with pytest.raises(ValueError, match="accumulate"):
+        run(built)
+    built.plan.set_optimizer(*NADAM)
+    built.slots_for(2)
+    with pytest.raises(ValueError, match="product"):
         run(built)
 
 

@@ -128,6 +128,11 @@ OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
     "schedule": lambda k: k.SGD(k.schedules.ExponentialDecay(0.1, 3, 0.5)),
     "adagrad": lambda k: k.Adagrad(0.05),
     "lion": lambda k: k.Lion(0.01),
+    "adadelta": lambda k: k.Adadelta(1.0, weight_decay=0.01),
+    "adamax": lambda k: k.Adamax(0.01, clipnorm=0.1),
+    "nadam": lambda k: k.Nadam(0.01),
+    "nadam accumulated": lambda k: k.Nadam(0.01, gradient_accumulation_steps=3),
+    "ftrl": lambda k: k.Ftrl(0.1, l1_regularization_strength=0.01, beta=0.1),
 }
 
 
@@ -164,7 +169,33 @@ LOSSES: dict[str, tuple[Callable[[Any], Any], str, str | None, int]] = {
         None,
         3,
     ),
-    "hinge": (lambda k: "categorical_hinge", "one_hot", None, 3),
+    "categorical hinge": (lambda k: "categorical_hinge", "one_hot", None, 3),
+    "hinge": (lambda k: "hinge", "binary", "tanh", 1),
+    "squared hinge": (lambda k: "squared_hinge", "binary", "tanh", 1),
+    "percentage": (lambda k: "mape", "regression", None, 3),
+    "logarithmic": (lambda k: "msle", "one_hot", "softplus", 3),
+    "poisson": (lambda k: "poisson", "one_hot", "softplus", 3),
+    "divergence": (lambda k: "kl_divergence", "one_hot", "softmax", 3),
+    "cosine": (lambda k: "cosine_similarity", "regression", None, 3),
+    "binary focal": (
+        lambda k: k.losses.BinaryFocalCrossentropy(True, gamma=1.5, label_smoothing=0.1),
+        "binary",
+        "sigmoid",
+        1,
+    ),
+    "categorical focal": (
+        lambda k: k.losses.CategoricalFocalCrossentropy(from_logits=True),
+        "one_hot",
+        None,
+        3,
+    ),
+    "generalized": (
+        lambda k: k.losses.CategoricalGeneralizedCrossEntropy(0.7),
+        "labels",
+        "softmax",
+        3,
+    ),
+    "dice": (lambda k: k.losses.Dice(axis=-1), "one_hot", "softmax", 3),
     "function": (
         lambda k: lambda t, p: k.ops.mean(k.ops.abs(t - p) ** 3, axis=-1),
         "regression",

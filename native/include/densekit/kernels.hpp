@@ -48,6 +48,9 @@ ActivationNeeds activation_needs(ActivationKind kind);
 // input may be overwritten. activate_backward of a plain relu takes whichever of y and z is not null.
 ActivationNeeds activation_needs(const ActivationSpec& spec);
 
+// Nadam's momentum at a step, from 1: beta_1 (1 - 0.96^step / 2).
+double nadam_momentum(double beta_1, int64_t step);
+
 // One optimizer update over a flat run of n weights of one parameter, in Keras' order:
 // g = (g + l1*sign(w) + 2*l2*w) * clip_scale, clipped to +-clip_value; decay; update; EMA; elementwise constraint.
 template <class T>
@@ -59,6 +62,7 @@ struct Update {
   T* ema = nullptr;
   T learning_rate = 0;
   int64_t step = 1;     // 1 for the first update: bias correction of adam
+  T product = 1;        // nadam: of its momenta so far, this step's included
   T l1 = 0, l2 = 0;     // regularizer folded into the gradient
   T clip_scale = 1;     // from clip_norm / global_clip_norm
   bool decay = true;    // false: excluded from weight decay
@@ -82,7 +86,7 @@ struct Kernels {
                             T* dz);
 
   // row_loss[r] = loss of row r; no weight applied. Exactly one of y_true [rows,width] and labels [rows] is read,
-  // labels by the sparse kind alone. When dy is not null: dy[r,:] = scale * (weight ? weight[r] : 1) * d row_loss / d y_pred.
+  // labels by the kinds that take them. When dy is not null: dy[r,:] = scale * (weight ? weight[r] : 1) * d row_loss / d y_pred.
   void (*loss)(const LossSpec&, index_t rows, index_t width, const T* y_true, const int32_t* labels, const T* y_pred,
                const T* weight, T scale, T* row_loss, T* dy);
   // The fused pairs softmax + (sparse) categorical and sigmoid + binary cross-entropy: reads the logits z, writes the

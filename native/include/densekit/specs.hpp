@@ -48,16 +48,38 @@ struct ActivationSpec {
 enum class LossKind : int32_t {
   mean_squared_error,
   mean_absolute_error,
-  binary_crossentropy,              // from_logits, label_smoothing, epsilon
-  categorical_crossentropy,         // from_logits, label_smoothing, epsilon
-  sparse_categorical_crossentropy,  // from_logits, ignore_class (NaN: none), epsilon
+  binary_crossentropy,                    // from_logits, label_smoothing, epsilon
+  categorical_crossentropy,               // from_logits, label_smoothing, epsilon
+  sparse_categorical_crossentropy,        // from_logits, ignore_class (NaN: none), epsilon
+  mean_absolute_percentage_error,         // epsilon
+  mean_squared_logarithmic_error,         // epsilon
+  huber,                                  // delta
+  log_cosh,
+  poisson,                                // epsilon
+  kl_divergence,                          // epsilon
+  cosine_similarity,                      // epsilon
+  hinge,                                  // see takes_signs
+  squared_hinge,                          // see takes_signs
+  categorical_hinge,
+  binary_focal_crossentropy,              // from_logits, label_smoothing, epsilon, gamma, alpha (NaN: no balancing)
+  categorical_focal_crossentropy,         // from_logits, label_smoothing, epsilon, gamma, alpha
+  categorical_generalized_cross_entropy,  // q, ignore_class (NaN: none)
+  dice,                                   // epsilon
+  tversky,                                // alpha, beta, epsilon
   count
 };
 
 struct LossSpec {
   LossKind kind = LossKind::mean_squared_error;
-  double p[3] = {0, 0, 0};
+  double p[5] = {0, 0, 0, 0, 0};
 };
+
+// Targets are class labels instead of rows.
+inline bool takes_labels(LossKind kind) {
+  return kind == LossKind::sparse_categorical_crossentropy || kind == LossKind::categorical_generalized_cross_entropy;
+}
+// Targets are -1 and 1, or 0 and 1 when p[0] != 0. Keras decides by the batch: whoever sees all of it sets p[0].
+inline bool takes_signs(LossKind kind) { return kind == LossKind::hinge || kind == LossKind::squared_hinge; }
 
 enum class RegularizerKind : int32_t { none, l1l2 /* l1, l2 */, orthogonal /* factor, mode: 0 rows, 1 columns */, count };
 struct RegularizerSpec {
@@ -81,14 +103,20 @@ struct ConstraintSpec {
 };
 
 enum class OptimizerKind : int32_t {
-  sgd,      // momentum, nesterov                          slots: momentum if momentum != 0
-  rmsprop,  // rho, momentum, epsilon, centered            slots: velocity[, momentum][, average gradient]
-  adam,     // beta_1, beta_2, epsilon, amsgrad            slots: momentum, velocity[, velocity hat]
+  sgd,       // momentum, nesterov                 slots: momentum if momentum != 0
+  rmsprop,   // rho, momentum, epsilon, centered   slots: velocity[, momentum][, average gradient]
+  adam,      // beta_1, beta_2, epsilon, amsgrad   slots: momentum, velocity[, velocity hat]
+  adagrad,   // epsilon                            slots: sum of squares
+  adadelta,  // rho, epsilon                       slots: mean square of gradients, of steps
+  adamax,    // beta_1, beta_2, epsilon            slots: momentum, norm
+  nadam,     // beta_1, beta_2, epsilon            slots: momentum, velocity; and Update::product
+  lion,      // beta_1, beta_2                     slots: momentum
+  ftrl,      // learning_rate_power (below 0), l1, l2, l2_shrinkage, beta   slots: sum of squares, linear
   count
 };
 struct OptimizerSpec {
   OptimizerKind kind = OptimizerKind::sgd;
-  double p[4] = {0, 0, 0, 0};
+  double p[5] = {0, 0, 0, 0, 0};
   double weight_decay = 0;  // w -= w * weight_decay * lr, before the update; AdamW is adam with this set
   double clip_value = 0;    // 0: off
   double clip_norm = 0;     // per variable; 0: off

@@ -180,15 +180,20 @@ DENSEKIT_INLINE Vec<T> outside(Vec<T> v, Vec<T> rest, Part part) {
   return lane_numbers<T>() < Int<T>(part.count) ? v : rest;
 }
 
-template <class T>
-DENSEKIT_INLINE Vec<T> row_max(index_t width, const T* z) {
+// Greatest f(j, part) of a row, in every lane; NaN where one is.
+template <class T, class F>
+DENSEKIT_INLINE Vec<T> row_max_of(index_t width, F f) {
   const Vec<T> lowest = broadcast(T(-__builtin_inf()));
   Vec<T> top = lowest;
   for_vectors<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
-    const Vec<T> v = outside<T>(load(z + j, part), lowest, part);
+    const Vec<T> v = outside<T>(f(j, part), lowest, part);
     top = (top >= v) | (top != top) ? top : v;
   });
   return all_lanes<T>(top, [](Vec<T> a, Vec<T> b) __attribute__((always_inline)) { return (a >= b) | (a != a) ? a : b; });
+}
+template <class T>
+DENSEKIT_INLINE Vec<T> row_max(index_t width, const T* z) {
+  return row_max_of<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) { return load(z + j, part); });
 }
 
 template <class T>

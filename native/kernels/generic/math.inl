@@ -177,14 +177,43 @@ DENSEKIT_INLINE Vec<T> tanh(Vec<T> x) {
   return copy_sign<T>(absolute<T>(e / (e + T(2))), x);
 }
 
-// max(x, 0) + log1p(exp(-|x|)); also hands out exp(-|x|), from which the sigmoid is one division away.
+// log1p for e in [0, 1], where its special cases cannot occur.
+template <class T>
+DENSEKIT_INLINE Vec<T> log1p_of_share(Vec<T> e) {
+  const Vec<T> u = e + T(1);
+  return log<T>(u) + (e - (u - T(1))) / u;
+}
+
+// max(x, 0) + log1p(exp(-|x|)).
 template <class T>
 DENSEKIT_INLINE Vec<T> softplus(Vec<T> x) {
-  const Vec<T> e = exp<T>(-absolute<T>(x));
-  // In [0, 1] the special cases of log1p cannot occur.
-  const Vec<T> u = e + T(1), y = log<T>(u) + (e - (u - T(1))) / u;
-  return max_or_second(Vec<T>{}, x) + y;
+  return max_or_second(Vec<T>{}, x) + log1p_of_share<T>(exp<T>(-absolute<T>(x)));
 }
+
+// x^exponent for x >= 0, and its slope in x. Small whole exponents are products, good for x < 0 too.
+template <class T>
+struct Power {
+  int whole;
+  Vec<T> exponent, less;
+  explicit DENSEKIT_INLINE Power(double p) : whole(-1), exponent(broadcast(T(p))), less(broadcast(T(p - 1))) {
+    if (p >= 0 && p <= 8 && p == double(int(p))) whole = int(p);
+  }
+  DENSEKIT_INLINE Vec<T> operator()(Vec<T> x, Vec<T>& slope) const {
+    const Vec<T> one = broadcast(T(1));
+    if (whole == 0) {
+      slope = Vec<T>{};
+      return one;
+    }
+    Vec<T> below = one;  // x^(exponent - 1)
+    if (whole > 0) {
+      for (int i = 1; i < whole; ++i) below *= x;
+    } else {
+      below = exp<T>(less * log<T>(x));
+    }
+    slope = exponent * below;
+    return x == T(0) ? Vec<T>{} : below * x;
+  }
+};
 
 // t * t - square exactly; without an FMA by splitting t into halves (Dekker 1971).
 template <class T>

@@ -40,7 +40,122 @@ DENSEKIT_INLINE void update_weights(const OptimizerSpec& s, const Update<T>& u, 
 }
 
 template <class T>
+void adagrad(const OptimizerSpec& s, const Update<T>& u) {
+  const Vec<T> rate = broadcast(u.learning_rate), epsilon = broadcast(T(s.p[0]));
+  T* squares = u.slot[0];
+  update_weights<T>(s, u, [=](index_t i, auto part, Vec<T> w, Vec<T> g) __attribute__((always_inline)) {
+    const Vec<T> a = fma(g, g, load(squares + i, part));
+    store(squares + i, a, part);
+    return w - rate * g / sqrt(a + epsilon);
+  });
+}
+
+template <class T>
+void adadelta(const OptimizerSpec& s, const Update<T>& u) {
+  const Vec<T> rate = broadcast(u.learning_rate), rho = broadcast(T(s.p[0])), rest = broadcast(T(1 - s.p[0]));
+  const Vec<T> epsilon = broadcast(T(s.p[1]));
+  T *gradients = u.slot[0], *steps = u.slot[1];
+  update_weights<T>(s, u, [=](index_t i, auto part, Vec<T> w, Vec<T> g) __attribute__((always_inline)) {
+    const Vec<T> a = fma(rho, load(gradients + i, part), rest * (g * g)), d = load(steps + i, part);
+    const Vec<T> step = g * sqrt(d + epsilon) / sqrt(a + epsilon);
+    store(gradients + i, a, part);
+    store(steps + i, fma(rho, d, rest * (step * step)), part);
+    return fma(-rate, step, w);
+  });
+}
+
+template <class T>
+void adamax(const OptimizerSpec& s, const Update<T>& u) {
+  const Vec<T> alpha = broadcast(T(double(u.learning_rate) / (1 - power(s.p[0], u.step))));
+  const Vec<T> rest = broadcast(T(1 - s.p[0])), fade = broadcast(T(s.p[1])), epsilon = broadcast(T(s.p[2]));
+  T *momentum = u.slot[0], *norm = u.slot[1];
+  update_weights<T>(s, u, [=](index_t i, auto part, Vec<T> w, Vec<T> g) __attribute__((always_inline)) {
+    Vec<T> m = load(momentum + i, part);
+    m = fma(g - m, rest, m);
+    const Vec<T> greatest = max_or_second(fade * load(norm + i, part), absolute<T>(g));
+    store(momentum + i, m, part);
+    store(norm + i, greatest, part);
+    return w - alpha * m / (greatest + epsilon);
+  });
+}
+
+template <class T>
+void nadam(const OptimizerSpec& s, const Update<T>& u) {
+  const double now = nadam_momentum(s.p[0], u.step), next = nadam_momentum(s.p[0], u.step + 1);
+  const Vec<T> of_mean = broadcast(T(next / (1 - double(u.product) * next)));
+  const Vec<T> of_gradient = broadcast(T((1 - now) / (1 - double(u.product))));
+  const Vec<T> correction = broadcast(T(1 / (1 - power(s.p[1], u.step)))), rate = broadcast(u.learning_rate);
+  const Vec<T> rest_1 = broadcast(T(1 - s.p[0])), rest_2 = broadcast(T(1 - s.p[1])), epsilon = broadcast(T(s.p[2]));
+  T *momentum = u.slot[0], *velocity = u.slot[1];
+  update_weights<T>(s, u, [=](index_t i, auto part, Vec<T> w, Vec<T> g) __attribute__((always_inline)) {
+    Vec<T> m = load(momentum + i, part), v = load(velocity + i, part);
+    m = fma(g - m, rest_1, m);
+    v = fma(fma(g, g, -v), rest_2, v);
+    store(momentum + i, m, part);
+    store(velocity + i, v, part);
+    return w - rate * fma(of_mean, m, of_gradient * g) / (sqrt(v * correction) + epsilon);
+  });
+}
+
+template <class T>
+void lion(const OptimizerSpec& s, const Update<T>& u) {
+  const Vec<T> rate = broadcast(u.learning_rate), beta_1 = broadcast(T(s.p[0])), beta_2 = broadcast(T(s.p[1]));
+  const Vec<T> rest_1 = broadcast(T(1 - s.p[0])), rest_2 = broadcast(T(1 - s.p[1]));
+  T* momentum = u.slot[0];
+  update_weights<T>(s, u, [=](index_t i, auto part, Vec<T> w, Vec<T> g) __attribute__((always_inline)) {
+    const Vec<T> m = load(momentum + i, part);
+    store(momentum + i, fma(beta_2, m, rest_2 * g), part);
+    return fma(-rate, sign<T>(fma(beta_1, m, rest_1 * g)), w);
+  });
+}
+
+// n^p, and by how much (n + squared)^p is more; p > 0. A difference of two rounded powers, over a small learning rate,
+// would be mostly rounding: n^p ((1 + squared / n)^p - 1) is not.
+template <class T>
+struct FtrlPower {
+  bool root;
+  Vec<T> p;
+  DENSEKIT_INLINE Vec<T> operator()(Vec<T> n, Vec<T> squared, Vec<T>& growth) const {
+    const Vec<T> total = n + squared;
+    if (root) {
+      const Vec<T> y = sqrt(total);
+      growth = y - sqrt(n);
+      return y;
+    }
+    const Vec<T> y = exp<T>(p * log<T>(total));
+    growth = n == T(0) ? y : exp<T>(p * log<T>(n)) * expm1<T>(p * log1p<T>(squared / n));
+    return y;
+  }
+};
+
+template <class T>
+void ftrl(const OptimizerSpec& s, const Update<T>& u) {
+  const Vec<T> rate = broadcast(u.learning_rate), l1 = broadcast(T(s.p[1]));
+  const Vec<T> l2 = broadcast(T(2 * s.p[2] + s.p[4] / double(u.learning_rate))), shrinkage = broadcast(T(2 * s.p[3]));
+  const FtrlPower<T> raise = {s.p[0] == -0.5, broadcast(T(-s.p[0]))};
+  T *squares = u.slot[0], *linear = u.slot[1];
+  update_weights<T>(s, u, [=](index_t i, auto part, Vec<T> w, Vec<T> g) __attribute__((always_inline)) {
+    const Vec<T> n = load(squares + i, part), squared = g * g;
+    Vec<T> growth;
+    const Vec<T> raised = raise(n, squared, growth);
+    const Vec<T> z = load(linear + i, part) + (fma(shrinkage, w, g) - growth / rate * w);
+    store(squares + i, n + squared, part);
+    store(linear + i, z, part);
+    return (clip<T>(z, -l1, l1) - z) / (raised / rate + l2);
+  });
+}
+
+template <class T>
 void update(const OptimizerSpec& s, const Update<T>& u) {
+  switch (s.kind) {
+    case OptimizerKind::adagrad: return adagrad<T>(s, u);
+    case OptimizerKind::adadelta: return adadelta<T>(s, u);
+    case OptimizerKind::adamax: return adamax<T>(s, u);
+    case OptimizerKind::nadam: return nadam<T>(s, u);
+    case OptimizerKind::lion: return lion<T>(s, u);
+    case OptimizerKind::ftrl: return ftrl<T>(s, u);
+    default: break;
+  }
   const Vec<T> rate = broadcast(u.learning_rate);
   if (s.kind == OptimizerKind::sgd) {
     const Vec<T> momentum = broadcast(T(s.p[0]));

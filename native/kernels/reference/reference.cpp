@@ -240,7 +240,8 @@ void activate_backward(const ActivationSpec& s, index_t rows, index_t width, con
 // ---- Losses
 
 double smooth(const LossSpec& s, double t, index_t width) {
-  if (s.kind == LossKind::binary_crossentropy) return t * (1 - s.p[1]) + 0.5 * s.p[1];
+  if (s.kind == LossKind::binary_crossentropy || s.kind == LossKind::binary_focal_crossentropy)
+    return t * (1 - s.p[1]) + 0.5 * s.p[1];
   return t * (1 - s.p[1]) + s.p[1] / double(width);
 }
 
@@ -252,7 +253,142 @@ double target(const LossSpec& s, index_t width, const T* y_true, const int32_t* 
 }
 
 bool is_ignored(const LossSpec& s, const int32_t* labels, index_t r) {
-  return s.kind == LossKind::sparse_categorical_crossentropy && double(labels[r]) == s.p[1];
+  return takes_labels(s.kind) && double(labels[r]) == s.p[1];
+}
+
+// Slope of max(x, low).
+double max_slope(double x, double low) { return x > low ? 1 : x == low ? 0.5 : 0; }
+
+double power_slope(double x, double exponent) { return exponent == 0 ? 0 : exponent * std::pow(x, exponent - 1); }
+
+// Kinds that are a mean, or a sum, over elements: value and slope at a prediction.
+template <class T>
+double element_loss(const LossSpec& s, index_t width, double t, double p, double& slope) {
+  const double e = p - t;
+  switch (s.kind) {
+    case LossKind::mean_squared_error: slope = 2 * e; return e * e;
+    case LossKind::mean_absolute_error: slope = sign(e); return std::fabs(e);
+    case LossKind::mean_absolute_percentage_error: {
+      const double size = std::fmax(std::fabs(t), T(s.p[0]));
+      slope = 100 * sign(e) / size;
+      return 100 * std::fabs(e) / size;
+    }
+    case LossKind::mean_squared_logarithmic_error: {
+      const double low = T(s.p[0]), u = std::fmax(p, low) + 1, difference = std::log(u / (std::fmax(t, low) + 1));
+      slope = 2 * difference / u * max_slope(p, low);
+      return difference * difference;
+    }
+    case LossKind::huber:
+      slope = std::fabs(e) <= s.p[0] ? e : s.p[0] * sign(e);
+      return std::fabs(e) <= s.p[0] ? e * e / 2 : s.p[0] * std::fabs(e) - s.p[0] * s.p[0] / 2;
+    case LossKind::log_cosh: slope = std::tanh(e); return std::fabs(e) + softplus(-2 * std::fabs(e)) - std::log(2.0);
+    case LossKind::poisson: slope = 1 - t / (p + s.p[0]); return p - t * std::log(p + s.p[0]);
+    case LossKind::kl_divergence: {
+      const double low = T(s.p[0]), a = clip(t, low, 1), b = clip(p, low, 1);
+      slope = -a / b * clip_slope(p, low, 1);
+      return a * std::log(a / b);
+    }
+    case LossKind::hinge:
+    case LossKind::squared_hinge: {
+      if (s.p[0] != 0) t = 2 * t - 1;
+      const double x = 1 - t * p, y = x > 0 ? x : 0;
+      slope = s.kind == LossKind::hinge ? -t * max_slope(x, 0) : -2 * t * y;
+      return s.kind == LossKind::hinge ? y : y * y;
+    }
+    default: {  // binary cross-entropies of probabilities
+      const bool focal = s.kind == LossKind::binary_focal_crossentropy, logits = focal && s.p[0] != 0;
+      const double low = T(s.p[2]), high = T(1 - s.p[2]);
+      t = smooth(s, t, width);
+      if (logits) p = T(sigmoid(p));
+      const double c = clip(p, low, high), entropy = -(t * std::log(c) + (1 - t) * std::log(1 - c));
+      slope = clip_slope(p, low, high) * ((1 - t) / (1 - c) - t / c);
+      if (!focal) return entropy;
+      const double wrong = 1 - (t * p + (1 - t) * (1 - p)), factor = std::pow(wrong, s.p[3]);
+      const double balance = std::isnan(s.p[4]) ? 1 : t * s.p[4] + (1 - t) * (1 - s.p[4]);
+      slope = balance * (factor * slope + power_slope(wrong, s.p[3]) * (1 - 2 * t) * entropy);
+      if (logits) slope *= p * (1 - p);
+      return balance * factor * entropy;
+    }
+  }
+}
+
+bool is_element_loss(LossKind kind) {
+  switch (kind) {
+    case LossKind::categorical_crossentropy:
+    case LossKind::sparse_categorical_crossentropy:
+    case LossKind::cosine_similarity:
+    case LossKind::categorical_hinge:
+    case LossKind::categorical_focal_crossentropy:
+    case LossKind::categorical_generalized_cross_entropy:
+    case LossKind::dice:
+    case LossKind::tversky: return false;
+    default: return true;
+  }
+}
+
+// Kinds that look at the row as a whole; d may be null, else it is set to the gradient times `factor`.
+template <class T>
+double row_loss_of(const LossSpec& s, index_t width, const T* t, int32_t label, const T* y, double factor, T* d) {
+  double tt = 0, yy = 0, ty = 0, t_sum = 0, y_sum = 0;
+  for (index_t j = 0; t && j < width; ++j) {
+    tt += double(t[j]) * t[j], yy += double(y[j]) * y[j], ty += double(t[j]) * y[j];
+    t_sum += t[j], y_sum += y[j];
+  }
+  const auto gradient = [&](auto at) {
+    for (index_t j = 0; d && j < width; ++j) d[j] = T(factor * at(j));
+  };
+  switch (s.kind) {
+    case LossKind::cosine_similarity: {
+      const double least = s.p[0] * s.p[0], inverse = 1 / std::sqrt(std::fmax(yy, least));
+      const double scale = inverse / std::sqrt(std::fmax(tt, least));
+      gradient([&](index_t j) { return scale * (ty * inverse * inverse * max_slope(yy, least) * y[j] - t[j]); });
+      return -ty * scale;
+    }
+    case LossKind::categorical_hinge: {
+      double wrong = -INFINITY, greatest = 0;
+      const auto other = [&](index_t j) { return T((1 - t[j]) * y[j]); };
+      for (index_t j = 0; j < width; ++j) wrong = wrong < other(j) ? double(other(j)) : wrong;
+      for (index_t j = 0; j < width; ++j) greatest += other(j) == wrong;
+      const double x = wrong - ty + 1;
+      gradient([&](index_t j) {
+        return max_slope(x, 0) * ((other(j) == wrong ? (1 - double(t[j])) / greatest : 0) - t[j]);
+      });
+      return x > 0 ? x : 0;
+    }
+    case LossKind::categorical_generalized_cross_entropy: {
+      const double p = label >= 0 && label < width ? y[label] : T(0);
+      gradient([&](index_t j) { return j == label ? -std::pow(p, s.p[0] - 1) : 0; });
+      return (1 - std::pow(p, s.p[0])) / s.p[0];
+    }
+    case LossKind::dice: {
+      const double total = t_sum + y_sum + s.p[0];
+      gradient([&](index_t j) { return 2 / total * (ty / total - t[j]); });
+      return 1 - 2 * ty / total;
+    }
+    case LossKind::tversky: {
+      const double alpha = s.p[0], beta = s.p[1], total = ty + alpha * (t_sum - ty) + beta * (y_sum - ty) + s.p[2];
+      gradient([&](index_t j) { return (ty / total * (t[j] - alpha * t[j] + beta * (1 - t[j])) - t[j]) / total; });
+      return 1 - ty / total;
+    }
+    default: {  // categorical focal
+      const bool logits = s.p[0] != 0;
+      const double low = T(s.p[2]), high = T(1 - s.p[2]), norm = logits ? log_sum_exp(width, y) : 0;
+      const auto q = [&](index_t j) { return double(T(logits ? std::exp(y[j] - norm) : y[j] / y_sum)); };
+      const auto slope = [&](index_t j) {
+        const double c = clip(q(j), low, high);
+        const double d = power_slope(1 - c, s.p[3]) * std::log(c) - std::pow(1 - c, s.p[3]) / c;
+        return s.p[4] * smooth(s, t[j], width) * d * clip_slope(q(j), low, high);
+      };
+      double total = 0, pull = 0;
+      for (index_t j = 0; j < width; ++j) {
+        const double c = clip(q(j), low, high);
+        total -= s.p[4] * smooth(s, t[j], width) * std::pow(1 - c, s.p[3]) * std::log(c);
+        pull += slope(j) * q(j);
+      }
+      gradient([&](index_t j) { return (slope(j) - pull) * (logits ? q(j) : 1 / y_sum); });
+      return total;
+    }
+  }
 }
 
 template <class T>
@@ -285,9 +421,9 @@ void loss_from_logits(const LossSpec& s, index_t rows, index_t width, const T* y
 template <class T>
 void loss(const LossSpec& s, index_t rows, index_t width, const T* y_true, const int32_t* labels, const T* y_pred,
           const T* weight, T scale, T* row_loss, T* dy) {
-  const bool probabilities = s.kind == LossKind::binary_crossentropy || s.kind == LossKind::categorical_crossentropy ||
-                             s.kind == LossKind::sparse_categorical_crossentropy;
-  if (probabilities && s.p[0] != 0)
+  const bool categorical =
+      s.kind == LossKind::categorical_crossentropy || s.kind == LossKind::sparse_categorical_crossentropy;
+  if ((categorical || s.kind == LossKind::binary_crossentropy) && s.p[0] != 0)
     return loss_from_logits<T>(s, rows, width, y_true, labels, y_pred, weight, scale, row_loss, nullptr, dy);
   const double low = T(s.p[2]), high = T(1 - s.p[2]);
   for (index_t r = 0; r < rows; ++r) {
@@ -299,24 +435,20 @@ void loss(const LossSpec& s, index_t rows, index_t width, const T* y_true, const
       continue;
     }
     double total = 0, mass = 0, pull = 0;
-    if (!probabilities || s.kind == LossKind::binary_crossentropy) {
+    if (is_element_loss(s.kind)) {
+      const double count = s.kind == LossKind::kl_divergence ? 1 : double(width);
       for (index_t j = 0; j < width; ++j) {
-        const double p = y_pred[at + j];
         double d = 0;
-        if (s.kind == LossKind::mean_squared_error) {
-          const double e = p - y_true[at + j];
-          total += e * e, d = 2 * e;
-        } else if (s.kind == LossKind::mean_absolute_error) {
-          const double e = p - y_true[at + j];
-          total += std::fabs(e), d = sign(e);
-        } else {
-          const double t = smooth(s, y_true[at + j], width), c = clip(p, low, high);
-          total -= t * std::log(c) + (1 - t) * std::log(1 - c);
-          d = clip_slope(p, low, high) * ((1 - t) / (1 - c) - t / c);
-        }
-        if (dy) dy[at + j] = T(factor * d / double(width));
+        total += element_loss<T>(s, width, y_true[at + j], y_pred[at + j], d);
+        if (dy) dy[at + j] = T(factor * d / count);
       }
-      row_loss[r] = T(total / double(width));
+      row_loss[r] = T(total / count);
+      continue;
+    }
+    if (!categorical) {
+      const bool labelled = takes_labels(s.kind);
+      row_loss[r] = T(row_loss_of<T>(s, width, labelled ? nullptr : y_true + at, labelled ? labels[r] : -1, y_pred + at, factor,
+                                     dy ? dy + at : nullptr));
       continue;
     }
     for (index_t j = 0; j < width; ++j) mass += y_pred[at + j];
@@ -430,6 +562,49 @@ double sum_of_magnitudes(index_t n, const T* x) {
 
 // ---- Optimizers, constraints, regularizers
 
+// The rules besides sgd, rmsprop and adam: the new weight.
+template <class T>
+double further_rule(const OptimizerSpec& s, const Update<T>& u, index_t i, double w, double g) {
+  const double lr = u.learning_rate, t = double(u.step);
+  const double first = u.slot[0][i], second = u.slot[1] ? double(u.slot[1][i]) : 0.0;
+  switch (s.kind) {
+    case OptimizerKind::adagrad:
+      u.slot[0][i] = T(first + g * g);
+      return w - lr * g / std::sqrt(first + g * g + s.p[0]);
+    case OptimizerKind::adadelta: {
+      const double rho = s.p[0], a = rho * first + (1 - rho) * g * g;
+      const double step = -g * std::sqrt(second + s.p[1]) / std::sqrt(a + s.p[1]);
+      u.slot[0][i] = T(a);
+      u.slot[1][i] = T(rho * second + (1 - rho) * step * step);
+      return w + lr * step;
+    }
+    case OptimizerKind::adamax: {
+      const double m = first + (g - first) * (1 - s.p[0]), norm = std::fmax(s.p[1] * second, std::fabs(g));
+      u.slot[0][i] = T(m);
+      u.slot[1][i] = T(norm);
+      return w - lr / (1 - std::pow(s.p[0], t)) * m / (norm + s.p[2]);
+    }
+    case OptimizerKind::nadam: {
+      const double now = nadam_momentum(s.p[0], u.step), next = nadam_momentum(s.p[0], u.step + 1), product = u.product;
+      const double m = first + (g - first) * (1 - s.p[0]), v = second + (g * g - second) * (1 - s.p[1]);
+      u.slot[0][i] = T(m);
+      u.slot[1][i] = T(v);
+      const double mean = next * m / (1 - product * next) + (1 - now) * g / (1 - product);
+      return w - lr * mean / (std::sqrt(v / (1 - std::pow(s.p[1], t))) + s.p[2]);
+    }
+    case OptimizerKind::lion:
+      u.slot[0][i] = T(s.p[1] * first + (1 - s.p[1]) * g);
+      return w - lr * sign(s.p[0] * first + (1 - s.p[0]) * g);
+    default: {  // ftrl
+      const double p = -s.p[0], total = first + g * g, raised = std::pow(total, p);
+      const double z = second + g + 2 * s.p[3] * w - (raised - std::pow(first, p)) / lr * w;
+      u.slot[0][i] = T(total);
+      u.slot[1][i] = T(z);
+      return (clip(z, -s.p[1], s.p[1]) - z) / (raised / lr + 2 * (s.p[2] + s.p[4] / (2 * lr)));
+    }
+  }
+}
+
 template <class T>
 void update(const OptimizerSpec& s, const Update<T>& u) {
   const double lr = u.learning_rate;
@@ -464,6 +639,8 @@ void update(const OptimizerSpec& s, const Update<T>& u) {
         u.slot[1][i] = T(step);
       }
       w -= step;
+    } else if (s.kind != OptimizerKind::adam) {
+      w = further_rule(s, u, i, w, g);
     } else {
       const double beta_1 = s.p[0], beta_2 = s.p[1], t = double(u.step);
       const double alpha = lr * std::sqrt(1 - std::pow(beta_2, t)) / (1 - std::pow(beta_1, t));

@@ -213,7 +213,13 @@ class NativeEngine:
         if form is None:
             self.plan.set_host_optimizer(self._apply_on_host)
             return
-        self.plan.set_optimizer(form.kind, list(form.parameters), **optimizer.native_options())
+        product = optimizer.native_product()
+        self.plan.set_optimizer(
+            form.kind,
+            list(form.parameters),
+            **optimizer.native_options(),
+            product=None if product is None else product.array,
+        )
         for variable in self._trainable:
             average = optimizer.native_ema(variable)
             accumulator = optimizer.native_accumulator(variable)

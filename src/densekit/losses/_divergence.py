@@ -7,13 +7,15 @@ from typing import Any
 from densekit import ops
 from densekit._core import settings
 from densekit._core.registry import export
-from densekit.losses._base import BuiltinLoss
+from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
+from densekit.losses._native_forms import epsilon_form, has_native_loss
 from densekit.losses._shapes import aligned
 
 Reduction = str | None
 
 
 @export("keras.losses", "kld", "KLD", "kullback_leibler_divergence")
+@has_native_loss(epsilon_form("kl_divergence"))
 def kl_divergence(y_true: Any, y_pred: Any) -> Any:
     """How many nats the distribution `y_pred` wastes on data from `y_true`.
 
@@ -71,8 +73,11 @@ class KLDivergence(BuiltinLoss):
     ) -> None:
         super().__init__(kl_divergence, reduction, name, dtype)
 
+    native_form = LossFunctionWrapper.native_form
+
 
 @export("keras.losses")
+@has_native_loss(epsilon_form("poisson"))
 def poisson(y_true: Any, y_pred: Any) -> Any:
     """Negative log-likelihood of counts with rate `y_pred`, without its constant, averaged.
 
@@ -123,3 +128,5 @@ class Poisson(BuiltinLoss):
         dtype: Any = None,
     ) -> None:
         super().__init__(poisson, reduction, name, dtype)
+
+    native_form = LossFunctionWrapper.native_form

@@ -6,15 +6,51 @@ from typing import Any
 
 from densekit import ops
 from densekit._core import settings
+from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit.losses._base import BuiltinLoss
+from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
 from densekit.losses._crossentropy import check_axis, smooth_classes, warn_of_one_class
+from densekit.losses._native_forms import are_numbers, has_native_loss
 from densekit.losses._shapes import aligned
 
 Reduction = str | None
 
 
+def _focal_form(
+    kind: str, alpha: Any, gamma: Any, from_logits: bool, label_smoothing: float, axis: int
+) -> NativeForm | None:
+    if axis != -1 or not are_numbers(alpha, gamma) or gamma < 0:
+        return None
+    numbers = (from_logits, label_smoothing, settings.epsilon(), gamma, alpha)
+    return NativeForm(kind, tuple(float(x) for x in numbers))
+
+
+def _binary_focal_form(
+    apply_class_balancing: bool = False,
+    alpha: Any = 0.25,
+    gamma: Any = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> NativeForm | None:
+    weight = alpha if apply_class_balancing else float("nan")
+    kind = "binary_focal_crossentropy"
+    return _focal_form(kind, weight, gamma, from_logits, label_smoothing, axis)
+
+
+def _categorical_focal_form(
+    alpha: Any = 0.25,
+    gamma: Any = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> NativeForm | None:
+    kind = "categorical_focal_crossentropy"
+    return _focal_form(kind, alpha, gamma, from_logits, label_smoothing, axis)
+
+
 @export("keras.losses")
+@has_native_loss(_binary_focal_form)
 def binary_focal_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -119,8 +155,11 @@ class BinaryFocalCrossentropy(BuiltinLoss):
             axis=axis,
         )
 
+    native_form = LossFunctionWrapper.native_form
+
 
 @export("keras.losses")
+@has_native_loss(_categorical_focal_form)
 def categorical_focal_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -218,3 +257,5 @@ class CategoricalFocalCrossentropy(BuiltinLoss):
             label_smoothing=label_smoothing,
             axis=axis,
         )
+
+    native_form = LossFunctionWrapper.native_form

@@ -6,14 +6,23 @@ from typing import Any
 
 from densekit import ops
 from densekit._core.errors import describe, message
+from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit.losses._base import BuiltinLoss
+from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
+from densekit.losses._native_forms import are_numbers, has_native_loss
 from densekit.losses._shapes import as_float, labels
 
 Reduction = str | None
 
 
+def _generalized_form(q: Any = None) -> NativeForm | None:
+    if not are_numbers(q) or q <= 0:
+        return None
+    return NativeForm("categorical_generalized_cross_entropy", (float(q), float("nan")))
+
+
 @export("keras.losses")
+@has_native_loss(_generalized_form)
 def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Any:
     """Cross-entropy of integer labels that forgives wrong labels.
 
@@ -88,3 +97,5 @@ class CategoricalGeneralizedCrossEntropy(BuiltinLoss):
             dtype,
             q=q,
         )
+
+    native_form = LossFunctionWrapper.native_form

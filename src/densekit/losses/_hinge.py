@@ -6,7 +6,8 @@ from typing import Any
 
 from densekit import ops
 from densekit._core.registry import export
-from densekit.losses._base import BuiltinLoss
+from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
+from densekit.losses._native_forms import has_native_loss, plain_form
 from densekit.losses._shapes import aligned
 
 Reduction = str | None
@@ -19,6 +20,7 @@ def _signs(y_true: Any) -> Any:
 
 
 @export("keras.losses")
+@has_native_loss(plain_form("hinge"))
 def hinge(y_true: Any, y_pred: Any) -> Any:
     """Mean along the last axis of how far predictions are from the right side by a margin of 1.
 
@@ -75,8 +77,11 @@ class Hinge(BuiltinLoss):
     ) -> None:
         super().__init__(hinge, reduction, name, dtype)
 
+    native_form = LossFunctionWrapper.native_form
+
 
 @export("keras.losses")
+@has_native_loss(plain_form("squared_hinge"))
 def squared_hinge(y_true: Any, y_pred: Any) -> Any:
     """Mean of the squares of `hinge` along the last axis.
 
@@ -129,8 +134,11 @@ class SquaredHinge(BuiltinLoss):
     ) -> None:
         super().__init__(squared_hinge, reduction, name, dtype)
 
+    native_form = LossFunctionWrapper.native_form
+
 
 @export("keras.losses")
+@has_native_loss(plain_form("categorical_hinge"))
 def categorical_hinge(y_true: Any, y_pred: Any) -> Any:
     """How far the right class is from beating every other by a margin of 1.
 
@@ -189,3 +197,5 @@ class CategoricalHinge(BuiltinLoss):
         dtype: Any = None,
     ) -> None:
         super().__init__(categorical_hinge, reduction, name, dtype)
+
+    native_form = LossFunctionWrapper.native_form

@@ -7,8 +7,10 @@ function declares how to make its form, instead of one fixed form.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Any, TypeVar
 
+from densekit._core import settings
 from densekit._core.native_form import NativeForm
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -24,6 +26,21 @@ def has_native_loss(make: Callable[..., NativeForm | None]) -> Callable[[F], F]:
         return function
 
     return declare
+
+
+def plain_form(kind: str) -> Callable[[], NativeForm]:
+    """Of a loss without arguments, whose kernel has no numbers."""
+    return lambda: NativeForm(kind)
+
+
+def epsilon_form(kind: str) -> Callable[[], NativeForm]:
+    """Of a loss without arguments, whose kernel needs the present epsilon."""
+    return lambda: NativeForm(kind, (settings.epsilon(),))
+
+
+def are_numbers(*values: Any) -> bool:
+    """Whether a kernel can hold the values: arguments may be arrays, too."""
+    return all(isinstance(value, Real) for value in values)
 
 
 def loss_form(function: Any, arguments: Mapping[str, Any]) -> NativeForm | None:

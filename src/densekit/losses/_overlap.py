@@ -6,15 +6,29 @@ from typing import Any
 
 from densekit import ops
 from densekit._core import settings
+from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit.losses._base import BuiltinLoss
+from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
+from densekit.losses._native_forms import are_numbers, has_native_loss
 from densekit.losses._shapes import aligned
 
 Reduction = str | None
 Axis = int | tuple[int, ...] | None
 
 
+# A kernel sees one row at a time: the default, one set for the whole batch, runs on the host.
+def _dice_form(axis: Axis = None) -> NativeForm | None:
+    return NativeForm("dice", (settings.epsilon(),)) if axis in (-1, (-1,)) else None
+
+
+def _tversky_form(alpha: Any = 0.5, beta: Any = 0.5, axis: Axis = None) -> NativeForm | None:
+    if axis not in (-1, (-1,)) or not are_numbers(alpha, beta):
+        return None
+    return NativeForm("tversky", (float(alpha), float(beta), settings.epsilon()))
+
+
 @export("keras.losses")
+@has_native_loss(_dice_form)
 def dice(y_true: Any, y_pred: Any, axis: Axis = None) -> Any:
     """One minus the share that two sets have in common.
 
@@ -79,8 +93,11 @@ class Dice(BuiltinLoss):
             axis=axis,
         )
 
+    native_form = LossFunctionWrapper.native_form
+
 
 @export("keras.losses")
+@has_native_loss(_tversky_form)
 def tversky(
     y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Axis = None
 ) -> Any:
@@ -159,3 +176,5 @@ class Tversky(BuiltinLoss):
             beta=beta,
             axis=axis,
         )
+
+    native_form = LossFunctionWrapper.native_form

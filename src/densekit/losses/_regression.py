@@ -9,10 +9,14 @@ from densekit._core import settings
 from densekit._core.native_form import NativeForm, has_native_form
 from densekit._core.registry import export
 from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
-from densekit.losses._native_forms import has_native_loss
+from densekit.losses._native_forms import epsilon_form, has_native_loss
 from densekit.losses._shapes import aligned
 
 Reduction = str | None
+
+
+def _cosine_form(axis: int = -1) -> NativeForm | None:
+    return NativeForm("cosine_similarity", (settings.epsilon(),)) if axis == -1 else None
 
 
 @export("keras.losses", "mse", "MSE")
@@ -130,6 +134,7 @@ class MeanAbsoluteError(BuiltinLoss):
 
 
 @export("keras.losses", "mape", "MAPE")
+@has_native_loss(epsilon_form("mean_absolute_percentage_error"))
 def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Any:
     """Mean of relative errors along the last axis, in percent.
 
@@ -183,8 +188,11 @@ class MeanAbsolutePercentageError(BuiltinLoss):
     ) -> None:
         super().__init__(mean_absolute_percentage_error, reduction, name, dtype)
 
+    native_form = LossFunctionWrapper.native_form
+
 
 @export("keras.losses", "msle", "MSLE")
+@has_native_loss(epsilon_form("mean_squared_logarithmic_error"))
 def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Any:
     """Mean of squared differences of logarithms along the last axis.
 
@@ -239,8 +247,11 @@ class MeanSquaredLogarithmicError(BuiltinLoss):
     ) -> None:
         super().__init__(mean_squared_logarithmic_error, reduction, name, dtype)
 
+    native_form = LossFunctionWrapper.native_form
+
 
 @export("keras.losses")
+@has_native_loss(_cosine_form)
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
     """Minus the cosine of the angle between targets and predictions.
 
@@ -304,3 +315,5 @@ class CosineSimilarity(BuiltinLoss):
             dtype,
             axis=axis,
         )
+
+    native_form = LossFunctionWrapper.native_form

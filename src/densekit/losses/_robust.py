@@ -6,14 +6,21 @@ import math
 from typing import Any, ClassVar
 
 from densekit import ops
+from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit.losses._base import BuiltinLoss
+from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
+from densekit.losses._native_forms import are_numbers, has_native_loss, plain_form
 from densekit.losses._shapes import aligned
 
 Reduction = str | None
 
 
+def _huber_form(delta: Any = 1.0) -> NativeForm | None:
+    return NativeForm("huber", (float(delta),)) if are_numbers(delta) else None
+
+
 @export("keras.losses")
+@has_native_loss(_huber_form)
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Any:
     """Squared error near zero, absolute error beyond `delta`, averaged along the last axis.
 
@@ -85,8 +92,11 @@ class Huber(BuiltinLoss):
             delta=delta,
         )
 
+    native_form = LossFunctionWrapper.native_form
+
 
 @export("keras.losses", "logcosh")
+@has_native_loss(plain_form("log_cosh"))
 def log_cosh(y_true: Any, y_pred: Any) -> Any:
     """Mean of the logarithm of cosh of the error along the last axis: a smooth absolute error.
 
@@ -139,3 +149,5 @@ class LogCosh(BuiltinLoss):
         dtype: Any = None,
     ) -> None:
         super().__init__(log_cosh, reduction, name, dtype)
+
+    native_form = LossFunctionWrapper.native_form

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 from densekit import ops
+from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
@@ -74,3 +75,12 @@ class Adadelta(Optimizer):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "rho": self.rho, "epsilon": self.epsilon}
+
+    def native_form(self) -> NativeForm:
+        """``adadelta(rho, epsilon)``."""
+        return NativeForm("adadelta", (float(self.rho), float(self.epsilon)))
+
+    def native_slots(self, variable: Variable) -> list[Variable]:
+        """``[mean square of gradients, mean square of steps]``."""
+        i = self._index[variable]
+        return [self._gradients[i], self._steps[i]]

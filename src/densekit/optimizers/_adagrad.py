@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 from densekit import initializers, ops
+from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
@@ -76,3 +77,11 @@ class Adagrad(Optimizer):
             "initial_accumulator_value": self.initial_accumulator_value,
             "epsilon": self.epsilon,
         }
+
+    def native_form(self) -> NativeForm:
+        """``adagrad(epsilon)``."""
+        return NativeForm("adagrad", (float(self.epsilon),))
+
+    def native_slots(self, variable: Variable) -> list[Variable]:
+        """``[sum of squares]``."""
+        return [self._sums[self._index[variable]]]

@@ -87,14 +87,12 @@ class Adam(Moments):
 
     def native_form(self) -> NativeForm:
         """``adam(beta_1, beta_2, epsilon, amsgrad)``."""
-        numbers = (self.beta_1, self.beta_2, self.epsilon, self.amsgrad)
-        return NativeForm("adam", tuple(float(x) for x in numbers))
+        return NativeForm("adam", (*self._numbers(), float(self.amsgrad)))
 
     def native_slots(self, variable: Variable) -> list[Variable]:
         """``[momentum, velocity]``, and the largest velocity with `amsgrad`."""
-        i = self._index[variable]
-        kinds = (self._momentums, self._velocities, self._velocity_hats)
-        return [slots[i] for slots in kinds if slots]
+        largest = [self._velocity_hats[self._index[variable]]] if self.amsgrad else []
+        return [*super().native_slots(variable), *largest]
 
 
 @export("keras.optimizers")

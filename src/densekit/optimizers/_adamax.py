@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit import ops
+from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
 from densekit._core.variable import Variable
 from densekit.optimizers._moments import Moments
@@ -48,3 +49,7 @@ class Adamax(Moments):
         self.assign(u, ops.maximum(self.beta_2 * u.value, ops.abs(gradient)))
         rate = ops.cast(learning_rate, variable.dtype) / correction
         self.assign_sub(variable, rate * m.value / (u.value + self.epsilon))
+
+    def native_form(self) -> NativeForm:
+        """``adamax(beta_1, beta_2, epsilon)``."""
+        return NativeForm("adamax", self._numbers())

@@ -7,6 +7,7 @@ from typing import Any, Unpack
 
 from densekit import initializers, ops
 from densekit._core.errors import describe, message
+from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
@@ -125,3 +126,19 @@ class Ftrl(Optimizer):
             "l2_shrinkage_regularization_strength": self.l2_shrinkage_regularization_strength,
             "beta": self.beta,
         }
+
+    def native_form(self) -> NativeForm | None:
+        """``ftrl(learning_rate_power, l1, l2, l2_shrinkage, beta)``; None for the power 0."""
+        numbers = (
+            self.learning_rate_power,
+            self.l1_regularization_strength,
+            self.l2_regularization_strength,
+            self.l2_shrinkage_regularization_strength,
+            self.beta,
+        )
+        return NativeForm("ftrl", tuple(map(float, numbers))) if numbers[0] < 0 else None
+
+    def native_slots(self, variable: Variable) -> list[Variable]:
+        """``[sum of squares, linear]``."""
+        i = self._index[variable]
+        return [self._squares[i], self._linears[i]]

@@ -7,6 +7,7 @@ from typing import Any, Unpack
 
 from densekit import ops
 from densekit._core.errors import describe, message
+from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
@@ -74,3 +75,11 @@ class Lion(Optimizer):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2}
+
+    def native_form(self) -> NativeForm:
+        """``lion(beta_1, beta_2)``."""
+        return NativeForm("lion", (float(self.beta_1), float(self.beta_2)))
+
+    def native_slots(self, variable: Variable) -> list[Variable]:
+        """``[momentum]``."""
+        return [self._momentums[self._index[variable]]]

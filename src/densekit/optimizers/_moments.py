@@ -51,6 +51,14 @@ class Moments(Optimizer):
         self.assign_add(v, (ops.square(gradient) - v.value) * (1 - self.beta_2))
         return v
 
+    def _numbers(self) -> tuple[float, float, float]:
+        return float(self.beta_1), float(self.beta_2), float(self.epsilon)
+
+    def native_slots(self, variable: Variable) -> list[Variable]:
+        """The two slots."""
+        i = self._index[variable]
+        return [self._momentums[i], self._velocities[i]]
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {

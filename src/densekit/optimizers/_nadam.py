@@ -7,6 +7,7 @@ from typing import Any
 
 from densekit import ops
 from densekit._core import settings
+from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
 from densekit._core.variable import Variable
 from densekit.optimizers._moments import Moments
@@ -75,3 +76,11 @@ class Nadam(Moments):
         mean = ahead + gradient * ((1 - self._u(t)) / (1 - product))
         root = ops.sqrt(v.value / (1 - self.beta_2**t)) + self.epsilon
         self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * mean / root)
+
+    def native_form(self) -> NativeForm:
+        """``nadam(beta_1, beta_2, epsilon)``."""
+        return NativeForm("nadam", self._numbers())
+
+    def native_product(self) -> Variable:
+        """The product of the momentum schedule so far."""
+        return self._u_product

@@ -50,6 +50,10 @@ class NativeView:
         """The slots of `variable` in the kernel's order; absent ones are left out."""
         raise NotImplementedError
 
+    def native_product(self) -> Variable | None:
+        """A product over all steps, one number that the kernel carries on; None for most."""
+        return None
+
     def native_ema(self, variable: Variable) -> Variable | None:
         """The average of `variable`, or None without EMA."""
         return self._averages[self._index[variable]] if self.use_ema else None
