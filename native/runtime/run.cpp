@@ -20,8 +20,8 @@ constexpr int64_t kSplitElements = 1 << 14;
 
 // Moving weights costs about as much as a step gains from it.
 constexpr index_t kMovingSteps = 4;
-constexpr index_t kPanelBytes = 64 << 10;  // smaller kernels gain less than one more meeting of the threads costs
-constexpr index_t kAllPanelBytes = index_t{1} << 29;  // a second copy of more is memory better left to others
+constexpr index_t kPanelledBytes = 64 << 10;  // smaller kernels gain less than one more meeting of the threads costs
+constexpr index_t kAllPanels = index_t{1} << 29;  // a second copy of more is memory better left to others
 // Every thread updates its copies: with many rows that costs more than weights which cross between the cores. Zen 4, a
 // step of 100-100-100-10 with batch 32: 48 us in place, 42 in copies; 12 layers of 64 with batch 64: 225 us, 246.
 constexpr index_t kCopiedRows = 48;
@@ -39,13 +39,14 @@ class Visit {
   Visit& operator=(const Visit&) = delete;
 
   void threads(int lanes) {
-    if (lanes != store_.lanes() && !(moves_.in_panels.empty() && moves_.in_copies.empty())) move(lanes);
+    const bool any = !moves_.in_panels.empty() || (lanes > 1 && !moves_.in_copies.empty());
+    if (lanes != store_.lanes() && (any || store_.lanes() > 0)) move(any ? lanes : 0);
   }
 
  private:
   void move(int lanes) {
     store_.bring_back();
-    if (lanes > 0) store_.bring_in(graph_, moves_, lanes);
+    if (lanes > 0) store_.bring_in(graph_, lanes > 1 ? moves_ : Moves{moves_.in_panels, {}}, lanes);
     updater_.cut(store_);
   }
 
@@ -184,7 +185,7 @@ Moves TypedEngine<T>::find_moves(index_t batch_rows) const {
     seen[static_cast<std::size_t>(id)] = true;
     const index_t rows = batch_rows * op.rows_per_sample;
     const index_t size = graph_.parameters[static_cast<std::size_t>(id)].size(), bytes = size * static_cast<index_t>(sizeof(T));
-    if (bytes < kPanelBytes) {
+    if (bytes < kPanelledBytes) {
       if (rows <= kCopiedRows) moves.in_copies.push_back(id);
       return;
     }
@@ -199,7 +200,7 @@ Moves TypedEngine<T>::find_moves(index_t batch_rows) const {
     visit(op, op.kernel);
     visit(op, op.bias);
   }
-  if (total > kAllPanelBytes) moves.in_panels.clear();
+  if (total > kAllPanels) moves.in_panels.clear();
   return moves;
 }
 

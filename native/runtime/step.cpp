@@ -68,10 +68,10 @@ void TypedEngine<T>::run_stage(Batch<T>& batch, PoolLease& pool, const Stage& st
   for (int i = stage.forward_begin; i < stage.forward_end; ++i) {
     if (c.op(i).kind != OpKind::dense || c.panels(c.op(i).kernel) == nullptr) continue;
     Stage before;
-    before.gather = rest.gather;
+    before.gather = rest.gather && (graph_.inputs.size() > 1 || own_input(c, i) < 0);
     before.forward_begin = rest.forward_begin;
     before.forward_end = i;
-    if (before.forward_begin < i || (before.gather && (i > 0 || own_input(c, i) < 0 || graph_.inputs.size() > 1))) run(before);
+    if (before.gather || before.forward_begin < i) run(before);
     run_units(batch, pool, i);
     rest.gather = false;
     rest.forward_begin = i + 1;

@@ -2,10 +2,10 @@
 //
 // Splitting a step costs more than its meetings: every weight that one core reads and another writes crosses between
 // them. On a 2-core Zen 4 virtual machine taking such a line back costs 28 ns, so that 784-128-64-10 with batch 32 took
-// 195 us on two threads and 175 us on one, while batch 128 went from 600 to 400 us. Tried against it: prefetching for
-// writing (no change); the first layer's units shared out among threads, so that nobody reads another's weights (no
-// change: the prefetchers do); its rows shared out (160 us, at the price of a second order of summation). Cores that
-// share a cache pay a fraction, cores busy with other work far more: no threshold fits all, two trials do.
+// 195 us on two threads and 175 us on one, while batch 128 went from 600 to 400 us. Weights that move to the threads
+// (weight_store.hpp) do not pay it; others do. Tried against it: prefetching for writing (no change); units shared out
+// without moving them (no change: the prefetchers fetch the neighbours' columns). Cores that share a cache pay a
+// fraction, cores busy with other work far more: no threshold fits all, two trials do.
 #pragma once
 #include <algorithm>
 #include <limits>

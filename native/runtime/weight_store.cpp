@@ -12,12 +12,12 @@ constexpr index_t kPageBytes = 4096;
 
 // Zen 4, 784 x 128, batch 32: panels of 32 and of 64 units take the same time, and 32 share out more evenly. Large
 // kernels take wide ones, which make more of every row they meet.
-constexpr index_t kPanelBytes = 128, kWidePanelBytes = 256, kWideKernelBytes = 2048;  // of one row
+constexpr index_t kPanelRow = 128, kWidePanelRow = 256, kWideKernelRow = 2048;  // bytes of a row
 
 template <class T>
 constexpr index_t panel_units(index_t width) {
   constexpr auto size = static_cast<index_t>(sizeof(T));
-  return (width * size >= kWideKernelBytes ? kWidePanelBytes : kPanelBytes) / size;
+  return (width * size >= kWideKernelRow ? kWidePanelRow : kPanelRow) / size;
 }
 
 template <class T>
@@ -71,7 +71,7 @@ void copy_columns(index_t rows, index_t columns, const T* from, index_t from_row
 // The panels of a parameter stand at equal distances, the copies of a thread side by side; what belongs to different
 // threads never shares a page, so that nobody's prefetching strays.
 template <class T>
-void WeightStore<T>::allot() {
+void WeightStore<T>::allot(int lanes) {
   const auto place = [&](T* arena) {
     index_t used = 0;
     const auto take = [&](std::size_t id, Panel<T>& panel) {
@@ -90,7 +90,7 @@ void WeightStore<T>::allot() {
         used = begin + distance;
       }
     }
-    for (int lane = 0; lane < lanes_; ++lane) {
+    for (int lane = 0; lane < lanes; ++lane) {
       for (std::size_t id = 0; id < copies_.size(); ++id) {
         if (!copies_[id].empty()) take(id, copies_[id][static_cast<std::size_t>(lane)]);
       }
@@ -107,13 +107,12 @@ void WeightStore<T>::allot() {
 template <class T>
 void WeightStore<T>::bring_in(const Graph& graph, const Moves& moves, int lanes) {
   graph_ = &graph;
-  lanes_ = lanes;
   panels_.assign(graph.parameters.size(), {});
   copies_.assign(graph.parameters.size(), {});
   const auto parameter = [&](int id) -> const Parameter& { return graph.parameters[static_cast<std::size_t>(id)]; };
   for (int id : moves.in_panels) panels_[static_cast<std::size_t>(id)] = cut<T>(parameter(id), lanes);
   for (int id : moves.in_copies) copies_[static_cast<std::size_t>(id)] = copy<T>(parameter(id), lanes);
-  allot();
+  allot(lanes);
   for (Panels* group : {&panels_, &copies_}) {
     for (std::size_t id = 0; id < group->size(); ++id) {
       const Parameter& p = graph.parameters[id];
@@ -128,6 +127,7 @@ void WeightStore<T>::bring_in(const Graph& graph, const Moves& moves, int lanes)
   for (std::size_t id = 0; id < copies_.size(); ++id) {
     for (const Panel<T>& own : copies_[id]) own_[static_cast<std::size_t>(own.lane) * copies_.size() + id] = own.weights;
   }
+  lanes_ = lanes;  // at the end: without memory, everything is where it was
 }
 
 template <class T>

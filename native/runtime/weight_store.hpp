@@ -54,7 +54,7 @@ class WeightStore {
     static const std::vector<Panel<T>> none;
     return lanes_ == 0 ? none : all[static_cast<std::size_t>(parameter)];
   }
-  void allot();
+  void allot(int lanes);
 
   const Graph* graph_ = nullptr;
   int lanes_ = 0;

@@ -52,6 +52,7 @@ int main(int argc, char** argv) {
   if (wanted("mnist")) steps("784-128-64-10", {784, 128, 64, 10}, "softmax", 32, 300);
   if (wanted("mnist128")) steps("784-128-64-10", {784, 128, 64, 10}, "softmax", 128, 100);
   if (wanted("wide")) steps("784-512-512-10", {784, 512, 512, 10}, "softmax", 128, 20);
+  if (wanted("vast")) steps("1024-2048-2048-2048-10", {1024, 2048, 2048, 2048, 10}, "softmax", 256, 3);
   if (wanted("call")) {
     for (index_t rows : {1, 32, 1024}) {
       calls("4-16-8-3", {4, 16, 8, 3}, "softmax", rows);

@@ -72,6 +72,18 @@ def test_a_model_loads_what_it_needs() -> None:
     assert sum(name.startswith("densekit.") for name in loaded) <= 100
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        "x = keras.Input((4,)); print(keras.Model(x, keras.layers.Dense(3)(x)).count_params())",
+        "keras.Model.from_config(keras.Model(x := keras.Input((4,)), x).get_config())",
+        "class M(keras.Model): pass\nx = keras.Input((4,)); M(x, keras.layers.Dense(3)(x))",
+    ],
+)
+def test_nothing_waits_for_a_module_that_nobody_loads(program: str) -> None:
+    fresh_modules("import densekit as keras\n" + program)
+
+
 def test_what_is_not_needed_exists() -> None:
     for name in NOT_NEEDED - {"h5py"}:
         importlib.import_module(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -57,23 +57,20 @@ class Model(Trainer, Layer):
     (None, 2)
     """
 
-    _functional_class: ClassVar[type[Model]]  # set by its module, which imports this one
     _fast_call: Any = None  # the plan's entry for one array, while the structure is _fast_version
     _fast_version: int = -1
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _means_graph(args, kwargs):
-            cls = cls._functional_class
+            cls = models.Functional
         return super().__new__(cls, *args, **kwargs)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        functional = Model._functional_class
-        if _means_graph(args, kwargs) and not isinstance(self, functional):
-            _derive_from(type(self), functional)
-        if isinstance(self, functional) and _means_graph(args, kwargs):
-            functional.__init__(self, *args, **kwargs)
-        else:
-            self._init_model(*args, **kwargs)
+        if not _means_graph(args, kwargs):
+            return self._init_model(*args, **kwargs)
+        if not isinstance(self, models.Functional):
+            _derive_from(type(self), models.Functional)
+        models.Functional.__init__(self, *args, **kwargs)
 
     def _init_model(self, **kwargs: Any) -> None:
         Layer.__init__(self, **kwargs)
@@ -281,9 +278,8 @@ class Model(Trainer, Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Create from `get_config`."""
-        functional = Model._functional_class
         if cls is Model and "input_layers" in config:
-            return functional.from_config(config, custom_objects)
+            return models.Functional.from_config(config, custom_objects)
         try:
             return cls(**config)
         except TypeError as error:
