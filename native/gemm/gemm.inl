@@ -373,7 +373,7 @@ DENSEKIT_INLINE Product<T> plan_product(const Gemm<T>& g) {
   p.block_k = blocked ? divide_up(p.k, divide_up(p.k, most_k)) : p.k;
   const bool in_memory = p.b_lane == 1 && p.k * p.lanes * index_t(sizeof(T)) > kDirectBytes;
   p.pack_ahead = p.pack && in_memory;
-  p.stream = !p.pack && in_memory && p.segment == 0;
+  p.stream = !p.pack && in_memory && p.segment == 0 && p.a_k == 1;  // dZ of a weight gradient has just been written
   if (p.stream) p.block_k = p.rows <= kWideRows ? kStreamedKWide : kStreamedK;
   if (p.panel > 0) p.block_k = divide_up(p.block_k, p.panel) * p.panel;
   return p;
