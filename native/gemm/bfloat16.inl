@@ -22,7 +22,7 @@ constexpr int kPairRows[] = {0, 4, 4};
 #endif
 constexpr int kPairVectors = int(sizeof(kPairRows) / sizeof(int)) - 1;
 
-// Pairs of k in a block: a panel of it takes 128 KiB, half of the smallest L2 with the rows that meet it.
+// Pairs of k in a block: a panel of it takes 256 KiB, half of the smallest L2; the rest is for the rows that meet it.
 constexpr index_t kBlockPairs = 1024;
 
 DENSEKIT_INLINE Vec<float> high_halves(Words pairs) { return (Vec<float>)(pairs & 0xFFFF0000u); }

@@ -170,7 +170,7 @@ def test_any_number_of_threads_any_batch_size_any_hook() -> None:
     "extra",
     [
         {"optimizer": keras.optimizers.SGD(0.5, global_clipnorm=0.1)},
-        {"optimizer": keras.optimizers.Ftrl(0.5)},  # no native form
+        {"optimizer": keras.optimizers.Lamb(0.1)},  # no native form
         {"kernel_constraint": keras.constraints.UnitNorm()},
         {"optimizer": keras.optimizers.Adam(0.1, use_ema=True, ema_overwrite_frequency=2)},
     ],
