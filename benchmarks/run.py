@@ -53,7 +53,7 @@ class Pace:
 
 
 FULL = Pace(9, 0.3, 0.1, 4.0, 15, 5, 1.0)
-SLOW = ("keras-torch",)  # measured when asked for
+ON_REQUEST = ("keras-torch", "densekit-bf16")  # slow; less exact than the others
 SHORT = Pace(3, 0.05, 0.02, 2.0, 3, 1, 0.1)
 SHORT_ONLY = ["tabular", "deep", "small-1", "digits-64", "import", "process"]
 SHORT_PEERS = ["densekit", "keras-jax", "torch", "jax", "sklearn", "onnxruntime", "numpy"]
@@ -383,7 +383,8 @@ def main(arguments: list[str] | None = None) -> None:
     pace = SHORT if options.short else FULL
     if options.rounds:
         pace = Pace(**{**asdict(pace), "rounds": options.rounds})
-    peers = options.peers or (SHORT_PEERS if options.short else [p for p in PEERS if p not in SLOW])
+    usual = SHORT_PEERS if options.short else [p for p in PEERS if p not in ON_REQUEST]
+    peers = options.peers or usual
     if "all" in peers:
         peers = list(PEERS)
     bench = Bench(installed(peers), threads, pace)

@@ -16,6 +16,7 @@ from __future__ import annotations
 # Name of a peer -> module under peers, environment it needs.
 PEERS: dict[str, tuple[str, dict[str, str]]] = {
     "densekit": ("densekit", {}),
+    "densekit-bf16": ("densekit", {"DENSEKIT_BENCHMARK_POLICY": "mixed_bfloat16"}),
     "keras-jax": ("keras", {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}),
     "keras-torch": ("keras", {"KERAS_BACKEND": "torch"}),
     "torch": ("torch", {}),
@@ -28,6 +29,7 @@ PEERS: dict[str, tuple[str, dict[str, str]]] = {
 # What a peer imports: it is skipped when one is missing.
 NEEDS: dict[str, tuple[str, ...]] = {
     "densekit": ("densekit",),
+    "densekit-bf16": ("densekit", "ml_dtypes"),
     "keras-jax": ("keras", "jax"),
     "keras-torch": ("keras", "torch"),
     "torch": ("torch",),
@@ -37,5 +39,5 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "numpy": ("numpy",),
 }
 
-TRAINS = ("densekit", "keras-jax", "keras-torch", "torch", "jax", "sklearn")
+TRAINS = ("densekit", "densekit-bf16", "keras-jax", "keras-torch", "torch", "jax", "sklearn")
 INFERS = ("densekit", "keras-jax", "torch", "jax", "onnxruntime", "numpy")

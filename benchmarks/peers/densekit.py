@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ def version() -> str:
 
 def training(w: Training, x: Array, y: Array, threads: int) -> _keras_code.Run:
     keras.config.set_threads(threads)
+    if "DENSEKIT_BENCHMARK_POLICY" in os.environ:  # the peer densekit-bf16
+        keras.config.set_dtype_policy(os.environ["DENSEKIT_BENCHMARK_POLICY"])
     return _keras_code.Run(keras, w, x, y)
 
 

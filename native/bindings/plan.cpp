@@ -45,6 +45,11 @@ Graph& Plan::building() {
   return graph;
 }
 
+void Plan::compute_in_bfloat16(bool on) {
+  if (on && is_double) throw nb::value_error("compute_in_bfloat16: expected a plan of dtype 'float32', got 'float64'.");
+  building().compute_in_bfloat16(on);
+}
+
 int Plan::affine(int x, nb::handle scale, nb::handle offset, index_t width) {
   return building().affine(x, as_doubles(scale, "affine scale"), as_doubles(offset, "affine offset"), width);
 }
@@ -200,6 +205,8 @@ using Doubles = std::vector<double>;
 void bind_building(nb::class_<Plan>& c) {
   c.def("input", [](Plan& p, index_t size) { return p.building().input(size); }, nb::arg("size"),
         "A value fed by the caller; inputs are numbered in order.");
+  c.def("compute_in_bfloat16", &Plan::compute_in_bfloat16, nb::arg("on"),
+        "Whether ops added from now on round operands and results to bfloat16.");
   c.def("dense",
         [](Plan& p, int x, int kernel, int bias, index_t in, index_t out, const std::string& kind, const Doubles& params) {
           return p.building().dense(x, kernel, bias, in, out, activation_spec(kind, params));

@@ -22,6 +22,7 @@ class Plan {
 
   // Building. Each may be called until finalize().
   Graph& building();
+  void compute_in_bfloat16(bool on);
   int affine(int x, nb::handle scale, nb::handle offset, index_t width);
   std::vector<int> host(const std::vector<int>& inputs, const std::vector<index_t>& sizes,
                         const std::vector<int>& parameters, nb::object forward, nb::object backward);

@@ -23,6 +23,21 @@ bool has_v3() {
          __builtin_cpu_supports("bmi2");
 }
 bool has_v2() { return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"); }
+bool has_v4_bf16() { return has_v4() && __builtin_cpu_supports("avx512bf16"); }
+Kernels<float> with_bfloat16() {
+  Kernels<float> t = isa_v4::table_f32;
+  const Kernels<float>& with = isa_v4_bf16::table_f32;
+  t.isa = "x86-64-v4-bf16";
+  t.bfloat16_scratch = with.bfloat16_scratch;
+  t.bfloat16_gemm = with.bfloat16_gemm;
+  t.bfloat16_packed = with.bfloat16_packed;
+  t.bfloat16_pack = with.bfloat16_pack;
+  t.bfloat16_round = with.bfloat16_round;
+  return t;
+}
+const Kernels<float> v4_bf16_f32 = with_bfloat16();
+const Implementation x86_64_v4_bf16 = {"x86-64-v4-bf16", "AVX-512 F, BW, CD, DQ, VL, BF16", has_v4_bf16, &v4_bf16_f32,
+                                       &isa_v4::table_f64};
 const Implementation x86_64_v4 = {"x86-64-v4", "AVX-512 F, BW, CD, DQ, VL", has_v4, &isa_v4::table_f32, &isa_v4::table_f64};
 const Implementation x86_64_v3 = {"x86-64-v3", "AVX2, FMA, BMI2", has_v3, &isa_v3::table_f32, &isa_v3::table_f64};
 const Implementation x86_64_v2 = {"x86-64-v2", "SSE4.2, POPCNT", has_v2, &isa_v2::table_f32, &isa_v2::table_f64};
@@ -34,7 +49,7 @@ const Implementation plain = {"reference", "nothing", always, &reference::table_
 
 const Implementation* const kImplementations[] = {
 #if DENSEKIT_BUILD_X86
-    &x86_64_v4, &x86_64_v3, &x86_64_v2,
+    &x86_64_v4_bf16, &x86_64_v4, &x86_64_v3, &x86_64_v2,
 #elif DENSEKIT_BUILD_BASELINE
     &baseline,
 #endif

@@ -19,6 +19,14 @@ T* dense_z(const Context<T>& c, int i, index_t row) {
   return c.plan(i).keeps_pre ? c.frame.pre[i] + row * op.rows_per_sample * op.out_features : c.value(op.outputs[0], row);
 }
 
+template <class T>
+void activate_whole(const Context<T>& c, int i, index_t row, index_t rows) {
+  const Op& op = c.op(i);
+  T* y = c.value(op.outputs[0], row);
+  c.kernels->activate(op.activation, rows * op.rows_per_sample, op.out_features, dense_z(c, i, row), y);
+  if (op.bfloat16) c.kernels->bfloat16_round(rows * c.size(op.outputs[0]), y, y);
+}
+
 }  // namespace
 
 template <class T>
@@ -38,14 +46,16 @@ void dense_units(const Context<T>& c, int i, index_t row, index_t rows, const De
   g.c_row = op.out_features;
   g.bias = op.bias >= 0 ? c.data(op.bias) + part.unit : nullptr;
   g.relu = is_plain_relu(op.activation) && !activates(c, i);
-  run_gemm(*c.kernels, g);
+  const uint32_t* packed = c.packed == nullptr ? nullptr : c.packed->kernel(op.kernel, part.unit);
+  run_product(*c.kernels, op.bfloat16, g, packed);
   if (!activates(c, i)) return;
   T* y = c.value(op.outputs[0], row) + part.unit;
   if (part.units == op.out_features) {
-    c.kernels->activate(op.activation, m, op.out_features, z, y);
+    activate_whole(c, i, row, rows);
   } else if (!activation_needs(op.activation).row) {
     for (index_t r = 0; r < m; ++r) {
       c.kernels->activate(op.activation, 1, part.units, z + r * op.out_features, y + r * op.out_features);
+      if (op.bfloat16) c.kernels->bfloat16_round(part.units, y + r * op.out_features, y + r * op.out_features);
     }
   }
 }
@@ -54,7 +64,7 @@ template <class T>
 void dense_activate(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   if (!activates(c, i) || !activation_needs(op.activation).row) return;
-  c.kernels->activate(op.activation, rows * op.rows_per_sample, op.out_features, dense_z(c, i, row), c.value(op.outputs[0], row));
+  activate_whole(c, i, row, rows);
 }
 
 template <class T>
@@ -73,6 +83,10 @@ void dense_backward(const Context<T>& c, int i, index_t row, index_t rows) {
     const T* z = plan.keeps_pre ? c.frame.pre[i] + first : nullptr;
     c.kernels->activate_backward(op.activation, m, op.out_features, z, c.value(op.outputs[0], row),
                                  c.gradient(op.outputs[0], row), dz);
+    if (op.bfloat16 && !is_plain_relu(op.activation)) c.kernels->bfloat16_round(m * op.out_features, dz, dz);
+  }
+  if (c.packed != nullptr) {
+    c.packed->pack_dz(i, dense_dz(c, i), c.batch * op.rows_per_sample, row * op.rows_per_sample, row * op.rows_per_sample + m);
   }
   if (plan.writes[0] == GradientWrite::none) return;
   Gemm<T> g;
@@ -87,6 +101,9 @@ void dense_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   g.c = c.gradient(op.inputs[0], row);
   g.c_row = op.in_features;
   g.accumulate = plan.writes[0] == GradientWrite::add;
+  if (op.bfloat16) {
+    return run_product(*c.kernels, true, g, c.packed == nullptr ? nullptr : c.packed->turned(op.kernel));
+  }
   const std::vector<Panel<T>>* panels = c.panels(op.kernel);
   if (panels == nullptr) return run_gemm(*c.kernels, g);
   // All panels of full width, then a narrower last one: the same chain over the units, cut in two.

@@ -6,6 +6,7 @@
 
 #include "buffer.hpp"
 #include "graph.hpp"
+#include "packed.hpp"
 #include "program.hpp"
 #include "source.hpp"
 #include "weight_store.hpp"
@@ -33,6 +34,8 @@ struct Context {
   T* const* own_weights = nullptr;  // per parameter: this thread's own copy, or null
   T* const* own_inputs = nullptr;   // per op: the input of a dense op where each thread gathers its own, or null
   T* const* lane_inputs = nullptr;  // [lane, op]: own_inputs of every thread
+  PackedOperands<T>* packed = nullptr;  // null: products in bfloat16 pack their own
+  index_t batch = 0;                    // rows of the whole batch, where `packed` is kept
   bool training = false;         // dropout drops
   T activity_scale = 0;          // 1 / batch
   double* activity = nullptr;    // [row, activity op]: penalty of a row
@@ -69,6 +72,21 @@ struct Context {
 template <class T>
 void run_gemm(const Kernels<T>& kernels, const Gemm<T>& gemm) {
   kernels.gemm(gemm, thread_scratch<T>().gemm.reserve(kernels.gemm_scratch(gemm)));
+}
+
+// A product of a dense op, in its own type; `packed` is g.b packed, where the run keeps it.
+template <class T>
+void run_product(const Kernels<T>& kernels, bool bfloat16, const Gemm<T>& gemm, const uint32_t* packed) {
+  if (!bfloat16) return run_gemm(kernels, gemm);
+  kernels.bfloat16_gemm(gemm, packed, thread_scratch<T>().gemm.reserve(kernels.bfloat16_scratch(gemm, packed != nullptr)));
+}
+
+// After the gradient of a value was written: in bfloat16 where the value is.
+template <class T>
+void round_gradient(const Context<T>& c, int value, index_t row, index_t rows) {
+  if (!c.graph->values[static_cast<std::size_t>(value)].bfloat16) return;
+  T* d = c.gradient(value, row);
+  c.kernels->bfloat16_round(rows * c.size(value), d, d);
 }
 
 // Where an op's backward puts a gradient it can only set: the buffer itself, or scratch to be added by `commit`.

@@ -145,6 +145,7 @@ class TypedEngine final : public Engine {
   std::vector<std::vector<T>> constants_;
   Updater<T> updater_;
   WeightStore<T> moved_;
+  PackedOperands<T> packed_;
   index_t n_activities_ = 0;
   index_t train_block_ = 0, infer_block_ = 0;
   index_t infer_elements_ = 0;       // of a frame, per row

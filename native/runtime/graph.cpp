@@ -69,13 +69,14 @@ void Graph::check_parameter(int id, index_t rows, index_t width, const char* who
 }
 
 int Graph::add_value(index_t size, int producer) {
-  values.push_back({size, producer, {}});
+  values.push_back({size, producer, producer >= 0 && bfloat16_, {}});
   return static_cast<int>(values.size()) - 1;
 }
 
 // Appends an op; a size >= 0 gives it one output of that size.
 int Graph::add_op(Op op, index_t size) {
   const int id = static_cast<int>(ops.size());
+  op.bfloat16 = bfloat16_ && op.kind != OpKind::host && op.kind != OpKind::activity;
   for (int x : op.inputs) values[static_cast<std::size_t>(x)].consumers.push_back(id);
   int value = -1;
   if (size >= 0) op.outputs.push_back(value = add_value(size, id));
@@ -345,6 +346,7 @@ std::string Graph::describe(int id) const {
   if (op.kind == OpKind::dense || op.kind == OpKind::activation) {
     line += std::string(" ") + activation_names()[static_cast<std::size_t>(op.activation.kind)].name;
   }
+  if (op.bfloat16) line += " bfloat16";
   if (op.kind == OpKind::dropout) line += " rate " + std::to_string(op.rate);
   return line;
 }

@@ -17,6 +17,7 @@ enum class OpKind {
 
 struct Op {
   OpKind kind = OpKind::dense;
+  bool bfloat16 = false;             // results, and gradients of inputs, are rounded to bfloat16
   std::vector<int> inputs, outputs;  // value ids
   ActivationSpec activation;         // dense, activation
   int kernel = -1, bias = -1;        // dense: parameter ids
@@ -35,6 +36,7 @@ struct Op {
 struct Value {
   index_t size = 0;
   int producer = -1;  // op; -1 for an input
+  bool bfloat16 = false;  // made by an op in bfloat16: its gradient is rounded by whoever writes it
   std::vector<int> consumers;
 };
 
@@ -77,6 +79,9 @@ struct Optimizer {
 
 class Graph {
  public:
+  // Ops added from now on compute in bfloat16: products on rounded operands, every result rounded. Float alone.
+  void compute_in_bfloat16(bool on) { bfloat16_ = on; }
+
   int input(index_t size);
   int dense(int x, int kernel, int bias, index_t in_features, index_t out_features, const ActivationSpec& activation);
   int activation(int x, const ActivationSpec& spec, index_t width);
@@ -115,6 +120,8 @@ class Graph {
   int add_value(index_t size, int producer);
   int add_op(Op op, index_t size);
   void check_output(int output) const;
+
+  bool bfloat16_ = false;
 };
 
 // True when relu is plain max(x, 0), which a GEMM does in its epilogue.

@@ -116,6 +116,7 @@ void TypedEngine<T>::begin_batch(Batch<T>& batch, index_t step) const {
   batch.rows = std::min(r.batch_size, r.n - batch.first);
   batch.pick = {r.index == nullptr ? nullptr : r.index + batch.first, batch.first};
   batch.extra_loss = 0;
+  batch.context.batch = batch.rows;
   batch.context.activity_scale = T(1) / static_cast<T>(batch.rows);
   for (std::size_t i = 0; i < graph_.losses.size(); ++i) {
     const Loss& loss = graph_.losses[i];
@@ -186,7 +187,7 @@ Moves TypedEngine<T>::find_moves(index_t batch_rows) const {
     const index_t rows = batch_rows * op.rows_per_sample;
     const index_t size = graph_.parameters[static_cast<std::size_t>(id)].size(), bytes = size * static_cast<index_t>(sizeof(T));
     if (bytes < kPanelledBytes) {
-      if (rows <= kCopiedRows) moves.in_copies.push_back(id);
+      if (rows <= kCopiedRows && packed_.kernel(id, 0) == nullptr) moves.in_copies.push_back(id);
       return;
     }
     const bool own_rows = graph_.values[static_cast<std::size_t>(op.inputs[0])].producer < 0;
@@ -223,8 +224,11 @@ index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program
   const index_t steps = (request.n + request.batch_size - 1) / request.batch_size;
   const double flops = flops_ * 3 * static_cast<double>(rows);
   PoolLease pool(flops > kSplitFlops || updater_.elements() > kSplitElements);
+  packed_.prepare(graph_, program, kernels_, rows);
+  packed_.pack_kernels(moved_, pool);
   Visit<T> visit(moved_, updater_, graph_, training && steps >= kMovingSteps ? find_moves(rows) : Moves{});
   const int most = pool.workers();
+  batch.context.packed = &packed_;
   const double penalties = training ? 0 : updater_.penalties(request.host, flush);
   batch.lane_buffers = std::vector<Buffer<T>>(static_cast<std::size_t>(most) * graph_.ops.size());
   batch.lane_inputs.assign(batch.lane_buffers.size(), nullptr);

@@ -113,9 +113,13 @@ void TypedEngine<T>::run_units(Batch<T>& batch, PoolLease& pool, int i) const {
       gather(*kernels_, batch.request->inputs[static_cast<std::size_t>(input)], batch.pick, batch.rows, x);
     }
     const Context<T> own = c.of_lane(lane);
+    ops::DenseUnits<T> packed{-1, 0, nullptr, 0};  // in bfloat16 the lane's panels are one range: x is packed once
     for (const Panel<T>& panel : *c.panels(op.kernel)) {
-      if (panel.lane == lane) ops::dense_units(own, i, 0, batch.rows, {panel.unit, panel.units, panel.weights, panel.units});
+      if (panel.lane != lane) continue;
+      if (op.bfloat16) packed = {packed.unit < 0 ? panel.unit : packed.unit, packed.units + panel.units, nullptr, 0};
+      else ops::dense_units(own, i, 0, batch.rows, {panel.unit, panel.units, panel.weights, panel.units});
     }
+    if (packed.units > 0) ops::dense_units(own, i, 0, batch.rows, packed);
   });
   ops::dense_activate(c, i, 0, batch.rows);
 }
@@ -185,6 +189,8 @@ void TypedEngine<T>::native_loss(Batch<T>& batch, std::size_t i, index_t row, in
   if (plan.fused_op >= 0) {
     T* dz = plan.write == GradientWrite::none ? nullptr : c.gradient(v, row);
     kernels_->loss_from_logits(batch.loss_spec[i], n, loss.width, target, labels, y, weight, scale, row_loss, y, dz);
+    if (graph_.values[static_cast<std::size_t>(v)].bfloat16) kernels_->bfloat16_round(n * loss.width, y, y);
+    if (dz != nullptr) round_gradient(c, v, row, rows);
     return;
   }
   if (plan.write == GradientWrite::none) {
@@ -194,6 +200,7 @@ void TypedEngine<T>::native_loss(Batch<T>& batch, std::size_t i, index_t row, in
   const GradientTarget<T> dy(c, v, plan.write, row, rows);
   kernels_->loss(batch.loss_spec[i], n, loss.width, target, labels, y, weight, scale, row_loss, dy.data());
   dy.commit();
+  round_gradient(c, v, row, rows);
 }
 
 template <class T>
@@ -226,6 +233,7 @@ void TypedEngine<T>::host_losses(Batch<T>& batch) const {
     } else if (write == GradientWrite::set) {
       std::memset(c.gradient(v, 0), 0, static_cast<std::size_t>(batch.rows * c.size(v)) * sizeof(T));
     }
+    round_gradient(c, v, 0, batch.rows);
   }
 }
 
@@ -254,6 +262,7 @@ void TypedEngine<T>::host_backward(Batch<T>& batch, int i) const {
     if (write == GradientWrite::none) continue;
     if (got.inputs[k] != nullptr) {
       pass_gradient(c, x, write, 0, batch.rows, static_cast<const T*>(got.inputs[k]));
+      round_gradient(c, x, 0, batch.rows);
     } else if (write == GradientWrite::set) {
       std::memset(c.gradient(x, 0), 0, static_cast<std::size_t>(batch.rows * c.size(x)) * sizeof(T));
     }

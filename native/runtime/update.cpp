@@ -14,7 +14,10 @@ namespace {
 // repeat the reading of dZ, larger ones leave threads idle on mid-sized layers. On one Zen 4 core 8 to 64 KB
 // take the same time for 784-128-64-10, batch 32; prefetching w and the slots ahead of the GEMM took 5 % more.
 constexpr index_t kItemBytes = 32 << 10;
-constexpr index_t kItemRows = 16;  // at least: a GEMM of fewer rows reads dZ too often (Zen 4, 2048 x 2048, batch 256: 8 rows 82 ms a step, 16 rows 78 ms, 48 rows 82)
+// At least: an item reads all of dZ. Zen 4, 2048 x 2048, batch 256: a step with 8 rows takes 82 ms, 16 rows 78, 48 rows 82.
+constexpr index_t kItemRows = 16;
+// In bfloat16 at least: an item reads all of its packed dZ, and its product takes half the time to hide that.
+constexpr index_t kBfloat16ItemRows = 2 * PackedOperands<float>::kGrain;
 
 // Below this much work (multiply-adds and about ten operations a weight) an update stays on the caller's thread.
 constexpr double kParallelWork = 4e5;
@@ -143,10 +146,13 @@ void Updater<T>::cut_items(std::size_t index, const Panel<T>* panel, bool counts
   const Parameter& p = parameter(work);
   const bool whole = std::any_of(work.contributions.begin(), work.contributions.end(),
                                  [](const Contribution& x) { return x.role == Role::bias; });
+  const bool bfloat16 = std::any_of(work.contributions.begin(), work.contributions.end(),
+                                    [&](const Contribution& x) { return graph_->ops[static_cast<std::size_t>(x.op)].bfloat16; });
+  const index_t least = bfloat16 ? kBfloat16ItemRows : kItemRows;
   const index_t row_bytes = (panel == nullptr ? p.width : panel->units) * static_cast<index_t>(sizeof(T));
   index_t rows = p.rows;
   if (!whole && p.rows * row_bytes > 2 * kItemBytes) {
-    rows = std::max(kItemRows, kItemBytes / row_bytes / kItemRows * kItemRows);
+    rows = std::max(least, kItemBytes / row_bytes / least * least);
   }
   for (index_t row = 0; row < p.rows; row += rows) {
     Item item{index, block_of(p, panel, row, std::min(rows, p.rows - row))};
@@ -173,6 +179,7 @@ void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, con
       else std::memcpy(g, from, static_cast<std::size_t>(block.size()) * sizeof(T));
     } else if (use.role == Role::bias) {
       kernels_->column_sums(step.batch * op.rows_per_sample, op.out_features, dense_dz(c, use.op), g, accumulate);
+      if (op.bfloat16) kernels_->bfloat16_round(op.out_features, g, g);
     } else {
       Gemm<T> gemm;
       gemm.m = block.rows;
@@ -186,7 +193,7 @@ void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, con
       gemm.c = g;
       gemm.c_row = block.units;
       gemm.accumulate = accumulate;
-      run_gemm(*kernels_, gemm);
+      run_product(*kernels_, op.bfloat16, gemm, c.packed == nullptr ? nullptr : c.packed->dz(use.op, gemm.k, block.unit));
     }
     accumulate = true;
   }
@@ -241,6 +248,12 @@ void Updater<T>::update_block(const UpdateStep& step, const Work& work, const Bl
   kernels_->update(spec, u);
 }
 
+// Where a run keeps a kernel packed, the new weights go there, too.
+template <class T>
+void Updater<T>::pack(const Context<T>& c, const Work& work, const Block& block) const {
+  if (c.packed != nullptr) c.packed->pack_kernel(work.id, block.weights, block.row, block.rows, block.unit, block.units);
+}
+
 template <class T>
 void Updater<T>::first_pass(const Context<T>& c, const UpdateStep& step, Item& item) {
   const Work& work = works_[item.work];
@@ -254,6 +267,7 @@ void Updater<T>::first_pass(const Context<T>& c, const UpdateStep& step, Item& i
     T* g = thread_scratch<T>().weight.reserve(block.size());
     block_gradient(c, step, work, block, g);
     update_block(step, work, block, g);
+    pack(c, work, block);
   }
 }
 
@@ -304,8 +318,11 @@ double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& 
   if (graph_->optimizer.where == Optimizer::Where::host) {
     std::vector<const void*> gradients;
     for (const Work& w : works_) gradients.push_back(w.gradient);
-    const CallerFloatMode mode(*step.flush);
-    step.host->optimize(step.iteration, step.learning_rate, gradients);
+    {
+      const CallerFloatMode mode(*step.flush);
+      step.host->optimize(step.iteration, step.learning_rate, gradients);
+    }
+    if (c.packed != nullptr) c.packed->pack_kernels(*c.moved, pool);
     return penalties;
   }
   if (any_buffered_) {
@@ -316,7 +333,9 @@ double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& 
         for (std::size_t i : items) {
           const Block& block = items_[i].block;
           const Work& work = works_[items_[i].work];
-          if (work.buffered) update_block(step, work, block, work.gradient + block.row * block.units);
+          if (!work.buffered) continue;
+          update_block(step, work, block, work.gradient + block.row * block.units);
+          pack(c, work, block);
         }
       });
     }
@@ -324,7 +343,7 @@ double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& 
   if (!updated) {
     for (const Work& w : works_) moving_averages(step, w);
   }
-  constrain(step, pool, updated);
+  if (constrain(step, pool, updated) && c.packed != nullptr) c.packed->pack_kernels(*c.moved, pool);
   return penalties;
 }
 

@@ -83,6 +83,7 @@ class Updater {
   double block_penalty(const Work& work, const Block& block) const;
   void add_penalty_gradient(const Work& work, const Block& block, T* g) const;
   void update_block(const UpdateStep& step, const Work& work, const Block& block, const T* g) const;
+  void pack(const Context<T>& c, const Work& work, const Block& block) const;
   void first_pass(const Context<T>& c, const UpdateStep& step, Item& item);
   void ask_host_regularizers(const UpdateStep& step);
   void advance_product(const UpdateStep& step) const;
@@ -90,7 +91,7 @@ class Updater {
   bool accumulate(const UpdateStep& step);
   void find_clip_scales();
   void moving_averages(const UpdateStep& step, const Work& work) const;
-  void constrain(const UpdateStep& step, PoolLease& pool, bool updated);
+  bool constrain(const UpdateStep& step, PoolLease& pool, bool updated);  // true if it looked at the weights
   bool overwrites(const UpdateStep& step) const;
   double sum_penalties() const;
   const Parameter& parameter(const Work& work) const { return graph_->parameters[static_cast<std::size_t>(work.id)]; }

@@ -151,9 +151,9 @@ bool Updater<T>::overwrites(const UpdateStep& step) const {
 
 // Constraints hold after every update, also when the moving average has just replaced the weights.
 template <class T>
-void Updater<T>::constrain(const UpdateStep& step, PoolLease& pool, bool updated) {
+bool Updater<T>::constrain(const UpdateStep& step, PoolLease& pool, bool updated) {
   const bool overwrite = overwrites(step);
-  if (!any_constraint_ && !overwrite) return;
+  if (!any_constraint_ && !overwrite) return false;
   pool.run(static_cast<int>(works_.size()), elements_ > (1 << 16), [&](int i) {
     const Work& work = works_[static_cast<std::size_t>(i)];
     const Parameter& p = parameter(work);
@@ -168,6 +168,7 @@ void Updater<T>::constrain(const UpdateStep& step, PoolLease& pool, bool updated
     const CallerFloatMode mode(*step.flush);
     step.host->constraint(work.id);
   }
+  return true;
 }
 
 
@@ -182,7 +183,7 @@ void Updater<T>::constrain(const UpdateStep& step, PoolLease& pool, bool updated
   template void Updater<T>::find_clip_scales();                                    \
   template void Updater<T>::moving_averages(const UpdateStep&, const Work&) const; \
   template bool Updater<T>::overwrites(const UpdateStep&) const;                   \
-  template void Updater<T>::constrain(const UpdateStep&, PoolLease&, bool);
+  template bool Updater<T>::constrain(const UpdateStep&, PoolLease&, bool);
 DENSEKIT_INSTANTIATE(float)
 DENSEKIT_INSTANTIATE(double)
 #undef DENSEKIT_INSTANTIATE

@@ -15,8 +15,12 @@ constexpr index_t kPageBytes = 4096;
 constexpr index_t kPanelRow = 128, kWidePanelRow = 256, kWideKernelRow = 2048;  // bytes of a row
 
 template <class T>
-constexpr index_t panel_units(index_t width) {
+index_t panel_units(const Graph& graph, int id) {
   constexpr auto size = static_cast<index_t>(sizeof(T));
+  const index_t width = graph.parameters[static_cast<std::size_t>(id)].width;
+  for (const Op& op : graph.ops) {
+    if (op.bfloat16 && op.kernel == id) return kBfloat16Panel;  // those of the packed kernel
+  }
   return (width * size >= kWideKernelRow ? kWidePanelRow : kPanelRow) / size;
 }
 
@@ -28,9 +32,10 @@ constexpr index_t in_pages(index_t n) {
 
 // Equal shares of the units to each thread, as near as panels allow.
 template <class T>
-std::vector<Panel<T>> cut(const Parameter& p, int lanes) {
+std::vector<Panel<T>> cut(const Graph& graph, int id, int lanes) {
   std::vector<Panel<T>> panels;
-  const index_t step = panel_units<T>(p.width);
+  const Parameter& p = graph.parameters[static_cast<std::size_t>(id)];
+  const index_t step = panel_units<T>(graph, id);
   for (index_t unit = 0; unit < p.width; unit += step) {
     Panel<T> panel;
     panel.unit = unit;
@@ -110,7 +115,7 @@ void WeightStore<T>::bring_in(const Graph& graph, const Moves& moves, int lanes)
   panels_.assign(graph.parameters.size(), {});
   copies_.assign(graph.parameters.size(), {});
   const auto parameter = [&](int id) -> const Parameter& { return graph.parameters[static_cast<std::size_t>(id)]; };
-  for (int id : moves.in_panels) panels_[static_cast<std::size_t>(id)] = cut<T>(parameter(id), lanes);
+  for (int id : moves.in_panels) panels_[static_cast<std::size_t>(id)] = cut<T>(graph, id, lanes);
   for (int id : moves.in_copies) copies_[static_cast<std::size_t>(id)] = copy<T>(parameter(id), lanes);
   allot(lanes);
   for (Panels* group : {&panels_, &copies_}) {

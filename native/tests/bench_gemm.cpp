@@ -1,5 +1,6 @@
 // GEMM speed: median and best of repeated runs, GFLOP/s, best as a share of an FMA peak measured in the same run.
-//   bench_gemm [isa] [f64]      e.g. DENSEKIT_ISA=x86-64-v3 bench_gemm
+//   bench_gemm [f64 | bf16 [packed]]      e.g. DENSEKIT_ISA=x86-64-v3 bench_gemm
+// Two threads: run it twice at once, each on its own core (taskset).
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -66,6 +67,22 @@ void fma_loop(long rounds) {
       :
       : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "cc");
 }
+
+// The same of products in bfloat16: 16 lanes x 2 products an instruction.
+__attribute__((target("avx512f"))) void bfloat16_loop(long rounds) {
+  asm volatile(
+      "1:\n"
+      "vdpbf16ps %%zmm12, %%zmm13, %%zmm0\n vdpbf16ps %%zmm12, %%zmm13, %%zmm1\n"
+      "vdpbf16ps %%zmm12, %%zmm13, %%zmm2\n vdpbf16ps %%zmm12, %%zmm13, %%zmm3\n"
+      "vdpbf16ps %%zmm12, %%zmm13, %%zmm4\n vdpbf16ps %%zmm12, %%zmm13, %%zmm5\n"
+      "vdpbf16ps %%zmm12, %%zmm13, %%zmm6\n vdpbf16ps %%zmm12, %%zmm13, %%zmm7\n"
+      "vdpbf16ps %%zmm12, %%zmm13, %%zmm8\n vdpbf16ps %%zmm12, %%zmm13, %%zmm9\n"
+      "vdpbf16ps %%zmm12, %%zmm13, %%zmm10\n vdpbf16ps %%zmm12, %%zmm13, %%zmm11\n"
+      "dec %0\n jnz 1b\n"
+      : "+r"(rounds)
+      :
+      : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "cc");
+}
 #endif
 
 struct Shape {
@@ -76,6 +93,7 @@ template <class T>
 struct Bench {
   const Kernels<T>& kernels;
   double peak;
+  bool bfloat16 = false, packed = false;  // packed: the time of packing B is not counted
   T *a = nullptr, *b = nullptr, *c = nullptr, *scratch = nullptr;
 
   // 64-byte aligned, as the runtime's arena is: a 64-byte load across two lines takes two cycles on Zen 4.
@@ -93,8 +111,19 @@ struct Bench {
     g.b = b, g.b_row = b_turned ? 1 : n, g.b_col = b_turned ? k : 1;
     g.c = c, g.c_row = n;
     g.bias = bias ? b : nullptr, g.relu = bias;
-    renew(scratch, kernels.gemm_scratch(g), T(0));
-    const Times t = time_calls([&] { kernels.gemm(g, scratch); });
+    renew(scratch, bfloat16 ? kernels.bfloat16_scratch(g, packed) : kernels.gemm_scratch(g), T(0));
+    std::vector<uint32_t> panels;
+    size_t shift = 0;
+    if (packed) {
+      panels.resize(size_t(kernels.bfloat16_packed(k, n) + 16));
+      while (reinterpret_cast<uintptr_t>(panels.data() + shift) % 64) ++shift;
+      kernels.bfloat16_pack(g.b, g.b_row, g.b_col, k, n, 0, k, 0, n, panels.data() + shift);
+    }
+    const uint32_t* b_packed = packed ? panels.data() + shift : nullptr;
+    const Times t = time_calls([&] {
+      if (bfloat16) kernels.bfloat16_gemm(g, b_packed, scratch);
+      else kernels.gemm(g, scratch);
+    });
     const double work = 2e-9 * double(m) * double(n) * double(k);
     std::printf("%-8s %5td x %4td x %4td  median %9.3f us %6.1f GFLOP/s | best %9.3f us %6.1f GFLOP/s %5.1f %%\n", what,
                 m, k, n, t.median * 1e6, work / t.median, t.best * 1e6, work / t.best, 100 * work / t.best / peak);
@@ -102,9 +131,10 @@ struct Bench {
 };
 
 template <class T>
-void bench(const Implementation& i, const Kernels<T>& kernels, double peak) {
-  std::printf("%s, %s, FMA peak %.1f GFLOP/s   (M x K x N)\n", i.name, sizeof(T) == 4 ? "float" : "double", peak);
-  Bench<T> b{kernels, peak};
+void bench(const Implementation& i, const Kernels<T>& kernels, double peak, bool bfloat16 = false, bool packed = false) {
+  std::printf("%s, %s, peak %.1f GFLOP/s   (M x K x N)\n", i.name,
+              bfloat16 ? "bfloat16" : sizeof(T) == 4 ? "float" : "double", peak);
+  Bench<T> b{kernels, peak, bfloat16, packed};
   for (index_t batch : {16, 32}) {
     for (Shape s : {Shape{0, 20, 32}, Shape{0, 32, 16}, Shape{0, 16, 1}, Shape{0, 784, 128}, Shape{0, 128, 64}, Shape{0, 64, 10}}) {
       b.run("forward", batch, s.n, s.k, false, false, true);
@@ -117,7 +147,7 @@ void bench(const Implementation& i, const Kernels<T>& kernels, double peak) {
     b.run("forward", s.m, s.n, s.k, false, false, true);
   b.run("dW", 512, 512, 64, true, false, false);
   b.run("dX", 64, 512, 512, false, true, false);
-  for (Shape s : {Shape{128, 2048, 2048}, Shape{1024, 1024, 1024}}) {
+  for (Shape s : {Shape{128, 2048, 2048}, Shape{256, 2048, 2048}, Shape{1024, 1024, 1024}}) {
     b.run("forward", s.m, s.n, s.k, false, false, true);
     b.run("dW", s.k, s.n, s.m, true, false, false);
     b.run("dX", s.m, s.k, s.n, false, true, false);
@@ -134,6 +164,11 @@ int main(int argc, char** argv) {
 #if defined(__x86_64__)
   peak = 20000.0 * 12 * 16 / time_calls([] { fma_loop(20000); }).best * 1e-9;
 #endif
-  if (argc > 1 && std::strcmp(argv[1], "f64") == 0) bench(*i, *i->f64, peak / 2);
+  if (argc > 1 && std::strcmp(argv[1], "bf16") == 0) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512bf16")) peak = 20000.0 * 12 * 64 / time_calls([] { bfloat16_loop(20000); }).best * 1e-9;
+#endif
+    bench(*i, *i->f32, peak, true, argc > 2);
+  } else if (argc > 1 && std::strcmp(argv[1], "f64") == 0) bench(*i, *i->f64, peak / 2);
   else bench(*i, *i->f32, peak);
 }

@@ -1,5 +1,5 @@
 // Steps of training and calls of inference on the shapes the project promises; best of several runs.
-// bench_plan [threads]
+// bench_plan [threads [name [bf16]]]
 #include <chrono>
 #include <cstdlib>
 
@@ -10,12 +10,14 @@ using network::Mlp;
 
 namespace {
 
+bool bfloat16 = false;
+
 double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 void steps(const char* name, const std::vector<index_t>& sizes, const char* last, index_t batch, index_t n_steps) {
-  Mlp<float> net(sizes, last, batch * n_steps);
+  Mlp<float> net(sizes, last, batch * n_steps, 0, bfloat16);
   double best = 1e9, flops = 0;
   for (int run = 0; run < 9; ++run) {
     const double begin = seconds();
@@ -27,7 +29,7 @@ void steps(const char* name, const std::vector<index_t>& sizes, const char* last
 }
 
 void calls(const char* name, const std::vector<index_t>& sizes, const char* last, index_t rows) {
-  Mlp<float> net(sizes, last, rows);
+  Mlp<float> net(sizes, last, rows, 0, bfloat16);
   std::vector<float> y(static_cast<std::size_t>(rows * sizes.back()));
   const int repeats = static_cast<int>(1 + 2e7 / double(net.graph.flops_per_sample() * rows));
   double best = 1e9;
@@ -44,15 +46,16 @@ void calls(const char* name, const std::vector<index_t>& sizes, const char* last
 
 int main(int argc, char** argv) {
   if (argc > 1) ThreadPool::instance().set_threads(std::atoi(argv[1]));
-  const char* only = argc > 2 ? argv[2] : nullptr;
+  const char* only = argc > 2 && std::string(argv[2]) != "all" ? argv[2] : nullptr;
+  bfloat16 = argc > 3;
   const auto wanted = [&](const char* name) { return only == nullptr || std::string(only) == name; };
-  std::printf("%s, %d threads\n", active_implementation()->name, ThreadPool::instance().threads());
+  std::printf("%s, %d threads%s\n", active_implementation()->name, ThreadPool::instance().threads(), bfloat16 ? ", bfloat16" : "");
   if (wanted("tabular")) steps("20-32-16-1", {20, 32, 16, 1}, "sigmoid", 32, 4000);
   if (wanted("policy")) steps("4-64-64-2", {4, 64, 64, 2}, "softmax", 64, 2000);
   if (wanted("mnist")) steps("784-128-64-10", {784, 128, 64, 10}, "softmax", 32, 300);
   if (wanted("mnist128")) steps("784-128-64-10", {784, 128, 64, 10}, "softmax", 128, 100);
   if (wanted("wide")) steps("784-512-512-10", {784, 512, 512, 10}, "softmax", 128, 20);
-  if (wanted("vast")) steps("1024-2048-2048-2048-10", {1024, 2048, 2048, 2048, 10}, "softmax", 256, 3);
+  if (wanted("vast")) steps("1024-2048-2048-2048-10", {1024, 2048, 2048, 2048, 10}, "softmax", 256, 10);
   if (wanted("call")) {
     for (index_t rows : {1, 32, 1024}) {
       calls("4-16-8-3", {4, 16, 8, 3}, "softmax", rows);

@@ -37,12 +37,13 @@ struct Mlp {
   index_t in, out;
 
   // relu between, `last` at the end; softmax is trained on labels, sigmoid on 0/1, anything else on numbers.
-  Mlp(const std::vector<index_t>& sizes, const char* last, index_t samples, double dropout = 0) {
+  Mlp(const std::vector<index_t>& sizes, const char* last, index_t samples, double dropout = 0, bool bfloat16 = false) {
     check::Random random;
     in = sizes.front();
     out = sizes.back();
     const double inf = std::numeric_limits<double>::infinity();
     int value = graph.input(in);
+    graph.compute_in_bfloat16(bfloat16);
     weights.reserve(2 * sizes.size());
     for (std::size_t i = 0; i + 1 < sizes.size(); ++i) {
       const int kernel = add(random, sizes[i], sizes[i + 1], std::sqrt(3.0 / double(sizes[i])));

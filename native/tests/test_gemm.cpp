@@ -1,5 +1,6 @@
 #include "check.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -219,6 +220,148 @@ TEST(the_comparison_refuses_a_wrong_answer) {
   wrong = p.c;
   wrong[0] = NAN;
   CHECK(!agrees(p.g, before, wrong.data()));
+}
+
+// ---- Products in bfloat16
+
+namespace {
+
+float rounded(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  bits = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000u;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+void run_bfloat16(const Kernels<float>& kernels, const Gemm<float>& g, const uint32_t* packed = nullptr) {
+  Array<float> scratch(kernels.bfloat16_scratch(g, packed != nullptr) + 16, 0, NAN);
+  float* aligned = reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(scratch.data()) + 63) / 64 * 64);
+  kernels.bfloat16_gemm(g, packed, aligned);
+}
+
+// The definition: the float32 chain over rising k on rounded operands, to the bit.
+bool is_bfloat16_product(const Gemm<float>& g, const Array<float>& before, const float* c) {
+  for (index_t i = 0; i < g.m; ++i) {
+    for (index_t j = 0; j < g.n; ++j) {
+      float sum = g.accumulate ? before[i * g.c_row + j] : 0;
+      for (index_t p = 0; p < g.k; ++p)
+        sum = std::fma(rounded(g.a[i * g.a_row + p * g.a_col]), rounded(g.b[p * g.b_row + j * g.b_col]), sum);
+      sum = rounded(sum);
+      if (g.bias) sum = rounded(sum + rounded(g.bias[j]));
+      if (g.relu && sum < 0) sum = 0;
+      if (c[i * g.c_row + j] != sum) {
+        std::printf("C[%td,%td] = %.9g, expected %.9g (m %td n %td k %td)\n", i, j, double(c[i * g.c_row + j]), double(sum),
+                    g.m, g.n, g.k);
+        return false;
+      }
+    }
+    for (index_t j = g.n; j < g.c_row; ++j)
+      if (c[i * g.c_row + j] != before[i * g.c_row + j]) return false;
+  }
+  return true;
+}
+
+// Calls f for the float kernels of every implementation this CPU can run.
+template <class F>
+void for_float(F f) {
+  for_implementations([&](const auto& kernels, auto type) {
+    if constexpr (sizeof(type) == 4) f(kernels);
+  });
+}
+
+// B packed in blocks of rows and columns, as threads would.
+std::vector<uint32_t> pack_in_parts(const Kernels<float>& kernels, const Gemm<float>& g, index_t rows, index_t columns) {
+  std::vector<uint32_t> packed(size_t(kernels.bfloat16_packed(g.k, g.n)), 0xFFFFFFFFu);
+  for (index_t p = 0; p < g.k; p += rows)
+    for (index_t j = 0; j < g.n; j += columns)
+      kernels.bfloat16_pack(g.b + p * g.b_row + j * g.b_col, g.b_row, g.b_col, g.k, g.n, p, std::min(p + rows, g.k), j,
+                            std::min(j + columns, g.n), packed.data());
+  return packed;
+}
+
+}  // namespace
+
+TEST(bfloat16_products_are_the_chain_of_rounded_operands) {
+  for_float([](const Kernels<float>& kernels) {
+    Random random;
+    for (Shape s : kShapes) {
+      for (int flags = 0; flags < 32; flags += thinning() > 1 ? 3 : 1) {
+        Problem<float> p(s, flags & 1, flags & 2, flags & 4, flags & 8, flags & 16, flags % 5, random);
+        const Array<float> before = p.c;
+        run_bfloat16(kernels, p.g);
+        CHECK(is_bfloat16_product(p.g, before, p.c.data()));
+      }
+    }
+    for (index_t m = 1; m <= 64; m += thinning()) {  // every tail of rows, columns and k
+      const index_t n = 1 + random.below(70), k = 1 + random.below(70);
+      for (int flags = 0; flags < 4; ++flags) {
+        Problem<float> p({m, n, k}, flags & 1, flags & 2, true, false, false, 1, random);
+        const Array<float> before = p.c;
+        run_bfloat16(kernels, p.g);
+        CHECK(is_bfloat16_product(p.g, before, p.c.data()));
+      }
+    }
+    Problem<float> blocks({9, 70, 4500}, false, false, true, true, true, 0, random);
+    const Array<float> before = blocks.c;
+    run_bfloat16(kernels, blocks.g);
+    CHECK(is_bfloat16_product(blocks.g, before, blocks.c.data()));
+  });
+}
+
+TEST(bfloat16_bits_do_not_depend_on_rows_columns_or_packing) {
+  for_float([](const Kernels<float>& kernels) {
+    Random random;
+    for (Shape s : {Shape{37, 45, 301}, Shape{16, 128, 64}, Shape{64, 10, 33}, Shape{70, 200, 2300}}) {
+      for (int flags = 0; flags < 4; ++flags) {
+        Problem<float> p(s, flags & 1, flags & 2, true, false, true, 1, random);
+        run_bfloat16(kernels, p.g);
+        const auto same = [&](const Array<float>& c) {
+          bool equal = true;
+          for (index_t i = 0; i < s.m; ++i)
+            equal = equal && std::memcmp(&c[i * p.g.c_row], &p.c[i * p.g.c_row], size_t(s.n) * sizeof(float)) == 0;
+          return equal;
+        };
+        Array<float> c(p.c.size(), 2);
+        const std::vector<uint32_t> packed = pack_in_parts(kernels, p.g, 6, 16);
+        Gemm<float> whole = p.g;
+        whole.b = nullptr, whole.c = c.data();
+        run_bfloat16(kernels, whole, packed.data());
+        CHECK(same(c));
+        const std::vector<uint32_t> other = pack_in_parts(kernels, p.g, s.k + s.k % 2, 48);
+        for (index_t i = 0; i < s.m; ++i) {  // row by row, by panels of columns
+          for (index_t j = 0; j < s.n; j += densekit::kBfloat16Panel) {
+            Gemm<float> one = whole;
+            one.m = 1, one.a += i * one.a_row, one.c = c.data() + i * one.c_row + j;
+            one.n = std::min(densekit::kBfloat16Panel, s.n - j), one.bias += j;
+            run_bfloat16(kernels, one, other.data() + j * ((s.k + 1) / 2));
+          }
+        }
+        CHECK(same(c));
+      }
+    }
+  });
+}
+
+TEST(bfloat16_rounds_to_nearest_even_and_keeps_nan_and_infinity) {
+  for_float([](const Kernels<float>& kernels) {
+    const float x[] = {1.0f, 1.00390625f, 1.01171875f, -1.005f, 3.4e38f, 3.39e38f, INFINITY, -INFINITY, 0.0f, -0.0f, NAN, 257, 1e-30f};
+    constexpr index_t n = sizeof(x) / sizeof(float);
+    float y[n];
+    kernels.bfloat16_round(n, x, y);
+    for (index_t i = 0; i < n; ++i) {
+      if (std::isnan(x[i])) CHECK(std::isnan(y[i]));
+      else CHECK(y[i] == rounded(x[i]) && std::signbit(y[i]) == std::signbit(x[i]));
+    }
+    CHECK(y[1] == 1.0f && y[2] == 1.015625f && std::isinf(y[4]));
+    Random random;
+    Problem<float> p({5, 20, 9}, false, false, true, false, true, 0, random);
+    p.a[2 * 9 + 3] = NAN;
+    p.b[4 * 20 + 19] = INFINITY;
+    run_bfloat16(kernels, p.g);
+    for (index_t j = 0; j < 20; ++j) CHECK(std::isnan(p.c[2 * 22 + j]));
+    for (index_t i = 0; i < 5; ++i) CHECK(!std::isfinite(p.c[i * 22 + 19]) || p.c[i * 22 + 19] == 0);
+  });
 }
 
 CHECK_MAIN()

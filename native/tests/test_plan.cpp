@@ -1,6 +1,7 @@
 // Plans: they learn, leave the same bits whatever the threads, and infer from many threads at once.
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <stdexcept>
 #include <thread>
 
@@ -46,12 +47,12 @@ TEST(learns_xor) {
 }
 
 template <class T>
-void same_bits(index_t batch_size) {
+void same_bits(index_t batch_size, bool bfloat16 = false) {
   std::vector<std::vector<T>> first;
   std::vector<double> losses;
   for (int threads : {1, 2, 3}) {
     const Threads set(threads);
-    Mlp<T> net({200, 300, 120, 10}, "softmax", 150, 0.2);
+    Mlp<T> net({200, 300, 120, 10}, "softmax", 150, 0.2, bfloat16);
     const auto l = net.train(batch_size, 2, 0.01);
     net.weights.push_back(net.predict(150));
     if (first.empty()) {
@@ -64,40 +65,65 @@ void same_bits(index_t batch_size) {
 }
 
 TEST(same_bits_for_any_threads) {
-  for (index_t batch : {150, 64, 7}) same_bits<float>(batch);
+  for (index_t batch : {150, 64, 7}) {
+    same_bits<float>(batch);
+    same_bits<float>(batch, true);
+  }
   same_bits<double>(64);
 }
 
 // Several steps in one run keep wide kernels in panels, single steps leave them where they are.
+void panels_and_single_steps(int threads, bool bfloat16) {
+  const Threads set(threads);
+  constexpr index_t kBatch = 8, kSteps = 6;
+  Mlp<float> at_once({200, 300, 120, 10}, "softmax", kBatch * kSteps, 0.2, bfloat16);
+  Mlp<float> one_by_one({200, 300, 120, 10}, "softmax", kBatch * kSteps, 0.2, bfloat16);
+  const auto losses = at_once.train(kBatch, 1, 0.01);
+  std::vector<double> loss(2), rate(1, 0.01);
+  for (index_t step = 0; step < kSteps; ++step) {
+    Request r = one_by_one.request(kBatch, loss, rate);
+    r.index += step * kBatch;
+    r.n = kBatch;
+    r.iteration = step;
+    r.counters.assign(r.counters.size(), static_cast<uint64_t>(step));
+    one_by_one.engine->train(r);
+    CHECK(loss[0] == losses[static_cast<std::size_t>(step)]);
+  }
+  CHECK(at_once.weights == one_by_one.weights);
+  CHECK(at_once.slots == one_by_one.slots);
+}
+
 TEST(panels_leave_the_weights_of_single_steps) {
   for (int threads : {1, 2, 3}) {
-    const Threads set(threads);
-    constexpr index_t kBatch = 8, kSteps = 6;
-    Mlp<float> at_once({200, 300, 120, 10}, "softmax", kBatch * kSteps, 0.2);
-    Mlp<float> one_by_one({200, 300, 120, 10}, "softmax", kBatch * kSteps, 0.2);
-    const auto losses = at_once.train(kBatch, 1, 0.01);
-    std::vector<double> loss(2), rate(1, 0.01);
-    for (index_t step = 0; step < kSteps; ++step) {
-      Request r = one_by_one.request(kBatch, loss, rate);
-      r.index += step * kBatch;
-      r.n = kBatch;
-      r.iteration = step;
-      r.counters.assign(r.counters.size(), static_cast<uint64_t>(step));
-      one_by_one.engine->train(r);
-      CHECK(loss[0] == losses[static_cast<std::size_t>(step)]);
-    }
-    CHECK(at_once.weights == one_by_one.weights);
-    CHECK(at_once.slots == one_by_one.slots);
+    panels_and_single_steps(threads, false);
+    panels_and_single_steps(threads, true);
   }
 }
 
-TEST(rows_do_not_depend_on_their_block) {
-  Mlp<float> net({33, 70, 9}, "softmax", 500);
+void rows_and_blocks(bool bfloat16) {
+  Mlp<float> net({33, 70, 9}, "softmax", 500, 0, bfloat16);
   const auto whole = net.predict(500);
   for (index_t r = 0; r < 500; r += 37) {
     std::array<float, 9> one{};
     net.engine->call(net.x.data() + r * 33, 1, one.data());
     CHECK(std::equal(one.begin(), one.end(), whole.begin() + r * 9));
+  }
+}
+
+TEST(rows_do_not_depend_on_their_block) {
+  rows_and_blocks(false);
+  rows_and_blocks(true);
+}
+
+// Twelve steps in bfloat16 stay within its rounding of the same in float32, and every prediction is a bfloat16 number.
+TEST(bfloat16_follows_float32) {
+  Mlp<float> exact({40, 70, 33, 10}, "softmax", 96), rounded({40, 70, 33, 10}, "softmax", 96, 0, true);
+  const auto a = exact.train(16, 2, 0.01), b = rounded.train(16, 2, 0.01);
+  for (std::size_t s = 0; s < a.size(); ++s) CHECK(a[s] != b[s] && check::near(b[s], a[s], 0x1p-6 * a[s]));
+  for (float y : rounded.predict(96)) {
+    uint32_t bits;
+    std::memcpy(&bits, &y, sizeof bits);
+    CHECK((bits & 0xFFFF) == 0);
   }
 }
 

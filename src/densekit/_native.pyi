@@ -18,6 +18,9 @@ class Plan:
     def input(self, size: int) -> int:
         """A value fed by the caller; inputs are numbered in order."""
 
+    def compute_in_bfloat16(self, on: bool) -> None:
+        """Whether ops added from now on round operands and results to bfloat16."""
+
     def dense(
         self,
         x: int,

@@ -36,6 +36,9 @@ struct Gemm {
   bool relu = false;
 };
 
+// Columns of a panel of a B packed for products in bfloat16.
+constexpr index_t kBfloat16Panel = 64;
+
 // What the executor must know of an activation to allot memory.
 struct ActivationNeeds {
   bool row = false;         // needs whole rows
@@ -78,6 +81,18 @@ struct Kernels {
   // GEMM. `scratch` holds gemm_scratch(m, n, k) elements, 64-byte aligned; may be null when that is 0.
   index_t (*gemm_scratch)(const Gemm<T>&);
   void (*gemm)(const Gemm<T>&, T* scratch);
+
+  // Products in bfloat16 (8 significant bits, float32's range), float alone: every operand is rounded to nearest even,
+  // z = round((accumulate ? C : 0) + round(A) round(B)), C = max(round(z + round(bias)), 0), the sum in float32 as gemm's.
+  // B comes as it is, or packed (then g.b is not read): bfloat16_pack writes part of a B of k x n to its
+  // place, rows first_k..last_k and columns first_n..last_n, b the first of them; first_k is even, last_k too or k;
+  // first_n is a multiple of 16, last_n too or n. The panels from column j on, a multiple of kBfloat16Panel, begin at packed + j * ((k + 1) / 2).
+  index_t (*bfloat16_scratch)(const Gemm<T>&, bool is_packed);
+  void (*bfloat16_gemm)(const Gemm<T>&, const uint32_t* packed_b, T* scratch);
+  index_t (*bfloat16_packed)(index_t k, index_t n);  // words of a packed B
+  void (*bfloat16_pack)(const T* b, index_t b_row, index_t b_col, index_t k, index_t n, index_t first_k, index_t last_k,
+                        index_t first_n, index_t last_n, uint32_t* packed);
+  void (*bfloat16_round)(index_t n, const T* x, T* y);  // y == x allowed
 
   // y[rows, width] = f(z); y == z allowed. glu: y is [rows, width / 2] and must not alias.
   void (*activate)(const ActivationSpec&, index_t rows, index_t width, const T* z, T* y);

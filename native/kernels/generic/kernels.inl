@@ -2,6 +2,7 @@
 //   DENSEKIT_ISA            the namespace, e.g. isa_v4
 //   DENSEKIT_ISA_NAME       "x86-64-v4"
 //   DENSEKIT_VECTOR_BYTES   bytes in one vector
+//   DENSEKIT_BFLOAT16_ALONE when only the products in bfloat16 are wanted
 // These files are compiled with the instruction set's flags, so they must emit nothing that another file could emit
 // too: no inline function or template of std::, all of ours in an unnamed namespace.
 #include "kernels/isa/tables.hpp"
@@ -28,6 +29,8 @@ using FirstInts = typename CountUp<N>::Type;
 
 #include "kernels/generic/vector.inl"
 //
+#include "gemm/bfloat16.inl"
+#ifndef DENSEKIT_BFLOAT16_ALONE
 #include "gemm/gemm.inl"
 //
 #include "kernels/generic/math.inl"
@@ -41,10 +44,15 @@ using FirstInts = typename CountUp<N>::Type;
 #include "kernels/generic/training.inl"
 //
 #include "kernels/generic/table.inl"
+#endif
 
 }  // namespace
 
+#ifndef DENSEKIT_BFLOAT16_ALONE
 extern constexpr Kernels<float> table_f32 = make_table<float>();
 extern constexpr Kernels<double> table_f64 = make_table<double>();
+#else
+extern constexpr Kernels<float> table_f32 = bfloat16_table();
+#endif
 
 }  // namespace densekit::DENSEKIT_ISA

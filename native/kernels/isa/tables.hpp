@@ -13,4 +13,8 @@ DENSEKIT_DECLARE_TABLES(isa_v3)
 DENSEKIT_DECLARE_TABLES(isa_v2)
 DENSEKIT_DECLARE_TABLES(isa_baseline)
 
+namespace densekit::isa_v4_bf16 {
+extern const Kernels<float> table_f32;  // the products in bfloat16 alone
+}
+
 #undef DENSEKIT_DECLARE_TABLES

@@ -98,8 +98,14 @@ def _lower_node(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Hand
 
 
 def _lower(layer: Any, plan: PlanBuilder, inputs: list[Handle]) -> Any:
-    """Let the layer write its native form."""
-    return layer.lower(plan, *inputs)
+    """Let the layer write its native form, in its compute dtype."""
+    if not _is_mixed_bfloat16(layer):
+        return layer.lower(plan, *inputs)
+    plan.bfloat16 = True
+    try:  # a reshape or the identity rounds nothing on its own
+        return [plan.rounded(y) for y in _as_list(layer.lower(plan, *inputs))]
+    finally:
+        plan.bfloat16 = False
 
 
 def _graph_of(operation: Any) -> Any:
@@ -111,7 +117,15 @@ def _graph_of(operation: Any) -> Any:
 
 
 def _is_native(layer: Layer, plan: PlanBuilder) -> bool:
-    return has_lowering(layer) and layer.compute_dtype == layer.variable_dtype == plan.dtype
+    if not has_lowering(layer):
+        return False
+    if _is_mixed_bfloat16(layer):
+        return plan.dtype == "float32"
+    return layer.compute_dtype == layer.variable_dtype == plan.dtype
+
+
+def _is_mixed_bfloat16(layer: Layer) -> bool:
+    return (layer.compute_dtype, layer.variable_dtype) == ("bfloat16", "float32")
 
 
 def _is_plain_call(node: Any) -> bool:

@@ -83,6 +83,7 @@ class NativeEngine:
             self._add_parameter(variable, True)
         values = {h.value: self.plan.input(max(h.size, 0)) for h in plan.inputs}
         for step in plan.steps:
+            self.plan.compute_in_bfloat16(step.bfloat16)
             getattr(self, f"_{step.kind}")(step, values)
         for handle in plan.outputs:
             self.plan.output(values[handle.value])
@@ -351,10 +352,19 @@ class NativeEngine:
         if len(self.builder.inputs) != 1 or len(self.builder.outputs) != 1:
             return None
         x, y = self.builder.inputs[0], self.builder.outputs[0]
-        if self.builder.has_host_steps or y.dtype != self.builder.dtype:
+        if self.builder.has_host_steps:
             return None
         self.plan.set_call_shape(list(x.sample_shape), list(y.sample_shape))
-        return self.plan.call
+        call = self.plan.call
+        if y.dtype == self.builder.dtype:
+            return call
+        dtype = to_numpy_dtype(y.dtype)
+
+        def converted(rows: Any) -> Any:
+            outputs = call(rows)
+            return outputs if outputs is NotImplemented else outputs.astype(dtype)
+
+        return converted
 
     def _random(self) -> tuple[list[int], list[int]]:
         """Key and counter of each random node; nodes of one generator get separate streams."""

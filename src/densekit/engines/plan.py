@@ -56,6 +56,7 @@ class Step:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     arguments: dict[str, Any] = field(default_factory=dict)
+    bfloat16: bool = False
 
 
 class PlanBuilder:
@@ -69,6 +70,7 @@ class PlanBuilder:
     def __init__(self, dtype: str = "float32", training: bool = False) -> None:
         self.dtype = dtype
         self.training = training
+        self.bfloat16 = False  # what is recorded now computes in bfloat16, on float32 buffers
         self.steps: list[Step] = []
         self.inputs: list[Handle] = []
         self.outputs: list[Handle] = []
@@ -222,6 +224,15 @@ class PlanBuilder:
 
     # What the walker calls
 
+    def rounded(self, x: Handle) -> Handle:
+        """`x`, if float with its values rounded to bfloat16."""
+        if x.dtype == "bfloat16" or "float" not in x.dtype:
+            return x
+        y = self._new(x.sample_shape, "bfloat16")
+        arguments = {"activation": "linear", "parameters": (), "width": max(x.size, 1)}
+        self.steps.append(Step("activation", (x.value,), (y.value,), arguments, True))
+        return y
+
     def input(self, sample_shape: Shape, dtype: str = "float32") -> Handle:
         """A new input of the plan."""
         handle = self._new(sample_shape, dtype)
@@ -255,8 +266,11 @@ class PlanBuilder:
         return handles
 
     def _record(self, kind: str, xs: Sequence[Handle], shape: Shape, **arguments: Any) -> Handle:
-        y = self._new(shape, self.dtype)
-        self.steps.append(Step(kind, tuple(x.value for x in xs), (y.value,), arguments))
+        if self.bfloat16 and kind != "dense":  # which rounds what it reads
+            xs = [self.rounded(x) for x in xs]
+        y = self._new(shape, "bfloat16" if self.bfloat16 else self.dtype)
+        inputs = tuple(x.value for x in xs)
+        self.steps.append(Step(kind, inputs, (y.value,), arguments, self.bfloat16))
         return y
 
     def _new(self, sample_shape: Sequence[Any], dtype: str) -> Handle:
