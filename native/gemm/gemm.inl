@@ -414,6 +414,22 @@ struct NextPanel {
   }
 };
 
+// What the caller wants after the product, a tile's share at a time.
+template <class T>
+struct Wanted {
+  const T* const* from;
+  index_t size, at = 0;
+
+  DENSEKIT_INLINE void fetch_with(Tile<T>& t, index_t width) {
+    t.segment = kFetchSegment;
+    t.fetch = *from + at;
+    t.fetch_k = width;
+    t.fetch_rows = 1;
+    at += divide_up(t.k, kFetchSegment) * width;
+    if (at >= size) at = 0, ++from;
+  }
+};
+
 template <class T>
 void gemm(const Gemm<T>& g, T* scratch) {
   if (g.m <= 0 || g.n <= 0) return;
@@ -422,6 +438,8 @@ void gemm(const Gemm<T>& g, T* scratch) {
   Tile<T> t;
   t.a_row = p.a_row, t.a_k = p.a_k, t.c_row = p.c_row, t.c_lane = p.c_lane, t.bias_by_row = p.bias_by_row;
   t.fetch = nullptr;
+  Wanted<T> wanted{g.fetch, g.fetch_size};
+  const bool fetches = g.fetch[0] != nullptr && !p.stream && !p.pack_ahead && p.segment == 0;
   index_t at = 0;
   do {  // once when k is 0
     t.k = p.k - at < p.block_k ? p.k - at : p.block_k;
@@ -479,6 +497,8 @@ void gemm(const Gemm<T>& g, T* scratch) {
           t.c = p.c + i * p.c_row + (lane + inside) * p.c_lane;
           t.bias = !final || !g.bias ? nullptr : g.bias + (p.bias_by_row ? i : lane + inside);
           if (next.src != nullptr) next.fetch_with(t, from, to);
+          else if (fetches && *wanted.from != nullptr) wanted.fetch_with(t, width);
+          else if (fetches) t.fetch = nullptr;
           tile_function<T>(rows, vectors, tail)(t);
           if (next.src != nullptr) next.pack(from, to);
           i += rows;

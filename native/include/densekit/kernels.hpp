@@ -34,6 +34,9 @@ struct Gemm {
   const T* bias = nullptr;       // null: none
   bool accumulate = false;
   bool relu = false;
+  // Memory wanted after the product, fetched bit by bit meanwhile: fetch_size elements from each; null ends the list.
+  const T* fetch[5] = {};
+  index_t fetch_size = 0;
 };
 
 // Columns of a panel of a B packed for products in bfloat16.

@@ -263,7 +263,6 @@ class Functional(Model):
         return revive_functional(cls, config, custom_objects, Functional)
 
 
-
 def _constructed_as_graph(cls: type) -> bool:
     """Whether the constructor of `cls` takes inputs and outputs, as a graph config has them."""
     parameters = inspect.signature(cls).parameters

@@ -68,9 +68,10 @@ class Model(Trainer, Layer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not _means_graph(args, kwargs):
             return self._init_model(*args, **kwargs)
-        if not isinstance(self, models.Functional):
-            _derive_from(type(self), models.Functional)
-        models.Functional.__init__(self, *args, **kwargs)
+        functional: Any = models.Functional
+        if not isinstance(self, functional):
+            _derive_from(type(self), functional)
+        functional.__init__(self, *args, **kwargs)
 
     def _init_model(self, **kwargs: Any) -> None:
         Layer.__init__(self, **kwargs)
