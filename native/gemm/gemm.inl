@@ -402,14 +402,16 @@ struct NextPanel {
   index_t src_k = 0, lanes = 0, width = 0;
   T* dst = nullptr;
 
-  // Rows `from` up to `to` will be packed after this tile.
-  DENSEKIT_INLINE void fetch_with(Tile<T>& t, index_t from, index_t to) const {
+  // Each tile's share of the rows is fetched while the tile is computed, and packed after it.
+  DENSEKIT_INLINE void fetch_with(Tile<T>& t, index_t tile, index_t tiles) const {
+    const index_t from = t.k * tile / tiles, to = t.k * (tile + 1) / tiles;
     t.segment = kFetchSegment;
     t.fetch = src + from * src_k;
     t.fetch_k = src_k;
     t.fetch_rows = divide_up(to - from, divide_up(t.k, kFetchSegment));
   }
-  DENSEKIT_INLINE void pack(index_t from, index_t to) const {
+  DENSEKIT_INLINE void pack(index_t k, index_t tile, index_t tiles) const {
+    const index_t from = k * tile / tiles, to = k * (tile + 1) / tiles;
     pack_rows<T>(to - from, lanes, width, src + from * src_k, src_k, dst + from * width);
   }
 };
@@ -492,15 +494,14 @@ void gemm(const Gemm<T>& g, T* scratch) {
         const bool tail = t.last < L;
         for (index_t i = 0, tile = 0; tile < tiles; ++tile) {
           const index_t rows = rows_each + (tile < longer);
-          const index_t from = t.k * tile / tiles, to = t.k * (tile + 1) / tiles;
           t.a = p.a + i * p.a_row + a_at;
           t.c = p.c + i * p.c_row + (lane + inside) * p.c_lane;
           t.bias = !final || !g.bias ? nullptr : g.bias + (p.bias_by_row ? i : lane + inside);
-          if (next.src != nullptr) next.fetch_with(t, from, to);
+          if (next.src != nullptr) next.fetch_with(t, tile, tiles);
           else if (fetches && *wanted.from != nullptr) wanted.fetch_with(t, width);
           else if (fetches) t.fetch = nullptr;
           tile_function<T>(rows, vectors, tail)(t);
-          if (next.src != nullptr) next.pack(from, to);
+          if (next.src != nullptr) next.pack(t.k, tile, tiles);
           i += rows;
         }
         if (p.pack_ahead) t.fetch = nullptr;
