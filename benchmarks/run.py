@@ -53,7 +53,7 @@ class Pace:
 
 
 FULL = Pace(9, 0.3, 0.1, 4.0, 15, 5, 1.0)
-ON_REQUEST = ("keras-torch", "densekit-bf16")  # slow; less exact than the others
+ON_REQUEST = ("densekit-bf16",)  # less exact than the others
 SHORT = Pace(3, 0.05, 0.02, 2.0, 3, 1, 0.1)
 SHORT_ONLY = ["tabular", "deep", "small-1", "digits-64", "import", "process"]
 SHORT_PEERS = ["densekit", "keras-jax", "torch", "jax", "sklearn", "onnxruntime", "numpy"]
