@@ -86,7 +86,6 @@ struct Batch {
   double extra_loss = 0;                // of host nodes
   std::vector<HostGradients> host_gradients;  // per host node
   std::atomic<bool> bad_label{false};
-  int lanes = 1;                        // threads of this step
   std::vector<Buffer<T>> lane_buffers;  // [lane, op]: what context.lane_inputs points to
   std::vector<T*> lane_inputs;
 };

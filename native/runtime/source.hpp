@@ -19,6 +19,7 @@ struct Source {
 struct RowPicker {
   const int64_t* index = nullptr;
   index_t first = 0;
+  RowPicker from(index_t r) const { return {index != nullptr ? index + r : nullptr, first + r}; }
   index_t operator[](index_t r) const { return index != nullptr ? static_cast<index_t>(index[r]) : first + r; }
 };
 

@@ -35,7 +35,6 @@ index_t TypedEngine<T>::block_rows(const Program& program) const {
 
 template <class T>
 void TypedEngine<T>::run_stages(Batch<T>& batch, PoolLease& pool, const FlushDenormals& flush) const {
-  batch.lanes = pool.workers();
   for (const Stage& stage : batch.context.program->stages) {
     if (stage.kind == Stage::Kind::rows) {
       run_stage(batch, pool, stage);
@@ -106,7 +105,7 @@ void TypedEngine<T>::run_units(Batch<T>& batch, PoolLease& pool, int i) const {
   const Context<T>& c = batch.context;
   const Op& op = c.op(i);
   const int input = own_input(c, i);
-  pool.run_lanes(batch.lanes, true, [&](int lane) {
+  pool.run_lanes(pool.workers(), true, [&](int lane) {
     if (input >= 0) {
       const std::size_t at = static_cast<std::size_t>(lane) * graph_.ops.size() + static_cast<std::size_t>(i);
       T* x = batch.lane_inputs[at] = batch.lane_buffers[at].reserve(batch.rows * c.size(op.inputs[0]));
@@ -138,9 +137,7 @@ int TypedEngine<T>::own_input(const Context<T>& c, int i) const {
 template <class T>
 void TypedEngine<T>::gather_inputs(Batch<T>& batch, index_t row, index_t rows) const {
   const Context<T>& c = batch.context;
-  RowPicker pick = batch.pick;
-  if (pick.index != nullptr) pick.index += row;
-  pick.first += row;
+  const RowPicker pick = batch.pick.from(row);
   for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
     gather(*kernels_, batch.request->inputs[i], pick, rows, c.value(graph_.inputs[i], row));
   }
@@ -148,12 +145,10 @@ void TypedEngine<T>::gather_inputs(Batch<T>& batch, index_t row, index_t rows) c
 
 template <class T>
 void TypedEngine<T>::gather_targets(Batch<T>& batch, index_t row, index_t rows) const {
-  RowPicker pick = batch.pick;
-  if (pick.index != nullptr) pick.index += row;
-  pick.first += row;
+  const RowPicker pick = batch.pick.from(row);
   for (std::size_t i = 0; i < graph_.losses.size(); ++i) {
     const Loss& loss = graph_.losses[i];
-    if (loss.host) continue;
+    if (loss.host || takes_signs(loss.spec.kind)) continue;  // signs were gathered by begin_batch, which looks at all
     const LossBuffers<T>& buffers = batch.workspace->loss(i);
     const Source& target = batch.request->targets[i];
     if (loss.sparse()) {

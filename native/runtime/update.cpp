@@ -97,32 +97,32 @@ void Updater<T>::find_contributions(Work& work) const {
 }
 
 template <class T>
-bool Updater<T>::may_move(int parameter) const {
+const typename Updater<T>::Work* Updater<T>::find_work(int parameter) const {
   const auto work = std::find_if(works_.begin(), works_.end(), [&](const Work& w) { return w.id == parameter; });
-  return work != works_.end() && !work->buffered && !work->constrained_after && graph_->optimizer.ema_overwrite_frequency == 0;
+  return work == works_.end() ? nullptr : &*work;
+}
+
+template <class T>
+bool Updater<T>::may_move(int parameter) const {
+  const Work* work = find_work(parameter);
+  return work != nullptr && !work->buffered && !work->constrained_after && graph_->optimizer.ema_overwrite_frequency == 0;
 }
 
 template <class T>
 bool Updater<T>::may_lie_in_panels(int parameter) const {
-  const auto work = std::find_if(works_.begin(), works_.end(), [&](const Work& w) { return w.id == parameter; });
-  return may_move(parameter) && work->contributions.size() == 1 && work->contributions[0].role == Role::kernel;
+  if (!may_move(parameter)) return false;
+  const Work* work = find_work(parameter);
+  return work->contributions.size() == 1 && work->contributions[0].role == Role::kernel;
 }
 
 template <class T>
 typename Updater<T>::Block Updater<T>::block_of(const Parameter& p, const Panel<T>* panel, index_t row, index_t rows) {
-  Block block{row, rows, 0, p.width};
-  if (panel == nullptr) {
-    block.weights = as<T>(p.data) + row * p.width;
-    for (int i = 0; i < p.n_slots; ++i) block.slots[i] = as<T>(p.slots[i]) + row * p.width;
-    if (p.ema != nullptr) block.ema = as<T>(p.ema) + row * p.width;
-    return block;
-  }
-  const index_t at = row * panel->units;
-  block.unit = panel->unit;
-  block.units = panel->units;
-  block.weights = panel->weights + at;
-  for (int i = 0; i < p.n_slots; ++i) block.slots[i] = panel->slots[i] + at;
-  if (panel->ema != nullptr) block.ema = panel->ema + at;
+  const bool in_place = panel == nullptr;
+  Block block{row, rows, in_place ? 0 : panel->unit, in_place ? p.width : panel->units};
+  const index_t at = row * block.units;
+  block.weights = (in_place ? as<T>(p.data) : panel->weights) + at;
+  for (int i = 0; i < p.n_slots; ++i) block.slots[i] = (in_place ? as<T>(p.slots[i]) : panel->slots[i]) + at;
+  if (p.ema != nullptr) block.ema = (in_place ? as<T>(p.ema) : panel->ema) + at;
   return block;
 }
 

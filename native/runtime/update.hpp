@@ -74,6 +74,7 @@ class Updater {
   };
 
   void find_contributions(Work& work) const;
+  const Work* find_work(int parameter) const;  // null: not trainable
   void cut_items(std::size_t work, const Panel<T>* panel, bool counts);
   void cut_lanes(int lanes);
   static Block block_of(const Parameter& p, const Panel<T>* panel, index_t row, index_t rows);
