@@ -207,7 +207,7 @@ void bfloat16_tile(const PairTile& t) {
       for (int v = 0; v < NV; ++v) acc[i][v] = Vec<float>{};
   }
 
-  constexpr int groups = (MR + 2) / 3;  // three rows share a pointer, as in gemm.inl
+  constexpr int groups = (MR + 2) / 3;  // three rows share a pointer, as in tile.inl
   const uint32_t* a[groups];
 #pragma GCC unroll 8
   for (int g = 0; g < groups; ++g) a[g] = t.a + 3 * g * t.a_row;

@@ -108,8 +108,9 @@ TEST(operands_in_no_cache) {
   for_implementations([](const auto& kernels, auto type) {
     using T = decltype(type);
     Random random;
-    for (index_t rows : {2, 9, 100}) {
-      Problem<T> p({rows, 611, 467}, rows == 9, false, true, rows == 2, true, 1, random);
+    for (Shape s : {Shape{1, 611, 467}, Shape{2, 611, 467}, Shape{3, 611, 467}, Shape{3, 119, 4500}, Shape{9, 611, 467}, Shape{100, 611, 467}}) {
+      const index_t rows = s.m;
+      Problem<T> p(s, rows == 9, false, rows != 3, rows == 2, rows != 3, 1, random);
       const Array<T> before = p.c;
       if (rows == 9) p.g.fetch[0] = p.b.data(), p.g.fetch[1] = p.a.data(), p.g.fetch_size = 1000;  // asks, changes nothing
       run(kernels, p.g);

@@ -31,6 +31,14 @@ using FirstInts = typename CountUp<N>::Type;
 //
 #include "gemm/bfloat16.inl"
 #ifndef DENSEKIT_BFLOAT16_ALONE
+#include "gemm/tile.inl"
+//
+#include "gemm/product.inl"
+//
+#include "gemm/pack.inl"
+//
+#include "gemm/stream.inl"
+//
 #include "gemm/gemm.inl"
 //
 #include "kernels/generic/math.inl"
