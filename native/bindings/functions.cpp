@@ -247,6 +247,16 @@ nb::object philox(uint64_t key, uint64_t counter, index_t n) {
   return words;
 }
 
+nb::object permutation(uint64_t key, uint64_t counter, index_t n, index_t block) {
+  if (n < 0 || n >= index_t{1} << 32) throw nb::value_error("permutation: n must lie in [0, 2^32).");
+  if (block < 1) throw nb::value_error("permutation: block must be 1 or more.");
+  nb::object order = new_array(NPY_INT64, {n});
+  auto* to = out<int64_t>(order);
+  const nb::gil_scoped_release release;
+  densekit::permutation(key, counter, n, block, to);
+  return order;
+}
+
 }  // namespace
 
 void bind_functions(nb::module_& m) {
@@ -274,6 +284,9 @@ void bind_functions(nb::module_& m) {
         "x with elements dropped, as a plan's random node drops them.");
   m.def("philox", philox, nb::arg("key"), nb::arg("counter"), nb::arg("n"),
         nb::sig("def philox(key: int, counter: int, n: int) -> Array"), "The first n words of a random stream, uint32.");
+  m.def("permutation", permutation, nb::arg("key"), nb::arg("counter"), nb::arg("n"), nb::arg("block"),
+        nb::sig("def permutation(key: int, counter: int, n: int, block: int) -> Array"),
+        "0..n-1 in a random order, shuffled inside every `block` of them.");
 }
 
 }  // namespace densekit::bindings

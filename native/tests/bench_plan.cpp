@@ -50,7 +50,7 @@ int main(int argc, char** argv) {
   bfloat16 = argc > 3;
   const auto wanted = [&](const char* name) { return only == nullptr || std::string(only) == name; };
   std::printf("%s, %d threads%s\n", active_implementation()->name, ThreadPool::instance().threads(), bfloat16 ? ", bfloat16" : "");
-  if (wanted("tabular")) steps("20-32-16-1", {20, 32, 16, 1}, "sigmoid", 32, 4000);
+  if (wanted("tabular")) steps("20-32-16-1", {20, 32, 16, 1}, "sigmoid", 32, 312);
   if (wanted("policy")) steps("4-64-64-2", {4, 64, 64, 2}, "softmax", 64, 2000);
   if (wanted("mnist")) steps("784-128-64-10", {784, 128, 64, 10}, "softmax", 32, 300);
   if (wanted("mnist128")) steps("784-128-64-10", {784, 128, 64, 10}, "softmax", 128, 100);

@@ -240,6 +240,9 @@ def dropout(x: Array, rate: float, key: int, counter: int) -> Array:
 def philox(key: int, counter: int, n: int) -> Array:
     """The first n words of a random stream, uint32."""
 
+def permutation(key: int, counter: int, n: int, block: int) -> Array:
+    """0..n-1 in a random order, shuffled inside every `block` of them."""
+
 def activation_kinds() -> dict[str, int]:
     """Name -> number of parameters."""
 

@@ -363,6 +363,40 @@ def test_random_words(native: Any, key: int, counter: int) -> None:
         assert np.array_equal(words, philox_words(key, counter, count))
 
 
+def shuffled(key: int, counter: int, n: int, block: int) -> list[int]:
+    """Durstenfeld's shuffle inside blocks, with Lemire's bounded integers from the stream's words."""
+    words = iter(philox_words(key, counter, 2 * n + 8).tolist())
+
+    def below(bound: int) -> int:
+        product = next(words) * bound
+        while product % 2**32 < 2**32 % bound:
+            product = next(words) * bound
+        return product >> 32
+
+    order = list(range(n))
+    for first in range(0, n, block):
+        for last in range(min(block, n - first) - 1, 0, -1):
+            place = below(last + 1)
+            a, b = first + last, first + place
+            order[a], order[b] = order[b], order[a]
+    return order
+
+
+@pytest.mark.parametrize(("key", "counter"), [(0, 0), (7, 1), (2**40 + 3, 2**33 + 5)])
+def test_permutation(native: Any, key: int, counter: int) -> None:
+    for n, block in ((0, 1), (1, 1), (2, 2), (17, 17), (100, 7), (1000, 1000), (50, 80), (9, 1)):
+        order = native.permutation(key, counter, n, block)
+        assert order.dtype == np.int64
+        assert order.tolist() == shuffled(key, counter, n, block)
+
+
+def test_every_permutation_is_as_likely(native: Any) -> None:
+    drawn = [tuple(native.permutation(9, counter, 4, 4).tolist()) for counter in range(24000)]
+    counts = np.unique(np.array(drawn), axis=0, return_counts=True)[1]
+    assert len(counts) == 24
+    assert np.sum((counts - 1000) ** 2 / 1000) < 50  # chi-squared, 23 degrees: 1 in 1000 is above
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("rate", [0.0, 0.25, 0.5, 1.0])
 def test_dropout(native: Any, rate: float, dtype: str) -> None:

@@ -257,6 +257,9 @@ def test_set_threads_needs_one() -> None:
         lambda: _native.activation_gradient("tanh", [], W, W[:1]),
         lambda: _native.dropout(W, 2.0, 0, 0),
         lambda: _native.philox(0, 0, -1),
+        lambda: _native.permutation(0, 0, -1, 1),
+        lambda: _native.permutation(0, 0, 2**32, 1),
+        lambda: _native.permutation(0, 0, 5, 0),
         lambda: _native.regularizer("l1l2", [1.0], W),
     ],
 )

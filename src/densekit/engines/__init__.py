@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from densekit.engines.native import NativeEngine as NativeEngine
     from densekit.engines.native import Rows as Rows
     from densekit.engines.native import is_readable as is_readable
+    from densekit.engines.native import permutation as permutation
     from densekit.engines.native import readable as readable
     from densekit.engines.plan import Handle as Handle
     from densekit.engines.plan import NotLowerable as NotLowerable
@@ -26,7 +27,7 @@ else:
         __name__,
         {
             "lowering": "lower_graph lower_whole metric_variables",
-            "native": "LossTerm NativeEngine Rows is_readable readable",
+            "native": "LossTerm NativeEngine Rows is_readable permutation readable",
             "plan": "Handle NotLowerable PlanBuilder",
         },
     )

@@ -18,6 +18,7 @@ from densekit._native import active_isa as active_isa
 from densekit._native import available_isas as available_isas
 from densekit._native import get_threads as get_threads
 from densekit._native import machine as machine
+from densekit._native import permutation as permutation
 from densekit._native import set_threads as set_threads
 from densekit.engines.host import HostLoss, HostNode, host_constraint, host_regularizer
 from densekit.engines.plan import PlanBuilder, Step

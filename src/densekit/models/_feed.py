@@ -16,6 +16,7 @@ from densekit._core.errors import describe, message
 from densekit.models._data import Array, Columns, unpack_x_y_sample_weight
 
 Index = npt.NDArray[np.int64]
+Order = Callable[[int, int], Index]  # rows, rows of a block
 
 OUT_OF_DATA = (
     "Your input ran out of data; interrupting training. Make sure that your dataset or generator "
@@ -60,7 +61,7 @@ class ArrayFeed:
         batch_size: rows of a batch; None: 32, or what `steps` makes of the rows.
         steps: batches of an epoch; None: all.
         shuffle: True, False, or ``"batch"``: only inside batches.
-        order: gives a random generator for the order of each pass over the data.
+        order: gives the order of each pass over so many rows, shuffled inside blocks of so many.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class ArrayFeed:
         batch_size: Any,
         steps: int | None,
         shuffle: Any = False,
-        order: Callable[[], np.random.Generator] | None = None,
+        order: Order | None = None,
     ) -> None:
         if rows == 0:
             raise ValueError(
@@ -126,13 +127,7 @@ class ArrayFeed:
     def _next_order(self) -> Index:
         if not self._shuffle or self._order is None:
             return self._natural
-        generator = self._order()
-        if self._shuffle != "batch":
-            return generator.permutation(self.rows)
-        index = self._natural.copy()
-        for start in range(0, self.rows, self.batch_size):
-            generator.shuffle(index[start : start + self.batch_size])
-        return index
+        return self._order(self.rows, self.batch_size if self._shuffle == "batch" else self.rows)
 
     def _block(self, step: int, start: int, stop: int) -> Block:
         assert self._index is not None
@@ -184,8 +179,8 @@ class StreamFeed:
         source: yields ``x``, ``(x, y)`` or ``(x, y, sample_weight)``.
         convert: turns these into columns of inputs, targets and weights.
         steps: batches of an epoch; None: until the source ends.
-        order: gives a random generator for the order of the batches of an epoch, where the source
-            gives them by number; None: as they are.
+        order: gives the order of the batches of an epoch, as for `ArrayFeed`, where the source gives
+            them by number; None: as they are.
     """
 
     def __init__(
@@ -193,7 +188,7 @@ class StreamFeed:
         source: Any,
         convert: Callable[[Any, Any, Any], tuple[list[Array], Columns, Columns]],
         steps: int | None,
-        order: Callable[[], np.random.Generator] | None = None,
+        order: Order | None = None,
     ) -> None:
         self._source = source
         self._order = order
@@ -283,7 +278,7 @@ class StreamFeed:
             return map(self._source.__getitem__, itertools.count())
         if self._order is None:
             return map(self._source.__getitem__, range(self._known))
-        return map(self._source.__getitem__, self._order().permutation(self._known).tolist())
+        return map(self._source.__getitem__, self._order(self._known, self._known).tolist())
 
     def epoch_begins(self) -> None:
         """Tell the source, if it wants to know."""

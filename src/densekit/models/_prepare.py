@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from densekit import engines, losses
 from densekit._core import tree
@@ -240,9 +241,10 @@ class Prepare:
             order=self._new_order,
         )
 
-    def _new_order(self) -> np.random.Generator:
-        """The random generator for the order of the pass that begins now."""
-        return shuffle_order(self.__dict__["_shuffle_state"], int(self.optimizer._iterations.array))
+    def _new_order(self, rows: int, block: int) -> npt.NDArray[np.int64]:
+        """The order of the pass that begins now, shuffled inside every `block` of rows."""
+        iterations = int(self.optimizer._iterations.array)
+        return shuffle_order(self.__dict__["_shuffle_state"], iterations, rows, block)
 
     def _validation_feed(self, data: Any, batch_size: Any, steps: Any) -> Feed:
         if is_stream(data):

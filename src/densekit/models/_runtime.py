@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from densekit import engines, ops
 from densekit._core import tree
@@ -15,6 +16,7 @@ from densekit.models._data import Array, Signature
 from densekit.ops import KerasTensor
 
 _MOST_ENGINES = 24
+_ORDER_STREAM = 1 << 32  # keeps the words of an order apart from those of a dropout with the same seed
 
 
 class Runtime:
@@ -243,10 +245,15 @@ def new_shuffle_state() -> SeedGenerator:
     return SeedGenerator(0, name="shuffle")
 
 
-def shuffle_order(state: SeedGenerator, iterations: int) -> np.random.Generator:
-    """The generator for the order of a pass that begins after so many training steps."""
+def shuffle_order(
+    state: SeedGenerator, iterations: int, rows: int, block: int
+) -> npt.NDArray[np.int64]:
+    """The order of a pass that begins after so many training steps.
+
+    Rows change places inside every `block` of them; ``block=rows`` shuffles them all.
+    """
     seed, drawn = (int(word) for word in state.state.array)
     if not drawn:
         seed = make_default_seed()
         state.state.assign(np.array([seed, 1], np.uint32))
-    return np.random.Generator(np.random.Philox(key=[seed, iterations]))
+    return engines.permutation(seed | _ORDER_STREAM, iterations, rows, block)
