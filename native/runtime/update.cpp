@@ -229,20 +229,27 @@ void Updater<T>::add_penalty_gradient(const Work& work, const Block& block, T* g
 }
 
 template <class T>
-void Updater<T>::update_block(const UpdateStep& step, const Work& work, const Block& block, const T* g) const {
-  const Parameter& p = parameter(work);
-  OptimizerSpec spec = graph_->optimizer.spec;
+void Updater<T>::begin_updates(const UpdateStep& step) {
+  spec_ = graph_->optimizer.spec;
   const int64_t made = step.iteration / graph_->optimizer.accumulation_steps;  // updates, not calls
-  if (made == 0 && spec.ema_momentum >= 0) spec.ema_momentum = 0;  // the average begins at the first weights
-  Update<T> u;
+  if (made == 0 && spec_.ema_momentum >= 0) spec_.ema_momentum = 0;  // the average begins at the first weights
+  update_ = {};
+  update_.learning_rate = static_cast<T>(step.learning_rate);
+  update_.step = made + 1;
+  update_.power[0] = power(spec_.p[0], update_.step);
+  update_.power[1] = power(spec_.p[1], update_.step);
+  if (graph_->optimizer.product != nullptr) update_.product = *as<T>(graph_->optimizer.product);
+}
+
+template <class T>
+void Updater<T>::update_block(const Work& work, const Block& block, const T* g) const {
+  const Parameter& p = parameter(work);
+  Update<T> u = update_;
   u.n = block.size();
   u.w = block.weights;
   u.g = g;
   std::copy(std::begin(block.slots), std::end(block.slots), u.slot);
-  if (spec.ema_momentum >= 0) u.ema = block.ema;
-  u.learning_rate = static_cast<T>(step.learning_rate);
-  u.step = made + 1;
-  if (graph_->optimizer.product != nullptr) u.product = *as<T>(graph_->optimizer.product);
+  if (spec_.ema_momentum >= 0) u.ema = block.ema;
   if (!work.buffered && p.regularizer.kind == RegularizerKind::l1l2) {
     u.l1 = static_cast<T>(p.regularizer.p[0]);
     u.l2 = static_cast<T>(p.regularizer.p[1]);
@@ -255,7 +262,7 @@ void Updater<T>::update_block(const UpdateStep& step, const Work& work, const Bl
     u.low = non_neg ? T(0) : static_cast<T>(p.constraint.p[0]);
     u.high = non_neg ? std::numeric_limits<T>::infinity() : static_cast<T>(p.constraint.p[1]);
   }
-  kernels_->update(spec, u);
+  kernels_->update(spec_, u);
 }
 
 // Where a run keeps a kernel packed, the new weights go there, too.
@@ -276,7 +283,7 @@ void Updater<T>::first_pass(const Context<T>& c, const UpdateStep& step, Item& i
   } else {
     T* g = thread_scratch<T>().weight.reserve(block.size());
     block_gradient(c, step, work, block, g);
-    update_block(step, work, block, g);
+    update_block(work, block, g);
     pack(c, work, block);
   }
 }
@@ -317,6 +324,7 @@ template <class T>
 double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& pool) {
   ask_host_regularizers(step);
   advance_product(step);
+  begin_updates(step);
   const double cost = 2.0 * static_cast<double>(step.batch * elements_) + 10.0 * static_cast<double>(elements_);
   const bool parallel = cost > kParallelWork;
   for_lanes(pool, parallel, [&](int lane, const std::vector<std::size_t>& items) {
@@ -344,7 +352,7 @@ double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& 
           const Block& block = items_[i].block;
           const Work& work = works_[items_[i].work];
           if (!work.buffered) continue;
-          update_block(step, work, block, work.gradient + block.row * block.units);
+          update_block(work, block, work.gradient + block.row * block.units);
           pack(c, work, block);
         }
       });

@@ -83,11 +83,12 @@ class Updater {
   void block_gradient(const Context<T>& c, const UpdateStep& step, const Work& work, const Block& block, T* g) const;
   double block_penalty(const Work& work, const Block& block) const;
   void add_penalty_gradient(const Work& work, const Block& block, T* g) const;
-  void update_block(const UpdateStep& step, const Work& work, const Block& block, const T* g) const;
+  void update_block(const Work& work, const Block& block, const T* g) const;
   void pack(const Context<T>& c, const Work& work, const Block& block) const;
   void first_pass(const Context<T>& c, const UpdateStep& step, Item& item);
   void ask_host_regularizers(const UpdateStep& step);
   void advance_product(const UpdateStep& step) const;
+  void begin_updates(const UpdateStep& step);
   double whole_penalties();
   bool accumulate(const UpdateStep& step);
   void find_clip_scales();
@@ -103,6 +104,8 @@ class Updater {
   std::vector<Work> fixed_;     // other parameters with a penalty
   std::vector<Item> items_;
   std::vector<std::vector<std::size_t>> lanes_;  // per thread: its items
+  OptimizerSpec spec_;          // of this step
+  Update<T> update_;            // what all updates of this step have in common
   Buffer<T> gradients_, orthogonal_;
   int64_t elements_ = 0;
   bool any_buffered_ = false, any_constraint_ = false;

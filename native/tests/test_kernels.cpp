@@ -442,7 +442,7 @@ TEST(optimizers) {
           const auto fill = [&](auto& u, auto& w, auto& g, auto& ema, auto (&slots)[3]) {
             u.n = n, u.w = w.data(), u.g = g.data(), u.ema = flags & 4 ? ema.data() : nullptr;
             for (int i = 0; i < 3; ++i) u.slot[i] = slots[i].data();
-            u.learning_rate = 0.125f, u.step = 7, u.product = 0.125f;
+            u.learning_rate = 0.125f, u.step = 7, u.product = 0.125f, u.power[0] = power(s.p[0], 7), u.power[1] = power(s.p[1], 7);
             if (flags & 8) u.l1 = 0.25f, u.l2 = 0.125f, u.clip_scale = 0.5f;
             u.clamp = flags & 16, u.low = -0.25f, u.high = 0.5f;
             u.decay = flags != 3;

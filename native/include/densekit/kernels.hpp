@@ -56,6 +56,8 @@ ActivationNeeds activation_needs(const ActivationSpec& spec);
 
 // Nadam's momentum at a step, from 1: beta_1 (1 - 0.96^step / 2).
 double nadam_momentum(double beta_1, int64_t step);
+// base^exponent by squaring, exponent >= 0.
+double power(double base, int64_t exponent);
 
 // One optimizer update over a flat run of n weights of one parameter, in Keras' order:
 // g = (g + l1*sign(w) + 2*l2*w) * clip_scale, clipped to +-clip_value; decay; update; EMA; elementwise constraint.
@@ -67,7 +69,8 @@ struct Update {
   T* slot[3] = {nullptr, nullptr, nullptr};  // in the order of OptimizerKind; absent ones are skipped over
   T* ema = nullptr;
   T learning_rate = 0;
-  int64_t step = 1;     // 1 for the first update: bias correction of adam
+  int64_t step = 1;     // 1 for the first update
+  double power[2] = {0, 0};  // p[0]^step and p[1]^step of the optimizer: bias correction, the same all over a step
   T product = 1;        // nadam: of its momenta so far, this step's included
   T l1 = 0, l2 = 0;     // regularizer folded into the gradient
   T clip_scale = 1;     // from clip_norm / global_clip_norm

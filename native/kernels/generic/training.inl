@@ -1,13 +1,5 @@
 // Optimizer updates, constraints, the orthogonal regularizer.
 
-// beta^step by squaring: exact enough for any step, and no libm in this file.
-DENSEKIT_INLINE double power(double base, int64_t exponent) {
-  double result = 1;
-  for (; exponent > 0; exponent >>= 1, base *= base)
-    if (exponent & 1) result *= base;
-  return result;
-}
-
 // One pass: everything around the rule is the same for all, the rule is a functor over (i, part, w, g) -> w.
 template <class T, class Rule>
 DENSEKIT_INLINE void update_weights(const OptimizerSpec& s, const Update<T>& u, Rule rule) {
@@ -66,7 +58,7 @@ void adadelta(const OptimizerSpec& s, const Update<T>& u) {
 
 template <class T>
 void adamax(const OptimizerSpec& s, const Update<T>& u) {
-  const Vec<T> alpha = broadcast(T(double(u.learning_rate) / (1 - power(s.p[0], u.step))));
+  const Vec<T> alpha = broadcast(T(double(u.learning_rate) / (1 - u.power[0])));
   const Vec<T> rest = broadcast(T(1 - s.p[0])), fade = broadcast(T(s.p[1])), epsilon = broadcast(T(s.p[2]));
   T *momentum = u.slot[0], *norm = u.slot[1];
   update_weights<T>(s, u, [=](index_t i, auto part, Vec<T> w, Vec<T> g) __attribute__((always_inline)) {
@@ -84,7 +76,7 @@ void nadam(const OptimizerSpec& s, const Update<T>& u) {
   const double now = nadam_momentum(s.p[0], u.step), next = nadam_momentum(s.p[0], u.step + 1);
   const Vec<T> of_mean = broadcast(T(next / (1 - double(u.product) * next)));
   const Vec<T> of_gradient = broadcast(T((1 - now) / (1 - double(u.product))));
-  const Vec<T> correction = broadcast(T(1 / (1 - power(s.p[1], u.step)))), rate = broadcast(u.learning_rate);
+  const Vec<T> correction = broadcast(T(1 / (1 - u.power[1]))), rate = broadcast(u.learning_rate);
   const Vec<T> rest_1 = broadcast(T(1 - s.p[0])), rest_2 = broadcast(T(1 - s.p[1])), epsilon = broadcast(T(s.p[2]));
   T *momentum = u.slot[0], *velocity = u.slot[1];
   update_weights<T>(s, u, [=](index_t i, auto part, Vec<T> w, Vec<T> g) __attribute__((always_inline)) {
@@ -193,7 +185,7 @@ void update(const OptimizerSpec& s, const Update<T>& u) {
       return w - step;
     });
   }
-  const double correction = __builtin_sqrt(1 - power(s.p[1], u.step)) / (1 - power(s.p[0], u.step));
+  const double correction = __builtin_sqrt(1 - u.power[1]) / (1 - u.power[0]);
   const Vec<T> alpha = broadcast(T(double(u.learning_rate) * correction));
   const Vec<T> rest_1 = broadcast(T(1 - s.p[0])), rest_2 = broadcast(T(1 - s.p[1])), epsilon = broadcast(T(s.p[2]));
   T *momentum = u.slot[0], *velocity = u.slot[1], *greatest = s.p[3] != 0 ? u.slot[2] : nullptr;
