@@ -33,7 +33,9 @@ double read_number(char type, const char* p) {
   }
 }
 
-// Shuffled rows start anywhere in memory, and the processor's own prefetching starts afresh in each.
+// Shuffled rows start anywhere in memory, and the processor's own prefetching starts afresh in each. Tried and lost: the
+// next batch's rows while the weight gradients are computed. Gathering 784 numbers a row fell from 12 % of a step to 6 %,
+// the products took as much longer.
 constexpr index_t kRowsAhead = 4;
 
 void prefetch_row(const Source& source, RowPicker pick, index_t r) {
@@ -41,7 +43,7 @@ void prefetch_row(const Source& source, RowPicker pick, index_t r) {
   for (index_t at = 0; at < source.elements * source.item_size; at += 64) __builtin_prefetch(row + at);
 }
 
-// A call of memcpy takes longer than so few bytes. Zen 4, 32 rows of 20 numbers: PLACE.
+// A call of memcpy takes longer than so few bytes. Zen 4, a step of 20-32-16-1: 3 % less.
 constexpr std::size_t kShortRow = 256, kPiece = 16;
 
 inline void copy_row(const char* from, std::size_t bytes, char* to) {
