@@ -13,6 +13,7 @@ HEADINGS = {
     "inference": "Inference: one call, weights and rows in the caches",
     "import": "Import: a fresh process",
     "process": "Whole process: import, build, 5 epochs of `tabular`, predict, save",
+    "callers": "Several Python threads predicting at once: calls a second of all of them",
     "sweep": "One Dense layer, square, one thread: rows and widths",
     "costs": "Cost of a component: a step of 64-64-64-10, batch 32, over plain Adam and relu",
 }
@@ -136,9 +137,8 @@ def _memory(m: dict[str, Any]) -> str:
 
 
 def other_text(name: str, found: Any) -> str:
-    return {"import": _imports, "process": _processes, "sweep": _sweep, "costs": _costs}[name](
-        found
-    )
+    texts = {"import": _imports, "process": _processes, "callers": _callers, "sweep": _sweep}
+    return {**texts, "costs": _costs}[name](found)
 
 
 def _spread_row(name: str, r: dict[str, Any]) -> list[str]:
@@ -160,6 +160,17 @@ def _processes(found: dict[str, Any]) -> str:
     for name, r in found.items():
         rows.append([*_spread_row(name, r), f"{r['median'] / base:.2f}x" if base else ""])
     return table(rows)
+
+
+def _callers(found: list[dict[str, Any]]) -> str:
+    blocks = []
+    for w in found:
+        rows = [[f"{w['title']}, {_work('inference', w)}", *(f"{n} threads" for n in w["callers"])]]
+        for name, rates in sorted(w["rates"].items(), key=lambda item: -max(item[1])):
+            rows.append([name, *(f"{rate:,.0f}" for rate in rates)])
+        notes = [f"  not on other threads: {why}" for why in w["missing"].values()]
+        blocks.append("\n".join([table(rows), *notes]))
+    return "\n\n".join(blocks)
 
 
 def sweep_points(found: dict[str, Any]) -> list[dict[str, Any]]:
@@ -245,7 +256,7 @@ def markdown(results: dict[str, Any]) -> str:
     for group in ("training", "inference"):
         if results[group]:
             blocks.append(f"### {HEADINGS[group]}\n\n" + _summary(group, results[group]))
-    for name in ("import", "process", "sweep", "costs"):
+    for name in ("import", "process", "callers", "sweep", "costs"):
         if name in results:
             text = other_text(name, results[name])
             blocks.append(f"### {HEADINGS[name]}\n\n```text\n{text}\n```")

@@ -54,6 +54,7 @@ class Pace:
 
 FULL = Pace(9, 0.3, 0.1, 4.0, 15, 5, 1.0)
 REST_S = 0.1  # ONNX Runtime's threads spin for 60 ms after a call, on the cores of the next peer
+CALLERS = [1, 2, 4]  # Python threads
 ON_REQUEST = ("densekit-bf16",)  # less exact than the others
 SHORT = Pace(3, 0.05, 0.02, 2.0, 3, 1, 0.1)
 SHORT_ONLY = ["tabular", "deep", "small-1", "digits-64", "import", "process"]
@@ -166,7 +167,7 @@ class Bench:
                 found[group].append(entry)
                 print(report.entry_text(group, entry), flush=True)
         for name, other in (("import", self.imports), ("process", self.processes),
-                            ("sweep", self.sweep), ("costs", self.costs)):  # fmt: skip
+                            ("callers", self.callers), ("sweep", self.sweep), ("costs", self.costs)):  # fmt: skip
             if name in names:
                 print(report.heading(name), flush=True)
                 found[name] = other()
@@ -302,6 +303,39 @@ class Bench:
                         times[p].append(lap)
         return {p: statistics_of(laps) for p, laps in times.items()}
 
+    def callers(self) -> list[dict[str, Any]]:
+        """Calls a second of several Python threads that predict at once."""
+        peers = [p for p in self.peers if p in INFERS and p != "keras-torch"]
+        found = []
+        for name in workloads.CALLERS:
+            w = workloads.find(name)
+            rates: dict[str, list[list[float]]] = {}
+            missing: dict[str, str] = {}
+            workers = {p: Worker(p, name, self.threads) for p in peers}
+            try:
+                for p, worker in workers.items():
+                    self.versions[p] = worker.answer()["version"]
+                    worker.ask("warm_up", share=self.pace.share)
+                for _ in range(min(3, self.pace.rounds)):
+                    for p in [p for p in peers if p not in missing]:
+                        time.sleep(REST_S)
+                        try:
+                            answer = workers[p].ask("measure_callers", callers=CALLERS,
+                                                    seconds=2 * self.pace.inference_s)  # fmt: skip
+                        except PeerError as error:
+                            missing[p] = str(error)
+                            continue
+                        for path, seen in answer.items():
+                            rates.setdefault(f"{p} {path}", []).append(seen)
+            finally:
+                for worker in workers.values():
+                    worker.close()
+            medians = {path: [statistics.median(c) for c in zip(*seen, strict=True)]
+                       for path, seen in rates.items()}  # fmt: skip
+            found.append({"title": workloads.title(w), "rows": w.rows, "callers": CALLERS,
+                          "rates": medians, "missing": missing})  # fmt: skip
+        return found
+
     # Tables of densekit's own
 
     def sweep(self) -> dict[str, Any]:
@@ -372,7 +406,9 @@ def chosen_workloads(options: argparse.Namespace) -> list[str]:
         "training": [w.name for w in workloads.TRAINING],
         "inference": [w.name for w in workloads.INFERENCE],
     }
-    names = options.only or (SHORT_ONLY if options.short else [*groups, "import", "process"])
+    names = options.only or (
+        SHORT_ONLY if options.short else [*groups, "import", "process", "callers"]
+    )
     names = [n for name in names for n in groups.get(name, [name])]
     return names + ["sweep"] * options.sweep + ["costs"] * options.costs
 

@@ -10,8 +10,10 @@ import importlib
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,13 @@ class InferenceWorker:
             answer[name] = spent / calls
         return answer
 
+    def measure_callers(self, callers: list[int], seconds: float) -> dict[str, list[float]]:
+        """Calls a second of so many Python threads together, by path."""
+        return {
+            name: [_calls_a_second(path, n, seconds) for n in callers]
+            for name, path in self.paths.items()
+        }
+
 
 class SweepWorker:
     """One Dense layer over many numbers of rows; an answer is the best seconds for each."""
@@ -134,6 +143,25 @@ def _laps(call: Callable[..., Any], n: int, *args: Any) -> float:
     for _ in range(n):
         call(*args)
     return time.perf_counter() - start
+
+
+def _calls_a_second(call: Callable[[], Any], callers: int, seconds: float) -> float:
+    ready = threading.Barrier(callers + 1)
+
+    def work() -> int:
+        ready.wait()
+        calls, end = 0, time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            call()
+            calls += 1
+        return calls
+
+    with ThreadPoolExecutor(callers) as pool:
+        counts = [pool.submit(work) for _ in range(callers)]
+        ready.wait()
+        start = time.perf_counter()
+        done = sum(count.result() for count in counts)
+    return done / (time.perf_counter() - start)
 
 
 def _resident(key: str) -> int:

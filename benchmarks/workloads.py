@@ -125,7 +125,8 @@ INFERENCE = [
     Inference("digits-4096", _DIGITS, rows=4096),
 ]
 
-OTHERS = ["import", "process", "sweep", "costs"]
+OTHERS = ["import", "process", "callers", "sweep", "costs"]
+CALLERS = ["small-1", "digits-1", "digits-64", "digits-4096"]  # called by several threads at once
 
 
 def find(name: str) -> Training | Inference:

@@ -21,6 +21,10 @@ class ThreadPool {
   int threads() const { return threads_.load(std::memory_order_relaxed); }
   void set_threads(int n);  // waits until no run holds the pool
 
+  // Runs under way, each on a caller's thread of its own; returns how many there are now.
+  int enter() { return callers_.fetch_add(1, std::memory_order_relaxed) + 1; }
+  void leave() { callers_.fetch_sub(1, std::memory_order_relaxed); }
+
   // One plan run holds the pool at a time; others work alone on their own thread.
   bool try_acquire() { return !held_.exchange(true, std::memory_order_acquire); }
   void release() { held_.store(false, std::memory_order_release); }
@@ -53,6 +57,7 @@ class ThreadPool {
   alignas(64) std::atomic<uint32_t> epoch_{0};  // what parked threads wait on
   std::atomic<bool> stopping_{false};
   std::atomic<bool> held_{false};
+  std::atomic<int> callers_{0};
   std::atomic<int> threads_{1};
   std::atomic<int> active_{1 << 30};  // what threads without leave to work wait on
   Body body_ = nullptr;
@@ -60,15 +65,22 @@ class ThreadPool {
   std::vector<std::thread> workers_;
 };
 
-// The right to split work, for the life of the object. `workers()` is 1 when the pool is busy with another run.
+// The right to split work, for the life of the object. `workers()` is 1 when the pool is busy with another run, and the
+// threads are shared with runs on other threads of the caller's: more threads than cores would only take turns. Two Python
+// threads, 64 rows of 784-128-64-10 on two cores: PLACE calls a second, PLACE with a third thread among them.
 class PoolLease {
  public:
-  explicit PoolLease(bool wanted = true) : pool_(wanted ? &ThreadPool::instance() : nullptr) {
-    if (pool_ != nullptr && (pool_->threads() == 1 || !pool_->try_acquire())) pool_ = nullptr;
-    if (pool_ != nullptr) limit(pool_->threads());
+  explicit PoolLease(bool wanted = true) {
+    if (!wanted) return;
+    all_ = &ThreadPool::instance();
+    const int share = all_->threads() / all_->enter();
+    if (share <= 1 || !all_->try_acquire()) return;
+    pool_ = all_;
+    limit(share);
   }
   ~PoolLease() {
     if (pool_ != nullptr) pool_->release();
+    if (all_ != nullptr) all_->leave();
   }
   PoolLease(const PoolLease&) = delete;
   PoolLease& operator=(const PoolLease&) = delete;
@@ -111,7 +123,8 @@ class PoolLease {
   }
 
  private:
-  ThreadPool* pool_;
+  ThreadPool* all_ = nullptr;   // where this run counts as one
+  ThreadPool* pool_ = nullptr;  // null: it works alone
   int limit_ = 1;
   std::vector<std::atomic<bool>> taken_;  // per lane of a region
 };
