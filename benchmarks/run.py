@@ -167,7 +167,8 @@ class Bench:
                 found[group].append(entry)
                 print(report.entry_text(group, entry), flush=True)
         for name, other in (("import", self.imports), ("process", self.processes),
-                            ("callers", self.callers), ("sweep", self.sweep), ("costs", self.costs)):  # fmt: skip
+                            ("callers", self.callers), ("sweep", self.sweep),
+                            ("costs", self.costs)):  # fmt: skip
             if name in names:
                 print(report.heading(name), flush=True)
                 found[name] = other()

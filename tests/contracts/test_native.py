@@ -364,7 +364,7 @@ def test_random_words(native: Any, key: int, counter: int) -> None:
 
 
 def shuffled(key: int, counter: int, n: int, block: int) -> list[int]:
-    """Durstenfeld's shuffle inside blocks, with Lemire's bounded integers from the stream's words."""
+    """Durstenfeld's shuffle inside blocks, with Lemire's bounded integers from a stream."""
     words = iter(philox_words(key, counter, 2 * n + 8).tolist())
 
     def below(bound: int) -> int:

@@ -179,8 +179,8 @@ class StreamFeed:
         source: yields ``x``, ``(x, y)`` or ``(x, y, sample_weight)``.
         convert: turns these into columns of inputs, targets and weights.
         steps: batches of an epoch; None: until the source ends.
-        order: gives the order of the batches of an epoch, as for `ArrayFeed`, where the source gives
-            them by number; None: as they are.
+        order: gives the order of the batches of an epoch where the source gives them by number, as
+            for `ArrayFeed`; None: as they are.
     """
 
     def __init__(
