@@ -130,10 +130,10 @@ void Plan::set_optimizer(const std::string& kind, const std::vector<double>& par
   product_array_ = std::move(product);
 }
 
-void* Plan::slot_data(nb::handle array, const Parameter& parameter, const std::string& what) {
+void* Plan::slot_data(nb::handle array, index_t size, const std::string& what) {
   require_dense(array, type_number(is_double), true, what);
-  if (array_size(array) == parameter.size()) return array_data(array);
-  throw nb::value_error((what + ": expected as many elements as the parameter has, " + std::to_string(parameter.size()) + ".").c_str());
+  if (array_size(array) == size) return array_data(array);
+  throw nb::value_error((what + ": expected as many elements as the parameter asks for, " + std::to_string(size) + ".").c_str());
 }
 
 void Plan::set_slots(int id, const nb::list& slots, nb::object ema, nb::object accumulator, bool decay) {
@@ -141,12 +141,15 @@ void Plan::set_slots(int id, const nb::list& slots, nb::object ema, nb::object a
   if (nb::len(slots) > 3) throw nb::value_error("set_slots: at most three slots.");
   std::vector<nb::object> kept;
   updated.n_slots = 0;
+  const bool factored = graph.optimizer.spec.kind == OptimizerKind::adafactor;
+  const index_t sizes[3] = {updated.size(), factored ? updated.rows : updated.size(), factored ? updated.width : updated.size()};
   for (nb::handle slot : slots) {
-    updated.slots[updated.n_slots++] = slot_data(slot, updated, "slot");
+    updated.slots[updated.n_slots] = slot_data(slot, sizes[updated.n_slots], "slot");
+    ++updated.n_slots;
     kept.push_back(nb::borrow(slot));
   }
-  updated.ema = ema.is_none() ? nullptr : slot_data(ema, updated, "moving average");
-  updated.accumulator = accumulator.is_none() ? nullptr : slot_data(accumulator, updated, "gradient accumulator");
+  updated.ema = ema.is_none() ? nullptr : slot_data(ema, updated.size(), "moving average");
+  updated.accumulator = accumulator.is_none() ? nullptr : slot_data(accumulator, updated.size(), "gradient accumulator");
   updated.decay = decay;
   kept.push_back(std::move(ema));
   kept.push_back(std::move(accumulator));

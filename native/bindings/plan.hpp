@@ -78,7 +78,7 @@ class Plan {
   Request make_request(const nb::list& inputs, const nb::list& targets, const nb::list& weights, index_t n);
   void finish_request(Request& request, nb::handle index, index_t batch_size, std::vector<uint64_t> keys,
                       std::vector<uint64_t> counters, nb::handle losses, const nb::list& predictions) const;
-  void* slot_data(nb::handle array, const Parameter& parameter, const std::string& what);
+  void* slot_data(nb::handle array, index_t size, const std::string& what);
 
   const bool fuse_;
   std::unique_ptr<Engine> engine;

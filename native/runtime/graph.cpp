@@ -311,12 +311,13 @@ void Graph::check_trainable() const {
   if (s.kind == OptimizerKind::adam) needed = 2 + (s.p[3] != 0 ? 1 : 0);
   if (s.kind == OptimizerKind::adagrad || s.kind == OptimizerKind::lion) needed = 1;
   if (s.kind == OptimizerKind::adadelta || s.kind == OptimizerKind::adamax || s.kind == OptimizerKind::nadam ||
-      s.kind == OptimizerKind::ftrl) needed = 2;
+      s.kind == OptimizerKind::ftrl || s.kind == OptimizerKind::lamb) needed = 2;
   if (s.kind == OptimizerKind::nadam && optimizer.product == nullptr) fail("train: nadam needs an array for its product.");
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Parameter& p = parameters[i];
     if (!p.trainable) continue;
     const std::string who = "train: parameter " + text(static_cast<index_t>(i));
+    if (s.kind == OptimizerKind::adafactor) needed = p.n_slots == 3 ? 3 : 1;  // a vector has no rows and columns
     if (p.n_slots != needed) fail(who + " needs " + text(needed) + " optimizer slots, got " + text(p.n_slots) + ".");
     if (s.ema_momentum >= 0 && p.ema == nullptr) fail(who + " needs an array for its moving average.");
     if (optimizer.accumulation_steps > 1 && p.accumulator == nullptr) fail(who + " needs an array to accumulate gradients.");

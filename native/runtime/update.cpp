@@ -44,7 +44,9 @@ void Updater<T>::prepare(const Graph& graph, const Kernels<T>* kernels) {
   fixed_.clear();
   elements_ = 0;
   const Optimizer& o = graph.optimizer;
-  const bool all_buffered = o.where == Optimizer::Where::host || o.spec.clip_norm > 0 || o.spec.global_clip_norm > 0 ||
+  any_scaled_ = o.where == Optimizer::Where::native &&
+                (o.spec.kind == OptimizerKind::lamb || o.spec.kind == OptimizerKind::adafactor);
+  const bool all_buffered = any_scaled_ || o.where == Optimizer::Where::host || o.spec.clip_norm > 0 || o.spec.global_clip_norm > 0 ||
                             o.accumulation_steps > 1;
   any_buffered_ = any_constraint_ = false;
   index_t buffered = 0;
@@ -242,7 +244,7 @@ void Updater<T>::begin_updates(const UpdateStep& step) {
 }
 
 template <class T>
-void Updater<T>::update_block(const Work& work, const Block& block, const T* g) const {
+Update<T> Updater<T>::update_of(const Work& work, const Block& block, const T* g) const {
   const Parameter& p = parameter(work);
   Update<T> u = update_;
   u.n = block.size();
@@ -262,7 +264,12 @@ void Updater<T>::update_block(const Work& work, const Block& block, const T* g) 
     u.low = non_neg ? T(0) : static_cast<T>(p.constraint.p[0]);
     u.high = non_neg ? std::numeric_limits<T>::infinity() : static_cast<T>(p.constraint.p[1]);
   }
-  kernels_->update(spec_, u);
+  return u;
+}
+
+template <class T>
+void Updater<T>::update_block(const Work& work, const Block& block, const T* g) const {
+  kernels_->update(spec_, update_of(work, block, g));
 }
 
 // Where a run keeps a kernel packed, the new weights go there, too.
@@ -347,15 +354,20 @@ double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& 
     if (graph_->optimizer.accumulation_steps > 1) updated = accumulate(step);
     if (updated) {
       find_clip_scales();
-      for_lanes(pool, parallel, [&](int, const std::vector<std::size_t>& items) {
-        for (std::size_t i : items) {
-          const Block& block = items_[i].block;
-          const Work& work = works_[items_[i].work];
-          if (!work.buffered) continue;
-          update_block(work, block, work.gradient + block.row * block.units);
-          pack(c, work, block);
-        }
-      });
+      if (any_scaled_) {
+        pool.run(static_cast<int>(works_.size()), parallel, [&](int i) { update_scaled(works_[static_cast<std::size_t>(i)]); });
+        if (c.packed != nullptr) c.packed->pack_kernels(*c.moved, pool);
+      } else {
+        for_lanes(pool, parallel, [&](int, const std::vector<std::size_t>& items) {
+          for (std::size_t i : items) {
+            const Block& block = items_[i].block;
+            const Work& work = works_[items_[i].work];
+            if (!work.buffered) continue;
+            update_block(work, block, work.gradient + block.row * block.units);
+            pack(c, work, block);
+          }
+        });
+      }
     }
   }
   if (!updated) {

@@ -83,6 +83,8 @@ class Updater {
   void block_gradient(const Context<T>& c, const UpdateStep& step, const Work& work, const Block& block, T* g) const;
   double block_penalty(const Work& work, const Block& block) const;
   void add_penalty_gradient(const Work& work, const Block& block, T* g) const;
+  Update<T> update_of(const Work& work, const Block& block, const T* g) const;
+  void update_scaled(const Work& work) const;
   void update_block(const Work& work, const Block& block, const T* g) const;
   void pack(const Context<T>& c, const Work& work, const Block& block) const;
   void first_pass(const Context<T>& c, const UpdateStep& step, Item& item);
@@ -108,7 +110,7 @@ class Updater {
   Update<T> update_;            // what all updates of this step have in common
   Buffer<T> gradients_, orthogonal_;
   int64_t elements_ = 0;
-  bool any_buffered_ = false, any_constraint_ = false;
+  bool any_buffered_ = false, any_constraint_ = false, any_scaled_ = false;
 };
 
 }  // namespace densekit

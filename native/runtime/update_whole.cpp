@@ -126,6 +126,43 @@ void Updater<T>::find_clip_scales() {
   for (Work& work : works_) work.clip_scale = static_cast<T>(scale);
 }
 
+// Lamb and Adafactor: a step whose length depends on the whole parameter, then the update of SGD.
+template <class T>
+void Updater<T>::update_scaled(const Work& work) const {
+  const Parameter& p = parameter(work);
+  const Block whole = block_of(p, nullptr, 0, p.rows);
+  T* direction = work.gradient;
+  const Update<T> all = update_of(work, whole, direction);
+  Update<T> first = all;
+  first.direction = direction;
+  first.ema = nullptr;
+  first.clamp = false;
+  kernels_->update(spec_, first);
+
+  const auto size = static_cast<double>(p.size());
+  double rate = static_cast<double>(all.learning_rate);
+  if (spec_.kind == OptimizerKind::lamb) {
+    const double weights = std::sqrt(kernels_->sum_of_squares(p.size(), whole.weights));
+    const double steps = std::sqrt(kernels_->sum_of_squares(p.size(), direction));
+    if (weights > 0 && steps > 0) rate *= weights / steps;
+  } else {
+    const double step = static_cast<double>(all.step), keep = 1 - std::pow(step, spec_.p[0]);
+    const double squares = kernels_->adafactor(spec_, keep, p.rows, p.width, direction, as<T>(p.slots[0]),
+                                               as<T>(p.slots[1]), as<T>(p.slots[2]));
+    const double weights = std::sqrt(kernels_->sum_of_squares(p.size(), whole.weights) / size);
+    rate = std::max(spec_.p[2], weights) * std::min(rate, 1 / std::sqrt(step)) /
+           std::max(1.0, std::sqrt(squares / size) / spec_.p[3]);
+  }
+
+  OptimizerSpec sgd;
+  sgd.ema_momentum = spec_.ema_momentum;
+  Update<T> second;
+  second.n = all.n, second.w = all.w, second.g = direction, second.ema = all.ema;
+  second.learning_rate = static_cast<T>(rate);
+  second.clamp = all.clamp, second.low = all.low, second.high = all.high;
+  kernels_->update(sgd, second);
+}
+
 // The average follows the weights on steps that only accumulate, too.
 template <class T>
 void Updater<T>::moving_averages(const UpdateStep& step, const Work& work) const {
@@ -181,6 +218,7 @@ bool Updater<T>::constrain(const UpdateStep& step, PoolLease& pool, bool updated
   template double Updater<T>::penalties(Host*, const FlushDenormals&) const;       \
   template bool Updater<T>::accumulate(const UpdateStep&);                         \
   template void Updater<T>::find_clip_scales();                                    \
+  template void Updater<T>::update_scaled(const Work&) const;                      \
   template void Updater<T>::moving_averages(const UpdateStep&, const Work&) const; \
   template bool Updater<T>::overwrites(const UpdateStep&) const;                   \
   template bool Updater<T>::constrain(const UpdateStep&, PoolLease&, bool);

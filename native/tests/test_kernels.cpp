@@ -403,6 +403,40 @@ TEST(sums_in_double) {
   });
 }
 
+TEST(adafactor_follows_rows_and_columns) {
+  for_implementations([](const auto& kernels, auto type) {
+    using T = decltype(type);
+    const auto& twin = reference::table_f64;
+    Random random;
+    const OptimizerSpec spec{OptimizerKind::adafactor, {-0.8, 1e-30, 1e-3, 1}};
+    for (index_t rows : {1, 5, 33}) {
+      for (index_t width : {1, 7, 16, 50}) {
+        for (bool factored : {false, true}) {
+          const index_t n = rows * width;
+          Array<T> g = random_array<T>(random, n, -1, 1), v = random_array<T>(random, n, 0.5, 1);
+          Array<T> r = random_array<T>(random, rows, 0.5, 1), c = random_array<T>(random, width, 0.5, 1);
+          Array<double> g2 = widen(g), v2 = widen(v), r2 = widen(r), c2 = widen(c);
+          const double squares = kernels.adafactor(spec, 0.75, rows, width, g.data(), v.data(), factored ? r.data() : nullptr,
+                                                   factored ? c.data() : nullptr);
+          const double expected = twin.adafactor(spec, 0.75, rows, width, g2.data(), v2.data(), factored ? r2.data() : nullptr,
+                                                 factored ? c2.data() : nullptr);
+          char what[64];
+          std::snprintf(what, sizeof what, "%s/%d adafactor %ld x %ld", kernels.isa, int(sizeof(T)), long(rows), long(width));
+          CHECK(agree(g, g2, 16, 1, what));
+          CHECK(agree(v, v2, 16, 1, what));
+          CHECK(agree(r, r2, 16, 1, what));
+          CHECK(agree(c, c2, 16, 1, what));
+          CHECK(near(squares, expected, 1e-5 * expected));
+        }
+      }
+    }
+    // A silent row and a silent column: their product is below the least float32.
+    T g[4] = {0, 0, 0, 1}, v[4] = {}, r[2] = {}, c[2] = {};
+    kernels.adafactor(spec, 0, 2, 2, g, v, r, c);
+    CHECK(g[0] == 0 && g[1] == 0 && g[2] == 0 && std::fabs(g[3] - 1) < 1);
+  });
+}
+
 TEST(optimizers) {
   for_implementations([](const auto& kernels, auto type) {
     using T = decltype(type);
@@ -423,6 +457,8 @@ TEST(optimizers) {
     specs.push_back({OptimizerKind::ftrl, {-0.5, 0, 0, 0, 0}});
     specs.push_back({OptimizerKind::ftrl, {-0.5, 0.25, 0.5, 0.125, 1}});
     specs.push_back({OptimizerKind::ftrl, {-0.75, 0.25, 0.5, 0, 0}});
+    specs.push_back({OptimizerKind::lamb, {0.9, 0.999, 1e-7}});
+    specs.push_back({OptimizerKind::adafactor, {-0.8, 1e-30, 1e-3, 1}});
     std::vector<bool> seen(std::size_t(OptimizerKind::count));
     for (const OptimizerSpec& s : specs) seen[std::size_t(s.kind)] = true;
     for (bool kind : seen) CHECK(kind);
@@ -439,7 +475,10 @@ TEST(optimizers) {
               for (index_t i = 0; i < n; ++i) slot[i] = &slot == &slots[0] ? slot[i] + T(2) : slot[i] * T(0.1);
           if (n) w[0] = 0;
           Array<double> w2 = widen(w), g2 = widen(g), ema2 = widen(ema), slots2[3] = {widen(slots[0]), widen(slots[1]), widen(slots[2])};
-          const auto fill = [&](auto& u, auto& w, auto& g, auto& ema, auto (&slots)[3]) {
+          Array<T> direction(n);
+          Array<double> direction2(n);
+          const auto fill = [&](auto& u, auto& w, auto& g, auto& ema, auto (&slots)[3], auto& direction) {
+            u.direction = direction.data();
             u.n = n, u.w = w.data(), u.g = g.data(), u.ema = flags & 4 ? ema.data() : nullptr;
             for (int i = 0; i < 3; ++i) u.slot[i] = slots[i].data();
             u.learning_rate = 0.125f, u.step = 7, u.product = 0.125f, u.power[0] = power(s.p[0], 7), u.power[1] = power(s.p[1], 7);
@@ -449,14 +488,15 @@ TEST(optimizers) {
           };
           Update<T> u;
           Update<double> u2;
-          fill(u, w, g, ema, slots);
-          fill(u2, w2, g2, ema2, slots2);
+          fill(u, w, g, ema, slots, direction);
+          fill(u2, w2, g2, ema2, slots2, direction2);
           kernels.update(s, u);
           twin.update(s, u2);
           char what[64];
           std::snprintf(what, sizeof what, "%s/%d optimizer %d flags %d", kernels.isa, int(sizeof(T)), int(s.kind), flags);
           CHECK(agree(w, w2, 16, 1, what));
           CHECK(agree(ema, ema2, 16, 1, what));
+          CHECK(agree(direction, direction2, 16, 1, what));
           for (int i = 0; i < 3; ++i) CHECK(agree(slots[i], slots2[i], 8, 1, what));
         }
       }

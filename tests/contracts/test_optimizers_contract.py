@@ -15,8 +15,6 @@ from densekit._core.registry import components
 
 OPTIMIZERS = {n: c for n, c in components("keras.optimizers").items() if n != "Optimizer"}
 SCHEDULES = components("keras.optimizers.schedules")
-HOST = {"Adafactor", "Lamb"}  # they look at a whole weight at once
-NATIVE = set(OPTIMIZERS) - HOST
 ONE_SLOT = {"SGD", "Adagrad", "Lion"}
 
 
@@ -78,7 +76,7 @@ def test_saved_state_continues_the_same_way(name: str) -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_native_form(name: str) -> None:
     optimizer = OPTIMIZERS[name]()
-    assert (native_form(optimizer) is not None) == (name in NATIVE)
+    assert native_form(optimizer) is not None
 
     class Changed(OPTIMIZERS[name]):  # type: ignore[misc,valid-type]
         pass
@@ -89,17 +87,23 @@ def test_native_form(name: str) -> None:
 def test_every_kernel_has_a_class() -> None:
     from densekit import _native
 
-    forms = [native_form(OPTIMIZERS[name]()) for name in NATIVE]
+    forms = [native_form(cls()) for cls in OPTIMIZERS.values()]
     assert {(f.kind, len(f.parameters)) for f in forms if f} == set(
         _native.optimizer_kinds().items()
     )
+
+
+def test_adafactor_of_more_than_two_axes_runs_on_the_host() -> None:
+    optimizer = densekit.optimizers.Adafactor()
+    optimizer.build([keras.Variable(np.ones((2, 3, 4)))])
+    assert native_form(optimizer) is None
 
 
 def test_ftrl_without_a_falling_rate_runs_on_the_host() -> None:
     assert native_form(densekit.optimizers.Ftrl(learning_rate_power=0.0)) is None
 
 
-@pytest.mark.parametrize("name", sorted(NATIVE))
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
 def test_native_slots_are_the_optimizers_own_variables(name: str) -> None:
     ws = variables()
     extra = {"SGD": {"momentum": 0.5}, "RMSprop": {"momentum": 0.5, "centered": True}}
@@ -113,8 +117,12 @@ def test_native_slots_are_the_optimizers_own_variables(name: str) -> None:
             optimizer.native_accumulator(w),
         ]
         assert all(any(part is v for v in own) for part in parts)
-        assert all(part.shape == w.shape and part.dtype == w.dtype for part in parts)
-    expected = 1 if name in ONE_SLOT else 3 if name == "RMSprop" else 2
+        assert all(part.dtype == w.dtype for part in parts)
+        if name == "Adafactor" and len(w.shape) == 2:
+            rows, columns = parts.pop(1), parts.pop(1)
+            assert (*rows.shape, *columns.shape) == w.shape
+        assert all(part.shape == w.shape for part in parts)
+    expected = 1 if name in ONE_SLOT else 3 if name in ("RMSprop", "Adafactor") else 2
     assert len(optimizer.native_slots(ws[0])) == expected
     product = optimizer.native_product()
     assert (product is not None) == (name == "Nadam")
@@ -203,11 +211,14 @@ KERNELS: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("Ftrl", {"learning_rate_power": -0.7, "initial_accumulator_value": 0.0}),
+    ("Lamb", {}),
+    ("Adafactor", {}),
+    ("Adafactor", {"epsilon_2": 0.5, "clip_threshold": 0.3, "beta_2_decay": -0.5}),
 ]
 
 
 def test_every_native_optimizer_is_tried() -> None:
-    assert {name for name, _ in KERNELS} == NATIVE
+    assert {name for name, _ in KERNELS} == set(OPTIMIZERS)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

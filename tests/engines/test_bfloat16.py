@@ -166,15 +166,20 @@ def test_any_number_of_threads_any_batch_size_any_hook() -> None:
         keras.config.set_threads(threads)
 
 
+class HostDescent(keras.optimizers.SGD):
+    """A subclass inherits no native form: it may have changed the formula."""
+
+
 @pytest.mark.parametrize(
     "extra",
     [
         {"optimizer": keras.optimizers.SGD(0.5, global_clipnorm=0.1)},
-        {"optimizer": keras.optimizers.Lamb(0.1)},  # no native form
+        {"optimizer": HostDescent(0.1)},
+        {"optimizer": keras.optimizers.Lamb(0.1)},
         {"kernel_constraint": keras.constraints.UnitNorm()},
         {"optimizer": keras.optimizers.Adam(0.1, use_ema=True, ema_overwrite_frequency=2)},
     ],
-    ids=["clipped", "host optimizer", "constraint", "average"],
+    ids=["clipped", "host optimizer", "scaled", "constraint", "average"],
 )
 def test_weights_that_change_outside_a_block_are_packed_again(extra: dict[str, Any]) -> None:
     """Several steps in one call leave the weights of single calls, which pack them afresh."""

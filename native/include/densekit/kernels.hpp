@@ -75,6 +75,7 @@ struct Update {
   T l1 = 0, l2 = 0;     // regularizer folded into the gradient
   T clip_scale = 1;     // from clip_norm / global_clip_norm
   bool decay = true;    // false: excluded from weight decay
+  T* direction = nullptr;  // lamb, adafactor: receives the step before it is scaled, w only decays; direction == g allowed
   bool clamp = false;   // elementwise constraint: w = min(max(w, low), high)
   T low = 0, high = 0;
 };
@@ -148,6 +149,10 @@ struct Kernels {
   // OrthogonalRegularizer: returns the value; adds its gradient to g (null: value only). scratch: rows*rows + rows*width
   // (mode rows) or width*width + rows*width (columns) elements.
   double (*orthogonal)(const RegularizerSpec&, index_t rows, index_t width, const T* w, T* g, T* scratch);
+
+  // Adafactor's mean squares follow the gradient, old ones by the share `keep`; g is divided by their root. Returns the sum
+  // of its squares then. v[rows, width]; r[rows] and c[width], or both null: then v itself is the mean.
+  double (*adafactor)(const OptimizerSpec&, double keep, index_t rows, index_t width, T* g, T* v, T* r, T* c);
 
   // dst[n] = src[n] converted to T; `type` is a NumPy type character: ? b B h H i I l L q Q e f d.
   void (*convert)(index_t n, char type, const void* src, T* dst);

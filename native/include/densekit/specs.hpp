@@ -112,6 +112,8 @@ enum class OptimizerKind : int32_t {
   nadam,     // beta_1, beta_2, epsilon            slots: momentum, velocity; and Update::product
   lion,      // beta_1, beta_2                     slots: momentum
   ftrl,      // learning_rate_power (below 0), l1, l2, l2_shrinkage, beta   slots: sum of squares, linear
+  lamb,      // beta_1, beta_2, epsilon            slots: momentum, velocity; scaled by norms of the whole parameter
+  adafactor, // beta_2_decay, epsilon_1, epsilon_2, clip_threshold   slots: velocity[, rows, columns]; scaled as lamb is
   count
 };
 struct OptimizerSpec {

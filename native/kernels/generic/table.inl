@@ -28,6 +28,7 @@ constexpr Kernels<T> make_table() {
   t.update = update<T>;
   t.constrain = constrain<T>;
   t.orthogonal = orthogonal<T>;
+  t.adafactor = adafactor<T>;
   t.convert = convert<T>;
   return t;
 }

@@ -138,6 +138,63 @@ void ftrl(const OptimizerSpec& s, const Update<T>& u) {
 }
 
 template <class T>
+void lamb(const OptimizerSpec& s, const Update<T>& u) {
+  const Vec<T> of_mean = broadcast(T(1 / (1 - u.power[0]))), of_square = broadcast(T(1 / (1 - u.power[1])));
+  const Vec<T> rest_1 = broadcast(T(1 - s.p[0])), rest_2 = broadcast(T(1 - s.p[1])), epsilon = broadcast(T(s.p[2]));
+  T *momentum = u.slot[0], *velocity = u.slot[1], *direction = u.direction;
+  update_weights<T>(s, u, [=](index_t i, auto part, Vec<T> w, Vec<T> g) __attribute__((always_inline)) {
+    Vec<T> m = load(momentum + i, part), v = load(velocity + i, part);
+    m = fma(g - m, rest_1, m);
+    v = fma(fma(g, g, -v), rest_2, v);
+    store(momentum + i, m, part);
+    store(velocity + i, v, part);
+    store(direction + i, m * of_mean / (sqrt(v * of_square) + epsilon), part);
+    return w;
+  });
+}
+
+template <class T>
+double adafactor(const OptimizerSpec& s, double keep, index_t rows, index_t width, T* g, T* v, T* r, T* c) {
+  const Vec<T> old = broadcast(T(keep)), rest = broadcast(T(1 - keep)), epsilon = broadcast(T(s.p[1]));
+  if (r == nullptr) {
+    for_vectors<T>(rows * width, [&](index_t i, auto part) __attribute__((always_inline)) {
+      const Vec<T> x = load(g + i, part), mean = fma(old, load(v + i, part), rest * fma(x, x, epsilon));
+      store(v + i, mean, part);
+      store(g + i, x / sqrt(mean), part);
+    });
+    return sum_of_squares<T>(rows * width, g);
+  }
+  double total = 0;
+  for (index_t i = 0; i < rows; ++i) {
+    r[i] = T(keep * r[i] + (1 - keep) * (sum_of_squares<T>(width, g + i * width) / double(width) + s.p[1]));
+    total += r[i];
+  }
+  const Vec<T> of_row = broadcast(T((1 - keep) / double(rows)));
+  for_vectors<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
+    store(c + j, fma(old, load(c + j, part), rest * epsilon), part);
+  });
+  for (index_t i = 0; i < rows; ++i) {
+    const T* row = g + i * width;
+    for_vectors<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
+      const Vec<T> x = load(row + j, part);
+      store(c + j, fma(of_row, x * x, load(c + j, part)), part);
+    });
+  }
+  // sqrt(a) sqrt(b), not sqrt(a b): of a silent row and a silent column the product is too small for float32.
+  for (index_t i = 0; i < rows; ++i) {
+    T *row = g + i * width, *mean = v + i * width;
+    const double share = double(r[i]) / (total / double(rows));
+    const Vec<T> factor = broadcast(T(share)), root = broadcast(T(__builtin_sqrt(share)));
+    for_vectors<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
+      const Vec<T> column = load(c + j, part);
+      store(mean + j, factor * column, part);
+      store(row + j, load(row + j, part) / (root * sqrt(column)), part);
+    });
+  }
+  return sum_of_squares<T>(rows * width, g);
+}
+
+template <class T>
 void update(const OptimizerSpec& s, const Update<T>& u) {
   switch (s.kind) {
     case OptimizerKind::adagrad: return adagrad<T>(s, u);
@@ -146,6 +203,14 @@ void update(const OptimizerSpec& s, const Update<T>& u) {
     case OptimizerKind::nadam: return nadam<T>(s, u);
     case OptimizerKind::lion: return lion<T>(s, u);
     case OptimizerKind::ftrl: return ftrl<T>(s, u);
+    case OptimizerKind::lamb: return lamb<T>(s, u);
+    case OptimizerKind::adafactor: {
+      T* direction = u.direction;
+      return update_weights<T>(s, u, [=](index_t i, auto part, Vec<T> w, Vec<T> g) __attribute__((always_inline)) {
+        store(direction + i, g, part);
+        return w;
+      });
+    }
     default: break;
   }
   const Vec<T> rate = broadcast(u.learning_rate);

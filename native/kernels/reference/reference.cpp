@@ -660,6 +660,16 @@ double further_rule(const OptimizerSpec& s, const Update<T>& u, index_t i, doubl
       const double mean = next * m / (1 - product * next) + (1 - now) * g / (1 - product);
       return w - lr * mean / (std::sqrt(v / (1 - std::pow(s.p[1], t))) + s.p[2]);
     }
+    case OptimizerKind::lamb: {
+      const double m = first + (g - first) * (1 - s.p[0]), v = second + (g * g - second) * (1 - s.p[1]);
+      u.slot[0][i] = T(m);
+      u.slot[1][i] = T(v);
+      u.direction[i] = T(m / (1 - std::pow(s.p[0], t)) / (std::sqrt(v / (1 - std::pow(s.p[1], t))) + s.p[2]));
+      return w;
+    }
+    case OptimizerKind::adafactor:
+      u.direction[i] = T(g);
+      return w;
     case OptimizerKind::lion:
       u.slot[0][i] = T(s.p[1] * first + (1 - s.p[1]) * g);
       return w - lr * sign(s.p[0] * first + (1 - s.p[0]) * g);
@@ -759,6 +769,35 @@ void constrain(const ConstraintSpec& s, index_t rows, index_t width, T* w) {
 
 // value = factor / 2 * sum over i != j of |u_i . u_j| / pairs, with u the unit vectors of the rows (or columns).
 // d value / d u_i = factor / pairs * s_i, s_i = sum over j of sign(u_i . u_j) u_j; then through u = w / |w|.
+template <class T>
+double adafactor(const OptimizerSpec& s, double keep, index_t rows, index_t width, T* g, T* v, T* r, T* c) {
+  const auto square = [&](index_t i, index_t j) { return double(g[i * width + j]) * g[i * width + j] + s.p[1]; };
+  double mean = 0;
+  for (index_t i = 0; r != nullptr && i < rows; ++i) {
+    double sum = 0;
+    for (index_t j = 0; j < width; ++j) sum += square(i, j);
+    r[i] = T(keep * r[i] + (1 - keep) * sum / double(width));
+    mean += r[i] / double(rows);
+  }
+  for (index_t j = 0; r != nullptr && j < width; ++j) {
+    double sum = 0;
+    for (index_t i = 0; i < rows; ++i) sum += square(i, j);
+    c[j] = T(keep * c[j] + (1 - keep) * sum / double(rows));
+  }
+  double squares = 0;
+  for (index_t i = 0; i < rows; ++i) {
+    for (index_t j = 0; j < width; ++j) {
+      T* velocity = v + i * width + j;
+      const double now = r != nullptr ? r[i] / mean * c[j] : keep * *velocity + (1 - keep) * square(i, j);
+      const double step = g[i * width + j] / std::sqrt(now);
+      *velocity = T(now);
+      g[i * width + j] = T(step);
+      squares += step * step;
+    }
+  }
+  return squares;
+}
+
 template <class T>
 double orthogonal(const RegularizerSpec& s, index_t rows, index_t width, const T* w, T* g, T*) {
   const bool columns = s.p[1] != 0;
@@ -875,6 +914,7 @@ constexpr Kernels<T> make_table() {
   t.update = update<T>;
   t.constrain = constrain<T>;
   t.orthogonal = orthogonal<T>;
+  t.adafactor = adafactor<T>;
   t.convert = convert<T>;
   return t;
 }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 from densekit import ops
+from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
@@ -108,6 +109,22 @@ class Adafactor(Optimizer):
         rate = ops.minimum(ops.cast(learning_rate, variable.dtype), t**-0.5)
         scale = ops.maximum(self.epsilon_2, _rms(variable.value)) * rate
         self.assign_sub(variable, ops.cast(scale, variable.dtype) * step)
+
+    def native_form(self) -> NativeForm | None:
+        """``adafactor(beta_2_decay, epsilon_1, epsilon_2, clip_threshold)``, of up to two axes."""
+        if any(v.ndim > 2 or v.overwrite_with_gradient for v in self._index):
+            return None
+        numbers = (self.beta_2_decay, self.epsilon_1, self.epsilon_2, self.clip_threshold)
+        return NativeForm("adafactor", tuple(float(n) for n in numbers))
+
+    def native_slots(self, variable: Variable) -> list[Variable]:
+        """The mean square; of kernels also that of rows and of columns."""
+        i = self._index[variable]
+        slots = [
+            self._velocities[i],
+            *([self._rows[i], self._columns[i]] if variable.ndim > 1 else []),
+        ]
+        return [slot for slot in slots if slot is not None]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit import ops
+from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
 from densekit._core.variable import Variable
 from densekit.optimizers._moments import Moments
@@ -54,3 +55,7 @@ class Lamb(Moments):
         ratio = ops.where(both, weight_norm / ops.where(both, step_norm, 1.0), 1.0)
         ratio = ops.cast(ratio, variable.dtype)
         self.assign_sub(variable, ratio * ops.cast(learning_rate, variable.dtype) * step)
+
+    def native_form(self) -> NativeForm:
+        """``lamb(beta_1, beta_2, epsilon)``."""
+        return NativeForm("lamb", self._numbers())
