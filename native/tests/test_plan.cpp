@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <stdexcept>
 #include <thread>
 
@@ -159,6 +160,26 @@ TEST(a_region_runs_every_item_once) {
     if (sum != 3) CHECK(sum == 3);
   }
   pool.release();
+}
+
+TEST(a_run_works_alone_while_another_has_the_pool) {
+  const Threads four(4);
+  PoolLease first;
+  CHECK(first.workers() == 4);
+  {
+    PoolLease second;
+    CHECK(second.workers() == 1);  // the pool is taken
+    const PoolLease none(false);
+    CHECK(none.workers() == 1);
+  }
+}
+
+TEST(a_run_beside_another_takes_half_of_the_threads) {
+  const Threads four(4);
+  std::optional<PoolLease> first(std::in_place), second(std::in_place);
+  first.reset();
+  PoolLease third;
+  CHECK(third.workers() == 2);  // beside the second, which works alone
 }
 
 TEST(a_bad_label_stops_before_the_update) {
