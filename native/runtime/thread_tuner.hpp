@@ -36,8 +36,9 @@ class ThreadTuner {
 
  private:
   static constexpr int kTries = 4;
-  static constexpr int kPatience = 500;  // steps until the next trials; doubled while the answer stays the same
-  static constexpr int kMostPatience = 8000;
+  // Steps until the next trials: doubled while the answer stays the same, few after another one than before. A neighbour that takes
+  // a core for the 10 ms of a trial misleads it: at 500 steps, 784-512-512-10 then ran on one thread for seconds.
+  static constexpr int kPatience = 128, kDoubt = 32, kMostPatience = 8000;
 
   int threads() const { return std::max(1, most_ >> halvings_); }
 
@@ -69,7 +70,8 @@ class ThreadTuner {
       return;
     }
     halvings_ = best_;
-    patience_ = chosen_ == best_ ? std::min(2 * patience_, kMostPatience) : kPatience;
+    if (chosen_ == best_) patience_ = std::min(2 * patience_, kMostPatience);
+    else if (chosen_ >= 0 || best_ > 0) patience_ = kDoubt;
     chosen_ = best_;
     settled_ = patience_;
   }

@@ -44,6 +44,15 @@ TEST(one_slow_step_does_not_mislead) {
   CHECK(share(tuner, 2, 32, 2000, 2, [&](int threads) { return ++i % 3 == 0 ? 100.0 : 1.0 / threads; }) > 0.95);
 }
 
+TEST(disturbed_trials_are_soon_forgotten) {
+  for (int undisturbed = 0; undisturbed < 1200; ++undisturbed) {  // whatever step the disturbance comes at
+    ThreadTuner tuner;
+    share(tuner, 2, 32, undisturbed, 2, splits_well);
+    share(tuner, 2, 32, 8, 2, [](int threads) { return threads == 2 ? 100.0 : 1.0; });
+    CHECK(share(tuner, 2, 32, 200, 2, splits_well) > 0.7);
+  }
+}
+
 TEST(short_batches_do_not_count) {
   ThreadTuner tuner;
   CHECK(tuner.next(2, 32) == 2);
