@@ -20,7 +20,6 @@ constexpr double kUnitWork = 2.5e5;   // multiply-adds worth a meeting of the th
 template <class T>
 struct Tables {
   std::vector<T*> value, pre;
-  bool in_use = false;
 };
 
 template <class T>
