@@ -168,7 +168,7 @@ def _callers(found: list[dict[str, Any]]) -> str:
         rows = [[f"{w['title']}, {_work('inference', w)}", *(f"{n} threads" for n in w["callers"])]]
         for name, rates in sorted(w["rates"].items(), key=lambda item: -max(item[1])):
             rows.append([name, *(f"{rate:,.0f}" for rate in rates)])
-        notes = [f"  not on other threads: {why}" for why in w["missing"].values()]
+        notes = [f"  fails with several callers: {why}" for why in w["missing"].values()]
         blocks.append("\n".join([table(rows), *notes]))
     return "\n\n".join(blocks)
 
