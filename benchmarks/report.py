@@ -137,8 +137,7 @@ def _memory(m: dict[str, Any]) -> str:
 
 
 def other_text(name: str, found: Any) -> str:
-    texts = {"import": _imports, "process": _processes, "callers": _callers, "sweep": _sweep}
-    return {**texts, "costs": _costs}[name](found)
+    return _OTHERS[name](found)
 
 
 def _spread_row(name: str, r: dict[str, Any]) -> list[str]:
@@ -232,6 +231,10 @@ def _costs(found: list[dict[str, Any]]) -> str:
     return "\n".join([table(rows), *failed])
 
 
+_OTHERS = {"import": _imports, "process": _processes, "callers": _callers,
+           "sweep": _sweep, "costs": _costs}  # fmt: skip
+
+
 def closing(results: dict[str, Any]) -> str:
     """One line a workload: how densekit stands to the fastest peer."""
     rows = [["", "densekit", "fastest peer", "", "ratio"]]
@@ -256,7 +259,7 @@ def markdown(results: dict[str, Any]) -> str:
     for group in ("training", "inference"):
         if results[group]:
             blocks.append(f"### {HEADINGS[group]}\n\n" + _summary(group, results[group]))
-    for name in ("import", "process", "callers", "sweep", "costs"):
+    for name in _OTHERS:
         if name in results:
             text = other_text(name, results[name])
             blocks.append(f"### {HEADINGS[name]}\n\n```text\n{text}\n```")

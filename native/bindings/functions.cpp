@@ -234,16 +234,7 @@ nb::object dropout(nb::handle x, double rate, uint64_t key, uint64_t counter) {
 nb::object philox(uint64_t key, uint64_t counter, index_t n) {
   if (n < 0) throw nb::value_error("philox: n must be 0 or more.");
   nb::object words = new_array(NPY_UINT32, {n});
-  auto* to = out<uint32_t>(words);
-  const uint32_t keys[2] = {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)};
-  for (index_t e = 0; e < n; e += 4) {
-    const auto block = static_cast<uint64_t>(e) / 4;
-    const uint32_t c[4] = {static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
-                           static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32)};
-    uint32_t four[4];
-    philox4x32(c, keys, four);
-    for (index_t k = 0; k < 4 && e + k < n; ++k) to[e + k] = four[k];
-  }
+  philox_words(key, counter, n, out<uint32_t>(words));
   return words;
 }
 

@@ -141,8 +141,9 @@ void Plan::set_slots(int id, const nb::list& slots, nb::object ema, nb::object a
   if (nb::len(slots) > 3) throw nb::value_error("set_slots: at most three slots.");
   std::vector<nb::object> kept;
   updated.n_slots = 0;
-  const bool factored = graph.optimizer.spec.kind == OptimizerKind::adafactor;
-  const index_t sizes[3] = {updated.size(), factored ? updated.rows : updated.size(), factored ? updated.width : updated.size()};
+  updated.factored = graph.optimizer.spec.kind == OptimizerKind::adafactor;
+  const index_t all = updated.size();
+  const index_t sizes[3] = {all, updated.factored ? updated.rows : all, updated.factored ? updated.width : all};
   for (nb::handle slot : slots) {
     updated.slots[updated.n_slots] = slot_data(slot, sizes[updated.n_slots], "slot");
     ++updated.n_slots;

@@ -53,6 +53,11 @@ void philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4
   out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
 }
 
+void philox_words(uint64_t key, uint64_t counter, index_t n, uint32_t* out) {
+  Words words(key, counter);
+  for (index_t i = 0; i < n; ++i) out[i] = words.next();
+}
+
 // Durstenfeld's shuffle, "Algorithm 235" (1964).
 void permutation(uint64_t key, uint64_t counter, index_t n, index_t block, int64_t* out) {
   Words words(key, counter);

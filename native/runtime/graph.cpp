@@ -319,6 +319,7 @@ void Graph::check_trainable() const {
     const std::string who = "train: parameter " + text(static_cast<index_t>(i));
     if (s.kind == OptimizerKind::adafactor) needed = p.n_slots == 3 ? 3 : 1;  // a vector has no rows and columns
     if (p.n_slots != needed) fail(who + " needs " + text(needed) + " optimizer slots, got " + text(p.n_slots) + ".");
+    if (p.factored != (s.kind == OptimizerKind::adafactor)) fail(who + " has slots of another optimizer; call set_slots again.");
     if (s.ema_momentum >= 0 && p.ema == nullptr) fail(who + " needs an array for its moving average.");
     if (optimizer.accumulation_steps > 1 && p.accumulator == nullptr) fail(who + " needs an array to accumulate gradients.");
   }

@@ -50,6 +50,7 @@ struct Parameter {
   bool host_constraint = false;
   void* slots[3] = {nullptr, nullptr, nullptr};
   int n_slots = 0;
+  bool factored = false;  // slots 1 and 2 are as long as `rows` and `width`: Adafactor's
   void* ema = nullptr;
   void* accumulator = nullptr;
   bool decay = true;

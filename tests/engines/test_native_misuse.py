@@ -15,6 +15,7 @@ from .native_plans import mlp
 W = np.zeros((3, 2), "f")
 ADAM = ("adam", [0.9, 0.999, 1e-7, 0.0])
 NADAM = ("nadam", [0.9, 0.999, 1e-7])
+ADAFACTOR = ("adafactor", [-0.8, 1e-30, 1e-3, 1.0])
 
 
 def started() -> _native.Plan:
@@ -198,6 +199,21 @@ def test_training_needs_an_optimizer_and_its_slots(rng: np.random.Generator) -> 
     built.plan.set_optimizer(*NADAM)
     built.slots_for(2)
     with pytest.raises(ValueError, match="product"):
+        run(built)
+
+
+def test_slots_of_another_optimizer_are_refused(rng: np.random.Generator) -> None:
+    built = mlp([3, 2], rng, optimizer=ADAFACTOR)
+    built.plan.set_slots(0, [np.zeros((3, 2)), np.zeros(3), np.zeros(2)])
+    built.plan.set_slots(1, [np.zeros(2)])
+    assert run(built) == 2
+    built.plan.set_optimizer("adam", [*ADAM[1][:3], 1.0])  # amsgrad, of three whole slots
+    with pytest.raises(ValueError, match="another optimizer"):
+        run(built)
+    built.slots_for(3)
+    assert run(built) == 2
+    built.plan.set_optimizer(*ADAFACTOR)
+    with pytest.raises(ValueError, match="another optimizer"):
         run(built)
 
 

@@ -162,7 +162,9 @@ struct Kernels {
 // counter (c0 = low(e/4), c1 = high(e/4), c2 = low(counter), c3 = high(counter)); element e takes word e % 4.
 void philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
-// 0..n-1 in a random order, shuffled inside every `block` of them, by the words of (key, counter) in turn. n <= 2^32.
+// The first n words of (key, counter).
+void philox_words(uint64_t key, uint64_t counter, index_t n, uint32_t* out);
+// 0..n-1 in a random order, shuffled inside every `block` of them, by the words of (key, counter) in turn. n < 2^32.
 void permutation(uint64_t key, uint64_t counter, index_t n, index_t block, int64_t* out);
 
 // The table object: best supported first. `DENSEKIT_ISA` picks by name at first use.

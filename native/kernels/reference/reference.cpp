@@ -767,8 +767,6 @@ void constrain(const ConstraintSpec& s, index_t rows, index_t width, T* w) {
   }
 }
 
-// value = factor / 2 * sum over i != j of |u_i . u_j| / pairs, with u the unit vectors of the rows (or columns).
-// d value / d u_i = factor / pairs * s_i, s_i = sum over j of sign(u_i . u_j) u_j; then through u = w / |w|.
 template <class T>
 double adafactor(const OptimizerSpec& s, double keep, index_t rows, index_t width, T* g, T* v, T* r, T* c) {
   const auto square = [&](index_t i, index_t j) { return double(g[i * width + j]) * g[i * width + j] + s.p[1]; };
@@ -798,6 +796,8 @@ double adafactor(const OptimizerSpec& s, double keep, index_t rows, index_t widt
   return squares;
 }
 
+// value = factor / 2 * sum over i != j of |u_i . u_j| / pairs, with u the unit vectors of the rows (or columns).
+// d value / d u_i = factor / pairs * s_i, s_i = sum over j of sign(u_i . u_j) u_j; then through u = w / |w|.
 template <class T>
 double orthogonal(const RegularizerSpec& s, index_t rows, index_t width, const T* w, T* g, T*) {
   const bool columns = s.p[1] != 0;

@@ -16,9 +16,8 @@ from densekit.models._data import Array, Signature
 from densekit.ops import KerasTensor
 
 _MOST_ENGINES = 24
-_ORDER_STREAM = (
-    1 << 32
-)  # keeps the words of an order apart from those of a dropout with the same seed
+# Keeps the words of an order apart from those of a dropout with the same seed.
+_ORDER_STREAM = 1 << 32
 
 
 class Runtime:
