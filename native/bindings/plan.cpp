@@ -66,16 +66,23 @@ std::vector<int> Plan::host(const std::vector<int>& inputs, const std::vector<in
 }
 
 // Rank 0 is (1, 1), rank 1 a column, higher ranks a matrix of last axes.
-int Plan::parameter(nb::object array, bool trainable) {
+int Plan::parameter(nb::object array, bool trainable, nb::object told) {
   building();
   require_dense(array, type_number(is_double), trainable, "parameter");
+  if (!told.is_none()) {
+    require_dense(told, NPY_INT64, true, "changes");
+    if (array_size(told) != 2) throw nb::value_error("changes: expected an array of two elements, writers and writes.");
+  }
   PyArrayObject* a = as_array(array);
   const int rank = PyArray_NDIM(a);
   index_t rows = 1, width = 1;
   if (rank >= 2) width = PyArray_DIM(a, rank - 1);
   for (int i = 0; i < (rank >= 2 ? rank - 1 : rank); ++i) rows *= PyArray_DIM(a, i);
   const int id = graph.parameter(array_data(array), rows, width, trainable);
+  static_assert(sizeof(Changes) == 2 * sizeof(int64_t) && std::atomic<int64_t>::is_always_lock_free);
+  if (!told.is_none()) graph.parameters.back().changes = static_cast<Changes*>(array_data(told));
   arrays.push_back(std::move(array));
+  changes.push_back(std::move(told));
   slot_arrays_.emplace_back();
   return id;
 }
@@ -255,9 +262,10 @@ void bind_building(nb::class_<Plan>& c) {
 }
 
 void bind_parameters(nb::class_<Plan>& c) {
-  c.def("parameter", &Plan::parameter, nb::arg("array"), nb::arg("trainable"),
-        nb::sig("def parameter(self, array: Array, trainable: bool) -> int"),
-        "An array the plan reads and updates in place; the plan keeps a reference.");
+  c.def("parameter", &Plan::parameter, nb::arg("array"), nb::arg("trainable"), nb::arg("changes").none() = nb::none(),
+        nb::sig("def parameter(self, array: Array, trainable: bool, changes: Array | None = None) -> int"),
+        "An array the plan reads and updates in place; the plan keeps a reference.\n\n"
+        "`changes` is int64 [writers at work, writes so far]: told of them, inference prepacks.");
   c.def("set_regularizer",
         [](Plan& p, int id, const std::string& kind, const Doubles& params) {
           p.building().parameter_at(id).regularizer = regularizer_spec(kind, params);
@@ -322,6 +330,7 @@ void bind_running(nb::class_<Plan>& c) {
         "(losses, d trainable parameters, d inputs) of all rows as one batch.");
   c.def("describe", &Plan::describe, "One line for each op, as fused.");
   c.def("flops_per_sample", &Plan::flops_per_sample, "Of the forward products; a multiply-add counts as two.");
+  c.def_prop_ro("prepacked_bytes", &Plan::prepacked_bytes, "Memory that the prepacked weights of inference take now.");
   c.def_prop_ro("steps_done", &Plan::steps_done, "Complete steps of the latest train or evaluate, also when it raised.");
 }
 

@@ -26,7 +26,7 @@ class Plan {
   int affine(int x, nb::handle scale, nb::handle offset, index_t width);
   std::vector<int> host(const std::vector<int>& inputs, const std::vector<index_t>& sizes,
                         const std::vector<int>& parameters, nb::object forward, nb::object backward);
-  int parameter(nb::object array, bool trainable);
+  int parameter(nb::object array, bool trainable, nb::object changes);
   void set_host_regularizer(int parameter, nb::object function);
   void set_host_constraint(int parameter, nb::object function);
   int host_loss(int output, nb::object function, double weight);
@@ -41,6 +41,7 @@ class Plan {
 
   std::vector<std::string> describe();
   int64_t flops_per_sample() const { return graph.flops_per_sample(); }
+  index_t prepacked_bytes() const { return engine ? engine->prepacked_bytes() : 0; }
   index_t steps_done() const { return engine ? engine->steps_done() : 0; }
 
   // Running: plan_run.cpp.
@@ -72,6 +73,7 @@ class Plan {
   std::unordered_map<int, nb::object> host_losses, host_regularizers, host_constraints;
   nb::object host_optimizer;
   std::vector<nb::object> arrays;  // parameters' memory, by id
+  std::vector<nb::object> changes;  // and who tells of changes to it, or None
 
  private:
   Engine& running();

@@ -83,17 +83,18 @@ DENSEKIT_INLINE Product<T> plan_product(const Gemm<T>& g) {
   p.vectors = p.rows <= kWideRows && vectors >= kWideVectors ? kWideVectors
                                                              : divide_up(vectors, divide_up(vectors, kMostVectors));
   const index_t tiles = divide_up(p.rows, most_rows(p.vectors));
-  // A copy pays when the panel is met often and does not lie in L2 anyway, or where tails are dear.
-  p.pack = p.b_lane != 1 || (tiles >= 8 && p.k * p.lanes * index_t(sizeof(T)) > kDirectBytes) ||
+  // A copy pays when the panel is met often, does not lie in L2 anyway and is not in one piece, or where tails are dear.
+  const bool in_memory = p.b_lane == 1 && p.k * p.lanes * index_t(sizeof(T)) > kDirectBytes;
+  const bool is_panel = p.b_lane == 1 && p.b_k == p.lanes && vectors <= kMostVectors;
+  p.pack = p.b_lane != 1 || (tiles >= 8 && in_memory && !is_panel) ||
            (!kCheapPartialLoads && p.lanes % L != 0);
   // A turned broadcast operand (a weight gradient) has a line of its own in every step; at a stride of 4 KiB they all
   // fall into 32 sets of L2, which hold 256 lines. Zen 4, dW 1024^3: 1024 steps a block 51 % of peak, 512 steps 78 %, 256 steps 82 %.
   const index_t most_k = p.a_k == 1 ? kBlockK : kBlockK / 4;
   const bool blocked = (p.pack || tiles > 1) && p.k > most_k;
   p.block_k = blocked ? divide_up(p.k, divide_up(p.k, most_k)) : p.k;
-  const bool in_memory = p.b_lane == 1 && p.k * p.lanes * index_t(sizeof(T)) > kDirectBytes;
   p.pack_ahead = p.pack && in_memory && p.vectors <= kMostVectors;  // the rest of a wide panel may be two tiles
-  p.stream = !p.pack && in_memory && p.segment == 0 && p.a_k == 1;  // dZ of a weight gradient has just been written
+  p.stream = !p.pack && in_memory && !is_panel && p.segment == 0 && p.a_k == 1;  // dZ of a weight gradient has just been written
   if (p.stream) p.block_k = kStreamedK;
   if (p.panel > 0) p.block_k = divide_up(p.block_k, p.panel) * p.panel;
   return p;

@@ -5,14 +5,6 @@ namespace densekit::ops {
 
 namespace {
 
-// What the op computes after the product, beyond a relu that the product does itself.
-template <class T>
-bool activates(const Context<T>& c, int i) {
-  const Op& op = c.op(i);
-  const ProgramOp& plan = c.plan(i);
-  return op.activation.kind != ActivationKind::linear && !plan.fused_loss && (plan.keeps_pre || !is_plain_relu(op.activation));
-}
-
 template <class T>
 T* dense_z(const Context<T>& c, int i, index_t row) {
   const Op& op = c.op(i);
@@ -45,32 +37,42 @@ void dense_units(const Context<T>& c, int i, index_t row, index_t rows, const De
   g.c = z;
   g.c_row = op.out_features;
   g.bias = op.bias >= 0 ? c.data(op.bias) + part.unit : nullptr;
-  g.relu = is_plain_relu(op.activation) && !activates(c, i);
+  g.relu = c.plan(i).activates == Activates::in_product;
+  g.fetch[0] = part.next;
+  g.fetch_size = part.next == nullptr ? 0 : op.in_features * part.units;
   const uint32_t* packed = c.packed == nullptr ? nullptr : c.packed->kernel(op.kernel, part.unit);
   run_product(*c.kernels, op.bfloat16, g, packed);
-  if (!activates(c, i)) return;
+  if (c.plan(i).activates != Activates::by_units) return;
+  if (part.units == op.out_features) return activate_whole(c, i, row, rows);
   T* y = c.value(op.outputs[0], row) + part.unit;
-  if (part.units == op.out_features) {
-    activate_whole(c, i, row, rows);
-  } else if (!activation_needs(op.activation).row) {
-    for (index_t r = 0; r < m; ++r) {
-      c.kernels->activate(op.activation, 1, part.units, z + r * op.out_features, y + r * op.out_features);
-      if (op.bfloat16) c.kernels->bfloat16_round(part.units, y + r * op.out_features, y + r * op.out_features);
-    }
+  for (index_t r = 0; r < m; ++r) {
+    c.kernels->activate(op.activation, 1, part.units, z + r * op.out_features, y + r * op.out_features);
+    if (op.bfloat16) c.kernels->bfloat16_round(part.units, y + r * op.out_features, y + r * op.out_features);
+  }
+}
+
+template <class T>
+void dense_panels(const Context<T>& c, int i, index_t row, index_t rows, index_t first, index_t last) {
+  const std::vector<Panel<T>>& panels = *c.panels(c.op(i).kernel);
+  for (std::size_t k = 0; k < panels.size(); ++k) {
+    const Panel<T>& panel = panels[k];
+    if (panel.unit < first || panel.unit >= last) continue;
+    const bool more = k + 1 < panels.size() && panels[k + 1].unit < last && panels[k + 1].units == panel.units;
+    dense_units(c, i, row, rows, {panel.unit, panel.units, panel.weights, panel.units, more ? panels[k + 1].weights : nullptr});
   }
 }
 
 template <class T>
 void dense_activate(const Context<T>& c, int i, index_t row, index_t rows) {
-  const Op& op = c.op(i);
-  if (!activates(c, i) || !activation_needs(op.activation).row) return;
-  activate_whole(c, i, row, rows);
+  if (c.plan(i).activates == Activates::by_rows) activate_whole(c, i, row, rows);
 }
 
 template <class T>
 void dense_forward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
-  dense_units(c, i, row, rows, {0, op.out_features, c.data(op.kernel), op.out_features});
+  if (c.panels(op.kernel) != nullptr) dense_panels(c, i, row, rows, 0, op.out_features);
+  else dense_units(c, i, row, rows, {0, op.out_features, c.data(op.kernel), op.out_features});
+  dense_activate(c, i, row, rows);
 }
 
 template <class T>
@@ -128,6 +130,7 @@ void dense_backward(const Context<T>& c, int i, index_t row, index_t rows) {
 DENSEKIT_INSTANTIATE_OP(dense)
 #define DENSEKIT_INSTANTIATE(T)                                                                                      \
   template void dense_units<T>(const Context<T>&, int, index_t, index_t, const DenseUnits<T>&);                      \
+  template void dense_panels<T>(const Context<T>&, int, index_t, index_t, index_t, index_t);                         \
   template void dense_activate<T>(const Context<T>&, int, index_t, index_t);
 DENSEKIT_INSTANTIATE(float)
 DENSEKIT_INSTANTIATE(double)

@@ -41,11 +41,15 @@ struct DenseUnits {
   index_t unit, units;
   const T* kernel;
   index_t kernel_row;
+  const T* next = nullptr;  // as much again, fetched meanwhile
 };
 
 // The forward of these units alone. An activation that needs whole rows is left undone.
 template <class T>
 void dense_units(const Context<T>& c, int i, index_t row, index_t rows, const DenseUnits<T>& part);
+// The forward of all rows' units [first, last) from the panels of the kernel that lie in between.
+template <class T>
+void dense_panels(const Context<T>& c, int i, index_t row, index_t rows, index_t first, index_t last);
 // Activates all units, for an activation that needs whole rows.
 template <class T>
 void dense_activate(const Context<T>& c, int i, index_t row, index_t rows);

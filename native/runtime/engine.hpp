@@ -9,6 +9,7 @@
 #include "float_mode.hpp"
 #include "graph.hpp"
 #include "host.hpp"
+#include "prepacked.hpp"
 #include "program.hpp"
 #include "source.hpp"
 #include "thread_pool.hpp"
@@ -53,6 +54,7 @@ class Engine {
   // One input, one output, both in the plan's type, dense: no checks.
   virtual void call(const void* x, index_t n, void* y) = 0;
   virtual const Program& training_program() = 0;
+  virtual index_t prepacked_bytes() const = 0;
   // Calls change(), which may alter the graph's optimizer or slots, between runs.
   template <class Change>
   void optimizer_changes(Change change) {
@@ -100,6 +102,7 @@ class TypedEngine final : public Engine {
   void predict(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs, Host* host) override;
   void call(const void* x, index_t n, void* y) override;
   const Program& training_program() override { return train_; }
+  index_t prepacked_bytes() const override { return prepacked_.bytes(); }
 
  private:
   void begin_change() override;
@@ -128,10 +131,12 @@ class TypedEngine final : public Engine {
   index_t block_rows(const Program& program) const;
   // infer.cpp
   index_t infer_rows();
-  void start_inference(Context<T>& context) const;
   void place(Context<T>& context, int value, T* address) const;
   void infer(const Source* inputs, index_t n, void* const* outputs) const;
-  void infer_block(const Source* inputs, index_t first, index_t rows, void* const* outputs, PoolLease* by_units) const;
+  using Prepacked = typename PrepackedWeights<T>::Copy;
+  void infer_block(const Source* inputs, index_t first, index_t rows, void* const* outputs, Prepacked* prepacked,
+                   PoolLease* by_units) const;
+  index_t unit_rows(int lanes) const;
   void infer_units(const Context<T>& context, int op, index_t rows, PoolLease& pool) const;
   void infer_with_host(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs,
                        Host* host) const;
@@ -145,6 +150,7 @@ class TypedEngine final : public Engine {
   Updater<T> updater_;
   WeightStore<T> moved_;
   PackedOperands<T> packed_;
+  mutable PrepackedWeights<T> prepacked_;  // of inference
   index_t n_activities_ = 0;
   index_t train_block_ = 0, infer_block_ = 0;
   index_t infer_elements_ = 0;       // of a frame, per row

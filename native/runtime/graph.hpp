@@ -2,6 +2,7 @@
 // Everything is sized per sample. Built call by call; each call checks its arguments and throws
 // std::invalid_argument with one sentence, leaving the graph as it was.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -40,10 +41,16 @@ struct Value {
   std::vector<int> consumers;
 };
 
+// How a parameter's owner tells of changes to it: a write begins with `writers` and ends with `writes`, then `writers`.
+struct Changes {
+  std::atomic<int64_t> writers, writes;  // at it now; done so far
+};
+
 struct Parameter {
   void* data = nullptr;  // rows x width elements of the plan's type, owned by the caller
   index_t rows = 0, width = 0;
   bool trainable = false;
+  Changes* changes = nullptr;  // null: nobody tells
   RegularizerSpec regularizer;
   bool host_regularizer = false;
   ConstraintSpec constraint;

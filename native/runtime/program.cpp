@@ -119,6 +119,10 @@ void choose_buffers(const Graph& graph, Program& program) {
     const ActivationNeeds needs = activation_needs(op.activation);
     p.keeps_pre = needs.half_width || (p.backward && needs.pre && !p.fused_loss);
     p.own_dz = needs.half_width && p.backward;
+    if (op.activation.kind != ActivationKind::linear && !p.fused_loss) {
+      const bool in_product = is_plain_relu(op.activation) && !p.keeps_pre;
+      p.activates = in_product ? Activates::in_product : needs.row ? Activates::by_rows : Activates::by_units;
+    }
     if (p.keeps_pre) elements += op.rows_per_sample * op.out_features;
     if (p.own_dz) elements += op.rows_per_sample * op.out_features;
   }

@@ -9,12 +9,16 @@ namespace densekit {
 
 enum class GradientWrite : uint8_t { none, set, add };
 
+// Where a dense op's activation is computed.
+enum class Activates : uint8_t { nowhere, in_product, by_units, by_rows };
+
 struct ProgramOp {
   std::vector<GradientWrite> writes;  // per input: what the backward does with its gradient
   bool backward = false;              // takes part in the backward pass
   bool keeps_pre = false;             // the activation's input z has a buffer of its own
   bool own_dz = false;                // dz has a buffer of its own (glu); else it replaces the output's gradient
   bool fused_loss = false;            // its activation is left to the loss
+  Activates activates = Activates::nowhere;  // dense: nowhere if it is linear or left to the loss
 };
 
 struct ProgramLoss {

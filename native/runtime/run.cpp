@@ -70,6 +70,29 @@ class RunGuard {
   std::atomic<bool>& running_;
 };
 
+// Tells of a run that writes to the trainable parameters.
+class WriteGuard {
+ public:
+  WriteGuard(const Graph& graph, bool writes) : graph_(graph), writes_(writes) {
+    each([](Changes& changes) { ++changes.writers; });
+  }
+  ~WriteGuard() {
+    each([](Changes& changes) { ++changes.writes, --changes.writers; });
+  }
+  WriteGuard(const WriteGuard&) = delete;
+  WriteGuard& operator=(const WriteGuard&) = delete;
+
+ private:
+  template <class F>
+  void each(F f) const {
+    for (const Parameter& p : graph_.parameters) {
+      if (writes_ && p.trainable && p.changes != nullptr) f(*p.changes);
+    }
+  }
+  const Graph& graph_;
+  const bool writes_;
+};
+
 }  // namespace
 
 template <class T>
@@ -96,6 +119,7 @@ TypedEngine<T>::TypedEngine(const Graph& graph, bool fuse) : graph_(graph) {
   flops_ = static_cast<double>(graph.flops_per_sample());
   train_block_ = block_rows(train_);
   infer_block_ = infer_rows();
+  prepacked_.prepare(graph, infer_, kernels_);
 }
 
 template <class T>
@@ -211,6 +235,7 @@ index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program
   const bool training = program.options.backward;
   RunGuard guard(running_);
   if (training) graph_.check_trainable();
+  const WriteGuard writing(graph_, training);
   if (!prepared_) updater_.prepare(graph_, kernels_);
   prepared_ = true;
   FlushDenormals flush;

@@ -56,10 +56,11 @@ std::vector<Panel<T>> copy(const Parameter& p, int lanes) {
   return copies;
 }
 
-// Calls f(host array, panel's array) for weights, slots and average.
+// Calls f(host array, panel's array) for the weights, and with `slots` for slots and average.
 template <class T, class F>
-void for_arrays(const Parameter& p, Panel<T>& panel, F f) {
+void for_arrays(const Parameter& p, bool slots, Panel<T>& panel, F f) {
   f(p.data, panel.weights);
+  if (!slots) return;
   for (int s = 0; s < p.n_slots; ++s) f(p.slots[s], panel.slots[s]);
   if (p.ema != nullptr) f(p.ema, panel.ema);
 }
@@ -81,7 +82,7 @@ void WeightStore<T>::allot(int lanes) {
     index_t used = 0;
     const auto take = [&](std::size_t id, Panel<T>& panel) {
       const Parameter& p = graph_->parameters[id];
-      for_arrays<T>(p, panel, [&](void*, T*& own) {
+      for_arrays<T>(p, slots_, panel, [&](void*, T*& own) {
         if (arena != nullptr) own = arena + used;
         used += padded<T>(p.rows * panel.units);
       });
@@ -112,6 +113,7 @@ void WeightStore<T>::allot(int lanes) {
 template <class T>
 void WeightStore<T>::bring_in(const Graph& graph, const Moves& moves, int lanes) {
   graph_ = &graph;
+  slots_ = moves.slots;
   panels_.assign(graph.parameters.size(), {});
   copies_.assign(graph.parameters.size(), {});
   const auto parameter = [&](int id) -> const Parameter& { return graph.parameters[static_cast<std::size_t>(id)]; };
@@ -122,7 +124,7 @@ void WeightStore<T>::bring_in(const Graph& graph, const Moves& moves, int lanes)
     for (std::size_t id = 0; id < group->size(); ++id) {
       const Parameter& p = graph.parameters[id];
       for (Panel<T>& panel : (*group)[id]) {
-        for_arrays<T>(p, panel, [&](const void* host, T* own) {
+        for_arrays<T>(p, slots_, panel, [&](const void* host, T* own) {
           copy_columns(p.rows, panel.units, static_cast<const T*>(host) + panel.unit, p.width, own, panel.units);
         });
       }
@@ -140,7 +142,7 @@ void WeightStore<T>::bring_back() {
   for (std::size_t id = 0; id < panels_.size() && lanes_ > 0; ++id) {
     const Parameter& p = graph_->parameters[id];
     const auto back = [&](Panel<T>& panel) {
-      for_arrays<T>(p, panel, [&](void* host, const T* own) {
+      for_arrays<T>(p, slots_, panel, [&](void* host, const T* own) {
         copy_columns(p.rows, panel.units, own, panel.units, static_cast<T*>(host) + panel.unit, p.width);
       });
     };

@@ -30,6 +30,7 @@ struct Panel {
 // What is to be moved: parameter ids.
 struct Moves {
   std::vector<int> in_panels, in_copies;
+  bool slots = true;  // and averages, beside the weights
 };
 
 template <class T>
@@ -58,6 +59,7 @@ class WeightStore {
 
   const Graph* graph_ = nullptr;
   int lanes_ = 0;
+  bool slots_ = true;
   Panels panels_, copies_;  // per parameter
   std::vector<T*> own_;     // [lane, parameter]
   Buffer<T> arena_;

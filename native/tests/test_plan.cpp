@@ -143,6 +143,32 @@ TEST(many_threads_infer_at_once) {
   for (int w : wrong) CHECK(w == 0);
 }
 
+// The first calls read the weights where they are, later ones a copy of them that one of the threads makes.
+void threads_share_a_copy(bool bfloat16) {
+  const Threads set(2);
+  Mlp<float> net({1300, 1100, 9}, "softmax", 20, 0, bfloat16);
+  std::vector<std::vector<float>> expected;
+  for (index_t n = 1; n <= 20; ++n) expected.push_back(net.predict(n));
+  std::array<int, 4> wrong{};
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < wrong.size(); ++t) {
+    threads.emplace_back([&, t] {
+      for (std::size_t i = 0; i < 40; ++i) wrong[t] += net.predict(static_cast<index_t>(i % 20) + 1) != expected[i % 20];
+    });
+  }
+  for (auto& t : threads) t.join();
+  for (int w : wrong) CHECK(w == 0);
+  CHECK(net.engine->prepacked_bytes() > 0);
+  net.train(20, 1, 0.01);
+  CHECK(net.predict(20) != expected.back());
+  CHECK(net.engine->prepacked_bytes() == 0);
+}
+
+TEST(threads_share_prepacked_weights) {
+  threads_share_a_copy(false);
+  threads_share_a_copy(true);
+}
+
 TEST(a_region_runs_every_item_once) {
   const Threads set(4);
   ThreadPool& pool = ThreadPool::instance();

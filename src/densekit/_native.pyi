@@ -88,9 +88,11 @@ class Plan:
         Checks the graph, fuses, sizes the buffers. Nothing can be added afterwards.
         """
 
-    def parameter(self, array: Array, trainable: bool) -> int:
+    def parameter(self, array: Array, trainable: bool, changes: Array | None = None) -> int:
         """
         An array the plan reads and updates in place; the plan keeps a reference.
+
+        `changes` is int64 [writers at work, writes so far]: told of them, inference prepacks.
         """
 
     def set_regularizer(self, param: int, kind: str, params: Sequence[float]) -> None:
@@ -203,6 +205,10 @@ class Plan:
 
     def flops_per_sample(self) -> int:
         """Of the forward products; a multiply-add counts as two."""
+
+    @property
+    def prepacked_bytes(self) -> int:
+        """Memory that the prepacked weights of inference take now."""
 
     @property
     def steps_done(self) -> int:

@@ -382,3 +382,20 @@ def test_the_penalty_is_counted_on_fixed_parameters_too(rng: np.random.Generator
     losses = Built(plan, parameters=[w]).train(x, y, batch_size=N)
     np.testing.assert_allclose(losses[0, 0] - losses[0, 1], 0.5 * np.abs(w).sum(), rtol=1e-12)
     assert np.array_equal(w, before)
+
+
+@pytest.mark.parametrize("last", ["softmax", "log_softmax", "tanh"])
+@pytest.mark.parametrize("units", [10, 70])
+def test_long_runs_of_tall_kernels_are_single_steps(
+    last: str, units: int, rng: np.random.Generator
+) -> None:
+    """A kernel of one panel or a few, moved for a run of many steps, does what it does in place."""
+    x, y = rng.standard_normal((N, 2000)), rng.random((N, units))
+    long, single = (mlp([2000, units], np.random.default_rng(0), last=last) for _ in range(2))
+    losses = long.train(x, y, batch_size=4)
+    for step in range(N // 4):
+        rows = np.arange(4 * step, 4 * step + 4)
+        one = single.train(x, y, batch_size=4, index=rows, iteration=step)
+        assert one[0, 1] == losses[step, 1]
+    for a, b in zip(long.parameters, single.parameters, strict=True):
+        np.testing.assert_array_equal(a, b)

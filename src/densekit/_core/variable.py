@@ -89,6 +89,7 @@ class Variable:
         self.constraint = constraint
         self.overwrite_with_gradient = False
         self._value = self._first_value(initializer, shape, dtype)
+        self.changes = _new_changes(self._value)  # beside every write to the value
 
     def _first_value(
         self, initializer: Any, shape: tuple[int, ...] | None, dtype: Any
@@ -152,7 +153,13 @@ class Variable:
 
     @property
     def array(self) -> npt.NDArray[Any]:
-        """The live buffer itself, for engines and savers: writing to it writes the variable."""
+        """The live buffer itself, for engines and savers: writing to it writes the variable.
+
+        Ask for it anew before each write: asking is what tells engines, which may keep a copy of
+        weights that stay as they are. `assign` tells them, too.
+        """
+        if self.changes is not None:
+            self.changes[1] += 1
         return self._value
 
     @property
@@ -193,8 +200,15 @@ class Variable:
         scope = stateless_scope()
         if scope is not None:
             scope.add_update((self, value))
-        else:
+        elif self.changes is None:
             self._value[...] = value
+        else:
+            self.changes[0] += 1
+            try:
+                self._value[...] = value
+            finally:
+                self.changes[1] += 1
+                self.changes[0] -= 1
         return self
 
     def assign_add(self, value: Any) -> Any:
@@ -258,6 +272,7 @@ class Variable:
         buffer = aligned_empty(state["_value"].shape, state["_value"].dtype)
         buffer[...] = state["_value"]
         self._value = buffer
+        self.changes = _new_changes(buffer)
 
     def __len__(self) -> int:
         return len(self._value)
@@ -282,6 +297,11 @@ class Variable:
 
     def __hash__(self) -> int:
         return id(self)
+
+
+def _new_changes(value: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:
+    """``[writers at work, writes so far]``, of a matrix: engines may keep copies of one."""
+    return np.zeros(2, np.int64) if value.ndim > 1 else None
 
 
 def _python_dtype(value: Any) -> str:

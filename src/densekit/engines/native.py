@@ -112,7 +112,7 @@ class NativeEngine:
                     "Train in float32 or float64 throughout.",
                 )
             )
-        number = self.plan.parameter(variable.array, trainable)
+        number = self.plan.parameter(variable.array, trainable, variable.changes)
         self._parameters[id(variable)] = number
         self._kept.append(variable)
         if trainable and variable.regularizer is not None:

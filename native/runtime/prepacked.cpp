@@ -1,0 +1,106 @@
+#include "prepacked.hpp"
+
+#include <algorithm>
+#include <new>
+
+#include "machine.hpp"
+#include "thread_pool.hpp"
+
+namespace densekit {
+namespace {
+
+constexpr int kPatience = 32;
+
+// Above this, a second copy of the weights is not ours to take.
+constexpr index_t kMostBytes = index_t(512) << 20;
+
+class Busy {
+ public:
+  explicit Busy(std::atomic<bool>& flag) : flag_(flag), mine_(!flag.exchange(true, std::memory_order_acquire)) {}
+  ~Busy() {
+    if (mine_) flag_.store(false, std::memory_order_release);
+  }
+  bool mine() const { return mine_; }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+ private:
+  std::atomic<bool>& flag_;
+  const bool mine_;
+};
+
+}  // namespace
+
+template <class T>
+void PrepackedWeights<T>::prepare(const Graph& graph, const Program& program, const Kernels<T>* kernels) {
+  graph_ = &graph;
+  program_ = &program;
+  kernels_ = kernels;
+  moves_.slots = false;
+  std::vector<bool> seen(graph.parameters.size(), false);
+  for (const Op& op : graph.ops) {
+    if (op.kind != OpKind::dense || seen[static_cast<std::size_t>(op.kernel)]) continue;
+    const Parameter& p = graph.parameters[static_cast<std::size_t>(op.kernel)];
+    const index_t bytes = p.size() * static_cast<index_t>(sizeof(T));
+    if (!op.bfloat16 && bytes <= machine().l2) continue;
+    seen[static_cast<std::size_t>(op.kernel)] = true;
+    watched_.push_back(op.kernel);
+    all_bytes_ += op.bfloat16 ? bytes / 2 : bytes;
+    packs_ = packs_ || op.bfloat16;
+    if (!op.bfloat16) moves_.in_panels.push_back(op.kernel);
+  }
+  const auto silent = [&](int id) { return graph.parameters[static_cast<std::size_t>(id)].changes == nullptr; };
+  if (all_bytes_ > kMostBytes || std::any_of(watched_.begin(), watched_.end(), silent)) watched_.clear();
+  writes_.assign(watched_.size(), -1);
+}
+
+template <class T>
+bool PrepackedWeights<T>::unchanged() {
+  bool same = true;
+  for (std::size_t i = 0; i < watched_.size(); ++i) {
+    const Changes& changes = *graph_->parameters[static_cast<std::size_t>(watched_[i])].changes;
+    const int64_t writes = changes.writes.load();
+    same = same && writes == writes_[i] && changes.writers.load() == 0;
+    writes_[i] = writes;
+  }
+  return same;
+}
+
+template <class T>
+std::shared_ptr<typename PrepackedWeights<T>::Copy> PrepackedWeights<T>::make() const {
+  auto copy = std::make_shared<Copy>();
+  if (!moves_.in_panels.empty()) copy->panels.bring_in(*graph_, moves_, 1);
+  if (packs_) {
+    PoolLease pool;
+    copy->packed.prepare(*graph_, *program_, kernels_, 0);
+    copy->packed.pack_kernels(copy->panels, pool);
+  }
+  return copy;
+}
+
+template <class T>
+std::shared_ptr<typename PrepackedWeights<T>::Copy> PrepackedWeights<T>::find() {
+  const Busy busy(busy_);
+  if (!busy.mine()) return nullptr;
+  if (!unchanged()) {
+    copy_.reset();
+    bytes_ = 0;
+    calls_ = 0;
+    return nullptr;
+  }
+  if (copy_ != nullptr || ++calls_ < kPatience) return copy_;
+  calls_ = 0;
+  try {
+    copy_ = make();
+  } catch (const std::bad_alloc&) {
+    return nullptr;  // the weights where they are serve as well
+  }
+  if (!unchanged()) copy_.reset();
+  else bytes_ = all_bytes_;
+  return copy_;
+}
+
+template class PrepackedWeights<float>;
+template class PrepackedWeights<double>;
+
+}  // namespace densekit
