@@ -36,7 +36,7 @@ void PrepackedWeights<T>::prepare(const Graph& graph, const Program& program, co
   graph_ = &graph;
   program_ = &program;
   kernels_ = kernels;
-  moves_.slots = false;
+  moves_.only_read = true;
   std::vector<bool> seen(graph.parameters.size(), false);
   for (const Op& op : graph.ops) {
     if (op.kind != OpKind::dense || seen[static_cast<std::size_t>(op.kernel)]) continue;

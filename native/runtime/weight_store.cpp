@@ -11,17 +11,18 @@ namespace {
 constexpr index_t kPageBytes = 4096;
 
 // Zen 4, 784 x 128, batch 32: panels of 32 and of 64 units take the same time, and 32 share out more evenly. Large
-// kernels take wide ones, which make more of every row they meet.
+// kernels take wide ones, which make more of every row they meet, and so do those that are only read: a row through 64
+// units has twice the chains in flight.
 constexpr index_t kPanelRow = 128, kWidePanelRow = 256, kWideKernelRow = 2048;  // bytes of a row
 
 template <class T>
-index_t panel_units(const Graph& graph, int id) {
+index_t panel_units(const Graph& graph, int id, bool only_read) {
   constexpr auto size = static_cast<index_t>(sizeof(T));
   const index_t width = graph.parameters[static_cast<std::size_t>(id)].width;
   for (const Op& op : graph.ops) {
     if (op.bfloat16 && op.kernel == id) return kBfloat16Panel;  // those of the packed kernel
   }
-  return (width * size >= kWideKernelRow ? kWidePanelRow : kPanelRow) / size;
+  return (only_read || width * size >= kWideKernelRow ? kWidePanelRow : kPanelRow) / size;
 }
 
 template <class T>
@@ -32,10 +33,10 @@ constexpr index_t in_pages(index_t n) {
 
 // Equal shares of the units to each thread, as near as panels allow.
 template <class T>
-std::vector<Panel<T>> cut(const Graph& graph, int id, int lanes) {
+std::vector<Panel<T>> cut(const Graph& graph, int id, int lanes, bool only_read) {
   std::vector<Panel<T>> panels;
   const Parameter& p = graph.parameters[static_cast<std::size_t>(id)];
-  const index_t step = panel_units<T>(graph, id);
+  const index_t step = panel_units<T>(graph, id, only_read);
   for (index_t unit = 0; unit < p.width; unit += step) {
     Panel<T> panel;
     panel.unit = unit;
@@ -56,11 +57,11 @@ std::vector<Panel<T>> copy(const Parameter& p, int lanes) {
   return copies;
 }
 
-// Calls f(host array, panel's array) for the weights, and with `slots` for slots and average.
+// Calls f(host array, panel's array) for the weights, and unless they are only read for slots and average.
 template <class T, class F>
-void for_arrays(const Parameter& p, bool slots, Panel<T>& panel, F f) {
+void for_arrays(const Parameter& p, bool only_read, Panel<T>& panel, F f) {
   f(p.data, panel.weights);
-  if (!slots) return;
+  if (only_read) return;
   for (int s = 0; s < p.n_slots; ++s) f(p.slots[s], panel.slots[s]);
   if (p.ema != nullptr) f(p.ema, panel.ema);
 }
@@ -82,7 +83,7 @@ void WeightStore<T>::allot(int lanes) {
     index_t used = 0;
     const auto take = [&](std::size_t id, Panel<T>& panel) {
       const Parameter& p = graph_->parameters[id];
-      for_arrays<T>(p, slots_, panel, [&](void*, T*& own) {
+      for_arrays<T>(p, only_read_, panel, [&](void*, T*& own) {
         if (arena != nullptr) own = arena + used;
         used += padded<T>(p.rows * panel.units);
       });
@@ -113,18 +114,18 @@ void WeightStore<T>::allot(int lanes) {
 template <class T>
 void WeightStore<T>::bring_in(const Graph& graph, const Moves& moves, int lanes) {
   graph_ = &graph;
-  slots_ = moves.slots;
+  only_read_ = moves.only_read;
   panels_.assign(graph.parameters.size(), {});
   copies_.assign(graph.parameters.size(), {});
   const auto parameter = [&](int id) -> const Parameter& { return graph.parameters[static_cast<std::size_t>(id)]; };
-  for (int id : moves.in_panels) panels_[static_cast<std::size_t>(id)] = cut<T>(graph, id, lanes);
+  for (int id : moves.in_panels) panels_[static_cast<std::size_t>(id)] = cut<T>(graph, id, lanes, only_read_);
   for (int id : moves.in_copies) copies_[static_cast<std::size_t>(id)] = copy<T>(parameter(id), lanes);
   allot(lanes);
   for (Panels* group : {&panels_, &copies_}) {
     for (std::size_t id = 0; id < group->size(); ++id) {
       const Parameter& p = graph.parameters[id];
       for (Panel<T>& panel : (*group)[id]) {
-        for_arrays<T>(p, slots_, panel, [&](const void* host, T* own) {
+        for_arrays<T>(p, only_read_, panel, [&](const void* host, T* own) {
           copy_columns(p.rows, panel.units, static_cast<const T*>(host) + panel.unit, p.width, own, panel.units);
         });
       }
@@ -142,7 +143,7 @@ void WeightStore<T>::bring_back() {
   for (std::size_t id = 0; id < panels_.size() && lanes_ > 0; ++id) {
     const Parameter& p = graph_->parameters[id];
     const auto back = [&](Panel<T>& panel) {
-      for_arrays<T>(p, slots_, panel, [&](void* host, const T* own) {
+      for_arrays<T>(p, only_read_, panel, [&](void* host, const T* own) {
         copy_columns(p.rows, panel.units, own, panel.units, static_cast<T*>(host) + panel.unit, p.width);
       });
     };

@@ -30,7 +30,7 @@ struct Panel {
 // What is to be moved: parameter ids.
 struct Moves {
   std::vector<int> in_panels, in_copies;
-  bool slots = true;  // and averages, beside the weights
+  bool only_read = false;  // by inference: weights without slots and averages, in wide panels
 };
 
 template <class T>
@@ -59,7 +59,7 @@ class WeightStore {
 
   const Graph* graph_ = nullptr;
   int lanes_ = 0;
-  bool slots_ = true;
+  bool only_read_ = false;
   Panels panels_, copies_;  // per parameter
   std::vector<T*> own_;     // [lane, parameter]
   Buffer<T> arena_;
