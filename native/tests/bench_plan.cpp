@@ -1,7 +1,8 @@
-// Steps of training and calls of inference on the shapes the project promises; best of several runs.
-// bench_plan [threads [name [bf16]]]
+// Steps of training and calls of inference on the shapes the project promises, or on any; best of several runs.
+// bench_plan [threads [name [bf16]]]      a name may be train:784-128-64-10:32 or call:784-128-64-10:1
 #include <chrono>
 #include <cstdlib>
+#include <sstream>
 
 #include "network.hpp"
 
@@ -14,6 +15,13 @@ bool bfloat16 = false;
 
 double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::vector<index_t> numbers(std::string text, char separator) {
+  std::vector<index_t> found;
+  std::istringstream stream(text);
+  for (std::string part; std::getline(stream, part, separator);) found.push_back(std::atol(part.c_str()));
+  return found;
 }
 
 void steps(const char* name, const std::vector<index_t>& sizes, const char* last, index_t batch, index_t n_steps) {
@@ -31,7 +39,7 @@ void steps(const char* name, const std::vector<index_t>& sizes, const char* last
 void calls(const char* name, const std::vector<index_t>& sizes, const char* last, index_t rows) {
   Mlp<float> net(sizes, last, rows, 0, bfloat16);
   std::vector<float> y(static_cast<std::size_t>(rows * sizes.back()));
-  const int repeats = static_cast<int>(5 + 2e7 / double(net.graph.flops_per_sample() * rows));
+  const int repeats = static_cast<int>(5 + 2e9 / double(net.graph.flops_per_sample() * rows));
   double best = 1e9;
   for (int run = 0; run < 9; ++run) {
     const double begin = seconds();
@@ -42,6 +50,21 @@ void calls(const char* name, const std::vector<index_t>& sizes, const char* last
               double(net.graph.flops_per_sample() * rows) / best * 1e-9);
 }
 
+// train:SIZES:BATCH, about a tenth of a second a run, or call:SIZES:ROWS.
+bool own_shape(const std::string& name) {
+  const std::size_t shape = name.find(':'), rows = name.rfind(':');
+  if (shape == std::string::npos || shape == rows) return false;
+  const std::string text = name.substr(shape + 1, rows - shape - 1);
+  const std::vector<index_t> sizes = numbers(text, '-');
+  const index_t n = std::atol(name.c_str() + rows + 1);
+  if (sizes.size() < 2 || n < 1) return false;
+  double work = 0;
+  for (std::size_t i = 0; i + 1 < sizes.size(); ++i) work += 3.0 * double(sizes[i] * sizes[i + 1]) * double(n);
+  if (name[0] == 't') steps(text.c_str(), sizes, "softmax", n, std::max<index_t>(8, index_t(4e9 / work)));
+  else calls(text.c_str(), sizes, "softmax", n);
+  return true;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -50,6 +73,7 @@ int main(int argc, char** argv) {
   bfloat16 = argc > 3;
   const auto wanted = [&](const char* name) { return only == nullptr || std::string(only) == name; };
   std::printf("%s, %d threads%s\n", active_implementation()->name, ThreadPool::instance().threads(), bfloat16 ? ", bfloat16" : "");
+  if (only != nullptr && own_shape(only)) return 0;
   if (wanted("tabular")) steps("20-32-16-1", {20, 32, 16, 1}, "sigmoid", 32, 312);
   if (wanted("policy")) steps("4-64-64-2", {4, 64, 64, 2}, "softmax", 64, 2000);
   if (wanted("mnist")) steps("784-128-64-10", {784, 128, 64, 10}, "softmax", 32, 300);
