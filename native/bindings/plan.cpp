@@ -253,7 +253,7 @@ void bind_building(nb::class_<Plan>& c) {
           return p.building().loss(output, loss_spec(kind, params), width, weight, reduction);
         },
         nb::arg("output_index"), nb::arg("kind"), nb::arg("params"), nb::arg("width"), nb::arg("loss_weight") = 1.0,
-        nb::arg("reduction") = "sum_over_batch_size", "A loss over the last axis of an output; losses are numbered in order.");
+        nb::arg("reduction") = "sum_over_batch_size", "A loss over the last axis of an output, or (width 0) over the batch; numbered in order.");
   c.def("host_loss", &Plan::host_loss, nb::arg("output_index"), nb::arg("fn"), nb::arg("loss_weight") = 1.0,
         nb::sig("def host_loss(self, output_index: int, fn: Callable[[Array | None, Array, Array | None, bool], "
                 "tuple[float, Array | None]], loss_weight: float = 1.0) -> int"),

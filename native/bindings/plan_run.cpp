@@ -48,6 +48,9 @@ Request Plan::make_request(const nb::list& inputs, const nb::list& targets, cons
     if (nb::object(targets[i]).is_none()) throw nb::type_error((numbered("target", i) + ": expected a NumPy array.").c_str());
     const index_t elements = loss.sparse() ? loss.positions : loss.positions * loss.width;
     request.targets[i] = row_source(targets[i], elements, false, numbered("target", i));
+    if (loss.whole_batch && !nb::object(weights[i]).is_none()) {
+      throw nb::value_error((numbered("weight", i) + ": a loss of the whole batch takes none.").c_str());
+    }
     request.weights[i] = row_source(weights[i], loss.positions, true, numbered("weight", i));
     require_rows(request.targets[i], n, numbered("target", i));
     require_rows(request.weights[i], n, numbered("weight", i));

@@ -124,6 +124,7 @@ class TypedEngine final : public Engine {
   void gather_targets(Batch<T>& batch, index_t row, index_t rows) const;
   void native_losses(Batch<T>& batch, index_t row, index_t rows) const;
   void native_loss(Batch<T>& batch, std::size_t i, index_t row, index_t rows) const;
+  void batch_losses(Batch<T>& batch) const;
   void host_losses(Batch<T>& batch) const;
   void host_forward(Batch<T>& batch, int op) const;
   void host_backward(Batch<T>& batch, int op) const;

@@ -274,14 +274,17 @@ void Graph::check_output(int position) const {
 int Graph::loss(int position, const LossSpec& spec, index_t width, double weight, const std::string& reduction) {
   check_output(position);
   const index_t size = values[static_cast<std::size_t>(outputs[static_cast<std::size_t>(position)])].size;
-  if (width < 1 || size % width != 0) {
+  const bool whole_batch = width == 0;
+  if (whole_batch && (takes_labels(spec.kind) || takes_signs(spec.kind))) fail("loss: this kind is taken row by row; give a width.");
+  if (width < 0 || (!whole_batch && size % width != 0)) {
     fail("loss: width " + text(width) + " does not divide the " + text(size) + " elements of output " + text(position) + ".");
   }
   Loss loss;
   loss.output = position;
   loss.spec = spec;
-  loss.width = width;
-  loss.positions = size / width;
+  loss.whole_batch = whole_batch;
+  loss.width = whole_batch ? size : width;
+  loss.positions = whole_batch ? 1 : size / width;
   loss.weight = weight;
   if (reduction == "sum_over_batch_size" || reduction == "mean") loss.reduction = Reduction::mean;
   else if (reduction == "sum") loss.reduction = Reduction::sum;

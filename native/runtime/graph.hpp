@@ -72,9 +72,12 @@ struct Loss {
   LossSpec spec;
   index_t width = 1;      // elements one row loss is taken over
   index_t positions = 1;  // row losses per sample
+  bool whole_batch = false;  // one loss over all elements of a batch
   double weight = 1;
   Reduction reduction = Reduction::mean;
   bool sparse() const { return !host && takes_labels(spec.kind); }
+  index_t count(index_t rows) const { return whole_batch ? 1 : rows * positions; }
+  bool by_rows() const { return !host && !whole_batch; }  // can be computed before the last row is known
 };
 
 struct Optimizer {

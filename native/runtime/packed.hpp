@@ -21,6 +21,7 @@ class PackedOperands {
   // A block of a kernel that has just changed, rows x units, row by row. Blocks that begin at multiples of kGrain rows and
   // of kBfloat16Panel units, and end there or at the end, may be packed while others are.
   void pack_kernel(int parameter, const T* block, index_t row, index_t rows, index_t unit, index_t units);
+  // From an even row on, to another one or the end.
   void pack_dz(int op, const T* dz, index_t batch_rows, index_t first, index_t last);
 
   static constexpr index_t kGrain = 16;

@@ -56,7 +56,7 @@ bool op_runs_backward(const Graph& graph, const Program& program, const Op& op) 
 // thing before the loss and nobody else reads its result.
 bool is_pair(const Graph& graph, const Op& op, const Loss& loss) {
   if (op.kind != OpKind::dense && op.kind != OpKind::activation) return false;
-  if (graph.values[at(op.outputs[0])].consumers.size() != 0 || loss.host || loss.spec.p[0] != 0) return false;
+  if (graph.values[at(op.outputs[0])].consumers.size() != 0 || !loss.by_rows() || loss.spec.p[0] != 0) return false;
   const bool row = loss.spec.kind == LossKind::categorical_crossentropy ||
                    loss.spec.kind == LossKind::sparse_categorical_crossentropy;
   if (op.activation.kind == ActivationKind::softmax) return row && loss.width == op.width;
@@ -77,7 +77,7 @@ void fuse_losses(const Graph& graph, Program& program) {
   }
 }
 
-// The first to write a gradient sets it, later ones add: losses in order, then ops from the last to the first.
+// The first to write a gradient sets it, later ones add: losses, then ops from the last to the first.
 void assign_writes(const Graph& graph, Program& program) {
   std::vector<bool> written(graph.values.size(), false);
   const auto next_write = [&](int v) {
@@ -86,12 +86,14 @@ void assign_writes(const Graph& graph, Program& program) {
     written[at(v)] = true;
     return write;
   };
-  for (bool host : {false, true}) {  // native losses are computed before the host's
+  const auto write_losses = [&](auto wanted) {
     for (std::size_t i = 0; i < graph.losses.size(); ++i) {
-      if (graph.losses[i].host != host) continue;
-      program.losses[i].write = next_write(graph.outputs[at(graph.losses[i].output)]);
+      if (wanted(graph.losses[i])) program.losses[i].write = next_write(graph.outputs[at(graph.losses[i].output)]);
     }
-  }
+  };
+  write_losses([](const Loss& loss) { return loss.by_rows(); });  // in the order they are computed
+  write_losses([](const Loss& loss) { return loss.whole_batch; });
+  write_losses([](const Loss& loss) { return loss.host; });
   for (std::size_t i = graph.ops.size(); i-- > 0;) {
     const Op& op = graph.ops[i];
     ProgramOp& p = program.ops[i];
@@ -130,7 +132,7 @@ void choose_buffers(const Graph& graph, Program& program) {
 }
 
 // Host nodes cut the op list into segments; the last forward segment, the losses and the first backward segment are
-// one stage unless a host loss stands between them.
+// one stage unless a loss that needs all rows stands between them.
 void make_stages(const Graph& graph, Program& program) {
   const int n = static_cast<int>(graph.ops.size());
   std::vector<Stage> backward;  // collected from the front, run from the back
@@ -159,19 +161,21 @@ void make_stages(const Graph& graph, Program& program) {
   Stage back;
   back.backward_begin = segment.forward_begin;
   back.backward_end = n;
-  bool host_losses = false;
-  for (const Loss& loss : graph.losses) host_losses = host_losses || loss.host;
-  host_losses = host_losses && program.options.losses;
-  if (program.options.backward && !host_losses) {
+  bool batch_losses = false;
+  for (const Loss& loss : graph.losses) {
+    if (!program.options.losses || loss.by_rows()) continue;
+    batch_losses = true;
+    program.has_host = program.has_host || loss.host;
+  }
+  if (program.options.backward && !batch_losses) {
     segment.backward_begin = back.backward_begin;
     segment.backward_end = back.backward_end;
   }
   program.stages.push_back(segment);
-  if (host_losses) {
+  if (batch_losses) {
     Stage stage;
-    stage.kind = Stage::Kind::host_losses;
+    stage.kind = Stage::Kind::batch_losses;
     program.stages.push_back(stage);
-    program.has_host = true;
     if (program.options.backward) program.stages.push_back(back);
   }
   if (!program.options.backward) return;

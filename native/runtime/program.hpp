@@ -28,7 +28,7 @@ struct ProgramLoss {
 
 // A stretch of the run. `rows` stages are split over threads by batch rows; host stages run on the caller alone.
 struct Stage {
-  enum class Kind { rows, host_forward, host_losses, host_backward } kind = Kind::rows;
+  enum class Kind { rows, host_forward, batch_losses, host_backward } kind = Kind::rows;
   bool gather = false, losses = false;          // rows: fetch the batch first; native losses after the forward
   int forward_begin = 0, forward_end = 0;       // ops, ascending
   int backward_begin = 0, backward_end = 0;     // ops, run from end - 1 down to begin

@@ -146,7 +146,7 @@ void TypedEngine<T>::begin_batch(Batch<T>& batch, index_t step) const {
     const Loss& loss = graph_.losses[i];
     if (loss.host) continue;
     const bool weighted = r.weights[i].data != nullptr;
-    const index_t n = batch.rows * loss.positions;
+    const index_t n = loss.count(batch.rows);
     const T* weight = batch.workspace->loss(i).weight;
     batch.loss_spec[i] = loss.spec;
     if (takes_signs(loss.spec.kind)) {
@@ -179,7 +179,7 @@ void TypedEngine<T>::write_losses(Batch<T>& batch, double penalties, double* los
       value = batch.host_loss[i];
     } else {
       const LossBuffers<T>& b = batch.workspace->loss(i);
-      const index_t n = batch.rows * loss.positions;
+      const index_t n = loss.count(batch.rows);
       const bool weighted = batch.request->weights[i].data != nullptr;
       for (index_t k = 0; k < n; ++k) {
         value += weighted ? static_cast<double>(b.row_loss[k]) * b.weight[k] : static_cast<double>(b.row_loss[k]);

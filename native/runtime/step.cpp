@@ -14,8 +14,8 @@ namespace {
 // about 1 us to meet; at some 30 multiply-adds a nanosecond this is 10 us each.
 constexpr double kWorkPerThread = 3e5;
 
-// Rows a thread gets are a multiple of this, so that full tiles of the GEMM stay full.
-constexpr index_t kRowGrain = 4;
+// A thread's rows begin at an even one: dZ in bfloat16 is packed in pairs of rows (packed.hpp).
+constexpr index_t kRowGrain = 2;
 
 }  // namespace
 
@@ -40,9 +40,10 @@ void TypedEngine<T>::run_stages(Batch<T>& batch, PoolLease& pool, const FlushDen
       run_stage(batch, pool, stage);
       continue;
     }
+    if (stage.kind == Stage::Kind::batch_losses) batch_losses(batch);
     const CallerFloatMode mode(flush);
     if (stage.kind == Stage::Kind::host_forward) host_forward(batch, stage.op);
-    else if (stage.kind == Stage::Kind::host_losses) host_losses(batch);
+    else if (stage.kind == Stage::Kind::batch_losses) host_losses(batch);
     else host_backward(batch, stage.op);
   }
 }
@@ -54,8 +55,7 @@ void TypedEngine<T>::run_stage(Batch<T>& batch, PoolLease& pool, const Stage& st
   const double work = flops_ / 2 * (c.program->options.backward ? 2 : 1) * static_cast<double>(batch.rows);
   const auto wanted = static_cast<index_t>(work / kWorkPerThread);
   const index_t threads = std::max<index_t>(1, std::min<index_t>(pool.workers(), wanted));
-  index_t share = (batch.rows + threads - 1) / threads;
-  share = (share + kRowGrain - 1) / kRowGrain * kRowGrain;
+  const index_t share = ((batch.rows + threads - 1) / threads + kRowGrain - 1) / kRowGrain * kRowGrain;
   const auto parts = static_cast<int>((batch.rows + share - 1) / share);
   const auto run = [&](const Stage& part) {
     pool.run_lanes(parts, parts > 1, [&](int lane) {
@@ -163,7 +163,15 @@ void TypedEngine<T>::gather_targets(Batch<T>& batch, index_t row, index_t rows) 
 template <class T>
 void TypedEngine<T>::native_losses(Batch<T>& batch, index_t row, index_t rows) const {
   for (std::size_t i = 0; i < graph_.losses.size(); ++i) {
-    if (!graph_.losses[i].host) native_loss(batch, i, row, rows);
+    if (graph_.losses[i].by_rows()) native_loss(batch, i, row, rows);
+  }
+}
+
+// The losses that take the whole batch for one row.
+template <class T>
+void TypedEngine<T>::batch_losses(Batch<T>& batch) const {
+  for (std::size_t i = 0; i < graph_.losses.size(); ++i) {
+    if (graph_.losses[i].whole_batch) native_loss(batch, i, 0, batch.rows);
   }
 }
 
@@ -174,7 +182,7 @@ void TypedEngine<T>::native_loss(Batch<T>& batch, std::size_t i, index_t row, in
   const ProgramLoss& plan = c.program->losses[i];
   const LossBuffers<T>& b = batch.workspace->loss(i);
   const int v = graph_.outputs[static_cast<std::size_t>(loss.output)];
-  const index_t first = row * loss.positions, n = rows * loss.positions;
+  const index_t first = row * loss.positions, n = loss.count(rows), width = loss.whole_batch ? rows * loss.width : loss.width;
   const T* target = loss.sparse() ? nullptr : b.target + first * loss.width;
   const int32_t* labels = loss.sparse() ? b.labels + first : nullptr;
   const T* weight = batch.request->weights[i].data != nullptr ? b.weight + first : nullptr;
@@ -183,17 +191,17 @@ void TypedEngine<T>::native_loss(Batch<T>& batch, std::size_t i, index_t row, in
   const T scale = batch.loss_scale[i];
   if (plan.fused_op >= 0) {
     T* dz = plan.write == GradientWrite::none ? nullptr : c.gradient(v, row);
-    kernels_->loss_from_logits(batch.loss_spec[i], n, loss.width, target, labels, y, weight, scale, row_loss, y, dz);
-    if (graph_.values[static_cast<std::size_t>(v)].bfloat16) kernels_->bfloat16_round(n * loss.width, y, y);
+    kernels_->loss_from_logits(batch.loss_spec[i], n, width, target, labels, y, weight, scale, row_loss, y, dz);
+    if (graph_.values[static_cast<std::size_t>(v)].bfloat16) kernels_->bfloat16_round(n * width, y, y);
     if (dz != nullptr) round_gradient(c, v, row, rows);
     return;
   }
   if (plan.write == GradientWrite::none) {
-    kernels_->loss(batch.loss_spec[i], n, loss.width, target, labels, y, weight, scale, row_loss, nullptr);
+    kernels_->loss(batch.loss_spec[i], n, width, target, labels, y, weight, scale, row_loss, nullptr);
     return;
   }
   const GradientTarget<T> dy(c, v, plan.write, row, rows);
-  kernels_->loss(batch.loss_spec[i], n, loss.width, target, labels, y, weight, scale, row_loss, dy.data());
+  kernels_->loss(batch.loss_spec[i], n, width, target, labels, y, weight, scale, row_loss, dy.data());
   dy.commit();
   round_gradient(c, v, row, rows);
 }

@@ -73,7 +73,9 @@ class Plan:
         loss_weight: float = 1.0,
         reduction: str = "sum_over_batch_size",
     ) -> int:
-        """A loss over the last axis of an output; losses are numbered in order."""
+        """
+        A loss over the last axis of an output, or (width 0) over the batch; numbered in order.
+        """
 
     def host_loss(
         self,

@@ -103,13 +103,16 @@ def test_loss(
     name: str, sample: samples.LossSample, reduction: str, request: pytest.FixtureRequest
 ) -> None:
     rng = np.random.default_rng(8)
-    y, weight = targets(sample.targets, rng), rng.uniform(0, 2, ROWS)
+    y = targets(sample.targets, rng)
     cls = getattr(losses, name)
     arguments = {**sample.arguments, "reduction": reduction, "dtype": "float64"}
+    form = native_form(cls(**arguments))
+    assert form is not None
+    fit = {} if form.whole_batch else {"sample_weight": rng.uniform(0, 2, ROWS)}
     last = LAST[sample.predictions]
-    twin = train(hosted(cls)(**arguments), "sgd", last, y, sample_weight=weight)
+    twin = train(hosted(cls)(**arguments), "sgd", last, y, **fit)
     request.getfixturevalue("no_host")
-    assert_same(train(cls(**arguments), "sgd", last, y, sample_weight=weight), twin)
+    assert_same(train(cls(**arguments), "sgd", last, y, **fit), twin)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -105,8 +105,8 @@ def test_a_subclass_has_no_native_form() -> None:
         losses.CosineSimilarity(axis=0),
         losses.CategoricalFocalCrossentropy(alpha=[0.25, 0.75]),
         losses.BinaryFocalCrossentropy(axis=0),
-        losses.Dice(),
-        losses.Tversky(axis=0),
+        losses.Dice(axis=0),
+        losses.Tversky(axis=(0, 1)),
     ],
 )
 def test_what_a_kernel_cannot_express_has_no_form(loss: Any) -> None:
@@ -144,7 +144,7 @@ def test_activation(native: Any, name: str, sample: samples.ActivationSample, dt
     def function(x: Any) -> Any:
         return getattr(activations, name)(x, **sample.arguments)
 
-    kind, parameters = sample.form
+    kind, parameters, _ = sample.form
     for given in samples.activation_inputs(dtype):
         given = np.clip(given, -80, 80) if name == "exponential" else given
         x = given.astype("float64")
@@ -172,7 +172,7 @@ def test_activation_of_infinities(
     """NaN stays NaN everywhere; infinities have the limit of the formula as written, or NaN."""
     if name in ("softmax", "log_softmax", "sparsemax", "glu"):
         return  # rows: one NaN decides about all
-    kind, parameters = sample.form
+    kind, parameters, _ = sample.form
     x = samples.special_inputs(dtype)
     expected = np.asarray(getattr(activations, name)(x.astype("float64"), **sample.arguments))
     found = native.activation(kind, list(parameters), x)
@@ -188,6 +188,14 @@ def native_targets(sample: samples.LossSample, y_true: Any) -> Any:
     return y_true.astype("int32") if sample.targets == "labels" else y_true
 
 
+WHOLE_BATCH = {"Dice", "Tversky"}  # with their defaults
+
+
+def as_a_row(form: NativeForm, y: Any) -> Any:
+    """What the kernel takes for rows: of a loss over the whole batch there is one."""
+    return y.reshape(1, -1) if form.whole_batch else y
+
+
 def native_losses() -> list[tuple[str, samples.LossSample]]:
     """Losses with a kernel; ignored classes, which the class keeps from it, included."""
     found = []
@@ -198,10 +206,10 @@ def native_losses() -> list[tuple[str, samples.LossSample]]:
     return found
 
 
-def test_only_losses_over_several_rows_run_on_the_host() -> None:
-    """With their defaults, all built-in losses but those of the batch as a whole have a kernel."""
+def test_all_losses_have_a_kernel() -> None:
     by_default = {n: getattr(losses, n)() for n in samples.LOSSES if n != "Loss"}
-    assert {n for n, loss in by_default.items() if native_form(loss) is None} == {"Dice", "Tversky"}
+    assert not {n for n, loss in by_default.items() if native_form(loss) is None}
+    assert {n for n, loss in by_default.items() if loss.native_form().whole_batch} == WHOLE_BATCH
 
 
 def row_form(name: str, sample: samples.LossSample) -> NativeForm:
@@ -224,11 +232,14 @@ def test_loss(native: Any, name: str, sample: samples.LossSample, dtype: str, ed
     ignored = sample.arguments.get("ignore_class")
     value, vjp = value_and_vjp(lambda p: function.call(y_true, p), [y_pred])
     gradient = vjp(np.ones_like(value))[0]
-    kind, parameters = row_form(name, sample)
-    arguments = (kind, list(parameters), native_targets(sample, y_true), y_pred)
+    form = row_form(name, sample)
+    y_true, y_pred, gradient = (as_a_row(form, a) for a in (y_true, y_pred, gradient))
+    value = value.reshape(len(y_pred))
+    targets = native_targets(sample, y_true)
+    arguments = (form.kind, list(form.parameters), targets, y_pred)
 
     rows = native.loss(*arguments)
-    assert rows.shape == (len(y_pred),) and rows.dtype == dtype
+    assert rows.shape == value.shape and rows.dtype == dtype
     assert_close(rows, value, ulps=16, scale=np.abs(value) + 1, what=name)
     if ignored is not None:
         assert not rows[y_true == ignored].any()
@@ -251,8 +262,9 @@ def test_loss_at_corners(native: Any, name: str, sample: samples.LossSample, dty
     function = getattr(losses, name)(reduction=None, dtype=dtype, **sample.arguments)
     value, vjp = value_and_vjp(lambda p: function.call(y_true, p), [y_pred])
     gradient = vjp(np.ones_like(value))[0]
-    kind, parameters = row_form(name, sample)
-    found = native.loss_gradient(kind, list(parameters), y_true, y_pred)
+    form = row_form(name, sample)
+    y_true, y_pred, gradient = (as_a_row(form, a) for a in (y_true, y_pred, gradient))
+    found = native.loss_gradient(form.kind, list(form.parameters), y_true, y_pred)
     scale = np.max(np.abs(gradient), axis=-1, keepdims=True) + 1
     assert_close(found, gradient, ulps=16, scale=scale, what=f"gradient of {name}")
 
@@ -277,7 +289,7 @@ def test_fused_pair(
     whole = getattr(losses, name)(reduction=None, dtype=dtype, **sample.arguments)
     apart = getattr(losses, name)(reduction=None, dtype=dtype, **smooth)
     value, vjp = value_and_vjp(lambda z: whole.call(y_true, z), [z])
-    kind, parameters = row_form(name, sample)
+    kind, parameters, _ = row_form(name, sample)
     rows, y, dz = native.loss_from_logits(kind, list(parameters), native_targets(sample, y_true), z)
     probabilities = getattr(activations, activation)(z)
     assert_close(rows, value, ulps=16, scale=np.abs(value) + 1, what="loss")

@@ -10,7 +10,7 @@ import pytest
 import densekit as keras
 from densekit import losses
 from densekit.engines import LossTerm, NativeEngine, Rows, lower_graph
-from densekit.engines.native import is_readable, readable
+from densekit.engines.rows import is_readable, readable
 
 X = np.linspace(-1, 1, 40).reshape(10, 4).astype("float32")
 Y = X[:, :1]

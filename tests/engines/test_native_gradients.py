@@ -95,6 +95,28 @@ def test_losses_of_linear_outputs(
     check_gradients(built, [x], [target])
 
 
+@pytest.mark.parametrize(("loss", "parameters"), [("dice", [1e-7]), ("tversky", [0.3, 0.7, 1e-7])])
+def test_losses_of_the_whole_batch(
+    loss: str, parameters: list[float], rng: np.random.Generator
+) -> None:
+    """Beside a loss of rows on the same output, whose gradient comes first."""
+    x, target = data(rng)
+    built = new_plan()
+    built.plan.output(add_dense(built, built.plan.input(4), (4, 3), rng, "sigmoid"))
+    built.plan.loss(0, loss, parameters, 0, 0.5)
+    built.plan.loss(0, "mean_squared_error", [], 3)
+    built.plan.finalize()
+    check_gradients(built, [x], [target, target])
+    total, whole, rows = plans.gradients(built, [x], [target, target])[0]
+    y = built.predict(x, 3)
+    assert whole == pytest.approx(float(_native.loss(loss, parameters, *flat(target, y))[0]))
+    assert total == pytest.approx(0.5 * whole + rows)
+
+
+def flat(*arrays: np.ndarray) -> list[np.ndarray]:
+    return [a.reshape(1, -1) for a in arrays]
+
+
 def test_the_fused_pair_agrees_with_the_two_steps(rng: np.random.Generator) -> None:
     x, _ = data(rng)
     labels = rng.integers(0, 3, 6)

@@ -10,7 +10,7 @@ import pytest
 
 from densekit import _native
 
-from .native_plans import mlp
+from .native_plans import add_dense, mlp, new_plan
 
 W = np.zeros((3, 2), "f")
 ADAM = ("adam", [0.9, 0.999, 1e-7, 0.0])
@@ -215,6 +215,20 @@ def test_slots_of_another_optimizer_are_refused(rng: np.random.Generator) -> Non
     built.plan.set_optimizer(*ADAFACTOR)
     with pytest.raises(ValueError, match="another optimizer"):
         run(built)
+
+
+def test_a_loss_of_the_batch_takes_no_labels_signs_and_weights(rng: np.random.Generator) -> None:
+    built = new_plan()
+    built.plan.output(add_dense(built, built.plan.input(3), (3, 2), rng))
+    for kind, parameters in (("hinge", []), ("sparse_categorical_crossentropy", [0, 0, 0])):
+        with pytest.raises(ValueError, match="give a width"):
+            built.plan.loss(0, kind, parameters, 0)
+    built.plan.loss(0, "dice", [1e-7], 0)
+    built.plan.set_optimizer("sgd", [0.0, 0.0])
+    built.plan.finalize()
+    with pytest.raises(ValueError, match="takes none"):
+        run(built, weights=[np.ones(4)])
+    assert run(built) == 2
 
 
 def test_empty_chunks_do_nothing(rng: np.random.Generator) -> None:

@@ -196,6 +196,8 @@ LOSSES: dict[str, tuple[Callable[[Any], Any], str, str | None, int]] = {
         3,
     ),
     "dice": (lambda k: k.losses.Dice(axis=-1), "one_hot", "softmax", 3),
+    "dice of the batch": (lambda k: k.losses.Dice(), "one_hot", "softmax", 3),
+    "tversky of the batch": (lambda k: k.losses.Tversky(0.3, 0.7, "sum"), "one_hot", "softmax", 3),
     "function": (
         lambda k: lambda t, p: k.ops.mean(k.ops.abs(t - p) ** 3, axis=-1),
         "regression",

@@ -16,6 +16,7 @@ class NativeForm(NamedTuple):
 
     kind: str
     parameters: tuple[float, ...] = ()
+    whole_batch: bool = False  # a loss that is one number for the batch, not one for each row
 
 
 _functions: dict[Callable[..., Any], NativeForm] = {}

@@ -10,24 +10,26 @@ if TYPE_CHECKING:
     from densekit.engines import lowering as lowering
     from densekit.engines import native as native
     from densekit.engines import plan as plan
+    from densekit.engines import rows as rows
     from densekit.engines.lowering import lower_graph as lower_graph
     from densekit.engines.lowering import lower_whole as lower_whole
     from densekit.engines.lowering import metric_variables as metric_variables
     from densekit.engines.native import LossTerm as LossTerm
     from densekit.engines.native import NativeEngine as NativeEngine
-    from densekit.engines.native import Rows as Rows
-    from densekit.engines.native import is_readable as is_readable
     from densekit.engines.native import permutation as permutation
-    from densekit.engines.native import readable as readable
     from densekit.engines.plan import Handle as Handle
     from densekit.engines.plan import NotLowerable as NotLowerable
     from densekit.engines.plan import PlanBuilder as PlanBuilder
+    from densekit.engines.rows import Rows as Rows
+    from densekit.engines.rows import is_readable as is_readable
+    from densekit.engines.rows import readable as readable
 else:
     __getattr__, __dir__, __all__ = lazy_room(
         __name__,
         {
             "lowering": "lower_graph lower_whole metric_variables",
-            "native": "LossTerm NativeEngine Rows is_readable permutation readable",
+            "native": "LossTerm NativeEngine permutation",
             "plan": "Handle NotLowerable PlanBuilder",
+            "rows": "Rows is_readable readable",
         },
     )

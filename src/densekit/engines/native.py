@@ -22,6 +22,7 @@ from densekit._native import permutation as permutation
 from densekit._native import set_threads as set_threads
 from densekit.engines.host import HostLoss, HostNode, host_constraint, host_regularizer
 from densekit.engines.plan import PlanBuilder, Step
+from densekit.engines.rows import Rows, as_rows, readable
 
 Array = npt.NDArray[Any]
 
@@ -34,9 +35,6 @@ _REDUCTIONS = {
 }
 
 
-_READABLE = "?bBhHiIlLqQefd"  # dtypes the core reads as they are
-
-
 @dataclass(frozen=True, slots=True)
 class LossTerm:
     """A loss on one output and its weight in the total."""
@@ -44,15 +42,6 @@ class LossTerm:
     output: int
     loss: Any
     weight: float = 1.0
-
-
-@dataclass(slots=True)
-class Rows:
-    """Arrays that a run reads row by row: per input one, per loss a target and weights or None."""
-
-    inputs: list[Array]
-    targets: list[Array | None]
-    weights: list[Array | None]
 
 
 class NativeEngine:
@@ -89,6 +78,7 @@ class NativeEngine:
         for handle in plan.outputs:
             self.plan.output(values[handle.value])
         self._host_losses: dict[int, HostLoss] = {}
+        self._unweighted: dict[int, str] = {}  # losses over the whole batch, by name
         for i, term in enumerate(losses):
             self._add_loss(i, term)
         self.n_losses = len(losses)
@@ -201,7 +191,9 @@ class NativeEngine:
                 )
             )
         if form is not None and output.sample_shape:
-            width = output.sample_shape[-1]
+            width = 0 if form.whole_batch else output.sample_shape[-1]
+            if form.whole_batch:
+                self._unweighted[i] = term.loss.name
             self.plan.loss(
                 term.output, form.kind, list(form.parameters), width, term.weight, reduction
             )
@@ -248,10 +240,21 @@ class NativeEngine:
         for i, loss in self._host_losses.items():
             target = rows.targets[i]
             loss.target_shape = None if target is None else target.shape[1:]
+        for i, name in self._unweighted.items():
+            weights = rows.weights[i]
+            if weights is not None:
+                raise ValueError(
+                    message(
+                        f"loss {name!r}",
+                        "no sample weights, as it is one number for the whole batch",
+                        f"weights of shape {weights.shape}",
+                        "Pass no weights, or a loss per sample (axis=-1).",
+                    )
+                )
         return (
-            [_as_rows(column) for column in rows.inputs],
-            [None if column is None else _as_rows(column) for column in rows.targets],
-            [None if column is None else _as_rows(column) for column in rows.weights],
+            [as_rows(column) for column in rows.inputs],
+            [None if column is None else as_rows(column) for column in rows.targets],
+            [None if column is None else as_rows(column) for column in rows.weights],
         )
 
     def train(
@@ -333,7 +336,7 @@ class NativeEngine:
     def predict_into(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
         """Write the outputs of `n` rows."""
         if n:
-            rows = [_as_rows(readable(x)) for x in inputs]
+            rows = [as_rows(readable(x)) for x in inputs]
             self.plan.predict(rows, n, [y.reshape(n, -1) for y in outputs])
 
     def finish(self, outputs: list[Array]) -> list[Array]:
@@ -387,28 +390,3 @@ class NativeEngine:
             self.optimizer.advance(steps)
         for generator in {id(g): g for g in self._seeds}.values():
             generator.advance(steps)
-
-
-def is_readable(column: Array) -> bool:
-    """Whether the core can read the rows where they are."""
-    if column.dtype.char not in _READABLE or not column.dtype.isnative:
-        return False
-    size = column.itemsize
-    for n, stride in zip(column.shape[:0:-1], column.strides[:0:-1], strict=True):
-        if n != 1 and stride != size:
-            return False
-        size *= n
-    return True
-
-
-def readable(column: Array) -> Array:
-    """`column`, or a copy that the core can read."""
-    if is_readable(column):
-        return column
-    known = column.dtype.char in _READABLE
-    return np.ascontiguousarray(column, column.dtype.newbyteorder("=") if known else np.float64)
-
-
-def _as_rows(column: Array) -> Array:
-    """`column` with at least two axes."""
-    return column[:, None] if column.ndim == 1 else column

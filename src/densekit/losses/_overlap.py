@@ -16,15 +16,20 @@ Reduction = str | None
 Axis = int | tuple[int, ...] | None
 
 
-# A kernel sees one row at a time: the default, one set for the whole batch, runs on the host.
+# A kernel takes a row, or the whole batch, for one set.
+_KERNEL_AXES = (None, -1, (-1,))
+
+
 def _dice_form(axis: Axis = None) -> NativeForm | None:
-    return NativeForm("dice", (settings.epsilon(),)) if axis in (-1, (-1,)) else None
+    if axis not in _KERNEL_AXES:
+        return None
+    return NativeForm("dice", (settings.epsilon(),), axis is None)
 
 
 def _tversky_form(alpha: Any = 0.5, beta: Any = 0.5, axis: Axis = None) -> NativeForm | None:
-    if axis not in (-1, (-1,)) or not are_numbers(alpha, beta):
+    if axis not in _KERNEL_AXES or not are_numbers(alpha, beta):
         return None
-    return NativeForm("tversky", (float(alpha), float(beta), settings.epsilon()))
+    return NativeForm("tversky", (float(alpha), float(beta), settings.epsilon()), axis is None)
 
 
 @export("keras.losses")

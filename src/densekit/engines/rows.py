@@ -1,0 +1,47 @@
+"""Arrays that the native core reads row by row, where they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+_READABLE = "?bBhHiIlLqQefd"  # dtypes the core reads as they are
+
+
+@dataclass(slots=True)
+class Rows:
+    """Arrays that a run reads row by row: per input one, per loss a target and weights or None."""
+
+    inputs: list[Array]
+    targets: list[Array | None]
+    weights: list[Array | None]
+
+
+def is_readable(column: Array) -> bool:
+    """Whether the core can read the rows where they are."""
+    if column.dtype.char not in _READABLE or not column.dtype.isnative:
+        return False
+    size = column.itemsize
+    for n, stride in zip(column.shape[:0:-1], column.strides[:0:-1], strict=True):
+        if n != 1 and stride != size:
+            return False
+        size *= n
+    return True
+
+
+def readable(column: Array) -> Array:
+    """`column`, or a copy that the core can read."""
+    if is_readable(column):
+        return column
+    known = column.dtype.char in _READABLE
+    return np.ascontiguousarray(column, column.dtype.newbyteorder("=") if known else np.float64)
+
+
+def as_rows(column: Array) -> Array:
+    """`column` with at least two axes."""
+    return column[:, None] if column.ndim == 1 else column
