@@ -69,9 +69,9 @@ bool PrepackedWeights<T>::unchanged() {
 template <class T>
 std::shared_ptr<typename PrepackedWeights<T>::Copy> PrepackedWeights<T>::make() const {
   auto copy = std::make_shared<Copy>();
-  if (!moves_.in_panels.empty()) copy->panels.bring_in(*graph_, moves_, 1);
+  PoolLease pool;
+  if (!moves_.in_panels.empty()) copy->panels.bring_in(*graph_, moves_, pool.workers(), pool);
   if (packs_) {
-    PoolLease pool;
     copy->packed.prepare(*graph_, *program_, kernels_, 0);
     copy->packed.pack_kernels(copy->panels, pool);
   }

@@ -30,8 +30,8 @@ constexpr index_t kCopiedRows = 48;
 template <class T>
 class Visit {
  public:
-  Visit(WeightStore<T>& store, Updater<T>& updater, const Graph& graph, Moves moves)
-      : store_(store), updater_(updater), graph_(graph), moves_(std::move(moves)) {}
+  Visit(WeightStore<T>& store, Updater<T>& updater, const Graph& graph, Moves moves, PoolLease& pool)
+      : store_(store), updater_(updater), graph_(graph), moves_(std::move(moves)), pool_(pool) {}
   ~Visit() {
     if (store_.lanes() > 0) move(0);
   }
@@ -45,8 +45,8 @@ class Visit {
 
  private:
   void move(int lanes) {
-    store_.bring_back();
-    if (lanes > 0) store_.bring_in(graph_, lanes > 1 ? moves_ : Moves{moves_.in_panels, {}}, lanes);
+    store_.bring_back(pool_);
+    if (lanes > 0) store_.bring_in(graph_, lanes > 1 ? moves_ : Moves{moves_.in_panels, {}}, lanes, pool_);
     updater_.cut(store_);
   }
 
@@ -54,6 +54,7 @@ class Visit {
   Updater<T>& updater_;
   const Graph& graph_;
   Moves moves_;
+  PoolLease& pool_;
 };
 
 // The plan has one workspace: one training or testing run at a time.
@@ -251,7 +252,7 @@ index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program
   PoolLease pool(flops > kSplitFlops || updater_.elements() > kSplitElements);
   packed_.prepare(graph_, program, kernels_, rows);
   packed_.pack_kernels(moved_, pool);
-  Visit<T> visit(moved_, updater_, graph_, training && steps >= kMovingSteps ? find_moves(rows) : Moves{});
+  Visit<T> visit(moved_, updater_, graph_, training && steps >= kMovingSteps ? find_moves(rows) : Moves{}, pool);
   const int most = pool.workers();
   batch.context.packed = &packed_;
   const double penalties = training ? 0 : updater_.penalties(request.host, flush);

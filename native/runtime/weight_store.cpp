@@ -111,8 +111,21 @@ void WeightStore<T>::allot(int lanes) {
   place(arena);
 }
 
+// Every panel and copy of a lane, with the parameter it is of.
 template <class T>
-void WeightStore<T>::bring_in(const Graph& graph, const Moves& moves, int lanes) {
+template <class F>
+void WeightStore<T>::for_lane(int lane, F f) {
+  for (Panels* group : {&panels_, &copies_}) {
+    for (std::size_t id = 0; id < group->size(); ++id) {
+      for (Panel<T>& panel : (*group)[id]) {
+        if (panel.lane == lane) f(graph_->parameters[id], panel, group == &copies_);
+      }
+    }
+  }
+}
+
+template <class T>
+void WeightStore<T>::bring_in(const Graph& graph, const Moves& moves, int lanes, PoolLease& pool) {
   graph_ = &graph;
   only_read_ = moves.only_read;
   panels_.assign(graph.parameters.size(), {});
@@ -121,16 +134,13 @@ void WeightStore<T>::bring_in(const Graph& graph, const Moves& moves, int lanes)
   for (int id : moves.in_panels) panels_[static_cast<std::size_t>(id)] = cut<T>(graph, id, lanes, only_read_);
   for (int id : moves.in_copies) copies_[static_cast<std::size_t>(id)] = copy<T>(parameter(id), lanes);
   allot(lanes);
-  for (Panels* group : {&panels_, &copies_}) {
-    for (std::size_t id = 0; id < group->size(); ++id) {
-      const Parameter& p = graph.parameters[id];
-      for (Panel<T>& panel : (*group)[id]) {
-        for_arrays<T>(p, only_read_, panel, [&](const void* host, T* own) {
-          copy_columns(p.rows, panel.units, static_cast<const T*>(host) + panel.unit, p.width, own, panel.units);
-        });
-      }
-    }
-  }
+  pool.run_lanes(lanes, true, [&](int lane) {
+    for_lane(lane, [&](const Parameter& p, Panel<T>& panel, bool) {
+      for_arrays<T>(p, only_read_, panel, [&](const void* host, T* own) {
+        copy_columns(p.rows, panel.units, static_cast<const T*>(host) + panel.unit, p.width, own, panel.units);
+      });
+    });
+  });
   own_.assign(static_cast<std::size_t>(lanes) * copies_.size(), nullptr);
   for (std::size_t id = 0; id < copies_.size(); ++id) {
     for (const Panel<T>& own : copies_[id]) own_[static_cast<std::size_t>(own.lane) * copies_.size() + id] = own.weights;
@@ -139,17 +149,15 @@ void WeightStore<T>::bring_in(const Graph& graph, const Moves& moves, int lanes)
 }
 
 template <class T>
-void WeightStore<T>::bring_back() {
-  for (std::size_t id = 0; id < panels_.size() && lanes_ > 0; ++id) {
-    const Parameter& p = graph_->parameters[id];
-    const auto back = [&](Panel<T>& panel) {
+void WeightStore<T>::bring_back(PoolLease& pool) {
+  pool.run_lanes(lanes_, true, [&](int lane) {
+    for_lane(lane, [&](const Parameter& p, Panel<T>& panel, bool is_copy) {
+      if (is_copy && lane > 0) return;  // all are equal
       for_arrays<T>(p, only_read_, panel, [&](void* host, const T* own) {
         copy_columns(p.rows, panel.units, own, panel.units, static_cast<T*>(host) + panel.unit, p.width);
       });
-    };
-    for (Panel<T>& panel : panels_[id]) back(panel);
-    if (!copies_[id].empty()) back(copies_[id].front());  // all are equal
-  }
+    });
+  });
   lanes_ = 0;
 }
 

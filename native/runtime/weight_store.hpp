@@ -14,6 +14,7 @@
 
 #include "buffer.hpp"
 #include "graph.hpp"
+#include "thread_pool.hpp"
 
 namespace densekit {
 
@@ -36,9 +37,9 @@ struct Moves {
 template <class T>
 class WeightStore {
  public:
-  // Moves weights, slots and averages in, for so many threads; `bring_back` returns them to the host.
-  void bring_in(const Graph& graph, const Moves& moves, int lanes);
-  void bring_back();
+  // Moves weights, slots and averages in, each thread its own; `bring_back` returns them to the host.
+  void bring_in(const Graph& graph, const Moves& moves, int lanes, PoolLease& pool);
+  void bring_back(PoolLease& pool);
   int lanes() const { return lanes_; }  // 0: everything lies where the host put it
 
   // The panels of a parameter in the order of the units, or its copies in the order of the threads; or nothing.
@@ -56,6 +57,8 @@ class WeightStore {
     return lanes_ == 0 ? none : all[static_cast<std::size_t>(parameter)];
   }
   void allot(int lanes);
+  template <class F>
+  void for_lane(int lane, F f);
 
   const Graph* graph_ = nullptr;
   int lanes_ = 0;
