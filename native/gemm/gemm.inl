@@ -32,6 +32,12 @@ Gemm<T> columns_from(const Gemm<T>& g, index_t column) {
 }
 
 template <class T>
+DENSEKIT_INLINE void fetch_rows(const T* c, index_t rows, index_t c_row, index_t width) {
+  for (index_t r = 0; r < rows; ++r, c += c_row)
+    for (index_t j = 0; j < width; j += kLanes<T>) __builtin_prefetch(c + j, 1, 2);
+}
+
+template <class T>
 index_t gemm_scratch(const Gemm<T>& g) {
   if (g.m == 0 || g.n == 0) return 0;
   const Product<T> p = plan_product(g);
@@ -49,6 +55,7 @@ void gemm(const Gemm<T>& g, T* scratch) {
     if (wide < p.lanes) gemm(columns_from(g, wide), scratch);
     return;
   }
+  const bool in_panels = p.panel > 0 && p.segment == 0;  // the vector operand
   Tile<T> t;
   t.a_row = p.a_row, t.a_k = p.a_k, t.c_row = p.c_row, t.c_lane = p.c_lane, t.bias_by_row = p.bias_by_row;
   t.fetch = nullptr;
@@ -60,7 +67,7 @@ void gemm(const Gemm<T>& g, T* scratch) {
     t.segment = p.segment > 0 ? p.segment : p.stream ? kFetchSegment : t.k;
     t.a_jump = p.a_jump;
     const index_t a_at = p.segment > 0 ? step_in_panels(p, at) : at * p.a_k;
-    const index_t b_at = p.panel > 0 && p.segment == 0 ? step_in_panels(p, at) : at * p.b_k;
+    const index_t b_at = in_panels ? step_in_panels(p, at) : at * p.b_k;
     const bool final = at + t.k == p.k;
     t.load_c = at > 0 || g.accumulate;
     t.relu = final && g.relu;
@@ -93,8 +100,10 @@ void gemm(const Gemm<T>& g, T* scratch) {
             const index_t all = p.vectors * L;
             next.lanes = left - width < all ? left - width : all;
             next.width = divide_up(next.lanes, L) * L;
-            next.src = t.b + width;
-            next.src_k = p.b_k;
+            next.src = t.b + width * p.b_lane;
+            next.src_lane = p.b_lane;
+            next.piece = p.b_lane == 1 ? 1 : in_panels ? p.panel : all;
+            next.distance = p.b_lane == 1 ? p.b_k : in_panels ? p.panel_stride : all;
             next.dst = panel == scratch ? scratch + p.block_k * all : scratch;
           }
           t.b = panel;
@@ -112,6 +121,7 @@ void gemm(const Gemm<T>& g, T* scratch) {
           if (next.src != nullptr) next.fetch_with(t, tile, tiles);
           else if (fetches && *wanted.from != nullptr) wanted.fetch_with(t, width);
           else if (fetches) t.fetch = nullptr;
+          if (p.fetch_c) fetch_rows(t.c + rows * p.c_row, p.rows - i - rows < rows ? p.rows - i - rows : rows, p.c_row, width);
           tile_function<T>(rows, vectors, tail)(t);
           if (next.src != nullptr) next.pack(t.k, tile, tiles);
           i += rows;

@@ -57,19 +57,25 @@ void pack_panels_turned(const Product<T>& p, index_t k, index_t lanes, index_t w
 template <class T>
 struct NextPanel {
   const T* src = nullptr;  // null: there is none
-  index_t src_k = 0, lanes = 0, width = 0;
+  index_t lanes = 0, width = 0;
+  index_t piece = 1, distance = 0;  // steps of k in a piece, elements to the next piece: single rows, unless turned
+  index_t src_lane = 1;             // turned: elements from lane to lane
   T* dst = nullptr;
 
-  // Each tile's share of the rows is fetched while the tile is computed, and packed after it.
+  // Each tile's share of the pieces is fetched while the tile is computed (of turned ones the first), and packed after it.
   DENSEKIT_INLINE void fetch_with(Tile<T>& t, index_t tile, index_t tiles) const {
-    const index_t from = t.k * tile / tiles, to = t.k * (tile + 1) / tiles;
+    const index_t pieces = divide_up(t.k, piece), from = pieces * tile / tiles, to = pieces * (tile + 1) / tiles;
     t.segment = kFetchSegment;
-    t.fetch = src + from * src_k;
-    t.fetch_k = src_k;
-    t.fetch_rows = divide_up(to - from, divide_up(t.k, kFetchSegment));
+    t.fetch = from == to ? nullptr : src + from * distance;
+    t.fetch_k = src_lane == 1 ? distance : src_lane;
+    t.fetch_rows = divide_up(src_lane == 1 ? to - from : lanes, divide_up(t.k, kFetchSegment));
   }
   DENSEKIT_INLINE void pack(index_t k, index_t tile, index_t tiles) const {
-    const index_t from = k * tile / tiles, to = k * (tile + 1) / tiles;
-    pack_rows<T>(to - from, lanes, width, src + from * src_k, src_k, dst + from * width);
+    const index_t pieces = divide_up(k, piece), from = pieces * tile / tiles, to = pieces * (tile + 1) / tiles;
+    if (src_lane == 1) return pack_rows<T>(to - from, lanes, width, src + from * distance, distance, dst + from * width);
+    for (index_t p = from; p < to; ++p) {
+      const index_t steps = k - p * piece < piece ? k - p * piece : piece;
+      pack_turned<T>(steps, lanes, width, src + p * distance, src_lane, dst + p * piece * width);
+    }
   }
 };

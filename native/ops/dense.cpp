@@ -76,7 +76,7 @@ void dense_forward(const Context<T>& c, int i, index_t row, index_t rows) {
 }
 
 template <class T>
-void dense_backward(const Context<T>& c, int i, index_t row, index_t rows) {
+void dense_backward_dz(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   const ProgramOp& plan = c.plan(i);
   const index_t m = rows * op.rows_per_sample, first = row * op.rows_per_sample * op.out_features;
@@ -90,48 +90,62 @@ void dense_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   if (c.packed != nullptr) {
     c.packed->pack_dz(i, dense_dz(c, i), c.batch * op.rows_per_sample, row * op.rows_per_sample, row * op.rows_per_sample + m);
   }
-  if (plan.writes[0] == GradientWrite::none) return;
+}
+
+template <class T>
+void dense_backward_dx(const Context<T>& c, int i, index_t row, index_t rows, index_t first, index_t last) {
+  const Op& op = c.op(i);
+  const GradientWrite write = c.plan(i).writes[0];
+  if (write == GradientWrite::none || first >= last) return;
   Gemm<T> g;
-  g.m = m;
-  g.n = op.in_features;
+  g.m = rows * op.rows_per_sample;
+  g.n = last - first;
   g.k = op.out_features;
-  g.a = dz;
+  g.a = dense_dz(c, i) + row * op.rows_per_sample * op.out_features;
   g.a_row = op.out_features;
-  g.b = c.data(op.kernel);
+  g.b = c.data(op.kernel) + first * op.out_features;
   g.b_row = 1;
   g.b_col = op.out_features;
-  g.c = c.gradient(op.inputs[0], row);
+  g.c = c.gradient(op.inputs[0], row) + first;
   g.c_row = op.in_features;
-  g.accumulate = plan.writes[0] == GradientWrite::add;
+  g.accumulate = write == GradientWrite::add;
   if (op.bfloat16) {
-    return run_product(*c.kernels, true, g, c.packed == nullptr ? nullptr : c.packed->turned(op.kernel));
+    return run_product(*c.kernels, true, g, c.packed == nullptr ? nullptr : c.packed->turned(op.kernel, first));
   }
   const std::vector<Panel<T>>* panels = c.panels(op.kernel);
   if (panels == nullptr) return run_gemm(*c.kernels, g);
   // All panels of full width, then a narrower last one: the same chain over the units, cut in two.
   const Panel<T>& wide = panels->front();
-  const Panel<T>& last = panels->back();
+  const Panel<T>& rest = panels->back();
   g.k = op.out_features / wide.units * wide.units;
-  g.b = wide.weights;
+  g.b = wide.weights + first * wide.units;
   g.b_col = wide.units;
   g.b_panel = wide.units;
   g.b_panel_stride = panels->size() > 1 ? (*panels)[1].weights - wide.weights : 0;
   run_gemm(*c.kernels, g);
-  if (last.units == wide.units) return;
-  g.k = last.units;
-  g.a = dz + last.unit;
-  g.b = last.weights;
-  g.b_col = last.units;
+  if (rest.units == wide.units) return;
+  g.k = rest.units;
+  g.a += rest.unit;
+  g.b = rest.weights + first * rest.units;
+  g.b_col = rest.units;
   g.b_panel = 0;
   g.accumulate = true;
   run_gemm(*c.kernels, g);
+}
+
+template <class T>
+void dense_backward(const Context<T>& c, int i, index_t row, index_t rows) {
+  dense_backward_dz(c, i, row, rows);
+  dense_backward_dx(c, i, row, rows, 0, c.op(i).in_features);
 }
 
 DENSEKIT_INSTANTIATE_OP(dense)
 #define DENSEKIT_INSTANTIATE(T)                                                                                      \
   template void dense_units<T>(const Context<T>&, int, index_t, index_t, const DenseUnits<T>&);                      \
   template void dense_panels<T>(const Context<T>&, int, index_t, index_t, index_t, index_t);                         \
-  template void dense_activate<T>(const Context<T>&, int, index_t, index_t);
+  template void dense_activate<T>(const Context<T>&, int, index_t, index_t);                                         \
+  template void dense_backward_dz<T>(const Context<T>&, int, index_t, index_t);                                      \
+  template void dense_backward_dx<T>(const Context<T>&, int, index_t, index_t, index_t, index_t);
 DENSEKIT_INSTANTIATE(float)
 DENSEKIT_INSTANTIATE(double)
 #undef DENSEKIT_INSTANTIATE

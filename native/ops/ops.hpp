@@ -11,6 +11,9 @@ void forward(const Context<T>& c, int i, index_t row, index_t rows);
 template <class T>
 void backward(const Context<T>& c, int i, index_t row, index_t rows);
 
+// Units and inputs of a dense op are shared out in multiples of this: full panels of the GEMM, whole ones of kBfloat16Panel.
+constexpr index_t kUnitGrain = 64;
+
 namespace ops {
 
 #define DENSEKIT_OP(name)                                                      \
@@ -53,6 +56,11 @@ void dense_panels(const Context<T>& c, int i, index_t row, index_t rows, index_t
 // Activates all units, for an activation that needs whole rows.
 template <class T>
 void dense_activate(const Context<T>& c, int i, index_t row, index_t rows);
+// The backward in two parts: dZ, which needs dY alone, and from dZ the gradient of the inputs [first, last).
+template <class T>
+void dense_backward_dz(const Context<T>& c, int i, index_t row, index_t rows);
+template <class T>
+void dense_backward_dx(const Context<T>& c, int i, index_t row, index_t rows, index_t first, index_t last);
 
 }  // namespace ops
 

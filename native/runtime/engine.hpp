@@ -116,10 +116,7 @@ class TypedEngine final : public Engine {
   Moves find_moves(index_t rows) const;
   // step.cpp
   void run_stages(Batch<T>& batch, PoolLease& pool, const FlushDenormals& flush) const;
-  void run_stage(Batch<T>& batch, PoolLease& pool, const Stage& stage) const;
   void run_rows(Batch<T>& batch, const Stage& stage, int lane, index_t row, index_t rows) const;
-  void run_units(Batch<T>& batch, PoolLease& pool, int op) const;
-  int own_input(const Context<T>& context, int op) const;
   void gather_inputs(Batch<T>& batch, index_t row, index_t rows) const;
   void gather_targets(Batch<T>& batch, index_t row, index_t rows) const;
   void native_losses(Batch<T>& batch, index_t row, index_t rows) const;
@@ -130,6 +127,11 @@ class TypedEngine final : public Engine {
   void host_backward(Batch<T>& batch, int op) const;
   void write_predictions(Batch<T>& batch, index_t row, index_t rows) const;
   index_t block_rows(const Program& program) const;
+  // regions.cpp
+  void run_stage(Batch<T>& batch, PoolLease& pool, const Stage& stage) const;
+  void run_units(Batch<T>& batch, PoolLease& pool, int op) const;
+  void run_inputs(Batch<T>& batch, PoolLease& pool, int op) const;
+  int own_input(const Context<T>& context, int op) const;
   // infer.cpp
   index_t infer_rows();
   void place(Context<T>& context, int value, T* address) const;

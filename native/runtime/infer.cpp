@@ -22,7 +22,6 @@ constexpr index_t kBusyRows = 4;          // fewer rows wait for weights, and ta
 // by rows; 4096-300-300-7, whose units make uneven shares, 1.00 and 0.79 ms.
 constexpr index_t kUnitRows = 128, kUnevenUnitRows = 32;
 constexpr double kUneven = 1.005;     // the work of the longest shares over an equal share
-constexpr index_t kUnitGrain = 64;    // units a thread gets are a multiple of this: full panels of the GEMM
 constexpr double kUnitWork = 2.5e5;   // multiply-adds worth a meeting of the threads
 
 index_t unit_share(index_t units, int lanes) { return (units + lanes * kUnitGrain - 1) / (lanes * kUnitGrain) * kUnitGrain; }

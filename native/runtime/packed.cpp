@@ -53,6 +53,12 @@ const uint32_t* PackedOperands<T>::kernel(int parameter, index_t unit) const {
 }
 
 template <class T>
+const uint32_t* PackedOperands<T>::turned(int parameter, index_t input) const {
+  const uint32_t* packed = get(turned_, parameter);
+  return packed == nullptr ? nullptr : packed + input * ((graph_->parameters[at(parameter)].width + 1) / 2);
+}
+
+template <class T>
 const uint32_t* PackedOperands<T>::dz(int op, index_t batch_rows, index_t unit) const {
   const uint32_t* packed = get(dz_, op);
   return packed == nullptr ? nullptr : packed + unit * ((batch_rows + 1) / 2);

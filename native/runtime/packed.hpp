@@ -26,9 +26,9 @@ class PackedOperands {
 
   static constexpr index_t kGrain = 16;
 
-  // Null: none kept. `unit` is a multiple of kBfloat16Panel.
+  // Null: none kept. `unit` and `input` are multiples of kBfloat16Panel.
   const uint32_t* kernel(int parameter, index_t unit) const;
-  const uint32_t* turned(int parameter) const { return get(turned_, parameter); }
+  const uint32_t* turned(int parameter, index_t input) const;
   const uint32_t* dz(int op, index_t batch_rows, index_t unit) const;
 
  private:

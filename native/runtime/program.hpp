@@ -32,6 +32,7 @@ struct Stage {
   bool gather = false, losses = false;          // rows: fetch the batch first; native losses after the forward
   int forward_begin = 0, forward_end = 0;       // ops, ascending
   int backward_begin = 0, backward_end = 0;     // ops, run from end - 1 down to begin
+  int dz = -1;                                  // rows: at last only dZ of this dense op
   int op = -1;                                  // host stages
 };
 

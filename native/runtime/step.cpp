@@ -1,5 +1,4 @@
 // One batch through the stages of a program: gather, forward, losses, backward to every value.
-#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -8,16 +7,6 @@
 #include "ops/ops.hpp"
 
 namespace densekit {
-namespace {
-
-// Work (in multiply-adds, forward and backward together) worth a thread of its own. A region costs its threads
-// about 1 us to meet; at some 30 multiply-adds a nanosecond this is 10 us each.
-constexpr double kWorkPerThread = 3e5;
-
-// A thread's rows begin at an even one: dZ in bfloat16 is packed in pairs of rows (packed.hpp).
-constexpr index_t kRowGrain = 2;
-
-}  // namespace
 
 // Rows taken through all ops at once, so that their activations stay in half of L2. Where the weights alone exceed
 // it they would be read again for every block: then all rows go together.
@@ -48,39 +37,6 @@ void TypedEngine<T>::run_stages(Batch<T>& batch, PoolLease& pool, const FlushDen
   }
 }
 
-// Rows of the batch to each thread; but the forward of a dense op in panels takes all rows, some units to each thread.
-template <class T>
-void TypedEngine<T>::run_stage(Batch<T>& batch, PoolLease& pool, const Stage& stage) const {
-  const Context<T>& c = batch.context;
-  const double work = flops_ / 2 * (c.program->options.backward ? 2 : 1) * static_cast<double>(batch.rows);
-  const auto wanted = static_cast<index_t>(work / kWorkPerThread);
-  const index_t threads = std::max<index_t>(1, std::min<index_t>(pool.workers(), wanted));
-  const index_t share = ((batch.rows + threads - 1) / threads + kRowGrain - 1) / kRowGrain * kRowGrain;
-  const auto parts = static_cast<int>((batch.rows + share - 1) / share);
-  const auto run = [&](const Stage& part) {
-    pool.run_lanes(parts, parts > 1, [&](int lane) {
-      const index_t row = lane * share;
-      run_rows(batch, part, lane, row, std::min(share, batch.rows - row));
-    });
-  };
-  Stage rest = stage;
-  for (int i = stage.forward_begin; i < stage.forward_end; ++i) {
-    if (c.op(i).kind != OpKind::dense || c.panels(c.op(i).kernel) == nullptr) continue;
-    Stage before;
-    before.gather = rest.gather && (graph_.inputs.size() > 1 || own_input(c, i) < 0);
-    before.forward_begin = rest.forward_begin;
-    before.forward_end = i;
-    if (before.gather || before.forward_begin < i) run(before);
-    run_units(batch, pool, i);
-    rest.gather = false;
-    rest.forward_begin = i + 1;
-  }
-  run(rest);
-  if (batch.bad_label.load(std::memory_order_relaxed)) {
-    throw std::invalid_argument("A class label is outside 0..classes-1. Check the labels and the width of the output.");
-  }
-}
-
 template <class T>
 void TypedEngine<T>::run_rows(Batch<T>& batch, const Stage& stage, int lane, index_t first, index_t total) const {
   const Context<T> c = batch.context.of_lane(lane);
@@ -96,47 +52,8 @@ void TypedEngine<T>::run_rows(Batch<T>& batch, const Stage& stage, int lane, ind
     for (int i = stage.backward_end; i-- > stage.backward_begin;) {
       if (c.plan(i).backward) backward(c, i, row, rows);
     }
+    if (stage.dz >= 0) ops::dense_backward_dz(c, stage.dz, row, rows);
   }
-}
-
-// Each thread computes the units of its panels for the whole batch.
-template <class T>
-void TypedEngine<T>::run_units(Batch<T>& batch, PoolLease& pool, int i) const {
-  const Context<T>& c = batch.context;
-  const Op& op = c.op(i);
-  const int input = own_input(c, i);
-  pool.run_lanes(pool.workers(), true, [&](int lane) {
-    if (input >= 0) {
-      const std::size_t at = static_cast<std::size_t>(lane) * graph_.ops.size() + static_cast<std::size_t>(i);
-      T* x = batch.lane_inputs[at] = batch.lane_buffers[at].reserve(batch.rows * c.size(op.inputs[0]));
-      // Each thread begins with other rows: those that another has fetched by then come from its cache, which is quicker
-      // than memory. Zen 4, 784-128-64-10, batch 32: 99.7 us a step when both begin with the first row, 97.7 us so.
-      const Source& source = batch.request->inputs[static_cast<std::size_t>(input)];
-      const index_t begin = batch.rows * lane / pool.workers();
-      gather(*kernels_, source, batch.pick.from(begin), batch.rows - begin, x + begin * c.size(op.inputs[0]));
-      gather(*kernels_, source, batch.pick, begin, x);
-    }
-    const Context<T> own = c.of_lane(lane);
-    ops::DenseUnits<T> packed{-1, 0, nullptr, 0};  // in bfloat16 the lane's panels are one range: x is packed once
-    for (const Panel<T>& panel : *c.panels(op.kernel)) {
-      if (panel.lane != lane) continue;
-      if (op.bfloat16) packed = {packed.unit < 0 ? panel.unit : packed.unit, packed.units + panel.units, nullptr, 0};
-      else ops::dense_units(own, i, 0, batch.rows, {panel.unit, panel.units, panel.weights, panel.units});
-    }
-    if (packed.units > 0) ops::dense_units(own, i, 0, batch.rows, packed);
-  });
-  ops::dense_activate(c, i, 0, batch.rows);
-}
-
-// The input of the graph that this op in panels alone reads, or -1. Every thread gathers all its rows for itself: the
-// rows others have gathered would cross between cores in the forward and again in the weight gradient.
-template <class T>
-int TypedEngine<T>::own_input(const Context<T>& c, int i) const {
-  const int v = c.op(i).inputs[0];
-  const Value& value = graph_.values[static_cast<std::size_t>(v)];
-  if (value.producer >= 0 || value.consumers.size() != 1) return -1;
-  if (std::find(graph_.outputs.begin(), graph_.outputs.end(), v) != graph_.outputs.end()) return -1;
-  return static_cast<int>(std::find(graph_.inputs.begin(), graph_.inputs.end(), v) - graph_.inputs.begin());
 }
 
 template <class T>
@@ -280,7 +197,8 @@ void TypedEngine<T>::host_backward(Batch<T>& batch, int i) const {
 #define DENSEKIT_INSTANTIATE(T)                                                                              \
   template index_t TypedEngine<T>::block_rows(const Program&) const;                                         \
   template void TypedEngine<T>::write_predictions(Batch<T>&, index_t, index_t) const;                        \
-  template void TypedEngine<T>::run_stages(Batch<T>&, PoolLease&, const FlushDenormals&) const;
+  template void TypedEngine<T>::run_stages(Batch<T>&, PoolLease&, const FlushDenormals&) const;               \
+  template void TypedEngine<T>::run_rows(Batch<T>&, const Stage&, int, index_t, index_t) const;
 DENSEKIT_INSTANTIATE(float)
 DENSEKIT_INSTANTIATE(double)
 #undef DENSEKIT_INSTANTIATE

@@ -1,5 +1,5 @@
 // Steps of training and calls of inference on the shapes the project promises, or on any; best of several runs.
-// bench_plan [threads [name [bf16]]]      a name may be train:784-128-64-10:32 or call:784-128-64-10:1
+// bench_plan [threads [name [bf16]]]      a name may be train:784-128-64-10:32[:steps] or call:784-128-64-10:1
 #include <chrono>
 #include <cstdlib>
 #include <sstream>
@@ -17,11 +17,11 @@ double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-std::vector<index_t> numbers(std::string text, char separator) {
-  std::vector<index_t> found;
+std::vector<std::string> split(const std::string& text, char separator) {
+  std::vector<std::string> parts;
   std::istringstream stream(text);
-  for (std::string part; std::getline(stream, part, separator);) found.push_back(std::atol(part.c_str()));
-  return found;
+  for (std::string part; std::getline(stream, part, separator);) parts.push_back(part);
+  return parts;
 }
 
 void steps(const char* name, const std::vector<index_t>& sizes, const char* last, index_t batch, index_t n_steps) {
@@ -50,18 +50,19 @@ void calls(const char* name, const std::vector<index_t>& sizes, const char* last
               double(net.graph.flops_per_sample() * rows) / best * 1e-9);
 }
 
-// train:SIZES:BATCH, about a tenth of a second a run, or call:SIZES:ROWS.
+// train:SIZES:BATCH[:STEPS], by default about a tenth of a second a run, or call:SIZES:ROWS.
 bool own_shape(const std::string& name) {
-  const std::size_t shape = name.find(':'), rows = name.rfind(':');
-  if (shape == std::string::npos || shape == rows) return false;
-  const std::string text = name.substr(shape + 1, rows - shape - 1);
-  const std::vector<index_t> sizes = numbers(text, '-');
-  const index_t n = std::atol(name.c_str() + rows + 1);
+  const std::vector<std::string> parts = split(name, ':');
+  if (parts.size() < 3) return false;
+  std::vector<index_t> sizes;
+  for (const std::string& size : split(parts[1], '-')) sizes.push_back(std::atol(size.c_str()));
+  const index_t n = std::atol(parts[2].c_str());
   if (sizes.size() < 2 || n < 1) return false;
   double work = 0;
   for (std::size_t i = 0; i + 1 < sizes.size(); ++i) work += 3.0 * double(sizes[i] * sizes[i + 1]) * double(n);
-  if (name[0] == 't') steps(text.c_str(), sizes, "softmax", n, std::max<index_t>(8, index_t(4e9 / work)));
-  else calls(text.c_str(), sizes, "softmax", n);
+  const index_t n_steps = parts.size() > 3 ? std::atol(parts[3].c_str()) : std::max<index_t>(8, index_t(4e9 / work));
+  if (parts[0] == "train") steps(parts[1].c_str(), sizes, "softmax", n, n_steps);
+  else calls(parts[1].c_str(), sizes, "softmax", n);
   return true;
 }
 

@@ -48,12 +48,12 @@ TEST(learns_xor) {
 }
 
 template <class T>
-void same_bits(index_t batch_size, bool bfloat16 = false) {
+void same_bits(index_t batch_size, bool bfloat16 = false, const std::vector<index_t>& sizes = {200, 300, 120, 10}) {
   std::vector<std::vector<T>> first;
   std::vector<double> losses;
   for (int threads : {1, 2, 3}) {
     const Threads set(threads);
-    Mlp<T> net({200, 300, 120, 10}, "softmax", 150, 0.2, bfloat16);
+    Mlp<T> net(sizes, "softmax", 150, 0.2, bfloat16);
     const auto l = net.train(batch_size, 2, 0.01);
     net.weights.push_back(net.predict(150));
     if (first.empty()) {
@@ -71,6 +71,12 @@ TEST(same_bits_for_any_threads) {
     same_bits<float>(batch, true);
   }
   same_bits<double>(64);
+}
+
+// Kernels larger than most L2: in single steps they stay where they are, and are shared out by units and inputs.
+TEST(same_bits_of_large_kernels) {
+  for (bool bfloat16 : {false, true}) same_bits<float>(75, bfloat16, {30, 1030, 701, 10});
+  same_bits<double>(150, false, {30, 430, 701, 10});
 }
 
 // Several steps in one run keep wide kernels in panels, single steps leave them where they are.

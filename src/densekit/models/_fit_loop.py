@@ -15,9 +15,10 @@ from densekit.models._metrics import CompileMetrics, LossMean
 
 # A block of steps is one native call, after which metrics, the progress bar and Ctrl-C get their
 # turn. Its length follows from the model and the data alone, not from the clock: results never
-# depend on how fast the machine is. 30 ms at 200 GFLOP/s, 0.3 s at a tenth of that, and small enough
-# for the caches of NumPy. Weights that move to the threads for a call cost up to 0.4 ms of it: Zen 4,
-# a step of 784-128-64-10, batch 32, 104 us in blocks of 2 GFLOP, 101.5 us in blocks of 6, 100 in 20.
+# depend on how fast the machine is. 30 ms at 200 GFLOP/s, 0.3 s at a tenth of that, and small
+# enough for the caches of NumPy. Weights that move to the threads for a call cost up to 0.4 ms of
+# it: Zen 4, a step of 784-128-64-10, batch 32, takes 104 us in blocks of 2 GFLOP, 101.5 us in
+# blocks of 6, 100 us in blocks of 20.
 _BLOCK_FLOPS = 6e9
 _BLOCK_ROWS = 32768
 _HOST_STEPS = 32  # with parts that run in Python
