@@ -92,6 +92,9 @@ struct Batch {
   std::vector<T*> lane_inputs;
 };
 
+// So few rows wait for weights, and take as long as one: inference shares them out by units.
+constexpr index_t kFewRows = 4;
+
 template <class T>
 class TypedEngine final : public Engine {
  public:
@@ -154,6 +157,7 @@ class TypedEngine final : public Engine {
   WeightStore<T> moved_;
   PackedOperands<T> packed_;
   mutable PrepackedWeights<T> prepacked_;  // of inference
+  mutable std::vector<ThreadTuner> few_rows_tuners_;  // by rows - 1
   index_t n_activities_ = 0;
   index_t train_block_ = 0, infer_block_ = 0;
   index_t infer_elements_ = 0;       // of a frame, per row

@@ -10,15 +10,19 @@ namespace densekit {
 namespace {
 
 constexpr double kInferPerThread = 1e6;  // multiply-adds worth a thread: about 30 us
-// In a loop of calls the threads are still awake, and a meeting costs 1 us instead of 10. Zen 4, 2 threads, 10 rows of
-// 784-128-64-10: 20 us on one, 12 on two; with a pause of 5 ms before each call 38 on one, 45 on two.
-constexpr double kLoopPerThread = 2.5e5;
+// In a loop of calls the threads are still awake, and a meeting costs 0.3 us instead of 10. Zen 4, 2 threads, 10 rows of
+// 784-128-64-10: 20 us on one, 12 on two; with a pause of 5 ms before each call 38 on one, 45 on two; 5 rows of
+// 128-128-128-128-10: 5.1 and 3.5 us.
+constexpr double kLoopPerThread = 1.25e5;
 constexpr auto kLoopGap = std::chrono::microseconds(40);  // they spin as long
-constexpr index_t kBusyRows = 4;          // fewer rows wait for weights, and take as long as so many
+// Few rows are shared out by units: each thread reads its part of the weights alone. Zen 4, 2 threads, one row: 784-128-64-10 4.3 us on one, 3.6 on two, but 5.1 where the cores share no L3; 4
+// layers of 512 48, 27 and 32 us. So a loop of calls tries (thread_tuner.hpp), long enough for a thread to wake up.
+constexpr int kWakingCalls = 40;
+constexpr double kWorthCores = 1.08;  // the best of so many calls flatters the threads, whose meetings vary
 
-// Up to so many rows, kernels that fill a cache of their own are shared out by units: each thread reads its part of
-// them once. By rows each would read them all; with more rows that is made up for by values that stay in the cache, and
-// before that by threads that finish together. Zen 4, 2 threads, 64 rows: 1024-2048-2048-2048-10 6.08 ms by units, 6.24
+// Up to so many rows, kernels that fill a cache of their own are shared out by units, too. By rows each thread would read
+// them all; with more rows that is made up for by values that stay in the cache, and before that by threads that finish
+// together. Zen 4, 2 threads, 64 rows: 1024-2048-2048-2048-10 6.08 ms by units, 6.24
 // by rows; 4096-300-300-7, whose units make uneven shares, 1.00 and 0.79 ms.
 constexpr index_t kUnitRows = 128, kUnevenUnitRows = 32;
 constexpr double kUneven = 1.005;     // the work of the longest shares over an equal share
@@ -38,24 +42,29 @@ Tables<T>& tables() {
   return t;
 }
 
-// What a thread costs this call, in multiply-adds; and when this thread's latest call worth asking ended.
+// Whether this call is one of a loop; what a thread costs it, in multiply-adds.
 class CallPace {
  public:
   explicit CallPace(double work) : counts_(work >= 2 * kLoopPerThread) {
-    if (counts_ && Clock::now() - latest_ < kLoopGap) worth_ = kLoopPerThread;
+    if (!counts_) return;
+    begin_ = Clock::now();
+    in_loop_ = begin_ - latest_ < kLoopGap;
   }
   ~CallPace() {
     if (counts_) latest_ = Clock::now();
   }
   CallPace(const CallPace&) = delete;
   CallPace& operator=(const CallPace&) = delete;
-  double worth_a_thread() const { return worth_; }
+  bool in_loop() const { return in_loop_; }
+  double worth_a_thread() const { return in_loop_ ? kLoopPerThread : kInferPerThread; }
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - begin_).count(); }
 
  private:
   using Clock = std::chrono::steady_clock;
-  static thread_local Clock::time_point latest_;
+  static thread_local Clock::time_point latest_;  // the end of this thread's latest call worth asking
   const bool counts_;
-  double worth_ = kInferPerThread;
+  bool in_loop_ = false;
+  Clock::time_point begin_;
 };
 
 thread_local CallPace::Clock::time_point CallPace::latest_;
@@ -113,7 +122,7 @@ index_t TypedEngine<T>::unit_rows(int lanes) const {
 template <class T>
 void TypedEngine<T>::infer_units(const Context<T>& c, int i, index_t rows, PoolLease& pool) const {
   const Op& op = c.op(i);
-  const double work = static_cast<double>(std::max(kBusyRows, rows * op.rows_per_sample) * op.in_features) * static_cast<double>(op.out_features);
+  const double work = static_cast<double>(std::max(kFewRows, rows * op.rows_per_sample) * op.in_features) * static_cast<double>(op.out_features);
   const int lanes = work < kUnitWork ? 1 : pool.workers();
   const index_t share = unit_share(op.out_features, lanes);
   const bool in_panels = c.panels(op.kernel) != nullptr;
@@ -150,6 +159,7 @@ index_t TypedEngine<T>::infer_rows() {
     const bool dense = op.kind == OpKind::dense;
     has_large_kernel_ = has_large_kernel_ || (dense && op.in_features * op.out_features * static_cast<index_t>(sizeof(T)) > machine().l2);
   }
+  few_rows_tuners_.assign(kFewRows, ThreadTuner(kWakingCalls, kWorthCores));
   infer_elements_ = (Workspace<T>::frame_elements(graph_, infer_, 16) + 15) / 16;
   return std::min<index_t>(block_rows(infer_), 1024);
 }
@@ -158,7 +168,7 @@ template <class T>
 void TypedEngine<T>::infer(const Source* inputs, index_t n, void* const* outputs) const {
   FlushDenormals flush;
   const std::shared_ptr<Prepacked> prepacked = prepacked_.latest();
-  const double work = flops_ / 2 * static_cast<double>(std::max(n, kBusyRows));
+  const double work = flops_ / 2 * static_cast<double>(std::max(n, kFewRows));
   const CallPace pace(work);
   if (work < 2 * pace.worth_a_thread()) {
     for (index_t row = 0; row < n; row += infer_block_) {
@@ -167,19 +177,24 @@ void TypedEngine<T>::infer(const Source* inputs, index_t n, void* const* outputs
     return;
   }
   PoolLease pool;
-  if (has_large_kernel_ && pool.workers() > 1 && n <= std::min(infer_block_, unit_rows(pool.workers()))) {
+  if (pool.workers() > 1 && has_large_kernel_ && n <= std::min(infer_block_, unit_rows(pool.workers()))) {
     return infer_block(inputs, 0, n, outputs, prepacked.get(), &pool);
+  }
+  if (pool.workers() > 1 && n <= kFewRows) {
+    if (!pace.in_loop()) return infer_block(inputs, 0, n, outputs, prepacked.get(), &pool);
+    ThreadTuner& tuner = few_rows_tuners_[static_cast<std::size_t>(n - 1)];  // it is ours as long as the pool is
+    const int threads = tuner.next(pool.workers(), n);
+    if (threads > 1) pool.limit(threads);
+    infer_block(inputs, 0, n, outputs, prepacked.get(), threads > 1 ? &pool : nullptr);
+    return tuner.record(pace.seconds(), n);
   }
   // Equal parts, none larger than a block, as many for each thread.
   const index_t lanes = std::max<index_t>(1, std::min<index_t>(pool.workers(), static_cast<index_t>(work / pace.worth_a_thread())));
   const index_t rounds = (n + lanes * infer_block_ - 1) / (lanes * infer_block_);
   const index_t share = (n + lanes * rounds - 1) / (lanes * rounds);
   const index_t parts = (n + share - 1) / share;
-  const index_t bundle = (parts + ThreadPool::kMaxItems - 1) / ThreadPool::kMaxItems;
-  pool.run(static_cast<int>((parts + bundle - 1) / bundle), lanes > 1, [&](int item) {
-    for (index_t part = item * bundle; part < std::min(parts, (item + 1) * bundle); ++part) {
-      infer_block(inputs, part * share, std::min(share, n - part * share), outputs, prepacked.get(), nullptr);
-    }
+  pool.run(static_cast<int>(parts), lanes > 1, [&](int part) {
+    infer_block(inputs, part * share, std::min(share, n - part * share), outputs, prepacked.get(), nullptr);
   });
 }
 

@@ -28,8 +28,10 @@ inline void pause() {
 #endif
 }
 
-uint32_t items_of(uint64_t state) { return static_cast<uint32_t>(state >> 16) & 0xFFFF; }
-uint32_t next_of(uint64_t state) { return static_cast<uint32_t>(state) & 0xFFFF; }
+constexpr int kLaneBits = 16;
+uint64_t lanes_of(uint64_t state) { return state & ((1 << kLaneBits) - 1); }
+uint64_t taken_in(uint64_t state) { return state >> kLaneBits << 1; }  // what a lane holds while somebody is at it
+uint64_t done_in(uint64_t state) { return taken_in(state) + 1; }
 
 // True until `ready` holds or the spinning time is over; then false.
 template <class Ready>
@@ -51,8 +53,6 @@ int initial_threads() {
   }
   return usable_cores();
 }
-
-thread_local int t_worker = 0;
 
 std::atomic<ThreadPool*> g_pool{nullptr};
 std::atomic<int> g_threads{0};  // survives a fork
@@ -103,7 +103,8 @@ void ThreadPool::set_threads(int n) {
 }
 
 void ThreadPool::start() {
-  workers_.reserve(static_cast<std::size_t>(threads()) - 1);
+  lanes_ = std::vector<Lane>(static_cast<std::size_t>(threads()));
+  workers_.reserve(lanes_.size() - 1);
 #if defined(__unix__) || defined(__APPLE__)
   // Signals belong to the interpreter's threads.
   sigset_t all, before;
@@ -123,8 +124,7 @@ void ThreadPool::start() {
 void ThreadPool::stop() {
   stopping_.store(true);
   set_active(1 << 30);
-  epoch_.fetch_add(1);
-  epoch_.notify_all();
+  post(0);
   for (auto& worker : workers_) worker.join();
   workers_.clear();
   stopping_.store(false);
@@ -134,51 +134,56 @@ void ThreadPool::set_active(int n) {
   if (active_.exchange(n, std::memory_order_acq_rel) != n) active_.notify_all();
 }
 
-bool ThreadPool::take_item() {
-  uint64_t state = state_.load(std::memory_order_acquire);
-  if (next_of(state) >= items_of(state)) return false;
-  if (!state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel)) return true;
-  // The region cannot end before this item does, so its body and context stay.
-  body_(context_, static_cast<int>(next_of(state)));
-  if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == items_of(state)) done_.notify_one();
+// A region of so many lanes. Sequentially consistent, as whoever is about to park looks at the state once more.
+uint64_t ThreadPool::post(int lanes) {
+  const uint64_t number = (region_.state.load(std::memory_order_relaxed) >> kLaneBits) + 1;
+  const uint64_t state = number << kLaneBits | static_cast<uint64_t>(lanes);
+  region_.state.store(state);
+  region_.state.notify_all();
+  return state;
+}
+
+// Runs a lane of the region unless somebody took it, or the region is over: then its lanes were all taken.
+bool ThreadPool::take_lane(int number, uint64_t state) {
+  Lane& lane = lanes_[static_cast<std::size_t>(number)];
+  uint64_t before = lane.state.load(std::memory_order_relaxed);
+  if (before >= taken_in(state)) return false;
+  if (!lane.state.compare_exchange_strong(before, taken_in(state), std::memory_order_acq_rel)) return false;
+  // The region cannot end before this lane does, so its body and context stay.
+  region_.body.load(std::memory_order_relaxed)(region_.context.load(std::memory_order_relaxed), number);
+  lane.state.store(done_in(state));
+  lane.state.notify_one();
   return true;
 }
 
-int ThreadPool::worker() { return t_worker; }
-
 void ThreadPool::work(int number) {
-  t_worker = number;
   FlushDenormals flush;
+  uint64_t seen = 0;
   for (;;) {
     const int active = active_.load(std::memory_order_acquire);
     if (number >= active) {
       active_.wait(active, std::memory_order_acquire);
       continue;
     }
-    const uint32_t epoch = epoch_.load(std::memory_order_acquire);
-    while (take_item()) {
-    }
+    const auto changed = [&] { return region_.state.load(std::memory_order_acquire) != seen; };
+    if (!spin_until(changed)) region_.state.wait(seen, std::memory_order_acquire);
+    seen = region_.state.load(std::memory_order_acquire);
+    if (static_cast<uint64_t>(number) < lanes_of(seen)) take_lane(number, seen);
     if (stopping_.load(std::memory_order_acquire)) return;
-    const auto changed = [&] { return epoch_.load(std::memory_order_acquire) != epoch; };
-    if (!spin_until(changed)) epoch_.wait(epoch, std::memory_order_acquire);
   }
 }
 
-void ThreadPool::run(int items, Body body, void* context) {
+void ThreadPool::run(int lanes, Body body, void* context) {
   if (workers_.empty() && threads() > 1) start();
-  body_ = body;
-  context_ = context;
-  done_.store(0, std::memory_order_relaxed);
-  const uint64_t epoch = (state_.load(std::memory_order_relaxed) >> 32) + 1;
-  state_.store(epoch << 32 | static_cast<uint64_t>(items) << 16, std::memory_order_release);
-  epoch_.fetch_add(1, std::memory_order_acq_rel);
-  epoch_.notify_all();
-  while (take_item()) {
+  region_.body.store(body, std::memory_order_relaxed);
+  region_.context.store(context, std::memory_order_relaxed);
+  const uint64_t state = post(lanes);
+  for (int lane = 0; lane < lanes; ++lane) take_lane(lane, state);
+  for (int lane = 1; lane < lanes; ++lane) {
+    const std::atomic<uint64_t>& told = lanes_[static_cast<std::size_t>(lane)].state;
+    if (spin_until([&] { return told.load(std::memory_order_acquire) == done_in(state); })) continue;
+    for (uint64_t now; (now = told.load(std::memory_order_acquire)) != done_in(state);) told.wait(now, std::memory_order_acquire);
   }
-  const auto all = static_cast<uint32_t>(items);
-  const auto finished = [&] { return done_.load(std::memory_order_acquire) == all; };
-  if (spin_until(finished)) return;
-  for (uint32_t done; (done = done_.load(std::memory_order_acquire)) != all;) done_.wait(done, std::memory_order_acquire);
 }
 
 }  // namespace densekit

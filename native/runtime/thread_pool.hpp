@@ -1,10 +1,14 @@
-// A persistent pool. A region is `items` calls of one function; whoever is free takes the next item, the caller
-// included, so a region never waits for a thread that has not begun.
+// A persistent pool. A region is one call of a function for each lane: thread n takes lane n, the caller lane 0, and then
+// every lane whose thread is late, so that a region never waits for a thread that has not begun.
+//
+// What the threads tell each other crosses between cores, 30 to 160 ns a time: a region is posted in one cache line, and
+// each lane has one of its own, which stays with its thread. Zen 4, two threads, one row through 784-128-64-10 in one region:
+// 3.6 us, with common counts of items taken and done 3.8 us; on cores that share no L3 5.1 and 5.7 us.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <thread>
-#include <type_traits>
 #include <vector>
 
 namespace densekit {
@@ -32,36 +36,39 @@ class ThreadPool {
   // Only the first n threads (the caller is the first) take items; the others sleep. Only by the holder.
   void set_active(int n);
 
-  // Calls body(context, i) for i in [0, items). Only by the holder of the pool.
-  void run(int items, Body body, void* context);
+  // Calls body(context, lane) for each of `lanes` lanes, no more than there are threads. Only by the holder of the pool.
+  void run(int lanes, Body body, void* context);
 
   ThreadPool();
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  // 0 on a caller's thread, 1.. on the pool's own: the same thread has the same number in every region.
-  static int worker();
-
-  static constexpr int kMaxItems = 0xFFFF;
-
  private:
+  // What a worker needs to join a region; `state` is its number and its lanes, written last.
+  struct alignas(64) Region {
+    std::atomic<uint64_t> state{0};
+    std::atomic<Body> body{nullptr};
+    std::atomic<void*> context{nullptr};
+  };
+  // The latest region in which somebody took this lane: twice its number, and one more when it was done.
+  struct alignas(64) Lane {
+    std::atomic<uint64_t> state{0};
+  };
+
   void work(int number);
-  bool take_item();
+  uint64_t post(int lanes);
+  bool take_lane(int lane, uint64_t state);
   void start();
   void stop();
 
-  // epoch << 32 | items << 16 | next: one word, so that an item is taken from the region it belongs to or not at all.
-  alignas(64) std::atomic<uint64_t> state_{0};
-  alignas(64) std::atomic<uint32_t> done_{0};
-  alignas(64) std::atomic<uint32_t> epoch_{0};  // what parked threads wait on
+  Region region_;
+  std::vector<Lane> lanes_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> held_{false};
   std::atomic<int> callers_{0};
   std::atomic<int> threads_{1};
   std::atomic<int> active_{1 << 30};  // what threads without leave to work wait on
-  Body body_ = nullptr;
-  void* context_ = nullptr;
   std::vector<std::thread> workers_;
 };
 
@@ -93,40 +100,38 @@ class PoolLease {
     pool_->set_active(n);
   }
 
-  // body(lane) for every lane. Thread n takes lane n, so that what a lane works on stays in that thread's cache; a lane
-  // whose thread is late goes to another.
+  // body(lane) for every lane; thread n takes lane n, so that what a lane works on stays in that thread's cache.
   template <class F>
   void run_lanes(int lanes, bool parallel, F&& body) {
     if (limit_ == 1 || !parallel || lanes == 1) {
       for (int lane = 0; lane < lanes; ++lane) body(lane);
       return;
     }
-    if (taken_.size() < static_cast<std::size_t>(lanes)) taken_ = std::vector<std::atomic<bool>>(static_cast<std::size_t>(lanes));
-    for (auto& taken : taken_) taken.store(false, std::memory_order_relaxed);
-    run(lanes, true, [&](int) {
-      int lane = ThreadPool::worker() % lanes;
-      while (taken_[static_cast<std::size_t>(lane)].exchange(true, std::memory_order_relaxed)) lane = (lane + 1) % lanes;
-      body(lane);
-    });
+    const int most = pool_->threads();
+    for (int first = 0; first < lanes; first += most) {
+      const auto call = [&](int lane) { body(first + lane); };
+      pool_->run(std::min(most, lanes - first), [](void* f, int lane) { (*static_cast<decltype(call)*>(f))(lane); },
+                 const_cast<void*>(static_cast<const void*>(&call)));
+    }
   }
 
-  // body(item) for every item; split over the pool when `parallel`.
+  // body(item) for every item, each by whichever thread is free; split over the pool when `parallel`.
   template <class F>
   void run(int items, bool parallel, F&& body) {
     if (limit_ == 1 || !parallel || items <= 1) {
       for (int i = 0; i < items; ++i) body(i);
       return;
     }
-    using Function = std::remove_reference_t<F>;
-    pool_->run(items, [](void* f, int item) { (*static_cast<Function*>(f))(item); },
-               const_cast<void*>(static_cast<const void*>(&body)));
+    std::atomic<int> next{0};
+    run_lanes(std::min(limit_, items), true, [&](int) {
+      for (int i; (i = next.fetch_add(1, std::memory_order_relaxed)) < items;) body(i);
+    });
   }
 
  private:
   ThreadPool* all_ = nullptr;   // where this run counts as one
   ThreadPool* pool_ = nullptr;  // null: it works alone
   int limit_ = 1;
-  std::vector<std::atomic<bool>> taken_;  // per lane of a region
 };
 
 }  // namespace densekit

@@ -16,6 +16,9 @@ namespace densekit {
 
 class ThreadTuner {
  public:
+  // `tries` steps a trial; fewer threads are taken unless more are so many times as fast.
+  explicit ThreadTuner(int tries = 4, double gain = 1) : tries_each_(tries), gain_(gain) {}
+
   // Threads for a batch of `rows` rows, of at most `most`.
   int next(int most, index_t rows) {
     if (most != most_ || rows > 2 * rows_ || 2 * rows < rows_) restart(most, rows);
@@ -31,11 +34,10 @@ class ThreadTuner {
     }
     // The first step of a trial meets cold caches and sleeping threads.
     if (tries_++ > 0) time_ = std::min(time_, seconds / static_cast<double>(rows));
-    if (tries_ == kTries) end_trial();
+    if (tries_ == tries_each_) end_trial();
   }
 
  private:
-  static constexpr int kTries = 4;
   // Steps until the next trials: doubled while the answer stays the same, few after another one than before. A neighbour that takes
   // a core for the 10 ms of a trial misleads it: at 500 steps, 784-512-512-10 then ran on one thread for seconds.
   static constexpr int kPatience = 128, kDoubt = 32, kMostPatience = 8000;
@@ -58,7 +60,7 @@ class ThreadTuner {
   }
 
   void end_trial() {
-    const bool better = time_ < best_time_;
+    const bool better = time_ < gain_ * best_time_;
     if (better) {
       best_time_ = time_;
       best_ = halvings_;
@@ -76,6 +78,8 @@ class ThreadTuner {
     settled_ = patience_;
   }
 
+  int tries_each_;
+  double gain_;
   int most_ = 0;
   index_t rows_ = 0;
   int halvings_ = 0, best_ = 0, chosen_ = -1, tries_ = 0;

@@ -1,6 +1,7 @@
 // Plans: they learn, leave the same bits whatever the threads, and infer from many threads at once.
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <optional>
 #include <stdexcept>
@@ -107,6 +108,25 @@ TEST(panels_leave_the_weights_of_single_steps) {
   }
 }
 
+// In a loop, calls of few rows try one thread and several, which share out units.
+TEST(few_rows_have_the_bits_of_many) {
+  for (int threads : {1, 2, 3}) {
+    const Threads set(threads);
+    Mlp<float> net({300, 500, 130, 10}, "softmax", 64);
+    const auto whole = net.predict(64);
+    for (index_t n = 1; n <= 5; ++n) {
+      std::vector<float> few(static_cast<std::size_t>(n * 10));
+      int wrong = 0;
+      for (int call = 0; call < 200; ++call) {
+        std::fill(few.begin(), few.end(), -1.0f);
+        net.engine->call(net.x.data(), n, few.data());
+        wrong += !std::equal(few.begin(), few.end(), whole.begin());
+      }
+      CHECK(wrong == 0);
+    }
+  }
+}
+
 void rows_and_blocks(bool bfloat16) {
   Mlp<float> net({33, 70, 9}, "softmax", 500, 0, bfloat16);
   const auto whole = net.predict(500);
@@ -177,20 +197,33 @@ TEST(threads_share_prepacked_weights) {
 
 TEST(a_region_runs_every_item_once) {
   const Threads set(4);
+  PoolLease pool;
+  CHECK(pool.workers() == 4);
+  for (int items : {1, 2, 3, 100, 70000}) {
+    std::vector<std::atomic<int>> hits(static_cast<std::size_t>(items));
+    pool.run(items, true, [&](int i) { ++hits[static_cast<std::size_t>(i)]; });
+    CHECK(std::all_of(hits.begin(), hits.end(), [](const auto& h) { return h == 1; }));
+  }
+  for (int limit : {4, 2, 3}) {
+    pool.limit(limit);
+    for (int lanes : {2, 3, 4, 9}) {  // more than threads, too
+      std::vector<std::atomic<int>> hits(static_cast<std::size_t>(lanes));
+      pool.run_lanes(lanes, true, [&](int lane) { ++hits[static_cast<std::size_t>(lane)]; });
+      CHECK(std::all_of(hits.begin(), hits.end(), [](const auto& h) { return h == 1; }));
+    }
+    for (int round = 0; round < 10000; ++round) {  // regions back to back, some after a sleep of the workers
+      if (round % 1000 == 0) std::this_thread::sleep_for(std::chrono::microseconds(300));
+      std::array<int, 3> sums{};
+      pool.run_lanes(3, true, [&](int lane) { sums[static_cast<std::size_t>(lane)] = round + lane; });
+      if (sums != std::array<int, 3>{round, round + 1, round + 2}) CHECK(sums[0] == -1);
+    }
+  }
+}
+
+TEST(the_pool_has_one_holder) {
   ThreadPool& pool = ThreadPool::instance();
   CHECK(pool.try_acquire());
   CHECK(!pool.try_acquire());
-  for (int items : {1, 2, 3, 100, 65535}) {
-    std::vector<std::atomic<int>> hits(static_cast<std::size_t>(items));
-    pool.run(items, [](void* c, int i) { ++(*static_cast<std::vector<std::atomic<int>>*>(c))[static_cast<std::size_t>(i)]; },
-             &hits);
-    CHECK(std::all_of(hits.begin(), hits.end(), [](const auto& h) { return h == 1; }));
-  }
-  for (int round = 0; round < 20000; ++round) {  // regions back to back
-    std::atomic<int> sum{0};
-    pool.run(3, [](void* c, int i) { *static_cast<std::atomic<int>*>(c) += i; }, &sum);
-    if (sum != 3) CHECK(sum == 3);
-  }
   pool.release();
 }
 

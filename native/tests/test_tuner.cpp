@@ -32,6 +32,14 @@ TEST(finds_the_best_number) {
   CHECK(share(tuner, 16, 32, 2000, 4, best_with_four) > 0.95);
 }
 
+TEST(a_gain_too_small_is_left_to_others) {
+  const auto splits_badly = [](int threads) { return threads == 1 ? 1.0 : 0.95; };
+  ThreadTuner greedy, modest(4, 1.08);
+  CHECK(share(greedy, 2, 32, 2000, 2, splits_badly) > 0.95);
+  CHECK(share(modest, 2, 32, 2000, 1, splits_badly) > 0.85);
+  CHECK(share(modest, 8, 32, 2000, 8, splits_well) > 0.9);
+}
+
 TEST(notices_a_change) {
   ThreadTuner tuner;
   share(tuner, 8, 32, 3000, 8, splits_well);
