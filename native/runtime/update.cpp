@@ -267,11 +267,6 @@ Update<T> Updater<T>::update_of(const Work& work, const Block& block, const T* g
   return u;
 }
 
-template <class T>
-void Updater<T>::update_block(const Work& work, const Block& block, const T* g) const {
-  kernels_->update(spec_, update_of(work, block, g));
-}
-
 // Where a run keeps a kernel packed, the new weights go there, too.
 template <class T>
 void Updater<T>::pack(const Context<T>& c, const Work& work, const Block& block) const {
@@ -290,7 +285,7 @@ void Updater<T>::first_pass(const Context<T>& c, const UpdateStep& step, Item& i
   } else {
     T* g = thread_scratch<T>().weight.reserve(block.size());
     block_gradient(c, step, work, block, g);
-    update_block(work, block, g);
+    kernels_->update(spec_, update_of(work, block, g));
     pack(c, work, block);
   }
 }
@@ -363,7 +358,7 @@ double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& 
             const Block& block = items_[i].block;
             const Work& work = works_[items_[i].work];
             if (!work.buffered) continue;
-            update_block(work, block, work.gradient + block.row * block.units);
+            kernels_->update(spec_, update_of(work, block, work.gradient + block.row * block.units));
             pack(c, work, block);
           }
         });

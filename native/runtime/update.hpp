@@ -85,7 +85,6 @@ class Updater {
   void add_penalty_gradient(const Work& work, const Block& block, T* g) const;
   Update<T> update_of(const Work& work, const Block& block, const T* g) const;
   void update_scaled(const Work& work) const;
-  void update_block(const Work& work, const Block& block, const T* g) const;
   void pack(const Context<T>& c, const Work& work, const Block& block) const;
   void first_pass(const Context<T>& c, const UpdateStep& step, Item& item);
   void ask_host_regularizers(const UpdateStep& step);

@@ -45,6 +45,10 @@ using FirstInts = typename CountUp<N>::Type;
 //
 #include "kernels/generic/activations.inl"
 //
+#include "kernels/generic/element_losses.inl"
+//
+#include "kernels/generic/row_losses.inl"
+//
 #include "kernels/generic/losses.inl"
 //
 #include "kernels/generic/elementwise.inl"

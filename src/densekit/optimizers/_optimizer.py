@@ -50,9 +50,8 @@ class Optimizer(Surroundings):
         global_clipnorm: longest gradient of all variables together. Default: ``None``.
         use_ema: whether to keep moving averages of the weights. Default: ``False``.
         ema_momentum: share of the old average that stays, in ``[0, 1]``. Default: ``0.99``.
-        ema_overwrite_frequency: overwrite the weights with their averages every so many steps, >=
-            1.
-            Default: ``None``, only by `finalize_variable_values`.
+        ema_overwrite_frequency: overwrite the weights with their averages every so many steps,
+            >= 1. Default: ``None``, only by `finalize_variable_values`.
         loss_scale_factor: factor on the loss, taken out of the gradients again. Default: ``None``.
         gradient_accumulation_steps: make one update from the mean gradient of so many calls, >= 2.
             Default: ``None``.
