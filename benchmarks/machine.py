@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,11 @@ def card() -> dict[str, Any]:
     }
 
 
-def limits(threads: int) -> dict[str, Any] | None:
+def limits(threads: int, held: Iterable[int] = ()) -> dict[str, Any] | None:
     """FLOP/s of FP32 multiply-adds and bytes/s read from each level, by `threads` at once.
 
-    A read loop is compiled with the system's compiler; None where there is no compiler.
+    A read loop is compiled with the system's compiler; None where there is no compiler. Of the
+    sizes in `held`, those little larger than the L3 are read as well: a part of them stays there.
     """
     compiler = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
     if compiler is None:
@@ -76,6 +78,7 @@ def limits(threads: int) -> dict[str, Any] | None:
         "L3": caches["L3"] // 2 // threads,
         "memory": max(128 << 20, 4 * caches["L3"]),
     }
+    partly = [size for size in held if caches["L3"] < size < sizes["memory"]]
     source = Path(__file__).with_name("peak.cpp")
     with tempfile.TemporaryDirectory() as folder:
         program = str(Path(folder) / "peak")
@@ -88,12 +91,14 @@ def limits(threads: int) -> dict[str, Any] | None:
                 break
         else:
             return None
-        command = [program, str(threads), *map(str, sizes.values())]
+        read = [*sizes.values(), *(size // threads for size in partly)]
+        command = [program, str(threads), *map(str, read)]
         seen = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     return {
         "threads": threads,
         "flops": seen["flops"],
-        "bytes": dict(zip(sizes, seen["read"], strict=True)),
+        "bytes": dict(zip(sizes, seen["read"], strict=False)),
+        "partly": dict(zip(partly, seen["read"][len(sizes) :], strict=True)),
     }
 
 
@@ -118,7 +123,10 @@ def least_time(
     """
     terms = {"arithmetic": flops / measured["flops"]}
     for name, (moved, held) in traffic.items():
-        where = level(held, measured["threads"])
-        terms[f"{name} from {where}"] = moved / measured["bytes"][where]
+        where, rate = "L3 and memory", measured["partly"].get(held)
+        if rate is None:
+            where = level(held, measured["threads"])
+            rate = measured["bytes"][where]
+        terms[f"{name} from {where}"] = moved / rate
     term = max(terms, key=lambda t: terms[t])
     return {"seconds": terms[term], "term": term}

@@ -143,7 +143,8 @@ class Bench:
         self.versions: dict[str, str] = {}
         self.card = machine.card()
         pin(threads)
-        self.limits = machine.limits(threads)
+        weights = {4 * w.parameters for w in workloads.INFERENCE}
+        self.limits = machine.limits(threads, weights)
 
     def results(self, names: list[str]) -> dict[str, Any]:
         found: dict[str, Any] = {

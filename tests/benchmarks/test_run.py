@@ -102,8 +102,11 @@ def test_roofline_names_the_longer_term(modules: Any) -> None:
         "threads": 1,
         "flops": 1e11,
         "bytes": dict.fromkeys(("L1", "L2", "L3", "memory"), 1e10),
+        "partly": {5e7: 2e10},
     }
     arithmetic = machine.least_time(1e6, {"weights": (1e3, 1e3)}, measured)
     assert arithmetic == {"seconds": 1e-5, "term": "arithmetic"}
     traffic = machine.least_time(1e3, {"weights": (1e6, 1e12)}, measured)
     assert traffic == {"seconds": 1e-4, "term": "weights from memory"}
+    partly = machine.least_time(1e3, {"weights": (1e6, 5e7)}, measured)
+    assert partly == {"seconds": 5e-5, "term": "weights from L3 and memory"}
