@@ -131,6 +131,7 @@ class TypedEngine final : public Engine {
   void write_predictions(Batch<T>& batch, index_t row, index_t rows) const;
   index_t block_rows(const Program& program) const;
   // regions.cpp
+  static bool is_large(const Op& op);
   void run_stage(Batch<T>& batch, PoolLease& pool, const Stage& stage) const;
   void run_units(Batch<T>& batch, PoolLease& pool, int op) const;
   void run_inputs(Batch<T>& batch, PoolLease& pool, int op) const;

@@ -1,9 +1,9 @@
 // Inference: nothing but the graph and the weights is shared, so any number of threads may run at once. Rows go
 // through all ops in blocks that stay in the cache; each thread has its own block.
+#include <algorithm>
 #include <chrono>
 
 #include "engine.hpp"
-#include "machine.hpp"
 #include "ops/ops.hpp"
 
 namespace densekit {
@@ -15,15 +15,16 @@ constexpr double kInferPerThread = 1e6;  // multiply-adds worth a thread: about 
 // 128-128-128-128-10: 5.1 and 3.5 us.
 constexpr double kLoopPerThread = 1.25e5;
 constexpr auto kLoopGap = std::chrono::microseconds(40);  // they spin as long
-// Few rows are shared out by units: each thread reads its part of the weights alone. Zen 4, 2 threads, one row: 784-128-64-10 4.3 us on one, 3.6 on two, but 5.1 where the cores share no L3; 4
-// layers of 512 48, 27 and 32 us. So a loop of calls tries (thread_tuner.hpp), long enough for a thread to wake up.
+// Few rows are shared out by units: each thread reads its part of the weights alone. Zen 4, 2 threads, one row:
+// 784-128-64-10 4.3 us on one, 3.6 on two, but 5.1 where the cores share no L3; 4 layers of 512 48, 27 and 32 us. So a
+// loop of calls tries (thread_tuner.hpp), long enough for a thread to wake up.
 constexpr int kWakingCalls = 40;
 constexpr double kWorthCores = 1.08;  // the best of so many calls flatters the threads, whose meetings vary
 
 // Up to so many rows, kernels that fill a cache of their own are shared out by units, too. By rows each thread would read
 // them all; with more rows that is made up for by values that stay in the cache, and before that by threads that finish
-// together. Zen 4, 2 threads, 64 rows: 1024-2048-2048-2048-10 6.08 ms by units, 6.24
-// by rows; 4096-300-300-7, whose units make uneven shares, 1.00 and 0.79 ms.
+// together. Zen 4, 2 threads, 64 rows: 1024-2048-2048-2048-10 6.08 ms by units, 6.24 by rows; 4096-300-300-7, whose units
+// make uneven shares, 1.00 and 0.79 ms.
 constexpr index_t kUnitRows = 128, kUnevenUnitRows = 32;
 constexpr double kUneven = 1.005;     // the work of the longest shares over an equal share
 constexpr double kUnitWork = 2.5e5;   // multiply-adds worth a meeting of the threads
@@ -155,10 +156,7 @@ index_t TypedEngine<T>::infer_rows() {
     for (std::size_t j = 0; j < i; ++j) direct = direct && graph_.outputs[j] != graph_.outputs[i];
     direct_output_[i] = direct;
   }
-  for (const Op& op : graph_.ops) {
-    const bool dense = op.kind == OpKind::dense;
-    has_large_kernel_ = has_large_kernel_ || (dense && op.in_features * op.out_features * static_cast<index_t>(sizeof(T)) > machine().l2);
-  }
+  has_large_kernel_ = std::any_of(graph_.ops.begin(), graph_.ops.end(), is_large);
   few_rows_tuners_.assign(kFewRows, ThreadTuner(kWakingCalls, kWorthCores));
   infer_elements_ = (Workspace<T>::frame_elements(graph_, infer_, 16) + 15) / 16;
   return std::min<index_t>(block_rows(infer_), 1024);

@@ -24,12 +24,13 @@ constexpr index_t kInputGrain = 16;  // no two threads write to one line of a gr
 
 index_t share_of(index_t n, index_t lanes, index_t grain) { return ((n + lanes - 1) / lanes + grain - 1) / grain * grain; }
 
+}  // namespace
+
+// A dense op whose kernel no core's cache holds.
 template <class T>
-bool is_large(const Op& op) {
+bool TypedEngine<T>::is_large(const Op& op) {
   return op.kind == OpKind::dense && op.in_features * op.out_features * static_cast<index_t>(sizeof(T)) > machine().l2;
 }
-
-}  // namespace
 
 template <class T>
 void TypedEngine<T>::run_stage(Batch<T>& batch, PoolLease& pool, const Stage& stage) const {
@@ -46,7 +47,7 @@ void TypedEngine<T>::run_stage(Batch<T>& batch, PoolLease& pool, const Stage& st
     });
   };
   const auto by_units = [&](int i) {
-    return c.op(i).kind == OpKind::dense && (c.panels(c.op(i).kernel) != nullptr || (parts > 1 && is_large<T>(c.op(i))));
+    return c.op(i).kind == OpKind::dense && (c.panels(c.op(i).kernel) != nullptr || (parts > 1 && is_large(c.op(i))));
   };
   Stage rest = stage;
   for (int i = stage.forward_begin; i < stage.forward_end; ++i) {
@@ -137,7 +138,9 @@ int TypedEngine<T>::own_input(const Context<T>& c, int i) const {
   return static_cast<int>(std::find(graph_.inputs.begin(), graph_.inputs.end(), v) - graph_.inputs.begin());
 }
 
-#define DENSEKIT_INSTANTIATE(T) template void TypedEngine<T>::run_stage(Batch<T>&, PoolLease&, const Stage&) const;
+#define DENSEKIT_INSTANTIATE(T)                    \
+  template bool TypedEngine<T>::is_large(const Op&); \
+  template void TypedEngine<T>::run_stage(Batch<T>&, PoolLease&, const Stage&) const;
 DENSEKIT_INSTANTIATE(float)
 DENSEKIT_INSTANTIATE(double)
 #undef DENSEKIT_INSTANTIATE
