@@ -141,6 +141,7 @@ void TypedEngine<T>::begin_batch(Batch<T>& batch, index_t step) const {
   batch.rows = std::min(r.batch_size, r.n - batch.first);
   batch.pick = {r.index == nullptr ? nullptr : r.index + batch.first, batch.first};
   batch.extra_loss = 0;
+  std::fill(batch.lane_inputs.begin(), batch.lane_inputs.end(), nullptr);  // this batch may be shared out in another way
   batch.context.batch = batch.rows;
   batch.context.activity_scale = T(1) / static_cast<T>(batch.rows);
   for (std::size_t i = 0; i < graph_.losses.size(); ++i) {

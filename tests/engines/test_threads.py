@@ -1,0 +1,57 @@
+"""Kernels that no core's cache holds, in runs of many batches: the same bits for any number of threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import densekit as keras
+
+O = keras.optimizers
+
+
+@pytest.fixture(autouse=True)
+def _restore_threads() -> Any:
+    threads = keras.config.threads()
+    yield
+    keras.config.set_threads(threads)
+
+
+# All but Adam keep the weights where they are. The last batch has one row: threads take rows, no longer units.
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: O.Adam(),
+        lambda: O.Adam(global_clipnorm=1.0),
+        lambda: O.Adam(gradient_accumulation_steps=3),
+        lambda: O.SGD(0.1, use_ema=True, ema_overwrite_frequency=4),
+        lambda: O.Lamb(),
+        lambda: O.Adafactor(),
+    ],
+    ids=["adam", "clipped", "accumulated", "averaged", "lamb", "adafactor"],
+)
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_batches_of_large_kernels(policy: str, optimizer: Callable[[], O.Optimizer]) -> None:
+    rows = 64 * 6 + 1
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((rows, 1100), "float32")
+    y = rng.random((rows, 5), "float32")
+
+    def run(threads: int) -> list[bytes]:
+        keras.config.set_threads(threads)
+        keras.utils.set_random_seed(3)
+        model = keras.Sequential([keras.Input((1100,))])
+        model.add(keras.layers.Dense(1030, "relu", dtype=policy))
+        model.add(keras.layers.Dense(5, dtype=policy))
+        model.compile(optimizer(), "mse")
+        history = model.fit(x, y, batch_size=64, epochs=2, verbose=0)
+        results = [*model.get_weights(), model.predict(x, verbose=0)]
+        losses = [*history.history["loss"], model.evaluate(x, y, batch_size=64, verbose=0)]
+        return [np.asarray(a).tobytes() for a in (*results, losses)]
+
+    expected = run(1)
+    assert run(2) == expected
+    assert run(3) == expected
