@@ -88,7 +88,7 @@ struct Batch {
   double extra_loss = 0;                // of host nodes
   std::vector<HostGradients> host_gradients;  // per host node
   std::atomic<bool> bad_label{false};
-  std::vector<Buffer<T>> lane_buffers;  // [lane, op]: what context.lane_inputs points to
+  std::vector<Buffer<T>> lane_buffers;  // [lane, op]: what context.lane_inputs points to; none outside of runs
   std::vector<T*> lane_inputs;
 };
 
@@ -135,7 +135,7 @@ class TypedEngine final : public Engine {
   void run_stage(Batch<T>& batch, PoolLease& pool, const Stage& stage) const;
   void run_units(Batch<T>& batch, PoolLease& pool, int op) const;
   void run_inputs(Batch<T>& batch, PoolLease& pool, int op) const;
-  int own_input(const Context<T>& context, int op) const;
+  int own_input(const Batch<T>& batch, int op) const;
   // infer.cpp
   index_t infer_rows();
   void place(Context<T>& context, int value, T* address) const;

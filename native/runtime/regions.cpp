@@ -53,7 +53,7 @@ void TypedEngine<T>::run_stage(Batch<T>& batch, PoolLease& pool, const Stage& st
   for (int i = stage.forward_begin; i < stage.forward_end; ++i) {
     if (!by_units(i)) continue;
     Stage before;
-    before.gather = rest.gather && (graph_.inputs.size() > 1 || own_input(c, i) < 0);
+    before.gather = rest.gather && (graph_.inputs.size() > 1 || own_input(batch, i) < 0);
     before.forward_begin = rest.forward_begin;
     before.forward_end = i;
     if (before.gather || before.forward_begin < i) run(before);
@@ -83,7 +83,7 @@ template <class T>
 void TypedEngine<T>::run_units(Batch<T>& batch, PoolLease& pool, int i) const {
   const Context<T>& c = batch.context;
   const Op& op = c.op(i);
-  const int input = own_input(c, i);
+  const int input = own_input(batch, i);
   const int lanes = pool.workers();
   pool.run_lanes(lanes, true, [&](int lane) {
     if (input >= 0) {
@@ -127,11 +127,12 @@ void TypedEngine<T>::run_inputs(Batch<T>& batch, PoolLease& pool, int i) const {
   });
 }
 
-// The input of the graph that this op alone reads, or -1. Every thread gathers all its rows for itself: the rows others
-// have gathered would cross between cores in the forward and again in the weight gradient.
+// The input of the graph that this op alone reads, where threads have buffers for it, or -1. Every thread gathers all its
+// rows for itself: the rows others have gathered would cross between cores in the forward and again in the weight gradient.
 template <class T>
-int TypedEngine<T>::own_input(const Context<T>& c, int i) const {
-  const int v = c.op(i).inputs[0];
+int TypedEngine<T>::own_input(const Batch<T>& batch, int i) const {
+  if (batch.lane_buffers.empty()) return -1;
+  const int v = graph_.ops[static_cast<std::size_t>(i)].inputs[0];
   const Value& value = graph_.values[static_cast<std::size_t>(v)];
   if (value.producer >= 0 || value.consumers.size() != 1) return -1;
   if (std::find(graph_.outputs.begin(), graph_.outputs.end(), v) != graph_.outputs.end()) return -1;

@@ -10,6 +10,8 @@ import pytest
 
 import densekit as keras
 
+from . import native_plans as plans
+
 O = keras.optimizers
 
 
@@ -51,6 +53,44 @@ def test_batches_of_large_kernels(policy: str, optimizer: Callable[[], O.Optimiz
         results = [*model.get_weights(), model.predict(x, verbose=0)]
         losses = [*history.history["loss"], model.evaluate(x, y, batch_size=64, verbose=0)]
         return [np.asarray(a).tobytes() for a in (*results, losses)]
+
+    expected = run(1)
+    assert run(2) == expected
+    assert run(3) == expected
+
+
+class Halve(keras.layers.Layer):
+    """Runs in Python: it has no native form."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * 0.5
+
+
+def test_predictions_of_a_model_that_runs_in_part_in_python() -> None:
+    x = np.random.default_rng(0).standard_normal((64, 1100), "float32")
+    model = keras.Sequential([keras.Input((1100,)), keras.layers.Dense(1030, "relu"), Halve()])
+    model.add(keras.layers.Dense(5))
+
+    def run(threads: int) -> bytes:
+        keras.config.set_threads(threads)
+        return model.predict(x, verbose=0).tobytes()
+
+    expected = run(1)
+    assert run(2) == expected
+    assert run(3) == expected
+    w0, b0, w1, b1 = (a.astype("float64") for a in model.get_weights())
+    definition = 0.5 * np.maximum(x @ w0 + b0, 0) @ w1 + b1
+    np.testing.assert_allclose(np.frombuffer(expected, "float32"), definition.ravel(), atol=1e-5)
+
+
+def test_gradients_of_large_kernels(rng: np.random.Generator) -> None:
+    x, y = rng.standard_normal((64, 1100)), rng.standard_normal((64, 5))
+    built = plans.mlp([1100, 1030, 5], rng)
+
+    def run(threads: int) -> list[bytes]:
+        keras.config.set_threads(threads)
+        losses, parameters, inputs = plans.gradients(built, [x], [y])
+        return [a.tobytes() for a in (losses, *parameters, *inputs)]
 
     expected = run(1)
     assert run(2) == expected
