@@ -71,7 +71,7 @@ int Plan::parameter(nb::object array, bool trainable, nb::object told) {
   require_dense(array, type_number(is_double), trainable, "parameter");
   if (!told.is_none()) {
     require_dense(told, NPY_INT64, true, "changes");
-    if (array_size(told) != 2) throw nb::value_error("changes: expected an array of two elements, writers and writes.");
+    if (array_size(told) != 3) throw nb::value_error("changes: expected an array of three elements: writers, writes, assigned.");
   }
   PyArrayObject* a = as_array(array);
   const int rank = PyArray_NDIM(a);
@@ -79,7 +79,7 @@ int Plan::parameter(nb::object array, bool trainable, nb::object told) {
   if (rank >= 2) width = PyArray_DIM(a, rank - 1);
   for (int i = 0; i < (rank >= 2 ? rank - 1 : rank); ++i) rows *= PyArray_DIM(a, i);
   const int id = graph.parameter(array_data(array), rows, width, trainable);
-  static_assert(sizeof(Changes) == 2 * sizeof(int64_t) && std::atomic<int64_t>::is_always_lock_free);
+  static_assert(sizeof(Changes) == 3 * sizeof(int64_t) && std::atomic<int64_t>::is_always_lock_free);
   if (!told.is_none()) graph.parameters.back().changes = static_cast<Changes*>(array_data(told));
   arrays.push_back(std::move(array));
   changes.push_back(std::move(told));
@@ -265,7 +265,7 @@ void bind_parameters(nb::class_<Plan>& c) {
   c.def("parameter", &Plan::parameter, nb::arg("array"), nb::arg("trainable"), nb::arg("changes").none() = nb::none(),
         nb::sig("def parameter(self, array: Array, trainable: bool, changes: Array | None = None) -> int"),
         "An array the plan reads and updates in place; the plan keeps a reference.\n\n"
-        "`changes` is int64 [writers at work, writes so far]: told of them, inference prepacks.");
+        "`changes` is int64 [runs at it, runs so far, assigned]: told of them, inference prepacks.");
   c.def("set_regularizer",
         [](Plan& p, int id, const std::string& kind, const Doubles& params) {
           p.building().parameter_at(id).regularizer = regularizer_spec(kind, params);

@@ -41,9 +41,11 @@ struct Value {
   std::vector<int> consumers;
 };
 
-// How a parameter's owner tells of changes to it: a write begins with `writers` and ends with `writes`, then `writers`.
+// Tells of changes to a parameter. A run that trains begins with `writers` and ends with `writes`, then `writers`; its
+// owner sets `assigned` to a new number after each change of its own, so that neither has to wait for the other.
 struct Changes {
-  std::atomic<int64_t> writers, writes;  // at it now; done so far
+  std::atomic<int64_t> writers, writes;  // runs at it now; done so far
+  std::atomic<int64_t> assigned;
 };
 
 struct Parameter {

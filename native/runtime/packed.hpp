@@ -1,6 +1,7 @@
 // What a run keeps of its products in bfloat16, packed for the kernels: the kernel of every such dense op for the forward
 // (X W) and turned for the backward (dZ W^T), kept in step with the weights, and the latest dZ for the weight gradient
-// (X^T dZ). Without them, as in inference, each product packs its own.
+// (X^T dZ). Inference has the forward ones once weights are prepacked (prepacked.hpp);
+// until then each product packs its own, or reads the weights directly for few rows.
 #pragma once
 #include <vector>
 

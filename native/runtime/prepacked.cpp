@@ -51,7 +51,7 @@ void PrepackedWeights<T>::prepare(const Graph& graph, const Program& program, co
   }
   const auto silent = [&](int id) { return graph.parameters[static_cast<std::size_t>(id)].changes == nullptr; };
   if (all_bytes_ > kMostBytes || std::any_of(watched_.begin(), watched_.end(), silent)) watched_.clear();
-  writes_.assign(watched_.size(), -1);
+  seen_.assign(watched_.size(), State{-1, -1});
 }
 
 template <class T>
@@ -59,9 +59,9 @@ bool PrepackedWeights<T>::unchanged() {
   bool same = true;
   for (std::size_t i = 0; i < watched_.size(); ++i) {
     const Changes& changes = *graph_->parameters[static_cast<std::size_t>(watched_[i])].changes;
-    const int64_t writes = changes.writes.load();
-    same = same && writes == writes_[i] && changes.writers.load() == 0;
-    writes_[i] = writes;
+    const State now{changes.writes.load(), changes.assigned.load()};
+    same = same && now == seen_[i] && changes.writers.load() == 0;
+    seen_[i] = now;
   }
   return same;
 }

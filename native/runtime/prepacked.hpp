@@ -1,6 +1,6 @@
 // Weights prepacked for inference: kernels that no core's cache holds, in panels, and those of products in bfloat16,
 // packed for them. A copy is made when the weights have stayed as they are for kPatience calls and dropped at the first
-// call after one of them changed: a model that is trained between its calls has none. Why: docs/decisions/0018.
+// call after one of them changed: a model that is trained more often than that has none. Why: docs/decisions/0018.
 #pragma once
 #include <atomic>
 #include <memory>
@@ -27,8 +27,12 @@ class PrepackedWeights {
   index_t bytes() const { return bytes_.load(std::memory_order_relaxed); }  // of the copy there is
 
  private:
+  struct State {
+    int64_t writes, assigned;
+    bool operator==(const State&) const = default;
+  };
   std::shared_ptr<Copy> find();
-  // Whether all watched parameters are at `writes_`, with nobody writing; brings `writes_` up to date if not.
+  // Whether all watched parameters are as `seen_` says, with nobody writing; brings `seen_` up to date if not.
   bool unchanged();
   std::shared_ptr<Copy> make() const;
 
@@ -42,7 +46,7 @@ class PrepackedWeights {
   std::atomic<index_t> bytes_{0};
 
   std::atomic<bool> busy_{false};  // a thread is at what follows
-  std::vector<int64_t> writes_;    // per watched parameter
+  std::vector<State> seen_;        // per watched parameter
   int calls_ = 0;                  // since they changed
   std::shared_ptr<Copy> copy_;
 };

@@ -3,7 +3,7 @@
 //
 // What the threads tell each other crosses between cores, 30 to 160 ns a time: a region is posted in one cache line, and
 // each lane has one of its own, which stays with its thread. Zen 4, two threads, one row through 784-128-64-10 in one region:
-// 3.6 us, with common counts of items taken and done 3.8 us; on cores that share no L3 5.1 and 5.7 us.
+// 3.6 us, with common counts of lanes taken and done 3.8 us; on cores that share no L3 5.1 and 5.7 us.
 #pragma once
 #include <algorithm>
 #include <atomic>
@@ -17,7 +17,7 @@ int usable_cores();  // cores this process may run on
 
 class ThreadPool {
  public:
-  using Body = void (*)(void* context, int item);
+  using Body = void (*)(void* context, int lane);
 
   // The process's pool; a forked child gets a fresh one.
   static ThreadPool& instance();
@@ -33,7 +33,7 @@ class ThreadPool {
   bool try_acquire() { return !held_.exchange(true, std::memory_order_acquire); }
   void release() { held_.store(false, std::memory_order_release); }
 
-  // Only the first n threads (the caller is the first) take items; the others sleep. Only by the holder.
+  // Only the first n threads (the caller is the first) take lanes; the others sleep. Only by the holder.
   void set_active(int n);
 
   // Calls body(context, lane) for each of `lanes` lanes, no more than there are threads. Only by the holder of the pool.

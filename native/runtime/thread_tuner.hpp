@@ -1,4 +1,4 @@
-// How many threads a training step is given: found by trying. Whatever it says, the bits are the same.
+// How many threads a step, or a call of few rows, is given: found by trying. Whatever it says, the bits are the same.
 //
 // Splitting a step costs more than its meetings: every weight that one core reads and another writes crosses between
 // them. On a 2-core Zen 4 virtual machine taking such a line back costs 28 ns, so that 784-128-64-10 with batch 32 took

@@ -94,7 +94,7 @@ class Plan:
         """
         An array the plan reads and updates in place; the plan keeps a reference.
 
-        `changes` is int64 [writers at work, writes so far]: told of them, inference prepacks.
+        `changes` is int64 [runs at it, runs so far, assigned]: told of them, inference prepacks.
         """
 
     def set_regularizer(self, param: int, kind: str, params: Sequence[float]) -> None:

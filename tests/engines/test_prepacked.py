@@ -36,7 +36,7 @@ class Wide:
         for n_in, n_out in itertools.pairwise(sizes):
             w = (rng.standard_normal((n_in, n_out)) / np.sqrt(n_in)).astype(dtype)
             b = rng.standard_normal(n_out).astype(dtype)
-            changes = np.zeros(2, np.int64)
+            changes = np.zeros(3, np.int64)
             kernel = self.plan.parameter(w, False, changes if told else None)
             bias = self.plan.parameter(b, False)
             activation = options.get("activation", "softmax") if n_out == self.out else "tanh"
@@ -104,7 +104,7 @@ def test_nobody_copies_what_is_being_written(rng: np.random.Generator) -> None:
     wide.changes[0][0] = 1
     wide.warm(x)
     assert wide.plan.prepacked_bytes == 0
-    wide.changes[0][:] = (0, 1)
+    wide.changes[0][:] = (0, 1, 0)
     wide.warm(x)
     assert wide.plan.prepacked_bytes > 0
     wide.changes[0][0] = 1
@@ -113,9 +113,9 @@ def test_nobody_copies_what_is_being_written(rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [np.zeros(2), np.zeros(3, np.int64), np.zeros(4, np.int64)[::2]]
+    "changes", [np.zeros(3), np.zeros(2, np.int64), np.zeros(6, np.int64)[::2]]
 )
-def test_changes_are_two_integers(changes: Array) -> None:
+def test_changes_are_three_integers(changes: Array) -> None:
     with pytest.raises((TypeError, ValueError), match="changes"):
         _native.Plan("float32").parameter(np.zeros((2, 2), "f"), True, changes)
 
@@ -137,6 +137,14 @@ def new_model(width: int = WIDE[1]) -> Any:
 
 X = np.random.default_rng(1).standard_normal((12, WIDE[0])).astype("f")
 Y = np.ones((12, 3), "f")
+
+
+def warmed(model: Any) -> Array:
+    """What a model predicts, once it has made its copy."""
+    for _ in range(PATIENCE + 2):
+        predicted: Array = model(X)
+    assert any(e.plan.prepacked_bytes for e in model._runtime._engines.values())
+    return predicted
 
 
 def assign(model: Any) -> None:
@@ -179,8 +187,7 @@ WAYS = [assign, assign_add, set_weights, fit, train_on_batch, write_to_the_buffe
 @pytest.mark.parametrize("change", [*WAYS, constrain])
 def test_a_model_never_predicts_from_old_weights(change: Callable[[Any], None]) -> None:
     model = new_model()
-    for _ in range(PATIENCE + 2):
-        before = model(X)
+    before = warmed(model)
     change(model)
     fresh = new_model()
     fresh.set_weights(model.get_weights())
@@ -194,16 +201,14 @@ def test_a_model_never_predicts_from_old_weights(change: Callable[[Any], None]) 
 def test_loaded_weights_are_seen(tmp_path: Path) -> None:
     model, other = new_model(), new_model()
     other.save_weights(tmp_path / "other.weights.h5")
-    for _ in range(PATIENCE + 2):
-        model(X)
+    warmed(model)
     model.load_weights(tmp_path / "other.weights.h5")
     np.testing.assert_array_equal(model(X), other(X))
 
 
 def test_copies_of_a_model_change_alone() -> None:
     model = new_model()
-    for _ in range(PATIENCE + 2):
-        before = model(X)
+    before = warmed(model)
     twin = keras.models.clone_model(model)
     twin.set_weights(model.get_weights())
     assign(twin)
@@ -214,21 +219,29 @@ def test_copies_of_a_model_change_alone() -> None:
 def test_weights_assigned_while_others_predict() -> None:
     model = new_model()
     kernels = [model.layers[0].kernel.numpy() * factor for factor in (1, 2)]
-    stop, seen = threading.Event(), []
+    expected = []
+    for kernel in kernels:
+        model.layers[0].kernel.assign(kernel)
+        expected.append(warmed(model))
+    stop, failed = threading.Event(), []
 
     def predict() -> None:
-        while not stop.is_set():
-            seen.append(model(X))
+        try:
+            while not stop.is_set():
+                model(X)
+        except BaseException as error:
+            failed.append(error)
 
     threads = [threading.Thread(target=predict) for _ in range(3)]
     for thread in threads:
         thread.start()
-    for i in range(30):
-        model.layers[0].kernel.assign(kernels[i % 2])
-        expected = model(X)
-        for _ in range(PATIENCE if i % 10 == 0 else 2):
-            np.testing.assert_array_equal(model(X), expected)
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert seen
+    try:
+        for i in range(30):
+            model.layers[0].kernel.assign(kernels[i % 2])
+            for _ in range(PATIENCE if i % 10 == 0 else 2):
+                np.testing.assert_array_equal(model(X), expected[i % 2])
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not failed

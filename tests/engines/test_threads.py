@@ -1,4 +1,4 @@
-"""Kernels that no core's cache holds, in runs of many batches: the same bits for any number of threads."""
+"""Kernels that no core's cache holds: the same bits for any number of threads."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ import densekit as keras
 
 from . import native_plans as plans
 
-O = keras.optimizers
-
 
 @pytest.fixture(autouse=True)
 def _restore_threads() -> Any:
@@ -22,21 +20,23 @@ def _restore_threads() -> Any:
     keras.config.set_threads(threads)
 
 
-# All but Adam keep the weights where they are. The last batch has one row: threads take rows, no longer units.
+# All but Adam keep weights where they are. The last batch has one row: threads take rows again.
 @pytest.mark.parametrize(
     "optimizer",
     [
-        lambda: O.Adam(),
-        lambda: O.Adam(global_clipnorm=1.0),
-        lambda: O.Adam(gradient_accumulation_steps=3),
-        lambda: O.SGD(0.1, use_ema=True, ema_overwrite_frequency=4),
-        lambda: O.Lamb(),
-        lambda: O.Adafactor(),
+        lambda: keras.optimizers.Adam(),
+        lambda: keras.optimizers.Adam(global_clipnorm=1.0),
+        lambda: keras.optimizers.Adam(gradient_accumulation_steps=3),
+        lambda: keras.optimizers.SGD(0.1, use_ema=True, ema_overwrite_frequency=4),
+        lambda: keras.optimizers.Lamb(),
+        lambda: keras.optimizers.Adafactor(),
     ],
     ids=["adam", "clipped", "accumulated", "averaged", "lamb", "adafactor"],
 )
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-def test_batches_of_large_kernels(policy: str, optimizer: Callable[[], O.Optimizer]) -> None:
+def test_batches_of_large_kernels(
+    policy: str, optimizer: Callable[[], keras.optimizers.Optimizer]
+) -> None:
     rows = 64 * 6 + 1
     rng = np.random.default_rng(0)
     x = rng.standard_normal((rows, 1100), "float32")

@@ -25,7 +25,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         into(self, inputs, count, outputs)
 
     monkeypatch.setattr(NativeEngine, "predict_into", counted)
-    monkeypatch.setattr(_fit_loop, "_BLOCK_FLOPS", 256.0)
+    monkeypatch.setattr(_fit_loop, "_PREDICT_FLOPS", 512.0)
     return rows
 
 

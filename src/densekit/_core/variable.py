@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -17,6 +18,9 @@ from densekit._core.registry import export
 from densekit._core.scope import stateless_scope
 
 _ALIGNMENT = 64  # bytes: one cache line, one AVX-512 vector
+
+# A number of its own for each assignment, whatever thread makes it.
+_assignments = itertools.count(1)
 
 # Compute dtype that float variables are read in (mixed precision); None reads them as they are.
 autocast_dtype: ContextVar[str | None] = ContextVar("densekit_autocast", default=None)
@@ -89,7 +93,7 @@ class Variable:
         self.constraint = constraint
         self.overwrite_with_gradient = False
         self._value = self._first_value(initializer, shape, dtype)
-        self.changes = _new_changes(self._value)  # beside every write to the value
+        self.changes = _new_changes(self._value)  # after every write to the value
 
     def _first_value(
         self, initializer: Any, shape: tuple[int, ...] | None, dtype: Any
@@ -158,8 +162,7 @@ class Variable:
         Ask for it anew before each write: asking is what tells engines, which may keep a copy of
         weights that stay as they are. `assign` tells them, too.
         """
-        if self.changes is not None:
-            self.changes[1] += 1
+        self._tell()
         return self._value
 
     @property
@@ -200,16 +203,16 @@ class Variable:
         scope = stateless_scope()
         if scope is not None:
             scope.add_update((self, value))
-        elif self.changes is None:
-            self._value[...] = value
         else:
-            self.changes[0] += 1
             try:
                 self._value[...] = value
             finally:
-                self.changes[1] += 1
-                self.changes[0] -= 1
+                self._tell()
         return self
+
+    def _tell(self) -> None:
+        if self.changes is not None:
+            self.changes[2] = next(_assignments)
 
     def assign_add(self, value: Any) -> Any:
         """Add to the value. Returns the variable."""
@@ -300,8 +303,8 @@ class Variable:
 
 
 def _new_changes(value: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:
-    """``[writers at work, writes so far]``, of a matrix: engines may keep copies of one."""
-    return np.zeros(2, np.int64) if value.ndim > 1 else None
+    """``[runs that train it, such runs so far, assigned]``: engines may keep copies of a matrix."""
+    return np.zeros(3, np.int64) if value.ndim > 1 else None
 
 
 def _python_dtype(value: Any) -> str:

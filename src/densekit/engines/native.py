@@ -78,7 +78,7 @@ class NativeEngine:
         for handle in plan.outputs:
             self.plan.output(values[handle.value])
         self._host_losses: dict[int, HostLoss] = {}
-        self._unweighted: dict[int, str] = {}  # losses over the whole batch, by name
+        self._unweighted: dict[int, str] = {}  # names of losses over the whole batch
         for i, term in enumerate(losses):
             self._add_loss(i, term)
         self.n_losses = len(losses)
@@ -93,7 +93,7 @@ class NativeEngine:
         known = self._parameters.get(id(variable))
         if known is not None:
             return known
-        if variable.array.dtype != self._dtype:
+        if variable.dtype != self._dtype.name:
             raise ValueError(
                 message(
                     f"Variable {variable.path!r}",

@@ -21,6 +21,7 @@ from densekit.models._metrics import CompileMetrics, LossMean
 # blocks of 6, 100 us in blocks of 20.
 _BLOCK_FLOPS = 6e9
 _BLOCK_ROWS = 32768
+_PREDICT_FLOPS = 4e9  # of a native call: the bar moves between two
 _HOST_STEPS = 32  # with parts that run in Python
 _PREDICTION_BYTES = 1 << 26
 
@@ -233,5 +234,5 @@ def _predict_block(engine: engines.NativeEngine, batch_size: int) -> int:
 
 def _most_rows(engine: engines.NativeEngine) -> int:
     """Rows of one native call."""
-    rows = 2 * _BLOCK_FLOPS / max(engine.plan.flops_per_sample(), 1)
+    rows = _PREDICT_FLOPS / max(engine.plan.flops_per_sample(), 1)
     return max(1, int(min(rows, 1 << 20)))

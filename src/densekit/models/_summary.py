@@ -208,7 +208,7 @@ def _count(variables: list[Any]) -> int:
 
 
 def _memory(variables: list[Any]) -> str:
-    size = float(sum(variable.array.nbytes for variable in variables))
+    size = float(sum(variable.value.nbytes for variable in variables))
     for unit in ("B", "KB", "MB", "GB", "TB"):
         if size < 1024:
             return f"{size:.2f} {unit}"
