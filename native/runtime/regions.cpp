@@ -125,6 +125,7 @@ void TypedEngine<T>::run_inputs(Batch<T>& batch, PoolLease& pool, int i) const {
   pool.run_lanes(pool.workers(), true, [&](int lane) {
     ops::dense_backward_dx(c, i, 0, batch.rows, lane * share, std::min(inputs, (lane + 1) * share));
   });
+  if (!op.bfloat16) round_gradient(c, op.inputs[0], 0, batch.rows);  // a product in bfloat16 has rounded what it stored
 }
 
 // The input of the graph that this op alone reads, where threads have buffers for it, or -1. Every thread gathers all its

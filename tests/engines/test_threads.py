@@ -95,3 +95,22 @@ def test_gradients_of_large_kernels(rng: np.random.Generator) -> None:
     expected = run(1)
     assert run(2) == expected
     assert run(3) == expected
+
+
+def test_a_wide_head_in_float32_over_bfloat16(rng: np.random.Generator) -> None:
+    """Its kernel moves to the threads; the gradient it hands down is rounded there as elsewhere."""
+    x, y = rng.standard_normal((40, 130)).astype("f"), rng.random((40, 60), "float32")
+
+    def run(threads: int) -> list[bytes]:
+        keras.config.set_threads(threads)
+        keras.utils.set_random_seed(3)
+        model = keras.Sequential([keras.Input((130,))])
+        model.add(keras.layers.Dense(700, dtype="mixed_bfloat16"))
+        model.add(keras.layers.Dense(60, dtype="float32"))
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+        model.fit(x, y, batch_size=8, verbose=0)
+        return [w.tobytes() for w in model.get_weights()]
+
+    expected = run(1)
+    assert run(2) == expected
+    assert run(3) == expected
