@@ -14,6 +14,11 @@ void backward(const Context<T>& c, int i, index_t row, index_t rows);
 // Units and inputs of a dense op are shared out in multiples of this: full panels of the GEMM, whole ones of kBfloat16Panel.
 constexpr index_t kUnitGrain = 64;
 
+// Of n, for each lane, a multiple of `grain`; the last lanes may get less, or nothing.
+constexpr index_t share_of(index_t n, index_t lanes, index_t grain) {
+  return ((n + lanes - 1) / lanes + grain - 1) / grain * grain;
+}
+
 namespace ops {
 
 #define DENSEKIT_OP(name)                                                      \

@@ -29,8 +29,6 @@ constexpr index_t kUnitRows = 128, kUnevenUnitRows = 32;
 constexpr double kUneven = 1.005;     // the work of the longest shares over an equal share
 constexpr double kUnitWork = 2.5e5;   // multiply-adds worth a meeting of the threads
 
-index_t unit_share(index_t units, int lanes) { return (units + lanes * kUnitGrain - 1) / (lanes * kUnitGrain) * kUnitGrain; }
-
 // Address tables of the frame being run by this thread.
 template <class T>
 struct Tables {
@@ -115,7 +113,7 @@ index_t TypedEngine<T>::unit_rows(int lanes) const {
   for (const Op& op : graph_.ops) {
     if (op.kind != OpKind::dense) continue;
     all += static_cast<double>(op.in_features * op.out_features);
-    longest += static_cast<double>(op.in_features * std::min(op.out_features, unit_share(op.out_features, lanes)) * lanes);
+    longest += static_cast<double>(op.in_features * std::min(op.out_features, share_of(op.out_features, lanes, kUnitGrain)) * lanes);
   }
   return longest > kUneven * all ? kUnevenUnitRows : kUnitRows;
 }
@@ -125,7 +123,7 @@ void TypedEngine<T>::infer_units(const Context<T>& c, int i, index_t rows, PoolL
   const Op& op = c.op(i);
   const double work = static_cast<double>(std::max(kFewRows, rows * op.rows_per_sample) * op.in_features) * static_cast<double>(op.out_features);
   const int lanes = work < kUnitWork ? 1 : pool.workers();
-  const index_t share = unit_share(op.out_features, lanes);
+  const index_t share = share_of(op.out_features, lanes, kUnitGrain);
   const bool in_panels = c.panels(op.kernel) != nullptr;
   pool.run_lanes(lanes, lanes > 1, [&](int lane) {
     const index_t unit = lane * share, units = std::min(share, op.out_features - unit);

@@ -45,7 +45,7 @@ void PrepackedWeights<T>::prepare(const Graph& graph, const Program& program, co
     if (!op.bfloat16 && bytes <= machine().l2) continue;
     seen[static_cast<std::size_t>(op.kernel)] = true;
     watched_.push_back(op.kernel);
-    all_bytes_ += op.bfloat16 ? bytes / 2 : bytes;
+    all_bytes_ += op.bfloat16 ? kernels->bfloat16_packed(p.rows, p.width) * index_t(sizeof(uint32_t)) : bytes;
     packs_ = packs_ || op.bfloat16;
     if (!op.bfloat16) moves_.in_panels.push_back(op.kernel);
   }

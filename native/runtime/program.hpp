@@ -26,7 +26,8 @@ struct ProgramLoss {
   int fused_op = -1;  // the op whose activation this loss computes
 };
 
-// A stretch of the run. `rows` stages are split over threads by batch rows; host stages run on the caller alone.
+// A stretch of the run. `rows` stages are split over threads; the others, of the host and of losses over the whole batch, run
+// on the caller alone.
 struct Stage {
   enum class Kind { rows, host_forward, batch_losses, host_backward } kind = Kind::rows;
   bool gather = false, losses = false;          // rows: fetch the batch first; native losses after the forward

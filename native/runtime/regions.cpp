@@ -22,8 +22,6 @@ constexpr index_t kRowGrain = 2;
 
 constexpr index_t kInputGrain = 16;  // no two threads write to one line of a gradient, or nearly
 
-index_t share_of(index_t n, index_t lanes, index_t grain) { return ((n + lanes - 1) / lanes + grain - 1) / grain * grain; }
-
 }  // namespace
 
 // A dense op whose kernel no core's cache holds.

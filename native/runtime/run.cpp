@@ -46,7 +46,9 @@ class Visit {
  private:
   void move(int lanes) {
     store_.bring_back(pool_);
-    if (lanes > 0) store_.bring_in(graph_, lanes > 1 ? moves_ : Moves{moves_.in_panels, {}}, lanes, pool_);
+    updater_.cut(store_);  // in case there is no memory for what follows
+    if (lanes == 0) return;
+    store_.bring_in(graph_, lanes > 1 ? moves_ : Moves{moves_.in_panels, {}}, lanes, pool_);
     updater_.cut(store_);
   }
 

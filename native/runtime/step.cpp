@@ -1,7 +1,4 @@
 // One batch through the stages of a program: gather, forward, losses, backward to every value.
-#include <stdexcept>
-#include <string>
-
 #include "engine.hpp"
 #include "machine.hpp"
 #include "ops/ops.hpp"

@@ -3,7 +3,8 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <string>
+#include <system_error>
+#include <utility>
 #if defined(__linux__)
 #include <sched.h>
 #endif
@@ -131,15 +132,36 @@ void ThreadPool::stop() {
 }
 
 void ThreadPool::set_active(int n) {
-  if (active_.exchange(n, std::memory_order_acq_rel) != n) active_.notify_all();
+  if (active_.load(std::memory_order_relaxed) == n) return;
+  active_.store(n);
+  active_.notify_all();
 }
 
-// A region of so many lanes. Sequentially consistent, as whoever is about to park looks at the state once more.
+// Sequentially consistent, like what `ready` loads and what is stored before ring(): a thread that counts itself too late
+// to be rung for finds that it need not wait.
+template <class Ready>
+void ThreadPool::Bell::wait_until(Ready ready) {
+  sleepers.fetch_add(1);
+  for (;;) {
+    const int before = rung.load();
+    if (ready()) break;
+    rung.wait(before);
+  }
+  sleepers.fetch_sub(1);
+}
+
+void ThreadPool::Bell::ring() {
+  if (sleepers.load() == 0) return;
+  rung.fetch_add(1);
+  rung.notify_all();
+}
+
+// A region of so many lanes.
 uint64_t ThreadPool::post(int lanes) {
   const uint64_t number = (region_.state.load(std::memory_order_relaxed) >> kLaneBits) + 1;
   const uint64_t state = number << kLaneBits | static_cast<uint64_t>(lanes);
   region_.state.store(state);
-  region_.state.notify_all();
+  posted_.ring();
   return state;
 }
 
@@ -150,9 +172,13 @@ bool ThreadPool::take_lane(int number, uint64_t state) {
   if (before >= taken_in(state)) return false;
   if (!lane.state.compare_exchange_strong(before, taken_in(state), std::memory_order_acq_rel)) return false;
   // The region cannot end before this lane does, so its body and context stay.
-  region_.body.load(std::memory_order_relaxed)(region_.context.load(std::memory_order_relaxed), number);
+  try {
+    region_.body.load(std::memory_order_relaxed)(region_.context.load(std::memory_order_relaxed), number);
+  } catch (...) {
+    if (!failed_.exchange(true)) failure_ = std::current_exception();
+  }
   lane.state.store(done_in(state));
-  lane.state.notify_one();
+  finished_.ring();
   return true;
 }
 
@@ -165,8 +191,8 @@ void ThreadPool::work(int number) {
       active_.wait(active, std::memory_order_acquire);
       continue;
     }
-    const auto changed = [&] { return region_.state.load(std::memory_order_acquire) != seen; };
-    if (!spin_until(changed)) region_.state.wait(seen, std::memory_order_acquire);
+    const auto changed = [&] { return region_.state.load() != seen; };
+    if (!spin_until(changed)) posted_.wait_until(changed);
     seen = region_.state.load(std::memory_order_acquire);
     if (static_cast<uint64_t>(number) < lanes_of(seen)) take_lane(number, seen);
     if (stopping_.load(std::memory_order_acquire)) return;
@@ -180,10 +206,12 @@ void ThreadPool::run(int lanes, Body body, void* context) {
   const uint64_t state = post(lanes);
   for (int lane = 0; lane < lanes; ++lane) take_lane(lane, state);
   for (int lane = 1; lane < lanes; ++lane) {
-    const std::atomic<uint64_t>& told = lanes_[static_cast<std::size_t>(lane)].state;
-    if (spin_until([&] { return told.load(std::memory_order_acquire) == done_in(state); })) continue;
-    for (uint64_t now; (now = told.load(std::memory_order_acquire)) != done_in(state);) told.wait(now, std::memory_order_acquire);
+    const auto done = [&] { return lanes_[static_cast<std::size_t>(lane)].state.load() == done_in(state); };
+    if (!spin_until(done)) finished_.wait_until(done);
   }
+  if (!failed_.load(std::memory_order_relaxed)) return;
+  failed_.store(false);
+  std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
 }  // namespace densekit

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -36,7 +37,8 @@ class ThreadPool {
   // Only the first n threads (the caller is the first) take lanes; the others sleep. Only by the holder.
   void set_active(int n);
 
-  // Calls body(context, lane) for each of `lanes` lanes, no more than there are threads. Only by the holder of the pool.
+  // Calls body(context, lane) for each of `lanes` lanes, no more than there are threads, and throws what one of them threw
+  // when all have ended. Only by the holder of the pool.
   void run(int lanes, Body body, void* context);
 
   ThreadPool();
@@ -45,6 +47,14 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
  private:
+  // Where threads sleep. Whoever changes what they wait for rings, which touches nothing that changes unless one sleeps. (Waiting
+  // on the 64-bit states themselves would not do: then libstdc++ writes to a common line at every notification.)
+  struct alignas(64) Bell {
+    template <class Ready>
+    void wait_until(Ready ready);
+    void ring();
+    std::atomic<int> sleepers{0}, rung{0};
+  };
   // What a worker needs to join a region; `state` is its number and its lanes, written last.
   struct alignas(64) Region {
     std::atomic<uint64_t> state{0};
@@ -64,12 +74,17 @@ class ThreadPool {
 
   Region region_;
   std::vector<Lane> lanes_;
-  std::atomic<bool> stopping_{false};
-  std::atomic<bool> held_{false};
-  std::atomic<int> callers_{0};
-  std::atomic<int> threads_{1};
-  std::atomic<int> active_{1 << 30};  // what threads without leave to work wait on
+  Bell posted_, finished_;
+  std::atomic<bool> failed_{false};  // in this region
+  std::exception_ptr failure_;       // the first
   std::vector<std::thread> workers_;
+  // Workers read these all the time, and they hardly ever change;
+  alignas(64) std::atomic<bool> stopping_{false};
+  std::atomic<int> active_{1 << 30};  // what threads without leave to work wait on
+  std::atomic<int> threads_{1};
+  // these change with every run.
+  alignas(64) std::atomic<bool> held_{false};
+  std::atomic<int> callers_{0};
 };
 
 // The right to split work, for the life of the object. `workers()` is 1 when the pool is busy with another run, and the
@@ -80,10 +95,10 @@ class PoolLease {
   explicit PoolLease(bool wanted = true) {
     if (!wanted) return;
     all_ = &ThreadPool::instance();
-    const int share = all_->threads() / all_->enter();
-    if (share <= 1 || !all_->try_acquire()) return;
+    const int callers = all_->enter();
+    if (all_->threads() / callers <= 1 || !all_->try_acquire()) return;
     pool_ = all_;
-    limit(share);
+    limit(std::max(1, all_->threads() / callers));  // set_threads may have been first
   }
   ~PoolLease() {
     if (pool_ != nullptr) pool_->release();

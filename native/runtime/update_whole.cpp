@@ -80,7 +80,7 @@ double Updater<T>::penalties(Host* host, const FlushDenormals& flush) const {
       total += kernels_->orthogonal(p.regularizer, p.rows, p.width, as<T>(p.data), nullptr, orthogonal_.data());
     }
   };
-  // The same blocks as in training: the same bits for the same weights.
+  // The same blocks as in training, unless kernels lie in panels: then the last bits of a penalty may differ.
   for (const Item& item : items_) total += block_penalty(works_[item.work], item.block);
   for (const Work& work : fixed_) {
     total += block_penalty(work, block_of(parameter(work), nullptr, 0, parameter(work).rows));
@@ -207,8 +207,6 @@ bool Updater<T>::constrain(const UpdateStep& step, PoolLease& pool, bool updated
   }
   return true;
 }
-
-
 
 #define DENSEKIT_INSTANTIATE(T)                                                    \
   template double Updater<T>::sum_penalties() const;                               \

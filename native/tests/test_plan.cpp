@@ -221,6 +221,24 @@ TEST(a_region_runs_every_item_once) {
   }
 }
 
+TEST(a_region_throws_when_all_lanes_have_ended) {
+  const Threads set(3);
+  PoolLease pool;
+  for (int bad = 0; bad < 3; ++bad) {
+    std::array<std::atomic<int>, 3> hits{};
+    CHECK(refuses([&] {
+      pool.run_lanes(3, true, [&](int lane) {
+        if (lane == bad) throw std::invalid_argument("no");
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+        ++hits[static_cast<std::size_t>(lane)];
+      });
+    }));
+    CHECK(hits[0] + hits[1] + hits[2] == 2);
+    pool.run_lanes(3, true, [&](int lane) { ++hits[static_cast<std::size_t>(lane)]; });  // as if nothing had happened
+    CHECK(hits[0] + hits[1] + hits[2] == 5);
+  }
+}
+
 TEST(the_pool_has_one_holder) {
   ThreadPool& pool = ThreadPool::instance();
   CHECK(pool.try_acquire());

@@ -184,9 +184,9 @@ def host_regularizer(variable: Variable, regularizer: Any) -> Callable[[], tuple
     """Value and gradient of a penalty without a native form."""
 
     def penalty() -> tuple[float, Array]:
-        result, vjp = value_and_vjp(lambda w: ops.sum(regularizer(w)), [variable.array])
+        result, vjp = value_and_vjp(lambda w: ops.sum(regularizer(w)), [variable.numpy()])
         (gradient,) = vjp(np.ones_like(np.asarray(result)))
-        return float(result), _plain(gradient, variable.array.dtype)
+        return float(result), _plain(gradient, np.dtype(variable.dtype))
 
     return penalty
 
