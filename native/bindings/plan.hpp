@@ -57,7 +57,7 @@ class Plan {
   nb::object gradients(const nb::list& inputs, const nb::list& targets, const nb::list& weights,
                        std::vector<uint64_t> keys, std::vector<uint64_t> counters, bool training);
 
-  // Every function of Python's held, for the garbage collector.
+  // Every Python function held, for the garbage collector.
   template <class Visit>
   void for_each_callable(Visit visit) {
     for (auto& node : host_nodes) visit(node.forward), visit(node.backward);

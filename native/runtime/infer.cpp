@@ -14,7 +14,7 @@ constexpr double kInferPerThread = 1e6;  // multiply-adds worth a thread: about 
 // 784-128-64-10: 20 us on one, 12 on two; with a pause of 5 ms before each call 38 on one, 45 on two; 5 rows of
 // 128-128-128-128-10: 5.1 and 3.5 us.
 constexpr double kLoopPerThread = 1.25e5;
-constexpr auto kLoopGap = std::chrono::microseconds(40);  // they spin as long
+constexpr auto kLoopGap = ThreadPool::kSpin;
 // Few rows are shared out by units: each thread reads its part of the weights alone. Zen 4, 2 threads, one row:
 // 784-128-64-10 4.3 us on one, 3.6 on two, but 5.1 where the cores share no L3; 4 layers of 512 48, 27 and 32 us. So a
 // loop of calls tries (thread_tuner.hpp), long enough for a thread to wake up.

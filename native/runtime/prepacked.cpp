@@ -11,8 +11,9 @@ namespace {
 
 constexpr int kPatience = 32;
 
-// Above this, a second copy of the weights is not ours to take.
+// Above this, for all copies of the process, second weights are not ours to keep.
 constexpr index_t kMostBytes = index_t(512) << 20;
+std::atomic<index_t> g_bytes{0};
 
 class Busy {
  public:
@@ -30,6 +31,16 @@ class Busy {
 };
 
 }  // namespace
+
+template <class T>
+PrepackedWeights<T>::Copy::Copy(index_t size) : bytes(size) {
+  g_bytes += bytes;
+}
+
+template <class T>
+PrepackedWeights<T>::Copy::~Copy() {
+  g_bytes -= bytes;
+}
 
 template <class T>
 void PrepackedWeights<T>::prepare(const Graph& graph, const Program& program, const Kernels<T>* kernels) {
@@ -68,7 +79,7 @@ bool PrepackedWeights<T>::unchanged() {
 
 template <class T>
 std::shared_ptr<typename PrepackedWeights<T>::Copy> PrepackedWeights<T>::make() const {
-  auto copy = std::make_shared<Copy>();
+  auto copy = std::make_shared<Copy>(all_bytes_);
   PoolLease pool;
   if (!moves_.in_panels.empty()) copy->panels.bring_in(*graph_, moves_, pool.workers(), pool);
   if (packs_) {
@@ -90,6 +101,7 @@ std::shared_ptr<typename PrepackedWeights<T>::Copy> PrepackedWeights<T>::find() 
   }
   if (copy_ != nullptr || ++calls_ < kPatience) return copy_;
   calls_ = 0;
+  if (g_bytes + all_bytes_ > kMostBytes) return nullptr;
   try {
     copy_ = make();
   } catch (const std::bad_alloc&) {

@@ -17,8 +17,13 @@ template <class T>
 class PrepackedWeights {
  public:
   struct Copy {
+    explicit Copy(index_t bytes);
+    ~Copy();
+    Copy(const Copy&) = delete;
+    Copy& operator=(const Copy&) = delete;
     WeightStore<T> panels;
     PackedOperands<T> packed;
+    const index_t bytes;
   };
 
   void prepare(const Graph& graph, const Program& program, const Kernels<T>* kernels);

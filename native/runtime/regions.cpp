@@ -20,6 +20,13 @@ constexpr double kWorkPerThread = 3e5;
 // A thread's rows begin at an even one: dZ in bfloat16 is packed in pairs of rows (packed.hpp).
 constexpr index_t kRowGrain = 2;
 
+// Of large kernels: the largest share of the units over an equal one. With many threads whole panels do not share out evenly,
+// and rows do.
+constexpr double kMostUneven = 1.1;
+
+// Up to so many rows of a batch each thread gathers for itself.
+constexpr index_t kMostOwnRows = 1024;
+
 constexpr index_t kInputGrain = 16;  // no two threads write to one line of a gradient, or nearly
 
 }  // namespace
@@ -45,7 +52,11 @@ void TypedEngine<T>::run_stage(Batch<T>& batch, PoolLease& pool, const Stage& st
     });
   };
   const auto by_units = [&](int i) {
-    return c.op(i).kind == OpKind::dense && (c.panels(c.op(i).kernel) != nullptr || (parts > 1 && is_large(c.op(i))));
+    const Op& op = c.op(i);
+    if (op.kind == OpKind::dense && c.panels(op.kernel) != nullptr) return true;
+    if (parts == 1 || !is_large(op)) return false;
+    const auto units = static_cast<double>(share_of(op.out_features, pool.workers(), kUnitGrain) * pool.workers());
+    return units <= kMostUneven * static_cast<double>(op.out_features);
   };
   Stage rest = stage;
   for (int i = stage.forward_begin; i < stage.forward_end; ++i) {
@@ -130,8 +141,9 @@ void TypedEngine<T>::run_inputs(Batch<T>& batch, PoolLease& pool, int i) const {
 // rows for itself: the rows others have gathered would cross between cores in the forward and again in the weight gradient.
 template <class T>
 int TypedEngine<T>::own_input(const Batch<T>& batch, int i) const {
-  if (batch.lane_buffers.empty()) return -1;
-  const int v = graph_.ops[static_cast<std::size_t>(i)].inputs[0];
+  const Op& op = graph_.ops[static_cast<std::size_t>(i)];
+  if (batch.lane_buffers.empty() || batch.rows > kMostOwnRows) return -1;
+  const int v = op.inputs[0];
   const Value& value = graph_.values[static_cast<std::size_t>(v)];
   if (value.producer >= 0 || value.consumers.size() != 1) return -1;
   if (std::find(graph_.outputs.begin(), graph_.outputs.end(), v) != graph_.outputs.end()) return -1;

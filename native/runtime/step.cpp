@@ -26,10 +26,11 @@ void TypedEngine<T>::run_stages(Batch<T>& batch, PoolLease& pool, const FlushDen
       run_stage(batch, pool, stage);
       continue;
     }
-    if (stage.kind == Stage::Kind::batch_losses) batch_losses(batch);
+    const bool losses = stage.kind == Stage::Kind::batch_losses;
+    if (losses) batch_losses(batch);
     const CallerFloatMode mode(flush);
-    if (stage.kind == Stage::Kind::host_forward) host_forward(batch, stage.op);
-    else if (stage.kind == Stage::Kind::batch_losses) host_losses(batch);
+    if (losses) host_losses(batch);
+    else if (stage.kind == Stage::Kind::host_forward) host_forward(batch, stage.op);
     else host_backward(batch, stage.op);
   }
 }

@@ -1,9 +1,7 @@
 #include "thread_pool.hpp"
 
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <system_error>
 #include <utility>
 #if defined(__linux__)
 #include <sched.h>
@@ -16,10 +14,6 @@
 
 namespace densekit {
 namespace {
-
-// A worker spins this long before it parks. Longer than the gap between two regions of a chunk (about 1 us), short
-// against a time slice; waking a parked thread costs the caller 2-5 us.
-constexpr auto kSpin = std::chrono::microseconds(40);
 
 inline void pause() {
 #if defined(__x86_64__)
@@ -43,7 +37,7 @@ bool spin_until(Ready ready) {
       if (ready()) return true;
       pause();
     }
-    if (std::chrono::steady_clock::now() - begin > kSpin) return false;
+    if (std::chrono::steady_clock::now() - begin > ThreadPool::kSpin) return false;
   }
 }
 
@@ -114,7 +108,7 @@ void ThreadPool::start() {
 #endif
   try {
     for (int i = 1; i < threads(); ++i) workers_.emplace_back([this, i] { work(i); });
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {
     // Fewer threads than asked for: the work is done by those there are.
   }
 #if defined(__unix__) || defined(__APPLE__)
@@ -166,11 +160,11 @@ uint64_t ThreadPool::post(int lanes) {
 }
 
 // Runs a lane of the region unless somebody took it, or the region is over: then its lanes were all taken.
-bool ThreadPool::take_lane(int number, uint64_t state) {
+void ThreadPool::take_lane(int number, uint64_t state) {
   Lane& lane = lanes_[static_cast<std::size_t>(number)];
   uint64_t before = lane.state.load(std::memory_order_relaxed);
-  if (before >= taken_in(state)) return false;
-  if (!lane.state.compare_exchange_strong(before, taken_in(state), std::memory_order_acq_rel)) return false;
+  if (before >= taken_in(state)) return;
+  if (!lane.state.compare_exchange_strong(before, taken_in(state), std::memory_order_acq_rel)) return;
   // The region cannot end before this lane does, so its body and context stay.
   try {
     region_.body.load(std::memory_order_relaxed)(region_.context.load(std::memory_order_relaxed), number);
@@ -179,7 +173,6 @@ bool ThreadPool::take_lane(int number, uint64_t state) {
   }
   lane.state.store(done_in(state));
   finished_.ring();
-  return true;
 }
 
 void ThreadPool::work(int number) {

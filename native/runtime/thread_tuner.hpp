@@ -61,10 +61,8 @@ class ThreadTuner {
 
   void end_trial() {
     const bool better = time_ < gain_ * best_time_;
-    if (better) {
-      best_time_ = time_;
-      best_ = halvings_;
-    }
+    if (better) best_ = halvings_;
+    best_time_ = std::min(best_time_, time_);
     if (better && threads() > 1) {
       ++halvings_;
       time_ = std::numeric_limits<double>::infinity();

@@ -40,6 +40,12 @@ TEST(a_gain_too_small_is_left_to_others) {
   CHECK(share(modest, 8, 32, 2000, 8, splits_well) > 0.9);
 }
 
+TEST(gains_do_not_add_up) {  // each half as many threads almost as fast, one thread far slower than all
+  ThreadTuner tuner(4, 1.08);
+  const auto slowly = [](int threads) { return threads == 8 ? 10.0 : threads == 4 ? 10.7 : threads == 2 ? 11.5 : 12.4; };
+  CHECK(share(tuner, 8, 32, 2000, 4, slowly) > 0.8);
+}
+
 TEST(notices_a_change) {
   ThreadTuner tuner;
   share(tuner, 8, 32, 3000, 8, splits_well);

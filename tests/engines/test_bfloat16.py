@@ -156,14 +156,10 @@ def test_any_number_of_threads_any_batch_size_any_hook() -> None:
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             pass
 
-    threads = keras.config.threads()
-    try:
-        expected = run(1)
-        assert run(2) == expected
-        assert run(3) == expected
-        assert run(2, callbacks=[Hook()]) == expected
-    finally:
-        keras.config.set_threads(threads)
+    expected = run(1)
+    assert run(2) == expected
+    assert run(3) == expected
+    assert run(2, callbacks=[Hook()]) == expected
 
 
 class HostDescent(keras.optimizers.SGD):

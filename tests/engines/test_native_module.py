@@ -25,13 +25,6 @@ from .native_plans import Array, Built, add_dense, mlp, new_plan
 PACKAGE = Path(densekit.__file__).parent
 
 
-@pytest.fixture(autouse=True)
-def _restore_threads() -> Any:
-    threads = _native.get_threads()
-    yield
-    _native.set_threads(threads)
-
-
 def classifier(rng: np.random.Generator, **options: Any) -> Built:
     built = mlp(
         [12, 40, 5],

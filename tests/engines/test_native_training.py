@@ -399,3 +399,10 @@ def test_long_runs_of_tall_kernels_are_single_steps(
         assert one[0, 1] == losses[step, 1]
     for a, b in zip(long.parameters, single.parameters, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_sums_over_a_whole_large_batch_keep_small_numbers(rng: np.random.Generator) -> None:
+    y = (0.1 + 0.01 * rng.random((1, 1 << 22))).astype("f")
+    loss = _native.loss("dice", [1e-7], y, y)[0]
+    exact = y.astype("d")
+    assert loss == pytest.approx(1 - np.sum(exact * exact) / np.sum(exact), rel=1e-6)

@@ -38,13 +38,6 @@ class Halve(L.Layer):
         return inputs * 0.5
 
 
-@pytest.fixture(autouse=True)
-def _restore_threads() -> Any:
-    threads = keras.config.threads()
-    yield
-    keras.config.set_threads(threads)
-
-
 def network(draw: random.Random, policy: str) -> Any:
     """Dense layers and what may stand between them: rank 2 or 3, several inputs, shared layers."""
 

@@ -13,13 +13,6 @@ import densekit as keras
 from . import native_plans as plans
 
 
-@pytest.fixture(autouse=True)
-def _restore_threads() -> Any:
-    threads = keras.config.threads()
-    yield
-    keras.config.set_threads(threads)
-
-
 # All but Adam keep weights where they are. The last batch has one row: threads take rows again.
 @pytest.mark.parametrize(
     "optimizer",

@@ -201,14 +201,24 @@ DENSEKIT_INLINE Vec<T> all_sum(Vec<T> v) {
   return all_lanes<T>(v, [](Vec<T> a, Vec<T> b) __attribute__((always_inline)) { return a + b; });
 }
 
+// A row may be a whole batch: beyond so many numbers a sum in float32 would no longer take the small ones in.
+constexpr index_t kSummedAtOnce = 4096;
+
 // Sum of f(j, part) over a row, in every lane.
 template <class T, class F>
 DENSEKIT_INLINE Vec<T> row_sum(index_t width, F f) {
-  Vec<T> sum = {};
-  for_vectors<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
-    sum += outside<T>(f(j, part), Vec<T>{}, part);
-  });
-  return all_sum<T>(sum);
+  double total = 0;
+  for (index_t begin = 0;; begin += kSummedAtOnce) {
+    const index_t n = width - begin < kSummedAtOnce ? width - begin : kSummedAtOnce;
+    Vec<T> sum = {};
+    for_vectors<T>(n, [&](index_t j, auto part) __attribute__((always_inline)) {
+      sum += outside<T>(f(begin + j, part), Vec<T>{}, part);
+    });
+    sum = all_sum<T>(sum);
+    if (width <= kSummedAtOnce) return sum;
+    total += double(sum[0]);
+    if (begin + n == width) return broadcast(T(total));
+  }
 }
 
 template <class T>

@@ -184,7 +184,7 @@ def host_regularizer(variable: Variable, regularizer: Any) -> Callable[[], tuple
     """Value and gradient of a penalty without a native form."""
 
     def penalty() -> tuple[float, Array]:
-        result, vjp = value_and_vjp(lambda w: ops.sum(regularizer(w)), [variable.numpy()])
+        result, vjp = value_and_vjp(lambda w: ops.sum(regularizer(w)), [variable.value])
         (gradient,) = vjp(np.ones_like(np.asarray(result)))
         return float(result), _plain(gradient, np.dtype(variable.dtype))
 
