@@ -14,6 +14,11 @@ import numpy as np
 import pytest
 
 import densekit as keras
+from densekit import _native
+
+pytestmark = pytest.mark.skipif(
+    _native.active_isa() == "reference", reason="minutes of scalar loops, shared out like any other"
+)
 
 L, optimizers = keras.layers, keras.optimizers
 
@@ -108,7 +113,7 @@ def bits(seed: int, threads: int) -> list[bytes]:
     return [*(np.asarray(a).tobytes() for a in results), *found]
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", range(60))
 def test_the_same_bits_for_any_number_of_threads(seed: int) -> None:
     expected = bits(seed, 1)
     for threads in (2, 3):

@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 
 import densekit as keras
+from densekit import _native
 
 from . import native_plans as plans
+
+pytestmark = pytest.mark.skipif(
+    _native.active_isa() == "reference", reason="minutes of scalar loops, shared out like any other"
+)
 
 
 # All but Adam keep weights where they are. The last batch has one row: threads take rows again.
