@@ -1,4 +1,4 @@
-"""Small plans on the native module, and a gradient check, for the tests of this folder."""
+"""Small plans on the native module, a gradient check, a host layer: for this folder's tests."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import densekit as keras
 from densekit import _native
 
 Array = NDArray[Any]
@@ -28,6 +29,13 @@ ACTIVATION_PARAMETERS: dict[str, list[float]] = {
 }
 PLAIN_RELU = [0.0, INF, 0.0]
 CROSSENTROPY = {"binary": [0.0, 0.0, 1e-7], "sparse": [0.0, NAN, 1e-7]}
+
+
+class Halve(keras.layers.Layer):
+    """Runs in Python: it has no native form."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * 0.5
 
 
 @dataclass

@@ -16,6 +16,8 @@ import pytest
 import densekit as keras
 from densekit import _native
 
+from .native_plans import Halve
+
 pytestmark = pytest.mark.skipif(
     _native.active_isa() == "reference", reason="minutes of scalar loops, shared out like any other"
 )
@@ -34,13 +36,6 @@ OPTIMIZERS: list[Callable[[], Any]] = [
     lambda: optimizers.Adafactor(),
     lambda: optimizers.Adam(gradient_accumulation_steps=2, use_ema=True, ema_overwrite_frequency=3),
 ]
-
-
-class Halve(L.Layer):
-    """Runs in Python: it has no native form."""
-
-    def call(self, inputs: Any) -> Any:
-        return inputs * 0.5
 
 
 def network(draw: random.Random, policy: str) -> Any:

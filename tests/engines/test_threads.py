@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -57,16 +56,11 @@ def test_batches_of_large_kernels(
     assert run(3) == expected
 
 
-class Halve(keras.layers.Layer):
-    """Runs in Python: it has no native form."""
-
-    def call(self, inputs: Any) -> Any:
-        return inputs * 0.5
-
-
 def test_predictions_of_a_model_that_runs_in_part_in_python() -> None:
     x = np.random.default_rng(0).standard_normal((64, 1100), "float32")
-    model = keras.Sequential([keras.Input((1100,)), keras.layers.Dense(1030, "relu"), Halve()])
+    model = keras.Sequential(
+        [keras.Input((1100,)), keras.layers.Dense(1030, "relu"), plans.Halve()]
+    )
     model.add(keras.layers.Dense(5))
 
     def run(threads: int) -> bytes:

@@ -185,13 +185,13 @@ void column_sums(index_t rows, index_t width, const T* x, T* out, bool accumulat
   });
 }
 
-// Blocks of 4096 elements, each summed in double along the lanes, the lanes in a fixed tree, the blocks in order.
+// Blocks of kSummedAtOnce elements, each summed in double along the lanes, the lanes in a fixed tree, the blocks in order.
 template <class T, class F>
 DENSEKIT_INLINE double blocked_sum(index_t n, const T* x, F f) {
   using Wide = typename VectorTypes<T>::Wide;
   double total = 0;
-  for (index_t at = 0; at < n; at += 4096) {
-    const index_t count = n - at < 4096 ? n - at : 4096;
+  for (index_t at = 0; at < n; at += kSummedAtOnce) {
+    const index_t count = n - at < kSummedAtOnce ? n - at : kSummedAtOnce;
     Wide sum = {};
     for_vectors<T>(count, [&](index_t i, auto part) __attribute__((always_inline)) {
       sum += f(__builtin_convertvector(load(x + at + i, part), Wide));

@@ -43,6 +43,8 @@ using FirstInts = typename CountUp<N>::Type;
 //
 #include "kernels/generic/math.inl"
 //
+#include "kernels/generic/reductions.inl"
+//
 #include "kernels/generic/activations.inl"
 //
 #include "kernels/generic/element_losses.inl"
