@@ -11,7 +11,7 @@ import pytest
 
 import densekit as keras
 from densekit.layers import Dense, Dropout, Layer, structure_version
-from densekit.layers._tracking import no_tracking
+from densekit.layers._base.tracking import no_tracking
 from densekit.ops._gradient import value_and_vjp
 
 X = np.ones((2, 3), np.float32)

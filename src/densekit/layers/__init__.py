@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from densekit.layers._activity_regularization import (
         ActivityRegularization as ActivityRegularization,
     )
+    from densekit.layers._base.input_spec import InputSpec as InputSpec
+    from densekit.layers._base.layer import Layer as Layer
+    from densekit.layers._base.lowering import has_lowering as has_lowering
+    from densekit.layers._base.tracking import no_tracking as no_tracking
+    from densekit.layers._base.tracking import structure_version as structure_version
     from densekit.layers._concatenate import Concatenate as Concatenate
     from densekit.layers._concatenate import concatenate as concatenate
     from densekit.layers._dense import Dense as Dense
@@ -22,11 +27,10 @@ if TYPE_CHECKING:
     from densekit.layers._identity import Identity as Identity
     from densekit.layers._input_layer import Input as Input
     from densekit.layers._input_layer import InputLayer as InputLayer
-    from densekit.layers._input_spec import InputSpec as InputSpec
     from densekit.layers._lambda import Lambda as Lambda
-    from densekit.layers._layer import Layer as Layer
     from densekit.layers._layer_normalization import LayerNormalization as LayerNormalization
-    from densekit.layers._lowering import has_lowering as has_lowering
+    from densekit.layers._lookup import deserialize as deserialize
+    from densekit.layers._lookup import serialize as serialize
     from densekit.layers._merges import Add as Add
     from densekit.layers._merges import Average as Average
     from densekit.layers._merges import Maximum as Maximum
@@ -50,11 +54,7 @@ if TYPE_CHECKING:
     from densekit.layers._rescaling import Rescaling as Rescaling
     from densekit.layers._reshape import Reshape as Reshape
     from densekit.layers._rms_normalization import RMSNormalization as RMSNormalization
-    from densekit.layers._serialization import deserialize as deserialize
-    from densekit.layers._serialization import serialize as serialize
     from densekit.layers._softmax import Softmax as Softmax
-    from densekit.layers._tracking import no_tracking as no_tracking
-    from densekit.layers._tracking import structure_version as structure_version
     from densekit.layers._unit_normalization import UnitNormalization as UnitNormalization
     from densekit.layers._wrapper import Wrapper as Wrapper
 else:
@@ -71,11 +71,11 @@ else:
             "_flatten": "Flatten",
             "_identity": "Identity",
             "_input_layer": "Input InputLayer",
-            "_input_spec": "InputSpec",
+            "densekit.layers._base.input_spec": "InputSpec",
             "_lambda": "Lambda",
-            "_layer": "Layer",
+            "densekit.layers._base.layer": "Layer",
             "_layer_normalization": "LayerNormalization",
-            "_lowering": "has_lowering",
+            "densekit.layers._base.lowering": "has_lowering",
             "_merges": (
                 "Add Average Maximum Minimum Multiply Subtract add average maximum minimum "
                 "multiply subtract"
@@ -88,9 +88,9 @@ else:
             "_rescaling": "Rescaling",
             "_reshape": "Reshape",
             "_rms_normalization": "RMSNormalization",
-            "_serialization": "deserialize serialize",
+            "_lookup": "deserialize serialize",
             "_softmax": "Softmax",
-            "_tracking": "no_tracking structure_version",
+            "densekit.layers._base.tracking": "no_tracking structure_version",
             "_unit_normalization": "UnitNormalization",
             "_wrapper": "Wrapper",
         },

@@ -7,7 +7,7 @@ from typing import Any
 from densekit import activations
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.registry import export
-from densekit.layers._elementwise import Elementwise
+from densekit.layers._base.elementwise import Elementwise
 
 
 @export("keras.layers")

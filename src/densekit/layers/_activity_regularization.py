@@ -6,7 +6,7 @@ from typing import Any
 
 from densekit import regularizers
 from densekit._core.registry import export
-from densekit.layers._elementwise import Elementwise
+from densekit.layers._base.elementwise import Elementwise
 
 
 @export("keras.layers")

@@ -11,8 +11,8 @@ from densekit import activations, constraints, initializers, ops, regularizers
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.variable import Variable
-from densekit.layers._input_spec import InputSpec
-from densekit.layers._layer import Layer
+from densekit.layers._base.input_spec import InputSpec
+from densekit.layers._base.layer import Layer
 
 
 @export("keras.layers")

@@ -8,8 +8,8 @@ from typing import Any
 from densekit import ops
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit.layers._merging import Merge
-from densekit.layers._shapes import Shape
+from densekit.layers._base.merging import Merge
+from densekit.layers._base.shapes import Shape
 
 
 @export("keras.layers")

@@ -11,7 +11,7 @@ from densekit import random
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.seeds import SeedGenerator
-from densekit.layers._elementwise import Elementwise
+from densekit.layers._base.elementwise import Elementwise
 
 
 def checked_share(where: str, name: str, value: Any) -> Any:

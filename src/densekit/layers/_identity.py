@@ -6,7 +6,7 @@ from typing import Any
 
 from densekit._core import tree
 from densekit._core.registry import export
-from densekit.layers._elementwise import Elementwise
+from densekit.layers._base.elementwise import Elementwise
 from densekit.ops._symbolic import KerasTensor
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from densekit._core.dtypes import standardize_dtype
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit.layers._layer import Layer
-from densekit.layers._shapes import Shape, standardize_shape
+from densekit.layers._base.layer import Layer
+from densekit.layers._base.shapes import Shape, standardize_shape
 from densekit.ops._symbolic import KerasTensor, Node
 
 

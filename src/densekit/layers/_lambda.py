@@ -11,8 +11,8 @@ from densekit._core import tree
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
-from densekit.layers._layer import Layer
-from densekit.layers._shapes import is_shape, specs_of
+from densekit.layers._base.layer import Layer
+from densekit.layers._base.shapes import is_shape, specs_of
 
 
 @export("keras.layers")

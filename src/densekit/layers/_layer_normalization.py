@@ -6,7 +6,7 @@ from typing import Any
 
 from densekit import constraints, initializers, ops, regularizers
 from densekit._core.registry import export
-from densekit.layers._normalizing import AlongAxes
+from densekit.layers._base.normalizing import AlongAxes
 
 
 @export("keras.layers")

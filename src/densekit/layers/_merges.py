@@ -8,7 +8,7 @@ from typing import Any
 
 from densekit import ops
 from densekit._core.registry import export
-from densekit.layers._merging import Merge
+from densekit.layers._base.merging import Merge
 
 
 @export("keras.layers")

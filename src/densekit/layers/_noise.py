@@ -8,8 +8,8 @@ from typing import Any
 from densekit import ops, random
 from densekit._core.registry import export
 from densekit._core.seeds import SeedGenerator
+from densekit.layers._base.elementwise import Elementwise
 from densekit.layers._dropout import checked_share
-from densekit.layers._elementwise import Elementwise
 
 
 @export("keras.layers")

@@ -7,8 +7,8 @@ from typing import Any
 from densekit import ops
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit.layers._input_spec import InputSpec
-from densekit.layers._layer import Layer
+from densekit.layers._base.input_spec import InputSpec
+from densekit.layers._base.layer import Layer
 from densekit.ops._symbolic import KerasTensor
 
 

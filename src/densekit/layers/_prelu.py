@@ -6,8 +6,8 @@ from typing import Any
 
 from densekit import activations, constraints, initializers, regularizers
 from densekit._core.registry import export
-from densekit.layers._elementwise import Elementwise
-from densekit.layers._input_spec import InputSpec
+from densekit.layers._base.elementwise import Elementwise
+from densekit.layers._base.input_spec import InputSpec
 
 
 @export("keras.layers")

@@ -13,7 +13,7 @@ from densekit import activations
 from densekit._core.errors import describe, message
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit.layers._elementwise import Elementwise
+from densekit.layers._base.elementwise import Elementwise
 
 
 def _checked(where: str, name: str, value: Any) -> Any:

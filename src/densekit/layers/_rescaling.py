@@ -7,7 +7,7 @@ from typing import Any
 from densekit import ops
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
-from densekit.layers._elementwise import Elementwise
+from densekit.layers._base.elementwise import Elementwise
 
 
 @export("keras.layers")

@@ -8,7 +8,7 @@ from densekit import activations, ops
 from densekit._core.errors import message
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit.layers._elementwise import Elementwise
+from densekit.layers._base.elementwise import Elementwise
 
 
 @export("keras.layers")

@@ -57,13 +57,13 @@ if TYPE_CHECKING:
     from densekit.metrics._correlation import pearson_correlation as pearson_correlation
     from densekit.metrics._f_score import F1Score as F1Score
     from densekit.metrics._f_score import FBetaScore as FBetaScore
-    from densekit.metrics._get import deserialize as deserialize
-    from densekit.metrics._get import get as get
-    from densekit.metrics._get import resolve as resolve
-    from densekit.metrics._get import serialize as serialize
     from densekit.metrics._hinge import CategoricalHinge as CategoricalHinge
     from densekit.metrics._hinge import Hinge as Hinge
     from densekit.metrics._hinge import SquaredHinge as SquaredHinge
+    from densekit.metrics._lookup import deserialize as deserialize
+    from densekit.metrics._lookup import get as get
+    from densekit.metrics._lookup import resolve as resolve
+    from densekit.metrics._lookup import serialize as serialize
     from densekit.metrics._metric import Metric as Metric
     from densekit.metrics._probabilistic import BinaryCrossentropy as BinaryCrossentropy
     from densekit.metrics._probabilistic import CategoricalCrossentropy as CategoricalCrossentropy
@@ -110,7 +110,7 @@ else:
                 "pearson_correlation"
             ),
             "_f_score": "F1Score FBetaScore",
-            "_get": "deserialize get resolve serialize",
+            "_lookup": "deserialize get resolve serialize",
             "_hinge": "CategoricalHinge Hinge SquaredHinge",
             "_metric": "Metric",
             "_probabilistic": (

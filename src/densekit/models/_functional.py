@@ -14,7 +14,7 @@ from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit.layers import Input, Layer
-from densekit.layers._tracking import no_tracking
+from densekit.layers._base.tracking import no_tracking
 from densekit.models._functional_config import functional_config, revive_functional
 from densekit.models._graph import (
     Graph,

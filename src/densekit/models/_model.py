@@ -14,16 +14,17 @@ from densekit._core import tree
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.scope import stateless_scope as _scope
-from densekit.layers import Layer, _tracking
-from densekit.layers._call import CallContext, call_context
-from densekit.layers._shapes import has_tensors, shapes_of
-from densekit.layers._tracking import Tracker, structure_version
-from densekit.models._data import as_array
+from densekit.data._columns import as_array
+from densekit.layers import Layer
+from densekit.layers._base import tracking
+from densekit.layers._base.call import CallContext, call_context
+from densekit.layers._base.shapes import has_tensors, shapes_of
+from densekit.layers._base.tracking import Tracker, structure_version
 from densekit.models._graph import Graph
 from densekit.models._trace import trace
-from densekit.models._trainer import Trainer
 from densekit.ops import KerasTensor
 from densekit.saving._attributes import attribute_children
+from densekit.training._trainer import Trainer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +95,7 @@ class Model(Trainer, Layer):
         # One array at inference: every test here costs as much as a small layer.
         if (
             not kwargs
-            and self._fast_version == _tracking._version
+            and self._fast_version == tracking._version
             and _scope() is None
             and call_context.get() is None
             and len(args) == 1

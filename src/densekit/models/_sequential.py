@@ -10,8 +10,8 @@ from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit.layers import InputLayer, Layer
-from densekit.layers._shapes import standardize_shape
-from densekit.layers._tracking import no_tracking, structure_changed
+from densekit.layers._base.shapes import standardize_shape
+from densekit.layers._base.tracking import no_tracking, structure_changed
 from densekit.models._functional import Functional
 from densekit.models._graph import Graph
 from densekit.models._model import Model, _machinery

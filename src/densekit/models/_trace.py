@@ -9,8 +9,8 @@ import numpy as np
 from densekit._core import tree
 from densekit._core.scope import StatelessScope
 from densekit._core.variable import Variable
-from densekit.layers._call import CallContext, call_context
-from densekit.layers._losses import sublayers
+from densekit.layers._base.call import CallContext, call_context
+from densekit.layers._base.losses import sublayers
 from densekit.models._graph import Graph, nodes_between
 from densekit.ops import KerasTensor
 from densekit.ops._symbolic import FunctionOperation, Node

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from densekit.optimizers._adam import AdamW as AdamW
     from densekit.optimizers._adamax import Adamax as Adamax
     from densekit.optimizers._ftrl import Ftrl as Ftrl
-    from densekit.optimizers._get import deserialize as deserialize
-    from densekit.optimizers._get import get as get
-    from densekit.optimizers._get import serialize as serialize
     from densekit.optimizers._lamb import Lamb as Lamb
     from densekit.optimizers._lion import Lion as Lion
+    from densekit.optimizers._lookup import deserialize as deserialize
+    from densekit.optimizers._lookup import get as get
+    from densekit.optimizers._lookup import serialize as serialize
     from densekit.optimizers._nadam import Nadam as Nadam
     from densekit.optimizers._optimizer import Optimizer as Optimizer
     from densekit.optimizers._rmsprop import RMSprop as RMSprop
@@ -34,7 +34,7 @@ else:
             "_adam": "Adam AdamW",
             "_adamax": "Adamax",
             "_ftrl": "Ftrl",
-            "_get": "deserialize get serialize",
+            "_lookup": "deserialize get serialize",
             "_lamb": "Lamb",
             "_lion": "Lion",
             "_nadam": "Nadam",

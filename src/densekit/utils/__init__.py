@@ -18,7 +18,7 @@ from densekit._core.settings import is_interactive_logging_enabled as is_interac
 from densekit.backend import clear_session as clear_session
 from densekit.backend import is_keras_tensor as is_keras_tensor
 from densekit.callbacks._progbar import Progbar as Progbar
-from densekit.models._pydataset import PyDataset as PyDataset
+from densekit.data._pydataset import PyDataset as PyDataset
 from densekit.utils._arrays import normalize as normalize
 from densekit.utils._arrays import to_categorical as to_categorical
 from densekit.utils._datasets import pack_x_y_sample_weight as pack_x_y_sample_weight

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from densekit.optimizers.schedules._exponential_decay import (
         ExponentialDecay as ExponentialDecay,
     )
-    from densekit.optimizers.schedules._get import deserialize as deserialize
-    from densekit.optimizers.schedules._get import serialize as serialize
     from densekit.optimizers.schedules._inverse_time_decay import (
         InverseTimeDecay as InverseTimeDecay,
     )
+    from densekit.optimizers.schedules._lookup import deserialize as deserialize
+    from densekit.optimizers.schedules._lookup import serialize as serialize
     from densekit.optimizers.schedules._piecewise_constant_decay import (
         PiecewiseConstantDecay as PiecewiseConstantDecay,
     )
@@ -31,7 +31,7 @@ else:
             "_cosine_decay": "CosineDecay",
             "_cosine_decay_restarts": "CosineDecayRestarts",
             "_exponential_decay": "ExponentialDecay",
-            "_get": "deserialize serialize",
+            "_lookup": "deserialize serialize",
             "_inverse_time_decay": "InverseTimeDecay",
             "_piecewise_constant_decay": "PiecewiseConstantDecay",
             "_polynomial_decay": "PolynomialDecay",

@@ -8,8 +8,8 @@ from typing import Any
 from densekit import engines, losses
 from densekit._core import tree
 from densekit._core.errors import describe, message
+from densekit.data._columns import Columns, Signature, output_keys
 from densekit.losses import Loss
-from densekit.models._data import Columns, Signature, output_keys
 
 
 def check_loss_weights(loss_weights: Any) -> None:

@@ -10,8 +10,8 @@ from densekit import metrics
 from densekit._core import tree
 from densekit._core.errors import describe, message
 from densekit._core.scope import in_stateless_scope
+from densekit.data._columns import Array, Columns, Signature, output_keys
 from densekit.metrics import Mean, Metric
-from densekit.models._data import Array, Columns, Signature, output_keys
 
 
 class LossMean(Mean):

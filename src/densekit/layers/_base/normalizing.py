@@ -6,8 +6,8 @@ from typing import Any
 
 from densekit import ops
 from densekit._core.errors import describe, message
-from densekit.layers._elementwise import Elementwise
-from densekit.layers._shapes import Shape
+from densekit.layers._base.elementwise import Elementwise
+from densekit.layers._base.shapes import Shape
 
 
 class AlongAxes(Elementwise):

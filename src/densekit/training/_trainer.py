@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from densekit._core.errors import describe, message
-from densekit.models._compiling import Compiling
-from densekit.models._fit_loop import callback_list, logs_of, run_epoch
-from densekit.models._split import train_validation_split
+from densekit.data._split import train_validation_split
+from densekit.training._compiling import Compiling
+from densekit.training._fit_loop import callback_list, logs_of, run_epoch
 
 if TYPE_CHECKING:
     from densekit.callbacks import CallbackList, History

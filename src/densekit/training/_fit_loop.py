@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from densekit import callbacks, engines
-from densekit.models._data import Array
-from densekit.models._feed import ArrayFeed, Block, StreamFeed
-from densekit.models._metrics import CompileMetrics, LossMean
+from densekit.data._columns import Array
+from densekit.data._feeds import ArrayFeed, Block, StreamFeed
+from densekit.training._run_metrics import CompileMetrics, LossMean
 
 # A block of steps is one native call, after which metrics, the progress bar and Ctrl-C get their
 # turn. Its length follows from the model and the data alone, not from the clock: results never

@@ -11,8 +11,7 @@ from densekit import engines, losses
 from densekit._core import tree
 from densekit._core.errors import message
 from densekit._core.registry import public_name
-from densekit.layers import structure_version
-from densekit.models._data import (
+from densekit.data._columns import (
     Array,
     Columns,
     Signature,
@@ -25,11 +24,12 @@ from densekit.models._data import (
     output_keys,
     unpack_x_y_sample_weight,
 )
-from densekit.models._feed import ArrayFeed, StreamFeed, is_stream
-from densekit.models._fit_loop import Feed, Session
-from densekit.models._losses import resolve_terms, term_names, wants_target
-from densekit.models._metrics import CompileMetrics, LossMean
-from densekit.models._runtime import Runtime, shuffle_order
+from densekit.data._feeds import ArrayFeed, StreamFeed, is_stream
+from densekit.layers import structure_version
+from densekit.training._fit_loop import Feed, Session
+from densekit.training._loss_terms import resolve_terms, term_names, wants_target
+from densekit.training._run_metrics import CompileMetrics, LossMean
+from densekit.training._runtime import Runtime, shuffle_order
 
 _STEPS = ("train_step", "test_step", "predict_step", "compute_metrics", "compute_loss")
 

@@ -11,12 +11,12 @@ from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.serialization import serialize_keras_object
 from densekit._core.variable import Variable
-from densekit.layers._auto_config import AutoConfig
-from densekit.layers._call import call_info, shapes_for
-from densekit.layers._calling import CallOwner
-from densekit.layers._losses import sublayers
-from densekit.layers._shapes import has_tensors, shapes_of, specs_of
-from densekit.layers._tracking import Tracker, structure_changed
+from densekit.layers._base.auto_config import AutoConfig
+from densekit.layers._base.call import call_info, shapes_for
+from densekit.layers._base.calling import CallOwner
+from densekit.layers._base.losses import sublayers
+from densekit.layers._base.shapes import has_tensors, shapes_of, specs_of
+from densekit.layers._base.tracking import Tracker, structure_changed
 from densekit.ops._symbolic import Operation
 
 

@@ -13,12 +13,12 @@ from densekit._core.dtypes import is_float_dtype, table_dtype, to_numpy_dtype
 from densekit._core.errors import describe, message
 from densekit._core.scope import StatelessScope
 from densekit._core.variable import Variable, autocast_dtype
-from densekit.layers._building import BuildOnce, build_lock
-from densekit.layers._call import CallContext, call_context
-from densekit.layers._input_spec import InputSpec, check_input
-from densekit.layers._losses import LossOwner
-from densekit.layers._shapes import is_tensor
-from densekit.layers._weights import WeightOwner
+from densekit.layers._base.building import BuildOnce, build_lock
+from densekit.layers._base.call import CallContext, call_context
+from densekit.layers._base.input_spec import InputSpec, check_input
+from densekit.layers._base.losses import LossOwner
+from densekit.layers._base.shapes import is_tensor
+from densekit.layers._base.weights import WeightOwner
 from densekit.ops._dispatch import raw
 from densekit.ops._symbolic import KerasTensor, Node, Operation, any_symbolic
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from densekit.layers._layer import Layer
+from densekit.layers._base.layer import Layer
 
 
 class Elementwise(Layer):

@@ -7,12 +7,12 @@ from typing import Any
 
 from densekit import optimizers
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit.data._feeds import check_count
 from densekit.layers import structure_version
-from densekit.models._batches import Batches
-from densekit.models._feed import check_count
-from densekit.models._losses import check_loss_weights
-from densekit.models._metrics import CompileMetrics
-from densekit.models._runtime import Runtime, new_shuffle_state
+from densekit.training._batches import Batches
+from densekit.training._loss_terms import check_loss_weights
+from densekit.training._run_metrics import CompileMetrics
+from densekit.training._runtime import Runtime, new_shuffle_state
 
 # Set while a model runs: none of them changes what a plan computes.
 _RUN_STATE = frozenset(

@@ -7,8 +7,8 @@ from typing import Any
 
 from densekit._core import tree
 from densekit._core.errors import describe, message
-from densekit.models._data import as_array
-from densekit.models._feed import is_stream
+from densekit.data._columns import as_array
+from densekit.data._feeds import is_stream
 
 
 def train_validation_split(x: Any, y: Any, sample_weight: Any, split: Any) -> tuple[Any, Any]:

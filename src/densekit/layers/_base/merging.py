@@ -7,8 +7,8 @@ from typing import Any
 
 from densekit import ops
 from densekit._core.errors import describe, message
-from densekit.layers._layer import Layer
-from densekit.layers._shapes import Shape, is_shape
+from densekit.layers._base.layer import Layer
+from densekit.layers._base.shapes import Shape, is_shape
 from densekit.ops._symbolic import KerasTensor
 
 

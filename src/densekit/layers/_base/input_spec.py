@@ -8,7 +8,7 @@ from densekit._core import tree
 from densekit._core.dtypes import standardize_dtype
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit.layers._shapes import Shape, standardize_shape
+from densekit.layers._base.shapes import Shape, standardize_shape
 
 
 @export("keras.layers")

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from densekit import engines, ops
 from densekit._core import tree
 from densekit._core.seeds import SeedGenerator, make_default_seed
+from densekit.data._columns import Array, Signature
 from densekit.layers import Layer, structure_version
-from densekit.models._data import Array, Signature
 from densekit.ops import KerasTensor
 
 _MOST_ENGINES = 24

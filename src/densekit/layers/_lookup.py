@@ -7,7 +7,7 @@ from typing import Any
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
-from densekit.layers._layer import Layer
+from densekit.layers._base.layer import Layer
 
 
 @export("keras.layers")

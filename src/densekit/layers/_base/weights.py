@@ -11,9 +11,9 @@ from densekit import constraints, initializers, regularizers
 from densekit._core.dtypes import is_float_dtype, standardize_dtype
 from densekit._core.errors import message
 from densekit._core.variable import Variable
-from densekit.layers._call import call_context
-from densekit.layers._dtypes import TypedByPolicy
-from densekit.layers._tracking import Tracker, structure_changed
+from densekit.layers._base.call import call_context
+from densekit.layers._base.dtypes import TypedByPolicy
+from densekit.layers._base.tracking import Tracker, structure_changed
 
 
 class WeightOwner(TypedByPolicy):

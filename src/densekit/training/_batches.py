@@ -11,12 +11,12 @@ import numpy as np
 from densekit import engines
 from densekit._core import tree
 from densekit._core.errors import message
+from densekit.data._columns import Array, match_inputs, unpack_x_y_sample_weight
+from densekit.data._feeds import ArrayFeed, StreamFeed, check_count, is_stream
 from densekit.layers import Layer
-from densekit.models._data import Array, match_inputs, unpack_x_y_sample_weight
-from densekit.models._feed import ArrayFeed, StreamFeed, check_count, is_stream
-from densekit.models._fit_loop import callback_list, logs_of, predict_rows
-from densekit.models._prepare import Prepare
-from densekit.models._runtime import pack_outputs
+from densekit.training._fit_loop import callback_list, logs_of, predict_rows
+from densekit.training._prepare import Prepare
+from densekit.training._runtime import pack_outputs
 
 if TYPE_CHECKING:
     from densekit.callbacks import CallbackList

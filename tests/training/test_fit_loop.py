@@ -9,7 +9,7 @@ import pytest
 
 import densekit as keras
 from densekit.engines import NativeEngine
-from densekit.models import _fit_loop
+from densekit.training import _fit_loop
 
 X = np.linspace(-1, 1, 400, dtype="float32").reshape(100, 4)
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from densekit.layers._call import CallContext, CallInfo, call_context, call_info, shapes_for
-from densekit.layers._shapes import has_tensors, shapes_of
-from densekit.layers._tracking import Tracker
+from densekit.layers._base.call import CallContext, CallInfo, call_context, call_info, shapes_for
+from densekit.layers._base.shapes import has_tensors, shapes_of
+from densekit.layers._base.tracking import Tracker
 from densekit.ops._symbolic import compute_output_spec
 
 build_lock = threading.RLock()  # one build at a time: two threads may call a new layer at once

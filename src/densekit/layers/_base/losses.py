@@ -11,7 +11,7 @@ from densekit import ops
 from densekit._core import tree
 from densekit._core.errors import describe, message
 from densekit._core.scope import stateless_scope
-from densekit.layers._tracking import Tracker
+from densekit.layers._base.tracking import Tracker
 
 
 class LossOwner:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from densekit import engines
 from densekit._core.errors import describe, message
-from densekit.models._data import Array, Columns, unpack_x_y_sample_weight
+from densekit.data._columns import Array, Columns, unpack_x_y_sample_weight
 
 Index = npt.NDArray[np.int64]
 Order = Callable[[int, int], Index]  # rows, rows of a block

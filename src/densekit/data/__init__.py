@@ -1,0 +1,1 @@
+"""From what users hand in to columns and batches: adapters, feeds, splits, `PyDataset`."""

@@ -1,0 +1,1 @@
+"""What every layer is made of: calling, building, tracking, weights, losses; no layer in here."""

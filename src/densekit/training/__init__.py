@@ -1,0 +1,1 @@
+"""Training a model: compile, sessions, the loop, the metrics of a run."""
