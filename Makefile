@@ -8,12 +8,12 @@ STAMPS := $(VENV)/stamps
 PACKAGE_SOURCES := $(shell find src native -type f -not -name '*.so' -not -path '*/__pycache__/*') \
 	CMakeLists.txt pyproject.toml LICENSE
 
-.PHONY: help demo test test-python test-native test-neon test-isa count-instructions lint bench bench-short docs wgan format clean
+.PHONY: help demo test test-python test-native test-threads test-neon test-isa count-instructions lint bench bench-short docs wgan format clean
 
 help:
 	@echo "make demo         set up and train the handwritten digits: curves and kernels in digits.png"
 	@echo "make test         set up and pass all tests"
-	@echo "make test-native, test-neon, test-isa, count-instructions: the C++ core (CONTRIBUTING.md)"
+	@echo "make test-native, test-threads, test-neon, test-isa, count-instructions: the C++ core (CONTRIBUTING.md)"
 	@echo "make lint         style, types, import contracts"
 	@echo "make bench        measure against Keras, PyTorch, JAX, scikit-learn and ONNX Runtime"
 	@echo "make docs         run every example in README and docs"
@@ -70,6 +70,12 @@ test-native: $(STAMPS)/venv
 	$(NATIVE) -B build/sanitized -DCMAKE_BUILD_TYPE=RelWithDebInfo -DDENSEKIT_SANITIZE=address,undefined
 	$(BIN)/cmake --build build/sanitized --target test_programs
 	$(CTEST) build/sanitized
+
+# The C++ tests of everything that runs on several threads, with ThreadSanitizer.
+test-threads: $(STAMPS)/venv
+	$(NATIVE) -B build/threads -DCMAKE_BUILD_TYPE=RelWithDebInfo -DDENSEKIT_SANITIZE=thread
+	$(BIN)/cmake --build build/threads --target test_plan test_tuner
+	$(CTEST) build/threads -R '^test_(plan|tuner)$$'
 
 # The C++ tests on 64-bit ARM: cross-compiled, run in an emulator.
 test-neon: $(STAMPS)/venv
