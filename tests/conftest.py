@@ -17,12 +17,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.fixture(autouse=True)
 def _fixed_seeds() -> None:
-    """Every test starts from the same seeds and counts names from zero."""
+    """Every test starts from the same seeds, counts names from zero and shows whole tracebacks."""
+    from densekit._core import settings
     from densekit._core.naming import reset_names
     from densekit._core.seeds import set_random_seed
 
     set_random_seed(1234)
     reset_names()
+    settings.put("traceback_filtering", False)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import types
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -17,6 +16,7 @@ from densekit._core.deserialization import deserialize_keras_object as deseriali
 from densekit._core.deserialization import deserialize_whole as deserialize_whole
 from densekit._core.dtypes import standardize_dtype
 from densekit._core.errors import describe, message
+from densekit._core.frames import warn
 
 _PLAIN = (str, int, float, bool)
 
@@ -122,10 +122,9 @@ def _serialize_special(obj: Any) -> Any | None:
     if isinstance(obj, types.FunctionType) and obj.__name__ == LAMBDA:
         if obj in registry._custom_name:
             return None
-        warnings.warn(
+        warn(
             "A lambda is being serialized. Only its place is written, never its code: to load it, "
-            'pass custom_objects={"<lambda>": function}. Use a named, registered function instead.',
-            stacklevel=3,
+            'pass custom_objects={"<lambda>": function}. Use a named, registered function instead.'
         )
         return _tagged("__lambda__", value=None, name=LAMBDA)
     return None

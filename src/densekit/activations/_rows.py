@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from densekit import ops
 from densekit._core.errors import message
+from densekit._core.frames import warn
 from densekit._core.native_form import has_native_form
 from densekit._core.registry import export
 
@@ -36,7 +36,7 @@ def softmax(x: Any, axis: int | tuple[int, ...] = -1) -> Any:
     """
     x = ops.convert_to_tensor(x)
     if isinstance(axis, int) and -len(x.shape) <= axis < len(x.shape) and x.shape[axis] == 1:
-        warnings.warn(
+        warn(
             message(
                 "softmax",
                 f"more than 1 class along axis {axis}",
@@ -44,7 +44,6 @@ def softmax(x: Any, axis: int | tuple[int, ...] = -1) -> Any:
                 "Use a sigmoid for a single unit.",
             ),
             UserWarning,
-            stacklevel=2,
         )
     return ops.softmax(x, axis=axis)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
+from densekit._core.frames import warn
 from densekit._core.registry import export
 from densekit.callbacks._callback import Logs
 from densekit.callbacks._console import write
@@ -101,9 +101,8 @@ class EarlyStopping(MonitorCallback):
         """The monitored value, or None with a warning if the logs do not have it."""
         value = (logs or {}).get(self.monitor)
         if value is None:
-            warnings.warn(
+            warn(
                 f"Early stopping conditioned on metric `{self.monitor}` which is not available. "
-                f"Available metrics are: {','.join(logs or {})}",
-                stacklevel=2,
+                f"Available metrics are: {','.join(logs or {})}"
             )
         return value

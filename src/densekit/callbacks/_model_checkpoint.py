@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import Any
 
 import numpy as np
 
 from densekit._core.errors import describe, message
+from densekit._core.frames import warn
 from densekit._core.registry import export
 from densekit.callbacks._callback import Logs, only_batches_if
 from densekit.callbacks._console import write
@@ -143,10 +143,9 @@ class ModelCheckpoint(MonitorCallback):
             return True
         current = logs.get(self.monitor)
         if current is None or np.ndim(current) > 0:
-            warnings.warn(
+            warn(
                 f"Can save best model only with {self.monitor} available as a number; "
-                "saving this one.",
-                stacklevel=4,
+                "saving this one."
             )
             return True
         if self.monitor_op is None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import operator
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from densekit._core.errors import message
+from densekit._core.frames import warn
 from densekit.callbacks._callback import Callback
 
 _MODES = ("auto", "min", "max")
@@ -32,10 +32,7 @@ class MonitorCallback(Callback):
     ) -> None:
         super().__init__()
         if mode not in _MODES:
-            warnings.warn(
-                message(type(self).__name__, f"mode in {_MODES}", f"{mode!r}", "Using 'auto'."),
-                stacklevel=3,
-            )
+            warn(message(type(self).__name__, f"mode in {_MODES}", f"{mode!r}", "Using 'auto'."))
             mode = "auto"
         self.monitor = monitor
         self.mode = mode

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from densekit._core.errors import message
+from densekit._core.frames import warn
 from densekit._core.registry import export
 from densekit.callbacks._callback import Logs
 from densekit.callbacks._console import write
@@ -80,11 +80,10 @@ class ReduceLROnPlateau(MonitorCallback):
         logs["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
         current = logs.get(self.monitor)
         if current is None:
-            warnings.warn(
+            warn(
                 "Learning rate reduction is conditioned on metric "
                 f"`{self.monitor}` which is not available. "
-                f"Available metrics are: {','.join(logs)}.",
-                stacklevel=2,
+                f"Available metrics are: {','.join(logs)}."
             )
             return
         if self.in_cooldown():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from densekit import engines
 from densekit._core.errors import describe, message
+from densekit._core.frames import warn
 from densekit.data._columns import Array, Columns, unpack_x_y_sample_weight
 
 Index = npt.NDArray[np.int64]
@@ -114,7 +114,7 @@ class ArrayFeed:
                 self._index = self._next_order()
                 self._position = 0
             if self._position >= self._pass_steps:
-                warnings.warn(OUT_OF_DATA, stacklevel=6)
+                warn(OUT_OF_DATA)
                 break
             steps = min(block_steps, wanted - step, self._pass_steps - self._position)
             start = self._position * self.batch_size
@@ -267,7 +267,7 @@ class StreamFeed:
         if self.steps is None and step:
             self._known = self._known or step
         else:
-            warnings.warn(OUT_OF_DATA, stacklevel=7)
+            warn(OUT_OF_DATA)
 
     def _restart(self) -> Iterator[Any]:
         if hasattr(self._source, "__next__"):

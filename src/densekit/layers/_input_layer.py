@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from densekit._core.dtypes import standardize_dtype
 from densekit._core.errors import describe, message
+from densekit._core.frames import warn
 from densekit._core.registry import export
 from densekit.layers._base.layer import Layer
 from densekit.layers._base.shapes import Shape, standardize_shape
@@ -54,7 +54,7 @@ class InputLayer(Layer):
     ) -> None:
         super().__init__(name=name)
         if "input_shape" in kwargs:
-            warnings.warn("Argument `input_shape` is deprecated: use `shape`.", stacklevel=2)
+            warn("Argument `input_shape` is deprecated: use `shape`.")
             shape = kwargs.pop("input_shape")
         batch_shape = kwargs.pop("batch_input_shape", batch_shape)
         for flag, value in {**kwargs, "sparse": sparse, "ragged": ragged}.items():

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import numbers
-import warnings
 from typing import Any
 
 import numpy as np
 
 from densekit import activations
 from densekit._core.errors import describe, message
+from densekit._core.frames import warn
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
 from densekit.layers._base.elementwise import Elementwise
@@ -116,7 +116,7 @@ class LeakyReLU(Elementwise):
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         if "alpha" in kwargs:
             negative_slope = kwargs.pop("alpha")
-            warnings.warn("`alpha` is deprecated: use `negative_slope`.", stacklevel=2)
+            warn("`alpha` is deprecated: use `negative_slope`.")
         super().__init__(**kwargs)
         self.negative_slope = _checked("LeakyReLU", "negative_slope", negative_slope)
         self._build_at_init()

@@ -9,6 +9,7 @@ from densekit import ops
 from densekit._core import settings
 from densekit._core.dtype_policy import get_dtype_policy
 from densekit._core.errors import message
+from densekit._core.frames import filters_traceback
 from densekit._core.naming import auto_name
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
@@ -60,6 +61,7 @@ class Loss:
         """Type the loss computes in."""
         return self._dtype_policy.compute_dtype
 
+    @filters_traceback
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The reduced loss.
 

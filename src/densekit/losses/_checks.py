@@ -6,7 +6,6 @@ meant it.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from densekit._core import registry
 from densekit._core.errors import message
+from densekit._core.frames import warn
 from densekit.losses._base import LossFunctionWrapper
 from densekit.losses._shapes import label_shape_error, same_shape, shape_error
 
@@ -126,7 +126,7 @@ def _warn_of_signs(where: str, y_true: npt.NDArray[Any]) -> None:
         return
     low, high = y_true.min(), y_true.max()
     if low < 0 or high > 1:
-        warnings.warn(
+        warn(
             message(
                 where,
                 "targets from 0 to 1",
@@ -134,7 +134,6 @@ def _warn_of_signs(where: str, y_true: npt.NDArray[Any]) -> None:
                 "Map the two classes to 0 and 1, or the loss has no lower bound.",
             ),
             UserWarning,
-            stacklevel=3,
         )
 
 
@@ -197,4 +196,4 @@ def check_last_activation(loss: Any, activation: str | None, units: int | None) 
 
 
 def _warn(where: str, expected: str, got: str, action: str) -> None:
-    warnings.warn(message(where, expected, got, action), UserWarning, stacklevel=3)
+    warn(message(where, expected, got, action), UserWarning)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, ClassVar
 
 from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
+from densekit._core.frames import warn
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
 from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
@@ -33,7 +33,7 @@ def smooth_classes(y_true: Any, label_smoothing: float) -> Any:
 def warn_of_one_class(loss: str, y_pred: Any) -> None:
     """One class has probability 1 whatever the model computes."""
     if y_pred.shape[-1] == 1:
-        warnings.warn(
+        warn(
             message(
                 loss,
                 "y_pred of shape (batch, classes) with more than 1 class",
@@ -41,7 +41,6 @@ def warn_of_one_class(loss: str, y_pred: Any) -> None:
                 "For two classes use one sigmoid unit and 'binary_crossentropy'.",
             ),
             SyntaxWarning,
-            stacklevel=3,
         )
 
 

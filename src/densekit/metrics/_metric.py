@@ -12,6 +12,7 @@ from densekit._core import settings
 from densekit._core.dtype_policy import get_dtype_policy
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import before_init, message
+from densekit._core.frames import filters_traceback
 from densekit._core.naming import auto_name
 from densekit._core.registry import export, public_name
 from densekit._core.scope import StatelessScope, in_stateless_scope
@@ -178,6 +179,7 @@ class Metric:
         for variable in self.variables:
             variable.assign(np.zeros(variable.shape, variable.array.dtype))
 
+    @filters_traceback
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Add a batch and return the result of all so far."""
         self._known("_variables")

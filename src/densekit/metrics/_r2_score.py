@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from densekit._core.errors import describe, message
+from densekit._core.frames import warn
 from densekit._core.registry import export
 from densekit._core.variable import Variable
 from densekit.losses._shapes import aligned
@@ -130,10 +130,9 @@ class R2Score(Metric):
             return score
         samples = float(self._sum(self.num_samples))
         if self.num_regressors >= samples - 1:
-            warnings.warn(
+            warn(
                 f"{self.name}: {self.num_regressors} regressors need more than "
-                f"{self.num_regressors + 1} samples, got {samples:.0f}. Not adjusted.",
-                stacklevel=3,
+                f"{self.num_regressors + 1} samples, got {samples:.0f}. Not adjusted."
             )
             return score
         return 1 - (1 - score) * (samples - 1) / (samples - self.num_regressors - 1)

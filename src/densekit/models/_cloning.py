@@ -7,6 +7,7 @@ from typing import Any
 
 from densekit._core import tree
 from densekit._core.errors import describe, message
+from densekit._core.frames import filters_traceback
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit.layers import Input, InputLayer
@@ -19,6 +20,7 @@ _Clone = Callable[[Any], Any]
 
 
 @export("keras.models")
+@filters_traceback
 def clone_model(
     model: Any,
     input_tensors: Any = None,

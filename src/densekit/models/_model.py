@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 from densekit import models, saving
 from densekit._core import tree
 from densekit._core.errors import describe, message
+from densekit._core.frames import filters_traceback, hide_internal_frames, warn
 from densekit._core.registry import export
 from densekit._core.scope import stateless_scope as _scope
 from densekit.data._columns import as_array
@@ -103,7 +103,11 @@ class Model(Trainer, Layer):
             outputs = self._fast_call(args[0])
             if outputs is not NotImplemented:
                 return outputs
-        return self._call_general(args, kwargs)
+        try:
+            return self._call_general(args, kwargs)
+        except Exception as error:
+            hide_internal_frames(error)
+            raise
 
     def _call_general(self, args: Any, kwargs: Any) -> Any:
         """Natively for arrays at inference; else the definition, or a node of a graph."""
@@ -200,6 +204,7 @@ class Model(Trainer, Layer):
     def layers(self, value: Any) -> None:
         raise AttributeError("`Model.layers` is reserved. Use another name for the attribute.")
 
+    @filters_traceback
     def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
         """The layer of that name, or at that place in `layers`.
 
@@ -223,6 +228,7 @@ class Model(Trainer, Layer):
         names = [layer.name for layer in layers]
         raise ValueError(message(where, f"one of {names}", repr(name), "No such layer: see names."))
 
+    @filters_traceback
     def summary(
         self,
         line_length: int | None = None,
@@ -253,6 +259,7 @@ class Model(Trainer, Layer):
 
     # Files and configs
 
+    @filters_traceback
     def save(
         self,
         filepath: str | Path,
@@ -263,10 +270,12 @@ class Model(Trainer, Layer):
         """Write the whole model to a ``.keras`` or ``.h5`` file: see `saving.save_model`."""
         saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
 
+    @filters_traceback
     def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
         """Write the weights to a ``.weights.h5`` file: see `saving.save_weights`."""
         saving.save_weights(self, filepath, overwrite=overwrite)
 
+    @filters_traceback
     def load_weights(
         self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any
     ) -> None:
@@ -301,10 +310,9 @@ class Model(Trainer, Layer):
         try:
             super().build_from_config(config)
         except ValueError as error:
-            warnings.warn(
+            warn(
                 f"Model {self.name!r} could not be built from its config ({error}): it has no "
-                "weights until it is called on data.",
-                stacklevel=2,
+                "weights until it is called on data."
             )
 
     def _saved_children(self) -> Iterator[tuple[str, Any]]:

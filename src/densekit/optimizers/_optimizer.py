@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
@@ -12,6 +11,7 @@ import numpy as np
 from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
+from densekit._core.frames import filters_traceback, warn
 from densekit._core.naming import auto_name
 from densekit._core.registry import Names, export
 from densekit._core.scope import StatelessScope
@@ -194,12 +194,14 @@ class Optimizer(Surroundings):
         """``variable <- variable - value``."""
         variable.assign_sub(value)
 
+    @filters_traceback
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
         """One step from pairs of gradient and variable. Returns the count of steps."""
         pairs = list(grads_and_vars)
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
         return self._iterations
 
+    @filters_traceback
     def apply(
         self, grads: Sequence[Any], trainable_variables: Iterable[Variable] | None = None
     ) -> None:
@@ -290,10 +292,9 @@ class Optimizer(Surroundings):
             )
         if len(pairs) < len(grads):
             missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
-            warnings.warn(
+            warn(
                 f"{self.name}: no gradient for {', '.join(missing)}; left unchanged. "
-                "Does the loss depend on them?",
-                stacklevel=3,
+                "Does the loss depend on them?"
             )
         return pairs
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from typing import Any, TypedDict
 
 import numpy as np
 
 from densekit._core.errors import describe, message
+from densekit._core.frames import warn
 
 
 class Options(TypedDict, total=False):
@@ -82,8 +82,6 @@ def check_count(where: str, name: str, value: Any, least: int) -> int | None:
 def check_unknown(where: str, given: dict[str, Any]) -> None:
     """Nothing may be left over but the `decay` of old Keras, which is ignored."""
     if given.pop("decay", None) is not None:
-        warnings.warn(
-            f"{where}: `decay` is ignored. Use a schedule as `learning_rate`.", stacklevel=4
-        )
+        warn(f"{where}: `decay` is ignored. Use a schedule as `learning_rate`.")
     if given:
         raise ValueError(message(where, "known arguments", ", ".join(given), "Check the spelling."))

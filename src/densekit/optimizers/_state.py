@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from densekit import initializers
 from densekit._core.errors import before_init, message
+from densekit._core.frames import warn
 from densekit._core.naming import auto_name
 from densekit._core.variable import Variable
 
@@ -132,10 +132,9 @@ class State:
         """Read the state from `store`; one of another length is left alone, with a warning."""
         found = len(store.keys())
         if found != len(self._variables):
-            warnings.warn(
+            warn(
                 f"Optimizer {self.name!r}: expected {len(self._variables)} saved variables, "
-                f"got {found}. Nothing was loaded; build the optimizer first.",
-                stacklevel=2,
+                f"got {found}. Nothing was loaded; build the optimizer first."
             )
             return
         for i, variable in enumerate(self._variables):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from densekit._core.errors import describe, message
+from densekit._core.frames import filters_traceback
 from densekit._core.registry import export
 from densekit.saving import _legacy_h5
 from densekit.saving._atomic import replacing
@@ -20,6 +21,7 @@ _LEGACY = (".h5", ".hdf5")
 
 
 @export("keras.saving")
+@filters_traceback
 def save_model(
     model: Any,
     filepath: str | Path,
@@ -78,6 +80,7 @@ def save_model(
 
 
 @export("keras.saving")
+@filters_traceback
 def load_model(
     filepath: str | Path,
     custom_objects: dict[str, Any] | None = None,
@@ -128,6 +131,7 @@ def load_model(
 
 
 @export("keras.saving")
+@filters_traceback
 def save_weights(model: Any, filepath: str | Path, overwrite: bool = True) -> None:
     """Write the weights of a built model, and the state of its optimizer if it has any.
 
@@ -156,6 +160,7 @@ def save_weights(model: Any, filepath: str | Path, overwrite: bool = True) -> No
 
 
 @export("keras.saving")
+@filters_traceback
 def load_weights(
     model: Any,
     filepath: str | Path,

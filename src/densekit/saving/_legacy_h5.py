@@ -6,7 +6,6 @@ Read, so that old models open; written in the form that Keras 3 reads.
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from densekit._core import registry
 from densekit._core.errors import message
+from densekit._core.frames import warn
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit.saving import _h5
 from densekit.saving._atomic import replacing
@@ -77,10 +77,9 @@ def _compile(model: Any, file: Any, where: str) -> None:
     values = [_h5.read_array(stored, name) for name in names]
     variables = list(optimizer.variables)
     if [v.shape for v in variables] != [v.shape for v in values]:
-        warnings.warn(
+        warn(
             f"The optimizer state in {where!r} does not fit optimizer {optimizer.name!r}, "
-            "which starts afresh.",
-            stacklevel=4,
+            "which starts afresh."
         )
         return
     _assign(zip(variables, values, strict=True))
@@ -188,7 +187,7 @@ def _match(
     )
     if not skip:
         raise ValueError(text)
-    warnings.warn(f"Skipped. {text}", stacklevel=5)
+    warn(f"Skipped. {text}")
     return [
         (v, value)
         for i, (v, value) in enumerate(zip(variables, values, strict=False))

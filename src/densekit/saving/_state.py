@@ -7,11 +7,11 @@ private ones last, and an object belongs to the first place it is met at.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+from densekit._core.frames import warn
 from densekit._core.naming import to_snake_case
 from densekit._core.scope import StatelessScope
 from densekit._core.seeds import SeedGenerator
@@ -171,5 +171,5 @@ def read_state(
         )
         if not skip_mismatch:
             raise ValueError(text)
-        warnings.warn(text, stacklevel=4)
+        warn(text)
     assignments.apply()

@@ -11,6 +11,7 @@ import numpy as np
 from densekit import engines
 from densekit._core import tree
 from densekit._core.errors import message
+from densekit._core.frames import filters_traceback, hide_internal_frames
 from densekit.data._columns import Array, match_inputs, unpack_x_y_sample_weight
 from densekit.data._feeds import ArrayFeed, StreamFeed, check_count, is_stream
 from densekit.layers import Layer
@@ -32,6 +33,7 @@ class Batches(Prepare):
 
     # One batch
 
+    @filters_traceback
     def train_on_batch(
         self,
         x: Any,
@@ -55,6 +57,7 @@ class Batches(Prepare):
             self._assert_trainable()
         return self._on_batch(x, y, sample_weight, class_weight, return_dict, training=True)
 
+    @filters_traceback
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
@@ -78,6 +81,7 @@ class Batches(Prepare):
         logs = logs_of(model)
         return logs if return_dict else self._in_order(logs)
 
+    @filters_traceback
     def predict_on_batch(self, x: Any) -> Any:
         """Outputs for one batch; the same as `predict`.
 
@@ -124,15 +128,19 @@ class Batches(Prepare):
         >>> model.predict(np.ones((8, 2), "float32")).shape
         (8, 3)
         """
-        quiet = not verbose or verbose == "auto"
-        if quiet and callbacks is None and steps is None and type(x) is np.ndarray:
-            check_count(batch_size, "batch_size")
-            if self._is_quick(len(x) if x.ndim else 0):
-                model: Any = self
-                outputs = model(x)
-                if isinstance(outputs, np.ndarray):
-                    return outputs
-        return self._predict_general(x, batch_size, verbose, steps, callbacks)
+        try:
+            quiet = not verbose or verbose == "auto"
+            if quiet and callbacks is None and steps is None and type(x) is np.ndarray:
+                check_count(batch_size, "batch_size")
+                if self._is_quick(len(x) if x.ndim else 0):
+                    model: Any = self
+                    outputs = model(x)
+                    if isinstance(outputs, np.ndarray):
+                        return outputs
+            return self._predict_general(x, batch_size, verbose, steps, callbacks)
+        except Exception as error:
+            hide_internal_frames(error)
+            raise
 
     def _native_call(self, inputs: Any) -> Any:
         """Outputs for arrays; NotImplemented where only the definition will do."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from densekit import optimizers
+from densekit._core.frames import filters_traceback, warn
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit.data._feeds import check_count
 from densekit.layers import structure_version
@@ -65,6 +65,7 @@ class Compiling(Batches):
 
     # Compiling
 
+    @filters_traceback
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -113,10 +114,9 @@ class Compiling(Batches):
         if jit_compile == "auto":
             jit_compile = not run_eagerly
         if jit_compile and run_eagerly:
-            warnings.warn(
+            warn(
                 "If `run_eagerly` is True, then `jit_compile` cannot also be True. "
-                "Disabling `jit_compile`.",
-                stacklevel=2,
+                "Disabling `jit_compile`."
             )
             jit_compile = False
         state = self.__dict__
@@ -148,11 +148,10 @@ class Compiling(Batches):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile as `get_compile_config` says, and build the optimizer if the model is built."""
         if type(self).compile is not Compiling.compile:
-            warnings.warn(
+            warn(
                 "`compile()` was not called as part of model loading because the model's "
                 "`compile()` method is custom. Override `get_compile_config()` and "
-                "`compile_from_config(config)` too, or call `compile()` after loading.",
-                stacklevel=2,
+                "`compile_from_config(config)` too, or call `compile()` after loading."
             )
             return
         self.compile(**deserialize_keras_object(config))

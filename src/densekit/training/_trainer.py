@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from densekit._core.errors import describe, message
+from densekit._core.frames import filters_traceback
 from densekit.data._split import train_validation_split
 from densekit.training._compiling import Compiling
 from densekit.training._fit_loop import callback_list, logs_of, run_epoch
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 class Trainer(Compiling):
     """`compile`, `fit`, `evaluate`, `predict` and what belongs to them."""
 
+    @filters_traceback
     def fit(
         self,
         x: Any = None,
@@ -133,6 +135,7 @@ class Trainer(Compiling):
         callbacks.on_test_end(logs)
         return logs
 
+    @filters_traceback
     def evaluate(
         self,
         x: Any = None,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from densekit._core.frames import hide_internal_frames, warn
 from densekit.layers._base.call import CallContext, CallInfo, call_context, call_info, shapes_for
 from densekit.layers._base.shapes import has_tensors, shapes_of
 from densekit.layers._base.tracking import Tracker
@@ -33,10 +34,11 @@ def recorded(build: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 self._path = context.path()
                 build(self, *args, **kwargs)
-            except BaseException:
+            except BaseException as error:
                 self.__dict__.clear()
                 self.__dict__.update(before)
                 self._tracker.restore(state)
+                hide_internal_frames(error)
                 raise
             finally:
                 call_context.reset(token)
@@ -75,10 +77,9 @@ class BuildOnce:
         """Create the weights for inputs of `input_shape`, batch axis included."""
         self._check_super_called()
         if not has_own_build(self) and any(not child.built for child in self._tracker.layers):
-            warnings.warn(
+            warn(
                 f"`build()` was called on layer '{self.name}', which has no `build()` method but "
-                "sub-layers that are not built. Write a `build()` method that builds them.",
-                stacklevel=3,
+                "sub-layers that are not built. Write a `build()` method that builds them."
             )
 
     def _post_build(self) -> None:
@@ -114,10 +115,9 @@ class BuildOnce:
             try:
                 compute_output_spec(self.call, **arguments)
             except Exception as error:
-                warnings.warn(
+                warn(
                     f"Layer '{self.name}' has sub-layers that are not built, and its `call()` "
-                    f"could not be traced to build them: {error!r}. Write a `build()` method.",
-                    stacklevel=4,
+                    f"could not be traced to build them: {error!r}. Write a `build()` method."
                 )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # sub-layers are built by the call that follows

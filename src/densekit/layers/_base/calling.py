@@ -11,6 +11,7 @@ from densekit import ops
 from densekit._core import tree
 from densekit._core.dtypes import is_float_dtype, table_dtype, to_numpy_dtype
 from densekit._core.errors import describe, message
+from densekit._core.frames import hide_internal_frames
 from densekit._core.scope import StatelessScope
 from densekit._core.variable import Variable, autocast_dtype
 from densekit.layers._base.building import BuildOnce, build_lock
@@ -39,39 +40,43 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
         raise NotImplementedError(f"Layer {type(self).__name__} does not have a `call` method.")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self._check_super_called()
-        given = (args, kwargs)
-        if len(args) == 1 and not kwargs and type(args[0]) is np.ndarray:
-            if self._convert_input_args:  # the common case, without a walk over the arguments
-                args = (self._convert_array(args[0]),)
-            symbolic = False
-        else:
-            symbolic = any_symbolic(args, kwargs)
-            args, kwargs = self._convert_arguments(args, kwargs)
-        info = self._call_info
-        if self._input_spec is not None:
-            self._check_first(args, kwargs)
-        outer = call_context.get()
-        entry = outer is None or not outer.calling
-        training = kwargs.get("training")
-        if training is None and "training" not in kwargs:
-            inherited = None if entry else outer.training  # type: ignore[union-attr]
-            training = info.default_training if inherited is None else inherited
-        kwargs.pop("training", None)
-        token = call_context.set(CallContext(self, outer, True, training))
         try:
-            if not self.built:
-                self._first_call(args, kwargs, symbolic)
-            if entry:
-                self._clear_losses()
-            if info.has_training and training is not None:
-                kwargs["training"] = training
-            outputs = self._run(args, kwargs, symbolic)
-        finally:
-            call_context.reset(token)
-        if symbolic:
-            Node(self, *given, outputs)
-        return outputs
+            self._check_super_called()
+            given = (args, kwargs)
+            if len(args) == 1 and not kwargs and type(args[0]) is np.ndarray:
+                if self._convert_input_args:  # the common case, without a walk over the arguments
+                    args = (self._convert_array(args[0]),)
+                symbolic = False
+            else:
+                symbolic = any_symbolic(args, kwargs)
+                args, kwargs = self._convert_arguments(args, kwargs)
+            info = self._call_info
+            if self._input_spec is not None:
+                self._check_first(args, kwargs)
+            outer = call_context.get()
+            entry = outer is None or not outer.calling
+            training = kwargs.get("training")
+            if training is None and "training" not in kwargs:
+                inherited = None if entry else outer.training  # type: ignore[union-attr]
+                training = info.default_training if inherited is None else inherited
+            kwargs.pop("training", None)
+            token = call_context.set(CallContext(self, outer, True, training))
+            try:
+                if not self.built:
+                    self._first_call(args, kwargs, symbolic)
+                if entry:
+                    self._clear_losses()
+                if info.has_training and training is not None:
+                    kwargs["training"] = training
+                outputs = self._run(args, kwargs, symbolic)
+            finally:
+                call_context.reset(token)
+            if symbolic:
+                Node(self, *given, outputs)
+            return outputs
+        except Exception as error:
+            hide_internal_frames(error)
+            raise
 
     def _first_call(self, args: Any, kwargs: Any, symbolic: bool) -> None:
         with build_lock:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from densekit import regularizers
 from densekit._core.dtype_policy import DTypePolicy, get_dtype_policy
 from densekit._core.errors import describe, message
+from densekit._core.frames import warn
 from densekit._core.registry import export
 from densekit._core.serialization import serialize_keras_object
 from densekit._core.variable import Variable
@@ -82,10 +82,9 @@ class Layer(AutoConfig, CallOwner):
         Operation.__init__(self, name=name)
         self.__dict__["_super_called"] = True
         if input_shape is not None:
-            warnings.warn(
+            warn(
                 "Do not pass an `input_shape`/`input_dim` argument to a layer: start the model "
-                "with `keras.Input(shape)`.",
-                stacklevel=3,
+                "with `keras.Input(shape)`."
             )
             self._input_shape_arg = tuple(input_shape)
         self._dtype_policy: DTypePolicy = get_dtype_policy(dtype)
