@@ -211,6 +211,8 @@ def _revive_instance(config: dict[str, Any], inner: Any, names: Mapping[str, Any
     if build_config and not instance.built:
         instance.build_from_config(build_config)
         instance.built = True
+    if config.get("trainable_config") is not None and hasattr(instance, "trainable_from_config"):
+        instance.trainable_from_config(config["trainable_config"])
     compile_config = config.get("compile_config")
     if compile_config:
         instance.compile_from_config(compile_config)

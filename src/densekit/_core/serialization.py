@@ -168,8 +168,19 @@ def _serialize_component(obj: Any) -> dict[str, Any]:
         value = method() if method is not None else None
         if value is not None:
             config[f"{part}_config"] = serialize_dict(value)
+    config |= trainable_config(obj, inner)
     _note_written(obj, config)
     return config
+
+
+def trainable_config(obj: Any, inner: dict[str, Any]) -> dict[str, Any]:
+    """Which layers of a layer are frozen, if its config `inner` does not say it.
+
+    Beyond Keras, which passes over it.
+    """
+    method = getattr(obj, "get_trainable_config", None)
+    flags = method(inner) if method is not None else None
+    return {} if flags is None else {"trainable_config": flags}
 
 
 def _named_config(cls: type, inner: dict[str, Any] | None) -> dict[str, Any]:

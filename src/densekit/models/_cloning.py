@@ -9,7 +9,11 @@ from densekit._core import tree
 from densekit._core.errors import describe, message
 from densekit._core.frames import filters_traceback
 from densekit._core.registry import export
-from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.serialization import (
+    deserialize_keras_object,
+    serialize_keras_object,
+    trainable_config,
+)
 from densekit.layers import Input, InputLayer
 from densekit.models._functional import Functional
 from densekit.models._graph import run, substitute
@@ -77,7 +81,7 @@ def clone_model(
 def _once(clone_function: _Clone | None, call: Any, recursive: bool) -> _Clone:
     """A function that clones each layer once, so that shared layers stay shared."""
     clones: dict[int, Any] = {}
-    make = clone_function or (lambda layer: type(layer).from_config(layer.get_config()))
+    make = clone_function or _from_config
 
     def clone(layer: Any) -> Any:
         if id(layer) not in clones:
@@ -90,6 +94,14 @@ def _once(clone_function: _Clone | None, call: Any, recursive: bool) -> _Clone:
         return clones[id(layer)]
 
     return clone
+
+
+def _from_config(layer: Any) -> Any:
+    config = layer.get_config()
+    copy = type(layer).from_config(config)
+    if flags := trainable_config(layer, config):
+        copy.trainable_from_config(flags["trainable_config"])
+    return copy
 
 
 def _clone_sequential(model: Sequential, clone: _Clone, input_tensors: Any) -> Sequential:
@@ -109,7 +121,8 @@ def _clone_sequential(model: Sequential, clone: _Clone, input_tensors: Any) -> S
     elif model._stack and isinstance(model._stack[0], InputLayer):
         first = model._stack[0]
         layers.insert(0, Input(batch_shape=first.batch_shape, dtype=first.dtype, name=first.name))
-    copy = Sequential(layers, name=model.name, trainable=model.trainable)
+    copy = Sequential(layers, name=model.name)
+    copy.mark_trainable(model.trainable)
     _compile_like(model, copy)
     return copy
 
@@ -141,6 +154,7 @@ def _clone_functional(model: Functional, clone: _Clone, call: Any, input_tensors
     values = {id(old): new for old, new in zip(model.inputs, tree.flatten(inputs), strict=True)}
     run(model._nodes, values, apply)
     copy = type(model)(inputs, substitute(model.output, values), name=model.name)
+    copy.mark_trainable(model.trainable)
     _compile_like(model, copy)
     return copy
 

@@ -255,6 +255,10 @@ class Functional(Model):
             return super().get_config()
         return functional_config(self, Functional)
 
+    def get_trainable_config(self, config: dict[str, Any]) -> list[bool] | None:
+        """None where the config holds the layers, each with its own flag."""
+        return None if _constructed_as_graph(type(self)) else super().get_trainable_config(config)
+
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Create from `get_config`."""

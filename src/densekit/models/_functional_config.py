@@ -123,13 +123,9 @@ def revive_functional(
         return [tensors(value) for value in places]
 
     try:
-        return cls(
-            inputs=tensors(inputs),
-            outputs=tensors(outputs),
-            name=name,
-            trainable=trainable,
-            **extra,
-        )
+        model = cls(inputs=tensors(inputs), outputs=tensors(outputs), name=name, **extra)
+        model.mark_trainable(trainable is not False)
+        return model
     except _NotYet as error:
         raise ValueError(
             message(f"Functional {name!r}", "inputs and outputs in its graph", str(error), "")

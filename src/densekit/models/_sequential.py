@@ -286,6 +286,11 @@ class Sequential(Model):
             config["build_input_shape"] = self._stack[0].batch_shape
         return config
 
+    def get_trainable_config(self, config: dict[str, Any]) -> list[bool] | None:
+        """None where the config holds the layers, each with its own flag."""
+        kept = type(self).get_config is Sequential.get_config
+        return None if kept else super().get_trainable_config(config)
+
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Create from `get_config`."""
@@ -301,7 +306,7 @@ class Sequential(Model):
         model = cls(name=config["name"])
         for layer_config in config["layers"]:
             model.add(deserialize_keras_object(layer_config, custom_objects), rebuild=False)
-        model.trainable = config.get("trainable", True)
+        model.mark_trainable(config.get("trainable") is not False)
         shape = config.get("build_input_shape")
         if model._stack:
             model._rebuild()

@@ -16,7 +16,11 @@ import numpy.typing as npt
 from densekit._core import registry
 from densekit._core.errors import message
 from densekit._core.frames import warn
-from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.serialization import (
+    deserialize_keras_object,
+    serialize_keras_object,
+    trainable_config,
+)
 from densekit.saving import _h5
 from densekit.saving._atomic import replacing
 from densekit.saving._config import (
@@ -200,7 +204,9 @@ def write_model(model: Any, path: Path, include_optimizer: bool) -> None:
     with replacing(path) as temporary, _h5.open_file(temporary, "w") as file:
         file.attrs["backend"] = "jax"  # Keras knows no other name; the arrays are the same
         file.attrs["keras_version"] = KERAS_VERSION
-        config = {"class_name": type(model).__name__, "config": model.get_config()}
+        inner = model.get_config()
+        config = {"class_name": type(model).__name__, "config": inner}
+        config |= trainable_config(model, inner)
         file.attrs["model_config"] = json.dumps(without_recent(config)).encode()
         _write_weights(file.create_group("model_weights"), model)
         _write_arrays(file.create_group(_SEEDS), seed_states(model))

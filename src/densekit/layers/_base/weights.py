@@ -13,6 +13,7 @@ from densekit._core.errors import message
 from densekit._core.variable import Variable
 from densekit.layers._base.call import call_context
 from densekit.layers._base.dtypes import TypedByPolicy
+from densekit.layers._base.losses import sublayers
 from densekit.layers._base.tracking import Tracker, structure_changed
 
 
@@ -148,6 +149,26 @@ class WeightOwner(TypedByPolicy):
         for layer in self._tracker.layers:
             layer.trainable = value
         structure_changed()
+
+    def mark_trainable(self, value: bool) -> None:
+        """Set the flag of this layer alone: its sub-layers have theirs from their own configs."""
+        self.__dict__["_trainable"] = bool(value)
+        for v in self._tracker.trainable_variables:
+            v.trainable = bool(value)
+        structure_changed()
+
+    def get_trainable_config(self, config: dict[str, Any]) -> list[bool] | None:
+        """Flags of the layer and its sub-layers, for files; None where `config` tells them."""
+        flags = [self._trainable, *(layer.trainable for layer in sublayers(self))]
+        untold = not self._trainable and "trainable" not in config
+        return flags if untold or any(flag != self._trainable for flag in flags) else None
+
+    def trainable_from_config(self, flags: Any) -> None:
+        """Set flags that `get_trainable_config` gave, if the sub-layers are those it listed."""
+        layers = [self, *sublayers(self)]
+        if isinstance(flags, list) and len(flags) == len(layers):
+            for layer, flag in zip(layers, flags, strict=True):
+                layer.mark_trainable(flag is not False)
 
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
         """Copies of the values of `weights`."""
