@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import itertools
 import pickle
 import threading
 import time
@@ -143,7 +144,6 @@ def test_datasets_by_number() -> None:
         def __init__(self) -> None:
             super().__init__()
             self.asked: list[int] = []
-            self.begun = self.ended = 0
 
         def __len__(self) -> int:
             return 5
@@ -152,20 +152,79 @@ def test_datasets_by_number() -> None:
             self.asked.append(index)
             return X[8 * index : 8 * index + 8], Y[8 * index : 8 * index + 8]
 
-        def on_epoch_begin(self) -> None:
-            self.begun += 1
-
-        def on_epoch_end(self) -> None:
-            self.ended += 1
-
     model = model_of()
     train, validation = Numbered(), Numbered()
     model.fit(train, epochs=2, verbose=0, validation_data=validation)
     assert sorted(train.asked[:5]) == sorted(train.asked[5:]) == list(range(5))
     assert train.asked[:5] != train.asked[5:]
     assert validation.asked == [*range(5), *range(5)]
-    assert train.begun == train.ended == validation.begun == validation.ended == 2
     assert model.predict(Numbered(), verbose=0).shape == (40, 1)
+
+
+def test_iterating_a_data_set_ends_after_its_length() -> None:
+    class Numbered(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: int) -> Any:
+            return index  # also beyond the length, as data sets of the wild do
+
+    assert list(Numbered()) == [0, 1, 2]
+    assert sum(Numbered()) == 3
+
+    class Endless(Numbered):
+        num_batches = None
+
+    assert list(itertools.islice(Endless(), 5)) == [0, 1, 2, 3, 4]
+
+
+def test_a_data_set_without_a_length_is_named() -> None:
+    class Nameless(keras.utils.PyDataset):
+        def __getitem__(self, index: int) -> Any:
+            return X[:8], Y[:8]
+
+    with pytest.raises(NotImplementedError, match=r"Nameless.*__len__"):
+        model_of().fit(Nameless(), verbose=0)
+
+
+def test_batches_of_several_sizes() -> None:
+    model = keras.Sequential([keras.Input((None, 3)), keras.layers.Dense(2)])
+    model.compile("sgd", "mse")
+    batches = [(np.ones((4, n, 3)), np.full((4, n, 2), n)) for n in (2, 5, 3)]
+    alone = [model.evaluate(*batch, verbose=0) for batch in batches]
+    assert model.evaluate(Batches(batches), verbose=0) == pytest.approx(np.mean(alone), rel=1e-6)
+    assert np.isfinite(model.fit(Batches(batches), epochs=2, verbose=0).history["loss"]).all()
+
+
+class Batches:
+    """Can be iterated again and again."""
+
+    def __init__(self, batches: list[Any]) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Any:
+        return iter(self.batches)
+
+
+def test_steps_beyond_an_iterable_without_length() -> None:
+    # Keras refuses such a source. It goes on as a data set does, and has no length to count by.
+    model = model_of()
+    source = Batches([(X[:8], Y[:8]), (X[8:16], Y[8:16]), (X[16:24], Y[16:24])])
+    model.fit(source, steps_per_epoch=3, epochs=1, verbose=0)
+    assert int(model.optimizer.iterations) == 3
+    with pytest.warns(UserWarning, match="ran out of data"):
+        model.fit(source, steps_per_epoch=2, epochs=2, verbose=0)
+    assert int(model.optimizer.iterations) == 6
+
+
+def test_an_epoch_for_which_nothing_is_left_repeats_the_numbers_before() -> None:
+    model = model_of()
+    with pytest.warns(UserWarning, match="ran out of data"):
+        history = model.fit(
+            ((X[:8], Y[:8]) for _ in range(2)), steps_per_epoch=2, epochs=2, verbose=0
+        )
+    assert int(model.optimizer.iterations) == 2
+    assert history.history["loss"][1] == history.history["loss"][0] > 0
 
 
 def test_a_generator_that_ends_early_warns() -> None:
@@ -180,8 +239,9 @@ def test_predict_and_evaluate_streams() -> None:
     model = model_of(metrics=["mae"])
     expected = model.predict(X, verbose=0)
     batches = [X[i : i + 8] for i in range(0, 40, 8)]
-    np.testing.assert_array_equal(model.predict(iter(batches), verbose=0), expected)
-    streamed = model.evaluate(((X[i : i + 8], Y[i : i + 8]) for i in range(0, 40, 8)), verbose=0)
+    np.testing.assert_array_equal(model.predict(iter(batches), steps=5, verbose=0), expected)
+    pairs = ((X[i : i + 8], Y[i : i + 8]) for i in range(0, 40, 8))
+    streamed = model.evaluate(pairs, steps=5, verbose=0)
     assert streamed == pytest.approx(model.evaluate(X, Y, batch_size=8, verbose=0), rel=1e-6)
 
 

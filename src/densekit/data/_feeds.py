@@ -1,8 +1,7 @@
-"""Where batches come from: arrays in memory, or anything that yields batches."""
+"""`ArrayFeed`: batches cut from arrays; what all feeds share."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -13,12 +12,12 @@ import numpy.typing as npt
 from densekit import engines
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
-from densekit.data._columns import Array, Columns, unpack_x_y_sample_weight
+from densekit.data._columns import Array, Columns
 
 Index = npt.NDArray[np.int64]
 Order = Callable[[int, int], Index]  # rows, rows of a block
 
-OUT_OF_DATA = (
+_OUT_OF_DATA = (
     "Your input ran out of data; interrupting training. Make sure that your dataset or generator "
     "can generate at least `steps_per_epoch * epochs` batches."
 )
@@ -114,7 +113,7 @@ class ArrayFeed:
                 self._index = self._next_order()
                 self._position = 0
             if self._position >= self._pass_steps:
-                warn(OUT_OF_DATA)
+                warn_out_of_data()
                 break
             steps = min(block_steps, wanted - step, self._pass_steps - self._position)
             start = self._position * self.batch_size
@@ -165,128 +164,15 @@ class ArrayFeed:
         """Whether rows are copied before a run, so that blocks should be small."""
         return not self._direct
 
+    def begin_anew(self) -> None:
+        """The next epoch begins with the first row, wherever the last one stopped."""
+        self._index = None
+
     def epoch_begins(self) -> None:
         """Nothing to do."""
 
     def epoch_ends(self) -> None:
         """Nothing to do."""
-
-
-class StreamFeed:
-    """Batches from a generator, an iterable or a sequence of batches, each a step.
-
-    Args:
-        source: yields ``x``, ``(x, y)`` or ``(x, y, sample_weight)``.
-        convert: turns these into columns of inputs, targets and weights.
-        steps: batches of an epoch; None: until the source ends.
-        order: gives the order of the batches of an epoch where the source gives them by number, as
-            for `ArrayFeed`; None: as they are.
-    """
-
-    def __init__(
-        self,
-        source: Any,
-        convert: Callable[[Any, Any, Any], tuple[list[Array], Columns, Columns]],
-        steps: int | None,
-        order: Order | None = None,
-    ) -> None:
-        self._source = source
-        self._order = order
-        self._convert = convert
-        self.steps = check_count(steps, "steps")
-        self._known: int | None = _length(source)
-        self._iterator: Iterator[Any] | None = None
-        self._peeked: list[Any] = []
-        self._sample: tuple[list[Array], Columns, Columns] | None = None
-        self.gathers = False
-
-    @property
-    def num_batches(self) -> int | None:
-        """Steps of an epoch, None until it is known."""
-        return self.steps or self._known
-
-    def peek(self) -> tuple[Any, Any, Any]:
-        """The first batch, which stays to be used."""
-        self._iterator = self._restart()
-        try:
-            batch = next(self._iterator)
-        except StopIteration:
-            raise ValueError(
-                message("data", "at least one batch", "an empty source", "Yield some batches.")
-            ) from None
-        self._peeked = [batch]
-        return unpack_x_y_sample_weight(batch)
-
-    @property
-    def sample(self) -> tuple[list[Array], Columns, Columns]:
-        """Columns that show shapes and types: those of the first batch."""
-        if self._sample is None:
-            x, y, weight = unpack_x_y_sample_weight(self._peeked[0])
-            self._sample = self._convert(x, y, weight)
-        return self._sample
-
-    def raw_batches(self) -> Iterator[Any]:
-        """What the source yields in one epoch."""
-        if self._iterator is None:
-            self._iterator = self._restart()
-        step = 0
-        while self.steps is None or step < self.steps:
-            if self._peeked:
-                batch = self._peeked.pop()
-            else:
-                try:
-                    batch = next(self._iterator)
-                except StopIteration:
-                    self._ended(step)
-                    return
-            yield batch
-            step += 1
-
-    def blocks(self, block_steps: int) -> Iterator[Block]:
-        """The batches of one epoch, one at a time."""
-        for step, batch in enumerate(self.raw_batches()):
-            inputs, targets, weights = self._convert(*unpack_x_y_sample_weight(batch))
-            inputs = [engines.readable(a) for a in inputs]
-            targets = [None if a is None else engines.readable(a) for a in targets]
-            weights = [None if a is None else engines.readable(a) for a in weights]
-            rows = len(inputs[0])
-            if not rows:
-                raise ValueError(
-                    message(
-                        f"data, batch {step}",
-                        "at least one sample",
-                        "arrays without rows",
-                        "Leave empty batches out.",
-                    )
-                )
-            index = np.arange(rows, dtype=np.int64)
-            yield Block(step, rows, inputs, targets, weights, index, 0)
-
-    def _ended(self, step: int) -> None:
-        self._iterator = None
-        if self.steps is None and step:
-            self._known = self._known or step
-        else:
-            warn(OUT_OF_DATA)
-
-    def _restart(self) -> Iterator[Any]:
-        if hasattr(self._source, "__next__"):
-            return iter(self._source)  # cannot start again: an ended one stays ended
-        if not hasattr(self._source, "__getitem__"):
-            return iter(self._source)
-        if self._known is None:
-            return map(self._source.__getitem__, itertools.count())
-        if self._order is None:
-            return map(self._source.__getitem__, range(self._known))
-        return map(self._source.__getitem__, self._order(self._known, self._known).tolist())
-
-    def epoch_begins(self) -> None:
-        """Tell the source, if it wants to know."""
-        getattr(self._source, "on_epoch_begin", lambda: None)()
-
-    def epoch_ends(self) -> None:
-        """Tell the source, if it wants to know."""
-        getattr(self._source, "on_epoch_end", lambda: None)()
 
 
 def is_stream(x: Any) -> bool:
@@ -310,11 +196,6 @@ def check_count(value: Any, what: str) -> int | None:
     raise error(message(f"`{what}`", "an integer >= 1 or None", describe(value), "Change it."))
 
 
-def _length(source: Any) -> int | None:
-    batches = getattr(source, "num_batches", None)
-    if isinstance(batches, int):
-        return batches
-    try:
-        return len(source)
-    except (TypeError, NotImplementedError):
-        return None
+def warn_out_of_data() -> None:
+    """Say that an epoch ends before its steps do."""
+    warn(_OUT_OF_DATA)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from densekit._core.errors import message
@@ -13,7 +15,8 @@ class PyDataset:
     """Base of data that is made batch by batch, such as files read from disk.
 
     A subclass defines `__len__`, the number of batches, and ``__getitem__(index)``, which returns
-    ``x``, ``(x, y)`` or ``(x, y, sample_weight)``. With ``shuffle=True`` `fit` takes the batches of
+    ``x``, ``(x, y)`` or ``(x, y, sample_weight)``. Iterating over it gives the batches of one
+    epoch. With ``shuffle=True`` `fit` takes the batches of
     an epoch in a new order.
 
     Args:
@@ -51,16 +54,29 @@ class PyDataset:
             )
         )
 
+    def __iter__(self) -> Iterator[Any]:
+        """The batches in order: those of one epoch, or without end if `num_batches` is None."""
+        count = self.num_batches
+        return map(self.__getitem__, itertools.count() if count is None else range(count))
+
     @property
     def num_batches(self) -> int | None:
-        """Number of batches of an epoch, None if there is no end."""
-        try:
-            return len(self)  # type: ignore[arg-type]
-        except TypeError:
-            return None
+        """Number of batches of an epoch, which a subclass gives by `__len__`; one that overrides
+        this property and returns None has no end.
+        """
+        if hasattr(self, "__len__"):
+            return len(self)
+        raise NotImplementedError(
+            message(
+                type(self).__name__,
+                "a method `__len__`, the number of batches",
+                "none",
+                "Define it, or a property `num_batches` that is None for a data set without end.",
+            )
+        )
 
     def on_epoch_begin(self) -> None:
-        """Called before each epoch."""
+        """Called before each epoch, and before the first batch is looked at for its shapes."""
 
     def on_epoch_end(self) -> None:
-        """Called after each epoch."""
+        """Called after each epoch, and, as in Keras, once before the first."""

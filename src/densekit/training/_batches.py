@@ -13,7 +13,8 @@ from densekit._core import tree
 from densekit._core.errors import message
 from densekit._core.frames import filters_traceback, hide_internal_frames
 from densekit.data._columns import Array, match_inputs, unpack_x_y_sample_weight
-from densekit.data._feeds import ArrayFeed, StreamFeed, check_count, is_stream
+from densekit.data._feeds import ArrayFeed, check_count, is_stream
+from densekit.data._streams import StreamFeed
 from densekit.layers import Layer
 from densekit.training._fit_loop import callback_list, logs_of, predict_rows
 from densekit.training._prepare import Prepare
@@ -238,21 +239,38 @@ class Batches(Prepare):
 
     def _predict_stream(self, x: Any, verbose: Any, steps: Any, callbacks: Any) -> Any:
         source = StreamFeed(x, lambda x, y, w: ([], [], []), steps)
-        self._ensure_built(source.peek()[0])
+        if not self._is_followed():
+            self._ensure_built(source.first_batch()[0])
+            source.begin_anew()
         signature = self._runtime.signature()
         run = callback_list(self, callbacks, verbose, source.num_batches)
         self.stop_predicting = False
         run.on_predict_begin()
-        batches = []
-        for step, batch in enumerate(source.raw_batches()):
-            run.on_predict_batch_begin(step)
+        per_call = self.steps_per_execution
+        batches: list[list[Array]] = []
+        shown = 0  # batches that the callbacks know of
+
+        def show() -> None:
+            outputs = [np.concatenate(ys) for ys in zip(*batches[shown:], strict=True)]
+            packed = pack_outputs(signature.output_structure, outputs)
+            run.on_predict_batch_end(shown + per_call - 1, {"outputs": packed})
+
+        source.epoch_begins()
+        for batch in source.raw_batches():
+            if len(batches) == shown:
+                run.on_predict_batch_begin(shown)
             inputs = match_inputs(unpack_x_y_sample_weight(batch)[0], signature)
             engine = self._runtime.predictor(inputs)
             batches.append(engine.predict(inputs, len(inputs[0])))
-            outputs = pack_outputs(signature.output_structure, batches[-1])
-            run.on_predict_batch_end(step, {"outputs": outputs})
-            if self.stop_predicting:
-                break
+            if len(batches) - shown == per_call:
+                show()
+                shown = len(batches)
+                if self.stop_predicting:
+                    break
+        else:
+            if len(batches) > shown:
+                show()
+            source.epoch_ends()
         run.on_predict_end()
         joined = [np.concatenate(ys) for ys in zip(*batches, strict=True)]
         return pack_outputs(signature.output_structure, joined)

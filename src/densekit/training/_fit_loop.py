@@ -10,7 +10,8 @@ import numpy as np
 
 from densekit import callbacks, engines
 from densekit.data._columns import Array
-from densekit.data._feeds import ArrayFeed, Block, StreamFeed
+from densekit.data._feeds import ArrayFeed, Block, warn_out_of_data
+from densekit.data._streams import StreamFeed
 from densekit.training._run_metrics import CompileMetrics, LossMean
 
 # A block of steps is one native call, after which metrics, the progress bar and Ctrl-C get their
@@ -69,19 +70,26 @@ class Session:
         term_means: Sequence[LossMean],
         metrics: CompileMetrics | None,
     ) -> None:
-        self._engine = engine
         self._terms = list(terms)
         self._loss = loss
         self._term_means = list(term_means)
         self._metrics = metrics
-        handles = engine.builder.outputs
+        self.made_for: Any = None  # the state of the model it fits
+        self._at_once = metrics is None or metrics.are_rowwise
+        self._use(engine)
+
+    # Another engine for other inputs, where sizes are left to the data; else None.
+    engine_for: Callable[[list[Array], Sequence[engines.LossTerm]], engines.NativeEngine] | None
+    engine_for = None
+
+    def _use(self, engine: engines.NativeEngine) -> None:
+        self._engine = engine
+        handles, metrics = engine.builder.outputs, self._metrics
         needed = [False] * len(handles) if metrics is None else metrics.needs_predictions
         self._shapes = [
             h.sample_shape if want else None for h, want in zip(handles, needed, strict=True)
         ]
-        self.made_for: Any = None  # the state of the model it fits
         self._row_bytes = sum(8 * math.prod(s) for s in self._shapes if s is not None)
-        self._at_once = metrics is None or metrics.are_rowwise
 
     def block_steps(self, feed: Feed) -> int:
         """Steps of one native call."""
@@ -101,6 +109,10 @@ class Session:
     def run(self, block: Block, training: bool) -> None:
         """Run a block, then update losses and metrics."""
         terms = self._terms
+        if self.engine_for is not None:
+            engine = self.engine_for(block.inputs, terms)
+            if engine is not self._engine:
+                self._use(engine)
         rows = engines.Rows(
             block.inputs,
             [block.targets[t.output] for t in terms],
@@ -144,28 +156,35 @@ class Session:
 
 def run_epoch(
     model: Any, session: Session, feed: Feed, callbacks: callbacks.CallbackList, training: bool
-) -> None:
-    """All steps of one epoch, with the batch hooks of the callbacks."""
+) -> int:
+    """All steps of one epoch, with the batch hooks of the callbacks; returns how many."""
     mode = "train" if training else "test"
     begin = getattr(callbacks, f"on_{mode}_batch_begin")
     end = getattr(callbacks, f"on_{mode}_batch_end")
     stop = "stop_training" if training else "stop_evaluating"
     every = callbacks.wants_batches(mode)
     per_call = model.steps_per_execution
+    first = steps = 0  # first step since the hooks were called; steps made
     feed.epoch_begins()
     for block in feed.blocks(per_call if every else session.block_steps(feed)):
-        if every:
-            begin(block.first_step)
+        if every and steps == first:
+            begin(first)
         session.run(block, training)
+        steps = block.first_step + block.steps
         if every:
-            end(block.first_step + per_call - 1, logs_of(model))
-        elif callbacks.shows_progress:
-            last = block.first_step + block.steps - 1
-            if last + 1 != feed.num_batches:  # the end of the epoch shows the last one
-                getattr(callbacks._progbar, f"on_{mode}_batch_end")(last, logs_of(model))
+            if steps - first < per_call:
+                continue
+            end(first + per_call - 1, logs_of(model))
+            first = steps
+        elif callbacks.shows_progress and steps != feed.num_batches:
+            # The end of the epoch shows the last one.
+            getattr(callbacks._progbar, f"on_{mode}_batch_end")(steps - 1, logs_of(model))
         if getattr(model, stop):
-            break
+            return steps
+    if every and steps > first:
+        end(first + per_call - 1, logs_of(model))
     feed.epoch_ends()
+    return steps
 
 
 def logs_of(model: Any) -> dict[str, Any]:
@@ -198,7 +217,9 @@ def predict_rows(
         steps: batches to look at; None: all.
         per_call: batches between two calls of batch hooks.
     """
-    if steps is not None:
+    if steps is not None and steps > -(-rows // batch_size):
+        warn_out_of_data()
+    elif steps is not None:
         rows = min(rows, steps * batch_size)
     every = callbacks.wants_batches("predict")
     block = per_call * batch_size if every else _predict_block(engine, batch_size)

@@ -24,7 +24,8 @@ from densekit.data._columns import (
     output_keys,
     unpack_x_y_sample_weight,
 )
-from densekit.data._feeds import ArrayFeed, StreamFeed, is_stream
+from densekit.data._feeds import ArrayFeed, is_stream
+from densekit.data._streams import StreamFeed
 from densekit.layers import structure_version
 from densekit.training._fit_loop import Feed, Session
 from densekit.training._loss_terms import resolve_terms, term_names, wants_target
@@ -149,12 +150,16 @@ class Prepare:
 
     # Data
 
+    def _is_followed(self) -> bool:
+        """Whether the model is built and it is known what its call does."""
+        model: Any = self
+        return self.built and (model._graph() is not None or "_traced_on" in self.__dict__)
+
     def _ensure_built(self, x: Any) -> None:
         """Build a model that has not seen data yet for data like `x`."""
-        model: Any = self
-        followed = model._graph() is not None or "_traced_on" in self.__dict__
-        if self.built and followed:
+        if self._is_followed():
             return
+        model: Any = self
         model._build_on(tree.map_structure(lambda leaf: as_array(leaf, "x"), x))
         self.__dict__.pop("_graph_cache", None)
 
@@ -228,7 +233,8 @@ class Prepare:
                         )
                     )
             stream = StreamFeed(x, self._columns, steps, self._new_order if shuffle else None)
-            self._ensure_built(stream.peek()[0])
+            if not (stream.tells_epochs and self._knows_data()):
+                self._ensure_built(stream.first_batch()[0])
             return stream
         self._ensure_built(x)
         columns = self._columns(x, y, sample_weight, class_weight)
@@ -239,6 +245,15 @@ class Prepare:
             steps=steps,
             shuffle=shuffle,
             order=self._new_order,
+        )
+
+    def _knows_data(self) -> bool:
+        """Whether the model has seen data since it was compiled: shapes and losses are decided."""
+        metrics = self._compile_metrics
+        return (
+            self._is_followed()
+            and self.__dict__["_terms"] is not None
+            and (metrics is None or metrics.built)
         )
 
     def _new_order(self, rows: int, block: int) -> npt.NDArray[np.int64]:
@@ -255,6 +270,15 @@ class Prepare:
         return self._feed(x, y, sample_weight, None, batch_size, steps)
 
     # Sessions
+
+    def _example(self, feed: Feed) -> tuple[list[Array], Columns]:
+        """Inputs and targets that show the shapes of the data."""
+        if isinstance(feed, StreamFeed) and feed.tells_epochs and self._knows_data():
+            runtime = self._runtime
+            if not runtime.has_open_shapes:
+                shapes = [shape[1:] for shape in runtime.signature().input_shapes]
+                return [np.empty((0, *shape)) for shape in shapes], []  # type: ignore[arg-type]
+        return feed.sample[:2]
 
     def _resolved_terms(self, signature: Signature, targets: Columns) -> list[engines.LossTerm]:
         """The losses, resolved once per `compile`."""
@@ -276,19 +300,21 @@ class Prepare:
     def _session(self, feed: Feed, training: bool) -> Session:
         """Engine, losses and metrics for this data."""
         signature = self._runtime.signature()
-        inputs, targets, _ = feed.sample
+        inputs, targets = self._example(feed)
         terms = self._resolved_terms(signature, targets)
         if self._compile_metrics is not None and not self._compile_metrics.built:
             self._compile_metrics.build(signature, targets, self._is_named())
         if training:
             self._build_optimizer()
-            engine = self._runtime.trainer(inputs, terms)
+        engine_for = self._runtime.trainer if training else self._runtime.evaluator
+        engine = engine_for(inputs, terms)
+        if training:
             self._assert_something_to_learn(engine)
-        else:
-            engine = self._runtime.evaluator(inputs, terms)
         session = Session(
             engine, terms, self._loss_tracker, self._term_means, self._compile_metrics
         )
+        if self._runtime.has_open_shapes:
+            session.engine_for = engine_for
         session.made_for = structure_version(), self.optimizer
         return session
 

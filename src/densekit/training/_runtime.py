@@ -158,9 +158,13 @@ class Runtime:
 
     # Engines
 
+    @property
+    def has_open_shapes(self) -> bool:
+        """Whether an input has sizes that the data decide, so that there is an engine for each."""
+        return any(None in shape[1:] for shape in self.signature().input_shapes)
+
     def _key(self, *parts: Any, inputs: Sequence[Array]) -> Any:
-        open_shapes = any(None in shape[1:] for shape in self.signature().input_shapes)
-        return (*parts, tuple(x.shape[1:] for x in inputs) if open_shapes else None)
+        return (*parts, tuple(x.shape[1:] for x in inputs) if self.has_open_shapes else None)
 
     def _keep(self, key: Any, engine: engines.NativeEngine) -> engines.NativeEngine:
         """Remember an engine, and only so many: data of open sizes makes one per size."""

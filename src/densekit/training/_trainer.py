@@ -99,8 +99,10 @@ class Trainer(Compiling):
         session = self._session(feed, training=True)
         tests = None if validation is None else self._session(validation, training=False)
         callbacks = callback_list(self, callbacks, verbose, feed.num_batches, epochs, True)
+        feed.begin_anew()
         self.stop_training = False
         logs: dict[str, Any] = {}
+        trained: dict[str, Any] = {}
         callbacks.on_train_begin()
         initial_epoch = self._initial_epoch or initial_epoch
         try:
@@ -108,8 +110,10 @@ class Trainer(Compiling):
                 self.reset_metrics()
                 callbacks.on_epoch_begin(epoch)
                 session = self._fresh(session, feed, True)
-                run_epoch(self, session, feed, callbacks, training=True)
-                logs = logs_of(self)
+                steps = run_epoch(self, session, feed, callbacks, training=True)
+                # An epoch for which no data were left shows the numbers before it, as in Keras.
+                trained = logs_of(self) if steps or not trained else trained
+                logs = dict(trained)
                 if validation is not None and _is_due(epoch, validation_freq):
                     assert tests is not None
                     tests = self._fresh(tests, validation, False)
@@ -127,6 +131,7 @@ class Trainer(Compiling):
         return history
 
     def _run_test(self, session: Any, feed: Any, callbacks: CallbackList) -> dict[str, Any]:
+        feed.begin_anew()
         self.stop_evaluating = False
         callbacks.on_test_begin()
         self.reset_metrics()
