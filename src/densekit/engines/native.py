@@ -386,7 +386,7 @@ class NativeEngine:
     def _advance(self, steps: int) -> None:
         if not steps:
             return
-        if not self._counts_itself:
+        if not self._counts_itself and self._trainable:  # nothing to train is no update
             self.optimizer.advance(steps)
         for generator in {id(g): g for g in self._seeds}.values():
             generator.advance(steps)

@@ -7,12 +7,13 @@ from typing import Any
 from densekit import activations
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.registry import export
+from densekit.layers._base.activated import activated_shape
 from densekit.layers._base.elementwise import Elementwise
 
 
 @export("keras.layers")
 class Activation(Elementwise):
-    """Applies an activation function: ``outputs = activation(inputs)``, of the inputs' shape.
+    """Applies an activation function: ``outputs = activation(inputs)``.
 
     Args:
         activation: name, function or None, which is linear.
@@ -35,6 +36,10 @@ class Activation(Elementwise):
     def call(self, inputs: Any) -> Any:
         """``activation(inputs)``."""
         return self.activation(inputs)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """The shape of the input, or what the activation makes of it."""
+        return activated_shape(self.activation, tuple(input_shape))
 
     def native_form(self) -> NativeForm | None:
         """The native kernel of the function, also where the layer is another layer's activation."""

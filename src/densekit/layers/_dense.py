@@ -11,6 +11,7 @@ from densekit import activations, constraints, initializers, ops, regularizers
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.variable import Variable
+from densekit.layers._base.activated import activated_shape
 from densekit.layers._base.input_spec import InputSpec
 from densekit.layers._base.layer import Layer
 
@@ -162,9 +163,9 @@ class Dense(Layer):
         return outputs if self.activation is None else self.activation(outputs)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        """The input shape with its features replaced by `units`."""
+        """The input shape with its features replaced by `units`, or what the activation leaves."""
         kept = input_shape[:1] if self.flatten else input_shape[:-1]
-        return (*kept, self.units)
+        return activated_shape(self.activation, (*kept, self.units))
 
     def lower(self, plan: Any, x: Any) -> Any:
         """One fused matrix product."""

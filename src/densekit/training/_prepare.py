@@ -26,7 +26,7 @@ from densekit.data._columns import (
 )
 from densekit.data._feeds import ArrayFeed, is_stream
 from densekit.data._streams import StreamFeed
-from densekit.layers import structure_version
+from densekit.layers import has_lowering, structure_version
 from densekit.training._fit_loop import Feed, Session
 from densekit.training._loss_terms import resolve_terms, term_names, wants_target
 from densekit.training._run_metrics import CompileMetrics, LossMean
@@ -366,13 +366,23 @@ class Prepare:
 def _last_activation(model: Any, output: int) -> str | None:
     """Name of the built-in activation that makes an output, None if it cannot be told."""
     graph = model._graph()
-    if graph is None or graph.outputs[output]._keras_history is None:
+    return None if graph is None else _activation_of(graph.outputs[output])
+
+
+def _activation_of(tensor: Any) -> str | None:
+    """The activation that a tensor comes from; layers that pass values on are looked through."""
+    if tensor._keras_history is None:
         return None
-    layer = graph.outputs[output]._keras_history[0]
-    inner = getattr(layer, "_graph", None)
-    if inner is not None:
+    layer, index, _ = tensor._keras_history
+    if not has_lowering(layer):  # its `call` may do anything
         return None
+    node = layer._inbound_nodes[index]
+    kind = type(layer).__name__  # no class is loaded to be compared with
+    if kind == "Softmax":
+        return "softmax"
     found = public_name(getattr(layer, "activation", None))
-    if found is not None and found[0] == "keras.activations":
-        return found[1]
-    return "softmax" if type(layer).__name__ == "Softmax" else None
+    name = found[1] if found is not None and found[0] == "keras.activations" else None
+    passes_on = kind == "Identity" or (kind == "Activation" and name == "linear")
+    if passes_on and len(node.input_tensors) == 1:
+        return _activation_of(node.input_tensors[0])
+    return name
