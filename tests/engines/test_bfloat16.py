@@ -70,7 +70,7 @@ def build(network: Callable[[Any], Any], on_host: bool = False) -> Any:
 
 
 def steps(model: Any, training: bool = True) -> list[str]:
-    return [step.kind for step in lower_graph(model._graph(), "float32", training).steps]
+    return [step.kind for step in lower_graph(model._dk_graph(), "float32", training).steps]
 
 
 @pytest.mark.parametrize("network", NETWORKS)

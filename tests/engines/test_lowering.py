@@ -15,7 +15,7 @@ X = np.linspace(-1, 1, 24).reshape(6, 4).astype("float32")
 
 
 def kinds(model: Any, training: bool = False) -> list[str]:
-    return [s.kind for s in lower_graph(model._graph(), "float32", training).steps]
+    return [s.kind for s in lower_graph(model._dk_graph(), "float32", training).steps]
 
 
 def assert_says_what_the_definition_says(model: Any, x: Any = X) -> None:
@@ -99,7 +99,7 @@ def test_open_sizes_are_those_of_the_data() -> None:
     x = keras.Input((None, 4))
     model = keras.Model(x, keras.layers.Dense(2)(x))
     with pytest.raises(NotLowerable):
-        lower_graph(model._graph(), "float32", False)
+        lower_graph(model._dk_graph(), "float32", False)
     for length in (1, 3):
         data = np.ones((2, length, 4), "float32")
         assert model.predict(data, verbose=0).shape == (2, length, 2)
@@ -109,13 +109,13 @@ def test_open_sizes_are_those_of_the_data() -> None:
 def test_a_graph_that_mixes_samples_runs_as_a_whole() -> None:
     model = functional(lambda x: x - keras.ops.mean(x, axis=0))
     with pytest.raises(NotLowerable):
-        lower_graph(model._graph(), "float32", False)
+        lower_graph(model._dk_graph(), "float32", False)
     np.testing.assert_allclose(model.predict(X, verbose=0), X - X.mean(axis=0), atol=1e-6)
 
 
 def test_descriptions_name_what_runs_on_the_host() -> None:
     model = functional(lambda x: keras.layers.Lambda(lambda v: v + 1, name="mine")(x))
-    engine = NativeEngine(lower_graph(model._graph(), "float32", False))
+    engine = NativeEngine(lower_graph(model._dk_graph(), "float32", False))
     assert any("host" in line for line in engine.plan.describe())
 
 

@@ -21,7 +21,7 @@ def trainer(*layers: Any, loss: Any = "mse") -> tuple[Any, NativeEngine]:
     model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(1)])
     optimizer = keras.optimizers.SGD(0.1)
     optimizer.build(model.trainable_variables)
-    plan = lower_graph(model._graph(), "float32", True)
+    plan = lower_graph(model._dk_graph(), "float32", True)
     term = LossTerm(0, losses.as_loss(loss))
     return model, NativeEngine(plan, model.trainable_variables, [term], optimizer)
 
@@ -46,7 +46,7 @@ def test_nodes_that_share_a_generator_draw_differently() -> None:
     x = keras.Input((64,))
     drop = keras.layers.Dropout(0.5, seed=3)
     model = keras.Model(x, [drop(x), drop(x)])
-    plan = lower_graph(model._graph(), "float32", True)
+    plan = lower_graph(model._dk_graph(), "float32", True)
     engine = NativeEngine(plan, [], [LossTerm(0, losses.as_loss("mse"))], keras.optimizers.SGD())
     ones = np.ones((8, 64), "float32")
     outputs: list[Any] = [np.empty((8, 64), "float32") for _ in range(2)]

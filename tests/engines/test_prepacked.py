@@ -143,7 +143,7 @@ def warmed(model: Any) -> Array:
     """What a model predicts, once it has made its copy."""
     for _ in range(PATIENCE + 2):
         predicted: Array = model(X)
-    assert any(e.plan.prepacked_bytes for e in model._runtime._engines.values())
+    assert any(e.plan.prepacked_bytes for e in model._dk_runtime._engines.values())
     return predicted
 
 

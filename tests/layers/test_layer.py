@@ -36,7 +36,7 @@ class Block(Layer):
 
 def test_state_is_found_in_containers() -> None:
     block = Block()
-    assert [type(layer) for layer in block._layers] == [Dense, Dense, Dense, Dense, Dropout]
+    assert [type(layer) for layer in block._dk_layers] == [Dense, Dense, Dense, Dense, Dropout]
     assert block.weights == []
     block(X)
     assert len(block.weights) == 8
@@ -61,7 +61,7 @@ def test_state_in_containers_is_locked_after_build() -> None:
     block.note = "plain attributes are free"
     with no_tracking():
         block.free = Dense(1)
-    assert len(block._layers) == 5
+    assert len(block._dk_layers) == 5
 
 
 def test_copies_keep_containers_and_state() -> None:
@@ -69,8 +69,8 @@ def test_copies_keep_containers_and_state() -> None:
     wanted = block(X)
     again = pickle.loads(pickle.dumps(block))
     np.testing.assert_array_equal(again(X), wanted)
-    assert again.parts[0] is again._layers[0]
-    assert again.named["b"] is again._layers[1]
+    assert again.parts[0] is again._dk_layers[0]
+    assert again.named["b"] is again._dk_layers[1]
     with pytest.raises(ValueError, match="already built"):
         again.parts.append(Dense(1))
 
@@ -115,7 +115,7 @@ def test_stateless_call_changes_nothing() -> None:
     block = Block()
     block(X)
     before = [v.numpy() for v in block.variables]
-    losses = list(block._losses)
+    losses = list(block._dk_losses)
     values = [v.numpy() * 0 for v in block.trainable_variables]
     state = [v.numpy() for v in block.non_trainable_variables]
     y, updated, collected = block.stateless_call(
@@ -124,7 +124,7 @@ def test_stateless_call_changes_nothing() -> None:
     assert not y.any()
     assert [float(loss) for loss in collected] == [6.0]
     assert updated[0][1] == state[0][1] + 1  # the counter of the dropout
-    assert block._losses == losses
+    assert block._dk_losses == losses
     for a, v in zip(before, block.variables, strict=True):
         np.testing.assert_array_equal(a, v.numpy())
 

@@ -135,7 +135,7 @@ def test_config_round_trip() -> None:
 
 def test_a_thousand_layers_do_not_exhaust_the_stack() -> None:
     model = keras.Sequential([keras.Input((2,)), *(L.Activation("relu") for _ in range(1200))])
-    assert len(model._graph().nodes) == 1200
+    assert len(model._dk_graph().nodes) == 1200
     assert model(np.ones((1, 2), "float32")).tolist() == [[1.0, 1.0]]
 
 

@@ -113,8 +113,8 @@ def x(rng):
 def test_followed(cls, x) -> None:
     model = cls()
     model(x)
-    graph = model._graph()
-    assert graph is not None and graph is model._graph()
+    graph = model._dk_graph()
+    assert graph is not None and graph is model._dk_graph()
     values = {id(graph.inputs[0]): x}
     run(graph.nodes, values, lambda operation, args, kwargs: operation(*args, **kwargs))
     result = substitute(graph.output_structure, values)
@@ -136,27 +136,27 @@ def _leaves(value):
 def test_not_followed_but_still_right(cls, x) -> None:
     model = cls()
     y = model(x)
-    assert model._graph() is None
+    assert model._dk_graph() is None
     np.testing.assert_allclose(y, L.Layer.__call__(model, x), rtol=1e-5, atol=1e-6)
 
 
 def test_a_passed_on_flag_is_no_constant(x) -> None:
     model = Passed()
     model(x)
-    assert all("training" not in node.kwargs for node in model._graph().nodes)
+    assert all("training" not in node.kwargs for node in model._dk_graph().nodes)
     fixed = Always()
     fixed(x)
-    assert [node.kwargs for node in fixed._graph().nodes if node.kwargs] == [{"training": True}]
+    assert [node.kwargs for node in fixed._dk_graph().nodes if node.kwargs] == [{"training": True}]
 
 
 def test_following_leaves_no_trace_in_the_layers(x) -> None:
     model = Repeated()
     model(x)
-    model._graph()
+    model._dk_graph()
     calls = [len(layer._inbound_nodes) for layer in model.layers]
     for _ in range(2):
         model.a.activation = keras.activations.tanh  # a change: the graph is made anew
-        model._graph()
+        model._dk_graph()
     assert [len(layer._inbound_nodes) for layer in model.layers] == calls
 
 

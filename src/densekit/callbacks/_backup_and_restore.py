@@ -61,10 +61,10 @@ class BackupAndRestore(Callback):
         self.double_checkpoint = double_checkpoint
         self.delete_checkpoint = delete_checkpoint
         self._weights_path = os.path.join(self.backup_dir, "latest.weights.h5")
-        self._metadata_path = os.path.join(self.backup_dir, "training_metadata.json")
+        self._dk_metadata_path = os.path.join(self.backup_dir, "training_metadata.json")
         self._current_epoch = 0
-        self._last_batch = 0
-        self._batches_since_save = 0
+        self._dk_last_batch = 0
+        self._dk_batches_since_save = 0
 
     def on_train_begin(self, logs: Logs = None) -> None:
         if not self.model.built:
@@ -77,56 +77,56 @@ class BackupAndRestore(Callback):
                 )
             )
         try:
-            self._restore("")
+            self._dk_restore("")
         except (OSError, ValueError):
             if not os.path.exists(self._weights_path + ".bkp"):
                 raise
-            self._restore(".bkp")  # the last backup was cut short: take the one before
+            self._dk_restore(".bkp")  # the last backup was cut short: take the one before
 
-    def _restore(self, suffix: str) -> None:
+    def _dk_restore(self, suffix: str) -> None:
         if suffix:
             shutil.copy(self._weights_path + suffix, self._weights_path)
-            if os.path.exists(self._metadata_path + suffix):
-                shutil.copy(self._metadata_path + suffix, self._metadata_path)
-            elif os.path.exists(self._metadata_path):
-                os.remove(self._metadata_path)
+            if os.path.exists(self._dk_metadata_path + suffix):
+                shutil.copy(self._dk_metadata_path + suffix, self._dk_metadata_path)
+            elif os.path.exists(self._dk_metadata_path):
+                os.remove(self._dk_metadata_path)
         if os.path.exists(self._weights_path):
             if self.model.optimizer is not None and not self.model.optimizer.built:
                 self.model.optimizer.build(self.model.trainable_variables)
             self.model.load_weights(self._weights_path)
-        if os.path.exists(self._metadata_path):
-            with open(self._metadata_path) as file:
+        if os.path.exists(self._dk_metadata_path):
+            with open(self._dk_metadata_path) as file:
                 self.model._initial_epoch = json.load(file)["epoch"]
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         self._current_epoch = epoch + 1
-        self._last_batch = 0
+        self._dk_last_batch = 0
         if self.save_freq == "epoch":
-            self._save()
+            self._dk_save()
 
     @only_batches_if(lambda callback: callback.save_freq != "epoch")
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         if not isinstance(self.save_freq, int):
             return
-        self._batches_since_save += (
-            batch + 1 if batch <= self._last_batch else batch - self._last_batch
+        self._dk_batches_since_save += (
+            batch + 1 if batch <= self._dk_last_batch else batch - self._dk_last_batch
         )
-        self._last_batch = batch
-        if self._batches_since_save >= self.save_freq:
-            self._batches_since_save = 0
-            self._save()
+        self._dk_last_batch = batch
+        if self._dk_batches_since_save >= self.save_freq:
+            self._dk_batches_since_save = 0
+            self._dk_save()
 
-    def _save(self) -> None:
+    def _dk_save(self) -> None:
         os.makedirs(self.backup_dir, exist_ok=True)
         if self.double_checkpoint:
-            for path in (self._weights_path, self._metadata_path):
+            for path in (self._weights_path, self._dk_metadata_path):
                 if os.path.exists(path):
                     shutil.copy(path, f"{path}.bkp")
         self.model.save_weights(self._weights_path, overwrite=True)
-        temporary = f"{self._metadata_path}.tmp"
+        temporary = f"{self._dk_metadata_path}.tmp"
         with open(temporary, "w") as file:
-            json.dump({"epoch": self._current_epoch, "batch": self._last_batch}, file)
-        os.replace(temporary, self._metadata_path)
+            json.dump({"epoch": self._current_epoch, "batch": self._dk_last_batch}, file)
+        os.replace(temporary, self._dk_metadata_path)
 
     def on_train_end(self, logs: Logs = None) -> None:
         if self.delete_checkpoint and os.path.exists(self.backup_dir):

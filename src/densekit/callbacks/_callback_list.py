@@ -47,11 +47,11 @@ class CallbackList(Callback):
         self.callbacks: list[Any] = tree.flatten(callbacks) if callbacks else []
         for callback in self.callbacks:
             _check(callback)
-        self._history = self._find(History)
+        self._history = self._dk_find(History)
         if self._history is None and add_history:
             self._history = History()
             self.callbacks.append(self._history)
-        self._progbar = self._find(ProgbarLogger)
+        self._progbar = self._dk_find(ProgbarLogger)
         if self._progbar is None and add_progbar:
             self._progbar = ProgbarLogger()
             self.callbacks.append(self._progbar)
@@ -59,7 +59,7 @@ class CallbackList(Callback):
             self.set_model(model)
         self.set_params(params)
 
-    def _find(self, kind: type) -> Any:
+    def _dk_find(self, kind: type) -> Any:
         found = [c for c in self.callbacks if isinstance(c, kind)]
         return found[-1] if found else None
 

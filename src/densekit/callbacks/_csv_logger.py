@@ -50,7 +50,7 @@ class CSVLogger(Callback):
         if self.append and os.path.exists(self.filename):
             with open(self.filename) as file:
                 self.append_header = not file.readline()
-        self._close()
+        self._dk_close()
         self.csv_file = open(self.filename, "a" if self.append else "w", newline="")  # noqa: SIM115
         self.keys = None
 
@@ -73,9 +73,9 @@ class CSVLogger(Callback):
         self.csv_file.flush()
 
     def on_train_end(self, logs: Logs = None) -> None:
-        self._close()
+        self._dk_close()
 
-    def _close(self) -> None:
+    def _dk_close(self) -> None:
         if self.csv_file is not None and not self.csv_file.closed:
             self.csv_file.close()
         self.writer = None

@@ -72,20 +72,20 @@ class EarlyStopping(MonitorCallback):
         if current is None or epoch < self.start_from_epoch:
             return
         if self.restore_best_weights and self.best_weights is None:
-            self._remember(epoch)  # the first epoch is best if none improves, e.g. all are NaN
+            self._dk_remember(epoch)  # the first epoch is best if none improves, e.g. all are NaN
         self.wait += 1
         if self._is_improvement(current, self.best):
             self.best = current
             self.best_epoch = epoch
             if self.restore_best_weights:
-                self._remember(epoch)
+                self._dk_remember(epoch)
             if self.baseline is None or self._is_improvement(current, self.baseline):
                 self.wait = 0
         elif self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
             self.model.stop_training = True
 
-    def _remember(self, epoch: int) -> None:
+    def _dk_remember(self, epoch: int) -> None:
         self.best_weights = self.model.get_weights()
         self.best_epoch = epoch
 

@@ -65,8 +65,8 @@ class ModelCheckpoint(MonitorCallback):
         self.save_weights_only = save_weights_only
         self.save_freq = save_freq
         self._current_epoch = 0
-        self._batches_since_save = 0
-        self._last_batch: int | None = None
+        self._dk_batches_since_save = 0
+        self._dk_last_batch: int | None = None
         if save_freq != "epoch" and not isinstance(save_freq, int):
             raise ValueError(
                 message(
@@ -89,8 +89,8 @@ class ModelCheckpoint(MonitorCallback):
 
     @only_batches_if(lambda callback: callback.save_freq != "epoch")
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        if self._is_due(batch):
-            self._save(self._current_epoch, batch, logs)
+        if self._dk_is_due(batch):
+            self._dk_save(self._current_epoch, batch, logs)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._current_epoch = epoch
@@ -99,26 +99,26 @@ class ModelCheckpoint(MonitorCallback):
         if self.monitor_op is None and self.save_best_only:
             self._set_monitor_op()
         if self.save_freq == "epoch":
-            self._save(epoch, None, logs)
+            self._dk_save(epoch, None, logs)
 
-    def _is_due(self, batch: int) -> bool:
+    def _dk_is_due(self, batch: int) -> bool:
         """Whether `save_freq` batches have passed since the last save."""
         if not isinstance(self.save_freq, int):
             return False
-        if self._last_batch is None or batch <= self._last_batch:  # a new epoch
-            self._batches_since_save += batch + 1
+        if self._dk_last_batch is None or batch <= self._dk_last_batch:  # a new epoch
+            self._dk_batches_since_save += batch + 1
         else:
-            self._batches_since_save += batch - self._last_batch
-        self._last_batch = batch
-        if self._batches_since_save < self.save_freq:
+            self._dk_batches_since_save += batch - self._dk_last_batch
+        self._dk_last_batch = batch
+        if self._dk_batches_since_save < self.save_freq:
             return False
-        self._batches_since_save = 0
+        self._dk_batches_since_save = 0
         return True
 
-    def _save(self, epoch: int, batch: int | None, logs: Logs) -> None:
+    def _dk_save(self, epoch: int, batch: int | None, logs: Logs) -> None:
         logs = logs or {}
-        path = self._path(epoch, batch, logs)
-        if not self._should_save(epoch, logs, path):
+        path = self._dk_path(epoch, batch, logs)
+        if not self._dk_should_save(epoch, logs, path):
             return
         if os.path.isdir(path):
             raise OSError(
@@ -136,7 +136,7 @@ class ModelCheckpoint(MonitorCallback):
         if self.verbose > 0:
             write(f"\nEpoch {epoch + 1}: finished saving model to {path}")
 
-    def _should_save(self, epoch: int, logs: dict[str, Any], path: str) -> bool:
+    def _dk_should_save(self, epoch: int, logs: dict[str, Any], path: str) -> bool:
         if not self.save_best_only:
             if self.verbose > 0:
                 write(f"\nEpoch {epoch + 1}: saving model to {path}")
@@ -163,7 +163,7 @@ class ModelCheckpoint(MonitorCallback):
             write(f"\nEpoch {epoch + 1}: {self.monitor} did not improve from {best}")
         return False
 
-    def _path(self, epoch: int, batch: int | None, logs: dict[str, Any]) -> str:
+    def _dk_path(self, epoch: int, batch: int | None, logs: dict[str, Any]) -> str:
         fields = dict(logs)
         if batch is not None:
             fields.setdefault("batch", batch + 1)

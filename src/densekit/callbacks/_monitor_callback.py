@@ -42,7 +42,7 @@ class MonitorCallback(Callback):
 
     def _set_monitor_op(self) -> None:
         """Decide which way is better, once the model's metrics are known."""
-        direction = {"min": "down", "max": "up"}.get(self.mode) or self._direction_of_metric()
+        direction = {"min": "down", "max": "up"}.get(self.mode) or self._dk_direction_of_metric()
         if direction is None:
             raise ValueError(
                 message(
@@ -58,7 +58,7 @@ class MonitorCallback(Callback):
             self.monitor_op = operator.lt
             self.min_delta = -self.min_delta
 
-    def _direction_of_metric(self) -> str | None:
+    def _dk_direction_of_metric(self) -> str | None:
         name = self.monitor.removeprefix("val_")
         if name == "loss":
             return "down"

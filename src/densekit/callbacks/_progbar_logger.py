@@ -38,85 +38,85 @@ class ProgbarLogger(Callback):
         self.target: int | None = None
         self.verbose = 1
         self.epochs = 1
-        self._in_fit = False
-        self._quiet_until = 0.0
-        self._auto = False
+        self._dk_in_fit = False
+        self._dk_quiet_until = 0.0
+        self._dk_auto = False
 
     def set_params(self, params: dict[str, Any]) -> None:
         verbose = params["verbose"]
-        self._auto = verbose == "auto"
-        if not self._auto and verbose not in (0, 1, 2):
+        self._dk_auto = verbose == "auto"
+        if not self._dk_auto and verbose not in (0, 1, 2):
             raise ValueError(
                 message("`verbose`", "'auto', 0, 1 or 2", describe(verbose), "Pass 0.")
             )
-        self.verbose = 1 if self._auto else int(verbose)
+        self.verbose = 1 if self._dk_auto else int(verbose)
         self.epochs = params["epochs"]
         self.target = params["steps"]
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        self._in_fit = True  # validation inside `fit` is silent
+        self._dk_in_fit = True  # validation inside `fit` is silent
 
     def on_train_end(self, logs: Logs = None) -> None:
-        self._in_fit = False
+        self._dk_in_fit = False
 
     def on_test_begin(self, logs: Logs = None) -> None:
-        if not self._in_fit:
-            self._restart()
+        if not self._dk_in_fit:
+            self._dk_restart()
 
     def on_predict_begin(self, logs: Logs = None) -> None:
-        self._restart()
-        if self._auto:
-            self._quiet_until = time.monotonic() + _PREDICT_DELAY
+        self._dk_restart()
+        if self._dk_auto:
+            self._dk_quiet_until = time.monotonic() + _PREDICT_DELAY
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        self._restart()
+        self._dk_restart()
         if self.verbose and self.epochs > 1:
             write(f"Epoch {epoch + 1}/{self.epochs}")
 
     @_between_chunks
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        self._update(batch, logs)
+        self._dk_update(batch, logs)
 
     @_between_chunks
     def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
-        if not self._in_fit:
-            self._update(batch, logs)
+        if not self._dk_in_fit:
+            self._dk_update(batch, logs)
 
     @_between_chunks
     def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
-        self._update(batch, None)
+        self._dk_update(batch, None)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        self._finish(logs)
+        self._dk_finish(logs)
 
     def on_test_end(self, logs: Logs = None) -> None:
-        if not self._in_fit:
-            self._finish(logs)
+        if not self._dk_in_fit:
+            self._dk_finish(logs)
 
     def on_predict_end(self, logs: Logs = None) -> None:
-        self._finish(logs)
-        self._quiet_until = 0.0
+        self._dk_finish(logs)
+        self._dk_quiet_until = 0.0
 
-    def _restart(self) -> None:
+    def _dk_restart(self) -> None:
         self.seen = 0
         self.progbar = Progbar(
             target=self.target, verbose=self.verbose, unit_name="step", stateless_metrics=()
         )
 
-    def _update(self, batch: int, logs: Logs) -> None:
+    def _dk_update(self, batch: int, logs: Logs) -> None:
         if self.progbar is None:
-            self._restart()
+            self._dk_restart()
         assert self.progbar is not None
         self.seen = batch + 1
-        if self.verbose == 1 and time.monotonic() >= self._quiet_until:
+        if self.verbose == 1 and time.monotonic() >= self._dk_quiet_until:
             self.progbar.update(self.seen, list((logs or {}).items()), finalize=False)
 
-    def _finish(self, logs: Logs) -> None:
+    def _dk_finish(self, logs: Logs) -> None:
         if self.progbar is None:
-            self._restart()
+            self._dk_restart()
         assert self.progbar is not None
         if self.target is None:  # a stream: its length is known now
             self.target = self.seen
             self.progbar.target = self.target
-        if time.monotonic() >= self._quiet_until:
+        if time.monotonic() >= self._dk_quiet_until:
             self.progbar.update(self.target, list((logs or {}).items()), finalize=True)

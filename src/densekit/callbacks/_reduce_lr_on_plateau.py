@@ -95,9 +95,9 @@ class ReduceLROnPlateau(MonitorCallback):
         elif not self.in_cooldown():
             self.wait += 1
             if self.wait >= self.patience:
-                self._reduce(epoch)
+                self._dk_reduce(epoch)
 
-    def _reduce(self, epoch: int) -> None:
+    def _dk_reduce(self, epoch: int) -> None:
         optimizer = self.model.optimizer
         old = float(np.asarray(optimizer.learning_rate))
         if old <= np.float32(self.min_lr):

@@ -30,9 +30,9 @@ class SwapEMAWeights(Callback):
     def __init__(self, swap_on_epoch: bool = False) -> None:
         super().__init__()
         self.swap_on_epoch = swap_on_epoch
-        self._averages_in_model = False
+        self._dk_averages_in_model = False
 
-    def _pairs(self) -> list[tuple[Any, Any]]:
+    def _dk_pairs(self) -> list[tuple[Any, Any]]:
         optimizer = self.model.optimizer
         if not getattr(optimizer, "use_ema", False) or not optimizer.built:
             raise ValueError(
@@ -45,35 +45,35 @@ class SwapEMAWeights(Callback):
             )
         return [(v, optimizer.native_ema(v)) for v in optimizer._trainable_variables]
 
-    def _swap(self, averages_in_model: bool) -> None:
-        if self._averages_in_model == averages_in_model:
+    def _dk_swap(self, averages_in_model: bool) -> None:
+        if self._dk_averages_in_model == averages_in_model:
             return
-        for variable, average in self._pairs():
+        for variable, average in self._dk_pairs():
             value = variable.numpy()
             variable.assign(average.numpy())
             average.assign(value)
-        self._averages_in_model = averages_in_model
+        self._dk_averages_in_model = averages_in_model
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         if self.swap_on_epoch:
-            self._swap(False)
+            self._dk_swap(False)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if not self.swap_on_epoch:
             return
-        self._swap(True)
+        self._dk_swap(True)
         if self.params is not None and epoch == self.params["epochs"] - 1:
-            for variable, average in self._pairs():
+            for variable, average in self._dk_pairs():
                 average.assign(variable.numpy())  # training is over: both hold the averages
 
     def on_test_begin(self, logs: Logs = None) -> None:
-        self._swap(True)
+        self._dk_swap(True)
 
     def on_test_end(self, logs: Logs = None) -> None:
-        self._swap(False)
+        self._dk_swap(False)
 
     def on_predict_begin(self, logs: Logs = None) -> None:
-        self._swap(True)
+        self._dk_swap(True)
 
     def on_predict_end(self, logs: Logs = None) -> None:
-        self._swap(False)
+        self._dk_swap(False)

@@ -112,7 +112,7 @@ def _graph_of(operation: Any) -> Any:
     """The graph of a model inside the model, or None."""
     if not isinstance(operation, Layer):
         return None
-    method = getattr(operation, "_graph", None)
+    method = getattr(operation, "_dk_graph", None)
     return method() if callable(method) else None
 
 

@@ -34,7 +34,7 @@ class Concatenate(Merge):
 
     def compute_output_shape(self, input_shape: Any) -> Shape:
         """The sizes added up along `axis`."""
-        self._check_list(input_shape)
+        self._dk_check_list(input_shape)
         shapes = [list(shape) for shape in input_shape]
         rank = len(shapes[0])
         bad = any(len(shape) != rank for shape in shapes) or not -rank <= self.axis < rank
@@ -42,7 +42,7 @@ class Concatenate(Merge):
         for i in range(0 if bad else rank):
             bad |= i != axis and len({shape[i] for shape in shapes} - {None}) > 1
         if bad:
-            raise self._refuse(
+            raise self._dk_refuse(
                 f"shapes that agree except along axis {self.axis}",
                 f"{[tuple(shape) for shape in shapes]}",
                 "Reshape the inputs.",
@@ -55,7 +55,7 @@ class Concatenate(Merge):
     def call(self, inputs: Any) -> Any:
         """The inputs end to end."""
         if not isinstance(inputs, list | tuple):
-            raise self._refuse("a list of inputs", inputs, "Call it on a list: layer([a, b]).")
+            raise self._dk_refuse("a list of inputs", inputs, "Call it on a list: layer([a, b]).")
         return self._merge_function(inputs)
 
     def _merge_function(self, inputs: Sequence[Any]) -> Any:

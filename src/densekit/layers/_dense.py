@@ -110,7 +110,7 @@ class Dense(Layer):
 
     def build(self, input_shape: Any) -> None:
         """Create kernel and bias for inputs of `input_shape`, batch axis included."""
-        features = self._features(input_shape)
+        features = self._dk_features(input_shape)
         self._kernel = self.add_weight(
             name="kernel",
             shape=(features, self.units),
@@ -133,7 +133,7 @@ class Dense(Layer):
         else:
             self.input_spec = InputSpec(min_ndim=2, axes={-1: features})
 
-    def _features(self, input_shape: Any) -> int:
+    def _dk_features(self, input_shape: Any) -> int:
         axes = tuple(input_shape)[1:] if self.flatten else tuple(input_shape)[-1:]
         if not axes or None in axes:
             raise ValueError(

@@ -47,22 +47,22 @@ class Dot(Merge):
         self.axes = axes
         self.normalize = normalize
 
-    def _pair(self, ranks: tuple[int, int]) -> tuple[int, int]:
+    def _dk_pair(self, ranks: tuple[int, int]) -> tuple[int, int]:
         given = self.axes if isinstance(self.axes, list | tuple) else (self.axes, self.axes)
         axes = tuple(axis % rank for axis, rank in zip(given, ranks, strict=True))
         if 0 in axes:
-            raise self._refuse("other axes than the batch axis", self.axes, "Count from 1.")
+            raise self._dk_refuse("other axes than the batch axis", self.axes, "Count from 1.")
         return axes
 
     def compute_output_shape(self, input_shape: Any) -> Shape:
         """The axes not summed over."""
-        self._check_list(input_shape)
-        self._check_pair(input_shape)
+        self._dk_check_list(input_shape)
+        self._dk_check_pair(input_shape)
         first, second = (list(shape) for shape in input_shape)
-        i, j = self._pair((len(first), len(second)))
+        i, j = self._dk_pair((len(first), len(second)))
         m, n = first.pop(i), second.pop(j)
         if m != n and None not in (m, n):
-            raise self._refuse(
+            raise self._dk_refuse(
                 "equal sizes along `axes`",
                 f"{m} and {n} in the shapes {list(input_shape)}",
                 "Choose other `axes` or reshape.",
@@ -75,9 +75,9 @@ class Dot(Merge):
         return self._merge_function(inputs)
 
     def _merge_function(self, inputs: Sequence[Any]) -> Any:
-        self._check_pair(inputs)
+        self._dk_check_pair(inputs)
         x, y = inputs
-        i, j = self._pair((len(x.shape), len(y.shape)))
+        i, j = self._dk_pair((len(x.shape), len(y.shape)))
         if self.normalize:
             x, y = ops.normalize(x, axis=i, epsilon=1e-12), ops.normalize(y, axis=j, epsilon=1e-12)
         shape: Any = self.compute_output_shape([x.shape, y.shape])

@@ -75,10 +75,10 @@ class Dropout(Elementwise):
         if not plan.training or self.rate == 0:
             return x
         if self.noise_shape is not None or self.rate == 1:
-            return plan.host(self._drop, [x], (), (self.seed_generator,))
+            return plan.host(self._dk_drop, [x], (), (self.seed_generator,))
         return plan.dropout(x, self.rate, self.seed_generator)
 
-    def _drop(self, inputs: Any) -> Any:
+    def _dk_drop(self, inputs: Any) -> Any:
         return self.call(inputs, training=True)
 
     def get_config(self) -> dict[str, Any]:

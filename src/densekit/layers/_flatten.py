@@ -47,13 +47,13 @@ class Flatten(Layer):
         self.data_format = data_format
         self.input_spec = InputSpec(min_ndim=1)
 
-    def _moves_axis(self, rank: int) -> bool:
+    def _dk_moves_axis(self, rank: int) -> bool:
         return self.data_format == "channels_first" and rank > 2
 
     def call(self, inputs: Any) -> Any:
         """The rows."""
         rank = len(inputs.shape)
-        if self._moves_axis(rank):
+        if self._dk_moves_axis(rank):
             inputs = ops.transpose(inputs, axes=(0, *range(2, rank), 1))
         return ops.reshape(inputs, (inputs.shape[0], math.prod(inputs.shape[1:])))
 
@@ -68,7 +68,7 @@ class Flatten(Layer):
 
     def lower(self, plan: Any, x: Any) -> Any:
         """Free."""
-        if self._moves_axis(len(x.shape)):
+        if self._dk_moves_axis(len(x.shape)):
             return plan.host(self.call, [x])
         return plan.reshape(x, (math.prod(x.shape[1:]),))
 

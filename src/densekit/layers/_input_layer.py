@@ -59,14 +59,16 @@ class InputLayer(Layer):
         batch_shape = kwargs.pop("batch_input_shape", batch_shape)
         for flag, value in {**kwargs, "sparse": sparse, "ragged": ragged}.items():
             if value or flag in kwargs:
-                self._refuse(f"no `{flag}`", describe(value), "Pass a dense tensor.")
+                self._dk_refuse(f"no `{flag}`", describe(value), "Pass a dense tensor.")
         if input_tensor is not None:
-            self._check_tensor(input_tensor, shape, batch_size, batch_shape, dtype)
+            self._dk_check_tensor(input_tensor, shape, batch_size, batch_shape, dtype)
             batch_shape, dtype = input_tensor.shape, input_tensor.dtype
         elif (shape is None) == (batch_shape is None):
-            self._refuse("one of `shape` and `batch_shape`", f"{shape}, {batch_shape}", "Pass one.")
+            self._dk_refuse(
+                "one of `shape` and `batch_shape`", f"{shape}, {batch_shape}", "Pass one."
+            )
         elif batch_size is not None and batch_shape is not None:
-            self._refuse("`batch_size` or `batch_shape`", "both", "Pass one.")
+            self._dk_refuse("`batch_size` or `batch_shape`", "both", "Pass one.")
         elif shape is not None:
             batch_shape = (batch_size, *standardize_shape(shape))
         self._batch_shape = standardize_shape(batch_shape)
@@ -78,14 +80,14 @@ class InputLayer(Layer):
         Node(self, (), {}, input_tensor)
         self.built = True
 
-    def _refuse(self, expected: str, got: str, action: str) -> None:
+    def _dk_refuse(self, expected: str, got: str, action: str) -> None:
         raise ValueError(message("Input", expected, got, action))
 
-    def _check_tensor(
+    def _dk_check_tensor(
         self, tensor: Any, shape: Any, size: Any, batch_shape: Any, dtype: Any
     ) -> None:
         if not isinstance(tensor, KerasTensor):
-            self._refuse("a KerasTensor as tensor", describe(tensor), "Pass a symbolic tensor.")
+            self._dk_refuse("a KerasTensor as tensor", describe(tensor), "Pass a symbolic tensor.")
         given = {
             "shape": (shape, tensor.shape[1:]),
             "batch_size": (size, tensor.shape[:1]),
@@ -98,7 +100,9 @@ class InputLayer(Layer):
             value = (value,) if name == "batch_size" else value
             value = standardize_dtype(value) if name == "dtype" else tuple(value)
             if value != own:
-                self._refuse(f"`{name}` as that of the tensor, {own}", f"{value}", "Leave it out.")
+                self._dk_refuse(
+                    f"`{name}` as that of the tensor, {own}", f"{value}", "Leave it out."
+                )
 
     @property
     def batch_shape(self) -> Shape:

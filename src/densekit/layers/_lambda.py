@@ -53,14 +53,14 @@ class Lambda(Layer):
         self.mask = mask
         self._output_shape = output_shape
         try:
-            self._accepts = frozenset(inspect.signature(function).parameters)
+            self._dk_accepts = frozenset(inspect.signature(function).parameters)
         except ValueError:  # some functions written in C do not tell
-            self._accepts = frozenset()
+            self._dk_accepts = frozenset()
 
     def call(self, inputs: Any, mask: Any = None, training: Any = None) -> Any:
         """``function(inputs, **arguments)``."""
         context = {"mask": mask, "training": training}
-        extra = {name: value for name, value in context.items() if name in self._accepts}
+        extra = {name: value for name, value in context.items() if name in self._dk_accepts}
         return self.function(inputs, **{**self.arguments, **extra})
 
     def compute_output_shape(self, input_shape: Any) -> Any:

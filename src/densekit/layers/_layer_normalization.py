@@ -60,7 +60,7 @@ class LayerNormalization(AlongAxes):
         if kwargs.pop("rms_scaling", False):
             raise ValueError("LayerNormalization: `rms_scaling` is gone, use RMSNormalization.")
         super().__init__(**kwargs)
-        self._set_axis(axis)
+        self._dk_set_axis(axis)
         self.epsilon = epsilon
         self.center = center
         self.scale = scale
@@ -74,7 +74,7 @@ class LayerNormalization(AlongAxes):
 
     def build(self, input_shape: Any) -> None:
         """Create `gamma` and `beta` for inputs of `input_shape`, batch axis included."""
-        shape = self._fix_axes(input_shape)
+        shape = self._dk_fix_axes(input_shape)
         self.gamma = self.beta = None
         if self.scale:
             self.gamma = self.add_weight(
@@ -99,13 +99,13 @@ class LayerNormalization(AlongAxes):
         """The normalized inputs."""
         wide = "float64" if str(inputs.dtype) == "float64" else "float32"
         x = ops.cast(inputs, wide)
-        mean = ops.mean(x, axis=self._axes, keepdims=True)
-        variance = ops.mean(ops.square(x - mean), axis=self._axes, keepdims=True)
+        mean = ops.mean(x, axis=self._dk_axes, keepdims=True)
+        variance = ops.mean(ops.square(x - mean), axis=self._dk_axes, keepdims=True)
         x = (x - mean) / ops.sqrt(variance + self.epsilon)
         if self.gamma is not None:
-            x = x * self._spread(self.gamma, inputs)
+            x = x * self._dk_spread(self.gamma, inputs)
         if self.beta is not None:
-            x = x + self._spread(self.beta, inputs)
+            x = x + self._dk_spread(self.beta, inputs)
         return ops.cast(x, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:

@@ -49,10 +49,10 @@ class Subtract(Merge):
     def build(self, input_shape: Any) -> None:
         """Check that two inputs fit; there are no weights."""
         super().build(input_shape)
-        self._check_pair(input_shape)
+        self._dk_check_pair(input_shape)
 
     def _merge_function(self, inputs: Sequence[Any]) -> Any:
-        self._check_pair(inputs)
+        self._dk_check_pair(inputs)
         return ops.subtract(inputs[0], inputs[1])
 
     def lower(self, plan: Any, *xs: Any) -> Any:

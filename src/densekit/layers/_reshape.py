@@ -45,7 +45,7 @@ class Reshape(Layer):
         self.target_shape = target
         self.built = True
 
-    def _resolved(self, sizes: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def _dk_resolved(self, sizes: tuple[int | None, ...]) -> tuple[int | None, ...]:
         target = self.target_shape
         if None in sizes:
             return tuple(None if n == -1 else n for n in target)
@@ -64,12 +64,12 @@ class Reshape(Layer):
 
     def call(self, inputs: Any) -> Any:
         """The same elements in the new shape."""
-        shape = self._resolved(tuple(inputs.shape[1:]))
+        shape = self._dk_resolved(tuple(inputs.shape[1:]))
         return ops.reshape(inputs, (inputs.shape[0], *shape))  # type: ignore[arg-type]
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """``(batch, *target_shape)``."""
-        return (input_shape[0], *self._resolved(tuple(input_shape[1:])))
+        return (input_shape[0], *self._dk_resolved(tuple(input_shape[1:])))
 
     def compute_output_spec(self, inputs: Any) -> KerasTensor:
         """The new shape, of the inputs' dtype."""
@@ -77,7 +77,7 @@ class Reshape(Layer):
 
     def lower(self, plan: Any, x: Any) -> Any:
         """Free."""
-        return plan.reshape(x, self._resolved(tuple(x.shape[1:])))
+        return plan.reshape(x, self._dk_resolved(tuple(x.shape[1:])))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

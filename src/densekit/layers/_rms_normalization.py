@@ -36,20 +36,24 @@ class RMSNormalization(AlongAxes):
     def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = False
-        self._set_axis(axis)
+        self._dk_set_axis(axis)
         self.epsilon = epsilon
 
     def build(self, input_shape: Any) -> None:
         """Create `scale` for inputs of `input_shape`, batch axis included."""
-        shape = self._fix_axes(input_shape)
+        shape = self._dk_fix_axes(input_shape)
         self.scale = self.add_weight(name="scale", shape=shape, initializer="ones")
 
     def call(self, inputs: Any) -> Any:
         """The scaled inputs."""
         wide = "float64" if str(inputs.dtype) == "float64" else "float32"
         x = ops.cast(inputs, wide)
-        square = ops.mean(ops.square(x), axis=self._axes, keepdims=True)
-        x = x / ops.sqrt(square + self.epsilon) * ops.cast(self._spread(self.scale, inputs), wide)
+        square = ops.mean(ops.square(x), axis=self._dk_axes, keepdims=True)
+        x = (
+            x
+            / ops.sqrt(square + self.epsilon)
+            * ops.cast(self._dk_spread(self.scale, inputs), wide)
+        )
         return ops.cast(x, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Softmax(Elementwise):
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Probabilities; `mask` is true where an entry counts."""
         if mask is not None:
-            mask = self._as_bool(mask, inputs.shape)
+            mask = self._dk_as_bool(mask, inputs.shape)
             inputs = ops.where(mask, inputs, -3e4 if str(inputs.dtype) == "float16" else -1e9)
         axis = self.axis
         if isinstance(axis, list | tuple) and len(axis) == 1:
@@ -48,7 +48,7 @@ class Softmax(Elementwise):
             outputs = activations.softmax(inputs, axis=axis)
         return outputs if mask is None else ops.where(mask, outputs, 0.0)
 
-    def _as_bool(self, mask: Any, shape: tuple[int, ...]) -> Any:
+    def _dk_as_bool(self, mask: Any, shape: tuple[int, ...]) -> Any:
         sizes = zip(reversed(mask.shape), reversed(shape), strict=False)
         if len(mask.shape) > len(shape) or any(m not in (1, n) for m, n in sizes):
             raise ValueError(

@@ -29,7 +29,7 @@ class UnitNormalization(AlongAxes):
 
     def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._set_axis(axis)
+        self._dk_set_axis(axis)
         self._build_at_init()
 
     def call(self, inputs: Any) -> Any:

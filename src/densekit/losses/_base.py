@@ -71,7 +71,7 @@ class Loss:
             sample_weight: weights ``(batch,)``, or of the shape of the losses. Default: none.
         """
         given_mask = getattr(y_pred, "_keras_mask", None)
-        y_true, y_pred = self._tensors(y_true), self._tensors(y_pred)
+        y_true, y_pred = self._dk_tensors(y_true), self._dk_tensors(y_pred)
         values = self.call(y_true, y_pred)
         mask = getattr(values, "_keras_mask", None)
         if mask is None:
@@ -92,12 +92,12 @@ class Loss:
         """A mask of the shape of the losses, False where one does not count; None: all count."""
         return None
 
-    def _tensors(self, y: Any) -> Any:
+    def _dk_tensors(self, y: Any) -> Any:
         """Arrays of the loss' type, from an array, nested lists or a structure of arrays."""
         if isinstance(y, dict):
-            return {key: self._tensors(value) for key, value in y.items()}
+            return {key: self._dk_tensors(value) for key, value in y.items()}
         if isinstance(y, list | tuple) and any(_is_array(item) for item in y):
-            return type(y)(self._tensors(item) for item in y)
+            return type(y)(self._dk_tensors(item) for item in y)
         return ops.convert_to_tensor(y, dtype=self.dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -182,7 +182,7 @@ class BuiltinLoss(LossFunctionWrapper):
     """A class around one function of this room: its config names the function's arguments."""
 
     # Arguments that Keras leaves out of configs, with their defaults: written only if they differ.
-    _seldom: ClassVar[dict[str, Any]] = {}
+    _dk_seldom: ClassVar[dict[str, Any]] = {}
 
     def __init__(
         self,
@@ -200,6 +200,6 @@ class BuiltinLoss(LossFunctionWrapper):
         """The constructor's arguments."""
         config = Loss.get_config(self)
         for key, value in self._fn_kwargs.items():
-            if key not in self._seldom or value != self._seldom[key]:
+            if key not in self._dk_seldom or value != self._dk_seldom[key]:
                 config[key] = value
         return config

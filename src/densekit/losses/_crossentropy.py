@@ -313,7 +313,7 @@ class SparseCategoricalCrossentropy(BuiltinLoss):
     0.6931
     """
 
-    _seldom: ClassVar[dict[str, Any]] = {"axis": -1}
+    _dk_seldom: ClassVar[dict[str, Any]] = {"axis": -1}
 
     def __init__(
         self,

@@ -299,7 +299,7 @@ class CosineSimilarity(BuiltinLoss):
     -1.0
     """
 
-    _seldom: ClassVar[dict[str, Any]] = {"axis": -1}
+    _dk_seldom: ClassVar[dict[str, Any]] = {"axis": -1}
 
     def __init__(
         self,

@@ -75,7 +75,7 @@ class Huber(BuiltinLoss):
     Reference: Huber, "Robust estimation of a location parameter", 1964.
     """
 
-    _seldom: ClassVar[dict[str, Any]] = {"delta": 1.0}
+    _dk_seldom: ClassVar[dict[str, Any]] = {"delta": 1.0}
 
     def __init__(
         self,

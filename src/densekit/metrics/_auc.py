@@ -55,7 +55,7 @@ class AUC(Counter):
     """
 
     _direction = "up"
-    _kept = ALL_COUNTS
+    _dk_kept = ALL_COUNTS
 
     def __init__(
         self,
@@ -104,11 +104,11 @@ class AUC(Counter):
         self.label_weights = None if label_weights is None else [float(w) for w in label_weights]
         self.from_logits = from_logits
         if not multi_label:
-            self._create((self.num_thresholds,))
+            self._dk_create((self.num_thresholds,))
         elif num_labels:
-            self._create((self.num_thresholds, num_labels))
+            self._dk_create((self.num_thresholds, num_labels))
 
-    def _count(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Counts:
+    def _dk_count(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Counts:
         y_pred = np.asarray(y_pred)
         if self.multi_label and not self.variables:
             if y_pred.ndim != 2:
@@ -120,7 +120,7 @@ class AUC(Counter):
                         "Reshape them, or leave `multi_label` out.",
                     )
                 )
-            self._create((self.num_thresholds, y_pred.shape[1]))
+            self._dk_create((self.num_thresholds, y_pred.shape[1]))
         return count(
             self.name,
             y_true,
@@ -134,12 +134,12 @@ class AUC(Counter):
     def result(self) -> Any:
         """The area; with `multi_label` the mean of the areas by `label_weights`."""
         if not self.variables:
-            return self._rounded(0.0)
-        tp, fp, tn, fn = (self._of(name) for name in ALL_COUNTS)
+            return self._dk_rounded(0.0)
+        tp, fp, tn, fn = (self._dk_of(name) for name in ALL_COUNTS)
         if (self.curve, self.summation_method) == ("PR", "interpolation"):
             areas = _interpolated(tp, fp, fn).sum(axis=0)
         else:
-            x, y = self._points(tp, fp, tn, fn)
+            x, y = self._dk_points(tp, fp, tn, fn)
             if self.summation_method == "interpolation":
                 heights = (y[:-1] + y[1:]) / 2
             else:
@@ -147,13 +147,13 @@ class AUC(Counter):
                 heights = pick(y[:-1], y[1:])
             areas = ((x[:-1] - x[1:]) * heights).sum(axis=0)
         if not self.multi_label:
-            return self._rounded(areas)
+            return self._dk_rounded(areas)
         if self.label_weights is None:
-            return self._rounded(areas.mean())
+            return self._dk_rounded(areas.mean())
         weights = np.asarray(self.label_weights)
-        return self._rounded(ops.divide_no_nan(np.sum(areas * weights), np.sum(weights)))
+        return self._dk_rounded(ops.divide_no_nan(np.sum(areas * weights), np.sum(weights)))
 
-    def _points(self, tp: Any, fp: Any, tn: Any, fn: Any) -> tuple[Any, Any]:
+    def _dk_points(self, tp: Any, fp: Any, tn: Any, fn: Any) -> tuple[Any, Any]:
         """Abscissas and ordinates of the curve."""
         if self.curve == "ROC":
             return ratio(fp, tn), ratio(tp, fn)

@@ -30,9 +30,9 @@ class SensitivityAtSpecificity(BestAt):
     0.5
     """
 
-    _argument = "specificity"
-    _held = ("true_negatives", "false_positives")
-    _best = ("true_positives", "false_negatives")
+    _dk_argument = "specificity"
+    _dk_held = ("true_negatives", "false_positives")
+    _dk_best = ("true_positives", "false_negatives")
 
     def __init__(
         self,
@@ -67,9 +67,9 @@ class SpecificityAtSensitivity(BestAt):
     0.6667
     """
 
-    _argument = "sensitivity"
-    _held = ("true_positives", "false_negatives")
-    _best = ("true_negatives", "false_positives")
+    _dk_argument = "sensitivity"
+    _dk_held = ("true_positives", "false_negatives")
+    _dk_best = ("true_negatives", "false_positives")
 
     def __init__(
         self,
@@ -104,9 +104,9 @@ class PrecisionAtRecall(BestAt):
     0.5
     """
 
-    _argument = "recall"
-    _held = ("true_positives", "false_negatives")
-    _best = ("true_positives", "false_positives")
+    _dk_argument = "recall"
+    _dk_held = ("true_positives", "false_negatives")
+    _dk_best = ("true_positives", "false_positives")
 
     def __init__(
         self,
@@ -141,9 +141,9 @@ class RecallAtPrecision(BestAt):
     1.0
     """
 
-    _argument = "precision"
-    _held = ("true_positives", "false_positives")
-    _best = ("true_positives", "false_negatives")
+    _dk_argument = "precision"
+    _dk_held = ("true_positives", "false_positives")
+    _dk_best = ("true_positives", "false_negatives")
 
     def __init__(
         self,

@@ -16,18 +16,18 @@ from densekit.metrics._metric import Metric
 class Counter(Metric):
     """Keeps some of the four counts as variables named after them."""
 
-    _rowwise = True
-    _kept: ClassVar[tuple[str, ...]] = ()
+    _dk_rowwise = True
+    _dk_kept: ClassVar[tuple[str, ...]] = ()
 
     thresholds: list[float]
     top_k: int | None = None
     class_id: int | None = None
 
-    def _create(self, shape: tuple[int, ...]) -> None:
-        for name in self._kept:
+    def _dk_create(self, shape: tuple[int, ...]) -> None:
+        for name in self._dk_kept:
             setattr(self, name, self.add_variable(shape, "zeros", name=name))
 
-    def _count(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Counts:
+    def _dk_count(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Counts:
         return count(
             self.name,
             y_true,
@@ -40,15 +40,15 @@ class Counter(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add targets 0 or 1 and predictions of shape ``(batch, ...)``."""
-        counts = self._count(y_true, y_pred, sample_weight)
-        for name in self._kept:
-            self._add(getattr(self, name), getattr(counts, name))
+        counts = self._dk_count(y_true, y_pred, sample_weight)
+        for name in self._dk_kept:
+            self._dk_add(getattr(self, name), getattr(counts, name))
 
-    def _of(self, name: str) -> Any:
-        return np.asarray(self._sum(getattr(self, name)), np.float64)
+    def _dk_of(self, name: str) -> Any:
+        return np.asarray(self._dk_sum(getattr(self, name)), np.float64)
 
-    def _shown(self, values: Any) -> Any:
-        return self._rounded(values[0] if len(self.thresholds) == 1 else values)
+    def _dk_shown(self, values: Any) -> Any:
+        return self._dk_rounded(values[0] if len(self.thresholds) == 1 else values)
 
 
 class _OneCount(Counter):
@@ -64,12 +64,12 @@ class _OneCount(Counter):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add targets 0 or 1 and predictions of shape ``(batch, ...)``."""
-        counts = self._count(y_true, y_pred, sample_weight)
-        self._add(self.accumulator, getattr(counts, self._kept[0]))
+        counts = self._dk_count(y_true, y_pred, sample_weight)
+        self._dk_add(self.accumulator, getattr(counts, self._dk_kept[0]))
 
     def result(self) -> Any:
         """The count, or one for each threshold."""
-        return self._shown(self._of("accumulator"))
+        return self._dk_shown(self._dk_of("accumulator"))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -95,7 +95,7 @@ class TruePositives(_OneCount):
     1.0
     """
 
-    _kept = ("true_positives",)
+    _dk_kept = ("true_positives",)
 
 
 @export("keras.metrics")
@@ -117,7 +117,7 @@ class TrueNegatives(_OneCount):
     1.0
     """
 
-    _kept = ("true_negatives",)
+    _dk_kept = ("true_negatives",)
 
 
 @export("keras.metrics")
@@ -139,7 +139,7 @@ class FalsePositives(_OneCount):
     1.0
     """
 
-    _kept = ("false_positives",)
+    _dk_kept = ("false_positives",)
 
 
 @export("keras.metrics")
@@ -161,7 +161,7 @@ class FalseNegatives(_OneCount):
     1.0
     """
 
-    _kept = ("false_negatives",)
+    _dk_kept = ("false_negatives",)
 
 
 class _Share(Counter):
@@ -182,12 +182,12 @@ class _Share(Counter):
         self.top_k = top_k
         self.class_id = class_id
         self.thresholds = parse_thresholds(self.name, thresholds, 0.5 if top_k is None else NEVER)
-        self._create((len(self.thresholds),))
+        self._dk_create((len(self.thresholds),))
 
     def result(self) -> Any:
         """The share, or one for each threshold; 0 where there is nothing to share."""
-        first, second = self._kept
-        return self._shown(ratio(self._of(first), self._of(second)))
+        first, second = self._dk_kept
+        return self._dk_shown(ratio(self._dk_of(first), self._dk_of(second)))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -221,7 +221,7 @@ class Precision(_Share):
     0.5
     """
 
-    _kept = ("true_positives", "false_positives")
+    _dk_kept = ("true_positives", "false_positives")
 
 
 @export("keras.metrics")
@@ -246,7 +246,7 @@ class Recall(_Share):
     0.25
     """
 
-    _kept = ("true_positives", "false_negatives")
+    _dk_kept = ("true_positives", "false_negatives")
 
 
 ALL_COUNTS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
@@ -256,10 +256,10 @@ class BestAt(Counter):
     """The best of one share among the thresholds at which another reaches a value."""
 
     _direction = "up"
-    _kept = ALL_COUNTS
-    _argument: ClassVar[str] = ""
-    _held: ClassVar[tuple[str, str]] = ("", "")
-    _best: ClassVar[tuple[str, str]] = ("", "")
+    _dk_kept = ALL_COUNTS
+    _dk_argument: ClassVar[str] = ""
+    _dk_held: ClassVar[tuple[str, str]] = ("", "")
+    _dk_best: ClassVar[tuple[str, str]] = ("", "")
 
     def __init__(
         self,
@@ -272,27 +272,29 @@ class BestAt(Counter):
         super().__init__(name=name, dtype=dtype)
         if not 0 <= value <= 1:
             raise ValueError(
-                message(self.name, f"`{self._argument}` in [0, 1]", describe(value), "Change it.")
+                message(
+                    self.name, f"`{self._dk_argument}` in [0, 1]", describe(value), "Change it."
+                )
             )
         if num_thresholds <= 0:
             raise ValueError(
                 message(self.name, "`num_thresholds` > 0", describe(num_thresholds), "Change it.")
             )
         self.value = value
-        setattr(self, self._argument, value)
+        setattr(self, self._dk_argument, value)
         self.num_thresholds = num_thresholds
         self.class_id = class_id
         single = num_thresholds == 1
         self.thresholds = [0.5] if single else np.linspace(0.0, 1.0, num_thresholds).tolist()
-        self._create((len(self.thresholds),))
+        self._dk_create((len(self.thresholds),))
 
     def result(self) -> Any:
         """The best share, 0 if no threshold reaches the value."""
-        held = ratio(self._of(self._held[0]), self._of(self._held[1]))
-        best = ratio(self._of(self._best[0]), self._of(self._best[1]))
+        held = ratio(self._dk_of(self._dk_held[0]), self._dk_of(self._dk_held[1]))
+        best = ratio(self._dk_of(self._dk_best[0]), self._dk_of(self._dk_best[1]))
         # Compared as the variables show them: a share of exactly `value` has to count.
         reached = held.astype(np.float32) >= np.float32(self.value)
-        return self._rounded(np.max(np.where(reached, best, 0.0)))
+        return self._dk_rounded(np.max(np.where(reached, best, 0.0)))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -300,5 +302,5 @@ class BestAt(Counter):
             **super().get_config(),
             "class_id": self.class_id,
             "num_thresholds": self.num_thresholds,
-            self._argument: self.value,
+            self._dk_argument: self.value,
         }

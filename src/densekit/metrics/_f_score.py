@@ -42,7 +42,7 @@ class FBetaScore(Metric):
     """
 
     _direction = "up"
-    _rowwise = True
+    _dk_rowwise = True
 
     true_positives: Variable
     false_positives: Variable
@@ -117,16 +117,16 @@ class FBetaScore(Metric):
         axis = None if self.average == "micro" else 0
         hits = np.sum(truth, axis=axis, where=chosen)
         targets = np.sum(truth, axis=axis)
-        self._add(self.true_positives, hits)
-        self._add(self.false_positives, np.sum(positive, axis=axis) - hits)
-        self._add(self.false_negatives, targets - hits)
-        self._add(self.intermediate_weights, targets)
+        self._dk_add(self.true_positives, hits)
+        self._dk_add(self.false_positives, np.sum(positive, axis=axis) - hits)
+        self._dk_add(self.false_negatives, targets - hits)
+        self._dk_add(self.intermediate_weights, targets)
 
     def result(self) -> Any:
         """The score, or one for each class."""
         if not self.variables:
-            return self._rounded(0.0)
-        tp, fp, fn, weights = (np.asarray(self._sum(v), np.float64) for v in self.variables)
+            return self._dk_rounded(0.0)
+        tp, fp, fn, weights = (np.asarray(self._dk_sum(v), np.float64) for v in self.variables)
         epsilon = settings.epsilon()
         precision, recall = tp / (tp + fp + epsilon), tp / (tp + fn + epsilon)
         square = self.beta**2
@@ -135,7 +135,7 @@ class FBetaScore(Metric):
             score = np.sum(score * weights / (np.sum(weights) + epsilon))
         elif self.average is not None:
             score = np.mean(score)
-        return self._rounded(score)
+        return self._dk_rounded(score)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

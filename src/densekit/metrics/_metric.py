@@ -52,12 +52,12 @@ class Metric:
     # "up" if more is better, "down" if less is: what callbacks with mode="auto" ask.
     _direction: str | None = None
     # Whether one update with the rows of k batches equals k updates; see `rowwise`.
-    _rowwise = False
+    _dk_rowwise = False
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self._variables: list[Variable] = []
         self._metrics: list[Metric] = []
-        self._exact: dict[Variable, Any] = {}
+        self._dk_exact: dict[Variable, Any] = {}
         self.name = name or auto_name(type(self))
         self._dtype_policy = get_dtype_policy(dtype or settings.floatx())
 
@@ -72,18 +72,18 @@ class Metric:
 
         True lets an engine update once for many batches. Never inherited by users' own classes.
         """
-        return self._rowwise and public_name(type(self)) is not None
+        return self._dk_rowwise and public_name(type(self)) is not None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Variable | Metric):
-            known: list[Any] = self._known(
+            known: list[Any] = self._dk_known(
                 "_variables" if isinstance(value, Variable) else "_metrics"
             )
             if not any(value is other for other in known):
                 known.append(value)
         super().__setattr__(name, value)
 
-    def _known(self, which: str) -> list[Any]:
+    def _dk_known(self, which: str) -> list[Any]:
         if which not in self.__dict__:
             raise before_init(self)
         known: list[Any] = self.__dict__[which]
@@ -98,7 +98,7 @@ class Metric:
         name: str | None = None,
     ) -> Variable:
         """Create a variable of the metric and keep it among `variables`."""
-        variables = self._known("_variables")
+        variables = self._dk_known("_variables")
         name = name or auto_name(Variable)
         variable = Variable(
             initializers.get("zeros" if initializer is None else initializer),
@@ -131,7 +131,7 @@ class Metric:
 
     # Sums without drift
 
-    def _add(self, variable: Variable, amount: Any) -> None:
+    def _dk_add(self, variable: Variable, amount: Any) -> None:
         """``variable <- variable + amount``, with the sum kept in float64 beside the variable.
 
         A float32 sum stops growing at 2 ** 24 ones; this one does not. The variable shows the
@@ -139,23 +139,23 @@ class Metric:
         if in_stateless_scope():
             variable.assign(variable.value + amount)
             return
-        exact = self._sum(variable) + np.asarray(amount, np.float64)
-        self._exact[variable] = exact
+        exact = self._dk_sum(variable) + np.asarray(amount, np.float64)
+        self._dk_exact[variable] = exact
         with np.errstate(over="ignore"):
             variable.array[...] = exact
 
-    def _sum(self, variable: Variable) -> Any:
+    def _dk_sum(self, variable: Variable) -> Any:
         """The float64 sum behind `variable`, or its value if that was assigned since."""
         if in_stateless_scope():
             return variable.value
-        exact = self._exact.get(variable)
+        exact = self._dk_exact.get(variable)
         shown = variable.array
         with np.errstate(over="ignore"):
             if exact is None or not np.array_equal(np.asarray(exact, shown.dtype), shown):
                 exact = shown.astype(np.float64)
         return exact
 
-    def _rounded(self, value: Any) -> Any:
+    def _dk_rounded(self, value: Any) -> Any:
         """A result in the metric's dtype."""
         if isinstance(value, int | float | np.generic | np.ndarray):
             return np.asarray(value, to_numpy_dtype(self.dtype))[()]
@@ -165,13 +165,13 @@ class Metric:
 
     def update_state(self, *args: Any, **kwargs: Any) -> Any:
         """Add a batch."""
-        raise NotImplementedError(self._missing("update_state(self, y_true, y_pred, ...)"))
+        raise NotImplementedError(self._dk_missing("update_state(self, y_true, y_pred, ...)"))
 
     def result(self) -> Any:
         """The metric of all batches so far."""
-        raise NotImplementedError(self._missing("result(self)"))
+        raise NotImplementedError(self._dk_missing("result(self)"))
 
-    def _missing(self, method: str) -> str:
+    def _dk_missing(self, method: str) -> str:
         return message(type(self).__name__, f"a method `{method}`", "none", "Define it.")
 
     def reset_state(self) -> None:
@@ -182,13 +182,13 @@ class Metric:
     @filters_traceback
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Add a batch and return the result of all so far."""
-        self._known("_variables")
+        self._dk_known("_variables")
         self.update_state(*args, **kwargs)
         return self.result()
 
     # Without side effects
 
-    def _mapping(self, values: Sequence[Any]) -> list[tuple[Variable, Any]]:
+    def _dk_mapping(self, values: Sequence[Any]) -> list[tuple[Variable, Any]]:
         own = self.variables
         if len(values) != len(own):
             raise ValueError(
@@ -201,7 +201,7 @@ class Metric:
             )
         return list(zip(own, values, strict=True))
 
-    def _values_in(self, scope: StatelessScope) -> list[Any]:
+    def _dk_values_in(self, scope: StatelessScope) -> list[Any]:
         found = [(v, scope.get_current_value(v)) for v in self.variables]
         return [v.value if value is None else value for v, value in found]
 
@@ -209,20 +209,20 @@ class Metric:
         self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any
     ) -> list[Any]:
         """The values of `variables` after `update_state`, which starts from `metric_variables`."""
-        with StatelessScope(self._mapping(metric_variables)) as scope:
+        with StatelessScope(self._dk_mapping(metric_variables)) as scope:
             self.update_state(*args, **kwargs)
-        return self._values_in(scope)
+        return self._dk_values_in(scope)
 
     def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
         """The result that belongs to the values `metric_variables`."""
-        with StatelessScope(self._mapping(metric_variables)):
+        with StatelessScope(self._dk_mapping(metric_variables)):
             return self.result()
 
     def stateless_reset_state(self) -> list[Any]:
         """The values of `variables` after `reset_state`."""
         with StatelessScope() as scope:
             self.reset_state()
-        return self._values_in(scope)
+        return self._dk_values_in(scope)
 
     # Config
 

@@ -44,7 +44,7 @@ class R2Score(Metric):
     """
 
     _direction = "up"
-    _rowwise = True
+    _dk_rowwise = True
 
     squared_sum: Variable
     sum: Variable
@@ -102,15 +102,15 @@ class R2Score(Metric):
             (self.total_mse, (y_true - y_pred) ** 2),
             (self.count, np.ones(y_true.shape)),
         ):
-            self._add(variable, np.sum(values * weight, axis=0))
-        self._add(self.num_samples, y_true.size)
+            self._dk_add(variable, np.sum(values * weight, axis=0))
+        self._dk_add(self.num_samples, y_true.size)
 
     def result(self) -> Any:
         """The score, or one for each output."""
         if not self._built:
-            return self._rounded(0.0)
+            return self._dk_rounded(0.0)
         total_sum, squares, residual, count = (
-            np.asarray(self._sum(v), np.float64)
+            np.asarray(self._dk_sum(v), np.float64)
             for v in (self.sum, self.squared_sum, self.total_mse, self.count)
         )
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -123,12 +123,12 @@ class R2Score(Metric):
                 score = np.sum(total * scores) / np.sum(total)
             else:
                 score = scores
-        return self._rounded(self._adjusted(score))
+        return self._dk_rounded(self._dk_adjusted(score))
 
-    def _adjusted(self, score: Any) -> Any:
+    def _dk_adjusted(self, score: Any) -> Any:
         if self.num_regressors == 0:
             return score
-        samples = float(self._sum(self.num_samples))
+        samples = float(self._dk_sum(self.num_samples))
         if self.num_regressors >= samples - 1:
             warn(
                 f"{self.name}: {self.num_regressors} regressors need more than "

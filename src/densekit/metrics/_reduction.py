@@ -42,7 +42,7 @@ class Sum(Metric):
     4.0
     """
 
-    _rowwise = True
+    _dk_rowwise = True
 
     def __init__(self, name: str = "sum", dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
@@ -51,11 +51,11 @@ class Sum(Metric):
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add values of shape ``(batch, ...)``."""
         values, _ = samplewise(self.name, values, sample_weight, ops.sum, self.dtype)
-        self._add(self.total, _total(values))
+        self._dk_add(self.total, _total(values))
 
     def result(self) -> Any:
         """The sum so far."""
-        return self._rounded(self._sum(self.total))
+        return self._dk_rounded(self._dk_sum(self.total))
 
 
 @export("keras.metrics")
@@ -81,7 +81,7 @@ class Mean(Metric):
     2.0
     """
 
-    _rowwise = True
+    _dk_rowwise = True
 
     def __init__(self, name: str = "mean", dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
@@ -92,13 +92,13 @@ class Mean(Metric):
         """Add values of shape ``(batch, ...)``; those of one sample count as their mean."""
         values, weight = samplewise(self.name, values, sample_weight, ops.mean, self.dtype)
         count = (values.shape or (1,))[0] if weight is None else _total(weight)
-        self._add(self.total, _total(values))
-        self._add(self.count, count)
+        self._dk_add(self.total, _total(values))
+        self._dk_add(self.count, count)
 
     def result(self) -> Any:
         """The mean so far."""
-        total, count = self._sum(self.total), self._sum(self.count)
-        return self._rounded(ops.divide_no_nan(total, count))
+        total, count = self._dk_sum(self.total), self._dk_sum(self.count)
+        return self._dk_rounded(ops.divide_no_nan(total, count))
 
 
 @export("keras.metrics")

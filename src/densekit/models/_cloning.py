@@ -118,8 +118,8 @@ def _clone_sequential(model: Sequential, clone: _Clone, input_tensors: Any) -> S
                 )
             )
         layers.insert(0, Input(batch_shape=tensors[0].shape, dtype=tensors[0].dtype))
-    elif model._stack and isinstance(model._stack[0], InputLayer):
-        first = model._stack[0]
+    elif model._dk_stack and isinstance(model._dk_stack[0], InputLayer):
+        first = model._dk_stack[0]
         layers.insert(0, Input(batch_shape=first.batch_shape, dtype=first.dtype, name=first.name))
     copy = Sequential(layers, name=model.name)
     copy.mark_trainable(model.trainable)

@@ -45,19 +45,19 @@ class Functional(Model):
         ValueError: if an output does not follow from the inputs, or two layers share a name.
     """
 
-    _config_is_default = True
+    _dk_config_is_default = True
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
         trainable = kwargs.pop("trainable", None)
-        if "_super_called" not in self.__dict__:
-            self._init_model(name=name, **kwargs)
+        if "_dk_super_called" not in self.__dict__:
+            self._dk_init_model(name=name, **kwargs)
         where = f"{type(self).__name__} {self.name!r}"
         for role, structure in (("inputs", inputs), ("outputs", outputs)):
             _check_tensors(where, role, structure)
         if not all(_is_input(tensor) for tensor in tree.flatten(inputs)):
             inputs, outputs = _copy_between(inputs, outputs, where)
         with no_tracking():
-            self._input_structure, self._output_structure = inputs, outputs
+            self._dk_input_structure, self._dk_output_structure = inputs, outputs
             self._inputs, self._outputs = tree.flatten(inputs), tree.flatten(outputs)
             self._nodes, met = nodes_between(self._inputs, self._outputs, where)
             self._operations = ordered_operations(self._inputs, self._nodes, met)
@@ -110,12 +110,12 @@ class Functional(Model):
     @property
     def input(self) -> Any:
         """The symbolic inputs as they were given."""
-        return self._input_structure
+        return self._dk_input_structure
 
     @property
     def output(self) -> Any:
         """The symbolic outputs as they were given."""
-        return self._output_structure
+        return self._dk_output_structure
 
     @property
     def input_names(self) -> list[str]:
@@ -151,16 +151,16 @@ class Functional(Model):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Run the graph on arrays."""
-        return self._run_graph(
-            self._standardize(inputs), lambda operation, args, kwargs: operation(*args, **kwargs)
+        return self._dk_run_graph(
+            self._dk_standardize(inputs), lambda operation, args, kwargs: operation(*args, **kwargs)
         )
 
     def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """Symbolic outputs for symbolic inputs of any fitting shape."""
-        given = self._standardize(inputs)
+        given = self._dk_standardize(inputs)
         if all(x.shape == own.shape for x, own in zip(given, self._inputs, strict=True)):
-            return tree.map_structure(_fresh, self._output_structure)
-        return self._run_graph(
+            return tree.map_structure(_fresh, self._dk_output_structure)
+        return self._dk_run_graph(
             given, lambda op, args, kwargs: op.compute_output_spec(*args, **kwargs)
         )
 
@@ -173,51 +173,51 @@ class Functional(Model):
         ]
         return tree.map_structure(lambda x: x.shape, self.compute_output_spec(given))
 
-    def _run_graph(self, inputs: list[Any], call: Any) -> Any:
+    def _dk_run_graph(self, inputs: list[Any], call: Any) -> Any:
         values = {id(tensor): x for tensor, x in zip(self._inputs, inputs, strict=True)}
         run(self._nodes, values, call)
-        result = substitute(self._output_structure, values)
+        result = substitute(self._dk_output_structure, values)
         return result[0] if isinstance(result, list | tuple) and len(result) == 1 else result
 
-    def _graph(self) -> Graph:
+    def _dk_graph(self) -> Graph:
         return Graph(
             self._inputs,
             self._outputs,
             [node for node in self._nodes if not node.is_input],
-            self._input_structure,
-            self._output_structure,
+            self._dk_input_structure,
+            self._dk_output_structure,
         )
 
-    def _standardize(self, inputs: Any) -> list[Any]:
+    def _dk_standardize(self, inputs: Any) -> list[Any]:
         """Inputs in the order of `inputs`, cast to their types; an axis of size 1 may come or go.
 
         A dict may stand for a list: its keys are then the names of the inputs.
         """
-        expected = self._input_structure
+        expected = self._dk_input_structure
         if isinstance(inputs, dict) and not isinstance(expected, dict):
             names = self.input_names
             if not set(names) <= set(inputs):
-                raise ValueError(self._structure_error(f"the keys {sorted(inputs)}"))
+                raise ValueError(self._dk_structure_error(f"the keys {sorted(inputs)}"))
             inputs = [inputs[name] for name in names]
         elif isinstance(inputs, dict) and isinstance(expected, dict):
             if not set(expected) <= set(inputs):
-                raise ValueError(self._structure_error(f"the keys {sorted(inputs)}"))
+                raise ValueError(self._dk_structure_error(f"the keys {sorted(inputs)}"))
             inputs = {key: inputs[key] for key in expected}
         flat = tree.flatten(inputs)
         if len(flat) != len(self._inputs):
-            raise ValueError(self._structure_error(f"{len(flat)} arrays"))
-        return [self._fit(x, own) for x, own in zip(flat, self._inputs, strict=True)]
+            raise ValueError(self._dk_structure_error(f"{len(flat)} arrays"))
+        return [self._dk_fit(x, own) for x, own in zip(flat, self._inputs, strict=True)]
 
-    def _structure_error(self, got: str) -> str:
+    def _dk_structure_error(self, got: str) -> str:
         names = self.input_names
         return message(
             f"{type(self).__name__} {self.name!r}",
-            f"the inputs {names} as a {type(self._input_structure).__name__}",
+            f"the inputs {names} as a {type(self._dk_input_structure).__name__}",
             got,
             "Pass them in the structure the model was made with.",
         )
 
-    def _fit(self, x: Any, own: KerasTensor) -> Any:
+    def _dk_fit(self, x: Any, own: KerasTensor) -> Any:
         if x is None:
             return x
         if not isinstance(x, KerasTensor):
@@ -240,12 +240,12 @@ class Functional(Model):
             )
         return x
 
-    def _saved_children(self) -> Iterator[tuple[str, Any]]:
+    def _dk_saved_children(self) -> Iterator[tuple[str, Any]]:
         yield "layers", self.layers  # before all else: what the user adds comes after
         yield from attribute_children(self, _machinery(Functional) - {"optimizer"})
 
     @classmethod
-    def _bare(cls) -> Model:
+    def _dk_bare(cls) -> Model:
         x = Input((1,), name="_")
         return cls(x, x, name="_")
 

@@ -39,8 +39,8 @@ def functional_config(model: Any, functional: type) -> dict[str, Any]:
         "name": model.name,
         "trainable": model.trainable,
         "layers": layers,
-        "input_layers": tree.map_structure(place, model._input_structure),
-        "output_layers": tree.map_structure(place, model._output_structure),
+        "input_layers": tree.map_structure(place, model._dk_input_structure),
+        "output_layers": tree.map_structure(place, model._dk_output_structure),
     }
 
 

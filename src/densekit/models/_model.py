@@ -58,8 +58,10 @@ class Model(Trainer, Layer):
     (None, 2)
     """
 
-    _fast_call: Any = None  # the plan's entry for one array, while the structure is _fast_version
-    _fast_version: int = -1
+    _dk_fast_call: Any = (
+        None  # the plan's entry for one array, while the structure is _fast_version
+    )
+    _dk_fast_version: int = -1
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _means_graph(args, kwargs):
@@ -68,17 +70,17 @@ class Model(Trainer, Layer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not _means_graph(args, kwargs):
-            return self._init_model(*args, **kwargs)
+            return self._dk_init_model(*args, **kwargs)
         functional: Any = models.Functional
         if not isinstance(self, functional):
             _derive_from(type(self), functional)
         functional.__init__(self, *args, **kwargs)
 
-    def _init_model(self, **kwargs: Any) -> None:
+    def _dk_init_model(self, **kwargs: Any) -> None:
         Layer.__init__(self, **kwargs)
         Trainer.__init__(self)
 
-    def _ensure_tracker(self) -> Tracker:
+    def _dk_ensure_tracker(self) -> Tracker:
         if "_tracker" not in self.__dict__:
             self.__dict__["_tracker"] = _OpenTracker()
         tracker: Tracker = self._tracker
@@ -86,7 +88,7 @@ class Model(Trainer, Layer):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("_graph_cache", None)
+        state.pop("_dk_graph_cache", None)
         return state
 
     # Calling
@@ -95,21 +97,21 @@ class Model(Trainer, Layer):
         # One array at inference: every test here costs as much as a small layer.
         if (
             not kwargs
-            and self._fast_version == tracking._version
+            and self._dk_fast_version == tracking._version
             and _scope() is None
             and call_context.get() is None
             and len(args) == 1
         ):
-            outputs = self._fast_call(args[0])
+            outputs = self._dk_fast_call(args[0])
             if outputs is not NotImplemented:
                 return outputs
         try:
-            return self._call_general(args, kwargs)
+            return self._dk_call_general(args, kwargs)
         except Exception as error:
             hide_internal_frames(error)
             raise
 
-    def _call_general(self, args: Any, kwargs: Any) -> Any:
+    def _dk_call_general(self, args: Any, kwargs: Any) -> Any:
         """Natively for arrays at inference; else the definition, or a node of a graph."""
         plain = {key: value for key, value in kwargs.items() if value is not None}
         if not plain.pop("training", None) and not plain and len(args) == 1:
@@ -122,8 +124,8 @@ class Model(Trainer, Layer):
             )
             if native:
                 if not self.built:
-                    self._build_on(inputs)
-                outputs = self._native_call(inputs)
+                    self._dk_build_on(inputs)
+                outputs = self._dk_native_call(inputs)
                 if outputs is not NotImplemented:
                     return outputs
         return Layer.__call__(self, *args, **kwargs)
@@ -141,11 +143,11 @@ class Model(Trainer, Layer):
         """
         if type(self).call is Model.call:
             return
-        given = {} if shapes and input_shape is None else {self._call_info.names[0]: input_shape}
+        given = {} if shapes and input_shape is None else {self._dk_call_info.names[0]: input_shape}
         given |= {name.removesuffix("_shape"): shape for name, shape in shapes.items()}
         tensors = {name: _tensors_of(shape) for name, shape in given.items()}
         if len(tensors) == 1:
-            self.__dict__["_traced_on"] = next(iter(tensors.values()))
+            self.__dict__["_dk_traced_on"] = next(iter(tensors.values()))
         with _in_call(self):
             try:
                 Layer.compute_output_spec(self, **tensors)
@@ -159,37 +161,37 @@ class Model(Trainer, Layer):
                     )
                 ) from error
 
-    def _build_for(self, arguments: dict[str, Any], symbolic: bool) -> None:
+    def _dk_build_for(self, arguments: dict[str, Any], symbolic: bool) -> None:
         given = {k: v for k, v in arguments.items() if k != "mask" and has_tensors(v)}
         if type(self).build is Model.build and len(given) > 1:
             self.build(**{f"{name}_shape": shapes_of(value) for name, value in given.items()})
         else:
-            super()._build_for(arguments, symbolic)
+            super()._dk_build_for(arguments, symbolic)
 
-    def _build_on(self, inputs: Any) -> None:
+    def _dk_build_on(self, inputs: Any) -> None:
         """Build for arrays, or anything with shapes, whose first axis is the batch."""
         tensors = tree.map_structure(
             lambda x: KerasTensor((None, *np.shape(x)[1:]), dtype=str(x.dtype)), inputs
         )
-        self.__dict__.setdefault("_traced_on", tensors)
+        self.__dict__.setdefault("_dk_traced_on", tensors)
         if not self.built:
             given = [tensors]
             if self._convert_input_args:
-                given = [tree.map_structure(self._input_like, tensors)]
+                given = [tree.map_structure(self._dk_input_like, tensors)]
             with _in_call(self):
-                self._build_for(dict(zip(self._call_info.names, given, strict=False)), True)
+                self._dk_build_for(dict(zip(self._dk_call_info.names, given, strict=False)), True)
 
-    def _input_like(self, tensor: KerasTensor) -> KerasTensor:
+    def _dk_input_like(self, tensor: KerasTensor) -> KerasTensor:
         floating = "float" in tensor.dtype
         return KerasTensor(tensor.shape, dtype=self.input_dtype if floating else tensor.dtype)
 
-    def _graph(self) -> Graph | None:
+    def _dk_graph(self) -> Graph | None:
         """The calls inside the model for an engine; None if `call` cannot be followed."""
-        cached = self.__dict__.get("_graph_cache")
+        cached = self.__dict__.get("_dk_graph_cache")
         if cached is None or cached[0] != structure_version():
-            inputs = self.__dict__.get("_traced_on")
+            inputs = self.__dict__.get("_dk_traced_on")
             graph = None if inputs is None else trace(self, inputs)
-            self.__dict__["_graph_cache"] = cached = (structure_version(), graph)
+            self.__dict__["_dk_graph_cache"] = cached = (structure_version(), graph)
         found: Graph | None = cached[1]
         return found
 
@@ -315,12 +317,12 @@ class Model(Trainer, Layer):
                 "weights until it is called on data."
             )
 
-    def _saved_children(self) -> Iterator[tuple[str, Any]]:
+    def _dk_saved_children(self) -> Iterator[tuple[str, Any]]:
         """What a weight file holds of the model, by the names Keras gives the places."""
         yield from attribute_children(self, _machinery(Model) - {"layers", "optimizer"})
 
     @classmethod
-    def _bare(cls) -> Model:
+    def _dk_bare(cls) -> Model:
         """The least model of this kind; its name is given, so that none is used up."""
         return cls(name="_")
 
@@ -328,7 +330,7 @@ class Model(Trainer, Layer):
 @cache
 def _machinery(kind: type[Model]) -> frozenset[str]:
     """Names of attributes that every model of a kind has: not the user's."""
-    return frozenset(dir(kind._bare()))
+    return frozenset(dir(kind._dk_bare()))
 
 
 def _means_graph(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

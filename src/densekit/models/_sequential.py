@@ -41,21 +41,21 @@ class Sequential(Model):
     """
 
     def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
-        self._init_model(trainable=trainable, name=name)
-        self._set_stack([], [])
+        self._dk_init_model(trainable=trainable, name=name)
+        self._dk_set_stack([], [])
         for layer in layers or ():
             self.add(layer, rebuild=False)
         if layers:
-            self._rebuild()
+            self._dk_rebuild()
 
-    def _set_stack(self, stack: list[Any], tensors: list[KerasTensor]) -> None:
+    def _dk_set_stack(self, stack: list[Any], tensors: list[KerasTensor]) -> None:
         """The layers, input layer included, and the outputs of those that have been called."""
-        mine = {id(layer) for layer in (*self.__dict__.get("_stack", ()), *stack)}
+        mine = {id(layer) for layer in (*self.__dict__.get("_dk_stack", ()), *stack)}
         others = [layer for layer in self._tracker.layers if id(layer) not in mine]
         with no_tracking():
-            self._stack, self._tensors = stack, tensors
+            self._dk_stack, self._dk_tensors = stack, tensors
         self._tracker.layers[:] = [*stack, *others]
-        self.__dict__["_whole"] = None
+        self.__dict__["_dk_whole"] = None
         structure_changed()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class Sequential(Model):
         """
         where = f"Sequential {self.name!r}.add"
         shape = getattr(layer, "_input_shape_arg", None)
-        if not self._stack and shape is not None:
+        if not self._dk_stack and shape is not None:
             self.add(InputLayer(shape=shape))
         if isinstance(layer, KerasTensor) and layer._keras_history is not None:
             layer = layer._keras_history[0]
@@ -79,7 +79,7 @@ class Sequential(Model):
             raise ValueError(
                 message(where, "an instance of `keras.Layer`", describe(layer), "Pass a layer.")
             )
-        if any(other.name == layer.name and other is not layer for other in self._stack):
+        if any(other.name == layer.name and other is not layer for other in self._dk_stack):
             raise ValueError(
                 message(
                     where,
@@ -88,8 +88,8 @@ class Sequential(Model):
                     "Pass another `name=`.",
                 )
             )
-        if isinstance(layer, InputLayer) and self._stack:
-            first = self._stack[0]
+        if isinstance(layer, InputLayer) and self._dk_stack:
+            first = self._dk_stack[0]
             if isinstance(first, InputLayer):
                 raise ValueError(
                     message(
@@ -99,32 +99,32 @@ class Sequential(Model):
                         "Make a new model for another input.",
                     )
                 )
-        before = (list(self._stack), list(self._tensors), self.built)
-        self._set_stack([*self._stack, layer], self._tensors)
+        before = (list(self._dk_stack), list(self._dk_tensors), self.built)
+        self._dk_set_stack([*self._dk_stack, layer], self._dk_tensors)
         self.built = False
         if rebuild:
             try:
-                self._rebuild()
+                self._dk_rebuild()
             except BaseException:
-                self._set_stack(*before[:2])
+                self._dk_set_stack(*before[:2])
                 self.built = before[2]
                 raise
 
     def pop(self, rebuild: bool = True) -> Any:
         """Take the last layer off the stack and return it."""
-        layer = self._stack[-1]
-        self._set_stack(self._stack[:-1], self._tensors[: len(self._stack) - 1])
+        layer = self._dk_stack[-1]
+        self._dk_set_stack(self._dk_stack[:-1], self._dk_tensors[: len(self._dk_stack) - 1])
         self.built = False
-        if rebuild and self._stack:
-            self._rebuild()
+        if rebuild and self._dk_stack:
+            self._dk_rebuild()
         return layer
 
-    def _rebuild(self) -> None:
+    def _dk_rebuild(self) -> None:
         """Build if the input shape is known."""
         self.built = False
-        if len(self._stack) < 2:
+        if len(self._dk_stack) < 2:
             return
-        first = self._stack[0]
+        first = self._dk_stack[0]
         if isinstance(first, InputLayer):
             self.build(first.batch_shape)
         elif hasattr(first, "input_shape"):
@@ -133,11 +133,11 @@ class Sequential(Model):
     def build(self, input_shape: Any = None) -> None:  # type: ignore[override]
         """Create the weights for inputs of `input_shape`, batch axis included."""
         where = f"Sequential {self.name!r}.build"
-        if not self._stack:
+        if not self._dk_stack:
             raise ValueError(
                 message(where, "at least one layer", "none", "Call `model.add(layer)` first.")
             )
-        first = self._stack[0]
+        first = self._dk_stack[0]
         if input_shape is None and isinstance(first, InputLayer):
             input_shape = first.batch_shape
         shape = standardize_shape(input_shape)
@@ -151,26 +151,28 @@ class Sequential(Model):
                         "Make a new model for another shape.",
                     )
                 )
-            stack, tensors = self._stack, list(self._tensors)
+            stack, tensors = self._dk_stack, list(self._dk_tensors)
         else:
             first = InputLayer(batch_shape=shape, dtype=first.compute_dtype)
-            stack, tensors = [first, *self._stack], []
+            stack, tensors = [first, *self._dk_stack], []
         if not tensors:
             tensors = [first.output]
         for layer in stack[len(tensors) :]:
             tensors.append(_called(layer, tensors[-1]))
-        self._set_stack(stack, tensors)
+        self._dk_set_stack(stack, tensors)
 
     @property
     def _functional(self) -> Functional | None:
         """The same graph as a functional model, None before the model is built."""
-        stack = self._stack
-        if not stack or len(self._tensors) != len(stack):
+        stack = self._dk_stack
+        if not stack or len(self._dk_tensors) != len(stack):
             return None
-        if self.__dict__["_whole"] is None:
+        if self.__dict__["_dk_whole"] is None:
             with no_tracking():
-                self._whole = Functional(self._tensors[0], self._tensors[-1], name=self.name)
-        whole: Functional = self.__dict__["_whole"]
+                self._dk_whole = Functional(
+                    self._dk_tensors[0], self._dk_tensors[-1], name=self.name
+                )
+        whole: Functional = self.__dict__["_dk_whole"]
         return whole
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -200,21 +202,21 @@ class Sequential(Model):
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
 
-    def _graph(self) -> Graph | None:
+    def _dk_graph(self) -> Graph | None:
         whole = self._functional
-        return None if whole is None else whole._graph()
+        return None if whole is None else whole._dk_graph()
 
     @property
     def layers(self) -> list[Any]:
         """The layers, without the input layer."""
-        stack = self._stack
+        stack = self._dk_stack
         return stack[1:] if stack and isinstance(stack[0], InputLayer) else list(stack)
 
     @layers.setter
     def layers(self, value: Any) -> None:
         raise AttributeError("`Sequential.layers` is reserved. Use `add()` and `pop()`.")
 
-    def _of_whole(self, name: str) -> Any:
+    def _dk_of_whole(self, name: str) -> Any:
         whole = self._functional
         if whole is None:
             raise AttributeError(
@@ -225,52 +227,52 @@ class Sequential(Model):
     @property
     def input_shape(self) -> Any:
         """Shape of the input; AttributeError before the model is built."""
-        return self._of_whole("input_shape")
+        return self._dk_of_whole("input_shape")
 
     @property
     def output_shape(self) -> Any:
         """Shape of the output; AttributeError before the model is built."""
-        return self._of_whole("output_shape")
+        return self._dk_of_whole("output_shape")
 
     @property
     def inputs(self) -> list[KerasTensor]:
         """The symbolic input in a list; AttributeError before the model is built."""
-        return list(self._of_whole("inputs"))
+        return list(self._dk_of_whole("inputs"))
 
     @property
     def outputs(self) -> list[KerasTensor]:
         """The symbolic output in a list; AttributeError before the model is built."""
-        return list(self._of_whole("outputs"))
+        return list(self._dk_of_whole("outputs"))
 
     @property
     def input(self) -> Any:
         """The symbolic input; AttributeError before the model is built."""
-        return self._of_whole("input")
+        return self._dk_of_whole("input")
 
     @property
     def output(self) -> Any:
         """The symbolic output; AttributeError before the model is built."""
-        return self._of_whole("output")
+        return self._dk_of_whole("output")
 
     @property
     def input_names(self) -> list[str]:
         """Name of the input in a list."""
-        return list(self._of_whole("input_names"))
+        return list(self._dk_of_whole("input_names"))
 
     @property
     def output_names(self) -> list[str]:
         """Name of the last layer in a list."""
-        return list(self._of_whole("output_names"))
+        return list(self._dk_of_whole("output_names"))
 
     @property
     def input_dtype(self) -> str:
         """Type that inputs are cast to: that of the input layer."""
-        stack = self.__dict__.get("_stack")
+        stack = self.__dict__.get("_dk_stack")
         if stack and isinstance(stack[0], InputLayer):
             return str(stack[0].dtype)
         return str(super().input_dtype)
 
-    def _saved_children(self) -> Iterator[tuple[str, Any]]:
+    def _dk_saved_children(self) -> Iterator[tuple[str, Any]]:
         yield "layers", self.layers  # before all else: what the user adds comes after
         yield from attribute_children(self, _machinery(Sequential) - {"optimizer"})
 
@@ -280,10 +282,10 @@ class Sequential(Model):
             "name": self.name,
             "trainable": self.trainable,
             "dtype": serialize_keras_object(self.dtype_policy),
-            "layers": [serialize_keras_object(layer) for layer in self._stack],
+            "layers": [serialize_keras_object(layer) for layer in self._dk_stack],
         }
         if self._functional is not None:
-            config["build_input_shape"] = self._stack[0].batch_shape
+            config["build_input_shape"] = self._dk_stack[0].batch_shape
         return config
 
     def get_trainable_config(self, config: dict[str, Any]) -> list[bool] | None:
@@ -308,8 +310,8 @@ class Sequential(Model):
             model.add(deserialize_keras_object(layer_config, custom_objects), rebuild=False)
         model.mark_trainable(config.get("trainable") is not False)
         shape = config.get("build_input_shape")
-        if model._stack:
-            model._rebuild()
+        if model._dk_stack:
+            model._dk_rebuild()
             if not model.built and isinstance(shape, list | tuple):
                 model.build(shape)
         return model

@@ -147,7 +147,7 @@ def _on_host(operation: Any) -> bool:
     """Whether Python runs it, for want of a native form."""
     if isinstance(operation, InputLayer):
         return False
-    graph = getattr(operation, "_graph", None)
+    graph = getattr(operation, "_dk_graph", None)
     if graph is not None:
         return bool(operation.built) and graph() is None
     if not (isinstance(operation, Layer) and has_lowering(operation)):
@@ -161,7 +161,7 @@ def _shape(operation: Any) -> str:
         outputs = operation._inbound_nodes[-1].output_structure
         shapes = tree.map_structure(lambda tensor: _text(tensor.shape), outputs)
     else:
-        built_on = getattr(operation, "_build_shapes", None)
+        built_on = getattr(operation, "_dk_build_shapes", None)
         if not built_on:
             return "?"
         try:

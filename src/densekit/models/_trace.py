@@ -54,7 +54,7 @@ def trace(model: Any, inputs: Any) -> Graph | None:
 def _follow(model: Any, inputs: Any, training: bool) -> Graph | None:
     tensors = tree.map_structure(lambda x: KerasTensor(x.shape, dtype=x.dtype), inputs)
     before = [(layer, len(layer._inbound_nodes)) for layer in sublayers(model)]
-    kwargs = {"training": training} if model._call_info.has_training else {}
+    kwargs = {"training": training} if model._dk_call_info.has_training else {}
     token = call_context.set(CallContext(model, None, True, training))
     followed = False
     try:

@@ -202,14 +202,14 @@ class Operation:
     @property
     def input(self) -> Any:
         """The symbolic input of the first call: one tensor or a list."""
-        return _one_or_list(self._first_node("input").input_tensors)
+        return _one_or_list(self._dk_first_node("input").input_tensors)
 
     @property
     def output(self) -> Any:
         """The symbolic output of the first call: one tensor or a list."""
-        return _one_or_list(self._first_node("output").outputs)
+        return _one_or_list(self._dk_first_node("output").outputs)
 
-    def _first_node(self, what: str) -> Node:
+    def _dk_first_node(self, what: str) -> Node:
         if not self._inbound_nodes:
             raise AttributeError(
                 message(

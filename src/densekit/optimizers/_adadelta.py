@@ -51,22 +51,22 @@ class Adadelta(Optimizer):
         super().__init__(learning_rate, **options)
         self.rho = within("Adadelta", "rho", rho, 0, 1)
         self.epsilon = at_least_0("Adadelta", "epsilon", epsilon)
-        self._gradients: list[Variable] = []
-        self._steps: list[Variable] = []
+        self._dk_gradients: list[Variable] = []
+        self._dk_steps: list[Variable] = []
 
     def build(self, variables: Sequence[Variable]) -> None:
         """Create the two running mean squares of each variable."""
         if self.built:
             return
         super().build(variables)
-        self._gradients, self._steps = self.add_optimizer_variables(
+        self._dk_gradients, self._dk_steps = self.add_optimizer_variables(
             variables, ["accumulated_grad", "accumulated_delta_var"]
         )
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Change `variable` by one gradient."""
-        i = self._index[variable]
-        a, d = self._gradients[i], self._steps[i]
+        i = self._dk_index[variable]
+        a, d = self._dk_gradients[i], self._dk_steps[i]
         self.assign(a, self.rho * a.value + (1 - self.rho) * ops.square(gradient))
         step = -gradient * ops.sqrt(d.value + self.epsilon) / ops.sqrt(a.value + self.epsilon)
         self.assign(d, self.rho * d.value + (1 - self.rho) * ops.square(step))
@@ -82,5 +82,5 @@ class Adadelta(Optimizer):
 
     def native_slots(self, variable: Variable) -> list[Variable]:
         """``[mean square of gradients, mean square of steps]``."""
-        i = self._index[variable]
-        return [self._gradients[i], self._steps[i]]
+        i = self._dk_index[variable]
+        return [self._dk_gradients[i], self._dk_steps[i]]

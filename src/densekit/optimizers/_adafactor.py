@@ -63,8 +63,8 @@ class Adafactor(Optimizer):
         self.epsilon_2 = epsilon_2
         self.clip_threshold = clip_threshold
         self.relative_step = relative_step
-        self._rows: list[Variable | None] = []
-        self._columns: list[Variable | None] = []
+        self._dk_rows: list[Variable | None] = []
+        self._dk_columns: list[Variable | None] = []
         self._velocities: list[Variable | None] = []
 
     def build(self, variables: Sequence[Variable]) -> None:
@@ -73,17 +73,19 @@ class Adafactor(Optimizer):
             return
         super().build(variables)
         for variable in variables:
-            self._rows.append(self._part(variable, variable.shape[:-1]))
-            self._columns.append(self._part(variable, (*variable.shape[:-2], *variable.shape[-1:])))
+            self._dk_rows.append(self._dk_part(variable, variable.shape[:-1]))
+            self._dk_columns.append(
+                self._dk_part(variable, (*variable.shape[:-2], *variable.shape[-1:]))
+            )
             owned = not variable.overwrite_with_gradient
             self._velocities.append(
                 self.add_variable_from_reference(variable, "velocity") if owned else None
             )
 
-    def _part(self, variable: Variable, shape: tuple[int, ...]) -> Variable | None:
+    def _dk_part(self, variable: Variable, shape: tuple[int, ...]) -> Variable | None:
         if variable.ndim < 2:
-            unused = self._own_variable(0, variable.name, "int32")
-            self._track(unused)
+            unused = self._dk_own_variable(0, variable.name, "int32")
+            self._dk_track(unused)
             return unused
         if variable.overwrite_with_gradient:
             return None
@@ -91,10 +93,10 @@ class Adafactor(Optimizer):
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Change `variable` by one gradient."""
-        i = self._index[variable]
-        r, c, v = self._rows[i], self._columns[i], self._velocities[i]
+        i = self._dk_index[variable]
+        r, c, v = self._dk_rows[i], self._dk_columns[i], self._velocities[i]
         assert r is not None and c is not None and v is not None
-        t = self._step_number(variable.dtype)
+        t = self._dk_step_number(variable.dtype)
         keep = 1 - t**self.beta_2_decay
         square = ops.square(gradient) + self.epsilon_1
         if variable.ndim >= 2:
@@ -112,17 +114,17 @@ class Adafactor(Optimizer):
 
     def native_form(self) -> NativeForm | None:
         """``adafactor(beta_2_decay, epsilon_1, epsilon_2, clip_threshold)``, of up to two axes."""
-        if any(v.ndim > 2 or v.overwrite_with_gradient for v in self._index):
+        if any(v.ndim > 2 or v.overwrite_with_gradient for v in self._dk_index):
             return None
         numbers = (self.beta_2_decay, self.epsilon_1, self.epsilon_2, self.clip_threshold)
         return NativeForm("adafactor", tuple(float(n) for n in numbers))
 
     def native_slots(self, variable: Variable) -> list[Variable]:
         """The mean square; of kernels also that of rows and of columns."""
-        i = self._index[variable]
+        i = self._dk_index[variable]
         slots = [
             self._velocities[i],
-            *([self._rows[i], self._columns[i]] if variable.ndim > 1 else []),
+            *([self._dk_rows[i], self._dk_columns[i]] if variable.ndim > 1 else []),
         ]
         return [slot for slot in slots if slot is not None]
 

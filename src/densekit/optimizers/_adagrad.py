@@ -52,20 +52,20 @@ class Adagrad(Optimizer):
             "Adagrad", "initial_accumulator_value", initial_accumulator_value
         )
         self.epsilon = at_least_0("Adagrad", "epsilon", epsilon)
-        self._sums: list[Variable] = []
+        self._dk_sums: list[Variable] = []
 
     def build(self, variables: Sequence[Variable]) -> None:
         """Create the sums of squares."""
         if self.built:
             return
         super().build(variables)
-        self._sums = self.add_optimizer_variables(
+        self._dk_sums = self.add_optimizer_variables(
             variables, "accumulator", initializers.Constant(self.initial_accumulator_value)
         )
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Change `variable` by one gradient."""
-        a = self._sums[self._index[variable]]
+        a = self._dk_sums[self._dk_index[variable]]
         self.assign_add(a, ops.square(gradient))
         step = ops.cast(learning_rate, variable.dtype) * gradient
         self.assign_sub(variable, step / ops.sqrt(a.value + self.epsilon))
@@ -84,4 +84,4 @@ class Adagrad(Optimizer):
 
     def native_slots(self, variable: Variable) -> list[Variable]:
         """``[sum of squares]``."""
-        return [self._sums[self._index[variable]]]
+        return [self._dk_sums[self._dk_index[variable]]]

@@ -70,13 +70,13 @@ class Adam(Moments):
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Change `variable` by one gradient."""
-        t = self._step_number(variable.dtype)
+        t = self._dk_step_number(variable.dtype)
         correction = (1 - self.beta_2**t) ** 0.5 / (1 - self.beta_1**t)
         alpha = ops.cast(learning_rate, variable.dtype) * correction
-        m = self._follow_mean(gradient, variable)
-        v = self._follow_square(gradient, variable)
+        m = self._dk_follow_mean(gradient, variable)
+        v = self._dk_follow_square(gradient, variable)
         if self.amsgrad:
-            largest = self._velocity_hats[self._index[variable]]
+            largest = self._velocity_hats[self._dk_index[variable]]
             self.assign(largest, ops.maximum(largest.value, v.value))
             v = largest
         self.assign_sub(variable, alpha * m.value / (ops.sqrt(v.value) + self.epsilon))
@@ -87,11 +87,11 @@ class Adam(Moments):
 
     def native_form(self) -> NativeForm:
         """``adam(beta_1, beta_2, epsilon, amsgrad)``."""
-        return NativeForm("adam", (*self._numbers(), float(self.amsgrad)))
+        return NativeForm("adam", (*self._dk_numbers(), float(self.amsgrad)))
 
     def native_slots(self, variable: Variable) -> list[Variable]:
         """``[momentum, velocity]``, and the largest velocity with `amsgrad`."""
-        largest = [self._velocity_hats[self._index[variable]]] if self.amsgrad else []
+        largest = [self._velocity_hats[self._dk_index[variable]]] if self.amsgrad else []
         return [*super().native_slots(variable), *largest]
 
 

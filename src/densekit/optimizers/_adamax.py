@@ -39,17 +39,17 @@ class Adamax(Moments):
     Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 2.
     """
 
-    _slots = ("momentum", "norm")
+    _dk_slots = ("momentum", "norm")
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Change `variable` by one gradient."""
-        u = self._velocities[self._index[variable]]  # the second slot, here `norm`
-        correction = 1 - self.beta_1 ** self._step_number(variable.dtype)
-        m = self._follow_mean(gradient, variable)
+        u = self._velocities[self._dk_index[variable]]  # the second slot, here `norm`
+        correction = 1 - self.beta_1 ** self._dk_step_number(variable.dtype)
+        m = self._dk_follow_mean(gradient, variable)
         self.assign(u, ops.maximum(self.beta_2 * u.value, ops.abs(gradient)))
         rate = ops.cast(learning_rate, variable.dtype) / correction
         self.assign_sub(variable, rate * m.value / (u.value + self.epsilon))
 
     def native_form(self) -> NativeForm:
         """``adamax(beta_1, beta_2, epsilon)``."""
-        return NativeForm("adamax", self._numbers())
+        return NativeForm("adamax", self._dk_numbers())

@@ -85,7 +85,7 @@ class Ftrl(Optimizer):
                 raise ValueError(
                     message("Ftrl", f"`{name}` >= 0", describe(value), "Change its sign.")
                 )
-        self._squares: list[Variable] = []
+        self._dk_squares: list[Variable] = []
         self._linears: list[Variable] = []
 
     def build(self, variables: Sequence[Variable]) -> None:
@@ -93,7 +93,7 @@ class Ftrl(Optimizer):
         if self.built:
             return
         super().build(variables)
-        self._squares, self._linears = self.add_optimizer_variables(
+        self._dk_squares, self._linears = self.add_optimizer_variables(
             variables,
             ["accumulator", "linear"],
             [initializers.Constant(self.initial_accumulator_value), "zeros"],
@@ -101,8 +101,8 @@ class Ftrl(Optimizer):
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Change `variable` by one gradient."""
-        i = self._index[variable]
-        n, z = self._squares[i], self._linears[i]
+        i = self._dk_index[variable]
+        n, z = self._dk_squares[i], self._linears[i]
         rate = ops.cast(learning_rate, variable.dtype)
         p = -self.learning_rate_power
         l1 = self.l1_regularization_strength
@@ -140,5 +140,5 @@ class Ftrl(Optimizer):
 
     def native_slots(self, variable: Variable) -> list[Variable]:
         """``[sum of squares, linear]``."""
-        i = self._index[variable]
-        return [self._squares[i], self._linears[i]]
+        i = self._dk_index[variable]
+        return [self._dk_squares[i], self._linears[i]]

@@ -44,9 +44,9 @@ class Lamb(Moments):
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Change `variable` by one gradient."""
-        t = self._step_number(variable.dtype)
-        m = self._follow_mean(gradient, variable)
-        v = self._follow_square(gradient, variable)
+        t = self._dk_step_number(variable.dtype)
+        m = self._dk_follow_mean(gradient, variable)
+        v = self._dk_follow_square(gradient, variable)
         root = ops.sqrt(v.value / (1 - self.beta_2**t)) + self.epsilon
         step = m.value / (1 - self.beta_1**t) / root
         weight_norm = ops.sqrt(ops.sum(ops.square(variable.value)))
@@ -58,4 +58,4 @@ class Lamb(Moments):
 
     def native_form(self) -> NativeForm:
         """``lamb(beta_1, beta_2, epsilon)``."""
-        return NativeForm("lamb", self._numbers())
+        return NativeForm("lamb", self._dk_numbers())

@@ -67,7 +67,7 @@ class Lion(Optimizer):
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Change `variable` by one gradient."""
-        m = self._momentums[self._index[variable]]
+        m = self._momentums[self._dk_index[variable]]
         direction = ops.sign(self.beta_1 * m.value + (1 - self.beta_1) * gradient)
         self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * direction)
         self.assign(m, self.beta_2 * m.value + (1 - self.beta_2) * gradient)
@@ -82,4 +82,4 @@ class Lion(Optimizer):
 
     def native_slots(self, variable: Variable) -> list[Variable]:
         """``[momentum]``."""
-        return [self._momentums[self._index[variable]]]
+        return [self._momentums[self._dk_index[variable]]]

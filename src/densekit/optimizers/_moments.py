@@ -14,7 +14,7 @@ from densekit.optimizers._options import Options, at_least_0, number, within
 class Moments(Optimizer):
     """Abstract: a mean ``m <- beta_1 * m + (1 - beta_1) * g`` and a second slot for the rule."""
 
-    _slots: ClassVar[tuple[str, str]] = ("momentum", "velocity")
+    _dk_slots: ClassVar[tuple[str, str]] = ("momentum", "velocity")
 
     def __init__(
         self,
@@ -39,24 +39,24 @@ class Moments(Optimizer):
         if self.built:
             return
         super().build(variables)
-        self._momentums, self._velocities = self.add_optimizer_variables(variables, self._slots)
+        self._momentums, self._velocities = self.add_optimizer_variables(variables, self._dk_slots)
 
-    def _follow_mean(self, gradient: Any, variable: Variable) -> Variable:
-        m = self._momentums[self._index[variable]]
+    def _dk_follow_mean(self, gradient: Any, variable: Variable) -> Variable:
+        m = self._momentums[self._dk_index[variable]]
         self.assign_add(m, (gradient - m.value) * (1 - self.beta_1))
         return m
 
-    def _follow_square(self, gradient: Any, variable: Variable) -> Variable:
-        v = self._velocities[self._index[variable]]
+    def _dk_follow_square(self, gradient: Any, variable: Variable) -> Variable:
+        v = self._velocities[self._dk_index[variable]]
         self.assign_add(v, (ops.square(gradient) - v.value) * (1 - self.beta_2))
         return v
 
-    def _numbers(self) -> tuple[float, float, float]:
+    def _dk_numbers(self) -> tuple[float, float, float]:
         return float(self.beta_1), float(self.beta_2), float(self.epsilon)
 
     def native_slots(self, variable: Variable) -> list[Variable]:
         """The two slots."""
-        i = self._index[variable]
+        i = self._dk_index[variable]
         return [self._momentums[i], self._velocities[i]]
 
     def get_config(self) -> dict[str, Any]:

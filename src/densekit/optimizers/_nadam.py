@@ -53,33 +53,33 @@ class Nadam(Moments):
             return
         super().build(variables)
         dtype = variables[0].dtype if variables else settings.floatx()
-        self._u_product = self._own_variable(1.0, "variable", dtype)
+        self._u_product = self._dk_own_variable(1.0, "variable", dtype)
 
-    def _u(self, t: Any) -> Any:
+    def _dk_u(self, t: Any) -> Any:
         return self.beta_1 * (1 - 0.5 * _FADE**t)
 
     def _backend_update_step(
         self, grads: list[Any], trainable_variables: list[Variable], learning_rate: Any
     ) -> None:
-        u = self._u(self._step_number(self._u_product.dtype))
+        u = self._dk_u(self._dk_step_number(self._u_product.dtype))
         self.assign(self._u_product, self._u_product.value * u)
         super()._backend_update_step(grads, trainable_variables, learning_rate)
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Change `variable` by one gradient."""
-        t = self._step_number(variable.dtype)
+        t = self._dk_step_number(variable.dtype)
         product = ops.cast(self._u_product.value, variable.dtype)
-        following = self._u(t + 1)
-        m = self._follow_mean(gradient, variable)
-        v = self._follow_square(gradient, variable)
+        following = self._dk_u(t + 1)
+        m = self._dk_follow_mean(gradient, variable)
+        v = self._dk_follow_square(gradient, variable)
         ahead = m.value * (following / (1 - product * following))
-        mean = ahead + gradient * ((1 - self._u(t)) / (1 - product))
+        mean = ahead + gradient * ((1 - self._dk_u(t)) / (1 - product))
         root = ops.sqrt(v.value / (1 - self.beta_2**t)) + self.epsilon
         self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * mean / root)
 
     def native_form(self) -> NativeForm:
         """``nadam(beta_1, beta_2, epsilon)``."""
-        return NativeForm("nadam", self._numbers())
+        return NativeForm("nadam", self._dk_numbers())
 
     def native_product(self) -> Variable:
         """The product of the momentum schedule so far."""

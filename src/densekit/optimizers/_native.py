@@ -29,10 +29,10 @@ class NativeView:
     gradient_accumulation_steps: int | None
     _iterations: Variable
     _learning_rate: Any
-    _averages: list[Variable | None]
+    _dk_averages: list[Variable | None]
     _accumulators: list[Variable]
-    _index: dict[Variable, int]
-    _undecayed: set[Variable]
+    _dk_index: dict[Variable, int]
+    _dk_undecayed: set[Variable]
 
     def native_options(self) -> dict[str, Any]:
         """The common options as the kernel names them; what is off is 0 (-1 for `ema_momentum`)."""
@@ -56,13 +56,13 @@ class NativeView:
 
     def native_ema(self, variable: Variable) -> Variable | None:
         """The average of `variable`, or None without EMA."""
-        return self._averages[self._index[variable]] if self.use_ema else None
+        return self._dk_averages[self._dk_index[variable]] if self.use_ema else None
 
     def native_accumulator(self, variable: Variable) -> Variable | None:
         """The accumulated gradient of `variable`, or None without accumulation."""
         if not self.gradient_accumulation_steps:
             return None
-        return self._accumulators[self._index[variable]]
+        return self._accumulators[self._dk_index[variable]]
 
     def decays(self, variable: Variable) -> bool:
         """Whether weight decay applies to `variable`."""
@@ -78,9 +78,9 @@ class NativeView:
             if public_name(type(rate)) is not None:  # built-in ones take arrays; others may branch
                 return np.asarray(rate(np.arange(iterations.start, iterations.stop)), np.float64)
             return np.array([float(rate(i)) for i in iterations], np.float64)
-        return np.array([self._called_at(i) for i in iterations], np.float64)
+        return np.array([self._dk_called_at(i) for i in iterations], np.float64)
 
-    def _called_at(self, iteration: int) -> float:
+    def _dk_called_at(self, iteration: int) -> float:
         """The value of a callable rate, which may read `iterations`, after that many steps."""
         before = int(self._iterations.array)
         self._iterations.array[...] = iteration

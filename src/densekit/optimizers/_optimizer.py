@@ -110,21 +110,21 @@ class Optimizer(Surroundings):
         )
         self.built = False
         self._trainable_variables: list[Variable] = []
-        self._index = {}
-        self._averages = []
+        self._dk_index = {}
+        self._dk_averages = []
         self._accumulators = []
-        self._undecayed = set()
-        self._undecayed_names: re.Pattern[str] | None = None
-        self._iterations = self._own_variable(0, "iteration", "int32")
-        self._learning_rate = self._as_rate(learning_rate)
+        self._dk_undecayed = set()
+        self._dk_undecayed_names: re.Pattern[str] | None = None
+        self._iterations = self._dk_own_variable(0, "iteration", "int32")
+        self._learning_rate = self._dk_as_rate(learning_rate)
 
-    def _as_rate(self, value: Any) -> Any:
+    def _dk_as_rate(self, value: Any) -> Any:
         if isinstance(value, LearningRateSchedule) or callable(value):
             return value
         legal = "a number >= 0, a LearningRateSchedule or a callable without arguments"
         value = number(type(self).__name__, "learning_rate", value, legal)
         value = number(type(self).__name__, "learning_rate", value, legal, value >= 0)
-        return self._own_variable(float(value), "learning_rate", settings.floatx())
+        return self._dk_own_variable(float(value), "learning_rate", settings.floatx())
 
     @property
     def learning_rate(self) -> Any:
@@ -157,8 +157,8 @@ class Optimizer(Surroundings):
     def build(self, variables: Sequence[Variable]) -> None:
         """Create the state for `variables`; subclasses call this first and add their own."""
         if self.use_ema:
-            self._averages = self.add_optimizer_variables(variables, "average")
-        self._index = {variable: i for i, variable in enumerate(variables)}
+            self._dk_averages = self.add_optimizer_variables(variables, "average")
+        self._dk_index = {variable: i for i, variable in enumerate(variables)}
         if self.gradient_accumulation_steps:
             self._accumulators = [
                 self.add_variable_from_reference(v, "gradient_accumulator") for v in variables
@@ -167,7 +167,7 @@ class Optimizer(Surroundings):
         self.built = True
 
     def _get_variable_index(self, variable: Variable) -> int:
-        return self._index[variable]
+        return self._dk_index[variable]
 
     # The step
 
@@ -220,23 +220,25 @@ class Optimizer(Surroundings):
         grads = list(grads)
         if not grads:
             return
-        variables = self._variables_of(grads, trainable_variables)
-        pairs = self._pairs(grads, variables)
+        variables = self._dk_variables_of(grads, trainable_variables)
+        pairs = self._dk_pairs(grads, variables)
         if not self.built:
             self.build(variables)
             self.built = True
-        pairs = self._overwrite(pairs)
+        pairs = self._dk_overwrite(pairs)
         if pairs:
             if self.loss_scale_factor is not None:
                 pairs = [(g / self.loss_scale_factor, v) for g, v in pairs]
             # Diverging weights become inf or NaN as on any engine; NumPy need not say so.
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                self._update(pairs)
+                self._dk_update(pairs)
             for variable in self._trainable_variables if self.use_ema else [v for _, v in pairs]:
                 constrain(variable)
         self._iterations.assign_add(1)
 
-    def _variables_of(self, grads: list[Any], given: Iterable[Variable] | None) -> list[Variable]:
+    def _dk_variables_of(
+        self, grads: list[Any], given: Iterable[Variable] | None
+    ) -> list[Variable]:
         """The variables of a step: known ones, as many as gradients."""
         if given is None and not self.built:
             raise ValueError(
@@ -257,7 +259,7 @@ class Optimizer(Surroundings):
                     "Pass None for a variable without gradient.",
                 )
             )
-        unknown = [v.path for v in variables if v not in self._index] if self.built else []
+        unknown = [v.path for v in variables if v not in self._dk_index] if self.built else []
         if unknown:
             raise ValueError(
                 message(
@@ -269,7 +271,7 @@ class Optimizer(Surroundings):
             )
         return variables
 
-    def _pairs(self, grads: list[Any], variables: list[Variable]) -> list[tuple[Any, Variable]]:
+    def _dk_pairs(self, grads: list[Any], variables: list[Variable]) -> list[tuple[Any, Variable]]:
         """Gradients with their variables, without those that are None."""
         pairs = []
         for gradient, variable in zip(grads, variables, strict=True):
@@ -301,16 +303,16 @@ class Optimizer(Surroundings):
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         """With `use_ema`, overwrite the variables by their averages; constraints hold after."""
         if self.use_ema:
-            if len(var_list) != len(self._averages):
+            if len(var_list) != len(self._dk_averages):
                 raise ValueError(
                     message(
                         self.name,
-                        f"the {len(self._averages)} variables it was built with",
+                        f"the {len(self._dk_averages)} variables it was built with",
                         f"{len(var_list)}",
                         "Pass the model's trainable variables.",
                     )
                 )
-            self._overwrite_by_averages(var_list)
+            self._dk_overwrite_by_averages(var_list)
             for variable in var_list:
                 constrain(variable)
 

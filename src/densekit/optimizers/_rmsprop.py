@@ -76,7 +76,7 @@ class RMSprop(Optimizer):
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Change `variable` by one gradient."""
-        i = self._index[variable]
+        i = self._dk_index[variable]
         v = self._velocities[i]
         self.assign(v, self.rho * v.value + (1 - self.rho) * ops.square(gradient))
         spread = v.value
@@ -108,6 +108,6 @@ class RMSprop(Optimizer):
 
     def native_slots(self, variable: Variable) -> list[Variable]:
         """``[velocity, momentum, average gradient]``, the last two where used."""
-        i = self._index[variable]
+        i = self._dk_index[variable]
         kinds = (self._velocities, self._momentums, self._average_gradients)
         return [slots[i] for slots in kinds if slots]

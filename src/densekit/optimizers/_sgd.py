@@ -67,7 +67,7 @@ class SGD(Optimizer):
         if self.momentum == 0:
             self.assign_sub(variable, step)
             return
-        m = self.momentums[self._index[variable]]
+        m = self.momentums[self._dk_index[variable]]
         self.assign(m, self.momentum * m.value - step)
         self.assign_add(variable, self.momentum * m.value - step if self.nesterov else m.value)
 
@@ -81,4 +81,4 @@ class SGD(Optimizer):
 
     def native_slots(self, variable: Variable) -> list[Variable]:
         """``[momentum]``, or nothing without momentum."""
-        return [self.momentums[self._index[variable]]] if self.momentum != 0 else []
+        return [self.momentums[self._dk_index[variable]]] if self.momentum != 0 else []

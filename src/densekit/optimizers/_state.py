@@ -22,16 +22,16 @@ class State:
         if isinstance(value, Variable) and not isinstance(
             getattr(type(self), name, None), property
         ):
-            self._track(value)
+            self._dk_track(value)
         super().__setattr__(name, value)
 
-    def _track(self, variable: Variable) -> None:
+    def _dk_track(self, variable: Variable) -> None:
         if "_variables" not in self.__dict__:
             raise before_init(self)
         if not any(variable is known for known in self._variables):
             self._variables.append(variable)
 
-    def _own_variable(self, value: Any, name: str, dtype: Any, shape: Any = None) -> Variable:
+    def _dk_own_variable(self, value: Any, name: str, dtype: Any, shape: Any = None) -> Variable:
         return Variable(
             value,
             shape=shape,
@@ -58,8 +58,8 @@ class State:
     ) -> Variable:
         """Create a variable of the optimizer and keep it among `variables`."""
         name = name or auto_name(Variable)
-        variable = self._own_variable(initializers.get(initializer), name, dtype, tuple(shape))
-        self._track(variable)
+        variable = self._dk_own_variable(initializers.get(initializer), name, dtype, tuple(shape))
+        self._dk_track(variable)
         return variable
 
     def add_variable_from_reference(

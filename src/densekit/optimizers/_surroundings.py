@@ -19,7 +19,7 @@ class Surroundings(State, NativeView):
     """The parts of a step that are the same for every optimizer."""
 
     _trainable_variables: list[Variable]
-    _undecayed_names: re.Pattern[str] | None
+    _dk_undecayed_names: re.Pattern[str] | None
 
     @property
     def learning_rate(self) -> Any:
@@ -37,22 +37,22 @@ class Surroundings(State, NativeView):
             return self._iterations.value // self.gradient_accumulation_steps
         return self._iterations
 
-    def _count(self) -> Any:
+    def _dk_count(self) -> Any:
         """The value of `iterations`."""
         count = self.iterations
         return count.value if isinstance(count, Variable) else count
 
-    def _step_number(self, dtype: str) -> Any:
+    def _dk_step_number(self, dtype: str) -> Any:
         """The number of this update, from 1.
 
         A Python float, so that powers of it are rounded once; a traced one is in `dtype`.
         """
-        step = self._count() + 1
+        step = self._dk_count() + 1
         if isinstance(step, int | np.generic | np.ndarray):
             return float(step)
         return ops.cast(step, dtype)
 
-    def _overwrite(self, pairs: list[tuple[Any, Variable]]) -> list[tuple[Any, Variable]]:
+    def _dk_overwrite(self, pairs: list[tuple[Any, Variable]]) -> list[tuple[Any, Variable]]:
         """Give variables with `overwrite_with_gradient` their gradient; return the others."""
         rest = []
         for gradient, variable in pairs:
@@ -60,43 +60,43 @@ class Surroundings(State, NativeView):
                 rest.append((gradient, variable))
                 continue
             if self.gradient_accumulation_steps:
-                kept = self._accumulators[self._index[variable]]
+                kept = self._accumulators[self._dk_index[variable]]
                 largest = ops.maximum(gradient, kept.value)
-                update = self._is_update()
+                update = self._dk_is_update()
                 gradient = ops.where(update, largest, gradient)
                 kept.assign(ops.where(update, ops.zeros_like(largest), largest))
             variable.assign(gradient)
         return rest
 
-    def _is_update(self) -> Any:
+    def _dk_is_update(self) -> Any:
         """Whether this call of `apply` ends an accumulation."""
         return (self._iterations.value + 1) % self.gradient_accumulation_steps == 0
 
-    def _update(self, pairs: list[tuple[Any, Variable]]) -> None:
+    def _dk_update(self, pairs: list[tuple[Any, Variable]]) -> None:
         """Accumulation around the update, and EMA after it."""
         steps = self.gradient_accumulation_steps
         if steps:
-            kept = [self._accumulators[self._index[v]] for _, v in pairs]
+            kept = [self._accumulators[self._dk_index[v]] for _, v in pairs]
             sums = [g + a.value for (g, _), a in zip(pairs, kept, strict=True)]
             means = [(s / steps, v) for s, (_, v) in zip(sums, pairs, strict=True)]
-            update = self._is_update()
+            update = self._dk_is_update()
             changed = [v for _, v in pairs] + self._variables
-            when(update, changed, lambda: self._clipped_update(means))
+            when(update, changed, lambda: self._dk_clipped_update(means))
             for accumulator, total in zip(kept, sums, strict=True):
                 accumulator.assign(ops.where(update, ops.zeros_like(total), total))
         else:
-            self._clipped_update(pairs)
+            self._dk_clipped_update(pairs)
         if self.use_ema:
-            self._update_averages()
+            self._dk_update_averages()
             if self.ema_overwrite_frequency:
-                due = (self._count() + 1) % self.ema_overwrite_frequency == 0
+                due = (self._dk_count() + 1) % self.ema_overwrite_frequency == 0
                 when(
                     due,
                     self._trainable_variables,
-                    lambda: self._overwrite_by_averages(self._trainable_variables),
+                    lambda: self._dk_overwrite_by_averages(self._trainable_variables),
                 )
 
-    def _clipped_update(self, pairs: list[tuple[Any, Variable]]) -> None:
+    def _dk_clipped_update(self, pairs: list[tuple[Any, Variable]]) -> None:
         grads = self._clip_gradients([g for g, _ in pairs])
         variables = [v for _, v in pairs]
         self._apply_weight_decay(variables)
@@ -131,17 +131,17 @@ class Surroundings(State, NativeView):
             var_names: regular expressions; a variable whose name one of them is found in is left
                 out. Default: ``None``.
         """
-        self._undecayed = set(var_list or ())
+        self._dk_undecayed = set(var_list or ())
         names = list(var_names or ())
-        self._undecayed_names = re.compile("|".join(names)) if names else None
+        self._dk_undecayed_names = re.compile("|".join(names)) if names else None
 
     def decays(self, variable: Variable) -> bool:
         """Whether weight decay applies to `variable`."""
         return self.weight_decay is not None and self._use_weight_decay(variable)
 
     def _use_weight_decay(self, variable: Variable) -> bool:
-        names = self._undecayed_names
-        return variable not in self._undecayed and not (names and names.search(variable.name))
+        names = self._dk_undecayed_names
+        return variable not in self._dk_undecayed and not (names and names.search(variable.name))
 
     def _apply_weight_decay(self, variables: list[Variable]) -> None:
         for variable in variables:
@@ -151,15 +151,15 @@ class Surroundings(State, NativeView):
 
     # Moving averages
 
-    def _update_averages(self) -> None:
-        started = self._count() != 0  # the first average is the first value
-        for variable, average in zip(self._trainable_variables, self._averages, strict=True):
+    def _dk_update_averages(self) -> None:
+        started = self._dk_count() != 0  # the first average is the first value
+        for variable, average in zip(self._trainable_variables, self._dk_averages, strict=True):
             if average is not None:
                 momentum = ops.cast(started, variable.dtype) * self.ema_momentum
                 average.assign(momentum * average.value + (1 - momentum) * variable.value)
 
-    def _overwrite_by_averages(self, variables: Sequence[Variable]) -> None:
-        for variable, average in zip(variables, self._averages, strict=True):
+    def _dk_overwrite_by_averages(self, variables: Sequence[Variable]) -> None:
+        for variable, average in zip(variables, self._dk_averages, strict=True):
             if average is not None:
                 variable.assign(average.value)
 

@@ -7,11 +7,21 @@ from typing import Any
 
 
 def attribute_children(obj: Any, skip: frozenset[str]) -> Iterator[tuple[str, Any]]:
-    """Attributes outside `skip` in the order in which Keras visits them."""
-    for name in sorted(dir(obj), key=lambda n: f"~{n}" if n.startswith("_") else n):
+    """Attributes outside `skip` in the order in which Keras visits them.
+
+    Files name ours without the prefix that keeps them apart from users' attributes.
+    """
+    present = set(dir(obj))
+    named = [(_in_files(name, present), name) for name in present]
+    for shown, name in sorted(named, key=lambda n: f"~{n[0]}" if n[0].startswith("_") else n[0]):
         if name.startswith("__") or name in skip:
             continue
         try:
-            yield name, getattr(obj, name)
+            yield shown, getattr(obj, name)
         except Exception:  # a property that is not available yet holds no state
             continue
+
+
+def _in_files(name: str, present: set[str]) -> str:
+    short = name.removeprefix("_dk")
+    return name if short in present else short

@@ -35,7 +35,7 @@ def _own_names(family: type) -> frozenset[str]:
 
 
 def _children(obj: Any) -> Iterator[tuple[str, Any]]:
-    own = getattr(obj, "_saved_children", None)  # models say it themselves
+    own = getattr(obj, "_dk_saved_children", None)  # models say it themselves
     if own is not None:
         return iter(own())
     if isinstance(obj, SeedGenerator):

@@ -55,8 +55,8 @@ class Batches(Prepare):
         ['loss']
         """
         if not self.compiled or self.optimizer is None:
-            self._assert_trainable()
-        return self._on_batch(x, y, sample_weight, class_weight, return_dict, training=True)
+            self._dk_assert_trainable()
+        return self._dk_on_batch(x, y, sample_weight, class_weight, return_dict, training=True)
 
     @filters_traceback
     def test_on_batch(
@@ -64,23 +64,23 @@ class Batches(Prepare):
     ) -> Any:
         """Loss and metrics of one batch; arguments and results as for `evaluate`."""
         if not self.compiled:
-            self._assert_compiled()
-        return self._on_batch(x, y, sample_weight, None, return_dict, training=False)
+            self._dk_assert_compiled()
+        return self._dk_on_batch(x, y, sample_weight, None, return_dict, training=False)
 
-    def _on_batch(
+    def _dk_on_batch(
         self, x: Any, y: Any, weight: Any, class_weight: Any, return_dict: bool, training: bool
     ) -> Any:
-        self._ensure_built(x)
-        columns = self._columns(x, y, weight, class_weight)
+        self._dk_ensure_built(x)
+        columns = self._dk_columns(x, y, weight, class_weight)
         rows = len(columns[0][0])
         feed = ArrayFeed(*columns, rows=rows, batch_size=max(rows, 1), steps=None)
-        session = self._session(feed, training)
+        session = self._dk_session(feed, training)
         model: Any = self
         model.reset_metrics()
         for block in feed.blocks(1):
             session.run(block, training)
         logs = logs_of(model)
-        return logs if return_dict else self._in_order(logs)
+        return logs if return_dict else self._dk_in_order(logs)
 
     @filters_traceback
     def predict_on_batch(self, x: Any) -> Any:
@@ -133,59 +133,59 @@ class Batches(Prepare):
             quiet = not verbose or verbose == "auto"
             if quiet and callbacks is None and steps is None and type(x) is np.ndarray:
                 check_count(batch_size, "batch_size")
-                if self._is_quick(len(x) if x.ndim else 0):
+                if self._dk_is_quick(len(x) if x.ndim else 0):
                     model: Any = self
                     outputs = model(x)
                     if isinstance(outputs, np.ndarray):
                         return outputs
-            return self._predict_general(x, batch_size, verbose, steps, callbacks)
+            return self._dk_predict_general(x, batch_size, verbose, steps, callbacks)
         except Exception as error:
             hide_internal_frames(error)
             raise
 
-    def _native_call(self, inputs: Any) -> Any:
+    def _dk_native_call(self, inputs: Any) -> Any:
         """Outputs for arrays; NotImplemented where only the definition will do."""
-        if self._runtime.collects_losses:
+        if self._dk_runtime.collects_losses:
             return NotImplemented
         leaves = tree.flatten(inputs)
         if any(x.dtype.kind not in "biuf" or x.ndim == 0 for x in leaves):
             return NotImplemented
-        if self._model_graph() is None and "_traced_on" not in self.__dict__:
-            self._ensure_built(inputs)
-        signature = self._runtime.signature()
+        if self._dk_model_graph() is None and "_dk_traced_on" not in self.__dict__:
+            self._dk_ensure_built(inputs)
+        signature = self._dk_runtime.signature()
         arrays = match_inputs(inputs, signature)
         rows = len(arrays[0])
         if any(len(x) != rows for x in arrays):
             return NotImplemented
         try:
-            engine = self._runtime.predictor(arrays)
+            engine = self._dk_runtime.predictor(arrays)
         except engines.NotLowerable:
             return NotImplemented
         outputs = engine.predict(arrays, rows)
         if engine.added_losses:
-            self._runtime.note_losses()
+            self._dk_runtime.note_losses()
             return NotImplemented
         return pack_outputs(signature.output_structure, outputs)
 
-    def _model_graph(self) -> Any:
+    def _dk_model_graph(self) -> Any:
         model: Any = self
-        return model._graph()
+        return model._dk_graph()
 
-    def _is_quick(self, rows: int) -> bool:
+    def _dk_is_quick(self, rows: int) -> bool:
         """Whether so many rows are predicted in no time; only known once the engine exists."""
-        if self.__dict__.get("_fast_call") is None:
+        if self.__dict__.get("_dk_fast_call") is None:
             return False
-        return rows * self._runtime.flops_per_sample <= _QUICK_FLOPS
+        return rows * self._dk_runtime.flops_per_sample <= _QUICK_FLOPS
 
-    def _predict_general(
+    def _dk_predict_general(
         self, x: Any, batch_size: Any, verbose: Any, steps: Any, callbacks: Any
     ) -> Any:
         batch_size = check_count(batch_size, "batch_size")
         steps = check_count(steps, "steps")
         if is_stream(x):
-            return self._predict_stream(x, verbose, steps, callbacks)
-        self._ensure_built(x)
-        signature = self._runtime.signature()
+            return self._dk_predict_stream(x, verbose, steps, callbacks)
+        self._dk_ensure_built(x)
+        signature = self._dk_runtime.signature()
         inputs = match_inputs(x, signature)
         rows = len(inputs[0])
         if any(len(array) != rows for array in inputs):
@@ -203,17 +203,17 @@ class Batches(Prepare):
         run = callback_list(self, callbacks, verbose, min(steps, total) if steps else total)
         self.stop_predicting = False
         run.on_predict_begin()
-        outputs = self._predict_arrays(inputs, rows, batch_size, steps, run)
+        outputs = self._dk_predict_arrays(inputs, rows, batch_size, steps, run)
         run.on_predict_end()
         return pack_outputs(signature.output_structure, outputs)
 
-    def _predict_arrays(
+    def _dk_predict_arrays(
         self, inputs: list[Array], rows: int, batch_size: int, steps: int | None, run: CallbackList
     ) -> list[Array]:
         try:
-            engine = self._runtime.predictor(inputs)
+            engine = self._dk_runtime.predictor(inputs)
         except engines.NotLowerable:
-            return self._predict_by_definition(inputs, rows, batch_size)
+            return self._dk_predict_by_definition(inputs, rows, batch_size)
         return predict_rows(
             engine,
             inputs,
@@ -225,11 +225,11 @@ class Batches(Prepare):
             lambda: bool(self.stop_predicting),
         )
 
-    def _predict_by_definition(
+    def _dk_predict_by_definition(
         self, inputs: list[Array], rows: int, batch_size: int
     ) -> list[Array]:
         """For calls that mix samples: batch by batch, as given."""
-        structure = self._runtime.signature().input_structure
+        structure = self._dk_runtime.signature().input_structure
         batches = []
         for start in range(0, max(rows, 1), batch_size):
             part = tree.pack_as(structure, [x[start : start + batch_size] for x in inputs])
@@ -237,12 +237,12 @@ class Batches(Prepare):
             batches.append([np.atleast_1d(y) for y in tree.flatten(outputs)])
         return [np.concatenate(ys) for ys in zip(*batches, strict=True)]
 
-    def _predict_stream(self, x: Any, verbose: Any, steps: Any, callbacks: Any) -> Any:
+    def _dk_predict_stream(self, x: Any, verbose: Any, steps: Any, callbacks: Any) -> Any:
         source = StreamFeed(x, lambda x, y, w: ([], [], []), steps)
-        if not self._is_followed():
-            self._ensure_built(source.first_batch()[0])
+        if not self._dk_is_followed():
+            self._dk_ensure_built(source.first_batch()[0])
             source.begin_anew()
-        signature = self._runtime.signature()
+        signature = self._dk_runtime.signature()
         run = callback_list(self, callbacks, verbose, source.num_batches)
         self.stop_predicting = False
         run.on_predict_begin()
@@ -260,7 +260,7 @@ class Batches(Prepare):
             if len(batches) == shown:
                 run.on_predict_batch_begin(shown)
             inputs = match_inputs(unpack_x_y_sample_weight(batch)[0], signature)
-            engine = self._runtime.predictor(inputs)
+            engine = self._dk_runtime.predictor(inputs)
             batches.append(engine.predict(inputs, len(inputs[0])))
             if len(batches) - shown == per_call:
                 show()

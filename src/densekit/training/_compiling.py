@@ -37,13 +37,13 @@ class Compiling(Batches):
 
     def __init__(self) -> None:
         state = self.__dict__
-        state["_runtime"] = Runtime(self)
-        state["_compiled"] = {}
+        state["_dk_runtime"] = Runtime(self)
+        state["_dk_compiled"] = {}
         state["_loss_tracker"] = None
         state["_compile_metrics"] = None
-        state["_term_means"] = []
-        state["_terms"] = None
-        state["_metrics_found"] = (None, [])
+        state["_dk_term_means"] = []
+        state["_dk_terms"] = None
+        state["_dk_metrics_found"] = (None, [])
         for name in _RUN_STATE:
             state[name] = None
         state["compiled"] = False
@@ -59,8 +59,8 @@ class Compiling(Batches):
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
-        state.pop("_fast_call", None)
-        state.pop("_fast_version", None)
+        state.pop("_dk_fast_call", None)
+        state.pop("_dk_fast_version", None)
         return state
 
     # Compiling
@@ -120,7 +120,7 @@ class Compiling(Batches):
             )
             jit_compile = False
         state = self.__dict__
-        state["_compiled"] = {
+        state["_dk_compiled"] = {
             "optimizer": found,
             "loss": loss,
             "loss_weights": loss_weights,
@@ -135,14 +135,14 @@ class Compiling(Batches):
         self.steps_per_execution = steps_per_execution
         self.stop_training = False
         self.compiled = True
-        self._reset_compiled(compiled_metrics)
-        state["_shuffle_state"] = new_shuffle_state()
+        self._dk_reset_compiled(compiled_metrics)
+        state["_dk_shuffle_state"] = new_shuffle_state()
 
     def get_compile_config(self) -> dict[str, Any]:
         """The arguments of `compile`, as plain data; empty for a model that is not compiled."""
         if not self.compiled:
             return {}
-        config: dict[str, Any] = serialize_keras_object(self._compiled)
+        config: dict[str, Any] = serialize_keras_object(self._dk_compiled)
         return config
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -163,19 +163,19 @@ class Compiling(Batches):
     @property
     def metrics(self) -> list[Any]:
         """The loss, the compiled metrics as one, single losses, then metrics of the layers."""
-        key = structure_version(), self._loss_tracker, len(self._term_means), self.compiled
-        known = self.__dict__["_metrics_found"]
+        key = structure_version(), self._loss_tracker, len(self._dk_term_means), self.compiled
+        known = self.__dict__["_dk_metrics_found"]
         if known[0] != key:
-            known = self.__dict__["_metrics_found"] = key, self._find_metrics()
+            known = self.__dict__["_dk_metrics_found"] = key, self._dk_find_metrics()
         return list(known[1])
 
-    def _find_metrics(self) -> list[Any]:
+    def _dk_find_metrics(self) -> list[Any]:
         found: list[Any] = []
         if self.compiled:
             found.append(self._loss_tracker)
             if self._compile_metrics is not None:
                 found.append(self._compile_metrics)
-            found.extend(self._term_means)
+            found.extend(self._dk_term_means)
         found.extend(self._tracker.metrics)
         layers: Any = self
         for layer in layers._flatten_layers(include_self=False):

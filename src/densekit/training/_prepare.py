@@ -47,23 +47,23 @@ class Prepare:
     trainable_variables: list[Any]
     _tracker: Any
     _initial_epoch: int | None
-    _runtime: Runtime
-    _compiled: dict[str, Any]
+    _dk_runtime: Runtime
+    _dk_compiled: dict[str, Any]
     _compile_metrics: CompileMetrics | None
     _loss_tracker: Any
-    _term_means: list[LossMean]
-    _terms: list[engines.LossTerm] | None
+    _dk_term_means: list[LossMean]
+    _dk_terms: list[engines.LossTerm] | None
 
-    def _reset_compiled(self, metrics: CompileMetrics | None) -> None:
+    def _dk_reset_compiled(self, metrics: CompileMetrics | None) -> None:
         """Start anew with what was compiled; the prediction engine stays."""
         state = self.__dict__
         state["_compile_metrics"] = metrics
         state["_loss_tracker"] = LossMean(name="loss")
-        state["_term_means"] = []
-        state["_terms"] = None
-        self._runtime.forget_training()
+        state["_dk_term_means"] = []
+        state["_dk_terms"] = None
+        self._dk_runtime.forget_training()
 
-    def _assert_compiled(self) -> None:
+    def _dk_assert_compiled(self) -> None:
         if not self.compiled:
             raise ValueError(
                 f"{type(self).__name__} {self.name!r}: "
@@ -81,8 +81,8 @@ class Prepare:
                     )
                 )
 
-    def _assert_trainable(self) -> None:
-        self._assert_compiled()
+    def _dk_assert_trainable(self) -> None:
+        self._dk_assert_compiled()
         if self.optimizer is None:
             raise ValueError(
                 message(
@@ -118,10 +118,10 @@ class Prepare:
         """The total loss of some predictions by the definitions: losses, their weights and
         penalties.
         """
-        signature = self._runtime.signature()
+        signature = self._dk_runtime.signature()
         needed = wants_target(self.loss, signature)
         targets = match_outputs(y, signature, needed, "y")
-        terms = self._resolved_terms(signature, targets)
+        terms = self._dk_resolved_terms(signature, targets)
         weights = match_weights(sample_weight, targets, signature, needed)
         predictions = tree.flatten(y_pred)
         parts: list[Any] = [
@@ -137,37 +137,37 @@ class Prepare:
         """Add a batch to the compiled metrics and return the present values."""
         if self._compile_metrics is not None:
             if not self._compile_metrics.built:
-                signature = self._runtime.signature()
+                signature = self._dk_runtime.signature()
                 needed = [True] * len(signature.output_names)
                 columns = match_outputs(y, signature, needed, "y")
-                self._compile_metrics.build(signature, columns, self._is_named())
+                self._compile_metrics.build(signature, columns, self._dk_is_named())
             self._compile_metrics.update_state(y, y_pred, sample_weight)
         results: dict[str, Any] = self.get_metrics_result()  # type: ignore[attr-defined]
         return results
 
-    def _is_named(self) -> bool:
+    def _dk_is_named(self) -> bool:
         return bool(getattr(self, "output_names", None))
 
     # Data
 
-    def _is_followed(self) -> bool:
+    def _dk_is_followed(self) -> bool:
         """Whether the model is built and it is known what its call does."""
         model: Any = self
-        return self.built and (model._graph() is not None or "_traced_on" in self.__dict__)
+        return self.built and (model._dk_graph() is not None or "_dk_traced_on" in self.__dict__)
 
-    def _ensure_built(self, x: Any) -> None:
+    def _dk_ensure_built(self, x: Any) -> None:
         """Build a model that has not seen data yet for data like `x`."""
-        if self._is_followed():
+        if self._dk_is_followed():
             return
         model: Any = self
-        model._build_on(tree.map_structure(lambda leaf: as_array(leaf, "x"), x))
-        self.__dict__.pop("_graph_cache", None)
+        model._dk_build_on(tree.map_structure(lambda leaf: as_array(leaf, "x"), x))
+        self.__dict__.pop("_dk_graph_cache", None)
 
-    def _columns(
+    def _dk_columns(
         self, x: Any, y: Any, sample_weight: Any, class_weight: Any = None
     ) -> tuple[list[Array], Columns, Columns]:
         """Inputs, targets and weights in the order of the model, checked."""
-        signature = self._runtime.signature()
+        signature = self._dk_runtime.signature()
         inputs = match_inputs(x, signature)
         needed = wants_target(self.loss, signature)
         targets = match_outputs(y, signature, needed, "y")
@@ -195,11 +195,11 @@ class Prepare:
             sample_weight = class_weights(targets[0], class_weight, classes)
         weights = match_weights(sample_weight, targets, signature, needed)
         check_rows({"x": inputs, "y": targets, "sample_weight": weights})
-        self._check_targets(signature, targets)
+        self._dk_check_targets(signature, targets)
         return inputs, targets, weights
 
-    def _check_targets(self, signature: Signature, targets: Columns) -> None:
-        terms = self._resolved_terms(signature, targets)
+    def _dk_check_targets(self, signature: Signature, targets: Columns) -> None:
+        terms = self._dk_resolved_terms(signature, targets)
         keys = output_keys(signature)
         for term in terms:
             target, name = targets[term.output], keys[term.output]
@@ -209,7 +209,7 @@ class Prepare:
                 )
             losses.check_targets(term.loss, target, signature.output_shapes[term.output], name)
 
-    def _feed(
+    def _dk_feed(
         self,
         x: Any,
         y: Any,
@@ -232,58 +232,58 @@ class Prepare:
                             "Yield (x, y, sample_weight) instead.",
                         )
                     )
-            stream = StreamFeed(x, self._columns, steps, self._new_order if shuffle else None)
-            if not (stream.tells_epochs and self._knows_data()):
-                self._ensure_built(stream.first_batch()[0])
+            stream = StreamFeed(x, self._dk_columns, steps, self._dk_new_order if shuffle else None)
+            if not (stream.tells_epochs and self._dk_knows_data()):
+                self._dk_ensure_built(stream.first_batch()[0])
             return stream
-        self._ensure_built(x)
-        columns = self._columns(x, y, sample_weight, class_weight)
+        self._dk_ensure_built(x)
+        columns = self._dk_columns(x, y, sample_weight, class_weight)
         return ArrayFeed(
             *columns,
             rows=len(columns[0][0]),
             batch_size=batch_size,
             steps=steps,
             shuffle=shuffle,
-            order=self._new_order,
+            order=self._dk_new_order,
         )
 
-    def _knows_data(self) -> bool:
+    def _dk_knows_data(self) -> bool:
         """Whether the model has seen data since it was compiled: shapes and losses are decided."""
         metrics = self._compile_metrics
         return (
-            self._is_followed()
-            and self.__dict__["_terms"] is not None
+            self._dk_is_followed()
+            and self.__dict__["_dk_terms"] is not None
             and (metrics is None or metrics.built)
         )
 
-    def _new_order(self, rows: int, block: int) -> npt.NDArray[np.int64]:
+    def _dk_new_order(self, rows: int, block: int) -> npt.NDArray[np.int64]:
         """The order of the pass that begins now, shuffled inside every `block` of rows."""
         iterations = int(self.optimizer._iterations.array)
-        return shuffle_order(self.__dict__["_shuffle_state"], iterations, rows, block)
+        return shuffle_order(self.__dict__["_dk_shuffle_state"], iterations, rows, block)
 
-    def _validation_feed(self, data: Any, batch_size: Any, steps: Any) -> Feed:
+    def _dk_validation_feed(self, data: Any, batch_size: Any, steps: Any) -> Feed:
         if is_stream(data):
-            return self._feed(data, None, None, None, None, steps)
+            return self._dk_feed(data, None, None, None, None, steps)
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         if is_stream(x):
-            return self._feed(x, y, sample_weight, None, None, steps)
-        return self._feed(x, y, sample_weight, None, batch_size, steps)
+            return self._dk_feed(x, y, sample_weight, None, None, steps)
+        return self._dk_feed(x, y, sample_weight, None, batch_size, steps)
 
     # Sessions
 
-    def _example(self, feed: Feed) -> tuple[list[Array], Columns]:
+    def _dk_example(self, feed: Feed) -> tuple[list[Array], Columns]:
         """Inputs and targets that show the shapes of the data."""
-        if isinstance(feed, StreamFeed) and feed.tells_epochs and self._knows_data():
-            runtime = self._runtime
+        if isinstance(feed, StreamFeed) and feed.tells_epochs and self._dk_knows_data():
+            runtime = self._dk_runtime
             if not runtime.has_open_shapes:
                 shapes = [shape[1:] for shape in runtime.signature().input_shapes]
                 return [np.empty((0, *shape)) for shape in shapes], []  # type: ignore[arg-type]
         return feed.sample[:2]
 
-    def _resolved_terms(self, signature: Signature, targets: Columns) -> list[engines.LossTerm]:
+    def _dk_resolved_terms(self, signature: Signature, targets: Columns) -> list[engines.LossTerm]:
         """The losses, resolved once per `compile`."""
-        if self.__dict__["_terms"] is None:
-            weights = self._compiled["loss_weights"]
+        if self.__dict__["_dk_terms"] is None:
+            weights = self._dk_compiled["loss_weights"]
             terms = resolve_terms(self.loss, weights, signature, targets)
             for term in terms:
                 losses.check_last_activation(
@@ -291,41 +291,41 @@ class Prepare:
                     _last_activation(self, term.output),
                     signature.output_shapes[term.output][-1],
                 )
-            names = term_names(terms, signature, self._is_named())
-            self.__dict__["_terms"] = terms
-            self.__dict__["_term_means"] = [LossMean(name=name) for name in names]
-        resolved: list[engines.LossTerm] = self.__dict__["_terms"]
+            names = term_names(terms, signature, self._dk_is_named())
+            self.__dict__["_dk_terms"] = terms
+            self.__dict__["_dk_term_means"] = [LossMean(name=name) for name in names]
+        resolved: list[engines.LossTerm] = self.__dict__["_dk_terms"]
         return resolved
 
-    def _session(self, feed: Feed, training: bool) -> Session:
+    def _dk_session(self, feed: Feed, training: bool) -> Session:
         """Engine, losses and metrics for this data."""
-        signature = self._runtime.signature()
-        inputs, targets = self._example(feed)
-        terms = self._resolved_terms(signature, targets)
+        signature = self._dk_runtime.signature()
+        inputs, targets = self._dk_example(feed)
+        terms = self._dk_resolved_terms(signature, targets)
         if self._compile_metrics is not None and not self._compile_metrics.built:
-            self._compile_metrics.build(signature, targets, self._is_named())
+            self._compile_metrics.build(signature, targets, self._dk_is_named())
         if training:
-            self._build_optimizer()
-        engine_for = self._runtime.trainer if training else self._runtime.evaluator
+            self._dk_build_optimizer()
+        engine_for = self._dk_runtime.trainer if training else self._dk_runtime.evaluator
         engine = engine_for(inputs, terms)
         if training:
-            self._assert_something_to_learn(engine)
+            self._dk_assert_something_to_learn(engine)
         session = Session(
-            engine, terms, self._loss_tracker, self._term_means, self._compile_metrics
+            engine, terms, self._loss_tracker, self._dk_term_means, self._compile_metrics
         )
-        if self._runtime.has_open_shapes:
+        if self._dk_runtime.has_open_shapes:
             session.engine_for = engine_for
         session.made_for = structure_version(), self.optimizer
         return session
 
-    def _fresh(self, session: Session, feed: Feed, training: bool) -> Session:
+    def _dk_fresh(self, session: Session, feed: Feed, training: bool) -> Session:
         """`session`, or a new one if a callback changed the model."""
         if session.made_for == (structure_version(), self.optimizer):
             return session
-        return self._session(feed, training)
+        return self._dk_session(feed, training)
 
-    def _build_optimizer(self) -> None:
-        variables = self._runtime.trainable()
+    def _dk_build_optimizer(self) -> None:
+        variables = self._dk_runtime.trainable()
         optimizer = self.optimizer
         if not optimizer.built:
             optimizer.build(variables)
@@ -341,16 +341,16 @@ class Prepare:
                 )
             )
 
-    def _assert_something_to_learn(self, engine: engines.NativeEngine) -> None:
-        penalties = any(v.regularizer is not None for v in self._runtime.trainable())
-        added = self._runtime.collects_losses or engine.builder.has_host_steps
+    def _dk_assert_something_to_learn(self, engine: engines.NativeEngine) -> None:
+        penalties = any(v.regularizer is not None for v in self._dk_runtime.trainable())
+        added = self._dk_runtime.collects_losses or engine.builder.has_host_steps
         if not (engine.n_losses or penalties or added):
             raise ValueError(
                 f"{type(self).__name__} {self.name!r}: No loss to compute. "
                 "Provide a `loss` argument in `compile()`."
             )
 
-    def _in_order(self, logs: dict[str, Any]) -> Any:
+    def _dk_in_order(self, logs: dict[str, Any]) -> Any:
         """The values of `logs` as a list, the loss first; alone if there is no other."""
         names: list[str] = []
         for metric in self.metrics:  # type: ignore[attr-defined]
@@ -365,7 +365,7 @@ class Prepare:
 
 def _last_activation(model: Any, output: int) -> str | None:
     """Name of the built-in activation that makes an output, None if it cannot be told."""
-    graph = model._graph()
+    graph = model._dk_graph()
     return None if graph is None else _activation_of(graph.outputs[output])
 
 

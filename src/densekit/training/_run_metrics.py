@@ -19,24 +19,24 @@ class LossMean(Mean):
 
     def add(self, losses: Array, rows: Array) -> None:
         """Add the losses of some steps of so many rows each."""
-        total = float(self.total.array) if self._sums is None else self._sums[0]
-        count = float(self.count.array) if self._sums is None else self._sums[1]
-        self._sums = total + float(np.dot(losses, rows)), count + float(rows.sum())
+        total = float(self.total.array) if self._dk_sums is None else self._dk_sums[0]
+        count = float(self.count.array) if self._dk_sums is None else self._dk_sums[1]
+        self._dk_sums = total + float(np.dot(losses, rows)), count + float(rows.sum())
         with np.errstate(over="ignore"):
-            self.total.array[...], self.count.array[...] = self._sums
+            self.total.array[...], self.count.array[...] = self._dk_sums
 
-    _sums: tuple[float, float] | None = None
+    _dk_sums: tuple[float, float] | None = None
 
     def reset_state(self) -> None:
-        self._sums = 0.0, 0.0
+        self._dk_sums = 0.0, 0.0
         self.total.array[...] = self.count.array[...] = 0
 
     def result(self) -> Any:
         """The mean so far."""
-        if self._sums is None or in_stateless_scope():
+        if self._dk_sums is None or in_stateless_scope():
             return super().result()
-        total, count = self._sums
-        return self._rounded(total / count if count else 0.0)
+        total, count = self._dk_sums
+        return self._dk_rounded(total / count if count else 0.0)
 
 
 class CompileMetrics(Metric):

@@ -76,7 +76,7 @@ class Runtime:
     def note_losses(self) -> None:
         """Remember that a layer added a loss in a call."""
         self._collects_losses = True
-        self._model.__dict__["_fast_call"] = None
+        self._model.__dict__["_dk_fast_call"] = None
 
     # What the model takes and gives
 
@@ -89,13 +89,13 @@ class Runtime:
 
     def _read_signature(self) -> Signature:
         model = self._model
-        graph = model._graph()
+        graph = model._dk_graph()
         where = f"{type(model).__name__} {model.name!r}"
         if graph is not None:
             inputs, outputs = graph.inputs, graph.outputs
             structures = graph.input_structure, graph.output_structure
         else:
-            given = model.__dict__["_traced_on"]
+            given = model.__dict__["_dk_traced_on"]
             inputs = tree.flatten(given)
             spec = ops.compute_output_spec(self._definition(given, False), *inputs)
             outputs = tree.flatten(spec)
@@ -136,14 +136,14 @@ class Runtime:
         model = self._model
         dtype = self.dtype()
         shapes = [tuple(x.shape[1:]) for x in inputs]
-        graph = model._graph()
+        graph = model._dk_graph()
         if graph is not None:
             try:
                 return engines.lower_graph(graph, dtype, training, shapes)
             except engines.NotLowerable:
                 structure, tensors = graph.input_structure, graph.inputs
         else:
-            structure = model.__dict__["_traced_on"]
+            structure = model.__dict__["_dk_traced_on"]
             tensors = tree.flatten(structure)
         return engines.lower_whole(
             self._definition(structure, training),
@@ -183,8 +183,8 @@ class Runtime:
             call = engine.call() if key[-1] is None else None
             self.flops_per_sample = engine.plan.flops_per_sample()
             if call is not None and not self._collects_losses and self._is_bare():
-                self._model.__dict__["_fast_call"] = call
-                self._model.__dict__["_fast_version"] = structure_version()
+                self._model.__dict__["_dk_fast_call"] = call
+                self._model.__dict__["_dk_fast_version"] = structure_version()
         return engine
 
     def _is_bare(self) -> bool:

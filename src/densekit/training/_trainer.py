@@ -81,23 +81,23 @@ class Trainer(Compiling):
         >>> sorted(model.fit(x, x[:, 0], validation_split=0.5, verbose=0).history)
         ['loss', 'val_loss']
         """
-        self._assert_trainable()
+        self._dk_assert_trainable()
         epochs, initial_epoch = _count(epochs, "epochs"), _count(initial_epoch, "initial_epoch")
         _check_frequency(validation_freq)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = train_validation_split(
                 x, y, sample_weight, validation_split
             )
-        feed = self._feed(
+        feed = self._dk_feed(
             x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle=shuffle
         )
         validation = None
         if validation_data is not None:
-            validation = self._validation_feed(
+            validation = self._dk_validation_feed(
                 validation_data, validation_batch_size or batch_size, validation_steps
             )
-        session = self._session(feed, training=True)
-        tests = None if validation is None else self._session(validation, training=False)
+        session = self._dk_session(feed, training=True)
+        tests = None if validation is None else self._dk_session(validation, training=False)
         callbacks = callback_list(self, callbacks, verbose, feed.num_batches, epochs, True)
         feed.begin_anew()
         self.stop_training = False
@@ -109,15 +109,15 @@ class Trainer(Compiling):
             for epoch in range(initial_epoch, epochs):
                 self.reset_metrics()
                 callbacks.on_epoch_begin(epoch)
-                session = self._fresh(session, feed, True)
+                session = self._dk_fresh(session, feed, True)
                 steps = run_epoch(self, session, feed, callbacks, training=True)
                 # An epoch for which no data were left shows the numbers before it, as in Keras.
                 trained = logs_of(self) if steps or not trained else trained
                 logs = dict(trained)
                 if validation is not None and _is_due(epoch, validation_freq):
                     assert tests is not None
-                    tests = self._fresh(tests, validation, False)
-                    results = self._run_test(tests, validation, callbacks)
+                    tests = self._dk_fresh(tests, validation, False)
+                    results = self._dk_run_test(tests, validation, callbacks)
                     logs |= {f"val_{name}": value for name, value in results.items()}
                     logs = {name: logs[name] for name in sorted(logs)}
                 callbacks.on_epoch_end(epoch, logs)
@@ -130,7 +130,7 @@ class Trainer(Compiling):
         history: History = self.history
         return history
 
-    def _run_test(self, session: Any, feed: Any, callbacks: CallbackList) -> dict[str, Any]:
+    def _dk_run_test(self, session: Any, feed: Any, callbacks: CallbackList) -> dict[str, Any]:
         feed.begin_anew()
         self.stop_evaluating = False
         callbacks.on_test_begin()
@@ -174,16 +174,16 @@ class Trainer(Compiling):
         >>> sorted(model.evaluate(x, x[:, 0], verbose=0, return_dict=True))
         ['loss', 'mae']
         """
-        self._assert_compiled()
+        self._dk_assert_compiled()
         if kwargs:
             raise ValueError(
                 message("evaluate", "known arguments", f"{list(kwargs)}", "Check the spelling.")
             )
-        feed = self._feed(x, y, sample_weight, None, batch_size, steps)
-        session = self._session(feed, training=False)
+        feed = self._dk_feed(x, y, sample_weight, None, batch_size, steps)
+        session = self._dk_session(feed, training=False)
         callbacks = callback_list(self, callbacks, verbose, feed.num_batches)
-        logs = self._run_test(session, feed, callbacks)
-        return logs if return_dict else self._in_order(logs)
+        logs = self._dk_run_test(session, feed, callbacks)
+        return logs if return_dict else self._dk_in_order(logs)
 
 
 def _count(value: Any, what: str) -> int:

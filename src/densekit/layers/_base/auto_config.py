@@ -13,19 +13,19 @@ _PLAIN = (str, int, float, bool, type(None))
 class AutoConfig:
     """Remembers how an instance of a class without `get_config` was created."""
 
-    _constructor_arguments: dict[str, Any] | None
+    _dk_constructor_arguments: dict[str, Any] | None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         instance = super().__new__(cls)
         if _writes_no_config(cls):
-            instance.__dict__["_constructor_arguments"] = _arguments(cls, args, kwargs)
+            instance.__dict__["_dk_constructor_arguments"] = _arguments(cls, args, kwargs)
         return instance
 
     def _auto_config(self) -> dict[str, Any]:
         """The arguments, or nothing if the class writes its config itself."""
         if not _writes_no_config(type(self)):
             return {}
-        arguments = self.__dict__.get("_constructor_arguments")
+        arguments = self.__dict__.get("_dk_constructor_arguments")
         if arguments is None:
             raise NotImplementedError(
                 f"{type(self).__name__}: expected a `get_config` method, since the constructor was "
@@ -37,7 +37,7 @@ class AutoConfig:
 
         return deepcopy(arguments)
 
-    def _accepted(self, config: dict[str, Any]) -> dict[str, Any]:
+    def _dk_accepted(self, config: dict[str, Any]) -> dict[str, Any]:
         """The entries that the constructor takes."""
         if not _writes_no_config(type(self)):
             return config
@@ -49,7 +49,7 @@ class AutoConfig:
 
 def _writes_no_config(cls: type) -> bool:
     owner = next(base for base in cls.__mro__ if "get_config" in base.__dict__)
-    return owner.__dict__.get("_config_is_default", False) is True
+    return owner.__dict__.get("_dk_config_is_default", False) is True
 
 
 def _arguments(cls: type, args: Any, kwargs: Any) -> dict[str, Any] | None:

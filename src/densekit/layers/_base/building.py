@@ -23,16 +23,16 @@ def recorded(build: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(build)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
         with build_lock:
-            if self.__dict__.get("_in_build"):  # super().build(...)
+            if self.__dict__.get("_dk_in_build"):  # super().build(...)
                 build(self, *args, **kwargs)
                 return
             before, state = dict(self.__dict__), self._tracker.snapshot()
-            self.__dict__["_in_build"] = True
+            self.__dict__["_dk_in_build"] = True
             outer = call_context.get()
             context = CallContext(self, outer, outer is not None and outer.calling)
             token = call_context.set(context)
             try:
-                self._path = context.path()
+                self._dk_path = context.path()
                 build(self, *args, **kwargs)
             except BaseException as error:
                 self.__dict__.clear()
@@ -42,9 +42,9 @@ def recorded(build: Callable[..., Any]) -> Callable[..., Any]:
                 raise
             finally:
                 call_context.reset(token)
-                self.__dict__.pop("_in_build", None)
+                self.__dict__.pop("_dk_in_build", None)
             names = call_info(build).names[1:]  # without self
-            self.__dict__["_build_shapes"] = dict(zip(names, args, strict=False)) | kwargs
+            self.__dict__["_dk_build_shapes"] = dict(zip(names, args, strict=False)) | kwargs
             self.built = True
             self._post_build()
             self._tracker.locked = True
@@ -63,8 +63,8 @@ class BuildOnce:
     name: str
     built: bool
     call: Callable[..., Any]
-    _call_info: CallInfo
-    _build_shapes: dict[str, Any] | None
+    _dk_call_info: CallInfo
+    _dk_build_shapes: dict[str, Any] | None
     _tracker: Tracker
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -87,7 +87,7 @@ class BuildOnce:
 
     def get_build_config(self) -> dict[str, Any] | None:
         """What `build_from_config` needs: ``{"input_shape": ...}``; None before `build`."""
-        shapes = self._build_shapes
+        shapes = self._dk_build_shapes
         if shapes is None:
             return None
         if len(shapes) == 1:
@@ -101,7 +101,7 @@ class BuildOnce:
         elif config and "shapes_dict" in config:
             self.build(**config["shapes_dict"])
 
-    def _build_for(self, arguments: dict[str, Any], symbolic: bool) -> None:
+    def _dk_build_for(self, arguments: dict[str, Any], symbolic: bool) -> None:
         """Build from the arguments of the first call."""
         shapes = {
             f"{name}_shape": shapes_of(value)
@@ -109,7 +109,9 @@ class BuildOnce:
             if name not in ("mask", "args", "kwargs") and has_tensors(value)
         }
         if has_own_build(self):
-            self.build(**shapes_for(self.build, shapes, self._call_info.names, type(self).__name__))
+            self.build(
+                **shapes_for(self.build, shapes, self._dk_call_info.names, type(self).__name__)
+            )
             return
         if symbolic and any(not child.built for child in self._tracker.layers):
             try:
@@ -131,7 +133,7 @@ class BuildOnce:
             self._tracker.locked = True
 
     def _check_super_called(self) -> None:
-        if "_super_called" not in self.__dict__:
+        if "_dk_super_called" not in self.__dict__:
             raise RuntimeError(
                 f"In layer '{type(self).__name__}', you forgot to call `super().__init__()` as the "
                 "first statement in the `__init__()` method. Go add it!"

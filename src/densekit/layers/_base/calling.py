@@ -45,14 +45,14 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
             given = (args, kwargs)
             if len(args) == 1 and not kwargs and type(args[0]) is np.ndarray:
                 if self._convert_input_args:  # the common case, without a walk over the arguments
-                    args = (self._convert_array(args[0]),)
+                    args = (self._dk_convert_array(args[0]),)
                 symbolic = False
             else:
                 symbolic = any_symbolic(args, kwargs)
-                args, kwargs = self._convert_arguments(args, kwargs)
-            info = self._call_info
+                args, kwargs = self._dk_convert_arguments(args, kwargs)
+            info = self._dk_call_info
             if self._input_spec is not None:
-                self._check_first(args, kwargs)
+                self._dk_check_first(args, kwargs)
             outer = call_context.get()
             entry = outer is None or not outer.calling
             training = kwargs.get("training")
@@ -63,12 +63,12 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
             token = call_context.set(CallContext(self, outer, True, training))
             try:
                 if not self.built:
-                    self._first_call(args, kwargs, symbolic)
+                    self._dk_first_call(args, kwargs, symbolic)
                 if entry:
                     self._clear_losses()
                 if info.has_training and training is not None:
                     kwargs["training"] = training
-                outputs = self._run(args, kwargs, symbolic)
+                outputs = self._dk_run(args, kwargs, symbolic)
             finally:
                 call_context.reset(token)
             if symbolic:
@@ -78,18 +78,18 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
             hide_internal_frames(error)
             raise
 
-    def _first_call(self, args: Any, kwargs: Any, symbolic: bool) -> None:
+    def _dk_first_call(self, args: Any, kwargs: Any, symbolic: bool) -> None:
         with build_lock:
             if self.built:  # another thread was faster
                 return
-            names = self._call_info.names
-            self._build_for(dict(zip(names, args, strict=False)) | kwargs, symbolic)
+            names = self._dk_call_info.names
+            self._dk_build_for(dict(zip(names, args, strict=False)) | kwargs, symbolic)
         if self._input_spec is not None:  # `build` may have set it
-            self._check_first(args, kwargs)
+            self._dk_check_first(args, kwargs)
 
-    def _check_first(self, args: Any, kwargs: Any) -> None:
+    def _dk_check_first(self, args: Any, kwargs: Any) -> None:
         """Hold the first argument against `input_spec`; without one `call` will complain."""
-        spec, name = self._input_spec, self._call_info.names[0]
+        spec, name = self._input_spec, self._dk_call_info.names[0]
         plain = args and type(spec) is InputSpec and type(args[0]) is np.ndarray
         if plain and spec.mismatch(args[0].shape, args[0].dtype) is None:
             return  # the common case, in one step
@@ -97,7 +97,7 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
             first = args[0] if args else kwargs[name]
             check_input(spec, first, f"{type(self).__name__} {self.name!r}")
 
-    def _run(self, args: Any, kwargs: Any, symbolic: bool) -> Any:
+    def _dk_run(self, args: Any, kwargs: Any, symbolic: bool) -> Any:
         """`call` or, for symbolic inputs, its spec; variables are read in the compute dtype."""
         policy, active = self._dtype_policy, autocast_dtype.get()
         dtype = policy.compute_dtype if self.autocast else None
@@ -109,13 +109,13 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
                 return self.compute_output_spec(*args, **kwargs)
             outputs = self.call(*args, **kwargs)
             if self.activity_regularizer is not None:
-                self._add_activity_losses(self.activity_regularizer, outputs)
+                self._dk_add_activity_losses(self.activity_regularizer, outputs)
             return outputs
         finally:
             if token is not None:
                 autocast_dtype.reset(token)
 
-    def _convert_array(self, array: Any) -> Any:
+    def _dk_convert_array(self, array: Any) -> Any:
         """Floats to the compute dtype, bytes in native order; integers and bools stay."""
         dtype, target = array.dtype, _numpy_dtype(self.input_dtype)
         if dtype == target or (dtype.kind in "iub" and dtype.isnative):
@@ -135,7 +135,7 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
             )
         )
 
-    def _convert(self, value: Any) -> Any:
+    def _dk_convert(self, value: Any) -> Any:
         if isinstance(value, KerasTensor) or value is None:
             return value
         if not isinstance(value, np.ndarray | Variable) and ops.is_tensor(value):
@@ -143,13 +143,13 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
             wanted = wanted and str(value.dtype) != self.input_dtype
             return ops.cast(value, self.input_dtype) if wanted else value
         if hasattr(value, "__array__"):
-            return self._convert_array(np.asarray(value, table_dtype(value)))
+            return self._dk_convert_array(np.asarray(value, table_dtype(value)))
         return value
 
-    def _convert_arguments(self, args: Any, kwargs: Any) -> tuple[Any, dict[str, Any]]:
+    def _dk_convert_arguments(self, args: Any, kwargs: Any) -> tuple[Any, dict[str, Any]]:
         if self._convert_input_args:
-            args = tuple(tree.map_structure(self._convert, arg) for arg in args)
-            kwargs = {k: tree.map_structure(self._convert, v) for k, v in kwargs.items()}
+            args = tuple(tree.map_structure(self._dk_convert, arg) for arg in args)
+            kwargs = {k: tree.map_structure(self._dk_convert, v) for k, v in kwargs.items()}
         else:
             kwargs = dict(kwargs)
         if not self._allow_non_tensor_positional_args:

@@ -51,7 +51,7 @@ class Layer(AutoConfig, CallOwner):
     (2, 3)
     """
 
-    _config_is_default = True  # this class' `get_config` is the automatic one
+    _dk_config_is_default = True  # this class' `get_config` is the automatic one
 
     def __init__(
         self,
@@ -78,9 +78,9 @@ class Layer(AutoConfig, CallOwner):
             raise ValueError(
                 message(where, "`trainable` to be a bool", describe(trainable), "Pass True.")
             )
-        self._ensure_tracker()
+        self._dk_ensure_tracker()
         Operation.__init__(self, name=name)
-        self.__dict__["_super_called"] = True
+        self.__dict__["_dk_super_called"] = True
         if input_shape is not None:
             warn(
                 "Do not pass an `input_shape`/`input_dim` argument to a layer: start the model "
@@ -93,21 +93,21 @@ class Layer(AutoConfig, CallOwner):
         self.built = False
         self.supports_masking = type(self).compute_mask is not Layer.compute_mask
         self._trainable = trainable
-        self._path: str | None = None
+        self._dk_path: str | None = None
         self._input_spec: Any = None
-        self._build_shapes: dict[str, Any] | None = None
-        self.__dict__["_losses"] = []
+        self._dk_build_shapes: dict[str, Any] | None = None
+        self.__dict__["_dk_losses"] = []
         self._allow_non_tensor_positional_args = False
         self._convert_input_args = True
-        self._call_info = call_info(self.call)
+        self._dk_call_info = call_info(self.call)
 
-    def _ensure_tracker(self) -> Tracker:
+    def _dk_ensure_tracker(self) -> Tracker:
         if "_tracker" not in self.__dict__:
             self.__dict__["_tracker"] = Tracker()
         return self._tracker
 
     def __setattr__(self, name: str, value: Any) -> None:
-        value = self._ensure_tracker().track(value)
+        value = self._dk_ensure_tracker().track(value)
         if self.__dict__.get("built"):
             structure_changed()
         object.__setattr__(self, name, value)
@@ -121,10 +121,10 @@ class Layer(AutoConfig, CallOwner):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy of a layer keeps its weights and leaves the graph it was called in."""
-        return {**self.__dict__, "_inbound_nodes": [], "_losses": []}
+        return {**self.__dict__, "_inbound_nodes": [], "_dk_losses": []}
 
     @property
-    def _layers(self) -> list[Any]:
+    def _dk_layers(self) -> list[Any]:
         return self._tracker.layers
 
     def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Any]:
@@ -134,7 +134,7 @@ class Layer(AutoConfig, CallOwner):
     @property
     def metrics(self) -> list[Any]:
         """Metrics of this layer and its sub-layers."""
-        return [*self._tracker.metrics, *(m for child in self._layers for m in child.metrics)]
+        return [*self._tracker.metrics, *(m for child in self._dk_layers for m in child.metrics)]
 
     @property
     def metrics_variables(self) -> list[Variable]:
@@ -144,7 +144,7 @@ class Layer(AutoConfig, CallOwner):
     @property
     def path(self) -> str | None:
         """Names from the outermost layer down to this one, None before it is built."""
-        return self._path
+        return self._dk_path
 
     @property
     def quantization_mode(self) -> None:
@@ -170,10 +170,10 @@ class Layer(AutoConfig, CallOwner):
         """`KerasTensor`s like what a call on `KerasTensor`s returns."""
         if type(self).compute_output_shape is Layer.compute_output_shape:
             return super().compute_output_spec(*args, **kwargs)
-        arguments = dict(zip(self._call_info.names, args, strict=False)) | kwargs
+        arguments = dict(zip(self._dk_call_info.names, args, strict=False)) | kwargs
         shapes = {f"{k}_shape": shapes_of(v) for k, v in arguments.items() if has_tensors(v)}
         method = self.compute_output_shape
-        shape = method(**shapes_for(method, shapes, self._call_info.names, type(self).__name__))
+        shape = method(**shapes_for(method, shapes, self._dk_call_info.names, type(self).__name__))
         return specs_of(shape, self.compute_dtype)
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
@@ -188,7 +188,7 @@ class Layer(AutoConfig, CallOwner):
         config["dtype"] = serialize_keras_object(self.dtype_policy)
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
-        return self._accepted(config)
+        return self._dk_accepted(config)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:

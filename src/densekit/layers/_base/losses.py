@@ -19,7 +19,7 @@ class LossOwner:
 
     name: str
     _tracker: Tracker
-    _losses: list[Any]
+    _dk_losses: list[Any]
 
     def add_loss(self, loss: Any) -> None:
         """Add a scalar, or a structure of scalars, to what training minimises.
@@ -43,21 +43,21 @@ class LossOwner:
                 )
         scope = stateless_scope()
         if scope is None:
-            self._losses.extend(losses)
+            self._dk_losses.extend(losses)
         elif scope.collect_losses:
             for value in losses:
                 scope.add_loss(value, self)
 
-    def _own_losses(self) -> list[Any]:
+    def _dk_own_losses(self) -> list[Any]:
         scope = stateless_scope()
-        return list(self._losses) if scope is None else scope.losses_of(self)
+        return list(self._dk_losses) if scope is None else scope.losses_of(self)
 
     def _clear_losses(self) -> None:
         scope = stateless_scope()
         if scope is not None:
             scope.clear_losses_of(self)
-        elif self._losses:
-            self._losses.clear()
+        elif self._dk_losses:
+            self._dk_losses.clear()
         for layer in self._tracker.layers:
             layer._clear_losses()
 
@@ -67,15 +67,15 @@ class LossOwner:
 
         Penalties are computed anew on each read, for trainable weights only.
         """
-        losses = self._own_losses()
+        losses = self._dk_own_losses()
         for layer in sublayers(self):
-            losses.extend(layer._own_losses())
+            losses.extend(layer._dk_own_losses())
         for variable in self.trainable_weights:  # type: ignore[attr-defined]
             if variable.regularizer is not None:
                 losses.append(variable.regularizer(variable))
         return losses
 
-    def _add_activity_losses(self, regularizer: Any, outputs: Any) -> None:
+    def _dk_add_activity_losses(self, regularizer: Any, outputs: Any) -> None:
         """Penalise each output; the mean over the batch, so that its size does not matter."""
         for output in tree.flatten(outputs):
             if not ops.is_tensor(output):

@@ -19,40 +19,42 @@ class Merge(Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
 
-    def _refuse(self, expected: str, got: Any, action: str) -> ValueError:
+    def _dk_refuse(self, expected: str, got: Any, action: str) -> ValueError:
         where = f"{type(self).__name__} {self.name!r}"
         got = got if isinstance(got, str) else describe(got)
         return ValueError(message(where, expected, got, action))
 
-    def _check_list(self, shapes: Any) -> None:
+    def _dk_check_list(self, shapes: Any) -> None:
         if not isinstance(shapes, list | tuple) or not shapes or is_shape(shapes):
-            raise self._refuse(
+            raise self._dk_refuse(
                 "a list of inputs", f"input shape {shapes}", "Call it on a list: layer([a, b])."
             )
 
     def build(self, input_shape: Any) -> None:
         """Check that the inputs fit; there are no weights."""
-        self._check_list(input_shape)
+        self._dk_check_list(input_shape)
         self.compute_output_shape(input_shape)
 
     def compute_output_shape(self, input_shape: Any) -> Shape:
         """The broadcast shape."""
-        self._check_list(input_shape)
+        self._dk_check_list(input_shape)
         batches = {shape[0] for shape in input_shape if shape} - {None}
         if len(batches) > 1:
-            raise self._refuse("one batch size", f"{list(input_shape)}", "Pass as many rows each.")
+            raise self._dk_refuse(
+                "one batch size", f"{list(input_shape)}", "Pass as many rows each."
+            )
         merged: Shape = tuple(input_shape[0][1:])
         for shape in input_shape[1:]:
-            merged = self._broadcast(merged, tuple(shape[1:]), input_shape)
+            merged = self._dk_broadcast(merged, tuple(shape[1:]), input_shape)
         return (next(iter(batches), None), *merged)
 
-    def _broadcast(self, a: Shape, b: Shape, shapes: Any) -> Shape:
+    def _dk_broadcast(self, a: Shape, b: Shape, shapes: Any) -> Shape:
         rank = max(len(a), len(b))
         a, b = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
         sizes: list[int | None] = []
         for m, n in zip(a, b, strict=True):
             if m != n and None not in (m, n) and 1 not in (m, n):
-                raise self._refuse("shapes that fit", f"{list(shapes)}", "Reshape the inputs.")
+                raise self._dk_refuse("shapes that fit", f"{list(shapes)}", "Reshape the inputs.")
             known = n if m == 1 else m
             sizes.append(None if None in (m, n) else known)
         return tuple(sizes)
@@ -60,14 +62,14 @@ class Merge(Layer):
     def compute_output_spec(self, inputs: Any) -> KerasTensor:
         """The broadcast shape, of the compute dtype."""
         if not isinstance(inputs, list | tuple):
-            self._check_list(inputs.shape)
+            self._dk_check_list(inputs.shape)
         shape = self.compute_output_shape([x.shape for x in inputs])
         return KerasTensor(shape, dtype=self.compute_dtype)
 
     def call(self, inputs: Any) -> Any:
         """The merged inputs."""
         if not isinstance(inputs, list | tuple):
-            raise self._refuse("a list of inputs", inputs, "Call it on a list: layer([a, b]).")
+            raise self._dk_refuse("a list of inputs", inputs, "Call it on a list: layer([a, b]).")
         rank = max(len(x.shape) for x in inputs)
         aligned = []
         for x in inputs:
@@ -80,6 +82,6 @@ class Merge(Layer):
         """The formula, on a list of tensors of one rank."""
         raise NotImplementedError
 
-    def _check_pair(self, inputs: Any) -> None:
+    def _dk_check_pair(self, inputs: Any) -> None:
         if len(inputs) != 2:
-            raise self._refuse("exactly 2 inputs", f"{len(inputs)}", "Call it on [a, b].")
+            raise self._dk_refuse("exactly 2 inputs", f"{len(inputs)}", "Call it on [a, b].")

@@ -15,7 +15,7 @@ class AlongAxes(Elementwise):
 
     axis: Any
 
-    def _set_axis(self, axis: Any) -> None:
+    def _dk_set_axis(self, axis: Any) -> None:
         if not isinstance(axis, int | list | tuple):
             raise TypeError(
                 message(type(self).__name__, "`axis` int or list", describe(axis), "Pass e.g. -1.")
@@ -23,19 +23,19 @@ class AlongAxes(Elementwise):
         self.axis = axis if isinstance(axis, int) else list(axis)
 
     @property
-    def _axes(self) -> tuple[int, ...]:
+    def _dk_axes(self) -> tuple[int, ...]:
         return (self.axis,) if isinstance(self.axis, int) else tuple(self.axis)
 
-    def _fix_axes(self, input_shape: Any) -> tuple[int, ...]:
+    def _dk_fix_axes(self, input_shape: Any) -> tuple[int, ...]:
         """Sort the axes, as files list them; gives their sizes."""
         self.compute_output_shape(input_shape)
-        self.axis = sorted(self._axes)
+        self.axis = sorted(self._dk_axes)
         return tuple(input_shape[axis] for axis in self.axis)
 
-    def _spread(self, weight: Any, inputs: Any) -> Any:
+    def _dk_spread(self, weight: Any, inputs: Any) -> Any:
         """A weight, one number per entry of the axes, in a shape that broadcasts to the inputs."""
         rank = len(inputs.shape)
-        axes = {axis % rank for axis in self._axes}
+        axes = {axis % rank for axis in self._dk_axes}
         if axes == set(range(rank - len(axes), rank)):
             return weight
         shape = tuple(n if i in axes else 1 for i, n in enumerate(inputs.shape))
@@ -44,7 +44,7 @@ class AlongAxes(Elementwise):
     def compute_output_shape(self, input_shape: Any) -> Shape:
         """The shape of the input."""
         rank = len(input_shape)
-        for axis in self._axes:
+        for axis in self._dk_axes:
             if not -rank <= axis < rank:
                 raise ValueError(
                     message(

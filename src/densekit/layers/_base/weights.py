@@ -72,7 +72,7 @@ class WeightOwner(TypedByPolicy):
             autocast=autocast,
             aggregation=aggregation,
             name=name,
-            path=self._path_of(name),
+            path=self._dk_path_of(name),
             regularizer=regularizers.get(regularizer),
             constraint=constraints.get(constraint),
         )
@@ -86,14 +86,14 @@ class WeightOwner(TypedByPolicy):
 
     add_variable = add_weight
 
-    def _path_of(self, name: str | None) -> str:
+    def _dk_path_of(self, name: str | None) -> str:
         context = call_context.get()
         path = self.name if context is None else context.path()
         if context is not None and context.owner is not self:
             path += f"/{self.name}"
         return f"{path}/{name or ''}"
 
-    def _collect(self, own: Iterable[Variable], of_layer: str) -> list[Variable]:
+    def _dk_collect(self, own: Iterable[Variable], of_layer: str) -> list[Variable]:
         """Own variables, then those of sub-layers, each once."""
         found = {id(v): v for v in own}
         for layer in self._tracker.layers:
@@ -101,13 +101,13 @@ class WeightOwner(TypedByPolicy):
                 found.setdefault(id(v), v)
         return list(found.values())
 
-    def _own_weights(self) -> list[Variable]:
+    def _dk_own_weights(self) -> list[Variable]:
         return self._tracker.trainable_variables + self._tracker.non_trainable_variables
 
     @property
     def weights(self) -> list[Variable]:
         """Variables of this layer and its sub-layers, without the state of seed generators."""
-        return self._collect(self._own_weights(), "weights")
+        return self._dk_collect(self._dk_own_weights(), "weights")
 
     @property
     def trainable_weights(self) -> list[Variable]:
@@ -123,7 +123,7 @@ class WeightOwner(TypedByPolicy):
     def variables(self) -> list[Variable]:
         """All state: weights and the state of seed generators."""
         seeds = [generator.state for generator in self._tracker.seed_generators]
-        return self._collect(self._own_weights() + seeds, "variables")
+        return self._dk_collect(self._dk_own_weights() + seeds, "variables")
 
     @property
     def trainable_variables(self) -> list[Variable]:
@@ -192,7 +192,7 @@ class WeightOwner(TypedByPolicy):
                     "Pass one array per entry of `weights`, in that order.",
                 )
             )
-        self._check_values("set_weights", variables, weights)
+        self._dk_check_values("set_weights", variables, weights)
         for variable, value in zip(variables, weights, strict=True):
             variable.assign(value)
 
@@ -215,7 +215,7 @@ class WeightOwner(TypedByPolicy):
 
     def save_own_variables(self, store: Any) -> None:
         """Write the layer's own weights to `store` under "0", "1", ..."""
-        for index, variable in enumerate(self._own_weights()):
+        for index, variable in enumerate(self._dk_own_weights()):
             store[str(index)] = variable
 
     def load_own_variables(self, store: Any) -> None:
@@ -224,7 +224,7 @@ class WeightOwner(TypedByPolicy):
         Raises:
             ValueError: if the number of values is not the number of own weights.
         """
-        variables = self._own_weights()
+        variables = self._dk_own_weights()
         if len(store.keys()) != len(variables):
             unbuilt = not variables and not self.built
             hint = "The file belongs to another layer."
@@ -240,11 +240,11 @@ class WeightOwner(TypedByPolicy):
                 )
             )
         values = [store[str(index)] for index in range(len(variables))]
-        self._check_values("load_own_variables", variables, values)
+        self._dk_check_values("load_own_variables", variables, values)
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
 
-    def _check_values(self, method: str, variables: list[Variable], values: list[Any]) -> None:
+    def _dk_check_values(self, method: str, variables: list[Variable], values: list[Any]) -> None:
         """Refuse before anything is overwritten."""
         for variable, value in zip(variables, values, strict=True):
             if np.shape(value) != variable.shape:

@@ -63,21 +63,21 @@ class CosineDecay(LearningRateSchedule):
         self.warmup_target = plain(warmup_target)
         self.warmup_steps = plain(warmup_steps)
 
-    def _decay(self, top: float, t: Any) -> Any:
+    def _dk_decay(self, top: float, t: Any) -> Any:
         fraction = ops.minimum(t, self.decay_steps) / self.decay_steps
         return top * ((1 - self.alpha) * 0.5 * (1.0 + ops.cos(math.pi * fraction)) + self.alpha)
 
     def __call__(self, step: Any) -> Any:
         t = real(step)
         if self.warmup_target is None:
-            return rate(self._decay(self.initial_learning_rate, t))
+            return rate(self._dk_decay(self.initial_learning_rate, t))
         # No warm-up step leaves the slope undefined, and unused.
         slope = (self.warmup_target - self.initial_learning_rate) / (self.warmup_steps or 1)
         return rate(
             ops.where(
                 t < self.warmup_steps,
                 self.initial_learning_rate + slope * t,
-                self._decay(self.warmup_target, t - self.warmup_steps),
+                self._dk_decay(self.warmup_target, t - self.warmup_steps),
             )
         )
 

@@ -62,22 +62,22 @@ class CosineDecayRestarts(LearningRateSchedule):
         self.alpha = plain(alpha)
         self.name = name
 
-    def _start(self, run: Any) -> Any:
+    def _dk_start(self, run: Any) -> Any:
         """When a run starts, in units of the first: ``1 + t_mul + ... + t_mul ** (run - 1)``."""
         return (1.0 - self._t_mul**run) / (1.0 - self._t_mul)
 
-    def _run(self, time: Any) -> tuple[Any, Any]:
+    def _dk_run(self, time: Any) -> tuple[Any, Any]:
         """Number of the run that `time` falls in, and the part of that run that is over."""
         if self._t_mul == 1:
             run = ops.floor(time)
             return run, time - run
         run = ops.floor(ops.log(1.0 - time * (1.0 - self._t_mul)) / math.log(self._t_mul))
         # The quotient of logarithms may be a rounding below the whole number of an exact restart.
-        run = run + ops.cast(self._start(run + 1.0) <= time, run.dtype)
-        return run, (time - self._start(run)) / self._t_mul**run
+        run = run + ops.cast(self._dk_start(run + 1.0) <= time, run.dtype)
+        return run, (time - self._dk_start(run)) / self._t_mul**run
 
     def __call__(self, step: Any) -> Any:
-        run, fraction = self._run(real(step) / self.first_decay_steps)
+        run, fraction = self._dk_run(real(step) / self.first_decay_steps)
         wave = 0.5 * float(self._m_mul) ** run * (1.0 + ops.cos(math.pi * fraction))
         return rate(self.initial_learning_rate * ((1 - self.alpha) * wave + self.alpha))
 

@@ -46,4 +46,4 @@ class InverseTimeDecay(PeriodDecay):
         super().__init__(initial_learning_rate, decay_steps, decay_rate, staircase, name)
 
     def __call__(self, step: Any) -> Any:
-        return rate(self.initial_learning_rate / (1.0 + self.decay_rate * self._periods(step)))
+        return rate(self.initial_learning_rate / (1.0 + self.decay_rate * self._dk_periods(step)))

@@ -31,7 +31,7 @@ class PeriodDecay(LearningRateSchedule):
         self.staircase = staircase
         self.name = name
 
-    def _periods(self, step: Any) -> Any:
+    def _dk_periods(self, step: Any) -> Any:
         periods = real(step) / self.decay_steps
         return ops.floor(periods) if self.staircase else periods
 
