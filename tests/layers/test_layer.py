@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import densekit as keras
-from densekit.layers import Dense, Dropout, Layer, structure_version
+from densekit.layers import Dense, Dropout, Layer
 from densekit.layers._base.tracking import no_tracking
 from densekit.ops._gradient import value_and_vjp
 
@@ -221,20 +221,6 @@ def test_a_variable_in_a_formula_gets_its_gradient() -> None:
     d_factor, d_x = vjp([np.float64(1)])
     assert d_factor.tolist() == [4.0, 4.0, 4.0]
     assert (d_x == 5).all()
-
-
-def test_structure_version_follows_changes() -> None:
-    layer = Dense(2)
-    layer(X)
-    before = structure_version()
-    layer.kernel.assign(np.ones((3, 2)))
-    layer(X)
-    assert structure_version() == before
-    layer.activation = keras.activations.relu
-    assert structure_version() > before
-    before = structure_version()
-    layer.trainable = False
-    assert structure_version() > before
 
 
 def test_deleting_a_variable_forgets_it() -> None:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from densekit.layers._base.layer import Layer as Layer
     from densekit.layers._base.lowering import has_lowering as has_lowering
     from densekit.layers._base.tracking import no_tracking as no_tracking
-    from densekit.layers._base.tracking import structure_version as structure_version
     from densekit.layers._concatenate import Concatenate as Concatenate
     from densekit.layers._concatenate import concatenate as concatenate
     from densekit.layers._dense import Dense as Dense
@@ -90,7 +89,7 @@ else:
             "_rms_normalization": "RMSNormalization",
             "_lookup": "deserialize serialize",
             "_softmax": "Softmax",
-            "densekit.layers._base.tracking": "no_tracking structure_version",
+            "densekit.layers._base.tracking": "no_tracking",
             "_unit_normalization": "UnitNormalization",
             "_wrapper": "Wrapper",
         },

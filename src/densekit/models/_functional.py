@@ -64,6 +64,7 @@ class Functional(Model):
         _check_names(where, self._operations)
         layers = self._tracker.layers
         layers += [one for one in self.layers if not any(one is other for other in layers)]
+        self._tracker.changed()
         if trainable is not None:
             self.trainable = trainable
         self._convert_input_args = False

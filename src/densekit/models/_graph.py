@@ -7,6 +7,7 @@ from typing import Any
 
 from densekit._core import tree
 from densekit._core.errors import message
+from densekit.layers import Layer
 from densekit.ops import KerasTensor, Operation
 from densekit.ops._symbolic import Node
 
@@ -32,6 +33,12 @@ class Graph:
         self.nodes = nodes
         self.input_structure = input_structure
         self.output_structure = output_structure
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers that are called."""
+        called = [node.operation for node in self.nodes]
+        return [operation for operation in called if isinstance(operation, Layer)]
 
 
 def history(tensor: KerasTensor) -> tuple[Node, int] | None:

@@ -16,10 +16,9 @@ from densekit._core.registry import export
 from densekit._core.scope import stateless_scope as _scope
 from densekit.data._columns import as_array
 from densekit.layers import Layer
-from densekit.layers._base import tracking
 from densekit.layers._base.call import CallContext, call_context
 from densekit.layers._base.shapes import has_tensors, shapes_of
-from densekit.layers._base.tracking import Tracker, structure_version
+from densekit.layers._base.tracking import Tracker
 from densekit.models._graph import Graph
 from densekit.models._trace import trace
 from densekit.ops import KerasTensor
@@ -28,6 +27,10 @@ from densekit.training._trainer import Trainer
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+# What counts of a model that is a graph: these, and state.
+_OF_GRAPHS = frozenset({"activity_regularizer", "autocast", "built", "_dtype_policy"})
 
 
 class _OpenTracker(Tracker):
@@ -80,6 +83,11 @@ class Model(Trainer, Layer):
         Layer.__init__(self, **kwargs)
         Trainer.__init__(self)
 
+    def _dk_depends_on(self, name: str, value: Any) -> bool:
+        # A graph of layers has no attributes that its own `call` would read.
+        own = type(self).call.__module__.startswith("densekit.")
+        return super()._dk_depends_on(name, value) and (not own or name in _OF_GRAPHS)
+
     def _dk_ensure_tracker(self) -> Tracker:
         if "_tracker" not in self.__dict__:
             self.__dict__["_tracker"] = _OpenTracker()
@@ -97,7 +105,7 @@ class Model(Trainer, Layer):
         # One array at inference: every test here costs as much as a small layer.
         if (
             not kwargs
-            and self._dk_fast_version == tracking._version
+            and self._dk_fast_version == self._tracker.version
             and _scope() is None
             and call_context.get() is None
             and len(args) == 1
@@ -187,11 +195,13 @@ class Model(Trainer, Layer):
 
     def _dk_graph(self) -> Graph | None:
         """The calls inside the model for an engine; None if `call` cannot be followed."""
-        cached = self.__dict__.get("_dk_graph_cache")
-        if cached is None or cached[0] != structure_version():
+        cached, version = self.__dict__.get("_dk_graph_cache"), self._tracker.current()
+        if cached is None or cached[0] != version:
             inputs = self.__dict__.get("_dk_traced_on")
             graph = None if inputs is None else trace(self, inputs)
-            self.__dict__["_dk_graph_cache"] = cached = (structure_version(), graph)
+            if graph is not None:  # layers that are no attributes, and changes made meanwhile
+                self._tracker.listen_to(graph.layers)
+            self.__dict__["_dk_graph_cache"] = cached = (version, graph)
         found: Graph | None = cached[1]
         return found
 

@@ -11,7 +11,7 @@ from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit.layers import InputLayer, Layer
 from densekit.layers._base.shapes import standardize_shape
-from densekit.layers._base.tracking import no_tracking, structure_changed
+from densekit.layers._base.tracking import no_tracking
 from densekit.models._functional import Functional
 from densekit.models._graph import Graph
 from densekit.models._model import Model, _machinery
@@ -56,7 +56,7 @@ class Sequential(Model):
             self._dk_stack, self._dk_tensors = stack, tensors
         self._tracker.layers[:] = [*stack, *others]
         self.__dict__["_dk_whole"] = None
-        structure_changed()
+        self._tracker.changed()
 
     def __getstate__(self) -> dict[str, Any]:
         self._functional  # noqa: B018 - which carries the graph into the copy

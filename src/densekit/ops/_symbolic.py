@@ -178,7 +178,7 @@ class Operation:
                 message(type(self).__name__, "`name` to be a string", repr(name), "Pass a string.")
             )
         self.name = name
-        self._inbound_nodes: list[Node] = []
+        self.__dict__["_inbound_nodes"] = []  # being called changes nothing in a layer
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if any_symbolic(args, kwargs):

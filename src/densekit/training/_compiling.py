@@ -8,7 +8,6 @@ from densekit import optimizers
 from densekit._core.frames import filters_traceback, warn
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit.data._feeds import check_count
-from densekit.layers import structure_version
 from densekit.training._batches import Batches
 from densekit.training._loss_terms import check_loss_weights
 from densekit.training._run_metrics import CompileMetrics
@@ -163,7 +162,7 @@ class Compiling(Batches):
     @property
     def metrics(self) -> list[Any]:
         """The loss, the compiled metrics as one, single losses, then metrics of the layers."""
-        key = structure_version(), self._loss_tracker, len(self._dk_term_means), self.compiled
+        key = self._tracker.current(), self._loss_tracker, len(self._dk_term_means), self.compiled
         known = self.__dict__["_dk_metrics_found"]
         if known[0] != key:
             known = self.__dict__["_dk_metrics_found"] = key, self._dk_find_metrics()

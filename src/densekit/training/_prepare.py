@@ -26,7 +26,7 @@ from densekit.data._columns import (
 )
 from densekit.data._feeds import ArrayFeed, is_stream
 from densekit.data._streams import StreamFeed
-from densekit.layers import has_lowering, structure_version
+from densekit.layers import has_lowering
 from densekit.training._fit_loop import Feed, Session
 from densekit.training._loss_terms import resolve_terms, term_names, wants_target
 from densekit.training._run_metrics import CompileMetrics, LossMean
@@ -315,12 +315,12 @@ class Prepare:
         )
         if self._dk_runtime.has_open_shapes:
             session.engine_for = engine_for
-        session.made_for = structure_version(), self.optimizer
+        session.made_for = self._dk_runtime.state(), self.optimizer
         return session
 
     def _dk_fresh(self, session: Session, feed: Feed, training: bool) -> Session:
         """`session`, or a new one if a callback changed the model."""
-        if session.made_for == (structure_version(), self.optimizer):
+        if session.made_for == (self._dk_runtime.state(), self.optimizer):
             return session
         return self._dk_session(feed, training)
 

@@ -12,7 +12,7 @@ from densekit import engines, ops
 from densekit._core import tree
 from densekit._core.seeds import SeedGenerator, make_default_seed
 from densekit.data._columns import Array, Signature
-from densekit.layers import Layer, structure_version
+from densekit.layers import Layer
 from densekit.ops import KerasTensor
 
 _MOST_ENGINES = 24
@@ -34,8 +34,9 @@ class Runtime:
         self._engines: dict[Any, engines.NativeEngine] = {}
         self._collects_losses = False
         self._weights: list[Any] = []
-        self._flags: tuple[bool, ...] = ()
+        self._flags: Any = None
         self._trainable: list[Any] = []
+        self._pattern: Any = None  # which variables and layers are trainable
         self.flops_per_sample = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -49,12 +50,13 @@ class Runtime:
         self._engines = {key: e for key, e in self._engines.items() if key[0] == "predict"}
 
     def _refresh(self) -> None:
-        if self._version != structure_version():
+        version = self._model._tracker.current()
+        if self._version != version:
             self._signature = None
             self._engines = {}
-            self._version = structure_version()
+            self._version = version
             self._weights = self._model.weights
-            self._flags = ()
+            self._flags = None
             self._collects_losses = any(
                 layer.activity_regularizer is not None for layer in self._model._flatten_layers()
             )
@@ -62,10 +64,18 @@ class Runtime:
     def trainable(self) -> list[Any]:
         """`trainable_variables`, gathered anew only if something changed."""
         self._refresh()
-        flags = tuple([v.trainable for v in self._weights])
-        if flags != self._flags or not flags:
-            self._flags, self._trainable = flags, self._model.trainable_variables
+        flags = self._model._tracker.flags, [v.trainable for v in self._weights]
+        if flags != self._flags:
+            self._trainable = self._model.trainable_variables
+            layers = self._model._flatten_layers()
+            self._pattern = tuple(map(id, self._trainable)), tuple([x.trainable for x in layers])
+            self._flags = flags
         return self._trainable
+
+    def state(self) -> Any:
+        """What sessions fit: compares unequal once layers or `trainable` flags are others."""
+        self.trainable()
+        return self._version, self._pattern
 
     @property
     def collects_losses(self) -> bool:
@@ -184,7 +194,7 @@ class Runtime:
             self.flops_per_sample = engine.plan.flops_per_sample()
             if call is not None and not self._collects_losses and self._is_bare():
                 self._model.__dict__["_dk_fast_call"] = call
-                self._model.__dict__["_dk_fast_version"] = structure_version()
+                self._model.__dict__["_dk_fast_version"] = self._version
         return engine
 
     def _is_bare(self) -> bool:
@@ -200,7 +210,7 @@ class Runtime:
         """The engine for evaluation."""
         self._refresh()
         trainable = self.trainable()
-        key = self._key("test", tuple(map(id, trainable)), _identity(terms), inputs=inputs)
+        key = self._key("test", self._pattern, _identity(terms), inputs=inputs)
         engine = self._engines.get(key)
         if engine is None:
             plan = self.lower(False, inputs)
@@ -214,9 +224,7 @@ class Runtime:
         self._refresh()
         trainable = self.trainable()
         optimizer = self._model.optimizer
-        key = self._key(
-            "train", tuple(map(id, trainable)), id(optimizer), _identity(terms), inputs=inputs
-        )
+        key = self._key("train", self._pattern, id(optimizer), _identity(terms), inputs=inputs)
         engine = self._engines.get(key)
         if engine is None:
             plan = self.lower(True, inputs)

@@ -56,6 +56,12 @@ class CallContext:
 call_context: ContextVar[CallContext | None] = ContextVar("densekit_call", default=None)
 
 
+def is_computing() -> bool:
+    """Whether a layer is being called, not only built."""
+    context = call_context.get()
+    return context is not None and context.calling
+
+
 def shapes_for(
     method: Callable[..., Any], shapes: dict[str, Any], arguments: tuple[str, ...], owner: str
 ) -> dict[str, Any]:

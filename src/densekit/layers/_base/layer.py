@@ -16,8 +16,11 @@ from densekit.layers._base.call import call_info, shapes_for
 from densekit.layers._base.calling import CallOwner
 from densekit.layers._base.losses import sublayers
 from densekit.layers._base.shapes import has_tensors, shapes_of, specs_of
-from densekit.layers._base.tracking import Tracker, structure_changed
+from densekit.layers._base.tracking import Tracker
 from densekit.ops._symbolic import Operation
+
+_ABSENT: Any = object()
+_FLAGS = frozenset({"trainable", "_trainable"})  # a plan is kept for each pattern of flags
 
 
 @export("keras.layers")
@@ -107,17 +110,28 @@ class Layer(AutoConfig, CallOwner):
         return self._tracker
 
     def __setattr__(self, name: str, value: Any) -> None:
-        value = self._dk_ensure_tracker().track(value)
-        if self.__dict__.get("built"):
-            structure_changed()
+        tracker = self._dk_ensure_tracker()
+        value = tracker.track(value)
+        before = self.__dict__.get(name, _ABSENT)
         object.__setattr__(self, name, value)
+        if (
+            self.__dict__.get("built")
+            and self._dk_depends_on(name, value)
+            and tracker.matters(before, value)
+        ):
+            tracker.changed()
+
+    def _dk_depends_on(self, name: str, value: Any) -> bool:
+        """Whether what the layer computes may follow from this attribute."""
+        return name not in _FLAGS and not name.startswith("_dk_")
 
     def __delattr__(self, name: str) -> None:
         value = self.__dict__.get(name)
+        object.__delattr__(self, name)
         if isinstance(value, Variable):
             self._tracker.discard(value)
-        structure_changed()
-        object.__delattr__(self, name)
+        elif self._dk_depends_on(name, value) and self._tracker.matters(value, _ABSENT):
+            self._tracker.changed()
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy of a layer keeps its weights and leaves the graph it was called in."""

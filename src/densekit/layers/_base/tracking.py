@@ -1,18 +1,29 @@
-"""Which variables, sub-layers, metrics and seed generators a layer owns, in order of assignment."""
+"""Which variables, sub-layers, metrics and seed generators a layer owns, in order of assignment.
+
+Plans depend on it. A `Tracker` has a version; the trackers of models that were followed into a plan
+are told when a part of theirs changes, and no other model is.
+"""
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakSet
 
 from densekit._core.registry import Names, if_loaded
 from densekit._core.seeds import SeedGenerator
 from densekit._core.variable import Variable
+from densekit.layers._base.call import is_computing
 
 _tracking: ContextVar[bool] = ContextVar("densekit_tracking", default=True)
-_version = 0
+_serial = itertools.count(1)  # versions are never given twice, whatever threads do
+_telling = threading.Lock()
+
+_PLAIN = (int, float, complex, str, bytes, type(None))
 
 LOCKED = (
     "You cannot add new elements of state (variables or sub-layers) to a layer that is already "
@@ -30,17 +41,6 @@ def no_tracking() -> Iterator[None]:
         _tracking.reset(token)
 
 
-def structure_version() -> int:
-    """A number that grows whenever a built layer changes: plans made before are then stale."""
-    return _version
-
-
-def structure_changed() -> None:
-    """Tell that a built layer changed (not the value of a variable)."""
-    global _version
-    _version += 1
-
-
 def is_metric(value: Any) -> bool:
     """Whether `value` is a metric; never loads the metrics room, without which there are none."""
     for module in ("keras.metrics", "keras"):
@@ -51,9 +51,18 @@ def is_metric(value: Any) -> bool:
 
 
 class Tracker:
-    """The state found in the attributes of one layer."""
+    """The state found in the attributes of one layer, and how often what plans need has changed.
+
+    Attributes:
+        version: another number after each change of the layer or, for a model that asked by
+            `current`, of a part of it. Values of variables and `trainable` do not count.
+        flags: the same for `trainable`.
+    """
 
     def __init__(self) -> None:
+        self.version = self.flags = 0
+        self._told: WeakSet[Tracker] | None = None  # who hears of changes here
+        self._heard = -1  # the version for which all parts tell this tracker
         self.trainable_variables: list[Variable] = []
         self.non_trainable_variables: list[Variable] = []
         self.layers: list[Any] = []
@@ -80,11 +89,83 @@ class Tracker:
         if self.locked:
             raise ValueError(LOCKED)
         store.append(value)
+        self.changed()
 
     def discard(self, value: Any) -> None:
         """Forget `value`."""
         for store in self._stores():
             store[:] = [v for v in store if v is not value]
+        self.changed()
+
+    # Versions
+
+    def changed(self) -> None:
+        """Tell that plans made before are stale."""
+        self.version = next(_serial)
+        for tracker in self._listeners():
+            tracker.version = next(_serial)
+
+    def flags_changed(self) -> None:
+        """Tell that a `trainable` flag was set."""
+        self.flags = next(_serial)
+        for tracker in self._listeners():
+            tracker.flags = next(_serial)
+
+    def _listeners(self) -> list[Tracker]:
+        """Those who hear of a change, and those who hear of them."""
+        met: dict[int, Tracker] = {}
+        waiting: list[Tracker] = [self]
+        while waiting:
+            told = waiting.pop()._told
+            if told is not None:
+                with _telling:
+                    new = [tracker for tracker in told if id(tracker) not in met]
+                met.update((id(tracker), tracker) for tracker in new)
+                waiting += new
+        return list(met.values())
+
+    def current(self) -> int:
+        """The version; from now on every part, however deep, tells of its changes."""
+        while self._heard != self.version:
+            version = self.version
+            self.listen_to(self.layers)
+            self._heard = version
+        return self.version
+
+    def listen_to(self, layers: Iterable[Any]) -> None:
+        """Hear of changes of `layers` and all they own. A layer may have many listeners."""
+        met = {id(self)}
+        waiting = [layer._tracker for layer in layers]
+        while waiting:
+            tracker = waiting.pop()
+            if id(tracker) in met:
+                continue
+            met.add(id(tracker))
+            waiting.extend(layer._tracker for layer in tracker.layers)
+            if tracker._told is None or self not in tracker._told:
+                with _telling:
+                    tracker._told = tracker._told or WeakSet()
+                    tracker._told.add(self)
+
+    def holds_state(self, value: Any) -> bool:
+        """Whether `value` is, or contains, something to be tracked."""
+        if isinstance(value, list | tuple | set | frozenset):
+            return any(map(self.holds_state, value))
+        if isinstance(value, dict):
+            return any(map(self.holds_state, value.values()))
+        return self._store_of(value) is not None
+
+    def matters(self, old: Any, new: Any) -> bool:
+        """Whether replacing `old` by `new` may change a plan.
+
+        What a layer notes for itself during a call does not, unless it is state.
+        """
+        if old is new or (type(old) is type(new) and isinstance(old, _PLAIN) and old == new):
+            return False
+        return not is_computing() or self.holds_state(old) or self.holds_state(new)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_told": None, "_heard": -1}
 
     def track(self, value: Any) -> Any:
         """Track `value` or, in a list, tuple, dict or set, its items. Returns what to store."""
@@ -118,6 +199,7 @@ class Tracker:
         """Go back to `snapshot`."""
         for store, content in zip(self._stores(), snapshot, strict=True):
             store[:] = content
+        self.changed()
 
 
 def _layer_base() -> type:
@@ -134,12 +216,19 @@ def _watched(kind: type, adding: Iterable[str], removing: Iterable[str]) -> Call
 
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
             tracker = self._tracker
-            if tracker is not None:
-                if items is not None:
-                    for item in items(*args, **kwargs):
-                        tracker.track(item)
-                structure_changed()
-            return original(self, *args, **kwargs)
+            if tracker is None:
+                return original(self, *args, **kwargs)
+            if name in ("extend", "__iadd__"):
+                args = ([*args[0]],)  # an iterator gives its items once
+            given = [] if items is None else items(*args, **kwargs)
+            for item in given:
+                tracker.track(item)
+            touched = given if name in _ONLY_ADDS else [*given, *_contents(self)]
+            try:
+                return original(self, *args, **kwargs)
+            finally:
+                if not is_computing() or tracker.holds_state(touched):
+                    tracker.changed()
 
         call.__name__ = name
         return call
@@ -152,6 +241,13 @@ def _watched(kind: type, adding: Iterable[str], removing: Iterable[str]) -> Call
         return cls
 
     return decorate
+
+
+_ONLY_ADDS = {"append", "add", "insert", "extend", "__iadd__"}
+
+
+def _contents(container: Any) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
 
 
 _ITEMS: dict[str, Callable[..., Iterable[Any]]] = {
@@ -193,7 +289,7 @@ class _Tracked:
 @_watched(
     list,
     ("append", "insert", "extend", "__iadd__", "__setitem__"),
-    ("pop", "remove", "clear", "__delitem__", "sort", "reverse"),
+    ("pop", "remove", "clear", "__delitem__", "sort", "reverse", "__imul__"),
 )
 class TrackedList(_Tracked, list):  # type: ignore[type-arg]
     """A list whose new items are tracked."""
@@ -217,6 +313,10 @@ class TrackedDict(_Tracked, dict):  # type: ignore[type-arg]
         """As `dict.update`."""
         for key, value in dict(*args, **kwargs).items():
             self[key] = value
+
+    def __ior__(self, other: Any) -> Any:  # type: ignore[misc]
+        self.update(other)
+        return self
 
 
 @_watched(set, ("add",), ("pop", "remove", "discard", "clear"))

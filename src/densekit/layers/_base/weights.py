@@ -14,7 +14,7 @@ from densekit._core.variable import Variable
 from densekit.layers._base.call import call_context
 from densekit.layers._base.dtypes import TypedByPolicy
 from densekit.layers._base.losses import sublayers
-from densekit.layers._base.tracking import Tracker, structure_changed
+from densekit.layers._base.tracking import Tracker
 
 
 class WeightOwner(TypedByPolicy):
@@ -148,14 +148,14 @@ class WeightOwner(TypedByPolicy):
             v.trainable = value
         for layer in self._tracker.layers:
             layer.trainable = value
-        structure_changed()
+        self._tracker.flags_changed()
 
     def mark_trainable(self, value: bool) -> None:
         """Set the flag of this layer alone: its sub-layers have theirs from their own configs."""
         self.__dict__["_trainable"] = bool(value)
         for v in self._tracker.trainable_variables:
             v.trainable = bool(value)
-        structure_changed()
+        self._tracker.flags_changed()
 
     def get_trainable_config(self, config: dict[str, Any]) -> list[bool] | None:
         """Flags of the layer and its sub-layers, for files; None where `config` tells them."""

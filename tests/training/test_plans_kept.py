@@ -1,0 +1,187 @@
+"""A model's engines are made once, and again only after a change of its own."""
+
+from __future__ import annotations
+
+import gc
+import resource
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import densekit as keras
+from densekit import engines
+from densekit.layers import Dense, Dropout
+
+X = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+Y = np.ones((8, 3), "float32")
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Weak references to the engines that were made."""
+    engines_made: list[Any] = []
+    init = engines.NativeEngine.__init__
+
+    def counted(self: Any, *args: Any, **kwargs: Any) -> None:
+        engines_made.append(weakref.ref(self))
+        init(self, *args, **kwargs)
+
+    monkeypatch.setattr(engines.NativeEngine, "__init__", counted)
+    return engines_made
+
+
+def network(*extra: Any) -> Any:
+    model = keras.Sequential([keras.Input((4,)), Dense(16, "relu"), *extra, Dense(3)])
+    model.compile("adam", "mse")
+    return model
+
+
+def use(model: Any) -> None:
+    model(X)
+    model.train_on_batch(X, Y)
+    model.test_on_batch(X, Y)
+    model.predict(X, verbose=0)
+
+
+def new_functional(shared: Any) -> Any:
+    x = keras.Input((4,))
+    return keras.Model(x, Dense(2)(shared(x)))
+
+
+OTHERS: dict[str, Callable[[Any, Any], Any]] = {
+    "another model's trainable": lambda model, other: setattr(other, "trainable", False),
+    "another model's rate": lambda model, other: setattr(other.layers[1], "rate", 0.1),
+    "another model's layer": lambda model, other: other.pop(),
+    "another model is compiled": lambda model, other: other.compile("sgd", "mae"),
+    "another model is built": lambda model, other: use(network()),
+    "a model around it is built": lambda model, other: new_functional(model).predict(X, verbose=0),
+    "a model around a layer is built": lambda model, other: new_functional(model.layers[0]),
+    "a thousand models come and go": lambda model, other: [network() for _ in range(1000)],
+    "an attribute that nothing reads": lambda model, other: setattr(model, "note", "seen"),
+    "new values": lambda model, other: model.set_weights([w + 1 for w in model.get_weights()]),
+}
+
+
+@pytest.mark.parametrize("change", OTHERS.values(), ids=OTHERS)
+def test_a_model_is_nobody_elses_business(
+    made: list[Any], change: Callable[[Any, Any], Any]
+) -> None:
+    model, other = network(), network(Dropout(0.5))
+    use(model)
+    use(other)
+    change(model, other)
+    del made[:]
+    use(model)
+    assert made == []
+
+
+def test_a_change_of_its_own_makes_new_engines(made: list[Any]) -> None:
+    model = network(Dropout(0.5))
+    use(model)
+    before = model(X)
+    del made[:]
+    model.layers[0].activation = keras.activations.tanh
+    use(model)
+    assert len(made) == 3
+    assert (model(X) != before).any()
+
+
+def test_toggling_trainable_keeps_a_plan_for_each_pattern(made: list[Any]) -> None:
+    """The rhythm of a GAN: two models, one inside the other, frozen and thawed in turn."""
+    critic = network()
+    whole = keras.Sequential([keras.Input((4,)), Dense(4), critic])
+    whole.compile("adam", "mse")
+    for step in range(3):
+        if step == 1:
+            del made[:]
+        critic.trainable = True
+        critic.train_on_batch(X, Y)
+        critic.trainable = False
+        before = critic.get_weights()
+        whole.train_on_batch(X, Y)
+        assert all(map(np.array_equal, before, critic.get_weights()))
+    assert len(made) == 0
+
+
+class Noting(keras.layers.Layer):
+    def build(self, input_shape: Any) -> None:
+        self.factor = self.add_weight(shape=(), initializer="ones")
+
+    def call(self, x: Any) -> Any:
+        self.last = 1 if getattr(self, "last", 0) == 2 else 2
+        self.seen = x
+        return x * self.factor
+
+
+def test_what_a_layer_notes_in_its_call_drops_no_plan(made: list[Any]) -> None:
+    model = network(Noting())
+    use(model)
+    model.fit(X, Y, epochs=3, verbose=0)
+    assert len(made) == 3
+    assert model.layers[1].last in (1, 2)
+
+
+class Scaled(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = Dense(3, kernel_initializer="ones")
+        self.scale = 1.0
+
+    def call(self, x: Any) -> Any:
+        return self.dense(x) * self.scale
+
+
+def test_an_attribute_that_the_call_of_a_model_reads_is_followed_anew() -> None:
+    model = Scaled()
+    before = model.predict(X, verbose=0)
+    model.scale = 2.0
+    np.testing.assert_allclose(model.predict(X, verbose=0), 2 * before, rtol=1e-6)
+
+
+def test_a_dropped_model_frees_its_engines(made: list[Any]) -> None:
+    shared = Dense(4)
+    shared.build((None, 16))
+    model = network(shared)
+    use(model)
+    assert len(made) == 3
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
+    assert [engine() for engine in made] == [None, None, None]
+
+
+def test_an_engine_that_is_replaced_is_freed(made: list[Any]) -> None:
+    model = network(Dropout(0.5))
+    use(model)
+    old = list(made)
+    model.layers[1].rate = 0.25
+    use(model)
+    gc.collect()
+    assert [engine() for engine in old] == [None, None, None]
+
+
+def resident() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+def test_models_that_come_and_go_leave_no_memory() -> None:
+    def round_trip() -> None:
+        model = keras.Sequential([keras.Input((256,)), Dense(512), Dense(256)])
+        model.compile("adam", "mse")
+        x = np.ones((8, 256), "float32")
+        model.train_on_batch(x, x)
+        model(x)
+
+    def rounds(n: int) -> int:
+        for _ in range(n):
+            round_trip()
+        gc.collect()
+        return resident()
+
+    before = rounds(10)
+    assert rounds(60) - before < 20 << 20  # each has 3 MB of weights and slots: leaks give 180
