@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -113,3 +114,63 @@ def test_functions_give_one_value_a_row(name: str) -> None:
 
 def test_functions_take_lists_as_well() -> None:
     assert float(keras.metrics.Mean()([1, 2, 3])) == 2.0
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_variables_stand_for_their_values(name: str) -> None:
+    y_true, y_pred, weight = data(name)
+    metric, witness = create(name), create(name)
+    for _ in range(2):  # some create their variables at the first update
+        metric.update_state(y_true, y_pred, weight)
+        witness.update_state(y_true, y_pred, weight)
+    updated = metric.stateless_update_state(metric.variables, y_true, y_pred, weight)
+    expected = witness.stateless_update_state(
+        [v.numpy() for v in witness.variables], y_true, y_pred, weight
+    )
+    for one, other in zip(updated, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(
+        metric.stateless_result(metric.variables), witness.stateless_result(witness.variables)
+    )
+
+
+IGNORING = [n for n, c in METRICS.items() if "ignore_class" in inspect.signature(c).parameters]
+
+
+@pytest.mark.parametrize("name", IGNORING)
+@pytest.mark.parametrize("weights", ["none", "scalar", "rows", "values", "column"])
+def test_ignored_samples_are_as_if_left_out(name: str, weights: str) -> None:
+    """With weights: theirs do not count. Without: they count as 0, as in Keras."""
+    rng = np.random.default_rng(5)
+    y_pred = rng.dirichlet(np.ones(CLASSES), size=(ROWS, 3)).astype("float32")
+    y_true = rng.integers(0, CLASSES, size=(ROWS, 3))
+    per_row = rng.uniform(0.5, 2.0, size=ROWS).astype("float32")
+    weight = {
+        "none": None,
+        "scalar": 2.0,
+        "rows": per_row,
+        "values": rng.uniform(0.5, 2.0, size=(ROWS, 3)).astype("float32"),
+        "column": per_row[:, None],
+    }[weights]
+    metric = create(name, ignore_class=1)
+    metric.update_state(y_true, y_pred, sample_weight=weight)
+    kept = y_true != 1
+    assert 0 < kept.sum() < kept.size
+    losses = -np.log(np.take_along_axis(y_pred, y_true[..., None], -1)[..., 0].astype("float64"))
+    if weights == "none":
+        expected = losses[kept].sum() / kept.size
+    else:
+        full = np.broadcast_to(per_row[:, None] if weights == "rows" else weight, kept.shape)
+        expected = (losses * full)[kept].sum() / full[kept].sum()
+    assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_ignored_samples_in_a_wrapper() -> None:
+    metric = keras.metrics.MeanMetricWrapper(
+        keras.losses.sparse_categorical_crossentropy, ignore_class=0
+    )
+    y_pred = [[0.3, 0.7], [0.6, 0.4], [0.2, 0.8], [0.9, 0.1]]
+    metric.update_state([0, 1, 1, 0], y_pred, sample_weight=[1, 2, 0, 1])
+    assert float(metric.result()) == pytest.approx(0.916291, abs=1e-6)
+    with pytest.raises(ValueError, match="leading axes"):
+        metric.update_state([0, 1, 1, 0], y_pred, sample_weight=[1.0])

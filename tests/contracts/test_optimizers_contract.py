@@ -287,3 +287,18 @@ def test_native_step_is_the_definition(name: str, arguments: dict[str, Any], dty
                     allowed = 16 * np.finfo(dtype).eps * (1 + np.abs(its.array))
                     assert np.all(error <= allowed), f"{options} {mine.path} step {iteration}"
                 its.assign(mine.array)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_variables_stand_for_their_values(name: str) -> None:
+    ws = variables()
+    gradients = [np.ones(w.shape, "float32") for w in ws]
+    optimizer = OPTIMIZERS[name](learning_rate=0.1)
+    optimizer.build(ws)
+    values = [v.numpy() for v in optimizer.variables], [w.numpy() for w in ws]
+    expected = optimizer.stateless_apply(values[0], gradients, values[1])
+    found = optimizer.stateless_apply(optimizer.variables, gradients, ws)
+    for one, other in zip([*found[0], *found[1]], [*expected[0], *expected[1]], strict=True):
+        np.testing.assert_array_equal(one, other)
+    for w, before in zip(ws, values[1], strict=True):
+        np.testing.assert_array_equal(w.numpy(), before)

@@ -92,7 +92,7 @@ def test_get() -> None:
 def test_as_loss() -> None:
     wrapped = losses.as_loss("mse")
     assert isinstance(wrapped, losses.LossFunctionWrapper)
-    assert wrapped.name == "mean_squared_error"
+    assert wrapped.name == "mse"
     own = losses.Huber()
     assert losses.as_loss(own) is own
     assert losses.as_loss(None) is None

@@ -67,7 +67,7 @@ def test_resolve_names_and_wraps() -> None:
     own = keras.metrics.Mean(name="own")
     assert resolve(own, (None, 1), (None, 1)) is own
     assert own.name == "own"
-    assert resolve(lambda y_true, y_pred: y_pred, (1,), (1,)).name == "<lambda>"
+    assert resolve(lambda y_true, y_pred: y_pred, (1,), (1,)).name == "lambda"
     with pytest.raises(ValueError, match="None"):
         resolve(None, (None, 1), (None, 1))
 
@@ -80,3 +80,17 @@ def test_custom_metric_goes_round() -> None:
     revived = keras.metrics.deserialize(keras.metrics.serialize(Mine(name="x")))
     assert type(revived) is Mine
     assert revived.name == "x"
+
+
+def test_functions_go_by_their_names_in_snake_case() -> None:
+    def myRMSE(y_true: Any, y_pred: Any) -> Any:
+        return np.abs(y_true - y_pred)
+
+    class CallMe:
+        def __call__(self, y_true: Any, y_pred: Any) -> Any:
+            return np.abs(y_true - y_pred)
+
+    named = CallMe()
+    named.name = "objName"  # type: ignore[attr-defined]
+    for metric, name in ((myRMSE, "my_rmse"), (CallMe(), "call_me"), (named, "objName")):
+        assert resolve(metric, (None, 1), (None, 1)).name == name

@@ -345,3 +345,29 @@ def test_steps_of_the_user_are_named_as_unsupported(step: str) -> None:
     model.compile("sgd", "mse")
     with pytest.raises(NotImplementedError, match="train_on_batch"):
         model.fit(X, Y)
+
+
+@pytest.mark.parametrize("frequency", [(), (1,), set(), {1}, {1: 2}, None, 1.0, "a", 0, -1])
+def test_a_validation_frequency_is_an_int_or_a_list(frequency: Any) -> None:
+    with pytest.raises(ValueError, match="validation_freq"):
+        regression().fit(X, Y, validation_data=(X, Y), validation_freq=frequency, verbose=0)
+
+
+@pytest.mark.parametrize("argument", ["curve", "summation_method"])
+@pytest.mark.parametrize("value", [-1, 3.5, None, "x", [], b"ROC"])
+def test_an_area_is_of_a_known_curve(argument: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=argument):
+        keras.metrics.AUC(**{argument: value})
+
+
+def test_an_empty_stack_has_nothing_to_pop() -> None:
+    for layers in ([], [keras.Input((2,))]):
+        model = keras.Sequential(layers)
+        with pytest.raises(IndexError):
+            model.pop()
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.pop()
+    with pytest.raises(IndexError):
+        model.pop()
+    model.add(keras.layers.Dense(3))
+    assert model.output_shape == (None, 3)

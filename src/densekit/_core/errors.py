@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def message(where: str, expected: str, got: str, action: str) -> str:
@@ -20,6 +22,28 @@ def before_init(owner: Any) -> RuntimeError:
             "Call `super().__init__(...)` as the first statement of `__init__`.",
         )
     )
+
+
+class StructureError(ValueError, KeyError):
+    """Data whose structure does not fit that of the model: Keras raises now one, now the other."""
+
+    def __str__(self) -> str:
+        return ValueError.__str__(self) if len(self.args) != 1 else str(self.args[0])
+
+
+def name_of(component: Any) -> str:
+    """What users call a function or an object of theirs."""
+    own = getattr(component, "__name__", None)
+    return str(own or type(component).__name__)
+
+
+def returned(value: T, component: Any, what: str) -> T:
+    """`value`, which `component` returned, unless it is None: then it forgot to return `what`."""
+    if value is None:
+        raise ValueError(
+            message(f"`{name_of(component)}`", f"{what} returned", "None", "Does it `return` it?")
+        )
+    return value
 
 
 def describe(value: Any) -> str:

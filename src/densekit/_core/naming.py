@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from typing import Any
 
 _counters: defaultdict[str, int] = defaultdict(int)
 
@@ -13,6 +14,14 @@ def to_snake_case(name: str) -> str:
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def object_name(component: Any) -> str:
+    """What logs call a metric or a loss: its `name`, or its function's or class' in snake case."""
+    name = getattr(component, "name", None)
+    if name is None:
+        name = to_snake_case(getattr(component, "__name__", None) or type(component).__name__)
+    return name
 
 
 def unique_name(prefix: str) -> str:

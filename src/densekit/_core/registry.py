@@ -170,9 +170,9 @@ def get_custom_objects() -> dict[str, Any]:
 
 
 @contextmanager
-def custom_object_scope(custom_objects: dict[str, Any]) -> Iterator[None]:
-    """Make `custom_objects` known by name inside a ``with`` block."""
-    token = _scoped.set((*_scoped.get(), dict(custom_objects)))
+def custom_object_scope(custom_objects: dict[str, Any] | None) -> Iterator[None]:
+    """Make `custom_objects` known by name inside a ``with`` block; None stands for none."""
+    token = _scoped.set((*_scoped.get(), dict(custom_objects or {})))
     try:
         yield
     finally:

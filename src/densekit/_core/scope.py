@@ -24,7 +24,7 @@ class StatelessScope:
         state_mapping: Iterable[tuple[Any, Any]] | None = None,
         collect_losses: bool = False,
     ) -> None:
-        self._values: dict[int, Any] = {id(v): value for v, value in state_mapping or ()}
+        self._values = {id(v): _read(value) for v, value in state_mapping or ()}
         self.collect_losses = collect_losses
         self._losses: list[tuple[Any, Any]] = []
         self._token: Token[StatelessScope | None] | None = None
@@ -36,7 +36,7 @@ class StatelessScope:
     def add_update(self, update: tuple[Any, Any]) -> None:
         """Record an assignment ``(variable, value)``."""
         variable, value = update
-        self._values[id(variable)] = value
+        self._values[id(variable)] = _read(value)
 
     @property
     def losses(self) -> list[Any]:
@@ -62,6 +62,11 @@ class StatelessScope:
     def __exit__(self, *exc: object) -> None:
         assert self._token is not None
         _active.reset(self._token)
+
+
+def _read(value: Any) -> Any:
+    """What a variable holds now, as a variable that stood for itself would be read for ever."""
+    return getattr(value, "value", value)
 
 
 def stateless_scope() -> StatelessScope | None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from densekit._core.dtypes import is_float_dtype, standardize_dtype, to_numpy_dtype
-from densekit._core.errors import describe, message
+from densekit._core.errors import describe, message, returned
 from densekit._core.naming import auto_name
 from densekit._core.registry import export
 from densekit._core.scope import stateless_scope
@@ -120,9 +120,9 @@ class Variable:
                 )
             name = standardize_dtype(dtype)
             self._claim(shape, to_numpy_dtype(name).itemsize)
-            given = initializer(shape, dtype=name)
+            given = returned(initializer(shape, dtype=name), initializer, "initial values")
         else:
-            given = getattr(initializer, "value", initializer)
+            given = self._dk_not_none(getattr(initializer, "value", initializer))
             if dtype is None:
                 dtype = getattr(given, "dtype", None) or _python_dtype(given)
             name = standardize_dtype(dtype)
@@ -138,6 +138,13 @@ class Variable:
             )
         value = aligned_empty(given.shape, to_numpy_dtype(name))
         value[...] = given
+        return value
+
+    def _dk_not_none(self, value: Any) -> Any:
+        if value is None:  # NumPy would take it for nan
+            raise ValueError(
+                message(f"Variable {self.path!r}", "a number or an array", "None", "Pass one.")
+            )
         return value
 
     def _claim(self, shape: tuple[int, ...], itemsize: int) -> None:
@@ -189,7 +196,7 @@ class Variable:
 
     def assign(self, value: Any) -> Any:
         """Overwrite the value; the shape must match exactly. Returns the variable."""
-        value = getattr(value, "value", value)
+        value = self._dk_not_none(getattr(value, "value", value))
         shape = np.shape(value)
         if tuple(shape) != self.shape:
             raise ValueError(

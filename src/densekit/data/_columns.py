@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from densekit._core import settings, tree
 from densekit._core.dtypes import table_dtype
-from densekit._core.errors import describe, message
+from densekit._core.errors import StructureError, describe, message
 
 Array = npt.NDArray[Any]
 Columns = list[Array | None]
@@ -152,7 +152,7 @@ def match_outputs(y: Any, signature: Signature, needed: Sequence[bool], what: st
         names = output_keys(signature)
         unknown = [name for name in y if name not in names]
         if unknown:
-            raise ValueError(
+            raise StructureError(
                 message(
                     f"{signature.where} `{what}`",
                     f"keys among the outputs {names}",
@@ -162,7 +162,7 @@ def match_outputs(y: Any, signature: Signature, needed: Sequence[bool], what: st
             )
         for name, wanted in zip(names, needed, strict=True):
             if wanted and name not in y and what == "y":
-                raise KeyError(
+                raise StructureError(
                     message(
                         f"{signature.where} `{what}`",
                         f"the keys {names}",
@@ -193,7 +193,7 @@ def _spread(
 ) -> list[Any]:
     """Give `columns` to the outputs that need one."""
     if len(columns) != sum(needed):
-        raise ValueError(
+        raise StructureError(
             message(
                 f"{signature.where} `{what}`",
                 f"one array per output {signature.output_names}",
@@ -242,6 +242,26 @@ def match_weights(
                     )
                 )
     return weights
+
+
+def check_weight_structure(y: Any, sample_weight: Any) -> None:
+    """Weights of several outputs come in the structure of the targets."""
+    if not isinstance(y, list | tuple | dict) or not isinstance(sample_weight, list | tuple | dict):
+        return
+    named = isinstance(y, dict), isinstance(sample_weight, dict)
+    if named[0] is not named[1] or (all(named) and set(y) != set(sample_weight)):
+        keys = [
+            sorted(map(str, given)) if isinstance(given, dict) else "a list"
+            for given in (y, sample_weight)
+        ]
+        raise ValueError(
+            message(
+                "`sample_weight`",
+                f"the structure of `y`, {keys[0]}",
+                f"{keys[1]}",
+                "Give one array for each array of `y`; None for an output without weights.",
+            )
+        )
 
 
 def class_weights(y: Array, class_weight: Any, classes: int | None) -> Array:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from densekit import ops
 from densekit._core import tree
-from densekit._core.errors import message
+from densekit._core.errors import message, returned
 from densekit._core.scope import StatelessScope
 from densekit._core.variable import Variable
 from densekit.ops._gradient import value_and_vjp
@@ -170,7 +170,8 @@ class HostLoss:
             weight = weight[:, 0]
 
         def value(prediction: Any) -> Any:
-            return self._loss(y_true, prediction, sample_weight=weight)
+            loss = self._loss
+            return returned(loss(y_true, prediction, sample_weight=weight), loss, "a loss")
 
         if not need_gradient:
             return _scalar(value(y_pred), self._loss), None
@@ -183,8 +184,11 @@ class HostLoss:
 def host_regularizer(variable: Variable, regularizer: Any) -> Callable[[], tuple[float, Array]]:
     """Value and gradient of a penalty without a native form."""
 
+    def penalty_of(weight: Any) -> Any:
+        return ops.sum(returned(regularizer(weight), regularizer, "a penalty"))
+
     def penalty() -> tuple[float, Array]:
-        result, vjp = value_and_vjp(lambda w: ops.sum(regularizer(w)), [variable.value])
+        result, vjp = value_and_vjp(penalty_of, [variable.value])
         (gradient,) = vjp(np.ones_like(np.asarray(result)))
         return float(result), _plain(gradient, np.dtype(variable.dtype))
 
@@ -195,7 +199,7 @@ def host_constraint(variable: Variable, constraint: Any) -> Callable[[], None]:
     """A constraint without a native form, applied to the variable's buffer."""
 
     def project() -> None:
-        variable.assign(constraint(variable.value))
+        variable.assign(returned(constraint(variable.value), constraint, "the weights"))
 
     return project
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from densekit import ops
+from densekit._core.errors import returned
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.scope import stateless_scope
 from densekit._core.seeds import SeedGenerator
@@ -191,7 +192,8 @@ class PlanBuilder:
         def penalised(value: Any) -> Any:
             scope = stateless_scope()
             if scope is not None:
-                scope.add_loss(regularizer(value) / value.shape[0])
+                penalty = returned(regularizer(value), regularizer, "a penalty")
+                scope.add_loss(penalty / value.shape[0])
             return value
 
         return self.host_function(HostFunction(penalised), [x], [(x.shape, x.dtype)])[0]
@@ -213,7 +215,7 @@ class PlanBuilder:
             seed_generators: what it draws from.
         """
         tensors = [ops.KerasTensor(x.shape, x.dtype) for x in xs]
-        spec = ops.compute_output_spec(function, *tensors)
+        spec = returned(ops.compute_output_spec(function, *tensors), function, "a tensor")
         is_one = isinstance(spec, ops.KerasTensor)
         handles = self.host_function(
             HostFunction(function, variables, [g.state for g in seed_generators]),

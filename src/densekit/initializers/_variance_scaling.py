@@ -96,7 +96,7 @@ class VarianceScaling(RandomInitializer):
                 )
             )
         _check("mode", mode, _MODES)
-        distribution = distribution.lower()
+        distribution = str(distribution).lower()
         distribution = "truncated_normal" if distribution == "normal" else distribution
         _check("distribution", distribution, _DISTRIBUTIONS)
         self.scale = scale

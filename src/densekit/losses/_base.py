@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 from densekit import ops
 from densekit._core import settings
 from densekit._core.dtype_policy import get_dtype_policy
-from densekit._core.errors import message
+from densekit._core.errors import message, returned
 from densekit._core.frames import filters_traceback
 from densekit._core.naming import auto_name
 from densekit._core.native_form import NativeForm
@@ -72,7 +72,7 @@ class Loss:
         """
         given_mask = getattr(y_pred, "_keras_mask", None)
         y_true, y_pred = self._dk_tensors(y_true), self._dk_tensors(y_pred)
-        values = self.call(y_true, y_pred)
+        values = returned(self.call(y_true, y_pred), self._dk_formula, "a loss for each sample")
         mask = getattr(values, "_keras_mask", None)
         if mask is None:
             mask = self.valid(y_true, y_pred)
@@ -87,6 +87,11 @@ class Loss:
         raise NotImplementedError(
             message(type(self).__name__, "a `call(y_true, y_pred)` method", "none", "Define it.")
         )
+
+    @property
+    def _dk_formula(self) -> Any:
+        """What error texts name."""
+        return self
 
     def valid(self, y_true: Any, y_pred: Any) -> Any:
         """A mask of the shape of the losses, False where one does not count; None: all count."""
@@ -153,6 +158,10 @@ class LossFunctionWrapper(Loss):
         if hasattr(y_true, "shape") and hasattr(y_pred, "shape"):
             y_true, y_pred = same_rank(y_true, y_pred)
         return self.fn(y_true, y_pred, **self._fn_kwargs)
+
+    @property
+    def _dk_formula(self) -> Any:
+        return self.fn
 
     def get_config(self) -> dict[str, Any]:
         """Name, reduction, the function and its further arguments."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from densekit._core import registry
 from densekit._core.identifiers import resolve
+from densekit._core.naming import object_name
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit.losses._base import Loss, LossFunctionWrapper
 
@@ -38,6 +39,8 @@ def get(identifier: Any) -> Callable[..., Any] | None:
 def as_loss(identifier: Any) -> Loss | None:
     """Like `get`, with functions wrapped: what a trainer needs.
 
+    A function that was named by a string keeps that name in the logs, as in Keras.
+
     Args:
         identifier: see `get`.
 
@@ -48,12 +51,13 @@ def as_loss(identifier: Any) -> Loss | None:
 
     >>> from densekit.losses import as_loss
     >>> as_loss("mse").name
-    'mean_squared_error'
+    'mse'
     """
     found = get(identifier)
     if found is None or isinstance(found, Loss):
         return found
-    return LossFunctionWrapper(found, name=getattr(found, "__name__", None))
+    name = identifier if isinstance(identifier, str) else object_name(found)
+    return LossFunctionWrapper(found, name=name)
 
 
 def serialize(loss: Any) -> Any:

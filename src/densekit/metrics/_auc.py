@@ -71,9 +71,9 @@ class AUC(Counter):
         from_logits: bool = False,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.curve = _one_of(self.name, "curve", curve.upper(), _CURVES)
+        self.curve = _one_of(self.name, "curve", curve, _CURVES)
         self.summation_method = _one_of(
-            self.name, "summation_method", summation_method.lower(), _SUMMATIONS
+            self.name, "summation_method", summation_method, _SUMMATIONS
         )
         self.init_thresholds = thresholds
         if thresholds is None:
@@ -181,10 +181,12 @@ class AUC(Counter):
         return config
 
 
-def _one_of(where: str, name: str, value: str, legal: tuple[str, ...]) -> str:
-    if value not in legal:
-        raise ValueError(message(where, f"`{name}` one of {legal}", describe(value), "Change it."))
-    return value
+def _one_of(where: str, name: str, value: Any, legal: tuple[str, ...]) -> str:
+    """The member of `legal` that a string spells, in any case."""
+    for known in legal:
+        if isinstance(value, str) and known.lower() == value.lower():
+            return known
+    raise ValueError(message(where, f"`{name}` one of {legal}", describe(value), "Change it."))
 
 
 def _divide(a: Any, b: Any) -> Any:

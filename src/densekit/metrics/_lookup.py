@@ -6,7 +6,7 @@ from typing import Any
 
 from densekit._core import identifiers
 from densekit._core.errors import describe, message
-from densekit._core.naming import to_snake_case
+from densekit._core.naming import object_name, to_snake_case
 from densekit._core.registry import Names
 from densekit._core.rooms import room_of
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
@@ -112,9 +112,7 @@ def resolve(
 
 
 def _name_of(component: Any) -> str:
-    name = getattr(component, "name", None) or getattr(component, "__name__", None)
-    if name is None:
-        name = to_snake_case(type(component).__name__)
+    name = object_name(component)
     if not isinstance(name, str):
         raise ValueError(
             message("compile", "a metric with a name", describe(component), "Name it.")

@@ -11,7 +11,7 @@ from densekit import initializers
 from densekit._core import settings
 from densekit._core.dtype_policy import get_dtype_policy
 from densekit._core.dtypes import to_numpy_dtype
-from densekit._core.errors import before_init, message
+from densekit._core.errors import before_init, message, returned
 from densekit._core.frames import filters_traceback
 from densekit._core.naming import auto_name
 from densekit._core.registry import export, public_name
@@ -184,7 +184,7 @@ class Metric:
         """Add a batch and return the result of all so far."""
         self._dk_known("_variables")
         self.update_state(*args, **kwargs)
-        return self.result()
+        return returned(self.result(), self, "a result")
 
     # Without side effects
 

@@ -8,11 +8,13 @@ from typing import Any, Self
 import numpy as np
 
 from densekit import ops
+from densekit._core.errors import returned
 from densekit._core.registry import Names, export, public_name
 from densekit._core.scope import in_stateless_scope
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit.losses._shapes import labels
 from densekit.metrics._metric import Metric
-from densekit.metrics._samplewise import samplewise
+from densekit.metrics._samplewise import masked, samplewise
 
 
 def _total(values: Any) -> Any:
@@ -144,7 +146,20 @@ class MeanMetricWrapper(Mean):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Add targets and predictions of shape ``(batch, ...)``."""
         values = self._fn(y_true, y_pred, **self._fn_kwargs)
+        values = returned(values, self._fn, "a value for each sample")
+        if sample_weight is not None:
+            valid = self._dk_valid(y_true, y_pred)
+            if valid is not None:
+                sample_weight = masked(self.name, sample_weight, valid, self.dtype)
         super().update_state(values, sample_weight=sample_weight)
+
+    def _dk_valid(self, y_true: Any, y_pred: Any) -> Any:
+        """Where the label is not the ignored class, whose weight is 0; None: everywhere."""
+        ignored = self._fn_kwargs.get("ignore_class")
+        sparse = ("keras.losses", "sparse_categorical_crossentropy")
+        if ignored is None or public_name(self._fn) != sparse:
+            return None
+        return ops.not_equal(labels(y_true, ops.convert_to_tensor(y_pred), self.name), ignored)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

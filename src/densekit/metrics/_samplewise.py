@@ -23,29 +23,41 @@ def samplewise(
     """
     values = ops.cast(ops.convert_to_tensor(values), dtype)
     if sample_weight is not None:
-        weight = ops.cast(ops.convert_to_tensor(sample_weight), dtype)
-        shape = tuple(values.shape)
-        if tuple(weight.shape) == (*shape, 1):
-            weight = weight[..., 0]
-        depth = len(weight.shape)
-        fits = depth <= len(shape) and all(
-            have == want or (axis > 0 and have == 1)
-            for axis, (have, want) in enumerate(zip(weight.shape, shape, strict=False))
-        )
-        if not fits:
-            raise ValueError(
-                message(
-                    where,
-                    f"a weight for each of the leading axes of {shape}",
-                    f"`sample_weight` of shape {tuple(weight.shape)}",
-                    "Pass one weight for each sample.",
-                )
-            )
-        values = _reduced(values, depth, reduce)
+        weight = _fitting(where, sample_weight, tuple(values.shape), dtype)
+        values = _reduced(values, len(weight.shape), reduce)
         sample_weight = ops.broadcast_to(weight, values.shape)
         values = values * sample_weight
         sample_weight = _reduced(sample_weight, 1, reduce)
     return _reduced(values, 1, reduce), sample_weight
+
+
+def masked(where: str, sample_weight: Any, valid: Any, dtype: str) -> Any:
+    """A weight for each value, 0 where it is not `valid`."""
+    shape = tuple(valid.shape)
+    weight = _fitting(where, sample_weight, shape, dtype)
+    own = tuple(weight.shape)
+    return ops.reshape(weight, own + (1,) * (len(shape) - len(own))) * ops.cast(valid, dtype)
+
+
+def _fitting(where: str, sample_weight: Any, shape: tuple[int, ...], dtype: str) -> Any:
+    """The weights as an array with at most as many axes as the values."""
+    weight = ops.cast(ops.convert_to_tensor(sample_weight), dtype)
+    if tuple(weight.shape) == (*shape, 1):
+        weight = weight[..., 0]
+    fits = len(weight.shape) <= len(shape) and all(
+        have == want or (axis > 0 and have == 1)
+        for axis, (have, want) in enumerate(zip(weight.shape, shape, strict=False))
+    )
+    if fits:
+        return weight
+    raise ValueError(
+        message(
+            where,
+            f"a weight for each of the leading axes of {shape}",
+            f"`sample_weight` of shape {tuple(weight.shape)}",
+            "Pass one weight for each sample.",
+        )
+    )
 
 
 def _reduced(values: Any, depth: int, reduce: Callable[..., Any]) -> Any:

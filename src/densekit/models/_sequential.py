@@ -112,7 +112,7 @@ class Sequential(Model):
 
     def pop(self, rebuild: bool = True) -> Any:
         """Take the last layer off the stack and return it."""
-        layer = self._dk_stack[-1]
+        layer = self.layers[-1]  # an `InputLayer` is no layer of the stack
         self._dk_set_stack(self._dk_stack[:-1], self._dk_tensors[: len(self._dk_stack) - 1])
         self.built = False
         if rebuild and self._dk_stack:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from densekit._core.errors import returned
 from densekit._core.registry import public_name
 from densekit._core.variable import Variable
 from densekit.optimizers.schedules._schedule import LearningRateSchedule
+
+
+def rate_of(source: Callable[..., Any], *step: Any) -> Any:
+    """What a schedule gives for a step, or a callable without arguments."""
+    return returned(source(*step), source, "a learning rate")
 
 
 class NativeView:
@@ -77,7 +84,7 @@ class NativeView:
         if isinstance(rate, LearningRateSchedule):
             if public_name(type(rate)) is not None:  # built-in ones take arrays; others may branch
                 return np.asarray(rate(np.arange(iterations.start, iterations.stop)), np.float64)
-            return np.array([float(rate(i)) for i in iterations], np.float64)
+            return np.array([float(rate_of(rate, i)) for i in iterations], np.float64)
         return np.array([self._dk_called_at(i) for i in iterations], np.float64)
 
     def _dk_called_at(self, iteration: int) -> float:
@@ -85,7 +92,7 @@ class NativeView:
         before = int(self._iterations.array)
         self._iterations.array[...] = iteration
         try:
-            return float(self._learning_rate())
+            return float(rate_of(self._learning_rate))
         finally:
             self._iterations.array[...] = before
 

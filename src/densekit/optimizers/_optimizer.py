@@ -17,6 +17,7 @@ from densekit._core.registry import Names, export
 from densekit._core.scope import StatelessScope
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit._core.variable import Variable
+from densekit.optimizers._native import rate_of
 from densekit.optimizers._options import (
     check_clipping,
     check_count,
@@ -130,10 +131,10 @@ class Optimizer(Surroundings):
     def learning_rate(self) -> Any:
         """The learning rate of the next step; assignable unless a schedule gives it."""
         if isinstance(self._learning_rate, LearningRateSchedule):
-            return self._learning_rate(self._iterations)
+            return rate_of(self._learning_rate, self._iterations)
         if isinstance(self._learning_rate, Variable):
             return self._learning_rate
-        return self._learning_rate()
+        return rate_of(self._learning_rate)
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:

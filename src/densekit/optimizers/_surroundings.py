@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from densekit import ops
+from densekit._core.errors import returned
 from densekit._core.variable import Variable
 from densekit.optimizers._clipping import clip_by_global_norm, clip_by_norm
 from densekit.optimizers._native import NativeView
@@ -166,7 +167,8 @@ class Surroundings(State, NativeView):
 
 def constrain(variable: Variable) -> None:
     if variable.constraint is not None:
-        variable.assign(variable.constraint(variable))
+        weights = returned(variable.constraint(variable), variable.constraint, "the weights")
+        variable.assign(weights)
 
 
 def when(condition: Any, changed: Iterable[Variable], update: Callable[[], None]) -> None:

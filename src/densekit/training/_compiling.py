@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit import optimizers
+from densekit._core.errors import returned
 from densekit._core.frames import filters_traceback, warn
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit.data._feeds import check_count
@@ -198,7 +199,7 @@ class Compiling(Batches):
         for metric in self.metrics:
             if isinstance(metric, CompileMetrics) and not metric.built:
                 continue
-            value = metric.result()
+            value = returned(metric.result(), metric, "a result")
             if isinstance(value, dict):
                 results.update(value)
             else:

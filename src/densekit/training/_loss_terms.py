@@ -14,7 +14,7 @@ from densekit.losses import Loss
 
 def check_loss_weights(loss_weights: Any) -> None:
     """What `compile` can tell about `loss_weights` before the outputs are known."""
-    if loss_weights and not isinstance(loss_weights, list | tuple | dict | float | int):
+    if loss_weights and not isinstance(loss_weights, list | tuple | dict | float):
         raise ValueError(
             message(
                 "compile",
@@ -29,24 +29,13 @@ def resolve_terms(
     loss: Any, loss_weights: Any, signature: Signature, targets: Columns
 ) -> list[engines.LossTerm]:
     """The losses in the order of the outputs, their names and weights decided."""
-    per_output = _per_output(loss, signature, "loss")
-    weights: list[Any] = [None] * len(per_output)
-    if loss_weights is not None:
-        count = len(tree.flatten(loss))
-        given = len(tree.flatten(loss_weights))
-        if given != count:
-            raise ValueError(
-                message(
-                    "compile",
-                    f"`loss_weights` for each of {count} losses",
-                    f"{given} weights",
-                    "Pass `loss` and `loss_weights` in the same structure.",
-                )
-            )
-        weights = _per_output(loss_weights, signature, "loss_weights")
+    entries = [_listed(entry) for entry in _per_output(loss, signature, "loss")]
+    weights = _weights(loss, loss_weights, entries, signature)
     terms = []
-    for i, (identifier, weight) in enumerate(zip(per_output, weights, strict=True)):
-        if identifier is not None:
+    for i, (losses_of_output, weights_of_output) in enumerate(zip(entries, weights, strict=True)):
+        for identifier, weight in zip(losses_of_output, weights_of_output, strict=True):
+            if identifier is None:
+                continue
             target = targets[i]
             if target is None:
                 raise ValueError(
@@ -62,9 +51,43 @@ def resolve_terms(
     return terms
 
 
+def _listed(entry: Any) -> list[Any]:
+    """The losses of one output: a list of them in a dict, else one."""
+    return list(entry) if isinstance(entry, list | tuple) else [entry]
+
+
+def _weights(
+    loss: Any, loss_weights: Any, entries: list[list[Any]], signature: Signature
+) -> list[list[Any]]:
+    """A weight for each loss of each output."""
+    if loss_weights is None:
+        return [[None] * len(entry) for entry in entries]
+    given = tree.flatten(loss_weights)
+    shared = not isinstance(loss, list | tuple | dict)  # one loss for all outputs
+    if shared and len(given) == 1:
+        return [given for _ in entries]
+    count = len(entries) if shared else len(tree.flatten(loss))
+    if len(given) != count:
+        raise ValueError(
+            message(
+                "compile",
+                f"`loss_weights` for each of {count} losses",
+                f"{len(given)} weights",
+                "Pass `loss` and `loss_weights` in the same structure.",
+            )
+        )
+    if isinstance(loss_weights, dict):
+        named = [_listed(weight) for weight in _per_output(loss_weights, signature, "loss_weights")]
+        if [len(entry) for entry in named] == [len(entry) for entry in entries]:
+            return named
+    rest = iter(given)
+    return [[next(rest, None) for _ in entry] for entry in entries]
+
+
 def wants_target(loss: Any, signature: Signature) -> list[bool]:
     """For each output whether it has a loss."""
-    return [one is not None for one in _per_output(loss, signature, "loss")]
+    entries = [_listed(entry) for entry in _per_output(loss, signature, "loss")]
+    return [any(one is not None for one in entry) for entry in entries]
 
 
 def _per_output(spec: Any, signature: Signature, what: str) -> list[Any]:

@@ -17,6 +17,7 @@ from densekit.data._columns import (
     Signature,
     as_array,
     check_rows,
+    check_weight_structure,
     class_weights,
     match_inputs,
     match_outputs,
@@ -236,6 +237,7 @@ class Prepare:
             if not (stream.tells_epochs and self._dk_knows_data()):
                 self._dk_ensure_built(stream.first_batch()[0])
             return stream
+        check_weight_structure(y, sample_weight)
         self._dk_ensure_built(x)
         columns = self._dk_columns(x, y, sample_weight, class_weight)
         return ArrayFeed(

@@ -8,7 +8,7 @@ import numpy as np
 
 from densekit import metrics
 from densekit._core import tree
-from densekit._core.errors import describe, message
+from densekit._core.errors import describe, message, returned
 from densekit._core.scope import in_stateless_scope
 from densekit.data._columns import Array, Columns, Signature, output_keys
 from densekit.metrics import Mean, Metric
@@ -164,14 +164,18 @@ class CompileMetrics(Metric):
         results: dict[str, Any] = {}
         for prefix, group in zip(self._prefixes, self._plain, strict=True):
             for metric in group:
-                results[_free(f"{prefix}{metric.name}", results)] = metric.result()
+                results[_free(f"{prefix}{metric.name}", results)] = _result(metric)
         for prefix, group in zip(self._prefixes, self._weighted, strict=True):
             for metric in group:
                 name = f"{prefix}{metric.name}"
                 if name in results:
                     name = _free(f"{prefix}weighted_{metric.name}", results)
-                results[name] = metric.result()
+                results[name] = _result(metric)
         return results
+
+
+def _result(metric: Metric) -> Any:
+    return returned(metric.result(), metric, "a result")
 
 
 def _free(name: str, taken: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from densekit import engines, ops
 from densekit._core import tree
+from densekit._core.errors import returned
 from densekit._core.seeds import SeedGenerator, make_default_seed
 from densekit.data._columns import Array, Signature
 from densekit.layers import Layer
@@ -107,7 +108,8 @@ class Runtime:
         else:
             given = model.__dict__["_dk_traced_on"]
             inputs = tree.flatten(given)
-            spec = ops.compute_output_spec(self._definition(given, False), *inputs)
+            definition = self._definition(given, False)
+            spec = returned(ops.compute_output_spec(definition, *inputs), model.call, "outputs")
             outputs = tree.flatten(spec)
             structures = given, spec
         names = getattr(model, "input_names", None) or [t.name for t in inputs]

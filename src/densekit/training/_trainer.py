@@ -196,7 +196,7 @@ def _count(value: Any, what: str) -> int:
 
 
 def _check_frequency(frequency: Any) -> None:
-    if (isinstance(frequency, int) and frequency >= 1) or isinstance(frequency, list | tuple | set):
+    if (isinstance(frequency, int) and frequency >= 1) or isinstance(frequency, list):
         return
     raise ValueError(
         message(

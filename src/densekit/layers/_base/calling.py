@@ -10,7 +10,7 @@ import numpy as np
 from densekit import ops
 from densekit._core import tree
 from densekit._core.dtypes import is_float_dtype, table_dtype, to_numpy_dtype
-from densekit._core.errors import describe, message
+from densekit._core.errors import describe, message, returned
 from densekit._core.frames import hide_internal_frames
 from densekit._core.scope import StatelessScope
 from densekit._core.variable import Variable, autocast_dtype
@@ -108,6 +108,8 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
             if symbolic:
                 return self.compute_output_spec(*args, **kwargs)
             outputs = self.call(*args, **kwargs)
+            if outputs is None and "activation" in self.__dict__:
+                returned(outputs, self.__dict__["activation"] or self, "a tensor")
             if self.activity_regularizer is not None:
                 self._dk_add_activity_losses(self.activity_regularizer, outputs)
             return outputs

@@ -9,7 +9,7 @@ import numpy as np
 
 from densekit import ops
 from densekit._core import tree
-from densekit._core.errors import describe, message
+from densekit._core.errors import describe, message, returned
 from densekit._core.scope import stateless_scope
 from densekit.layers._base.tracking import Tracker
 
@@ -72,7 +72,8 @@ class LossOwner:
             losses.extend(layer._dk_own_losses())
         for variable in self.trainable_weights:  # type: ignore[attr-defined]
             if variable.regularizer is not None:
-                losses.append(variable.regularizer(variable))
+                penalty = variable.regularizer(variable)
+                losses.append(returned(penalty, variable.regularizer, "a penalty"))
         return losses
 
     def _dk_add_activity_losses(self, regularizer: Any, outputs: Any) -> None:
@@ -80,7 +81,7 @@ class LossOwner:
         for output in tree.flatten(outputs):
             if not ops.is_tensor(output):
                 continue
-            penalty = regularizer(output)
+            penalty = returned(regularizer(output), regularizer, "a penalty")
             if output.ndim > 0:
                 rows = output.shape[0]
                 penalty = penalty / rows if rows else penalty * 0.0
