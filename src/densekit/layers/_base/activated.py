@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from densekit._core.errors import returned
 from densekit._core.native_form import native_form
 from densekit.layers._base.shapes import Shape
 from densekit.ops._symbolic import KerasTensor, Operation, compute_output_spec
@@ -22,5 +23,5 @@ def activated_shape(activation: Any, shape: Shape) -> Shape:
         spec = activation.compute_output_spec(tensor)
     else:
         spec = compute_output_spec(activation, tensor)
-    made: Shape = tuple(spec.shape)
+    made: Shape = tuple(returned(spec, activation, "a tensor").shape)
     return made
