@@ -116,6 +116,7 @@ def test_one_callback_list_for_everything() -> None:
 # Each of them
 
 
+@pytest.mark.filterwarnings("ignore:fit, epoch:RuntimeWarning")
 def test_terminate_on_nan(capsys: pytest.CaptureFixture[str]) -> None:
     x = X.copy()
     x[9] = np.nan

@@ -253,7 +253,7 @@ def test_weight_files_have_the_same_layout(builder, tmp_path) -> None:
         files.append(layout((tmp_path / "m.weights.h5").read_bytes()))
     theirs, ours = files
     extra = {path for path in ours if path not in theirs}
-    assert [p for p in extra if "seed_generator" not in p and "_dk_shuffle_state" not in p] == []
+    assert [p for p in extra if "seed_generator" not in p and "_shuffle_state" not in p] == []
     assert {path: ours[path] for path in theirs} == theirs
 
 

@@ -182,7 +182,7 @@ CASES: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], type[Exception],
     ),
     "class_weight text": (
         classes,
-        lambda m: m.fit(X, LABELS, class_weight="balanced"),
+        lambda m: m.fit(X, LABELS, class_weight="even"),
         TypeError,
         "class_weight.*dict",
     ),

@@ -213,6 +213,8 @@ def _revive_instance(config: dict[str, Any], inner: Any, names: Mapping[str, Any
         instance.built = True
     if config.get("trainable_config") is not None and hasattr(instance, "trainable_from_config"):
         instance.trainable_from_config(config["trainable_config"])
+    if config.get("columns_config") is not None and hasattr(instance, "_dk_known_columns"):
+        instance._dk_known_columns.load_config(config["columns_config"])
     compile_config = config.get("compile_config")
     if compile_config:
         instance.compile_from_config(compile_config)

@@ -168,19 +168,25 @@ def _serialize_component(obj: Any) -> dict[str, Any]:
         value = method() if method is not None else None
         if value is not None:
             config[f"{part}_config"] = serialize_dict(value)
-    config |= trainable_config(obj, inner)
+    config |= beyond_keras(obj, inner)
     _note_written(obj, config)
     return config
 
 
-def trainable_config(obj: Any, inner: dict[str, Any]) -> dict[str, Any]:
-    """Which layers of a layer are frozen, if its config `inner` does not say it.
+def beyond_keras(obj: Any, inner: dict[str, Any]) -> dict[str, Any]:
+    """What Keras' format has no key for and Keras passes over, as keys beside its own.
 
-    Beyond Keras, which passes over it.
+    Which layers of a layer are frozen, if its config `inner` does not say it, and the names of a
+    model's columns.
     """
+    config: dict[str, Any] = {}
     method = getattr(obj, "get_trainable_config", None)
-    flags = method(inner) if method is not None else None
-    return {} if flags is None else {"trainable_config": flags}
+    if method is not None and (flags := method(inner)) is not None:
+        config["trainable_config"] = flags
+    columns = getattr(obj, "_dk_known_columns", None)
+    if columns:
+        config["columns_config"] = columns.get_config()
+    return config
 
 
 def _named_config(cls: type, inner: dict[str, Any] | None) -> dict[str, Any]:

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from densekit._core import settings, tree
 from densekit._core.dtypes import table_dtype
 from densekit._core.errors import StructureError, describe, message
+from densekit._core.frames import warn
+from densekit.data._tables import KnownColumns
 
 Array = npt.NDArray[Any]
 Columns = list[Array | None]
@@ -31,6 +33,7 @@ class Signature(NamedTuple):
     output_names: list[str]
     output_shapes: list[tuple[int | None, ...]]
     output_structure: Any
+    known_columns: KnownColumns
 
 
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
@@ -84,6 +87,7 @@ def as_array(value: Any, what: str) -> Array:
 def match_inputs(x: Any, signature: Signature) -> list[Array]:
     """The arrays of `x` in the order of the model's inputs, their shapes checked."""
     structure = signature.input_structure
+    x = signature.known_columns.arrange(x, signature.input_names, signature.where)
     if isinstance(x, dict):
         names = list(structure) if isinstance(structure, dict) else signature.input_names
         missing = [name for name in names if name not in x]
@@ -265,14 +269,20 @@ def check_weight_structure(y: Any, sample_weight: Any) -> None:
 
 
 def class_weights(y: Array, class_weight: Any, classes: int | None) -> Array:
-    """The weight of each sample's class; 1 for classes that are not listed."""
-    if not isinstance(class_weight, Mapping):
+    """The weight of each sample's class; 1 for classes that are not listed, which is said.
+
+    Args:
+        class_weight: a weight for each class; or ``"balanced"``: ``n / (classes * count)``, which
+            gives every class that occurs the same share.
+    """
+    balanced = isinstance(class_weight, str) and class_weight == "balanced"
+    if not balanced and not isinstance(class_weight, Mapping):
         raise TypeError(
             message(
                 "`class_weight`",
                 "a dict of a weight for each class",
                 describe(class_weight),
-                "Pass e.g. {0: 1.0, 1: 5.0}.",
+                "Pass e.g. {0: 1.0, 1: 5.0}, or 'balanced'.",
             )
         )
     if y.ndim > 1:
@@ -281,6 +291,10 @@ def class_weights(y: Array, class_weight: Any, classes: int | None) -> Array:
         raise ValueError(
             message("`class_weight`", "one class per sample", f"targets {y.shape}", "Use weights.")
         )
+    labels = np.rint(y).astype(np.int64)
+    if balanced:
+        found, counts = np.unique(labels, return_counts=True)
+        class_weight = dict(zip(found.tolist(), len(labels) / (len(found) * counts), strict=True))
     for key, weight in class_weight.items():
         whole = isinstance(key, int | float | np.integer | np.floating) and key == int(key)
         if not whole or key < 0 or (classes is not None and key >= classes):
@@ -297,7 +311,17 @@ def class_weights(y: Array, class_weight: Any, classes: int | None) -> Array:
             raise ValueError(
                 message("`class_weight`", "finite weights >= 0", f"{weight!r}", "Change it.")
             )
-    labels = np.rint(y).astype(np.int64)
+    unlisted = sorted(set(np.unique(labels).tolist()) - {int(key) for key in class_weight})
+    if unlisted:
+        listed = ", ".join(map(str, unlisted[:5]))
+        warn(
+            message(
+                "`class_weight`",
+                "a weight for every class",
+                f"none for class {listed}, which is given 1",
+                f"Add e.g. {{{unlisted[0]}: 1.0}}.",
+            )
+        )
     top = int(labels.max(initial=0))
     table = np.ones(max(top, *(int(k) for k in class_weight), 0) + 1, settings.floatx())
     for key, weight in class_weight.items():

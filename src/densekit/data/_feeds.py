@@ -33,6 +33,7 @@ class Block(NamedTuple):
     weights: Columns
     picks: Index
     start: int | None = None  # first row, if the rows are consecutive
+    source: Index | None = None  # where the rows come from, if they were copied for the block
 
     @property
     def rows(self) -> int:
@@ -43,6 +44,10 @@ class Block(NamedTuple):
     def steps(self) -> int:
         """Number of steps."""
         return -(-len(self.picks) // self.batch_size)
+
+    def source_row(self, row: int) -> int:
+        """Number of a row of the block in the data that the user passed."""
+        return int((self.picks if self.source is None else self.source)[row])
 
     def pick(self, column: Array | None) -> Array | None:
         """The block's rows of a column, in order."""
@@ -157,6 +162,7 @@ class ArrayFeed:
             [gather(c) for c in self.weights],
             np.arange(stop - start, dtype=np.int64),
             0,
+            index,
         )
 
     @property

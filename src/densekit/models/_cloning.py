@@ -10,9 +10,9 @@ from densekit._core.errors import describe, message
 from densekit._core.frames import filters_traceback
 from densekit._core.registry import export
 from densekit._core.serialization import (
+    beyond_keras,
     deserialize_keras_object,
     serialize_keras_object,
-    trainable_config,
 )
 from densekit.layers import Input, InputLayer
 from densekit.models._functional import Functional
@@ -99,8 +99,9 @@ def _once(clone_function: _Clone | None, call: Any, recursive: bool) -> _Clone:
 def _from_config(layer: Any) -> Any:
     config = layer.get_config()
     copy = type(layer).from_config(config)
-    if flags := trainable_config(layer, config):
-        copy.trainable_from_config(flags["trainable_config"])
+    flags = beyond_keras(layer, config).get("trainable_config")
+    if flags is not None:
+        copy.trainable_from_config(flags)
     return copy
 
 
@@ -160,5 +161,6 @@ def _clone_functional(model: Functional, clone: _Clone, call: Any, input_tensors
 
 
 def _compile_like(model: Any, copy: Any) -> None:
+    copy._dk_known_columns.load_config(model._dk_known_columns.get_config())
     if model.compiled:
         copy.compile_from_config(model.get_compile_config())

@@ -124,7 +124,10 @@ class Model(Trainer, Layer):
         plain = {key: value for key, value in kwargs.items() if value is not None}
         if not plain.pop("training", None) and not plain and len(args) == 1:
             outer = call_context.get()
-            inputs = tree.map_structure(_plain, args[0])
+            given = args[0]
+            if type(given) is not np.ndarray and self.built:
+                given = self._dk_arranged(given)
+            inputs = tree.map_structure(_plain, given)
             native = (
                 (outer is None or not outer.calling)
                 and _scope() is None
@@ -133,6 +136,7 @@ class Model(Trainer, Layer):
             if native:
                 if not self.built:
                     self._dk_build_on(inputs)
+                    self._dk_remember_columns(given)
                 outputs = self._dk_native_call(inputs)
                 if outputs is not NotImplemented:
                     return outputs

@@ -17,9 +17,9 @@ from densekit._core import registry
 from densekit._core.errors import message
 from densekit._core.frames import warn
 from densekit._core.serialization import (
+    beyond_keras,
     deserialize_keras_object,
     serialize_keras_object,
-    trainable_config,
 )
 from densekit.saving import _h5
 from densekit.saving._atomic import replacing
@@ -206,7 +206,7 @@ def write_model(model: Any, path: Path, include_optimizer: bool) -> None:
         file.attrs["keras_version"] = KERAS_VERSION
         inner = model.get_config()
         config = {"class_name": type(model).__name__, "config": inner}
-        config |= trainable_config(model, inner)
+        config |= beyond_keras(model, inner)
         file.attrs["model_config"] = json.dumps(without_recent(config)).encode()
         _write_weights(file.create_group("model_weights"), model)
         _write_arrays(file.create_group(_SEEDS), seed_states(model))

@@ -9,6 +9,7 @@ from densekit._core.errors import returned
 from densekit._core.frames import filters_traceback, warn
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit.data._feeds import check_count
+from densekit.data._tables import KnownColumns
 from densekit.training._batches import Batches
 from densekit.training._loss_terms import check_loss_weights
 from densekit.training._run_metrics import CompileMetrics
@@ -39,6 +40,7 @@ class Compiling(Batches):
         state = self.__dict__
         state["_dk_runtime"] = Runtime(self)
         state["_dk_compiled"] = {}
+        state["_dk_known_columns"] = KnownColumns()
         state["_loss_tracker"] = None
         state["_compile_metrics"] = None
         state["_dk_term_means"] = []

@@ -12,6 +12,7 @@ from densekit import callbacks, engines
 from densekit.data._columns import Array
 from densekit.data._feeds import ArrayFeed, Block, warn_out_of_data
 from densekit.data._streams import StreamFeed
+from densekit.training._not_finite import FiniteWatch
 from densekit.training._run_metrics import CompileMetrics, LossMean
 
 # A block of steps is one native call, after which metrics, the progress bar and Ctrl-C get their
@@ -60,6 +61,7 @@ class Session:
         loss: mean of the total loss.
         term_means: mean of each loss; empty if there is only one.
         metrics: the compiled metrics, built; or None.
+        watch: warns of losses that are not finite; None: nobody does.
     """
 
     def __init__(
@@ -69,7 +71,9 @@ class Session:
         loss: LossMean,
         term_means: Sequence[LossMean],
         metrics: CompileMetrics | None,
+        watch: FiniteWatch | None = None,
     ) -> None:
+        self.watch = watch
         self._terms = list(terms)
         self._loss = loss
         self._term_means = list(term_means)
@@ -129,6 +133,8 @@ class Session:
         sizes = np.full(len(losses), float(block.batch_size))
         sizes[-1] = n - block.batch_size * (len(losses) - 1)
         self._loss.add(losses[:, 0], sizes)
+        if self.watch is not None:
+            self.watch.look(block, losses[:, 0])
         for i, mean in enumerate(self._term_means):
             mean.add(losses[:, 1 + i], sizes)
         if self._metrics is not None:

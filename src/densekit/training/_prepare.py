@@ -27,9 +27,11 @@ from densekit.data._columns import (
 )
 from densekit.data._feeds import ArrayFeed, is_stream
 from densekit.data._streams import StreamFeed
+from densekit.data._tables import KnownColumns
 from densekit.layers import has_lowering
 from densekit.training._fit_loop import Feed, Session
 from densekit.training._loss_terms import resolve_terms, term_names, wants_target
+from densekit.training._not_finite import FiniteWatch, refuse_all_nan
 from densekit.training._run_metrics import CompileMetrics, LossMean
 from densekit.training._runtime import Runtime, shuffle_order
 
@@ -48,6 +50,7 @@ class Prepare:
     trainable_variables: list[Any]
     _tracker: Any
     _initial_epoch: int | None
+    _dk_known_columns: KnownColumns
     _dk_runtime: Runtime
     _dk_compiled: dict[str, Any]
     _compile_metrics: CompileMetrics | None
@@ -151,6 +154,17 @@ class Prepare:
 
     # Data
 
+    def _dk_arranged(self, x: Any) -> Any:
+        """Inputs with the columns of frames in the order that the model knows."""
+        if not self._dk_known_columns:
+            return x
+        signature = self._dk_runtime.signature()
+        return self._dk_known_columns.arrange(x, signature.input_names, signature.where)
+
+    def _dk_remember_columns(self, x: Any) -> None:
+        if any(type(leaf) is not np.ndarray for leaf in tree.flatten(x)):
+            self._dk_known_columns.remember(x, self._dk_runtime.signature().input_names)
+
     def _dk_is_followed(self) -> bool:
         """Whether the model is built and it is known what its call does."""
         model: Any = self
@@ -163,6 +177,7 @@ class Prepare:
         model: Any = self
         model._dk_build_on(tree.map_structure(lambda leaf: as_array(leaf, "x"), x))
         self.__dict__.pop("_dk_graph_cache", None)
+        self._dk_remember_columns(x)
 
     def _dk_columns(
         self, x: Any, y: Any, sample_weight: Any, class_weight: Any = None
@@ -240,6 +255,7 @@ class Prepare:
         check_weight_structure(y, sample_weight)
         self._dk_ensure_built(x)
         columns = self._dk_columns(x, y, sample_weight, class_weight)
+        refuse_all_nan(columns[1], output_keys(self._dk_runtime.signature()))
         return ArrayFeed(
             *columns,
             rows=len(columns[0][0]),
@@ -299,7 +315,14 @@ class Prepare:
         resolved: list[engines.LossTerm] = self.__dict__["_dk_terms"]
         return resolved
 
-    def _dk_session(self, feed: Feed, training: bool) -> Session:
+    def _dk_watch(self, what: str) -> FiniteWatch:
+        """What warns of NaN and infinity in one call of `fit` or `evaluate`."""
+        signature = self._dk_runtime.signature()
+        return FiniteWatch(
+            what, signature.input_names, output_keys(signature), self._dk_known_columns
+        )
+
+    def _dk_session(self, feed: Feed, training: bool, watch: FiniteWatch | None = None) -> Session:
         """Engine, losses and metrics for this data."""
         signature = self._dk_runtime.signature()
         inputs, targets = self._dk_example(feed)
@@ -313,7 +336,7 @@ class Prepare:
         if training:
             self._dk_assert_something_to_learn(engine)
         session = Session(
-            engine, terms, self._loss_tracker, self._dk_term_means, self._compile_metrics
+            engine, terms, self._loss_tracker, self._dk_term_means, self._compile_metrics, watch
         )
         if self._dk_runtime.has_open_shapes:
             session.engine_for = engine_for
@@ -324,7 +347,7 @@ class Prepare:
         """`session`, or a new one if a callback changed the model."""
         if session.made_for == (self._dk_runtime.state(), self.optimizer):
             return session
-        return self._dk_session(feed, training)
+        return self._dk_session(feed, training, session.watch)
 
     def _dk_build_optimizer(self) -> None:
         variables = self._dk_runtime.trainable()

@@ -122,6 +122,7 @@ class Runtime:
             list(output_names or [f"output_{i}" for i in range(len(outputs))]),
             [tuple(t.shape) for t in outputs],
             structures[1],
+            model._dk_known_columns,
         )
 
     def _definition(self, structure: Any, training: bool) -> Any:

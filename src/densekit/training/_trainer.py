@@ -9,6 +9,7 @@ import numpy as np
 from densekit._core.errors import describe, message
 from densekit._core.frames import filters_traceback
 from densekit.data._split import train_validation_split
+from densekit.data._streams import StreamFeed
 from densekit.training._compiling import Compiling
 from densekit.training._fit_loop import callback_list, logs_of, run_epoch
 
@@ -31,7 +32,7 @@ class Trainer(Compiling):
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: Any = True,
-        class_weight: dict[int, float] | None = None,
+        class_weight: dict[int, float] | str | None = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
@@ -57,7 +58,8 @@ class Trainer(Compiling):
             shuffle: whether each epoch takes the rows in a new order; ``"batch"``: only inside
                 batches.
                 Default: ``True``.
-            class_weight: weight of the samples of each class, by number. Default: 1 each.
+            class_weight: weight of the samples of each class, by number; or ``"balanced"``, which
+                gives every class the same share. Default: 1 each.
             sample_weight: weight of each sample, or of each loss value. Default: 1 each.
             initial_epoch: epoch to begin with, for a training that goes on, >= 0. Default: ``0``.
             steps_per_epoch: steps of an epoch. Default: until the data ends.
@@ -84,7 +86,9 @@ class Trainer(Compiling):
         self._dk_assert_trainable()
         epochs, initial_epoch = _count(epochs, "epochs"), _count(initial_epoch, "initial_epoch")
         _check_frequency(validation_freq)
+        given = x
         if validation_split and validation_data is None:
+            x = self._dk_arranged(x)
             (x, y, sample_weight), validation_data = train_validation_split(
                 x, y, sample_weight, validation_split
             )
@@ -96,8 +100,13 @@ class Trainer(Compiling):
             validation = self._dk_validation_feed(
                 validation_data, validation_batch_size or batch_size, validation_steps
             )
-        session = self._dk_session(feed, training=True)
-        tests = None if validation is None else self._dk_session(validation, training=False)
+        watch = self._dk_watch("fit")
+        session = self._dk_session(feed, True, watch)
+        tests = None if validation is None else self._dk_session(validation, False, watch)
+        if not isinstance(feed, StreamFeed):
+            self._dk_remember_columns(given)
+        elif not feed.tells_epochs:
+            self._dk_remember_columns(feed.first_batch()[0])
         callbacks = callback_list(self, callbacks, verbose, feed.num_batches, epochs, True)
         feed.begin_anew()
         self.stop_training = False
@@ -108,6 +117,7 @@ class Trainer(Compiling):
         try:
             for epoch in range(initial_epoch, epochs):
                 self.reset_metrics()
+                watch.epoch = epoch
                 callbacks.on_epoch_begin(epoch)
                 session = self._dk_fresh(session, feed, True)
                 steps = run_epoch(self, session, feed, callbacks, training=True)
@@ -180,7 +190,7 @@ class Trainer(Compiling):
                 message("evaluate", "known arguments", f"{list(kwargs)}", "Check the spelling.")
             )
         feed = self._dk_feed(x, y, sample_weight, None, batch_size, steps)
-        session = self._dk_session(feed, training=False)
+        session = self._dk_session(feed, False, self._dk_watch("evaluate"))
         callbacks = callback_list(self, callbacks, verbose, feed.num_batches)
         logs = self._dk_run_test(session, feed, callbacks)
         return logs if return_dict else self._dk_in_order(logs)

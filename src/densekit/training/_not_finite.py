@@ -1,0 +1,127 @@
+"""NaN and infinity while training: said once a run, with the place they come from.
+
+Nothing is looked through beforehand: what is not finite in the data reaches the loss of its step,
+or the loss of the next one through the weights. So the sum of a block's losses, which is there
+anyway, tells; only then the rows of the block are searched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from densekit._core.errors import message
+from densekit._core.frames import warn
+from densekit.data._columns import Array, Columns
+from densekit.data._feeds import Block
+from densekit.data._tables import KnownColumns
+
+
+class FiniteWatch:
+    """Looks at the losses of one `fit` or `evaluate` and warns of the first that is not finite.
+
+    Args:
+        what: the method, for the text.
+        input_names: a name for each input.
+        output_names: a name for each output.
+        known: names of the columns of inputs that were frames.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        input_names: Sequence[str],
+        output_names: Sequence[str],
+        known: KnownColumns,
+    ) -> None:
+        self._what = what
+        self._input_names, self._output_names = list(input_names), list(output_names)
+        self._known = known
+        self._warned = False
+        self.epoch = 0
+
+    def look(self, block: Block, losses: Array) -> None:
+        """Check the total losses of the steps of a block."""
+        if self._warned or math.isfinite(losses.sum() if len(losses) > 1 else losses[0]):
+            return
+        step = int(np.argmin(np.isfinite(losses)))
+        self._warned = True
+        warn(self._text(block, step, losses[step]), RuntimeWarning)
+
+    def _text(self, block: Block, step: int, loss: Any) -> str:
+        found = self._first_bad(block, step)
+        if found is None:
+            return message(
+                f"{self._what}, epoch {self.epoch + 1}, step {block.first_step + step + 1}",
+                "a finite loss",
+                f"{loss} from finite data",
+                "Lower the learning rate, set clipnorm=1.0, or scale inputs and targets.",
+            )
+        place, row, value = found
+        number = block.first_step + row // block.batch_size + 1
+        source = block.source_row(row)
+        return message(
+            f"{self._what}, epoch {self.epoch + 1}, step {number}",
+            "finite numbers",
+            f"{value} in {place}, row {source}",
+            "Remove such rows or fill them, e.g. by np.nan_to_num.",
+        )
+
+    def _first_bad(self, block: Block, step: int) -> tuple[str, int, Any] | None:
+        """Place, row of the block and value of what is not finite up to a step of the block."""
+        rows = min((step + 1) * block.batch_size, block.rows)
+        found = [
+            (int(row), place, name, array[row])
+            for place, name, array in self._arrays(block)
+            for row in _bad_rows(array[:rows])
+        ]
+        if not found:
+            return None
+        row, place, name, values = min(found, key=lambda f: f[0])
+        flat = np.ravel(values)
+        column = int(np.argmin(np.isfinite(flat)))
+        if np.size(values) > 1:
+            place.append(f"column {column}")
+            names = self._known.names.get(name) if place[0] == "`x`" else None
+            place += [] if names is None else [f"({names[column]!r})"]
+        return " ".join(place), row, flat[column]
+
+    def _arrays(self, block: Block) -> Iterator[tuple[list[str], str, Array]]:
+        """Words for the place, name of the input or output, and rows of every column."""
+        groups: list[tuple[str, list[str], Columns]] = [
+            ("x", self._input_names, list(block.inputs)),
+            ("y", self._output_names, block.targets),
+            ("sample_weight", self._output_names, block.weights),
+        ]
+        for what, names, columns in groups:
+            for name, column in zip(names, columns, strict=False):
+                picked = block.pick(column)
+                if picked is not None and picked.dtype.kind == "f":
+                    several = [repr(name)] if len(columns) > 1 else []
+                    yield [f"`{what}`", *several], name, picked
+
+
+def _bad_rows(array: Array) -> Array:
+    """The first row that holds something not finite, or none."""
+    good = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    return np.flatnonzero(~good)[:1]
+
+
+def refuse_all_nan(targets: Columns, names: Sequence[str]) -> None:
+    """Raise for targets of an output without any number among them.
+
+    Raises:
+        ValueError: naming the output.
+    """
+    for target, name in zip(targets, names, strict=True):
+        if target is None or target.dtype.kind != "f" or not target.size:
+            continue
+        if np.isnan(target[:1]).all() and np.isnan(target).all():
+            raise ValueError(
+                message(
+                    f"Output {name!r}", "numbers as targets", "nan alone", "Look where `y` is read."
+                )
+            )
