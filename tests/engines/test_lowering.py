@@ -61,10 +61,14 @@ def test_models_inside_models_are_lowered_through() -> None:
     assert_says_what_the_definition_says(model)
 
 
-def test_a_call_with_training_fixed() -> None:
+@pytest.mark.parametrize("flag", [True, False])
+def test_a_flag_in_a_functional_graph_holds_while_the_model_is_told_nothing(flag: bool) -> None:
     inner = keras.Sequential([keras.Input((4,)), keras.layers.Dropout(0.5)])
-    model = functional(lambda x: keras.layers.Dense(1)(inner(x, training=False)))
-    assert kinds(model, training=True) == ["dense"]
+    model = functional(lambda x: keras.layers.Dense(1)(inner(x, training=flag)))
+    assert kinds(model, training=True) == ["dropout", "dense"]
+    assert kinds(model, training=False) == ["dense"]
+    plan = lower_graph(model._dk_graph(), "float32", None)
+    assert [step.kind for step in plan.steps] == (["host", "dense"] if flag else ["dense"])
 
 
 def test_ops_run_on_the_host() -> None:

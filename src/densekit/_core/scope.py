@@ -26,6 +26,7 @@ class StatelessScope:
     ) -> None:
         self._values = {id(v): _read(value) for v, value in state_mapping or ()}
         self.collect_losses = collect_losses
+        self.has_updates = False  # whether a variable was assigned to
         self._losses: list[tuple[Any, Any]] = []
         self._token: Token[StatelessScope | None] | None = None
 
@@ -37,6 +38,7 @@ class StatelessScope:
         """Record an assignment ``(variable, value)``."""
         variable, value = update
         self._values[id(variable)] = _read(value)
+        self.has_updates = True
 
     @property
     def losses(self) -> list[Any]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from densekit.engines import native as native
     from densekit.engines import plan as plan
     from densekit.engines import rows as rows
+    from densekit.engines.lowering import has_flags as has_flags
     from densekit.engines.lowering import lower_graph as lower_graph
     from densekit.engines.lowering import lower_whole as lower_whole
     from densekit.engines.lowering import metric_variables as metric_variables
@@ -27,7 +28,7 @@ else:
     __getattr__, __dir__, __all__ = lazy_room(
         __name__,
         {
-            "lowering": "lower_graph lower_whole metric_variables",
+            "lowering": "has_flags lower_graph lower_whole metric_variables",
             "native": "LossTerm NativeEngine permutation",
             "plan": "Handle NotLowerable PlanBuilder",
             "rows": "Rows is_readable readable",

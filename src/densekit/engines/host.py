@@ -1,4 +1,4 @@
-"""What runs in Python inside a native plan: definitions, differentiated by `autograd`.
+"""What runs in Python inside a native plan: definitions, differentiated by `autograd` or JAX.
 
 A definition reads variables. While it is differentiated, a `StatelessScope` puts boxes in their
 place, so that one backward pass gives the gradients of inputs and variables alike.
@@ -6,7 +6,9 @@ place, so that one backward pass gives the gradients of inputs and variables ali
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,12 +16,17 @@ import numpy.typing as npt
 
 from densekit import ops
 from densekit._core import tree
+from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import message, returned
 from densekit._core.scope import StatelessScope
 from densekit._core.variable import Variable
-from densekit.ops._gradient import value_and_vjp
+from densekit.engines.differentiate import Differentiator
+from densekit.engines.exact import exact_values
 
 Array = npt.NDArray[Any]
+
+# Held from reading state to writing it: threads that predict with one model take turns.
+_state_lock = threading.RLock()
 
 
 class HostFunction:
@@ -28,9 +35,9 @@ class HostFunction:
     Args:
         function: takes arrays with a batch axis, returns one array or a structure of them.
         variables: trainable variables it reads.
-        state: other variables it may assign to while training.
-        metrics: variables of metrics, which it may assign to at any time.
+        state: other variables it may assign to: counters, running means, seeds, metrics.
         name: for error texts and descriptions.
+        writes: whether it assigns to some of them; None if that is not known.
     """
 
     def __init__(
@@ -39,12 +46,12 @@ class HostFunction:
         variables: Sequence[Variable] = (),
         state: Sequence[Variable] = (),
         name: str | None = None,
-        metrics: Sequence[Variable] = (),
+        writes: bool | None = None,
     ) -> None:
         self.function = function
         self.variables = list(variables)
-        self.state = [*state, *metrics]
-        self.metrics = frozenset(id(variable) for variable in metrics)
+        self.state = list({id(variable): variable for variable in state}.values())
+        self.writes = bool(self.state) and writes is not False
         self.name = str(name or getattr(function, "__name__", type(function).__name__))
 
 
@@ -58,6 +65,10 @@ class HostNode:
         input_dtypes: Sequence[str],
         output_shapes: Sequence[tuple[int, ...]],
         dtype: str,
+        output_dtypes: Sequence[str] = (),
+        inputs: Sequence[int] = (),
+        outputs: Sequence[int] = (),
+        is_first: bool = False,
     ) -> None:
         self.name = function.name
         self._function = function
@@ -65,24 +76,32 @@ class HostNode:
         self._input_dtypes = [_input_dtype(name, dtype) for name in input_dtypes]
         self._output_shapes = list(output_shapes)
         self._dtype = np.dtype(dtype)
+        self._inputs = tuple(inputs)  # their numbers in the plan
+        made = zip(outputs, map(to_numpy_dtype, output_dtypes), strict=True)
+        self._exact = [  # outputs that the plan's floats cannot hold
+            None if t.kind not in "biu" and t.itemsize <= self._dtype.itemsize else (value, t)
+            for value, t in made
+        ] or [None] * len(output_shapes)
+        self._is_first = is_first
         self._floats = [i for i, d in enumerate(self._input_dtypes) if d.kind == "f"]
         self.added_losses = False
+        self._differentiate = Differentiator()
         self._pending: tuple[Callable[[Any], list[Any]], int, int] | None = None
 
     def forward(self, training: bool, rows: list[Array]) -> tuple[list[Array], float]:
         """Outputs of the rows, and the loss they add."""
+        with _state_lock if self._function.writes else nullcontext():
+            return self._forward(training, rows)
+
+    def _forward(self, training: bool, rows: list[Array]) -> tuple[list[Array], float]:
         batch = len(rows[0])
-        arrays: list[Any] = [
-            np.asarray(r.reshape(batch, *shape), dtype)
-            for r, shape, dtype in zip(rows, self._input_shapes, self._input_dtypes, strict=True)
-        ]
+        arrays = self._given(rows, batch)
         n = len(self._output_shapes)
         assigned: list[Variable] = []
         if not training:
             results = self._call([], arrays, assigned)
             for variable, value in zip(assigned, results[n + 1 :], strict=True):
-                if id(variable) in self._function.metrics:
-                    variable.assign(value)
+                variable.assign(value)
             return self._rows(results[:n], batch), float(results[n])
         # Copies: the plan may reuse the buffers of its rows before `backward`.
         arrays = [np.array(a) for a in arrays]
@@ -94,11 +113,29 @@ class HostNode:
             return self._call(values[len(self._floats) :], inputs, assigned)
 
         values = [arrays[i] for i in self._floats] + [v.array for v in self._function.variables]
-        results, vjp = value_and_vjp(definition, values)
+        results, vjp = self._differentiate(definition, values)
         for variable, value in zip(assigned, results[n + 1 :], strict=True):
             variable.assign(value)
         self._pending = vjp, batch, len(assigned)
         return self._rows(results[:n], batch), float(results[n])
+
+    def _given(self, rows: list[Array], batch: int) -> list[Any]:
+        """The inputs in their shapes and dtypes."""
+        exact = exact_values.get()
+        if exact is None:
+            found: list[Array | None] = [None] * len(rows)
+        else:
+            if self._is_first:
+                exact.begin_step()
+            found = [exact.get(value) for value in self._inputs] or [None] * len(rows)
+        return [
+            np.asarray(r.reshape(batch, *shape), dtype)
+            if own is None
+            else own.reshape(batch, *shape)
+            for r, own, shape, dtype in zip(
+                rows, found, self._input_shapes, self._input_dtypes, strict=True
+            )
+        ]
 
     def _call(
         self, values: Sequence[Any], inputs: Sequence[Any], assigned: list[Variable]
@@ -129,7 +166,8 @@ class HostNode:
 
     def _rows(self, outputs: Sequence[Any], batch: int) -> list[Array]:
         rows = []
-        for output, shape in zip(outputs, self._output_shapes, strict=True):
+        exact = exact_values.get()
+        for i, (output, shape) in enumerate(zip(outputs, self._output_shapes, strict=True)):
             array = np.asarray(output)
             if array.shape != (batch, *shape):
                 raise ValueError(
@@ -140,6 +178,9 @@ class HostNode:
                         "Keep the batch axis and the shape the model was built with.",
                     )
                 )
+            own = self._exact[i]
+            if exact is not None and own is not None:
+                exact.put(own[0], np.asarray(array, own[1]))
             rows.append(_plain(array, self._dtype).reshape(batch, -1))
         return rows
 
@@ -156,6 +197,7 @@ class HostLoss:
         self._loss = loss
         self._sample_shape = sample_shape
         self._dtype = np.dtype(dtype)
+        self._differentiate = Differentiator()
         self.target_shape: tuple[int, ...] | None = None  # of one sample; set for each run
 
     def __call__(
@@ -175,22 +217,26 @@ class HostLoss:
 
         if not need_gradient:
             return _scalar(value(y_pred), self._loss), None
-        result, vjp = value_and_vjp(value, [y_pred])
+        result, vjp = self._differentiate(value, [y_pred])
         total = _scalar(result, self._loss)
         (gradient,) = vjp(np.ones_like(np.asarray(result)))
         return total, _plain(gradient, self._dtype).reshape(batch, -1)
 
 
-def host_regularizer(variable: Variable, regularizer: Any) -> Callable[[], tuple[float, Array]]:
-    """Value and gradient of a penalty without a native form."""
+def host_regularizer(
+    variable: Variable, regularizer: Any, dtype: str | None = None
+) -> Callable[[], tuple[float, Array]]:
+    """Value and gradient, in `dtype` or that of the variable, of a penalty without native form."""
+
+    differentiate = Differentiator()
 
     def penalty_of(weight: Any) -> Any:
         return ops.sum(returned(regularizer(weight), regularizer, "a penalty"))
 
     def penalty() -> tuple[float, Array]:
-        result, vjp = value_and_vjp(penalty_of, [variable.value])
+        result, vjp = differentiate(penalty_of, [variable.value])
         (gradient,) = vjp(np.ones_like(np.asarray(result)))
-        return float(result), _plain(gradient, np.dtype(variable.dtype))
+        return float(result), _plain(gradient, np.dtype(dtype or variable.dtype))
 
     return penalty
 
@@ -209,9 +255,8 @@ def _plain(value: Any, dtype: np.dtype[Any]) -> Array:
 
 
 def _input_dtype(name: str, dtype: str) -> np.dtype[Any]:
-    """The dtype a definition is handed: integers stay integers, every float is the plan's."""
-    given = np.dtype(name) if name != "bfloat16" else np.dtype(dtype)
-    return given if given.kind in "biu" else np.dtype(dtype)
+    """The dtype a definition is handed: its own, but floats of 16 bits are the plan's."""
+    return np.dtype(dtype if name in ("bfloat16", "float16") else name)
 
 
 def _scalar(value: Any, loss: Any) -> float:

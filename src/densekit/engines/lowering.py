@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from densekit import ops
 from densekit._core import tree
 from densekit._core.variable import Variable
 from densekit.engines.host import HostFunction
 from densekit.engines.plan import Handle, NotLowerable, PlanBuilder
+from densekit.engines.probe import Findings, probe
 from densekit.layers import Layer, has_lowering
 from densekit.ops import KerasTensor
 
@@ -18,11 +19,12 @@ Handles = dict[int, Handle]  # by id of the symbolic tensor
 
 
 def lower_graph(
-    graph: Any, dtype: str, training: bool, input_shapes: Sequence[Shape] | None = None
+    graph: Any, dtype: str, training: bool | None, input_shapes: Sequence[Shape] | None = None
 ) -> PlanBuilder:
     """Lower a graph: ``inputs`` and ``outputs``, lists of `KerasTensor`, and ``nodes`` in order.
 
     Args:
+        training: what its calls are told; None: nothing, and the plan is for inference.
         input_shapes: shape of one sample of each input, where the graph leaves sizes open.
 
     Raises:
@@ -33,7 +35,7 @@ def lower_graph(
     for i, tensor in enumerate(graph.inputs):
         shape = tuple(tensor.shape[1:]) if input_shapes is None else input_shapes[i]
         if None in shape:
-            raise NotLowerable
+            raise NotLowerable(f"input {i} has no fixed size: {shape}")
         handles[id(tensor)] = plan.input(shape, tensor.dtype)
     _lower_nodes(plan, graph, handles)
     plan.outputs = [handles[id(tensor)] for tensor in graph.outputs]
@@ -44,11 +46,10 @@ def lower_whole(
     function: Callable[..., Any],
     inputs: Sequence[tuple[Shape, str]],
     dtype: str,
-    training: bool,
+    training: bool | None,
     variables: Sequence[Variable],
     state: Sequence[Variable],
     name: str,
-    metrics: Sequence[Variable] = (),
 ) -> PlanBuilder:
     """A plan of one host step: for models whose calls do not follow a graph of samples.
 
@@ -58,11 +59,20 @@ def lower_whole(
     """
     plan = PlanBuilder(dtype, training)
     xs = [plan.input(shape, kind) for shape, kind in inputs]
-    tensors = [KerasTensor(x.shape, x.dtype) for x in xs]
-    spec = tree.flatten(ops.compute_output_spec(function, *tensors))
-    host = HostFunction(function, variables, state, name, metrics)
-    plan.outputs = plan.host_function(host, xs, [(t.shape, t.dtype) for t in spec])
+    found = probe(function, [(x.shape, x.dtype) for x in xs])
+    plan.outputs = _host_step(plan, function, variables, state, name, xs, found)
     return plan
+
+
+def has_flags(graph: Any) -> bool:
+    """Whether a plan for ``model(x)`` may differ from that of a model told ``training=False``."""
+    for node in graph.nodes:
+        if graph.flags_yield and node.kwargs.get("training"):
+            return True
+        inner = _graph_of(node.operation)
+        if inner is not None and has_flags(inner):
+            return True
+    return False
 
 
 def _lower_nodes(plan: PlanBuilder, graph: Any, handles: Handles) -> None:
@@ -70,14 +80,25 @@ def _lower_nodes(plan: PlanBuilder, graph: Any, handles: Handles) -> None:
         if node.is_input:
             continue
         inputs = [handles[id(tensor)] for tensor in node.input_tensors]
-        training = node.kwargs.get("training")
         before = plan.training
-        if training is not None:
-            plan.training = bool(training)
-        outputs = _lower_node(plan, node, inputs)
-        plan.training = before
+        plan.training = _flag(plan, graph, node)
+        try:
+            outputs = _lower_node(plan, node, inputs)
+        finally:
+            plan.training = before
         for tensor, handle in zip(node.outputs, outputs, strict=True):
             handles[id(tensor)] = handle
+
+
+def _flag(plan: PlanBuilder, graph: Any, node: Any) -> bool | None:
+    """What a call is told of `training`."""
+    given = node.kwargs.get("training")
+    if given is not None and (plan.training is None or not graph.flags_yield):
+        return bool(given)
+    if plan.training is None and isinstance(node.operation, Layer):
+        default: bool | None = node.operation._dk_call_info.default_training
+        return default
+    return plan.training
 
 
 def _lower_node(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]:
@@ -88,7 +109,12 @@ def _lower_node(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Hand
         _lower_nodes(plan, graph, inner)
         outputs = [inner[id(t)] for t in graph.outputs]
         return _penalised(plan, operation, outputs)
-    if isinstance(operation, Layer) and _is_plain_call(node) and _is_native(operation, plan):
+    if (
+        isinstance(operation, Layer)
+        and _is_plain_call(node)
+        and _is_native(operation, plan)
+        and not _draws_while_predicting(operation, plan)
+    ):
         mark = len(plan.steps), len(plan.seed_generators)
         try:
             return _penalised(plan, operation, _as_list(_lower(operation, plan, inputs)))
@@ -124,6 +150,11 @@ def _is_native(layer: Layer, plan: PlanBuilder) -> bool:
     return layer.compute_dtype == layer.variable_dtype == plan.dtype
 
 
+def _draws_while_predicting(layer: Layer, plan: PlanBuilder) -> bool:
+    """Whether a layer is to train in a plan that does not: its state is written on the host."""
+    return bool(plan.training) and not plan.learns and bool(layer.non_trainable_variables)
+
+
 def _is_mixed_bfloat16(layer: Layer) -> bool:
     return (layer.compute_dtype, layer.variable_dtype) == ("bfloat16", "float32")
 
@@ -145,34 +176,62 @@ def _penalised(plan: PlanBuilder, layer: Layer, outputs: list[Handle]) -> list[H
 def _on_host(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]:
     """The node's own call, with arrays in place of its symbolic tensors."""
     operation = node.operation
-    call = (node.args, dict(node.kwargs))
-    variables: list[Variable] = []
-    state: list[Variable] = []
-    metrics: list[Variable] = []
+    args, kwargs = node.args, dict(node.kwargs)
     if isinstance(operation, Layer):
-        metrics = metric_variables(operation)
         variables = list(operation.trainable_variables)
-        state = list(operation.non_trainable_variables)
-        if node.kwargs.get("training") is None:
-            call[1]["training"] = plan.training
+        state = [*operation.non_trainable_variables, *metric_variables(operation)]
+        kwargs.pop("training", None)
+        if plan.training is not None:
+            kwargs["training"] = plan.training
     else:
-        leaves = tree.flatten(call)
+        leaves = tree.flatten((args, kwargs))
         variables = [leaf for leaf in leaves if isinstance(leaf, Variable) and leaf.trainable]
+        state = []
 
-    def function(*arrays: Any) -> Any:
+    def function(*arrays: Any, **flag: Any) -> Any:
         values = iter(arrays)
-        args, kwargs = tree.map_structure(
-            lambda leaf: next(values) if isinstance(leaf, KerasTensor) else leaf, call
+        given, named = tree.map_structure(
+            lambda leaf: next(values) if isinstance(leaf, KerasTensor) else leaf, (args, kwargs)
         )
-        return operation(*args, **kwargs)
+        return operation(*given, **named | flag)
 
-    outputs = [(tuple(t.shape), t.dtype) for t in node.outputs]
-    if any(None in shape[1:] for shape, _ in outputs):  # sizes known only now
-        tensors = [KerasTensor(x.shape, x.dtype) for x in inputs]
-        spec = tree.flatten(ops.compute_output_spec(function, *tensors))
-        outputs = [(tuple(t.shape), t.dtype) for t in spec]
-    host = HostFunction(function, variables, state, operation.name, metrics)
-    return plan.host_function(host, inputs, outputs)
+    declared = [(tuple(t.shape), t.dtype) for t in node.outputs]
+    # Training is not tried out: what users count there counts their steps.
+    tried = partial(function, training=False) if "training" in kwargs and plan.learns else function
+    try:
+        found = probe(tried, [(x.shape, x.dtype) for x in inputs])
+    except Exception:  # it cannot be tried out on any rows: what it says of itself must do
+        if any(None in shape[1:] for shape, _ in declared):
+            raise
+        found = Findings(declared, writes=bool(state))
+    if len(found.outputs) == len(declared):
+        pairs = zip(found.outputs, declared, strict=True)
+        found.outputs = [(shape, _dtype(kind, said)) for (shape, kind), (_, said) in pairs]
+    else:
+        found.outputs = declared
+    found.writes = found.writes or (plan.learns and bool(state))
+    return _host_step(plan, function, variables, state, operation.name, inputs, found)
+
+
+def _dtype(found: str, declared: str) -> str:
+    """An integer is one whatever a layer says of itself; a float is as wide as it says."""
+    return declared if "float" in found and "float" in declared else found
+
+
+def _host_step(
+    plan: PlanBuilder,
+    function: Callable[..., Any],
+    variables: Sequence[Variable],
+    state: Sequence[Variable],
+    name: str,
+    inputs: list[Handle],
+    found: Findings,
+) -> list[Handle]:
+    if not found.keeps_rows:
+        raise NotLowerable(f"{name} does not give one row for each row of its input")
+    plan.adds_losses = plan.adds_losses or found.adds_losses
+    host = HostFunction(function, variables, state, name, found.writes)
+    return plan.host_function(host, inputs, found.outputs)
 
 
 def _as_list(outputs: Any) -> list[Handle]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +14,14 @@ from densekit import _native
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import message
 from densekit._core.native_form import native_form
-from densekit._core.variable import Variable
+from densekit._core.variable import Variable, aligned_empty
 from densekit._native import active_isa as active_isa
 from densekit._native import available_isas as available_isas
 from densekit._native import get_threads as get_threads
 from densekit._native import machine as machine
 from densekit._native import permutation as permutation
 from densekit._native import set_threads as set_threads
+from densekit.engines.exact import ExactValues, exact_values
 from densekit.engines.host import HostLoss, HostNode, host_constraint, host_regularizer
 from densekit.engines.plan import PlanBuilder, Step
 from densekit.engines.rows import Rows, as_rows, readable
@@ -69,6 +71,7 @@ class NativeEngine:
         self._parameters: dict[int, int] = {}
         self._nodes: list[HostNode] = []
         self._kept: list[Any] = []  # variables behind the buffers
+        self._foreign = [v for v in trainable if v.dtype != self._dtype.name]
         for variable in trainable:
             self._add_parameter(variable, True)
         values = {h.value: self.plan.input(max(h.size, 0)) for h in plan.inputs}
@@ -86,6 +89,8 @@ class NativeEngine:
             self._set_optimizer(optimizer)
         self.plan.finalize()
         self._seeds = list(plan.seed_generators)
+        self._all_floats = not self._nodes and all(h.dtype == plan.dtype for h in plan.outputs)
+        self.exact_predictions: list[Array | None] = []  # of the latest run, by output
 
     # Building
 
@@ -94,14 +99,7 @@ class NativeEngine:
         if known is not None:
             return known
         if variable.dtype != self._dtype.name:
-            raise ValueError(
-                message(
-                    f"Variable {variable.path!r}",
-                    f"dtype {self._dtype.name}, the model's own",
-                    variable.dtype,
-                    "Train in float32 or float64 throughout.",
-                )
-            )
+            return self._add_foreign(variable)
         number = self.plan.parameter(variable.array, trainable, variable.changes)
         self._parameters[id(variable)] = number
         self._kept.append(variable)
@@ -121,6 +119,27 @@ class NativeEngine:
                 self.plan.set_host_constraint(
                     number, host_constraint(variable, variable.constraint)
                 )
+        return number
+
+    def _add_foreign(self, variable: Variable) -> int:
+        """A variable of another dtype: the host alone reads it, the plan brings its gradient."""
+        if variable.dtype == "bfloat16":
+            raise ValueError(
+                message(
+                    f"Variable {variable.path!r}",
+                    "float16, float32 or float64 to train",
+                    variable.dtype,
+                    "Train with the policy 'mixed_bfloat16', whose weights are float32.",
+                )
+            )
+        stand_in = aligned_empty(variable.shape, self._dtype)
+        stand_in[...] = 0
+        number = self.plan.parameter(stand_in, True, None)
+        self._parameters[id(variable)] = number
+        self._kept += [variable, stand_in]
+        if variable.regularizer is not None:
+            penalty = host_regularizer(variable, variable.regularizer, self._dtype.name)
+            self.plan.set_host_regularizer(number, penalty)
         return number
 
     def _dense(self, step: Step, values: dict[int, int]) -> None:
@@ -164,14 +183,20 @@ class NativeEngine:
         self.plan.activity_l1l2(values[step.inputs[0]], a["l1"], a["l2"])
 
     def _host(self, step: Step, values: dict[int, int]) -> None:
-        node = HostNode(**step.arguments, dtype=self.builder.dtype)
+        node = HostNode(
+            **step.arguments,
+            dtype=self.builder.dtype,
+            inputs=step.inputs,
+            outputs=step.outputs,
+            is_first=not self._nodes,
+        )
         self._nodes.append(node)
         sizes = [int(np.prod(shape)) for shape in step.arguments["output_shapes"]]
         variables = step.arguments["function"].variables
         made = self.plan.host(
             [values[x] for x in step.inputs],
             sizes,
-            [self._add_parameter(v, False) for v in variables if self.builder.training],
+            [self._add_parameter(v, False) for v in variables if self.builder.learns],
             node.forward,
             node.backward,
         )
@@ -202,7 +227,7 @@ class NativeEngine:
         self.plan.host_loss(term.output, self._host_losses[i], term.weight)
 
     def _set_optimizer(self, optimizer: Any) -> None:
-        form = native_form(optimizer)
+        form = None if self._foreign else native_form(optimizer)
         self._counts_itself = form is None
         if form is None:
             self.plan.set_host_optimizer(self._apply_on_host)
@@ -228,7 +253,7 @@ class NativeEngine:
     def _apply_on_host(self, step: int, learning_rate: float, gradients: list[Array]) -> None:
         scale = getattr(self.optimizer, "loss_scale_factor", None) or 1.0
         shaped = [
-            np.array(g).reshape(v.shape) * g.dtype.type(scale)
+            np.asarray(np.array(g).reshape(v.shape) * g.dtype.type(scale), to_numpy_dtype(v.dtype))
             for g, v in zip(gradients, self._trainable, strict=True)
         ]
         self.optimizer.apply(shaped, self._trainable)
@@ -279,18 +304,19 @@ class NativeEngine:
         keys, counters = self._random()
         done = 0
         try:
-            done = self.plan.train(
-                *columns,
-                index,
-                batch_size,
-                iteration,
-                rates,
-                keys,
-                counters,
-                losses,
-                predictions,
-                seconds,
-            )
+            with self._exactly(rows, index, batch_size, predictions):
+                done = self.plan.train(
+                    *columns,
+                    index,
+                    batch_size,
+                    iteration,
+                    rates,
+                    keys,
+                    counters,
+                    losses,
+                    predictions,
+                    seconds,
+                )
         except BaseException:
             done = int(np.count_nonzero(losses[:, 0] != _NO_STEP))
             raise
@@ -311,45 +337,90 @@ class NativeEngine:
         steps = -(-len(index) // batch_size)
         losses = np.empty((steps, 1 + self.n_losses))
         keys, counters = self._random()
-        done = self.plan.evaluate(
-            *columns,
-            index,
-            batch_size,
-            keys,
-            counters,
-            losses,
-            predictions,
-            seconds,
-        )
+        with self._exactly(rows, index, batch_size, predictions):
+            done = self.plan.evaluate(
+                *columns,
+                index,
+                batch_size,
+                keys,
+                counters,
+                losses,
+                predictions,
+                seconds,
+            )
         return losses[:done]
+
+    @contextmanager
+    def _exactly(
+        self,
+        rows: Rows,
+        index: npt.NDArray[np.int64],
+        batch_size: int,
+        predictions: list[Array | None],
+    ) -> Iterator[None]:
+        """Inside, values that are no floats of the plan go beside it; predictions are kept."""
+        if not self._nodes:
+            yield
+            return
+        wanted = [
+            None if y is None or h.dtype == self._dtype.name else h.value
+            for h, y in zip(self.builder.outputs, predictions, strict=True)
+        ]
+        columns = self._exact_columns(rows.inputs)
+        exact = ExactValues(columns, index, batch_size, [v for v in wanted if v is not None])
+        token = exact_values.set(exact)
+        try:
+            yield
+        finally:
+            exact_values.reset(token)
+        self.exact_predictions = [None if v is None else exact.of_all_steps(v) for v in wanted]
 
     def predict(self, inputs: list[Array], n: int) -> list[Array]:
         """Outputs of `n` rows, one array per output, in the shapes and dtypes of the model's."""
         outputs = self.empty_outputs(n)
         self.predict_into(inputs, n, outputs)
-        return self.finish(outputs)
+        return outputs
 
     def empty_outputs(self, n: int) -> list[Array]:
-        """Room for the outputs of `n` rows, in the plan's dtype."""
-        return [np.empty((n, *h.sample_shape), self._dtype) for h in self.builder.outputs]
+        """Room for the outputs of `n` rows."""
+        return [
+            np.empty((n, *h.sample_shape), to_numpy_dtype(h.dtype)) for h in self.builder.outputs
+        ]
 
     def predict_into(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
         """Write the outputs of `n` rows."""
-        if n:
-            rows = [as_rows(readable(x)) for x in inputs]
-            self.plan.predict(rows, n, [y.reshape(n, -1) for y in outputs])
-
-    def finish(self, outputs: list[Array]) -> list[Array]:
-        """`outputs` in the dtypes the model gives."""
-        return [
-            y if h.dtype == self.builder.dtype else y.astype(to_numpy_dtype(h.dtype))
-            for y, h in zip(outputs, self.builder.outputs, strict=True)
+        if not n:
+            return
+        rows = [as_rows(readable(x)) for x in inputs]
+        if self._all_floats:
+            return self.plan.predict(rows, n, [y.reshape(n, -1) for y in outputs])
+        made = [
+            (y if y.dtype == self._dtype else np.empty(y.shape, self._dtype)).reshape(n, -1)
+            for y in outputs
         ]
+        exact = ExactValues(self._exact_columns(inputs))
+        token = exact_values.set(exact)
+        try:
+            self.plan.predict(rows, n, made)
+        finally:
+            exact_values.reset(token)
+        for handle, y, floats in zip(self.builder.outputs, outputs, made, strict=True):
+            if y.dtype != self._dtype:
+                own = exact.get(handle.value)
+                y[...] = (floats if own is None else own).reshape(y.shape)
+
+    def _exact_columns(self, inputs: list[Array]) -> dict[int, tuple[Array, np.dtype[Any]]]:
+        """Inputs that the plan's floats may not hold, and what they are in the model."""
+        return {
+            handle.value: (x, to_numpy_dtype(handle.dtype))
+            for handle, x in zip(self.builder.inputs, inputs, strict=True)
+            if handle.dtype not in ("bfloat16", "float16", "float32", self._dtype.name)
+        }
 
     @property
     def added_losses(self) -> bool:
-        """Whether a layer that runs on the host has added a loss."""
-        return any(node.added_losses for node in self._nodes)
+        """Whether a layer that runs on the host adds losses."""
+        return self.builder.adds_losses or any(node.added_losses for node in self._nodes)
 
     def call(self) -> Any:
         """The plan's direct call, for one input and one output; None for other plans."""

@@ -23,6 +23,7 @@ from densekit.engines.host import HostFunction
 Shape = tuple[int, ...]
 
 _ROWWISE_HALVING = "glu"  # the one activation whose output is narrower than its input
+_MAKE_FLOATS = ("dense", "affine")  # of integers, too; the others would keep them
 _MERGES = ("add", "subtract", "multiply", "average", "maximum", "minimum")
 
 
@@ -65,12 +66,15 @@ class PlanBuilder:
 
     Args:
         dtype: element type of all values, ``"float32"`` or ``"float64"``.
-        training: whether the plan is for training: dropout drops, host layers are told so.
+        training: whether the plan is for training: dropout drops, host layers are told so. None
+            is inference that leaves layers told otherwise in the graph as they are told.
     """
 
-    def __init__(self, dtype: str = "float32", training: bool = False) -> None:
+    def __init__(self, dtype: str = "float32", training: bool | None = False) -> None:
         self.dtype = dtype
-        self.training = training
+        self.training = training  # what the layer that is being lowered is told
+        self.learns = bool(training)
+        self.adds_losses = False  # whether a definition in it does
         self.bfloat16 = False  # what is recorded now computes in bfloat16, on float32 buffers
         self.steps: list[Step] = []
         self.inputs: list[Handle] = []
@@ -246,6 +250,12 @@ class PlanBuilder:
         """Whether some of it runs in Python."""
         return any(step.kind == "host" for step in self.steps)
 
+    @property
+    def writes_state(self) -> bool:
+        """Whether some of what runs in Python assigns to variables."""
+        hosts = [step.arguments["function"] for step in self.steps if step.kind == "host"]
+        return any(function.writes for function in hosts)
+
     def host_function(
         self,
         function: HostFunction,
@@ -255,19 +265,24 @@ class PlanBuilder:
         """A host step; `outputs` are the shapes, with the batch axis, and the dtypes."""
         for shape, _ in outputs:
             if shape[:1] != (None,) or None in shape[1:]:
-                raise NotLowerable  # mixes samples, or has no fixed size
+                raise NotLowerable(
+                    f"{function.name} gives shape {shape}, not one row for each of its input's"
+                )
         handles = [self._new(shape[1:], dtype) for shape, dtype in outputs]
         arguments = {
             "function": function,
             "input_shapes": [x.sample_shape for x in xs],
             "input_dtypes": [x.dtype for x in xs],
             "output_shapes": [h.sample_shape for h in handles],
+            "output_dtypes": [h.dtype for h in handles],
         }
         inputs = tuple(x.value for x in xs)
         self.steps.append(Step("host", inputs, tuple(h.value for h in handles), arguments))
         return handles
 
     def _record(self, kind: str, xs: Sequence[Handle], shape: Shape, **arguments: Any) -> Handle:
+        if kind not in _MAKE_FLOATS and not all("float" in x.dtype for x in xs):
+            raise NotLowerable("integers stay integers")
         if self.bfloat16 and kind != "dense":  # which rounds what it reads
             xs = [self.rounded(x) for x in xs]
         y = self._new(shape, "bfloat16" if self.bfloat16 else self.dtype)

@@ -93,7 +93,7 @@ class Average(Merge):
     """
 
     def _merge_function(self, inputs: Sequence[Any]) -> Any:
-        return reduce(ops.add, inputs) / len(inputs)
+        return ops.divide(reduce(ops.add, inputs), len(inputs))
 
     def lower(self, plan: Any, *xs: Any) -> Any:
         """One elementwise step."""

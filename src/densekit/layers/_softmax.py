@@ -43,6 +43,8 @@ class Softmax(Elementwise):
             axis = axis[0]
         if isinstance(axis, list | tuple):
             axis = tuple(axis)
+            if "float" not in str(inputs.dtype):
+                inputs = ops.cast(inputs, self.compute_dtype)
             outputs = ops.exp(inputs - ops.logsumexp(inputs, axis=axis, keepdims=True))
         else:
             outputs = activations.softmax(inputs, axis=axis)

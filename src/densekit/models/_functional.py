@@ -151,10 +151,14 @@ class Functional(Model):
         """Do nothing: the graph is built."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Run the graph on arrays."""
-        return self._dk_run_graph(
-            self._dk_standardize(inputs), lambda operation, args, kwargs: operation(*args, **kwargs)
-        )
+        """Run the graph on arrays; `training`, unless None, outdoes flags given in the graph."""
+
+        def call(operation: Any, args: Any, kwargs: Any) -> Any:
+            if training is not None and isinstance(operation, Layer):
+                kwargs = {**kwargs, "training": training}
+            return operation(*args, **kwargs)
+
+        return self._dk_run_graph(self._dk_standardize(inputs), call)
 
     def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """Symbolic outputs for symbolic inputs of any fitting shape."""
@@ -187,6 +191,7 @@ class Functional(Model):
             [node for node in self._nodes if not node.is_input],
             self._dk_input_structure,
             self._dk_output_structure,
+            flags_yield=True,
         )
 
     def _dk_standardize(self, inputs: Any) -> list[Any]:

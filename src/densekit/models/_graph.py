@@ -17,7 +17,8 @@ class Graph:
 
     `inputs` and `outputs` are the leaves of the structures, in their order. A layer that is called
     twice occurs in two nodes. The call of a nested model is one node, whose operation has a
-    `_graph` of its own (None if its call cannot be followed).
+    `_graph` of its own (None if its call cannot be followed). With `flags_yield` a `training` flag
+    given to a call holds only while the model itself is told nothing, as in functional models.
     """
 
     def __init__(
@@ -27,12 +28,14 @@ class Graph:
         nodes: list[Node],
         input_structure: Any,
         output_structure: Any,
+        flags_yield: bool = False,
     ) -> None:
         self.inputs = inputs
         self.outputs = outputs
         self.nodes = nodes
         self.input_structure = input_structure
         self.output_structure = output_structure
+        self.flags_yield = flags_yield
 
     @property
     def layers(self) -> list[Layer]:

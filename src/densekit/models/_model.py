@@ -122,7 +122,8 @@ class Model(Trainer, Layer):
     def _dk_call_general(self, args: Any, kwargs: Any) -> Any:
         """Natively for arrays at inference; else the definition, or a node of a graph."""
         plain = {key: value for key, value in kwargs.items() if value is not None}
-        if not plain.pop("training", None) and not plain and len(args) == 1:
+        training = plain.pop("training", None)
+        if not training and not plain and len(args) == 1:
             outer = call_context.get()
             given = args[0]
             if type(given) is not np.ndarray and self.built:
@@ -137,7 +138,7 @@ class Model(Trainer, Layer):
                 if not self.built:
                     self._dk_build_on(inputs)
                     self._dk_remember_columns(given)
-                outputs = self._dk_native_call(inputs)
+                outputs = self._dk_native_call(inputs, training)
                 if outputs is not NotImplemented:
                     return outputs
         return Layer.__call__(self, *args, **kwargs)

@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from densekit._core import tree
+from densekit._core.registry import public_name
 from densekit._core.scope import StatelessScope
 from densekit._core.variable import Variable
+from densekit.layers import Layer
 from densekit.layers._base.call import CallContext, call_context
 from densekit.layers._base.losses import sublayers
 from densekit.models._graph import Graph, nodes_between
 from densekit.ops import KerasTensor
-from densekit.ops._symbolic import FunctionOperation, Node
+from densekit.ops._symbolic import FunctionOperation, Node, recorded_nodes
 
 
 class _Watch(StatelessScope):
@@ -56,6 +58,8 @@ def _follow(model: Any, inputs: Any, training: bool) -> Graph | None:
     before = [(layer, len(layer._inbound_nodes)) for layer in sublayers(model)]
     kwargs = {"training": training} if model._dk_call_info.has_training else {}
     token = call_context.set(CallContext(model, None, True, training))
+    recorded: list[Node] = []
+    recording = recorded_nodes.set(recorded)
     followed = False
     try:
         with _Watch() as watch:
@@ -63,16 +67,51 @@ def _follow(model: Any, inputs: Any, training: bool) -> Graph | None:
         flat = tree.flatten(outputs)
         if watch.used or not all(isinstance(leaf, KerasTensor) for leaf in flat):  # type: ignore[attr-defined]
             return None
-        nodes, _ = nodes_between(tree.flatten(tensors), flat, model.name)
+        given = tree.flatten(tensors)
+        nodes, _ = nodes_between(given, [*flat, *_lasting(given, recorded)], model.name)
         followed = True
     except Exception:  # whatever it does, it cannot be done symbolically
         return None
     finally:
         call_context.reset(token)
+        recorded_nodes.reset(recording)
         for layer, count in before:
             if count or not followed:  # those of a first trace stay: a summary shows their shapes
                 del layer._inbound_nodes[count:]
     return Graph(tree.flatten(tensors), flat, nodes, tensors, outputs)
+
+
+def _lasting(inputs: list[KerasTensor], nodes: list[Node]) -> list[KerasTensor]:
+    """Outputs of calls whose effect lasts wherever they lead: losses, metrics, state."""
+    reached = {id(tensor) for tensor in inputs}
+    found: list[KerasTensor] = []
+    for node in nodes:
+        if all(id(tensor) in reached for tensor in node.input_tensors):
+            reached.update(id(tensor) for tensor in node.outputs)
+            if has_effects(node.operation):
+                found.extend(node.outputs)
+    return found
+
+
+def has_effects(operation: Any) -> bool:
+    """Whether a call of it may add to the loss, or write a metric or state."""
+    if not isinstance(operation, Layer):
+        return False
+    layers = operation._flatten_layers()
+    if any(layer.activity_regularizer is not None or _has_state(layer) for layer in layers):
+        return True
+    return not all(_is_known(layer) for layer in layers)
+
+
+def _has_state(layer: Any) -> bool:
+    tracker = layer._tracker
+    return bool(tracker.seed_generators or tracker.non_trainable_variables or tracker.metrics)
+
+
+def _is_known(layer: Any) -> bool:
+    """Whether what the `call` of a layer does follows from its parts: no code of users."""
+    graph = getattr(layer, "_dk_graph", None)
+    return public_name(type(layer)) is not None if graph is None else graph() is not None
 
 
 def _same_calls(inference: Graph, training: Graph) -> bool:

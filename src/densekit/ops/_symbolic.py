@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, ClassVar
 
 import numpy as np
@@ -116,6 +117,10 @@ def _no_value(wanted: str, tensor: KerasTensor) -> str:
     )
 
 
+# Where new nodes are noted while a call is followed, whether or not their outputs are used.
+recorded_nodes: ContextVar[list[Node] | None] = ContextVar("densekit_nodes", default=None)
+
+
 class Node:
     """One call of an operation: what went in, what came out.
 
@@ -137,6 +142,9 @@ class Node:
         operation._inbound_nodes.append(self)
         for position, tensor in enumerate(self.outputs):
             tensor._keras_history = (operation, index, position)
+        recorded = recorded_nodes.get()
+        if recorded is not None:
+            recorded.append(self)
 
     @property
     def is_input(self) -> bool:

@@ -12,7 +12,7 @@ from densekit import engines
 from densekit._core import tree
 from densekit._core.errors import message
 from densekit._core.frames import filters_traceback, hide_internal_frames
-from densekit.data._columns import Array, match_inputs, unpack_x_y_sample_weight
+from densekit.data._columns import Array, check_rows, match_inputs, unpack_x_y_sample_weight
 from densekit.data._feeds import ArrayFeed, check_count, is_stream
 from densekit.data._streams import StreamFeed
 from densekit.layers import Layer
@@ -84,7 +84,7 @@ class Batches(Prepare):
 
     @filters_traceback
     def predict_on_batch(self, x: Any) -> Any:
-        """Outputs for one batch; the same as `predict`.
+        """Outputs for all rows as one batch; else the same as `predict`.
 
         Example:
 
@@ -94,7 +94,23 @@ class Batches(Prepare):
         (8, 3)
         """
         model: Any = self
-        return model.predict(x, verbose=0)
+        if type(x) is np.ndarray and self.__dict__.get("_dk_fast_call") is not None:
+            return model(x)
+        self._dk_ensure_built(x)
+        signature = self._dk_runtime.signature()
+        inputs = match_inputs(x, signature)
+        check_rows({"x": inputs})
+        return pack_outputs(signature.output_structure, self._dk_predict_batch(inputs))
+
+    def _dk_predict_batch(self, inputs: list[Array]) -> list[Array]:
+        """Outputs of one batch, whatever number of rows it gives."""
+        try:
+            return self._dk_runtime.predictor(inputs).predict(inputs, len(inputs[0]))
+        except engines.NotLowerable:
+            structure = self._dk_runtime.signature().input_structure
+            given = tree.pack_as(structure, inputs)
+            outputs = Layer.__call__(self, given, training=False)  # type: ignore[arg-type]
+            return [np.asarray(y) for y in tree.flatten(outputs)]
 
     # Predictions
 
@@ -143,8 +159,12 @@ class Batches(Prepare):
             hide_internal_frames(error)
             raise
 
-    def _dk_native_call(self, inputs: Any) -> Any:
-        """Outputs for arrays; NotImplemented where only the definition will do."""
+    def _dk_native_call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Outputs for arrays; NotImplemented where only the definition will do.
+
+        Args:
+            training: what the call says, False or None: nothing.
+        """
         if self._dk_runtime.collects_losses:
             return NotImplemented
         leaves = tree.flatten(inputs)
@@ -158,8 +178,10 @@ class Batches(Prepare):
         if any(len(x) != rows for x in arrays):
             return NotImplemented
         try:
-            engine = self._dk_runtime.predictor(arrays)
+            engine = self._dk_runtime.predictor(arrays, training)
         except engines.NotLowerable:
+            return NotImplemented
+        if engine.builder.adds_losses:  # known before it runs: a call writes its state once
             return NotImplemented
         outputs = engine.predict(arrays, rows)
         if engine.added_losses:
@@ -213,7 +235,7 @@ class Batches(Prepare):
         try:
             engine = self._dk_runtime.predictor(inputs)
         except engines.NotLowerable:
-            return self._dk_predict_by_definition(inputs, rows, batch_size)
+            return self._dk_predict_by_definition(inputs, rows, batch_size, steps, run)
         return predict_rows(
             engine,
             inputs,
@@ -226,15 +248,19 @@ class Batches(Prepare):
         )
 
     def _dk_predict_by_definition(
-        self, inputs: list[Array], rows: int, batch_size: int
+        self, inputs: list[Array], rows: int, batch_size: int, steps: int | None, run: CallbackList
     ) -> list[Array]:
         """For calls that mix samples: batch by batch, as given."""
-        structure = self._dk_runtime.signature().input_structure
-        batches = []
-        for start in range(0, max(rows, 1), batch_size):
-            part = tree.pack_as(structure, [x[start : start + batch_size] for x in inputs])
-            outputs = Layer.__call__(self, part, training=False)  # type: ignore[arg-type]
-            batches.append([np.atleast_1d(y) for y in tree.flatten(outputs)])
+        packed = self._dk_runtime.signature().output_structure
+        batches: list[list[Array]] = []
+        for start in range(0, max(rows, 1), batch_size)[:steps]:
+            run.on_predict_batch_begin(len(batches))
+            made = self._dk_predict_batch([x[start : start + batch_size] for x in inputs])
+            batches.append([np.atleast_1d(y) for y in made])
+            outputs = pack_outputs(packed, made)
+            run.on_predict_batch_end(len(batches) - 1, {"outputs": outputs})
+            if self.stop_predicting:
+                break
         return [np.concatenate(ys) for ys in zip(*batches, strict=True)]
 
     def _dk_predict_stream(self, x: Any, verbose: Any, steps: Any, callbacks: Any) -> Any:
@@ -260,8 +286,7 @@ class Batches(Prepare):
             if len(batches) == shown:
                 run.on_predict_batch_begin(shown)
             inputs = match_inputs(unpack_x_y_sample_weight(batch)[0], signature)
-            engine = self._dk_runtime.predictor(inputs)
-            batches.append(engine.predict(inputs, len(inputs[0])))
+            batches.append([np.atleast_1d(y) for y in self._dk_predict_batch(inputs)])
             if len(batches) - shown == per_call:
                 show()
                 shown = len(batches)

@@ -146,6 +146,9 @@ class Session:
             if rows is None or shape is None:
                 continue
             y_pred = rows.reshape(len(rows), *shape)
+            if self._engine.exact_predictions:
+                exact = self._engine.exact_predictions[i]
+                y_pred = y_pred if exact is None else exact
             y_true, weight = block.pick(block.targets[i]), block.pick(block.weights[i])
             if self._at_once or block.steps == 1:
                 self._metrics.update_output(i, y_true, y_pred, weight)
@@ -250,11 +253,13 @@ def predict_rows(
         if stopped():
             outputs = [y[:stop] for y in outputs]
             break
-    return engine.finish(outputs)
+    return outputs
 
 
 def _predict_block(engine: engines.NativeEngine, batch_size: int) -> int:
     """Rows between two turns of the callbacks, a multiple of the batch size."""
+    if engine.builder.writes_state:  # which moves on once a batch
+        return batch_size
     rows = 4096 if engine.builder.has_host_steps else _most_rows(engine)
     return max(1, rows // batch_size) * batch_size
 

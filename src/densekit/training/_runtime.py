@@ -32,6 +32,7 @@ class Runtime:
         self._model = model
         self._version = -1
         self._signature: Signature | None = None
+        self._flagged: bool | None = None
         self._engines: dict[Any, engines.NativeEngine] = {}
         self._collects_losses = False
         self._weights: list[Any] = []
@@ -54,6 +55,7 @@ class Runtime:
         version = self._model._tracker.current()
         if self._version != version:
             self._signature = None
+            self._flagged = None
             self._engines = {}
             self._version = version
             self._weights = self._model.weights
@@ -125,12 +127,13 @@ class Runtime:
             model._dk_known_columns,
         )
 
-    def _definition(self, structure: Any, training: bool) -> Any:
+    def _definition(self, structure: Any, training: bool | None) -> Any:
         """The model's call as a function of flat inputs."""
         model = self._model
 
         def call(*arrays: Any) -> Any:
-            return Layer.__call__(model, tree.pack_as(structure, arrays), training=training)
+            flag = {} if training is None else {"training": training}
+            return Layer.__call__(model, tree.pack_as(structure, arrays), **flag)
 
         call.__name__ = model.name
         return call
@@ -144,13 +147,15 @@ class Runtime:
             found = {layer.compute_dtype for layer in self._model._flatten_layers()}
         return "float64" if "float64" in found else "float32"
 
-    def lower(self, training: bool, inputs: Sequence[Array]) -> engines.PlanBuilder:
-        """The plan for inputs like these."""
+    def lower(self, training: bool | None, inputs: Sequence[Array]) -> engines.PlanBuilder:
+        """The plan for inputs like these; None: for a call that says nothing of training."""
         model = self._model
         dtype = self.dtype()
         shapes = [tuple(x.shape[1:]) for x in inputs]
         graph = model._dk_graph()
         if graph is not None:
+            if training is None:
+                training = model._dk_call_info.default_training
             try:
                 return engines.lower_graph(graph, dtype, training, shapes)
             except engines.NotLowerable:
@@ -164,9 +169,8 @@ class Runtime:
             dtype,
             training,
             model.trainable_variables,
-            model.non_trainable_variables,
+            [*model.non_trainable_variables, *engines.metric_variables(model)],
             f"{type(model).__name__} {model.name!r}",
-            engines.metric_variables(model),
         )
 
     # Engines
@@ -186,14 +190,32 @@ class Runtime:
         self._engines[key] = engine
         return engine
 
-    def predictor(self, inputs: Sequence[Array]) -> engines.NativeEngine:
-        """The engine for predictions of inputs like these."""
+    def _has_flags(self) -> bool:
+        """Whether a call that says nothing of training may differ from one that says False."""
+        if self._flagged is None:
+            graph = self._model._dk_graph()
+            self._flagged = graph is None or engines.has_flags(graph)
+        return self._flagged
+
+    def predictor(
+        self, inputs: Sequence[Array], training: bool | None = False
+    ) -> engines.NativeEngine:
+        """The engine for predictions of inputs like these.
+
+        Args:
+            training: False for `predict`; None for a call that says nothing, which leaves layers
+                that were told otherwise in the graph as they were told.
+        """
         self._refresh()
-        key = self._key("predict", inputs=inputs)
+        flags = self._has_flags()
+        key = self._key("predict", flags and training is None, inputs=inputs)
         engine = self._engines.get(key)
         if engine is None:
-            engine = self._keep(key, engines.NativeEngine(self.lower(False, inputs)))
-            call = engine.call() if key[-1] is None else None
+            plan = self.lower(training if flags else False, inputs)
+            if plan.adds_losses:
+                self.note_losses()
+            engine = self._keep(key, engines.NativeEngine(plan))
+            call = engine.call() if key[-1] is None and not flags else None
             self.flops_per_sample = engine.plan.flops_per_sample()
             if call is not None and not self._collects_losses and self._is_bare():
                 self._model.__dict__["_dk_fast_call"] = call
