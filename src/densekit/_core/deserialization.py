@@ -16,23 +16,19 @@ import numpy as np
 from densekit._core import registry
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import describe, message
+from densekit._core.slots import SLOTS, Slot, formula, slot_of, takes_class
 
 _PLAIN = (str, int, float, bool)
 SLICE = ("start", "stop", "step")
 LAMBDA = "<lambda>"
 SHARED = "shared_object_id"
 
-# Public modules whose functions a config may name: formulas, whose calls have no side effect.
-_FORMULA_MODULES = (
-    *("keras.activations", "keras.constraints", "keras.initializers", "keras.losses"),
-    *("keras.metrics", "keras.optimizers", "keras.regularizers", "keras.ops"),
-)
 # Where a class may live that a file names by a private module of some Keras release.
 _CLASS_MODULES = (
     *("keras.layers", "keras", "keras.src.models.functional", "keras.models", "keras.optimizers"),
     *("keras.optimizers.schedules", "keras.initializers", "keras.regularizers"),
     *("keras.constraints", "keras.losses", "keras.metrics", "keras.random"),
-    *("keras.dtype_policies", "keras.callbacks"),
+    *("keras.src.losses.losses",),
 )
 
 # Objects revived so far, by their number in the file.
@@ -199,12 +195,16 @@ def _revive_instance(config: dict[str, Any], inner: Any, names: Mapping[str, Any
     try:
         instance = cls.from_config(inner)
     except TypeError as error:
-        raise TypeError(
-            message(
-                f"{cls.__name__}.from_config",
-                "the arguments of its constructor",
-                f"the keys {sorted(map(str, inner))} ({error})",
-                "Deserialize nested objects in `from_config`, and accept every key.",
+        if "_densekit_explained" in error.__dict__:
+            raise
+        raise _explained(
+            TypeError(
+                message(
+                    f"{cls.__name__}.from_config",
+                    "the arguments of its constructor",
+                    f"the keys {sorted(map(str, inner))[:40]} ({error})",
+                    "Deserialize nested objects in `from_config`, and accept every key.",
+                )
             )
         ) from error
     build_config = config.get("build_config")
@@ -231,20 +231,23 @@ def _find_class(config: dict[str, Any], names: Mapping[str, Any] | None) -> Any:
         if custom is not None:
             return custom
     if isinstance(name, str):
-        found = None
+        found, slot = None, slot_of(names)
         if isinstance(module, str) and (module == "keras" or module.startswith("keras.")):
             found = registry.builtin(module, name)
             if found is None and module.startswith(("keras.src.", "keras.engine", "keras.layers.")):
                 found = _builtin_class(name)
         if found is None and names is not None and ("module" not in config or module):
             found = names.get(name)
-        if isinstance(found, type):
-            return found
-        if found is not None and names is not None:
+        if takes_class(slot, found) or _is_formula(slot, found):
             return found
         if found is not None:
-            raise ValueError(_not_a_component(f"{module}.{name}"))
+            raise _explained(ValueError(_not_a_component(f"{module}.{name}", slot)))
     raise _unknown("class", name)
+
+
+def _is_formula(slot: Slot, found: Any) -> bool:
+    public = registry.public_name(found)
+    return public is not None and formula(slot, public[1], public[0]) is found
 
 
 def _builtin_class(name: str) -> Any | None:
@@ -265,46 +268,70 @@ def _find_function(name: Any, config: dict[str, Any], names: Mapping[str, Any] |
     custom = registry.get_registered_object(name)
     if custom is not None:
         return custom
-    if names is not None and name in names:
+    slot, module = slot_of(names), config.get("module")
+    if names is not None and name in names and not isinstance(names[name], type):
         return names[name]
-    module = config.get("module")
     if module == "builtins":
-        for room in _FORMULA_MODULES:
-            found = registry.builtin(room, name)
-            if found is not None:
-                return found
+        found = formula(slot, name)
+        if found is not None:
+            return found
         # Keras 3.6 and older wrote "name" for what is registered as "package>name".
         for key, value in registry.get_custom_objects().items():
             if key.endswith(f">{name}"):
                 return value
     elif isinstance(module, str):
-        found = registry.builtin(module, name)
-        if found is not None and module in _FORMULA_MODULES:
-            return found
+        found = formula(slot, name, module)
         if found is not None:
-            raise ValueError(_not_a_component(f"{module}.{name}"))
+            return found
+        if registry.builtin(module, name) is not None:
+            raise _explained(ValueError(_not_a_component(f"{module}.{name}", slot)))
     raise _unknown("function", name)
 
 
-def _not_a_component(name: str) -> str:
+def _not_a_component(name: str, slot: Slot) -> str:
     return message(
-        "deserialize_keras_object",
-        "a layer, loss, metric or another component",
+        f"deserialize_keras_object in the place of a {slot.noun}",
+        f"a {slot.noun}",
         repr(name),
-        "Only components may be named by a file.",
+        "The file is damaged, or not to be trusted.",
     )
 
 
-def _unknown(kind: str, name: Any) -> TypeError:
-    return TypeError(
-        message(
-            "deserialize_keras_object",
-            f"a known {kind}",
-            f"{name!r}, which could not be located",
-            "Register it with `@keras.saving.register_keras_serializable()` or pass it in "
-            "`custom_objects`.",
+def _explained(error: Exception) -> Any:
+    """Mark an error that says it all: what encloses its place passes it on as it is."""
+    error.__dict__["_densekit_explained"] = True
+    return error
+
+
+def _unknown(kind: str, name: Any) -> Any:
+    return _explained(
+        TypeError(
+            message(
+                "deserialize_keras_object",
+                f"a known {kind}",
+                f"{describe(name)}, which could not be located",
+                "Register it with `@keras.saving.register_keras_serializable()` or pass it in "
+                "`custom_objects`.",
+            )
         )
     )
+
+
+def deserialize_nested(config: Any, names: Mapping[str, Any]) -> Any:
+    """Lists and dicts of components of the slot of `names`; plain names stay names."""
+    if isinstance(config, dict) and "class_name" not in config:
+        return {key: deserialize_nested(value, names) for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        return [deserialize_nested(value, names) for value in config]
+    return _revive(config, names) if isinstance(config, dict) else _revive(config)
+
+
+def deserialize_function(config: Any, module: str) -> Any:
+    """The function, or component, that a name or config stands for in the slot of `module`."""
+    if isinstance(config, str):
+        custom = registry.get_registered_object(config)
+        return formula(SLOTS[module], config) if custom is None else custom
+    return _revive(config, registry.Names(module)) if isinstance(config, dict) else config
 
 
 def deserialize_whole(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:

@@ -99,7 +99,24 @@ def get_dtype_policy(identifier: Any) -> DTypePolicy:
     if isinstance(identifier, DTypePolicy):
         return identifier
     if isinstance(identifier, dict):
-        return DTypePolicy(**identifier["config"])
+        return _from_dict(identifier)
     if isinstance(identifier, str):
         return DTypePolicy(identifier)
     return DTypePolicy(standardize_dtype(identifier))
+
+
+def _from_dict(config: dict[str, Any]) -> DTypePolicy:
+    inner = config.get("config")
+    if config.get("class_name") not in _CLASS_NAMES or not isinstance(inner, dict):
+        raise ValueError(
+            message(
+                "DTypePolicy",
+                "the config of a dtype policy",
+                describe(config),
+                "Pass what `get_config` of a policy returned, under its class name.",
+            )
+        )
+    return DTypePolicy.from_config(inner)
+
+
+_CLASS_NAMES = ("DTypePolicy", "FloatDTypePolicy", "Policy")  # today's, Keras 3.0's and Keras 2's

@@ -48,28 +48,28 @@ class Names(Mapping[str, Any]):
     """
 
     def __init__(self, module: str, spell: Callable[[str], str] | None = None) -> None:
-        self._module = module
+        self.module = module
         self._spell = spell
 
     def __getitem__(self, name: str) -> Any:
         name = self._spell(name) if self._spell else name
-        loaded = _builtin.get(self._module, {})
+        loaded = _builtin.get(self.module, {})
         if name not in loaded:
             self._load(name)
-        return _builtin.get(self._module, {})[name]
+        return _builtin.get(self.module, {})[name]
 
     def _load(self, name: str) -> None:
-        room = rooms.room_of(self._module)
+        room = rooms.room_of(self.module)
         if room is not None and name in room.names:
             room.load(name)
         elif room is not None:
             room.load_all()
 
     def __iter__(self) -> Iterator[str]:
-        room = rooms.room_of(self._module)
+        room = rooms.room_of(self.module)
         if room is not None:
             room.load_all()
-        return iter(tuple(_builtin.get(self._module, {})))
+        return iter(tuple(_builtin.get(self.module, {})))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -12,7 +12,9 @@ import numpy as np
 
 from densekit._core import registry
 from densekit._core.deserialization import LAMBDA, SHARED, SLICE
+from densekit._core.deserialization import deserialize_function as deserialize_function
 from densekit._core.deserialization import deserialize_keras_object as deserialize_keras_object
+from densekit._core.deserialization import deserialize_nested as deserialize_nested
 from densekit._core.deserialization import deserialize_whole as deserialize_whole
 from densekit._core.dtypes import standardize_dtype
 from densekit._core.errors import describe, message

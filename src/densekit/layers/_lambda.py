@@ -9,8 +9,12 @@ from typing import Any
 from densekit import ops
 from densekit._core import tree
 from densekit._core.errors import describe, message
-from densekit._core.registry import export
-from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.registry import custom_object_scope, export
+from densekit._core.serialization import (
+    deserialize_function,
+    deserialize_keras_object,
+    serialize_keras_object,
+)
 from densekit.layers._base.layer import Layer
 from densekit.layers._base.shapes import is_shape, specs_of
 
@@ -94,7 +98,15 @@ class Lambda(Layer):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None, **_: Any) -> Any:
         """Create from `get_config`."""
         names = [n for n in ("function", "output_shape", "mask", "arguments") if n in config]
-        parts = {n: deserialize_keras_object(config[n], custom_objects) for n in names}
+        with custom_object_scope(custom_objects):
+            parts = {n: _revive(n, config[n]) for n in names}
         if isinstance(parts.get("output_shape"), list) and is_shape(parts["output_shape"]):
             parts["output_shape"] = tuple(parts["output_shape"])
         return cls(**(config | parts))
+
+
+def _revive(name: str, config: Any) -> Any:
+    """An argument of the constructor; in the place of a function stands a function."""
+    if name == "arguments" or not (isinstance(config, dict) and "class_name" in config):
+        return deserialize_keras_object(config)
+    return deserialize_function(config, "keras.activations")

@@ -13,7 +13,11 @@ from densekit._core.frames import filters_traceback
 from densekit._core.naming import auto_name
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.serialization import (
+    deserialize_function,
+    deserialize_keras_object,
+    serialize_keras_object,
+)
 from densekit.losses._native_forms import loss_form
 from densekit.losses._reduction import reduce_weighted_values, standardize_reduction
 from densekit.losses._shapes import same_rank
@@ -174,7 +178,9 @@ class LossFunctionWrapper(Loss):
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Create from `get_config`."""
         if "fn" in config:
-            config = deserialize_keras_object(config)
+            rest = {key: value for key, value in config.items() if key != "fn"}
+            fn = deserialize_function(config["fn"], "keras.losses")
+            config = {**deserialize_keras_object(rest), "fn": fn}
         return cls(**config)
 
     def native_form(self) -> NativeForm | None:

@@ -9,9 +9,13 @@ import numpy as np
 
 from densekit import ops
 from densekit._core.errors import returned
-from densekit._core.registry import Names, export, public_name
+from densekit._core.registry import export, public_name
 from densekit._core.scope import in_stateless_scope
-from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.serialization import (
+    deserialize_function,
+    deserialize_keras_object,
+    serialize_keras_object,
+)
 from densekit.losses._shapes import labels
 from densekit.metrics._metric import Metric
 from densekit.metrics._samplewise import masked, samplewise
@@ -170,13 +174,10 @@ class MeanMetricWrapper(Mean):
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Create from `get_config`."""
         if isinstance(config.get("fn"), dict | str):
-            known = {**Names("keras.losses"), **Names("keras.metrics")}
             config = {
-                key: deserialize_keras_object(value, module_objects=known)
-                if isinstance(value, dict) or key == "fn"
-                else value
+                key: deserialize_keras_object(value) if isinstance(value, dict) else value
                 for key, value in config.items()
-            }
+            } | {"fn": deserialize_function(config["fn"], "keras.metrics")}
         return cls(**config)
 
 

@@ -1,7 +1,8 @@
 """Reading and writing the HDF5 layout of Keras' weight files; the only module that imports h5py.
 
 A file from elsewhere is distrusted: only hard links are followed, only plain numeric datasets are
-read, and none that claims to be far larger than the bytes stored for it.
+read, none that claims to be far larger than the bytes stored for it, and none before its shape has
+been compared with that of the variable it is for.
 """
 
 from __future__ import annotations
@@ -10,20 +11,28 @@ import io
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import message
+from densekit.saving._h5_types import is_bfloat16, is_known
 
 # DEFLATE cannot expand beyond 1032:1, so more than this is a claim, not compression. The floor lets
 # through small datasets that consist of a fill value alone.
 _MAX_EXPANSION = 1100
 _FLOOR_BYTES = 1 << 16
+_SLACK_BYTES = 64 << 20
 _MAX_NAMES = 1 << 20
+_FILTERS = {1, 2, 3, 4, 5, 6, 32000}  # those that come with HDF5 and h5py; others are plugins
+
+# Bytes that may still be read from the open file, in a list of one.
+_budget: ContextVar[list[int]] = ContextVar("densekit_reading")
 
 
 def h5py() -> Any:
@@ -45,8 +54,14 @@ def bad_file(where: str, got: str) -> ValueError:
 
 
 @contextmanager
-def open_file(source: str | Path | io.BytesIO, mode: str = "r") -> Iterator[Any]:
-    """An open `h5py.File`; what the library cannot parse is a ValueError."""
+def open_file(
+    source: str | Path | io.BytesIO, mode: str = "r", size: int | None = None
+) -> Iterator[Any]:
+    """An open `h5py.File`; what the library cannot parse is a ValueError.
+
+    Inside, no more is read in all than could be compressed to `size` bytes. Default: those of
+    `source`.
+    """
     label = "HDF5 file" if isinstance(source, io.BytesIO) else f"HDF5 file {str(source)!r}"
     try:
         file = h5py().File(source, mode)
@@ -54,8 +69,15 @@ def open_file(source: str | Path | io.BytesIO, mode: str = "r") -> Iterator[Any]
         raise
     except (OSError, RuntimeError) as error:
         raise bad_file(label, f"one that cannot be opened ({error})") from error
+    size = size or (source.getbuffer().nbytes if isinstance(source, io.BytesIO) else 0)
+    if not size and mode == "r":
+        size = Path(source).stat().st_size  # type: ignore[arg-type]
     with file:
-        yield file
+        token = _budget.set([_MAX_EXPANSION * size + _SLACK_BYTES])
+        try:
+            yield file
+        finally:
+            _budget.reset(token)
 
 
 def child(parent: Any, name: str) -> Any | None:
@@ -84,8 +106,67 @@ def group(parent: Any, name: str) -> Any | None:
     return found
 
 
-def read_array(parent: Any, name: str) -> npt.NDArray[Any]:
-    """The array at the path `name`.
+class Stored(NDArrayOperatorsMixin):
+    """An array in a file: shape and type are known, the values are read when they are asked for."""
+
+    def __init__(self, data: Any, where: str, budget: list[int]) -> None:
+        self._data, self._where, self._budget = data, where, budget
+        self.shape: tuple[int, ...] = data.shape
+        self.ndim = len(self.shape)
+        kind = data.id.get_type()
+        self._bfloat16 = is_bfloat16(kind, _text(data.attrs.get("dtype")))
+        if not (self._bfloat16 or is_known(kind)):
+            raise bad_file(where, "elements that are neither IEEE floats nor plain integers")
+        self.dtype = to_numpy_dtype("bfloat16") if self._bfloat16 else data.dtype
+
+    def read(self) -> npt.NDArray[Any]:
+        """The values."""
+        data = self._data
+        self._budget[0] -= math.prod(self.shape) * data.dtype.itemsize
+        if self._budget[0] < 0:
+            raise bad_file(self._where, "far more values than bytes in the file")
+        try:
+            value = np.asarray(data[()])
+        except (OSError, RuntimeError, MemoryError) as error:
+            raise bad_file(self._where, f"values that cannot be read ({error})") from error
+        if not self._bfloat16:
+            return value
+        return value.view(self.dtype) if value.dtype.kind == "V" else value.astype(self.dtype)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        value = self.read()
+        return value if dtype is None else value.astype(dtype)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        values = [x.read() if isinstance(x, Stored) else x for x in inputs]
+        return getattr(ufunc, method)(*values, **kwargs)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.read()[key]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.read())
+
+    def __float__(self) -> float:
+        return float(self.read())
+
+    def __int__(self) -> int:
+        return int(self.read())
+
+    def __bool__(self) -> bool:
+        return bool(self.read())
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.read(), name)  # whatever else an array can do
+
+
+def stored(parent: Any, name: str) -> Stored:
+    """The array at the path `name`, not read yet.
 
     Raises:
         KeyError: if there is none.
@@ -97,43 +178,75 @@ def read_array(parent: Any, name: str) -> npt.NDArray[Any]:
         raise KeyError(name)
     if not isinstance(data, h5py().Dataset):
         raise bad_file(where, "a group in place of an array")
-    if data.external or data.is_virtual:
-        raise bad_file(where, "values that lie in another file")
-    bfloat16 = _text(data.attrs.get("dtype")) == "bfloat16" and data.dtype.itemsize == 2
-    if data.shape is None or (data.dtype.kind not in "biuf" and not bfloat16):
-        raise bad_file(where, f"elements of type {data.dtype}")
-    declared = math.prod(data.shape) * data.dtype.itemsize
-    stored = data.id.get_storage_size()
-    if declared > _MAX_EXPANSION * stored + _FLOOR_BYTES:
-        raise bad_file(where, f"shape {data.shape}, {declared} bytes, where {stored} are stored")
     try:
-        value = np.asarray(data[()])
-    except (OSError, RuntimeError, MemoryError) as error:
-        raise bad_file(where, f"values that cannot be read ({error})") from error
-    return value.view(to_numpy_dtype("bfloat16")) if bfloat16 else value
+        if data.external or data.is_virtual:
+            raise bad_file(where, "values that lie in another file")
+        if data.shape is None:
+            raise bad_file(where, "no values")
+        plan = data.id.get_create_plist()
+        filters = {plan.get_filter(i)[0] for i in range(plan.get_nfilters())}
+        if not filters <= _FILTERS:
+            raise bad_file(where, "values behind an unknown filter")
+        found = Stored(data, where, _budget.get())
+        declared = math.prod(data.shape) * data.dtype.itemsize
+        kept = data.id.get_storage_size()
+    except (TypeError, KeyError, OSError, RuntimeError) as error:  # types that NumPy has not
+        raise bad_file(where, f"a description that cannot be read ({error})") from error
+    if declared > _MAX_EXPANSION * kept + _FLOOR_BYTES:
+        raise bad_file(where, f"shape {data.shape}, {declared} bytes, where {kept} are stored")
+    return found
+
+
+def read_array(parent: Any, name: str) -> npt.NDArray[Any]:
+    """The values of the array at the path `name`; errors as `stored`."""
+    return stored(parent, name).read()
 
 
 def _text(value: Any) -> Any:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
+def _attribute(holder: Any, name: str) -> Any:
+    """The value of an attribute, None if there is none; a damaged one is a ValueError."""
+    try:
+        if name not in holder.attrs:
+            return None
+        identifier = holder.attrs.get_id(name)
+        if math.prod(identifier.shape) > _MAX_NAMES:
+            raise bad_file(f"HDF5 attribute {name!r}", f"shape {identifier.shape}")
+        return _text(holder.attrs[name])
+    except (TypeError, KeyError, OSError, RuntimeError, MemoryError) as error:
+        raise bad_file(f"HDF5 attribute {name!r}", f"a damaged one ({error})") from error
+
+
 def attribute_text(holder: Any, name: str) -> str | None:
     """A string attribute, or None."""
-    value = _text(holder.attrs.get(name))
-    return value if value is None or isinstance(value, str) else str(value)
+    value = _attribute(holder, name)
+    if isinstance(value, np.generic | np.ndarray) and value.ndim == 0:
+        value = _text(value.item())
+    if value is not None and not isinstance(value, str):
+        raise bad_file(f"HDF5 attribute {name!r}", "something else than a text")
+    return value
 
 
 def attribute_names(holder: Any, name: str) -> list[str]:
-    """A list of names kept in one attribute, or in several numbered ones when it was too long."""
-    if name in holder.attrs:
-        chunks = [holder.attrs[name]]
-    else:
-        chunks = []
-        while f"{name}{len(chunks)}" in holder.attrs:
-            chunks.append(holder.attrs[f"{name}{len(chunks)}"])
-    names = [_text(item) for chunk in chunks for item in np.atleast_1d(chunk).tolist()]
-    if len(names) > _MAX_NAMES or not all(isinstance(item, str) for item in names):
+    """A list of names kept in one attribute, or in several numbered ones when it was too long.
+
+    No name may come twice: one array would be read as often as it is named.
+    """
+    names: list[Any] = []
+    chunks = [name] if name in holder.attrs else [f"{name}{i}" for i in range(len(holder.attrs))]
+    for chunk in chunks:
+        value = _attribute(holder, chunk)
+        if value is None:
+            break
+        names += (_text(item) for item in np.atleast_1d(value).tolist())
+        if len(names) > _MAX_NAMES:
+            raise bad_file(f"HDF5 attribute {name!r}", f"more than {_MAX_NAMES} names")
+    if not all(isinstance(item, str) for item in names):
         raise bad_file(f"HDF5 attribute {name!r}", "something else than a list of names")
+    if len(set(names)) < len(names):
+        raise bad_file(f"HDF5 attribute {name!r}", "a name twice")
     return names
 
 
@@ -154,10 +267,10 @@ class Entry:
     def __setitem__(self, key: str, value: Any) -> None:
         put_array(self._group, key, value)
 
-    def __getitem__(self, key: str) -> npt.NDArray[Any]:
+    def __getitem__(self, key: str) -> Stored:
         if self._group is None:
             raise KeyError(key)
-        return read_array(self._group, key)
+        return stored(self._group, key)
 
     def __contains__(self, key: object) -> bool:
         return self._group is not None and key in self._group

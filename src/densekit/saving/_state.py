@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from densekit._core.frames import warn
 from densekit._core.naming import to_snake_case
 from densekit._core.scope import StatelessScope
@@ -119,6 +121,8 @@ class _Assignments(StatelessScope):
         self.pairs: list[tuple[Any, Any]] = []
 
     def add_update(self, update: tuple[Any, Any]) -> None:
+        variable, value = update
+        update = variable, np.asarray(value)  # read now: the shape is that of the variable
         self.pairs.append(update)
         super().add_update(update)
 

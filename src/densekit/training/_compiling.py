@@ -7,13 +7,26 @@ from typing import Any
 from densekit import optimizers
 from densekit._core.errors import returned
 from densekit._core.frames import filters_traceback, warn
-from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.registry import Names
+from densekit._core.serialization import (
+    deserialize_keras_object,
+    deserialize_nested,
+    serialize_keras_object,
+)
 from densekit.data._feeds import check_count
 from densekit.data._tables import KnownColumns
 from densekit.training._batches import Batches
 from densekit.training._loss_terms import check_loss_weights
 from densekit.training._run_metrics import CompileMetrics
 from densekit.training._runtime import Runtime, new_shuffle_state
+
+# Arguments of `compile` that hold components, and the names these go by.
+_COMPONENTS = {
+    "optimizer": Names("keras.optimizers"),
+    "loss": Names("keras.losses"),
+    "metrics": Names("keras.metrics"),
+    "weighted_metrics": Names("keras.metrics"),
+}
 
 # Set while a model runs: none of them changes what a plan computes.
 _RUN_STATE = frozenset(
@@ -156,7 +169,13 @@ class Compiling(Batches):
                 "`compile_from_config(config)` too, or call `compile()` after loading."
             )
             return
-        self.compile(**deserialize_keras_object(config))
+        parts = dict(config)
+        components = {
+            name: deserialize_nested(parts.pop(name), names)
+            for name, names in _COMPONENTS.items()
+            if name in parts
+        }
+        self.compile(**components, **deserialize_keras_object(parts))
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
 
