@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from densekit._core.allowance import claim
 from densekit._core.dtypes import is_float_dtype, standardize_dtype, to_numpy_dtype
 from densekit._core.errors import describe, message, returned
 from densekit._core.naming import auto_name
@@ -24,9 +25,6 @@ _assignments = itertools.count(1)
 
 # Compute dtype that float variables are read in (mixed precision); None reads them as they are.
 autocast_dtype: ContextVar[str | None] = ContextVar("densekit_autocast", default=None)
-
-# Bytes that variables may still ask for while a file is loaded, in a list of one; None: no limit.
-allocation_limit: ContextVar[list[int] | None] = ContextVar("densekit_allocation", default=None)
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -119,7 +117,8 @@ class Variable:
                     )
                 )
             name = standardize_dtype(dtype)
-            self._claim(shape, to_numpy_dtype(name).itemsize)
+            size = math.prod(shape) * to_numpy_dtype(name).itemsize
+            claim(size, f"Variable {self.path!r}", f"shape {shape}")
             given = returned(initializer(shape, dtype=name), initializer, "initial values")
         else:
             given = self._dk_not_none(getattr(initializer, "value", initializer))
@@ -146,21 +145,6 @@ class Variable:
                 message(f"Variable {self.path!r}", "a number or an array", "None", "Pass one.")
             )
         return value
-
-    def _claim(self, shape: tuple[int, ...], itemsize: int) -> None:
-        limit = allocation_limit.get()
-        if limit is None:
-            return
-        limit[0] -= math.prod(shape) * itemsize
-        if limit[0] < 0:
-            raise ValueError(
-                message(
-                    f"Variable {self.path!r}",
-                    "no more memory than the weights in the file account for",
-                    f"shape {shape}",
-                    "Do not trust the file.",
-                )
-            )
 
     @property
     def array(self) -> npt.NDArray[Any]:

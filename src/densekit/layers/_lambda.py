@@ -9,7 +9,7 @@ from typing import Any
 from densekit import ops
 from densekit._core import tree
 from densekit._core.errors import describe, message
-from densekit._core.registry import custom_object_scope, export
+from densekit._core.registry import custom_object_scope, export, public_name
 from densekit._core.serialization import (
     deserialize_function,
     deserialize_keras_object,
@@ -17,6 +17,7 @@ from densekit._core.serialization import (
 )
 from densekit.layers._base.layer import Layer
 from densekit.layers._base.shapes import is_shape, specs_of
+from densekit.ops._growth import check_growth
 
 
 @export("keras.layers")
@@ -71,7 +72,11 @@ class Lambda(Layer):
         """As given, or found by trying the function out."""
         given = self._output_shape
         if given is None:
-            spec = ops.compute_output_spec(self.call, specs_of(input_shape, self.compute_dtype))
+            inputs = specs_of(input_shape, self.compute_dtype)
+            public = public_name(self.function)
+            if public is not None:  # a file may have named it
+                check_growth(public[1], inputs, self.arguments)
+            spec = ops.compute_output_spec(self.call, inputs)
             return tree.map_structure(lambda x: x.shape, spec)
         if callable(given):
             return given(input_shape)

@@ -11,7 +11,7 @@ from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit.metrics._confusion import ALL_COUNTS, Counter
-from densekit.metrics._counts import Counts, count, parse_thresholds, ratio
+from densekit.metrics._counts import Counts, claim_thresholds, count, parse_thresholds, ratio
 
 _CURVES = ("ROC", "PR", "PRGAIN")
 _SUMMATIONS = ("interpolation", "minoring", "majoring")
@@ -83,6 +83,7 @@ class AUC(Counter):
                         self.name, "`num_thresholds` > 1", describe(num_thresholds), "Change it."
                     )
                 )
+            claim_thresholds(self.name, num_thresholds)
             inner = np.linspace(0.0, 1.0, num_thresholds)[1:-1].tolist()
         else:
             inner = sorted(parse_thresholds(self.name, thresholds))

@@ -9,7 +9,14 @@ import numpy as np
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.variable import Variable
-from densekit.metrics._counts import NEVER, Counts, count, parse_thresholds, ratio
+from densekit.metrics._counts import (
+    NEVER,
+    Counts,
+    claim_thresholds,
+    count,
+    parse_thresholds,
+    ratio,
+)
 from densekit.metrics._metric import Metric
 
 
@@ -280,6 +287,7 @@ class BestAt(Counter):
             raise ValueError(
                 message(self.name, "`num_thresholds` > 0", describe(num_thresholds), "Change it.")
             )
+        claim_thresholds(self.name, num_thresholds)
         self.value = value
         setattr(self, self._dk_argument, value)
         self.num_thresholds = num_thresholds

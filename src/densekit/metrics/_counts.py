@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from densekit._core import settings
+from densekit._core.allowance import claim
 from densekit._core.errors import describe, message
 from densekit.losses._shapes import aligned
 
@@ -166,3 +167,11 @@ def ratio(part: Any, rest: Any) -> Any:
     """``part / (part + rest)``, 0 where both are 0."""
     total = np.asarray(part + rest)
     return np.divide(part, total, out=np.zeros(total.shape), where=total != 0)
+
+
+def claim_thresholds(where: str, number: int) -> None:
+    """Ask for a list of so many floats, which a file may want."""
+    claim(_FLOAT_BYTES * number, where, f"{number} thresholds")
+
+
+_FLOAT_BYTES = 40  # an element of the array, of the list, and the float itself

@@ -67,7 +67,11 @@ def _node_config(node: Node, own: set[int]) -> dict[str, Any]:
 
 
 class _NotYet(Exception):
-    """The call needs a tensor that has not been revived so far."""
+    """The call needs a tensor of `layer` that has not been revived so far."""
+
+    def __init__(self, layer: str, index: Any, position: Any) -> None:
+        super().__init__(f"no tensor {[layer, index, position]}")
+        self.layer = layer
 
 
 def revive_functional(
@@ -101,18 +105,17 @@ def revive_functional(
     for key, layer in layers.items():
         if layer._inbound_nodes and layer._inbound_nodes[0].is_input:
             start[key] = 0
-    while waiting:
-        left = [(key, _replay(layers, start, key, calls)) for key, calls in waiting]
-        if [len(calls) for _, calls in left] == [len(calls) for _, calls in waiting]:
-            raise ValueError(
-                message(
-                    f"Functional {name!r}",
-                    "a graph without loops or missing layers",
-                    f"calls of {[key for key, _ in waiting]} that cannot be made",
-                    "The file is damaged.",
-                )
+    graph = _Replay(layers, start)
+    graph.run(waiting)
+    if graph.left():
+        raise ValueError(
+            message(
+                f"Functional {name!r}",
+                "a graph without loops or missing layers",
+                f"calls of {graph.left()[:10]} that cannot be made",
+                "The file is damaged.",
             )
-        waiting = [(key, calls) for key, calls in left if calls]
+        )
 
     def tensors(places: Any) -> Any:
         if isinstance(places, dict):
@@ -132,52 +135,96 @@ def revive_functional(
         ) from error
 
 
-def _replay(layers: dict[str, Any], start: dict[str, int], key: str, calls: list[Any]) -> list[Any]:
-    """Make the calls that can be made, in order; return those that must wait."""
-    for i, call in enumerate(calls):
-        try:
-            args, kwargs = _arguments(layers, start, call)
-        except _NotYet:
-            return calls[i:]
-        operation = layers[key]
+class _Place:
+    """Stands for a tensor that is not there yet: output `position` of call `index` of a layer."""
+
+    def __init__(self, layer: Any, index: Any, position: Any) -> None:
+        self.layer, self.index, self.position = layer, index, position
+
+
+class _Call:
+    """The arguments of one call, read once, and the tensors among them found so far."""
+
+    def __init__(self, layers: dict[str, Any], call: Any) -> None:
+        if isinstance(call, list):  # Keras 2: [[layer, n, i, kwargs], ...]
+            places = [_Place(*item[:3]) for item in call]
+            kwargs = call[0][3] if call and len(call[0]) > 3 else {}
+            self.args: list[Any] = [places[0] if len(places) == 1 else places]
+            self.kwargs = {key: _legacy_place(layers, value) for key, value in kwargs.items()}
+        else:
+            structure = (list(_data(call["args"])), _data(call["kwargs"]))
+            self.args, self.kwargs = tree.map_structure(_as_place, structure)
+        leaves = tree.flatten((self.args, self.kwargs))
+        self.missing = [leaf for leaf in reversed(leaves) if isinstance(leaf, _Place)]
+        self.found: dict[int, KerasTensor] = {}
+
+    def arguments(self) -> tuple[list[Any], dict[str, Any]]:
+        """Arguments with tensors in the places, once none is missing."""
+        args, kwargs = tree.map_structure(
+            lambda leaf: self.found.get(id(leaf), leaf), (self.args, self.kwargs)
+        )
+        return args, kwargs
+
+
+def _data(config: Any) -> Any:
+    return deserialize_keras_object(config)
+
+
+def _as_place(leaf: Any) -> Any:
+    place = getattr(leaf, "_pre_serialization_keras_history", None)
+    return leaf if place is None else _Place(*place)
+
+
+def _legacy_place(layers: dict[str, Any], value: Any) -> Any:
+    """Keras 2 wrote a tensor among the keyword arguments as ``[layer, n, i]``."""
+    is_place = isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)
+    return _Place(*value) if is_place and value[0] in layers else value
+
+
+class _Replay:
+    """Makes the calls of a graph in an order in which their inputs are there.
+
+    A call that needs a tensor of a layer waits for the next call of that layer, and goes on where
+    it stopped: the work is linear in the size of the graph, whatever the order of the file.
+    """
+
+    def __init__(self, layers: dict[str, Any], start: dict[str, int]) -> None:
+        self._layers, self._start = layers, start
+        self._calls: dict[str, list[_Call]] = {}  # of each layer, the last call first
+        self._waiting: dict[str, list[str]] = {}  # layers that wait for a call of the key
+
+    def run(self, calls: list[tuple[str, list[Any]]]) -> None:
+        """Make all calls that can be made."""
+        for key, of_layer in calls:
+            self._calls[key] = [_Call(self._layers, call) for call in reversed(of_layer)]
+        ready = [key for key, _ in reversed(calls)]
+        while ready:
+            key = ready.pop()
+            while self._calls[key] and self._make(key):
+                ready += reversed(self._waiting.pop(key, []))
+
+    def left(self) -> list[str]:
+        """Layers with calls that could not be made."""
+        return [key for key, calls in self._calls.items() if calls]
+
+    def _make(self, key: str) -> bool:
+        call = self._calls[key][-1]
+        while call.missing:
+            place = call.missing[-1]
+            try:
+                tensor = _find(self._layers, self._start, place.layer, place.index, place.position)
+            except _NotYet as error:
+                self._waiting.setdefault(error.layer, []).append(key)
+                return False
+            call.found[id(place)] = tensor
+            call.missing.pop()
+        args, kwargs = call.arguments()
+        operation = self._layers[key]
         if type(operation).__name__ == "GetItem" and len(args) == 2 and isinstance(args[1], list):
             args[1] = tuple(args[1])  # JSON has no tuples, and x[[0, 1]] is not x[0, 1]
         operation(*args, **kwargs)
-    return []
-
-
-def _arguments(
-    layers: dict[str, Any], start: dict[str, int], call: Any
-) -> tuple[list[Any], dict[str, Any]]:
-    if isinstance(call, list):  # Keras 2: [[layer, n, i, kwargs], ...]
-        found = [_find(layers, start, *item[:3]) for item in call]
-        kwargs = call[0][3] if call and len(call[0]) > 3 else {}
-        return [found[0] if len(found) == 1 else found], _legacy_kwargs(layers, start, kwargs)
-    args = deserialize_keras_object(call["args"])
-    kwargs = deserialize_keras_object(call["kwargs"])
-
-    def locate(leaf: Any) -> Any:
-        place = getattr(leaf, "_pre_serialization_keras_history", None)
-        return leaf if place is None else _find(layers, start, *place)
-
-    located = tree.map_structure(locate, (list(args), kwargs))
-    return located[0], located[1]
-
-
-def _legacy_kwargs(
-    layers: dict[str, Any], start: dict[str, int], kwargs: dict[str, Any]
-) -> dict[str, Any]:
-    """Keras 2 wrote a tensor among the keyword arguments as ``[layer, n, i]``."""
-
-    def is_place(value: Any) -> bool:
-        return (
-            isinstance(value, list)
-            and len(value) == 3
-            and isinstance(value[0], str)
-            and value[0] in layers
-        )
-
-    return {k: _find(layers, start, *v) if is_place(v) else v for k, v in kwargs.items()}
+        self._calls[key].pop()
+        return True
 
 
 def _find(
@@ -187,8 +234,8 @@ def _find(
         raise ValueError(
             message("Functional", f"a layer {name!r} in its config", "none", "The file is damaged.")
         )
-    nodes = layers[name]._inbound_nodes[start[name] :]
-    if not 0 <= index < len(nodes) or not 0 <= position < len(nodes[index].outputs):
-        raise _NotYet(f"[{name!r}, {index}, {position}]")
+    nodes, index = layers[name]._inbound_nodes, start[name] + index
+    if not start[name] <= index < len(nodes) or not 0 <= position < len(nodes[index].outputs):
+        raise _NotYet(name, index - start[name], position)
     tensor: KerasTensor = nodes[index].outputs[position]
     return tensor

@@ -9,11 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from densekit._core import settings, tree
+from densekit._core.allowance import claim_for_a_while, elements
 from densekit._core.dtypes import standardize_dtype, to_numpy_dtype
 from densekit._core.errors import message
 from densekit._core.naming import auto_name
 from densekit._core.registry import export
 from densekit._core.scope import StatelessScope
+from densekit.ops._growth import check_growth
 
 
 @export("keras")
@@ -271,6 +273,11 @@ class FunctionOperation(Operation):
             config["dtype"] = standardize_dtype(config["dtype"])
         return config
 
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Shape and dtype of what `call` returns, as `KerasTensor`s."""
+        check_growth(type(self).function.__name__, (args, kwargs), self.settings)
+        return super().compute_output_spec(*args, **kwargs)
+
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FunctionOperation:
         """Create from `get_config`."""
@@ -307,7 +314,11 @@ def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any)
     The function runs on small arrays, once if all sizes are known, else twice with different sizes
     for None. Variables it assigns to keep their values.
     """
-    unknown = any(None in tensor.shape for tensor in symbolic_leaves((args, kwargs)))
+    given = symbolic_leaves((args, kwargs))
+    for tensor in given:
+        size = _TRIALS[0][1] * elements(tensor.shape) * to_numpy_dtype(tensor.dtype).itemsize
+        claim_for_a_while(size, f"an input {tensor.name!r}", f"shape {tensor.shape}")
+    unknown = any(None in tensor.shape for tensor in given)
 
     def trial(size: int) -> Any:
         def stand_in(leaf: Any) -> Any:

@@ -13,8 +13,15 @@ from densekit._core.frames import filters_traceback
 from densekit._core.registry import export
 from densekit.saving import _legacy_h5
 from densekit.saving._atomic import replacing
+from densekit.saving._errors import damage_as_value_error
 from densekit.saving._h5 import open_file
-from densekit.saving._keras_zip import CONFIG, read_keras, weights_of, write_folder, write_keras
+from densekit.saving._keras_zip import (
+    CONFIG,
+    read_keras,
+    weights_file,
+    write_folder,
+    write_keras,
+)
 from densekit.saving._state import read_state, write_state
 
 _LEGACY = (".h5", ".hdf5")
@@ -113,9 +120,11 @@ def load_model(
     if (path.is_dir() and (path / CONFIG).is_file()) or (
         path.suffix == ".keras" and zipfile.is_zipfile(path)
     ):
-        return read_keras(path, custom_objects, compile)
+        with damage_as_value_error(path):
+            return read_keras(path, custom_objects, compile)
     if path.suffix in _LEGACY:
-        return _legacy_h5.read_model(path, custom_objects, compile)
+        with damage_as_value_error(path):
+            return _legacy_h5.read_model(path, custom_objects, compile)
     if path.suffix == ".keras":
         if path.is_file():
             got = f"{str(path)!r}, which is no zip file or is cut short"
@@ -193,10 +202,11 @@ def load_weights(
                     "Drop by_name.",
                 )
             )
-        with open_file(weights_of(path) if path.suffix == ".keras" else path) as file:
+        with damage_as_value_error(path), weights_file(path) as file:
             read_state(model, file, skip_mismatch, tuple(objects_to_skip or ()))
     elif path.suffix in _LEGACY:
-        _legacy_h5.load_weights(path, model, skip_mismatch, bool(by_name))
+        with damage_as_value_error(path):
+            _legacy_h5.load_weights(path, model, skip_mismatch, bool(by_name))
     else:
         raise ValueError(
             message(

@@ -9,7 +9,6 @@ from typing import Any
 from densekit._core import registry
 from densekit._core.errors import describe, message
 from densekit._core.serialization import deserialize_whole, serialize_whole
-from densekit._core.variable import allocation_limit
 
 KERAS_VERSION = "3.15.1"  # the release whose format is written
 _MAX_DEPTH = 400  # nesting of a config: 8 levels a nested model
@@ -91,23 +90,20 @@ def parse_json(text: str | bytes, where: str) -> dict[str, Any]:
 _AGAIN = "Save the model again."
 
 
-def revive_model(
-    config: dict[str, Any],
-    custom_objects: dict[str, Any] | None,
-    compile: bool = True,
-    weight_bytes: int | None = None,
-) -> Any:
-    """Build the model that `config` describes.
+def allowed(weight_bytes: int) -> int:
+    """What a model may ask for whose weights take so many bytes in a file.
 
-    `weight_bytes`, the size of the weights it belongs to, bounds the memory the model may ask for:
-    a config that claims more than its file holds is hostile or damaged.
+    A config that claims more than its file holds is hostile or damaged.
     """
+    return _OPTIMIZER_FACTOR * weight_bytes + _SLACK_BYTES
+
+
+def revive_model(
+    config: dict[str, Any], custom_objects: dict[str, Any] | None, compile: bool = True
+) -> Any:
+    """Build the model that `config` describes."""
     if not compile:
         config = {**config, "compile_config": None}
-    limit = None
-    if weight_bytes is not None:
-        limit = [_OPTIMIZER_FACTOR * weight_bytes + _SLACK_BYTES]
-    token = allocation_limit.set(limit)
     try:
         model = deserialize_whole(config, custom_objects)
         if not isinstance(model, registry.builtin("keras", "Model") or ()):
@@ -126,5 +122,3 @@ def revive_model(
                 _AGAIN,
             )
         ) from error
-    finally:
-        allocation_limit.reset(token)

@@ -5,13 +5,23 @@ from __future__ import annotations
 import io
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from densekit._core.allowance import allowance
 from densekit._core.errors import message
 from densekit.saving._atomic import replacing
-from densekit.saving._config import metadata_json, model_to_json, parse_json, revive_model
+from densekit.saving._config import (
+    allowed,
+    metadata_json,
+    model_to_json,
+    parse_json,
+    revive_model,
+)
 from densekit.saving._h5 import bad_file, open_file
+from densekit.saving._modernize import modern_object
 from densekit.saving._state import read_state, write_state
 
 METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
@@ -49,39 +59,48 @@ def write_folder(model: Any, path: Path) -> None:
 
 def read_keras(path: Path, custom_objects: dict[str, Any] | None, compile: bool) -> Any:
     """Revive the model in a `.keras` file or folder."""
-    config, weights = _parts(path)
-    model = revive_model(
-        parse_json(config, f"{CONFIG} of {str(path)!r}"),
-        custom_objects,
-        compile,
-        weight_bytes=_size(weights),
-    )
-    with open_file(weights) as file:
-        read_state(model, file)
+    config, weights, packed = _parts(path)
+    size = weights.stat().st_size if isinstance(weights, Path) else weights.getbuffer().nbytes
+    with allowance(allowed(size)):
+        model = revive_model(
+            modern_object(parse_json(config, f"{CONFIG} of {str(path)!r}")), custom_objects, compile
+        )
+        with open_file(weights, size=packed) as file:
+            read_state(model, file)
     return model
 
 
-def weights_of(path: Path) -> io.BytesIO:
-    """The weight file inside a `.keras` file."""
+@contextmanager
+def weights_file(path: Path) -> Iterator[Any]:
+    """The open file of weights at `path`, or inside a `.keras` file or folder."""
+    if path.suffix != ".keras":
+        with open_file(path) as file:
+            yield file
+        return
+    if path.is_dir():
+        with open_file(path / WEIGHTS) as file:
+            yield file
+        return
     with _archive(path) as archive:
-        return io.BytesIO(_member(archive, WEIGHTS, None))
+        weights, packed = _weights(archive)
+    with open_file(weights, size=packed) as file:
+        yield file
 
 
-def _parts(path: Path) -> tuple[bytes, io.BytesIO | Path]:
+def _parts(path: Path) -> tuple[bytes, io.BytesIO | Path, int]:
+    """The config, the weights, and the bytes that the weights take on the disk."""
     if path.is_dir():
         config = path / CONFIG
         if config.stat().st_size > _MAX_CONFIG_BYTES:
             raise bad_file(str(config), "a config of absurd size")
-        return config.read_bytes(), path / WEIGHTS
+        return config.read_bytes(), path / WEIGHTS, (path / WEIGHTS).stat().st_size
     with _archive(path) as archive:
-        config_text = _member(archive, CONFIG, _MAX_CONFIG_BYTES)
-        return config_text, io.BytesIO(_member(archive, WEIGHTS, None))
+        return _member(archive, CONFIG, _MAX_CONFIG_BYTES), *_weights(archive)
 
 
-def _size(weights: io.BytesIO | Path) -> int:
-    if isinstance(weights, Path):
-        return weights.stat().st_size if weights.exists() else 0
-    return weights.getbuffer().nbytes
+def _weights(archive: zipfile.ZipFile) -> tuple[io.BytesIO, int]:
+    data = _member(archive, WEIGHTS, None)
+    return io.BytesIO(data), archive.getinfo(WEIGHTS).compress_size
 
 
 def _archive(path: Path) -> zipfile.ZipFile:
@@ -105,6 +124,10 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int | None) -> bytes:
                 "Pass a file that `save` wrote.",
             )
         ) from error
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise bad_file(where, "a compression that Keras does not use")
+    if archive.namelist().count(name) > 1:
+        raise bad_file(where, "two members of that name")
     bomb = max(_FLOOR_BYTES, _MAX_EXPANSION * info.compress_size)
     if info.file_size > (bomb if limit is None else min(bomb, limit)):
         raise bad_file(where, f"{info.file_size} bytes from {info.compress_size} stored ones")

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from densekit._core import registry
+from densekit._core.allowance import allowance
 from densekit._core.errors import message
 from densekit._core.frames import warn
 from densekit._core.serialization import (
@@ -25,6 +26,7 @@ from densekit.saving import _h5
 from densekit.saving._atomic import replacing
 from densekit.saving._config import (
     KERAS_VERSION,
+    allowed,
     parse_json,
     revive_model,
     without_recent,
@@ -39,7 +41,11 @@ _SEEDS = "seed_generators"  # beyond Keras, which ignores it: a resumed run draw
 
 def read_model(path: Path, custom_objects: dict[str, Any] | None, compile: bool) -> Any:
     """Revive the model in a legacy `.h5` file."""
-    with _h5.open_file(path) as file, registry.custom_object_scope(custom_objects or {}):
+    with (
+        _h5.open_file(path) as file,
+        registry.custom_object_scope(custom_objects),
+        allowance(allowed(path.stat().st_size)),
+    ):
         text = _h5.attribute_text(file, "model_config")
         if text is None:
             raise ValueError(
@@ -51,7 +57,7 @@ def read_model(path: Path, custom_objects: dict[str, Any] | None, compile: bool)
                 )
             )
         config = modern_object(parse_json(text, f"model_config of {str(path)!r}"))
-        model = revive_model(config, None, False, path.stat().st_size)
+        model = revive_model(config, None, False)
         weights = _h5.group(file, "model_weights")
         if weights is not None:
             _assign(_by_order(weights, model, skip_mismatch=False))
