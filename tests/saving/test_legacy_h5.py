@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 import keras as reference
 import numpy as np
+import pytest
 
 import densekit as keras
 
@@ -57,4 +58,36 @@ def test_keras_ignores_the_seeds(tmp_path: Path) -> None:
     loaded = reference.models.load_model(tmp_path / "half.h5", compile=False)
     np.testing.assert_allclose(
         loaded.predict(X, verbose=0), half.predict(X, verbose=0), rtol=1e-5, atol=1e-6
+    )
+
+
+LOSSES = ["mse", "MAE", "mape", "msle", "kld", "bce", "hinge", "log_cosh", "mean_squared_error"]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_keras_opens_files_with_short_names(loss: str, tmp_path: Path) -> None:
+    made = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, "sigmoid")])
+    made.compile("adam", loss, metrics=["mae", "acc"], weighted_metrics=["mape"])
+    made.fit(X, Y, epochs=1, verbose=0)
+    made.save(tmp_path / "m.h5")
+    theirs = reference.models.load_model(tmp_path / "m.h5")
+    mine = keras.models.load_model(tmp_path / "m.h5")
+    expected = made.evaluate(X, Y, verbose=0, return_dict=True)
+    np.testing.assert_allclose(theirs.evaluate(X, Y, verbose=0)[0], expected["loss"], rtol=1e-5)
+    assert mine.evaluate(X, Y, verbose=0, return_dict=True) == expected
+
+
+def test_keras_opens_files_with_several_losses(tmp_path: Path) -> None:
+    x = keras.Input((4,))
+    heads = [keras.layers.Dense(1, name=name)(x) for name in "ab"]
+    made = keras.Model(x, dict(zip("ab", heads, strict=True)))
+    made.compile("sgd", {"a": "mse", "b": "mae"}, metrics={"a": ["mape"], "b": ["mse"]})
+    made.fit(X, {"a": Y, "b": Y}, epochs=1, verbose=0)
+    made.save(tmp_path / "m.h5")
+    theirs = reference.models.load_model(tmp_path / "m.h5")
+    assert set(theirs.loss) == {"a", "b"}
+    mine = keras.models.load_model(tmp_path / "m.h5")
+    targets = {"a": Y, "b": Y}
+    np.testing.assert_allclose(
+        mine.evaluate(X, targets, verbose=0), made.evaluate(X, targets, verbose=0), rtol=1e-6
     )

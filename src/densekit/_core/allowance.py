@@ -1,7 +1,7 @@
 """How much memory a file may make the process ask for while a model is made from it.
 
-A config of a few bytes can claim weights, thresholds or trial arrays of terabytes. Whoever allocates
-by a number that may come from a file asks here first; outside of loading everything is granted.
+A config of a few bytes can claim weights, thresholds or trial arrays of terabytes. Whoever
+allocates by a number that may come from a file asks here first; outside of loading all is granted.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any
 from densekit._core import registry
 from densekit._core.errors import describe, message
 from densekit._core.serialization import deserialize_whole, serialize_whole
+from densekit.saving._modernize import modern_object
 
 KERAS_VERSION = "3.15.1"  # the release whose format is written
 _MAX_DEPTH = 400  # nesting of a config: 8 levels a nested model
@@ -39,7 +40,8 @@ def to_json(model: Any, **kwargs: Any) -> str:
 
 def from_json(text: str | bytes, custom_objects: dict[str, Any] | None) -> Any:
     """The model that `to_json` described."""
-    return revive_model(parse_json(text, "model_from_json"), custom_objects)
+    with registry.custom_object_scope(custom_objects):
+        return revive_model(modern_object(parse_json(text, "model_from_json")), None)
 
 
 def without_recent(config: Any) -> Any:

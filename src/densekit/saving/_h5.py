@@ -273,7 +273,8 @@ class Entry:
         return stored(self._group, key)
 
     def __contains__(self, key: object) -> bool:
-        return self._group is not None and key in self._group
+        # Asking for the link alone opens no other file.
+        return self._group is not None and self._group.get(key, getlink=True) is not None
 
     def __len__(self) -> int:
         return 0 if self._group is None else len(self._group)
@@ -295,13 +296,30 @@ def make_entry(file: Any, path: str, name: Any) -> Entry:
     return Entry(variables)
 
 
-def find_entry(file: Any, path: str) -> Entry:
-    """The variables stored for `path`; empty if the file has none."""
-    paths = [path]
-    if "_layer_checkpoint_dependencies" in file:  # what Keras 2.12 and 2.13 call "layers"
-        paths.append(path.replace("layers", "_layer_checkpoint_dependencies"))
-    for candidate in paths:
-        variables = group(file, f"{candidate}/vars" if candidate else "vars")
-        if variables is not None:
-            return Entry(variables)
-    return Entry(None)
+class Places:
+    """Where an open file keeps the variables of an object that today lies at a path.
+
+    Keras 2.12 to 2.14 called "layers" otherwise. On Windows a whole path was one name, with
+    backslashes in it.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._backslashes = any("\\" in name for name in file)
+        self.old = any(name.startswith(_OLD_LAYERS) for name in file)
+
+    def find(self, path: str) -> Entry | None:
+        """The variables at `path`; None if there is no such place."""
+        candidates = [path]
+        if self.old and "layers" in path:
+            candidates.append(path.replace("layers", _OLD_LAYERS))
+        if self._backslashes:
+            candidates += [one.replace("/", "\\") for one in candidates if "/" in one]
+        for candidate in candidates:
+            variables = group(self._file, f"{candidate}/vars" if candidate else "vars")
+            if variables is not None:
+                return Entry(variables)
+        return None
+
+
+_OLD_LAYERS = "_layer_checkpoint_dependencies"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,8 @@ from typing import Any
 
 from densekit._core.allowance import allowance
 from densekit._core.errors import message
-from densekit.saving._atomic import replacing
+from densekit._core.registry import custom_object_scope
+from densekit.saving._atomic import replacing, scratch_folder
 from densekit.saving._config import (
     allowed,
     metadata_json,
@@ -33,11 +33,8 @@ _FLOOR_BYTES = 256 << 20
 def write_keras(model: Any, path: Path) -> None:
     """Write `model` to one `.keras` file, whole or not at all."""
     config = model_to_json(model)
-    with (
-        replacing(path) as temporary,
-        tempfile.TemporaryDirectory(prefix=".densekit-", dir=path.parent) as folder,
-    ):
-        weights = Path(folder) / WEIGHTS
+    with replacing(path) as temporary, scratch_folder(path) as folder:
+        weights = folder / WEIGHTS
         with open_file(weights, "w") as file:
             write_state(model, file)
         with zipfile.ZipFile(temporary, "w") as archive:
@@ -61,10 +58,9 @@ def read_keras(path: Path, custom_objects: dict[str, Any] | None, compile: bool)
     """Revive the model in a `.keras` file or folder."""
     config, weights, packed = _parts(path)
     size = weights.stat().st_size if isinstance(weights, Path) else weights.getbuffer().nbytes
-    with allowance(allowed(size)):
-        model = revive_model(
-            modern_object(parse_json(config, f"{CONFIG} of {str(path)!r}")), custom_objects, compile
-        )
+    with allowance(allowed(size)), custom_object_scope(custom_objects):
+        described = modern_object(parse_json(config, f"{CONFIG} of {str(path)!r}"))
+        model = revive_model(described, None, compile)
         with open_file(weights, size=packed) as file:
             read_state(model, file)
     return model

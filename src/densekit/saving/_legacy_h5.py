@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from densekit._core import registry
 from densekit._core.allowance import allowance
@@ -19,7 +18,6 @@ from densekit._core.errors import message
 from densekit._core.frames import warn
 from densekit._core.serialization import (
     beyond_keras,
-    deserialize_keras_object,
     serialize_keras_object,
 )
 from densekit.saving import _h5
@@ -31,11 +29,13 @@ from densekit.saving._config import (
     revive_model,
     without_recent,
 )
-from densekit.saving._modernize import modern_object, modern_optimizer
+from densekit.saving._modernize import modern_object, modern_training
+from densekit.saving._old_optimizers import old_state
 from densekit.saving._state import seed_states
 
 _HEADER_LIMIT = 64512  # what HDF5 allows an attribute to hold
 _TOP = "top_level_model_weights"
+_NAMES = "compile_config"  # beyond Keras, as the next: losses and metrics by the names given
 _SEEDS = "seed_generators"  # beyond Keras, which ignores it: a resumed run draws the same bits
 
 
@@ -72,38 +72,29 @@ def _compile(model: Any, file: Any, where: str) -> None:
     text = _h5.attribute_text(file, "training_config")
     if text is None:  # the saved model was not compiled
         return
+    version = _h5.attribute_text(file, "keras_version") or ""
     config = parse_json(text, f"training_config of {where!r}")
-    arguments = {
-        name: _loss_or_metric(config.get(name))
-        for name in ("loss", "metrics", "weighted_metrics", "loss_weights")
-    }
-    optimizer = deserialize_keras_object(modern_optimizer(config.get("optimizer_config") or {}))
-    model.compile(optimizer=optimizer, **arguments)
+    named = _h5.attribute_text(file, _NAMES)
+    if named is not None:
+        config |= parse_json(named, f"{_NAMES} of {where!r}")
+    model.compile_from_config(modern_training(config, version))
     stored = _h5.group(file, "optimizer_weights")
-    if stored is None:
+    optimizer = model.optimizer
+    if stored is None or optimizer is None:
         return
-    optimizer.build(model.trainable_variables)
     names = _h5.attribute_names(stored, "weight_names")
-    values = [_h5.read_array(stored, name) for name in names]
+    values = [_h5.stored(stored, name) for name in names]
     variables = list(optimizer.variables)
+    pairs: list[Pair] | None = list(zip(variables, values, strict=False))
     if [v.shape for v in variables] != [v.shape for v in values]:
+        pairs = old_state(optimizer, names, values)
+    if pairs is None:
         warn(
             f"The optimizer state in {where!r} does not fit optimizer {optimizer.name!r}, "
             "which starts afresh."
         )
         return
-    _assign(zip(variables, values, strict=True))
-
-
-def _loss_or_metric(config: Any) -> Any:
-    """Revive nested losses or metrics; plain names stay names, `compile` resolves them."""
-    if isinstance(config, dict) and "class_name" in config:
-        return deserialize_keras_object(modern_object(config))
-    if isinstance(config, dict):
-        return {key: _loss_or_metric(value) for key, value in config.items()}
-    if isinstance(config, list):
-        return [_loss_or_metric(value) for value in config]
-    return config
+    _assign(pairs)
 
 
 def load_weights(path: Path, model: Any, skip_mismatch: bool, by_name: bool) -> None:
@@ -116,11 +107,12 @@ def load_weights(path: Path, model: Any, skip_mismatch: bool, by_name: bool) -> 
         _assign(find(group, model, skip_mismatch))
 
 
-Pair = tuple[Any, npt.NDArray[Any]]
+Pair = tuple[Any, Any]  # a variable, and the array for it, of its shape
 
 
 def _assign(pairs: Iterable[Pair]) -> None:
-    for variable, value in pairs:
+    """Read all, then assign all."""
+    for variable, value in [(variable, np.asarray(value)) for variable, value in pairs]:
         variable.assign(value)
 
 
@@ -128,24 +120,29 @@ def _layer_weights(layer: Any) -> list[Any]:
     return [*layer.trainable_weights, *layer.non_trainable_weights]
 
 
-def _stored(group: Any, name: str) -> list[npt.NDArray[Any]]:
+def _stored(group: Any, name: str) -> list[_h5.Stored]:
     holder = _h5.group(group, name)
     if holder is None:
         raise _h5.bad_file(f"weights of layer {name!r}", "none")
-    return [_h5.read_array(holder, n) for n in _h5.attribute_names(holder, "weight_names")]
+    return [_h5.stored(holder, n) for n in _h5.attribute_names(holder, "weight_names")]
 
 
 def _by_order(group: Any, model: Any, skip_mismatch: bool) -> list[Pair]:
     """Layers with weights, matched in order."""
     layers = [layer for layer in model.layers if _layer_weights(layer)]
-    named = [(n, _stored(group, n)) for n in _h5.attribute_names(group, "layer_names")]
-    stored = [(name, values) for name, values in named if values]
+    stored = []
+    for name in _h5.attribute_names(group, "layer_names"):
+        values = _stored(group, name)
+        if values:
+            stored.append((name, values))
+        if len(stored) > len(layers):
+            break
     if len(layers) != len(stored):
         raise ValueError(
             message(
                 f"load_weights into {model.name!r}",
                 f"{len(layers)} layers with weights",
-                f"a file with {len(stored)} layers with weights",
+                f"a file with {len(stored)} layers with weights or more",
                 "Build the architecture that the file was saved from, or pass by_name=True.",
             )
         )
@@ -180,7 +177,7 @@ def _own_weights(model: Any) -> list[Any]:
 
 
 def _match(
-    layer: Any, variables: list[Any], values: list[npt.NDArray[Any]], name: str, skip: bool
+    layer: Any, variables: list[Any], values: list[_h5.Stored], name: str, skip: bool
 ) -> list[Pair]:
     expected, got = [v.shape for v in variables], [v.shape for v in values]
     if len(expected) == len(got):
@@ -218,8 +215,11 @@ def write_model(model: Any, path: Path, include_optimizer: bool) -> None:
         _write_arrays(file.create_group(_SEEDS), seed_states(model))
         optimizer = getattr(model, "optimizer", None)
         if include_optimizer and optimizer is not None:
-            training = dict(model.get_compile_config() or {})
-            training.pop("optimizer", None)
+            given = dict(model.get_compile_config() or {})
+            given.pop("optimizer", None)
+            training = _long_names(given)
+            if training != given:
+                file.attrs[_NAMES] = json.dumps(given).encode()
             training["optimizer_config"] = {
                 "class_name": registry.get_registered_name(type(optimizer)),
                 "config": serialize_keras_object(optimizer.get_config()),
@@ -227,6 +227,31 @@ def write_model(model: Any, path: Path, include_optimizer: bool) -> None:
             file.attrs["training_config"] = json.dumps(training).encode()
             if optimizer.variables:
                 _write_arrays(file.create_group("optimizer_weights"), list(optimizer.variables))
+
+
+def _long_names(training: dict[str, Any]) -> dict[str, Any]:
+    """Compile arguments with "mean_squared_error" for "mse": Keras opens only the long names."""
+    losses, metrics = registry.Names("keras.losses"), registry.Names("keras.metrics")
+
+    def spell(value: Any, tables: tuple[Any, ...]) -> Any:
+        if isinstance(value, dict):
+            plain = "class_name" in value
+            return value if plain else {k: spell(v, tables) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [spell(item, tables) for item in value]
+        if not isinstance(value, str) or value in _CHOSEN_BY_SHAPE:
+            return value
+        found = next((table[value] for table in tables if value in table), None)
+        return getattr(found, "__name__", value)
+
+    return training | {
+        "loss": spell(training.get("loss"), (losses,)),
+        "metrics": spell(training.get("metrics"), (metrics, losses)),
+        "weighted_metrics": spell(training.get("weighted_metrics"), (metrics, losses)),
+    }
+
+
+_CHOSEN_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
 
 
 def _write_weights(group: Any, model: Any) -> None:

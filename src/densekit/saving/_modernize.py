@@ -1,6 +1,6 @@
-"""Configs of Keras 1 and 2 in today's shape.
+"""Configs of Keras 1 and 2, and of its first releases of the `.keras` format, in today's shape.
 
-They name a class without its module, and some arguments have been renamed since.
+They name a class without its module, and some arguments have been renamed or dropped since.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from densekit._core import registry
+from densekit.saving._keras1 import from_keras1
+from densekit.saving._old_optimizers import modern_optimizer_arguments
 
 # Where a class without a module is looked for, in this order.
 _MODULES = (
@@ -16,8 +18,7 @@ _MODULES = (
     *("keras.optimizers", "keras.optimizers.schedules"),
 )
 _RENAMED = {"LeakyReLU": {"alpha": "negative_slope"}}
-_OPTIMIZER_RENAMED = {"lr": "learning_rate", "beta1": "beta_1", "beta2": "beta_2"}
-_OPTIMIZER_DROPPED = ("decay", "is_legacy_optimizer", "jit_compile", "schedule_decay")
+_OPTIMIZERS = "keras.optimizers"
 
 
 def modern_object(value: Any) -> Any:
@@ -26,23 +27,23 @@ def modern_object(value: Any) -> Any:
         return [modern_object(item) for item in value]
     if not isinstance(value, dict):
         return value
-    if value.get("class_name") in ("__tuple__", "TensorShape") and "items" in value:
+    name = value.get("class_name")
+    if name in ("__tuple__", "TensorShape") and "items" in value:
         return [modern_object(item) for item in value["items"]]
-    if value.get("class_name") == "__ellipsis__":
+    if name == "__ellipsis__":
         return {"class_name": "__ellipsis__", "config": {}}
+    if name == "Sequential" and isinstance(value.get("config"), list):  # up to Keras 2.2.2
+        value = {**value, "config": {"name": None, "layers": value["config"]}}
     value = {key: modern_object(item) for key, item in value.items()}
     config = value.get("config")
-    name = value.get("class_name")
     if not isinstance(name, str) or not isinstance(config, dict) or name.startswith("__"):
         return value
     if name in ("Policy", "DTypePolicy") and "module" not in value:
         return config.get("name")
     if "module" not in value:
+        name = from_keras1(name, config)
         value |= _located(name)
-    for old, new in _RENAMED.get(name, {}).items():
-        if old in config:
-            config[new] = config.pop(old)
-    _modern_shapes(name, config)
+    _modern_arguments(value, config)
     return value
 
 
@@ -52,9 +53,29 @@ def _located(name: str) -> dict[str, Any]:
         return {"module": None, "class_name": name, "registered_name": name}
     bare = name.rpartition(">")[2]  # Keras 2.11 wrote its own optimizers as "Custom>Adam"
     for module in _MODULES:
-        if isinstance(registry.builtin(module, bare), type):
+        if isinstance(registry.Names(module).get(bare), type):
             return {"module": module, "class_name": bare, "registered_name": None}
     return {"module": None, "class_name": name, "registered_name": name}
+
+
+def _modern_arguments(value: dict[str, Any], config: dict[str, Any]) -> None:
+    name, module = value["class_name"], str(value.get("module"))
+    for old, new in _RENAMED.get(name, {}).items():
+        if old in config:
+            config[new] = config.pop(old)
+    if name == "Lambda":
+        _modern_lambda(config)
+    elif module.startswith(_OPTIMIZERS) and "schedules" not in module:
+        _modern_optimizer(value, config)
+    elif module == "keras.initializers":
+        config.pop("dtype", None)  # TensorFlow 1 wrote it; the variable says it
+        if config.get("distribution") == "normal":
+            config["distribution"] = "truncated_normal"  # what that name meant
+    elif module == "keras.losses":
+        if config.get("reduction") == "auto":
+            config["reduction"] = "sum_over_batch_size"
+        config.pop("fn", None)  # the class is named after it
+    _modern_shapes(name, config)
 
 
 def _modern_shapes(name: str, config: dict[str, Any]) -> None:
@@ -69,18 +90,35 @@ def _modern_shapes(name: str, config: dict[str, Any]) -> None:
         for layer in layers
         if isinstance(layer, dict) and isinstance(layer.get("config"), dict)
     ]
-    if name == "Sequential" and shapes and shapes[0] is not None:
-        config.setdefault("build_input_shape", shapes[0])
+    told = config.get("build_input_shape")
+    if name == "Sequential" and not told and shapes and shapes[0] is not None:
+        config["build_input_shape"] = shapes[0]
 
 
-def modern_optimizer(config: Any) -> Any:
-    """The config of an optimizer, without the arguments it no longer has."""
-    config = modern_object(config)
-    inner = config.get("config") if isinstance(config, dict) else None
-    if isinstance(inner, dict):
-        for key in _OPTIMIZER_DROPPED:
-            inner.pop(key, None)
-        for old, new in _OPTIMIZER_RENAMED.items():
-            if old in inner:
-                inner[new] = inner.pop(old)
-    return config
+def _modern_lambda(config: dict[str, Any]) -> None:
+    """Functions of Keras 2 by name; code, which is never read, as the mark of a lambda."""
+    for key in ("function", "output_shape", "mask"):
+        kind = config.pop(f"{key}_type", None)
+        config.pop("module" if key == "function" else f"{key}_module", None)
+        value = config.get(key)
+        if kind == "lambda" or (key == "function" and isinstance(value, list)):
+            config[key] = {"class_name": "__lambda__", "config": {}}
+        elif isinstance(value, str):
+            config[key] = {
+                **{"module": "builtins", "class_name": "function", "config": value},
+                "registered_name": "function",
+            }
+
+
+def modern_training(config: dict[str, Any], version: str) -> dict[str, Any]:
+    """The ``training_config`` of a legacy file that Keras `version` wrote, in today's shape."""
+    given = config.get("optimizer_config")
+    optimizer = modern_object(given) if isinstance(given, dict) else given
+    if isinstance(optimizer, dict) and isinstance(optimizer.get("config"), dict):
+        _modern_optimizer(optimizer, optimizer["config"], version)
+    names = ("loss", "metrics", "weighted_metrics", "loss_weights")
+    return {"optimizer": optimizer} | {name: modern_object(config.get(name)) for name in names}
+
+
+def _modern_optimizer(value: dict[str, Any], config: dict[str, Any], version: str = "") -> None:
+    value["config"] = modern_optimizer_arguments(value["class_name"], config, version)

@@ -24,7 +24,8 @@ from densekit.metrics import Metric
 from densekit.ops import Operation
 from densekit.optimizers import Optimizer
 from densekit.saving._attributes import attribute_children
-from densekit.saving._h5 import Entry, find_entry, make_entry
+from densekit.saving._h5 import Entry, Places, make_entry
+from densekit.saving._old_optimizers import old_state
 
 _STATEFUL = (Operation, Optimizer, Metric, Loss, SeedGenerator)
 _CONTAINERS = (list, tuple, dict)
@@ -47,10 +48,15 @@ def _children(obj: Any) -> Iterator[tuple[str, Any]]:
 
 
 class _Walk:
-    """Visits every stateful object; `visit(path, object)` says whether the object is done with."""
+    """Visits every stateful object; `visit(path, object)` says whether the object is done with.
 
-    def __init__(self, visit: Callable[[str, Any], bool]) -> None:
+    With `twice`, layers that have weights count twice among the names, as in Keras 2.12 and 2.13,
+    which numbered a table that listed them a second time.
+    """
+
+    def __init__(self, visit: Callable[[str, Any], bool], twice: bool = False) -> None:
         self._visit = visit
+        self._twice = twice
         self._done: set[int] = set()
 
     def object(self, path: str, obj: Any) -> None:
@@ -74,7 +80,10 @@ class _Walk:
         used: dict[str, int] = {}
         for value in container.values() if isinstance(container, dict) else container:
             if isinstance(value, _STATEFUL):
-                place = _numbered(to_snake_case(type(value).__name__), used)
+                name = to_snake_case(type(value).__name__)
+                place = _numbered(name, used)
+                if self._twice and isinstance(value, Layer) and value.weights:
+                    _numbered(name, used)
                 self.object(f"{path}/{place}", value)
             elif isinstance(value, _CONTAINERS):
                 self._container(f"{path}/{_numbered('container', used)}", value, within)
@@ -98,6 +107,22 @@ def write_state(model: Any, file: Any) -> None:
         return True
 
     _Walk(visit).object("", model)
+
+
+def _counted_twice(model: Any, places: Places) -> dict[int, str]:
+    """Paths of the layers, by identity, if the file numbers them as Keras 2.12 and 2.13 did."""
+    if not places.old:
+        return {}
+    paths: dict[int, str] = {}
+
+    def visit(path: str, obj: Any) -> bool:
+        if isinstance(obj, Layer):
+            paths.setdefault(id(obj), path)
+        return True
+
+    _Walk(visit, twice=True).object("", model)
+    weighted = [paths[id(layer)] for layer in model.layers if layer.weights and id(layer) in paths]
+    return paths if all(places.find(path) is not None for path in weighted) else {}
 
 
 def seed_states(model: Any) -> list[Variable]:
@@ -136,7 +161,21 @@ def _load_own(obj: Any, entry: Entry) -> None:
         if "0" in entry:
             obj.state.assign(entry["0"])
     elif hasattr(obj, "load_own_variables"):
-        obj.load_own_variables(entry)
+        pairs = _of_keras2(obj, entry) if isinstance(obj, Optimizer) else None
+        if pairs is None:
+            obj.load_own_variables(entry)
+        for variable, value in pairs or ():
+            variable.assign(value)
+
+
+def _of_keras2(optimizer: Optimizer, entry: Entry) -> Any:
+    """The state of an optimizer as Keras 2.12 to 2.15 ordered it, if the file has that."""
+    count = len(entry.keys())
+    if count == len(optimizer.variables) or not optimizer.built:
+        return None
+    if not all(str(i) in entry for i in range(count)):
+        return None
+    return old_state(optimizer, None, [entry[str(i)] for i in range(count)])
 
 
 def read_state(
@@ -150,6 +189,8 @@ def read_state(
     failures: dict[int, tuple[Any, Exception]] = {}
     skipped = {id(obj) for obj in skip}
     assignments = _Assignments()
+    places = Places(file)
+    renumbered = _counted_twice(model, places)
 
     def visit(path: str, obj: Any) -> bool:
         if id(obj) in skipped:
@@ -157,7 +198,7 @@ def read_state(
         own = _Assignments()
         with own:
             try:
-                _load_own(obj, find_entry(file, path))
+                _load_own(obj, places.find(renumbered.get(id(obj), path)) or Entry(None))
             except Exception as error:
                 failures.setdefault(id(obj), (obj, error))
                 return False  # it may lie at another of its places
