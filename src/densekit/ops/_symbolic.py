@@ -180,6 +180,8 @@ class Operation:
         name: Default: the class name in snake case, numbered.
     """
 
+    _inbound_nodes: list[Node]
+
     def __init__(self, name: str | None = None) -> None:
         if name is None:
             name = auto_name(type(self))

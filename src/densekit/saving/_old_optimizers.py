@@ -154,4 +154,4 @@ def _product(
     """Keras 2.11 to 2.15 did not keep the product of Nadam's momenta; it follows from the steps."""
     if type(optimizer).__name__ == "Nadam" and new and head:
         steps = np.arange(1, min(int(head[0][1]), 1 << 16) + 1)
-        yield optimizer.native_product(), np.prod(optimizer._u(steps.astype(float)))
+        yield optimizer.native_product(), np.prod(optimizer._dk_u(steps.astype(float)))
