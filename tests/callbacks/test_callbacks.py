@@ -262,6 +262,8 @@ def test_interactive_logging_off_keeps_the_terminal_clean(
 def test_progbar_of_unknown_length(capsys: pytest.CaptureFixture[str]) -> None:
     bar = keras.utils.Progbar(None, interval=0)
     bar.add(2, [("loss", 1.0)])
+    assert capsys.readouterr().out == ""  # no terminal: the end alone is shown
+    bar.update(2, finalize=True)
     assert "2/Unknown" in capsys.readouterr().out
     with pytest.raises(ValueError):
         keras.utils.Progbar(1, stateful_metrics=["a"], stateless_metrics=["b"])

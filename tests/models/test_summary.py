@@ -34,17 +34,17 @@ def test_an_own_activation_is_marked() -> None:
             ]
         )
     )
-    assert "own (Dense) [host]" in table
-    assert "shifted (Activation) [host]" in table
-    assert table.count("[host]") == 2
+    assert "own (Dense) [python]" in table
+    assert "shifted (Activation) [python]" in table
+    assert table.count("[python]") == 2
 
 
 def test_parts_on_the_host_are_marked() -> None:
     x = keras.Input((4,))
     model = keras.Model(x, Custom()(L.Dense(3)(x)))
     table = text(model, line_length=100)
-    assert "custom (Custom) [host]" in table
-    assert table.count("[host]") == 1
+    assert "custom (Custom) [python]" in table
+    assert table.count("[python]") == 1
 
 
 def test_a_model_that_cannot_be_followed_is_marked() -> None:
@@ -55,7 +55,7 @@ def test_a_model_that_cannot_be_followed_is_marked() -> None:
     inner = Looks(name="looks")
     inner(np.ones((1, 4), "float32"))
     x = keras.Input((4,))
-    assert "looks (Looks) [host]" in text(keras.Model(x, inner(x)), line_length=100)
+    assert "looks (Looks) [python]" in text(keras.Model(x, inner(x)), line_length=100)
 
 
 def test_prints_by_default(capsys) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from densekit._core.console import write
 from densekit._core.frames import warn
 from densekit._core.registry import export
 from densekit.callbacks._callback import Logs
-from densekit.callbacks._console import write
 from densekit.callbacks._monitor_callback import MonitorCallback
 
 

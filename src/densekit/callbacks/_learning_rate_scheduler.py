@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from densekit._core.console import write
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit.callbacks._callback import Callback, Logs
-from densekit.callbacks._console import write
 
 
 @export("keras.callbacks")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import math
 import time
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from densekit._core.console import screen, write
 from densekit._core.registry import export
-from densekit.callbacks._console import write
 
+# A page made of a notebook may show every update: few are enough.
+_NOTEBOOK_INTERVAL = 0.5
+_SHORTEST_BAR = 5
+_LINE = "━"
 _BOLD, _GREEN, _GREY, _OFF = "\x1b[1m", "\x1b[32m", "\x1b[37m", "\x1b[0m"
 
 
@@ -30,6 +33,9 @@ class Progbar:
         stateful_metrics: names of values shown as they are. Default: none.
         stateless_metrics: names of values averaged, all others being stateful. Default: all.
         unit_name: what a step is called. Default: ``"step"``.
+
+    A terminal that is narrow has a shorter bar. A pipe or a file gets the last state alone, and
+    ``NO_COLOR`` or ``TERM=dumb`` are heeded.
 
     Raises:
         ValueError: if both `stateful_metrics` and `stateless_metrics` are given.
@@ -62,19 +68,14 @@ class Progbar:
         self.unit_name = unit_name
         self.stateful_metrics = None if stateful_metrics is None else set(stateful_metrics)
         self.stateless_metrics = None if stateless_metrics is None else set(stateless_metrics)
-        # A terminal or a notebook can overwrite a line; posix streams are treated as terminals.
-        self._overwrites = (
-            sys.stdout.isatty()
-            or "ipykernel" in sys.modules
-            or "posix" in sys.modules
-            or "PYCHARM_HOSTED" in os.environ
-        )
+        self._screen = screen()
         self._seen = 0
         self._values: dict[str, tuple[float, int]] = {}
         self._start = time.time()
         self._last_update = 0.0
         self._after_first_step: float | None = None
         self._shown_width = 0
+        self._title: list[str] = []  # what a line of ``verbose=2`` begins with
 
     def update(
         self,
@@ -96,13 +97,12 @@ class Progbar:
         now = time.time()
         pace = self._time_per_step(current, now)
         if self.verbose == 1:
-            if now - self._last_update < self.interval and not finalize:
+            if not finalize and now - self._last_update < self._least_interval():
                 return
             self._show_bar(current, now, pace, finalize)
         elif self.verbose == 2 and finalize and self.target:
-            count_text = f"{current:{len(str(self.target))}d}/{self.target}"
             elapsed = f"{now - self._start:.0f}s -{self._pace_text(pace)}"
-            write(f"{count_text} - {elapsed}{self._values_text()}")
+            write(" - ".join([*self._title, self._count(current), elapsed, *self._values_texts()]))
         self._last_update = now
 
     def add(self, n: int, values: Iterable[tuple[str, Any]] | None = None) -> None:
@@ -114,36 +114,57 @@ class Progbar:
             return name in self.stateless_metrics
         return self.stateful_metrics is None or name not in self.stateful_metrics
 
+    def _least_interval(self) -> float:
+        """Seconds between two updates; a pipe or a file shows the end alone."""
+        if not self._screen.overwrites:
+            return math.inf
+        return self.interval if self._screen.in_place else max(self.interval, _NOTEBOOK_INTERVAL)
+
+    def _count(self, current: int) -> str:
+        return f"{current:{len(str(self.target))}d}/{self.target}"
+
     def _show_bar(self, current: int, now: float, pace: float, finalize: bool) -> None:
         if self.target:
-            count = f"{current:{len(str(self.target))}d}/{self.target}"
-            filled = int(self.width * current / self.target)
-            bar = f"{_BOLD}{count}{_OFF} "
-            if filled:
-                bar += f"{_GREEN}{'━' * filled}{_OFF}"
-            bar += f"{_GREY}{'━' * (self.width - filled)}{_OFF}"
-            shown = len(count) + 1 + self.width
+            count, width = self._count(current), self.width
         else:
-            bar = f"{current:7d}/Unknown"
-            shown = len(bar)
+            count, width = f"{current:7d}/Unknown", 0
         if self.target and not finalize:
             clock = _duration(pace * (self.target - current))
         else:
             clock = f"{now - self._start:.0f}s"
-        tail = self._pace_text(pace) + self._values_text()
-        shown += 1 + len(clock) + len(tail)
-        text = "\b" * self._shown_width + "\r" if self._overwrites else "\n"
-        text += f"{bar} {_BOLD}{clock}{_OFF}{tail}"
-        text += " " * max(0, self._shown_width - shown)
+        rest = [clock + self._pace_text(pace), *self._values_texts()]
+        room = self._screen.width
+        if room is not None and width:  # the bar is what can be spared
+            width = max(0, min(width, room - len(count) - 2 - len(" - ".join(rest))))
+            width = width if width >= _SHORTEST_BAR else 0
+        tail = _fitted(" - ".join(rest), len(count) + 1 + (width and width + 1), room, finalize)
+        shown = len(count) + 1 + (width and width + 1) + len(tail)
+        text = self._bold(count) + " " + (self._bar(current, width) + " " if width else "")
+        text += self._bold(clock) + tail[len(clock) :]
+        if self._screen.overwrites:
+            text = "\r" + text + " " * max(0, self._shown_width - shown)
         write(text, line_break=finalize)
-        self._shown_width = shown
+        self._shown_width = 0 if finalize else shown
 
-    def _values_text(self) -> str:
-        text = ""
+    def _bold(self, text: str) -> str:
+        return f"{_BOLD}{text}{_OFF}" if self._screen.colours else text
+
+    def _bar(self, current: int, width: int) -> str:
+        filled = min(width, width * current // (self.target or 1))
+        done, left = self._screen.bar
+        if not self._screen.colours:
+            return done * filled + left * (width - filled)
+        if done == _LINE:
+            left = done  # the colours tell them apart
+        bar = f"{_GREEN}{done * filled}{_OFF}" if filled else ""
+        return bar + f"{_GREY}{left * (width - filled)}{_OFF}"
+
+    def _values_texts(self) -> list[str]:
+        texts = []
         for name, (total, count) in self._values.items():
             mean = float(np.mean(total)) / max(1, count)
-            text += f" - {name}: {mean:.4f}" if abs(mean) > 1e-3 else f" - {name}: {mean:.4e}"
-        return text
+            texts.append(f"{name}: {mean:.4f}" if abs(mean) > 1e-3 else f"{name}: {mean:.4e}")
+        return texts
 
     def _pace_text(self, pace: float) -> str:
         if pace >= 1 or pace == 0:
@@ -170,3 +191,18 @@ def _duration(seconds: float) -> str:
     if whole > 60:
         return f"{whole // 60}:{whole % 60:02d}"
     return f"{whole}s"
+
+
+def _fitted(text: str, start: int, room: int | None, whole: bool) -> str:
+    """What fits behind `start` characters: all of it on more lines if it is to be `whole`."""
+    if room is None or start + len(text) <= room:
+        return text
+    if not whole:
+        return text[: max(0, room - start - 1)] + "…"
+    lines, used = "", start
+    for i, part in enumerate(text.split(" - ")):
+        if i and used + 3 + len(part) > room:
+            lines, used = lines + "\n   ", 3
+        lines += f" - {part}" if i else part
+        used += len(part) + (3 if i else 0)
+    return lines

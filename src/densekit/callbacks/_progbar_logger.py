@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from densekit._core.console import write
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit.callbacks._callback import Callback, Logs, only_batches_if
-from densekit.callbacks._console import write
 from densekit.callbacks._progbar import Progbar
 
 # A `predict` with verbose="auto" that is done sooner than this shows no bar at all.
@@ -71,7 +71,11 @@ class ProgbarLogger(Callback):
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._dk_restart()
         if self.verbose and self.epochs > 1:
-            write(f"Epoch {epoch + 1}/{self.epochs}")
+            title = f"Epoch {epoch + 1}/{self.epochs}"
+            if self.verbose == 1:
+                write(title)
+            elif self.progbar is not None:
+                self.progbar._title = [title]
 
     @_between_chunks
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from densekit._core.console import write
 from densekit._core.errors import message
 from densekit._core.frames import warn
 from densekit._core.registry import export
 from densekit.callbacks._callback import Logs
-from densekit.callbacks._console import write
 from densekit.callbacks._monitor_callback import MonitorCallback
 
 

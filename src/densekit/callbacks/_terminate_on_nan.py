@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from densekit._core.console import write
 from densekit._core.registry import export
 from densekit.callbacks._callback import Callback, Logs
-from densekit.callbacks._console import write
 
 
 @export("keras.callbacks")

@@ -257,7 +257,7 @@ class Model(Trainer, Layer):
     ) -> None:
         """Print a table of the layers, their output shapes and numbers of parameters.
 
-        Parts marked ``host`` run in Python, for want of a native form.
+        Parts marked ``[python]`` run in Python, for want of a native form.
 
         Args:
             line_length: width of the table. Default: by the terminal, at most 88 (108) columns.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from densekit._core import tree
+from densekit._core.console import showable
 from densekit._core.errors import describe, message
 from densekit._core.native_form import native_form
 from densekit.layers import InputLayer, Layer, has_lowering
@@ -50,7 +51,9 @@ def print_summary(
         [f'Model: "{model.name}"', *_table(header, rows, columns, align), *_totals(model)]
     )
     if print_fn is None:
-        print(text)
+        print(showable(text))
+    elif print_fn is print:
+        print(showable(f"{text}\n"))
     else:
         print_fn(text + "\n")
 
@@ -124,7 +127,7 @@ def _rows(
     operation: Any, level: int, inside: set[int] | None, expand: bool, show_trainable: bool
 ) -> list[_Row]:
     prefix = "   " * level + "└ " if level else ""
-    mark = " [host]" if _on_host(operation) else ""
+    mark = " [python]" if _in_python(operation) else ""
     row = [f"{prefix}{operation.name} ({type(operation).__name__}){mark}", _shape(operation)]
     if not isinstance(operation, Layer):
         row.append("0")
@@ -143,7 +146,7 @@ def _rows(
     return rows
 
 
-def _on_host(operation: Any) -> bool:
+def _in_python(operation: Any) -> bool:
     """Whether Python runs it, for want of a native form."""
     if isinstance(operation, InputLayer):
         return False
