@@ -108,7 +108,7 @@ int Plan::host_loss(int output, nb::object function, double weight) {
 
 void Plan::finalize() {
   building();
-  if (graph.outputs.empty()) throw nb::value_error("finalize: the plan has no output.");
+  if (graph.outputs.empty() && !graph.ops.empty()) throw nb::value_error("finalize: the plan has no output.");
   engine = make_engine(graph, is_double, fuse_);
 }
 
@@ -344,6 +344,7 @@ void bind_plan(nb::module_& m) {
   bind_building(c);
   bind_parameters(c);
   bind_running(c);
+  bind_recording(m, c);
 }
 
 }  // namespace densekit::bindings

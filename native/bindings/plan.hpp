@@ -75,7 +75,13 @@ class Plan {
   std::vector<nb::object> arrays;  // parameters' memory, by id
   std::vector<nb::object> changes;  // and who tells of changes to it, or None
 
+  // recording.cpp
+  nb::object record(const nb::list& inputs, std::vector<uint64_t> keys, std::vector<uint64_t> counters, bool training,
+                    bool input_gradients);
+  void apply(const nb::list& gradients, int64_t iteration, double learning_rate);
+
  private:
+  friend class Recorded;
   Engine& running();
   Request make_request(const nb::list& inputs, const nb::list& targets, const nb::list& weights, index_t n);
   void finish_request(Request& request, nb::handle index, index_t batch_size, std::vector<uint64_t> keys,
@@ -91,6 +97,7 @@ class Plan {
   double call_work_ = 0;  // multiply-adds a sample
 };
 
+void bind_recording(nb::module_& m, nb::class_<Plan>& plan);
 void bind_plan(nb::module_& m);
 void bind_functions(nb::module_& m);
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "float_mode.hpp"
@@ -11,6 +12,7 @@
 #include "host.hpp"
 #include "prepacked.hpp"
 #include "program.hpp"
+#include "run_guards.hpp"
 #include "source.hpp"
 #include "thread_pool.hpp"
 #include "thread_tuner.hpp"
@@ -42,6 +44,16 @@ struct GradientRequest {
   std::vector<void*> inputs;      // per input
 };
 
+// Steps smaller than both never split: the pool is left to others.
+constexpr double kSplitFlops = 1e6;
+constexpr int64_t kSplitElements = 1 << 14;
+
+// A batch run forward that waits for gradients of its outputs.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -53,6 +65,13 @@ class Engine {
   virtual void predict(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs, Host* host) = 0;
   // One input, one output, both in the plan's type, dense: no checks.
   virtual void call(const void* x, index_t n, void* y) = 0;
+  // All rows of the request as one batch, forward; then back, any number of times, from gradients of the outputs (null: zeros).
+  // Neither asks the host. What is given back is used again.
+  virtual std::unique_ptr<Recording> record(Request request, bool input_gradients, bool training) = 0;
+  virtual void pull_back(Recording& recording, const std::vector<const void*>& d_outputs, const GradientRequest& wanted) = 0;
+  virtual void give_back(std::unique_ptr<Recording> recording) = 0;
+  // One update of every trainable parameter by these gradients.
+  virtual void apply(const std::vector<const void*>& gradients, int64_t iteration, double learning_rate, Host* host) = 0;
   virtual const Program& training_program() = 0;
   virtual index_t prepacked_bytes() const = 0;
   // Calls change(), which may alter the graph's optimizer or slots, between runs.
@@ -96,6 +115,9 @@ struct Batch {
 constexpr index_t kFewRows = 4;
 
 template <class T>
+struct TypedRecording;
+
+template <class T>
 class TypedEngine final : public Engine {
  public:
   TypedEngine(const Graph& graph, bool fuse);
@@ -104,6 +126,10 @@ class TypedEngine final : public Engine {
   void gradients(const Request& request, const GradientRequest& wanted) override;
   void predict(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs, Host* host) override;
   void call(const void* x, index_t n, void* y) override;
+  std::unique_ptr<Recording> record(Request request, bool input_gradients, bool training) override;
+  void pull_back(Recording& recording, const std::vector<const void*>& d_outputs, const GradientRequest& wanted) override;
+  void give_back(std::unique_ptr<Recording> recording) override;
+  void apply(const std::vector<const void*>& gradients, int64_t iteration, double learning_rate, Host* host) override;
   const Program& training_program() override { return train_; }
   index_t prepacked_bytes() const override { return prepacked_.bytes(); }
 
@@ -117,8 +143,13 @@ class TypedEngine final : public Engine {
   void begin_batch(Batch<T>& batch, index_t step) const;
   void write_losses(Batch<T>& batch, double penalties, double* losses) const;
   Moves find_moves(index_t rows) const;
+  // record.cpp
+  static std::size_t turning_point(const Program& program);
+  const Program& recorded_program(bool input_gradients);
+  void copy_weights(TypedRecording<T>& recording, const Program& program) const;
   // step.cpp
-  void run_stages(Batch<T>& batch, PoolLease& pool, const FlushDenormals& flush) const;
+  void run_stages(Batch<T>& batch, PoolLease& pool, const FlushDenormals& flush, std::size_t begin = 0,
+                  std::size_t end = std::numeric_limits<std::size_t>::max()) const;
   void run_rows(Batch<T>& batch, const Stage& stage, int lane, index_t row, index_t rows) const;
   void gather_inputs(Batch<T>& batch, index_t row, index_t rows) const;
   void gather_targets(Batch<T>& batch, index_t row, index_t rows) const;
@@ -167,6 +198,13 @@ class TypedEngine final : public Engine {
   double flops_ = 0;  // of one sample, forward
   bool prepared_ = false;  // the updater, for the optimizer as it is
   std::atomic<bool> running_{false};
+  // Of recordings, without and with gradients of the inputs; behind the mutex.
+  static constexpr std::size_t kIdleRecordings = 8;
+  std::mutex recording_;
+  std::unique_ptr<Program> recorded_[2];
+  std::vector<std::unique_ptr<Recording>> idle_[2];
+  Updater<T> gradient_updater_;
+  bool gradients_prepared_ = false;
 };
 
 }  // namespace densekit

@@ -30,6 +30,7 @@ void find_gradients(const Graph& graph, Program& program) {
     for (int y : op.outputs) leads_up[at(y)] = up;
   }
   for (const Loss& loss : graph.losses) leads_down[at(graph.outputs[at(loss.output)])] = true;
+  for (std::size_t i = 0; program.options.seeds && i < graph.outputs.size(); ++i) leads_down[at(graph.outputs[i])] = true;
   for (std::size_t i = graph.ops.size(); i-- > 0;) {
     const Op& op = graph.ops[i];
     // A host node may add a loss of its own.
@@ -80,6 +81,7 @@ void fuse_losses(const Graph& graph, Program& program) {
 // The first to write a gradient sets it, later ones add: losses, then ops from the last to the first.
 void assign_writes(const Graph& graph, Program& program) {
   std::vector<bool> written(graph.values.size(), false);
+  for (std::size_t i = 0; program.options.seeds && i < graph.outputs.size(); ++i) written[at(graph.outputs[i])] = true;
   const auto next_write = [&](int v) {
     if (!program.has_gradient[at(v)]) return GradientWrite::none;
     const GradientWrite write = written[at(v)] ? GradientWrite::add : GradientWrite::set;
@@ -167,7 +169,7 @@ void make_stages(const Graph& graph, Program& program) {
     batch_losses = true;
     program.has_host = program.has_host || loss.host;
   }
-  if (program.options.backward && !batch_losses) {
+  if (program.options.backward && !batch_losses && !program.options.seeds) {
     segment.backward_begin = back.backward_begin;
     segment.backward_end = back.backward_end;
   }
@@ -177,6 +179,12 @@ void make_stages(const Graph& graph, Program& program) {
     stage.kind = Stage::Kind::batch_losses;
     program.stages.push_back(stage);
     if (program.options.backward) program.stages.push_back(back);
+  }
+  if (program.options.seeds) {
+    Stage stage;
+    stage.kind = Stage::Kind::seeds;
+    program.stages.push_back(stage);
+    program.stages.push_back(back);
   }
   if (!program.options.backward) return;
   for (std::size_t i = backward.size(); i-- > 0;) program.stages.push_back(backward[i]);

@@ -27,9 +27,9 @@ struct ProgramLoss {
 };
 
 // A stretch of the run. `rows` stages are split over threads; the others, of the host and of losses over the whole batch, run
-// on the caller alone.
+// on the caller alone. At `seeds` the caller puts in the gradients of the outputs.
 struct Stage {
-  enum class Kind { rows, host_forward, batch_losses, host_backward } kind = Kind::rows;
+  enum class Kind { rows, host_forward, batch_losses, seeds, host_backward } kind = Kind::rows;
   bool gather = false, losses = false;          // rows: fetch the batch first; native losses after the forward
   int forward_begin = 0, forward_end = 0;       // ops, ascending
   int backward_begin = 0, backward_end = 0;     // ops, run from end - 1 down to begin
@@ -42,6 +42,7 @@ struct ProgramOptions {
   bool backward = false;
   bool input_gradients = false;  // of the plan's inputs too
   bool fuse = true;              // softmax/sigmoid with its cross-entropy
+  bool seeds = false;            // backward from gradients of the outputs, given by the caller
   bool alias_dropout = false;    // dropout is the identity: its output is its input
 };
 

@@ -14,10 +14,6 @@ using Clock = std::chrono::steady_clock;
 // A user's Ctrl-C is noticed this soon, at the end of a step.
 constexpr auto kSignalPeriod = std::chrono::milliseconds(100);
 
-// Steps smaller than both never split: the pool is left to others.
-constexpr double kSplitFlops = 1e6;
-constexpr int64_t kSplitElements = 1 << 14;
-
 // Moving weights costs about as much as a step gains from it.
 constexpr index_t kMovingSteps = 4;
 constexpr index_t kPanelledBytes = 64 << 10;  // smaller kernels gain less than one more meeting of the threads costs
@@ -57,43 +53,6 @@ class Visit {
   const Graph& graph_;
   Moves moves_;
   PoolLease& pool_;
-};
-
-// The plan has one workspace: one training or testing run at a time.
-class RunGuard {
- public:
-  explicit RunGuard(std::atomic<bool>& running) : running_(running) {
-    if (running_.exchange(true)) throw std::runtime_error("The plan is already running; wait for that run to end.");
-  }
-  ~RunGuard() { running_.store(false); }
-  RunGuard(const RunGuard&) = delete;
-  RunGuard& operator=(const RunGuard&) = delete;
-
- private:
-  std::atomic<bool>& running_;
-};
-
-// Tells of a run that writes to the trainable parameters.
-class WriteGuard {
- public:
-  WriteGuard(const Graph& graph, bool writes) : graph_(graph), writes_(writes) {
-    each([](Changes& changes) { ++changes.writers; });
-  }
-  ~WriteGuard() {
-    each([](Changes& changes) { ++changes.writes, --changes.writers; });
-  }
-  WriteGuard(const WriteGuard&) = delete;
-  WriteGuard& operator=(const WriteGuard&) = delete;
-
- private:
-  template <class F>
-  void each(F f) const {
-    for (const Parameter& p : graph_.parameters) {
-      if (writes_ && p.trainable && p.changes != nullptr) f(*p.changes);
-    }
-  }
-  const Graph& graph_;
-  const bool writes_;
 };
 
 }  // namespace

@@ -20,8 +20,11 @@ index_t TypedEngine<T>::block_rows(const Program& program) const {
 }
 
 template <class T>
-void TypedEngine<T>::run_stages(Batch<T>& batch, PoolLease& pool, const FlushDenormals& flush) const {
-  for (const Stage& stage : batch.context.program->stages) {
+void TypedEngine<T>::run_stages(Batch<T>& batch, PoolLease& pool, const FlushDenormals& flush, std::size_t begin,
+                                std::size_t end) const {
+  const std::vector<Stage>& stages = batch.context.program->stages;
+  for (std::size_t i = begin; i < std::min(end, stages.size()); ++i) {
+    const Stage& stage = stages[i];
     if (stage.kind == Stage::Kind::rows) {
       run_stage(batch, pool, stage);
       continue;
@@ -195,7 +198,7 @@ void TypedEngine<T>::host_backward(Batch<T>& batch, int i) const {
 #define DENSEKIT_INSTANTIATE(T)                                                                              \
   template index_t TypedEngine<T>::block_rows(const Program&) const;                                         \
   template void TypedEngine<T>::write_predictions(Batch<T>&, index_t, index_t) const;                        \
-  template void TypedEngine<T>::run_stages(Batch<T>&, PoolLease&, const FlushDenormals&) const;               \
+  template void TypedEngine<T>::run_stages(Batch<T>&, PoolLease&, const FlushDenormals&, std::size_t, std::size_t) const; \
   template void TypedEngine<T>::run_rows(Batch<T>&, const Stage&, int, index_t, index_t) const;
 DENSEKIT_INSTANTIATE(float)
 DENSEKIT_INSTANTIATE(double)

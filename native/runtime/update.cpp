@@ -169,6 +169,11 @@ void Updater<T>::cut_items(std::size_t index, const Panel<T>* panel, bool counts
 template <class T>
 void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, const Work& work, const Block& block,
                                 T* g) const {
+  if (step.given != nullptr) {
+    const auto* given = static_cast<const T*>((*step.given)[static_cast<std::size_t>(&work - works_.data())]);
+    std::memcpy(g, given + block.row * block.units, static_cast<std::size_t>(block.size()) * sizeof(T));
+    return;
+  }
   bool accumulate = false;
   for (const Contribution& use : work.contributions) {
     const Op& op = c.op(use.op);

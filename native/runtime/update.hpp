@@ -19,6 +19,7 @@ struct UpdateStep {
   Host* host = nullptr;
   const FlushDenormals* flush = nullptr;
   const std::vector<HostGradients>* host_gradients = nullptr;  // per host node
+  const std::vector<const void*>* given = nullptr;  // per trainable parameter: its gradient, in place of the graph's
 };
 
 template <class T>

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from densekit.ops import Operation as Operation
     from densekit.optimizers import Optimizer as Optimizer
     from densekit.regularizers import Regularizer as Regularizer
+    from densekit.training import GradientTape as GradientTape
+    from densekit.training import value_and_grad as value_and_grad
 else:
     __getattr__, __dir__, __all__ = lazy_room(
         __name__,
@@ -68,6 +70,7 @@ else:
             "random": "",
             "regularizers": "Regularizer",
             "saving": "",
+            "densekit.training": "GradientTape value_and_grad",
             "tree": "",
             "utils": "",
         },

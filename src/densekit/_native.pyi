@@ -216,6 +216,35 @@ class Plan:
     def steps_done(self) -> int:
         """Complete steps of the latest train or evaluate, also when it raised."""
 
+    def record(
+        self,
+        inputs: list[Array],
+        keys: Sequence[int],
+        counters: Sequence[int],
+        training: bool,
+        input_gradients: bool,
+    ) -> tuple[Recorded, list[Array]]:
+        """
+        All rows as one batch, forward: what gives gradients later, and the outputs.
+        """
+
+    def apply(self, gradients: list[Array], iteration: int, learning_rate: float) -> None:
+        """One update of every trainable parameter by these gradients."""
+
+class Recorded:
+    """A batch run forward, with what its backward needs."""
+
+    def gradients(self, d_outputs: list[Array | None]) -> tuple[list[Array], list[Array]]:
+        """
+        (d trainable parameters, d inputs) from gradients of the outputs; any number of times.
+        """
+
+def array_class(name: str) -> type:
+    """A subclass of NumPy's array with the same layout, for `set_class`."""
+
+def set_class(array: Array, type: type) -> None:
+    """Gives an array another class of the same layout."""
+
 def activation(kind: str, params: Sequence[float], x: Array) -> Array:
     """f(x), row by row."""
 

@@ -1,19 +1,50 @@
-"""Value substitution: read and write variables without touching their buffers.
+"""Value substitution: what variables read as, without touching their buffers.
 
 Inside a `StatelessScope` a variable reads as the value given for it (an autograd box, a JAX tracer,
-another array) and assignments go to the scope. This is how a definition is differentiated.
+another array) and assignments go to the scope. This is how a definition is differentiated. A tape
+is a scope, too: variables read as boxes that it watches, but assignments go to the buffers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import Any, Self
 
-_active: ContextVar[StatelessScope | None] = ContextVar("densekit_stateless", default=None)
+_active: ContextVar[VariableScope | None] = ContextVar("densekit_scope", default=None)
 
 
-class StatelessScope:
+class VariableScope:
+    """``with scope:`` decides what variables read as; the innermost scope is asked first."""
+
+    outer: VariableScope | None = None  # the scope around it, while it is active
+    _token: Token[VariableScope | None] | None = None
+
+    def get_current_value(self, variable: Any) -> Any | None:
+        """The value `variable` has in this scope, or None: that of its buffer."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self.outer = _active.get()
+        self._token = _active.set(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        assert self._token is not None
+        _active.reset(self._token)
+        self.outer = self._token = None
+
+
+class RecordingScope(VariableScope):
+    """A scope that records what is computed, and lets assignments through to the buffers."""
+
+    def run(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The outputs of a layer called inside, recorded as one step; else NotImplemented."""
+        return NotImplemented
+
+
+class StatelessScope(VariableScope):
     """``with StatelessScope([(variable, value), ...]) as scope:`` substitutes values.
 
     With `collect_losses` the losses that layers add inside are kept in `losses`, else dropped.
@@ -28,11 +59,13 @@ class StatelessScope:
         self.collect_losses = collect_losses
         self.has_updates = False  # whether a variable was assigned to
         self._losses: list[tuple[Any, Any]] = []
-        self._token: Token[StatelessScope | None] | None = None
 
     def get_current_value(self, variable: Any) -> Any | None:
         """The value `variable` has in this scope, or None."""
-        return self._values.get(id(variable))
+        value = self._values.get(id(variable))
+        if value is None and isinstance(self.outer, RecordingScope):
+            return self.outer.get_current_value(variable)
+        return value
 
     def add_update(self, update: tuple[Any, Any]) -> None:
         """Record an assignment ``(variable, value)``."""
@@ -57,13 +90,15 @@ class StatelessScope:
         """Forget the losses of `owner`."""
         self._losses = [(who, loss) for who, loss in self._losses if who is not owner]
 
-    def __enter__(self) -> StatelessScope:
-        self._token = _active.set(self)
-        return self
 
-    def __exit__(self, *exc: object) -> None:
-        assert self._token is not None
-        _active.reset(self._token)
+@contextmanager
+def without_scope() -> Iterator[None]:
+    """Inside, variables read as their buffers."""
+    token = _active.set(None)
+    try:
+        yield
+    finally:
+        _active.reset(token)
 
 
 def _read(value: Any) -> Any:
@@ -71,11 +106,25 @@ def _read(value: Any) -> Any:
     return getattr(value, "value", value)
 
 
-def stateless_scope() -> StatelessScope | None:
+def variable_scope() -> VariableScope | None:
     """The innermost active scope, or None."""
     return _active.get()
 
 
+def recording_scope() -> RecordingScope | None:
+    """The innermost active scope, if it is a recording one."""
+    scope = _active.get()
+    return scope if isinstance(scope, RecordingScope) else None
+
+
+def stateless_scope() -> StatelessScope | None:
+    """The innermost `StatelessScope`, or None."""
+    scope = _active.get()
+    while scope is not None and not isinstance(scope, StatelessScope):
+        scope = scope.outer
+    return scope
+
+
 def in_stateless_scope() -> bool:
     """Whether a `StatelessScope` is active."""
-    return _active.get() is not None
+    return _active.get() is not None and stateless_scope() is not None

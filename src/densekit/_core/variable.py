@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from densekit._core.allowance import claim
+from densekit._core.boxes import unboxed
 from densekit._core.dtypes import is_float_dtype, standardize_dtype, to_numpy_dtype
 from densekit._core.errors import describe, message, returned
 from densekit._core.naming import auto_name
 from densekit._core.registry import export
-from densekit._core.scope import stateless_scope
+from densekit._core.scope import stateless_scope, variable_scope
 
 _ALIGNMENT = 64  # bytes: one cache line, one AVX-512 vector
 
@@ -158,8 +159,8 @@ class Variable:
 
     @property
     def value(self) -> Any:
-        """What the variable reads as: a read-only view, or its substitute in a stateless scope."""
-        scope = stateless_scope()
+        """What the variable reads as: a read-only view, or its substitute in a scope."""
+        scope = variable_scope()
         if scope is not None:
             substitute = scope.get_current_value(self)
             if substitute is not None:
@@ -176,7 +177,7 @@ class Variable:
 
     def numpy(self) -> npt.NDArray[Any]:
         """A copy of the value."""
-        return np.array(self.value)
+        return np.array(unboxed(self.value))
 
     def assign(self, value: Any) -> Any:
         """Overwrite the value; the shape must match exactly. Returns the variable."""
@@ -196,7 +197,7 @@ class Variable:
             scope.add_update((self, value))
         else:
             try:
-                self._value[...] = value
+                self._value[...] = unboxed(value)
             finally:
                 self._tell()
         return self

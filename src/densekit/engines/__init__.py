@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from densekit.engines import lowering as lowering
     from densekit.engines import native as native
     from densekit.engines import plan as plan
+    from densekit.engines import recording as recording
     from densekit.engines import rows as rows
     from densekit.engines.lowering import has_flags as has_flags
     from densekit.engines.lowering import lower_graph as lower_graph
+    from densekit.engines.lowering import lower_layer as lower_layer
     from densekit.engines.lowering import lower_whole as lower_whole
     from densekit.engines.lowering import metric_variables as metric_variables
     from densekit.engines.native import LossTerm as LossTerm
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from densekit.engines.plan import Handle as Handle
     from densekit.engines.plan import NotLowerable as NotLowerable
     from densekit.engines.plan import PlanBuilder as PlanBuilder
+    from densekit.engines.recording import Recorder as Recorder
+    from densekit.engines.recording import lend as lend
+    from densekit.engines.recording import take_back as take_back
     from densekit.engines.rows import Rows as Rows
     from densekit.engines.rows import is_readable as is_readable
     from densekit.engines.rows import readable as readable
@@ -28,9 +33,10 @@ else:
     __getattr__, __dir__, __all__ = lazy_room(
         __name__,
         {
-            "lowering": "has_flags lower_graph lower_whole metric_variables",
+            "lowering": "has_flags lower_graph lower_layer lower_whole metric_variables",
             "native": "LossTerm NativeEngine permutation",
             "plan": "Handle NotLowerable PlanBuilder",
+            "recording": "Recorder lend take_back",
             "rows": "Rows is_readable readable",
         },
     )

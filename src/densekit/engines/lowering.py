@@ -42,6 +42,24 @@ def lower_graph(
     return plan
 
 
+def lower_layer(
+    layer: Layer, dtype: str, training: bool, input_shape: Shape, input_dtype: str
+) -> PlanBuilder:
+    """The plan of one layer with one input.
+
+    Raises:
+        NotLowerable: if it has no native form for such an input.
+    """
+    plan = PlanBuilder(dtype, training)
+    if not _is_native(layer, plan):
+        raise NotLowerable
+    handle = plan.input(input_shape, input_dtype)
+    plan.outputs = _as_list(_lower(layer, plan, [handle]))
+    if len(plan.outputs) != 1 or plan.outputs[0].dtype != dtype:
+        raise NotLowerable
+    return plan
+
+
 def lower_whole(
     function: Callable[..., Any],
     inputs: Sequence[tuple[Shape, str]],

@@ -16,10 +16,12 @@ from densekit._core.errors import message
 from densekit._core.native_form import native_form
 from densekit._core.variable import Variable, aligned_empty
 from densekit._native import active_isa as active_isa
+from densekit._native import array_class as array_class
 from densekit._native import available_isas as available_isas
 from densekit._native import get_threads as get_threads
 from densekit._native import machine as machine
 from densekit._native import permutation as permutation
+from densekit._native import set_class as set_class
 from densekit._native import set_threads as set_threads
 from densekit.engines.exact import ExactValues, exact_values
 from densekit.engines.host import HostLoss, HostNode, host_constraint, host_regularizer
@@ -54,6 +56,7 @@ class NativeEngine:
         trainable: variables to train, in the optimizer's order.
         losses: what to minimise; none for a plan that only predicts.
         optimizer: a built optimizer; None for a plan that does not train.
+        penalties: whether regularizers of the variables are part of the loss.
     """
 
     def __init__(
@@ -62,12 +65,14 @@ class NativeEngine:
         trainable: Sequence[Variable] = (),
         losses: Sequence[LossTerm] = (),
         optimizer: Any = None,
+        penalties: bool = True,
     ) -> None:
         self.builder = plan
         self.plan = _native.Plan(plan.dtype)
         self.optimizer = optimizer
         self._dtype = np.dtype(plan.dtype)
         self._trainable = list(trainable)
+        self._penalties = penalties
         self._parameters: dict[int, int] = {}
         self._nodes: list[HostNode] = []
         self._kept: list[Any] = []  # variables behind the buffers
@@ -103,7 +108,7 @@ class NativeEngine:
         number = self.plan.parameter(variable.array, trainable, variable.changes)
         self._parameters[id(variable)] = number
         self._kept.append(variable)
-        if trainable and variable.regularizer is not None:
+        if trainable and variable.regularizer is not None and self._penalties:
             form = native_form(variable.regularizer)
             if form is not None:
                 self.plan.set_regularizer(number, form.kind, list(form.parameters))
@@ -301,7 +306,7 @@ class NativeEngine:
         losses = np.full((steps, 1 + self.n_losses), _NO_STEP)
         iteration = int(self.optimizer._iterations.array)
         rates = self.optimizer.learning_rates(iteration, steps)
-        keys, counters = self._random()
+        keys, counters = self.random_words()
         done = 0
         try:
             with self._exactly(rows, index, batch_size, predictions):
@@ -336,7 +341,7 @@ class NativeEngine:
         columns = self._bind(rows)
         steps = -(-len(index) // batch_size)
         losses = np.empty((steps, 1 + self.n_losses))
-        keys, counters = self._random()
+        keys, counters = self.random_words()
         with self._exactly(rows, index, batch_size, predictions):
             done = self.plan.evaluate(
                 *columns,
@@ -441,7 +446,7 @@ class NativeEngine:
 
         return converted
 
-    def _random(self) -> tuple[list[int], list[int]]:
+    def random_words(self) -> tuple[list[int], list[int]]:
         """Key and counter of each random node; nodes of one generator get separate streams."""
         keys: list[int] = []
         counters: list[int] = []

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from densekit import ops
+from densekit._core import tree
 from densekit._core.errors import returned
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.scope import stateless_scope
@@ -244,6 +245,12 @@ class PlanBuilder:
         handle = self._new(sample_shape, dtype)
         self.inputs.append(handle)
         return handle
+
+    @property
+    def variables(self) -> frozenset[int]:
+        """The variables that some step reads, by id."""
+        leaves = tree.flatten([list(step.arguments.values()) for step in self.steps])
+        return frozenset(id(leaf) for leaf in leaves if isinstance(leaf, Variable))
 
     @property
     def has_host_steps(self) -> bool:

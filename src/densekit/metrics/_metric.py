@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any, Self
 
 import numpy as np
 
 from densekit import initializers
-from densekit._core import settings
+from densekit._core import settings, tree
+from densekit._core.boxes import BOXES, unboxed
 from densekit._core.dtype_policy import get_dtype_policy
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import before_init, message, returned
@@ -17,6 +19,18 @@ from densekit._core.naming import auto_name
 from densekit._core.registry import export, public_name
 from densekit._core.scope import StatelessScope, in_stateless_scope
 from densekit._core.variable import Variable
+
+
+def _of_numbers(update: Callable[..., Any]) -> Callable[..., Any]:
+    """`update` on what is inside of boxes: a metric is not part of what a tape records."""
+
+    @wraps(update)
+    def update_state(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if BOXES and not in_stateless_scope():
+            args, kwargs = tree.map_structure(unboxed, (args, kwargs))
+        return update(self, *args, **kwargs)
+
+    return update_state
 
 
 @export("keras.metrics")
@@ -53,6 +67,11 @@ class Metric:
     _direction: str | None = None
     # Whether one update with the rows of k batches equals k updates; see `rowwise`.
     _dk_rowwise = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "update_state" in vars(cls):
+            cls.update_state = _of_numbers(vars(cls)["update_state"])  # type: ignore[method-assign]
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self._variables: list[Variable] = []

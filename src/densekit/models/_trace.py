@@ -65,7 +65,7 @@ def _follow(model: Any, inputs: Any, training: bool) -> Graph | None:
         with _Watch() as watch:
             outputs = model.call(tensors, **kwargs)
         flat = tree.flatten(outputs)
-        if watch.used or not all(isinstance(leaf, KerasTensor) for leaf in flat):  # type: ignore[attr-defined]
+        if watch.used or not all(isinstance(leaf, KerasTensor) for leaf in flat):
             return None
         given = tree.flatten(tensors)
         nodes, _ = nodes_between(given, [*flat, *_lasting(given, recorded)], model.name)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from densekit._core import tree
+from densekit._core.boxes import unboxed
 from densekit._core.dtypes import standardize_dtype, to_numpy_dtype
 from densekit._core.registry import export
 from densekit._core.variable import Variable
@@ -65,7 +66,7 @@ def saturate_cast(x: Any, dtype: Any) -> Any:
 @export("keras.ops")
 def convert_to_numpy(x: Any) -> Any:
     """`x` as a NumPy array."""
-    return np.asarray(as_array(x) if isinstance(x, list | tuple | Variable) else x)
+    return np.asarray(unboxed(as_array(x) if isinstance(x, list | tuple | Variable) else x))
 
 
 @export("keras.ops")

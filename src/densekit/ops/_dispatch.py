@@ -16,6 +16,7 @@ import numpy as np
 from densekit._core import settings
 from densekit._core.dtypes import FLOAT_TYPES, standardize_dtype, to_numpy_dtype
 from densekit._core.variable import Variable
+from densekit._core.watched import WATCHED, read
 
 # Types of which NumPy alone takes care.
 ARRAYS: frozenset[type] = frozenset(
@@ -62,7 +63,9 @@ def is_jax(xp: Any) -> bool:
 
 
 def raw(value: Any) -> Any:
-    """The value of a `Variable`, anything else as it is."""
+    """What a `Variable` or a watched array reads as, anything else as it is."""
+    if type(value) in WATCHED:
+        return read(value)
     return value.value if isinstance(value, Variable) else value
 
 
@@ -79,8 +82,8 @@ def as_array(value: Any) -> Any:
     kind = type(value)
     if kind in ARRAYS:
         return value
-    if isinstance(value, Variable):
-        return value.value
+    if isinstance(value, Variable) or kind in WATCHED:
+        return raw(value)
     if library(kind) is not None:
         return value
     if isinstance(value, list | tuple):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import operator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, wraps
 from typing import Any
 
@@ -10,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from densekit._core import tree
+from densekit._core.boxes import BOXES, unboxed
+from densekit._core.errors import message
 from densekit.ops._dispatch import raw
 
 Array = npt.NDArray[Any]
@@ -39,11 +44,10 @@ def value_and_vjp(
     [[3.0], [2.0]]
     """
     from autograd.core import VJPNode  # optional and slow
-    from autograd.tracer import getval, isbox, new_box, trace_stack
+    from autograd.tracer import isbox, new_box
 
-    _teach_boxes()
     arrays = [np.asarray(value) for value in values]
-    with trace_stack.new_trace() as trace, np.errstate(all="ignore"):
+    with new_trace() as trace, np.errstate(all="ignore"):
         roots = [VJPNode.new_root() if a.dtype.kind == "f" else None for a in arrays]
         boxes = [
             a if root is None else new_box(a, trace, root)
@@ -54,7 +58,7 @@ def value_and_vjp(
             leaf._node if isbox(leaf) and leaf._trace == trace else None
             for leaf in tree.flatten(outputs)
         ]
-    results = tree.map_structure(lambda leaf: np.asarray(getval(leaf)), outputs)
+    results = tree.map_structure(lambda leaf: np.asarray(unboxed(leaf)), outputs)
     shapes = [(leaf.shape, leaf.dtype) for leaf in tree.flatten(results)]
 
     def vjp(cotangents: Any) -> list[Array]:
@@ -66,7 +70,7 @@ def value_and_vjp(
             if end is not None and g is not None
         ]
         with np.errstate(all="ignore"):
-            found = _backward(seeds)
+            found = backward(seeds)
         return [
             np.zeros_like(a)
             if root is None or root not in found
@@ -77,37 +81,125 @@ def value_and_vjp(
     return results, vjp
 
 
-@cache
-def _teach_boxes() -> None:
-    """Let ``box * variable`` read the variable; autograd would take it for a constant."""
-    from autograd.numpy.numpy_boxes import ArrayBox
+_live: set[int] = set()  # traces that record now
+_tracing = threading.Lock()
 
-    def reading(operator: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        return wraps(operator)(lambda box, other: operator(box, raw(other)))
+
+@contextmanager
+def new_trace() -> Iterator[int]:
+    """Record in a trace of its own, numbered higher than any before: inside all of them."""
+    from autograd.tracer import trace_stack
+
+    teach_boxes()
+    with _tracing:
+        trace_stack.top += 1
+        trace = trace_stack.top
+    _live.add(trace)
+    try:
+        yield trace
+    finally:
+        _live.discard(trace)
+
+
+def is_live(box: Any) -> bool:
+    """Whether a box, or one inside it, belongs to a trace that still records."""
+    while type(box) in BOXES:
+        if box._trace in _live:
+            return True
+        box = box._value
+    return False
+
+
+@cache
+def teach_boxes() -> None:
+    """Let boxes act as the arrays of users' code do.
+
+    ``box * variable`` reads the variable, which autograd would take for a constant. A box that is
+    no longer recorded reads as a NumPy array; one that is refuses, for its gradient would be lost.
+    """
+    from autograd.numpy.numpy_boxes import ArrayBox
+    from autograd.tracer import box_types
+
+    def reading(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        return wraps(method)(lambda box, other: method(box, raw(other)))
 
     arithmetic = ("add", "sub", "mul", "truediv", "mod", "pow", "matmul")
     for name in (*arithmetic, "eq", "ne", "gt", "ge", "lt", "le"):
         setattr(ArrayBox, f"__{name}__", reading(getattr(ArrayBox, f"__{name}__")))
 
+    def as_numpy(box: Any, dtype: Any = None, copy: bool | None = None) -> Array:
+        if is_live(box):
+            raise TypeError(
+                message(
+                    "gradient",
+                    "a function of `keras.ops` while it is recorded",
+                    "one of NumPy",
+                    "Write the formula on `keras.ops`; for a number to look at, `x.numpy()`.",
+                )
+            )
+        return np.array(unboxed(box), dtype=dtype, copy=copy)
 
-def _backward(seeds: list[tuple[Any, Array]]) -> dict[Any, Any]:
-    """Gradients at the roots, from cotangents at several ends of one trace."""
+    inside = {
+        "numpy": lambda box: np.array(unboxed(box)),
+        "item": lambda box, *index: np.asarray(unboxed(box)).item(*index),
+        "tolist": lambda box: np.asarray(unboxed(box)).tolist(),
+        "__float__": lambda box: float(unboxed(box)),
+        "__int__": lambda box: int(unboxed(box)),
+        "__index__": lambda box: operator.index(unboxed(box)),
+        "__repr__": lambda box: repr(unboxed(box)),
+        "__str__": lambda box: str(unboxed(box)),
+        "__format__": lambda box, spec: format(unboxed(box)[()], spec),
+        "__array__": as_numpy,
+    }
+    for name, method in inside.items():
+        setattr(ArrayBox, name, method)
+    BOXES.update(box_types)
+
+
+def new_node(parents: Sequence[Any] = (), vjp: Callable[[Any], Any] | None = None) -> Any:
+    """A node of a record, made by hand; a root without `parents`."""
+    from autograd.core import VJPNode  # optional and slow
+
+    node = VJPNode.__new__(VJPNode)
+    node.parents = parents
+    node.vjp = vjp
+    return node
+
+
+class Parts(list[Any]):
+    """Gradients of the outputs of one node, None where there is none."""
+
+    def plus(self, others: Parts) -> Parts:
+        """The sums, part by part."""
+        pairs = zip(self, others, strict=True)
+        return Parts([a if b is None else b if a is None else a + b for a, b in pairs])
+
+
+def backward(seeds: list[tuple[Any, Any]], wanted: frozenset[Any] = frozenset()) -> dict[Any, Any]:
+    """Gradients at the roots and the `wanted` nodes, from cotangents at ends of one trace."""
     from autograd.core import add_outgrads
 
     gradients: dict[Any, Any] = {}
     for end, seed in seeds:
         gradients[end] = add_outgrads(gradients.get(end), seed)
-    roots: dict[Any, Any] = {}
+    found: dict[Any, Any] = {}
     for node in _topological(seeds):
         gradient = gradients.pop(node, None)
         if gradient is None:
             continue
-        if not node.parents:
-            roots[node] = gradient[0]
-            continue
+        if not node.parents or node in wanted:
+            found[node] = gradient[0]
+            if not node.parents:
+                continue
         for parent, part in zip(node.parents, node.vjp(gradient[0]), strict=True):
-            gradients[parent] = add_outgrads(gradients.get(parent), part)
-    return roots
+            if part is None:
+                continue
+            if type(part) is Parts:
+                known = gradients.get(parent)
+                gradients[parent] = part if known is None else known[0].plus(part), False
+            else:
+                gradients[parent] = add_outgrads(gradients.get(parent), part)
+    return found
 
 
 def _topological(seeds: list[tuple[Any, Array]]) -> list[Any]:

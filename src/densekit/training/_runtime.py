@@ -34,6 +34,7 @@ class Runtime:
         self._signature: Signature | None = None
         self._flagged: bool | None = None
         self._engines: dict[Any, engines.NativeEngine] = {}
+        self._recorders: dict[Any, engines.Recorder | None] = {}
         self._collects_losses = False
         self._weights: list[Any] = []
         self._flags: Any = None
@@ -56,7 +57,7 @@ class Runtime:
         if self._version != version:
             self._signature = None
             self._flagged = None
-            self._engines = {}
+            self._engines, self._recorders = {}, {}
             self._version = version
             self._weights = self._model.weights
             self._flags = None
@@ -240,6 +241,26 @@ class Runtime:
         if engine is None:
             plan = self.lower(False, inputs)
             engine = self._keep(key, engines.NativeEngine(plan, trainable, terms))
+        return engine
+
+    def recorder(self, inputs: Sequence[Array], training: bool) -> engines.Recorder | None:
+        """The engine for calls inside tapes; None where only the definition will do."""
+        trainable = self.trainable()
+        if self._collects_losses:
+            return None
+        key = self._key(training, self._pattern, inputs=inputs)
+        if key in self._recorders:
+            return self._recorders[key]
+        engine = None
+        try:
+            plan = self.lower(training, inputs)
+        except engines.NotLowerable:
+            plan = None
+        if plan is not None and engines.Recorder.can_record(plan):
+            engine = engines.Recorder(plan, trainable)
+        while len(self._recorders) >= _MOST_ENGINES:
+            self._recorders.pop(next(iter(self._recorders)), None)
+        self._recorders[key] = engine
         return engine
 
     def trainer(

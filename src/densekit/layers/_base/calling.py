@@ -12,8 +12,9 @@ from densekit._core import tree
 from densekit._core.dtypes import is_float_dtype, table_dtype, to_numpy_dtype
 from densekit._core.errors import describe, message, returned
 from densekit._core.frames import hide_internal_frames
-from densekit._core.scope import StatelessScope
+from densekit._core.scope import StatelessScope, recording_scope
 from densekit._core.variable import Variable, autocast_dtype
+from densekit._core.watched import WATCHED, read
 from densekit.layers._base.building import BuildOnce, build_lock
 from densekit.layers._base.call import CallContext, call_context
 from densekit.layers._base.input_spec import InputSpec, check_input
@@ -42,6 +43,11 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
             self._check_super_called()
+            scope = recording_scope()
+            if scope is not None:
+                outputs = scope.run(self, args, kwargs)
+                if outputs is not NotImplemented:
+                    return outputs
             given = (args, kwargs)
             if len(args) == 1 and not kwargs and type(args[0]) is np.ndarray:
                 if self._convert_input_args:  # the common case, without a walk over the arguments
@@ -140,6 +146,8 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
     def _dk_convert(self, value: Any) -> Any:
         if isinstance(value, KerasTensor) or value is None:
             return value
+        if type(value) in WATCHED:
+            value = read(value)
         if not isinstance(value, np.ndarray | Variable) and ops.is_tensor(value):
             wanted = self.autocast and is_float_dtype(value.dtype)
             wanted = wanted and str(value.dtype) != self.input_dtype

@@ -1,0 +1,47 @@
+// What a run holds while it runs.
+#pragma once
+#include <atomic>
+#include <stdexcept>
+
+#include "graph.hpp"
+
+namespace densekit {
+
+// The plan has one workspace: one training or testing run at a time.
+class RunGuard {
+ public:
+  explicit RunGuard(std::atomic<bool>& running) : running_(running) {
+    if (running_.exchange(true)) throw std::runtime_error("The plan is already running; wait for that run to end.");
+  }
+  ~RunGuard() { running_.store(false); }
+  RunGuard(const RunGuard&) = delete;
+  RunGuard& operator=(const RunGuard&) = delete;
+
+ private:
+  std::atomic<bool>& running_;
+};
+
+// Tells of a run that writes to the trainable parameters.
+class WriteGuard {
+ public:
+  WriteGuard(const Graph& graph, bool writes) : graph_(graph), writes_(writes) {
+    each([](Changes& changes) { ++changes.writers; });
+  }
+  ~WriteGuard() {
+    each([](Changes& changes) { ++changes.writes, --changes.writers; });
+  }
+  WriteGuard(const WriteGuard&) = delete;
+  WriteGuard& operator=(const WriteGuard&) = delete;
+
+ private:
+  template <class F>
+  void each(F f) const {
+    for (const Parameter& p : graph_.parameters) {
+      if (writes_ && p.trainable && p.changes != nullptr) f(*p.changes);
+    }
+  }
+  const Graph& graph_;
+  const bool writes_;
+};
+
+}  // namespace densekit

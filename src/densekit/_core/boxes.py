@@ -1,0 +1,14 @@
+"""Boxes of `autograd`: values whose computation is recorded. What is inside, without an import."""
+
+from __future__ import annotations
+
+from typing import Any
+
+BOXES: set[type] = set()  # their types, once gradients are in use
+
+
+def unboxed(value: Any) -> Any:
+    """The array inside a box, however many gradients it is recorded for; else the value itself."""
+    while type(value) in BOXES:
+        value = value._value
+    return value

@@ -1,0 +1,78 @@
+"""What tapes need: batches kept for their backward, and arrays that formulas read as boxes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from densekit._core.variable import Variable
+from densekit._core.watched import equip
+from densekit.engines.native import NativeEngine, array_class, set_class
+from densekit.engines.plan import PlanBuilder
+from densekit.engines.rows import as_rows
+
+Array = npt.NDArray[Any]
+
+_Watched = array_class("densekit.Watched")
+equip(_Watched)
+
+_lent: dict[int, int] = {}  # by id: how many tapes watch an array
+
+
+class Recorder:
+    """An engine without losses, whose calls can be taken back later.
+
+    Args:
+        plan: without host steps, with outputs in its own dtype.
+        trainable: the variables; gradients are given by those that the plan reads.
+    """
+
+    def __init__(self, plan: PlanBuilder, trainable: list[Variable]) -> None:
+        read = plan.variables
+        self.variables = [v for v in trainable if id(v) in read]
+        self._engine = NativeEngine(plan, self.variables, penalties=False)
+        self.input_shapes = [h.sample_shape for h in plan.inputs]
+        self._shapes = [h.sample_shape for h in plan.outputs]
+        self._seeds = list({id(g): g for g in plan.seed_generators}.values())
+
+    @staticmethod
+    def can_record(plan: PlanBuilder) -> bool:
+        """Whether all of a plan runs natively, in one dtype."""
+        return not plan.has_host_steps and all(h.dtype == plan.dtype for h in plan.outputs)
+
+    def seed_states(self) -> list[tuple[Variable, Array]]:
+        """The states of the seed generators as they are now."""
+        return [(g.state, np.array(g.state.array)) for g in self._seeds]
+
+    def record(
+        self, inputs: list[Array], training: bool, input_gradients: bool
+    ) -> tuple[Any, list[Array]]:
+        """All rows as one batch: what gives gradients of it later, and the outputs."""
+        engine = self._engine
+        keys, counters = engine.random_words()
+        recorded, flat = engine.plan.record(
+            [as_rows(x) for x in inputs], keys, counters, training, input_gradients
+        )
+        if training:
+            for generator in self._seeds:
+                generator.advance(1)
+        pairs = zip(flat, self._shapes, strict=True)
+        return recorded, [y if len(s) == 1 else y.reshape(-1, *s) for y, s in pairs]
+
+
+def lend(array: Any) -> None:
+    """Let the formulas of users read an array as a box, until it is taken back."""
+    _lent[id(array)] = _lent.get(id(array), 0) + 1
+    if type(array) is np.ndarray:
+        set_class(array, _Watched)
+
+
+def take_back(array: Any) -> None:
+    """Make an array that was lent an ordinary one again, once nobody watches it."""
+    count = _lent.pop(id(array), 1) - 1
+    if count:
+        _lent[id(array)] = count
+    else:
+        set_class(array, np.ndarray)

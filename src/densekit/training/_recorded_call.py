@@ -1,0 +1,217 @@
+"""A model or layer called inside a tape: one step of the record, natively forward and backward.
+
+Where a gradient is taken inside another tape that still records, the definition is differentiated
+instead, so that the gradient can be differentiated again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from densekit._core import tree
+from densekit._core.boxes import BOXES
+from densekit._core.scope import (
+    RecordingScope,
+    StatelessScope,
+    VariableScope,
+    without_scope,
+)
+from densekit._core.watched import WATCHED, read
+from densekit.layers import Layer
+from densekit.layers._base.call import call_context
+from densekit.ops._gradient import Parts, backward, is_live, new_node, new_trace
+from densekit.training._layer_engines import recorder_of
+
+Array = np.ndarray[Any, Any]
+
+
+class _Call:
+    """One recorded call, for as many tapes as recorded it."""
+
+    __slots__ = ("engine", "layer", "pack", "recorded", "seeds", "tapes", "training", "variables")
+
+    def __init__(self, layer: Any, engine: Any, pack: Any, training: bool) -> None:
+        self.layer = layer
+        self.engine = engine
+        self.pack = pack  # flat inputs -> the argument of the call
+        self.training = training
+        self.variables = engine.variables
+        self.recorded: Any = None
+        self.seeds = engine.seed_states()
+        self.tapes: list[Any] = []  # that recorded it, the innermost first
+
+    def gradients(self, d_outputs: list[Any]) -> list[Any]:
+        """Of variables and then of inputs, natively."""
+        parameters, inputs = self.recorded.gradients(d_outputs)
+        pairs = zip(inputs, self.engine.input_shapes, strict=False)
+        return [*parameters, *(g if len(s) == 1 else g.reshape(-1, *s) for g, s in pairs)]
+
+    def by_definition(
+        self, d_outputs: list[Any], inputs: list[Any], values: list[Any]
+    ) -> list[Any]:
+        """The same, computed so that outer tapes record it: `inputs` and `values` are theirs."""
+        from autograd.tracer import new_box  # optional and slow
+
+        with without_scope(), new_trace() as trace:
+            roots = [new_node() for _ in (*values, *inputs)]
+            boxes = [new_box(v, trace, r) for v, r in zip((*values, *inputs), roots, strict=True)]
+            own, given = boxes[: len(values)], boxes[len(values) :]
+            substitutes = [*zip(self.variables, own, strict=True), *self.seeds]
+            with StatelessScope(substitutes):
+                outputs = Layer.__call__(self.layer, self.pack(given), training=self.training)
+        seeds = [
+            (y._node, g)
+            for y, g in zip(tree.flatten(outputs), d_outputs, strict=True)
+            if g is not None and type(y) in BOXES and y._trace == trace
+        ]
+        found = backward(seeds)
+        return [found.get(root) for root in roots]
+
+
+class _Backward:
+    """How the record of one tape goes back through a call."""
+
+    __slots__ = ("_call", "_inputs", "_outer", "_values", "_wanted")
+
+    def __init__(self, call: _Call, wanted: list[int], inputs: list[Any], outer: Any) -> None:
+        self._call = call
+        self._wanted = wanted  # which of the gradients go to the parents
+        self._inputs = inputs  # as the tapes outside see them
+        self._outer = outer  # these tapes
+        self._values: list[Any] | None = None
+        if outer:
+            scope = outer[0]
+            self._values = [_value_in(scope, v) for v in call.variables]
+
+    def __call__(self, gradient: Any) -> list[Any]:
+        """Gradients of the parents, from that of the output or `Parts` of several."""
+        d_outputs = list(gradient) if type(gradient) is Parts else [gradient]
+        again = any(tape.records for tape in self._outer)
+        if again or any(type(g) in BOXES for g in d_outputs):
+            values = self._values
+            if values is None:
+                values = [np.array(v.array) for v in self._call.variables]
+            found = self._call.by_definition(d_outputs, self._inputs, values)
+        else:
+            found = self._call.gradients(d_outputs)
+        return [found[i] for i in self._wanted]
+
+
+def _hand_on(index: int, count: int) -> Any:
+    """The way back from one of several outputs to their call."""
+
+    def vjp(gradient: Any) -> tuple[Parts]:
+        parts = Parts([None] * count)
+        parts[index] = gradient
+        return (parts,)
+
+    return vjp
+
+
+def _value_in(scope: VariableScope, variable: Any) -> Any:
+    value = scope.get_current_value(variable)
+    return np.array(variable.array) if value is None else value
+
+
+def run_recorded(innermost: Any, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The outputs of a call inside tapes, or NotImplemented where only the definition will do."""
+    if len(args) != 1 or (kwargs and set(kwargs) != {"training"}):
+        return NotImplemented
+    training = kwargs.get("training")
+    if training is None:
+        context = call_context.get()
+        training = None if context is None else context.training
+        if training is None:
+            training = layer._dk_call_info.default_training
+    training = bool(training)
+    tapes = _tapes(innermost)
+    if tapes is None or any(tape.watches_frozen(layer) for tape in tapes):
+        return NotImplemented
+    given = args[0]
+    leaves = [given] if type(given) in _ARRAYS or type(given) in BOXES else tree.flatten(given)
+    leaves = [read(leaf) if type(leaf) in WATCHED else leaf for leaf in leaves]
+    arrays: list[Array] = []
+    traces = {tape.trace for tape in tapes}
+    recorded = False
+    for leaf in leaves:
+        array = leaf
+        while type(array) in BOXES:
+            if array._trace in traces:
+                recorded = True
+            elif is_live(array):
+                return NotImplemented  # something else differentiates here
+            array = array._value
+        if type(array) is not np.ndarray:
+            return NotImplemented
+        arrays.append(array)
+    found = recorder_of(layer, given, arrays, training)
+    if found is None:
+        return NotImplemented
+    engine, pack, pack_outputs = found
+    variables = engine.variables
+    call = _Call(layer, engine, pack, training)
+    parents_of = []
+    for tape in tapes:
+        wanted: list[int] = []
+        parents: list[Any] = []
+        for i, variable in enumerate(variables):
+            if tape.watches(variable):
+                parents.append(tape.root(variable))
+                wanted.append(i)
+        for i, leaf in enumerate(leaves):
+            box = _box_of(leaf, tape.trace)
+            if box is not None:
+                parents.append(box._node)
+                wanted.append(len(variables) + i)
+        parents_of.append((parents, wanted))
+    call.recorded, outputs = engine.record(arrays, training, recorded)
+    values: list[Any] = list(outputs)
+    new_box = _new_box()
+    for position in range(len(tapes) - 1, -1, -1):  # from the outermost tape to the innermost
+        tape, (parents, wanted) = tapes[position], parents_of[position]
+        if not parents:
+            continue
+        outer = tapes[position + 1 :]
+        inputs = [_below(leaf, tape.trace) for leaf in leaves]
+        node = new_node(parents, _Backward(call, wanted, inputs, outer))
+        if len(values) == 1:
+            values = [new_box(values[0], tape.trace, node)]
+            continue
+        ends = [new_node((node,), _hand_on(i, len(values))) for i in range(len(values))]
+        values = [new_box(y, tape.trace, end) for y, end in zip(values, ends, strict=True)]
+    return pack_outputs(values)
+
+
+_ARRAYS = frozenset({np.ndarray})
+
+
+def _new_box() -> Any:
+    from autograd.tracer import new_box  # optional and slow
+
+    return new_box
+
+
+def _box_of(leaf: Any, trace: int) -> Any:
+    """The box of a trace in or around `leaf`, or None."""
+    while type(leaf) in BOXES and leaf._trace > trace:
+        leaf = leaf._value
+    return leaf if type(leaf) in BOXES and leaf._trace == trace else None
+
+
+def _below(leaf: Any, trace: int) -> Any:
+    """What tapes outside of `trace` see of `leaf`."""
+    while type(leaf) in BOXES and leaf._trace >= trace:
+        leaf = leaf._value
+    return leaf
+
+
+def _tapes(innermost: Any) -> list[Any] | None:
+    """The tapes that record, the innermost first; None if variables are substituted around them."""
+    tapes: list[Any] = []
+    scope: Any = innermost
+    while isinstance(scope, RecordingScope):
+        tapes.append(scope)
+        scope = scope.outer
+    return tapes if scope is None else None

@@ -1,0 +1,427 @@
+"""`GradientTape` and `value_and_grad`: native steps, definitions, second derivatives, refusals."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+import densekit as keras
+from densekit import ops
+from densekit.training import _tape
+
+Array = np.ndarray[Any, Any]
+
+
+@contextmanager
+def definitions_alone() -> Iterator[None]:
+    """Inside, tapes record every formula of a model instead of its native call."""
+    native = _tape.run_recorded
+    _tape.run_recorded = lambda *_: NotImplemented
+    try:
+        yield
+    finally:
+        _tape.run_recorded = native
+
+
+def rows(*shape: int) -> Array:
+    return np.random.default_rng(1).normal(size=shape).astype("float32")
+
+
+def network(activation: str = "tanh") -> Any:
+    return keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(4, activation),
+            keras.layers.Dropout(0.3, seed=3),
+            keras.layers.Dense(2),
+        ]
+    )
+
+
+def branched() -> Any:
+    a, b = keras.Input((3,)), keras.Input((2,))
+    hidden = keras.layers.Dense(4, "gelu")(keras.layers.Concatenate()([a, b]))
+    return keras.Model([a, b], [keras.layers.Dense(2)(hidden), keras.layers.Dense(1)(hidden)])
+
+
+def close(found: Any, expected: Any, scale: float = 1.0) -> None:
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            np.testing.assert_allclose(one, other, rtol=2e-5 * scale, atol=2e-6 * scale)
+
+
+def numerically(loss: Callable[[], float], array: Array, step: float = 1e-6) -> Array:
+    """The gradient by central differences, `array` being changed in place."""
+    gradient = np.zeros_like(array)
+    for index in np.ndindex(array.shape):
+        kept = array[index]
+        array[index] = kept + step
+        above = loss()
+        array[index] = kept - step
+        gradient[index] = (above - loss()) / (2 * step)
+        array[index] = kept
+    return gradient
+
+
+def test_gradients_are_those_of_finite_differences() -> None:
+    keras.config.set_floatx("float64")
+    try:
+        model = branched()
+        x = [rows(5, 3).astype("float64"), rows(5, 2).astype("float64")]
+        targets = model.trainable_variables
+
+        def loss() -> Any:
+            first, second = model(x)
+            return ops.mean(first**2) + ops.sum(second * ops.tanh(second))
+
+        with keras.GradientTape() as tape:
+            tape.watch(x)
+            value = loss()
+        found = tape.gradient(value, [targets, x])
+        for variable, gradient in zip(targets, found[0], strict=True):
+            expected = numerically(lambda: float(loss()), variable.array)
+            np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-8)
+        for array, gradient in zip(x, found[1], strict=True):
+            expected = numerically(lambda: float(loss()), array)
+            np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-8)
+    finally:
+        keras.config.set_floatx("float32")
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "gelu", "softmax"])
+def test_a_model_is_one_native_step(activation: str) -> None:
+    model, x = network(activation), rows(5, 3)
+    state = model.layers[1].seed_generator.state
+
+    def run() -> list[Any]:
+        state.assign([3, 7])
+        with keras.GradientTape() as tape:
+            tape.watch(x)
+            outputs = model(x, training=True)
+            loss = ops.mean(outputs**2) + ops.sum(model(x))
+        assert state.numpy().tolist() == [3, 8]  # the mask of one call is used up
+        return [loss.numpy(), *tape.gradient(loss, [*model.trainable_variables, x])]
+
+    native = run()
+    with definitions_alone():
+        close(native, run())
+
+
+def test_a_native_call_leaves_one_node() -> None:
+    model, x = network(), rows(5, 3)
+    with keras.GradientTape() as tape:
+        y = model(x, training=True)
+    parents = [tape.root(v) for v in model.trainable_variables]
+    assert list(y._node.parents) == parents
+
+
+def test_a_layer_runs_natively_too() -> None:
+    layer, x = keras.layers.Dense(4, "elu"), rows(5, 3)
+    layer(x)
+
+    def run() -> list[Any]:
+        with keras.GradientTape() as tape:
+            tape.watch(x)
+            loss = ops.sum(layer(x) ** 2)
+        return tape.gradient(loss, [layer.kernel, layer.bias, x])
+
+    native = run()
+    with definitions_alone():
+        close(native, run())
+
+
+@pytest.mark.parametrize("activation", ["tanh", "gelu", "softmax"])
+def test_second_derivatives_go_through_a_model(activation: str) -> None:
+    model, x = network(activation), rows(5, 3)
+    state = model.layers[1].seed_generator.state
+
+    def run() -> list[Any]:
+        state.assign([3, 7])
+        with keras.GradientTape() as outer:
+            with keras.GradientTape() as inner:
+                inner.watch(x)
+                y = model(x, training=True)
+            loss = ops.sum(inner.gradient(y, x) ** 2)
+        assert state.numpy().tolist() == [3, 8]  # the definition drew the same mask again
+        return [loss.numpy(), *outer.gradient(loss, model.trainable_variables)]
+
+    native = run()
+    assert native[-1] is None  # the last bias has no part in the slope
+    with definitions_alone():
+        close(native, run())
+
+
+def test_two_tapes_at_once() -> None:
+    first, second, x = network(), network(), rows(4, 3)
+    with keras.GradientTape() as one, keras.GradientTape() as two:
+        y = first(x, training=False)
+        z = ops.mean(y**2) + ops.mean(second(x, training=False) ** 2)
+    mine = one.gradient(z, first.trainable_variables)
+    theirs = two.gradient(z, second.trainable_variables)
+    with keras.GradientTape() as tape:
+        z = ops.mean(first(x, training=False) ** 2) + ops.mean(second(x, training=False) ** 2)
+    close(mine + theirs, tape.gradient(z, first.trainable_variables + second.trainable_variables))
+
+
+def test_weights_changed_before_the_gradient() -> None:
+    model, x = network(), rows(4, 3)
+
+    def run(between: bool) -> list[Any]:
+        with keras.GradientTape() as tape:
+            loss = ops.sum(model(x, training=False) ** 2)
+        before = model.get_weights()
+        if between:
+            model.set_weights([w + 1 for w in before])
+        found = tape.gradient(loss, model.trainable_variables)
+        model.set_weights(before)
+        return list(found)
+
+    close(run(between=True), run(between=False))
+
+
+def test_many_calls_before_the_gradient() -> None:
+    model, parts = network(), [rows(n, 3) for n in (2, 7, 3)]
+    with keras.GradientTape() as tape:
+        loss = sum(ops.sum(model(x, training=False) ** 2) for x in parts)
+    found = tape.gradient(loss, model.trainable_variables)
+    whole = np.concatenate(parts)
+    with keras.GradientTape() as tape:
+        loss = ops.sum(model(whole, training=False) ** 2)
+    close(found, tape.gradient(loss, model.trainable_variables), scale=5)
+
+
+def test_several_outputs_and_inputs() -> None:
+    model, x = branched(), [rows(5, 3), rows(5, 2)]
+
+    def run() -> list[Any]:
+        with keras.GradientTape() as tape:
+            tape.watch(x)
+            first, second = model(x, training=True)
+            loss = ops.sum(first) + ops.sum(second**2) + ops.sum(first**3)
+        found = tape.gradient(loss, [*model.trainable_variables, *x])
+        assert [type(a) for a in x] == [np.ndarray, np.ndarray]
+        return list(found)
+
+    native = run()
+    with definitions_alone():
+        close(native, run())
+
+
+def test_watched_arrays_read_as_recorded() -> None:
+    x = np.array([1.0, 2.0, 3.0])
+    with keras.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        formulas = {
+            "operators": (x * x - 2 / x, 2 * x + 2 / x**2),
+            "numpy": (np.sin(x), np.cos(x)),
+            "ops": (ops.exp(x), np.exp([1.0, 2.0, 3.0])),
+            "indexed": (x[1:] * 2, np.array([0.0, 2.0, 2.0])),
+            "method": (x.reshape(3, 1).sum() * 3, np.full(3, 3.0)),
+            "joined": (np.concatenate([x, x]) * 2, np.full(3, 4.0)),
+            "from the right": (np.ones(3) - x, -np.ones(3)),
+        }
+    assert type(x) is np.ndarray
+    for name, (y, expected) in formulas.items():
+        plain = np.asarray(getattr(expected, "_value", expected))
+        np.testing.assert_allclose(tape.gradient(y, x), plain, err_msg=name)
+
+
+def test_a_watched_array_is_plain_after_an_error() -> None:
+    x = np.ones(3)
+    with pytest.raises(ZeroDivisionError), keras.GradientTape() as tape:
+        tape.watch(x)
+        raise ZeroDivisionError
+    assert type(x) is np.ndarray
+    gc.collect()
+    assert (x + 1).tolist() == [2.0, 2.0, 2.0]
+
+
+def test_an_array_watched_by_two_tapes() -> None:
+    x = np.array([2.0])
+    with keras.GradientTape() as outer:
+        outer.watch(x)
+        with keras.GradientTape() as inner:
+            inner.watch(x)
+            y = x**3
+        assert type(x) is not np.ndarray
+        slope = inner.gradient(y, x)
+        z = slope * x
+    assert type(x) is np.ndarray
+    assert outer.gradient(z, x).tolist() == [9 * 4.0]
+
+
+def test_what_an_outer_tape_made_can_be_watched() -> None:
+    w = keras.Variable([1.0, 2.0])
+    with keras.GradientTape() as outer:
+        mixed = w * 3.0
+        with keras.GradientTape() as inner:
+            inner.watch(mixed)
+            y = ops.sum(mixed**3)
+        penalty = ops.sum(inner.gradient(y, mixed))  # 3 (3 w)^2
+    np.testing.assert_allclose(outer.gradient(penalty, w), 54 * np.array([1.0, 2.0]), rtol=1e-6)
+
+
+def test_variables_are_read_as_they_are() -> None:
+    v = keras.Variable(2.0)
+    with keras.GradientTape() as tape:
+        y = v * v
+        v.assign(y)  # the buffer takes the number
+        z = v * 3.0
+    assert float(v) == 4.0
+    assert float(z) == 12.0
+    assert float(tape.gradient(y + z, v)) == 2 * 2.0 + 3.0
+
+
+def test_what_is_not_watched_has_no_gradient() -> None:
+    x, v = np.ones(3), keras.Variable([1.0], trainable=False)
+    w = keras.Variable([1.0])
+    with keras.GradientTape(watch_accessed_variables=False) as tape:
+        y = ops.sum(w * x + v)
+    assert tape.gradient(y, [x, v, w]) == [None, None, None]
+    assert tape.watched_variables() == ()
+    with keras.GradientTape(persistent=True) as tape:
+        tape.watch(v)
+        y = ops.sum(w * x * v)
+    assert tape.gradient(y, [v, w])[0].tolist() == [3.0]
+    assert tape.watched_variables() == (v, w)
+    zero = tape.gradient(y, x, unconnected_gradients="zero")
+    assert zero.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_frozen_weight_that_is_watched() -> None:
+    model, x = network(), rows(4, 3)
+    model.layers[0].trainable = False
+    frozen = model.layers[0].kernel
+    with keras.GradientTape() as tape:
+        tape.watch(frozen)
+        loss = ops.sum(model(x, training=False) ** 2)
+    assert tape.gradient(loss, frozen).shape == (3, 4)
+    with keras.GradientTape() as tape:
+        loss = ops.sum(model(x, training=False) ** 2)
+    assert tape.gradient(loss, frozen) is None
+
+
+def test_output_gradients_and_sums_of_targets() -> None:
+    x = np.array([1.0, 2.0])
+    with keras.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y, z = x * x, 3 * x
+    assert tape.gradient(y, x, output_gradients=np.array([1.0, 10.0])).tolist() == [2.0, 40.0]
+    assert tape.gradient([y, z], x).tolist() == [5.0, 7.0]
+    assert tape.gradient(y, {"a": x, "b": [x]})["b"][0].tolist() == [2.0, 4.0]
+    assert tape.gradient(z, y) is None
+    assert tape.jacobian(y, x).tolist() == [[2.0, 0.0], [0.0, 4.0]]
+
+
+def test_gradients_do_not_share_memory() -> None:
+    a, b = keras.Variable([1.0, 2.0]), keras.Variable([3.0, 4.0])
+    seed = np.ones(2, "float32")
+    with keras.GradientTape() as tape:
+        y = a + b
+    first, second = tape.gradient(y, [a, b], output_gradients=seed)
+    first *= 5
+    assert second.tolist() == seed.tolist() == [1.0, 1.0]
+
+
+def test_numbers_can_be_looked_at_inside() -> None:
+    w, mean = keras.Variable(2.0), keras.metrics.Mean()
+    with keras.GradientTape() as tape:
+        y = w * 3.0
+        mean.update_state(y)
+        assert float(y) == y.numpy() == y.item() == 6.0
+        assert f"{y:.1f}" == "6.0"
+        with pytest.raises(TypeError, match=r"keras\.ops"):
+            np.asarray(y)
+    assert np.asarray(y) == 6.0
+    mean.update_state(y)
+    assert float(mean.result()) == 6.0
+    assert float(tape.gradient(y, w)) == 3.0
+
+
+def test_losses_of_layers_are_recorded() -> None:
+    model = keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(2, kernel_regularizer="l2", bias_regularizer="l1")]
+    )
+    model.layers[0].activity_regularizer = keras.regularizers.L2(0.5)
+    x = rows(4, 3)
+    with keras.GradientTape() as tape:
+        y = model(x, training=True)
+        loss = sum(model.losses)
+    kernel, bias = tape.gradient(loss, model.trainable_variables)
+    expected = x.T @ np.asarray(y) / 4 + 0.02 * model.layers[0].kernel.numpy()
+    np.testing.assert_allclose(kernel, expected, rtol=1e-5)
+    assert bias.shape == (2,)
+
+
+def test_refusals() -> None:
+    v = keras.Variable(1.0)
+    with keras.GradientTape() as tape:
+        y = v * v
+        with pytest.raises(ValueError, match="one that records"):
+            tape.__enter__()
+        with pytest.raises(ValueError, match="floats"):
+            tape.watch(np.arange(3))
+        with pytest.raises(ValueError, match="floats"):
+            tape.watch(3.0)
+    with pytest.raises(RuntimeError, match="does not"):
+        tape.watch(np.ones(3))
+    with pytest.raises(TypeError, match="target"):
+        tape.gradient(None, v)
+    with pytest.raises(TypeError, match="sources"):
+        tape.gradient(y, "v")
+    with pytest.raises(ValueError, match="unconnected"):
+        tape.gradient(y, v, unconnected_gradients="zeros")
+    assert float(tape.gradient(y, v)) == 2.0
+    with pytest.raises(RuntimeError, match="persistent"):
+        tape.gradient(y, v)
+
+
+def test_value_and_grad_by_variables() -> None:
+    w = {"a": keras.Variable([1.0, 2.0]), "b": keras.Variable(3.0)}
+    unused = keras.Variable(1.0)
+
+    def loss(x: Any, *, factor: float) -> Any:
+        return factor * ops.sum(w["a"] * x), x + 1
+
+    step = keras.value_and_grad(loss, [w, unused], has_aux=True)
+    (value, aux), (gradients, none) = step(np.array([3.0, 4.0], "float32"), factor=2.0)
+    assert float(value) == 22.0
+    assert type(value) in (np.float32, np.ndarray)
+    assert aux.tolist() == [4.0, 5.0]
+    assert gradients["a"].tolist() == [6.0, 8.0]
+    assert gradients["b"] == none == 0.0
+
+
+def test_value_and_grad_by_the_first_argument() -> None:
+    def loss(weights: Any, x: Any) -> Any:
+        return ops.sum(ops.square(weights[0] * x) + weights[1]), weights[1]
+
+    given = [np.array([1.0, 2.0]), np.array([0.5, 0.5])]
+    (value, aux), gradients = keras.value_and_grad(loss, has_aux=True)(given, np.ones(2))
+    assert value == 6.0
+    assert type(aux) is np.ndarray
+    assert [g.tolist() for g in gradients] == [[2.0, 4.0], [1.0, 1.0]]
+    with pytest.raises(TypeError, match="scalar"):
+        keras.value_and_grad(lambda w: w * 2)(np.ones(2))
+    with pytest.raises(TypeError, match="floats"):
+        keras.value_and_grad(lambda w: ops.sum(w))(np.arange(2))
+
+
+def test_a_tape_is_dropped_with_its_memory() -> None:
+    model, x = network(), rows(64, 3)
+    with keras.GradientTape() as tape:
+        loss = ops.sum(model(x, training=False))
+    tape.gradient(loss, model.trainable_variables)
+    import weakref
+
+    known = weakref.ref(tape)
+    del tape, loss
+    gc.collect()
+    assert known() is None
