@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from densekit._core.rooms import lazy_room
 
 if TYPE_CHECKING:
+    from densekit.engines import definition as definition
     from densekit.engines import lowering as lowering
     from densekit.engines import native as native
     from densekit.engines import plan as plan
     from densekit.engines import recording as recording
     from densekit.engines import rows as rows
+    from densekit.engines.definition import DefinitionEngine as DefinitionEngine
+    from densekit.engines.definition import beside_targets as beside_targets
     from densekit.engines.lowering import has_flags as has_flags
     from densekit.engines.lowering import lower_graph as lower_graph
     from densekit.engines.lowering import lower_layer as lower_layer
@@ -34,6 +37,7 @@ else:
         __name__,
         {
             "lowering": "has_flags lower_graph lower_layer lower_whole metric_variables",
+            "definition": "DefinitionEngine beside_targets",
             "native": "LossTerm NativeEngine permutation",
             "plan": "Handle NotLowerable PlanBuilder",
             "recording": "Recorder lend take_back",

@@ -26,7 +26,7 @@ _BINARY = ("binary_crossentropy", "binary_focal_crossentropy")
 _PROBABILITIES = ("sigmoid", "hard_sigmoid", "sparse_sigmoid", "softmax", "sparsemax")
 
 
-def _function_of(loss: Any) -> tuple[str | None, dict[str, Any]]:
+def function_of(loss: Any) -> tuple[str | None, dict[str, Any]]:
     """The built-in function behind a loss, by name, and its fixed arguments; None for others."""
     arguments: dict[str, Any] = {}
     if isinstance(loss, LossFunctionWrapper):
@@ -52,7 +52,7 @@ def check_targets(
         ValueError: for a wrong shape, a label outside 0 .. classes - 1, text, or labels that are no
             integers.
     """
-    function, arguments = _function_of(loss)
+    function, arguments = function_of(loss)
     if function is None:
         return
     where = f"Output {name!r} with loss {function!r}"
@@ -153,7 +153,7 @@ def check_last_activation(loss: Any, activation: str | None, units: int | None) 
     Warns:
         UserWarning: for logits expected and probabilities given, or the reverse.
     """
-    function, arguments = _function_of(loss)
+    function, arguments = function_of(loss)
     if units == 1 and activation in ("softmax", "sparsemax"):
         raise ValueError(
             message(

@@ -126,7 +126,7 @@ def _per_output(spec: Any, signature: Signature, what: str) -> list[Any]:
 def _loss_for(identifier: Any, target: Sequence[int], output: Sequence[int | None]) -> Loss:
     """A loss object; ``"crossentropy"`` is decided by the shapes."""
     if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
-        if output[-1] == 1:
+        if tuple(output[-1:]) == (1,):
             identifier = "binary_crossentropy"
         elif len(target) < len(output) or target[-1] == 1:
             identifier = "sparse_categorical_crossentropy"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from densekit.training._loss_terms import resolve_terms, term_names, wants_targe
 from densekit.training._not_finite import FiniteWatch, refuse_all_nan
 from densekit.training._run_metrics import CompileMetrics, LossMean
 from densekit.training._runtime import Runtime, shuffle_order
+from densekit.training._whole_batch import WholeBatchSession
 
 _STEPS = ("train_step", "test_step", "predict_step", "compute_metrics", "compute_loss")
 
@@ -307,7 +309,7 @@ class Prepare:
                 losses.check_last_activation(
                     term.loss,
                     _last_activation(self, term.output),
-                    signature.output_shapes[term.output][-1],
+                    _units(signature.output_shapes[term.output]),
                 )
             names = term_names(terms, signature, self._dk_is_named())
             self.__dict__["_dk_terms"] = terms
@@ -332,12 +334,17 @@ class Prepare:
         if training:
             self._dk_build_optimizer()
         engine_for = self._dk_runtime.trainer if training else self._dk_runtime.evaluator
-        engine = engine_for(inputs, terms)
+        followers = self._loss_tracker, self._dk_term_means, self._compile_metrics, watch
+        try:
+            engine = engine_for(inputs, terms)
+        except engines.NotLowerable:
+            definition = self._dk_runtime.by_definition(terms, training)
+            session: Session = WholeBatchSession(definition, terms, *followers)
+            session.made_for = self._dk_runtime.state(), self.optimizer
+            return session
         if training:
             self._dk_assert_something_to_learn(engine)
-        session = Session(
-            engine, terms, self._loss_tracker, self._dk_term_means, self._compile_metrics, watch
-        )
+        session = Session(engine, terms, *followers)
         if self._dk_runtime.has_open_shapes:
             session.engine_for = engine_for
         session.made_for = self._dk_runtime.state(), self.optimizer
@@ -386,6 +393,11 @@ class Prepare:
         values = [logs[name] for name in names if name in logs]
         values += [logs[key] for key in sorted(logs) if key not in names]
         return values[0] if len(values) == 1 else values
+
+
+def _units(shape: Sequence[int | None]) -> int | None:
+    """The size of the last axis of an output, None if there is none."""
+    return shape[-1] if len(shape) > 1 else None
 
 
 def _last_activation(model: Any, output: int) -> str | None:

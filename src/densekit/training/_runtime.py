@@ -33,6 +33,7 @@ class Runtime:
         self._version = -1
         self._signature: Signature | None = None
         self._flagged: bool | None = None
+        self._refused: dict[Any, engines.NotLowerable] = {}
         self._engines: dict[Any, engines.NativeEngine] = {}
         self._recorders: dict[Any, engines.Recorder | None] = {}
         self._collects_losses = False
@@ -57,6 +58,7 @@ class Runtime:
         if self._version != version:
             self._signature = None
             self._flagged = None
+            self._refused = {}
             self._engines, self._recorders = {}, {}
             self._version = version
             self._weights = self._model.weights
@@ -149,10 +151,24 @@ class Runtime:
         return "float64" if "float64" in found else "float32"
 
     def lower(self, training: bool | None, inputs: Sequence[Array]) -> engines.PlanBuilder:
-        """The plan for inputs like these; None: for a call that says nothing of training."""
+        """The plan for inputs like these; None: for a call that says nothing of training.
+
+        Raises:
+            NotLowerable: if no plan can say what the model does. It is found out once.
+        """
+        shapes = [tuple(x.shape[1:]) for x in inputs]
+        key = training, *shapes
+        if key in self._refused:
+            raise self._refused[key]
+        try:
+            return self._lower(training, shapes)
+        except engines.NotLowerable as error:
+            self._refused[key] = error
+            raise
+
+    def _lower(self, training: bool | None, shapes: list[tuple[int, ...]]) -> engines.PlanBuilder:
         model = self._model
         dtype = self.dtype()
-        shapes = [tuple(x.shape[1:]) for x in inputs]
         graph = model._dk_graph()
         if graph is not None:
             if training is None:
@@ -172,6 +188,21 @@ class Runtime:
             model.trainable_variables,
             [*model.non_trainable_variables, *engines.metric_variables(model)],
             f"{type(model).__name__} {model.name!r}",
+        )
+
+    def by_definition(
+        self, terms: Sequence[engines.LossTerm], training: bool
+    ) -> engines.DefinitionEngine:
+        """The engine of a model that no plan can say."""
+        model = self._model
+        graph = model._dk_graph()
+        structure = graph.input_structure if graph else model.__dict__["_dk_traced_on"]
+        return engines.DefinitionEngine(
+            self._definition(structure, training),
+            self.trainable(),
+            [*model.non_trainable_variables, *engines.metric_variables(model)],
+            terms,
+            model.optimizer if training else None,
         )
 
     # Engines

@@ -1,0 +1,112 @@
+"""`DefinitionEngine`: steps of models that no plan can say, by their definition, a batch at a time.
+
+A plan works on rows. A model whose output is one number for the batch, or whose rows are others
+than those of its input, has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from densekit import ops
+from densekit._core import tree
+from densekit._core.scope import StatelessScope
+from densekit._core.variable import Variable
+from densekit.engines.differentiate import Differentiator
+from densekit.engines.rows import Rows
+from densekit.losses._checks import function_of
+
+Array = npt.NDArray[Any]
+
+
+def beside_targets(y_pred: Any, y_true: Any) -> Any:
+    """Predictions of a whole batch, a scalar or a single row, repeated for each target."""
+    if y_true is None or (len(y_pred.shape) > 0 and (y_pred.shape[0] != 1 or len(y_true) == 1)):
+        return y_pred
+    if len(y_pred.shape) == 0:
+        return ops.broadcast_to(y_pred, y_true.shape)
+    return ops.broadcast_to(y_pred, (len(y_true), *y_pred.shape[1:]))
+
+
+class DefinitionEngine:
+    """Trains and evaluates a function of whole batches.
+
+    Args:
+        function: takes one array per input, gives a structure of outputs.
+        trainable: variables to train, in the optimizer's order; their penalties count.
+        state: other variables that it may assign to.
+        losses: terms of the loss.
+        optimizer: a built optimizer; None for evaluation.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        trainable: Sequence[Variable],
+        state: Sequence[Variable],
+        losses: Sequence[Any],
+        optimizer: Any = None,
+    ) -> None:
+        self._function = function
+        self._trainable = list(trainable)
+        self._state = list({id(variable): variable for variable in state}.values())
+        self._losses = list(losses)
+        self._optimizer = optimizer
+        self._differentiate = Differentiator()
+        self.outputs: list[Array] = []  # of the latest step
+
+    def step(self, rows: Rows, index: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """A step on the picked rows; its total loss and each single one, (1, 1 + losses)."""
+
+        def pick(column: Array | None) -> Array | None:
+            return None if column is None else np.array(column[index])
+
+        inputs = [pick(column) for column in rows.inputs]
+        targets = [pick(column) for column in rows.targets]
+        weights = [pick(column) for column in rows.weights]
+        assigned: list[Variable] = []
+
+        def definition(*values: Any) -> dict[str, Any]:
+            with StatelessScope(zip(self._trainable, values, strict=True), True) as scope:
+                outputs = tree.flatten(self._function(*inputs))
+                singles = [
+                    self._loss(term, outputs[term.output], y_true, weight)
+                    for term, y_true, weight in zip(self._losses, targets, weights, strict=True)
+                ]
+                weighted = zip(singles, self._losses, strict=True)
+                parts = [single * term.weight for single, term in weighted]
+                parts += [ops.sum(loss) for loss in scope.losses]
+                parts += [ops.sum(v.regularizer(v.value)) for v in self._trainable if v.regularizer]
+                found = [(v, scope.get_current_value(v)) for v in self._state]
+            assigned[:] = [v for v, value in found if value is not None]
+            state = [value for _, value in found if value is not None]
+            if not parts and self._optimizer is not None:
+                raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
+            total = sum(parts[1:], parts[0]) if parts else np.zeros(())
+            return {"total": total, "singles": singles, "outputs": outputs, "state": state}
+
+        values = [variable.array for variable in self._trainable]
+        if self._optimizer is None:
+            results = tree.map_structure(np.asarray, definition(*values))
+        else:
+            results, vjp = self._differentiate(definition, values)
+            self._update(results, vjp)
+        for variable, value in zip(assigned, results["state"], strict=True):
+            variable.assign(value)
+        self.outputs = results["outputs"]
+        return np.array([[results["total"], *results["singles"]]], np.float64)
+
+    def _loss(self, term: Any, y_pred: Any, y_true: Any, weight: Any) -> Any:
+        if function_of(term.loss)[0] is not None:  # one of ours compares shapes, Keras broadcasts
+            y_pred = beside_targets(y_pred, y_true)
+        return ops.sum(term.loss(y_true, y_pred, sample_weight=weight))
+
+    def _update(self, results: dict[str, Any], vjp: Callable[[Any], list[Any]]) -> None:
+        seeds: dict[str, Any] = tree.map_structure(lambda leaf: None, results)
+        scale = getattr(self._optimizer, "loss_scale_factor", None) or 1.0
+        seeds["total"] = np.asarray(scale, results["total"].dtype)
+        self._optimizer.apply(vjp(seeds), self._trainable)

@@ -1,0 +1,69 @@
+"""`WholeBatchSession`: steps of models whose outputs are not one row for each row of the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from densekit import engines
+from densekit.data._columns import Array
+from densekit.data._feeds import Block
+from densekit.training._fit_loop import Feed, Session
+
+
+class WholeBatchSession(Session):
+    """A `Session` by the definition; each batch is a step, as in Keras.
+
+    Args:
+        engine: makes the steps.
+        others: as for `Session`.
+    """
+
+    def __init__(
+        self,
+        engine: engines.DefinitionEngine,
+        terms: Sequence[engines.LossTerm],
+        *others: Any,
+    ) -> None:
+        self._definition = engine
+        super().__init__(engine, terms, *others)  # type: ignore[arg-type]
+
+    def _use(self, engine: Any) -> None:
+        """Nothing to lay out: shapes are known when a step is done."""
+
+    def block_steps(self, feed: Feed) -> int:
+        """One step."""
+        return 1
+
+    def run(self, block: Block, training: bool) -> None:
+        """Run a block, then update losses and metrics."""
+        rows = engines.Rows(
+            block.inputs,
+            [block.targets[t.output] for t in self._terms],
+            [block.weights[t.output] for t in self._terms],
+        )
+        for start in range(0, block.rows, block.batch_size):
+            index = block.picks[start : start + block.batch_size]
+            losses = self._definition.step(rows, index)
+            size = np.full(1, float(len(index)))
+            self._loss.add(losses[:, 0], size)
+            for i, mean in enumerate(self._term_means):
+                mean.add(losses[:, 1 + i], size)
+            if self.watch is not None:
+                self.watch.look(block, losses[:, 0])
+            if self._metrics is not None:
+                self._measure(block, index)
+
+    def _measure(self, block: Block, index: Array) -> None:
+        assert self._metrics is not None
+        for i, needed in enumerate(self._metrics.needs_predictions):
+            if not needed:
+                continue
+            target, weight = block.targets[i], block.weights[i]
+            y_true = None if target is None else target[index]
+            y_pred = engines.beside_targets(self._definition.outputs[i], y_true)
+            self._metrics.update_output(
+                i, y_true, y_pred, None if weight is None else weight[index]
+            )
