@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import densekit as keras
 
@@ -34,6 +35,16 @@ def two_outputs(**compile_args: Any) -> Any:
     model = keras.Model([a, b], outputs)
     model.compile("adam", **{"loss": "mse", **compile_args})
     return model
+
+
+def mixed_objects() -> Any:
+    objects = X.astype(object)
+    objects[3, 1] = "text"
+    return objects
+
+
+def sparse(values: Any) -> Any:
+    return scipy.sparse.csr_array(values[:, None])
 
 
 AB = {"a": X, "b": X[:, :2]}
@@ -66,10 +77,12 @@ CASES: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], type[Exception],
     "rank": (regression, lambda m: m.fit(X[:, 0], Y), ValueError, r"\(10,\)"),
     "scalar": (regression, lambda m: m.fit(np.float32(1), Y), ValueError, "batch axis"),
     "text": (regression, lambda m: m.fit(X.astype(str), Y), ValueError, "invalid dtype"),
-    "objects": (regression, lambda m: m.fit(X.astype(object), Y), ValueError, "invalid dtype"),
+    "objects": (regression, lambda m: m.fit(mixed_objects(), Y), ValueError, "invalid dtype"),
     "text targets": (classes, lambda m: m.fit(X, LABELS.astype(str)), ValueError, "np.unique"),
     "nested lists": (regression, lambda m: m.fit(X.tolist(), Y), ValueError, "np.asarray"),
-    "list targets": (regression, lambda m: m.fit(X, Y.tolist()), ValueError, "array"),
+    "short list": (regression, lambda m: m.fit(X, Y.tolist()[1:]), ValueError, "cardinality"),
+    "list of text": (classes, lambda m: m.fit(X, LABELS.astype(str).tolist()), ValueError, "array"),
+    "sparse targets": (regression, lambda m: m.fit(X, sparse(Y)), ValueError, r"y\.toarray\(\)"),
     "no data": (regression, lambda m: m.fit(None, Y), ValueError, "array"),
     "no targets": (regression, lambda m: m.fit(X), ValueError, "Pass `y`"),
     "no rows": (regression, lambda m: m.fit(X[:0], Y[:0]), ValueError, "at least one sample"),

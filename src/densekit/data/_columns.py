@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from densekit._core import settings, tree
-from densekit._core.dtypes import table_dtype
 from densekit._core.errors import StructureError, describe, message
 from densekit._core.frames import warn
+from densekit.data._arrays import Array as Array
+from densekit.data._arrays import as_array, is_sparse
 from densekit.data._tables import KnownColumns
 
-Array = npt.NDArray[Any]
 Columns = list[Array | None]
 
 
@@ -52,41 +51,11 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
     return (*data, None, None)[:3]
 
 
-def as_array(value: Any, what: str) -> Array:
-    """One column of data: an array of numbers with at least the batch axis."""
-    if type(value) is not np.ndarray:
-        if not hasattr(value, "__array__"):
-            raise ValueError(
-                message(
-                    f"`{what}`",
-                    "an array, or a list or dict of arrays",
-                    f"unrecognized data type: {describe(value)}",
-                    "Convert it by np.asarray(...).",
-                )
-            )
-        value = np.asarray(value, table_dtype(value))
-    assert isinstance(value, np.ndarray)
-    if value.dtype.kind not in "biuf":
-        if value.dtype.name == "bfloat16":
-            return value.astype(np.float32)
-        raise ValueError(
-            message(
-                f"`{what}`",
-                "numbers",
-                f"invalid dtype: {value.dtype}",
-                "Encode text and categories as numbers, e.g. np.unique(a, return_inverse=True)[1].",
-            )
-        )
-    if value.ndim == 0:
-        raise ValueError(
-            message(f"`{what}`", "an array with a batch axis", "a scalar", "Add an axis: a[None].")
-        )
-    return value
-
-
 def match_inputs(x: Any, signature: Signature) -> list[Array]:
     """The arrays of `x` in the order of the model's inputs, their shapes checked."""
     structure = signature.input_structure
+    if is_sparse(x):
+        x = as_array(x, "x")
     x = signature.known_columns.arrange(x, signature.input_names, signature.where)
     if isinstance(x, dict):
         names = list(structure) if isinstance(structure, dict) else signature.input_names
@@ -202,8 +171,7 @@ def _spread(
                 f"{signature.where} `{what}`",
                 f"one array per output {signature.output_names}",
                 f"{len(columns)}",
-                "`y` and the outputs must have the same structure; a list of numbers is no array: "
-                f"use np.asarray({what}).",
+                f"`{what}` and the outputs must have the same structure.",
             )
         )
     given = iter(columns)

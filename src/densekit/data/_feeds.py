@@ -12,7 +12,8 @@ import numpy.typing as npt
 from densekit import engines
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
-from densekit.data._columns import Array, Columns
+from densekit.data._arrays import Array, is_sparse
+from densekit.data._columns import Columns
 
 Index = npt.NDArray[np.int64]
 Order = Callable[[int, int], Index]  # rows, rows of a block
@@ -54,7 +55,9 @@ class Block(NamedTuple):
         if column is None:
             return None
         if self.start is None:
-            return column.take(self.picks, axis=0)
+            # `take` would first copy the whole of an array that is not contiguous.
+            dense = type(column) is np.ndarray and column.flags.c_contiguous
+            return column.take(self.picks, axis=0) if dense else column[self.picks]
         return column[self.start : self.start + len(self.picks)]
 
 
@@ -147,17 +150,17 @@ class ArrayFeed:
                 index,
                 start if natural else None,
             )
-        # Columns that only NumPy can read are copied for these rows alone, never as a whole.
+        # Columns that the core cannot read are copied for these rows alone, never as a whole.
         picked = Block(step, self.batch_size, [], [], [], index, start if natural else None)
 
-        def gather(column: Array | None) -> Array | None:
+        def gather(column: Array | None) -> Any:
             rows = picked.pick(column)
             return None if rows is None else engines.readable(rows)
 
         return Block(
             step,
             self.batch_size,
-            [engines.readable(picked.pick(c)) for c in self.inputs],  # type: ignore[arg-type]
+            [gather(c) for c in self.inputs],
             [gather(c) for c in self.targets],
             [gather(c) for c in self.weights],
             np.arange(stop - start, dtype=np.int64),
@@ -166,9 +169,9 @@ class ArrayFeed:
         )
 
     @property
-    def gathers(self) -> bool:
-        """Whether rows are copied before a run, so that blocks should be small."""
-        return not self._direct
+    def copied_rows(self) -> int | None:
+        """Rows of a block, if they are copied before a run; else None."""
+        return None if self._direct else engines.rows_at_once(self.inputs)
 
     def begin_anew(self) -> None:
         """The next epoch begins with the first row, wherever the last one stopped."""
@@ -184,6 +187,8 @@ class ArrayFeed:
 def is_stream(x: Any) -> bool:
     """Whether `x` yields batches, rather than being data itself."""
     if x is None or isinstance(x, list | tuple | dict | str) or hasattr(x, "__array__"):
+        return False
+    if is_sparse(x):
         return False
     return hasattr(x, "__iter__") or hasattr(x, "__getitem__")
 

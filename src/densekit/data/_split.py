@@ -7,13 +7,18 @@ from typing import Any
 
 from densekit._core import tree
 from densekit._core.errors import describe, message
-from densekit.data._columns import as_array
+from densekit.data._arrays import as_arrays
 from densekit.data._feeds import is_stream
 
 
-def train_validation_split(x: Any, y: Any, sample_weight: Any, split: Any) -> tuple[Any, Any]:
+def train_validation_split(
+    x: Any, y: Any, sample_weight: Any, split: Any, dtype: str
+) -> tuple[Any, Any]:
     """``((x, y, w), (x, y, w))``: the first ``floor(n * (1 - split))`` rows and the others, as
     views.
+
+    Args:
+        dtype: type of the numbers where tables must be converted.
     """
     if not isinstance(split, float | int) or not 0 <= split <= 1:  # written so that nan fails
         raise ValueError(
@@ -28,13 +33,16 @@ def train_validation_split(x: Any, y: Any, sample_weight: Any, split: Any) -> tu
                 "Pass `validation_data`.",
             )
         )
-    names = ("x", "y", "sample_weight")
-    data = tuple(
-        tree.map_structure(lambda a, name=name: None if a is None else as_array(a, name), part)
-        for name, part in zip(names, (x, y, sample_weight), strict=True)
-    )
-    first = next((leaf for leaf in tree.flatten(data) if leaf is not None), None)
+    x = as_arrays(x, "x", dtype)
+    first = next((leaf for leaf in tree.flatten(x) if leaf is not None), None)
     n = 0 if first is None else len(first)
+
+    def beside(part: Any, what: str) -> Any:
+        # A list of n lists of numbers is one array; of other lengths, one for each output.
+        several = isinstance(part, list | tuple) and len(part) != n
+        return as_arrays(part, what, dtype, len(part) if several else 1)
+
+    data = x, beside(y, "y"), beside(sample_weight, "sample_weight")
     at = math.floor(n * (1.0 - split))
     if at in (0, n):
         raise ValueError(

@@ -53,7 +53,6 @@ class StreamFeed:
         self._pass: Iterator[Any] | None = None
         self._taken = 0  # steps of the present pass
         self._sample: tuple[list[Array], Columns, Columns] | None = None
-        self.gathers = False
 
     @property
     def num_batches(self) -> int | None:
@@ -131,7 +130,7 @@ class StreamFeed:
         """The batches of one epoch, one at a time."""
         for step, batch in enumerate(self.raw_batches()):
             inputs, targets, weights = self._dk_convert(*unpack_x_y_sample_weight(batch))
-            inputs = [engines.readable(a) for a in inputs]
+            inputs = [engines.readable(a[:]) for a in inputs]
             targets = [None if a is None else engines.readable(a) for a in targets]
             weights = [None if a is None else engines.readable(a) for a in weights]
             rows = len(inputs[0])

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from densekit.engines.recording import Recorder as Recorder
     from densekit.engines.recording import lend as lend
     from densekit.engines.recording import take_back as take_back
+    from densekit.engines.rows import READABLE_TYPES as READABLE_TYPES
     from densekit.engines.rows import Rows as Rows
     from densekit.engines.rows import is_readable as is_readable
     from densekit.engines.rows import readable as readable
+    from densekit.engines.rows import rows_at_once as rows_at_once
 else:
     __getattr__, __dir__, __all__ = lazy_room(
         __name__,
@@ -41,6 +43,6 @@ else:
             "native": "LossTerm NativeEngine permutation",
             "plan": "Handle NotLowerable PlanBuilder",
             "recording": "Recorder lend take_back",
-            "rows": "Rows is_readable readable",
+            "rows": "READABLE_TYPES Rows is_readable readable rows_at_once",
         },
     )

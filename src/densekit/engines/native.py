@@ -26,7 +26,7 @@ from densekit._native import set_threads as set_threads
 from densekit.engines.exact import ExactValues, exact_values
 from densekit.engines.host import HostLoss, HostNode, host_constraint, host_regularizer
 from densekit.engines.plan import PlanBuilder, Step
-from densekit.engines.rows import Rows, as_rows, readable
+from densekit.engines.rows import Rows, as_rows, is_readable, readable, rows_at_once
 
 Array = npt.NDArray[Any]
 
@@ -396,9 +396,17 @@ class NativeEngine:
         """Write the outputs of `n` rows."""
         if not n:
             return
-        rows = [as_rows(readable(x)) for x in inputs]
         if self._all_floats:
-            return self.plan.predict(rows, n, [y.reshape(n, -1) for y in outputs])
+            # What the core cannot read is copied for some rows at a time.
+            most = n if all(map(is_readable, inputs)) else rows_at_once(inputs)
+            for start in range(0, n, most):
+                stop = min(start + most, n)
+                rows = [as_rows(readable(x[start:stop])) for x in inputs]
+                parts = [y[start:stop].reshape(stop - start, -1) for y in outputs]
+                self.plan.predict(rows, stop - start, parts)
+            return
+        inputs = [readable(x[:]) for x in inputs]
+        rows = [as_rows(x) for x in inputs]
         made = [
             (y if y.dtype == self._dtype else np.empty(y.shape, self._dtype)).reshape(n, -1)
             for y in outputs

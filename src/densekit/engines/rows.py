@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +12,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-_READABLE = "?bBhHiIlLqQefd"  # dtypes the core reads as they are
+READABLE_TYPES = "?bBhHiIlLqQefd"  # dtypes the core reads as they are
+
+_COPIED_BYTES = 1 << 20
 
 
 @dataclass(slots=True)
@@ -22,9 +26,11 @@ class Rows:
     weights: list[Array | None]
 
 
-def is_readable(column: Array) -> bool:
+def is_readable(column: Any) -> bool:
     """Whether the core can read the rows where they are."""
-    if column.dtype.char not in _READABLE or not column.dtype.isnative:
+    if not isinstance(column, np.ndarray):
+        return False
+    if column.dtype.char not in READABLE_TYPES or not column.dtype.isnative:
         return False
     size = column.itemsize
     for n, stride in zip(column.shape[:0:-1], column.strides[:0:-1], strict=True):
@@ -38,8 +44,16 @@ def readable(column: Array) -> Array:
     """`column`, or a copy that the core can read."""
     if is_readable(column):
         return column
-    known = column.dtype.char in _READABLE
+    known = column.dtype.char in READABLE_TYPES
     return np.ascontiguousarray(column, column.dtype.newbyteorder("=") if known else np.float64)
+
+
+def rows_at_once(columns: Sequence[Any]) -> int:
+    """How many rows to copy at a time of columns that the core cannot read: few enough for a cache
+    of the second level, and many calls' worth of work.
+    """
+    row: int = sum(8 * math.prod(column.shape[1:]) for column in columns)
+    return max(1, _COPIED_BYTES // max(row, 1))
 
 
 def as_rows(column: Array) -> Array:

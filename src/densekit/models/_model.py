@@ -14,7 +14,7 @@ from densekit._core.errors import describe, message
 from densekit._core.frames import filters_traceback, hide_internal_frames, warn
 from densekit._core.registry import export
 from densekit._core.scope import variable_scope as _scope
-from densekit.data._columns import as_array
+from densekit.data._arrays import as_array
 from densekit.layers import Layer
 from densekit.layers._base.call import CallContext, call_context
 from densekit.layers._base.shapes import has_tensors, shapes_of

@@ -70,8 +70,7 @@ class Batches(Prepare):
     def _dk_on_batch(
         self, x: Any, y: Any, weight: Any, class_weight: Any, return_dict: bool, training: bool
     ) -> Any:
-        self._dk_ensure_built(x)
-        columns = self._dk_columns(x, y, weight, class_weight)
+        columns = self._dk_array_columns(x, y, weight, class_weight)
         rows = len(columns[0][0])
         feed = ArrayFeed(*columns, rows=rows, batch_size=max(rows, 1), steps=None)
         session = self._dk_session(feed, training)
@@ -96,7 +95,7 @@ class Batches(Prepare):
         model: Any = self
         if type(x) is np.ndarray and self.__dict__.get("_dk_fast_call") is not None:
             return model(x)
-        self._dk_ensure_built(x)
+        x = self._dk_input_arrays(x)
         signature = self._dk_runtime.signature()
         inputs = match_inputs(x, signature)
         check_rows({"x": inputs})
@@ -108,7 +107,7 @@ class Batches(Prepare):
             return self._dk_runtime.predictor(inputs).predict(inputs, len(inputs[0]))
         except engines.NotLowerable:
             structure = self._dk_runtime.signature().input_structure
-            given = tree.pack_as(structure, inputs)
+            given = tree.pack_as(structure, [x[:] for x in inputs])
             outputs = Layer.__call__(self, given, training=False)  # type: ignore[arg-type]
             return [np.asarray(y) for y in tree.flatten(outputs)]
 
@@ -206,7 +205,7 @@ class Batches(Prepare):
         steps = check_count(steps, "steps")
         if is_stream(x):
             return self._dk_predict_stream(x, verbose, steps, callbacks)
-        self._dk_ensure_built(x)
+        x = self._dk_input_arrays(x)
         signature = self._dk_runtime.signature()
         inputs = match_inputs(x, signature)
         rows = len(inputs[0])

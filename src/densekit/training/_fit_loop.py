@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from densekit import callbacks, engines
+from densekit._core import settings
 from densekit.data._columns import Array
 from densekit.data._feeds import ArrayFeed, Block, warn_out_of_data
 from densekit.data._streams import StreamFeed
@@ -103,8 +104,8 @@ class Session:
         rows = min(_BLOCK_ROWS, _BLOCK_FLOPS / max(3 * plan.flops_per_sample(), 1))
         if self._row_bytes:
             rows = min(rows, _PREDICTION_BYTES / self._row_bytes)
-        if feed.gathers:
-            rows = min(rows, 8192)
+        if feed.copied_rows is not None:
+            rows = min(rows, feed.copied_rows)
         steps = int(rows // feed.batch_size)
         if self._engine.builder.has_host_steps:
             steps = min(steps, _HOST_STEPS)
@@ -149,7 +150,8 @@ class Session:
             if self._engine.exact_predictions:
                 exact = self._engine.exact_predictions[i]
                 y_pred = y_pred if exact is None else exact
-            y_true, weight = block.pick(block.targets[i]), block.pick(block.weights[i])
+            y_true = _as_keras_floats(block.pick(block.targets[i]))
+            weight = _as_keras_floats(block.pick(block.weights[i]))
             if self._at_once or block.steps == 1:
                 self._metrics.update_output(i, y_true, y_pred, weight)
                 continue
@@ -161,6 +163,13 @@ class Session:
                     y_pred[part],
                     None if weight is None else weight[part],
                 )
+
+
+def _as_keras_floats(rows: Array | None) -> Array | None:
+    """Floats in the type in which Keras hands them to metrics: an own one may compare them."""
+    if rows is None or rows.dtype.kind != "f":
+        return rows
+    return rows.astype(settings.floatx(), copy=False)
 
 
 def run_epoch(
@@ -234,6 +243,8 @@ def predict_rows(
     block = per_call * batch_size if every else _predict_block(engine, batch_size)
     # What runs in Python may look at the batch as a whole; rows that run natively never do.
     most = block if engine.builder.has_host_steps else min(block, _most_rows(engine))
+    if not engine.builder.has_host_steps and not all(map(engines.is_readable, inputs)):
+        most = min(most, engines.rows_at_once(inputs))
     outputs = engine.empty_outputs(rows)
     for start in range(0, rows, block):
         stop = min(start + block, rows)

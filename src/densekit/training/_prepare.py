@@ -12,11 +12,11 @@ from densekit import engines, losses
 from densekit._core import tree
 from densekit._core.errors import message
 from densekit._core.registry import public_name
+from densekit.data._arrays import as_arrays, is_sparse, numbers_as_arrays, readable_once
 from densekit.data._columns import (
     Array,
     Columns,
     Signature,
-    as_array,
     check_rows,
     check_weight_structure,
     class_weights,
@@ -164,6 +164,8 @@ class Prepare:
         return self._dk_known_columns.arrange(x, signature.input_names, signature.where)
 
     def _dk_remember_columns(self, x: Any) -> None:
+        if is_sparse(x):  # which a `dict` may be as well
+            return
         if any(type(leaf) is not np.ndarray for leaf in tree.flatten(x)):
             self._dk_known_columns.remember(x, self._dk_runtime.signature().input_names)
 
@@ -172,23 +174,29 @@ class Prepare:
         model: Any = self
         return self.built and (model._dk_graph() is not None or "_dk_traced_on" in self.__dict__)
 
-    def _dk_ensure_built(self, x: Any) -> None:
-        """Build a model that has not seen data yet for data like `x`."""
+    def _dk_ensure_built(self, x: Any, given: Any = None) -> None:
+        """Build a model that has not seen data yet for data like `x`.
+
+        Args:
+            given: what the user passed, where `x` has become arrays of it.
+        """
         if self._dk_is_followed():
             return
         model: Any = self
-        model._dk_build_on(tree.map_structure(lambda leaf: as_array(leaf, "x"), x))
+        model._dk_build_on(as_arrays(x, "x"))
         self.__dict__.pop("_dk_graph_cache", None)
-        self._dk_remember_columns(x)
+        self._dk_remember_columns(x if given is None else given)
 
     def _dk_columns(
         self, x: Any, y: Any, sample_weight: Any, class_weight: Any = None
     ) -> tuple[list[Array], Columns, Columns]:
         """Inputs, targets and weights in the order of the model, checked."""
         signature = self._dk_runtime.signature()
+        outputs = len(signature.output_names)
         inputs = match_inputs(x, signature)
         needed = wants_target(self.loss, signature)
-        targets = match_outputs(y, signature, needed, "y")
+        targets = match_outputs(numbers_as_arrays(y, outputs), signature, needed, "y")
+        sample_weight = numbers_as_arrays(sample_weight, outputs)
         if class_weight is not None:
             if sample_weight is not None:
                 raise ValueError(
@@ -216,6 +224,38 @@ class Prepare:
         self._dk_check_targets(signature, targets)
         return inputs, targets, weights
 
+    def _dk_array_columns(
+        self, x: Any, y: Any, sample_weight: Any, class_weight: Any
+    ) -> tuple[list[Array], Columns, Columns]:
+        """`_dk_columns` of no stream: every table is converted once, and the model built."""
+        x = self._dk_input_arrays(x)
+        outputs = len(self._dk_runtime.signature().output_names)
+        y = self._dk_arrays(y, "y", outputs)
+        sample_weight = self._dk_arrays(sample_weight, "sample_weight", outputs)
+        return self._dk_columns(x, y, sample_weight, class_weight)
+
+    def _dk_arrays(self, value: Any, what: str, lists: int = 0) -> Any:
+        """`value` as arrays, in the structure it has."""
+        if value is None or type(value) is np.ndarray:
+            return value
+        return as_arrays(value, what, self._dk_number_types()[0], lists)
+
+    def _dk_input_arrays(self, given: Any) -> Any:
+        """Inputs as arrays, columns of frames in the known order; the model is built for them."""
+        x = self._dk_arrays(self._dk_arranged(given), "x")
+        self._dk_ensure_built(x, given)
+        return x
+
+    def _dk_number_types(self) -> tuple[str, bool]:
+        """What to convert numbers to that the core cannot read, and whether integers too: inputs
+        declared as integers are exact beyond what a float32 holds.
+        """
+        if self._dk_is_followed():
+            declared = tree.flatten(self._dk_runtime.signature().input_structure)
+            if any("int" in str(getattr(tensor, "dtype", "")) for tensor in declared):
+                return "float64", False
+        return self._dk_runtime.dtype(), True
+
     def _dk_check_targets(self, signature: Signature, targets: Columns) -> None:
         terms = self._dk_resolved_terms(signature, targets)
         keys = output_keys(signature)
@@ -236,8 +276,14 @@ class Prepare:
         batch_size: Any,
         steps: Any,
         shuffle: Any = False,
+        repeated: bool = True,
     ) -> Feed:
-        """The batches of `x`."""
+        """The batches of `x`.
+
+        Args:
+            repeated: whether the data are read more than once, so that arrays which the core
+                cannot read are converted beforehand.
+        """
         if is_stream(x):
             given = {"y": y, "sample_weight": sample_weight, "class_weight": class_weight}
             for name, value in given.items():
@@ -255,12 +301,18 @@ class Prepare:
                 self._dk_ensure_built(stream.first_batch()[0])
             return stream
         check_weight_structure(y, sample_weight)
-        self._dk_ensure_built(x)
-        columns = self._dk_columns(x, y, sample_weight, class_weight)
-        refuse_all_nan(columns[1], output_keys(self._dk_runtime.signature()))
+        inputs, targets, weights = self._dk_array_columns(x, y, sample_weight, class_weight)
+        refuse_all_nan(targets, output_keys(self._dk_runtime.signature()))
+        if repeated:
+            dtype, floats = self._dk_number_types()
+            inputs = [readable_once(column, dtype, floats) for column in inputs]
+            targets = [readable_once(column, dtype, False) for column in targets]
+            weights = [readable_once(column, dtype, False) for column in weights]
         return ArrayFeed(
-            *columns,
-            rows=len(columns[0][0]),
+            inputs,
+            targets,
+            weights,
+            rows=len(inputs[0]),
             batch_size=batch_size,
             steps=steps,
             shuffle=shuffle,

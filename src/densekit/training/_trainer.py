@@ -90,7 +90,7 @@ class Trainer(Compiling):
         if validation_split and validation_data is None:
             x = self._dk_arranged(x)
             (x, y, sample_weight), validation_data = train_validation_split(
-                x, y, sample_weight, validation_split
+                x, y, sample_weight, validation_split, self._dk_runtime.dtype()
             )
         feed = self._dk_feed(
             x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle=shuffle
@@ -189,7 +189,7 @@ class Trainer(Compiling):
             raise ValueError(
                 message("evaluate", "known arguments", f"{list(kwargs)}", "Check the spelling.")
             )
-        feed = self._dk_feed(x, y, sample_weight, None, batch_size, steps)
+        feed = self._dk_feed(x, y, sample_weight, None, batch_size, steps, repeated=False)
         session = self._dk_session(feed, False, self._dk_watch("evaluate"))
         callbacks = callback_list(self, callbacks, verbose, feed.num_batches)
         logs = self._dk_run_test(session, feed, callbacks)

@@ -165,12 +165,14 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
         if not self._allow_non_tensor_positional_args:
             for leaf in tree.flatten(args):
                 if leaf is not None and not is_tensor(leaf):
+                    sparse = hasattr(leaf, "toarray")
+                    convert = "x.toarray()" if sparse else "np.asarray(...)"
                     raise ValueError(
                         message(
                             f"{type(self).__name__} {self.name!r}",
                             "tensors as positional arguments",
                             describe(leaf),
-                            "Convert it by `np.asarray(...)`, or pass it as a keyword argument.",
+                            f"Convert it by `{convert}`, or pass it as a keyword argument.",
                         )
                     )
         return args, kwargs
