@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from densekit._core.assignments import CountsAssignments
 from densekit._core.registry import export
 
 
 @export("keras.constraints", "constraint")
-class Constraint:
+class Constraint(CountsAssignments):
     """A projection that the optimizer applies to a weight after each update.
 
     Formula: ``__call__(w) -> w'`` of the same shape; the base class returns `w`.

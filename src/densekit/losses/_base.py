@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 from densekit import ops
 from densekit._core import settings
+from densekit._core.assignments import CountsAssignments
 from densekit._core.dtype_policy import get_dtype_policy
 from densekit._core.errors import message, returned
 from densekit._core.frames import filters_traceback
@@ -24,7 +25,7 @@ from densekit.losses._shapes import same_rank
 
 
 @export("keras.losses", "loss")
-class Loss:
+class Loss(CountsAssignments):
     """What training makes small: one number from targets and predictions.
 
     Formula: ``reduction(sample_weight * call(y_true, y_pred))``. A subclass defines
@@ -210,6 +211,12 @@ class BuiltinLoss(LossFunctionWrapper):
         super().__init__(fn, reduction=reduction, name=name, dtype=dtype, **kwargs)
         for key, value in kwargs.items():
             setattr(self, key, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        arguments = self.__dict__.get("_fn_kwargs", {})
+        if name in arguments:
+            arguments[name] = value
+        super().__setattr__(name, value)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

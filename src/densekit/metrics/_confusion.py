@@ -288,13 +288,21 @@ class BestAt(Counter):
                 message(self.name, "`num_thresholds` > 0", describe(num_thresholds), "Change it.")
             )
         claim_thresholds(self.name, num_thresholds)
-        self.value = value
         setattr(self, self._dk_argument, value)
         self.num_thresholds = num_thresholds
         self.class_id = class_id
         single = num_thresholds == 1
         self.thresholds = [0.5] if single else np.linspace(0.0, 1.0, num_thresholds).tolist()
         self._dk_create((len(self.thresholds),))
+
+    @property
+    def value(self) -> float:
+        """What the other share has to reach: the attribute that the class names."""
+        return getattr(self, self._dk_argument)  # type: ignore[no-any-return]
+
+    @value.setter
+    def value(self, value: float) -> None:
+        setattr(self, self._dk_argument, value)
 
     def result(self) -> Any:
         """The best share, 0 if no threshold reaches the value."""

@@ -191,6 +191,12 @@ class FunctionMean(MeanMetricWrapper):
         for key, value in configuration.items():
             setattr(self, key, value)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        arguments = self.__dict__.get("_fn_kwargs", {})
+        if name in arguments:
+            arguments[name] = value
+        super().__setattr__(name, value)
+
     @property
     def rowwise(self) -> bool:
         """Whether rows are treated one by one: along the last axis they are."""

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from densekit import initializers
+from densekit._core.assignments import CountsAssignments
 from densekit._core.errors import before_init, message
 from densekit._core.frames import warn
 from densekit._core.naming import auto_name
 from densekit._core.variable import Variable
 
 
-class State:
+class State(CountsAssignments):
     """A named object with variables, in the order of their creation: the order of files."""
 
     name: str

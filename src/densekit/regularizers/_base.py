@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any, Self
 
+from densekit._core.assignments import CountsAssignments
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 
 
 @export("keras.regularizers", "regularizer")
-class Regularizer:
+class Regularizer(CountsAssignments):
     """A penalty on a weight or on a layer's output, added to the loss.
 
     Formula: ``__call__(x) -> scalar``; the base class returns 0.

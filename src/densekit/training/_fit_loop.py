@@ -83,9 +83,12 @@ class Session:
         self._at_once = metrics is None or metrics.are_rowwise
         self._use(engine)
 
-    # Another engine for other inputs, where sizes are left to the data; else None.
-    engine_for: Callable[[list[Array], Sequence[engines.LossTerm]], engines.NativeEngine] | None
-    engine_for = None
+    # The engine for inputs, asked for where sizes are left to the data, and after a change of the
+    # model or of an object it was compiled with.
+    engine_for: Callable[[list[Array], Sequence[engines.LossTerm]], engines.NativeEngine]
+    has_open_shapes: bool
+    moment: Callable[[], Any]
+    made_at: Any
 
     def _use(self, engine: engines.NativeEngine) -> None:
         self._engine = engine
@@ -114,7 +117,9 @@ class Session:
     def run(self, block: Block, training: bool) -> None:
         """Run a block, then update losses and metrics."""
         terms = self._terms
-        if self.engine_for is not None:
+        moment = self.moment()
+        if moment != self.made_at or self.has_open_shapes:
+            self.made_at = moment
             engine = self.engine_for(block.inputs, terms)
             if engine is not self._engine:
                 self._use(engine)

@@ -381,11 +381,10 @@ class Prepare:
         signature = self._dk_runtime.signature()
         inputs, targets = self._dk_example(feed)
         terms = self._dk_resolved_terms(signature, targets)
+        made_at = self._dk_runtime.moment()
         if self._compile_metrics is not None and not self._compile_metrics.built:
             self._compile_metrics.build(signature, targets, self._dk_is_named())
-        if training:
-            self._dk_build_optimizer()
-        engine_for = self._dk_runtime.trainer if training else self._dk_runtime.evaluator
+        engine_for = self._dk_trainer if training else self._dk_runtime.evaluator
         followers = self._loss_tracker, self._dk_term_means, self._compile_metrics, watch
         try:
             engine = engine_for(inputs, terms)
@@ -397,8 +396,9 @@ class Prepare:
         if training:
             self._dk_assert_something_to_learn(engine)
         session = Session(engine, terms, *followers)
-        if self._dk_runtime.has_open_shapes:
-            session.engine_for = engine_for
+        session.engine_for, session.moment = engine_for, self._dk_runtime.moment
+        session.has_open_shapes = self._dk_runtime.has_open_shapes
+        session.made_at = made_at
         session.made_for = self._dk_runtime.state(), self.optimizer
         return session
 
@@ -407,6 +407,12 @@ class Prepare:
         if session.made_for == (self._dk_runtime.state(), self.optimizer):
             return session
         return self._dk_session(feed, training, session.watch)
+
+    def _dk_trainer(
+        self, inputs: list[Array], terms: Sequence[engines.LossTerm]
+    ) -> engines.NativeEngine:
+        self._dk_build_optimizer()
+        return self._dk_runtime.trainer(inputs, terms)
 
     def _dk_build_optimizer(self) -> None:
         variables = self._dk_runtime.trainable()

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from densekit import engines, ops
-from densekit._core import tree
-from densekit._core.errors import returned
+from densekit._core import assignments, tree
+from densekit._core.errors import message, returned
+from densekit._core.native_form import native_form
 from densekit._core.seeds import SeedGenerator, make_default_seed
+from densekit._core.variable import Variable
 from densekit.data._columns import Array, Signature
 from densekit.layers import Layer
 from densekit.ops import KerasTensor
@@ -36,6 +38,8 @@ class Runtime:
         self._refused: dict[Any, engines.NotLowerable] = {}
         self._engines: dict[Any, engines.NativeEngine] = {}
         self._recorders: dict[Any, engines.Recorder | None] = {}
+        self._built_from: dict[Any, Any] = {}  # what users may set later, by engine
+        self._seen: dict[Any, int] = {}  # the count of changes when that was last looked at
         self._collects_losses = False
         self._weights: list[Any] = []
         self._flags: Any = None
@@ -70,18 +74,27 @@ class Runtime:
     def trainable(self) -> list[Any]:
         """`trainable_variables`, gathered anew only if something changed."""
         self._refresh()
-        flags = self._model._tracker.flags, [v.trainable for v in self._weights]
+        flags = (
+            self._model._tracker.flags,
+            [(v.trainable, id(v.regularizer), id(v.constraint)) for v in self._weights],
+        )
         if flags != self._flags:
             self._trainable = self._model.trainable_variables
             layers = self._model._flatten_layers()
             self._pattern = tuple(map(id, self._trainable)), tuple([x.trainable for x in layers])
             self._flags = flags
+            self._seen = {}
         return self._trainable
 
     def state(self) -> Any:
         """What sessions fit: compares unequal once layers or `trainable` flags are others."""
         self.trainable()
         return self._version, self._pattern
+
+    def moment(self) -> Any:
+        """The same as long as no engine can have become stale."""
+        tracker = self._model._tracker
+        return assignments.count(), tracker.version, tracker.flags
 
     @property
     def collects_losses(self) -> bool:
@@ -217,9 +230,23 @@ class Runtime:
 
     def _keep(self, key: Any, engine: engines.NativeEngine) -> engines.NativeEngine:
         """Remember an engine, and only so many: data of open sizes makes one per size."""
-        while len(self._engines) >= _MOST_ENGINES:
+        while key not in self._engines and len(self._engines) >= _MOST_ENGINES:
             self._engines.pop(next(iter(self._engines)), None)
         self._engines[key] = engine
+        return engine
+
+    def _unless_stale(
+        self, key: Any, terms: Sequence[engines.LossTerm], optimizer: Any
+    ) -> engines.NativeEngine | None:
+        """The engine of that key, if what it was built from is still the same."""
+        count, engine = assignments.count(), self._engines.get(key)
+        if engine is not None and self._seen.get(key) == count:
+            return engine
+        numbers = _numbers(self._model._flatten_layers(), self._trainable, terms, optimizer)
+        if self._built_from.get(key) != numbers:
+            engine = None
+        self._built_from = {key: self._built_from.get(key) for key in self._engines}
+        self._built_from[key], self._seen[key] = numbers, count
         return engine
 
     def _has_flags(self) -> bool:
@@ -268,7 +295,7 @@ class Runtime:
         self._refresh()
         trainable = self.trainable()
         key = self._key("test", self._pattern, _identity(terms), inputs=inputs)
-        engine = self._engines.get(key)
+        engine = self._unless_stale(key, terms, None)
         if engine is None:
             plan = self.lower(False, inputs)
             engine = self._keep(key, engines.NativeEngine(plan, trainable, terms))
@@ -302,11 +329,44 @@ class Runtime:
         trainable = self.trainable()
         optimizer = self._model.optimizer
         key = self._key("train", self._pattern, id(optimizer), _identity(terms), inputs=inputs)
-        engine = self._engines.get(key)
+        engine = self._unless_stale(key, terms, optimizer)
         if engine is None:
             plan = self.lower(True, inputs)
             engine = self._keep(key, engines.NativeEngine(plan, trainable, terms, optimizer))
         return engine
+
+
+def _numbers(
+    layers: Sequence[Any],
+    trainable: Sequence[Variable],
+    terms: Sequence[engines.LossTerm],
+    optimizer: Any,
+) -> Any:
+    """What an engine is told once, of objects that users may change; what runs in Python is not."""
+    penalties = [(_form(v.regularizer), _form(v.constraint)) for v in trainable]
+    activities = [_form(layer.activity_regularizer) for layer in layers]
+    losses = [(_form(term.loss), term.loss.reduction) for term in terms]
+    if native_form(optimizer) is None:
+        return penalties, activities, losses, id(optimizer)
+    try:
+        for variable in trainable:
+            optimizer.native_slots(variable)
+            optimizer.native_ema(variable), optimizer.native_accumulator(variable)
+    except IndexError as error:
+        raise ValueError(
+            message(
+                f"Optimizer {optimizer.name!r}",
+                "options that need no more state than those it was built with",
+                "one that was off then",
+                "Call `compile` with a new optimizer.",
+            )
+        ) from error
+    decays = [optimizer.decays(variable) for variable in trainable]
+    return penalties, activities, losses, _form(optimizer), optimizer.native_options(), decays
+
+
+def _form(definition: Any) -> Any:
+    return native_form(definition) or id(definition)
 
 
 def _identity(terms: Sequence[engines.LossTerm]) -> tuple[Any, ...]:
