@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from densekit._core import settings as _settings
 from densekit._core.dtypes import is_float_dtype as is_float_dtype
@@ -11,6 +11,7 @@ from densekit._core.dtypes import is_int_dtype as is_int_dtype
 from densekit._core.dtypes import standardize_dtype as standardize_dtype
 from densekit._core.naming import reset_names as _reset_names
 from densekit._core.registry import export as _export
+from densekit._core.rooms import answers_for_absent as _answers_for_absent
 from densekit._core.scope import StatelessScope as StatelessScope
 from densekit._core.scope import in_stateless_scope as in_stateless_scope
 from densekit._core.settings import epsilon as epsilon
@@ -75,3 +76,7 @@ def clear_session(free_memory: bool = True) -> None:
     _settings.put("dtype_policy", None)
     _settings.put("interactive_logging", True)
     _settings.put("traceback_filtering", True)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _answers_for_absent(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ import densekit
 from densekit._core import settings
 from densekit._core.dtype_policy import DTypePolicy, get_dtype_policy
 from densekit._core.errors import describe, message
+from densekit._core.rooms import answers_for_absent as _answers_for_absent
 from densekit._core.settings import disable_interactive_logging as disable_interactive_logging
 from densekit._core.settings import enable_interactive_logging as enable_interactive_logging
 from densekit._core.settings import epsilon as epsilon
@@ -133,3 +134,7 @@ def _native() -> Any:
     from densekit.engines import native  # slow: loads every room below, for settings that need none
 
     return native
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _answers_for_absent(__name__)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from densekit._core.dtype_policy import DTypePolicy as DTypePolicy
 from densekit._core.dtype_policy import get_dtype_policy
+from densekit._core.rooms import answers_for_absent as _answers_for_absent
 from densekit._core.serialization import serialize_keras_object
 
 FloatDTypePolicy = DTypePolicy
@@ -34,3 +35,7 @@ def serialize(dtype_policy: DTypePolicy) -> Any:
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> DTypePolicy:
     """The policy that `serialize` described."""
     return get_dtype_policy(config)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _answers_for_absent(__name__)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from densekit._core.errors import describe, message
+from densekit._core.rooms import answers_for_absent as _answers_for_absent
 from densekit._core.tree import flatten as flatten
 from densekit._core.tree import is_nested as is_nested
 from densekit._core.tree import map_structure as map_structure
@@ -126,3 +127,7 @@ def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) 
         if new is not None:
             return None if new is MAP_TO_NONE else new
     return structure
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _answers_for_absent(__name__)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from densekit._core.absent import hint
 from densekit._core.errors import describe, message
 from densekit._core.registry import get_registered_object
 from densekit._core.serialization import deserialize_keras_object
@@ -45,6 +46,14 @@ def resolve(
             family,
             "a known name, an object, a config or a callable",
             describe(identifier),
-            f"Known names: {', '.join(sorted(names))}.",
+            _advice(identifier, names),
         )
     )
+
+
+def _advice(identifier: Any, names: Mapping[str, Any]) -> str:
+    """The nearest name or, if there is none, all of them."""
+    known = sorted(names)
+    module = getattr(names, "module", "")
+    advice = hint(module, identifier, known) if isinstance(identifier, str) else ""
+    return advice or f"Known names: {', '.join(known)}."

@@ -10,7 +10,10 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from dis import opmap
 from typing import Any
+
+from densekit._core.absent import hint
 
 _TOOLS = {"TYPE_CHECKING", "annotations", "lazy_room"}  # of a room's `__init__`, of no use outside
 _rooms: dict[str, Room] = {}
@@ -58,7 +61,7 @@ def lazy_room(
 
     def find(name: str) -> Any:
         if name not in room.names:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            raise _missing(package, name, room.names)
         value = room.load(name)
         setattr(sys.modules[package], name, value)
         return value
@@ -67,6 +70,29 @@ def lazy_room(
         return sorted({*vars(sys.modules[package]), *room.names} - _TOOLS)
 
     return find, listing, room.names
+
+
+def answers_for_absent(package: str) -> Callable[[str], Any]:
+    """``__getattr__`` of a room whose names are all loaded."""
+
+    def find(name: str) -> Any:
+        known = [n for n in vars(sys.modules[package]) if not n.startswith("_")]
+        raise _missing(package, name, known)
+
+    return find
+
+
+def _missing(package: str, name: str, known: list[str]) -> Exception:
+    """The error for a name that a room has not.
+
+    Of ``from room import name`` Python tells an AttributeError in words of its own, without a
+    reason: it is an ImportError at once.
+    """
+    text = hint(package, name, known) if not name.startswith("__") else ""
+    frame = sys._getframe(2)
+    if text and frame.f_code.co_code[frame.f_lasti] == opmap["IMPORT_FROM"]:
+        return ImportError(f"cannot import name {name!r} from {package!r}. {text}")
+    return AttributeError(f"module {package!r} has no attribute {name!r}. {text}".rstrip(". "))
 
 
 def room_of(module: str) -> Room | None:

@@ -111,6 +111,16 @@ def resolve(
     return found
 
 
+def check(identifier: Any) -> None:
+    """What `resolve` can tell without shapes.
+
+    Raises:
+        ValueError: if nothing can be made of `identifier`.
+    """
+    if not (isinstance(identifier, str) and identifier.lower() in _BY_SHAPE):
+        get(identifier)
+
+
 def _name_of(component: Any) -> str:
     name = object_name(component)
     if not isinstance(name, str):

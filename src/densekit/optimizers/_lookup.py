@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from densekit._core.absent import hint
 from densekit._core.errors import describe, message
 from densekit._core.registry import Names
 from densekit._core.rooms import room_of
@@ -63,6 +64,7 @@ def get(identifier: Any) -> Any:
             "optimizers.get",
             "a known name, a config or an Optimizer",
             describe(identifier),
-            f"Known names: {', '.join(sorted(name.lower() for name in _NAMES))}.",
+            (hint(_NAMES.module, identifier, _NAMES) if isinstance(identifier, str) else "")
+            or f"Known names: {', '.join(sorted(name.lower() for name in _NAMES))}.",
         )
     )

@@ -29,6 +29,8 @@ from densekit.optimizers._options import (
 from densekit.optimizers._surroundings import Surroundings, constrain
 from densekit.optimizers.schedules._schedule import LearningRateSchedule
 
+_LR = message("optimizer", "its attribute `learning_rate`", "`lr`", "Write `learning_rate`.")
+
 
 @export("keras.optimizers")
 class Optimizer(Surroundings):
@@ -89,7 +91,7 @@ class Optimizer(Surroundings):
         **kwargs: Any,
     ) -> None:
         where = type(self).__name__
-        check_unknown(where, kwargs)
+        check_unknown(type(self), kwargs)
         self._variables: list[Variable] = []
         self.name = name or auto_name(type(self))
         self.weight_decay = optional(where, "weight_decay", weight_decay)
@@ -154,6 +156,15 @@ class Optimizer(Surroundings):
                     "Create the optimizer with a number to set numbers later.",
                 )
             )
+
+    @property
+    def lr(self) -> Any:
+        """Not there: it is called `learning_rate`."""
+        raise AttributeError(_LR)
+
+    @lr.setter
+    def lr(self, value: Any) -> None:
+        raise AttributeError(_LR)  # it would be kept, and change nothing
 
     def build(self, variables: Sequence[Variable]) -> None:
         """Create the state for `variables`; subclasses call this first and add their own."""

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from densekit._core.absent import advice_on_arguments
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 
@@ -79,9 +80,10 @@ def check_count(where: str, name: str, value: Any, least: int) -> int | None:
     return int(value)
 
 
-def check_unknown(where: str, given: dict[str, Any]) -> None:
+def check_unknown(owner: type, given: dict[str, Any]) -> None:
     """Nothing may be left over but the `decay` of old Keras, which is ignored."""
     if given.pop("decay", None) is not None:
-        warn(f"{where}: `decay` is ignored. Use a schedule as `learning_rate`.")
+        warn(f"{owner.__name__}: `decay` is ignored. Use a schedule as `learning_rate`.")
     if given:
-        raise ValueError(message(where, "known arguments", ", ".join(given), "Check the spelling."))
+        action = advice_on_arguments(owner, given)
+        raise ValueError(message(owner.__name__, "known arguments", ", ".join(given), action))

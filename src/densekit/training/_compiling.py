@@ -16,7 +16,7 @@ from densekit._core.serialization import (
 from densekit.data._feeds import check_count
 from densekit.data._tables import KnownColumns
 from densekit.training._batches import Batches
-from densekit.training._loss_terms import check_loss_weights
+from densekit.training._loss_terms import check_loss_weights, check_losses
 from densekit.training._run_metrics import CompileMetrics
 from densekit.training._runtime import Runtime, new_shuffle_state
 
@@ -122,6 +122,7 @@ class Compiling(Batches):
         True
         """
         found = optimizers.get(optimizer)
+        check_losses(loss)
         check_loss_weights(loss_weights)
         check_count(steps_per_execution, "steps_per_execution")
         given = metrics is not None or weighted_metrics is not None

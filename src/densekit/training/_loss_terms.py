@@ -11,6 +11,8 @@ from densekit._core.errors import describe, message
 from densekit.data._columns import Columns, Signature, output_keys
 from densekit.losses import Loss
 
+_BY_SHAPE = ("crossentropy", "ce")  # the losses that the shapes decide
+
 
 def check_loss_weights(loss_weights: Any) -> None:
     """What `compile` can tell about `loss_weights` before the outputs are known."""
@@ -23,6 +25,13 @@ def check_loss_weights(loss_weights: Any) -> None:
                 "Pass one weight per output.",
             )
         )
+
+
+def check_losses(loss: Any) -> None:
+    """What `compile` can tell about losses before the outputs are known: that they exist."""
+    for one in tree.flatten(loss):
+        if one is not None and not (isinstance(one, str) and one.lower() in _BY_SHAPE):
+            losses.get(one)
 
 
 def resolve_terms(
@@ -125,7 +134,7 @@ def _per_output(spec: Any, signature: Signature, what: str) -> list[Any]:
 
 def _loss_for(identifier: Any, target: Sequence[int], output: Sequence[int | None]) -> Loss:
     """A loss object; ``"crossentropy"`` is decided by the shapes."""
-    if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
+    if isinstance(identifier, str) and identifier.lower() in _BY_SHAPE:
         if tuple(output[-1:]) == (1,):
             identifier = "binary_crossentropy"
         elif len(target) < len(output) or target[-1] == 1:

@@ -12,6 +12,7 @@ from densekit._core.errors import describe, message, returned
 from densekit._core.scope import in_stateless_scope
 from densekit.data._columns import Array, Columns, Signature, output_keys
 from densekit.metrics import Mean, Metric
+from densekit.metrics._lookup import check
 
 
 class LossMean(Mean):
@@ -62,6 +63,7 @@ class CompileMetrics(Metric):
                         f"Write {name}=[...].",
                     )
                 )
+            check_metrics(given)
         self._given = (metrics, weighted_metrics)
         self.built = False
         self._plain: list[list[Metric]] = []
@@ -172,6 +174,13 @@ class CompileMetrics(Metric):
                     name = _free(f"{prefix}weighted_{metric.name}", results)
                 results[name] = _result(metric)
         return results
+
+
+def check_metrics(given: Any) -> None:
+    """What `compile` can tell about metrics before the shapes are known: that they exist."""
+    for one in tree.flatten(given or ()):
+        if one is not None:
+            check(one)
 
 
 def _result(metric: Metric) -> Any:

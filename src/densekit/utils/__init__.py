@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from densekit._core.dtypes import standardize_dtype as standardize_dtype
 from densekit._core.registry import CustomObjectScope as CustomObjectScope
 from densekit._core.registry import custom_object_scope as custom_object_scope
@@ -9,6 +11,7 @@ from densekit._core.registry import get_custom_objects as get_custom_objects
 from densekit._core.registry import get_registered_name as get_registered_name
 from densekit._core.registry import get_registered_object as get_registered_object
 from densekit._core.registry import register_keras_serializable as register_keras_serializable
+from densekit._core.rooms import answers_for_absent as _answers_for_absent
 from densekit._core.seeds import set_random_seed as set_random_seed
 from densekit._core.serialization import deserialize_keras_object as deserialize_keras_object
 from densekit._core.serialization import serialize_keras_object as serialize_keras_object
@@ -24,3 +27,6 @@ from densekit.utils._arrays import to_categorical as to_categorical
 from densekit.utils._datasets import pack_x_y_sample_weight as pack_x_y_sample_weight
 from densekit.utils._datasets import split_dataset as split_dataset
 from densekit.utils._datasets import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+
+if not TYPE_CHECKING:
+    __getattr__ = _answers_for_absent(__name__)

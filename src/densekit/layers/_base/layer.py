@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit import regularizers
+from densekit._core.absent import advice_on_arguments
 from densekit._core.dtype_policy import DTypePolicy, get_dtype_policy
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
@@ -74,9 +75,8 @@ class Layer(AutoConfig, CallOwner):
         input_dim = kwargs.pop("input_dim", None)
         input_shape = kwargs.pop("input_shape", None) if input_dim is None else (input_dim,)
         if kwargs:
-            raise ValueError(
-                message(where, "known arguments", f"{kwargs}", "Remove the unknown keywords.")
-            )
+            action = advice_on_arguments(type(self), kwargs)
+            raise ValueError(message(where, "known arguments", f"{kwargs}", action))
         if not isinstance(trainable, bool):
             raise ValueError(
                 message(where, "`trainable` to be a bool", describe(trainable), "Pass True.")

@@ -1,0 +1,178 @@
+"""Names that are not here: why Keras' own are missing, and which name may have been meant.
+
+Each reason has a pattern of Keras' names. What is listed and comes to exist is found before this
+table is asked.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable
+
+_CONVOLUTIONS = "convolutions and pooling are no part of a dense network"
+_SEQUENCES = "recurrence is no part of a dense network"
+_ATTENTION = "attention is no part of a dense network"
+_IMAGES = "image and video processing is no part of a dense network"
+_SIGNALS = "audio and signal processing is no part of a dense network"
+_TEXT = "text processing is no part of a dense network"
+_ALIGNMENT = "losses of sequences and of embeddings are no part of a dense network"
+_SEGMENTATION = "metrics of segmentation are no part of a dense network"
+_FRAMEWORKS = "no other framework runs beneath"
+_LATER = "it is not there yet"
+_FLAT = "the names of `keras.ops` are flat here, as in `ops.matmul`"
+_ARRAYS = "of Keras' array functions those are here that dense networks need"
+_KERAS_2 = "it is of Keras 2"
+
+# By room: a reason for each pattern that a whole name of Keras matches, the first that fits.
+_REASONS: dict[str, list[tuple[str, str]]] = {
+    "layers": [
+        (_SEQUENCES, r"ConvLSTM\dD|(CuDNN)?(LSTM|GRU)(Cell)?|(Simple)?RNN(Cell)?|StackedRNNCells"),
+        (_SEQUENCES, r"Bidirectional|TimeDistributed"),
+        (_CONVOLUTIONS, r"(Depthwise|Separable)?Conv(olution)?\dD(Transpose)?"),
+        (_CONVOLUTIONS, r"(Adaptive|Global)?(Average|Avg|Max)Pool(ing)?\dD"),
+        (_CONVOLUTIONS, r"(Cropping|UpSampling|ZeroPadding|SpatialDropout|LocallyConnected)\dD"),
+        (_CONVOLUTIONS, r"GroupNormalization"),
+        (_ATTENTION, r"(Additive|MultiHead|GroupQuery)?Attention"),
+        (_SIGNALS, r"MelSpectrogram|STFTSpectrogram"),
+        (_TEXT, r"TextVectorization"),
+        (_IMAGES, r"Rand(om[A-Z]\w+|Augment)|AugMix|AutoContrast|CenterCrop|CutMix|Equalization"),
+        (_IMAGES, r"MaxNumBoundingBoxes|MixUp|Resizing|Solarization|ContrastLimited\w+"),
+        (_FRAMEWORKS, r"(Flax|Jax|TFSM)Layer|TorchModuleWrapper"),
+        (_LATER, r"BatchNormalization|Masking|EinsumDense|(Reversible)?Embedding|Normalization"),
+        (_LATER, r"SpectralNormalization|CategoryEncoding|Discretization|Hash(ing|edCrossing)"),
+        (_LATER, r"(Integer|String)Lookup|Pipeline"),
+    ],
+    "losses": [(_ALIGNMENT, r"(?i:ctc|circle)")],
+    "metrics": [(_SEGMENTATION, r"(Binary|Mean|OneHot|OneHotMean)?IoU")],
+    "initializers": [(_SIGNALS, r"(?i:stft)(Initializer)?")],
+    "callbacks": [(_LATER, r"OrbaxCheckpoint|RemoteMonitor|TensorBoard")],
+    "optimizers": [
+        (_LATER, r"LossScaleOptimizer|MultiOptimizer|Muon|OptimizerMap|ScheduleFreeAdamW"),
+        (_KERAS_2, r"legacy"),
+    ],
+    "dtype_policies": [(_LATER, r"\w+Policy(Map)?")],
+    "saving": [(_LATER, r"KerasFileEditor")],
+    "datasets": [
+        (
+            "data sets that must be downloaded are not there yet; `datasets.digits` is here",
+            r"(boston|california)_housing|cifar100?|(fashion_)?mnist|imdb|reuters",
+        )
+    ],
+    "backend": [(_IMAGES, r"set_image_data_format")],
+    "config": [
+        (_ATTENTION, r"\w*flash_attention\w*"),
+        (_FRAMEWORKS, r"is_nnx_enabled|set_backend"),
+        (_LATER, r"(set_)?max_(epochs|steps_per_epoch)"),
+    ],
+    "utils": [
+        (_IMAGES, r"array_to_img|img_to_array|(load|save)_img|image_\w+|bounding_boxes"),
+        (_SIGNALS, r"audio_\w+"),
+        (_TEXT, r"text_\w+"),
+        (_SEQUENCES, r"pad_sequences|timeseries_\w+"),
+        (_LATER, r"Config|FeatureSpace|get_file|model_to_dot|plot_model|get_source_inputs"),
+        (f"{_KERAS_2}; `utils.PyDataset` is its heir", r"Sequence|legacy"),
+    ],
+    "ops": [
+        (_FLAT, r"image|linalg|nn|numpy"),
+        (_CONVOLUTIONS, r"(depthwise_|separable_)?conv(_transpose)?|(un)?fold"),
+        (_CONVOLUTIONS, r"(adaptive_)?(average|max)_pool"),
+        (_IMAGES, r"depth_to_space|space_to_depth|psnr"),
+        (_SIGNALS, r"i?r?fft2?|ifft2|i?stft|extract_sequences|bartlett|blackman|hamming|hanning"),
+        (_SIGNALS, r"kaiser|i0"),
+        (_ATTENTION, r"dot_product_attention"),
+        (_ALIGNMENT, r"ctc_\w+"),
+        (
+            _ARRAYS,
+            r"arc(cosh|sinh)|arg(partition)|associative_scan|batch_normalization|bitwise_\w+",
+        ),
+        (_ARRAYS, r"angle|cbrt|cdist|cholesky_inverse|conj(ugate)?|corr(coef|elate)|cross|deg2rad"),
+        (
+            _ARRAYS,
+            r"custom_gradient|diagflat|[dhv]split|dstack|eigh?|fabs|flip(lr|ud)|f(max|min|mod)",
+        ),
+        (_ARRAYS, r"gcd|geomspace|heaviside|histogram|hypot|imag|is(neginf|posinf|real)|jvp|kron"),
+        (_ARRAYS, r"layer_normalization|lcm|ldexp|(left|right)_shift|logaddexp2|logdet|logspace"),
+        (
+            _ARRAYS,
+            r"lstsq|lu_factor|matrix_rank|nan\w+|nextafter|pinv|polar|rad2deg|real|rearrange",
+        ),
+        (_ARRAYS, r"rms_normalization|rot90|select|signbit|sinc|slogdet|solve_triangular|switch"),
+        (_ARRAYS, r"trapezoid|unique|unravel_index|vander|vectorize|view(_as_\w+)?"),
+    ],
+    "": [
+        ("its networks are convolutions, no part of a dense network", r"applications"),
+        (_IMAGES, r"preprocessing|visualization"),
+        (_LATER, r"distribution|export|quantizers|Quantizer|wrappers|mixed_precision|distillation"),
+        (_LATER, r"device|name_scope|remat|RematScope|SymbolicScope|FloatDTypePolicy|Function"),
+        (_KERAS_2, r"legacy"),
+        ("Keras' sources are not here", r"src"),
+    ],
+}
+
+_CLOSE = 0.6  # of 1: what `difflib` itself takes for close
+
+# What Keras called an argument before version 3, and scripts still do.
+_RENAMED = {
+    "lr": "learning_rate",
+    "output_dim": "units",
+    "init": "kernel_initializer",
+    "weights_initializer": "kernel_initializer",
+    "W_regularizer": "kernel_regularizer",
+    "b_regularizer": "bias_regularizer",
+    "W_constraint": "kernel_constraint",
+    "b_constraint": "bias_constraint",
+    "kernel_init": "kernel_initializer",
+    "bias": "use_bias",
+    "p": "rate",
+    "nb_epoch": "epochs",
+}
+
+
+def reason(module: str, name: str) -> str:
+    """Why a public name of Keras is not in a room, or ``""``."""
+    room = module.partition(".")[2]
+    for why, pattern in _REASONS.get(room, []):
+        if re.fullmatch(pattern, name):
+            return why
+    return ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant."""
+    candidates = sorted(known)
+    if _RENAMED.get(name) in candidates:
+        return _RENAMED[name]
+    scores = [
+        (_alike(name.lower(), known.lower()), _alike(name, known), known) for known in candidates
+    ]
+    best = max(scores, default=(0.0, 0.0, ""))
+    return best[2] if best[0] >= _CLOSE else None
+
+
+def _alike(a: str, b: str) -> float:
+    import difflib  # slow to load, and a mistake alone needs it
+
+    return difflib.SequenceMatcher(None, a, b).ratio()
+
+
+def hint(module: str, name: str, known: Iterable[str]) -> str:
+    """A sentence about a name that is not among those `known`, or ``""``."""
+    why = reason(module, name)
+    if why:
+        return f"{why[0].upper()}{why[1:]}: see docs/differences-from-keras.md."
+    meant = nearest(name, known)
+    return f"Did you mean {meant!r}?" if meant else ""
+
+
+def advice_on_arguments(owner: type, given: Iterable[str]) -> str:
+    """For each argument that a constructor does not know the nearest that it knows."""
+    known = {
+        name
+        for base in owner.__mro__
+        if "__init__" in vars(base) and base is not object
+        for name in inspect.signature(vars(base)["__init__"]).parameters
+    } - {"self", "args", "kwargs", "options"}
+    meant = [(name, nearest(name, known)) for name in given]
+    found = [f"{right!r} for {name!r}" for name, right in meant if right]
+    return f"Did you mean {', '.join(found)}?" if found else "Remove the unknown keywords."
