@@ -323,7 +323,21 @@ def deserialize_nested(config: Any, names: Mapping[str, Any]) -> Any:
         return {key: deserialize_nested(value, names) for key, value in config.items()}
     if isinstance(config, list | tuple):
         return [deserialize_nested(value, names) for value in config]
-    return _revive(config, names) if isinstance(config, dict) else _revive(config)
+    if isinstance(config, dict):
+        return _revive(config, names)
+    if config is None or isinstance(config, str):
+        return _revive(config)
+    noun = slot_of(names).noun
+    raise _explained(
+        TypeError(
+            message(
+                f"deserialize_keras_object in the place of a {noun}",
+                f"a name or the config of a {noun}",
+                describe(config),
+                "The file is damaged, or not to be trusted.",
+            )
+        )
+    )
 
 
 def deserialize_function(config: Any, module: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from densekit._core.errors import describe, message
@@ -43,8 +43,7 @@ class Sequential(Model):
     def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
         self._dk_init_model(trainable=trainable, name=name)
         self._dk_set_stack([], [])
-        for layer in layers or ():
-            self.add(layer, rebuild=False)
+        self._dk_push(layers or ())
         if layers:
             self._dk_rebuild()
 
@@ -69,17 +68,40 @@ class Sequential(Model):
             ValueError: if it is no layer, its name is taken, or its input does not fit. The model
                 is then as it was.
         """
+        before = (list(self._dk_stack), list(self._dk_tensors), self.built)
+        self._dk_push([layer])
+        if rebuild:
+            try:
+                self._dk_rebuild()
+            except BaseException:
+                self._dk_set_stack(*before[:2])
+                self.built = before[2]
+                raise
+
+    def _dk_push(self, layers: Iterable[Any]) -> None:
+        """Put layers on top of the stack, all or none, in time proportional to their number."""
+        stack = list(self._dk_stack)
+        names = {layer.name: layer for layer in stack}
+        for layer in layers:
+            shape = getattr(layer, "_input_shape_arg", None)
+            if not stack and shape is not None:
+                stack.append(InputLayer(shape=shape))
+                names[stack[0].name] = stack[0]
+            if isinstance(layer, KerasTensor) and layer._keras_history is not None:
+                layer = layer._keras_history[0]
+            self._dk_check_next(layer, stack, names)
+            stack.append(layer)
+            names[layer.name] = layer
+        self._dk_set_stack(stack, self._dk_tensors)
+        self.built = False
+
+    def _dk_check_next(self, layer: Any, stack: list[Any], names: dict[str, Any]) -> None:
         where = f"Sequential {self.name!r}.add"
-        shape = getattr(layer, "_input_shape_arg", None)
-        if not self._dk_stack and shape is not None:
-            self.add(InputLayer(shape=shape))
-        if isinstance(layer, KerasTensor) and layer._keras_history is not None:
-            layer = layer._keras_history[0]
         if not isinstance(layer, Layer):
             raise ValueError(
                 message(where, "an instance of `keras.Layer`", describe(layer), "Pass a layer.")
             )
-        if any(other.name == layer.name and other is not layer for other in self._dk_stack):
+        if names.get(layer.name, layer) is not layer:
             raise ValueError(
                 message(
                     where,
@@ -88,27 +110,15 @@ class Sequential(Model):
                     "Pass another `name=`.",
                 )
             )
-        if isinstance(layer, InputLayer) and self._dk_stack:
-            first = self._dk_stack[0]
-            if isinstance(first, InputLayer):
-                raise ValueError(
-                    message(
-                        where,
-                        "no second input layer",
-                        f"{layer!r} after input shape {first.batch_shape}",
-                        "Make a new model for another input.",
-                    )
+        if isinstance(layer, InputLayer) and stack and isinstance(stack[0], InputLayer):
+            raise ValueError(
+                message(
+                    where,
+                    "no second input layer",
+                    f"{layer!r} after input shape {stack[0].batch_shape}",
+                    "Make a new model for another input.",
                 )
-        before = (list(self._dk_stack), list(self._dk_tensors), self.built)
-        self._dk_set_stack([*self._dk_stack, layer], self._dk_tensors)
-        self.built = False
-        if rebuild:
-            try:
-                self._dk_rebuild()
-            except BaseException:
-                self._dk_set_stack(*before[:2])
-                self.built = before[2]
-                raise
+            )
 
     def pop(self, rebuild: bool = True) -> Any:
         """Take the last layer off the stack and return it."""
@@ -306,8 +316,7 @@ class Sequential(Model):
                 )
             )
         model = cls(name=config["name"])
-        for layer_config in config["layers"]:
-            model.add(deserialize_keras_object(layer_config, custom_objects), rebuild=False)
+        model._dk_push(deserialize_keras_object(one, custom_objects) for one in config["layers"])
         model.mark_trainable(config.get("trainable") is not False)
         shape = config.get("build_input_shape")
         if model._dk_stack:

@@ -86,16 +86,24 @@ def child(parent: Any, name: str) -> Any | None:
     for part in name.split("/"):
         if not part or not isinstance(current, h5py().Group):
             return None
-        link = current.get(part, getlink=True)
-        if link is None:
+        kind = _link(current, part)
+        if kind is None:
             return None
-        if not isinstance(link, h5py().HardLink):
-            raise bad_file(f"HDF5 entry {name!r}", f"a {type(link).__name__}")
+        if kind != h5py().h5l.TYPE_HARD:
+            raise bad_file(f"HDF5 entry {name!r}", "a link to another place or file")
         try:
             current = current[part]
         except (KeyError, OSError, RuntimeError) as error:
             raise bad_file(f"HDF5 entry {name!r}", f"a damaged entry ({error})") from error
     return current
+
+
+def _link(parent: Any, name: str) -> Any | None:
+    """The kind of link that `parent` holds under one name; nothing is opened."""
+    try:
+        return parent.id.links.get_info(name.encode("utf-8", "surrogateescape")).type
+    except (KeyError, RuntimeError):
+        return None
 
 
 def group(parent: Any, name: str) -> Any | None:
@@ -273,8 +281,7 @@ class Entry:
         return stored(self._group, key)
 
     def __contains__(self, key: object) -> bool:
-        # Asking for the link alone opens no other file.
-        return self._group is not None and self._group.get(key, getlink=True) is not None
+        return self._group is not None and _link(self._group, str(key)) is not None
 
     def __len__(self) -> int:
         return 0 if self._group is None else len(self._group)

@@ -27,7 +27,7 @@ from densekit.saving._state import read_state, write_state
 METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 _MAX_CONFIG_BYTES = 256 << 20
 _MAX_EXPANSION = 100  # Keras stores members uncompressed; a rezipped file stays far below
-_FLOOR_BYTES = 256 << 20
+_FLOOR_BYTES = 64 << 20
 
 
 def write_keras(model: Any, path: Path) -> None:
