@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from densekit._core import settings as _settings
 from densekit._core.dtypes import is_float_dtype as is_float_dtype
 from densekit._core.dtypes import is_int_dtype as is_int_dtype
 from densekit._core.dtypes import standardize_dtype as standardize_dtype
+from densekit._core.naming import Counters as _Counters
 from densekit._core.naming import reset_names as _reset_names
 from densekit._core.registry import export as _export
 from densekit._core.rooms import answers_for_absent as _answers_for_absent
@@ -26,7 +26,7 @@ from densekit.ops import convert_to_tensor as convert_to_tensor
 from densekit.ops import is_tensor as is_tensor
 from densekit.ops._dispatch import result_type as result_type
 
-_uids: defaultdict[str, int] = defaultdict(int)
+_uids = _Counters()
 
 
 def backend() -> str:
@@ -45,21 +45,21 @@ def is_keras_tensor(x: Any) -> bool:
 
 
 def get_uid(prefix: str = "") -> int:
-    """1, 2, ... for each prefix, until `clear_session`."""
-    _uids[prefix] += 1
-    return _uids[prefix]
+    """1, 2, ... for each prefix, until `clear_session`, in each thread."""
+    _uids.of[prefix] += 1
+    return _uids.of[prefix]
 
 
 def reset_uids() -> None:
     """Start counting anew."""
-    _uids.clear()
+    _uids.of.clear()
 
 
 @_export("keras.utils")
 def clear_session(free_memory: bool = True) -> None:
-    """Count layer names from the start again and forget the dtype policy and logging switches.
+    """Count layer names from the start again; forget the dtype policy and logging switches.
 
-    Models and layers that exist are not touched. `set_floatx` and `set_epsilon` stay in force.
+    Names are counted in each thread; those of other threads go on. Models and layers that exist are not touched. `set_floatx` and `set_epsilon` stay in force.
 
     Args:
         free_memory: kept for Keras' sake; Python frees what nothing refers to.

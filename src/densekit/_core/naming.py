@@ -1,12 +1,25 @@
-"""Names of layers, models and variables: snake_case, numbered per process, unique."""
+"""Names of layers, models and variables: snake_case, numbered, unique in a thread.
+
+Each thread counts from the start, as in Keras: what a run is called does not follow from its
+neighbours.
+"""
 
 from __future__ import annotations
 
 import re
+import threading
 from collections import defaultdict
 from typing import Any
 
-_counters: defaultdict[str, int] = defaultdict(int)
+
+class Counters(threading.local):
+    """Counts by name, for each thread its own."""
+
+    def __init__(self) -> None:
+        self.of: defaultdict[str, int] = defaultdict(int)
+
+
+_counters = Counters()
 
 
 def to_snake_case(name: str) -> str:
@@ -26,8 +39,8 @@ def object_name(component: Any) -> str:
 
 def unique_name(prefix: str) -> str:
     """``dense``, ``dense_1``, ``dense_2``, ... ; counted per prefix until `reset_names`."""
-    count = _counters[prefix]
-    _counters[prefix] += 1
+    count = _counters.of[prefix]
+    _counters.of[prefix] += 1
     return prefix if count == 0 else f"{prefix}_{count}"
 
 
@@ -37,5 +50,5 @@ def auto_name(cls: type) -> str:
 
 
 def reset_names() -> None:
-    """Start counting anew (`utils.clear_session`)."""
-    _counters.clear()
+    """Start counting anew in this thread (`utils.clear_session`)."""
+    _counters.of.clear()

@@ -7,7 +7,6 @@ The native core computes the same words; `tests/contracts` holds the two against
 
 from __future__ import annotations
 
-import random as _python_random
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from densekit._core.errors import describe, message
 from densekit._core.naming import auto_name
 from densekit._core.registry import export
+from densekit._core.thread_seeds import Reserved, draw_seed, seed_thread
 from densekit._core.variable import Variable
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)  # Salmon et al., table 2
@@ -44,14 +44,16 @@ def philox_words(key: int, counter: int, count: int) -> npt.NDArray[np.uint32]:
     return np.stack([c0, c1, c2, c3], axis=1).reshape(-1)[:count]
 
 
-def make_default_seed() -> int:
-    """A seed from Python's `random`, which `set_random_seed` makes repeatable."""
-    return _python_random.randint(1, int(1e9))
+make_default_seed = draw_seed
 
 
 @export("keras.utils")
 def set_random_seed(seed: int) -> None:
     """Seed Python's `random`, NumPy and every densekit object created from now on.
+
+    In a thread other than the main one it governs the objects of that thread alone, and no other
+    call reaches them: seeded runs on several threads give the bits that each gives alone. Threads
+    that are not seeded draw from `random`, in whatever order they come.
 
     Args:
         seed: integer, 0 <= seed < 2**32.
@@ -68,7 +70,7 @@ def set_random_seed(seed: int) -> None:
         raise ValueError(
             message("set_random_seed", "an integer", describe(seed), "Pass an int, e.g. 42.")
         )
-    _python_random.seed(seed)
+    seed_thread(seed)
     np.random.seed(seed)
 
 
@@ -93,6 +95,7 @@ class SeedGenerator:
 
     def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any) -> None:
         self._initial_seed = seed
+        self._reserved: Reserved | None = None  # what to begin with if no seed was drawn
         if seed is None:
             seed = make_default_seed()
         if not isinstance(seed, int) or seed < 0:

@@ -12,7 +12,8 @@ from densekit import engines, ops
 from densekit._core import assignments, tree
 from densekit._core.errors import message, returned
 from densekit._core.native_form import native_form
-from densekit._core.seeds import SeedGenerator, make_default_seed
+from densekit._core.seeds import SeedGenerator
+from densekit._core.thread_seeds import draw_reserved, reserve
 from densekit._core.variable import Variable
 from densekit.data._columns import Array, Signature
 from densekit.layers import Layer
@@ -390,9 +391,12 @@ def pack_outputs(structure: Any, arrays: Sequence[Any]) -> Any:
 def new_shuffle_state() -> SeedGenerator:
     """What the order of batches follows from; files keep it, so that a resumed run goes on.
 
-    Its seed is drawn when the first fit shuffles; until then both words are 0.
+    Its seed is drawn when the first fit shuffles; until then both words are 0. A fit on another
+    thread takes a seed that was reserved here, so that it does not matter when that one comes.
     """
-    return SeedGenerator(0, name="shuffle")
+    state = SeedGenerator(0, name="shuffle")
+    state._reserved = reserve()
+    return state
 
 
 def shuffle_order(
@@ -404,6 +408,6 @@ def shuffle_order(
     """
     seed, drawn = (int(word) for word in state.state.array)
     if not drawn:
-        seed = make_default_seed()
+        seed = draw_reserved(state._reserved)
         state.state.assign(np.array([seed, 1], np.uint32))
     return engines.permutation(seed | _ORDER_STREAM, iterations, rows, block)
