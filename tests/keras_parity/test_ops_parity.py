@@ -12,6 +12,8 @@ import pytest
 
 from densekit import ops
 from densekit._core import registry, tree
+from densekit._core.tensor import Tensor, lend
+from densekit._core.variable import Variable
 
 RNG = np.random.default_rng(0)
 
@@ -420,6 +422,71 @@ def test_every_op_has_a_case(name: str) -> None:
     ]
     assert name in elsewhere or any(name == op for op, _, _ in CASES)
     assert hasattr(keras.ops, name) or name == "mish"
+
+
+# Memory: what goes in stays as it is, and is not reached through what comes out.
+
+
+def memory(structure: Any) -> list[np.ndarray]:
+    return [x for x in tree.flatten(structure) if isinstance(x, np.ndarray)]
+
+
+def overwrite(results: list[np.ndarray]) -> None:
+    for result in results:
+        result[...] = np.zeros((), result.dtype)
+        result.fill(0)
+
+
+@pytest.mark.parametrize("name, args, kwargs", CASES, ids=IDS)
+def test_a_result_is_the_callers_own(
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    given = tree.map_structure(np.copy, memory((args, kwargs)))
+    with np.errstate(all="ignore"):
+        results = memory(getattr(ops, name)(*args, **kwargs))
+    assert not any(np.may_share_memory(x, y) for x in memory((args, kwargs)) for y in results)
+    overwrite(results)
+    np.testing.assert_equal(memory((args, kwargs)), given)
+
+
+@pytest.mark.parametrize("name, args, kwargs", CASES, ids=IDS)
+def test_a_result_does_not_follow_a_variable(
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    variables: list[Variable] = []
+
+    def as_variable(x: Any) -> Any:
+        if not isinstance(x, np.ndarray) or x.dtype.kind not in "fiub":
+            return x
+        variables.append(Variable(x, dtype=x.dtype.name))
+        return variables[-1]
+
+    given = tree.map_structure(as_variable, args)
+    with np.errstate(all="ignore"):
+        try:
+            results = memory(getattr(ops, name)(*given, **kwargs))
+        except (AttributeError, TypeError, ValueError) as error:
+            # An argument that is a setting, not a tensor.
+            assert all(v is not given[0] for v in variables), error
+            return
+    kept = [np.array(result) for result in results]
+    for variable in variables:
+        assert not any(np.may_share_memory(variable.array, result) for result in results)
+        variable.assign(np.ones(variable.shape, variable.dtype))
+    np.testing.assert_equal([np.array(result) for result in results], kept)
+
+
+@pytest.mark.parametrize("name, args, kwargs", CASES, ids=IDS)
+def test_a_definition_cannot_write_through_a_result(
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    lent = tree.map_structure(lend, args)
+    with np.errstate(all="ignore"):
+        results = memory(getattr(ops, name)(*lent, **kwargs))
+    for result in results:
+        if any(np.may_share_memory(x, result) for x in memory(lent)):
+            assert not result.flags.writeable
+        assert isinstance(result, Tensor)
 
 
 # Gradients: ours by autograd, ours by JAX, Keras' by JAX.

@@ -18,6 +18,7 @@ from densekit._core.errors import describe, message, returned
 from densekit._core.naming import auto_name
 from densekit._core.registry import export
 from densekit._core.scope import stateless_scope, variable_scope
+from densekit._core.tensor import Tensor, as_tensor, lend
 
 _ALIGNMENT = 64  # bytes: one cache line, one AVX-512 vector
 
@@ -92,6 +93,7 @@ class Variable:
         self.constraint = constraint
         self.overwrite_with_gradient = False
         self._value = self._first_value(initializer, shape, dtype)
+        self._shown: Tensor = lend(self._value)  # made once: a view costs as much as a small op
         self.changes = _new_changes(self._value)  # after every write to the value
 
     def _first_value(
@@ -159,15 +161,24 @@ class Variable:
 
     @property
     def value(self) -> Any:
-        """What the variable reads as: a read-only view, or its substitute in a scope."""
+        """What the variable reads as: a tensor that keeps its numbers when the variable changes.
+
+        In a scope it is the substitute.
+        """
+        value = self.current()
+        return lend(as_tensor(np.array(value))) if value is self._shown else value
+
+    def current(self) -> Any:
+        """Like `value`, without a copy: a read-only view that changes with the variable.
+
+        For those who compute with it at once.
+        """
         scope = variable_scope()
         if scope is not None:
             substitute = scope.get_current_value(self)
             if substitute is not None:
-                return self._cast(substitute)
-        view = self._value.view()
-        view.flags.writeable = False
-        return self._cast(view)
+                return self._cast(lend(substitute))
+        return self._cast(self._shown)
 
     def _cast(self, value: Any) -> Any:
         dtype = autocast_dtype.get()
@@ -177,11 +188,11 @@ class Variable:
 
     def numpy(self) -> npt.NDArray[Any]:
         """A copy of the value."""
-        return np.array(unboxed(self.value))
+        return np.array(unboxed(self.current()))
 
     def assign(self, value: Any) -> Any:
         """Overwrite the value; the shape must match exactly. Returns the variable."""
-        value = self._dk_not_none(getattr(value, "value", value))
+        value = self._dk_not_none(_operand(value))
         shape = np.shape(value)
         if tuple(shape) != self.shape:
             raise ValueError(
@@ -194,7 +205,7 @@ class Variable:
             )
         scope = stateless_scope()
         if scope is not None:
-            scope.add_update((self, value))
+            scope.add_update((self, _kept(value)))
         else:
             try:
                 self._value[...] = unboxed(value)
@@ -208,11 +219,11 @@ class Variable:
 
     def assign_add(self, value: Any) -> Any:
         """Add to the value. Returns the variable."""
-        return self.assign(self.value + getattr(value, "value", value))
+        return self.assign(self.current() + _operand(value))
 
     def assign_sub(self, value: Any) -> Any:
         """Subtract from the value. Returns the variable."""
-        return self.assign(self.value - getattr(value, "value", value))
+        return self.assign(self.current() - _operand(value))
 
     @property
     def dtype(self) -> str:
@@ -235,7 +246,16 @@ class Variable:
         return self._value.size
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        array = np.array(self.value, dtype=dtype, copy=copy)
+        if copy is False:
+            raise ValueError(
+                message(
+                    f"Variable {self.path!r}",
+                    "`copy` to be None or True: arrays of a variable's value are copies",
+                    "copy=False",
+                    "Leave `copy` out.",
+                )
+            )
+        array = np.array(self.current(), dtype=dtype)
         if array.dtype == object:  # being differentiated: NumPy would lose the gradient
             raise TypeError(
                 message(
@@ -260,13 +280,14 @@ class Variable:
         return copied
 
     def __getstate__(self) -> dict[str, Any]:
-        return dict(self.__dict__)
+        return {name: value for name, value in self.__dict__.items() if name != "_shown"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         buffer = aligned_empty(state["_value"].shape, state["_value"].dtype)
         buffer[...] = state["_value"]
         self._value = buffer
+        self._shown = lend(buffer)
         self.changes = _new_changes(buffer)
 
     def __len__(self) -> int:
@@ -282,13 +303,15 @@ class Variable:
         return float(self._value)
 
     def __getitem__(self, key: Any) -> Any:
-        return self.value[key]
+        value = self.current()
+        part = value[key]
+        return lend(part.copy()) if value is self._shown and isinstance(part, Tensor) else part
 
     def __neg__(self) -> Any:
-        return -self.value
+        return -self.current()
 
     def __abs__(self) -> Any:
-        return abs(self.value)
+        return abs(self.current())
 
     def __hash__(self) -> int:
         return id(self)
@@ -307,6 +330,16 @@ def _python_dtype(value: Any) -> str:
     return "int32" if kind.kind in "iu" else kind.name
 
 
+def _operand(value: Any) -> Any:
+    """What to compute with for a value that may be a variable."""
+    return value.current() if isinstance(value, Variable) else getattr(value, "value", value)
+
+
+def _kept(value: Any) -> Any:
+    """A value that stays as it is, whatever happens to the array it came as."""
+    return lend(np.array(value)) if isinstance(value, np.ndarray) else value
+
+
 def _forward_operators() -> None:
     """Arithmetic on a variable is arithmetic on its value."""
     binary = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
@@ -314,9 +347,11 @@ def _forward_operators() -> None:
 
     def forward(name: str) -> Callable[[Variable, Any], Any]:
         def operator(self: Variable, other: Any) -> Any:
-            other = other.value if isinstance(other, Variable) else other
-            method = getattr(type(self.value), name, None)
-            return NotImplemented if method is None else method(self.value, other)
+            value = self.current()
+            if value is self._shown and not value.ndim:
+                value = value[()]  # arithmetic of scalars gives scalars
+            method = getattr(type(value), name, None)
+            return NotImplemented if method is None else method(value, _operand(other))
 
         operator.__name__ = name
         return operator

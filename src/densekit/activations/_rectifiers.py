@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from densekit import ops
 from densekit._core.native_form import has_native_form
 from densekit._core.registry import export
@@ -26,7 +28,7 @@ def linear(x: Any) -> Any:
     >>> keras.activations.linear(3.0)
     3.0
     """
-    return x
+    return ops.convert_to_tensor(x) if type(x) is np.ndarray else x  # the caller's own array
 
 
 @export("keras.activations")

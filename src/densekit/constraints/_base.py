@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from densekit import ops
 from densekit._core.assignments import CountsAssignments
 from densekit._core.registry import export
 
@@ -26,7 +27,7 @@ class Constraint(CountsAssignments):
 
     def __call__(self, w: Any) -> Any:
         """The projection of a weight of any shape."""
-        return w
+        return ops.convert_to_tensor(w)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from densekit import ops
 from densekit._core import tree
 from densekit._core.scope import StatelessScope
+from densekit._core.tensor import lend
 from densekit._core.variable import Variable
 from densekit.engines.differentiate import Differentiator
 from densekit.engines.rows import Rows
@@ -62,8 +63,8 @@ class DefinitionEngine:
     def step(self, rows: Rows, index: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """A step on the picked rows; its total loss and each single one, (1, 1 + losses)."""
 
-        def pick(column: Array | None) -> Array | None:
-            return None if column is None else np.array(column[index])
+        def pick(column: Array | None) -> Any:
+            return None if column is None else lend(np.array(column[index]))
 
         inputs = [pick(column) for column in rows.inputs]
         targets = [pick(column) for column in rows.targets]
@@ -89,7 +90,7 @@ class DefinitionEngine:
             total = sum(parts[1:], parts[0]) if parts else np.zeros(())
             return {"total": total, "singles": singles, "outputs": outputs, "state": state}
 
-        values = [variable.array for variable in self._trainable]
+        values = [variable.value for variable in self._trainable]
         if self._optimizer is None:
             results = tree.map_structure(np.asarray, definition(*values))
         else:

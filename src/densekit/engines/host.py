@@ -19,6 +19,7 @@ from densekit._core import tree
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import message, returned
 from densekit._core.scope import StatelessScope
+from densekit._core.tensor import lend
 from densekit._core.variable import Variable
 from densekit.engines.differentiate import Differentiator
 from densekit.engines.exact import exact_values
@@ -103,8 +104,6 @@ class HostNode:
             for variable, value in zip(assigned, results[n + 1 :], strict=True):
                 variable.assign(value)
             return self._rows(results[:n], batch), float(results[n])
-        # Copies: the plan may reuse the buffers of its rows before `backward`.
-        arrays = [np.array(a) for a in arrays]
 
         def definition(*values: Any) -> list[Any]:
             inputs = list(arrays)
@@ -112,7 +111,7 @@ class HostNode:
                 inputs[i] = value
             return self._call(values[len(self._floats) :], inputs, assigned)
 
-        values = [arrays[i] for i in self._floats] + [v.array for v in self._function.variables]
+        values = [arrays[i] for i in self._floats] + [v.current() for v in self._function.variables]
         results, vjp = self._differentiate(definition, values)
         for variable, value in zip(assigned, results[n + 1 :], strict=True):
             variable.assign(value)
@@ -120,7 +119,11 @@ class HostNode:
         return self._rows(results[:n], batch), float(results[n])
 
     def _given(self, rows: list[Array], batch: int) -> list[Any]:
-        """The inputs in their shapes and dtypes."""
+        """The inputs in their shapes and dtypes, lent.
+
+        They are copies: the plan uses the buffers of its rows again, before `backward` perhaps, and
+        the function may keep what it is handed.
+        """
         exact = exact_values.get()
         if exact is None:
             found: list[Array | None] = [None] * len(rows)
@@ -129,9 +132,11 @@ class HostNode:
                 exact.begin_step()
             found = [exact.get(value) for value in self._inputs] or [None] * len(rows)
         return [
-            np.asarray(r.reshape(batch, *shape), dtype)
-            if own is None
-            else own.reshape(batch, *shape)
+            lend(
+                np.array(r.reshape(batch, *shape), dtype)
+                if own is None
+                else own.reshape(batch, *shape)
+            )
             for r, own, shape, dtype in zip(
                 rows, found, self._input_shapes, self._input_dtypes, strict=True
             )
@@ -156,7 +161,8 @@ class HostNode:
         vjp, batch, n_assigned = self._pending
         self._pending = None
         cotangents: list[Any] = [
-            d.reshape(batch, *shape) for d, shape in zip(d_rows, self._output_shapes, strict=True)
+            np.array(d.reshape(batch, *shape))
+            for d, shape in zip(d_rows, self._output_shapes, strict=True)
         ]
         gradients = vjp([*cotangents, np.ones((), self._dtype), *[None] * n_assigned])
         inputs: list[Array | None] = [None] * len(self._input_shapes)
@@ -180,7 +186,7 @@ class HostNode:
                 )
             own = self._exact[i]
             if exact is not None and own is not None:
-                exact.put(own[0], np.asarray(array, own[1]))
+                exact.put(own[0], np.array(array, own[1]))
             rows.append(_plain(array, self._dtype).reshape(batch, -1))
         return rows
 
@@ -205,11 +211,12 @@ class HostLoss:
     ) -> tuple[float, Array | None]:
         """Value and, if asked for, gradient of the loss of some rows."""
         batch = len(y_pred)
-        y_pred = np.array(y_pred.reshape(batch, *self._sample_shape))
-        if y_true is not None and self.target_shape is not None:
-            y_true = y_true.reshape(batch, *self.target_shape)
-        if weight is not None and weight.ndim > 1 and weight.shape[1] == 1:
-            weight = weight[:, 0]
+        y_pred = lend(np.array(y_pred.reshape(batch, *self._sample_shape)))
+        if y_true is not None:
+            shape = self.target_shape
+            y_true = lend(np.array(y_true if shape is None else y_true.reshape(batch, *shape)))
+        if weight is not None:
+            weight = lend(np.array(weight[:, 0] if weight.shape[1:] == (1,) else weight))
 
         def value(prediction: Any) -> Any:
             loss = self._loss
@@ -234,7 +241,7 @@ def host_regularizer(
         return ops.sum(returned(regularizer(weight), regularizer, "a penalty"))
 
     def penalty() -> tuple[float, Array]:
-        result, vjp = differentiate(penalty_of, [variable.value])
+        result, vjp = differentiate(penalty_of, [variable.current()])
         (gradient,) = vjp(np.ones_like(np.asarray(result)))
         return float(result), _plain(gradient, np.dtype(dtype or variable.dtype))
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from densekit._core.tensor import Tensor
 from densekit._core.variable import Variable
 from densekit._core.watched import equip
 from densekit.engines.native import NativeEngine, array_class, set_class
@@ -17,6 +18,15 @@ Array = npt.NDArray[Any]
 
 _Watched = array_class("densekit.Watched")
 equip(_Watched)
+
+
+class _WatchedTensor(Tensor):
+    """A tensor meanwhile: Python itself can change its class."""
+
+    __slots__ = ()
+
+
+equip(_WatchedTensor)
 
 _lent: dict[int, int] = {}  # by id: how many tapes watch an array
 
@@ -65,7 +75,9 @@ class Recorder:
 def lend(array: Any) -> None:
     """Let the formulas of users read an array as a box, until it is taken back."""
     _lent[id(array)] = _lent.get(id(array), 0) + 1
-    if type(array) is np.ndarray:
+    if type(array) is Tensor:
+        array.__class__ = _WatchedTensor
+    elif type(array) is np.ndarray:
         set_class(array, _Watched)
 
 
@@ -74,5 +86,7 @@ def take_back(array: Any) -> None:
     count = _lent.pop(id(array), 1) - 1
     if count:
         _lent[id(array)] = count
+    elif type(array) is _WatchedTensor:
+        array.__class__ = Tensor  # type: ignore[assignment]
     else:
         set_class(array, np.ndarray)

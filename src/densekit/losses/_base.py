@@ -19,6 +19,7 @@ from densekit._core.serialization import (
     deserialize_keras_object,
     serialize_keras_object,
 )
+from densekit._core.tensor import lend
 from densekit.losses._native_forms import loss_form
 from densekit.losses._reduction import reduce_weighted_values, standardize_reduction
 from densekit.losses._shapes import same_rank
@@ -108,7 +109,7 @@ class Loss(CountsAssignments):
             return {key: self._dk_tensors(value) for key, value in y.items()}
         if isinstance(y, list | tuple) and any(_is_array(item) for item in y):
             return type(y)(self._dk_tensors(item) for item in y)
-        return ops.convert_to_tensor(y, dtype=self.dtype)
+        return ops.convert_to_tensor(lend(y), dtype=self.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """``{"name": ..., "reduction": ...}``."""

@@ -18,7 +18,9 @@ from densekit._core.frames import filters_traceback
 from densekit._core.naming import auto_name
 from densekit._core.registry import export, public_name
 from densekit._core.scope import StatelessScope, in_stateless_scope
+from densekit._core.tensor import give, give_all, lend_all
 from densekit._core.variable import Variable
+from densekit.ops._dispatch import raw
 
 
 def _of_numbers(update: Callable[..., Any]) -> Callable[..., Any]:
@@ -156,7 +158,7 @@ class Metric:
         A float32 sum stops growing at 2 ** 24 ones; this one does not. The variable shows the
         rounded sum."""
         if in_stateless_scope():
-            variable.assign(variable.value + amount)
+            variable.assign(variable.current() + amount)
             return
         exact = self._dk_sum(variable) + np.asarray(amount, np.float64)
         self._dk_exact[variable] = exact
@@ -166,7 +168,7 @@ class Metric:
     def _dk_sum(self, variable: Variable) -> Any:
         """The float64 sum behind `variable`, or its value if that was assigned since."""
         if in_stateless_scope():
-            return variable.value
+            return variable.current()
         exact = self._dk_exact.get(variable)
         shown = variable.array
         with np.errstate(over="ignore"):
@@ -177,7 +179,7 @@ class Metric:
     def _dk_rounded(self, value: Any) -> Any:
         """A result in the metric's dtype."""
         if isinstance(value, int | float | np.generic | np.ndarray):
-            return np.asarray(value, to_numpy_dtype(self.dtype))[()]
+            return np.array(value, to_numpy_dtype(self.dtype))[()]
         return value
 
     # The metric
@@ -202,7 +204,7 @@ class Metric:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Add a batch and return the result of all so far."""
         self._dk_known("_variables")
-        self.update_state(*args, **kwargs)
+        self.update_state(*lend_all(args), **lend_all(kwargs))
         return returned(self.result(), self, "a result")
 
     # Without side effects
@@ -218,24 +220,24 @@ class Metric:
                     "Pass one value for each of `variables`.",
                 )
             )
-        return list(zip(own, values, strict=True))
+        return list(zip(own, map(raw, values), strict=True))
 
     def _dk_values_in(self, scope: StatelessScope) -> list[Any]:
         found = [(v, scope.get_current_value(v)) for v in self.variables]
-        return [v.value if value is None else value for v, value in found]
+        return [v.numpy() if value is None else give(value) for v, value in found]
 
     def stateless_update_state(
         self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any
     ) -> list[Any]:
         """The values of `variables` after `update_state`, which starts from `metric_variables`."""
         with StatelessScope(self._dk_mapping(metric_variables)) as scope:
-            self.update_state(*args, **kwargs)
+            self.update_state(*lend_all(args), **lend_all(kwargs))
         return self._dk_values_in(scope)
 
     def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
         """The result that belongs to the values `metric_variables`."""
         with StatelessScope(self._dk_mapping(metric_variables)):
-            return self.result()
+            return give_all(self.result())
 
     def stateless_reset_state(self) -> list[Any]:
         """The values of `variables` after `reset_state`."""

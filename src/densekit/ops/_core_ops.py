@@ -12,6 +12,7 @@ from densekit._core import tree
 from densekit._core.boxes import unboxed
 from densekit._core.dtypes import standardize_dtype, to_numpy_dtype
 from densekit._core.registry import export
+from densekit._core.tensor import as_tensor, lend
 from densekit._core.variable import Variable
 from densekit.ops._dispatch import (
     as_array,
@@ -27,7 +28,7 @@ from densekit.ops._operation import operation
 from densekit.ops._symbolic import KerasTensor
 
 
-@operation("core")
+@operation("core", views=True)
 def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any = None) -> Any:
     """`x` as an array of `dtype`, by default of its own; lists of floats become `floatx`."""
     return x if dtype is None else astype(x, standardize_dtype(dtype))
@@ -46,13 +47,13 @@ def copy(x: Any) -> Any:
     return namespace(x).array(x)
 
 
-@operation("core")
+@operation("core", views=True)
 def cast(x: Any, dtype: Any) -> Any:
     """`x` in another type."""
     return astype(x, standardize_dtype(dtype))
 
 
-@operation("core")
+@operation("core", views=True)
 def saturate_cast(x: Any, dtype: Any) -> Any:
     """`x` in another type, with values out of its range brought to its ends."""
     name = standardize_dtype(dtype)
@@ -65,8 +66,8 @@ def saturate_cast(x: Any, dtype: Any) -> Any:
 
 @export("keras.ops")
 def convert_to_numpy(x: Any) -> Any:
-    """`x` as a NumPy array."""
-    return np.asarray(unboxed(as_array(x) if isinstance(x, list | tuple | Variable) else x))
+    """`x` as a NumPy array of the caller's own."""
+    return np.array(unboxed(as_array(x) if isinstance(x, list | tuple | Variable) else x))
 
 
 @export("keras.ops")
@@ -99,7 +100,7 @@ def ndim(x: Any) -> Any:
     return len(x.shape)
 
 
-@operation("core")
+@operation("core", views=True)
 def stop_gradient(variable: Any) -> Any:
     """`variable` as a constant: gradients do not flow through it."""
     xp = namespace(variable)
@@ -109,25 +110,25 @@ def stop_gradient(variable: Any) -> Any:
         return sys.modules["jax"].lax.stop_gradient(variable)
     while library(type(variable)) is not None:
         variable = variable._value
-    return variable
+    return lend(variable)
 
 
 @export("keras.ops")
 def zeros(shape: Any, dtype: Any = None) -> Any:
     """Zeros."""
-    return np.zeros(shape, to_numpy_dtype(dtype))
+    return as_tensor(np.zeros(shape, to_numpy_dtype(dtype)))
 
 
 @export("keras.ops")
 def ones(shape: Any, dtype: Any = None) -> Any:
     """Ones."""
-    return np.ones(shape, to_numpy_dtype(dtype))
+    return as_tensor(np.ones(shape, to_numpy_dtype(dtype)))
 
 
 @export("keras.ops")
 def empty(shape: Any, dtype: Any = None) -> Any:
     """An array whose elements are not set."""
-    return np.empty(shape, to_numpy_dtype(dtype))
+    return as_tensor(np.empty(shape, to_numpy_dtype(dtype)))
 
 
 @operation("numpy", tensors=0, arguments=("fill_value",))
@@ -170,19 +171,19 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
 @export("keras.ops")
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
     """Ones on the k-th diagonal of an (N, M) matrix of zeros."""
-    return np.eye(N, M, k, to_numpy_dtype(dtype))
+    return as_tensor(np.eye(N, M, k, to_numpy_dtype(dtype)))
 
 
 @export("keras.ops")
 def identity(n: int, dtype: Any = None) -> Any:
     """The (n, n) matrix with ones on the diagonal."""
-    return np.eye(n, dtype=to_numpy_dtype(dtype))
+    return as_tensor(np.eye(n, dtype=to_numpy_dtype(dtype)))
 
 
 @export("keras.ops")
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
     """Ones on and below the k-th diagonal."""
-    return np.tri(N, M, k, to_numpy_dtype(dtype))
+    return as_tensor(np.tri(N, M, k, to_numpy_dtype(dtype)))
 
 
 @operation("numpy", tensors=0, arguments=("start", "stop", "step"))
@@ -290,6 +291,6 @@ def _stacked(outputs: list[Any]) -> Any:
 
     def join(*leaves: Any) -> Any:
         items = [as_array(leaf) for leaf in leaves]
-        return namespace(*items).stack(items)
+        return as_tensor(namespace(*items).stack(items))
 
     return tree.map_structure(join, *outputs)

@@ -15,12 +15,13 @@ import numpy as np
 
 from densekit._core import settings
 from densekit._core.dtypes import FLOAT_TYPES, standardize_dtype, to_numpy_dtype
+from densekit._core.tensor import Tensor
 from densekit._core.variable import Variable
 from densekit._core.watched import WATCHED, read
 
 # Types of which NumPy alone takes care.
 ARRAYS: frozenset[type] = frozenset(
-    {np.ndarray, np.bool_, np.float16, np.float32, np.float64}
+    {np.ndarray, Tensor, np.bool_, np.float16, np.float32, np.float64}
     | {np.dtype(f"{sign}int{bits}").type for sign in ("", "u") for bits in (8, 16, 32, 64)}
 )
 SCALARS: frozenset[type] = frozenset({bool, int, float})
@@ -40,10 +41,19 @@ def library(kind: type) -> str | None:
     name = None
     if "autograd" in roots:
         name = "autograd.numpy"
+        _let_boxes_hold_tensors()
     elif roots & {"jax", "jaxlib"}:
         name = "jax.numpy"
     _libraries[kind] = name
     return name
+
+
+@cache
+def _let_boxes_hold_tensors() -> None:
+    """Autograd boxes values of the types it knows, and no subclasses."""
+    spaces = sys.modules["autograd.core"].VSpace
+    spaces.register(Tensor, spaces.mappings[np.ndarray])
+    sys.modules["autograd.numpy.numpy_boxes"].ArrayBox.register(Tensor)
 
 
 def namespace(*values: Any) -> Any:
@@ -63,10 +73,10 @@ def is_jax(xp: Any) -> bool:
 
 
 def raw(value: Any) -> Any:
-    """What a `Variable` or a watched array reads as, anything else as it is."""
+    """What a `Variable` or a watched array reads as, to compute with at once; else the value."""
     if type(value) in WATCHED:
         return read(value)
-    return value.value if isinstance(value, Variable) else value
+    return value.current() if isinstance(value, Variable) else value
 
 
 def default_dtype(value: Any) -> str:
@@ -78,7 +88,10 @@ def default_dtype(value: Any) -> str:
 
 
 def as_array(value: Any) -> Any:
-    """An array, traced value or box: lists and Python scalars get the default types."""
+    """An array, traced value or box: lists and Python scalars get the default types.
+
+    What comes of a variable is for computing with at once: it changes with the variable.
+    """
     kind = type(value)
     if kind in ARRAYS:
         return value
@@ -152,7 +165,8 @@ def meet(x1: Any, x2: Any) -> tuple[Any, Any, Any]:
 
     Python scalars take the type of the array, as does a NumPy float64 scalar (`np.sqrt(2)`).
     """
-    if type(x1) is np.ndarray is type(x2) and x1.dtype is x2.dtype:
+    kind = type(x1)
+    if kind is type(x2) and (kind is Tensor or kind is np.ndarray) and x1.dtype is x2.dtype:
         return np, x1, x2
     xp = namespace(x1, x2)
     return (xp, x1, x2) if is_jax(xp) else (xp, *_promote(x1, x2))

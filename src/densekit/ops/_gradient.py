@@ -15,7 +15,7 @@ import numpy.typing as npt
 from densekit._core import tree
 from densekit._core.boxes import BOXES, unboxed
 from densekit._core.errors import message
-from densekit.ops._dispatch import raw
+from densekit.ops._dispatch import library, raw
 
 Array = npt.NDArray[Any]
 
@@ -120,6 +120,8 @@ def teach_boxes() -> None:
     from autograd.numpy.numpy_boxes import ArrayBox
     from autograd.tracer import box_types
 
+    library(ArrayBox)
+
     def reading(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         return wraps(method)(lambda box, other: method(box, raw(other)))
 
@@ -137,7 +139,7 @@ def teach_boxes() -> None:
                     "Write the formula on `keras.ops`; for a number to look at, `x.numpy()`.",
                 )
             )
-        return np.array(unboxed(box), dtype=dtype, copy=copy)
+        return np.array(unboxed(box), dtype=dtype)
 
     inside = {
         "numpy": lambda box: np.array(unboxed(box)),

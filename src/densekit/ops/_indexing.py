@@ -10,13 +10,13 @@ from densekit.ops._dispatch import as_array, astype, dtype_name, is_jax, namespa
 from densekit.ops._operation import operation
 
 
-@operation("numpy", arguments=("x", "key"))
+@operation("numpy", arguments=("x", "key"), views=True)
 def get_item(x: Any, key: Any) -> Any:
     """``x[key]``."""
     return x[key]
 
 
-@operation("numpy", tensors=2)
+@operation("numpy", tensors=2, views=True)
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """Elements at `indices` along `axis`, by default of the flat array; -1 is the last."""
     x, indices = as_array(x), as_array(indices)
@@ -91,7 +91,7 @@ def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
     return xp.logical_and(xp.sum(predictions > own, axis=-1) < k, xp.isfinite(own[..., 0]))
 
 
-@operation("core", tensors=1, arguments=("inputs", "start_indices"))
+@operation("core", tensors=1, arguments=("inputs", "start_indices"), views=True)
 def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
     """The block of size `shape` that begins at `start_indices`."""
     return inputs[_block(start_indices, shape)]

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from densekit._core.registry import export
+from densekit._core.tensor import Tensor, as_tensor, lend
 from densekit.ops._dispatch import ARRAYS, PLAIN, as_array, operand
 from densekit.ops._symbolic import FunctionOperation, any_symbolic
 
@@ -30,6 +31,7 @@ def operation(
     convert: Callable[[Any], Any] | None = None,
     quiet: bool = False,
     alias: str = "",
+    views: bool = False,
     settle: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> Callable[[F], F]:
     """Make a function an op.
@@ -43,6 +45,8 @@ def operation(
         quiet: whether NumPy's floating-point warnings are silenced: infinities and NaNs speak for
             themselves. Costs a microsecond.
         alias: a second name.
+        views: whether the result may lie in the memory of an argument. It is a copy then, unless
+            the argument is a tensor: of that, the result is a read-only view.
         settle: brings the node's settings into the form they have in files.
     """
     convert = convert or (as_array if tensors == 1 else operand)
@@ -60,21 +64,49 @@ def operation(
             if tensors:
                 args = (*map(convert, args[:tensors]), *args[tensors:])
                 kwargs = {k: convert(v) if k in names else v for k, v in kwargs.items()}
-            return body(*args, **kwargs)
+            if not views:
+                return _as_tensors(body(*args, **kwargs))
+            return _copied(body(*map(lend, args), **{k: lend(v) for k, v in kwargs.items()}))
 
-        @wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
+        def view(*args: Any, **kwargs: Any) -> Any:
+            kind = type(args[0]) if tensors == 1 and args else None
+            if kind not in ARRAYS:
+                return general(args, kwargs)
+            result = body(lend(args[0]), *args[1:], **kwargs)
+            if kind is np.ndarray:
+                return _copied(result)
+            return result if type(result) is Tensor else _as_tensors(result)
+
+        def compute(*args: Any, **kwargs: Any) -> Any:
             for value in args[:tensors]:
                 if type(value) not in plain:
                     return general(args, kwargs)
             if kwargs and not kwargs.keys().isdisjoint(names):
                 return general(args, kwargs)
-            return body(*args, **kwargs)
+            result = body(*args, **kwargs)
+            return result if type(result) is Tensor else _as_tensors(result)
 
+        call = wraps(function)(view if views else compute)
         node_class.function = staticmethod(call)
         return cast(F, export("keras.ops", *([alias] if alias else []))(call))
 
     return decorate
+
+
+def _as_tensors(result: Any) -> Any:
+    """Arrays as tensors."""
+    if type(result) in (list, tuple):
+        return type(result)(map(as_tensor, result))
+    return as_tensor(result)
+
+
+def _copied(result: Any) -> Any:
+    """New tensors for what lies in lent memory, which alone is read-only."""
+    if type(result) in (list, tuple):
+        return type(result)(map(_copied, result))
+    if isinstance(result, np.ndarray) and not result.flags.writeable:
+        result = np.array(result)
+    return as_tensor(result)
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:

@@ -27,49 +27,49 @@ def _newshape(settings: dict[str, Any]) -> dict[str, Any]:
     return {"newshape": (size,) if isinstance(size, int) else tuple(size)}
 
 
-@operation("numpy", settle=_newshape)
+@operation("numpy", settle=_newshape, views=True)
 def reshape(x: Any, newshape: int | Sequence[int]) -> Any:
     """The same elements in another shape; one size may be -1."""
     return namespace(x).reshape(x, newshape if isinstance(newshape, int) else tuple(newshape))
 
 
-@operation("numpy")
+@operation("numpy", views=True)
 def ravel(x: Any) -> Any:
     """The elements in one axis."""
     return namespace(x).ravel(x)
 
 
-@operation("numpy")
+@operation("numpy", views=True)
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     """Axes in the order of `axes`, by default reversed."""
     return namespace(x).transpose(x, axes)
 
 
-@operation("numpy")
+@operation("numpy", views=True)
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     """Two axes exchanged."""
     return namespace(x).swapaxes(x, axis1, axis2)
 
 
-@operation("numpy")
+@operation("numpy", views=True)
 def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
     """Axes moved to other places, the others in their order."""
     return namespace(x).moveaxis(x, source, destination)
 
 
-@operation("numpy")
+@operation("numpy", views=True)
 def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
     """New axes of size 1 at the places `axis` of the result."""
     return namespace(x).expand_dims(x, tuple(axis) if isinstance(axis, list) else axis)
 
 
-@operation("numpy")
+@operation("numpy", views=True)
 def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Any:
     """Without the axes of size 1, or without those named."""
     return namespace(x).squeeze(x, tuple(axis) if isinstance(axis, list) else axis)
 
 
-@operation("numpy")
+@operation("numpy", views=True)
 def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
     """Repeated along axes of size 1 up to `shape`."""
     xp = namespace(x)
@@ -114,14 +114,14 @@ def append(x1: Any, x2: Any, axis: int | None = None) -> Any:
     return xp.concatenate([x1, x2], axis=axis)
 
 
-@operation("numpy")
+@operation("numpy", views=True)
 def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> Any:
     """A list of parts: so many equal ones, or cut before the indices given."""
     cuts = indices_or_sections
     return list(namespace(x).split(x, cuts if isinstance(cuts, int) else list(cuts), axis=axis))
 
 
-@operation("numpy")
+@operation("numpy", views=True)
 def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> Any:
     """Like `split`, but the parts may differ in size by one."""
     cuts = indices_or_sections
@@ -130,7 +130,7 @@ def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0)
     )
 
 
-@operation("core")
+@operation("core", views=True)
 def unstack(x: Any, num: int | None = None, axis: int = 0) -> Any:
     """A list of the slices along `axis`, which disappears."""
     moved = namespace(x).moveaxis(x, axis, 0)
@@ -159,7 +159,7 @@ def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = 
     return namespace(x).roll(x, shift, axis=axis)
 
 
-@operation("numpy")
+@operation("numpy", views=True)
 def flip(x: Any, axis: int | Sequence[int] | None = None) -> Any:
     """Elements in reverse order along `axis`, by default all axes."""
     axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
@@ -219,7 +219,7 @@ def _mesh_input(value: Any) -> Any:
     return value if isinstance(value, str) else as_array(value)
 
 
-@operation("numpy", tensors=99, arguments=("x",), convert=_mesh_input)
+@operation("numpy", tensors=99, arguments=("x",), convert=_mesh_input, views=True)
 def meshgrid(*x: Any, indexing: str = "xy") -> Any:
     """Coordinate arrays of the grid that vectors span; ``"ij"`` keeps the order of the axes."""
     xp = namespace(*x)

@@ -15,6 +15,7 @@ from densekit._core.errors import message
 from densekit._core.naming import auto_name
 from densekit._core.registry import export
 from densekit._core.scope import StatelessScope
+from densekit._core.tensor import lend
 from densekit.ops._growth import check_growth
 
 
@@ -328,11 +329,11 @@ def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any)
                 return leaf
             shape = tuple(size if n is None else n for n in leaf.shape)
             if "int" in leaf.dtype or leaf.dtype == "bool":
-                return np.zeros(shape, to_numpy_dtype(leaf.dtype))
+                return lend(np.zeros(shape, to_numpy_dtype(leaf.dtype)))
             value = np.ones(shape, to_numpy_dtype(leaf.dtype))
             if len(shape) > 1 and shape[-1] == shape[-2]:
                 value += np.eye(shape[-1], dtype=value.dtype)  # can be inverted
-            return value
+            return lend(value)
 
         sample_args, sample_kwargs = tree.map_structure(stand_in, (args, kwargs))
         with StatelessScope(), np.errstate(all="ignore"):

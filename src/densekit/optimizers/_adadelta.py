@@ -67,9 +67,9 @@ class Adadelta(Optimizer):
         """Change `variable` by one gradient."""
         i = self._dk_index[variable]
         a, d = self._dk_gradients[i], self._dk_steps[i]
-        self.assign(a, self.rho * a.value + (1 - self.rho) * ops.square(gradient))
-        step = -gradient * ops.sqrt(d.value + self.epsilon) / ops.sqrt(a.value + self.epsilon)
-        self.assign(d, self.rho * d.value + (1 - self.rho) * ops.square(step))
+        self.assign(a, self.rho * a + (1 - self.rho) * ops.square(gradient))
+        step = -gradient * ops.sqrt(d + self.epsilon) / ops.sqrt(a + self.epsilon)
+        self.assign(d, self.rho * d + (1 - self.rho) * ops.square(step))
         self.assign_add(variable, ops.cast(learning_rate, variable.dtype) * step)
 
     def get_config(self) -> dict[str, Any]:

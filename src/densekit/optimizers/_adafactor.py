@@ -100,16 +100,16 @@ class Adafactor(Optimizer):
         keep = 1 - t**self.beta_2_decay
         square = ops.square(gradient) + self.epsilon_1
         if variable.ndim >= 2:
-            self.assign(r, keep * r.value + (1 - keep) * ops.mean(square, axis=-1))
-            self.assign(c, keep * c.value + (1 - keep) * ops.mean(square, axis=-2))
-            share = r.value / ops.mean(r.value, axis=-1, keepdims=True)
-            self.assign(v, ops.expand_dims(share, -1) * ops.expand_dims(c.value, -2))
+            self.assign(r, keep * r + (1 - keep) * ops.mean(square, axis=-1))
+            self.assign(c, keep * c + (1 - keep) * ops.mean(square, axis=-2))
+            share = r / ops.mean(r, axis=-1, keepdims=True)
+            self.assign(v, ops.expand_dims(share, -1) * ops.expand_dims(c, -2))
         else:
-            self.assign(v, keep * v.value + (1 - keep) * square)
-        step = gradient / ops.sqrt(v.value)
+            self.assign(v, keep * v + (1 - keep) * square)
+        step = gradient / ops.sqrt(v)
         step = step / ops.maximum(1.0, _rms(step) / self.clip_threshold)
         rate = ops.minimum(ops.cast(learning_rate, variable.dtype), t**-0.5)
-        scale = ops.maximum(self.epsilon_2, _rms(variable.value)) * rate
+        scale = ops.maximum(self.epsilon_2, _rms(variable)) * rate
         self.assign_sub(variable, ops.cast(scale, variable.dtype) * step)
 
     def native_form(self) -> NativeForm | None:

@@ -68,7 +68,7 @@ class Adagrad(Optimizer):
         a = self._dk_sums[self._dk_index[variable]]
         self.assign_add(a, ops.square(gradient))
         step = ops.cast(learning_rate, variable.dtype) * gradient
-        self.assign_sub(variable, step / ops.sqrt(a.value + self.epsilon))
+        self.assign_sub(variable, step / ops.sqrt(a + self.epsilon))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

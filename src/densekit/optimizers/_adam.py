@@ -77,9 +77,9 @@ class Adam(Moments):
         v = self._dk_follow_square(gradient, variable)
         if self.amsgrad:
             largest = self._velocity_hats[self._dk_index[variable]]
-            self.assign(largest, ops.maximum(largest.value, v.value))
+            self.assign(largest, ops.maximum(largest, v))
             v = largest
-        self.assign_sub(variable, alpha * m.value / (ops.sqrt(v.value) + self.epsilon))
+        self.assign_sub(variable, alpha * m / (ops.sqrt(v) + self.epsilon))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -46,9 +46,9 @@ class Adamax(Moments):
         u = self._velocities[self._dk_index[variable]]  # the second slot, here `norm`
         correction = 1 - self.beta_1 ** self._dk_step_number(variable.dtype)
         m = self._dk_follow_mean(gradient, variable)
-        self.assign(u, ops.maximum(self.beta_2 * u.value, ops.abs(gradient)))
+        self.assign(u, ops.maximum(self.beta_2 * u, ops.abs(gradient)))
         rate = ops.cast(learning_rate, variable.dtype) / correction
-        self.assign_sub(variable, rate * m.value / (u.value + self.epsilon))
+        self.assign_sub(variable, rate * m / (u + self.epsilon))
 
     def native_form(self) -> NativeForm:
         """``adamax(beta_1, beta_2, epsilon)``."""

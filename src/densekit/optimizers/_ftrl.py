@@ -107,12 +107,12 @@ class Ftrl(Optimizer):
         p = -self.learning_rate_power
         l1 = self.l1_regularization_strength
         l2 = self.l2_regularization_strength + self.beta / (2.0 * rate)
-        w = variable.value
+        w = variable.current()
         shrunk = gradient + 2 * self.l2_shrinkage_regularization_strength * w
-        total = n.value + ops.square(gradient)
-        self.assign_add(z, shrunk - (total**p - n.value**p) / rate * w)
+        total = n + ops.square(gradient)
+        self.assign_add(z, shrunk - (total**p - n.current() ** p) / rate * w)
         quadratic = total**p / rate + 2 * l2
-        self.assign(variable, (ops.clip(z.value, -l1, l1) - z.value) / quadratic)
+        self.assign(variable, (ops.clip(z, -l1, l1) - z) / quadratic)
         self.assign(n, total)
 
     def get_config(self) -> dict[str, Any]:

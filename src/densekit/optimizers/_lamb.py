@@ -47,9 +47,9 @@ class Lamb(Moments):
         t = self._dk_step_number(variable.dtype)
         m = self._dk_follow_mean(gradient, variable)
         v = self._dk_follow_square(gradient, variable)
-        root = ops.sqrt(v.value / (1 - self.beta_2**t)) + self.epsilon
-        step = m.value / (1 - self.beta_1**t) / root
-        weight_norm = ops.sqrt(ops.sum(ops.square(variable.value)))
+        root = ops.sqrt(v / (1 - self.beta_2**t)) + self.epsilon
+        step = m / (1 - self.beta_1**t) / root
+        weight_norm = ops.sqrt(ops.sum(ops.square(variable)))
         step_norm = ops.sqrt(ops.sum(ops.square(step)))
         both = ops.logical_and(weight_norm > 0, step_norm > 0)
         ratio = ops.where(both, weight_norm / ops.where(both, step_norm, 1.0), 1.0)

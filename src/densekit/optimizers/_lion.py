@@ -68,9 +68,9 @@ class Lion(Optimizer):
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Change `variable` by one gradient."""
         m = self._momentums[self._dk_index[variable]]
-        direction = ops.sign(self.beta_1 * m.value + (1 - self.beta_1) * gradient)
+        direction = ops.sign(self.beta_1 * m.current() + (1 - self.beta_1) * gradient)
         self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * direction)
-        self.assign(m, self.beta_2 * m.value + (1 - self.beta_2) * gradient)
+        self.assign(m, self.beta_2 * m.current() + (1 - self.beta_2) * gradient)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

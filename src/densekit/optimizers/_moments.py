@@ -43,12 +43,12 @@ class Moments(Optimizer):
 
     def _dk_follow_mean(self, gradient: Any, variable: Variable) -> Variable:
         m = self._momentums[self._dk_index[variable]]
-        self.assign_add(m, (gradient - m.value) * (1 - self.beta_1))
+        self.assign_add(m, (gradient - m) * (1 - self.beta_1))
         return m
 
     def _dk_follow_square(self, gradient: Any, variable: Variable) -> Variable:
         v = self._velocities[self._dk_index[variable]]
-        self.assign_add(v, (ops.square(gradient) - v.value) * (1 - self.beta_2))
+        self.assign_add(v, (ops.square(gradient) - v) * (1 - self.beta_2))
         return v
 
     def _dk_numbers(self) -> tuple[float, float, float]:

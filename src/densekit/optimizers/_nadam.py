@@ -72,9 +72,9 @@ class Nadam(Moments):
         following = self._dk_u(t + 1)
         m = self._dk_follow_mean(gradient, variable)
         v = self._dk_follow_square(gradient, variable)
-        ahead = m.value * (following / (1 - product * following))
+        ahead = m * (following / (1 - product * following))
         mean = ahead + gradient * ((1 - self._dk_u(t)) / (1 - product))
-        root = ops.sqrt(v.value / (1 - self.beta_2**t)) + self.epsilon
+        root = ops.sqrt(v / (1 - self.beta_2**t)) + self.epsilon
         self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * mean / root)
 
     def native_form(self) -> NativeForm:

@@ -16,7 +16,9 @@ from densekit._core.naming import auto_name
 from densekit._core.registry import Names, export
 from densekit._core.scope import StatelessScope
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.tensor import give_all, lend
 from densekit._core.variable import Variable
+from densekit.ops._dispatch import raw
 from densekit.optimizers._native import rate_of
 from densekit.optimizers._options import (
     check_clipping,
@@ -289,7 +291,7 @@ class Optimizer(Surroundings):
         for gradient, variable in zip(grads, variables, strict=True):
             if gradient is None:
                 continue
-            gradient = ops.cast(gradient, variable.dtype)
+            gradient = ops.cast(lend(gradient), variable.dtype)
             if tuple(gradient.shape) != variable.shape:
                 raise ValueError(
                     message(
@@ -367,14 +369,14 @@ class Optimizer(Surroundings):
                     )
                 )
         mapping = [
-            *zip(self._trainable_variables, trainable_variables, strict=True),
-            *zip(self._variables, optimizer_variables, strict=True),
+            *zip(self._trainable_variables, map(raw, trainable_variables), strict=True),
+            *zip(self._variables, map(raw, optimizer_variables), strict=True),
         ]
         with StatelessScope(mapping) as scope:
             self.apply(grads)
         return (
-            [scope.get_current_value(v) for v in self._trainable_variables],
-            [scope.get_current_value(v) for v in self._variables],
+            give_all([scope.get_current_value(v) for v in self._trainable_variables]),
+            give_all([scope.get_current_value(v) for v in self._variables]),
         )
 
     # Config

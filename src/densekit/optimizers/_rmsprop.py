@@ -78,17 +78,17 @@ class RMSprop(Optimizer):
         """Change `variable` by one gradient."""
         i = self._dk_index[variable]
         v = self._velocities[i]
-        self.assign(v, self.rho * v.value + (1 - self.rho) * ops.square(gradient))
-        spread = v.value
+        self.assign(v, self.rho * v + (1 - self.rho) * ops.square(gradient))
+        spread = v
         if self.centered:
             a = self._average_gradients[i]
-            self.assign(a, self.rho * a.value + (1 - self.rho) * gradient)
-            spread = spread - ops.square(a.value)
+            self.assign(a, self.rho * a + (1 - self.rho) * gradient)
+            spread = spread - ops.square(a)
         step = ops.cast(learning_rate, variable.dtype) * gradient / ops.sqrt(spread + self.epsilon)
         if self.momentum > 0:
             m = self._momentums[i]
-            self.assign(m, self.momentum * m.value + step)
-            step = m.value
+            self.assign(m, self.momentum * m + step)
+            step = m
         self.assign_sub(variable, step)
 
     def get_config(self) -> dict[str, Any]:

@@ -68,8 +68,8 @@ class SGD(Optimizer):
             self.assign_sub(variable, step)
             return
         m = self.momentums[self._dk_index[variable]]
-        self.assign(m, self.momentum * m.value - step)
-        self.assign_add(variable, self.momentum * m.value - step if self.nesterov else m.value)
+        self.assign(m, self.momentum * m - step)
+        self.assign_add(variable, self.momentum * m - step if self.nesterov else m)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -78,7 +78,7 @@ class Surroundings(State, NativeView):
         steps = self.gradient_accumulation_steps
         if steps:
             kept = [self._accumulators[self._dk_index[v]] for _, v in pairs]
-            sums = [g + a.value for (g, _), a in zip(pairs, kept, strict=True)]
+            sums = [g + a for (g, _), a in zip(pairs, kept, strict=True)]
             means = [(s / steps, v) for s, (_, v) in zip(sums, pairs, strict=True)]
             update = self._dk_is_update()
             changed = [v for _, v in pairs] + self._variables
@@ -148,7 +148,7 @@ class Surroundings(State, NativeView):
         for variable in variables:
             if self.decays(variable):
                 learning_rate = ops.cast(self.learning_rate, variable.dtype)
-                variable.assign(variable - variable.value * self.weight_decay * learning_rate)
+                variable.assign(variable - variable.current() * self.weight_decay * learning_rate)
 
     # Moving averages
 
@@ -157,12 +157,12 @@ class Surroundings(State, NativeView):
         for variable, average in zip(self._trainable_variables, self._dk_averages, strict=True):
             if average is not None:
                 momentum = ops.cast(started, variable.dtype) * self.ema_momentum
-                average.assign(momentum * average.value + (1 - momentum) * variable.value)
+                average.assign(momentum * average + (1 - momentum) * variable)
 
     def _dk_overwrite_by_averages(self, variables: Sequence[Variable]) -> None:
         for variable, average in zip(variables, self._dk_averages, strict=True):
             if average is not None:
-                variable.assign(average.value)
+                variable.assign(average)
 
 
 def constrain(variable: Variable) -> None:

@@ -16,6 +16,7 @@ from densekit._core.dtypes import standardize_dtype, to_numpy_dtype
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.seeds import seed_pair
+from densekit._core.tensor import as_tensor
 from densekit.ops._dispatch import as_array
 
 Array = npt.NDArray[Any]
@@ -28,7 +29,8 @@ def _generator(seed: Any) -> np.random.Generator:
 
 
 def _draw(seed: Any, dtype: Any, law: Callable[[np.random.Generator], Any]) -> Array:
-    return np.asarray(law(_generator(seed))).astype(to_numpy_dtype(dtype))
+    drawn: Array = as_tensor(np.asarray(law(_generator(seed))).astype(to_numpy_dtype(dtype)))
+    return drawn
 
 
 @export("keras.random")
@@ -85,7 +87,7 @@ def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
     """The slices along `axis` in random order."""
     x = as_array(x)
     order = _generator(seed).permutation(x.shape[axis])
-    return x[(slice(None),) * (axis % x.ndim) + (order,)]
+    return as_tensor(x[(slice(None),) * (axis % x.ndim) + (order,)])
 
 
 @export("keras.random")

@@ -9,7 +9,9 @@ import numpy as np
 
 from densekit._core.registry import export
 from densekit._core.seeds import philox_words, seed_pair
-from densekit.ops._dispatch import as_array, floating, namespace
+from densekit._core.tensor import as_tensor
+from densekit.ops._core_ops import convert_to_tensor
+from densekit.ops._dispatch import floating, namespace
 from densekit.ops._symbolic import KerasTensor
 
 
@@ -22,7 +24,7 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
     """
     if isinstance(inputs, KerasTensor):
         return KerasTensor(inputs.shape, inputs.dtype)
-    x = floating(as_array(inputs))
+    x = floating(convert_to_tensor(inputs))
     if rate == 0:
         return x
     shape = tuple(x.shape)
@@ -33,4 +35,4 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
     keep = np.broadcast_to((words >= rate * 2.0**32).reshape(shape), x.shape)
     xp = namespace(x)
     scale = np.asarray(1.0 / (1.0 - rate) if rate < 1 else 0.0, x.dtype)
-    return xp.where(keep, x * scale, xp.zeros_like(x))
+    return as_tensor(xp.where(keep, x * scale, xp.zeros_like(x)))

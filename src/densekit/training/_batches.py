@@ -12,6 +12,7 @@ from densekit import engines
 from densekit._core import tree
 from densekit._core.errors import message
 from densekit._core.frames import filters_traceback, hide_internal_frames
+from densekit._core.tensor import lend_all
 from densekit.data._columns import Array, check_rows, match_inputs, unpack_x_y_sample_weight
 from densekit.data._feeds import ArrayFeed, check_count, is_stream
 from densekit.data._streams import StreamFeed
@@ -277,7 +278,7 @@ class Batches(Prepare):
 
         def show() -> None:
             outputs = [np.concatenate(ys) for ys in zip(*batches[shown:], strict=True)]
-            packed = pack_outputs(signature.output_structure, outputs)
+            packed = lend_all(pack_outputs(signature.output_structure, outputs))
             run.on_predict_batch_end(shown + per_call - 1, {"outputs": packed})
 
         source.epoch_begins()

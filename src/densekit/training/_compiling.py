@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit import optimizers
+from densekit._core import tree
 from densekit._core.errors import returned
 from densekit._core.frames import filters_traceback, warn
 from densekit._core.registry import Names
@@ -13,8 +14,10 @@ from densekit._core.serialization import (
     deserialize_nested,
     serialize_keras_object,
 )
+from densekit._core.tensor import give_all
 from densekit.data._feeds import check_count
 from densekit.data._tables import KnownColumns
+from densekit.ops._dispatch import raw
 from densekit.training._batches import Batches
 from densekit.training._loss_terms import check_loss_weights, check_losses
 from densekit.training._run_metrics import CompileMetrics
@@ -226,4 +229,4 @@ class Compiling(Batches):
                 results.update(value)
             else:
                 results[metric.name] = value
-        return results
+        return {name: give_all(tree.map_structure(raw, v)) for name, v in results.items()}

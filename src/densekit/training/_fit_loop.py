@@ -10,6 +10,7 @@ import numpy as np
 
 from densekit import callbacks, engines
 from densekit._core import settings
+from densekit._core.tensor import lend_all
 from densekit.data._columns import Array
 from densekit.data._feeds import ArrayFeed, Block, warn_out_of_data
 from densekit.data._streams import StreamFeed
@@ -217,11 +218,11 @@ def logs_of(model: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A Python float, or the value itself if it is no scalar."""
+    """A Python float; if it is no scalar the value itself, which no callback can change."""
     try:
         return float(value)
     except (TypeError, ValueError):
-        return value
+        return lend_all(value)
 
 
 def predict_rows(
@@ -261,7 +262,7 @@ def predict_rows(
             engine.predict_into([x[first:last] for x in inputs], last - first, parts)
         if every:
             parts = [y[start:stop] for y in outputs]
-            made = parts[0] if len(parts) == 1 else parts
+            made = lend_all(parts[0] if len(parts) == 1 else parts)
             last = start // batch_size + per_call - 1
             callbacks.on_predict_batch_end(last, {"outputs": made})
         elif callbacks.shows_progress and stop < rows:

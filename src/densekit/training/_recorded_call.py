@@ -18,6 +18,7 @@ from densekit._core.scope import (
     VariableScope,
     without_scope,
 )
+from densekit._core.tensor import Tensor
 from densekit._core.watched import WATCHED, read
 from densekit.layers import Layer
 from densekit.layers._base.call import call_context
@@ -143,9 +144,9 @@ def run_recorded(innermost: Any, layer: Any, args: tuple[Any, ...], kwargs: dict
             elif is_live(array):
                 return NotImplemented  # something else differentiates here
             array = array._value
-        if type(array) is not np.ndarray:
+        if type(array) not in _ARRAYS:
             return NotImplemented
-        arrays.append(array)
+        arrays.append(np.asarray(array))
     found = recorder_of(layer, given, arrays, training)
     if found is None:
         return NotImplemented
@@ -184,7 +185,7 @@ def run_recorded(innermost: Any, layer: Any, args: tuple[Any, ...], kwargs: dict
     return pack_outputs(values)
 
 
-_ARRAYS = frozenset({np.ndarray})
+_ARRAYS = frozenset({np.ndarray, Tensor})
 
 
 def _new_box() -> Any:

@@ -10,6 +10,7 @@ from densekit import metrics
 from densekit._core import tree
 from densekit._core.errors import describe, message, returned
 from densekit._core.scope import in_stateless_scope
+from densekit._core.tensor import lend
 from densekit.data._columns import Array, Columns, Signature, output_keys
 from densekit.metrics import Mean, Metric
 from densekit.metrics._lookup import check
@@ -148,6 +149,7 @@ class CompileMetrics(Metric):
 
     def update_output(self, i: int, y_true: Array | None, y_pred: Array, weight: Any) -> None:
         """Add a batch of one output."""
+        y_true, y_pred, weight = lend(y_true), lend(y_pred), lend(weight)
         for metric in self._plain[i]:
             metric.update_state(y_true, y_pred)
         for metric in self._weighted[i]:

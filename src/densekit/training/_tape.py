@@ -21,6 +21,7 @@ from densekit._core.dtypes import is_float_dtype
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.scope import RecordingScope
+from densekit._core.tensor import Tensor, give
 from densekit._core.variable import Variable
 from densekit._core.watched import WATCHED
 from densekit.ops._gradient import backward, new_node, new_trace
@@ -125,7 +126,7 @@ class GradientTape(RecordingScope):
                 # The box that the user holds becomes one of this tape, around what it was.
                 leaf._value = type(leaf)(leaf._value, leaf._trace, leaf._node)
                 leaf._trace, leaf._node = self._trace, new_node()
-        elif (type(leaf) is np.ndarray or type(leaf) in WATCHED) and leaf.dtype.kind == "f":
+        elif type(leaf) in (np.ndarray, Tensor, *WATCHED) and leaf.dtype.kind == "f":
             self.root(leaf)
             self._lent.append(leaf)
             engines.lend(leaf)
@@ -202,7 +203,8 @@ class GradientTape(RecordingScope):
 
     def _left(self, value: Any) -> Any:
         """A result without the box of this tape."""
-        return value._value if type(value) in BOXES and value._trace == self._trace else value
+        inside = type(value) in BOXES and value._trace == self._trace
+        return give(value._value) if inside else value
 
     # Gradients
 

@@ -12,7 +12,8 @@ from densekit._core import tree
 from densekit._core.dtypes import is_float_dtype, table_dtype, to_numpy_dtype
 from densekit._core.errors import describe, message, returned
 from densekit._core.frames import hide_internal_frames
-from densekit._core.scope import StatelessScope, recording_scope
+from densekit._core.scope import StatelessScope, in_stateless_scope, recording_scope
+from densekit._core.tensor import Tensor, give_all, lend, lend_all
 from densekit._core.variable import Variable, autocast_dtype
 from densekit._core.watched import WATCHED, read
 from densekit.layers._base.building import BuildOnce, build_lock
@@ -25,6 +26,7 @@ from densekit.ops._dispatch import raw
 from densekit.ops._symbolic import KerasTensor, Node, Operation, any_symbolic
 
 _numpy_dtype = cache(to_numpy_dtype)
+_ARRAYS = (np.ndarray, Tensor)
 
 
 class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
@@ -49,9 +51,9 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
                 if outputs is not NotImplemented:
                     return outputs
             given = (args, kwargs)
-            if len(args) == 1 and not kwargs and type(args[0]) is np.ndarray:
-                if self._convert_input_args:  # the common case, without a walk over the arguments
-                    args = (self._dk_convert_array(args[0]),)
+            if len(args) == 1 and not kwargs and type(args[0]) in _ARRAYS:
+                x = args[0]  # the common case, without a walk over the arguments
+                args = (lend(self._dk_convert_array(x) if self._convert_input_args else x),)
                 symbolic = False
             else:
                 symbolic = any_symbolic(args, kwargs)
@@ -79,6 +81,8 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
                 call_context.reset(token)
             if symbolic:
                 Node(self, *given, outputs)
+            elif entry and not in_stateless_scope():  # what layers hand to each other is lent
+                outputs = give_all(outputs)
             return outputs
         except Exception as error:
             hide_internal_frames(error)
@@ -96,7 +100,7 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
     def _dk_check_first(self, args: Any, kwargs: Any) -> None:
         """Hold the first argument against `input_spec`; without one `call` will complain."""
         spec, name = self._input_spec, self._dk_call_info.names[0]
-        plain = args and type(spec) is InputSpec and type(args[0]) is np.ndarray
+        plain = args and type(spec) is InputSpec and type(args[0]) in _ARRAYS
         if plain and spec.mismatch(args[0].shape, args[0].dtype) is None:
             return  # the common case, in one step
         if args or name in kwargs:
@@ -113,7 +117,7 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
         try:
             if symbolic:
                 return self.compute_output_spec(*args, **kwargs)
-            outputs = self.call(*args, **kwargs)
+            outputs = lend_all(self.call(*args, **kwargs))
             if outputs is None and "activation" in self.__dict__:
                 returned(outputs, self.__dict__["activation"] or self, "a tensor")
             if self.activity_regularizer is not None:
@@ -148,7 +152,9 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
             return value
         if type(value) in WATCHED:
             value = read(value)
-        if not isinstance(value, np.ndarray | Variable) and ops.is_tensor(value):
+        if isinstance(value, Variable):
+            value = value.value
+        if not isinstance(value, np.ndarray) and ops.is_tensor(value):
             wanted = self.autocast and is_float_dtype(value.dtype)
             wanted = wanted and str(value.dtype) != self.input_dtype
             return ops.cast(value, self.input_dtype) if wanted else value
@@ -160,8 +166,7 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
         if self._convert_input_args:
             args = tuple(tree.map_structure(self._dk_convert, arg) for arg in args)
             kwargs = {k: tree.map_structure(self._dk_convert, v) for k, v in kwargs.items()}
-        else:
-            kwargs = dict(kwargs)
+        args, kwargs = lend_all(args), lend_all(kwargs)
         if not self._allow_non_tensor_positional_args:
             for leaf in tree.flatten(args):
                 if leaf is not None and not is_tensor(leaf):
@@ -213,7 +218,7 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
                 )
             pairs += zip(own, map(raw, values), strict=True)
         with StatelessScope(pairs, collect_losses=return_losses) as scope:
-            outputs = self(*args, **kwargs)
-            losses = self.losses if return_losses else None
-        updated = [scope.get_current_value(v) for v in self.non_trainable_variables]
+            outputs = give_all(self(*args, **kwargs))
+            losses = give_all(self.losses) if return_losses else None
+        updated = give_all([scope.get_current_value(v) for v in self.non_trainable_variables])
         return (outputs, updated, losses) if return_losses else (outputs, updated)

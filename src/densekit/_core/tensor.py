@@ -1,0 +1,113 @@
+"""`Tensor`: the array that definitions compute with. Memory that users see is theirs.
+
+What users' code is handed is *lent*: a read-only view, whose in-place operators make a new array,
+as on JAX. So nothing is copied on the way in, and nothing that is done to it reaches the memory
+behind it. What users call for is *given*: an array of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from densekit._core import settings, tree
+from densekit._core.errors import message
+from densekit._core.watched import WATCHED, read
+
+_IN_PLACE = (
+    *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"),
+    *("and", "or", "xor", "lshift", "rshift"),
+)
+
+
+class Tensor(np.ndarray):
+    """A NumPy array on which ``x += y`` means ``x = x + y``: other names of `x` keep their value.
+
+    Arithmetic with it gives tensors. An element of one that is lent cannot be assigned to.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit._core.tensor import lend
+    >>> own = np.array([1.0, 2.0])
+    >>> x = h = lend(own)
+    >>> h += 1
+    >>> h, x, own
+    (array([2., 3.]), array([1., 2.]), array([1., 2.]))
+    """
+
+    __slots__ = ()
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if not self.flags.writeable:
+            raise TypeError(
+                message(
+                    "tensor[...] = value",
+                    "an array of your own",
+                    "a tensor, which does not support item assignment",
+                    "Use `keras.ops.slice_update`, `scatter_update` or `where`, or work on "
+                    "`np.array(tensor)`.",
+                )
+            )
+        super().__setitem__(key, value)
+
+    def __repr__(self) -> str:
+        return repr(self.view(np.ndarray))
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(self.item(), digits)
+
+    def __reduce__(self) -> Any:
+        return np.array(self).__reduce__()
+
+
+def _rebinding(operator: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """``x += y`` that makes a new array, no wider than a float64 that is already there."""
+
+    def in_place(self: Tensor, other: Any) -> Any:
+        result = operator(self, other)
+        if getattr(result, "dtype", None) != np.float64 or self.dtype == np.float64:
+            return result
+        return result.astype(self.dtype if self.dtype.kind == "f" else settings.floatx())
+
+    return in_place
+
+
+for _name in _IN_PLACE:
+    setattr(Tensor, f"__i{_name}__", _rebinding(getattr(np.ndarray, f"__{_name}__")))
+
+
+def lend(value: Any) -> Any:
+    """An array as a read-only tensor on the same memory; anything else as it is."""
+    if type(value) in WATCHED:
+        value = read(value)
+    if isinstance(value, np.ndarray) and (type(value) is not Tensor or value.flags.writeable):
+        value = value.view(Tensor)
+        value.setflags(False)
+    return value
+
+
+def give(value: Any) -> Any:
+    """An array as a plain one of the receiver's own; anything else as it is."""
+    return np.array(value) if isinstance(value, np.ndarray) else value
+
+
+def lend_all(structure: Any) -> Any:
+    """`lend` for each leaf."""
+    if isinstance(structure, np.ndarray) or not tree.is_nested(structure):
+        return lend(structure)
+    return tree.map_structure(lend, structure)
+
+
+def give_all(structure: Any) -> Any:
+    """`give` for each leaf."""
+    if isinstance(structure, np.ndarray) or not tree.is_nested(structure):
+        return give(structure)
+    return tree.map_structure(give, structure)
+
+
+def as_tensor(value: Any) -> Any:
+    """A plain array that nobody else holds as a tensor on its memory; else the value itself."""
+    return value.view(Tensor) if type(value) is np.ndarray else value
