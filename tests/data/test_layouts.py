@@ -160,6 +160,17 @@ def test_memory_beside_the_data(layout: str, what: str) -> None:
     assert peak <= 1.2 * share * COPY + rest
 
 
+def test_a_split_sparse_matrix_stays_sparse() -> None:
+    x = scipy.sparse.random(4000, 1000, 0.001, "csr", "float32", np.random.default_rng(0))
+    model = keras.Sequential([keras.Input((1000,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    tracemalloc.start()
+    model.fit(x, np.ones(4000), validation_split=0.5, verbose=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4000 * 1000 * 4 / 4
+
+
 def test_the_measure_of_memory_can_fail() -> None:
     tracemalloc.start()
     kept = X.astype("float64")

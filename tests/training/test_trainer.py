@@ -178,6 +178,25 @@ def test_iterating_a_data_set_ends_after_its_length() -> None:
     assert list(itertools.islice(Endless(), 5)) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+@pytest.mark.parametrize("hooks", [True, False])
+def test_a_source_without_batches_is_an_error(hooks: bool, method: str) -> None:
+    class Empty(keras.utils.PyDataset):
+        if hooks:
+
+            def on_epoch_begin(self) -> None:
+                pass
+
+        def __len__(self) -> int:
+            return 0
+
+    for model in (model_of(), model_of()):
+        model.fit(X, Y, verbose=0)
+        for source in (Empty(), iter([])):
+            with pytest.raises(ValueError, match="at least one batch"):
+                getattr(model, method)(source, verbose=0)
+
+
 def test_a_data_set_without_a_length_is_named() -> None:
     class Nameless(keras.utils.PyDataset):
         def __getitem__(self, index: int) -> Any:

@@ -248,6 +248,10 @@ class SparseRows:
     def __len__(self) -> int:
         return self.shape[0]
 
+    def part(self, rows: slice) -> SparseRows:
+        """Some rows, sparse as they are."""
+        return SparseRows(self._matrix[rows], self.dtype.name)
+
     def __getitem__(self, rows: Any) -> Array:
         part = self._matrix[rows]
         dense = np.zeros(part.shape, self.dtype)

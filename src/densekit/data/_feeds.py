@@ -12,7 +12,7 @@ import numpy.typing as npt
 from densekit import engines
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
-from densekit.data._arrays import Array, is_sparse
+from densekit.data._arrays import Array, SparseRows, is_sparse
 from densekit.data._columns import Columns
 
 Index = npt.NDArray[np.int64]
@@ -188,7 +188,7 @@ def is_stream(x: Any) -> bool:
     """Whether `x` yields batches, rather than being data itself."""
     if x is None or isinstance(x, list | tuple | dict | str) or hasattr(x, "__array__"):
         return False
-    if is_sparse(x):
+    if is_sparse(x) or isinstance(x, SparseRows):
         return False
     return hasattr(x, "__iter__") or hasattr(x, "__getitem__")
 

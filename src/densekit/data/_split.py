@@ -7,7 +7,7 @@ from typing import Any
 
 from densekit._core import tree
 from densekit._core.errors import describe, message
-from densekit.data._arrays import as_arrays
+from densekit.data._arrays import SparseRows, as_arrays
 from densekit.data._feeds import is_stream
 
 
@@ -50,8 +50,12 @@ def train_validation_split(
             f"validation and training set as specified by `validation_split={split}`. Either "
             "provide more data, or a different value for the `validation_split` argument."
         )
-    head, tail = (
-        tree.map_structure(lambda a, part=part: None if a is None else a[part], data)
-        for part in (slice(0, at), slice(at, n))
-    )
+
+    def part(rows: slice) -> Any:
+        def cut(column: Any) -> Any:
+            return column.part(rows) if isinstance(column, SparseRows) else column[rows]
+
+        return tree.map_structure(lambda a: None if a is None else cut(a), data)
+
+    head, tail = part(slice(0, at)), part(slice(at, n))
     return head, tail

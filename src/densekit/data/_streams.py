@@ -42,13 +42,13 @@ class StreamFeed:
     ) -> None:
         self._source = source
         self._order = order
-        self._dk_convert = convert
+        self._convert = convert
         self.steps = check_count(steps, "steps")
-        self._dk_known = _length(source)
+        self._known = _length(source)
         self._ended_after: int | None = None  # steps until an open source first ended
-        self._dk_kept: list[Any] | None = None
+        self._kept: list[Any] | None = None
         if hasattr(source, "__next__"):
-            self._dk_kept = list(itertools.islice(source, _KEPT))
+            self._kept = list(itertools.islice(source, _KEPT))
         self._first: list[Any] | None = None
         self._pass: Iterator[Any] | None = None
         self._taken = 0  # steps of the present pass
@@ -57,7 +57,7 @@ class StreamFeed:
     @property
     def num_batches(self) -> int | None:
         """Steps of an epoch, None until it is known."""
-        return self.steps or self._dk_known or self._ended_after
+        return self.steps or self._known or self._ended_after
 
     @property
     def tells_epochs(self) -> bool:
@@ -73,7 +73,7 @@ class StreamFeed:
     def first_batch(self) -> tuple[Any, Any, Any]:
         """The first batch, looked at without being used up."""
         if self._first is None:
-            if self._dk_kept is None:
+            if self._kept is None:
                 self.epoch_begins()
                 self._start_pass()
                 assert self._pass is not None
@@ -82,28 +82,28 @@ class StreamFeed:
                 told = self.tells_epochs
                 self._pass = None if told else itertools.chain(self._first, self._pass)
             else:
-                self._first = self._dk_kept
+                self._first = self._kept
             if not self._first:
-                raise ValueError(
-                    message("data", "at least one batch", "an empty source", "Yield some batches.")
-                )
+                raise _empty()
         return unpack_x_y_sample_weight(self._first[0])
 
     @property
     def sample(self) -> tuple[list[Array], Columns, Columns]:
         """Columns that show shapes and types: those of the first batch."""
         if self._sample is None:
-            self._sample = self._dk_convert(*self.first_batch())
+            self._sample = self._convert(*self.first_batch())
         return self._sample
 
     def raw_batches(self) -> Iterator[Any]:
         """What the source yields in one epoch."""
-        wanted = self.steps or self._dk_known
+        wanted = self.steps or self._known
         if self._pass is None or (self.steps is None and self._taken):
             self._start_pass()
         step = 0
-        while wanted is None or step < wanted:
-            if self._dk_known is not None and self._taken >= self._dk_known:
+        while not wanted or step < wanted:
+            if self._known is not None and self._taken >= self._known:
+                if not self._taken:
+                    raise _empty()
                 if self.steps is not None:
                     warn_out_of_data()
                 break
@@ -112,24 +112,22 @@ class StreamFeed:
                 batch = next(self._pass)
             except StopIteration:
                 self._pass = None
-                if (
-                    self.steps is not None
-                    or self._dk_known is not None
-                    or self._dk_kept is not None
-                ):
+                if not self._taken:
+                    raise _empty() from None
+                if self.steps is not None or self._known is not None or self._kept is not None:
                     warn_out_of_data()
                 self._ended_after = self._ended_after or step
                 break
             self._taken += 1
             step += 1
             yield batch
-        if self._dk_known is not None and self._taken >= self._dk_known:
+        if self._known is not None and self._taken >= self._known:
             self._pass = None
 
     def blocks(self, block_steps: int) -> Iterator[Block]:
         """The batches of one epoch, one at a time."""
         for step, batch in enumerate(self.raw_batches()):
-            inputs, targets, weights = self._dk_convert(*unpack_x_y_sample_weight(batch))
+            inputs, targets, weights = self._convert(*unpack_x_y_sample_weight(batch))
             inputs = [engines.readable(a[:]) for a in inputs]
             targets = [None if a is None else engines.readable(a) for a in targets]
             weights = [None if a is None else engines.readable(a) for a in weights]
@@ -152,19 +150,19 @@ class StreamFeed:
 
     def _new_pass(self) -> Iterator[Any]:
         source = self._source
-        if self._dk_kept is not None:
-            return itertools.chain(self._dk_kept, source)
+        if self._kept is not None:
+            return itertools.chain(self._kept, source)
         length = _length(source)
         if length is None or not hasattr(source, "__getitem__"):
             return iter(source)
         if self._order is None:
             return map(source.__getitem__, range(length))
-        return self._dk_in_order(self._order, length)
+        return self._in_order(self._order, length)
 
-    def _dk_in_order(self, order: Order, length: int) -> Iterator[Any]:
+    def _in_order(self, order: Order, length: int) -> Iterator[Any]:
         # The order is drawn when the first batch is taken: that of an epoch follows from what was
         # trained before it.
-        for i in order(length, length).tolist():
+        for i in order(length, length).tolist() if length else []:
             yield self._source[i]
 
     def begin_anew(self) -> None:
@@ -173,7 +171,7 @@ class StreamFeed:
         """
         if self._taken:
             self._pass = None
-        self._dk_known = _length(self._source)
+        self._known = _length(self._source)
         self.epoch_ends()
 
     def epoch_begins(self) -> None:
@@ -183,6 +181,12 @@ class StreamFeed:
     def epoch_ends(self) -> None:
         """Tell the source, if it wants to know."""
         getattr(self._source, "on_epoch_end", lambda: None)()
+
+
+def _empty() -> ValueError:
+    return ValueError(
+        message("data", "at least one batch", "an empty source", "Yield some batches.")
+    )
 
 
 def _length(source: Any) -> int | None:

@@ -14,7 +14,7 @@ from densekit._core.errors import message
 from densekit._core.frames import filters_traceback, hide_internal_frames
 from densekit._core.tensor import lend_all
 from densekit.data._columns import Array, check_rows, match_inputs, unpack_x_y_sample_weight
-from densekit.data._feeds import ArrayFeed, check_count, is_stream
+from densekit.data._feeds import ArrayFeed, check_count, is_stream, warn_out_of_data
 from densekit.data._streams import StreamFeed
 from densekit.layers import Layer
 from densekit.training._fit_loop import callback_list, logs_of, predict_rows
@@ -226,6 +226,8 @@ class Batches(Prepare):
         self.stop_predicting = False
         run.on_predict_begin()
         outputs = self._dk_predict_arrays(inputs, rows, batch_size, steps, run)
+        if steps is not None and steps > total:
+            warn_out_of_data()
         run.on_predict_end()
         return pack_outputs(signature.output_structure, outputs)
 

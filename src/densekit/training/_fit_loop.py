@@ -12,7 +12,7 @@ from densekit import callbacks, engines
 from densekit._core import settings
 from densekit._core.tensor import lend_all
 from densekit.data._columns import Array
-from densekit.data._feeds import ArrayFeed, Block, warn_out_of_data
+from densekit.data._feeds import ArrayFeed, Block
 from densekit.data._streams import StreamFeed
 from densekit.training._not_finite import FiniteWatch
 from densekit.training._run_metrics import CompileMetrics, LossMean
@@ -241,9 +241,7 @@ def predict_rows(
         steps: batches to look at; None: all.
         per_call: batches between two calls of batch hooks.
     """
-    if steps is not None and steps > -(-rows // batch_size):
-        warn_out_of_data()
-    elif steps is not None:
+    if steps is not None:
         rows = min(rows, steps * batch_size)
     every = callbacks.wants_batches("predict")
     block = per_call * batch_size if every else _predict_block(engine, batch_size)
