@@ -59,7 +59,8 @@ def reset_uids() -> None:
 def clear_session(free_memory: bool = True) -> None:
     """Count layer names from the start again; forget the dtype policy and logging switches.
 
-    Names are counted in each thread; those of other threads go on. Models and layers that exist are not touched. `set_floatx` and `set_epsilon` stay in force.
+    Names are counted in each thread; those of other threads go on. Models and layers that exist are
+    not touched. `set_floatx` and `set_epsilon` stay in force.
 
     Args:
         free_memory: kept for Keras' sake; Python frees what nothing refers to.

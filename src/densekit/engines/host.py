@@ -23,6 +23,7 @@ from densekit._core.tensor import lend
 from densekit._core.variable import Variable
 from densekit.engines.differentiate import Differentiator
 from densekit.engines.exact import exact_values
+from densekit.engines.lent_rows import LentRows
 
 Array = npt.NDArray[Any]
 
@@ -87,6 +88,7 @@ class HostNode:
         self._floats = [i for i, d in enumerate(self._input_dtypes) if d.kind == "f"]
         self.added_losses = False
         self._differentiate = Differentiator()
+        self._lent = LentRows()
         self._pending: tuple[Callable[[Any], list[Any]], int, int] | None = None
 
     def forward(self, training: bool, rows: list[Array]) -> tuple[list[Array], float]:
@@ -131,15 +133,12 @@ class HostNode:
             if self._is_first:
                 exact.begin_step()
             found = [exact.get(value) for value in self._inputs] or [None] * len(rows)
+        given = zip(rows, found, self._input_shapes, self._input_dtypes, strict=True)
         return [
-            lend(
-                np.array(r.reshape(batch, *shape), dtype)
-                if own is None
-                else own.reshape(batch, *shape)
-            )
-            for r, own, shape, dtype in zip(
-                rows, found, self._input_shapes, self._input_dtypes, strict=True
-            )
+            self._lent.lend(i, r.reshape(batch, *shape), dtype)
+            if own is None
+            else lend(own.reshape(batch, *shape))
+            for i, (r, own, shape, dtype) in enumerate(given)
         ]
 
     def _call(
