@@ -108,3 +108,73 @@ def test_clear_session_in_a_thread_is_that_threads() -> None:
 def test_a_seed_that_is_no_integer_is_refused_in_threads_too() -> None:
     with pytest.raises(ValueError, match="integer"):
         in_threads(keras.utils.set_random_seed, ["1"])
+
+
+class Meanwhile(keras.callbacks.Callback):
+    """Calls a function on another thread after each step of a fit, and waits for it."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        super().__init__()
+        self.function = function
+        self.found: list[BaseException | None] = []
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            self.found.append(pool.submit(self.function).exception())
+
+
+@pytest.mark.parametrize("name", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
+def test_one_thread_at_a_time_trains_or_evaluates(name: str) -> None:
+    model = build()
+    silent = {} if "batch" in name else {"verbose": 0}
+    other = Meanwhile(lambda: getattr(model, name)(X, Y, **silent))
+    model.fit(X, Y, epochs=1, batch_size=48, verbose=0, callbacks=[other])
+    assert [type(error) for error in other.found] == [RuntimeError] * 2
+    assert "another thread" in str(other.found[0])
+    getattr(model, name)(X, Y, **silent)  # free again
+
+
+def test_a_model_is_free_after_a_fit_that_failed() -> None:
+    model = build()
+    with pytest.raises(ValueError):
+        model.fit(X, Y[:5], verbose=0)
+    assert in_threads(train, [model], 1)
+
+
+@pytest.mark.parametrize("how", ["call", "predict", "predict_on_batch", "general call"])
+def test_predictions_beside_a_fit_see_whole_steps(how: str) -> None:
+    """Both layers move by one each step: a sum between two steps would be odd."""
+    model = keras.Sequential(
+        [
+            keras.Input((1,)),
+            keras.layers.Dense(512, use_bias=False, kernel_initializer="zeros"),
+            keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", trainable=False),
+        ]
+    )
+    model.compile(keras.optimizers.SGD(1.0), lambda y, p: keras.ops.sum(-p, axis=-1))
+    x = np.ones((4000, 1), "float32")
+    one = x[:1]
+    predict = {
+        "call": lambda: model(one),
+        "predict": lambda: model.predict(one, verbose=0),
+        "predict_on_batch": lambda: model.predict_on_batch(one),
+        "general call": lambda: model(one, training=False),
+    }[how]
+    predict()
+    seen = []
+    with ThreadPoolExecutor(1) as pool:
+        fit = pool.submit(model.fit, x, x, batch_size=1, epochs=3, verbose=0)
+        while not fit.done():
+            seen.append(float(np.ravel(predict())[0]))
+        fit.result()
+    assert seen and all(value % 512 == 0 for value in seen)
+    assert seen == sorted(seen)
+    assert float(np.ravel(predict())[0]) == 12000 * 512
+
+
+def test_the_short_way_is_back_after_a_fit() -> None:
+    model = build()
+    model(X)
+    short = model._dk_fast_call
+    model.fit(X, Y, verbose=0)
+    assert model._dk_fast_call is short

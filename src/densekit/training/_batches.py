@@ -20,6 +20,7 @@ from densekit.layers import Layer
 from densekit.training._fit_loop import callback_list, logs_of, predict_rows
 from densekit.training._prepare import Prepare
 from densekit.training._runtime import pack_outputs
+from densekit.training._turns import alone, in_turn
 
 if TYPE_CHECKING:
     from densekit.callbacks import CallbackList
@@ -36,6 +37,7 @@ class Batches(Prepare):
     # One batch
 
     @filters_traceback
+    @alone
     def train_on_batch(
         self,
         x: Any,
@@ -60,6 +62,7 @@ class Batches(Prepare):
         return self._dk_on_batch(x, y, sample_weight, class_weight, return_dict, training=True)
 
     @filters_traceback
+    @alone
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
@@ -78,11 +81,13 @@ class Batches(Prepare):
         model: Any = self
         model.reset_metrics()
         for block in feed.blocks(1):
-            session.run(block, training)
+            with self._dk_runtime.turns.block:
+                session.run(block, training)
         logs = logs_of(model)
         return logs if return_dict else self._dk_in_order(logs)
 
     @filters_traceback
+    @in_turn
     def predict_on_batch(self, x: Any) -> Any:
         """Outputs for all rows as one batch; else the same as `predict`.
 
@@ -183,7 +188,8 @@ class Batches(Prepare):
             return NotImplemented
         if engine.builder.adds_losses:  # known before it runs: a call writes its state once
             return NotImplemented
-        outputs = engine.predict(arrays, rows)
+        with self._dk_runtime.turns.to_predict():
+            outputs = engine.predict(arrays, rows)
         if engine.added_losses:
             self._dk_runtime.note_losses()
             return NotImplemented
@@ -199,6 +205,7 @@ class Batches(Prepare):
             return False
         return rows * self._dk_runtime.flops_per_sample <= _QUICK_FLOPS
 
+    @in_turn
     def _dk_predict_general(
         self, x: Any, batch_size: Any, verbose: Any, steps: Any, callbacks: Any
     ) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -189,11 +190,13 @@ def run_epoch(
     every = callbacks.wants_batches(mode)
     per_call = model.steps_per_execution
     first = steps = 0  # first step since the hooks were called; steps made
+    turns = model._dk_runtime.turns.block if training else nullcontext()
     feed.epoch_begins()
     for block in feed.blocks(per_call if every else session.block_steps(feed)):
         if every and steps == first:
             begin(first)
-        session.run(block, training)
+        with turns:
+            session.run(block, training)
         steps = block.first_step + block.steps
         if every:
             if steps - first < per_call:

@@ -18,6 +18,7 @@ from densekit._core.variable import Variable
 from densekit.data._columns import Array, Signature
 from densekit.layers import Layer
 from densekit.ops import KerasTensor
+from densekit.training._turns import Turns
 
 _MOST_ENGINES = 24
 # Keeps the words of an order apart from those of a dropout with the same seed.
@@ -41,6 +42,8 @@ class Runtime:
         self._recorders: dict[Any, engines.Recorder | None] = {}
         self._built_from: dict[Any, Any] = {}  # what users may set later, by engine
         self._seen: dict[Any, int] = {}  # the count of changes when that was last looked at
+        self._call: Any = None  # what `model(x)` calls
+        self.turns = Turns()
         self._collects_losses = False
         self._weights: list[Any] = []
         self._flags: Any = None
@@ -106,7 +109,15 @@ class Runtime:
     def note_losses(self) -> None:
         """Remember that a layer added a loss in a call."""
         self._collects_losses = True
-        self._model.__dict__["_dk_fast_call"] = None
+        self._call = None
+        self._model.__dict__.update(_dk_fast_call=None, _dk_fast_version=-1)
+
+    def guard_call(self) -> None:
+        """Let `model(x)` take its turn only while a thread trains or evaluates."""
+        call = self._call
+        if call is not None:
+            call = self.turns.guarded(call) if self.turns.is_owned else call
+            self._model.__dict__["_dk_fast_call"] = call
 
     # What the model takes and gives
 
@@ -278,7 +289,8 @@ class Runtime:
             call = engine.call() if key[-1] is None and not flags else None
             self.flops_per_sample = engine.plan.flops_per_sample()
             if call is not None and not self._collects_losses and self._is_bare():
-                self._model.__dict__["_dk_fast_call"] = call
+                self._call = call
+                self.guard_call()
                 self._model.__dict__["_dk_fast_version"] = self._version
         return engine
 

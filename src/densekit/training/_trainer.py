@@ -12,6 +12,7 @@ from densekit.data._split import train_validation_split
 from densekit.data._streams import StreamFeed
 from densekit.training._compiling import Compiling
 from densekit.training._fit_loop import callback_list, logs_of, run_epoch
+from densekit.training._turns import alone
 
 if TYPE_CHECKING:
     from densekit.callbacks import CallbackList, History
@@ -21,6 +22,7 @@ class Trainer(Compiling):
     """`compile`, `fit`, `evaluate`, `predict` and what belongs to them."""
 
     @filters_traceback
+    @alone
     def fit(
         self,
         x: Any = None,
@@ -151,6 +153,7 @@ class Trainer(Compiling):
         return logs
 
     @filters_traceback
+    @alone
     def evaluate(
         self,
         x: Any = None,
