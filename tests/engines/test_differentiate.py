@@ -75,6 +75,7 @@ def model_of(tanh: Any) -> Any:
     return Own()
 
 
+@pytest.mark.filterwarnings("ignore:Own.*can be followed")
 @pytest.mark.parametrize("whole", [True, False])
 def test_layers_losses_and_penalties_on_jax_train(whole: bool) -> None:
     histories, weights = [], []

@@ -47,6 +47,7 @@ def test_parts_on_the_host_are_marked() -> None:
     assert table.count("[python]") == 1
 
 
+@pytest.mark.filterwarnings("ignore:Looks.*can be followed")
 def test_a_model_that_cannot_be_followed_is_marked() -> None:
     class Looks(keras.Model):
         def call(self, x):

@@ -132,12 +132,26 @@ def _leaves(value):
     )
 
 
+@pytest.mark.filterwarnings("ignore:Looks.*can be followed")
 @pytest.mark.parametrize("cls", [Branches, Looks, Reads, Counts, Adds])
 def test_not_followed_but_still_right(cls, x) -> None:
     model = cls()
     y = model(x)
     assert model._dk_graph() is None
     np.testing.assert_allclose(y, L.Layer.__call__(model, x), rtol=1e-5, atol=1e-6)
+
+
+def test_why_a_call_is_not_followed_is_said_once(x) -> None:
+    class Own(Base):
+        def call(self, x):
+            return self.b(x) * float(ops.sum(x))
+
+    with pytest.warns(UserWarning, match="(?s)Own.*ValueError: KerasTensor: expected a value"):
+        Own()(x)
+    again = Own()
+    again(x)  # a second warning would be an error
+    again.compile("sgd", "mse")
+    again.fit(x, x[:, :2], verbose=0)
 
 
 def test_a_passed_on_flag_is_no_constant(x) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
 from densekit._core import tree
+from densekit._core.errors import message
+from densekit._core.frames import warn
 from densekit._core.registry import public_name
 from densekit._core.scope import StatelessScope
 from densekit._core.variable import Variable
@@ -70,7 +73,8 @@ def _follow(model: Any, inputs: Any, training: bool) -> Graph | None:
         given = tree.flatten(tensors)
         nodes, _ = nodes_between(given, [*flat, *_lasting(given, recorded)], model.name)
         followed = True
-    except Exception:  # whatever it does, it cannot be done symbolically
+    except Exception as error:  # whatever it does, it cannot be done symbolically
+        _tell(model, error)
         return None
     finally:
         call_context.reset(token)
@@ -79,6 +83,28 @@ def _follow(model: Any, inputs: Any, training: bool) -> Graph | None:
             if count or not followed:  # those of a first trace stay: a summary shows their shapes
                 del layer._inbound_nodes[count:]
     return Graph(tree.flatten(tensors), flat, nodes, tensors, outputs)
+
+
+def _tell(model: Any, error: Exception) -> None:
+    """Say once for a class why its models run as a whole in Python."""
+    kind = type(model)
+    if kind in _told or isinstance(error, NotImplementedError):
+        return
+    _told.add(kind)
+    reason = str(error).partition("\n")[0].rstrip(".")
+    reason = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} ..."
+    warn(
+        message(
+            f"{kind.__name__} {model.name!r}",
+            "a `call` that can be followed with symbolic tensors, to run natively",
+            f"{type(error).__name__}: {reason}",
+            "It runs as it is, in Python; write it on `keras.ops` to make it faster.",
+        )
+    )
+
+
+_told: WeakSet[type] = WeakSet()
+_LONGEST_REASON = 200
 
 
 def _lasting(inputs: list[KerasTensor], nodes: list[Node]) -> list[KerasTensor]:
