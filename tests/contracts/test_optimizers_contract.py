@@ -302,3 +302,14 @@ def test_variables_stand_for_their_values(name: str) -> None:
         np.testing.assert_array_equal(one, other)
     for w, before in zip(ws, values[1], strict=True):
         np.testing.assert_array_equal(w.numpy(), before)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_silent_rows_and_columns_stay_finite(name: str) -> None:
+    """A unit that is off and a feature that is 0: their weights have no gradient at all."""
+    w = keras.Variable(np.ones((3, 3), "float32"))
+    optimizer = OPTIMIZERS[name](learning_rate=0.1)
+    gradient = np.array([[1, 0, 1], [0, 0, 0], [1, 0, 1]], "float32")
+    for _ in range(3):
+        optimizer.apply([gradient], [w])
+    assert np.isfinite(w.numpy()).all()

@@ -103,10 +103,14 @@ class Adafactor(Optimizer):
             self.assign(r, keep * r + (1 - keep) * ops.mean(square, axis=-1))
             self.assign(c, keep * c + (1 - keep) * ops.mean(square, axis=-2))
             share = r / ops.mean(r, axis=-1, keepdims=True)
-            self.assign(v, ops.expand_dims(share, -1) * ops.expand_dims(c, -2))
+            share, of_column = ops.expand_dims(share, -1), ops.expand_dims(c, -2)
+            self.assign(v, share * of_column)
+            # Of a silent row and a silent column the product is too small for float32.
+            root = ops.sqrt(share) * ops.sqrt(of_column)
         else:
             self.assign(v, keep * v + (1 - keep) * square)
-        step = gradient / ops.sqrt(v)
+            root = ops.sqrt(v)
+        step = gradient / root
         step = step / ops.maximum(1.0, _rms(step) / self.clip_threshold)
         rate = ops.minimum(ops.cast(learning_rate, variable.dtype), t**-0.5)
         scale = ops.maximum(self.epsilon_2, _rms(variable)) * rate
