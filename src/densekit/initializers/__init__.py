@@ -1,4 +1,4 @@
-"""Initializers: the law that the first values of a weight follow."""
+"""Initializers: the distribution of the initial weights."""
 
 from __future__ import annotations
 

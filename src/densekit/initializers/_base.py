@@ -10,7 +10,7 @@ from densekit._core.registry import export
 
 @export("keras.initializers", "initializer")
 class Initializer:
-    """The law that the first values of a weight follow.
+    """The distribution of the initial weights.
 
     Formula: ``__call__(shape, dtype=None) -> array`` of that shape and dtype.
 

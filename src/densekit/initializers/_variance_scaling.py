@@ -144,7 +144,7 @@ def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 class _Fixed(VarianceScaling):
-    """Variance scaling with a law fixed by the class: only seed and axes are arguments."""
+    """Variance scaling with a distribution fixed by the class: only seed and axes are arguments."""
 
     _dk_law: tuple[float, str, str]
 
@@ -192,7 +192,7 @@ class GlorotUniform(_Fixed):
 class GlorotNormal(_Fixed):
     """Truncated normal values that keep the variance of signals forward and of gradients backward.
 
-    Formula: variance ``2 / (fan_in + fan_out)``, cut at two standard deviations of the uncut law.
+    Formula: variance ``2 / (fan_in + fan_out)``, cut at two deviations of what is cut.
 
     Args:
         seed: integer, `SeedGenerator`, or None to draw a seed once. Default: ``None``.
@@ -245,7 +245,7 @@ class HeUniform(_Fixed):
 class HeNormal(_Fixed):
     """Truncated normal values for layers followed by relu.
 
-    Formula: variance ``2 / fan_in``, cut at two standard deviations of the uncut law.
+    Formula: variance ``2 / fan_in``, cut at two deviations of what is cut.
 
     Args:
         seed: integer, `SeedGenerator`, or None to draw a seed once. Default: ``None``.
@@ -298,7 +298,7 @@ class LecunUniform(_Fixed):
 class LecunNormal(_Fixed):
     """Truncated normal values that keep the variance of signals forward; what `selu` needs.
 
-    Formula: variance ``1 / fan_in``, cut at two standard deviations of the uncut law.
+    Formula: variance ``1 / fan_in``, cut at two deviations of what is cut.
 
     Args:
         seed: integer, `SeedGenerator`, or None to draw a seed once. Default: ``None``.

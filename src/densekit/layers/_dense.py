@@ -18,7 +18,7 @@ from densekit.layers._base.layer import Layer
 
 @export("keras.layers")
 class Dense(Layer):
-    """Fully connected layer: each output is a weighted sum of all inputs, bent by an activation.
+    """Fully connected layer: weighted sums of all inputs, passed through a nonlinear function.
 
     ``outputs = activation(inputs @ kernel + bias)``
 
@@ -35,9 +35,9 @@ class Dense(Layer):
         units: number of outputs, an integer >= 1.
         activation: name, function or None. Default: ``None``, linear.
         use_bias: whether a bias is added. Default: ``True``.
-        kernel_initializer: law of the initial kernel. Default: ``"glorot_uniform"``, uniform on
-            ``[-l, l]`` with ``l = sqrt(6 / (features + units))``.
-        bias_initializer: law of the initial bias. Default: ``"zeros"``.
+        kernel_initializer: distribution of the initial kernel. Default: ``"glorot_uniform"``,
+            uniform on ``[-l, l]`` with ``l = sqrt(6 / (features + units))``.
+        bias_initializer: distribution of the initial bias. Default: ``"zeros"``.
         kernel_regularizer: penalty on the kernel, added to the loss, e.g. ``"l2"``. Default: none.
         bias_regularizer: penalty on the bias. Default: none.
         activity_regularizer: penalty on the output, divided by the batch size. Default: none.
@@ -62,7 +62,7 @@ class Dense(Layer):
     [(3, 2), (2,)]
 
     Reference: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
-    networks" (AISTATS 2010), equation 16: the initial law.
+    networks" (AISTATS 2010), equation 16: the initial distribution.
     """
 
     def __init__(

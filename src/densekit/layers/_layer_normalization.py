@@ -23,8 +23,8 @@ class LayerNormalization(AlongAxes):
         epsilon: keeps the root away from 0. Default: ``0.001``.
         center: whether `beta` is added. Default: ``True``.
         scale: whether `gamma` is multiplied. Default: ``True``.
-        beta_initializer: law of the initial `beta`. Default: ``"zeros"``.
-        gamma_initializer: law of the initial `gamma`. Default: ``"ones"``.
+        beta_initializer: distribution of the initial `beta`. Default: ``"zeros"``.
+        gamma_initializer: distribution of the initial `gamma`. Default: ``"ones"``.
         beta_regularizer: penalty on `beta`. Default: none.
         gamma_regularizer: penalty on `gamma`. Default: none.
         beta_constraint: function of `beta`, applied after each update. Default: none.

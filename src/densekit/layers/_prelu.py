@@ -18,7 +18,7 @@ class PReLU(Elementwise):
         inputs and outputs: ``(batch, ...)``; alpha: ``(...)`` with 1 on each shared axis.
 
     Args:
-        alpha_initializer: law of the initial slopes. Default: ``"zeros"``.
+        alpha_initializer: distribution of the initial slopes. Default: ``"zeros"``.
         alpha_regularizer: penalty on the slopes. Default: none.
         alpha_constraint: function of the slopes, applied after each update. Default: none.
         shared_axes: axes along which a slope is shared; the batch axis is 0. Default: none.

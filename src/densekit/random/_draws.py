@@ -1,4 +1,4 @@
-"""Draws from the usual laws.
+"""Draws from the usual distributions.
 
 An integer seed gives the same array each time, a `SeedGenerator` a new one each time; None draws a
 seed. Values are drawn in float64 by NumPy on a Philox stream and rounded once.
