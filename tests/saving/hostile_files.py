@@ -517,6 +517,12 @@ def legacy_cases(parts: Parts, folder: Path) -> Iterator[tuple[str, str, Path]]:
 
         return change
 
+    def empty_chunks(file):
+        group = file["model_weights"]
+        del group.attrs["layer_names"]
+        for i in range(1000):
+            group.attrs[f"layer_names{i}"] = np.zeros(0, "S1")
+
     def names_of(count, name):
         def change(file):
             group = file["model_weights"]
@@ -548,6 +554,7 @@ def legacy_cases(parts: Parts, folder: Path) -> Iterator[tuple[str, str, Path]]:
     yield spoilt("names-swapped", attribute("weight_names", [b"bias", b"kernel"], out))
     yield spoilt("names-many", names_of(200_000, "x{}"))
     yield spoilt("names-many-same", names_of(200_000, "hidden"))
+    yield spoilt("names-in-empty-chunks", empty_chunks)
     yield spoilt("state-twice", attribute("weight_names", [b"a"] * 9, "optimizer_weights"))
     yield spoilt("state-absent", attribute("weight_names", [b"a", b"b"], "optimizer_weights"))
     yield spoilt("no-layer", lambda file: file[hidden.rpartition("/")[0]].__delitem__("hidden"))

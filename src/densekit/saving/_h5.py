@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -237,10 +237,11 @@ def attribute_text(holder: Any, name: str) -> str | None:
     return value
 
 
-def attribute_names(holder: Any, name: str) -> list[str]:
+def attribute_names(holder: Any, name: str, most: int) -> list[str]:
     """A list of names kept in one attribute, or in several numbered ones when it was too long.
 
-    No name may come twice: one array would be read as often as it is named.
+    More than `most` are an error, and no name may come twice: one array would be read as often as
+    it is named.
     """
     names: list[Any] = []
     chunks = [name] if name in holder.attrs else [f"{name}{i}" for i in range(len(holder.attrs))]
@@ -248,9 +249,12 @@ def attribute_names(holder: Any, name: str) -> list[str]:
         value = _attribute(holder, chunk)
         if value is None:
             break
-        names += (_text(item) for item in np.atleast_1d(value).tolist())
-        if len(names) > _MAX_NAMES:
-            raise bad_file(f"HDF5 attribute {name!r}", f"more than {_MAX_NAMES} names")
+        items = np.atleast_1d(value).tolist()
+        if chunk != name and not items:
+            raise bad_file(f"HDF5 attribute {chunk!r}", "no names")  # else there might be millions
+        names += (_text(item) for item in items)
+        if len(names) > most:
+            raise bad_file(f"HDF5 attribute {name!r}", f"more than {most} names")
     if not all(isinstance(item, str) for item in names):
         raise bad_file(f"HDF5 attribute {name!r}", "something else than a list of names")
     if len(set(names)) < len(names):
@@ -289,9 +293,9 @@ class Entry:
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
 
-    def keys(self) -> list[str]:
+    def keys(self) -> Collection[str]:
         """Names of the arrays."""
-        return [] if self._group is None else list(self._group.keys())
+        return () if self._group is None else self._group.keys()
 
 
 def make_entry(file: Any, path: str, name: Any) -> Entry:

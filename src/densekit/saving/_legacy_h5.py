@@ -64,7 +64,9 @@ def read_model(path: Path, custom_objects: dict[str, Any] | None, compile: bool)
         if compile:
             _compile(model, file, str(path))
         if _h5.group(file, _SEEDS) is not None:
-            _assign(zip(seed_states(model), _stored(file, _SEEDS), strict=False))
+            seeds = seed_states(model)
+            stored = _stored(file, _SEEDS, len(seeds) + 64)
+            _assign([(a, b) for a, b in zip(seeds, stored, strict=False) if a.shape == b.shape])
     return model
 
 
@@ -82,9 +84,9 @@ def _compile(model: Any, file: Any, where: str) -> None:
     optimizer = model.optimizer
     if stored is None or optimizer is None:
         return
-    names = _h5.attribute_names(stored, "weight_names")
-    values = [_h5.stored(stored, name) for name in names]
     variables = list(optimizer.variables)
+    names = _h5.attribute_names(stored, "weight_names", 4 * len(variables) + 64)
+    values = [_h5.stored(stored, name) for name in names]
     pairs: list[Pair] | None = list(zip(variables, values, strict=False))
     if [v.shape for v in variables] != [v.shape for v in values]:
         pairs = old_state(optimizer, names, values)
@@ -120,19 +122,31 @@ def _layer_weights(layer: Any) -> list[Any]:
     return [*layer.trainable_weights, *layer.non_trainable_weights]
 
 
-def _stored(group: Any, name: str) -> list[_h5.Stored]:
+def _stored(group: Any, name: str, most: int) -> list[_h5.Stored]:
+    """The arrays named in the group of a layer; more than `most` are not even looked at."""
     holder = _h5.group(group, name)
     if holder is None:
         raise _h5.bad_file(f"weights of layer {name!r}", "none")
-    return [_h5.stored(holder, n) for n in _h5.attribute_names(holder, "weight_names")]
+    names = _h5.attribute_names(holder, "weight_names", most)
+    return [_h5.stored(holder, n) for n in names]
+
+
+def _most_arrays(model: Any) -> int:
+    """How many arrays a layer in a file may have: some more than the model, for a clear error."""
+    return len(model.weights) + 64
+
+
+def _layer_names(group: Any, model: Any) -> list[str]:
+    """Names of the layers in a file; those without weights may differ from the model's."""
+    return _h5.attribute_names(group, "layer_names", 10 * len(model.layers) + 1000)
 
 
 def _by_order(group: Any, model: Any, skip_mismatch: bool) -> list[Pair]:
     """Layers with weights, matched in order."""
     layers = [layer for layer in model.layers if _layer_weights(layer)]
     stored = []
-    for name in _h5.attribute_names(group, "layer_names"):
-        values = _stored(group, name)
+    for name in _layer_names(group, model):
+        values = _stored(group, name, _most_arrays(model))
         if values:
             stored.append((name, values))
         if len(stored) > len(layers):
@@ -156,10 +170,10 @@ def _by_name(group: Any, model: Any, skip_mismatch: bool) -> list[Pair]:
     """Layers matched by name; those that only one side has are passed over."""
     layers = {layer.name: layer for layer in model.layers}
     pairs = []
-    for name in _h5.attribute_names(group, "layer_names"):
+    for name in _layer_names(group, model):
         if name in layers:
-            layer = layers[name]
-            pairs += _match(layer, _layer_weights(layer), _stored(group, name), name, skip_mismatch)
+            layer, values = layers[name], _stored(group, name, _most_arrays(model))
+            pairs += _match(layer, _layer_weights(layer), values, name, skip_mismatch)
     return pairs + _top_level(group, model, skip_mismatch)
 
 
@@ -167,7 +181,7 @@ def _top_level(group: Any, model: Any, skip_mismatch: bool) -> list[Pair]:
     """Weights of the model itself, outside its layers."""
     if _h5.group(group, _TOP) is None:
         return []
-    values = _stored(group, _TOP)
+    values = _stored(group, _TOP, _most_arrays(model))
     return _match(model, _own_weights(model), values, _TOP, skip_mismatch)
 
 

@@ -63,6 +63,8 @@ def _modern_arguments(value: dict[str, Any], config: dict[str, Any]) -> None:
     for old, new in _RENAMED.get(name, {}).items():
         if old in config:
             config[new] = config.pop(old)
+    if config.get("activation") == "softmax_v2":  # how TensorFlow 1.15 called it in some files
+        config["activation"] = "softmax"
     if name == "Lambda":
         _modern_lambda(config)
     elif module.startswith(_OPTIMIZERS) and "schedules" not in module:

@@ -173,6 +173,8 @@ def _of_keras2(optimizer: Optimizer, entry: Entry) -> Any:
     count = len(entry.keys())
     if count == len(optimizer.variables) or not optimizer.built:
         return None
+    if count > 4 * len(optimizer.variables) + 64:
+        return None
     if not all(str(i) in entry for i in range(count)):
         return None
     return old_state(optimizer, None, [entry[str(i)] for i in range(count)])
