@@ -384,3 +384,50 @@ def test_an_empty_stack_has_nothing_to_pop() -> None:
         model.pop()
     model.add(keras.layers.Dense(3))
     assert model.output_shape == (None, 3)
+
+
+SQUARE = np.arange(6) % 3  # two batches of as many rows as units
+
+
+def broadcasting(y_true: Any, y_pred: Any) -> Any:
+    return keras.ops.mean(keras.ops.square(y_pred - y_true), axis=-1)
+
+
+def one_hot(y_true: Any, y_pred: Any) -> Any:
+    y_true = keras.ops.one_hot(keras.ops.cast(y_true, "int32"), 3)
+    return keras.ops.mean(keras.ops.square(y_pred - y_true), axis=-1)
+
+
+class Broadcasting(keras.losses.Loss):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return broadcasting(y_true, y_pred)
+
+
+OWN: dict[str, dict[str, Any]] = {
+    "a loss function": {"loss": broadcasting},
+    "a loss object": {"loss": Broadcasting()},
+    "a metric": {"loss": one_hot, "metrics": [broadcasting]},
+    "a weighted metric": {"loss": one_hot, "weighted_metrics": [broadcasting]},
+}
+
+
+@pytest.mark.parametrize("own", OWN)
+@pytest.mark.parametrize("method", ["fit", "evaluate", "train_on_batch"])
+def test_own_functions_do_not_broadcast_by_chance(method: str, own: str) -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    model.compile("sgd", **OWN[own])
+    rows = 3 if method == "train_on_batch" else 6
+    arguments = {} if method == "train_on_batch" else {"batch_size": 3, "verbose": 0}
+    with pytest.raises(ValueError, match=r"broadcasting.*\(n, 1\)|loss.*\(n, 1\)"):
+        getattr(model, method)(X[:rows], SQUARE[:rows], **arguments)
+    columns = np.tile(SQUARE[:, None], 3)
+    getattr(model, method)(X[:rows], SQUARE[:rows, None], **arguments)  # along the right axis
+    if "one_hot" not in str(OWN[own]):
+        getattr(model, method)(X[:rows], columns[:rows], **arguments)
+
+
+def test_functions_that_mean_labels_take_square_batches() -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    model.compile("sgd", one_hot, metrics=[one_hot])
+    model.fit(X[:6], SQUARE, batch_size=3, verbose=0)
+    model.fit(X[:6], SQUARE, batch_size=1, verbose=0)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from densekit import ops
+from densekit import losses, ops
 from densekit._core import tree
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import message, returned
@@ -204,6 +204,7 @@ class HostLoss:
         self._dtype = np.dtype(dtype)
         self._differentiate = Differentiator()
         self.target_shape: tuple[int, ...] | None = None  # of one sample; set for each run
+        self._checked = False
 
     def __call__(
         self, y_true: Array | None, y_pred: Array, weight: Array | None, need_gradient: bool
@@ -216,6 +217,11 @@ class HostLoss:
             y_true = lend(np.array(y_true if shape is None else y_true.reshape(batch, *shape)))
         if weight is not None:
             weight = lend(np.array(weight[:, 0] if weight.shape[1:] == (1,) else weight))
+
+        if y_true is not None and not self._checked and batch > 1:
+            self._checked = True
+            name = getattr(self._loss, "name", self._loss)
+            losses.check_chance_broadcast(self._loss, y_true, y_pred, f"loss {name!r}")
 
         def value(prediction: Any) -> Any:
             loss = self._loss

@@ -9,6 +9,7 @@ from densekit._core.rooms import lazy_room
 if TYPE_CHECKING:
     from densekit.losses._base import Loss as Loss
     from densekit.losses._base import LossFunctionWrapper as LossFunctionWrapper
+    from densekit.losses._checks import check_chance_broadcast as check_chance_broadcast
     from densekit.losses._checks import check_last_activation as check_last_activation
     from densekit.losses._checks import check_targets as check_targets
     from densekit.losses._crossentropy import BinaryCrossentropy as BinaryCrossentropy
@@ -85,7 +86,7 @@ else:
         __name__,
         {
             "_base": "Loss LossFunctionWrapper",
-            "_checks": "check_last_activation check_targets",
+            "_checks": "check_chance_broadcast check_last_activation check_targets",
             "_crossentropy": (
                 "BinaryCrossentropy CategoricalCrossentropy SparseCategoricalCrossentropy "
                 "binary_crossentropy categorical_crossentropy sparse_categorical_crossentropy"

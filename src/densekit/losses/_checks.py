@@ -6,7 +6,7 @@ meant it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -135,6 +135,36 @@ def _warn_of_signs(where: str, y_true: npt.NDArray[Any]) -> None:
             ),
             UserWarning,
         )
+
+
+def check_chance_broadcast(
+    function: Callable[[Any, Any], Any], y_true: Any, y_pred: Any, where: str
+) -> None:
+    """Refuse a function that takes targets ``(n,)`` beside predictions ``(n, n)`` only because a
+    batch has as many rows as there are units: with one row more it cannot broadcast them.
+
+    Raises:
+        ValueError: naming the shapes. Other failures are left to the call itself.
+    """
+    rows = len(y_pred)
+    if rows < 2 or y_true.shape != (rows,) or y_pred.shape != (rows, rows):
+        return
+    more = np.arange(rows + 1) % rows
+    try:
+        function(y_true[more], y_pred[more])
+    except (ValueError, TypeError) as error:
+        if "broadcast" not in str(error).lower():
+            return
+    else:
+        return
+    raise ValueError(
+        message(
+            where,
+            f"targets that fit predictions (n, {rows}) for every n",
+            f"shape (n,), which fits at n = {rows} alone, along the wrong axis",
+            "Pass targets of shape (n, 1), or write y_true[:, None].",
+        )
+    )
 
 
 def check_last_activation(loss: Any, activation: str | None, units: int | None) -> None:

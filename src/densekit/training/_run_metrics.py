@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from densekit import metrics
+from densekit import losses, metrics
 from densekit._core import tree
 from densekit._core.errors import describe, message, returned
 from densekit._core.scope import in_stateless_scope
 from densekit._core.tensor import lend
 from densekit.data._columns import Array, Columns, Signature, output_keys
-from densekit.metrics import Mean, Metric
+from densekit.metrics import Mean, MeanMetricWrapper, Metric
 from densekit.metrics._lookup import check
 
 
@@ -66,6 +67,7 @@ class CompileMetrics(Metric):
                 )
             check_metrics(given)
         self._given = (metrics, weighted_metrics)
+        self._checked: set[int] = set()  # outputs whose functions have been tried
         self.built = False
         self._plain: list[list[Metric]] = []
         self._weighted: list[list[Metric]] = []
@@ -149,6 +151,13 @@ class CompileMetrics(Metric):
 
     def update_output(self, i: int, y_true: Array | None, y_pred: Array, weight: Any) -> None:
         """Add a batch of one output."""
+        if i not in self._checked and y_true is not None and len(y_pred) > 1:
+            self._checked.add(i)
+            for metric in (*self._plain[i], *self._weighted[i]):
+                if isinstance(metric, MeanMetricWrapper) and not metric.rowwise:
+                    function = partial(metric._fn, **metric._fn_kwargs)
+                    where = f"metric {metric.name!r}"
+                    losses.check_chance_broadcast(function, y_true, y_pred, where)
         y_true, y_pred, weight = lend(y_true), lend(y_pred), lend(weight)
         for metric in self._plain[i]:
             metric.update_state(y_true, y_pred)
