@@ -345,3 +345,14 @@ def test_tensors_are_data_too() -> None:
     model.fit(x, y, validation_data=(x, y), verbose=0)
     model.set_weights([ops.ones((2, 1)), ops.zeros((1,))])
     np.testing.assert_equal(model.get_weights(), [np.ones((2, 1)), np.zeros(1)])
+
+
+def test_a_metric_of_an_own_function() -> None:
+    def error(y_true: Any, y_pred: Any) -> Any:
+        y_true -= y_pred
+        return ops.abs(y_true)
+
+    metric = keras.metrics.MeanMetricWrapper(error)
+    y_pred = np.array([[2.0], [1.0]], "float32")
+    metric.update_state(Y, y_pred)
+    assert float(metric.result()) == float(np.mean(np.abs(Y - y_pred)))

@@ -8,6 +8,7 @@ from densekit import ops
 from densekit._core.dtypes import is_float_dtype
 from densekit._core.errors import message
 from densekit._core.settings import floatx
+from densekit._core.tensor import lend
 
 
 def same_rank(a: Any, b: Any) -> tuple[Any, Any]:
@@ -33,14 +34,14 @@ def same_shape(a: Any, b: Any) -> bool:
 
 def as_float(x: Any) -> Any:
     """An array of a floating-point type: integers become `floatx`."""
-    x = ops.convert_to_tensor(x)
+    x = ops.convert_to_tensor(lend(x))
     return x if is_float_dtype(x.dtype) else ops.cast(x, floatx())
 
 
 def aligned(y_true: Any, y_pred: Any, loss: str) -> tuple[Any, Any]:
     """Targets and predictions as arrays of one type and shape, or an error with its remedy."""
     y_pred = as_float(y_pred)
-    y_true = ops.convert_to_tensor(y_true, dtype=y_pred.dtype)
+    y_true = ops.convert_to_tensor(lend(y_true), dtype=y_pred.dtype)
     y_true, y_pred = same_rank(y_true, y_pred)
     if not same_shape(y_true.shape, y_pred.shape):
         raise ValueError(shape_error(loss, tuple(y_true.shape), tuple(y_pred.shape)))
@@ -63,7 +64,7 @@ def shape_error(loss: str, true: tuple[Any, ...], pred: tuple[Any, ...]) -> str:
 
 def labels(y_true: Any, y_pred: Any, loss: str) -> Any:
     """Integer labels, one for each row of classes in `y_pred`."""
-    y_true = ops.convert_to_tensor(y_true)
+    y_true = ops.convert_to_tensor(lend(y_true))
     if len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == 1:
         y_true = ops.squeeze(y_true, -1)
     if not same_shape(y_true.shape, y_pred.shape[:-1]):

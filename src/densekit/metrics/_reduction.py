@@ -16,6 +16,7 @@ from densekit._core.serialization import (
     deserialize_keras_object,
     serialize_keras_object,
 )
+from densekit._core.tensor import lend
 from densekit.losses._shapes import labels
 from densekit.metrics._metric import Metric
 from densekit.metrics._samplewise import masked, samplewise
@@ -149,6 +150,7 @@ class MeanMetricWrapper(Mean):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Add targets and predictions of shape ``(batch, ...)``."""
+        y_true, y_pred = lend(y_true), lend(y_pred)
         values = self._fn(y_true, y_pred, **self._fn_kwargs)
         values = returned(values, self._fn, "a value for each sample")
         if sample_weight is not None:
