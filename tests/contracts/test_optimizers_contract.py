@@ -273,7 +273,7 @@ def test_native_step_is_the_definition(name: str, arguments: dict[str, Any], dty
         for iteration in range(steps):
             _, grads, _ = plan.gradients([x], [y], [None], [], [], True)
             shaped = [np.array(g).reshape(w.shape) for g, w in zip(grads, twin, strict=True)]
-            definition.apply(shaped, twin)
+            by_definition(definition).apply(shaped, twin)
             rates = owner.learning_rates(iteration, 1)
             losses = np.zeros((1, 2))
             rows = np.arange(8, dtype=np.int64)
@@ -287,6 +287,55 @@ def test_native_step_is_the_definition(name: str, arguments: dict[str, Any], dty
                     allowed = 16 * np.finfo(dtype).eps * (1 + np.abs(its.array))
                     assert np.all(error <= allowed), f"{options} {mine.path} step {iteration}"
                 its.assign(mine.array)
+
+
+def by_definition(optimizer: Any) -> Any:
+    """The optimizer, whose `apply` is from now on the formula in Python."""
+    optimizer._dk_update_natively = lambda pairs: False
+    return optimizer
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "arguments"), KERNELS, ids=[f"{n}-{list(a)}" for n, a in KERNELS])
+def test_given_gradients_are_applied_natively(
+    name: str, arguments: dict[str, Any], dtype: str
+) -> None:
+    rng = np.random.default_rng(1)
+    for options in OPTIONS:
+        start = [rng.normal(size=(3, 2)), rng.normal(size=2)]
+        mine, theirs = (
+            [
+                keras.Variable(start[0], dtype=dtype, constraint=keras.constraints.UnitNorm()),
+                keras.Variable(start[1], dtype=dtype),
+            ]
+            for _ in range(2)
+        )
+        native, definition = (
+            OPTIMIZERS[name](learning_rate=0.1, **{**arguments, **options}) for _ in range(2)
+        )
+        by_definition(definition)
+        for _ in range(6):
+            gradients = [rng.normal(size=w.shape).astype(dtype) for w in mine]
+            native.apply(gradients, mine)
+            definition.apply(gradients, theirs)
+            pairs = zip([*mine, *native.variables], [*theirs, *definition.variables], strict=True)
+            for one, other in pairs:
+                error = np.abs(one.numpy().astype("float64") - other.numpy())
+                allowed = 32 * np.finfo(dtype).eps * (1 + np.abs(other.numpy()))
+                assert np.all(error <= allowed), f"{options} {one.path}"
+                other.assign(one.numpy())
+        assert native._dk_updates is not None
+        assert definition._dk_updates is None
+
+
+def test_a_change_of_the_optimizer_counts_at_once() -> None:
+    w = keras.Variable([1.0, 1.0])
+    optimizer = keras.optimizers.SGD(0.5)
+    optimizer.apply([np.ones(2, "float32")], [w])
+    optimizer.clipvalue = 0.1
+    optimizer.learning_rate = 1.0
+    optimizer.apply([np.ones(2, "float32")], [w])
+    np.testing.assert_allclose(w.numpy(), [0.4, 0.4], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -89,20 +89,25 @@ def tolerance(name: str, learning_rate: float) -> float:
     return rounding
 
 
+@pytest.mark.parametrize("natively", [True, False], ids=["core", "definition"])
 @pytest.mark.parametrize(("name", "arguments"), OWN, ids=[f"{n}-{list(a)}" for n, a in OWN])
-def test_trajectory(name: str, arguments: dict[str, Any]) -> None:
+def test_trajectory(name: str, arguments: dict[str, Any], natively: bool) -> None:
     # What surrounds the formula is shared: all of it with two optimizers, a bit with the others.
     thorough = arguments.get("nesterov") or arguments.get("amsgrad")
-    walk(name, arguments, [*COMMON, *ACCUMULATING] if thorough else COMMON[:2])
+    walk(name, arguments, [*COMMON, *ACCUMULATING] if thorough else COMMON[:2], natively)
 
 
-def walk(name: str, arguments: dict[str, Any], tried: list[dict[str, Any]]) -> None:
+def walk(
+    name: str, arguments: dict[str, Any], tried: list[dict[str, Any]], natively: bool = True
+) -> None:
     rng = np.random.default_rng(0)
     for options in tried:
         given = {"learning_rate": 0.1, **arguments, **options}
         theirs, ours = pair_of_variables(rng)
         their = getattr(keras.optimizers, name)(**given)
         our = getattr(densekit.optimizers, name)(**given)
+        if not natively:
+            our._dk_update_natively = lambda pairs: False
         for _ in range(STEPS):
             grads = gradients(rng)
             their.apply(grads, theirs)

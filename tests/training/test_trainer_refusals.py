@@ -351,15 +351,6 @@ def test_compile_refuses(arguments: dict[str, Any]) -> None:
     model.fit(X, Y, verbose=0)
 
 
-@pytest.mark.parametrize("step", ["train_step", "test_step", "compute_loss"])
-def test_steps_of_the_user_are_named_as_unsupported(step: str) -> None:
-    kind = type("Custom", (keras.Sequential,), {step: lambda self, *args, **kwargs: None})
-    model = kind([keras.Input((4,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse")
-    with pytest.raises(NotImplementedError, match="train_on_batch"):
-        model.fit(X, Y)
-
-
 @pytest.mark.parametrize("frequency", [(), (1,), set(), {1}, {1: 2}, None, 1.0, "a", 0, -1])
 def test_a_validation_frequency_is_an_int_or_a_list(frequency: Any) -> None:
     with pytest.raises(ValueError, match="validation_freq"):

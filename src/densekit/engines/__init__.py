@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from densekit.engines import plan as plan
     from densekit.engines import recording as recording
     from densekit.engines import rows as rows
+    from densekit.engines import updates as updates
     from densekit.engines.definition import DefinitionEngine as DefinitionEngine
     from densekit.engines.definition import beside_targets as beside_targets
     from densekit.engines.lowering import has_flags as has_flags
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from densekit.engines.rows import is_readable as is_readable
     from densekit.engines.rows import readable as readable
     from densekit.engines.rows import rows_at_once as rows_at_once
+    from densekit.engines.updates import NativeUpdates as NativeUpdates
 else:
     __getattr__, __dir__, __all__ = lazy_room(
         __name__,
@@ -44,5 +46,6 @@ else:
             "plan": "Handle NotLowerable PlanBuilder",
             "recording": "Recorder lend take_back",
             "rows": "READABLE_TYPES Rows is_readable readable rows_at_once",
+            "updates": "NativeUpdates",
         },
     )

@@ -149,6 +149,11 @@ class Model(Trainer, Layer):
             f"Model {type(self).__name__} does not have a `call()` method implemented."
         )
 
+    @property
+    def _dk_has_call(self) -> bool:
+        """Whether the model says what it computes; one with steps of its own need not."""
+        return type(self).call is not Model.call
+
     def build(self, input_shape: Any = None, **shapes: Any) -> None:
         """Create the weights for a shape, or a list or dict of shapes, batch axis included.
 

@@ -8,13 +8,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from densekit import ops
+from densekit import engines, ops
 from densekit._core import settings
+from densekit._core.boxes import unboxed
 from densekit._core.errors import describe, message
 from densekit._core.frames import filters_traceback, warn
 from densekit._core.naming import auto_name
 from densekit._core.registry import Names, export
-from densekit._core.scope import StatelessScope
+from densekit._core.scope import StatelessScope, in_stateless_scope
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit._core.tensor import give_all, lend
 from densekit._core.variable import Variable
@@ -114,6 +115,7 @@ class Optimizer(Surroundings):
             where, "gradient_accumulation_steps", gradient_accumulation_steps, 2
         )
         self.built = False
+        self._dk_updates: engines.NativeUpdates | None = None
         self._trainable_variables: list[Variable] = []
         self._dk_index = {}
         self._dk_averages = []
@@ -178,6 +180,7 @@ class Optimizer(Surroundings):
                 self.add_variable_from_reference(v, "gradient_accumulator") for v in variables
             ]
         self._trainable_variables = list(variables)
+        self._dk_updates = None
         self.built = True
 
     def _get_variable_index(self, variable: Variable) -> int:
@@ -239,6 +242,8 @@ class Optimizer(Surroundings):
         if not self.built:
             self.build(variables)
             self.built = True
+        if self._dk_update_natively(pairs):
+            return
         pairs = self._dk_overwrite(pairs)
         if pairs:
             if self.loss_scale_factor is not None:
@@ -249,6 +254,31 @@ class Optimizer(Surroundings):
             for variable in self._trainable_variables if self.use_ema else [v for _, v in pairs]:
                 constrain(variable)
         self._iterations.assign_add(1)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_dk_updates": None}  # a copy has buffers of its own
+
+    def _dk_update_natively(self, pairs: list[tuple[Any, Variable]]) -> bool:
+        """Make the step in the core, if it knows the formula and has all that it needs."""
+        if in_stateless_scope() or self.loss_scale_factor is not None:
+            return False
+        variables = [v for _, v in pairs]
+        updates = self._dk_updates
+        if updates is None or not updates.fits(self):
+            known = self._trainable_variables
+            special = any(v.overwrite_with_gradient for v in known)
+            if special or not engines.NativeUpdates.can_update(self, known):
+                return False
+            updates = self._dk_updates = engines.NativeUpdates(self, known)
+        if len(variables) != len(updates.variables) or any(
+            v is not w for v, w in zip(variables, updates.variables, strict=True)
+        ):
+            return False
+        gradients = [unboxed(g) for g, _ in pairs]
+        if any(type(g) is not np.ndarray for g in gradients):
+            gradients = [np.asarray(g) for g in gradients]
+        updates.apply(self, gradients)
+        return True
 
     def _dk_variables_of(
         self, grads: list[Any], given: Iterable[Variable] | None

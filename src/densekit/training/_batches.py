@@ -4,7 +4,7 @@ own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from densekit.data._feeds import ArrayFeed, check_count, is_stream, warn_out_of_
 from densekit.data._streams import StreamFeed
 from densekit.layers import Layer
 from densekit.training._fit_loop import callback_list, logs_of, predict_rows
+from densekit.training._own_steps import BatchStructure
 from densekit.training._prepare import Prepare
 from densekit.training._runtime import pack_outputs
 from densekit.training._turns import alone, in_turn
@@ -74,6 +75,8 @@ class Batches(Prepare):
     def _dk_on_batch(
         self, x: Any, y: Any, weight: Any, class_weight: Any, return_dict: bool, training: bool
     ) -> Any:
+        if self._dk_has_own_step("train" if training else "test"):
+            return self._dk_own_on_batch(x, y, weight, class_weight, return_dict, training)
         columns = self._dk_array_columns(x, y, weight, class_weight)
         rows = len(columns[0][0])
         feed = ArrayFeed(*columns, rows=rows, batch_size=max(rows, 1), steps=None)
@@ -84,6 +87,21 @@ class Batches(Prepare):
             with self._dk_runtime.turns.block:
                 session.run(block, training)
         logs = logs_of(model)
+        return logs if return_dict else self._dk_in_order(logs)
+
+    def _dk_own_on_batch(
+        self, x: Any, y: Any, weight: Any, class_weight: Any, return_dict: bool, training: bool
+    ) -> Any:
+        """One step that the user wrote."""
+        batches, model = BatchStructure(), cast(Any, self)
+        rows = max(len(leaf) for leaf in tree.flatten(x))
+        feed = self._dk_step_feed(batches, x, y, weight, class_weight, max(rows, 1), None)
+        session = self._dk_step_session(batches, training)
+        model.reset_metrics()
+        for block in feed.blocks(1):
+            with self._dk_runtime.turns.block:
+                session.run(block, training)
+        logs = session.logs(model)
         return logs if return_dict else self._dk_in_order(logs)
 
     @filters_traceback
@@ -99,6 +117,9 @@ class Batches(Prepare):
         (8, 3)
         """
         model: Any = self
+        if self._dk_has_own_step("predict"):
+            rows = max(len(leaf) for leaf in tree.flatten(x))
+            return self._dk_predict_by_steps(x, max(rows, 1), 0, None, None)
         if type(x) is np.ndarray and self.__dict__.get("_dk_fast_call") is not None:
             return model(x)
         x = self._dk_input_arrays(x)
@@ -151,6 +172,8 @@ class Batches(Prepare):
         (8, 3)
         """
         try:
+            if self._dk_has_own_step("predict"):
+                return self._dk_predict_by_steps(x, batch_size, verbose, steps, callbacks)
             quiet = not verbose or verbose == "auto"
             if quiet and callbacks is None and steps is None and type(x) is np.ndarray:
                 check_count(batch_size, "batch_size")
@@ -204,6 +227,29 @@ class Batches(Prepare):
         if self.__dict__.get("_dk_fast_call") is None:
             return False
         return rows * self._dk_runtime.flops_per_sample <= _QUICK_FLOPS
+
+    @in_turn
+    def _dk_predict_by_steps(
+        self, x: Any, batch_size: Any, verbose: Any, steps: Any, callbacks: Any
+    ) -> Any:
+        """What the user's own predict step gives, batch after batch."""
+        batches = BatchStructure()
+        feed = self._dk_step_feed(batches, x, None, None, None, batch_size, steps)
+        model: Any = self
+        function = model.make_predict_function() or model.predict_function
+        run = callback_list(self, callbacks, verbose, feed.num_batches)
+        self.stop_predicting = False
+        run.on_predict_begin()
+        made: list[Any] = []
+        for block in feed.blocks(1):
+            run.on_predict_batch_begin(block.first_step)
+            outputs = tree.map_structure(np.asarray, function(batches.batches(block)))
+            made.append(outputs)
+            run.on_predict_batch_end(block.first_step, {"outputs": outputs})
+            if self.stop_predicting:
+                break
+        run.on_predict_end()
+        return tree.map_structure(lambda *parts: np.concatenate(parts), *made)
 
     @in_turn
     def _dk_predict_general(

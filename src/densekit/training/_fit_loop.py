@@ -16,6 +16,7 @@ from densekit.data._columns import Array
 from densekit.data._feeds import ArrayFeed, Block
 from densekit.data._streams import StreamFeed
 from densekit.training._not_finite import FiniteWatch
+from densekit.training._own_steps import StepSession, plain
 from densekit.training._run_metrics import CompileMetrics, LossMean
 
 # A block of steps is one native call, after which metrics, the progress bar and Ctrl-C get their
@@ -116,6 +117,10 @@ class Session:
             steps = min(steps, _HOST_STEPS)
         return max(1, steps)
 
+    def logs(self, model: Any) -> dict[str, Any]:
+        """What callbacks are told."""
+        return logs_of(model)
+
     def run(self, block: Block, training: bool) -> None:
         """Run a block, then update losses and metrics."""
         terms = self._terms
@@ -180,7 +185,11 @@ def _as_keras_floats(rows: Array | None) -> Array | None:
 
 
 def run_epoch(
-    model: Any, session: Session, feed: Feed, callbacks: callbacks.CallbackList, training: bool
+    model: Any,
+    session: Session | StepSession,
+    feed: Feed,
+    callbacks: callbacks.CallbackList,
+    training: bool,
 ) -> int:
     """All steps of one epoch, with the batch hooks of the callbacks; returns how many."""
     mode = "train" if training else "test"
@@ -201,15 +210,15 @@ def run_epoch(
         if every:
             if steps - first < per_call:
                 continue
-            end(first + per_call - 1, logs_of(model))
+            end(first + per_call - 1, session.logs(model))
             first = steps
         elif callbacks.shows_progress and steps != feed.num_batches:
             # The end of the epoch shows the last one.
-            getattr(callbacks._progbar, f"on_{mode}_batch_end")(steps - 1, logs_of(model))
+            getattr(callbacks._progbar, f"on_{mode}_batch_end")(steps - 1, session.logs(model))
         if getattr(model, stop):
             return steps
     if every and steps > first:
-        end(first + per_call - 1, logs_of(model))
+        end(first + per_call - 1, session.logs(model))
     feed.epoch_ends()
     return steps
 
@@ -218,14 +227,6 @@ def logs_of(model: Any) -> dict[str, Any]:
     """The present value of every metric as Python floats, by sorted name."""
     results = model.get_metrics_result()
     return {name: plain(results[name]) for name in sorted(results)}
-
-
-def plain(value: Any) -> Any:
-    """A Python float; if it is no scalar the value itself, which no callback can change."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return lend_all(value)
 
 
 def predict_rows(

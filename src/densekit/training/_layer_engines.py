@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -14,7 +14,9 @@ from densekit.layers import Layer
 from densekit.training._runtime import Runtime, pack_outputs
 
 Array = np.ndarray[Any, Any]
-Recorder = tuple[engines.Recorder, Callable[[Sequence[Any]], Any], Callable[[Any], Any]]
+Recorder: TypeAlias = (
+    "tuple[engines.Recorder, Callable[[Sequence[Any]], Any], Callable[[Any], Any]]"
+)
 
 _of_layers: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
 

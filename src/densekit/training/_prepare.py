@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from densekit import engines, losses
 from densekit._core import tree
 from densekit._core.errors import message
 from densekit._core.registry import public_name
-from densekit.data._arrays import as_arrays, is_sparse, numbers_as_arrays, readable_once
+from densekit.data._arrays import as_array, as_arrays, is_sparse, numbers_as_arrays, readable_once
 from densekit.data._columns import (
     Array,
     Columns,
@@ -33,14 +34,13 @@ from densekit.layers import has_lowering
 from densekit.training._fit_loop import Feed, Session
 from densekit.training._loss_terms import resolve_terms, term_names, wants_target
 from densekit.training._not_finite import FiniteWatch, refuse_all_nan
+from densekit.training._own_steps import BatchStructure, OwnSteps, StepSession, build_metrics
 from densekit.training._run_metrics import CompileMetrics, LossMean
 from densekit.training._runtime import Runtime, shuffle_order
 from densekit.training._whole_batch import WholeBatchSession
 
-_STEPS = ("train_step", "test_step", "predict_step", "compute_metrics", "compute_loss")
 
-
-class Prepare:
+class Prepare(OwnSteps):
     """The part of `Trainer` that looks at data and makes sessions."""
 
     name: str
@@ -75,21 +75,14 @@ class Prepare:
                 f"{type(self).__name__} {self.name!r}: "
                 "You must call `compile()` before using the model."
             )
-        for name in _STEPS:
-            if getattr(type(self), name) is not getattr(Prepare, name):
-                raise NotImplementedError(
-                    message(
-                        f"{type(self).__name__} {self.name!r}",
-                        "the built-in training step",
-                        f"a `{name}` of its own",
-                        "Write a loop of your own around `train_on_batch`, or put the formula "
-                        "into a loss or a layer with `add_loss`.",
-                    )
-                )
+
+    @classmethod
+    def _dk_base_methods(cls) -> dict[str, Any]:
+        return {name: getattr(Prepare, name) for name in dir(Prepare) if name[:4] != "_dk_"}
 
     def _dk_assert_trainable(self) -> None:
         self._dk_assert_compiled()
-        if self.optimizer is None:
+        if self.optimizer is None and not self._dk_has_own_step("train"):
             raise ValueError(
                 message(
                     f"{type(self).__name__} {self.name!r}",
@@ -98,20 +91,6 @@ class Prepare:
                     "Compile with an optimizer to train.",
                 )
             )
-
-    # Steps that subclasses of Keras' Model may write anew; here the native engine makes them.
-
-    def train_step(self, *args: Any, **kwargs: Any) -> Any:
-        """Not available: training steps run natively. Use `train_on_batch`."""
-        raise NotImplementedError("Training steps run natively: call `train_on_batch` instead.")
-
-    def test_step(self, *args: Any, **kwargs: Any) -> Any:
-        """Not available: evaluation runs natively. Use `test_on_batch`."""
-        raise NotImplementedError("Evaluation runs natively: call `test_on_batch` instead.")
-
-    def predict_step(self, *args: Any, **kwargs: Any) -> Any:
-        """Not available: prediction runs natively. Use `predict_on_batch`."""
-        raise NotImplementedError("Prediction runs natively: call `predict_on_batch` instead.")
 
     def compute_loss(
         self,
@@ -319,6 +298,59 @@ class Prepare:
             order=self._dk_new_order,
         )
 
+    def _dk_step_feed(
+        self,
+        data: BatchStructure,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Any,
+        batch_size: Any,
+        steps: Any,
+        shuffle: Any = False,
+    ) -> Feed:
+        """The batches of `x` for steps that the user wrote: as they were passed."""
+        if is_stream(x):
+            stream = StreamFeed(x, data.columns, steps, self._dk_new_order if shuffle else None)
+            self._dk_prepare_steps(*stream.first_batch()[:2])
+            return stream
+        if class_weight is not None:
+            if sample_weight is not None or y is None or tree.is_nested(y):
+                raise ValueError(
+                    message(
+                        f"{type(self).__name__} {self.name!r}",
+                        "`class_weight` with one array `y` and no `sample_weight`",
+                        "others",
+                        "Multiply it into `sample_weight`.",
+                    )
+                )
+            sample_weight = class_weights(as_array(y, "y"), class_weight, None)
+        inputs, targets, weights = data.columns(x, y, sample_weight)
+        check_rows({"x": inputs, "y": targets, "sample_weight": weights})
+        self._dk_prepare_steps(x, y)
+        return ArrayFeed(
+            inputs,
+            targets,
+            weights,
+            rows=len(inputs[0]),
+            batch_size=batch_size,
+            steps=steps,
+            shuffle=shuffle,
+            order=self._dk_new_order,
+        )
+
+    def _dk_prepare_steps(self, x: Any, y: Any) -> None:
+        """Build what can be built before the first step: the model, if it has a `call`, its metrics
+        and its optimizer.
+        """
+        model: Any = self
+        if model._dk_has_call:
+            self._dk_ensure_built(x)
+            if y is not None:
+                build_metrics(self, y, self._dk_runtime.signature())
+            if self.optimizer is not None and self.trainable_variables:
+                self._dk_build_optimizer()
+
     def _dk_knows_data(self) -> bool:
         """Whether the model has seen data since it was compiled: shapes and losses are decided."""
         metrics = self._compile_metrics
@@ -333,13 +365,17 @@ class Prepare:
         iterations = int(self.optimizer._iterations.array)
         return shuffle_order(self.__dict__["_dk_shuffle_state"], iterations, rows, block)
 
-    def _dk_validation_feed(self, data: Any, batch_size: Any, steps: Any) -> Feed:
+    def _dk_validation_feed(
+        self, data: Any, batch_size: Any, steps: Any, own: BatchStructure | None = None
+    ) -> Feed:
+        """The batches of a validation; for the user's own test step as they were passed."""
+        make = self._dk_feed if own is None else partial(self._dk_step_feed, own)
         if is_stream(data):
-            return self._dk_feed(data, None, None, None, None, steps)
+            return make(data, None, None, None, None, steps)
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         if is_stream(x):
-            return self._dk_feed(x, y, sample_weight, None, None, steps)
-        return self._dk_feed(x, y, sample_weight, None, batch_size, steps)
+            return make(x, y, sample_weight, None, None, steps)
+        return make(x, y, sample_weight, None, batch_size, steps)
 
     # Sessions
 
@@ -402,8 +438,14 @@ class Prepare:
         session.made_for = self._dk_runtime.state(), self.optimizer
         return session
 
-    def _dk_fresh(self, session: Session, feed: Feed, training: bool) -> Session:
+    def _dk_step_session(self, data: BatchStructure, training: bool) -> StepSession:
+        """What calls the user's own steps."""
+        return StepSession(self, data, training)
+
+    def _dk_fresh(self, session: Any, feed: Feed, training: bool) -> Any:
         """`session`, or a new one if a callback changed the model."""
+        if isinstance(session, StepSession):
+            return session
         if session.made_for == (self._dk_runtime.state(), self.optimizer):
             return session
         return self._dk_session(feed, training, session.watch)

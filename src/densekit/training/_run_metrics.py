@@ -34,6 +34,15 @@ class LossMean(Mean):
         self._dk_sums = 0.0, 0.0
         self.total.array[...] = self.count.array[...] = 0
 
+    def forget_sums(self) -> None:
+        """The variables have got other values: they count."""
+        self._dk_sums = None
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Add values as any mean does: a user's own step may."""
+        self.forget_sums()
+        super().update_state(values, sample_weight)
+
     def result(self) -> Any:
         """The mean so far."""
         if self._dk_sums is None or in_stateless_scope():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from densekit._core.frames import filters_traceback
 from densekit.data._split import train_validation_split
 from densekit.data._streams import StreamFeed
 from densekit.training._compiling import Compiling
-from densekit.training._fit_loop import callback_list, logs_of, run_epoch
+from densekit.training._fit_loop import callback_list, run_epoch
+from densekit.training._own_steps import BatchStructure
 from densekit.training._turns import alone
 
 if TYPE_CHECKING:
@@ -94,18 +96,35 @@ class Trainer(Compiling):
             (x, y, sample_weight), validation_data = train_validation_split(
                 x, y, sample_weight, validation_split, self._dk_runtime.dtype()
             )
-        feed = self._dk_feed(
+        own, own_test = self._dk_has_own_step("train"), self._dk_has_own_step("test")
+        batches, test_batches = BatchStructure(), BatchStructure()
+        make_feed = partial(self._dk_step_feed, batches) if own else self._dk_feed
+        feed = make_feed(
             x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle=shuffle
         )
         validation = None
         if validation_data is not None:
             validation = self._dk_validation_feed(
-                validation_data, validation_batch_size or batch_size, validation_steps
+                validation_data,
+                validation_batch_size or batch_size,
+                validation_steps,
+                test_batches if own_test else None,
             )
-        watch = self._dk_watch("fit")
-        session = self._dk_session(feed, True, watch)
-        tests = None if validation is None else self._dk_session(validation, False, watch)
-        if not isinstance(feed, StreamFeed):
+        native = not own or (validation is not None and not own_test)
+        watch = self._dk_watch("fit") if native else None
+        session: Any
+        if own:
+            session = self._dk_step_session(batches, True)
+        else:
+            session = self._dk_session(feed, True, watch)
+        tests: Any = None
+        if validation is not None and own_test:
+            tests = self._dk_step_session(test_batches, False)
+        elif validation is not None:
+            tests = self._dk_session(validation, False, watch)
+        if own:
+            pass
+        elif not isinstance(feed, StreamFeed):
             self._dk_remember_columns(given)
         elif not feed.tells_epochs:
             self._dk_remember_columns(feed.first_batch()[0])
@@ -119,12 +138,13 @@ class Trainer(Compiling):
         try:
             for epoch in range(initial_epoch, epochs):
                 self.reset_metrics()
-                watch.epoch = epoch
+                if watch is not None:
+                    watch.epoch = epoch
                 callbacks.on_epoch_begin(epoch)
                 session = self._dk_fresh(session, feed, True)
                 steps = run_epoch(self, session, feed, callbacks, training=True)
                 # An epoch for which no data were left shows the numbers before it, as in Keras.
-                trained = logs_of(self) if steps or not trained else trained
+                trained = session.logs(self) if steps or not trained else trained
                 logs = dict(trained)
                 if validation is not None and _is_due(epoch, validation_freq):
                     assert tests is not None
@@ -136,7 +156,7 @@ class Trainer(Compiling):
                 if self.stop_training:
                     break
         finally:
-            if epochs > 0 and self.optimizer.built:
+            if epochs > 0 and self.optimizer is not None and self.optimizer.built:
                 self.optimizer.finalize_variable_values(self.trainable_variables)
         callbacks.on_train_end(logs)
         history: History = self.history
@@ -148,7 +168,7 @@ class Trainer(Compiling):
         callbacks.on_test_begin()
         self.reset_metrics()
         run_epoch(self, session, feed, callbacks, training=False)
-        logs = logs_of(self)
+        logs: dict[str, Any] = session.logs(self)
         callbacks.on_test_end(logs)
         return logs
 
@@ -192,8 +212,14 @@ class Trainer(Compiling):
             raise ValueError(
                 message("evaluate", "known arguments", f"{list(kwargs)}", "Check the spelling.")
             )
-        feed = self._dk_feed(x, y, sample_weight, None, batch_size, steps, repeated=False)
-        session = self._dk_session(feed, False, self._dk_watch("evaluate"))
+        session: Any
+        if self._dk_has_own_step("test"):
+            batches = BatchStructure()
+            feed = self._dk_step_feed(batches, x, y, sample_weight, None, batch_size, steps)
+            session = self._dk_step_session(batches, False)
+        else:
+            feed = self._dk_feed(x, y, sample_weight, None, batch_size, steps, repeated=False)
+            session = self._dk_session(feed, False, self._dk_watch("evaluate"))
         callbacks = callback_list(self, callbacks, verbose, feed.num_batches)
         logs = self._dk_run_test(session, feed, callbacks)
         return logs if return_dict else self._dk_in_order(logs)

@@ -1,0 +1,56 @@
+"""Updates by gradients that users computed, by the kernels that train."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from densekit._core.native_form import native_form
+from densekit._core.variable import Variable
+from densekit.engines.native import NativeEngine
+from densekit.engines.plan import PlanBuilder
+
+Array = npt.NDArray[Any]
+
+
+class NativeUpdates:
+    """A plan of nothing but variables and their optimizer.
+
+    Args:
+        optimizer: a built one with a native form.
+        variables: those it was built on, of one dtype.
+    """
+
+    def __init__(self, optimizer: Any, variables: Sequence[Variable]) -> None:
+        self.variables = list(variables)
+        self._numbers = _numbers(optimizer, self.variables)
+        plan = PlanBuilder(self.variables[0].dtype, True)
+        self._engine = NativeEngine(plan, self.variables, (), optimizer, penalties=False)
+
+    @staticmethod
+    def can_update(optimizer: Any, variables: Sequence[Variable]) -> bool:
+        """Whether the kernels know the optimizer and the types of the variables."""
+        dtypes = {v.dtype for v in variables}
+        known = len(dtypes) == 1 and dtypes <= {"float32", "float64"}
+        return known and native_form(optimizer) is not None
+
+    def fits(self, optimizer: Any) -> bool:
+        """Whether the optimizer's numbers and the variables' constraints are still the same."""
+        return bool(self._numbers == _numbers(optimizer, self.variables))
+
+    def apply(self, optimizer: Any, gradients: list[Array]) -> None:
+        """One step; the variables and the optimizer's count move on."""
+        iteration = int(optimizer._iterations.array)
+        rate = float(optimizer.learning_rates(iteration, 1)[0])
+        self._engine.plan.apply(gradients, iteration, rate)
+        optimizer.advance(1)
+
+
+def _numbers(optimizer: Any, variables: Sequence[Variable]) -> Any:
+    return (
+        native_form(optimizer),
+        optimizer.native_options(),
+        [(optimizer.decays(v), id(v.constraint)) for v in variables],
+    )
