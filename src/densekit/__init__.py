@@ -1,4 +1,4 @@
-"""densekit: Keras' `Dense` layer done whole, on a small native core.
+"""densekit: Keras' API for fully connected networks, without TensorFlow, JAX or PyTorch.
 
 ``import densekit as keras`` runs Keras code for dense networks. This file is the shop window:
 public names only; a room is loaded when one of its names is first used, so importing is quick.

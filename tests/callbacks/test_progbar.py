@@ -175,6 +175,12 @@ def test_summary_in_any_encoding(encoding: str) -> None:
         assert "caf\xe9" in text
 
 
+@pytest.mark.parametrize("columns", ["1", "12", "30", "60"])
+def test_summary_in_narrow_terminals(columns: str) -> None:
+    text = in_pipe(SUMMARY, COLUMNS=columns)
+    assert text.count("Trainable params") == 2
+
+
 def test_no_standard_output_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout", None)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import textwrap
@@ -15,6 +16,7 @@ from densekit._core.native_form import native_form
 from densekit.layers import InputLayer, Layer, has_lowering
 
 _Row = list[str]
+_WIDE = 120  # of all tables the widest
 
 
 def print_summary(
@@ -41,8 +43,10 @@ def print_summary(
         width, ends = width + 12, [*(end * 0.90 for end in ends), 1.0]
         header.append("Trainable")
         align.append("^")
-    width = line_length or min(width, shutil.get_terminal_size().columns - 4)
-    columns = _column_widths(width, ends)
+    if line_length is None:
+        columns = _widths_for(min(width, shutil.get_terminal_size().columns - 4), ends)
+    else:
+        columns = _column_widths(line_length, ends)
     inside = {id(node) for node in nodes} if branched and nodes is not None else None
     rows: list[_Row] = []
     for operation in _range(operations, layer_range):
@@ -68,6 +72,14 @@ def _branched(model: Any, nodes: list[Any]) -> bool:
         or len(set(parents)) < len(parents)
         or len(set(operations)) < len(operations)
     )
+
+
+def _widths_for(width: int, ends: Sequence[float]) -> list[int]:
+    """Columns for a terminal, which breaks the lines of a table that it is too narrow for."""
+    for wider in range(max(width, 1), _WIDE):
+        with contextlib.suppress(ValueError):
+            return _column_widths(wider, ends)
+    return _column_widths(_WIDE, ends)
 
 
 def _column_widths(width: int, ends: Sequence[float]) -> list[int]:
