@@ -157,3 +157,14 @@ def test_a_gan_with_a_frozen_critic_keeps_its_optimizer_state(extension, tmp_pat
         one.fit(x, np.zeros((32, 1)), epochs=1, verbose=0, shuffle=False)
     for mine, theirs in zip(gan.get_weights(), revived.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_keras_passes_over_what_we_note() -> None:
+    import json
+
+    import keras as reference
+
+    config = json.loads(sequential().to_json())
+    config["config"]["layers"][1]["trainable_config"] = [False, False]
+    revived = reference.models.model_from_json(json.dumps(config))
+    assert len(revived.trainable_variables) == 2

@@ -417,3 +417,13 @@ def test_spoilt_legacy_layer_names(names, tmp_path) -> None:
     with pytest.raises(ValueError):
         target.load_weights(tmp_path / "m.h5")
     np.testing.assert_array_equal(before[0], target.get_weights()[0])
+
+
+def test_a_refused_class_is_the_first_thing_said(tmp_path) -> None:
+    inner = keras.Sequential([keras.Input((3,)), L.Dense(2, name="d")])
+    x = keras.Input((3,))
+    config = json.loads(keras.Model(x, inner(x)).to_json().replace('"Dense"', '"Conv2D"'))
+    with pytest.raises(TypeError) as caught:
+        keras.models.model_from_json(json.dumps(config))
+    assert str(caught.value).startswith("deserialize_keras_object: expected a known class")
+    assert "Conv2D" in str(caught.value)[:100]

@@ -119,6 +119,51 @@ def test_functional_of_keras_2(tmp_path) -> None:
     check(write_h5(tmp_path / "m.h5", {"class_name": "Model", "config": config}))
 
 
+@pytest.mark.parametrize("nested", ["Sequential", "Functional", "Model"])
+@pytest.mark.parametrize("first", [1, 0])
+def test_nested_models_of_keras_2(nested, first, tmp_path) -> None:
+    """Keras 2 counted the making of a nested model as its first call, if its shape was known."""
+    entry = {
+        "class_name": "InputLayer",
+        "config": {"batch_input_shape": [None, 3], "dtype": "float32", "name": "x"},
+        "name": "x",
+        "inbound_nodes": [],
+    }
+    inner_layer = {"class_name": "Dense", "config": {"name": "a", "units": 4, "activation": "relu"}}
+    if nested == "Sequential":
+        inner = {"name": "dense_1", "layers": [inner_layer], "build_input_shape": [None, 3]}
+    else:
+        inner = {
+            "name": "dense_1",
+            "layers": [
+                entry,
+                inner_layer | {"name": "a", "inbound_nodes": [[["x", 0, 0, {}]]]},
+            ],
+            "input_layers": [["x", 0, 0]],
+            "output_layers": [["a", 0, 0]],
+        }
+    config = {
+        "name": "outer",
+        "layers": [
+            entry,
+            {
+                "class_name": nested,
+                "config": inner,
+                "name": "dense_1",
+                "inbound_nodes": [[["x", 0, 0, {}]]],
+            },
+            dense2("dense_2", 1)
+            | {"name": "dense_2", "inbound_nodes": [[["dense_1", first, 0, {}]]]},
+        ],
+        "input_layers": [["x", 0, 0]],
+        "output_layers": [["dense_2", 0, 0], ["dense_1", first, 0]],
+    }
+    path = write_h5(tmp_path / "m.h5", {"class_name": "Functional", "config": config})
+    found = keras.models.load_model(path).predict(X, verbose=0)
+    np.testing.assert_allclose(found[0], EXPECTED, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found[1], np.maximum(X @ W1 + B1, 0), rtol=1e-5, atol=1e-6)
+
+
 def test_initializers_with_a_dtype(tmp_path) -> None:
     kinds = [
         ("VarianceScaling", {"scale": 2.0, "mode": "fan_in", "distribution": "normal"}),
@@ -160,6 +205,15 @@ def test_losses_and_metrics_as_objects(tmp_path) -> None:
     logs = model.evaluate(X, EXPECTED + 1, verbose=0, return_dict=True)
     assert logs["mae"] == pytest.approx(1.0, abs=1e-5)
     assert logs["loss"] == pytest.approx(0.5 * (1 - 0.25), abs=1e-5)
+
+
+def test_names_as_old_files_spell_them(tmp_path) -> None:
+    training = training_of("rmsprop", lr=0.25, rho=0.8) | {"loss": "cosine_proximity"}
+    config = {"class_name": "Sequential", "config": two_layers()}
+    model = check(write_h5(tmp_path / "m.h5", config, training))
+    assert type(model.optimizer).__name__ == "RMSprop"
+    assert model.optimizer.rho == 0.8
+    assert model.evaluate(X, EXPECTED, verbose=0) == pytest.approx(-1, abs=1e-5)
 
 
 # Keras 1

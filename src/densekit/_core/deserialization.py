@@ -269,7 +269,8 @@ def _find_function(name: Any, config: dict[str, Any], names: Mapping[str, Any] |
     if custom is not None:
         return custom
     slot, module = slot_of(names), config.get("module")
-    if names is not None and name in names and not isinstance(names[name], type):
+    own = names is not None and not isinstance(names, registry.Names)  # the caller's table
+    if names is not None and own and name in names and not isinstance(names[name], type):
         return names[name]
     if module == "builtins":
         found = formula(slot, name)
@@ -279,11 +280,11 @@ def _find_function(name: Any, config: dict[str, Any], names: Mapping[str, Any] |
         for key, value in registry.get_custom_objects().items():
             if key.endswith(f">{name}"):
                 return value
-    elif isinstance(module, str):
+    elif isinstance(module, str) or module is None:
         found = formula(slot, name, module)
         if found is not None:
             return found
-        if registry.builtin(module, name) is not None:
+        if module is not None and registry.builtin(module, name) is not None:
             raise _explained(ValueError(_not_a_component(f"{module}.{name}", slot)))
     raise _unknown("function", name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from densekit._core import tree
+from densekit._core import registry, tree
 from densekit._core.errors import describe, message
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit.ops import KerasTensor, Operation
@@ -105,6 +105,10 @@ def revive_functional(
     for key, layer in layers.items():
         if layer._inbound_nodes and layer._inbound_nodes[0].is_input:
             start[key] = 0
+    of_keras2 = any(isinstance(call, list) for _, calls in waiting for call in calls)
+    if of_keras2:
+        for key in _counted_from_one(layers, waiting, outputs):
+            start[key] -= 1
     graph = _Replay(layers, start)
     graph.run(waiting)
     if graph.left():
@@ -121,7 +125,7 @@ def revive_functional(
         if isinstance(places, dict):
             return {key: tensors(value) for key, value in places.items()}
         if len(places) == 3 and isinstance(places[0], str):
-            first = isinstance(layers.get(places[0]), functional)
+            first = not of_keras2 and isinstance(layers.get(places[0]), functional)
             return _find(layers, start, places[0], places[1] - first, places[2])
         return [tensors(value) for value in places]
 
@@ -133,6 +137,26 @@ def revive_functional(
         raise ValueError(
             message(f"Functional {name!r}", "inputs and outputs in its graph", str(error), "")
         ) from error
+
+
+def _counted_from_one(
+    layers: dict[str, Any], calls: list[tuple[str, Any]], outputs: Any
+) -> set[str]:
+    """Nested models whose calls a file of Keras 2 counts from 1: their making was call 0."""
+    models = registry.if_loaded("keras", "Model") or ()
+    least: dict[str, int] = {}
+    stack = [outputs, *(of_layer for _, of_layer in calls)]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            if len(item) >= 3 and isinstance(item[0], str) and isinstance(item[1], int):
+                least[item[0]] = min(item[1], least.get(item[0], item[1]))
+            stack.extend(item)
+    return {
+        key for key, index in least.items() if index >= 1 and isinstance(layers.get(key), models)
+    }
 
 
 class _Place:

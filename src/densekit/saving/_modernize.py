@@ -115,11 +115,28 @@ def _modern_lambda(config: dict[str, Any]) -> None:
 def modern_training(config: dict[str, Any], version: str) -> dict[str, Any]:
     """The ``training_config`` of a legacy file that Keras `version` wrote, in today's shape."""
     given = config.get("optimizer_config")
+    if isinstance(given, dict) and isinstance(given.get("class_name"), str):
+        given = {**given, "class_name": _any_case(given["class_name"])}
     optimizer = modern_object(given) if isinstance(given, dict) else given
     if isinstance(optimizer, dict) and isinstance(optimizer.get("config"), dict):
         _modern_optimizer(optimizer, optimizer["config"], version)
     names = ("loss", "metrics", "weighted_metrics", "loss_weights")
-    return {"optimizer": optimizer} | {name: modern_object(config.get(name)) for name in names}
+    parts = {name: modern_object(config.get(name)) for name in names}
+    return {"optimizer": optimizer} | parts | {"loss": _renamed_losses(parts["loss"])}
+
+
+def _any_case(name: str) -> str:
+    """The class of an optimizer that old files spell as users did."""
+    names = registry.Names("keras.optimizers")
+    return next((known for known in names if known.lower() == name.lower()), name)
+
+
+def _renamed_losses(loss: Any) -> Any:
+    if isinstance(loss, list):
+        return [_renamed_losses(item) for item in loss]
+    if isinstance(loss, dict) and "class_name" not in loss:
+        return {key: _renamed_losses(item) for key, item in loss.items()}
+    return "cosine_similarity" if loss == "cosine_proximity" else loss
 
 
 def _modern_optimizer(value: dict[str, Any], config: dict[str, Any], version: str = "") -> None:
