@@ -168,6 +168,49 @@ def test_threads_that_predict_share_state_without_losing_a_call() -> None:
     assert len({np.asarray(y).tobytes() for y in made}) == 200  # no draw twice
 
 
+class Doubling(layers.Layer):
+    """Assigns to a weight that optimizers train."""
+
+    def build(self, input_shape: Any) -> None:
+        """The weight."""
+        self.factor = self.add_weight(shape=(), initializer="ones")
+
+    def call(self, inputs: Any) -> Any:
+        """Doubles it."""
+        self.factor.assign(2.0 * self.factor)
+        return inputs * self.factor
+
+
+def test_weights_that_a_call_assigns_stay_where_keras_keeps_them() -> None:
+    model = keras.Sequential([keras.Input((3,)), Doubling()])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    factor = model.layers[0].factor
+    model.predict(X, verbose=0)
+    model.evaluate(X, X, verbose=0)
+    model.fit(X, X, verbose=0)
+    assert float(factor) == 1
+    for times in (2, 4):
+        np.testing.assert_allclose(model(X), times * X)
+        assert float(factor) == times
+
+
+@pytest.mark.parametrize("mixes", [True, False])
+def test_layers_that_look_at_the_batch_see_batches(mixes: bool) -> None:
+    seen: list[int] = []
+
+    class Centred(layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            seen.append(len(inputs))
+            return inputs - ops.mean(inputs, axis=0 if mixes else -1, keepdims=True)
+
+    model = keras.Sequential([keras.Input((3,)), Centred()])
+    wanted = np.concatenate([np.asarray(Layer.__call__(model, X[i : i + 32])) for i in (0, 32, 64)])
+    model.predict(X[:1], verbose=0)
+    seen.clear()
+    np.testing.assert_allclose(model.predict(X, batch_size=32, verbose=0), wanted, atol=1e-6)
+    assert seen == ([32, 32, 6] if mixes else [70])
+
+
 def flagged(kind: str, flag: Any) -> Any:
     """A functional model with a `training` flag in its graph."""
     x = keras.Input((3,))
@@ -234,6 +277,29 @@ def test_a_flag_in_a_call_of_the_user_holds_always(flag: bool) -> None:
         assert np.array_equal(y, ones) is not flag
     assert (model.evaluate(ones, ones, verbose=0) > 0) is flag
     assert (model.fit(ones, ones, verbose=0).history["loss"][0] > 0) is flag
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_call_that_does_not_ask_is_told_nothing_by_predict(asks: bool) -> None:
+    class Silent(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = flagged("layer", True)
+
+        def call(self, inputs: Any) -> Any:
+            return self.inner(inputs)
+
+    class Asking(Silent):
+        def call(self, inputs: Any, training: Any = None) -> Any:
+            return self.inner(inputs, training=training)
+
+    ones = np.ones((8, 3), "float32")
+    model = Asking() if asks else Silent()
+    model.compile("sgd", "mse")
+    assert not np.array_equal(model(ones), ones)
+    assert np.array_equal(model(ones, training=False), ones)
+    assert np.array_equal(model.predict(ones, verbose=0), ones) is asks
+    assert (model.evaluate(ones, ones, verbose=0) == 0) is asks
 
 
 class Adding(layers.Layer):

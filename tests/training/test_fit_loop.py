@@ -38,11 +38,14 @@ def test_a_large_batch_is_several_native_calls_with_the_same_bits(calls: list[in
     assert max(calls) < 20
 
 
-def test_what_runs_in_python_is_not_cut(calls: list[int]) -> None:
-    centred = keras.layers.Lambda(lambda x: x - keras.ops.mean(x, axis=0, keepdims=True))
+@pytest.mark.parametrize(("axis", "rows"), [(0, [50, 50]), (-1, [100])])
+def test_what_runs_in_python_is_cut_only_where_it_looks_at_the_batch(
+    axis: int, rows: list[int], calls: list[int]
+) -> None:
+    centred = keras.layers.Lambda(lambda x: x - keras.ops.mean(x, axis=axis, keepdims=True))
     model = keras.Sequential([keras.Input((4,)), centred])
     model.predict(X, batch_size=50, verbose=1)
-    assert calls == [100]
+    assert calls == rows
 
 
 def test_batch_hooks_see_the_whole_batch(calls: list[int]) -> None:

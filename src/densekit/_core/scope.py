@@ -57,7 +57,7 @@ class StatelessScope(VariableScope):
     ) -> None:
         self._values = {id(v): _read(value) for v, value in state_mapping or ()}
         self.collect_losses = collect_losses
-        self.has_updates = False  # whether a variable was assigned to
+        self.updated: set[int] = set()  # ids of the variables assigned to
         self._losses: list[tuple[Any, Any]] = []
 
     def get_current_value(self, variable: Any) -> Any | None:
@@ -71,7 +71,7 @@ class StatelessScope(VariableScope):
         """Record an assignment ``(variable, value)``."""
         variable, value = update
         self._values[id(variable)] = _read(value)
-        self.has_updates = True
+        self.updated.add(id(variable))
 
     @property
     def losses(self) -> list[Any]:

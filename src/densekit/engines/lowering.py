@@ -221,13 +221,14 @@ def _on_host(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]
     except Exception:  # it cannot be tried out on any rows: what it says of itself must do
         if any(None in shape[1:] for shape, _ in declared):
             raise
-        found = Findings(declared, writes=bool(state))
+        found = Findings(declared, written={id(v) for v in state})
     if len(found.outputs) == len(declared):
         pairs = zip(found.outputs, declared, strict=True)
         found.outputs = [(shape, _dtype(kind, said)) for (shape, kind), (_, said) in pairs]
     else:
         found.outputs = declared
-    found.writes = found.writes or (plan.learns and bool(state))
+    if plan.learns:
+        found.written |= {id(v) for v in state}
     return _host_step(plan, function, variables, state, operation.name, inputs, found)
 
 
@@ -248,7 +249,9 @@ def _host_step(
     if not found.keeps_rows:
         raise NotLowerable(f"{name} does not give one row for each row of its input")
     plan.adds_losses = plan.adds_losses or found.adds_losses
-    host = HostFunction(function, variables, state, name, found.writes)
+    plan.mixes_rows = plan.mixes_rows or found.mixes_rows
+    plan.writes_weights = plan.writes_weights or any(id(v) in found.written for v in variables)
+    host = HostFunction(function, variables, state, name, bool(found.written))
     return plan.host_function(host, inputs, found.outputs)
 
 

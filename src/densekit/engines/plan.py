@@ -76,6 +76,8 @@ class PlanBuilder:
         self.training = training  # what the layer that is being lowered is told
         self.learns = bool(training)
         self.adds_losses = False  # whether a definition in it does
+        self.writes_weights = False  # whether one assigns to what optimizers train
+        self.mixes_rows = False  # whether outputs of one depend on other rows of its batch
         self.bfloat16 = False  # what is recorded now computes in bfloat16, on float32 buffers
         self.steps: list[Step] = []
         self.inputs: list[Handle] = []
@@ -258,10 +260,10 @@ class PlanBuilder:
         return any(step.kind == "host" for step in self.steps)
 
     @property
-    def writes_state(self) -> bool:
-        """Whether some of what runs in Python assigns to variables."""
+    def needs_batches(self) -> bool:
+        """Whether it matters which rows make a batch: for state, or for their neighbours."""
         hosts = [step.arguments["function"] for step in self.steps if step.kind == "host"]
-        return any(function.writes for function in hosts)
+        return self.mixes_rows or any(function.writes for function in hosts)
 
     def host_function(
         self,

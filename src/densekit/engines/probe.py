@@ -10,7 +10,8 @@ import numpy as np
 
 from densekit import ops
 from densekit._core import tree
-from densekit._core.scope import stateless_scope
+from densekit._core.dtypes import to_numpy_dtype
+from densekit._core.scope import StatelessScope, stateless_scope
 
 
 @dataclass(slots=True)
@@ -18,13 +19,15 @@ class Findings:
     """What a trial showed.
 
     `outputs` are shapes, with None for the batch, and dtypes; `keeps_rows` tells whether each
-    output has one row for each row of the inputs.
+    output has one row for each row of the inputs, `mixes_rows` whether these depend on others.
+    `written` are ids of the variables assigned to.
     """
 
     outputs: list[tuple[tuple[int | None, ...], str]] = field(default_factory=list)
     keeps_rows: bool = True
+    mixes_rows: bool = False
     adds_losses: bool = False
-    writes: bool = False
+    written: set[int] = field(default_factory=set)
 
 
 def probe(function: Callable[..., Any], inputs: Sequence[tuple[Any, str]]) -> Findings:
@@ -44,10 +47,36 @@ def probe(function: Callable[..., Any], inputs: Sequence[tuple[Any, str]]) -> Fi
         kept = all(np.shape(leaf)[:1] == (rows,) for leaf in tree.flatten(results))
         found.keeps_rows = found.keeps_rows and kept
         found.adds_losses = found.adds_losses or bool(scope.losses)
-        found.writes = found.writes or scope.has_updates
+        found.written |= scope.updated
         return results
 
     tensors = [ops.KerasTensor(shape, dtype) for shape, dtype in inputs]
     spec = tree.flatten(ops.compute_output_spec(watched, *tensors))
     found.outputs = [(tuple(t.shape), t.dtype) for t in spec]
+    found.mixes_rows = found.keeps_rows and _mixes_rows(function, inputs)
     return found
+
+
+def _mixes_rows(function: Callable[..., Any], inputs: Sequence[tuple[Any, str]]) -> bool:
+    """Whether a row comes out otherwise beside other rows."""
+    draw = np.random.RandomState(0)
+
+    def rows(shape: Any, dtype: str) -> Any:
+        values = draw.random_sample([2 if n is None else n for n in shape])
+        return (values + 0.5 if "float" in dtype else values > 0.5).astype(to_numpy_dtype(dtype))
+
+    given = [rows(*each) for each in inputs]
+    others = [
+        np.concatenate([a[:1], rows(*each)[1:]]) for a, each in zip(given, inputs, strict=True)
+    ]
+    try:
+        made = []
+        for arrays in (given, others):
+            with StatelessScope(), np.errstate(all="ignore"):
+                made.append([np.asarray(y)[0] for y in tree.flatten(function(*arrays))])
+    except Exception:  # it wants other numbers
+        return False
+    return not all(
+        np.allclose(a.astype(float), b.astype(float), rtol=1e-4, atol=1e-5, equal_nan=True)
+        for a, b in zip(*made, strict=True)
+    )

@@ -16,7 +16,6 @@ from densekit._core.tensor import lend_all
 from densekit.data._columns import Array, check_rows, match_inputs, unpack_x_y_sample_weight
 from densekit.data._feeds import ArrayFeed, check_count, is_stream, warn_out_of_data
 from densekit.data._streams import StreamFeed
-from densekit.layers import Layer
 from densekit.training._fit_loop import callback_list, logs_of, predict_rows
 from densekit.training._own_steps import BatchStructure
 from densekit.training._prepare import Prepare
@@ -130,12 +129,12 @@ class Batches(Prepare):
 
     def _dk_predict_batch(self, inputs: list[Array]) -> list[Array]:
         """Outputs of one batch, whatever number of rows it gives."""
+        told = self._dk_runtime.told(False)
         try:
-            return self._dk_runtime.predictor(inputs).predict(inputs, len(inputs[0]))
+            return self._dk_runtime.predictor(inputs, told).predict(inputs, len(inputs[0]))
         except engines.NotLowerable:
             structure = self._dk_runtime.signature().input_structure
-            given = tree.pack_as(structure, [x[:] for x in inputs])
-            outputs = Layer.__call__(self, given, training=False)  # type: ignore[arg-type]
+            outputs = self._dk_runtime.definition(structure, told)(*(x[:] for x in inputs))
             return [np.asarray(y) for y in tree.flatten(outputs)]
 
     # Predictions
@@ -209,7 +208,8 @@ class Batches(Prepare):
             engine = self._dk_runtime.predictor(arrays, training)
         except engines.NotLowerable:
             return NotImplemented
-        if engine.builder.adds_losses:  # known before it runs: a call writes its state once
+        # Known before it runs, as a call writes its state once: what only the definition leaves.
+        if engine.builder.adds_losses or engine.builder.writes_weights:
             return NotImplemented
         with self._dk_runtime.turns.to_predict():
             outputs = engine.predict(arrays, rows)
@@ -288,7 +288,7 @@ class Batches(Prepare):
         self, inputs: list[Array], rows: int, batch_size: int, steps: int | None, run: CallbackList
     ) -> list[Array]:
         try:
-            engine = self._dk_runtime.predictor(inputs)
+            engine = self._dk_runtime.predictor(inputs, self._dk_runtime.told(False))
         except engines.NotLowerable:
             return self._dk_predict_by_definition(inputs, rows, batch_size, steps, run)
         return predict_rows(

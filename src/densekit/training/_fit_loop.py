@@ -277,7 +277,7 @@ def predict_rows(
 
 def _predict_block(engine: engines.NativeEngine, batch_size: int) -> int:
     """Rows between two turns of the callbacks, a multiple of the batch size."""
-    if engine.builder.writes_state:  # which moves on once a batch
+    if engine.builder.needs_batches:
         return batch_size
     rows = 4096 if engine.builder.has_host_steps else _most_rows(engine)
     return max(1, rows // batch_size) * batch_size

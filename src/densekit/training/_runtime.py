@@ -138,7 +138,7 @@ class Runtime:
         else:
             given = model.__dict__["_dk_traced_on"]
             inputs = tree.flatten(given)
-            definition = self._definition(given, False)
+            definition = self.definition(given, False)
             spec = returned(ops.compute_output_spec(definition, *inputs), model.call, "outputs")
             outputs = tree.flatten(spec)
             structures = given, spec
@@ -155,7 +155,7 @@ class Runtime:
             model._dk_known_columns,
         )
 
-    def _definition(self, structure: Any, training: bool | None) -> Any:
+    def definition(self, structure: Any, training: bool | None) -> Any:
         """The model's call as a function of flat inputs."""
         model = self._model
 
@@ -165,6 +165,10 @@ class Runtime:
 
         call.__name__ = model.name
         return call
+
+    def told(self, training: bool | None) -> bool | None:
+        """What `predict` and `evaluate` tell the model: nothing where its call does not ask."""
+        return training if training or self._model._dk_call_info.has_training else None
 
     # Plans
 
@@ -206,7 +210,7 @@ class Runtime:
             structure = model.__dict__["_dk_traced_on"]
             tensors = tree.flatten(structure)
         return engines.lower_whole(
-            self._definition(structure, training),
+            self.definition(structure, training),
             [(shape, t.dtype) for shape, t in zip(shapes, tensors, strict=True)],
             dtype,
             training,
@@ -223,7 +227,7 @@ class Runtime:
         graph = model._dk_graph()
         structure = graph.input_structure if graph else model.__dict__["_dk_traced_on"]
         return engines.DefinitionEngine(
-            self._definition(structure, training),
+            self.definition(structure, self.told(training)),
             self.trainable(),
             [*model.non_trainable_variables, *engines.metric_variables(model)],
             terms,
@@ -310,7 +314,7 @@ class Runtime:
         key = self._key("test", self._pattern, _identity(terms), inputs=inputs)
         engine = self._unless_stale(key, terms, None)
         if engine is None:
-            plan = self.lower(False, inputs)
+            plan = self.lower(self.told(False), inputs)
             engine = self._keep(key, engines.NativeEngine(plan, trainable, terms))
         return engine
 
