@@ -46,3 +46,41 @@ def test_wgan(tmp_path: Path) -> None:
     printed = run(tmp_path, "wgan.py", "--steps", "20")
     assert "step    20" in printed
     assert is_picture(tmp_path / "wgan.png")
+
+
+def test_wgan_with_gradient_penalty(tmp_path: Path) -> None:
+    printed = run(tmp_path, "wgan_gp.py", "--epochs", "2")
+    assert "of 8 modes" in printed
+    assert is_picture(tmp_path / "wgan_gp.png")
+
+
+def test_vae(tmp_path: Path) -> None:
+    printed = run(tmp_path, "vae.py", "--epochs", "10")
+    loss = re.search(r"loss ([\d.]+)", printed)
+    assert loss is not None
+    assert float(loss[1]) < 32  # the mean image alone leaves 33
+    assert is_picture(tmp_path / "vae.png")
+
+
+def test_dqn(tmp_path: Path) -> None:
+    printed = run(tmp_path, "dqn.py", "--updates", "2500")
+    steps = re.search(r"100 episodes: (\d+) of 200", printed)
+    assert steps is not None
+    assert int(steps[1]) > 60  # pushes at random keep it up for 20
+    assert is_picture(tmp_path / "dqn.png")
+
+
+def test_actor_critic(tmp_path: Path) -> None:
+    printed = run(tmp_path, "actor_critic.py", "--updates", "200")
+    steps = re.search(r"100 episodes: (\d+) of 200", printed)
+    assert steps is not None
+    assert int(steps[1]) > 60
+    assert is_picture(tmp_path / "actor_critic.png")
+
+
+def test_physics_informed_network(tmp_path: Path) -> None:
+    printed = run(tmp_path, "pinn.py")
+    error = re.search(r"largest error ([\d.]+)", printed)
+    assert error is not None
+    assert float(error[1]) < 0.05
+    assert is_picture(tmp_path / "pinn.png")

@@ -43,10 +43,12 @@ def network(activation: str = "tanh") -> Any:
     )
 
 
-def branched() -> Any:
-    a, b = keras.Input((3,)), keras.Input((2,))
-    hidden = keras.layers.Dense(4, "gelu")(keras.layers.Concatenate()([a, b]))
-    return keras.Model([a, b], [keras.layers.Dense(2)(hidden), keras.layers.Dense(1)(hidden)])
+def branched(dtype: str = "float32") -> Any:
+    a, b = keras.Input((3,), dtype=dtype), keras.Input((2,), dtype=dtype)
+    joined = keras.layers.Concatenate(dtype=dtype)([a, b])
+    hidden = keras.layers.Dense(4, "gelu", dtype=dtype)(joined)
+    heads = [keras.layers.Dense(units, dtype=dtype)(hidden) for units in (2, 1)]
+    return keras.Model([a, b], heads)
 
 
 def close(found: Any, expected: Any, scale: float = 1.0) -> None:
@@ -71,28 +73,24 @@ def numerically(loss: Callable[[], float], array: Array, step: float = 1e-6) -> 
 
 
 def test_gradients_are_those_of_finite_differences() -> None:
-    keras.config.set_floatx("float64")
-    try:
-        model = branched()
-        x = [rows(5, 3).astype("float64"), rows(5, 2).astype("float64")]
-        targets = model.trainable_variables
+    model = branched("float64")
+    x = [rows(5, 3).astype("float64"), rows(5, 2).astype("float64")]
+    targets = model.trainable_variables
 
-        def loss() -> Any:
-            first, second = model(x)
-            return ops.mean(first**2) + ops.sum(second * ops.tanh(second))
+    def loss() -> Any:
+        first, second = model(x)
+        return ops.mean(first**2) + ops.sum(second * ops.tanh(second))
 
-        with keras.GradientTape() as tape:
-            tape.watch(x)
-            value = loss()
-        found = tape.gradient(value, [targets, x])
-        for variable, gradient in zip(targets, found[0], strict=True):
-            expected = numerically(lambda: float(loss()), variable.array)
-            np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-8)
-        for array, gradient in zip(x, found[1], strict=True):
-            expected = numerically(lambda: float(loss()), array)
-            np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-8)
-    finally:
-        keras.config.set_floatx("float32")
+    with keras.GradientTape() as tape:
+        tape.watch(x)
+        value = loss()
+    found = tape.gradient(value, [targets, x])
+    for variable, gradient in zip(targets, found[0], strict=True):
+        expected = numerically(lambda: float(loss()), variable.array)
+        np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-8)
+    for array, gradient in zip(x, found[1], strict=True):
+        expected = numerically(lambda: float(loss()), array)
+        np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "gelu", "softmax"])
