@@ -261,5 +261,5 @@ def _as_list(outputs: Any) -> list[Handle]:
 
 def metric_variables(layer: Any) -> list[Variable]:
     """State of the metrics that a layer and its sub-layers own and may update in `call`."""
-    owners = layer._flatten_layers()
+    owners = layer._dk_flatten_layers()
     return [v for owner in owners for metric in owner._tracker.metrics for v in metric.variables]

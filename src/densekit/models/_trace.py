@@ -123,7 +123,7 @@ def has_effects(operation: Any) -> bool:
     """Whether a call of it may add to the loss, or write a metric or state."""
     if not isinstance(operation, Layer):
         return False
-    layers = operation._flatten_layers()
+    layers = operation._dk_flatten_layers()
     if any(layer.activity_regularizer is not None or _has_state(layer) for layer in layers):
         return True
     return not all(_is_known(layer) for layer in layers)

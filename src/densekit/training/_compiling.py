@@ -203,7 +203,7 @@ class Compiling(Batches):
             found.extend(self._dk_term_means)
         found.extend(self._tracker.metrics)
         layers: Any = self
-        for layer in layers._flatten_layers(include_self=False):
+        for layer in layers._dk_flatten_layers(include_self=False):
             if not isinstance(layer, Compiling):
                 found.extend(layer._tracker.metrics)
         return found

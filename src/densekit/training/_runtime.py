@@ -72,7 +72,7 @@ class Runtime:
             self._weights = self._model.weights
             self._flags = None
             self._collects_losses = any(
-                layer.activity_regularizer is not None for layer in self._model._flatten_layers()
+                layer.activity_regularizer is not None for layer in self._model._dk_flatten_layers()
             )
 
     def trainable(self) -> list[Any]:
@@ -84,7 +84,7 @@ class Runtime:
         )
         if flags != self._flags:
             self._trainable = self._model.trainable_variables
-            layers = self._model._flatten_layers()
+            layers = self._model._dk_flatten_layers()
             self._pattern = tuple(map(id, self._trainable)), tuple([x.trainable for x in layers])
             self._flags = flags
             self._seen = {}
@@ -176,7 +176,7 @@ class Runtime:
         """Element type of the plans: float64 if a weight is, else float32."""
         found = {v.dtype for v in self._model.weights}
         if not found:
-            found = {layer.compute_dtype for layer in self._model._flatten_layers()}
+            found = {layer.compute_dtype for layer in self._model._dk_flatten_layers()}
         return "float64" if "float64" in found else "float32"
 
     def lower(self, training: bool | None, inputs: Sequence[Array]) -> engines.PlanBuilder:
@@ -258,7 +258,7 @@ class Runtime:
         count, engine = assignments.count(), self._engines.get(key)
         if engine is not None and self._seen.get(key) == count:
             return engine
-        numbers = _numbers(self._model._flatten_layers(), self._trainable, terms, optimizer)
+        numbers = _numbers(self._model._dk_flatten_layers(), self._trainable, terms, optimizer)
         if self._built_from.get(key) != numbers:
             engine = None
         self._built_from = {key: self._built_from.get(key) for key in self._engines}

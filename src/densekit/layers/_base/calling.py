@@ -73,7 +73,7 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
                 if not self.built:
                     self._dk_first_call(args, kwargs, symbolic)
                 if entry:
-                    self._clear_losses()
+                    self._dk_clear_losses()
                 if info.has_training and training is not None:
                     kwargs["training"] = training
                 outputs = self._dk_run(args, kwargs, symbolic)

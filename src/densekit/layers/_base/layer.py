@@ -142,6 +142,10 @@ class Layer(AutoConfig, CallOwner):
         return self._tracker.layers
 
     def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Any]:
+        """For scripts that ask Keras' layers so; here nothing does."""
+        return self._dk_flatten_layers(include_self, recursive)
+
+    def _dk_flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Any]:
         inner = list(sublayers(self)) if recursive else list(self._tracker.layers)
         return [self, *inner] if include_self else inner
 

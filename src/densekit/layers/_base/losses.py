@@ -52,14 +52,14 @@ class LossOwner:
         scope = stateless_scope()
         return list(self._dk_losses) if scope is None else scope.losses_of(self)
 
-    def _clear_losses(self) -> None:
+    def _dk_clear_losses(self) -> None:
         scope = stateless_scope()
         if scope is not None:
             scope.clear_losses_of(self)
         elif self._dk_losses:
             self._dk_losses.clear()
         for layer in self._tracker.layers:
-            layer._clear_losses()
+            layer._dk_clear_losses()
 
     @property
     def losses(self) -> list[Any]:
