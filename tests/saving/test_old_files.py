@@ -524,7 +524,7 @@ def dense15(name, units, activation="linear", **more):
     }
 
 
-def keras15(path, groups, optimizer=None, first=None, name="Sequential"):
+def keras15(path, groups, optimizer=None, first=None, module="keras.optimizers", **arguments):
     """A `.keras` file; `groups` are the arrays by path."""
     layers = [dense15("dense", 4, "relu", batch_input_shape=[None, 3]), dense15("dense_1", 1)]
     entry = {
@@ -549,7 +549,7 @@ def keras15(path, groups, optimizer=None, first=None, name="Sequential"):
     if optimizer:
         config["compile_config"] = {
             "optimizer": {
-                "module": "keras.optimizers",
+                "module": module,
                 "class_name": optimizer,
                 "config": {
                     "name": optimizer,
@@ -557,7 +557,8 @@ def keras15(path, groups, optimizer=None, first=None, name="Sequential"):
                     "jit_compile": False,
                     "is_legacy_optimizer": False,
                     "weight_decay": None,
-                },
+                }
+                | arguments,
                 "registered_name": optimizer,
             },
             "loss": {
@@ -625,3 +626,13 @@ def test_optimizer_state_in_keras_files_of_keras_2(tmp_path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.fit(X, EXPECTED, epochs=1, verbose=0)
+
+
+def test_a_legacy_optimizer_in_a_keras_file_of_keras_2(tmp_path) -> None:
+    groups = {"layers/dense": [W1, B1], "layers/dense_1": [W2, B2]}
+    path = keras15(tmp_path / "m.keras", groups, "SGD", module="keras.optimizers.legacy", decay=0.5)
+    with pytest.warns(UserWarning, match="saved variables"):  # such files hold no state
+        model = check(path)
+    assert float(model.optimizer.learning_rate) == 0.125
+    model.optimizer.iterations.assign(4)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.125 / 3)

@@ -31,6 +31,9 @@ _CLASS_MODULES = (
     *("keras.src.losses.losses",),
 )
 
+# Modules of some Keras release whose classes are now exported elsewhere.
+_PRIVATE = ("keras.src.", "keras.engine", "keras.layers.", "keras.optimizers.")
+
 # Objects revived so far, by their number in the file.
 _read: ContextVar[dict[int, Any] | None] = ContextVar("densekit_read_objects", default=None)
 
@@ -234,7 +237,7 @@ def _find_class(config: dict[str, Any], names: Mapping[str, Any] | None) -> Any:
         found, slot = None, slot_of(names)
         if isinstance(module, str) and (module == "keras" or module.startswith("keras.")):
             found = registry.builtin(module, name)
-            if found is None and module.startswith(("keras.src.", "keras.engine", "keras.layers.")):
+            if found is None and module.startswith(_PRIVATE):
                 found = _builtin_class(name)
         if found is None and names is not None and ("module" not in config or module):
             found = names.get(name)

@@ -18,7 +18,6 @@ _MODULES = (
     *("keras.optimizers", "keras.optimizers.schedules"),
 )
 _RENAMED = {"LeakyReLU": {"alpha": "negative_slope"}}
-_OPTIMIZERS = "keras.optimizers"
 
 
 def modern_object(value: Any) -> Any:
@@ -67,7 +66,7 @@ def _modern_arguments(value: dict[str, Any], config: dict[str, Any]) -> None:
         config["activation"] = "softmax"
     if name == "Lambda":
         _modern_lambda(config)
-    elif module.startswith(_OPTIMIZERS) and "schedules" not in module:
+    elif ".optimizers" in module and "schedules" not in module:
         _modern_optimizer(value, config)
     elif module == "keras.initializers":
         config.pop("dtype", None)  # TensorFlow 1 wrote it; the variable says it
@@ -76,7 +75,8 @@ def _modern_arguments(value: dict[str, Any], config: dict[str, Any]) -> None:
     elif module == "keras.losses":
         if config.get("reduction") == "auto":
             config["reduction"] = "sum_over_batch_size"
-        config.pop("fn", None)  # the class is named after it
+        if name != "LossFunctionWrapper":
+            config.pop("fn", None)  # the class is named after it
     _modern_shapes(name, config)
 
 
