@@ -131,7 +131,7 @@ def new_model(width: int = WIDE[1]) -> Any:
             keras.layers.Dense(3),
         ]
     )
-    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.compile(keras.optimizers.SGD(1e-4), "mse")
     return model
 
 

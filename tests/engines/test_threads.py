@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
         lambda: keras.optimizers.Adam(),
         lambda: keras.optimizers.Adam(global_clipnorm=1.0),
         lambda: keras.optimizers.Adam(gradient_accumulation_steps=3),
-        lambda: keras.optimizers.SGD(0.1, use_ema=True, ema_overwrite_frequency=4),
+        lambda: keras.optimizers.SGD(1e-3, use_ema=True, ema_overwrite_frequency=4),
         lambda: keras.optimizers.Lamb(),
         lambda: keras.optimizers.Adafactor(),
     ],

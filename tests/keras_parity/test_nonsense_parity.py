@@ -42,6 +42,9 @@ BOTH_REFUSE: dict[str, Callable[[Any], Any]] = {
     "load_weights(None)": lambda keras: model(keras).load_weights(None),
     "save_weights(None)": lambda keras: model(keras).save_weights(None),
     "save(None)": lambda keras: model(keras).save(None),
+    "y=short list": fit(y=Y[1:].tolist()),
+}
+ONLY_WE_ACCEPT: dict[str, Callable[[Any], Any]] = {
     "y=list": fit(y=Y.tolist()),
     "y=flat list": fit(y=Y[:, 0].tolist()),
 }
@@ -95,13 +98,20 @@ def test_stricter_than_keras(case: str) -> None:
         ONLY_WE_REFUSE[case](densekit)
 
 
+@pytest.mark.parametrize("case", ONLY_WE_ACCEPT)
+def test_taken_where_keras_refuses(case: str) -> None:
+    with pytest.raises(ValueError):
+        ONLY_WE_ACCEPT[case](reference)
+    ONLY_WE_ACCEPT[case](densekit)
+
+
 @pytest.mark.parametrize("case", BOTH_ACCEPT)
 def test_accepted_as_by_keras(case: str) -> None:
     BOTH_ACCEPT[case](reference)
     BOTH_ACCEPT[case](densekit)
 
 
-@pytest.mark.parametrize("arguments", [{"verbose": 9}, {"epochs": -1}, {"y": Y.tolist()}])
+@pytest.mark.parametrize("arguments", [{"verbose": 9}, {"epochs": -1}, {"y": Y[1:].tolist()}])
 def test_a_refused_fit_leaves_the_model_as_it_was(arguments: dict[str, Any]) -> None:
     made, twin = model(densekit), model(densekit)
     twin.set_weights(made.get_weights())
