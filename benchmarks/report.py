@@ -13,6 +13,7 @@ HEADINGS = {
     "inference": "Inference: one call, weights and rows in the caches",
     "import": "Import: a fresh process",
     "process": "Whole process: import, build, 5 epochs of `tabular`, predict, save",
+    "own-steps": "Steps that users write: 4-64-64-2, batch 64; train_on_batch of 20-32-16-1",
     "callers": "Several Python threads predicting at once: calls a second of all of them",
     "sweep": "One Dense layer, square, one thread: rows and widths",
     "costs": "Cost of a component: a step of 64-64-64-10, batch 32, over plain Adam and relu",
@@ -231,7 +232,17 @@ def _costs(found: list[dict[str, Any]]) -> str:
     return "\n".join([table(rows), *failed])
 
 
-_OTHERS = {"import": _imports, "process": _processes, "callers": _callers,
+def _own_steps(found: dict[str, dict[str, float]]) -> str:
+    rows = [["", "step", "vs densekit"]]
+    for step, peers in found.items():
+        base = peers.get(OURS)
+        for path, seconds in sorted(peers.items(), key=lambda item: item[1]):
+            ratio = f"{seconds / base:.1f}x" if base else ""
+            rows.append([f"{step}: {path}", duration(seconds), ratio])
+    return table(rows)
+
+
+_OTHERS = {"import": _imports, "process": _processes, "own-steps": _own_steps, "callers": _callers,
            "sweep": _sweep, "costs": _costs}  # fmt: skip
 
 

@@ -168,6 +168,7 @@ class Bench:
                 found[group].append(entry)
                 print(report.entry_text(group, entry), flush=True)
         for name, other in (("import", self.imports), ("process", self.processes),
+                            ("own-steps", self.own_steps),
                             ("callers", self.callers), ("sweep", self.sweep),
                             ("costs", self.costs)):  # fmt: skip
             if name in names:
@@ -305,6 +306,24 @@ class Bench:
                         times[p].append(lap)
         return {p: statistics_of(laps) for p, laps in times.items()}
 
+    def own_steps(self) -> dict[str, dict[str, float]]:
+        """Seconds of steps that users write, each peer's best of some rounds."""
+        peers = [p for p in self.peers if p in ("densekit", "keras-jax", "torch")]
+        best: dict[str, dict[str, float]] = {}
+        for _ in range(min(3, self.pace.rounds)):
+            for p in peers:
+                command = [sys.executable, str(HERE / "own_steps.py"), p,
+                           str(self.pace.inference_s / 5), str(self.threads)]  # fmt: skip
+                run = subprocess.run(command, capture_output=True, text=True, check=True,
+                                     env=environment(p, self.threads))  # fmt: skip
+                for name, seconds in json.loads(run.stdout.splitlines()[-1]).items():
+                    step = name.removesuffix(" compiled")
+                    known = best.setdefault(step, {})
+                    path = f"{p} compiled" if name != step else p
+                    if seconds is not None:
+                        known[path] = min(seconds, known.get(path, seconds))
+        return best
+
     def callers(self) -> list[dict[str, Any]]:
         """Calls a second of several Python threads that predict at once."""
         peers = [p for p in self.peers if p in INFERS and p != "keras-torch"]
@@ -409,7 +428,7 @@ def chosen_workloads(options: argparse.Namespace) -> list[str]:
         "inference": [w.name for w in workloads.INFERENCE],
     }
     names = options.only or (
-        SHORT_ONLY if options.short else [*groups, "import", "process", "callers"]
+        SHORT_ONLY if options.short else [*groups, "import", "process", "own-steps", "callers"]
     )
     names = [n for name in names for n in groups.get(name, [name])]
     return names + ["sweep"] * options.sweep + ["costs"] * options.costs

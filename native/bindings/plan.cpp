@@ -108,7 +108,8 @@ int Plan::host_loss(int output, nb::object function, double weight) {
 
 void Plan::finalize() {
   building();
-  if (graph.outputs.empty() && !graph.ops.empty()) throw nb::value_error("finalize: the plan has no output.");
+  // Without any input a plan is there to update its parameters alone.
+  if (graph.outputs.empty() && !graph.inputs.empty()) throw nb::value_error("finalize: the plan has no output.");
   engine = make_engine(graph, is_double, fuse_);
 }
 

@@ -423,3 +423,34 @@ def test_a_tape_is_dropped_with_its_memory() -> None:
     del tape, loss
     gc.collect()
     assert known() is None
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum"])
+@pytest.mark.parametrize("name", ["MeanSquaredError", "Huber", "SparseCategoricalCrossentropy"])
+def test_a_loss_is_one_native_step(name: str, reduction: str) -> None:
+    options = {"from_logits": True} if name.startswith("Sparse") else {}
+    loss = getattr(keras.losses, name)(reduction=reduction, **options)
+    model, x = network(), rows(6, 3)
+    y = np.array([0, 1, 1, 0, 1, 0]) if name.startswith("Sparse") else rows(6, 2)
+
+    def run() -> list[Any]:
+        with keras.GradientTape() as tape:
+            y_pred = model(x, training=False)
+            value = loss(y, y_pred)
+        steps.append(list(value._node.parents) == [y_pred._node])
+        return [np.asarray(value), *tape.gradient(value, model.trainable_variables)]
+
+    steps: list[bool] = []
+    native = run()
+    assert steps == [True]
+    formula = type(loss).__call__
+
+    def by_definition(self: Any, *args: Any) -> Any:
+        return formula(self, *args, sample_weight=np.float32(1))
+
+    type(loss).__call__ = by_definition
+    try:
+        close(native, run(), scale=2)
+    finally:
+        del type(loss).__call__
+    assert steps == [True, False]

@@ -43,6 +43,10 @@ class RecordingScope(VariableScope):
         """The outputs of a layer called inside, recorded as one step; else NotImplemented."""
         return NotImplemented
 
+    def run_loss(self, loss: Any, args: tuple[Any, Any]) -> Any:
+        """The value of a loss called inside, recorded as one step; else NotImplemented."""
+        return NotImplemented
+
 
 class StatelessScope(VariableScope):
     """``with StatelessScope([(variable, value), ...]) as scope:`` substitutes values.

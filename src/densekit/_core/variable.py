@@ -230,6 +230,15 @@ class Variable:
         """Name of the element type."""
         return self._value.dtype.name
 
+    def snapshot(self) -> npt.NDArray[Any]:
+        """A copy of the buffer, whatever the variable reads as in the present scope."""
+        return np.array(self._value)
+
+    @property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        """The element type, as NumPy has it: without the name, which takes longer to make."""
+        return self._value.dtype
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the value."""

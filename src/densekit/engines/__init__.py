@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from densekit.engines.lowering import metric_variables as metric_variables
     from densekit.engines.native import LossTerm as LossTerm
     from densekit.engines.native import NativeEngine as NativeEngine
+    from densekit.engines.native import loss_gradient as loss_gradient
+    from densekit.engines.native import loss_rows as loss_rows
     from densekit.engines.native import permutation as permutation
     from densekit.engines.plan import Handle as Handle
     from densekit.engines.plan import NotLowerable as NotLowerable
@@ -42,7 +44,7 @@ else:
         {
             "lowering": "has_flags lower_graph lower_layer lower_whole metric_variables",
             "definition": "DefinitionEngine beside_targets",
-            "native": "LossTerm NativeEngine permutation",
+            "native": "LossTerm NativeEngine loss_gradient loss_rows permutation",
             "plan": "Handle NotLowerable PlanBuilder",
             "recording": "Recorder lend take_back",
             "rows": "READABLE_TYPES Rows is_readable readable rows_at_once",

@@ -28,6 +28,9 @@ from densekit.engines.host import HostLoss, HostNode, host_constraint, host_regu
 from densekit.engines.plan import PlanBuilder, Step
 from densekit.engines.rows import Rows, as_rows, is_readable, readable, rows_at_once
 
+loss_rows = _native.loss
+loss_gradient = _native.loss_gradient
+
 Array = npt.NDArray[Any]
 
 _NO_STEP = -1.797e308  # what a row of the losses holds until its step is done

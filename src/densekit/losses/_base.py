@@ -14,6 +14,7 @@ from densekit._core.frames import filters_traceback
 from densekit._core.naming import auto_name
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
+from densekit._core.scope import recording_scope
 from densekit._core.serialization import (
     deserialize_function,
     deserialize_keras_object,
@@ -76,6 +77,11 @@ class Loss(CountsAssignments):
             y_pred: predictions ``(batch, ...)``.
             sample_weight: weights ``(batch,)``, or of the shape of the losses. Default: none.
         """
+        scope = recording_scope()
+        if scope is not None and sample_weight is None:
+            value = scope.run_loss(self, (y_true, y_pred))
+            if value is not NotImplemented:
+                return value
         given_mask = getattr(y_pred, "_keras_mask", None)
         y_true, y_pred = self._dk_tensors(y_true), self._dk_tensors(y_pred)
         values = returned(self.call(y_true, y_pred), self._dk_formula, "a loss for each sample")

@@ -158,11 +158,17 @@ def teach_boxes() -> None:
     BOXES.update(box_types)
 
 
-def new_node(parents: Sequence[Any] = (), vjp: Callable[[Any], Any] | None = None) -> Any:
-    """A node of a record, made by hand; a root without `parents`."""
+@cache
+def _node_type() -> Any:
     from autograd.core import VJPNode  # optional and slow
 
-    node = VJPNode.__new__(VJPNode)
+    return VJPNode
+
+
+def new_node(parents: Sequence[Any] = (), vjp: Callable[[Any], Any] | None = None) -> Any:
+    """A node of a record, made by hand; a root without `parents`."""
+    kind = _node_type()
+    node = kind.__new__(kind)
     node.parents = parents
     node.vjp = vjp
     return node
@@ -189,10 +195,8 @@ def backward(seeds: list[tuple[Any, Any]], wanted: frozenset[Any] = frozenset())
         gradient = gradients.pop(node, None)
         if gradient is None:
             continue
-        if not node.parents or node in wanted:
+        if node in wanted:
             found[node] = gradient[0]
-            if not node.parents:
-                continue
         for parent, part in zip(node.parents, node.vjp(gradient[0]), strict=True):
             if part is None:
                 continue
@@ -201,14 +205,15 @@ def backward(seeds: list[tuple[Any, Any]], wanted: frozenset[Any] = frozenset())
                 gradients[parent] = part if known is None else known[0].plus(part), False
             else:
                 gradients[parent] = add_outgrads(gradients.get(parent), part)
+    found.update((root, gradient[0]) for root, gradient in gradients.items())
     return found
 
 
 def _topological(seeds: list[tuple[Any, Array]]) -> list[Any]:
-    """Nodes that the ends depend on, each before its parents."""
+    """Nodes with parents that the ends depend on, each before its parents."""
     order: list[Any] = []
     seen: set[Any] = set()
-    stack = [(end, False) for end, _ in seeds]
+    stack = [(end, False) for end, _ in seeds if end.parents]
     while stack:
         node, expanded = stack.pop()
         if expanded:
@@ -216,5 +221,5 @@ def _topological(seeds: list[tuple[Any, Array]]) -> list[Any]:
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack.extend((parent, False) for parent in node.parents)
+            stack.extend([(p, False) for p in node.parents if p.parents and p not in seen])
     return order[::-1]

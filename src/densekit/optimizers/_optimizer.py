@@ -321,7 +321,9 @@ class Optimizer(Surroundings):
         for gradient, variable in zip(grads, variables, strict=True):
             if gradient is None:
                 continue
-            gradient = ops.cast(lend(gradient), variable.dtype)
+            gradient = lend(gradient)
+            if getattr(gradient, "dtype", None) != variable.numpy_dtype:
+                gradient = ops.cast(gradient, variable.dtype)
             if tuple(gradient.shape) != variable.shape:
                 raise ValueError(
                     message(

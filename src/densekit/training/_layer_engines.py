@@ -27,7 +27,16 @@ def recorder_of(layer: Any, given: Any, arrays: list[Array], training: bool) -> 
         return None
     runtime = layer.__dict__.get("_dk_runtime")
     if isinstance(runtime, Runtime):
-        return _of_model(layer, runtime, given, arrays, training)
+        if tree.is_nested(given):
+            return _of_model(layer, runtime, given, arrays, training)
+        # One array: a small model takes as long as looking all this up.
+        key = (runtime.state(), training, arrays[0].shape[1:])
+        known = runtime.latest_recorder
+        if known is None or known[0] != key:
+            found = _of_model(layer, runtime, given, arrays, training)
+            known = runtime.latest_recorder = ((runtime.state(), *key[1:]), found)
+        recorder: Recorder | None = known[1]
+        return recorder
     return _of_layer(layer, given, arrays, training)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -146,15 +147,20 @@ class OwnSteps:
 
     def _dk_has_own_step(self, mode: str) -> bool:
         """Whether a subclass wrote a part of the step anew, so that it is called from Python."""
-        names = [_MODES[mode], f"make_{mode}_function"]
-        names += _LOSSES if mode != "predict" else []
-        kind = type(self)
-        from_base = self._dk_base_methods()
-        return any(getattr(kind, name) is not from_base[name] for name in names)
+        kind: Any = type(self)
+        return _has_own_step(kind, mode)
 
     @classmethod
-    def _dk_base_methods(cls) -> dict[str, Any]:
+    def _dk_base_method(cls, name: str) -> Any:
+        """What a method is without subclasses of users."""
         raise NotImplementedError
+
+
+@cache
+def _has_own_step(kind: Any, mode: str) -> bool:
+    names = [_MODES[mode], f"make_{mode}_function"]
+    names += _LOSSES if mode != "predict" else []
+    return any(getattr(kind, name) is not kind._dk_base_method(name) for name in names)
 
 
 def _function_of_steps(model: Any, mode: str) -> Callable[..., Any]:

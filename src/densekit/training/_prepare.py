@@ -77,8 +77,8 @@ class Prepare(OwnSteps):
             )
 
     @classmethod
-    def _dk_base_methods(cls) -> dict[str, Any]:
-        return {name: getattr(Prepare, name) for name in dir(Prepare) if name[:4] != "_dk_"}
+    def _dk_base_method(cls, name: str) -> Any:
+        return getattr(Prepare, name)
 
     def _dk_assert_trainable(self) -> None:
         self._dk_assert_compiled()
@@ -109,10 +109,10 @@ class Prepare(OwnSteps):
         terms = self._dk_resolved_terms(signature, targets)
         weights = match_weights(sample_weight, targets, signature, needed)
         predictions = tree.flatten(y_pred)
-        parts: list[Any] = [
-            t.loss(targets[t.output], predictions[t.output], weights[t.output]) * t.weight
-            for t in terms
-        ]
+        parts: list[Any] = []
+        for t in terms:
+            value = t.loss(targets[t.output], predictions[t.output], weights[t.output])
+            parts.append(value if t.weight == 1 else value * t.weight)
         parts.extend(self.losses)  # type: ignore[attr-defined]
         return sum(parts[1:], parts[0]) if parts else 0.0
 

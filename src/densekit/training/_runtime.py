@@ -40,6 +40,7 @@ class Runtime:
         self._refused: dict[Any, engines.NotLowerable] = {}
         self._engines: dict[Any, engines.NativeEngine] = {}
         self._recorders: dict[Any, engines.Recorder | None] = {}
+        self.latest_recorder: Any = None  # for which state and shape, and what calls need of it
         self._built_from: dict[Any, Any] = {}  # what users may set later, by engine
         self._seen: dict[Any, int] = {}  # the count of changes when that was last looked at
         self._call: Any = None  # what `model(x)` calls
@@ -67,7 +68,7 @@ class Runtime:
             self._signature = None
             self._flagged = None
             self._refused = {}
-            self._engines, self._recorders = {}, {}
+            self._engines, self._recorders, self.latest_recorder = {}, {}, None
             self._version = version
             self._weights = self._model.weights
             self._flags = None

@@ -26,6 +26,7 @@ from densekit._core.variable import Variable
 from densekit._core.watched import WATCHED
 from densekit.ops._gradient import backward, new_node, new_trace
 from densekit.training._recorded_call import run_recorded
+from densekit.training._recorded_loss import run_recorded_loss
 
 _UNCONNECTED = ("none", "zero")
 
@@ -162,6 +163,10 @@ class GradientTape(RecordingScope):
         """The outputs of a layer called inside, as one step; NotImplemented for its definition."""
         return run_recorded(self, layer, args, kwargs)
 
+    def run_loss(self, loss: Any, args: tuple[Any, Any]) -> Any:
+        """The value of a loss called inside, as one step; NotImplemented for its definition."""
+        return run_recorded_loss(self, loss, args)
+
     def root(self, of: Any) -> Any:
         """The node at which gradients by a variable or an array arrive."""
         known = self._roots.get(id(of))
@@ -178,7 +183,7 @@ class GradientTape(RecordingScope):
         if id(variable) in self._roots:
             return True
         trainable = self._accessed and isinstance(variable, Variable) and variable.trainable
-        return trainable and is_float_dtype(variable.dtype)
+        return trainable and variable.numpy_dtype.kind in "fV"  # V: bfloat16
 
     def get_current_value(self, variable: Any) -> Any | None:
         """A box around what the variable is outside of this tape."""
@@ -189,7 +194,7 @@ class GradientTape(RecordingScope):
             value is None
         ):  # a copy: the optimizer may change the buffer before the gradient is taken
             watched = type(variable) in WATCHED
-            value = variable.view(np.ndarray) if watched else np.array(variable.array)
+            value = variable.view(np.ndarray) if watched else variable.snapshot()
         return _box(value, self._trace, self.root(variable))
 
     def _entered(self, value: Any) -> Any:
@@ -321,14 +326,21 @@ class GradientTape(RecordingScope):
         gradients: list[Any] = []
         for source, node in zip(sources, nodes, strict=True):
             gradient = None if node is None else found.get(node)
-            like = unboxed(source.array if isinstance(source, Variable) else source)
+            if isinstance(source, Variable):
+                dtype, shape = source.numpy_dtype, source.shape
+            else:
+                like = unboxed(source)
+                dtype, shape = like.dtype, np.shape(like)
             if gradient is None:
-                gradients.append(np.zeros_like(like) if zeros else None)
+                gradients.append(np.zeros(shape, dtype) if zeros else None)
                 continue
             if type(gradient) in BOXES:
-                gradients.append(ops.cast(gradient, str(like.dtype)))
+                gradients.append(ops.cast(gradient, str(dtype)))
                 continue
-            gradient = np.asarray(gradient, like.dtype).reshape(np.shape(like))
+            if type(gradient) is not np.ndarray or gradient.dtype is not dtype:
+                gradient = np.asarray(gradient, dtype)
+            if gradient.shape != shape:
+                gradient = gradient.reshape(shape)
             # Two sources may get one array: writing to one must not change the other.
             shared = id(gradient) in handed or not gradient.flags.writeable
             gradients.append(gradient.copy() if shared else gradient)
