@@ -106,20 +106,89 @@ def test_the_memory_of_one_block_is_not_copied() -> None:
     assert np.shares_memory(as_array(table, "x"), table.to_numpy())
 
 
+def test_two_columns_of_one_type_are_converted_once() -> None:
+    """Two addresses always lie at equal distances."""
+    table = pd.DataFrame({"a": np.arange(4.0)})
+    table["b"] = np.arange(4.0)
+    assert as_array(table, "x").dtype == "float32"
+
+
+LETTERS = ["u", "v", "u", "v"]
+HOURS = pd.to_datetime(["2020-01-01 00:00", "2020-01-01 01:00"] * 2)
+
+
 @pytest.mark.parametrize(
-    ("column", "named"),
+    ("column", "kind", "action"),
     [
-        (["x", "y", "z", "w"], "dtype"),
-        ([1.0, "2", 3.0, 4.0], "dtype"),
-        ([1, pd.NA, 3, 4], "missing values"),
-        (pd.Categorical(["u", "v", "u", "v"]), "dtype"),
-        (pd.to_datetime(["2020-01-01"] * 4), "dtype"),
+        (LETTERS, "text", "x = pd.get_dummies(x, columns=['c'], dtype=float)"),
+        (pd.array(LETTERS, "string"), "text", "x = pd.get_dummies(x, columns=['c'], dtype=float)"),
+        (pd.Categorical(LETTERS), "categories", "x['c'] = x['c'].cat.codes"),
+        (HOURS, "times", "x['c'] = (x['c'] - x['c'].min()).dt.total_seconds()"),
+        (HOURS - HOURS[0], "durations", "x['c'] = x['c'].dt.total_seconds()"),
+        ([1.0, "2", 3.0, 4.0], "numbers written as text", "x['c'] = pd.to_numeric(x['c'])"),
     ],
-    ids=["text", "some text", "missing", "categories", "dates"],
+    ids=["text", "strings", "categories", "times", "durations", "written"],
 )
-def test_a_column_that_holds_no_numbers_is_named(column: Any, named: str) -> None:
-    with pytest.raises(ValueError, match=rf"`x` column 'c'.*{named}"):
-        as_array(frame(c=column), "x")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_column_that_holds_no_numbers_is_named_with_the_line_that_encodes_it(
+    column: Any, kind: str, action: str, dtype: str
+) -> None:
+    x = frame(c=column)
+    with pytest.raises(ValueError, match=rf"`x` column 'c': .*{kind}") as error:
+        as_array(x, "x", dtype)
+    assert action in str(error.value)
+    names: dict[str, Any] = {"x": x, "pd": pd}
+    exec(action, names)  # the line does what it says
+    assert as_array(names["x"], "x", dtype).shape[0] == 4
+
+
+TEXT_LABELS = [
+    np.array(LETTERS),
+    np.array(LETTERS, object),
+    pd.Series(LETTERS),
+    pd.Series(LETTERS, dtype="string"),
+    pd.Series(LETTERS, dtype="category"),
+]
+
+
+@pytest.mark.parametrize("y", [*TEXT_LABELS, LETTERS], ids=lambda y: type(y).__name__)
+def test_labels_of_text_come_with_the_line_that_encodes_them(y: Any) -> None:
+    line = "classes, y = np.unique(y, return_inverse=True)"
+    with pytest.raises(ValueError, match=r"`y`: expected numbers") as error:
+        regression().fit(X[:4], y, verbose=0)
+    assert line in str(error.value)
+    names: dict[str, Any] = {"y": y, "np": np}
+    exec(line, names)
+    assert names["y"].tolist() == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.array([1, None, 3, 4], "Int64"),
+        pd.array([1, None, 3, 4], "UInt8"),
+        pd.array([1, None, 3, 4], "Float32"),
+        pd.array([True, None, False, True], "boolean"),
+        np.array([1, pd.NA, 3, 4], object),
+        np.array([1.5, None, True, 4], object),
+    ],
+    ids=["Int64", "UInt8", "Float32", "boolean", "object with NA", "object with None"],
+)
+def test_what_is_missing_among_numbers_is_nan(values: Any) -> None:
+    for table in (frame(c=values), frame(c=values)[["c"]], frame(c=values)[["a", "c"]]):
+        for what in ("x", "y"):
+            read = as_array(table, what)
+            assert read.dtype.kind == "f"
+            assert np.isnan(read[:, -1]).tolist() == [False, True, False, False]
+    assert np.isnan(as_array(pd.Series(values), "y")).tolist() == [False, True, False, False]
+    if isinstance(values, np.ndarray):
+        assert np.isnan(as_array(values, "x")).tolist() == [False, True, False, False]
+
+
+def test_missing_values_are_told_with_their_column() -> None:
+    x = pd.DataFrame({"age": pd.array([1, 2, None, 4], "Int64"), "size": np.arange(4.0)})
+    with pytest.warns(RuntimeWarning, match=r"column 0 \('age'\), row 2"):
+        regression().fit(x, Y[:4], verbose=0)
 
 
 def test_columns_of_every_kind_are_numbers() -> None:

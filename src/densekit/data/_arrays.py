@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import mmap
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +12,18 @@ import numpy.typing as npt
 from densekit import engines
 from densekit._core import settings, tree
 from densekit._core.errors import describe, message
+from densekit.data._encoding import (
+    BLOCK_ROWS,
+    NUMBER_KINDS,
+    are_numbers,
+    filled_with_nan,
+    lacks_values,
+    not_numbers,
+    objects_as_numbers,
+)
 
 Array = npt.NDArray[Any]
 
-# Rows that are converted at a time: their source and their copy stay in the cache of a core.
-_BLOCK_ROWS = 1024
 _SMALL = 4  # bytes of an element up to which its type is kept
 
 
@@ -37,19 +42,15 @@ def as_array(value: Any, what: str, dtype: str | None = None) -> Array:
 
 
 def _checked(value: Array, what: str, dtype: str | None) -> Array:
-    if value.dtype.kind not in "biuf":
+    if value.dtype.kind not in NUMBER_KINDS:
         if value.dtype.name == "bfloat16":
             return value.astype(np.float32)
-        if value.dtype.kind == "O" and _holds_numbers(value):
-            return _copied(value, np.dtype(dtype or settings.floatx()))
-        raise ValueError(
-            message(
-                f"`{what}`",
-                "numbers",
-                f"invalid dtype: {value.dtype}",
-                "Encode text and categories as numbers, e.g. np.unique(a, return_inverse=True)[1].",
-            )
-        )
+        numbers = None
+        if value.dtype.kind == "O":
+            numbers = objects_as_numbers(value, np.dtype(dtype or settings.floatx()))
+        if numbers is None:
+            raise not_numbers(what, value)
+        value = numbers
     if value.ndim == 0:
         raise ValueError(
             message(f"`{what}`", "an array with a batch axis", "a scalar", "Add an axis: a[None].")
@@ -95,6 +96,8 @@ def _read(value: Any, what: str, dtype: str) -> Any:
         return _read_frame(value, what, np.dtype(dtype))
     if _is_pandas(value, "Series"):
         return _read_series(value, what, np.dtype(dtype))
+    if isinstance(value, str | bytes):  # a leaf of a list
+        raise not_numbers(what, np.asarray([value]))
     if not hasattr(value, "__array__"):
         raise ValueError(
             message(
@@ -120,68 +123,62 @@ def _is_pandas(value: Any, kind: str) -> bool:
 
 
 def _read_series(series: Any, what: str, dtype: np.dtype[Any]) -> Array:
-    array = np.asarray(series)
-    if array.dtype.kind in "biuf":
-        return array
-    _check_numbers(array, f"`{what}`" if series.name is None else f"`{what}` {series.name!r}")
-    return _copied(array, dtype)
+    if lacks_values(series):
+        return filled_with_nan(series, dtype)
+    values: Array | None = np.asarray(series)
+    if values is not None and values.dtype.kind == "O":
+        values = objects_as_numbers(values, dtype)
+    if values is None or values.dtype.kind not in NUMBER_KINDS:
+        raise not_numbers(what, series)
+    return values
 
 
 def _read_frame(frame: Any, what: str, dtype: np.dtype[Any]) -> Array:
     """The frame's own memory, if that is one block; else one new array, filled in blocks of rows,
     so that no column is converted twice and no other table is made on the way.
     """
-    columns = [np.asarray(frame.iloc[:, j]) for j in range(frame.shape[1])]
-    if _are_one_block(columns):
+    if _is_one_block(frame):
         return np.asarray(frame)
-    for name, column in zip(frame.columns, columns, strict=True):
-        if column.dtype.kind not in "biuf":
-            _check_numbers(column, f"`{what}` column {name!r}")
-    kinds = {column.dtype.kind for column in columns}
+    columns = [_column(frame.iloc[:, j], what, name) for j, name in enumerate(frame.columns)]
+    kinds = {"f" if column is None else column.dtype.kind for column in columns}
     if what in ("y", "sample_weight") and kinds and kinds <= set("biu"):
         dtype = np.dtype(np.int64)  # labels
     table = np.empty(frame.shape, dtype)
-    for start in range(0, len(table), _BLOCK_ROWS):
-        rows = slice(start, start + _BLOCK_ROWS)
+    for j, column in enumerate(columns):
+        if column is None:
+            table[:, j] = filled_with_nan(frame.iloc[:, j], dtype)
+    for start in range(0, len(table), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
         for j, column in enumerate(columns):
-            table[rows, j] = column[rows]
+            if column is None:
+                continue
+            part: Array | None = column[rows]
+            if column.dtype.kind == "O":
+                part = objects_as_numbers(column[rows], dtype)
+                if part is None:
+                    raise not_numbers(what, frame.iloc[:, j], frame.columns[j])
+            table[rows, j] = part
     return table
 
 
-def _are_one_block(columns: Sequence[Array]) -> bool:
-    """Whether columns are those of one array, at equal distances."""
-    if not columns or columns[0].dtype.kind not in "biuf":
+def _is_one_block(frame: Any) -> bool:
+    """Whether the columns are those of one array of numbers: then its first row is a view."""
+    if not frame.shape[1]:
         return False
-    first = columns[0]
-    addresses = [column.__array_interface__["data"][0] for column in columns]
-    steps = {b - a for a, b in itertools.pairwise(addresses)}
-    return len(steps) < 2 and all(
-        c.dtype == first.dtype and c.strides == first.strides for c in columns
+    row = np.asarray(frame.iloc[:1])
+    return row.dtype.kind in NUMBER_KINDS and np.may_share_memory(
+        row, np.asarray(frame.iloc[:1, 0])
     )
 
 
-def _check_numbers(column: Array, where: str) -> None:
-    if column.dtype.kind != "O" or not _holds_numbers(column):
-        missing = column.dtype.kind == "O" and any(type(v).__name__ == "NAType" for v in column)
-        raise ValueError(
-            message(
-                where,
-                "numbers",
-                "missing values" if missing else f"dtype {column.dtype}",
-                "Fill them, e.g. by fillna()."
-                if missing
-                else "Encode text and categories as numbers, e.g. "
-                "np.unique(a, return_inverse=True)[1].",
-            )
-        )
-
-
-def _holds_numbers(objects: Array) -> bool:
-    """Whether an array of Python objects holds nothing but numbers; text is none."""
-    return all(isinstance(item, _NUMBERS) for item in objects.flat)
-
-
-_NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
+def _column(series: Any, what: str, name: Any) -> Array | None:
+    """The memory of a column of a frame, of numbers or objects; None if it lacks values."""
+    if lacks_values(series):
+        return None
+    values = np.asarray(series)
+    if values.dtype.kind not in NUMBER_KINDS + "O":
+        raise not_numbers(what, series, name)
+    return values
 
 
 # Lists
@@ -209,7 +206,7 @@ def numbers_as_arrays(value: Any, count: int = 1) -> Any:
 def _is_number_list(value: Any) -> bool:
     if isinstance(value[0], list | tuple):
         return all(isinstance(v, list | tuple) and v and _is_number_list(v) for v in value)
-    return all(isinstance(v, _NUMBERS) for v in value)
+    return are_numbers(value)
 
 
 # Sparse matrices
@@ -281,8 +278,8 @@ def readable_once(column: Any, dtype: str, is_input: bool) -> Any:
 
 def _copied(column: Array, dtype: np.dtype[Any]) -> Array:
     copy = np.empty(column.shape, dtype)
-    for start in range(0, len(copy), _BLOCK_ROWS):
-        rows = slice(start, start + _BLOCK_ROWS)
+    for start in range(0, len(copy), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
         copy[rows] = column[rows]
     return copy
 
