@@ -44,6 +44,40 @@ def test_the_first_call_builds(rng) -> None:
     assert model.input_shape == (None, 4)
 
 
+class Autoencoder(keras.Model):
+    """Stacks that learn their input shape from the first call, as tutorials write them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = keras.Sequential([L.Dense(2, "relu")])
+        self.decoder = keras.Sequential([L.Dense(4)])
+
+    def call(self, inputs):
+        return self.decoder(self.encoder(inputs))
+
+
+class Outer(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Autoencoder()
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+
+@pytest.mark.parametrize("make", [Autoencoder, Outer])
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_stack_called_inside_of_a_model_takes_batches_of_any_size(make, eager, rng) -> None:
+    model, x = make(), rng.normal(size=(10, 4)).astype("float32")
+    model.compile("sgd", "mse")
+    if eager:
+        model(x[:2])
+    model.fit(x, x, batch_size=3, verbose=0)
+    assert model.predict(x[:7], verbose=0).shape == (7, 4)
+    inner = getattr(model, "inner", model)
+    assert inner.encoder.input_shape == (None, 4)
+
+
 def test_a_leading_model_brings_its_input_shape() -> None:
     inner = keras.Sequential([keras.Input((4,)), L.Dense(3)])
     model = keras.Sequential([inner, L.Dense(2)])

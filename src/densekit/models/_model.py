@@ -180,6 +180,8 @@ class Model(Trainer, Layer):
                 ) from error
 
     def _dk_build_for(self, arguments: dict[str, Any], symbolic: bool) -> None:
+        if not symbolic:  # for batches of any size, not for this one
+            arguments = {k: tree.map_structure(_of_any_batch, v) for k, v in arguments.items()}
         given = {k: v for k, v in arguments.items() if k != "mask" and has_tensors(v)}
         if type(self).build is Model.build and len(given) > 1:
             self.build(**{f"{name}_shape": shapes_of(value) for name, value in given.items()})
@@ -416,6 +418,12 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
     (None, 2)
     """
     return saving.from_json(json_string, custom_objects)
+
+
+def _of_any_batch(leaf: Any) -> Any:
+    """A symbolic tensor for an array whose first axis is the batch; anything else as it is."""
+    shape = getattr(leaf, "shape", ())
+    return KerasTensor((None, *shape[1:]), dtype=str(leaf.dtype)) if shape else leaf
 
 
 def _plain(leaf: Any) -> Any:
