@@ -91,6 +91,15 @@ def test_a_model_built_on_a_frame_knows_its_columns():
     np.testing.assert_array_equal(model(MOVED), expected)
 
 
+def test_a_step_on_a_frame_knows_its_columns():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.train_on_batch(FRAME, Y)
+    np.testing.assert_array_equal(
+        model.predict(MOVED, verbose=0), model.predict(FRAME.to_numpy(), verbose=0)
+    )
+
+
 def test_frames_from_a_stream_are_known():
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile("sgd", "mse")

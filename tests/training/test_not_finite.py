@@ -87,7 +87,15 @@ def test_evaluate_streams_and_validation_warn():
     assert "step 5" in text and "row 0" in text
     fresh, clean = compiled(), data()
     call = lambda: fresh.fit(*clean, validation_data=(x, y), epochs=2, verbose=0)  # noqa: E731
-    assert len(warnings_of(call)) == 1
+    (text,) = warnings_of(call)
+    assert "fit, validation after epoch 1, step 2" in text
+
+
+def test_weights_that_are_not_finite_are_asked_for_at_the_first_step():
+    model = compiled()
+    model.layers[0].kernel.assign(np.full((3, 4), np.nan))
+    (text,) = warnings_of(lambda: model.fit(*data(), verbose=0))
+    assert "step 1" in text and "weights are finite" in text
 
 
 def batches_of(batches):

@@ -85,6 +85,8 @@ class Batches(Prepare):
         for block in feed.blocks(1):
             with self._dk_runtime.turns.block:
                 session.run(block, training)
+        if training and type(x) is not np.ndarray:
+            self._dk_remember_columns(x)
         logs = logs_of(model)
         return logs if return_dict else self._dk_in_order(logs)
 
@@ -100,6 +102,8 @@ class Batches(Prepare):
         for block in feed.blocks(1):
             with self._dk_runtime.turns.block:
                 session.run(block, training)
+        if training:
+            self._dk_remember_columns(x)
         logs = session.logs(model)
         return logs if return_dict else self._dk_in_order(logs)
 

@@ -19,6 +19,10 @@ from densekit.data._columns import Array, Columns
 from densekit.data._feeds import Block
 from densekit.data._tables import KnownColumns
 
+# What to do about finite data: nothing has been learned before the first step.
+_FIRST = "Look whether the weights are finite, and scale inputs and targets."
+_LATER = "Lower the learning rate, set clipnorm=1.0, or scale inputs and targets."
+
 
 class FiniteWatch:
     """Looks at the losses of one `fit` or `evaluate` and warns of the first that is not finite.
@@ -42,6 +46,7 @@ class FiniteWatch:
         self._known = known
         self._warned = False
         self.epoch = 0
+        self.validates = False
 
     def look(self, block: Block, losses: Array) -> None:
         """Check the total losses of the steps of a block."""
@@ -55,20 +60,24 @@ class FiniteWatch:
         found = self._first_bad(block, step)
         if found is None:
             return message(
-                f"{self._what}, epoch {self.epoch + 1}, step {block.first_step + step + 1}",
+                self._when(block.first_step + step + 1),
                 "a finite loss",
                 f"{loss} from finite data",
-                "Lower the learning rate, set clipnorm=1.0, or scale inputs and targets.",
+                _FIRST if self.epoch + block.first_step + step == 0 else _LATER,
             )
         place, row, value = found
         number = block.first_step + row // block.batch_size + 1
         source = block.source_row(row)
         return message(
-            f"{self._what}, epoch {self.epoch + 1}, step {number}",
+            self._when(number),
             "finite numbers",
             f"{value} in {place}, row {source}",
             "Remove such rows or fill them, e.g. by np.nan_to_num.",
         )
+
+    def _when(self, step: int) -> str:
+        validation = "validation after " if self.validates else ""
+        return f"{self._what}, {validation}epoch {self.epoch + 1}, step {step}"
 
     def _first_bad(self, block: Block, step: int) -> tuple[str, int, Any] | None:
         """Place, row of the block and value of what is not finite up to a step of the block."""

@@ -139,7 +139,7 @@ class Trainer(Compiling):
             for epoch in range(initial_epoch, epochs):
                 self.reset_metrics()
                 if watch is not None:
-                    watch.epoch = epoch
+                    watch.epoch, watch.validates = epoch, False
                 callbacks.on_epoch_begin(epoch)
                 session = self._dk_fresh(session, feed, True)
                 steps = run_epoch(self, session, feed, callbacks, training=True)
@@ -149,6 +149,8 @@ class Trainer(Compiling):
                 if validation is not None and _is_due(epoch, validation_freq):
                     assert tests is not None
                     tests = self._dk_fresh(tests, validation, False)
+                    if watch is not None:
+                        watch.validates = True
                     results = self._dk_run_test(tests, validation, callbacks)
                     logs |= {f"val_{name}": value for name, value in results.items()}
                     logs = {name: logs[name] for name in sorted(logs)}
