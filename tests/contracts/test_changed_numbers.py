@@ -25,6 +25,7 @@ Y = RNG.uniform(0.1, 0.9, size=(12, 4)).astype("float32")
 STRUCTURE = {"axis", "axes", "n", "seed", "units", "ignore_class", "input_dim", "output_dim"}
 STRUCTURE |= {"learning_rate", "initial_accumulator_value"}
 READ_ONCE = {"ActivityRegularization.l1", "ActivityRegularization.l2"}  # make a regularizer
+READ_ONCE |= {"Normalization.mean", "Normalization.variance"}  # are properties, of weights as well
 
 
 def numbers(obj: Any) -> Iterator[tuple[str, list[Any]]]:

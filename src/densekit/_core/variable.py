@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ from densekit._core.scope import stateless_scope, variable_scope
 from densekit._core.tensor import Tensor, as_tensor, lend
 
 _ALIGNMENT = 64  # bytes: one cache line, one AVX-512 vector
+
+_OWN = ("_shown", "_told")  # attributes that no copy shares
 
 # A number of its own for each assignment, whatever thread makes it.
 _assignments = itertools.count(1)
@@ -95,6 +98,7 @@ class Variable:
         self._value = self._first_value(initializer, shape, dtype)
         self._shown: Tensor = lend(self._value)  # made once: a view costs as much as a small op
         self.changes = _new_changes(self._value)  # after every write to the value
+        self._told: WeakSet[Any] | None = None  # who keeps the numbers in another form
 
     def _first_value(
         self, initializer: Any, shape: tuple[int, ...] | None, dtype: Any
@@ -216,6 +220,15 @@ class Variable:
     def _tell(self) -> None:
         if self.changes is not None:
             self.changes[2] = next(_assignments)
+        if self._told:
+            for tracker in list(self._told):
+                tracker.changed()
+
+    def tell(self, tracker: Any) -> None:
+        """Call ``tracker.changed()`` after each assignment: plans hold the numbers as constants."""
+        if self._told is None:
+            self._told = WeakSet()
+        self._told.add(tracker)
 
     def assign_add(self, value: Any) -> Any:
         """Add to the value. Returns the variable."""
@@ -289,7 +302,7 @@ class Variable:
         return copied
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_shown"}
+        return {name: value for name, value in self.__dict__.items() if name not in _OWN}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -297,6 +310,7 @@ class Variable:
         buffer[...] = state["_value"]
         self._value = buffer
         self._shown = lend(buffer)
+        self._told = None
         self.changes = _new_changes(buffer)
 
     def __len__(self) -> int:

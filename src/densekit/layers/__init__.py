@@ -56,6 +56,11 @@ if TYPE_CHECKING:
     from densekit.layers._softmax import Softmax as Softmax
     from densekit.layers._unit_normalization import UnitNormalization as UnitNormalization
     from densekit.layers._wrapper import Wrapper as Wrapper
+    from densekit.layers.preprocessing._category_encoding import (
+        CategoryEncoding as CategoryEncoding,
+    )
+    from densekit.layers.preprocessing._discretization import Discretization as Discretization
+    from densekit.layers.preprocessing._normalization import Normalization as Normalization
 else:
     __getattr__, __dir__, __all__ = lazy_room(
         __name__,
@@ -81,6 +86,9 @@ else:
             ),
             "_noise": "AlphaDropout GaussianDropout GaussianNoise",
             "_permute": "Permute",
+            "densekit.layers.preprocessing._category_encoding": "CategoryEncoding",
+            "densekit.layers.preprocessing._discretization": "Discretization",
+            "densekit.layers.preprocessing._normalization": "Normalization",
             "_prelu": "PReLU",
             "_relu": "LeakyReLU ReLU",
             "_repeat_vector": "RepeatVector",
