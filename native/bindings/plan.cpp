@@ -2,6 +2,7 @@
 #include "plan.hpp"
 
 #include <cstdlib>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -241,6 +242,17 @@ void bind_building(nb::class_<Plan>& c) {
   c.def("concatenate",
         [](Plan& p, const std::vector<int>& xs, const std::vector<index_t>& inners) { return p.building().concatenate(xs, inners); },
         nb::arg("xs"), nb::arg("inners"), "Joins values; each gives inners[i] contiguous elements in turn.");
+  c.def("op",
+        [](Plan& p, const std::string& kind, const std::vector<int>& inputs, const std::vector<int>& parameters,
+           const std::vector<int>& state, std::map<std::string, std::string> names,
+           std::map<std::string, std::vector<index_t>> integers, std::map<std::string, std::vector<double>> numbers) {
+          return p.building().op(inputs, parameters, state, {kind, std::move(names), std::move(integers), std::move(numbers)});
+        },
+        nb::arg("kind"), nb::arg("inputs"), nb::arg("parameters"), nb::arg("state"), nb::arg("names"), nb::arg("integers"),
+        nb::arg("numbers"),
+        "Any op that native/ops/table.inl names, with its attributes; gives its outputs.");
+  c.def("added_loss", [](Plan& p, int x, double factor) { p.building().added_loss(x, factor); }, nb::arg("x"), nb::arg("factor"),
+        "Adds factor * sum(x) / batch to the total loss.");
   c.def("activity_l1l2", [](Plan& p, int x, double l1, double l2) { p.building().activity_l1l2(x, l1, l2); }, nb::arg("x"),
         nb::arg("l1"), nb::arg("l2"), "Adds (l1 sum|x| + l2 sum x^2) / batch to the total loss.");
   c.def("host", &Plan::host, nb::arg("inputs"), nb::arg("sizes"), nb::arg("params"), nb::arg("forward"), nb::arg("backward"),

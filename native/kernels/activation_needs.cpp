@@ -13,8 +13,31 @@ ActivationNeeds activation_needs(ActivationKind kind) {
     case ActivationKind::log_softmax:
     case ActivationKind::sparsemax: return {.row = true, .pre = false, .post = true};
     case ActivationKind::glu: return {.row = true, .pre = true, .post = false, .half_width = true};
-    default: return {.row = false, .pre = true, .post = false};
+    case ActivationKind::elu:
+    case ActivationKind::celu:
+    case ActivationKind::selu:
+    case ActivationKind::gelu:
+    case ActivationKind::silu:
+    case ActivationKind::hard_silu:
+    case ActivationKind::hard_sigmoid:
+    case ActivationKind::hard_tanh:
+    case ActivationKind::softplus:
+    case ActivationKind::softsign:
+    case ActivationKind::mish:
+    case ActivationKind::log_sigmoid:
+    case ActivationKind::squareplus:
+    case ActivationKind::hard_shrink:
+    case ActivationKind::soft_shrink:
+    case ActivationKind::tanh_shrink:
+    case ActivationKind::threshold:
+    case ActivationKind::sparse_plus:
+    case ActivationKind::sparse_sigmoid:
+#define DENSEKIT_KIND(name) case ActivationKind::name:
+      DENSEKIT_UNARY(DENSEKIT_KIND)
+#undef DENSEKIT_KIND
+    case ActivationKind::count: break;
   }
+  return {.row = false, .pre = true, .post = false};
 }
 
 ActivationNeeds activation_needs(const ActivationSpec& spec) {

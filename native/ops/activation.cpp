@@ -31,6 +31,6 @@ void activation_backward(const Context<T>& c, int i, index_t row, index_t rows) 
   dx.commit();
 }
 
-DENSEKIT_INSTANTIATE_OP(activation)
+DENSEKIT_DEFINE_OP(activation, .forward = activation_forward<T>, .backward = activation_backward<T>)
 
 }  // namespace densekit::ops

@@ -25,6 +25,6 @@ void affine_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   dx.commit();
 }
 
-DENSEKIT_INSTANTIATE_OP(affine)
+DENSEKIT_DEFINE_OP(affine, .forward = affine_forward<T>, .backward = affine_backward<T>)
 
 }  // namespace densekit::ops

@@ -47,6 +47,6 @@ void concatenate_backward(const Context<T>& c, int i, index_t row, index_t rows)
   });
 }
 
-DENSEKIT_INSTANTIATE_OP(concatenate)
+DENSEKIT_DEFINE_OP(concatenate, .forward = concatenate_forward<T>, .backward = concatenate_backward<T>)
 
 }  // namespace densekit::ops

@@ -8,7 +8,7 @@ namespace {
 template <class T>
 T* dense_z(const Context<T>& c, int i, index_t row) {
   const Op& op = c.op(i);
-  return c.plan(i).keeps_pre ? c.frame.pre[i] + row * op.rows_per_sample * op.out_features : c.value(op.outputs[0], row);
+  return c.plan(i).keeps_pre ? c.frame.saved[i] + row * op.rows_per_sample * op.out_features : c.value(op.outputs[0], row);
 }
 
 template <class T>
@@ -82,7 +82,7 @@ void dense_backward_dz(const Context<T>& c, int i, index_t row, index_t rows) {
   const index_t m = rows * op.rows_per_sample, first = row * op.rows_per_sample * op.out_features;
   T* dz = dense_dz(c, i) + first;
   if (op.activation.kind != ActivationKind::linear && !plan.fused_loss) {
-    const T* z = plan.keeps_pre ? c.frame.pre[i] + first : nullptr;
+    const T* z = plan.keeps_pre ? c.frame.saved[i] + first : nullptr;
     c.kernels->activate_backward(op.activation, m, op.out_features, z, c.value(op.outputs[0], row),
                                  c.gradient(op.outputs[0], row), dz);
     if (op.bfloat16 && !is_plain_relu(op.activation)) c.kernels->bfloat16_round(m * op.out_features, dz, dz);
@@ -139,7 +139,7 @@ void dense_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   dense_backward_dx(c, i, row, rows, 0, c.op(i).in_features);
 }
 
-DENSEKIT_INSTANTIATE_OP(dense)
+DENSEKIT_DEFINE_OP(dense, .forward = dense_forward<T>, .backward = dense_backward<T>)
 #define DENSEKIT_INSTANTIATE(T)                                                                                      \
   template void dense_units<T>(const Context<T>&, int, index_t, index_t, const DenseUnits<T>&);                      \
   template void dense_panels<T>(const Context<T>&, int, index_t, index_t, index_t, index_t);                         \

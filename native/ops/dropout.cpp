@@ -32,6 +32,6 @@ void dropout_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   dx.commit();
 }
 
-DENSEKIT_INSTANTIATE_OP(dropout)
+DENSEKIT_DEFINE_OP(dropout, .forward = dropout_forward<T>, .backward = dropout_backward<T>)
 
 }  // namespace densekit::ops

@@ -6,7 +6,7 @@ namespace {
 
 template <class T>
 T average_factor(const Op& op) {
-  return op.kind == OpKind::average ? T(1) / static_cast<T>(op.inputs.size()) : T(1);
+  return op.merge == MergeKind::average ? T(1) / static_cast<T>(op.inputs.size()) : T(1);
 }
 
 }  // namespace
@@ -18,16 +18,17 @@ void merge_forward(const Context<T>& c, int i, index_t row, index_t rows) {
   const index_t n = rows * c.size(op.outputs[0]);
   const T *a = c.value(op.inputs[0], row), *b = c.value(op.inputs[1], row);
   T* y = c.value(op.outputs[0], row);
-  switch (op.kind) {
-    case OpKind::subtract: return k.subtract(n, a, b, y);
-    case OpKind::multiply: return k.multiply(n, a, b, y);
-    case OpKind::maximum: return k.maximum(n, a, b, y);
-    case OpKind::minimum: return k.minimum(n, a, b, y);
-    default: break;
+  switch (op.merge) {
+    case MergeKind::subtract: return k.subtract(n, a, b, y);
+    case MergeKind::multiply: return k.multiply(n, a, b, y);
+    case MergeKind::maximum: return k.maximum(n, a, b, y);
+    case MergeKind::minimum: return k.minimum(n, a, b, y);
+    case MergeKind::add:
+    case MergeKind::average: break;
   }
   k.add(n, a, b, y);
   for (std::size_t j = 2; j < op.inputs.size(); ++j) k.add(n, y, c.value(op.inputs[j], row), y);
-  if (op.kind == OpKind::average) k.scale(n, y, average_factor<T>(op), y);
+  if (op.merge == MergeKind::average) k.scale(n, y, average_factor<T>(op), y);
 }
 
 namespace {
@@ -53,7 +54,7 @@ void extremum_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   }
   T* da = started_gradient(c, a, plan.writes[0], row, rows);
   T* db = started_gradient(c, b, plan.writes[1], row, rows);
-  c.kernels->select_backward(rows * c.size(a), op.kind == OpKind::maximum, c.value(a, row), c.value(b, row), dy, da, db);
+  c.kernels->select_backward(rows * c.size(a), op.merge == MergeKind::maximum, c.value(a, row), c.value(b, row), dy, da, db);
 }
 
 }  // namespace
@@ -61,23 +62,23 @@ void extremum_backward(const Context<T>& c, int i, index_t row, index_t rows) {
 template <class T>
 void merge_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
-  if (op.kind == OpKind::maximum || op.kind == OpKind::minimum) return extremum_backward(c, i, row, rows);
+  if (op.merge == MergeKind::maximum || op.merge == MergeKind::minimum) return extremum_backward(c, i, row, rows);
   const ProgramOp& plan = c.plan(i);
   const T* dy = c.gradient(op.outputs[0], row);
   for (std::size_t j = 0; j < op.inputs.size(); ++j) {
     const int x = op.inputs[j];
     if (plan.writes[j] == GradientWrite::none) continue;
-    if (op.kind == OpKind::multiply) {
+    if (op.merge == MergeKind::multiply) {
       const GradientTarget<T> dx(c, x, plan.writes[j], row, rows);
       c.kernels->multiply(rows * c.size(x), dy, c.value(op.inputs[1 - j], row), dx.data());
       dx.commit();
     } else {
-      const T factor = op.kind == OpKind::subtract && j == 1 ? T(-1) : average_factor<T>(op);
+      const T factor = op.merge == MergeKind::subtract && j == 1 ? T(-1) : average_factor<T>(op);
       pass_gradient(c, x, plan.writes[j], row, rows, dy, factor);
     }
   }
 }
 
-DENSEKIT_INSTANTIATE_OP(merge)
+DENSEKIT_DEFINE_OP(merge, .forward = merge_forward<T>, .backward = merge_backward<T>)
 
 }  // namespace densekit::ops

@@ -1,8 +1,9 @@
-// Every native op is a pair: forward over some rows of the batch, and the backward that takes the gradient of its
+// Every native op is a pair at least: forward over some rows of the batch, and the backward that takes the gradient of its
 // outputs to its inputs. `i` is the op, `row` the first row, `rows` how many. Gradients of parameters are taken
 // later, over the whole batch (runtime/update.cpp).
 #pragma once
 #include "runtime/context.hpp"
+#include "runtime/thread_pool.hpp"
 
 namespace densekit {
 
@@ -19,29 +20,49 @@ constexpr index_t share_of(index_t n, index_t lanes, index_t grain) {
   return ((n + lanes - 1) / lanes + grain - 1) / grain * grain;
 }
 
+// Some rows of a parameter, whole ones.
+struct ParameterRows {
+  index_t first, rows;
+};
+
+// What is said of an op in its file.
+template <class T>
+struct OpFunctions {
+  using Rows = void (*)(const Context<T>&, int i, index_t row, index_t rows);
+  using Batch = void (*)(const Context<T>&, int i, index_t batch, PoolLease& pool);
+  Rows forward = nullptr, backward = nullptr;
+  // g (+)= the gradient, over the whole batch, of these rows of op.parameters[which]. The sum goes through the batch in order.
+  void (*parameter_gradient)(const Context<T>&, int i, std::size_t which, index_t batch, ParameterRows part, T* g,
+                             bool accumulate) = nullptr;
+  bool reads_parameters = true;  // in its backward or the gradients of parameters
+  bool splits_gradient = false;  // takes parts of a parameter; else it is asked for all rows at once
+  // Of Scope::batch: what comes before its forward and its backward, with all rows at hand.
+  Batch before_forward = nullptr, before_backward = nullptr;
+  void (*write_state)(const Context<T>&, int i, index_t batch) = nullptr;  // of op.state
+};
+
+template <class T>
+const OpFunctions<T>& op_functions(OpKind kind);
+
 namespace ops {
 
-#define DENSEKIT_OP(name)                                                      \
-  template <class T>                                                           \
-  void name##_forward(const Context<T>& c, int i, index_t row, index_t rows);  \
-  template <class T>                                                           \
-  void name##_backward(const Context<T>& c, int i, index_t row, index_t rows);
-
-DENSEKIT_OP(dense)
-DENSEKIT_OP(activation)
-DENSEKIT_OP(dropout)
-DENSEKIT_OP(affine)
-DENSEKIT_OP(merge)
-DENSEKIT_OP(concatenate)
-DENSEKIT_OP(activity)
+#define DENSEKIT_OP(name)     \
+  template <class T>          \
+  OpFunctions<T> name##_functions();
+#define DENSEKIT_NAMED_OP(name) DENSEKIT_OP(name)
+#include "ops/table.inl"
 #undef DENSEKIT_OP
+#undef DENSEKIT_NAMED_OP
 
-// At the end of an op's file: both element types.
-#define DENSEKIT_INSTANTIATE_OP(name)                                              \
-  template void name##_forward<float>(const Context<float>&, int, index_t, index_t);    \
-  template void name##_forward<double>(const Context<double>&, int, index_t, index_t);  \
-  template void name##_backward<float>(const Context<float>&, int, index_t, index_t);   \
-  template void name##_backward<double>(const Context<double>&, int, index_t, index_t);
+// At the end of an op's file: its functions, for both element types, e.g. DENSEKIT_DEFINE_OP(dense, .forward =
+// dense_forward<T>, .backward = dense_backward<T>).
+#define DENSEKIT_DEFINE_OP(name, ...)              \
+  template <class T>                               \
+  OpFunctions<T> name##_functions() {              \
+    return {__VA_ARGS__};                          \
+  }                                                \
+  template OpFunctions<float> name##_functions();  \
+  template OpFunctions<double> name##_functions();
 
 // Units [unit, unit + units) of a dense op, of a kernel part whose rows are `kernel_row` elements apart.
 template <class T>

@@ -18,8 +18,9 @@ template <class T>
 struct Frame {
   T** value = nullptr;     // per value
   T** gradient = nullptr;  // per value: d total / d value
-  T** pre = nullptr;       // per op: the activation's input z
+  T** saved = nullptr;     // per op: what its forward saves
   T** dz = nullptr;        // per op: where dz has a buffer of its own
+  T** batch = nullptr;     // per op over the batch: what it keeps; not of rows
 };
 
 // Shared by the threads of a region, which only read it.
@@ -28,7 +29,7 @@ struct Context {
   const Kernels<T>* kernels = nullptr;
   const Graph* graph = nullptr;
   const Program* program = nullptr;
-  const std::vector<std::vector<T>>* constants = nullptr;  // per op: affine's scale, then its offset
+  const std::vector<std::vector<T>>* constants = nullptr;  // per op: affine's scale, then its offset; Op::constants
   Frame<T> frame;
   const WeightStore<T>* moved = nullptr;  // weights that do not lie where the host put them
   T* const* own_weights = nullptr;  // per parameter: this thread's own copy, or null
@@ -63,6 +64,11 @@ struct Context {
     if (own_weights != nullptr && own_weights[p] != nullptr) return own_weights[p];
     return static_cast<const T*>(graph->parameters[p].data);
   }
+  T* saved(int i, index_t row) const {
+    T* buffer = frame.saved[i];
+    return buffer == nullptr ? nullptr : buffer + row * plan(i).saved;
+  }
+  const T* constant(int i, index_t at) const { return (*constants)[static_cast<std::size_t>(i)].data() + at; }
   const T* dense_x(int i) const {
     const T* own = own_inputs == nullptr ? nullptr : own_inputs[i];
     return own != nullptr ? own : value(op(i).inputs[0], 0);

@@ -143,6 +143,7 @@ class TypedEngine final : public Engine {
   void begin_batch(Batch<T>& batch, index_t step) const;
   void write_losses(Batch<T>& batch, double penalties, double* losses) const;
   Moves find_moves(index_t rows) const;
+  void write_state(const Batch<T>& batch) const;
   // record.cpp
   static std::size_t turning_point(const Program& program);
   const Program& recorded_program(bool input_gradients);

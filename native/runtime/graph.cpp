@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "names.hpp"
+#include "ops/make.hpp"
 
 namespace densekit {
 namespace {
@@ -13,35 +14,41 @@ namespace {
 
 std::string text(index_t n) { return std::to_string(n); }
 
-bool is_row_linear(OpKind kind) { return kind == OpKind::add || kind == OpKind::subtract || kind == OpKind::average; }
+bool is_row_linear(MergeKind kind) {
+  return kind == MergeKind::add || kind == MergeKind::subtract || kind == MergeKind::average;
+}
 
-OpKind merge_kind(const std::string& kind) {
-  if (kind == "add") return OpKind::add;
-  if (kind == "subtract") return OpKind::subtract;
-  if (kind == "multiply") return OpKind::multiply;
-  if (kind == "average") return OpKind::average;
-  if (kind == "maximum") return OpKind::maximum;
-  if (kind == "minimum") return OpKind::minimum;
+MergeKind merge_kind(const std::string& kind) {
+  if (kind == "add") return MergeKind::add;
+  if (kind == "subtract") return MergeKind::subtract;
+  if (kind == "multiply") return MergeKind::multiply;
+  if (kind == "average") return MergeKind::average;
+  if (kind == "maximum") return MergeKind::maximum;
+  if (kind == "minimum") return MergeKind::minimum;
   fail("Unknown merge '" + kind + "'. Choose from: add, subtract, multiply, average, maximum, minimum.");
 }
 
-const char* op_name(OpKind kind) {
+const char* merge_name(MergeKind kind) {
   switch (kind) {
-    case OpKind::dense: return "dense";
-    case OpKind::activation: return "activation";
-    case OpKind::dropout: return "dropout";
-    case OpKind::affine: return "affine";
-    case OpKind::add: return "add";
-    case OpKind::subtract: return "subtract";
-    case OpKind::multiply: return "multiply";
-    case OpKind::average: return "average";
-    case OpKind::maximum: return "maximum";
-    case OpKind::minimum: return "minimum";
-    case OpKind::concatenate: return "concatenate";
-    case OpKind::activity: return "activity_l1l2";
-    case OpKind::host: return "host";
+    case MergeKind::add: return "add";
+    case MergeKind::subtract: return "subtract";
+    case MergeKind::multiply: return "multiply";
+    case MergeKind::average: return "average";
+    case MergeKind::maximum: return "maximum";
+    case MergeKind::minimum: return "minimum";
   }
   return "?";
+}
+
+std::string op_name(const Op& op) {
+  switch (op.kind) {
+    case OpKind::merge: return merge_name(op.merge);
+    case OpKind::activity: return "activity_l1l2";
+    case OpKind::elementwise: return elementwise_names()[static_cast<std::size_t>(op.get<ElementwiseSpec>().kind)];
+    case OpKind::reduce: return reduction_names()[static_cast<std::size_t>(op.get<ReduceSpec>().kind)];
+    case OpKind::normalization: return normalization_names()[static_cast<std::size_t>(op.get<NormalizationSpec>().kind)];
+    default: return kind_name(op.kind);
+  }
 }
 
 }  // namespace
@@ -165,17 +172,18 @@ int Graph::affine(int x, std::vector<double> scale, std::vector<double> offset, 
 }
 
 int Graph::merge(const std::string& name, const std::vector<int>& xs) {
-  const OpKind kind = merge_kind(name);
+  const MergeKind kind = merge_kind(name);
   if (xs.empty()) fail("merge '" + name + "' needs at least one value.");
   for (int x : xs) check_value(x, "merge");
   const index_t size = values[static_cast<std::size_t>(xs[0])].size;
   for (int x : xs) {
     if (values[static_cast<std::size_t>(x)].size != size) fail("merge '" + name + "': all values must have equal sizes.");
   }
-  if (kind == OpKind::subtract && xs.size() != 2) fail("merge 'subtract' takes two values, got " + text(static_cast<index_t>(xs.size())) + ".");
+  if (kind == MergeKind::subtract && xs.size() != 2) fail("merge 'subtract' takes two values, got " + text(static_cast<index_t>(xs.size())) + ".");
   if (xs.size() == 1) return xs[0];
   Op op;
-  op.kind = kind;
+  op.kind = OpKind::merge;
+  op.merge = kind;
   if (is_row_linear(kind)) {
     op.inputs = xs;
     return add_op(std::move(op), size);
@@ -219,6 +227,39 @@ void Graph::activity_l1l2(int x, double l1, double l2) {
   op.l1 = l1;
   op.l2 = l2;
   add_op(std::move(op), -1);
+}
+
+void Graph::added_loss(int x, double factor) {
+  check_value(x, "added_loss");
+  Op op;
+  op.kind = OpKind::activity;
+  op.inputs = {x};
+  op.linear = factor;
+  add_op(std::move(op), -1);
+}
+
+std::vector<int> Graph::op(const std::vector<int>& xs, const std::vector<int>& params, const std::vector<int>& state,
+                           const Attributes& attributes) {
+  for (int x : xs) check_value(x, attributes.op.c_str());
+  for (const auto* list : {&params, &state}) {
+    for (int p : *list) {
+      if (p < 0 || static_cast<std::size_t>(p) >= parameters.size()) fail(attributes.op + ": there is no parameter " + text(p) + ".");
+    }
+  }
+  Op op;
+  op.inputs = xs;
+  op.parameters = params;
+  op.state = state;
+  const std::vector<index_t> sizes = make_op(*this, op, attributes);
+  for (int p : state) parameters[static_cast<std::size_t>(p)].is_state = true;
+  if (op.random_node >= 0) ++random_nodes;
+  const int id = static_cast<int>(ops.size());
+  add_op(std::move(op), -1);
+  for (index_t size : sizes) {
+    const int value = add_value(size, id);
+    ops.back().outputs.push_back(value);
+  }
+  return ops.back().outputs;
 }
 
 std::vector<int> Graph::host(const std::vector<int>& xs, const std::vector<index_t>& sizes,
@@ -332,6 +373,9 @@ int64_t Graph::flops_per_sample() const {
   int64_t flops = 0;
   for (const Op& op : ops) {
     if (op.kind == OpKind::dense) flops += 2 * op.rows_per_sample * op.in_features * op.out_features;
+    if (op.kind != OpKind::product) continue;
+    const auto& p = op.get<ProductSpec>();
+    flops += 2 * p.batches * p.m * p.k * p.n;
   }
   return flops;
 }
@@ -341,7 +385,7 @@ std::string Graph::describe(int id) const {
   std::string line;
   for (int v : op.outputs) line += (line.empty() ? "v" : ", v") + text(v);
   if (!line.empty()) line += " = ";
-  line += std::string(op_name(op.kind)) + "(";
+  line += op_name(op) + "(";
   for (std::size_t i = 0; i < op.inputs.size(); ++i) line += (i ? ", v" : "v") + text(op.inputs[i]);
   if (op.kernel >= 0) line += ", p" + text(op.kernel);
   if (op.bias >= 0) line += ", p" + text(op.bias);

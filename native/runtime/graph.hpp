@@ -9,30 +9,9 @@
 
 #include "densekit/kernels.hpp"
 #include "densekit/specs.hpp"
+#include "op.hpp"
 
 namespace densekit {
-
-enum class OpKind {
-  dense, activation, dropout, affine, add, subtract, multiply, average, maximum, minimum, concatenate, activity, host
-};
-
-struct Op {
-  OpKind kind = OpKind::dense;
-  bool bfloat16 = false;             // results, and gradients of inputs, are rounded to bfloat16
-  std::vector<int> inputs, outputs;  // value ids
-  ActivationSpec activation;         // dense, activation
-  int kernel = -1, bias = -1;        // dense: parameter ids
-  index_t in_features = 0, out_features = 0;
-  index_t rows_per_sample = 1;       // dense: rows of the product one sample makes
-  index_t width = 0;                 // activation, affine: elements of the last axis of the input
-  double rate = 0;                   // dropout
-  int random_node = -1;
-  std::vector<double> scale, offset;  // affine
-  std::vector<index_t> inners;        // concatenate: contiguous elements each input gives in turn
-  double l1 = 0, l2 = 0;              // activity
-  std::vector<int> parameters;        // host: parameters it gives gradients of
-  int host_node = -1;
-};
 
 struct Value {
   index_t size = 0;
@@ -52,6 +31,7 @@ struct Parameter {
   void* data = nullptr;  // rows x width elements of the plan's type, owned by the caller
   index_t rows = 0, width = 0;
   bool trainable = false;
+  bool is_state = false;  // written by an op
   Changes* changes = nullptr;  // null: nobody tells
   RegularizerSpec regularizer;
   bool host_regularizer = false;
@@ -103,6 +83,10 @@ class Graph {
   int merge(const std::string& kind, const std::vector<int>& xs);
   int concatenate(const std::vector<int>& xs, const std::vector<index_t>& inners);
   void activity_l1l2(int x, double l1, double l2);
+  void added_loss(int x, double factor);  // factor * sum(x) / batch, part of the total
+  // Any op of ops/table.inl that is named there; gives its outputs.
+  std::vector<int> op(const std::vector<int>& inputs, const std::vector<int>& parameters, const std::vector<int>& state,
+                      const Attributes& attributes);
   std::vector<int> host(const std::vector<int>& xs, const std::vector<index_t>& sizes,
                         const std::vector<int>& parameters);
 

@@ -32,7 +32,7 @@ constexpr double kUnitWork = 2.5e5;   // multiply-adds worth a meeting of the th
 // Address tables of the frame being run by this thread.
 template <class T>
 struct Tables {
-  std::vector<T*> value, pre;
+  std::vector<T*> value, saved;
 };
 
 template <class T>
@@ -75,9 +75,9 @@ void TypedEngine<T>::infer_block(const Source* inputs, index_t first, index_t ro
                                  Prepacked* prepacked, PoolLease* by_units) const {
   Tables<T>& t = tables<T>();
   if (t.value.size() < graph_.values.size()) t.value.resize(graph_.values.size());
-  if (t.pre.size() < graph_.ops.size()) t.pre.resize(graph_.ops.size());
+  if (t.saved.size() < graph_.ops.size()) t.saved.resize(graph_.ops.size());
   T* arena = thread_scratch<T>().frame.reserve(infer_elements_ * ((rows + 15) / 16 * 16));
-  Workspace<T>::lay_out(graph_, infer_, rows, arena, t.value.data(), t.pre.data());
+  Workspace<T>::lay_out(graph_, infer_, rows, arena, t.value.data(), t.saved.data());
   Context<T> c;
   c.kernels = kernels_;
   c.graph = &graph_;
@@ -85,7 +85,7 @@ void TypedEngine<T>::infer_block(const Source* inputs, index_t first, index_t ro
   c.constants = &constants_;
   if (prepacked != nullptr) c.moved = &prepacked->panels, c.packed = &prepacked->packed;
   c.frame.value = t.value.data();
-  c.frame.pre = t.pre.data();
+  c.frame.saved = t.saved.data();
   for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
     const int v = graph_.inputs[i];
     if (is_direct<T>(inputs[i])) place(c, v, reinterpret_cast<T*>(const_cast<char*>(inputs[i].data)) + first * c.size(v));
@@ -222,7 +222,7 @@ template <class T>
 void TypedEngine<T>::predict(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs,
                              Host* host) {
   if (n == 0) return;
-  if (infer_.has_host) infer_with_host(inputs, n, outputs, host);
+  if (infer_.has_host || infer_.has_batch_ops) infer_with_host(inputs, n, outputs, host);
   else infer(inputs.data(), n, outputs.data());
 }
 

@@ -32,7 +32,42 @@ Spec find(const char* what, const std::vector<KindName>& table, const std::strin
   throw std::invalid_argument("Unknown " + std::string(what) + " '" + name + "'. Choose from: " + choices + ".");
 }
 
+// Which of `table` is called `name`.
+std::size_t position(const char* what, const std::vector<const char*>& table, const std::string& name) {
+  std::string choices;
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    if (name == table[i]) return i;
+    choices += (choices.empty() ? "" : ", ") + std::string(table[i]);
+  }
+  throw std::invalid_argument("Unknown " + std::string(what) + " '" + name + "'. Choose from: " + choices + ".");
+}
+
 }  // namespace
+
+#define DENSEKIT_KIND(name) #name,
+const std::vector<const char*>& elementwise_names() {
+  static const std::vector<const char*> table = {DENSEKIT_ELEMENTWISE(DENSEKIT_KIND)};
+  return table;
+}
+const std::vector<const char*>& reduction_names() {
+  static const std::vector<const char*> table = {DENSEKIT_REDUCTIONS(DENSEKIT_KIND)};
+  return table;
+}
+const std::vector<const char*>& normalization_names() {
+  static const std::vector<const char*> table = {DENSEKIT_NORMALIZATIONS(DENSEKIT_KIND)};
+  return table;
+}
+#undef DENSEKIT_KIND
+
+ElementwiseKind elementwise_kind(const std::string& name) {
+  return static_cast<ElementwiseKind>(position("elementwise formula", elementwise_names(), name));
+}
+ReductionKind reduction_kind(const std::string& name) {
+  return static_cast<ReductionKind>(position("reduction", reduction_names(), name));
+}
+NormalizationKind normalization_kind(const std::string& name) {
+  return static_cast<NormalizationKind>(position("normalization", normalization_names(), name));
+}
 
 const std::vector<KindName>& activation_names() {
   static const std::vector<KindName> table = {
@@ -41,6 +76,9 @@ const std::vector<KindName>& activation_names() {
       {"tanh", 0},       {"hard_tanh", 0},      {"softplus", 0},    {"softsign", 0},    {"exponential", 0},
       {"mish", 0},       {"log_sigmoid", 0},    {"squareplus", 1},  {"hard_shrink", 1}, {"soft_shrink", 1},
       {"tanh_shrink", 0}, {"threshold", 2},     {"sparse_plus", 0}, {"sparse_sigmoid", 0},
+#define DENSEKIT_KIND(name) {#name, 0},
+      DENSEKIT_UNARY(DENSEKIT_KIND)
+#undef DENSEKIT_KIND
       {"softmax", 0},    {"log_softmax", 0},    {"sparsemax", 0},   {"glu", 0},
   };
   return table;

@@ -119,7 +119,11 @@ void choose_buffers(const Graph& graph, Program& program) {
     if (op.kind == OpKind::dropout && program.options.alias_dropout) {
       program.alias[at(op.outputs[0])] = program.alias[at(op.inputs[0])];
     }
-    if (op.kind != OpKind::dense) continue;
+    if (op.kind != OpKind::dense) {
+      p.saved = p.backward ? op.saved : 0;
+      elements += p.saved;
+      continue;
+    }
     const ActivationNeeds needs = activation_needs(op.activation);
     p.keeps_pre = needs.half_width || (p.backward && needs.pre && !p.fused_loss);
     p.own_dz = needs.half_width && p.backward;
@@ -127,41 +131,47 @@ void choose_buffers(const Graph& graph, Program& program) {
       const bool in_product = is_plain_relu(op.activation) && !p.keeps_pre;
       p.activates = in_product ? Activates::in_product : needs.row ? Activates::by_rows : Activates::by_units;
     }
-    if (p.keeps_pre) elements += op.rows_per_sample * op.out_features;
+    if (p.keeps_pre) p.saved = op.rows_per_sample * op.out_features;
+    elements += p.saved;
     if (p.own_dz) elements += op.rows_per_sample * op.out_features;
   }
   program.elements_per_sample = elements;
 }
 
-// Host nodes cut the op list into segments; the last forward segment, the losses and the first backward segment are
-// one stage unless a loss that needs all rows stands between them.
+// Host nodes and ops over the batch cut the op list into segments; the last forward segment, the losses and the first
+// backward segment are one stage unless a loss that needs all rows stands between them. A host node is in no segment; an
+// op over the batch begins a forward segment, and ends a backward one.
 void make_stages(const Graph& graph, Program& program) {
   const int n = static_cast<int>(graph.ops.size());
   std::vector<Stage> backward;  // collected from the front, run from the back
   Stage segment;
   segment.gather = true;
+  int backward_begin = 0;
   for (int i = 0; i < n; ++i) {
-    if (graph.ops[at(i)].kind != OpKind::host) continue;
-    program.has_host = true;
+    const bool on_host = graph.ops[at(i)].kind == OpKind::host;
+    if (!on_host && graph.ops[at(i)].scope == Scope::row) continue;
+    program.has_host = program.has_host || on_host;
+    program.has_batch_ops = program.has_batch_ops || !on_host;
     segment.forward_end = i;
     program.stages.push_back(segment);
-    Stage host;
-    host.kind = Stage::Kind::host_forward;
-    host.op = i;
-    program.stages.push_back(host);
+    Stage between;
+    between.kind = on_host ? Stage::Kind::host_forward : Stage::Kind::before_forward;
+    between.op = i;
+    program.stages.push_back(between);
     Stage back;
-    back.backward_begin = segment.forward_begin;
-    back.backward_end = i;
+    back.backward_begin = backward_begin;
+    back.backward_end = on_host ? i : i + 1;
     backward.push_back(back);
-    host.kind = Stage::Kind::host_backward;
-    if (program.ops[at(i)].backward) backward.push_back(host);
+    between.kind = on_host ? Stage::Kind::host_backward : Stage::Kind::before_backward;
+    if (program.ops[at(i)].backward) backward.push_back(between);
     segment = Stage{};
-    segment.forward_begin = i + 1;
+    segment.forward_begin = on_host ? i + 1 : i;
+    backward_begin = i + 1;
   }
   segment.forward_end = n;
   segment.losses = program.options.losses;
   Stage back;
-  back.backward_begin = segment.forward_begin;
+  back.backward_begin = backward_begin;
   back.backward_end = n;
   bool batch_losses = false;
   for (const Loss& loss : graph.losses) {

@@ -15,7 +15,8 @@ enum class Activates : uint8_t { nowhere, in_product, by_units, by_rows };
 struct ProgramOp {
   std::vector<GradientWrite> writes;  // per input: what the backward does with its gradient
   bool backward = false;              // takes part in the backward pass
-  bool keeps_pre = false;             // the activation's input z has a buffer of its own
+  bool keeps_pre = false;             // dense: the activation's input z is what is saved
+  index_t saved = 0;                  // elements a sample that the forward saves, for the backward mostly
   bool own_dz = false;                // dz has a buffer of its own (glu); else it replaces the output's gradient
   bool fused_loss = false;            // its activation is left to the loss
   Activates activates = Activates::nowhere;  // dense: nowhere if it is linear or left to the loss
@@ -26,15 +27,19 @@ struct ProgramLoss {
   int fused_op = -1;  // the op whose activation this loss computes
 };
 
-// A stretch of the run. `rows` stages are split over threads; the others, of the host and of losses over the whole batch, run
-// on the caller alone. At `seeds` the caller puts in the gradients of the outputs.
+// A stretch of the run. `rows` stages are split over threads, and so is what an op over the batch does in blocks; those of
+// the host and of losses over the whole batch run on the caller alone. At `seeds` the caller puts in the gradients of the
+// outputs.
 struct Stage {
-  enum class Kind { rows, host_forward, batch_losses, seeds, host_backward } kind = Kind::rows;
+  // before_forward, before_backward: what an op over the batch does with all rows; its row by row part is in `rows`.
+  enum class Kind {
+    rows, host_forward, batch_losses, seeds, host_backward, before_forward, before_backward
+  } kind = Kind::rows;
   bool gather = false, losses = false;          // rows: fetch the batch first; native losses after the forward
   int forward_begin = 0, forward_end = 0;       // ops, ascending
   int backward_begin = 0, backward_end = 0;     // ops, run from end - 1 down to begin
   int dz = -1;                                  // rows: at last only dZ of this dense op
-  int op = -1;                                  // host stages
+  int op = -1;                                  // all other stages but batch_losses
 };
 
 struct ProgramOptions {
@@ -53,7 +58,7 @@ struct Program {
   std::vector<bool> has_gradient;  // per value
   std::vector<int> alias;          // per value: the value whose buffer it shares (itself, mostly)
   std::vector<Stage> stages;
-  bool has_host = false;
+  bool has_host = false, has_batch_ops = false;
   index_t elements_per_sample = 0;  // of all buffers
 };
 

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "engine.hpp"
+#include "ops/ops.hpp"
 
 namespace densekit {
 
@@ -43,10 +44,16 @@ void TypedEngine<T>::copy_weights(TypedRecording<T>& r, const Program& program) 
     std::vector<bool> seen(graph_.parameters.size(), false);
     for (std::size_t i = 0; i < graph_.ops.size(); ++i) {
       const Op& op = graph_.ops[i];
-      if (op.kernel < 0 || seen[static_cast<std::size_t>(op.kernel)]) continue;
-      if (!program.ops[i].backward || !program.has_gradient[static_cast<std::size_t>(op.inputs[0])]) continue;
-      seen[static_cast<std::size_t>(op.kernel)] = true;
-      visit(static_cast<std::size_t>(op.kernel));
+      if (!program.ops[i].backward || op.kind == OpKind::host) continue;
+      const auto keep = [&](int id) {
+        if (id < 0 || seen[static_cast<std::size_t>(id)]) return;
+        seen[static_cast<std::size_t>(id)] = true;
+        visit(static_cast<std::size_t>(id));
+      };
+      if (op.kernel >= 0 && program.has_gradient[static_cast<std::size_t>(op.inputs[0])]) keep(op.kernel);
+      if (op_functions<T>(op.kind).reads_parameters) {
+        for (int id : op.parameters) keep(id);
+      }
     }
   };
   each([&](std::size_t p) { total += padded<T>(graph_.parameters[p].size()); });
@@ -85,6 +92,7 @@ std::unique_ptr<Recording> TypedEngine<T>::record(Request request, bool input_gr
   PoolLease pool(flops_ * static_cast<double>(r->request.n) > kSplitFlops);
   run_stages(r->batch, pool, flush, 0, turning_point(*program));
   write_predictions(r->batch, 0, r->batch.rows);
+  if (training) write_state(r->batch);
   return r;
 }
 
@@ -110,7 +118,6 @@ void TypedEngine<T>::pull_back(Recording& recording, const std::vector<const voi
   batch.context.own_weights = r.weights.data();
   PoolLease pool(2 * flops_ * static_cast<double>(batch.rows) > kSplitFlops);
   run_stages(batch, pool, flush, turning_point(program) + 1, program.stages.size());
-  batch.context.own_weights = nullptr;
   const std::lock_guard<std::mutex> lock(recording_);
   if (!gradients_prepared_) gradient_updater_.prepare(graph_, kernels_);
   gradients_prepared_ = true;
@@ -118,6 +125,7 @@ void TypedEngine<T>::pull_back(Recording& recording, const std::vector<const voi
   for (void* p : wanted.parameters) parameters.push_back(static_cast<T*>(p));
   const UpdateStep step{0, 0.0, batch.rows, nullptr, &flush, &batch.host_gradients};
   gradient_updater_.gradients(batch.context, step, parameters);
+  batch.context.own_weights = nullptr;
   for (std::size_t i = 0; i < wanted.inputs.size(); ++i) {
     const int v = graph_.inputs[i];
     const auto bytes = static_cast<std::size_t>(batch.rows * batch.context.size(v)) * sizeof(T);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine.hpp"
+#include "ops/ops.hpp"
 
 namespace densekit {
 namespace {
@@ -75,7 +76,7 @@ TypedEngine<T>::TypedEngine(const Graph& graph, bool fuse) : graph_(graph) {
   constants_.resize(graph.ops.size());
   for (std::size_t i = 0; i < graph.ops.size(); ++i) {
     const Op& op = graph.ops[i];
-    for (const auto* part : {&op.scale, &op.offset}) constants_[i].insert(constants_[i].end(), part->begin(), part->end());
+    for (const auto* part : {&op.scale, &op.offset, &op.constants}) constants_[i].insert(constants_[i].end(), part->begin(), part->end());
     n_activities_ += op.kind == OpKind::activity;
   }
   flops_ = static_cast<double>(graph.flops_per_sample());
@@ -235,6 +236,7 @@ index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program
       const UpdateStep update{request.iteration + s, request.learning_rates[s], batch.rows, request.host, &flush,
                               &batch.host_gradients};
       step_penalties = updater_.step(batch.context, update, pool);
+      write_state(batch);
     }
     write_losses(batch, step_penalties, request.losses + s * static_cast<index_t>(1 + graph_.losses.size()));
     for (uint64_t& counter : counters) ++counter;
@@ -250,6 +252,15 @@ index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program
     }
   }
   return steps_done_;
+}
+
+// State follows a step that is done, as the weights do.
+template <class T>
+void TypedEngine<T>::write_state(const Batch<T>& batch) const {
+  for (std::size_t i = 0; i < graph_.ops.size(); ++i) {
+    const Op& op = graph_.ops[i];
+    if (!op.state.empty()) op_functions<T>(op.kind).write_state(batch.context, static_cast<int>(i), batch.rows);
+  }
 }
 
 template <class T>

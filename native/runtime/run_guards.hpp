@@ -21,7 +21,7 @@ class RunGuard {
   std::atomic<bool>& running_;
 };
 
-// Tells of a run that writes to the trainable parameters.
+// Tells of a run that writes to the trainable parameters and to state.
 class WriteGuard {
  public:
   WriteGuard(const Graph& graph, bool writes) : graph_(graph), writes_(writes) {
@@ -37,7 +37,7 @@ class WriteGuard {
   template <class F>
   void each(F f) const {
     for (const Parameter& p : graph_.parameters) {
-      if (writes_ && p.trainable && p.changes != nullptr) f(*p.changes);
+      if (writes_ && (p.trainable || p.is_state) && p.changes != nullptr) f(*p.changes);
     }
   }
   const Graph& graph_;

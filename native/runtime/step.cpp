@@ -23,18 +23,31 @@ template <class T>
 void TypedEngine<T>::run_stages(Batch<T>& batch, PoolLease& pool, const FlushDenormals& flush, std::size_t begin,
                                 std::size_t end) const {
   const std::vector<Stage>& stages = batch.context.program->stages;
+  const Context<T>& c = batch.context;
   for (std::size_t i = begin; i < std::min(end, stages.size()); ++i) {
     const Stage& stage = stages[i];
-    if (stage.kind == Stage::Kind::rows) {
-      run_stage(batch, pool, stage);
-      continue;
+    switch (stage.kind) {
+      case Stage::Kind::rows: run_stage(batch, pool, stage); break;
+      case Stage::Kind::seeds: break;  // whoever runs the stages stops here
+      case Stage::Kind::before_forward: op_functions<T>(c.op(stage.op).kind).before_forward(c, stage.op, batch.rows, pool); break;
+      case Stage::Kind::before_backward: op_functions<T>(c.op(stage.op).kind).before_backward(c, stage.op, batch.rows, pool); break;
+      case Stage::Kind::batch_losses: {
+        batch_losses(batch);
+        const CallerFloatMode mode(flush);
+        host_losses(batch);
+        break;
+      }
+      case Stage::Kind::host_forward: {
+        const CallerFloatMode mode(flush);
+        host_forward(batch, stage.op);
+        break;
+      }
+      case Stage::Kind::host_backward: {
+        const CallerFloatMode mode(flush);
+        host_backward(batch, stage.op);
+        break;
+      }
     }
-    const bool losses = stage.kind == Stage::Kind::batch_losses;
-    if (losses) batch_losses(batch);
-    const CallerFloatMode mode(flush);
-    if (losses) host_losses(batch);
-    else if (stage.kind == Stage::Kind::host_forward) host_forward(batch, stage.op);
-    else host_backward(batch, stage.op);
   }
 }
 

@@ -93,7 +93,8 @@ void Updater<T>::find_contributions(Work& work) const {
     if (op.kernel == work.id) work.contributions.push_back({Role::kernel, static_cast<int>(i), 0});
     if (op.bias == work.id) work.contributions.push_back({Role::bias, static_cast<int>(i), 0});
     for (std::size_t k = 0; k < op.parameters.size(); ++k) {
-      if (op.parameters[k] == work.id) work.contributions.push_back({Role::host, static_cast<int>(i), k});
+      if (op.parameters[k] != work.id) continue;
+      work.contributions.push_back({op.kind == OpKind::host ? Role::host : Role::op, static_cast<int>(i), k});
     }
   }
 }
@@ -142,13 +143,16 @@ void Updater<T>::cut(const WeightStore<T>& moved) {
   }
 }
 
-// Blocks of whole rows; an array that is a bias anywhere stays in one piece, since column sums are taken at once.
+// Blocks of whole rows; an array that is a bias anywhere, or whose gradient an op takes at once, stays in one piece.
 template <class T>
 void Updater<T>::cut_items(std::size_t index, const Panel<T>* panel, bool counts) {
   const Work& work = works_[index];
   const Parameter& p = parameter(work);
   const bool whole = std::any_of(work.contributions.begin(), work.contributions.end(),
-                                 [](const Contribution& x) { return x.role == Role::bias; });
+                                 [&](const Contribution& x) {
+                                   if (x.role != Role::op) return x.role == Role::bias;
+                                   return !op_functions<T>(graph_->ops[static_cast<std::size_t>(x.op)].kind).splits_gradient;
+                                 });
   const bool bfloat16 = std::any_of(work.contributions.begin(), work.contributions.end(),
                                     [&](const Contribution& x) { return graph_->ops[static_cast<std::size_t>(x.op)].bfloat16; });
   const index_t least = bfloat16 ? kBfloat16ItemRows : kItemRows;
@@ -185,6 +189,9 @@ void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, con
       const T* from = host + block.row * block.units;
       if (accumulate) kernels_->add(block.size(), g, from, g);
       else std::memcpy(g, from, static_cast<std::size_t>(block.size()) * sizeof(T));
+    } else if (use.role == Role::op) {
+      op_functions<T>(op.kind).parameter_gradient(c, use.op, use.slot, step.batch, {block.row, block.rows}, g, accumulate);
+      if (op.bfloat16) kernels_->bfloat16_round(block.size(), g, g);
     } else if (use.role == Role::bias) {
       kernels_->column_sums(step.batch * op.rows_per_sample, op.out_features, dense_dz(c, use.op), g, accumulate);
       if (op.bfloat16) kernels_->bfloat16_round(op.out_features, g, g);

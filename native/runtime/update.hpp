@@ -41,11 +41,11 @@ class Updater {
   int64_t elements() const { return elements_; }
 
  private:
-  enum class Role { kernel, bias, host };
+  enum class Role { kernel, bias, op, host };
   struct Contribution {
     Role role;
     int op;
-    std::size_t slot;  // host: position among the op's parameters
+    std::size_t slot;  // op, host: position among the op's parameters
   };
   struct Work {  // a parameter and how it is treated
     int id = 0;

@@ -21,14 +21,13 @@ class Cutter {
 };
 
 template <class T>
-void cut_frame(const Graph& graph, const Program& program, index_t rows, Cutter<T>& cut, T** value, T** pre) {
+void cut_frame(const Graph& graph, const Program& program, index_t rows, Cutter<T>& cut, T** value, T** saved) {
   for (std::size_t v = 0; v < graph.values.size(); ++v) {
     const auto root = static_cast<std::size_t>(program.alias[v]);
     value[v] = root == v ? cut.take(rows * graph.values[v].size) : value[root];
   }
   for (std::size_t i = 0; i < graph.ops.size(); ++i) {
-    const Op& op = graph.ops[i];
-    pre[i] = program.ops[i].keeps_pre ? cut.take(rows * op.rows_per_sample * op.out_features) : nullptr;
+    saved[i] = program.ops[i].saved > 0 ? cut.take(rows * program.ops[i].saved) : nullptr;
   }
 }
 
@@ -39,19 +38,22 @@ void Workspace<T>::prepare(const Graph& graph, const Program& program, index_t r
   if (rows <= capacity_) return;
   value_.assign(graph.values.size(), nullptr);
   gradient_.assign(graph.values.size(), nullptr);
-  pre_.assign(graph.ops.size(), nullptr);
+  saved_.assign(graph.ops.size(), nullptr);
+  batch_.assign(graph.ops.size(), nullptr);
   dz_.assign(graph.ops.size(), nullptr);
   losses_.assign(graph.losses.size(), {});
   index_t n_labels = 0, n_activities = 0;
   const auto cut_all = [&](T* arena) {
     Cutter<T> cut(arena);
-    cut_frame(graph, program, rows, cut, value_.data(), pre_.data());
+    cut_frame(graph, program, rows, cut, value_.data(), saved_.data());
     for (std::size_t v = 0; v < graph.values.size(); ++v) {
       if (program.has_gradient[v]) gradient_[v] = cut.take(rows * graph.values[v].size);
     }
     for (std::size_t i = 0; i < graph.ops.size(); ++i) {
       const Op& op = graph.ops[i];
       if (program.ops[i].own_dz) dz_[i] = cut.take(rows * op.rows_per_sample * op.out_features);
+      if (op.scope != Scope::batch) continue;
+      batch_[i] = cut.take(op.batch_elements + (rows + kBatchBlock - 1) / kBatchBlock * op.block_elements);
     }
     for (std::size_t i = 0; program.options.losses && i < graph.losses.size(); ++i) {
       const Loss& loss = graph.losses[i];
@@ -83,16 +85,15 @@ index_t Workspace<T>::frame_elements(const Graph& graph, const Program& program,
     if (program.alias[v] == static_cast<int>(v)) elements += padded<T>(rows * graph.values[v].size);
   }
   for (std::size_t i = 0; i < graph.ops.size(); ++i) {
-    const Op& op = graph.ops[i];
-    if (program.ops[i].keeps_pre) elements += padded<T>(rows * op.rows_per_sample * op.out_features);
+    elements += padded<T>(rows * program.ops[i].saved);
   }
   return elements;
 }
 
 template <class T>
-void Workspace<T>::lay_out(const Graph& graph, const Program& program, index_t rows, T* arena, T** value, T** pre) {
+void Workspace<T>::lay_out(const Graph& graph, const Program& program, index_t rows, T* arena, T** value, T** saved) {
   Cutter<T> cut(arena);
-  cut_frame(graph, program, rows, cut, value, pre);
+  cut_frame(graph, program, rows, cut, value, saved);
 }
 
 template class Workspace<float>;

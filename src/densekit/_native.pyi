@@ -1,6 +1,6 @@
 """The native core: plans, kernels and the thread pool."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from numpy.typing import ArrayLike, NDArray
@@ -47,6 +47,23 @@ class Plan:
 
     def concatenate(self, xs: Sequence[int], inners: Sequence[int]) -> int:
         """Joins values; each gives inners[i] contiguous elements in turn."""
+
+    def op(
+        self,
+        kind: str,
+        inputs: Sequence[int],
+        parameters: Sequence[int],
+        state: Sequence[int],
+        names: Mapping[str, str],
+        integers: Mapping[str, Sequence[int]],
+        numbers: Mapping[str, Sequence[float]],
+    ) -> list[int]:
+        """
+        Any op that native/ops/table.inl names, with its attributes; gives its outputs.
+        """
+
+    def added_loss(self, x: int, factor: float) -> None:
+        """Adds factor * sum(x) / batch to the total loss."""
 
     def activity_l1l2(self, x: int, l1: float, l2: float) -> None:
         """Adds (l1 sum|x| + l2 sum x^2) / batch to the total loss."""

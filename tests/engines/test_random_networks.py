@@ -38,6 +38,31 @@ OPTIMIZERS: list[Callable[[], Any]] = [
 ]
 
 
+class Scaled(L.Layer):  # type: ignore[misc]
+    """A user's layer with weights of its own, followed op by op."""
+
+    def build(self, input_shape: Any) -> None:
+        self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones")
+        self.shift = self.add_weight(shape=(), initializer="zeros")
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * self.scale + self.shift
+
+
+# Each gives the shape it takes.
+OPS: list[Callable[[Any, str], Any]] = [
+    lambda x, policy: L.LayerNormalization(dtype=policy)(x),
+    lambda x, policy: L.RMSNormalization(dtype=policy)(x),
+    lambda x, policy: L.BatchNormalization(dtype=policy)(x),
+    lambda x, policy: L.PReLU(dtype=policy)(x),
+    lambda x, policy: x * keras.ops.sigmoid(x) - 0.5,
+    lambda x, policy: x - keras.ops.mean(x, axis=-1, keepdims=True),
+    lambda x, policy: keras.ops.where(x > 0, x, 0.1 * x) + x**2 / 8.0,
+    lambda x, policy: keras.ops.flip(x, axis=-1),
+    lambda x, policy: x / (1.0 + keras.ops.max(keras.ops.abs(x), axis=-1, keepdims=True)),
+]
+
+
 def network(draw: random.Random, policy: str) -> Any:
     """Dense layers and what may stand between them: rank 2 or 3, several inputs, shared layers."""
 
@@ -51,13 +76,18 @@ def network(draw: random.Random, policy: str) -> Any:
     inputs = [keras.Input((draw.choice((2, 3, 5)), width()) if rank3 else (width(),))]
     x = inputs[0]
     for _ in range(draw.randint(1, 4)):
-        kind = draw.choice(("dense", "dense", "dense", "python", "dropout", "input", "shared"))
+        kinds = ("dense", "dense", "dense", "python", "dropout", "input", "shared", "op", "own")
+        kind = draw.choice(kinds)
         if kind == "dense":
             x = dense(width(), draw.choice(("relu", "gelu", "selu", "softmax", None)))(x)
         elif kind == "python":
             x = Halve()(x)
         elif kind == "dropout":
-            x = L.Dropout(0.3)(x)
+            x = draw.choice((L.Dropout(0.3), L.GaussianNoise(0.2), L.GaussianDropout(0.2)))(x)
+        elif kind == "op":
+            x = draw.choice(OPS)(x, policy)
+        elif kind == "own":
+            x = Scaled(dtype=policy)(x)
         elif kind == "shared":
             layer = dense(x.shape[-1])
             x = L.Add()([x, layer(layer(x))])

@@ -51,6 +51,8 @@ CASES: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("LayerNormalization", {}, (4, 5)),
     ("LayerNormalization", {"axis": [1, 2], "scale": False}, (2, 3, 4)),
     ("RMSNormalization", {}, (4, 5)),
+    ("BatchNormalization", {}, (4, 5)),
+    ("BatchNormalization", {"axis": 1, "scale": False, "epsilon": 0.1}, (2, 3, 4)),
     ("UnitNormalization", {"axis": 1}, (4, 5)),
     ("GaussianNoise", {"stddev": 0.5, "seed": 1}, (4, 5)),
     ("GaussianDropout", {"rate": 0.5, "seed": 1}, (4, 5)),
@@ -325,3 +327,48 @@ def test_stateless_call_works_on_tracers() -> None:
     np.testing.assert_allclose(y, wanted, rtol=16 * EPS)
     assert state == []
     np.testing.assert_allclose(losses[0], layer.losses[0], rtol=16 * EPS)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"axis": 1, "momentum": 0.5},
+        {"center": False, "scale": False},
+        {"renorm": True, "renorm_momentum": 0.9},
+        {"renorm": True, "renorm_clipping": {"rmax": 1.1, "rmin": 0.9, "dmax": 0.1}},
+        {"trainable": False},
+    ],
+)
+@pytest.mark.parametrize("masked", [False, True])
+def test_batch_normalization_trains_as_in_keras(arguments: Any, masked: bool, rng: Any) -> None:
+    ours, theirs = _both("BatchNormalization", arguments)
+    x = (2 * rng.standard_normal((6, 3, 3)) + 1).astype(np.float32)
+    mask = rng.random((6, 3)) < 0.7 if masked else None
+    for _ in range(3):
+        wanted = theirs(x, training=True, mask=None if mask is None else jnp.asarray(mask))
+        got = ours(x, training=True, mask=mask)
+        np.testing.assert_allclose(got, np.asarray(wanted), rtol=0, atol=1e-5)
+    assert [v.path for v in ours.weights] == [v.path for v in theirs.weights]
+    for a, b in zip(ours.weights, theirs.weights, strict=True):
+        np.testing.assert_allclose(a.numpy(), np.asarray(b), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(ours(x), np.asarray(theirs(x)), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"mask_zero": True}, {"embeddings_constraint": "max_norm"}]
+)
+def test_embedding_is_that_of_keras(arguments: Any) -> None:
+    ours, theirs = _both("Embedding", {"input_dim": 5, "output_dim": 3, **arguments})
+    x = np.array([[0, 4, 1], [2, -1, 3], [7, -6, 0]], np.int32)
+    wanted = np.asarray(theirs(x))
+    ours(x)
+    ours.set_weights(theirs.get_weights())
+    np.testing.assert_array_equal(ours(x), wanted)
+    assert _as_json(ours.get_config()) == _as_json(theirs.get_config())
+    masks = ours.compute_mask(x), theirs.compute_mask(x)
+    assert (masks[0] is None) == (masks[1] is None)
+    if masks[0] is not None:
+        np.testing.assert_array_equal(masks[0], np.asarray(masks[1]))
+    with pytest.raises(ValueError):
+        densekit.layers.Embedding(0, 3)

@@ -493,11 +493,11 @@ def test_an_exception_in_a_layer_leaves_a_usable_model() -> None:
         calls = 0
 
         def call(self, x: Any, training: Any = None) -> Any:
-            if training:
+            if training and not isinstance(x, keras.KerasTensor):
                 type(self).calls += 1
                 if type(self).calls == 3:
                     raise Boom
-            return x
+            return keras.ops.sort(x, axis=-1)  # in Python, so at every step
 
     model = model_of(Sometimes())
     with pytest.raises(Boom):

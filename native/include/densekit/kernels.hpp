@@ -80,6 +80,13 @@ struct Update {
   T low = 0, high = 0;
 };
 
+// An operand of an elementwise formula: `step` is 1 along an array, 0 where one number meets them all.
+template <class T>
+struct Operand {
+  const T* data = nullptr;
+  index_t step = 1;
+};
+
 template <class T>
 struct Kernels {
   const char* isa;  // "x86-64-v4", ...
@@ -135,6 +142,30 @@ struct Kernels {
   // dx += scale * (l1 * sign(x) + 2 * l2 * x): activity regularizer.
   void (*l1l2_backward)(index_t n, const T* x, T l1, T l2, T scale, T* dx);
 
+  // y = f(x[0], x[1], x[2]); y may be an operand of step 1.
+  void (*elementwise)(ElementwiseKind, index_t n, const Operand<T>* x, T* y);
+  // d[k] = dy * slope of f by operand k, n elements whatever the operand's step; null where not wanted, d[k] == dy allowed
+  // for the last that is.
+  void (*elementwise_backward)(ElementwiseKind, index_t n, const Operand<T>* x, const T* dy, T* const* d);
+  // x[outer, n, inner] -> y[outer, inner]; a sum is multiplied by `scale`.
+  void (*reduce)(ReductionKind, index_t outer, index_t n, index_t inner, T scale, const T* x, T* y);
+  // The extremum's gradient is shared by all that reach it. dx must not alias.
+  void (*reduce_backward)(ReductionKind, index_t outer, index_t n, index_t inner, T scale, const T* x, const T* y,
+                          const T* dy, T* dx);
+  // y = normalized x * gamma + beta, row by row; gamma, beta may be null. stats, if not null, gets two numbers a row: what
+  // was subtracted and what was multiplied by. y == x allowed.
+  void (*normalize)(NormalizationKind, index_t rows, index_t width, const T* x, const T* gamma, const T* beta,
+                    double epsilon, T* y, T* stats);
+  void (*normalize_backward)(NormalizationKind, index_t rows, index_t width, double epsilon, const T* x, const T* stats,
+                             const T* gamma, const T* dy, T* dx);
+  // d gamma[j] (+)= sum over rows of dy[r,j] * normalized x[r,j], rows in order.
+  void (*normalize_gradient)(index_t rows, index_t width, const T* x, const T* stats, const T* dy, T* d_gamma,
+                             bool accumulate);
+  // Standard normal numbers: element e is the quantile of word e of (key, counter), by Wichura's AS 241.
+  void (*gaussian)(index_t n, uint64_t key, uint64_t counter, uint64_t first_element, T* y);
+
+  // out[j] (+)= sum over rows of a[r,j] * b[r,j], rows in order.
+  void (*column_dots)(index_t rows, index_t width, const T* a, const T* b, T* out, bool accumulate);
   // out[j] (+)= sum over rows of x[r,j], rows in order.
   void (*column_sums)(index_t rows, index_t width, const T* x, T* out, bool accumulate);
   // Fixed order for any caller: 4096-element blocks, summed in double.

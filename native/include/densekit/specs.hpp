@@ -5,6 +5,12 @@
 
 namespace densekit {
 
+// Formulas of one operand without numbers, under their names in densekit.ops.
+#define DENSEKIT_UNARY(X)                                                                                       \
+  X(log) X(log1p) X(log2) X(log10) X(expm1) X(exp2) X(sqrt) X(rsqrt) X(square) X(reciprocal) X(negative)         \
+  X(absolute) X(sign) X(sin) X(cos) X(tan) X(sinh) X(cosh) X(arcsin) X(arccos) X(arctan) X(arctanh) X(erf)      \
+  X(erfc) X(floor) X(ceil) X(trunc) X(round) X(stop_gradient) X(logical_not) X(isnan) X(isinf) X(isfinite)
+
 // Elementwise unless marked "row": a row formula needs the whole last axis at once.
 // Parameters p[0..2] in the order of the Keras signature.
 enum class ActivationKind : int32_t {
@@ -32,6 +38,9 @@ enum class ActivationKind : int32_t {
   threshold,       // threshold, default_value
   sparse_plus,
   sparse_sigmoid,
+#define DENSEKIT_KIND(name) name,
+  DENSEKIT_UNARY(DENSEKIT_KIND)  // slope 0 where the formula is flat
+#undef DENSEKIT_KIND
   softmax,         // row
   log_softmax,     // row
   sparsemax,       // row
@@ -42,6 +51,39 @@ enum class ActivationKind : int32_t {
 struct ActivationSpec {
   ActivationKind kind = ActivationKind::linear;
   double p[3] = {0, 0, 0};
+};
+
+// Formulas of two operands, elementwise; `where` has three: condition, then, else. Comparisons give 1 or 0.
+#define DENSEKIT_ELEMENTWISE(X)                                                                                 \
+  X(add) X(subtract) X(multiply) X(divide) X(power) X(maximum) X(minimum) X(arctan2) X(mod) X(floor_divide)      \
+  X(logaddexp) X(prelu) X(less) X(less_equal) X(greater) X(greater_equal) X(equal) X(not_equal) X(logical_and)   \
+  X(logical_or) X(logical_xor) X(where)
+
+enum class ElementwiseKind : int32_t {
+#define DENSEKIT_KIND(name) name,
+  DENSEKIT_ELEMENTWISE(DENSEKIT_KIND)
+#undef DENSEKIT_KIND
+  count
+};
+
+// Along one axis. argmax and argmin give the first position, and no gradient.
+#define DENSEKIT_REDUCTIONS(X) X(sum) X(max) X(min) X(prod) X(logsumexp) X(argmax) X(argmin)
+
+enum class ReductionKind : int32_t {
+#define DENSEKIT_KIND(name) name,
+  DENSEKIT_REDUCTIONS(DENSEKIT_KIND)
+#undef DENSEKIT_KIND
+  count
+};
+
+// Of a row x: layer (x - mean) / sqrt(variance + epsilon), rms x / sqrt(mean x^2 + epsilon), unit x / max(|x|, epsilon).
+#define DENSEKIT_NORMALIZATIONS(X) X(layer) X(rms) X(unit)
+
+enum class NormalizationKind : int32_t {
+#define DENSEKIT_KIND(name) name,
+  DENSEKIT_NORMALIZATIONS(DENSEKIT_KIND)
+#undef DENSEKIT_KIND
+  count
 };
 
 // Per row of `width` predictions; a row has one loss.

@@ -103,6 +103,69 @@ DENSEKIT_FORMULA(sparse_plus, (x <= T(-1) ? Vec<T>{} : x >= T(1) ? x : (x + T(1)
                  (x <= T(-1) ? Vec<T>{} : x >= T(1) ? broadcast(T(1)) : (x + T(1)) * T(0.5)))
 DENSEKIT_FORMULA(sparse_sigmoid, (T(0.5) * clip<T>(x + T(1), Vec<T>{}, broadcast(T(2)))),
                  (T(0.5) * clip_slope<T>(x + T(1), Vec<T>{}, broadcast(T(2)))))
+
+// What the vector functions lack, number by number.
+#define DENSEKIT_BY_LANES(name)                                                   \
+  DENSEKIT_INLINE Vec<float> lanes_##name(Vec<float> x) {                         \
+    for (int i = 0; i < kLanes<float>; ++i) x[i] = __builtin_##name##f(x[i]);     \
+    return x;                                                                     \
+  }                                                                               \
+  DENSEKIT_INLINE Vec<double> lanes_##name(Vec<double> x) {                       \
+    for (int i = 0; i < kLanes<double>; ++i) x[i] = __builtin_##name(x[i]);       \
+    return x;                                                                     \
+  }
+DENSEKIT_BY_LANES(exp2)
+DENSEKIT_BY_LANES(sin)
+DENSEKIT_BY_LANES(cos)
+DENSEKIT_BY_LANES(tan)
+DENSEKIT_BY_LANES(sinh)
+DENSEKIT_BY_LANES(cosh)
+DENSEKIT_BY_LANES(asin)
+DENSEKIT_BY_LANES(acos)
+DENSEKIT_BY_LANES(atan)
+DENSEKIT_BY_LANES(atanh)
+DENSEKIT_BY_LANES(floor)
+DENSEKIT_BY_LANES(ceil)
+DENSEKIT_BY_LANES(trunc)
+DENSEKIT_BY_LANES(rint)
+#undef DENSEKIT_BY_LANES
+
+constexpr double kLn2 = 0.69314718055994530942, kLog2E = 1.4426950408889634074, kLog10E = 0.43429448190325182765;
+constexpr double kErfSlope = 1.1283791670955125739;  // 2 / sqrt(pi)
+
+DENSEKIT_FORMULA(log, log<T>(x), T(1) / x)
+DENSEKIT_FORMULA(log1p, log1p<T>(x), T(1) / (x + T(1)))
+DENSEKIT_FORMULA(log2, log<T>(x) * T(kLog2E), T(kLog2E) / x)
+DENSEKIT_FORMULA(log10, log<T>(x) * T(kLog10E), T(kLog10E) / x)
+DENSEKIT_FORMULA(expm1, expm1<T>(x), exp<T>(x))
+DENSEKIT_FORMULA(exp2, lanes_exp2(x), lanes_exp2(x) * T(kLn2))
+DENSEKIT_FORMULA(sqrt, sqrt(x), T(0.5) / sqrt(x))
+DENSEKIT_FORMULA(rsqrt, T(1) / sqrt(x), T(-0.5) / (x * sqrt(x)))
+DENSEKIT_FORMULA(square, x * x, x + x)
+DENSEKIT_FORMULA(reciprocal, T(1) / x, T(-1) / (x * x))
+DENSEKIT_FORMULA(negative, -x, broadcast(T(-1)))
+DENSEKIT_FORMULA(absolute, absolute<T>(x), sign<T>(x))
+DENSEKIT_FORMULA(sign, sign<T>(x), Vec<T>{})
+DENSEKIT_FORMULA(sin, lanes_sin(x), lanes_cos(x))
+DENSEKIT_FORMULA(cos, lanes_cos(x), -lanes_sin(x))
+DENSEKIT_FORMULA(tan, lanes_tan(x), fma(lanes_tan(x), lanes_tan(x), broadcast(T(1))))
+DENSEKIT_FORMULA(sinh, lanes_sinh(x), lanes_cosh(x))
+DENSEKIT_FORMULA(cosh, lanes_cosh(x), lanes_sinh(x))
+DENSEKIT_FORMULA(arcsin, lanes_asin(x), T(1) / sqrt((T(1) - x) * (T(1) + x)))
+DENSEKIT_FORMULA(arccos, lanes_acos(x), T(-1) / sqrt((T(1) - x) * (T(1) + x)))
+DENSEKIT_FORMULA(arctan, lanes_atan(x), T(1) / fma(x, x, broadcast(T(1))))
+DENSEKIT_FORMULA(arctanh, lanes_atanh(x), T(1) / ((T(1) - x) * (T(1) + x)))
+DENSEKIT_FORMULA(erf, erf<T>(x), T(kErfSlope) * exp<T>(-x * x))
+DENSEKIT_FORMULA(erfc, (x < T(0) ? T(2) - erfc_positive<T>(-x) : erfc_positive<T>(x)), T(-kErfSlope) * exp<T>(-x * x))
+DENSEKIT_FORMULA(floor, lanes_floor(x), Vec<T>{})
+DENSEKIT_FORMULA(ceil, lanes_ceil(x), Vec<T>{})
+DENSEKIT_FORMULA(trunc, lanes_trunc(x), Vec<T>{})
+DENSEKIT_FORMULA(round, lanes_rint(x), Vec<T>{})
+DENSEKIT_FORMULA(stop_gradient, x, Vec<T>{})
+DENSEKIT_FORMULA(logical_not, choose<T>(x == T(0), broadcast(T(1))), Vec<T>{})
+DENSEKIT_FORMULA(isnan, choose<T>(x != x, broadcast(T(1))), Vec<T>{})
+DENSEKIT_FORMULA(isinf, choose<T>(absolute<T>(x) == T(__builtin_inf()), broadcast(T(1))), Vec<T>{})
+DENSEKIT_FORMULA(isfinite, choose<T>(absolute<T>(x) < T(__builtin_inf()), broadcast(T(1))), Vec<T>{})
 #undef DENSEKIT_FORMULA
 
 // gelu by erf; its tanh form is the second one, chosen before the loop.
@@ -250,6 +313,7 @@ void activate(const ActivationSpec& s, index_t rows, index_t width, const T* z, 
     DENSEKIT_CASE(threshold)
     DENSEKIT_CASE(sparse_plus)
     DENSEKIT_CASE(sparse_sigmoid)
+    DENSEKIT_UNARY(DENSEKIT_CASE)
 #undef DENSEKIT_CASE
     case ActivationKind::softmax:
       for (index_t r = 0; r < rows; ++r) softmax_row(width, z + r * width, y + r * width);
@@ -317,6 +381,7 @@ void activate_backward(const ActivationSpec& s, index_t rows, index_t width, con
     DENSEKIT_CASE(threshold)
     DENSEKIT_CASE(sparse_plus)
     DENSEKIT_CASE(sparse_sigmoid)
+    DENSEKIT_UNARY(DENSEKIT_CASE)
 #undef DENSEKIT_CASE
     case ActivationKind::sigmoid:
       return map_output<T>(n, y, dy, dz, [](Vec<T> v, Vec<T> d)

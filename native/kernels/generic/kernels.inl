@@ -55,6 +55,8 @@ using FirstInts = typename CountUp<N>::Type;
 //
 #include "kernels/generic/elementwise.inl"
 //
+#include "kernels/generic/array_ops.inl"
+//
 #include "kernels/generic/training.inl"
 //
 #include "kernels/generic/table.inl"

@@ -21,6 +21,15 @@ constexpr Kernels<T> make_table() {
   t.add_scaled = add_scaled<T>;
   t.select_backward = select_backward<T>;
   t.l1l2_backward = l1l2_backward<T>;
+  t.elementwise = elementwise<T>;
+  t.elementwise_backward = elementwise_backward<T>;
+  t.reduce = reduce<T>;
+  t.reduce_backward = reduce_backward<T>;
+  t.normalize = normalize<T>;
+  t.normalize_backward = normalize_backward<T>;
+  t.normalize_gradient = normalize_gradient<T>;
+  t.gaussian = gaussian<T>;
+  t.column_dots = column_dots<T>;
   t.column_sums = column_sums<T>;
   t.sum = sum<T>;
   t.sum_of_squares = sum_of_squares<T>;

@@ -211,7 +211,10 @@ void update(const OptimizerSpec& s, const Update<T>& u) {
         return w;
       });
     }
-    default: break;
+    case OptimizerKind::sgd:
+    case OptimizerKind::rmsprop:
+    case OptimizerKind::adam: break;
+    case OptimizerKind::count: return;
   }
   const Vec<T> rate = broadcast(u.learning_rate);
   if (s.kind == OptimizerKind::sgd) {
@@ -317,7 +320,8 @@ void constrain(const ConstraintSpec& s, index_t rows, index_t width, T* w) {
       axis = s.p[3], rule.epsilon = broadcast(T(s.p[4]));
       break;
     case ConstraintKind::unit_norm: axis = s.p[0], rule.epsilon = broadcast(T(s.p[1])); break;
-    default: return;
+    case ConstraintKind::none:
+    case ConstraintKind::count: return;
   }
   if (axis == 0) {
     index_t j = 0;

@@ -164,8 +164,47 @@ double activation(const ActivationSpec& s, double x) {
     case ActivationKind::threshold: return x <= p[0] ? p[1] : x;
     case ActivationKind::sparse_plus: return x <= -1 ? 0 : x >= 1 ? x : (x + 1) * (x + 1) / 4;
     case ActivationKind::sparse_sigmoid: return 0.5 * clip(x + 1, 0, 2);
-    default: return x;
+    case ActivationKind::log: return std::log(x);
+    case ActivationKind::log1p: return std::log1p(x);
+    case ActivationKind::log2: return std::log2(x);
+    case ActivationKind::log10: return std::log10(x);
+    case ActivationKind::expm1: return std::expm1(x);
+    case ActivationKind::exp2: return std::exp2(x);
+    case ActivationKind::sqrt: return std::sqrt(x);
+    case ActivationKind::rsqrt: return 1 / std::sqrt(x);
+    case ActivationKind::square: return x * x;
+    case ActivationKind::reciprocal: return 1 / x;
+    case ActivationKind::negative: return -x;
+    case ActivationKind::absolute: return std::fabs(x);
+    case ActivationKind::sign: return sign(x);
+    case ActivationKind::sin: return std::sin(x);
+    case ActivationKind::cos: return std::cos(x);
+    case ActivationKind::tan: return std::tan(x);
+    case ActivationKind::sinh: return std::sinh(x);
+    case ActivationKind::cosh: return std::cosh(x);
+    case ActivationKind::arcsin: return std::asin(x);
+    case ActivationKind::arccos: return std::acos(x);
+    case ActivationKind::arctan: return std::atan(x);
+    case ActivationKind::arctanh: return std::atanh(x);
+    case ActivationKind::erf: return std::erf(x);
+    case ActivationKind::erfc: return std::erfc(x);
+    case ActivationKind::floor: return std::floor(x);
+    case ActivationKind::ceil: return std::ceil(x);
+    case ActivationKind::trunc: return std::trunc(x);
+    case ActivationKind::round: return std::nearbyint(x);
+    case ActivationKind::logical_not: return x == 0;
+    case ActivationKind::isnan: return std::isnan(x);
+    case ActivationKind::isinf: return std::isinf(x);
+    case ActivationKind::isfinite: return std::isfinite(x);
+    case ActivationKind::stop_gradient:
+    case ActivationKind::linear:
+    case ActivationKind::softmax:
+    case ActivationKind::log_softmax:
+    case ActivationKind::sparsemax:
+    case ActivationKind::glu:
+    case ActivationKind::count: break;
   }
+  return x;
 }
 
 double activation_slope(const ActivationSpec& s, double x) {
@@ -202,8 +241,47 @@ double activation_slope(const ActivationSpec& s, double x) {
     case ActivationKind::threshold: return x > p[0] ? 1 : 0;
     case ActivationKind::sparse_plus: return x <= -1 ? 0 : x >= 1 ? 1 : (x + 1) / 2;
     case ActivationKind::sparse_sigmoid: return 0.5 * clip_slope(x + 1, 0, 2);
-    default: return 1;
+    case ActivationKind::log: return 1 / x;
+    case ActivationKind::log1p: return 1 / (1 + x);
+    case ActivationKind::log2: return 1 / (x * std::log(2.0));
+    case ActivationKind::log10: return 1 / (x * std::log(10.0));
+    case ActivationKind::expm1: return std::exp(x);
+    case ActivationKind::exp2: return std::exp2(x) * std::log(2.0);
+    case ActivationKind::sqrt: return 0.5 / std::sqrt(x);
+    case ActivationKind::rsqrt: return -0.5 / (x * std::sqrt(x));
+    case ActivationKind::square: return 2 * x;
+    case ActivationKind::reciprocal: return -1 / (x * x);
+    case ActivationKind::negative: return -1;
+    case ActivationKind::absolute: return sign(x);
+    case ActivationKind::sin: return std::cos(x);
+    case ActivationKind::cos: return -std::sin(x);
+    case ActivationKind::tan: return 1 + std::tan(x) * std::tan(x);
+    case ActivationKind::sinh: return std::cosh(x);
+    case ActivationKind::cosh: return std::sinh(x);
+    case ActivationKind::arcsin: return 1 / std::sqrt((1 - x) * (1 + x));
+    case ActivationKind::arccos: return -1 / std::sqrt((1 - x) * (1 + x));
+    case ActivationKind::arctan: return 1 / (1 + x * x);
+    case ActivationKind::arctanh: return 1 / ((1 - x) * (1 + x));
+    case ActivationKind::erf: return 2 / std::sqrt(M_PI) * std::exp(-x * x);
+    case ActivationKind::erfc: return -2 / std::sqrt(M_PI) * std::exp(-x * x);
+    case ActivationKind::sign:
+    case ActivationKind::floor:
+    case ActivationKind::ceil:
+    case ActivationKind::trunc:
+    case ActivationKind::round:
+    case ActivationKind::stop_gradient:
+    case ActivationKind::logical_not:
+    case ActivationKind::isnan:
+    case ActivationKind::isinf:
+    case ActivationKind::isfinite: return 0;
+    case ActivationKind::linear:
+    case ActivationKind::softmax:
+    case ActivationKind::log_softmax:
+    case ActivationKind::sparsemax:
+    case ActivationKind::glu:
+    case ActivationKind::count: break;
   }
+  return 1;
 }
 
 template <class T>
@@ -673,7 +751,11 @@ double further_rule(const OptimizerSpec& s, const Update<T>& u, index_t i, doubl
     case OptimizerKind::lion:
       u.slot[0][i] = T(s.p[1] * first + (1 - s.p[1]) * g);
       return w - lr * sign(s.p[0] * first + (1 - s.p[0]) * g);
-    default: {  // ftrl
+    case OptimizerKind::sgd:
+    case OptimizerKind::rmsprop:
+    case OptimizerKind::adam:
+    case OptimizerKind::count: break;  // `update` has them
+    case OptimizerKind::ftrl: {
       const double p = -s.p[0], total = first + g * g, raised = std::pow(total, p);
       const double z = second + g + 2 * s.p[3] * w - (raised - std::pow(first, p)) / lr * w;
       u.slot[0][i] = T(total);
@@ -681,6 +763,7 @@ double further_rule(const OptimizerSpec& s, const Update<T>& u, index_t i, doubl
       return (clip(z, -s.p[1], s.p[1]) - z) / (raised / lr + 2 * (s.p[2] + s.p[4] / (2 * lr)));
     }
   }
+  return w;
 }
 
 template <class T>
@@ -878,6 +961,8 @@ void convert(index_t n, char type, const void* src, T* dst) {
   }
 }
 
+#include "kernels/reference/array_ops.inl"
+
 template <class T>
 constexpr Kernels<T> make_table() {
   Kernels<T> t{};
@@ -907,6 +992,15 @@ constexpr Kernels<T> make_table() {
   t.add_scaled = add_scaled<T>;
   t.select_backward = select_backward<T>;
   t.l1l2_backward = l1l2_backward<T>;
+  t.elementwise = elementwise<T>;
+  t.elementwise_backward = elementwise_backward<T>;
+  t.reduce = reduce<T>;
+  t.reduce_backward = reduce_backward<T>;
+  t.normalize = normalize<T>;
+  t.normalize_backward = normalize_backward<T>;
+  t.normalize_gradient = normalize_gradient<T>;
+  t.gaussian = gaussian<T>;
+  t.column_dots = column_dots<T>;
   t.column_sums = column_sums<T>;
   t.sum = sum<T>;
   t.sum_of_squares = sum_of_squares<T>;

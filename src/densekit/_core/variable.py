@@ -370,6 +370,8 @@ def _forward_operators() -> None:
 
     def forward(name: str) -> Callable[[Variable, Any], Any]:
         def operator(self: Variable, other: Any) -> Any:
+            if getattr(other, "__array_ufunc__", True) is None:
+                return NotImplemented  # as NumPy does: a symbolic tensor records the op itself
             value = self.current()
             if value is self._shown and not value.ndim:
                 value = value[()]  # arithmetic of scalars gives scalars

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from densekit._core import tree
 from densekit._core.variable import Variable
+from densekit.engines.following import follow
+from densekit.engines.fusing import fused
 from densekit.engines.host import HostFunction
+from densekit.engines.op_lowerings import lower_operation
 from densekit.engines.plan import Handle, NotLowerable, PlanBuilder
 from densekit.engines.probe import Findings, probe
+from densekit.engines.registry import lowering_for
 from densekit.layers import Layer, has_lowering
 from densekit.ops import KerasTensor
+from densekit.ops._symbolic import FunctionOperation
 
 Shape = tuple[int, ...]
 Handles = dict[int, Handle]  # by id of the symbolic tensor
@@ -39,6 +45,7 @@ def lower_graph(
         handles[id(tensor)] = plan.input(shape, tensor.dtype)
     _lower_nodes(plan, graph, handles)
     plan.outputs = [handles[id(tensor)] for tensor in graph.outputs]
+    plan.steps = fused(plan.steps, {handle.value for handle in plan.outputs})
     return plan
 
 
@@ -52,11 +59,11 @@ def lower_layer(
     """
     plan = PlanBuilder(dtype, training)
     if not _is_native(layer, plan):
-        raise NotLowerable
+        raise NotLowerable("its layer computes in another type than the plan")
     handle = plan.input(input_shape, input_dtype)
     plan.outputs = _as_list(_lower(layer, plan, [handle]))
     if len(plan.outputs) != 1 or plan.outputs[0].dtype != dtype:
-        raise NotLowerable
+        raise NotLowerable("its layer computes in another type than the plan")
     return plan
 
 
@@ -127,18 +134,110 @@ def _lower_node(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Hand
         _lower_nodes(plan, graph, inner)
         outputs = [inner[id(t)] for t in graph.outputs]
         return _penalised(plan, operation, outputs)
-    if (
-        isinstance(operation, Layer)
-        and _is_plain_call(node)
-        and _is_native(operation, plan)
-        and not _draws_while_predicting(operation, plan)
-    ):
-        mark = len(plan.steps), len(plan.seed_generators)
-        try:
-            return _penalised(plan, operation, _as_list(_lower(operation, plan, inputs)))
-        except NotLowerable:
-            del plan.steps[mark[0] :], plan.seed_generators[mark[1] :]
-    return _on_host(plan, node, inputs)
+    mark = plan.mark()
+    try:
+        outputs = _penalised(plan, operation, _lower_natively(plan, node, inputs))
+    except NotLowerable as why:
+        plan.go_back(mark)
+        outputs = _on_host(plan, node, inputs, str(why))
+        plan.parts.append((operation.name, type(operation).__name__, str(why)))
+        return outputs
+    if all(reason == "" for _, _, reason in plan.parts[mark[3] :]):  # what it consists of, too
+        del plan.parts[mark[3] :]
+        partly = "a function it was given runs there" if len(plan.host_reasons) > mark[2] else ""
+        plan.parts.append((operation.name, type(operation).__name__, partly))
+    return outputs
+
+
+def _lower_natively(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]:
+    """The node's native form: its own, a registered one, or that of an op.
+
+    Raises:
+        NotLowerable: if it has none.
+    """
+    operation = node.operation
+    rule = lowering_for(type(operation))
+    if rule is not None:
+        return _as_list(rule(plan, operation, *_with_handles(node, inputs)))
+    if isinstance(operation, FunctionOperation):
+        return _lower_function(plan, node, inputs)
+    if not isinstance(operation, Layer):
+        raise NotLowerable("it is no layer, and no rule is registered for it")
+    if not has_lowering(operation):
+        return _lower_followed(plan, node, inputs)
+    if not _is_plain_call(node):
+        raise NotLowerable("it is called with more than tensors")
+    if not _is_native(operation, plan):
+        raise NotLowerable(
+            f"it computes in {operation.compute_dtype} with weights in {operation.variable_dtype}, "
+            f"the plan in {plan.dtype}"
+        )
+    if _draws_while_predicting(operation, plan):
+        raise NotLowerable("it draws random numbers where the plan predicts")
+    return _as_list(_lower(operation, plan, inputs))
+
+
+def _lower_followed(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]:
+    """A user's layer, op by op: its weights become parameters of the plan."""
+    layer = node.operation
+    if layer.non_trainable_variables or metric_variables(layer):
+        raise NotLowerable("its `call` may write state")
+    if not layer.compute_dtype == layer.variable_dtype == plan.dtype:
+        raise NotLowerable(f"it computes in {layer.compute_dtype}, the plan in {plan.dtype}")
+    followed = follow(layer, node, plan.training)
+    inner = {id(t): handle for t, handle in zip(followed.inputs, inputs, strict=True)}
+    reached = [n for n in followed.nodes if n.input_tensors]
+    for made in reached:
+        if not all(id(t) in inner for t in made.input_tensors):
+            raise NotLowerable("its `call` uses tensors of another call")
+        before = len(plan.host_reasons)
+        _lower_nodes(plan, _Part(made, followed.flags_yield), inner)
+        if not isinstance(made.operation, Layer) and len(plan.host_reasons) > before:
+            raise NotLowerable(plan.host_reasons[-1][1])  # one step in Python is better than two
+    outputs = [inner[id(t)] for t in followed.outputs]
+    if [h.sample_shape for h in outputs] != [tuple(t.shape[1:]) for t in node.outputs]:
+        raise NotLowerable("its `call` gives another shape than it says")
+    return outputs
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One node as a graph."""
+
+    node: Any
+    flags_yield: bool
+
+    @property
+    def nodes(self) -> list[Any]:
+        return [self.node]
+
+
+def _lower_function(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]:
+    """An op, in the type its definition gives."""
+    dtypes = {tensor.dtype for tensor in node.outputs}
+    if not dtypes <= {plan.dtype, "bfloat16", "bool", "int32", "int64"}:
+        raise NotLowerable(
+            f"it gives {', '.join(sorted(dtypes))}, the plan computes in {plan.dtype}"
+        )
+    plan.bfloat16 = dtypes == {"bfloat16"}
+    try:
+        outputs = lower_operation(plan, node.operation, *_with_handles(node, inputs))
+    finally:
+        plan.bfloat16 = False
+    for tensor, handle in zip(node.outputs, outputs, strict=True):
+        if tensor.dtype != handle.dtype:
+            raise NotLowerable(f"it gives {tensor.dtype}")
+    return outputs
+
+
+def _with_handles(node: Any, inputs: list[Handle]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The call's arguments, with handles in place of its symbolic tensors."""
+    values = iter(inputs)
+    args, kwargs = tree.map_structure(
+        lambda leaf: next(values) if isinstance(leaf, KerasTensor) else leaf,
+        (node.args, dict(node.kwargs)),
+    )
+    return tuple(args), kwargs
 
 
 def _lower(layer: Any, plan: PlanBuilder, inputs: list[Handle]) -> Any:
@@ -184,14 +283,14 @@ def _is_plain_call(node: Any) -> bool:
     return node.kwargs.get("mask") is None and all(isinstance(x, KerasTensor) for x in leaves)
 
 
-def _penalised(plan: PlanBuilder, layer: Layer, outputs: list[Handle]) -> list[Handle]:
-    regularizer = layer.activity_regularizer
+def _penalised(plan: PlanBuilder, layer: Any, outputs: list[Handle]) -> list[Handle]:
+    regularizer = getattr(layer, "activity_regularizer", None)
     if regularizer is None:
         return outputs
     return [plan.activity_regularizer(y, regularizer) for y in outputs]
 
 
-def _on_host(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]:
+def _on_host(plan: PlanBuilder, node: Any, inputs: list[Handle], reason: str) -> list[Handle]:
     """The node's own call, with arrays in place of its symbolic tensors."""
     operation = node.operation
     args, kwargs = node.args, dict(node.kwargs)
@@ -229,7 +328,7 @@ def _on_host(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]
         found.outputs = declared
     if plan.learns:
         found.written |= {id(v) for v in state}
-    return _host_step(plan, function, variables, state, operation.name, inputs, found)
+    return _host_step(plan, function, variables, state, operation.name, inputs, found, reason)
 
 
 def _dtype(found: str, declared: str) -> str:
@@ -245,6 +344,7 @@ def _host_step(
     name: str,
     inputs: list[Handle],
     found: Findings,
+    reason: str = "",
 ) -> list[Handle]:
     if not found.keeps_rows:
         raise NotLowerable(f"{name} does not give one row for each row of its input")
@@ -252,7 +352,7 @@ def _host_step(
     plan.mixes_rows = plan.mixes_rows or found.mixes_rows
     plan.writes_weights = plan.writes_weights or any(id(v) in found.written for v in variables)
     host = HostFunction(function, variables, state, name, bool(found.written))
-    return plan.host_function(host, inputs, found.outputs)
+    return plan.host_function(host, inputs, found.outputs, reason)
 
 
 def _as_list(outputs: Any) -> list[Handle]:

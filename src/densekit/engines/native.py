@@ -190,6 +190,35 @@ class NativeEngine:
         a = step.arguments
         self.plan.activity_l1l2(values[step.inputs[0]], a["l1"], a["l2"])
 
+    def _added_loss(self, step: Step, values: dict[int, int]) -> None:
+        self.plan.added_loss(values[step.inputs[0]], step.arguments["factor"])
+
+    def _op(self, step: Step, values: dict[int, int]) -> None:
+        """A named op: attributes go over by type, lists of whole numbers, of floats, strings."""
+        a = step.arguments
+        names: dict[str, str] = {}
+        integers: dict[str, list[int]] = {}
+        numbers: dict[str, list[float]] = {}
+        for key, value in a["attributes"].items():
+            if isinstance(value, str):
+                names[key] = value
+                continue
+            items = value if isinstance(value, list) else [value]
+            if key == "constants" or any(isinstance(item, float) for item in items):
+                numbers[key] = [float(item) for item in items]
+            else:
+                integers[key] = [int(item) for item in items]
+        made = self.plan.op(
+            a["op"],
+            [values[x] for x in step.inputs],
+            [self._add_parameter(v, False) for v in a["parameters"]],
+            [self._add_parameter(v, False) for v in a["state"]],
+            names,
+            integers,
+            numbers,
+        )
+        values.update(zip(step.outputs, made, strict=True))
+
     def _host(self, step: Step, values: dict[int, int]) -> None:
         node = HostNode(
             **step.arguments,

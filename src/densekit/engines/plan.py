@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,50 +18,21 @@ from densekit._core.native_form import NativeForm, native_form
 from densekit._core.scope import stateless_scope
 from densekit._core.seeds import SeedGenerator
 from densekit._core.variable import Variable
+from densekit.engines.array_plan import ArrayPlan
 from densekit.engines.host import HostFunction
-
-Shape = tuple[int, ...]
+from densekit.engines.steps import Handle as Handle
+from densekit.engines.steps import NotLowerable as NotLowerable
+from densekit.engines.steps import Shape as Shape
+from densekit.engines.steps import Step as Step
 
 _ROWWISE_HALVING = "glu"  # the one activation whose output is narrower than its input
 _MAKE_FLOATS = ("dense", "affine")  # of integers, too; the others would keep them
+# Activations that need the whole last axis at once.
+ROWWISE = frozenset({"softmax", "log_softmax", "sparsemax", _ROWWISE_HALVING})
 _MERGES = ("add", "subtract", "multiply", "average", "maximum", "minimum")
 
 
-class NotLowerable(Exception):
-    """This call has no native form: run it on the host."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Handle:
-    """A value of the plan: number, shape with None for the batch, dtype in the definition."""
-
-    value: int
-    shape: tuple[int | None, ...]
-    dtype: str = "float32"
-
-    @property
-    def sample_shape(self) -> Shape:
-        """Shape of one sample."""
-        return self.shape[1:]  # type: ignore[return-value]
-
-    @property
-    def size(self) -> int:
-        """Elements of one sample."""
-        return math.prod(self.sample_shape)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One recorded call: what it is, the values it reads and makes, its arguments by name."""
-
-    kind: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    arguments: dict[str, Any] = field(default_factory=dict)
-    bfloat16: bool = False
-
-
-class PlanBuilder:
+class PlanBuilder(ArrayPlan):
     """Records a plan. Layers call the methods named after operations, on and for `Handle`s.
 
     Args:
@@ -83,6 +53,8 @@ class PlanBuilder:
         self.inputs: list[Handle] = []
         self.outputs: list[Handle] = []
         self.seed_generators: list[SeedGenerator] = []  # one for each dropout, in order
+        self.host_reasons: list[tuple[str, str]] = []  # of each host step: its name, and why
+        self.parts: list[tuple[str, str, str]] = []  # name, class, why not native or ""
         self._values = 0
 
     # What layers call
@@ -93,7 +65,7 @@ class PlanBuilder:
         """``activation(x @ kernel + bias)`` along the last axis."""
         features, units = kernel.shape
         if not x.sample_shape or x.shape[-1] != features:
-            raise NotLowerable
+            raise NotLowerable(f"its last axis is not of {features} features")
         form = _form(activation)
         fused = form if form is not None and form.kind != _ROWWISE_HALVING else NativeForm("linear")
         y = self._record(
@@ -118,13 +90,22 @@ class PlanBuilder:
             return y
         if form.kind == "linear":
             return x
+        if form.kind not in ROWWISE:
+            return self._record(
+                "activation",
+                [x],
+                x.sample_shape,
+                activation=form.kind,
+                parameters=form.parameters,
+                width=max(x.size, 1),
+            )
         if not x.sample_shape:
-            raise NotLowerable
+            raise NotLowerable("it acts on a last axis that is not there")
         width = x.sample_shape[-1]
         shape = x.sample_shape
         if form.kind == _ROWWISE_HALVING:
             if width % 2:
-                raise NotLowerable
+                raise NotLowerable("its last axis cannot be halved")
             shape = (*shape[:-1], width // 2)
         return self._record(
             "activation", [x], shape, activation=form.kind, parameters=form.parameters, width=width
@@ -135,17 +116,26 @@ class PlanBuilder:
         self.seed_generators.append(seed_generator)
         return self._record("dropout", [x], x.sample_shape, rate=float(rate))
 
+    def noise(
+        self, x: Handle, stddev: float, multiplies: bool, seed_generator: SeedGenerator
+    ) -> Handle:
+        """``x + stddev * n``, or ``x * (1 + stddev * n)``; n is standard normal."""
+        self.seed_generators.append(seed_generator)
+        return self.op("noise", [x], x.sample_shape, stddev=stddev, multiplies=int(multiplies))
+
+    def added_loss(self, x: Handle, factor: float) -> None:
+        """Add ``factor * sum(x) / batch`` to the loss."""
+        self.steps.append(Step("added_loss", (x.value,), (), {"factor": factor}))
+
     def affine(self, x: Handle, scale: Any, offset: Any) -> Handle:
         """``x * scale + offset``; both are scalars or go along the last axis."""
         if not x.sample_shape:
-            raise NotLowerable
+            raise NotLowerable("it acts on a last axis that is not there")
         width = x.sample_shape[-1]
         scale, offset = np.asarray(scale, np.float64), np.asarray(offset, np.float64)
         for array in (scale, offset):
-            if array.size != 1 and array.shape[-1:] != (array.size,):
-                raise NotLowerable
-            if array.size not in (1, width):
-                raise NotLowerable
+            if array.size not in (1, width) or (array.size != 1 and array.shape[-1] != width):
+                raise NotLowerable("its numbers go along another axis than the last")
         scale = np.ascontiguousarray(np.broadcast_to(scale.reshape(-1), (width,)))
         offset = np.ascontiguousarray(np.broadcast_to(offset.reshape(-1), (width,)))
         return self._record("affine", [x], x.sample_shape, scale=scale, offset=offset, width=width)
@@ -157,16 +147,29 @@ class PlanBuilder:
             known = math.prod(n for n in shape if n != -1)
             shape[shape.index(-1)] = x.size // known if known else 0
         if math.prod(shape) != x.size:
-            raise NotLowerable
+            raise NotLowerable("the new shape has another number of elements")
         return Handle(x.value, (None, *shape), x.dtype)
 
     def merge(self, kind: str, xs: Sequence[Handle]) -> Handle:
         """Elementwise: "add", "subtract", "multiply", "average", "maximum" or "minimum"."""
-        if kind not in _MERGES or any(x.shape != xs[0].shape for x in xs):
-            raise NotLowerable
+        if kind not in _MERGES:
+            raise NotLowerable(f"there is no native merge {kind!r}")
         if len(xs) == 1:
             return xs[0]
+        if any(x.shape != xs[0].shape for x in xs):
+            if not all("float" in x.dtype for x in xs):
+                raise NotLowerable("integers stay integers")
+            return self._merge_broadcast(kind, xs)
         return self._record("merge", xs, xs[0].sample_shape, merge=kind)
+
+    def _merge_broadcast(self, kind: str, xs: Sequence[Handle]) -> Handle:
+        """Pair by pair; values of lower rank get axes of size 1 after the batch axis."""
+        rank = max(len(x.shape) for x in xs)
+        xs = [self.reshape(x, (*(1,) * (rank - len(x.shape)), *x.sample_shape)) for x in xs]
+        y = xs[0]
+        for x in xs[1:]:
+            y = self.elementwise("add" if kind == "average" else kind, y, x)
+        return self.affine(y, 1.0 / len(xs), 0.0) if kind == "average" else y
 
     def concatenate(self, xs: Sequence[Handle], axis: int = -1) -> Handle:
         """`xs` end to end along `axis`, which counts the batch axis as 0."""
@@ -175,14 +178,14 @@ class PlanBuilder:
         rank = len(xs[0].shape)
         axis = axis + rank if axis < 0 else axis
         if not 0 < axis < rank:
-            raise NotLowerable
+            raise NotLowerable("it joins batches")
         first = xs[0].shape
         for x in xs:
             if len(x.shape) != rank or (*x.shape[:axis], *x.shape[axis + 1 :]) != (
                 *first[:axis],
                 *first[axis + 1 :],
             ):
-                raise NotLowerable
+                raise NotLowerable("the values differ in other axes than the joined one")
         along = sum(x.sample_shape[axis - 1] for x in xs)
         inners = [math.prod(x.sample_shape[axis - 1 :]) for x in xs]
         shape = (*first[1:axis], along, *first[axis + 1 :])
@@ -270,8 +273,13 @@ class PlanBuilder:
         function: HostFunction,
         xs: Sequence[Handle],
         outputs: Sequence[tuple[tuple[int | None, ...], str]],
+        reason: str = "",
     ) -> list[Handle]:
-        """A host step; `outputs` are the shapes, with the batch axis, and the dtypes."""
+        """A host step; `outputs` are the shapes, with the batch axis, and the dtypes.
+
+        Args:
+            reason: why it is one.
+        """
         for shape, _ in outputs:
             if shape[:1] != (None,) or None in shape[1:]:
                 raise NotLowerable(
@@ -287,7 +295,20 @@ class PlanBuilder:
         }
         inputs = tuple(x.value for x in xs)
         self.steps.append(Step("host", inputs, tuple(h.value for h in handles), arguments))
+        self.host_reasons.append((function.name, reason))
         return handles
+
+    def mark(self) -> tuple[int, ...]:
+        """Where the record stands, for `go_back`."""
+        return tuple(map(len, self._records()))
+
+    def go_back(self, mark: tuple[int, ...]) -> None:
+        """Forget what was recorded since `mark`."""
+        for record, length in zip(self._records(), mark, strict=True):
+            del record[length:]
+
+    def _records(self) -> tuple[list[Any], ...]:
+        return self.steps, self.seed_generators, self.host_reasons, self.parts
 
     def _record(self, kind: str, xs: Sequence[Handle], shape: Shape, **arguments: Any) -> Handle:
         if kind not in _MAKE_FLOATS and not all("float" in x.dtype for x in xs):

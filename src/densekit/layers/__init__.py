@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from densekit.layers._base.layer import Layer as Layer
     from densekit.layers._base.lowering import has_lowering as has_lowering
     from densekit.layers._base.tracking import no_tracking as no_tracking
+    from densekit.layers._batch_normalization import BatchNormalization as BatchNormalization
     from densekit.layers._concatenate import Concatenate as Concatenate
     from densekit.layers._concatenate import concatenate as concatenate
     from densekit.layers._dense import Dense as Dense
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from densekit.layers._dot import dot as dot
     from densekit.layers._dropout import Dropout as Dropout
     from densekit.layers._elu import ELU as ELU
+    from densekit.layers._embedding import Embedding as Embedding
     from densekit.layers._flatten import Flatten as Flatten
     from densekit.layers._identity import Identity as Identity
     from densekit.layers._input_layer import Input as Input
@@ -67,11 +69,13 @@ else:
         {
             "_activation": "Activation",
             "_activity_regularization": "ActivityRegularization",
+            "_batch_normalization": "BatchNormalization",
             "_concatenate": "Concatenate concatenate",
             "_dense": "Dense",
             "_dot": "Dot dot",
             "_dropout": "Dropout",
             "_elu": "ELU",
+            "_embedding": "Embedding",
             "_flatten": "Flatten",
             "_identity": "Identity",
             "_input_layer": "Input InputLayer",

@@ -86,6 +86,19 @@ class Dot(Merge):
         y = ops.reshape(ops.moveaxis(y, j, 1), (rows, size, _product(y.shape, j)))
         return ops.reshape(ops.matmul(x, y), shape)
 
+    def lower(self, plan: Any, x: Any, y: Any) -> Any:
+        """One product of matrices for each sample."""
+        i, j = self._dk_pair((len(x.shape), len(y.shape)))
+        shape = self.compute_output_shape([x.shape, y.shape])[1:]
+        if self.normalize:
+            x, y = (plan.normalization("unit", v, [k], 1e-12) for v, k in ((x, i), (y, j)))
+        size = x.shape[i]
+        x = plan.transpose(x, [k for k in range(1, len(x.shape)) if k != i] + [i])
+        y = plan.transpose(y, [j] + [k for k in range(1, len(y.shape)) if k != j])
+        x = plan.reshape(x, (x.size // size, size))
+        y = plan.reshape(y, (size, y.size // size))
+        return plan.reshape(plan.product(x, y), shape)
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "axes": self.axes, "normalize": self.normalize}

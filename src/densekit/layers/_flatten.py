@@ -67,9 +67,10 @@ class Flatten(Layer):
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype=inputs.dtype)
 
     def lower(self, plan: Any, x: Any) -> Any:
-        """Free."""
-        if self._dk_moves_axis(len(x.shape)):
-            return plan.host(self.call, [x])
+        """Free, unless the channels move."""
+        rank = len(x.shape)
+        if self._dk_moves_axis(rank):
+            x = plan.transpose(x, (*range(2, rank), 1))
         return plan.reshape(x, (math.prod(x.shape[1:]),))
 
     def get_config(self) -> dict[str, Any]:

@@ -108,6 +108,10 @@ class LayerNormalization(AlongAxes):
             x = x + self._dk_spread(self.beta, inputs)
         return ops.cast(x, self.compute_dtype)
 
+    def lower(self, plan: Any, x: Any) -> Any:
+        """One step over the rows."""
+        return plan.normalization("layer", x, self._dk_axes, self.epsilon, self.gamma, self.beta)
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {

@@ -10,6 +10,9 @@ from densekit._core.registry import export
 from densekit._core.seeds import SeedGenerator
 from densekit.layers._base.elementwise import Elementwise
 from densekit.layers._dropout import checked_share
+from densekit.random._noise import gaussian
+
+_LIMIT = -1.6732632423543772 * 1.0507009873554805  # -alpha * scale of selu
 
 
 @export("keras.layers")
@@ -42,10 +45,14 @@ class GaussianNoise(Elementwise):
         """The inputs, with noise if `training`."""
         if not training or self.stddev == 0:
             return inputs
-        noise = random.normal(
-            inputs.shape, 0.0, self.stddev, self.compute_dtype, self.seed_generator
-        )
-        return inputs + noise
+        noise = gaussian(inputs.shape, self.seed_generator, self.compute_dtype)
+        return inputs + self.stddev * noise
+
+    def lower(self, plan: Any, x: Any) -> Any:
+        """One elementwise step while training, free otherwise."""
+        if not plan.training or self.stddev == 0:
+            return x
+        return plan.noise(x, self.stddev, False, self.seed_generator)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -85,10 +92,17 @@ class GaussianDropout(Elementwise):
         """The inputs, with noise if `training`."""
         if not training or self.rate == 0:
             return inputs
-        stddev = math.sqrt(self.rate / (1.0 - self.rate))
-        return inputs * random.normal(
-            inputs.shape, 1.0, stddev, self.compute_dtype, self.seed_generator
-        )
+        noise = gaussian(inputs.shape, self.seed_generator, self.compute_dtype)
+        return inputs * (1.0 + self._dk_stddev() * noise)
+
+    def _dk_stddev(self) -> float:
+        return math.sqrt(self.rate / (1.0 - self.rate))
+
+    def lower(self, plan: Any, x: Any) -> Any:
+        """One elementwise step while training, free otherwise."""
+        if not plan.training or self.rate == 0:
+            return x
+        return plan.noise(x, self._dk_stddev(), True, self.seed_generator)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -136,15 +150,30 @@ class AlphaDropout(Elementwise):
         """The inputs, some replaced if `training`."""
         if not training or self.rate == 0:
             return inputs
-        limit = -1.6732632423543772 * 1.0507009873554805  # -alpha * scale of selu
         shape = inputs.shape
         if self.noise_shape is not None:
             pairs = zip(self.noise_shape, inputs.shape, strict=True)
             shape = tuple(m if m is not None else n for m, n in pairs)
-        draws = random.uniform(shape, seed=self.seed_generator)
-        kept = ops.cast(draws >= self.rate, inputs.dtype)
-        a = ((1 - self.rate) * (1 + self.rate * limit**2)) ** -0.5
-        return a * (inputs * kept + limit * (1 - kept)) - a * limit * self.rate
+        ones = ops.ones(shape, inputs.dtype)
+        kept = ops.cast(random.dropout(ones, self.rate, seed=self.seed_generator) > 0, inputs.dtype)
+        a = self._dk_scale()
+        return a * (inputs * kept + _LIMIT * (1 - kept)) - a * _LIMIT * self.rate
+
+    def _dk_scale(self) -> float:
+        return float(((1 - self.rate) * (1 + self.rate * _LIMIT**2)) ** -0.5)
+
+    def lower(self, plan: Any, x: Any) -> Any:
+        """A dropout of what is shifted by selu's limit, brought back; free outside of training."""
+        if not plan.training or self.rate == 0:
+            return x
+        if self.noise_shape is not None:
+            return plan.host(self._dk_drop, [x], (), (self.seed_generator,))
+        a = self._dk_scale()
+        thinned = plan.dropout(plan.affine(x, 1.0, -_LIMIT), self.rate, self.seed_generator)
+        return plan.affine(thinned, a * (1 - self.rate), a * _LIMIT * (1 - self.rate))
+
+    def _dk_drop(self, inputs: Any) -> Any:
+        return self.call(inputs, training=True)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -55,6 +55,10 @@ class Permute(Layer):
         """The sizes in the new order, of the inputs' dtype."""
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype=inputs.dtype)
 
+    def lower(self, plan: Any, x: Any) -> Any:
+        """The elements in other places."""
+        return plan.transpose(x, self.dims)
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "dims": self.dims}

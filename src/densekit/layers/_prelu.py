@@ -68,6 +68,10 @@ class PReLU(Elementwise):
         """The rectified inputs."""
         return activations.relu(inputs) - self.alpha * activations.relu(-inputs)
 
+    def lower(self, plan: Any, x: Any) -> Any:
+        """One elementwise step with a parameter."""
+        return plan.elementwise("prelu", x, self.alpha)
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {

@@ -48,6 +48,10 @@ class RepeatVector(Layer):
         """``(batch, n, features)``."""
         return (input_shape[0], self.n, input_shape[1])
 
+    def lower(self, plan: Any, x: Any) -> Any:
+        """The elements in other places."""
+        return plan.broadcast(plan.reshape(x, (1, x.size)), (self.n, x.size))
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "n": self.n}

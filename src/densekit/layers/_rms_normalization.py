@@ -56,6 +56,10 @@ class RMSNormalization(AlongAxes):
         )
         return ops.cast(x, self.compute_dtype)
 
+    def lower(self, plan: Any, x: Any) -> Any:
+        """One step over the rows."""
+        return plan.normalization("rms", x, self._dk_axes, self.epsilon, self.scale)
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "axis": self.axis, "epsilon": self.epsilon}

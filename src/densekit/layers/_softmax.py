@@ -68,11 +68,9 @@ class Softmax(Elementwise):
         return NativeForm("softmax") if self.axis in (-1, [-1], (-1,)) else None
 
     def lower(self, plan: Any, x: Any) -> Any:
-        """One row step; other axes than the last run on the host."""
-        last = len(x.shape) - 1
-        if self.axis in (-1, last, [-1], (-1,), [last], (last,)):
-            return plan.activation(x, activations.softmax)
-        return plan.host(self.call, [x])
+        """One step over the rows of the axes."""
+        axes = list(self.axis) if isinstance(self.axis, list | tuple) else [self.axis]
+        return plan.activation_along(x, axes, activations.softmax)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -36,6 +36,10 @@ class UnitNormalization(AlongAxes):
         """The scaled inputs."""
         return ops.normalize(inputs, axis=self.axis, order=2, epsilon=1e-12)
 
+    def lower(self, plan: Any, x: Any) -> Any:
+        """One step over the rows."""
+        return plan.normalization("unit", x, self._dk_axes, 1e-12)
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "axis": self.axis}

@@ -8,6 +8,7 @@ from densekit._core.rooms import lazy_room
 
 if TYPE_CHECKING:
     from densekit.models._cloning import clone_model as clone_model
+    from densekit.models._explain import explain_plan as explain_plan
     from densekit.models._functional import Functional as Functional
     from densekit.models._graph import Graph as Graph
     from densekit.models._model import Model as Model
@@ -25,6 +26,7 @@ else:
             "_graph": "Graph",
             "_model": "Model model_from_json",
             "_sequential": "Sequential",
+            "_explain": "explain_plan",
             "_summary": "print_summary",
             "densekit.saving": "load_model save_model",
         },

@@ -281,6 +281,27 @@ class Model(Trainer, Layer):
             self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range
         )
 
+    @filters_traceback
+    def explain_plan(self, training: bool = True) -> str:
+        """Which parts of the model run natively, and for the others why they run in Python.
+
+        Args:
+            training: whether the plan that trains or the one that predicts is meant. Default:
+                ``True``.
+
+        Example:
+
+        >>> import densekit as keras
+        >>> own = keras.layers.Lambda(keras.ops.sort, name="own")
+        >>> layers = [keras.layers.Dense(2, name="dense"), own]
+        >>> model = keras.Sequential([keras.Input((3,)), *layers], name="it")
+        >>> print(model.explain_plan())
+        Sequential 'it', training: 1 of 2 parts in Python
+          dense  native
+          own    Python: `ops.sort` has no native form
+        """
+        return models.explain_plan(self, bool(training))
+
     # Files and configs
 
     @filters_traceback

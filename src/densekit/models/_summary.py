@@ -14,6 +14,7 @@ from densekit._core.console import showable
 from densekit._core.errors import describe, message
 from densekit._core.native_form import native_form
 from densekit.layers import InputLayer, Layer, has_lowering
+from densekit.models._explain import plan_parts
 
 _Row = list[str]
 _WIDE = 120  # of all tables the widest
@@ -49,8 +50,9 @@ def print_summary(
         columns = _column_widths(line_length, ends)
     inside = {id(node) for node in nodes} if branched and nodes is not None else None
     rows: list[_Row] = []
+    known = {name: bool(reason) for name, _, reason in plan_parts(model) or ()}
     for operation in _range(operations, layer_range):
-        rows += _rows(operation, 0, inside, expand_nested, show_trainable)
+        rows += _rows(operation, 0, inside, expand_nested, show_trainable, known)
     text = "\n".join(
         [f'Model: "{model.name}"', *_table(header, rows, columns, align), *_totals(model)]
     )
@@ -136,10 +138,15 @@ def _cut(text: str, width: int, bar: str) -> str:
 
 
 def _rows(
-    operation: Any, level: int, inside: set[int] | None, expand: bool, show_trainable: bool
+    operation: Any,
+    level: int,
+    inside: set[int] | None,
+    expand: bool,
+    show_trainable: bool,
+    known: dict[str, bool],
 ) -> list[_Row]:
     prefix = "   " * level + "└ " if level else ""
-    mark = " [python]" if _in_python(operation) else ""
+    mark = " [python]" if _in_python(operation, known) else ""
     row = [f"{prefix}{operation.name} ({type(operation).__name__}){mark}", _shape(operation)]
     if not isinstance(operation, Layer):
         row.append("0")
@@ -154,12 +161,14 @@ def _rows(
         row.append(("Y" if operation.trainable else "N") if has_weights else "-")
     rows = [row]
     for layer in getattr(operation, "layers", ()) if expand else ():
-        rows += _rows(layer, level + 1, inside, expand, show_trainable)
+        rows += _rows(layer, level + 1, inside, expand, show_trainable, known)
     return rows
 
 
-def _in_python(operation: Any) -> bool:
-    """Whether Python runs it, for want of a native form."""
+def _in_python(operation: Any, known: dict[str, bool]) -> bool:
+    """Whether Python runs it, for want of a native form; `known` is what the plan says."""
+    if operation.name in known:
+        return known[operation.name]
     if isinstance(operation, InputLayer):
         return False
     graph = getattr(operation, "_dk_graph", None)

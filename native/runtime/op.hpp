@@ -1,0 +1,145 @@
+// The record of an op: what it is, what goes in and out, the parameters it owns and the state it writes, its attributes,
+// and what a run must keep for it.
+#pragma once
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "densekit/kernels.hpp"
+#include "densekit/specs.hpp"
+
+namespace densekit {
+
+enum class OpKind {
+#define DENSEKIT_OP(name) name,
+#define DENSEKIT_NAMED_OP(name) name,
+#include "ops/table.inl"
+#undef DENSEKIT_OP
+#undef DENSEKIT_NAMED_OP
+  host
+};
+
+// row: any split of the rows will do. batch: needs all rows before its forward, and again before its backward.
+enum class Scope : uint8_t { row, batch };
+
+enum class MergeKind : uint8_t { add, subtract, multiply, average, maximum, minimum };
+
+// Where an elementwise formula finds an operand: the value inputs[at], parameters[at], or constants[at...]; and how far
+// apart its elements are along each axis of the result, 0 where one meets many.
+struct OperandSpec {
+  enum class From : uint8_t { input, parameter, constant } from = From::input;
+  index_t at = 0;
+  std::vector<index_t> strides;
+};
+struct ElementwiseSpec {
+  ElementwiseKind kind = ElementwiseKind::add;
+  std::vector<index_t> shape;  // of the result, axes that may be one merged
+  std::vector<OperandSpec> operands;
+};
+
+struct ReduceSpec {  // x[outer, n, inner] -> y[outer, inner], per sample
+  ReductionKind kind = ReductionKind::sum;
+  index_t outer = 1, n = 1, inner = 1;
+  double scale = 1;
+};
+
+struct RearrangeSpec {  // the result in pieces: `n` elements from `from` on, or zeros where that is -1
+  struct Piece {
+    index_t from, n;
+  };
+  std::vector<Piece> pieces;
+  bool covers = false;  // every element of the input occurs exactly once
+};
+
+struct ProductSpec {  // per sample and batch entry: C[m, n] = A B; a transposed operand is stored as [k, m] or [n, k]
+  index_t batches = 1, m = 1, k = 1, n = 1;
+  bool a_transposed = false, b_transposed = false;
+  bool a_shared = false, b_shared = false;  // one matrix for all entries
+};
+
+struct NormalizationSpec {
+  NormalizationKind kind = NormalizationKind::layer;
+  int gamma = -1, beta = -1;  // positions among the parameters
+  double epsilon = 0;
+};
+
+struct BatchNormalizationSpec {
+  int gamma = -1, beta = -1, mean = -1, variance = -1;  // positions among the parameters
+  double epsilon = 0, momentum = 0;
+};
+
+struct NoiseSpec {  // y = x + stddev * n or, if it multiplies, x * (1 + stddev * n)
+  double stddev = 0;
+  bool multiplies = false;
+};
+
+using OpSpec = std::variant<std::monostate, ElementwiseSpec, ReduceSpec, RearrangeSpec, ProductSpec, NormalizationSpec,
+                            BatchNormalizationSpec, NoiseSpec>;
+
+struct Op {
+  OpKind kind = OpKind::dense;
+  Scope scope = Scope::row;
+  bool bfloat16 = false;             // results, and gradients of inputs, are rounded to bfloat16
+  std::vector<int> inputs, outputs;  // value ids
+  std::vector<int> parameters;       // parameters it reads, and gives gradients of; dense has its two apart
+  std::vector<int> state;            // parameters it writes, once a training step is done
+  OpSpec spec;
+  index_t saved = 0;                 // elements a sample that its forward saves for its backward
+  index_t batch_elements = 0;        // what an op over the batch keeps, and per block of kBatchBlock rows
+  index_t block_elements = 0;
+  std::vector<double> constants;     // in the plan's type: Context::constants
+  ActivationSpec activation;         // dense, activation
+  int kernel = -1, bias = -1;        // dense: parameter ids
+  index_t in_features = 0, out_features = 0;
+  index_t rows_per_sample = 1;       // rows of the product, or of the last axis, that one sample makes
+  index_t width = 0;                 // elements of the last axis of the input
+  double rate = 0;                   // dropout
+  int random_node = -1;
+  MergeKind merge = MergeKind::add;
+  std::vector<double> scale, offset;  // affine
+  std::vector<index_t> inners;        // concatenate: contiguous elements each input gives in turn
+  double l1 = 0, l2 = 0, linear = 0;  // activity
+  int host_node = -1;
+
+  int parameter(int position) const { return position < 0 ? -1 : parameters[static_cast<std::size_t>(position)]; }
+  template <class Spec>
+  const Spec& get() const {
+    return std::get<Spec>(spec);
+  }
+};
+
+// Reductions over the batch are taken in blocks of so many rows, and the blocks added in order: bits do not depend on
+// who computed which.
+constexpr index_t kBatchBlock = 64;
+
+// What Graph::op is told beside values and parameters; each throws std::invalid_argument when it is not there.
+struct Attributes {
+  std::string op;
+  std::map<std::string, std::string> names;
+  std::map<std::string, std::vector<index_t>> integers;
+  std::map<std::string, std::vector<double>> numbers;
+
+  const std::string& name(const std::string& key) const { return find(names, key); }
+  const std::vector<index_t>& integer_list(const std::string& key) const { return find(integers, key); }
+  const std::vector<double>& number_list(const std::string& key) const { return find(numbers, key); }
+  index_t integer(const std::string& key) const { return only(integer_list(key), key); }
+  double number(const std::string& key) const { return only(number_list(key), key); }
+  bool flag(const std::string& key) const { return integers.count(key) != 0 && integer(key) != 0; }
+
+ private:
+  template <class Table>
+  const typename Table::mapped_type& find(const Table& table, const std::string& key) const {
+    const auto at = table.find(key);
+    if (at == table.end()) fail("needs the attribute '" + key + "'.");
+    return at->second;
+  }
+  template <class List>
+  typename List::value_type only(const List& list, const std::string& key) const {
+    if (list.size() != 1) fail("attribute '" + key + "' takes one number.");
+    return list[0];
+  }
+  [[noreturn]] void fail(const std::string& sentence) const;
+};
+
+}  // namespace densekit

@@ -1,0 +1,376 @@
+"""The part of a plan builder that takes arrays apart: broadcasting, reductions, products.
+
+A small set of native ops says most of `densekit.ops`. Shapes are worked out here, once; the native
+core gets strides and positions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from densekit._core.variable import Variable
+from densekit.engines.steps import Handle, NotLowerable, Shape, Step
+
+_LARGEST_CONSTANT = 1 << 16  # elements; what is more is better kept out of every plan
+
+
+@dataclass(frozen=True, slots=True)
+class _Operand:
+    """Where an elementwise formula finds an operand: kind and place, and its shape per sample."""
+
+    kind: int  # 0 a value, 1 a parameter, 2 a constant
+    at: int
+    shape: Shape
+
+
+class ArrayPlan:
+    """Methods of `PlanBuilder` that act on arrays, and the record of a named op."""
+
+    dtype: str
+    bfloat16: bool
+    steps: list[Step]
+
+    def rounded(self, x: Handle) -> Handle:
+        """`x` with its values rounded to bfloat16."""
+        raise NotImplementedError
+
+    def reshape(self, x: Handle, sample_shape: Sequence[int]) -> Handle:
+        """`x` with another shape per sample."""
+        raise NotImplementedError
+
+    def _new(self, sample_shape: Sequence[Any], dtype: str) -> Handle:
+        raise NotImplementedError
+
+    def op(
+        self,
+        kind: str,
+        xs: Sequence[Handle],
+        sample_shape: Sequence[int],
+        parameters: Sequence[Variable] = (),
+        state: Sequence[Variable] = (),
+        dtype: str | None = None,
+        **attributes: Any,
+    ) -> Handle:
+        """A native op by its name in ``native/ops/table.inl``, with one output.
+
+        Args:
+            parameters: variables it reads and, where trainable, gives gradients of.
+            state: variables it writes when a training step is done.
+            dtype: of the result in the definition. Default: that of the plan.
+            **attributes: strings, numbers or lists of numbers, by name.
+        """
+        if self.bfloat16:
+            xs = [self.rounded(x) for x in xs]
+        y = self._new(sample_shape, dtype or ("bfloat16" if self.bfloat16 else self.dtype))
+        arguments = {
+            "op": kind,
+            "parameters": list(parameters),
+            "state": list(state),
+            "attributes": attributes,
+        }
+        inputs = tuple(x.value for x in xs)
+        self.steps.append(Step("op", inputs, (y.value,), arguments, self.bfloat16))
+        return y
+
+    # Elementwise
+
+    def elementwise(self, formula: str, *operands: Any, dtype: str | None = None) -> Handle:
+        """``formula(*operands)`` with broadcasting; operands are handles, variables and numbers."""
+        rank = max(len(_shape(x)) for x in operands)
+        xs: list[Handle] = []
+        variables: list[Variable] = []
+        constants: list[float] = []
+        found: list[_Operand] = []
+        for x in operands:
+            if isinstance(x, Handle):
+                if len(x.shape) != rank:
+                    raise NotLowerable("it broadcasts over the batch axis")
+                if x not in xs:
+                    xs.append(x)
+                found.append(_Operand(0, xs.index(x), x.sample_shape))
+                continue
+            shape = tuple(_shape(x))
+            if len(shape) == rank and shape[:1] != (1,):
+                raise NotLowerable("it meets an array with a batch axis of its own")
+            shape = shape[1:] if len(shape) == rank else shape
+            if isinstance(x, Variable):
+                if not any(x is v for v in variables):
+                    variables.append(x)
+                at = next(i for i, v in enumerate(variables) if v is x)
+                found.append(_Operand(1, at, shape))
+            else:
+                values = np.asarray(x, np.float64).reshape(-1)
+                if values.size > _LARGEST_CONSTANT:
+                    raise NotLowerable("it meets a large constant array")
+                found.append(_Operand(2, len(constants), shape))
+                constants.extend(values.tolist())
+        if not xs:
+            raise NotLowerable("none of its operands depends on the inputs")
+        try:
+            sample_shape = np.broadcast_shapes(*(o.shape for o in found))
+        except ValueError:
+            raise NotLowerable("its operands do not fit each other") from None
+        if len(sample_shape) > rank - 1:
+            raise NotLowerable("it broadcasts over the batch axis")
+        return self.op(
+            "elementwise",
+            xs,
+            sample_shape,
+            variables,
+            dtype=dtype,
+            formula=formula,
+            shape=list(sample_shape) or [1],
+            origin=[o.kind for o in found],
+            at=[o.at for o in found],
+            strides=[s for o in found for s in _strides(o.shape, sample_shape)],
+            constants=constants,
+        )
+
+    # Reductions
+
+    def reduce(
+        self,
+        reduction: str,
+        x: Handle,
+        axes: Sequence[int] | int | None,
+        keepdims: bool = False,
+        mean: bool = False,
+        dtype: str | None = None,
+    ) -> Handle:
+        """Reduce along `axes`, which count the batch axis as 0.
+
+        Args:
+            reduction: "sum", "max", "min", "prod", "logsumexp", "argmax" or "argmin".
+            mean: whether a sum is divided by the number of its terms.
+        """
+        rank = len(x.shape)
+        if axes is None:
+            raise NotLowerable("it reduces over the batch axis")
+        chosen = sorted({axis % rank for axis in ((axes,) if isinstance(axes, int) else axes)})
+        if 0 in chosen:
+            raise NotLowerable("it reduces over the batch axis")
+        kept = [axis for axis in range(1, rank) if axis not in chosen]
+        sizes = x.shape
+        shape = [
+            1 if i in chosen else n for i, n in enumerate(sizes) if i and (keepdims or i in kept)
+        ]
+        if chosen and chosen != list(range(chosen[0], chosen[-1] + 1)):
+            x = self.transpose(x, [*kept, *chosen])
+            before, after = kept, []
+        else:
+            before = [axis for axis in kept if not chosen or axis < chosen[0]]
+            after = [axis for axis in kept if chosen and axis > chosen[0]]
+        n = math.prod(sizes[axis] for axis in chosen)  # type: ignore[misc]
+        if n == 0 and reduction != "sum":
+            raise NotLowerable("there is nothing to reduce")
+        return self.op(
+            "reduce",
+            [x],
+            shape,  # type: ignore[arg-type]
+            dtype=dtype,
+            reduction=reduction,
+            outer=math.prod(sizes[axis] for axis in before),
+            n=n,
+            inner=math.prod(sizes[axis] for axis in after),
+            scale=1.0 / n if mean and n else 1.0,
+        )
+
+    # Elements in other places
+
+    def rearrange(self, x: Handle, positions: npt.NDArray[Any]) -> Handle:
+        """Elements of `x` by their positions in a sample, in the shape of `positions`; -1 is 0."""
+        flat = positions.reshape(-1)
+        if flat.size == x.size and np.array_equal(flat, np.arange(x.size)):
+            return self.reshape(x, positions.shape)
+        return self.op("rearrange", [x], positions.shape, dtype=x.dtype, positions=flat.tolist())
+
+    def rearranged(self, x: Handle, function: Callable[[Any], Any]) -> list[Handle]:
+        """What `function` does with `x`, if all it does is to move, repeat or drop elements.
+
+        It is tried on the numbers of the elements; 0 is an element it puts in on its own.
+        """
+        results = []
+        for rows in (2, 3):
+            numbers = np.arange(1, rows * x.size + 1).reshape(rows, *x.sample_shape)
+            try:
+                moved = function(numbers)
+            except (ValueError, IndexError):
+                raise NotLowerable("it does not take any number of rows") from None
+            results.append(list(moved) if isinstance(moved, list | tuple) else [moved])
+        handles = []
+        for two, three in zip(*results, strict=True):
+            for rows, moved in ((2, np.asarray(two)), (3, np.asarray(three))):
+                if moved.ndim == 0 or moved.shape[0] != rows:
+                    raise NotLowerable("it changes the batch axis")
+                own = moved[0]
+                for row in range(rows):
+                    expected = np.where(own > 0, own + row * x.size, 0)
+                    if own.max(initial=0) > x.size or not np.array_equal(moved[row], expected):
+                        raise NotLowerable("it mixes samples")
+            handles.append(self.rearrange(x, np.asarray(two)[0] - 1))
+        return handles
+
+    def transpose(self, x: Handle, axes: Sequence[int]) -> Handle:
+        """`x` with its axes, which count from 1, in another order."""
+        positions = np.arange(x.size).reshape(x.sample_shape)
+        return self.rearrange(x, np.transpose(positions, [axis - 1 for axis in axes]))
+
+    def broadcast(self, x: Handle, sample_shape: Sequence[int]) -> Handle:
+        """`x` repeated along its axes of size 1."""
+        positions = np.arange(x.size).reshape(x.sample_shape)
+        return self.rearrange(x, np.broadcast_to(positions, tuple(sample_shape)))
+
+    # Products
+
+    def product(self, x: Handle, y: Handle) -> Handle:
+        """``matmul`` of the last two axes of two values, both with a batch axis."""
+        if len(x.shape) < 3 or len(y.shape) < 3:
+            raise NotLowerable("it multiplies samples with each other")
+        (*outer_x, m, k), (*outer_y, k2, n) = x.sample_shape, y.sample_shape
+        if k != k2 or len(x.shape) != len(y.shape):
+            raise NotLowerable("it broadcasts over the batch axis")
+        outer = np.broadcast_shapes(tuple(outer_x), tuple(outer_y))
+        batches, all_x, all_y = math.prod(outer), math.prod(outer_x), math.prod(outer_y)
+        if all_x not in (1, batches):
+            x, all_x = self.broadcast(x, (*outer, m, k)), batches
+        if all_y not in (1, batches):
+            y, all_y = self.broadcast(y, (*outer, k, n)), batches
+        return self.op(
+            "product",
+            [x, y],
+            (*outer, m, n),
+            batches=batches,
+            m=m,
+            k=k,
+            n=n,
+            a_transposed=0,
+            b_transposed=0,
+            a_shared=int(all_x == 1 and batches != 1),
+            b_shared=int(all_y == 1 and batches != 1),
+        )
+
+    # Layers' own
+
+    def activation(self, x: Handle, function: Any) -> Handle:
+        """``function(x)``."""
+        raise NotImplementedError
+
+    def activation_along(self, x: Handle, axes: Sequence[int], function: Any) -> Handle:
+        """A formula of rows along `axes` instead of the last one."""
+        return self._last_axes(
+            x,
+            axes,
+            lambda rows, width: self.reshape(
+                self.activation(self.reshape(rows, (rows.size // width, width)), function),
+                rows.sample_shape,
+            ),
+        )
+
+    def normalization(
+        self,
+        kind: str,
+        x: Handle,
+        axes: Sequence[int],
+        epsilon: float,
+        gamma: Variable | None = None,
+        beta: Variable | None = None,
+    ) -> Handle:
+        """Normalize along `axes`, which count the batch axis as 0: "layer", "rms" or "unit"."""
+        return self._last_axes(
+            x,
+            axes,
+            lambda rows, width: self.op(
+                "normalization",
+                [rows],
+                rows.sample_shape,
+                [v for v in (gamma, beta) if v is not None],
+                normalization=kind,
+                width=width,
+                gamma=-1 if gamma is None else 0,
+                beta=-1 if beta is None else int(gamma is not None),
+                epsilon=float(epsilon),
+            ),
+        )
+
+    def batch_normalization(
+        self,
+        x: Handle,
+        axis: int,
+        epsilon: float,
+        momentum: float,
+        mean: Variable,
+        variance: Variable,
+        gamma: Variable | None,
+        beta: Variable | None,
+        by_batch: bool,
+    ) -> Handle:
+        """Normalize each entry of `axis` by the batch, or by the moving mean and variance."""
+        own = [v for v in (gamma, beta) if v is not None]
+        return self._last_axes(
+            x,
+            [axis],
+            lambda rows, width: self.op(
+                "batch_normalization",
+                [rows],
+                rows.sample_shape,
+                [*own, mean, variance],
+                [mean, variance] if by_batch else [],
+                width=width,
+                by_batch=int(by_batch),
+                gamma=-1 if gamma is None else 0,
+                beta=-1 if beta is None else int(gamma is not None),
+                mean=len(own),
+                variance=len(own) + 1,
+                epsilon=float(epsilon),
+                momentum=float(momentum),
+            ),
+        )
+
+    def not_native(self, reason: str) -> Handle:
+        """Refuse: what a layer's `lower` calls for arguments that have no native form."""
+        raise NotLowerable(reason)
+
+    def embedding(self, x: Handle, table: Variable) -> Handle:
+        """Rows of `table`, picked by the whole numbers of `x`."""
+        exact = 1 << (24 if self.dtype == "float32" else 53)
+        if table.shape[0] > exact:
+            raise NotLowerable(f"its numbers go beyond {exact}, to which {self.dtype} is exact")
+        return self.op("embedding", [x], (*x.sample_shape, table.shape[1]), [table])
+
+    def _last_axes(
+        self, x: Handle, axes: Sequence[int], make: Callable[[Handle, int], Handle]
+    ) -> Handle:
+        """`make(x, width)` with the chosen axes last, brought back to their places."""
+        rank = len(x.shape)
+        chosen = sorted(axis % rank for axis in axes)
+        if 0 in chosen:
+            raise NotLowerable("it normalizes over the batch axis")
+        width = math.prod(x.shape[axis] for axis in chosen)  # type: ignore[misc]
+        if width == 0:
+            raise NotLowerable("it has an axis of size 0")
+        order = [axis for axis in range(1, rank) if axis not in chosen] + chosen
+        if order == list(range(1, rank)):
+            return make(x, width)
+        y = make(self.transpose(x, order), width)
+        return self.transpose(y, [order.index(axis) + 1 for axis in range(1, rank)])
+
+
+def _shape(x: Any) -> tuple[Any, ...]:
+    return x.shape if isinstance(x, Handle | Variable) else np.shape(x)
+
+
+def _strides(shape: Shape, result: Sequence[int]) -> list[int]:
+    """Strides in elements of a dense array of `shape`, 0 along the axes in which it is repeated."""
+    strides = []
+    step = 1
+    padded = (1,) * (len(result) - len(shape)) + tuple(shape)
+    for size in reversed(padded):
+        strides.append(0 if size == 1 else step)
+        step *= size
+    return strides[::-1] or [0]

@@ -1,0 +1,46 @@
+"""Which parts of a model run natively, and why the others do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit import engines
+
+
+def plan_parts(model: Any, training: bool = False) -> list[tuple[str, str, str]] | None:
+    """Name, class and reason of each part of the plan, "" for native; None if there is none yet.
+
+    A model whose call cannot be followed is one part.
+    """
+    graph = model._dk_graph() if model.built else None
+    if graph is None:
+        if not model.built:
+            return None
+        return [(model.name, type(model).__name__, "its `call` cannot be followed")]
+    dtypes = {v.dtype for v in model.weights}
+    shapes = [tuple(t.shape[1:]) for t in graph.inputs]
+    if any(None in shape for shape in shapes):
+        return None
+    try:
+        dtype = "float64" if "float64" in dtypes else "float32"
+        plan = engines.lower_graph(graph, dtype, training, shapes)
+    except engines.NotLowerable as why:
+        return [(model.name, type(model).__name__, str(why))]
+    return plan.parts
+
+
+def explain_plan(model: Any, training: bool) -> str:
+    """One line for each part, the time-consuming ones with their reasons."""
+    where = f"{type(model).__name__} {model.name!r}"
+    parts = plan_parts(model, training)
+    if parts is None:
+        return f"{where}: no plan before it is built for inputs of fixed size."
+    in_python = sum(1 for *_, reason in parts if reason)
+    phase = "training" if training else "inference"
+    lines = [f"{where}, {phase}: {in_python} of {len(parts)} parts in Python"]
+    width = max((len(name) for name, *_ in parts), default=0)
+    lines += [
+        f"  {name:<{width}}  {'native' if not reason else f'Python: {reason}'}"
+        for name, _, reason in parts
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,104 @@
+"""Noise while training: each element is a function of (key, counter, element), as natively."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from densekit._core.dtypes import to_numpy_dtype
+from densekit._core.seeds import philox_words, seed_pair
+
+# Wichura, "Algorithm AS 241" (Applied Statistics 37, 1988), PPND16: numerators and denominators of
+# rational functions, from the constant up; in the middle, in the tails, far out.
+_MIDDLE = (
+    (
+        3.3871328727963665,
+        133.14166789178438,
+        1971.5909503065513,
+        13731.69376550946,
+        45921.95393154987,
+        67265.7709270087,
+        33430.57558358813,
+        2509.0809287301227,
+    ),
+    (
+        1.0,
+        42.31333070160091,
+        687.1870074920579,
+        5394.196021424751,
+        21213.794301586597,
+        39307.89580009271,
+        28729.085735721943,
+        5226.495278852854,
+    ),
+)
+_TAIL = (
+    (
+        1.4234371107496835,
+        4.630337846156546,
+        5.769497221460691,
+        3.6478483247632045,
+        1.2704582524523684,
+        0.2417807251774506,
+        0.022723844989269184,
+        0.0007745450142783414,
+    ),
+    (
+        1.0,
+        2.053191626637759,
+        1.6763848301838038,
+        0.6897673349851,
+        0.14810397642748008,
+        0.015198666563616457,
+        0.0005475938084995345,
+        1.0507500716444169e-09,
+    ),
+)
+_FAR = (
+    (
+        6.657904643501103,
+        5.463784911164114,
+        1.7848265399172913,
+        0.29656057182850487,
+        0.026532189526576124,
+        0.0012426609473880784,
+        2.7115555687434876e-05,
+        2.0103343992922881e-07,
+    ),
+    (
+        1.0,
+        0.599832206555888,
+        0.1369298809227358,
+        0.014875361290850615,
+        0.0007868691311456133,
+        1.8463183175100548e-05,
+        1.421511758316446e-07,
+        2.0442631033899397e-15,
+    ),
+)
+
+Array = npt.NDArray[Any]
+
+
+def _ratio(form: tuple[tuple[float, ...], tuple[float, ...]], x: Array) -> Array:
+    above, below = (np.polynomial.polynomial.polyval(x, part) for part in form)
+    return np.asarray(above / below)
+
+
+def normal_quantile(p: Array) -> Array:
+    """The standard normal quantile of 0 < p < 1, to float64's last digits."""
+    q = p - 0.5
+    middle = q * _ratio(_MIDDLE, 0.180625 - q * q)
+    tail = np.sqrt(-np.log(np.where(q < 0, p, 1.0 - p)))
+    outside = np.where(tail <= 5.0, _ratio(_TAIL, tail - 1.6), _ratio(_FAR, tail - 5.0))
+    return np.where(np.abs(q) <= 0.425, middle, np.copysign(outside, q))
+
+
+def gaussian(shape: Any, seed: Any, dtype: Any = None) -> Array:
+    """Standard normal numbers: element e is the quantile of ``(word e + 1/2) / 2**32``."""
+    words = philox_words(*seed_pair(seed), math.prod(shape))
+    values = normal_quantile((words.astype(np.float64) + 0.5) * 2.0**-32)
+    return values.astype(to_numpy_dtype(dtype)).reshape(tuple(shape))

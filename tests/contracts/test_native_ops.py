@@ -1,0 +1,291 @@
+"""Ops of graphs: each that has a native form has a sample, and computes what it defines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import densekit as keras
+from densekit import ops
+from densekit.engines import NativeEngine, lower_graph
+from densekit.engines.op_lowerings import native_names
+from densekit.layers import Layer
+from densekit.ops._gradient import value_and_vjp
+
+Function = Callable[[Any], Any]
+MATRIX = np.linspace(-1.0, 1.0, 12).reshape(4, 3)
+
+PAIRS = [
+    *("add", "subtract", "multiply", "maximum", "minimum", "arctan2", "logaddexp", "less"),
+    *("less_equal", "greater", "greater_equal", "equal", "not_equal"),
+    *("logical_and", "logical_or", "logical_xor"),
+]
+REDUCTIONS = [
+    *("sum", "mean", "max", "amax", "min", "amin", "prod", "logsumexp", "all", "any"),
+    *("argmax", "argmin", "var", "std"),
+]
+
+
+def shifted(name: str) -> list[Function]:
+    return [lambda x: getattr(ops, name)(x + 2.0)]
+
+
+def pairs(name: str) -> list[Function]:
+    function = getattr(ops, name)
+    return [
+        lambda x: function(x, x[:, ::-1] * 0.7),
+        lambda x: function(x, ops.mean(x, axis=1, keepdims=True)),
+        lambda x: function(0.25, x),
+        lambda x: function(x, np.linspace(0.1, 1, 4).astype(x.dtype)),
+    ]
+
+
+def quotients(name: str) -> list[Function]:
+    function = getattr(ops, name)
+    return [lambda x: function(x, x[:, ::-1] + 1.5), lambda x: function(x, 0.75)]
+
+
+def along(name: str) -> list[Function]:
+    function = getattr(ops, name)
+    return [lambda x: function(x, axis=-1), lambda x: function(x, axis=1, keepdims=True)]
+
+
+# Of x with shape (batch, 3, 4) and values in (-1, 1).
+SAMPLES: dict[str, list[Function]] = {
+    **{
+        name: [getattr(ops, name)]
+        for name in [
+            "abs",
+            "absolute",
+            "arccos",
+            "arcsin",
+            "arctan",
+            "arctanh",
+            "ceil",
+            "celu",
+            "copy",
+            "cos",
+            "cosh",
+            "elu",
+            "erf",
+            "erfc",
+            "exp",
+            "exp2",
+            "expm1",
+            "floor",
+            "gelu",
+            "hard_shrink",
+            "hard_sigmoid",
+            "hard_silu",
+            "hard_swish",
+            "hard_tanh",
+            "isfinite",
+            "isinf",
+            "isnan",
+            "leaky_relu",
+            "log1p",
+            "mish",
+            "log_sigmoid",
+            "log_softmax",
+            "logical_not",
+            "negative",
+            "ones_like",
+            "relu",
+            "relu6",
+            "round",
+            "selu",
+            "sigmoid",
+            "sign",
+            "silu",
+            "sin",
+            "sinh",
+            "soft_shrink",
+            "softmax",
+            "softplus",
+            "softsign",
+            "sparse_plus",
+            "sparse_sigmoid",
+            "sparsemax",
+            "square",
+            "squareplus",
+            "stop_gradient",
+            "swish",
+            "tan",
+            "tanh",
+            "tanh_shrink",
+            "trunc",
+            "zeros_like",
+            "convert_to_tensor",
+            "array",
+            "glu",
+        ]
+    },
+    **{name: shifted(name) for name in ["log", "log10", "log2", "reciprocal", "rsqrt", "sqrt"]},
+    **{name: pairs(name) for name in PAIRS},
+    **{name: quotients(name) for name in ["divide", "true_divide", "mod", "floor_divide"]},
+    "divide_no_nan": [
+        lambda x: ops.divide_no_nan(x, ops.where(x > 0, x + 1.5, 0.0)),
+        lambda x: ops.divide_no_nan(x, np.array([1, 0, 2, 0.5], x.dtype)),
+    ],
+    "power": [
+        lambda x: (x + 1.5) ** (x + 0.5),
+        lambda x: x**3,
+        lambda x: x**2,
+        lambda x: (x + 2) ** -0.5,
+    ],
+    **{name: along(name) for name in REDUCTIONS},
+    "norm": [lambda x: ops.norm(x, axis=-1), lambda x: ops.norm(x, axis=1, keepdims=True)],
+    "normalize": [ops.normalize, lambda x: ops.normalize(x, axis=1)],
+    "clip": [lambda x: ops.clip(x, -0.5, 0.25)],
+    "where": [
+        lambda x: ops.where(x > 0, x * 2.0, ops.exp(x)),
+        lambda x: ops.where(x > 0.5, 1.0, x),
+    ],
+    "threshold": [lambda x: ops.threshold(x, 0.25, -1.0)],
+    "reshape": [lambda x: ops.reshape(x, (-1, 2, 6))],
+    "transpose": [lambda x: ops.transpose(x, (0, 2, 1))],
+    "swapaxes": [lambda x: ops.swapaxes(x, 1, 2)],
+    "moveaxis": [lambda x: ops.moveaxis(x, 2, 1)],
+    "expand_dims": [lambda x: ops.expand_dims(x, 2)],
+    "squeeze": [lambda x: ops.squeeze(x[:, :, :1], axis=-1)],
+    "get_item": [lambda x: x[:, 1], lambda x: x[..., ::-1], lambda x: x[:, 1:, :3]],
+    "split": [lambda x: ops.split(x, 2, axis=-1)[1]],
+    "array_split": [lambda x: ops.array_split(x, 3, axis=-1)[0]],
+    "unstack": [lambda x: ops.unstack(x, axis=1)[2]],
+    "flip": [lambda x: ops.flip(x, axis=1)],
+    "roll": [lambda x: ops.roll(x, 1, axis=2)],
+    "repeat": [lambda x: ops.repeat(x, 2, axis=1)],
+    "tile": [lambda x: ops.tile(x, (1, 2, 1))],
+    "tril": [ops.tril],
+    "triu": [ops.triu],
+    "pad": [lambda x: ops.pad(x, ((0, 0), (1, 0), (0, 2)))],
+    "take": [lambda x: ops.take(x, np.array([2, 0, 0]), axis=1)],
+    "diagonal": [lambda x: ops.diagonal(x, axis1=1, axis2=2)],
+    "concatenate": [lambda x: ops.concatenate([x, x * 2.0], axis=1)],
+    "stack": [lambda x: ops.stack([x, x * 2.0], axis=2)],
+    "matmul": [
+        lambda x: ops.matmul(x, ops.transpose(x, (0, 2, 1))),
+        lambda x: ops.matmul(x, MATRIX.astype(x.dtype)),
+        lambda x: ops.matmul(x, MATRIX[:, 0].astype(x.dtype)),
+    ],
+    "dot": [lambda x: ops.dot(x, MATRIX.astype(x.dtype))],
+    "one_hot": [lambda x: ops.one_hot(ops.argmax(x, axis=-1), 4, dtype=x.dtype)],
+    "cast": [
+        lambda x: ops.cast(x > 0, x.dtype),
+        lambda x: ops.cast(ops.cast(x * 3, "int32"), x.dtype),
+    ],
+    "full_like": [lambda x: ops.full_like(x, 3.0)],
+    "cumsum": [lambda x: ops.cumsum(x, axis=-1)],
+}
+# Names that `densekit.ops` may not have, and samples that begin with the batch axis.
+LATER = {n for n in native_names() if not hasattr(ops, n)} | {
+    "broadcast_to",
+    "slice",
+    "ravel",
+    "identity",
+}
+
+
+@pytest.fixture(autouse=True)
+def float_type() -> Iterator[None]:
+    before = keras.config.floatx()
+    yield
+    keras.config.set_floatx(before)
+
+
+def cases() -> list[Any]:
+    return [
+        pytest.param(f, id=f"{name}-{i}") for name, fs in SAMPLES.items() for i, f in enumerate(fs)
+    ]
+
+
+each_sample = pytest.mark.parametrize("function", cases())
+each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+def values(dtype: str, rows: int = 7) -> Any:
+    x = np.random.default_rng(3).uniform(-0.95, 0.95, (rows, 3, 4))
+    return x.astype(dtype)
+
+
+def test_every_native_op_has_a_sample() -> None:
+    assert set(native_names()) - LATER == set(SAMPLES) - LATER
+    assert len(SAMPLES) >= 100
+
+
+@each_sample
+@each_dtype
+def test_values_are_those_of_the_definition(function: Function, dtype: str) -> None:
+    inputs = keras.Input((3, 4), dtype=dtype)
+    output = function(inputs)
+    plan = lower_graph(graph_of(keras.Model(inputs, output)), dtype, False)
+    assert plan.host_reasons == []
+    x = values(dtype)
+    wanted = np.asarray(function(x))
+    got = NativeEngine(plan).predict([x], 7)[0]
+    assert got.dtype == wanted.dtype == output.dtype
+    assert got.shape == wanted.shape
+    tolerance = 32 * np.finfo(dtype).eps * max(1.0, float(np.abs(wanted).max()))
+    np.testing.assert_allclose(got.astype("float64"), wanted, rtol=0, atol=tolerance)
+
+
+@each_sample
+@each_dtype
+def test_gradients_are_those_of_the_definition(function: Function, dtype: str) -> None:
+    keras.config.set_floatx(dtype)
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((3, 4))
+    inner = keras.layers.Dense(4, "tanh")(inputs)
+    y = function(inner)
+    y = keras.layers.Dense(2)(keras.layers.Flatten()(ops.cast(y, dtype)))
+    model = keras.Model(inputs, y)
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    x, target = values(dtype), np.random.default_rng(4).standard_normal((7, 2)).astype(dtype)
+    weights = [v.numpy() for v in model.trainable_variables]
+
+    def loss(*trainable: Any) -> Any:
+        outputs, _ = model.stateless_call(list(trainable), [], x, training=True)
+        return ops.mean(ops.square(outputs - target))
+
+    _, vjp = value_and_vjp(loss, weights)
+    wanted = vjp(np.ones((), dtype))
+    model.train_on_batch(x, target)
+    for before, variable, gradient in zip(weights, model.trainable_variables, wanted, strict=True):
+        tolerance = 64 * np.finfo(dtype).eps * max(1.0, float(np.abs(gradient).max()))
+        np.testing.assert_allclose(before - variable.numpy(), gradient, rtol=0, atol=tolerance)
+
+
+def test_a_wrong_formula_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from densekit.engines import op_lowerings
+
+    monkeypatch.setitem(op_lowerings._UNARY, "sin", "cos")
+    with pytest.raises(AssertionError):
+        test_values_are_those_of_the_definition(ops.sin, "float32")
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda x: ops.sort(x, axis=-1), "no native form"),
+        (
+            lambda x: ops.pad(x, [[0, 0], [1, 0], [0, 0]], constant_values=2.0),
+            "than 0",
+        ),
+        (lambda x: ops.cast(x * 3, "int32") * 2, "int32"),
+        (lambda x: ops.round(x, 1), "other places"),
+    ],
+)
+def test_what_has_no_native_form_says_why(function: Function, reason: str) -> None:
+    inputs = keras.Input((3, 4))
+    plan = lower_graph(graph_of(keras.Model(inputs, function(inputs))), "float32", False)
+    assert len(plan.host_reasons) == 1
+    assert reason in plan.host_reasons[0][1]
+    x = values("float32")
+    np.testing.assert_array_equal(NativeEngine(plan).predict([x], 7)[0], function(x))
+
+
+def graph_of(model: Layer) -> Any:
+    return model._dk_graph() if hasattr(model, "_dk_graph") else model._graph()

@@ -1,0 +1,154 @@
+"""Layers that users write enter the plan op by op; what cannot says why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import densekit as keras
+from densekit import ops
+from densekit.engines import lower_graph
+from densekit.layers import Layer
+from densekit.ops._gradient import value_and_vjp
+
+L = keras.layers
+
+
+class OwnDense(Layer):
+    def __init__(self, units: int, activation: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units, self.activation = units, keras.activations.get(activation)
+
+    def build(self, input_shape: Any) -> None:
+        self.w = self.add_weight(shape=(input_shape[-1], self.units))
+        self.b = self.add_weight(shape=(self.units,), initializer="random_normal")
+
+    def call(self, inputs: Any) -> Any:
+        return self.activation(ops.matmul(inputs, self.w) + self.b)
+
+
+class Residual(Layer):
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.inner = L.Dense(units, "relu")
+        self.back = L.Dense(units)
+        self.norm = L.LayerNormalization()
+
+    def call(self, inputs: Any, training: Any = None) -> Any:
+        return self.norm(inputs + self.back(self.inner(inputs)))
+
+
+class Gate(Layer):
+    def build(self, input_shape: Any) -> None:
+        self.s = self.add_weight(shape=(input_shape[-1],), initializer="random_normal")
+
+    def call(self, inputs: Any) -> Any:
+        return self.s * inputs * ops.sigmoid(ops.sum(inputs * self.s, axis=-1, keepdims=True))
+
+
+class Nested(Layer):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.parts = [OwnDense(4, "tanh"), Residual(4)]
+
+    def call(self, inputs: Any) -> Any:
+        for part in self.parts:
+            inputs = part(inputs)
+        return inputs
+
+
+class TwoHeads(Layer):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.a, self.b = L.Dense(3), OwnDense(3)
+
+    def call(self, inputs: Any) -> Any:
+        return self.a(inputs), ops.exp(self.b(inputs))
+
+
+def model_of(layer: Any) -> Any:
+    inputs = keras.Input((4,))
+    outputs = layer(L.Dense(4, "tanh")(inputs))
+    if isinstance(outputs, tuple | list):
+        outputs = L.Concatenate()(list(outputs))
+    return keras.Model(inputs, L.Dense(2)(outputs))
+
+
+def plan_of(model: Any, training: bool) -> Any:
+    return lower_graph(model._dk_graph(), "float32", training)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: OwnDense(3, "relu"), lambda: Residual(4), Gate, Nested, TwoHeads]
+)
+def test_own_layers_run_natively(make: Any) -> None:
+    keras.utils.set_random_seed(1)
+    model = model_of(make())
+    for training in (False, True):
+        assert plan_of(model, training).host_reasons == []
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((9, 4), "float32"), rng.standard_normal((9, 2), "float32")
+    np.testing.assert_allclose(model.predict(x, verbose=0), Layer.__call__(model, x), atol=1e-5)
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    before = [v.numpy() for v in model.trainable_variables]
+
+    def loss(*values: Any) -> Any:
+        return ops.mean(ops.square(model.stateless_call(list(values), [], x)[0] - y))
+
+    _, vjp = value_and_vjp(loss, before)
+    gradients = vjp(np.ones((), "float32"))
+    model.train_on_batch(x, y)
+    for old, variable, gradient in zip(before, model.trainable_variables, gradients, strict=True):
+        np.testing.assert_allclose(old - variable.numpy(), gradient, atol=2e-5)
+
+
+def test_own_dense_layers_are_one_step_each() -> None:
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, OwnDense(2)(OwnDense(3, "relu")(inputs)))
+    assert [step.kind for step in plan_of(model, True).steps] == ["dense", "dense"]
+
+
+class LooksAtWeights(Layer):
+    def build(self, input_shape: Any) -> None:
+        self.w = self.add_weight(shape=(1,))
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * float(np.asarray(self.w)[0])
+
+
+class Counts(Layer):
+    def build(self, input_shape: Any) -> None:
+        self.n = self.add_weight(shape=(), trainable=False)
+
+    def call(self, inputs: Any) -> Any:
+        self.n.assign_add(1.0)
+        return inputs
+
+
+class UsesNumPy(Layer):
+    def call(self, inputs: Any) -> Any:
+        return np.tanh(inputs) if isinstance(inputs, np.ndarray) else inputs.missing
+
+
+class Sorts(Layer):
+    def call(self, inputs: Any) -> Any:
+        return ops.sort(inputs, axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (LooksAtWeights, "reads the value"),
+        (Counts, "may write state"),
+        (Sorts, "`ops.sort` has no native form"),
+    ],
+)
+def test_what_cannot_be_followed_says_why(make: Any, reason: str) -> None:
+    model = model_of(make(name="it"))
+    reasons = dict(plan_of(model, False).host_reasons)
+    assert reason in reasons["it"]
+    assert len(reasons) == 1
+    x = np.random.default_rng(0).standard_normal((5, 4), "float32")
+    np.testing.assert_allclose(model.predict(x, verbose=0), Layer.__call__(model, x), atol=1e-5)
