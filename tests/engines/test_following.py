@@ -152,3 +152,22 @@ def test_what_cannot_be_followed_says_why(make: Any, reason: str) -> None:
     assert len(reasons) == 1
     x = np.random.default_rng(0).standard_normal((5, 4), "float32")
     np.testing.assert_allclose(model.predict(x, verbose=0), Layer.__call__(model, x), atol=1e-5)
+
+
+def test_own_activations_run_natively() -> None:
+    inputs = keras.Input((4,))
+    y = L.Dense(3, lambda x: ops.tanh(x) * ops.sigmoid(x))(inputs)
+    model = keras.Model(inputs, L.Activation(lambda x: x**2 + 1)(y))
+    assert plan_of(model, True).host_reasons == []
+    x = np.random.default_rng(0).standard_normal((5, 4), "float32")
+    np.testing.assert_allclose(model.predict(x, verbose=0), Layer.__call__(model, x), atol=1e-5)
+
+
+def test_the_plan_is_explained() -> None:
+    model = keras.Sequential([keras.Input((4,)), OwnDense(3, name="a"), Sorts(name="b")], name="it")
+    assert model.explain_plan().splitlines() == [
+        "Sequential 'it', training: 1 of 2 parts in Python",
+        "  a  native",
+        "  b  Python: `ops.sort` has no native form",
+    ]
+    assert "no plan before" in keras.Sequential([L.Dense(1)]).explain_plan()

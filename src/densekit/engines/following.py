@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,21 +31,52 @@ class Followed:
 class _Watch(StatelessScope):
     """Notices what a graph cannot express."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
         super().__init__(collect_losses=True)
+        self.what = what
         self.reason = ""
 
     def get_current_value(self, variable: Any) -> Any | None:
-        self.reason = self.reason or f"its `call` reads the value of {variable.path!r}"
+        self.reason = self.reason or f"{self.what} reads the value of {variable.path!r}"
         return super().get_current_value(variable)
 
     def add_update(self, update: tuple[Any, Any]) -> None:
-        self.reason = self.reason or f"its `call` assigns to {update[0].path!r}"
+        self.reason = self.reason or f"{self.what} assigns to {update[0].path!r}"
         super().add_update(update)
 
     def add_loss(self, loss: Any, owner: Any = None) -> None:
-        self.reason = self.reason or "its `call` adds a loss"
+        self.reason = self.reason or f"{self.what} adds a loss"
         super().add_loss(loss, owner)
+
+
+def follow_function(function: Any, shape: Any, dtype: str) -> Followed:
+    """The graph of a user's function of one tensor, such as an activation.
+
+    Raises:
+        NotLowerable: if it looks at values, or does what is not recorded.
+    """
+    stand_in = KerasTensor(shape, dtype=dtype)
+    return _recorded(lambda: function(stand_in), [stand_in], "it")
+
+
+def _recorded(call: Callable[[], Any], stand_ins: list[KerasTensor], what: str) -> Followed:
+    nodes: list[Node] = []
+    recording = recorded_nodes.set(nodes)
+    try:
+        with _Watch(what) as watch:
+            outputs = tree.flatten(call())
+    except Exception as error:  # whatever it does, it cannot be done symbolically
+        sentence = str(error).partition("\n")[0][:_LONGEST_REASON].rstrip(".")
+        raise NotLowerable(
+            f"{what} does not run on symbolic tensors ({type(error).__name__}: {sentence})"
+        ) from None
+    finally:
+        recorded_nodes.reset(recording)
+    if watch.reason:
+        raise NotLowerable(watch.reason)
+    if not all(isinstance(leaf, KerasTensor) for leaf in outputs):
+        raise NotLowerable(f"{what} gives something that does not depend on its inputs")
+    return Followed(stand_ins, outputs, nodes)
 
 
 def follow(layer: Layer, node: Node, training: bool | None) -> Followed:
@@ -63,24 +95,10 @@ def follow(layer: Layer, node: Node, training: bool | None) -> Followed:
     if layer._dk_call_info.has_training and training is not None:
         kwargs["training"] = training
     before = [(inner, len(inner._inbound_nodes)) for inner in sublayers(layer)]
-    nodes: list[Node] = []
     token = call_context.set(CallContext(layer, None, True, training))
-    recording = recorded_nodes.set(nodes)
     try:
-        with _Watch() as watch:
-            outputs = tree.flatten(layer.call(*args, **kwargs))
-    except Exception as error:  # whatever it does, it cannot be done symbolically
-        sentence = str(error).partition("\n")[0][:_LONGEST_REASON].rstrip(".")
-        raise NotLowerable(
-            f"its `call` does not run on symbolic tensors ({type(error).__name__}: {sentence})"
-        ) from None
+        return _recorded(lambda: layer.call(*args, **kwargs), stand_ins, "its `call`")
     finally:
         call_context.reset(token)
-        recorded_nodes.reset(recording)
         for inner, count in before:
             del inner._inbound_nodes[count:]
-    if watch.reason:
-        raise NotLowerable(watch.reason)
-    if not all(isinstance(leaf, KerasTensor) for leaf in outputs):
-        raise NotLowerable("its `call` gives something that does not depend on its inputs")
-    return Followed(stand_ins, outputs, nodes)

@@ -9,7 +9,7 @@ from typing import Any
 
 from densekit._core import tree
 from densekit._core.variable import Variable
-from densekit.engines.following import follow
+from densekit.engines.following import Followed, follow, follow_function
 from densekit.engines.fusing import fused
 from densekit.engines.host import HostFunction
 from densekit.engines.op_lowerings import lower_operation
@@ -37,6 +37,7 @@ def lower_graph(
         NotLowerable: if a part mixes samples or has no fixed size.
     """
     plan = PlanBuilder(dtype, training)
+    plan.lower_function = partial(_lower_user_function, plan)
     handles: Handles = {}
     for i, tensor in enumerate(graph.inputs):
         shape = tuple(tensor.shape[1:]) if input_shapes is None else input_shapes[i]
@@ -184,20 +185,38 @@ def _lower_followed(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[
         raise NotLowerable("its `call` may write state")
     if not layer.compute_dtype == layer.variable_dtype == plan.dtype:
         raise NotLowerable(f"it computes in {layer.compute_dtype}, the plan in {plan.dtype}")
-    followed = follow(layer, node, plan.training)
+    outputs = _lower_parts(plan, follow(layer, node, plan.training), inputs)
+    if [h.sample_shape for h in outputs] != [tuple(t.shape[1:]) for t in node.outputs]:
+        raise NotLowerable("its `call` gives another shape than it says")
+    return outputs
+
+
+def _lower_parts(plan: PlanBuilder, followed: Followed, inputs: list[Handle]) -> list[Handle]:
+    """What a call was found to do, node by node."""
     inner = {id(t): handle for t, handle in zip(followed.inputs, inputs, strict=True)}
-    reached = [n for n in followed.nodes if n.input_tensors]
-    for made in reached:
+    for made in followed.nodes:
+        if not made.input_tensors:
+            continue
         if not all(id(t) in inner for t in made.input_tensors):
-            raise NotLowerable("its `call` uses tensors of another call")
+            raise NotLowerable("it uses tensors of another call")
         before = len(plan.host_reasons)
         _lower_nodes(plan, _Part(made, followed.flags_yield), inner)
         if not isinstance(made.operation, Layer) and len(plan.host_reasons) > before:
             raise NotLowerable(plan.host_reasons[-1][1])  # one step in Python is better than two
-    outputs = [inner[id(t)] for t in followed.outputs]
-    if [h.sample_shape for h in outputs] != [tuple(t.shape[1:]) for t in node.outputs]:
-        raise NotLowerable("its `call` gives another shape than it says")
-    return outputs
+    return [inner[id(t)] for t in followed.outputs]
+
+
+def _lower_user_function(plan: PlanBuilder, function: Any, x: Handle) -> Handle:
+    """A user's function of one value, such as an activation."""
+    mark = plan.mark()
+    try:
+        followed = follow_function(function, x.shape, x.dtype)
+        (y,) = _lower_parts(plan, followed, [x])
+    except NotLowerable:
+        plan.go_back(mark)
+        raise
+    del plan.parts[mark[3] :]
+    return y
 
 
 @dataclass(frozen=True, slots=True)

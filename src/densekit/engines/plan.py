@@ -53,6 +53,8 @@ class PlanBuilder(ArrayPlan):
         self.inputs: list[Handle] = []
         self.outputs: list[Handle] = []
         self.seed_generators: list[SeedGenerator] = []  # one for each dropout, in order
+        # How a function that users write enters the plan, if somebody knows.
+        self.lower_function: Callable[[Any, Handle], Handle] | None = None
         self.host_reasons: list[tuple[str, str]] = []  # of each host step: its name, and why
         self.parts: list[tuple[str, str, str]] = []  # name, class, why not native or ""
         self._values = 0
@@ -85,9 +87,7 @@ class PlanBuilder(ArrayPlan):
         """``function(x)``, a callable or a `NativeForm`; row formulas act on the last axis."""
         form = _form(function)
         if form is None:
-            y = self.host(function, [x])
-            assert isinstance(y, Handle)
-            return y
+            return self._users_function(function, x)
         if form.kind == "linear":
             return x
         if form.kind not in ROWWISE:
@@ -110,6 +110,16 @@ class PlanBuilder(ArrayPlan):
         return self._record(
             "activation", [x], shape, activation=form.kind, parameters=form.parameters, width=width
         )
+
+    def _users_function(self, function: Any, x: Handle) -> Handle:
+        if self.lower_function is not None and not self.bfloat16 and x.dtype == self.dtype:
+            try:
+                return self.lower_function(function, x)
+            except NotLowerable:
+                pass
+        y = self.host(function, [x])
+        assert isinstance(y, Handle)
+        return y
 
     def dropout(self, x: Handle, rate: float, seed_generator: SeedGenerator) -> Handle:
         """`x` with a share `rate` of its elements set to 0 and the others scaled up."""
