@@ -51,6 +51,17 @@ if TYPE_CHECKING:
     from densekit.ops._arithmetic import tanh as tanh
     from densekit.ops._arithmetic import true_divide as true_divide
     from densekit.ops._arithmetic import trunc as trunc
+    from densekit.ops._bitwise import bitwise_and as bitwise_and
+    from densekit.ops._bitwise import bitwise_invert as bitwise_invert
+    from densekit.ops._bitwise import bitwise_left_shift as bitwise_left_shift
+    from densekit.ops._bitwise import bitwise_not as bitwise_not
+    from densekit.ops._bitwise import bitwise_or as bitwise_or
+    from densekit.ops._bitwise import bitwise_right_shift as bitwise_right_shift
+    from densekit.ops._bitwise import bitwise_xor as bitwise_xor
+    from densekit.ops._bitwise import gcd as gcd
+    from densekit.ops._bitwise import lcm as lcm
+    from densekit.ops._bitwise import left_shift as left_shift
+    from densekit.ops._bitwise import right_shift as right_shift
     from densekit.ops._comparisons import allclose as allclose
     from densekit.ops._comparisons import equal as equal
     from densekit.ops._comparisons import greater as greater
@@ -99,6 +110,34 @@ if TYPE_CHECKING:
     from densekit.ops._core_ops import while_loop as while_loop
     from densekit.ops._core_ops import zeros as zeros
     from densekit.ops._core_ops import zeros_like as zeros_like
+    from densekit.ops._decompositions import cholesky_inverse as cholesky_inverse
+    from densekit.ops._decompositions import eig as eig
+    from densekit.ops._decompositions import eigh as eigh
+    from densekit.ops._decompositions import logdet as logdet
+    from densekit.ops._decompositions import lstsq as lstsq
+    from densekit.ops._decompositions import lu_factor as lu_factor
+    from densekit.ops._decompositions import matrix_rank as matrix_rank
+    from densekit.ops._decompositions import pinv as pinv
+    from densekit.ops._decompositions import slogdet as slogdet
+    from densekit.ops._decompositions import solve_triangular as solve_triangular
+    from densekit.ops._elementary import arccosh as arccosh
+    from densekit.ops._elementary import arcsinh as arcsinh
+    from densekit.ops._elementary import cbrt as cbrt
+    from densekit.ops._elementary import deg2rad as deg2rad
+    from densekit.ops._elementary import fabs as fabs
+    from densekit.ops._elementary import fmax as fmax
+    from densekit.ops._elementary import fmin as fmin
+    from densekit.ops._elementary import fmod as fmod
+    from densekit.ops._elementary import heaviside as heaviside
+    from densekit.ops._elementary import hypot as hypot
+    from densekit.ops._elementary import isneginf as isneginf
+    from densekit.ops._elementary import isposinf as isposinf
+    from densekit.ops._elementary import ldexp as ldexp
+    from densekit.ops._elementary import logaddexp2 as logaddexp2
+    from densekit.ops._elementary import nextafter as nextafter
+    from densekit.ops._elementary import rad2deg as rad2deg
+    from densekit.ops._elementary import signbit as signbit
+    from densekit.ops._elementary import sinc as sinc
     from densekit.ops._gradient import value_and_vjp as value_and_vjp
     from densekit.ops._indexing import argsort as argsort
     from densekit.ops._indexing import get_item as get_item
@@ -137,6 +176,20 @@ if TYPE_CHECKING:
     from densekit.ops._losses import (
         sparse_categorical_crossentropy as sparse_categorical_crossentropy,
     )
+    from densekit.ops._nan_reductions import nanargmax as nanargmax
+    from densekit.ops._nan_reductions import nanargmin as nanargmin
+    from densekit.ops._nan_reductions import nancumprod as nancumprod
+    from densekit.ops._nan_reductions import nancumsum as nancumsum
+    from densekit.ops._nan_reductions import nanmax as nanmax
+    from densekit.ops._nan_reductions import nanmean as nanmean
+    from densekit.ops._nan_reductions import nanmedian as nanmedian
+    from densekit.ops._nan_reductions import nanmin as nanmin
+    from densekit.ops._nan_reductions import nanpercentile as nanpercentile
+    from densekit.ops._nan_reductions import nanprod as nanprod
+    from densekit.ops._nan_reductions import nanquantile as nanquantile
+    from densekit.ops._nan_reductions import nanstd as nanstd
+    from densekit.ops._nan_reductions import nansum as nansum
+    from densekit.ops._nan_reductions import nanvar as nanvar
     from densekit.ops._nn import celu as celu
     from densekit.ops._nn import elu as elu
     from densekit.ops._nn import gelu as gelu
@@ -169,6 +222,33 @@ if TYPE_CHECKING:
     from densekit.ops._nn import swish as swish
     from densekit.ops._nn import tanh_shrink as tanh_shrink
     from densekit.ops._nn import threshold as threshold
+    from densekit.ops._products import cdist as cdist
+    from densekit.ops._products import corrcoef as corrcoef
+    from densekit.ops._products import correlate as correlate
+    from densekit.ops._products import cross as cross
+    from densekit.ops._products import geomspace as geomspace
+    from densekit.ops._products import histogram as histogram
+    from densekit.ops._products import kron as kron
+    from densekit.ops._products import logspace as logspace
+    from densekit.ops._products import trapezoid as trapezoid
+    from densekit.ops._products import vander as vander
+    from densekit.ops._rearranging import argpartition as argpartition
+    from densekit.ops._rearranging import depth_to_space as depth_to_space
+    from densekit.ops._rearranging import diagflat as diagflat
+    from densekit.ops._rearranging import dsplit as dsplit
+    from densekit.ops._rearranging import dstack as dstack
+    from densekit.ops._rearranging import extract_sequences as extract_sequences
+    from densekit.ops._rearranging import fliplr as fliplr
+    from densekit.ops._rearranging import flipud as flipud
+    from densekit.ops._rearranging import hsplit as hsplit
+    from densekit.ops._rearranging import rearrange as rearrange
+    from densekit.ops._rearranging import rot90 as rot90
+    from densekit.ops._rearranging import select as select
+    from densekit.ops._rearranging import space_to_depth as space_to_depth
+    from densekit.ops._rearranging import unique as unique
+    from densekit.ops._rearranging import unravel_index as unravel_index
+    from densekit.ops._rearranging import view as view
+    from densekit.ops._rearranging import vsplit as vsplit
     from densekit.ops._reductions import all as all
     from densekit.ops._reductions import amax as amax
     from densekit.ops._reductions import amin as amin
@@ -230,25 +310,44 @@ if TYPE_CHECKING:
     from densekit.ops._symbolic import Operation as Operation
     from densekit.ops._symbolic import any_symbolic as any_symbolic
     from densekit.ops._symbolic import compute_output_spec as compute_output_spec
+    from densekit.ops._windows import bartlett as bartlett
+    from densekit.ops._windows import blackman as blackman
+    from densekit.ops._windows import hamming as hamming
+    from densekit.ops._windows import hanning as hanning
+    from densekit.ops._windows import i0 as i0
+    from densekit.ops._windows import kaiser as kaiser
 else:
     __getattr__, __dir__, __all__ = lazy_room(
         __name__,
         {
             "_arithmetic": (
                 "abs absolute add arccos arcsin arctan arctan2 arctanh ceil clip cos cosh divide "
-                "divide_no_nan exp exp2 expm1 floor floor_divide log log1p log2 log10 logaddexp "
+                "divide_no_nan exp exp2 expm1 floor floor_divide log log10 log1p log2 logaddexp "
                 "maximum minimum mod multiply nan_to_num negative power reciprocal round rsqrt "
                 "sign sin sinh sqrt square subtract tan tanh true_divide trunc"
             ),
+            "_bitwise": (
+                "bitwise_and bitwise_invert bitwise_left_shift bitwise_not bitwise_or "
+                "bitwise_right_shift bitwise_xor gcd lcm left_shift right_shift"
+            ),
             "_comparisons": (
-                "allclose equal greater greater_equal isclose isfinite isinf isnan less less_equal "
-                "logical_and logical_not logical_or logical_xor nonzero not_equal where"
+                "allclose equal greater greater_equal isclose isfinite isinf isnan less "
+                "less_equal logical_and logical_not logical_or logical_xor nonzero not_equal "
+                "where"
             ),
             "_core_ops": (
                 "arange array cast cond convert_to_numpy convert_to_tensor copy dtype empty "
-                "empty_like eye fori_loop full full_like identity is_tensor linspace map ndim ones "
-                "ones_like saturate_cast scan shape size stop_gradient tri vectorized_map "
+                "empty_like eye fori_loop full full_like identity is_tensor linspace map ndim "
+                "ones ones_like saturate_cast scan shape size stop_gradient tri vectorized_map "
                 "while_loop zeros zeros_like"
+            ),
+            "_decompositions": (
+                "cholesky_inverse eig eigh logdet lstsq lu_factor matrix_rank pinv slogdet "
+                "solve_triangular"
+            ),
+            "_elementary": (
+                "arccosh arcsinh cbrt deg2rad fabs fmax fmin fmod heaviside hypot isneginf "
+                "isposinf ldexp logaddexp2 nextafter rad2deg signbit sinc"
             ),
             "_gradient": "value_and_vjp",
             "_indexing": (
@@ -263,20 +362,32 @@ else:
                 "binary_crossentropy categorical_crossentropy multi_hot one_hot "
                 "sparse_categorical_crossentropy"
             ),
+            "_nan_reductions": (
+                "nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmedian nanmin "
+                "nanpercentile nanprod nanquantile nanstd nansum nanvar"
+            ),
             "_nn": (
                 "celu elu gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh "
                 "leaky_relu log_sigmoid log_softmax logsumexp mish moments normalize relu relu6 "
                 "selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus "
                 "sparse_sigmoid sparsemax squareplus swish tanh_shrink threshold"
             ),
+            "_products": (
+                "cdist corrcoef correlate cross geomspace histogram kron logspace trapezoid vander"
+            ),
+            "_rearranging": (
+                "argpartition depth_to_space diagflat dsplit dstack extract_sequences fliplr "
+                "flipud hsplit rearrange rot90 select space_to_depth unique unravel_index view "
+                "vsplit"
+            ),
             "_reductions": (
                 "all amax amin any argmax argmin count_nonzero cumprod cumsum max mean min prod "
                 "std sum var"
             ),
             "_shapes": (
-                "append array_split broadcast_to concatenate diag diagonal expand_dims flip hstack "
-                "meshgrid moveaxis pad ravel repeat reshape roll split squeeze stack swapaxes tile "
-                "transpose tril triu unstack vstack"
+                "append array_split broadcast_to concatenate diag diagonal expand_dims flip "
+                "hstack meshgrid moveaxis pad ravel repeat reshape roll split squeeze stack "
+                "swapaxes tile transpose tril triu unstack vstack"
             ),
             "_special": "erf erfc erfinv",
             "_statistics": (
@@ -285,6 +396,7 @@ else:
             "_symbolic": (
                 "FunctionOperation KerasTensor Node Operation any_symbolic compute_output_spec"
             ),
+            "_windows": "bartlett blackman hamming hanning i0 kaiser",
         },
     )
 

@@ -17,11 +17,12 @@ BY_ARGUMENTS = frozenset(
     {
         *("arange", "bincount", "broadcast_to", "empty", "eye", "full", "identity", "linspace"),
         *("multi_hot", "one_hot", "ones", "pad", "repeat", "scatter", "segment_max", "segment_min"),
-        *("segment_prod", "segment_sum", "tile", "tri", "zeros"),
+        *("segment_prod", "segment_sum", "tile", "tri", "zeros", "vander", "logspace", "geomspace"),
+        *("histogram", "unique", "extract_sequences"),
     }
 )
 # Ops whose result is at most the product of their inputs.
-BY_INPUTS = frozenset({"meshgrid", "outer", "diag"})
+BY_INPUTS = frozenset({"meshgrid", "outer", "diag", "diagflat", "kron", "cdist", "correlate"})
 _ITEM_BYTES = 8
 
 
@@ -37,7 +38,7 @@ def check_growth(name: str, inputs: Any, settings: Any) -> None:
         numbers = [n for n in leaves if isinstance(n, int | float) and not isinstance(n, bool)]
         size *= math.prod(1 + int(min(abs(n), 2**62)) for n in numbers if n == n)
     elif name in BY_INPUTS:
-        size = math.prod(sizes) ** (2 if name == "diag" else 1)
+        size = math.prod(sizes) ** (2 if name in ("diag", "diagflat") else 1)
     elif name in ("matmul", "dot", "inner", "tensordot", "einsum") and shapes:
         size = _contracted(name, shapes, settings, leaves)
     elif len(shapes) > 1:

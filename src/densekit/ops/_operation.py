@@ -158,9 +158,8 @@ def _record(
         )
     while call_args and call_args[-1] is None:
         call_args.pop()
-    skipped = {
-        *node_class.arguments,
-        *(n for n, p in parameters.items() if p.kind is p.VAR_KEYWORD),
-    }
+    free = [n for n, p in parameters.items() if p.kind is p.VAR_KEYWORD]
+    skipped = {*node_class.arguments, *free}
     settings = {k: v for k, v in bound.arguments.items() if k not in skipped}
-    return node_class(**settings).symbolic_call(*call_args)
+    named = {k: v for n in free for k, v in bound.arguments[n].items()}
+    return node_class(**settings).symbolic_call(*call_args, **named)

@@ -129,16 +129,17 @@ def count_nonzero(x: Any, axis: Axis = None) -> Any:
 @operation("numpy")
 def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
     """Running sum along `axis`."""
-    return _running("cumsum", x, axis, dtype)
+    return running("cumsum", x, axis, dtype)
 
 
 @operation("numpy")
 def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
     """Running product along `axis`."""
-    return _running("cumprod", x, axis, dtype)
+    return running("cumprod", x, axis, dtype)
 
 
-def _running(name: str, x: Any, axis: int | None, dtype: Any) -> Any:
+def running(name: str, x: Any, axis: int | None, dtype: Any) -> Any:
+    """`cumsum` or `cumprod`."""
     dtype = dtype or ("int32" if dtype_name(x) == "bool" else dtype_name(x))
     xp, x = namespace(x), astype(x, dtype)
     if name == "cumprod" and xp is not np and not is_jax(xp):  # autograd has no gradient for it

@@ -14,12 +14,11 @@ from densekit.ops._operation import operation
 _METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
-def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
-    """By sorting and interpolating, so that every array library differentiates it."""
+def sorted_rows(x: Any, axis: Any, method: str) -> tuple[Any, tuple[int, ...]]:
+    """`x` with the axes of `axis` joined into a last one, sorted; the kept shape."""
     if method not in _METHODS:
         raise ValueError(f"quantile: expected `method` to be one of {_METHODS}, got {method!r}.")
-    xp, x = namespace(x), floating(x)
-    q = np.asarray(q, np.float64)
+    xp = namespace(x)
     axes = (
         tuple(range(x.ndim))
         if axis is None
@@ -31,18 +30,31 @@ def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
     kept = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
     last = tuple(range(x.ndim - len(axes), x.ndim))
     flat = xp.moveaxis(x, axes, last)
-    flat = ascending(xp.reshape(flat, (*flat.shape[: x.ndim - len(axes)], -1)))
-    place = q * (flat.shape[-1] - 1)
-    below, above = np.floor(place).astype(int), np.ceil(place).astype(int)
-    weight = {
-        "linear": place - below,
-        "lower": 0.0,
-        "higher": 1.0,
-        "midpoint": (above != below) * 0.5,
-    }
+    return ascending(xp.reshape(flat, (*flat.shape[: x.ndim - len(axes)], -1))), kept
+
+
+def neighbours(xp: Any, place: Any, method: str) -> tuple[Any, Any, Any]:
+    """Positions below and above `place`, and the share of the one above."""
+    below, above = xp.floor(place).astype(int), xp.ceil(place).astype(int)
     if method == "nearest":
-        below = above = np.round(place).astype(int)
-    share = np.asarray(weight.get(method, 0.0), to_numpy_dtype(dtype_name(x)))
+        below = above = xp.round(place).astype(int)
+    shares = {
+        "linear": place - below,
+        "lower": np.zeros(()),
+        "higher": np.ones(()),
+        "midpoint": (above != below) * 0.5,
+        "nearest": np.zeros(()),
+    }
+    return below, above, shares[method]
+
+
+def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
+    """By sorting and interpolating, so that every array library differentiates it."""
+    xp, x = namespace(x), floating(x)
+    q = np.asarray(q, np.float64)
+    flat, kept = sorted_rows(x, axis, method)
+    below, above, share = neighbours(np, q * (flat.shape[-1] - 1), method)
+    share = np.asarray(share, to_numpy_dtype(dtype_name(x)))
     low, high = flat[..., below], flat[..., above]
     found = low * (1 - share) + high * share
     missing = xp.isnan(flat[..., -1])  # NaN sorts last

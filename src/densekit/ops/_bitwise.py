@@ -1,0 +1,97 @@
+"""Integers bit by bit; common divisors and multiples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit.ops._dispatch import meet, namespace
+from densekit.ops._operation import operation
+
+
+@operation("numpy", tensors=2)
+def bitwise_and(x: Any, y: Any) -> Any:
+    """The bits that are set in both.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.bitwise_and([6, 5], 3).tolist()
+    [2, 1]
+    """
+    xp, x, y = meet(x, y)
+    return xp.bitwise_and(x, y)
+
+
+@operation("numpy", tensors=2)
+def bitwise_or(x: Any, y: Any) -> Any:
+    """The bits that are set in one or both."""
+    xp, x, y = meet(x, y)
+    return xp.bitwise_or(x, y)
+
+
+@operation("numpy", tensors=2)
+def bitwise_xor(x: Any, y: Any) -> Any:
+    """The bits in which the two differ."""
+    xp, x, y = meet(x, y)
+    return xp.bitwise_xor(x, y)
+
+
+@operation("numpy")
+def bitwise_not(x: Any) -> Any:
+    """Every bit turned round: ``-x - 1`` of signed integers."""
+    return namespace(x).bitwise_not(x)
+
+
+@operation("numpy")
+def bitwise_invert(x: Any) -> Any:
+    """The same as `bitwise_not`."""
+    return namespace(x).bitwise_not(x)
+
+
+@operation("numpy", tensors=2)
+def bitwise_left_shift(x: Any, y: Any) -> Any:
+    """``x * 2**y``: the bits moved up by `y` places."""
+    xp, x, y = meet(x, y)
+    return xp.left_shift(x, y)
+
+
+@operation("numpy", tensors=2)
+def left_shift(x: Any, y: Any) -> Any:
+    """The same as `bitwise_left_shift`."""
+    xp, x, y = meet(x, y)
+    return xp.left_shift(x, y)
+
+
+@operation("numpy", tensors=2)
+def bitwise_right_shift(x: Any, y: Any) -> Any:
+    """``floor(x / 2**y)``: the bits moved down by `y` places."""
+    xp, x, y = meet(x, y)
+    return xp.right_shift(x, y)
+
+
+@operation("numpy", tensors=2)
+def right_shift(x: Any, y: Any) -> Any:
+    """The same as `bitwise_right_shift`."""
+    xp, x, y = meet(x, y)
+    return xp.right_shift(x, y)
+
+
+@operation("numpy", tensors=2)
+def gcd(x1: Any, x2: Any) -> Any:
+    """Greatest common divisor.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.gcd([12, 18], 8).tolist()
+    [4, 2]
+    """
+    xp, x1, x2 = meet(x1, x2)
+    return xp.gcd(x1, x2)
+
+
+@operation("numpy", tensors=2)
+def lcm(x1: Any, x2: Any) -> Any:
+    """Least common multiple."""
+    xp, x1, x2 = meet(x1, x2)
+    return xp.lcm(x1, x2)

@@ -1,0 +1,234 @@
+"""Decompositions of matrices and what is solved by them, beyond the commonest."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from densekit._core.errors import message
+from densekit.ops._core_ops import stop_gradient
+from densekit.ops._dispatch import as_array, dtype_name, floating, is_jax, meet, namespace
+from densekit.ops._operation import operation
+
+
+def _matrix(where: str, x: Any) -> Any:
+    if x.ndim < 2:
+        raise ValueError(
+            message(f"ops.{where}", "a matrix", f"shape {tuple(x.shape)}", "Pass two axes or more.")
+        )
+    return floating(x)
+
+
+def _transposed(xp: Any, x: Any) -> Any:
+    return xp.swapaxes(x, -1, -2)
+
+
+@operation("numpy")
+def slogdet(x: Any) -> Any:
+    """``(sign, log(abs(det)))`` of the determinant, without overflow.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> [float(v) for v in ops.slogdet([[0.0, 1.0], [1.0, 0.0]])]
+    [-1.0, 0.0]
+    """
+    sign, logarithm = namespace(x).linalg.slogdet(_matrix("slogdet", x))
+    return sign, logarithm
+
+
+@operation("math")
+def logdet(x: Any) -> Any:
+    """Logarithm of the determinant of a positive definite matrix."""
+    return namespace(x).linalg.slogdet(_matrix("logdet", x))[1]
+
+
+@operation("linalg")
+def eigh(x: Any) -> Any:
+    """``(w, v)`` with ``x @ v == v * w``: eigenvalues, ascending, of a symmetric matrix.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> w, v = ops.eigh([[2.0, 0.0], [0.0, 1.0]])
+    >>> w.tolist()
+    [1.0, 2.0]
+    """
+    xp, x = namespace(x), _matrix("eigh", x)
+    if is_jax(xp):
+        return tuple(xp.linalg.eigh(x))
+    values, vectors = xp.linalg.eigh((x + _transposed(xp, x)) / 2)
+    return values, vectors
+
+
+@operation("linalg")
+def eig(x: Any) -> Any:
+    """``(w, v)`` with ``x @ v == v * w``: complex eigenvalues and vectors of a square matrix."""
+    xp, x = namespace(x), _matrix("eig", x)
+    values, vectors = xp.linalg.eig(x)
+    if xp is not np:
+        return values, vectors
+    kind = np.result_type(x.dtype, np.complex64)
+    return values.astype(kind), vectors.astype(kind)
+
+
+@operation("linalg", tensors=2, convert=as_array)
+def solve_triangular(a: Any, b: Any, lower: bool = False) -> Any:
+    """The x of ``a @ x == b``; of `a` the upper (or lower) triangle alone is read.
+
+    Shapes: (..., n, n) and (..., n, m) or (n,).
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.solve_triangular([[2.0, 2.0], [0.0, 4.0]], [[6.0], [8.0]]).tolist()
+    [[1.0], [2.0]]
+    """
+    return _solve_triangular(a, b, lower)
+
+
+def _solve_triangular(a: Any, b: Any, lower: bool) -> Any:
+    xp, a, b = meet(_matrix("solve_triangular", a), floating(b))
+    a = xp.tril(a) if lower else xp.triu(a)
+    return xp.linalg.solve(a, b)
+
+
+@operation("linalg")
+def cholesky_inverse(x: Any, upper: bool = False) -> Any:
+    """Inverse of the matrix whose root, as `cholesky` gives it, is `x`."""
+    xp, x = namespace(x), _matrix("cholesky_inverse", x)
+    inverse = _solve_triangular(x, np.eye(x.shape[-1], dtype=x.dtype), not upper)
+    other = _transposed(xp, inverse)
+    return xp.matmul(inverse, other) if upper else xp.matmul(other, inverse)
+
+
+@operation("linalg")
+def pinv(x: Any, rcond: float | None = None) -> Any:
+    """Pseudo-inverse (Moore, Penrose) by the singular value decomposition.
+
+    Args:
+        x: (..., m, n).
+        rcond: singular values up to this share of the largest count as 0. Default: ten times the
+            longer side times the type's epsilon.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.pinv([[2.0, 0.0], [0.0, 0.0]]).tolist()
+    [[0.5, 0.0], [0.0, 0.0]]
+    """
+    xp, x = namespace(x), _matrix("pinv", x)
+    # Ten times the longer side times epsilon is JAX's default.
+    share = 10 * max(x.shape[-2:]) * np.finfo(x.dtype).eps if rcond is None else rcond
+    return _pinv(xp, x, share)
+
+
+def _pinv(xp: Any, x: Any, share: float) -> Any:
+    return (xp.linalg.pinv if xp is np or is_jax(xp) else _boxed_pinv())(x, share)
+
+
+@cache
+def _boxed_pinv() -> Any:
+    """`pinv` as an `autograd` primitive; autograd's own takes no cut-off."""
+    from autograd import numpy as anp  # optional and slow
+    from autograd.extend import defvjp, primitive
+
+    def vjp(p: Any, x: Any, share: float) -> Any:
+        p_t = _transposed(anp, p)
+
+        def pull(g: Any) -> Any:
+            g_t = _transposed(anp, g)
+            outside = g_t - anp.matmul(x, anp.matmul(p, g_t))  # (I - x p) g'
+            inside = g_t - anp.matmul(anp.matmul(g_t, p), x)  # g' (I - p x)
+            return (
+                anp.matmul(anp.matmul(outside, p), p_t)
+                + anp.matmul(anp.matmul(p_t, p), inside)
+                - _transposed(anp, anp.matmul(anp.matmul(p, g_t), p))
+            )
+
+        return pull
+
+    pinv_box = primitive(np.linalg.pinv)
+    defvjp(pinv_box, vjp)
+    return pinv_box
+
+
+@operation("linalg", tensors=2, convert=as_array)
+def lstsq(a: Any, b: Any, rcond: float | None = None) -> Any:
+    """The x that makes ``a @ x - b`` smallest, the smallest such x if there are several.
+
+    Shapes: (m, n) and (m,) or (m, k) to (n,) or (n, k).
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.lstsq([[1.0], [1.0]], [1.0, 3.0]).round(4).tolist()
+    [2.0]
+    """
+    xp, a, b = meet(_matrix("lstsq", a), floating(b))
+    if xp is np or is_jax(xp):
+        return xp.linalg.lstsq(a, b, rcond=rcond)[0]
+    share = max(a.shape) * np.finfo(a.dtype).eps if rcond is None else rcond
+    return xp.matmul(_pinv(xp, a, share), b)
+
+
+@operation("linalg")
+def matrix_rank(x: Any, tol: float | None = None) -> Any:
+    """Number of singular values that are not 0, as int32.
+
+    `tol`: share of the largest singular value up to which one counts as 0. Default: the longer
+    side times the type's epsilon.
+    """
+    xp, x = namespace(x), _matrix("matrix_rank", x)
+    share = max(x.shape[-2:]) * np.finfo(dtype_name(x)).eps if tol is None else tol
+    sizes = xp.linalg.svd(stop_gradient(x), compute_uv=False)
+    return (sizes > share * sizes.max(-1, keepdims=True, initial=0)).sum(-1).astype("int32")
+
+
+@operation("linalg")
+def lu_factor(x: Any) -> Any:
+    """``(lu, pivots)``: L below the diagonal (of ones) and U on and above it, with rows exchanged.
+
+    Row i was exchanged with row ``pivots[i]``, in that order; then ``x == L @ U``.
+    Shapes: (..., m, n) to (..., m, n) and (..., min(m, n)).
+
+    Example:
+
+    >>> from densekit import ops
+    >>> lu, pivots = ops.lu_factor([[1.0, 2.0], [2.0, 2.0]])
+    >>> lu.tolist(), pivots.tolist()
+    ([[2.0, 2.0], [0.5, 1.0]], [1, 1])
+    """
+    xp, x = namespace(x), _matrix("lu_factor", x)
+    if is_jax(xp):
+        lu, pivots, _ = sys.modules["jax"].lax.linalg.lu(x)
+        return lu, pivots
+    leading, (rows, columns) = x.shape[:-2], x.shape[-2:]
+    results = [_lu(xp, m) for m in xp.reshape(x, (-1, rows, columns))]
+    factors = xp.stack([lu for lu, _ in results]) if results else x
+    pivots = np.array([p for _, p in results], "int32").reshape(*leading, min(rows, columns))
+    return xp.reshape(factors, x.shape), pivots
+
+
+def _lu(xp: Any, x: Any) -> tuple[Any, list[int]]:
+    """Elimination with the largest element of each column as pivot."""
+    rows, columns = x.shape
+    below = xp.zeros_like(x)  # what was subtracted from each row: L without its diagonal
+    pivots = []
+    for k in range(min(rows, columns)):
+        size = np.abs(np.asarray(stop_gradient(x[k:, k])))
+        pivot = k + int(np.argmax(size))
+        pivots.append(pivot)
+        if pivot != k:
+            order = np.arange(rows)
+            order[[k, pivot]] = pivot, k
+            x, below = x[order], below[order]
+        if size[pivot - k] == 0:
+            continue
+        share = np.asarray(np.arange(rows) > k, x.dtype) * x[:, k] / x[k, k]
+        x = x - share[:, None] * x[k]
+        below = below + share[:, None] * np.asarray(np.arange(columns) == k, x.dtype)
+    return xp.triu(x) + below, pivots

@@ -1,0 +1,191 @@
+"""Element by element: the rarer roots, angles, remainders and bounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from densekit.ops._core_ops import stop_gradient
+from densekit.ops._dispatch import as_array, floating, is_jax, meet, namespace, select
+from densekit.ops._operation import operation
+
+
+def _meet_as_floats(x1: Any, x2: Any) -> tuple[Any, Any, Any]:
+    xp, x1, x2 = meet(x1, x2)
+    x1, x2 = as_array(x1), as_array(x2)
+    return (xp, x1, x2) if is_jax(xp) else meet(floating(x1), floating(x2))
+
+
+def _recorded(xp: Any) -> bool:
+    return xp is not np and not is_jax(xp)
+
+
+@operation("numpy", quiet=True)
+def arccosh(x: Any) -> Any:
+    """Inverse hyperbolic cosine, NaN below 1."""
+    return namespace(x).arccosh(floating(x))
+
+
+@operation("numpy")
+def arcsinh(x: Any) -> Any:
+    """Inverse hyperbolic sine."""
+    return namespace(x).arcsinh(floating(x))
+
+
+@operation("numpy")
+def cbrt(x: Any) -> Any:
+    """Cube root, that of a negative number negative.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.cbrt([-8.0, 1.0]).tolist()
+    [-2.0, 1.0]
+    """
+    xp, x = namespace(x), floating(x)
+    if not _recorded(xp):
+        return xp.cbrt(x)
+    return xp.sign(x) * xp.abs(x) ** (1 / 3)  # autograd has no gradient for `cbrt`
+
+
+@operation("numpy")
+def deg2rad(x: Any) -> Any:
+    """``x * pi / 180``."""
+    return namespace(x).deg2rad(floating(x))
+
+
+@operation("numpy")
+def rad2deg(x: Any) -> Any:
+    """``x * 180 / pi``."""
+    return namespace(x).rad2deg(floating(x))
+
+
+@operation("numpy")
+def fabs(x: Any) -> Any:
+    """Absolute value as a float."""
+    return namespace(x).fabs(floating(x))
+
+
+@operation("numpy", tensors=2)
+def fmax(x1: Any, x2: Any) -> Any:
+    """The larger one; a NaN only where both are.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.fmax([1.0, float("nan")], [2.0, 3.0]).tolist()
+    [2.0, 3.0]
+    """
+    xp, x1, x2 = meet(x1, x2)
+    if not _recorded(xp):
+        return xp.fmax(x1, x2)
+    x1, x2 = as_array(x1), as_array(x2)
+    return select(xp, (x1 > x2) | np.isnan(stop_gradient(x2)), x1, x2)
+
+
+@operation("numpy", tensors=2)
+def fmin(x1: Any, x2: Any) -> Any:
+    """The smaller one; a NaN only where both are."""
+    xp, x1, x2 = meet(x1, x2)
+    if not _recorded(xp):
+        return xp.fmin(x1, x2)
+    x1, x2 = as_array(x1), as_array(x2)
+    return select(xp, (x1 < x2) | np.isnan(stop_gradient(x2)), x1, x2)
+
+
+@operation("numpy", tensors=2, quiet=True)
+def fmod(x1: Any, x2: Any) -> Any:
+    """``x1 - trunc(x1 / x2) * x2``: the remainder with the sign of `x1`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.fmod([-7.0, 7.0], 3.0).tolist()
+    [-1.0, 1.0]
+    """
+    xp, x1, x2 = meet(x1, x2)
+    if not _recorded(xp):
+        return xp.fmod(x1, x2)
+    x2 = as_array(x2)
+    # A constant quotient: that is the slope by which JAX differentiates.
+    return x1 - x2 * stop_gradient(xp.trunc(x1 / x2))
+
+
+@operation("numpy", tensors=2)
+def heaviside(x1: Any, x2: Any) -> Any:
+    """0 where ``x1 < 0``, `x2` where it is 0, else 1.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.heaviside([-1.0, 0.0, 2.0], 0.5).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    xp, x1, x2 = _meet_as_floats(x1, x2)
+    if not _recorded(xp):
+        return xp.heaviside(x1, x2)
+    step = np.asarray(stop_gradient(x1) > 0, x1.dtype) + 0 * x1
+    return select(xp, stop_gradient(x1) == 0, x2, step)
+
+
+@operation("numpy", tensors=2)
+def hypot(x1: Any, x2: Any) -> Any:
+    """``sqrt(x1**2 + x2**2)`` without overflow."""
+    xp, x1, x2 = _meet_as_floats(x1, x2)
+    return xp.hypot(x1, x2)
+
+
+@operation("numpy", tensors=2, convert=as_array, quiet=True)
+def ldexp(x1: Any, x2: Any) -> Any:
+    """``x1 * 2**x2`` for integers `x2`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.ldexp([1.0, 3.0], [2, -1]).tolist()
+    [4.0, 1.5]
+    """
+    xp, x1 = namespace(x1, x2), floating(x1)
+    if not _recorded(xp):
+        return xp.ldexp(x1, x2)
+    return x1 * np.ldexp(np.ones((), x1.dtype), stop_gradient(x2))
+
+
+@operation("numpy", tensors=2)
+def logaddexp2(x1: Any, x2: Any) -> Any:
+    """``log2(2**x1 + 2**x2)`` without overflow."""
+    xp, x1, x2 = _meet_as_floats(x1, x2)
+    return xp.logaddexp2(x1, x2)
+
+
+@operation("numpy", tensors=2)
+def nextafter(x1: Any, x2: Any) -> Any:
+    """The number next to `x1` on the way to `x2` that the type can hold."""
+    xp, x1, x2 = _meet_as_floats(x1, x2)
+    return xp.nextafter(x1, x2)
+
+
+@operation("numpy")
+def signbit(x: Any) -> Any:
+    """Whether the sign is a minus, that of -0.0 too."""
+    xp = namespace(x)
+    return xp.signbit(x) if is_jax(xp) or x.dtype.kind != "b" else np.zeros(x.shape, bool)
+
+
+@operation("numpy")
+def sinc(x: Any) -> Any:
+    """``sin(pi x) / (pi x)``, and 1 at 0."""
+    return namespace(x).sinc(floating(x))
+
+
+@operation("numpy", "Isposinf")
+def isposinf(x: Any) -> Any:
+    """Whether an element is plus infinity."""
+    return namespace(x).isposinf(x)
+
+
+@operation("numpy", "Isneginf")
+def isneginf(x: Any) -> Any:
+    """Whether an element is minus infinity."""
+    return namespace(x).isneginf(x)

@@ -1,0 +1,185 @@
+"""Reductions that pass over NaN."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from densekit.ops._dispatch import as_array, astype, dtype_name, floating, namespace, select
+from densekit.ops._indexing import take_along_axis
+from densekit.ops._operation import operation
+from densekit.ops._reductions import Axis, running, widened
+from densekit.ops._statistics import neighbours, sorted_rows
+
+
+def _filled(x: Any, value: float) -> tuple[Any, Any, Any]:
+    """``(namespace, x, known)``: `x` with `value` for NaN, and where it has none."""
+    xp = namespace(x)
+    if x.dtype.kind not in "fcV":
+        return xp, x, np.ones(x.shape, bool)
+    missing = xp.isnan(x)
+    return xp, select(xp, missing, np.asarray(value, x.dtype), x), xp.logical_not(missing)
+
+
+def _along(axis: Any) -> Any:
+    return tuple(axis) if isinstance(axis, list) else axis
+
+
+def _count(xp: Any, known: Any, axis: Any, keepdims: bool, dtype: str) -> Any:
+    return astype(as_array(xp.sum(known, axis=axis, keepdims=keepdims)), dtype)
+
+
+@operation("numpy")
+def nansum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Sum of the elements that are not NaN; 0 if there are none.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> float(ops.nansum([1.0, float("nan"), 2.0]))
+    3.0
+    """
+    xp, x, _ = _filled(x, 0.0)
+    return xp.sum(x, axis=_along(axis), keepdims=keepdims, **widened(x))
+
+
+@operation("numpy")
+def nanprod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Product of the elements that are not NaN; 1 if there are none."""
+    xp, x, _ = _filled(x, 1.0)
+    return xp.prod(x, axis=_along(axis), keepdims=keepdims, **widened(x))
+
+
+@operation("numpy", quiet=True)
+def nanmean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Mean of the elements that are not NaN; NaN if there are none.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> float(ops.nanmean([1.0, float("nan"), 2.0]))
+    1.5
+    """
+    return _mean(floating(x), _along(axis), keepdims)
+
+
+def _mean(x: Any, axis: Any, keepdims: bool) -> Any:
+    xp, x, known = _filled(x, 0.0)
+    total = xp.sum(x, axis=axis, keepdims=keepdims)
+    return total / _count(xp, known, axis, keepdims, dtype_name(x))
+
+
+@operation("numpy", quiet=True)
+def nanvar(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Mean squared distance from `nanmean` of the elements that are not NaN."""
+    return _variance(x, _along(axis), keepdims)
+
+
+def _variance(x: Any, axis: Any, keepdims: bool) -> Any:
+    x = floating(x)
+    distance = x - _mean(x, axis, keepdims=True)
+    return _mean(distance * distance, axis, keepdims)
+
+
+@operation("numpy", quiet=True)
+def nanstd(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Square root of `nanvar`."""
+    return namespace(x).sqrt(_variance(x, _along(axis), keepdims))
+
+
+def _extreme(choose: str, x: Any, axis: Any, keepdims: bool) -> Any:
+    axis, outside = _along(axis), -np.inf if choose == "max" else np.inf
+    xp, filled, known = _filled(x, outside)
+    found = getattr(xp, choose)(filled, axis=axis, keepdims=keepdims)
+    if x.dtype.kind not in "fcV":
+        return found
+    empty = xp.logical_not(xp.any(known, axis=axis, keepdims=keepdims))
+    return select(xp, empty, np.asarray(np.nan, x.dtype), found)
+
+
+@operation("numpy")
+def nanmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Largest element that is not NaN; NaN if there is none."""
+    return _extreme("max", x, axis, keepdims)
+
+
+@operation("numpy")
+def nanmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Smallest element that is not NaN; NaN if there is none."""
+    return _extreme("min", x, axis, keepdims)
+
+
+def _position(choose: str, x: Any, axis: int | None, keepdims: bool) -> Any:
+    xp, filled, known = _filled(x, -np.inf if choose == "argmax" else np.inf)
+    found = astype(as_array(getattr(xp, choose)(filled, axis=axis, keepdims=keepdims)), "int32")
+    nothing = xp.logical_not(xp.any(known, axis=axis, keepdims=keepdims))
+    return xp.where(nothing, np.int32(-1), found)
+
+
+@operation("numpy")
+def nanargmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Index of the largest element that is not NaN, -1 if there is none."""
+    return _position("argmax", x, axis, keepdims)
+
+
+@operation("numpy")
+def nanargmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Index of the smallest element that is not NaN, -1 if there is none."""
+    return _position("argmin", x, axis, keepdims)
+
+
+@operation("numpy")
+def nancumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    """Running sum along `axis`, NaN counting as 0."""
+    return running("cumsum", _filled(x, 0.0)[1], axis, dtype)
+
+
+@operation("numpy")
+def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    """Running product along `axis`, NaN counting as 1."""
+    return running("cumprod", _filled(x, 1.0)[1], axis, dtype)
+
+
+def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
+    """As in `quantile`, but each row counts its own known elements."""
+    xp, x = namespace(x), floating(x)
+    flat, kept = sorted_rows(x, axis, method)  # NaN sorts last
+    known = xp.sum(xp.logical_not(xp.isnan(flat)), axis=-1, keepdims=True)
+    q = np.asarray(q, np.float64)
+    place = q.reshape(-1) * xp.maximum(known - 1, 0)
+    below, above, share = neighbours(xp, place, method)
+    share = share.astype(x.dtype)
+    low, high = (take_along_axis(flat, places, axis=-1) for places in (below, above))
+    found = select(xp, known == 0, np.asarray(np.nan, x.dtype), low * (1 - share) + high * share)
+    found = xp.moveaxis(found, -1, 0)
+    return xp.reshape(found, q.shape + (kept if keepdims else flat.shape[:-1]))
+
+
+@operation("numpy", arguments=("x", "q"))
+def nanquantile(
+    x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False
+) -> Any:
+    """`quantile` of the elements that are not NaN; NaN if there are none.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> float(ops.nanquantile([1.0, float("nan"), 2.0], 0.5))
+    1.5
+    """
+    return _quantile(x, q, axis, method, keepdims)
+
+
+@operation("numpy", arguments=("x", "q"))
+def nanpercentile(
+    x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False
+) -> Any:
+    """`nanquantile` of ``q / 100``."""
+    return _quantile(x, np.asarray(q) / 100.0, axis, method, keepdims)
+
+
+@operation("numpy")
+def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """`median` of the elements that are not NaN; NaN if there are none."""
+    return _quantile(x, 0.5, axis, "midpoint", keepdims)
