@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -25,6 +26,17 @@ def _fixed_seeds() -> None:
     set_random_seed(1234)
     reset_names()
     settings.put("traceback_filtering", False)
+
+
+@pytest.fixture
+def native_engine() -> Iterator[None]:
+    """The native engine, for what it alone promises, whatever `DENSEKIT_ENGINE` says."""
+    from densekit._core import settings
+
+    before = settings.get("engine")
+    settings.put("engine", "native")
+    yield
+    settings.put("engine", before)
 
 
 @pytest.fixture

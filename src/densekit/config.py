@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import densekit
+from densekit import engines
 from densekit._core import settings
 from densekit._core.dtype_policy import DTypePolicy, get_dtype_policy
 from densekit._core.errors import describe, message
@@ -103,6 +104,34 @@ def set_threads(n: int) -> None:
     _native().set_threads(int(n))
 
 
+def engine() -> str:
+    """Name of the engine of models whose `compile` names none: ``"native"`` at first.
+
+    The environment variable `DENSEKIT_ENGINE` gives the first value.
+    """
+    return engines.default_name()
+
+
+def set_engine(name: str) -> None:
+    """Set the engine of models that are compiled, or first used, from now on.
+
+    Args:
+        name: ``"native"``; or ``"reference"``, which computes by the definitions alone, slowly.
+
+    Raises:
+        ValueError: for an unknown name.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.config.set_engine("reference")
+    >>> keras.config.engine()
+    'reference'
+    >>> keras.config.set_engine("native")
+    """
+    settings.put("engine", engines.check_engine(name, "set_engine"))
+
+
 def show() -> None:
     """Print what runs here: versions, processor, instruction set and threads, where the package is.
 
@@ -125,6 +154,7 @@ def _facts() -> dict[str, str]:
         "CPU": f"{machine['cpu']}, {machine['cores']} cores, {caches}",
         "instruction set": f"{native.active_isa()} (of {', '.join(native.available_isas())})",
         "threads": str(native.get_threads()),
+        "engine": engine(),
         "dtype policy": dtype_policy().name,
         "package": str(densekit.__path__[0]),
     }

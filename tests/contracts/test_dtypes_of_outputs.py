@@ -226,6 +226,7 @@ def test_weights_of_several_floats_obey_penalties_and_constraints() -> None:
     assert int(model.optimizer.iterations) == 1
 
 
+@pytest.mark.usefixtures("native_engine")  # the definitions can train them
 def test_weights_in_bfloat16_say_that_they_do_not_train() -> None:
     with pytest.raises(ValueError, match="mixed_bfloat16"):
         trained("float32", "bfloat16")

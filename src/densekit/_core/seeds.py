@@ -44,6 +44,27 @@ def philox_words(key: int, counter: int, count: int) -> npt.NDArray[np.uint32]:
     return np.stack([c0, c1, c2, c3], axis=1).reshape(-1)[:count]
 
 
+def permutation(key: int, counter: int, n: int, block: int) -> npt.NDArray[np.int64]:
+    """``range(n)``, shuffled inside every `block` of it: Durstenfeld, "Algorithm 235" (1964).
+
+    Places are drawn as in Lemire, "Fast random integer generation in an interval" (2019),
+    algorithm 5. The native core gives the same order.
+    """
+    order = list(range(n))
+    words = iter(philox_words(key, counter, 2 * n + 64).tolist())
+    for first in range(0, n, block):
+        for last in range(min(block, n - first) - 1, 0, -1):
+            size = last + 1
+            product = next(words) * size
+            if product & 0xFFFFFFFF < size:
+                threshold = (2**32 - size) % size
+                while product & 0xFFFFFFFF < threshold:
+                    product = next(words) * size
+            one, other = first + last, first + (product >> 32)
+            order[one], order[other] = order[other], order[one]
+    return np.array(order, np.int64)
+
+
 make_default_seed = draw_seed
 
 

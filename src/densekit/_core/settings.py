@@ -15,6 +15,7 @@ _values: dict[str, Any] = {
     "interactive_logging": True,
     "traceback_filtering": True,
     "dtype_policy": None,
+    "engine": None,
 }
 
 

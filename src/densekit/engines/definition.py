@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from densekit import ops
 from densekit._core import tree
+from densekit._core.engine import Rows
+from densekit._core.errors import returned
 from densekit._core.scope import StatelessScope
 from densekit._core.tensor import lend
 from densekit._core.variable import Variable
 from densekit.engines.differentiate import Differentiator
-from densekit.engines.rows import Rows
 from densekit.losses._checks import function_of
 
 Array = npt.NDArray[Any]
@@ -81,7 +82,7 @@ class DefinitionEngine:
                 weighted = zip(singles, self._losses, strict=True)
                 parts = [single * term.weight for single, term in weighted]
                 parts += [ops.sum(loss) for loss in scope.losses]
-                parts += [ops.sum(v.regularizer(v.value)) for v in self._trainable if v.regularizer]
+                parts += [_penalty(v) for v in self._trainable if v.regularizer]
                 found = [(v, scope.get_current_value(v)) for v in self._state]
             assigned[:] = [v for v, value in found if value is not None]
             state = [value for _, value in found if value is not None]
@@ -104,10 +105,16 @@ class DefinitionEngine:
     def _loss(self, term: Any, y_pred: Any, y_true: Any, weight: Any) -> Any:
         if function_of(term.loss)[0] is not None:  # one of ours compares shapes, Keras broadcasts
             y_pred = beside_targets(y_pred, y_true)
-        return ops.sum(term.loss(y_true, y_pred, sample_weight=weight))
+        loss = returned(term.loss(y_true, y_pred, sample_weight=weight), term.loss, "a loss")
+        return ops.sum(loss)
 
     def _update(self, results: dict[str, Any], vjp: Callable[[Any], list[Any]]) -> None:
         seeds: dict[str, Any] = tree.map_structure(lambda leaf: None, results)
         scale = getattr(self._optimizer, "loss_scale_factor", None) or 1.0
         seeds["total"] = np.asarray(scale, results["total"].dtype)
         self._optimizer.apply(vjp(seeds), self._trainable)
+
+
+def _penalty(variable: Variable) -> Any:
+    regularizer: Any = variable.regularizer
+    return ops.sum(returned(regularizer(variable.value), regularizer, "a penalty"))

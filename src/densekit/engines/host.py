@@ -75,7 +75,7 @@ class HostNode:
         self.name = function.name
         self._function = function
         self._input_shapes = list(input_shapes)
-        self._input_dtypes = [_input_dtype(name, dtype) for name in input_dtypes]
+        self._input_dtypes = [definition_dtype(name, dtype) for name in input_dtypes]
         self._output_shapes = list(output_shapes)
         self._dtype = np.dtype(dtype)
         self._inputs = tuple(inputs)  # their numbers in the plan
@@ -266,7 +266,7 @@ def _plain(value: Any, dtype: np.dtype[Any]) -> Array:
     return np.ascontiguousarray(value, dtype=dtype)
 
 
-def _input_dtype(name: str, dtype: str) -> np.dtype[Any]:
+def definition_dtype(name: str, dtype: str) -> np.dtype[Any]:
     """The dtype a definition is handed: its own, but floats of 16 bits are the plan's."""
     return np.dtype(dtype if name in ("bfloat16", "float16") else name)
 

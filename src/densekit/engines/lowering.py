@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from densekit._core import tree
+from densekit._core.engine import Source
 from densekit._core.variable import Variable
 from densekit.engines.following import Followed, follow, follow_function
 from densekit.engines.fusing import fused
@@ -68,25 +69,23 @@ def lower_layer(
     return plan
 
 
-def lower_whole(
-    function: Callable[..., Any],
-    inputs: Sequence[tuple[Shape, str]],
-    dtype: str,
-    training: bool | None,
-    variables: Sequence[Variable],
-    state: Sequence[Variable],
-    name: str,
-) -> PlanBuilder:
+def lower_whole(source: Source) -> PlanBuilder:
     """A plan of one host step: for models whose calls do not follow a graph of samples.
 
-    Args:
-        function: takes one array per input, with a batch axis; gives a structure of arrays.
-        inputs: shape of one sample and dtype of each input.
+    Raises:
+        NotLowerable: if the outputs are not one row for each row of the inputs.
     """
-    plan = PlanBuilder(dtype, training)
-    xs = [plan.input(shape, kind) for shape, kind in inputs]
-    found = probe(function, [(x.shape, x.dtype) for x in xs])
-    plan.outputs = _host_step(plan, function, variables, state, name, xs, found)
+    plan = PlanBuilder(source.dtype, source.training)
+    xs = [plan.input(shape, kind) for shape, kind in source.inputs]
+    found = probe(source.trial, [(x.shape, x.dtype) for x in xs])
+    if source.graph is not None and len(found.outputs) == len(source.graph.outputs):
+        pairs = zip(found.outputs, source.graph.outputs, strict=True)
+        found.outputs = [(shape, _dtype(kind, t.dtype)) for (shape, kind), t in pairs]
+        if plan.learns:
+            found.written |= {id(v) for v in source.state}
+    plan.outputs = _host_step(
+        plan, source.definition, source.variables, source.state, source.name, xs, found
+    )
     return plan
 
 

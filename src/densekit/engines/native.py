@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from densekit import _native
 from densekit._core.dtypes import to_numpy_dtype
+from densekit._core.engine import LossTerm, Rows
 from densekit._core.errors import message
 from densekit._core.native_form import native_form
 from densekit._core.variable import Variable, aligned_empty
@@ -19,6 +19,7 @@ from densekit._native import active_isa as active_isa
 from densekit._native import array_class as array_class
 from densekit._native import available_isas as available_isas
 from densekit._native import get_threads as get_threads
+from densekit._native import loss_gradient as loss_gradient
 from densekit._native import machine as machine
 from densekit._native import permutation as permutation
 from densekit._native import set_class as set_class
@@ -26,29 +27,14 @@ from densekit._native import set_threads as set_threads
 from densekit.engines.exact import ExactValues, exact_values
 from densekit.engines.host import HostLoss, HostNode, host_constraint, host_regularizer
 from densekit.engines.plan import PlanBuilder, Step
-from densekit.engines.rows import Rows, as_rows, is_readable, readable, rows_at_once
+from densekit.engines.reductions import reduction_of
+from densekit.engines.rows import as_rows, is_readable, readable, rows_at_once
 
 loss_rows = _native.loss
-loss_gradient = _native.loss_gradient
 
 Array = npt.NDArray[Any]
 
 _NO_STEP = -1.797e308  # what a row of the losses holds until its step is done
-_REDUCTIONS = {
-    "sum_over_batch_size": "sum_over_batch_size",
-    "mean": "sum_over_batch_size",
-    "sum": "sum",
-    "mean_with_sample_weight": "mean_with_sample_weight",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class LossTerm:
-    """A loss on one output and its weight in the total."""
-
-    output: int
-    loss: Any
-    weight: float = 1.0
 
 
 class NativeEngine:
@@ -73,6 +59,13 @@ class NativeEngine:
         self.builder = plan
         self.plan = _native.Plan(plan.dtype)
         self.optimizer = optimizer
+        self.dtype = plan.dtype
+        self.outputs = plan.outputs
+        self.n_losses = len(losses)
+        self.has_host_steps = plan.has_host_steps
+        self.needs_batches = plan.needs_batches
+        self.writes_weights = plan.writes_weights
+        self.adds_losses = plan.adds_losses
         self._dtype = np.dtype(plan.dtype)
         self._trainable = list(trainable)
         self._penalties = penalties
@@ -92,10 +85,10 @@ class NativeEngine:
         self._unweighted: dict[int, str] = {}  # names of losses over the whole batch
         for i, term in enumerate(losses):
             self._add_loss(i, term)
-        self.n_losses = len(losses)
         if optimizer is not None:
             self._set_optimizer(optimizer)
         self.plan.finalize()
+        self.flops_per_sample = int(self.plan.flops_per_sample())
         self._seeds = list(plan.seed_generators)
         self._all_floats = not self._nodes and all(h.dtype == plan.dtype for h in plan.outputs)
         self.exact_predictions: list[Array | None] = []  # of the latest run, by output
@@ -222,7 +215,7 @@ class NativeEngine:
     def _host(self, step: Step, values: dict[int, int]) -> None:
         node = HostNode(
             **step.arguments,
-            dtype=self.builder.dtype,
+            dtype=self.dtype,
             inputs=step.inputs,
             outputs=step.outputs,
             is_first=not self._nodes,
@@ -240,18 +233,9 @@ class NativeEngine:
         values.update(zip(step.outputs, made, strict=True))
 
     def _add_loss(self, i: int, term: LossTerm) -> None:
-        output = self.builder.outputs[term.output]
+        output = self.outputs[term.output]
         form = native_form(term.loss)
-        reduction = _REDUCTIONS.get(term.loss.reduction)
-        if reduction is None:
-            raise TypeError(
-                message(
-                    f"loss {term.loss.name!r}",
-                    f"a reduction among {tuple(_REDUCTIONS)}",
-                    f"reduction={term.loss.reduction!r}",
-                    "Choose one that gives a scalar.",
-                )
-            )
+        reduction = reduction_of(term.loss)
         if form is not None and output.sample_shape:
             width = 0 if form.whole_batch else output.sample_shape[-1]
             if form.whole_batch:
@@ -260,7 +244,7 @@ class NativeEngine:
                 term.output, form.kind, list(form.parameters), width, term.weight, reduction
             )
             return
-        self._host_losses[i] = HostLoss(term.loss, output.sample_shape, self.builder.dtype)
+        self._host_losses[i] = HostLoss(term.loss, output.sample_shape, self.dtype)
         self.plan.host_loss(term.output, self._host_losses[i], term.weight)
 
     def _set_optimizer(self, optimizer: Any) -> None:
@@ -401,7 +385,7 @@ class NativeEngine:
             return
         wanted = [
             None if y is None or h.dtype == self._dtype.name else h.value
-            for h, y in zip(self.builder.outputs, predictions, strict=True)
+            for h, y in zip(self.outputs, predictions, strict=True)
         ]
         columns = self._exact_columns(rows.inputs)
         exact = ExactValues(columns, index, batch_size, [v for v in wanted if v is not None])
@@ -420,9 +404,7 @@ class NativeEngine:
 
     def empty_outputs(self, n: int) -> list[Array]:
         """Room for the outputs of `n` rows."""
-        return [
-            np.empty((n, *h.sample_shape), to_numpy_dtype(h.dtype)) for h in self.builder.outputs
-        ]
+        return [np.empty((n, *h.sample_shape), to_numpy_dtype(h.dtype)) for h in self.outputs]
 
     def predict_into(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
         """Write the outputs of `n` rows."""
@@ -449,7 +431,7 @@ class NativeEngine:
             self.plan.predict(rows, n, made)
         finally:
             exact_values.reset(token)
-        for handle, y, floats in zip(self.builder.outputs, outputs, made, strict=True):
+        for handle, y, floats in zip(self.outputs, outputs, made, strict=True):
             if y.dtype != self._dtype:
                 own = exact.get(handle.value)
                 y[...] = (floats if own is None else own).reshape(y.shape)
@@ -465,18 +447,18 @@ class NativeEngine:
     @property
     def added_losses(self) -> bool:
         """Whether a layer that runs on the host adds losses."""
-        return self.builder.adds_losses or any(node.added_losses for node in self._nodes)
+        return self.adds_losses or any(node.added_losses for node in self._nodes)
 
-    def call(self) -> Any:
+    def direct_call(self) -> Callable[[Any], Any] | None:
         """The plan's direct call, for one input and one output; None for other plans."""
-        if len(self.builder.inputs) != 1 or len(self.builder.outputs) != 1:
+        if len(self.builder.inputs) != 1 or len(self.outputs) != 1:
             return None
-        x, y = self.builder.inputs[0], self.builder.outputs[0]
+        x, y = self.builder.inputs[0], self.outputs[0]
         if self.builder.has_host_steps:
             return None
         self.plan.set_call_shape(list(x.sample_shape), list(y.sample_shape))
-        call = self.plan.call
-        if y.dtype == self.builder.dtype:
+        call: Callable[[Any], Any] = self.plan.call
+        if y.dtype == self.dtype:
             return call
         dtype = to_numpy_dtype(y.dtype)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,15 +14,6 @@ Array = npt.NDArray[Any]
 READABLE_TYPES = "?bBhHiIlLqQefd"  # dtypes the core reads as they are
 
 _COPIED_BYTES = 1 << 20
-
-
-@dataclass(slots=True)
-class Rows:
-    """Arrays that a run reads row by row: per input one, per loss a target and weights or None."""
-
-    inputs: list[Array]
-    targets: list[Array | None]
-    weights: list[Array | None]
 
 
 def is_readable(column: Any) -> bool:

@@ -23,6 +23,8 @@ class NativeUpdates:
         variables: those it was built on, of one dtype.
     """
 
+    engine = "native"
+
     def __init__(self, optimizer: Any, variables: Sequence[Variable]) -> None:
         self.variables = list(variables)
         self._numbers = _numbers(optimizer, self.variables)

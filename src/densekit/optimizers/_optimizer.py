@@ -11,6 +11,7 @@ import numpy as np
 from densekit import engines, ops
 from densekit._core import settings
 from densekit._core.boxes import unboxed
+from densekit._core.engine import Updates
 from densekit._core.errors import describe, message
 from densekit._core.frames import filters_traceback, warn
 from densekit._core.naming import auto_name
@@ -115,7 +116,7 @@ class Optimizer(Surroundings):
             where, "gradient_accumulation_steps", gradient_accumulation_steps, 2
         )
         self.built = False
-        self._dk_updates: engines.NativeUpdates | None = None
+        self._dk_updates: Updates | None = None
         self._trainable_variables: list[Variable] = []
         self._dk_index = {}
         self._dk_averages = []
@@ -264,12 +265,13 @@ class Optimizer(Surroundings):
             return False
         variables = [v for _, v in pairs]
         updates = self._dk_updates
-        if updates is None or not updates.fits(self):
+        kind = engines.engine_kind()
+        if updates is None or updates.engine != kind.name or not updates.fits(self):
             known = self._trainable_variables
             special = any(v.overwrite_with_gradient for v in known)
-            if special or not engines.NativeUpdates.can_update(self, known):
+            updates = self._dk_updates = None if special else kind.updates(self, known)
+            if updates is None:
                 return False
-            updates = self._dk_updates = engines.NativeUpdates(self, known)
         if len(variables) != len(updates.variables) or any(
             v is not w for v, w in zip(variables, updates.variables, strict=True)
         ):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from densekit import engines
 from densekit._core import tree
 from densekit._core.errors import message
 from densekit._core.frames import filters_traceback, hide_internal_frames
+from densekit._core.plan import NotLowerable
 from densekit._core.tensor import lend_all
 from densekit.data._columns import Array, check_rows, match_inputs, unpack_x_y_sample_weight
 from densekit.data._feeds import ArrayFeed, check_count, is_stream, warn_out_of_data
@@ -136,7 +136,7 @@ class Batches(Prepare):
         told = self._dk_runtime.told(False)
         try:
             return self._dk_runtime.predictor(inputs, told).predict(inputs, len(inputs[0]))
-        except engines.NotLowerable:
+        except NotLowerable:
             structure = self._dk_runtime.signature().input_structure
             outputs = self._dk_runtime.definition(structure, told)(*(x[:] for x in inputs))
             return [np.asarray(y) for y in tree.flatten(outputs)]
@@ -210,10 +210,10 @@ class Batches(Prepare):
             return NotImplemented
         try:
             engine = self._dk_runtime.predictor(arrays, training)
-        except engines.NotLowerable:
+        except NotLowerable:
             return NotImplemented
         # Known before it runs, as a call writes its state once: what only the definition leaves.
-        if engine.builder.adds_losses or engine.builder.writes_weights:
+        if engine.adds_losses or engine.writes_weights:
             return NotImplemented
         with self._dk_runtime.turns.to_predict():
             outputs = engine.predict(arrays, rows)
@@ -293,7 +293,7 @@ class Batches(Prepare):
     ) -> list[Array]:
         try:
             engine = self._dk_runtime.predictor(inputs, self._dk_runtime.told(False))
-        except engines.NotLowerable:
+        except NotLowerable:
             return self._dk_predict_by_definition(inputs, rows, batch_size, steps, run)
         return predict_rows(
             engine,

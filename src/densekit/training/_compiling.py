@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from densekit import optimizers
+from densekit import engines, optimizers
 from densekit._core import tree
 from densekit._core.errors import returned
 from densekit._core.frames import filters_traceback, warn
@@ -95,6 +95,8 @@ class Compiling(Batches):
         steps_per_execution: int = 1,
         jit_compile: Any = "auto",
         auto_scale_loss: bool = True,
+        *,
+        engine: str | None = None,
     ) -> None:
         """Say how to train.
 
@@ -112,9 +114,11 @@ class Compiling(Batches):
             steps_per_execution: batches between two calls of batch hooks, >= 1. Default: ``1``.
             jit_compile: kept for Keras' signature.
             auto_scale_loss: kept for Keras' signature; training does not lose small gradients.
+            engine: ``"native"``; or ``"reference"``, which computes by the definitions alone.
+                Default: `config.engine()`.
 
         Raises:
-            ValueError: for an unknown optimizer, or metrics or weights of the wrong kind.
+            ValueError: for an unknown optimizer or engine, or metrics or weights of the wrong kind.
 
         Example:
 
@@ -124,6 +128,7 @@ class Compiling(Batches):
         >>> model.compiled
         True
         """
+        name = engines.default_name() if engine is None else engines.check_engine(engine, "compile")
         found = optimizers.get(optimizer)
         check_losses(loss)
         check_loss_weights(loss_weights)
@@ -149,6 +154,9 @@ class Compiling(Batches):
             "steps_per_execution": steps_per_execution,
             "jit_compile": jit_compile,
         }
+        if engine is not None:
+            state["_dk_compiled"]["engine"] = engine
+        self._dk_runtime.use(name)
         self.optimizer, self.loss = found, loss
         self.run_eagerly, self.jit_compile = run_eagerly, jit_compile
         self.steps_per_execution = steps_per_execution

@@ -11,6 +11,7 @@ import numpy as np
 
 from densekit import callbacks, engines
 from densekit._core import settings
+from densekit._core.engine import Engine, LossTerm, Rows
 from densekit._core.tensor import lend_all
 from densekit.data._columns import Array
 from densekit.data._feeds import ArrayFeed, Block
@@ -70,8 +71,8 @@ class Session:
 
     def __init__(
         self,
-        engine: engines.NativeEngine,
-        terms: Sequence[engines.LossTerm],
+        engine: Engine,
+        terms: Sequence[LossTerm],
         loss: LossMean,
         term_means: Sequence[LossMean],
         metrics: CompileMetrics | None,
@@ -88,14 +89,14 @@ class Session:
 
     # The engine for inputs, asked for where sizes are left to the data, and after a change of the
     # model or of an object it was compiled with.
-    engine_for: Callable[[list[Array], Sequence[engines.LossTerm]], engines.NativeEngine]
+    engine_for: Callable[[list[Array], Sequence[LossTerm]], Engine]
     has_open_shapes: bool
     moment: Callable[[], Any]
     made_at: Any
 
-    def _use(self, engine: engines.NativeEngine) -> None:
+    def _use(self, engine: Engine) -> None:
         self._engine = engine
-        handles, metrics = engine.builder.outputs, self._metrics
+        handles, metrics = engine.outputs, self._metrics
         needed = [False] * len(handles) if metrics is None else metrics.needs_predictions
         self._shapes = [
             h.sample_shape if want else None for h, want in zip(handles, needed, strict=True)
@@ -106,14 +107,13 @@ class Session:
         """Steps of one native call."""
         if isinstance(feed, StreamFeed):
             return 1
-        plan = self._engine.plan
-        rows = min(_BLOCK_ROWS, _BLOCK_FLOPS / max(3 * plan.flops_per_sample(), 1))
+        rows = min(_BLOCK_ROWS, _BLOCK_FLOPS / max(3 * self._engine.flops_per_sample, 1))
         if self._row_bytes:
             rows = min(rows, _PREDICTION_BYTES / self._row_bytes)
         if feed.copied_rows is not None:
             rows = min(rows, feed.copied_rows)
         steps = int(rows // feed.batch_size)
-        if self._engine.builder.has_host_steps:
+        if self._engine.has_host_steps:
             steps = min(steps, _HOST_STEPS)
         return max(1, steps)
 
@@ -130,13 +130,13 @@ class Session:
             engine = self.engine_for(block.inputs, terms)
             if engine is not self._engine:
                 self._use(engine)
-        rows = engines.Rows(
+        rows = Rows(
             block.inputs,
             [block.targets[t.output] for t in terms],
             [block.weights[t.output] for t in terms],
         )
         n = block.rows
-        dtype = self._engine.builder.dtype
+        dtype = self._engine.dtype
         predictions: list[Array | None] = [
             None if shape is None else np.empty((n, math.prod(shape)), dtype)
             for shape in self._shapes
@@ -230,7 +230,7 @@ def logs_of(model: Any) -> dict[str, Any]:
 
 
 def predict_rows(
-    engine: engines.NativeEngine,
+    engine: Engine,
     inputs: list[Array],
     rows: int,
     batch_size: int,
@@ -250,8 +250,8 @@ def predict_rows(
     every = callbacks.wants_batches("predict")
     block = per_call * batch_size if every else _predict_block(engine, batch_size)
     # What runs in Python may look at the batch as a whole; rows that run natively never do.
-    most = block if engine.builder.has_host_steps else min(block, _most_rows(engine))
-    if not engine.builder.has_host_steps and not all(map(engines.is_readable, inputs)):
+    most = block if engine.has_host_steps else min(block, _most_rows(engine))
+    if not engine.has_host_steps and not all(map(engines.is_readable, inputs)):
         most = min(most, engines.rows_at_once(inputs))
     outputs = engine.empty_outputs(rows)
     for start in range(0, rows, block):
@@ -275,15 +275,15 @@ def predict_rows(
     return outputs
 
 
-def _predict_block(engine: engines.NativeEngine, batch_size: int) -> int:
+def _predict_block(engine: Engine, batch_size: int) -> int:
     """Rows between two turns of the callbacks, a multiple of the batch size."""
-    if engine.builder.needs_batches:
+    if engine.needs_batches:
         return batch_size
-    rows = 4096 if engine.builder.has_host_steps else _most_rows(engine)
+    rows = 4096 if engine.has_host_steps else _most_rows(engine)
     return max(1, rows // batch_size) * batch_size
 
 
-def _most_rows(engine: engines.NativeEngine) -> int:
+def _most_rows(engine: Engine) -> int:
     """Rows of one native call."""
-    rows = _PREDICT_FLOPS / max(engine.plan.flops_per_sample(), 1)
+    rows = _PREDICT_FLOPS / max(engine.flops_per_sample, 1)
     return max(1, int(min(rows, 1 << 20)))

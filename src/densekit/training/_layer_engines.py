@@ -10,18 +10,17 @@ import numpy as np
 
 from densekit import engines
 from densekit._core import tree
+from densekit._core.engine import Recorder
 from densekit.layers import Layer
 from densekit.training._runtime import Runtime, pack_outputs
 
 Array = np.ndarray[Any, Any]
-Recorder: TypeAlias = (
-    "tuple[engines.Recorder, Callable[[Sequence[Any]], Any], Callable[[Any], Any]]"
-)
+Found: TypeAlias = "tuple[Recorder, Callable[[Sequence[Any]], Any], Callable[[Any], Any]]"
 
 _of_layers: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
 
 
-def recorder_of(layer: Any, given: Any, arrays: list[Array], training: bool) -> Recorder | None:
+def recorder_of(layer: Any, given: Any, arrays: list[Array], training: bool) -> Found | None:
     """Engine, what puts inputs together, what puts outputs together; None without native form."""
     if any(x.ndim == 0 or not len(x) or x.dtype.kind not in "biuf" for x in arrays):
         return None
@@ -35,14 +34,14 @@ def recorder_of(layer: Any, given: Any, arrays: list[Array], training: bool) -> 
         if known is None or known[0] != key:
             found = _of_model(layer, runtime, given, arrays, training)
             known = runtime.latest_recorder = ((runtime.state(), *key[1:]), found)
-        recorder: Recorder | None = known[1]
+        recorder: Found | None = known[1]
         return recorder
     return _of_layer(layer, given, arrays, training)
 
 
 def _of_model(
     model: Any, runtime: Runtime, given: Any, arrays: list[Array], training: bool
-) -> Recorder | None:
+) -> Found | None:
     if not model.built or (model._dk_graph() is None and "_dk_traced_on" not in model.__dict__):
         model._dk_ensure_built(tree.pack_as(given, arrays))
     signature = runtime.signature()
@@ -66,34 +65,24 @@ def _of_model(
     return engine, lambda flat: tree.pack_as(given, list(flat)), packed
 
 
-def _of_layer(layer: Any, given: Any, arrays: list[Array], training: bool) -> Recorder | None:
+def _of_layer(layer: Any, given: Any, arrays: list[Array], training: bool) -> Found | None:
     if not (isinstance(layer, Layer) and layer.built and len(arrays) == 1) or arrays[0] is None:
         return None
     if layer.activity_regularizer is not None or isinstance(given, list | tuple | dict):
         return None
     known = _of_layers.setdefault(layer, {})
     flags = tuple([v.trainable for v in layer.weights])
-    key = (layer._tracker.current(), training, arrays[0].shape[1:], flags)
+    kind = engines.engine_kind()
+    key = (kind, layer._tracker.current(), training, arrays[0].shape[1:], flags)
     if known.get("key") != key:
         known.clear()
         known["key"] = key
-        known["engine"] = _lowered(layer, arrays[0], training)
+        known["engine"] = kind.layer_recorder(
+            layer, training, arrays[0].shape[1:], str(arrays[0].dtype)
+        )
     engine = known["engine"]
     return None if engine is None else (engine, _first, _first)
 
 
 def _first(values: Sequence[Any]) -> Any:
     return values[0]
-
-
-def _lowered(layer: Any, array: Array, training: bool) -> engines.Recorder | None:
-    dtype = layer.compute_dtype
-    if dtype not in ("float32", "float64"):
-        return None
-    try:
-        plan = engines.lower_layer(layer, dtype, training, array.shape[1:], str(array.dtype))
-    except engines.NotLowerable:
-        return None
-    if not engines.Recorder.can_record(plan):
-        return None
-    return engines.Recorder(plan, layer.trainable_variables)

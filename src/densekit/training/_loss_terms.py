@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from densekit import engines, losses
+from densekit import losses
 from densekit._core import tree
+from densekit._core.engine import LossTerm
 from densekit._core.errors import describe, message
 from densekit.data._columns import Columns, Signature, output_keys
 from densekit.losses import Loss
@@ -36,7 +37,7 @@ def check_losses(loss: Any) -> None:
 
 def resolve_terms(
     loss: Any, loss_weights: Any, signature: Signature, targets: Columns
-) -> list[engines.LossTerm]:
+) -> list[LossTerm]:
     """The losses in the order of the outputs, their names and weights decided."""
     entries = [_listed(entry) for entry in _per_output(loss, signature, "loss")]
     weights = _weights(loss, loss_weights, entries, signature)
@@ -56,7 +57,7 @@ def resolve_terms(
                     )
                 )
             resolved = _loss_for(identifier, target.shape, signature.output_shapes[i])
-            terms.append(engines.LossTerm(i, resolved, 1.0 if weight is None else float(weight)))
+            terms.append(LossTerm(i, resolved, 1.0 if weight is None else float(weight)))
     return terms
 
 
@@ -146,7 +147,7 @@ def _loss_for(identifier: Any, target: Sequence[int], output: Sequence[int | Non
     return resolved
 
 
-def term_names(terms: Sequence[engines.LossTerm], signature: Signature, named: bool) -> list[str]:
+def term_names(terms: Sequence[LossTerm], signature: Signature, named: bool) -> list[str]:
     """Keys of the single losses in the logs; only several losses have any.
 
     Args:

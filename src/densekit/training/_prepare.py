@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from densekit import engines, losses
+from densekit import losses
 from densekit._core import tree
+from densekit._core.engine import Engine, LossTerm
 from densekit._core.errors import message
+from densekit._core.plan import NotLowerable
 from densekit._core.registry import public_name
 from densekit.data._arrays import as_array, as_arrays, is_sparse, numbers_as_arrays, readable_once
 from densekit.data._columns import (
@@ -58,7 +60,7 @@ class Prepare(OwnSteps):
     _compile_metrics: CompileMetrics | None
     _loss_tracker: Any
     _dk_term_means: list[LossMean]
-    _dk_terms: list[engines.LossTerm] | None
+    _dk_terms: list[LossTerm] | None
 
     def _dk_reset_compiled(self, metrics: CompileMetrics | None) -> None:
         """Start anew with what was compiled; the prediction engine stays."""
@@ -363,7 +365,9 @@ class Prepare(OwnSteps):
     def _dk_new_order(self, rows: int, block: int) -> npt.NDArray[np.int64]:
         """The order of the pass that begins now, shuffled inside every `block` of rows."""
         iterations = int(self.optimizer._iterations.array)
-        return shuffle_order(self.__dict__["_dk_shuffle_state"], iterations, rows, block)
+        return shuffle_order(
+            self._dk_runtime.kind, self.__dict__["_dk_shuffle_state"], iterations, rows, block
+        )
 
     def _dk_validation_feed(
         self, data: Any, batch_size: Any, steps: Any, own: BatchStructure | None = None
@@ -388,7 +392,7 @@ class Prepare(OwnSteps):
                 return [np.empty((0, *shape)) for shape in shapes], []  # type: ignore[arg-type]
         return feed.sample[:2]
 
-    def _dk_resolved_terms(self, signature: Signature, targets: Columns) -> list[engines.LossTerm]:
+    def _dk_resolved_terms(self, signature: Signature, targets: Columns) -> list[LossTerm]:
         """The losses, resolved once per `compile`."""
         if self.__dict__["_dk_terms"] is None:
             weights = self._dk_compiled["loss_weights"]
@@ -402,7 +406,7 @@ class Prepare(OwnSteps):
             names = term_names(terms, signature, self._dk_is_named())
             self.__dict__["_dk_terms"] = terms
             self.__dict__["_dk_term_means"] = [LossMean(name=name) for name in names]
-        resolved: list[engines.LossTerm] = self.__dict__["_dk_terms"]
+        resolved: list[LossTerm] = self.__dict__["_dk_terms"]
         return resolved
 
     def _dk_watch(self, what: str) -> FiniteWatch:
@@ -424,7 +428,7 @@ class Prepare(OwnSteps):
         followers = self._loss_tracker, self._dk_term_means, self._compile_metrics, watch
         try:
             engine = engine_for(inputs, terms)
-        except engines.NotLowerable:
+        except NotLowerable:
             definition = self._dk_runtime.by_definition(terms, training)
             session: Session = WholeBatchSession(definition, terms, *followers)
             session.made_for = self._dk_runtime.state(), self.optimizer
@@ -450,9 +454,7 @@ class Prepare(OwnSteps):
             return session
         return self._dk_session(feed, training, session.watch)
 
-    def _dk_trainer(
-        self, inputs: list[Array], terms: Sequence[engines.LossTerm]
-    ) -> engines.NativeEngine:
+    def _dk_trainer(self, inputs: list[Array], terms: Sequence[LossTerm]) -> Engine:
         self._dk_build_optimizer()
         return self._dk_runtime.trainer(inputs, terms)
 
@@ -473,9 +475,9 @@ class Prepare(OwnSteps):
                 )
             )
 
-    def _dk_assert_something_to_learn(self, engine: engines.NativeEngine) -> None:
+    def _dk_assert_something_to_learn(self, engine: Engine) -> None:
         penalties = any(v.regularizer is not None for v in self._dk_runtime.trainable())
-        added = self._dk_runtime.collects_losses or engine.builder.has_host_steps
+        added = self._dk_runtime.collects_losses or engine.has_host_steps
         if not (engine.n_losses or penalties or added):
             raise ValueError(
                 f"{type(self).__name__} {self.name!r}: No loss to compute. "

@@ -38,13 +38,15 @@ def run_recorded_loss(tape: Any, loss: Any, args: tuple[Any, ...]) -> Any:
         y_true = y_true[:, 0]
     if y_true.shape != (predictions.shape[:1] if sparse else predictions.shape):
         return NotImplemented
-    parameters = list(form.parameters)
-    rows = engines.loss_rows(form.kind, parameters, y_true, predictions)
+    losses = engines.engine_kind().losses_of_rows(form, y_true, predictions)
+    if losses is None:
+        return NotImplemented
+    rows, gradient_of_rows = losses
     divisor = len(rows) if divides else 1
     value = predictions.dtype.type(rows.sum(dtype=np.float64) / divisor)
 
     def back(gradient: Any) -> tuple[Any]:
-        slopes = engines.loss_gradient(form.kind, parameters, y_true, predictions)
+        slopes = gradient_of_rows()
         slopes *= slopes.dtype.type(gradient) / divisor
         return (slopes,)
 

@@ -10,8 +10,10 @@ import numpy.typing as npt
 
 from densekit import engines, ops
 from densekit._core import assignments, tree
+from densekit._core.engine import Engine, EngineKind, LossTerm, Recorder, Source
 from densekit._core.errors import message, returned
 from densekit._core.native_form import native_form
+from densekit._core.plan import NotLowerable
 from densekit._core.seeds import SeedGenerator
 from densekit._core.thread_seeds import draw_reserved, reserve
 from densekit._core.variable import Variable
@@ -26,7 +28,7 @@ _ORDER_STREAM = 1 << 32
 
 
 class Runtime:
-    """Plans and engines of one model.
+    """The engines of one model, all of one kind.
 
     There are three: one predicts, one evaluates, one trains. Each works on the variables' own
     buffers, so that dropping one loses nothing.
@@ -34,12 +36,13 @@ class Runtime:
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        self._engine_name: str | None = None
         self._version = -1
         self._signature: Signature | None = None
         self._flagged: bool | None = None
-        self._refused: dict[Any, engines.NotLowerable] = {}
-        self._engines: dict[Any, engines.NativeEngine] = {}
-        self._recorders: dict[Any, engines.Recorder | None] = {}
+        self._refused: dict[Any, NotLowerable] = {}
+        self._engines: dict[Any, Engine] = {}
+        self._recorders: dict[Any, Recorder | None] = {}
         self.latest_recorder: Any = None  # for which state and shape, and what calls need of it
         self._built_from: dict[Any, Any] = {}  # what users may set later, by engine
         self._seen: dict[Any, int] = {}  # the count of changes when that was last looked at
@@ -53,10 +56,26 @@ class Runtime:
         self.flops_per_sample = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_model": self._model}
+        return {"_model": self._model, "_engine_name": self._engine_name}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["_model"])  # type: ignore[misc]
+        self._engine_name = state["_engine_name"]
+
+    @property
+    def kind(self) -> EngineKind:
+        """What makes the engines: what `compile` said, or the default of the first use."""
+        if self._engine_name is None:
+            self._engine_name = engines.default_name()
+        return engines.engine_kind(self._engine_name)
+
+    def use(self, name: str) -> None:
+        """Have engines of that name made from now on."""
+        if name != self._engine_name:
+            self._engine_name = name
+            self._version = -1
+            self._call = None
+            self._model.__dict__.update(_dk_fast_call=None, _dk_fast_version=-1)
 
     def forget_training(self) -> None:
         """Drop the engines that depend on what `compile` was given."""
@@ -180,49 +199,48 @@ class Runtime:
             found = {layer.compute_dtype for layer in self._model._dk_flatten_layers()}
         return "float64" if "float64" in found else "float32"
 
-    def lower(self, training: bool | None, inputs: Sequence[Array]) -> engines.PlanBuilder:
-        """The plan for inputs like these; None: for a call that says nothing of training.
-
-        Raises:
-            NotLowerable: if no plan can say what the model does. It is found out once.
-        """
-        shapes = [tuple(x.shape[1:]) for x in inputs]
-        key = training, *shapes
-        if key in self._refused:
-            raise self._refused[key]
-        try:
-            return self._lower(training, shapes)
-        except engines.NotLowerable as error:
-            self._refused[key] = error
-            raise
-
-    def _lower(self, training: bool | None, shapes: list[tuple[int, ...]]) -> engines.PlanBuilder:
+    def _source(self, training: bool | None, shapes: list[tuple[int, ...]]) -> Source:
+        """The model for inputs of these shapes; None: for a call that says nothing of training."""
         model = self._model
-        dtype = self.dtype()
         graph = model._dk_graph()
         if graph is not None:
             if training is None:
                 training = model._dk_call_info.default_training
-            try:
-                return engines.lower_graph(graph, dtype, training, shapes)
-            except engines.NotLowerable:
-                structure, tensors = graph.input_structure, graph.inputs
+            structure, tensors = graph.input_structure, graph.inputs
         else:
             structure = model.__dict__["_dk_traced_on"]
             tensors = tree.flatten(structure)
-        return engines.lower_whole(
+        return Source(
+            graph,
             self.definition(structure, training),
+            # What users count in training counts their steps; a call of their own may give another
+            # structure then.
+            self.definition(structure, training and graph is None),
             [(shape, t.dtype) for shape, t in zip(shapes, tensors, strict=True)],
-            dtype,
+            self.dtype(),
             training,
             model.trainable_variables,
             [*model.non_trainable_variables, *engines.metric_variables(model)],
             f"{type(model).__name__} {model.name!r}",
         )
 
-    def by_definition(
-        self, terms: Sequence[engines.LossTerm], training: bool
-    ) -> engines.DefinitionEngine:
+    def _make(self, training: bool | None, inputs: Sequence[Array], *told: Any) -> Engine:
+        """An engine for inputs like these; `told` are variables, losses and optimizer.
+
+        Raises:
+            NotLowerable: if no engine can say what the model does. It is found out once.
+        """
+        shapes = [tuple(x.shape[1:]) for x in inputs]
+        key = training, *shapes
+        if key in self._refused:
+            raise self._refused[key]
+        try:
+            return self.kind.make(self._source(training, shapes), *told)
+        except NotLowerable as error:
+            self._refused[key] = error
+            raise
+
+    def by_definition(self, terms: Sequence[LossTerm], training: bool) -> engines.DefinitionEngine:
         """The engine of a model that no plan can say."""
         model = self._model
         graph = model._dk_graph()
@@ -245,16 +263,14 @@ class Runtime:
     def _key(self, *parts: Any, inputs: Sequence[Array]) -> Any:
         return (*parts, tuple(x.shape[1:] for x in inputs) if self.has_open_shapes else None)
 
-    def _keep(self, key: Any, engine: engines.NativeEngine) -> engines.NativeEngine:
+    def _keep(self, key: Any, engine: Engine) -> Engine:
         """Remember an engine, and only so many: data of open sizes makes one per size."""
         while key not in self._engines and len(self._engines) >= _MOST_ENGINES:
             self._engines.pop(next(iter(self._engines)), None)
         self._engines[key] = engine
         return engine
 
-    def _unless_stale(
-        self, key: Any, terms: Sequence[engines.LossTerm], optimizer: Any
-    ) -> engines.NativeEngine | None:
+    def _unless_stale(self, key: Any, terms: Sequence[LossTerm], optimizer: Any) -> Engine | None:
         """The engine of that key, if what it was built from is still the same."""
         count, engine = assignments.count(), self._engines.get(key)
         if engine is not None and self._seen.get(key) == count:
@@ -273,9 +289,7 @@ class Runtime:
             self._flagged = graph is None or engines.has_flags(graph)
         return self._flagged
 
-    def predictor(
-        self, inputs: Sequence[Array], training: bool | None = False
-    ) -> engines.NativeEngine:
+    def predictor(self, inputs: Sequence[Array], training: bool | None = False) -> Engine:
         """The engine for predictions of inputs like these.
 
         Args:
@@ -287,12 +301,11 @@ class Runtime:
         key = self._key("predict", flags and training is None, inputs=inputs)
         engine = self._engines.get(key)
         if engine is None:
-            plan = self.lower(training if flags else False, inputs)
-            if plan.adds_losses:
+            engine = self._keep(key, self._make(training if flags else False, inputs))
+            if engine.adds_losses:
                 self.note_losses()
-            engine = self._keep(key, engines.NativeEngine(plan))
-            call = engine.call() if key[-1] is None and not flags else None
-            self.flops_per_sample = engine.plan.flops_per_sample()
+            call = engine.direct_call() if key[-1] is None and not flags else None
+            self.flops_per_sample = engine.flops_per_sample
             if call is not None and not self._collects_losses and self._is_bare():
                 self._call = call
                 self.guard_call()
@@ -306,20 +319,18 @@ class Runtime:
             isinstance(structure, list | tuple) and unwraps(structure)
         )
 
-    def evaluator(
-        self, inputs: Sequence[Array], terms: Sequence[engines.LossTerm]
-    ) -> engines.NativeEngine:
+    def evaluator(self, inputs: Sequence[Array], terms: Sequence[LossTerm]) -> Engine:
         """The engine for evaluation."""
         self._refresh()
         trainable = self.trainable()
         key = self._key("test", self._pattern, _identity(terms), inputs=inputs)
         engine = self._unless_stale(key, terms, None)
         if engine is None:
-            plan = self.lower(self.told(False), inputs)
-            engine = self._keep(key, engines.NativeEngine(plan, trainable, terms))
+            told = self.told(False)
+            engine = self._keep(key, self._make(told, inputs, trainable, terms))
         return engine
 
-    def recorder(self, inputs: Sequence[Array], training: bool) -> engines.Recorder | None:
+    def recorder(self, inputs: Sequence[Array], training: bool) -> Recorder | None:
         """The engine for calls inside tapes; None where only the definition will do."""
         trainable = self.trainable()
         if self._collects_losses:
@@ -327,21 +338,14 @@ class Runtime:
         key = self._key(training, self._pattern, inputs=inputs)
         if key in self._recorders:
             return self._recorders[key]
-        engine = None
-        try:
-            plan = self.lower(training, inputs)
-        except engines.NotLowerable:
-            plan = None
-        if plan is not None and engines.Recorder.can_record(plan):
-            engine = engines.Recorder(plan, trainable)
+        shapes = [tuple(x.shape[1:]) for x in inputs]
+        engine = self.kind.recorder(self._source(training, shapes), trainable)
         while len(self._recorders) >= _MOST_ENGINES:
             self._recorders.pop(next(iter(self._recorders)), None)
         self._recorders[key] = engine
         return engine
 
-    def trainer(
-        self, inputs: Sequence[Array], terms: Sequence[engines.LossTerm]
-    ) -> engines.NativeEngine:
+    def trainer(self, inputs: Sequence[Array], terms: Sequence[LossTerm]) -> Engine:
         """The engine for training."""
         self._refresh()
         trainable = self.trainable()
@@ -349,15 +353,14 @@ class Runtime:
         key = self._key("train", self._pattern, id(optimizer), _identity(terms), inputs=inputs)
         engine = self._unless_stale(key, terms, optimizer)
         if engine is None:
-            plan = self.lower(True, inputs)
-            engine = self._keep(key, engines.NativeEngine(plan, trainable, terms, optimizer))
+            engine = self._keep(key, self._make(True, inputs, trainable, terms, optimizer))
         return engine
 
 
 def _numbers(
     layers: Sequence[Any],
     trainable: Sequence[Variable],
-    terms: Sequence[engines.LossTerm],
+    terms: Sequence[LossTerm],
     optimizer: Any,
 ) -> Any:
     """What an engine is told once, of objects that users may change; what runs in Python is not."""
@@ -387,7 +390,7 @@ def _form(definition: Any) -> Any:
     return native_form(definition) or id(definition)
 
 
-def _identity(terms: Sequence[engines.LossTerm]) -> tuple[Any, ...]:
+def _identity(terms: Sequence[LossTerm]) -> tuple[Any, ...]:
     return tuple((t.output, id(t.loss), t.weight) for t in terms)
 
 
@@ -417,7 +420,7 @@ def new_shuffle_state() -> SeedGenerator:
 
 
 def shuffle_order(
-    state: SeedGenerator, iterations: int, rows: int, block: int
+    kind: EngineKind, state: SeedGenerator, iterations: int, rows: int, block: int
 ) -> npt.NDArray[np.int64]:
     """The order of a pass that begins after so many training steps.
 
@@ -427,4 +430,4 @@ def shuffle_order(
     if not drawn:
         seed = draw_reserved(state._reserved)
         state.state.assign(np.array([seed, 1], np.uint32))
-    return engines.permutation(seed | _ORDER_STREAM, iterations, rows, block)
+    return kind.permutation(seed | _ORDER_STREAM, iterations, rows, block)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from densekit import engines
+from densekit._core.engine import LossTerm, Rows
 from densekit.data._columns import Array
 from densekit.data._feeds import Block
 from densekit.training._fit_loop import Feed, Session
@@ -24,7 +25,7 @@ class WholeBatchSession(Session):
     def __init__(
         self,
         engine: engines.DefinitionEngine,
-        terms: Sequence[engines.LossTerm],
+        terms: Sequence[LossTerm],
         *others: Any,
     ) -> None:
         self._definition = engine
@@ -39,7 +40,7 @@ class WholeBatchSession(Session):
 
     def run(self, block: Block, training: bool) -> None:
         """Run a block, then update losses and metrics."""
-        rows = engines.Rows(
+        rows = Rows(
             block.inputs,
             [block.targets[t.output] for t in self._terms],
             [block.weights[t.output] for t in self._terms],

@@ -1,0 +1,239 @@
+"""What an engine is: the protocols between a model and what computes for it.
+
+A model knows an `EngineKind`, a value by name. That makes an `Engine` from the model as it is now.
+Nothing here knows how an engine computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from densekit._core.native_form import NativeForm
+from densekit._core.variable import Variable
+
+Array = npt.NDArray[Any]
+Index = npt.NDArray[np.int64]
+
+
+class LossTerm(NamedTuple):
+    """A loss on one output and its weight in the total."""
+
+    output: int
+    loss: Any
+    weight: float = 1.0
+
+
+class Rows(NamedTuple):
+    """Arrays that a run reads row by row: per input one, per loss a target and weights or None."""
+
+    inputs: list[Array]
+    targets: list[Array | None]
+    weights: list[Array | None]
+
+
+class Source(NamedTuple):
+    """What an engine is made from: a model, for inputs of given shapes.
+
+    Attributes:
+        graph: the calls inside the model: ``inputs``, ``outputs``, ``nodes``; None if its `call`
+            cannot be followed.
+        definition: its `call`, told `training`, as a function of flat inputs.
+        trial: the same, to be tried out on some rows beforehand.
+        inputs: shape of one sample and dtype of each input.
+        dtype: element type to compute in, ``"float32"`` or ``"float64"``.
+        training: what the call is told; None: nothing.
+        variables: what training may change.
+        state: other variables that the call may assign to.
+        name: for error texts.
+    """
+
+    graph: Any
+    definition: Callable[..., Any]
+    trial: Callable[..., Any]
+    inputs: list[tuple[tuple[int, ...], str]]
+    dtype: str
+    training: bool | None
+    variables: list[Variable]
+    state: list[Variable]
+    name: str
+
+
+class Output(Protocol):
+    """An output of an engine."""
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample."""
+
+    @property
+    def dtype(self) -> str:
+        """Dtype in the definition."""
+
+
+class Engine(Protocol):
+    """A model, with its losses and its optimizer, ready to run.
+
+    It works on the variables' own buffers, or brings them up to date before a method returns: when
+    it is dropped, nothing is lost.
+    """
+
+    @property
+    def dtype(self) -> str:
+        """Element type of what it computes with."""
+
+    @property
+    def outputs(self) -> Sequence[Output]:
+        """The model's outputs."""
+
+    @property
+    def n_losses(self) -> int:
+        """How many losses it was given."""
+
+    @property
+    def flops_per_sample(self) -> int:
+        """Work of a forward pass, from which the length of blocks follows; 0 if not known."""
+
+    @property
+    def has_host_steps(self) -> bool:
+        """Whether parts of it run in Python, which may look at a batch as a whole."""
+
+    @property
+    def needs_batches(self) -> bool:
+        """Whether it matters which rows make a batch: for state, or for their neighbours."""
+
+    @property
+    def writes_weights(self) -> bool:
+        """Whether a call assigns to what optimizers train."""
+
+    @property
+    def adds_losses(self) -> bool:
+        """Whether a layer in it is known to add losses."""
+
+    @property
+    def added_losses(self) -> bool:
+        """Whether a layer in it adds losses, or has done so in a call."""
+
+    @property
+    def exact_predictions(self) -> Sequence[Array | None]:
+        """Of the latest run by output: predictions that its floats cannot hold; may be empty."""
+
+    def train(
+        self, rows: Rows, index: Index, batch_size: int, predictions: list[Array | None]
+    ) -> npt.NDArray[np.float64]:
+        """Train on the picked rows, in order.
+
+        Args:
+            predictions: for each output None, or room ``(rows, size)`` of type `dtype` for the
+                predictions of the steps.
+
+        Returns:
+            per step the total and each loss, (steps, 1 + losses). The optimizer's count and the
+            seed generators have moved on by as many steps, also when a step raises.
+        """
+
+    def evaluate(
+        self, rows: Rows, index: Index, batch_size: int, predictions: list[Array | None]
+    ) -> npt.NDArray[np.float64]:
+        """Losses and predictions of the picked rows; as `train`, without training."""
+
+    def predict(self, inputs: list[Array], n: int) -> list[Array]:
+        """Outputs of `n` rows, one array per output, in the shapes and dtypes of the model's."""
+
+    def empty_outputs(self, n: int) -> list[Array]:
+        """Room for the outputs of `n` rows."""
+
+    def predict_into(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
+        """Write the outputs of `n` rows."""
+
+    def direct_call(self) -> Callable[[Any], Any] | None:
+        """What ``model(x)`` of one array may call at once; gives NotImplemented for what it does
+        not take. None for most.
+        """
+
+
+class Recorder(Protocol):
+    """Calls inside tapes: each can be taken back later."""
+
+    @property
+    def variables(self) -> list[Variable]:
+        """What gradients are given by, before the inputs."""
+
+    @property
+    def input_shapes(self) -> list[tuple[int, ...]]:
+        """Shape of one sample of each input."""
+
+    def seed_states(self) -> list[tuple[Variable, Array]]:
+        """The states of the seed generators as they are now."""
+
+    def record(
+        self, inputs: list[Array], training: bool, input_gradients: bool
+    ) -> tuple[Any, list[Array]]:
+        """All rows as one batch: what has ``gradients(d_outputs)``, and the outputs."""
+
+
+class Updates(Protocol):
+    """Steps of an optimizer by gradients that a user computed."""
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine."""
+
+    @property
+    def variables(self) -> list[Variable]:
+        """What it updates."""
+
+    def fits(self, optimizer: Any) -> bool:
+        """Whether what it was made from is still the same."""
+
+    def apply(self, optimizer: Any, gradients: list[Array]) -> None:
+        """One step; the variables and the optimizer's count move on."""
+
+
+class EngineKind(Protocol):
+    """One way to compute, as a value: makes engines."""
+
+    @property
+    def name(self) -> str:
+        """What `compile` and `config.set_engine` call it."""
+
+    def make(
+        self,
+        source: Source,
+        trainable: Sequence[Variable] = (),
+        losses: Sequence[LossTerm] = (),
+        optimizer: Any = None,
+    ) -> Engine:
+        """An engine.
+
+        Args:
+            source: what to compute.
+            trainable: variables to train, in the optimizer's order; their penalties count.
+            losses: what to minimise; none to predict only.
+            optimizer: a built optimizer; None unless it trains.
+
+        Raises:
+            NotLowerable: if the outputs are not one row for each row of the inputs.
+        """
+
+    def recorder(self, source: Source, trainable: Sequence[Variable]) -> Recorder | None:
+        """A recorder; None where only the definition will do."""
+
+    def layer_recorder(
+        self, layer: Any, training: bool, input_shape: tuple[int, ...], input_dtype: str
+    ) -> Recorder | None:
+        """A recorder of a layer outside of models; None where only the definition will do."""
+
+    def updates(self, optimizer: Any, variables: Sequence[Variable]) -> Updates | None:
+        """What makes the steps of a built optimizer; None where its definition must do."""
+
+    def losses_of_rows(
+        self, form: NativeForm, y_true: Array, y_pred: Array
+    ) -> tuple[Array, Callable[[], Array]] | None:
+        """A loss of each row and what gives its gradients; None where the definition must do."""
+
+    def permutation(self, key: int, counter: int, n: int, block: int) -> Index:
+        """``range(n)``, shuffled inside every `block`: `_core.seeds.permutation`."""

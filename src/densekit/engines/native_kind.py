@@ -1,0 +1,93 @@
+"""The native engine as a value: what can be lowered runs in the core, the rest in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from densekit._core.engine import (
+    Array,
+    Engine,
+    EngineKind,
+    Index,
+    LossTerm,
+    Recorder,
+    Source,
+    Updates,
+)
+from densekit._core.native_form import NativeForm
+from densekit._core.plan import NotLowerable
+from densekit._core.variable import Variable
+from densekit.engines import native, recording
+from densekit.engines.lowering import lower_graph, lower_layer, lower_whole
+from densekit.engines.plan import PlanBuilder
+from densekit.engines.updates import NativeUpdates
+
+
+class NativeKind:
+    """Makes `NativeEngine`s."""
+
+    name = "native"
+
+    def make(
+        self,
+        source: Source,
+        trainable: Sequence[Variable] = (),
+        losses: Sequence[LossTerm] = (),
+        optimizer: Any = None,
+    ) -> Engine:
+        """An engine: see `EngineKind.make`."""
+        return native.NativeEngine(_plan(source), trainable, losses, optimizer)
+
+    def recorder(self, source: Source, trainable: Sequence[Variable]) -> Recorder | None:
+        """A recorder, if all of the model runs natively."""
+        try:
+            plan = _plan(source)
+        except NotLowerable:
+            return None
+        can_record = recording.Recorder.can_record(plan)
+        return recording.Recorder(plan, list(trainable)) if can_record else None
+
+    def layer_recorder(
+        self, layer: Any, training: bool, input_shape: tuple[int, ...], input_dtype: str
+    ) -> Recorder | None:
+        """A recorder of one layer, if it runs natively."""
+        dtype = layer.compute_dtype
+        if dtype not in ("float32", "float64"):
+            return None
+        try:
+            plan = lower_layer(layer, dtype, training, input_shape, input_dtype)
+        except NotLowerable:
+            return None
+        can_record = recording.Recorder.can_record(plan)
+        return recording.Recorder(plan, layer.trainable_variables) if can_record else None
+
+    def updates(self, optimizer: Any, variables: Sequence[Variable]) -> Updates | None:
+        """Steps by the kernels that train, if they know the optimizer and the types."""
+        known = NativeUpdates.can_update(optimizer, variables)
+        return NativeUpdates(optimizer, variables) if known else None
+
+    def losses_of_rows(
+        self, form: NativeForm, y_true: Array, y_pred: Array
+    ) -> tuple[Array, Callable[[], Array]] | None:
+        """A loss of each row and what gives its gradients, by the kernels."""
+        given = form.kind, list(form.parameters), y_true, y_pred
+        return native.loss_rows(*given), lambda: native.loss_gradient(*given)
+
+    def permutation(self, key: int, counter: int, n: int, block: int) -> Index:
+        """``range(n)``, shuffled inside every `block`."""
+        return native.permutation(key, counter, n, block)
+
+
+def _plan(source: Source) -> PlanBuilder:
+    """The plan of a model: of its graph, or of its whole call as one host step."""
+    if source.graph is not None:
+        shapes = [shape for shape, _ in source.inputs]
+        try:
+            return lower_graph(source.graph, source.dtype, source.training, shapes)
+        except NotLowerable:
+            pass
+    return lower_whole(source)
+
+
+ENGINE: EngineKind = NativeKind()

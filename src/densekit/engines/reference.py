@@ -1,0 +1,206 @@
+"""The reference engine: whole models by their definitions, differentiated by `autograd`.
+
+It is slow, and short enough to be read: what it computes is what the formulas say. Nothing of the
+native core is used.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from densekit._core import seeds, tree
+from densekit._core.dtypes import to_numpy_dtype
+from densekit._core.engine import (
+    Array,
+    Engine,
+    EngineKind,
+    Index,
+    LossTerm,
+    Recorder,
+    Rows,
+    Source,
+    Updates,
+)
+from densekit._core.errors import message
+from densekit._core.native_form import NativeForm
+from densekit._core.scope import StatelessScope
+from densekit._core.tensor import lend
+from densekit._core.variable import Variable
+from densekit.engines import kinds
+from densekit.engines.definition import DefinitionEngine
+from densekit.engines.host import definition_dtype
+from densekit.engines.lowering import lower_whole
+from densekit.engines.reductions import reduction_of
+
+# Held from reading state to writing it: threads that predict with one model take turns.
+_state_lock = threading.RLock()
+
+
+class ReferenceEngine:
+    """A model as one function of whole batches.
+
+    Args:
+        source: the model.
+        trainable: variables to train, in the optimizer's order.
+        losses: what to minimise.
+        optimizer: a built optimizer; None unless it trains.
+    """
+
+    flops_per_sample = 0
+
+    def __init__(
+        self,
+        source: Source,
+        trainable: Sequence[Variable] = (),
+        losses: Sequence[LossTerm] = (),
+        optimizer: Any = None,
+    ) -> None:
+        plan = lower_whole(source)  # tries it out, and finds what it gives
+        for term in losses:
+            reduction_of(term.loss)
+        self.dtype = source.dtype
+        self.outputs = plan.outputs
+        self.n_losses = len(losses)
+        self.has_host_steps = True
+        self.needs_batches = plan.needs_batches
+        self.writes_weights = plan.writes_weights
+        self.adds_losses = self.added_losses = plan.adds_losses
+        self.exact_predictions: list[Array | None] = []  # of the latest run, by output
+        self._name = source.name
+        self._definition = source.definition
+        self._state = source.state
+        self._inputs = [definition_dtype(kind, self.dtype) for _, kind in source.inputs]
+        self._steps = DefinitionEngine(
+            source.definition, trainable, source.state, losses, optimizer
+        )
+
+    def train(
+        self, rows: Rows, index: Index, batch_size: int, predictions: list[Array | None]
+    ) -> npt.NDArray[np.float64]:
+        """Train on the picked rows, one batch after the other."""
+        losses = []
+        exact: list[list[Array]] = [[] for _ in self.outputs]
+        for start in range(0, len(index), batch_size):
+            picked = index[start : start + batch_size]
+            with kinds.inside(ENGINE):
+                losses.append(self._steps.step(self._batch(rows, picked), np.arange(len(picked))))
+            for i, (y, room) in enumerate(zip(self._steps.outputs, predictions, strict=True)):
+                if room is None:
+                    continue
+                self._check_rows(y, i, len(picked))
+                room[start : start + len(picked)] = np.asarray(y).reshape(len(picked), -1)
+                if self._is_exact(i):
+                    exact[i].append(np.asarray(y, to_numpy_dtype(self.outputs[i].dtype)))
+        self.exact_predictions = [np.concatenate(ys) if ys else None for ys in exact]
+        return np.concatenate(losses) if losses else np.empty((0, 1 + self.n_losses))
+
+    evaluate = train  # no optimizer, no training
+
+    def _batch(self, rows: Rows, picked: Index) -> Rows:
+        """The picked rows in the types that definitions are handed."""
+
+        def floats(column: Array | None) -> Array | None:
+            return None if column is None else np.asarray(column[picked], self.dtype)
+
+        inputs = zip(rows.inputs, self._inputs, strict=True)
+        return Rows(
+            [np.asarray(column[picked], dtype) for column, dtype in inputs],
+            [floats(column) for column in rows.targets],
+            [floats(column) for column in rows.weights],
+        )
+
+    def _is_exact(self, i: int) -> bool:
+        """Whether predictions are of a type that the floats of the metrics cannot hold."""
+        own = to_numpy_dtype(self.outputs[i].dtype)
+        return own.kind in "biu" or own.itemsize > np.dtype(self.dtype).itemsize
+
+    def predict(self, inputs: list[Array], n: int) -> list[Array]:
+        """Outputs of `n` rows, one array per output, in the shapes and dtypes of the model's."""
+        outputs = self.empty_outputs(n)
+        self.predict_into(inputs, n, outputs)
+        return outputs
+
+    def empty_outputs(self, n: int) -> list[Array]:
+        """Room for the outputs of `n` rows."""
+        return [np.empty((n, *y.sample_shape), to_numpy_dtype(y.dtype)) for y in self.outputs]
+
+    def predict_into(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
+        """Write the outputs of `n` rows."""
+        if not n:
+            return
+        given = [lend(np.array(x[:], dtype)) for x, dtype in zip(inputs, self._inputs, strict=True)]
+        with _state_lock, kinds.inside(ENGINE):
+            with StatelessScope(collect_losses=True) as scope:
+                made = tree.flatten(self._definition(*given))
+                state = [(v, scope.get_current_value(v)) for v in self._state]
+            for variable, value in state:
+                if value is not None:
+                    variable.assign(value)
+        self.added_losses = self.added_losses or bool(scope.losses)
+        for i, (room, y) in enumerate(zip(outputs, made, strict=True)):
+            self._check_rows(y, i, n)
+            room[...] = np.asarray(y)
+
+    def _check_rows(self, y: Any, i: int, n: int) -> None:
+        expected = (n, *self.outputs[i].sample_shape)
+        if np.shape(y) != expected:
+            raise ValueError(
+                message(
+                    self._name,
+                    f"an output of shape {expected}",
+                    f"shape {np.shape(y)}",
+                    "Keep the batch axis and the shape the model was built with.",
+                )
+            )
+
+    def direct_call(self) -> Callable[[Any], Any] | None:
+        """None: there is no way that is shorter than `predict`."""
+        return None
+
+
+class ReferenceKind:
+    """Makes `ReferenceEngine`s."""
+
+    name = "reference"
+
+    def make(
+        self,
+        source: Source,
+        trainable: Sequence[Variable] = (),
+        losses: Sequence[LossTerm] = (),
+        optimizer: Any = None,
+    ) -> Engine:
+        """An engine: see `EngineKind.make`."""
+        return ReferenceEngine(source, trainable, losses, optimizer)
+
+    def recorder(self, source: Source, trainable: Sequence[Variable]) -> Recorder | None:
+        """None: tapes record the definition."""
+        return None
+
+    def layer_recorder(
+        self, layer: Any, training: bool, input_shape: tuple[int, ...], input_dtype: str
+    ) -> Recorder | None:
+        """None: tapes record the definition."""
+        return None
+
+    def updates(self, optimizer: Any, variables: Sequence[Variable]) -> Updates | None:
+        """None: `Optimizer.update_step` is the definition."""
+        return None
+
+    def losses_of_rows(
+        self, form: NativeForm, y_true: Array, y_pred: Array
+    ) -> tuple[Array, Callable[[], Array]] | None:
+        """None: tapes record the definition."""
+        return None
+
+    def permutation(self, key: int, counter: int, n: int, block: int) -> Index:
+        """``range(n)``, shuffled inside every `block`."""
+        return seeds.permutation(key, counter, n, block)
+
+
+ENGINE: EngineKind = ReferenceKind()

@@ -1,0 +1,210 @@
+"""Engines agree: the same fit gives the same weights, losses and predictions, to rounding.
+
+`DENSEKIT_ENGINE=reference pytest tests/contracts` runs the other contracts by definitions alone.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import densekit as keras
+from densekit import constraints, losses, optimizers, regularizers
+from densekit._core.registry import components
+from densekit._core.seeds import permutation
+from densekit.engines import engine_kind, engine_names
+
+from . import samples
+from .compare import assert_close
+from .test_layers_contract import SAMPLES as LAYERS
+from .test_layers_contract import create, rows_of
+
+ROWS, CLASSES, EPOCHS, BATCH = 8, 4, 2, 3
+OTHERS = [name for name in engine_names() if name != "native"]
+STEPS = EPOCHS * -(-ROWS // BATCH)
+
+LAYER_CASES = [
+    pytest.param(name, arguments, shape, id=f"{name}-{i}")
+    for name, entries in LAYERS.items()
+    for i, (arguments, shape) in enumerate(entries)
+]
+LOSS_CASES = [(name, s) for name, entries in samples.LOSSES.items() for s in entries]
+OPTIMIZERS = [name for name in components("keras.optimizers") if name != "Optimizer"]
+
+
+@pytest.fixture(params=["float64", "float32"])
+def floats(request: pytest.FixtureRequest) -> Iterator[str]:
+    keras.config.set_floatx(request.param)
+    yield request.param
+    keras.config.set_floatx("float32")
+
+
+@pytest.fixture(params=OTHERS)
+def other(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def follow(engine: str, make: Any, x: Any, y: Any, **fit: Any) -> list[Any]:
+    """Everything a fit, an evaluation and a prediction leave behind."""
+    keras.utils.set_random_seed(5)
+    model, arguments = make()
+    model.compile(**arguments, engine=engine)
+    before = model.evaluate(x, y, verbose=0, batch_size=BATCH, return_dict=True)
+    history = model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, verbose=0, **fit).history
+    step = model.train_on_batch(x, y, return_dict=True)
+    predictions = model.predict(x, verbose=0), model(x), model.predict_on_batch(x)
+    weights = [v.numpy() for v in (*model.variables, *model.optimizer.variables)]
+    return [before, history, step, *predictions, weights]
+
+
+def agree(other: str, floats: str, make: Any, x: Any, y: Any, **fit: Any) -> None:
+    """Each of some tens of roundings of a step may be handed on by those that follow."""
+    ours, theirs = (keras.tree.flatten(follow(e, make, x, y, **fit)) for e in ("native", other))
+    assert len(ours) == len(theirs)
+    for one, two in zip(ours, theirs, strict=True):
+        size = max(1.0, float(np.max(np.abs(one), initial=0)))
+        assert_close(two, one, ulps=64 * (STEPS + 1), scale=size, dtype=floats, what=other)
+
+
+def small(last: str = "linear", **dense: Any) -> Any:
+    return keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(5, activation="tanh", **dense),
+            keras.layers.Dropout(0.25, seed=2),
+            keras.layers.Dense(CLASSES, activation=last),
+        ]
+    )
+
+
+def data(floats: str) -> tuple[Any, Any]:
+    rng = np.random.default_rng(7)
+    return rng.normal(size=(ROWS, 3)).astype(floats), rng.normal(size=(ROWS, CLASSES)).astype(
+        floats
+    )
+
+
+@pytest.mark.parametrize(("name", "arguments", "shape"), LAYER_CASES)
+def test_layers(name: str, arguments: Any, shape: Any, floats: str, other: str) -> None:
+    rng = np.random.default_rng(7)
+    shapes = shape if isinstance(shape, list) else [shape]
+    x = rows_of(shapes, ROWS, rng, floats)
+    seeds = {"seed": 3} if "seed" not in arguments and "rate" in arguments else {}
+
+    def make() -> Any:
+        inputs = [keras.Input(s) for s in shapes]
+        mixed = [keras.layers.Dense(s[-1])(one) for s, one in zip(shapes, inputs, strict=True)]
+        y = create(name, {**arguments, **seeds})(mixed if isinstance(shape, list) else mixed[0])
+        y = keras.layers.Dense(CLASSES)(keras.layers.Flatten()(y))
+        return keras.Model(inputs, y), {"optimizer": "sgd", "loss": "mse", "metrics": ["mae"]}
+
+    agree(other, floats, make, x, data(floats)[1])
+
+
+@pytest.mark.parametrize(("name", "sample"), LOSS_CASES)
+def test_losses(name: str, sample: samples.LossSample, floats: str, other: str) -> None:
+    y = np.resize(samples.loss_inputs(sample, floats)[0], (ROWS, CLASSES))
+    if sample.targets == "labels":
+        y = np.arange(ROWS) % CLASSES
+    last = {"real": "linear", "positive": "softplus", "probability": "sigmoid"}
+    loss = getattr(losses, name)
+
+    def make() -> Any:
+        model = small(last.get(sample.predictions, "softmax"))
+        return model, {"optimizer": keras.optimizers.SGD(0.01), "loss": loss(**sample.arguments)}
+
+    agree(other, floats, make, data(floats)[0], y)
+
+
+@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.01, "clipnorm": 0.5, "use_ema": True}])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers(name: str, options: Any, floats: str, other: str) -> None:
+    def make() -> Any:
+        rate = keras.optimizers.schedules.ExponentialDecay(0.01, 2, 0.5)
+        epsilon = {"epsilon": 0.1} if "epsilon" in getattr(optimizers, name)().get_config() else {}
+        optimizer = getattr(optimizers, name)(rate, **epsilon, **options)
+        return small(), {"optimizer": optimizer, "loss": "mse", "metrics": ["mse"]}
+
+    agree(other, floats, make, *data(floats))
+
+
+@pytest.mark.parametrize(
+    ("room", "name", "arguments"),
+    [
+        (room, name, arguments)
+        for room, table in (
+            (regularizers, samples.REGULARIZERS),
+            (constraints, samples.CONSTRAINTS),
+        )
+        for name, entries in table.items()
+        for arguments in entries
+    ],
+)
+def test_penalties_and_constraints(
+    room: Any, name: str, arguments: Any, floats: str, other: str
+) -> None:
+    place = "kernel_regularizer" if room is regularizers else "kernel_constraint"
+
+    def make() -> Any:
+        return small(**{place: getattr(room, name)(**arguments)}), {"loss": "mse"}
+
+    agree(other, floats, make, *data(floats))
+
+
+def test_weights_of_samples_several_outputs_and_accumulation(floats: str, other: str) -> None:
+    x, y = data(floats)
+
+    def make() -> Any:
+        given = keras.Input((3,))
+        hidden = keras.layers.Dense(4, activation="relu")(given)
+        outputs = [keras.layers.Dense(CLASSES, name=n)(hidden) for n in ("a", "b")]
+        arguments = {
+            "optimizer": keras.optimizers.SGD(0.1, gradient_accumulation_steps=2),
+            "loss": ["mse", "mae"],
+            "loss_weights": [1.0, 0.5],
+        }
+        return keras.Model(given, outputs), arguments
+
+    weights = np.linspace(0.5, 1.5, ROWS)
+    agree(other, floats, make, x, [y, y], sample_weight=[weights, weights])
+
+
+@pytest.mark.parametrize(("n", "block"), [(0, 1), (1, 1), (1000, 1000), (1000, 32), (77, 100)])
+def test_orders(n: int, block: int, other: str) -> None:
+    for kind in (engine_kind("native"), engine_kind(other)):
+        np.testing.assert_array_equal(kind.permutation(9, 4, n, block), permutation(9, 4, n, block))
+
+
+def test_a_difference_is_noticed(other: str) -> None:
+    """One more step, and nothing agrees."""
+
+    def make() -> Any:
+        made.append(None)
+        return small(), {"optimizer": keras.optimizers.SGD(0.1 * len(made)), "loss": "mse"}
+
+    made: list[None] = []
+    with pytest.raises(AssertionError):
+        agree(other, "float32", make, *data("float32"))
+
+
+def test_the_reference_needs_no_native_core() -> None:
+    script = """
+import sys
+sys.modules["densekit._native"] = None
+import densekit as keras, numpy as np
+model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4), keras.layers.Dropout(0.5)])
+model.compile("adam", "mse", metrics=["mae"], engine="reference")
+x = np.ones((8, 3), "float32")
+history = model.fit(x, np.ones((8, 4)), epochs=2, validation_split=0.25, verbose=0).history
+model.evaluate(x, np.ones((8, 4)), verbose=0)
+print(len(history["val_mae"]), model.predict(x, verbose=0).shape, model(x).shape)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert run.stdout.split("\n")[0] == "2 (8, 4) (8, 4)", run.stderr
