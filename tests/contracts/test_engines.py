@@ -101,7 +101,9 @@ def test_layers(name: str, arguments: Any, shape: Any, floats: str, other: str) 
         mixed = [keras.layers.Dense(s[-1])(one) for s, one in zip(shapes, inputs, strict=True)]
         y = create(name, {**arguments, **seeds})(mixed if isinstance(shape, list) else mixed[0])
         y = keras.layers.Dense(CLASSES)(keras.layers.Flatten()(y))
-        return keras.Model(inputs, y), {"optimizer": "sgd", "loss": "mse", "metrics": ["mae"]}
+        optimizer = keras.optimizers.SGD(0.01, global_clipnorm=1.0)
+        how = {"optimizer": optimizer, "loss": "mse", "metrics": ["mae"]}
+        return keras.Model(inputs, y), how
 
     agree(other, floats, make, x, data(floats)[1])
 

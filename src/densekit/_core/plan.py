@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeAlias
+
+from densekit._core.seeds import SeedGenerator
+from densekit._core.variable import Variable
 
 Shape = tuple[int, ...]
 
@@ -33,3 +38,104 @@ class Handle:
     def size(self) -> int:
         """Elements of one sample."""
         return math.prod(self.sample_shape)
+
+
+Lowered: TypeAlias = Handle | Sequence[Handle]
+
+
+class PlanBuilder(Protocol):
+    """What `lower` writes a layer's native form to: one call for each operation, of `Handle`s.
+
+    A layer says ``lower(self, plan: PlanBuilder, x: Handle) -> Handle``, with a handle for each
+    input. Axes count the batch axis as 0. What cannot be said raises `NotLowerable`.
+    """
+
+    training: bool | None  # what the layer is told
+
+    def dense(
+        self, x: Handle, kernel: Variable, bias: Variable | None, activation: Any = None
+    ) -> Handle:
+        """``activation(x @ kernel + bias)`` along the last axis."""
+
+    def activation(self, x: Handle, function: Any) -> Handle:
+        """``function(x)``, a callable or a `NativeForm`; row formulas act on the last axis."""
+
+    def activation_along(self, x: Handle, axes: Sequence[int], function: Any) -> Handle:
+        """A row formula over several axes, or one that is not the last."""
+
+    def affine(self, x: Handle, scale: Any, offset: Any) -> Handle:
+        """``x * scale + offset``; both are scalars or go along the last axis."""
+
+    def elementwise(self, formula: str, *operands: Any, dtype: str | None = None) -> Handle:
+        """A formula of the core's table, of handles, variables and numbers that broadcast."""
+
+    def dropout(self, x: Handle, rate: float, seed_generator: SeedGenerator) -> Handle:
+        """`x` with a share `rate` of its elements set to 0 and the others scaled up."""
+
+    def noise(
+        self, x: Handle, stddev: float, multiplies: bool, seed_generator: SeedGenerator
+    ) -> Handle:
+        """`x` plus normal numbers around 0, or times such around 1."""
+
+    def normalization(
+        self,
+        kind: str,
+        x: Handle,
+        axes: Sequence[int],
+        epsilon: float,
+        gamma: Variable | None = None,
+        beta: Variable | None = None,
+    ) -> Handle:
+        """`x` normalized over `axes`: "layer", "rms" or "unit"."""
+
+    def batch_normalization(
+        self,
+        x: Handle,
+        axis: int,
+        epsilon: float,
+        momentum: float,
+        mean: Variable,
+        variance: Variable,
+        gamma: Variable | None,
+        beta: Variable | None,
+        by_batch: bool,
+    ) -> Handle:
+        """Normalize each entry of `axis` by the batch, or by the moving mean and variance."""
+
+    def embedding(self, x: Handle, table: Variable) -> Handle:
+        """The rows of `table` that `x` numbers."""
+
+    def merge(self, kind: str, xs: Sequence[Handle]) -> Handle:
+        """Elementwise: "add", "subtract", "multiply", "average", "maximum" or "minimum"."""
+
+    def concatenate(self, xs: Sequence[Handle], axis: int = -1) -> Handle:
+        """`xs` end to end along `axis`."""
+
+    def product(self, x: Handle, y: Handle) -> Handle:
+        """The matrix product of each sample of `x` with that of `y`."""
+
+    def reshape(self, x: Handle, sample_shape: Sequence[int]) -> Handle:
+        """`x` with another shape per sample; one entry may be -1. Costs nothing."""
+
+    def transpose(self, x: Handle, axes: Sequence[int]) -> Handle:
+        """`x` with its axes behind the batch in another order."""
+
+    def broadcast(self, x: Handle, sample_shape: Sequence[int]) -> Handle:
+        """`x` repeated to another shape per sample."""
+
+    def activity_regularizer(self, x: Handle, regularizer: Any) -> Handle:
+        """`x`, with ``regularizer(x) / batch`` added to the loss."""
+
+    def host(
+        self,
+        function: Any,
+        xs: Sequence[Handle],
+        variables: Sequence[Variable] = (),
+        seed_generators: Sequence[SeedGenerator] = (),
+    ) -> Handle | list[Handle]:
+        """``function(*xs)``, a definition, run in Python; `variables` are what it reads, and
+        `seed_generators` what it draws from.
+        """
+
+    def not_native(self, reason: str) -> Handle:
+        """Raise `NotLowerable`: the layer, as it is set, has no native form."""

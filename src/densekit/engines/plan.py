@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from densekit import ops
-from densekit._core import tree
+from densekit._core import plan, tree
 from densekit._core.errors import returned
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.scope import stateless_scope
@@ -32,7 +32,7 @@ ROWWISE = frozenset({"softmax", "log_softmax", "sparsemax", _ROWWISE_HALVING})
 _MERGES = ("add", "subtract", "multiply", "average", "maximum", "minimum")
 
 
-class PlanBuilder(ArrayPlan):
+class PlanBuilder(ArrayPlan, plan.PlanBuilder):
     """Records a plan. Layers call the methods named after operations, on and for `Handle`s.
 
     Args:

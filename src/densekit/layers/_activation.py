@@ -6,6 +6,7 @@ from typing import Any
 
 from densekit import activations
 from densekit._core.native_form import NativeForm, native_form
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit.layers._base.activated import activated_shape
 from densekit.layers._base.elementwise import Elementwise
@@ -45,7 +46,7 @@ class Activation(Elementwise):
         """The native kernel of the function, also where the layer is another layer's activation."""
         return native_form(self.activation)
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """One elementwise step."""
         return plan.activation(x, self.activation)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit import regularizers
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit.layers._base.elementwise import Elementwise
 
@@ -36,7 +37,7 @@ class ActivityRegularization(Elementwise):
         """The inputs."""
         return inputs
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """The penalty is added by whoever lowers the model."""
         return x
 

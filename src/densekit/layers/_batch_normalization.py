@@ -10,6 +10,7 @@ from typing import Any
 from densekit import constraints, initializers, ops, regularizers
 from densekit._core import settings
 from densekit._core.errors import describe, message
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.variable import Variable
 from densekit.layers._base.elementwise import Elementwise
@@ -236,7 +237,7 @@ class BatchNormalization(Elementwise):
         self.moving_variance.assign(ops.relu(ops.square(latest) - self.epsilon))
         return ops.stop_gradient(r), ops.stop_gradient(d)
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """One step over the rows; while training it looks at the whole batch before."""
         by_batch = bool(plan.training) and self.trainable
         if by_batch and self.renorm:

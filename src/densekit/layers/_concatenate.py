@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from densekit import ops
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit.layers._base.merging import Merge
 from densekit.layers._base.shapes import Shape
@@ -61,7 +62,7 @@ class Concatenate(Merge):
     def _merge_function(self, inputs: Sequence[Any]) -> Any:
         return ops.concatenate(inputs, axis=self.axis)
 
-    def lower(self, plan: Any, *xs: Any) -> Any:
+    def lower(self, plan: PlanBuilder, *xs: Handle) -> Handle:
         """One copying step."""
         return plan.concatenate(xs, self.axis)
 

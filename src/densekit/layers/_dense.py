@@ -9,6 +9,7 @@ import numpy as np
 
 from densekit import activations, constraints, initializers, ops, regularizers
 from densekit._core.errors import describe, message
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.variable import Variable
 from densekit.layers._base.activated import activated_shape
@@ -167,10 +168,10 @@ class Dense(Layer):
         kept = input_shape[:1] if self.flatten else input_shape[:-1]
         return activated_shape(self.activation, (*kept, self.units))
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """One fused matrix product."""
         if self.flatten:
-            x = plan.reshape(x, (math.prod(x.shape[1:]),))
+            x = plan.reshape(x, (x.size,))
         return plan.dense(x, self.kernel, self.bias, self.activation)
 
     def get_config(self) -> dict[str, Any]:

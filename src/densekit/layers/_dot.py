@@ -7,6 +7,7 @@ from typing import Any
 
 from densekit import ops
 from densekit._core.errors import describe, message
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit.layers._base.merging import Merge
 from densekit.layers._base.shapes import Shape
@@ -86,18 +87,18 @@ class Dot(Merge):
         y = ops.reshape(ops.moveaxis(y, j, 1), (rows, size, _product(y.shape, j)))
         return ops.reshape(ops.matmul(x, y), shape)
 
-    def lower(self, plan: Any, x: Any, y: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle, y: Handle) -> Handle:
         """One product of matrices for each sample."""
         i, j = self._dk_pair((len(x.shape), len(y.shape)))
-        shape = self.compute_output_shape([x.shape, y.shape])[1:]
+        whole = self.compute_output_shape([x.shape, y.shape])
         if self.normalize:
             x, y = (plan.normalization("unit", v, [k], 1e-12) for v, k in ((x, i), (y, j)))
-        size = x.shape[i]
+        size = x.sample_shape[i - 1]
         x = plan.transpose(x, [k for k in range(1, len(x.shape)) if k != i] + [i])
         y = plan.transpose(y, [j] + [k for k in range(1, len(y.shape)) if k != j])
         x = plan.reshape(x, (x.size // size, size))
         y = plan.reshape(y, (size, y.size // size))
-        return plan.reshape(plan.product(x, y), shape)
+        return plan.reshape(plan.product(x, y), [n for n in whole[1:] if n is not None])
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from densekit import random
 from densekit._core.errors import describe, message
+from densekit._core.plan import Handle, Lowered, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.seeds import SeedGenerator
 from densekit.layers._base.elementwise import Elementwise
@@ -70,7 +71,7 @@ class Dropout(Elementwise):
             inputs, self.rate, noise_shape=self.noise_shape, seed=self.seed_generator
         )
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Lowered:
         """One elementwise step while training, free otherwise."""
         if not plan.training or self.rate == 0:
             return x

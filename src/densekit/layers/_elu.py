@@ -6,6 +6,7 @@ from typing import Any
 
 from densekit import activations
 from densekit._core.native_form import NativeForm
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit.layers._base.elementwise import Elementwise
 
@@ -40,6 +41,6 @@ class ELU(Elementwise):
         """The native kernel, also where the layer is another layer's activation."""
         return NativeForm("elu", (float(self.alpha),))
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """One elementwise step."""
         return plan.activation(x, self.native_form())

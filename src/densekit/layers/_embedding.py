@@ -7,6 +7,7 @@ from typing import Any
 from densekit import constraints, initializers, ops, regularizers
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.variable import Variable
 from densekit.layers._base.layer import Layer
@@ -127,7 +128,7 @@ class Embedding(Layer):
         """The shape of the input with `output_dim` behind, of the compute dtype."""
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """One step, whose gradient knows the rows that were looked up."""
         return plan.embedding(x, self.embeddings)
 

@@ -8,6 +8,7 @@ from typing import Any
 from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit.layers._base.input_spec import InputSpec
 from densekit.layers._base.layer import Layer
@@ -66,12 +67,12 @@ class Flatten(Layer):
         """The rows, of the inputs' dtype."""
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype=inputs.dtype)
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """Free, unless the channels move."""
         rank = len(x.shape)
         if self._dk_moves_axis(rank):
             x = plan.transpose(x, (*range(2, rank), 1))
-        return plan.reshape(x, (math.prod(x.shape[1:]),))
+        return plan.reshape(x, (x.size,))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

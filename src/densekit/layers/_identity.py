@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit._core import tree
+from densekit._core.plan import Handle, Lowered, PlanBuilder
 from densekit._core.registry import export
 from densekit.layers._base.elementwise import Elementwise
 from densekit.ops._symbolic import KerasTensor
@@ -33,6 +34,6 @@ class Identity(Elementwise):
         """Shapes and dtypes of the inputs."""
         return tree.map_structure(lambda x: KerasTensor(x.shape, dtype=x.dtype), inputs)
 
-    def lower(self, plan: Any, *xs: Any) -> Any:
+    def lower(self, plan: PlanBuilder, *xs: Handle) -> Lowered:
         """Free."""
         return xs[0] if len(xs) == 1 else list(xs)

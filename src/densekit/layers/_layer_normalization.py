@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit import constraints, initializers, ops, regularizers
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit.layers._base.normalizing import AlongAxes
 
@@ -108,7 +109,7 @@ class LayerNormalization(AlongAxes):
             x = x + self._dk_spread(self.beta, inputs)
         return ops.cast(x, self.compute_dtype)
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """One step over the rows."""
         return plan.normalization("layer", x, self._dk_axes, self.epsilon, self.gamma, self.beta)
 

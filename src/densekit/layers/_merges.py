@@ -7,6 +7,7 @@ from functools import reduce
 from typing import Any
 
 from densekit import ops
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit.layers._base.merging import Merge
 
@@ -26,7 +27,7 @@ class Add(Merge):
     def _merge_function(self, inputs: Sequence[Any]) -> Any:
         return reduce(ops.add, inputs)
 
-    def lower(self, plan: Any, *xs: Any) -> Any:
+    def lower(self, plan: PlanBuilder, *xs: Handle) -> Handle:
         """One elementwise step."""
         return plan.merge("add", xs)
 
@@ -55,7 +56,7 @@ class Subtract(Merge):
         self._dk_check_pair(inputs)
         return ops.subtract(inputs[0], inputs[1])
 
-    def lower(self, plan: Any, *xs: Any) -> Any:
+    def lower(self, plan: PlanBuilder, *xs: Handle) -> Handle:
         """One elementwise step."""
         return plan.merge("subtract", xs)
 
@@ -75,7 +76,7 @@ class Multiply(Merge):
     def _merge_function(self, inputs: Sequence[Any]) -> Any:
         return reduce(ops.multiply, inputs)
 
-    def lower(self, plan: Any, *xs: Any) -> Any:
+    def lower(self, plan: PlanBuilder, *xs: Handle) -> Handle:
         """One elementwise step."""
         return plan.merge("multiply", xs)
 
@@ -95,7 +96,7 @@ class Average(Merge):
     def _merge_function(self, inputs: Sequence[Any]) -> Any:
         return ops.divide(reduce(ops.add, inputs), len(inputs))
 
-    def lower(self, plan: Any, *xs: Any) -> Any:
+    def lower(self, plan: PlanBuilder, *xs: Handle) -> Handle:
         """One elementwise step."""
         return plan.merge("average", xs)
 
@@ -115,7 +116,7 @@ class Maximum(Merge):
     def _merge_function(self, inputs: Sequence[Any]) -> Any:
         return reduce(ops.maximum, inputs)
 
-    def lower(self, plan: Any, *xs: Any) -> Any:
+    def lower(self, plan: PlanBuilder, *xs: Handle) -> Handle:
         """One elementwise step."""
         return plan.merge("maximum", xs)
 
@@ -135,7 +136,7 @@ class Minimum(Merge):
     def _merge_function(self, inputs: Sequence[Any]) -> Any:
         return reduce(ops.minimum, inputs)
 
-    def lower(self, plan: Any, *xs: Any) -> Any:
+    def lower(self, plan: PlanBuilder, *xs: Handle) -> Handle:
         """One elementwise step."""
         return plan.merge("minimum", xs)
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from densekit import ops, random
+from densekit._core.plan import Handle, Lowered, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.seeds import SeedGenerator
 from densekit.layers._base.elementwise import Elementwise
@@ -48,7 +49,7 @@ class GaussianNoise(Elementwise):
         noise = gaussian(inputs.shape, self.seed_generator, self.compute_dtype)
         return inputs + self.stddev * noise
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """One elementwise step while training, free otherwise."""
         if not plan.training or self.stddev == 0:
             return x
@@ -98,7 +99,7 @@ class GaussianDropout(Elementwise):
     def _dk_stddev(self) -> float:
         return math.sqrt(self.rate / (1.0 - self.rate))
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """One elementwise step while training, free otherwise."""
         if not plan.training or self.rate == 0:
             return x
@@ -162,7 +163,7 @@ class AlphaDropout(Elementwise):
     def _dk_scale(self) -> float:
         return float(((1 - self.rate) * (1 + self.rate * _LIMIT**2)) ** -0.5)
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Lowered:
         """A dropout of what is shifted by selu's limit, brought back; free outside of training."""
         if not plan.training or self.rate == 0:
             return x

@@ -6,6 +6,7 @@ from typing import Any
 
 from densekit import ops
 from densekit._core.errors import describe, message
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit.layers._base.input_spec import InputSpec
 from densekit.layers._base.layer import Layer
@@ -55,7 +56,7 @@ class Permute(Layer):
         """The sizes in the new order, of the inputs' dtype."""
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype=inputs.dtype)
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """The elements in other places."""
         return plan.transpose(x, self.dims)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit import activations, constraints, initializers, regularizers
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit.layers._base.elementwise import Elementwise
 from densekit.layers._base.input_spec import InputSpec
@@ -68,7 +69,7 @@ class PReLU(Elementwise):
         """The rectified inputs."""
         return activations.relu(inputs) - self.alpha * activations.relu(-inputs)
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """One elementwise step with a parameter."""
         return plan.elementwise("prelu", x, self.alpha)
 

@@ -12,6 +12,7 @@ from densekit import activations
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.native_form import NativeForm
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit.layers._base.elementwise import Elementwise
 
@@ -77,7 +78,7 @@ class ReLU(Elementwise):
         numbers = (float(self.negative_slope), float(top), float(self.threshold))
         return NativeForm("relu", numbers)
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """One elementwise step."""
         return plan.activation(x, self.native_form())
 
@@ -129,7 +130,7 @@ class LeakyReLU(Elementwise):
         """The native kernel, also where the layer is another layer's activation."""
         return NativeForm("relu", (float(self.negative_slope), math.inf, 0.0))
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """One elementwise step."""
         return plan.activation(x, self.native_form())
 

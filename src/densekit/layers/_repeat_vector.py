@@ -8,6 +8,7 @@ import numpy as np
 
 from densekit import ops
 from densekit._core.errors import describe, message
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit.layers._base.input_spec import InputSpec
 from densekit.layers._base.layer import Layer
@@ -48,7 +49,7 @@ class RepeatVector(Layer):
         """``(batch, n, features)``."""
         return (input_shape[0], self.n, input_shape[1])
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """The elements in other places."""
         return plan.broadcast(plan.reshape(x, (1, x.size)), (self.n, x.size))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit import ops
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit.layers._base.elementwise import Elementwise
@@ -37,7 +38,7 @@ class Rescaling(Elementwise):
         scale, offset = ops.cast(self.scale, dtype), ops.cast(self.offset, dtype)
         return ops.cast(inputs, dtype) * scale + offset
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """One elementwise step."""
         return plan.affine(x, self.scale, self.offset)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from densekit import ops
 from densekit._core.errors import describe, message
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit.layers._base.layer import Layer
 from densekit.ops._symbolic import KerasTensor
@@ -75,9 +76,9 @@ class Reshape(Layer):
         """The new shape, of the inputs' dtype."""
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype=inputs.dtype)
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """Free."""
-        return plan.reshape(x, self._dk_resolved(tuple(x.shape[1:])))
+        return plan.reshape(x, self._dk_resolved(x.sample_shape))  # type: ignore[arg-type]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

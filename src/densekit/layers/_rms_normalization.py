@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit import ops
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit.layers._base.normalizing import AlongAxes
 
@@ -56,7 +57,7 @@ class RMSNormalization(AlongAxes):
         )
         return ops.cast(x, self.compute_dtype)
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """One step over the rows."""
         return plan.normalization("rms", x, self._dk_axes, self.epsilon, self.scale)
 

@@ -7,6 +7,7 @@ from typing import Any
 from densekit import activations, ops
 from densekit._core.errors import message
 from densekit._core.native_form import NativeForm
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit.layers._base.elementwise import Elementwise
 
@@ -67,7 +68,7 @@ class Softmax(Elementwise):
         """The native kernel, also where the layer is another layer's activation."""
         return NativeForm("softmax") if self.axis in (-1, [-1], (-1,)) else None
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """One step over the rows of the axes."""
         axes = list(self.axis) if isinstance(self.axis, list | tuple) else [self.axis]
         return plan.activation_along(x, axes, activations.softmax)

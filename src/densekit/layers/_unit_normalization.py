@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit import ops
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit.layers._base.normalizing import AlongAxes
 
@@ -36,7 +37,7 @@ class UnitNormalization(AlongAxes):
         """The scaled inputs."""
         return ops.normalize(inputs, axis=self.axis, order=2, epsilon=1e-12)
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """One step over the rows."""
         return plan.normalization("unit", x, self._dk_axes, 1e-12)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import message
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit.layers._base.elementwise import Elementwise
 from densekit.layers.preprocessing._base import Preprocessing, as_array
@@ -162,7 +162,7 @@ class Normalization(Preprocessing, Elementwise):
             return self.mean + inputs * deviation
         return (inputs - self.mean) / deviation
 
-    def lower(self, plan: Any, x: Any) -> Any:
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """Two elementwise steps: of large numbers the mean must go before they are scaled.
 
         The numbers are in the plan, so the plan is told by the weights when they change.
@@ -170,17 +170,17 @@ class Normalization(Preprocessing, Elementwise):
         if self.input_mean is None:
             for weight in (self.adapt_mean, self.adapt_variance):
                 weight.tell(self._tracker)
-        size = math.prod(x.shape[1:])
+        size = x.size
         rows = plan.reshape(x, (size,))
         mean, deviation = (
-            np.broadcast_to(np.asarray(a, np.float64), (1, *x.shape[1:])).reshape(size)
+            np.broadcast_to(np.asarray(a, np.float64), (1, *x.sample_shape)).reshape(size)
             for a in (self.mean, ops.maximum(ops.sqrt(self.variance), settings.epsilon()))
         )
         if self.invert:
             rows = plan.affine(plan.affine(rows, deviation, 0.0), 1.0, mean)
         else:
             rows = plan.affine(plan.affine(rows, 1.0, -mean), 1.0 / deviation, 0.0)
-        return plan.reshape(rows, x.shape[1:])
+        return plan.reshape(rows, x.sample_shape)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
