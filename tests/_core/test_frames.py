@@ -68,6 +68,14 @@ CALLS: dict[str, Callable[[], Any]] = {
     "layer in a model": lambda: keras.Sequential([Own()])(np.ones((4, 3))),
     "build": lambda: keras.Sequential([Own()]).build((None, 3)),
     "summary": lambda: _model().summary(line_length=3),
+    "set_weights": lambda: _model().set_weights([X]),
+    "an op": lambda: keras.ops.matmul(X, X),
+    "an op that gives a view": lambda: keras.ops.reshape(X, (3,)),
+    "a name that is not there": lambda: keras.layers.Dens,
+    "an argument that is not there": lambda: keras.optimizers.Adam(lr=0.1),
+    "an activation that is not there": lambda: keras.layers.Dense(1, "rellu"),
+    "a stack of none": lambda: keras.Sequential([1]),
+    "a metric's update": lambda: keras.metrics.MeanSquaredError().update_state(X, X[:1, 0]),
     "get_layer": lambda: _model().get_layer("none"),
     "save": lambda: _model().save("model.txt"),
     "load_model": lambda: keras.saving.load_model("no_such_file.keras"),
@@ -92,6 +100,25 @@ def test_tracebacks_show_users_frames_only(name: str) -> None:
     assert not [file for file in files if file.startswith(str(SOURCES))]
     text = "".join(traceback.format_exception(caught.value))
     assert str(SOURCES) not in text, "nor in what led to it"
+
+
+def _classes() -> list[type]:
+    names = ("layers", "optimizers", "losses", "metrics", "callbacks", "initializers", "models")
+    rooms = [getattr(keras, name) for name in (*names, "regularizers", "constraints")]
+    found = {getattr(room, name) for room in rooms for name in room.__all__}
+    return sorted((c for c in found if isinstance(c, type)), key=lambda c: c.__name__)
+
+
+def test_no_class_shows_how_it_is_made() -> None:
+    classes, refused = _classes(), 0
+    for component in classes:
+        try:
+            component(no_such_argument=1)
+        except Exception as error:
+            refused += 1
+            inside = [file for file in _files(error) if file.startswith(str(SOURCES))]
+            assert not inside, component
+    assert refused > 0.9 * len(classes) > 100
 
 
 def test_the_line_of_the_users_layer_is_shown() -> None:

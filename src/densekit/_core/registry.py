@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from densekit._core import rooms
 from densekit._core.errors import describe, message
+from densekit._core.frames import filters_traceback
 
 T = TypeVar("T")
 
@@ -24,9 +25,15 @@ _scoped: ContextVar[tuple[dict[str, Any], ...]] = ContextVar("densekit_custom_ob
 
 
 def export(module: str, *aliases: str) -> Callable[[T], T]:
-    """Register a class or function under Keras' public `module`; `aliases` are further names."""
+    """Register a class or function under Keras' public `module`; `aliases` are further names.
+
+    What goes wrong while a class is made an object is shown without internal frames.
+    """
 
     def register(component: T) -> T:
+        made: Any = component
+        if isinstance(component, type) and not hasattr(made.__init__, "__wrapped__"):
+            made.__init__ = filters_traceback(made.__init__)
         name = component.__name__  # type: ignore[attr-defined]
         _public_name[component] = (module, name)
         table = _builtin.setdefault(module, {})

@@ -14,6 +14,7 @@ from dis import opmap
 from typing import Any
 
 from densekit._core.absent import hint
+from densekit._core.frames import hide_internal_frames
 
 _TOOLS = {"TYPE_CHECKING", "annotations", "lazy_room"}  # of a room's `__init__`, of no use outside
 _rooms: dict[str, Room] = {}
@@ -61,7 +62,11 @@ def lazy_room(
 
     def find(name: str) -> Any:
         if name not in room.names:
-            raise _missing(package, name, room.names)
+            try:
+                raise _missing(package, name, room.names)
+            except Exception as error:
+                hide_internal_frames(error)
+                raise
         value = room.load(name)
         setattr(sys.modules[package], name, value)
         return value
@@ -77,7 +82,11 @@ def answers_for_absent(package: str) -> Callable[[str], Any]:
 
     def find(name: str) -> Any:
         known = [n for n in vars(sys.modules[package]) if not n.startswith("_")]
-        raise _missing(package, name, known)
+        try:
+            raise _missing(package, name, known)
+        except Exception as error:
+            hide_internal_frames(error)
+            raise
 
     return find
 
@@ -92,7 +101,8 @@ def _missing(package: str, name: str, known: list[str]) -> Exception:
     frame = sys._getframe(2)
     if text and frame.f_code.co_code[frame.f_lasti] == opmap["IMPORT_FROM"]:
         return ImportError(f"cannot import name {name!r} from {package!r}. {text}")
-    return AttributeError(f"module {package!r} has no attribute {name!r}. {text}".rstrip(". "))
+    text = f"module {package!r} has no attribute {name!r}. {text}".rstrip(". ")
+    return AttributeError(text, name=name, obj=None)  # Python makes guesses of its own for `obj`
 
 
 def room_of(module: str) -> Room | None:

@@ -14,7 +14,7 @@ from densekit._core.boxes import BOXES, unboxed
 from densekit._core.dtype_policy import get_dtype_policy
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import before_init, message, returned
-from densekit._core.frames import filters_traceback
+from densekit._core.frames import filters_traceback, hide_internal_frames
 from densekit._core.naming import auto_name
 from densekit._core.registry import export, public_name
 from densekit._core.scope import StatelessScope, in_stateless_scope
@@ -30,7 +30,11 @@ def _of_numbers(update: Callable[..., Any]) -> Callable[..., Any]:
     def update_state(self: Any, *args: Any, **kwargs: Any) -> Any:
         if BOXES and not in_stateless_scope():
             args, kwargs = tree.map_structure(unboxed, (args, kwargs))
-        return update(self, *args, **kwargs)
+        try:
+            return update(self, *args, **kwargs)
+        except Exception as error:
+            hide_internal_frames(error)
+            raise
 
     return update_state
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from densekit._core.frames import hide_internal_frames
 from densekit._core.registry import export
 from densekit._core.tensor import Tensor, as_tensor, lend
 from densekit.ops._dispatch import ARRAYS, PLAIN, as_array, operand
@@ -72,7 +73,11 @@ def operation(
             kind = type(args[0]) if tensors == 1 and args else None
             if kind not in ARRAYS:
                 return general(args, kwargs)
-            result = body(lend(args[0]), *args[1:], **kwargs)
+            try:
+                result = body(lend(args[0]), *args[1:], **kwargs)
+            except Exception as error:
+                hide_internal_frames(error)
+                raise
             if kind is np.ndarray:
                 return _copied(result)
             return result if type(result) is Tensor else _as_tensors(result)
@@ -83,7 +88,11 @@ def operation(
                     return general(args, kwargs)
             if kwargs and not kwargs.keys().isdisjoint(names):
                 return general(args, kwargs)
-            result = body(*args, **kwargs)
+            try:
+                result = body(*args, **kwargs)
+            except Exception as error:
+                hide_internal_frames(error)
+                raise
             return result if type(result) is Tensor else _as_tensors(result)
 
         call = wraps(function)(view if views else compute)

@@ -10,6 +10,7 @@ import numpy as np
 from densekit import constraints, initializers, regularizers
 from densekit._core.dtypes import is_float_dtype, standardize_dtype
 from densekit._core.errors import message
+from densekit._core.frames import filters_traceback
 from densekit._core.variable import Variable
 from densekit.layers._base.call import call_context
 from densekit.layers._base.dtypes import TypedByPolicy
@@ -174,6 +175,7 @@ class WeightOwner(TypedByPolicy):
         """Copies of the values of `weights`."""
         return [v.numpy() for v in self.weights]
 
+    @filters_traceback
     def set_weights(self, weights: Any) -> None:
         """Overwrite the values of `weights`, all or, if one does not fit, none.
 
