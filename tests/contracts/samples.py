@@ -219,7 +219,8 @@ class LossSample:
     """Constructor arguments of a loss, and what its targets and predictions are.
 
     targets: real, positive, signs, bits, distribution, one_hot, labels;
-    predictions: real, positive, probability (each in (0, 1)), distribution (rows of sum 1).
+    predictions: real, positive, probability (each in (0, 1)), distribution (rows of sum 1), unit
+    (rows of length 1).
     """
 
     targets: str
@@ -286,6 +287,11 @@ LOSSES: dict[str, list[LossSample]] = {
         LossSample("bits", "probability", {"alpha": 0.25, "beta": 0.75, "axis": 1}),
         LossSample("bits", "probability", {"alpha": 0.25, "beta": 0.75, "axis": -1}),
     ],
+    "Circle": [
+        LossSample("labels", "unit"),
+        LossSample("labels", "unit", {"gamma": 8.0, "margin": 0.25}),
+        LossSample("labels", "unit", {"remove_diagonal": False}),
+    ],
 }
 
 # Functions are covered through their classes.
@@ -310,6 +316,7 @@ LOSS_FUNCTIONS: dict[str, str] = {
     "poisson": "Poisson",
     "dice": "Dice",
     "tversky": "Tversky",
+    "circle": "Circle",
 }
 
 
@@ -332,6 +339,7 @@ def loss_inputs(sample: LossSample, dtype: str = "float64") -> tuple[Array, Arra
         "positive": rng.uniform(0.1, 3.0, shape),
         "probability": rng.uniform(0.05, 0.95, shape),
         "distribution": _rows_of_sum_one(rng.uniform(0.1, 1.0, shape)),
+        "unit": _rows_of_length_one(rng.standard_normal(shape)),
     }[sample.predictions]
     return targets if sample.targets == "labels" else targets.astype(dtype), predictions.astype(
         dtype
@@ -366,3 +374,8 @@ def kink_predictions(sample: LossSample, dtype: str = "float64") -> tuple[Array,
 def _rows_of_sum_one(x: Array) -> Array:
     total = x.sum(axis=-1, keepdims=True)
     return x / total
+
+
+def _rows_of_length_one(x: Array) -> Array:
+    length = np.sqrt((x * x).sum(axis=-1, keepdims=True))
+    return x / length

@@ -18,25 +18,33 @@ METRICS = {
     if isinstance(cls, type) and name not in ("Metric", "Mean", "Sum", "MeanMetricWrapper")
 }
 FUNCTIONS = {n: f for n, f in components("keras.metrics").items() if not isinstance(f, type)}
+ROWS, CLASSES = 20, 4
 NEEDS: dict[str, tuple[Any, ...]] = {
     "SensitivityAtSpecificity": (0.5,),
     "SpecificityAtSensitivity": (0.5,),
     "PrecisionAtRecall": (0.5,),
     "RecallAtPrecision": (0.5,),
+    "IoU": (CLASSES, (0, 2)),
+    "MeanIoU": (CLASSES,),
+    "OneHotIoU": (CLASSES, (0, 2)),
+    "OneHotMeanIoU": (CLASSES,),
 }
-ROWS, CLASSES = 20, 4
 
 
 def data(name: str) -> tuple[Any, Any, Any]:
     rng = np.random.default_rng(3)
     y_pred = rng.dirichlet(np.ones(CLASSES), size=ROWS).astype("float32")
     labels = rng.integers(0, CLASSES, size=ROWS)
-    sparse = name.lower().startswith("sparse")
+    if name in ("IoU", "MeanIoU"):
+        y_pred = y_pred.argmax(axis=-1)
+    sparse = name.lower().startswith("sparse") or name in ("IoU", "MeanIoU")
     y_true = labels if sparse else np.eye(CLASSES, dtype="float32")[labels]
     return y_true, y_pred, rng.uniform(0.5, 2.0, size=ROWS).astype("float32")
 
 
 def create(metric: str, **arguments: Any) -> Any:
+    if "IoU" in metric:  # by default whole weights alone count
+        arguments = {"dtype": "float32", **arguments}
     return METRICS[metric](*NEEDS.get(metric, ()), **arguments)
 
 
@@ -134,7 +142,11 @@ def test_variables_stand_for_their_values(name: str) -> None:
     )
 
 
-IGNORING = [n for n, c in METRICS.items() if "ignore_class" in inspect.signature(c).parameters]
+IGNORING = [
+    n
+    for n, c in METRICS.items()
+    if "ignore_class" in inspect.signature(c).parameters and not n.endswith("IoU")
+]
 
 
 @pytest.mark.parametrize("name", IGNORING)

@@ -209,7 +209,8 @@ def native_losses() -> list[tuple[str, samples.LossSample]]:
 
 
 def test_all_losses_have_a_kernel() -> None:
-    by_default = {n: getattr(losses, n)() for n in samples.LOSSES if n != "Loss"}
+    host = ("Loss", "Circle")  # one abstract, one of pairs of rows
+    by_default = {n: getattr(losses, n)() for n in samples.LOSSES if n not in host}
     assert not {n for n, loss in by_default.items() if native_form(loss) is None}
     assert {n for n, loss in by_default.items() if loss.native_form().whole_batch} == WHOLE_BATCH
 

@@ -11,7 +11,7 @@ import pytest
 
 from densekit import losses
 
-LEFT_OUT = {"CTC", "Circle", "ctc", "circle"}  # sequences and embeddings
+LEFT_OUT = {"CTC", "ctc"}  # sequences
 NAMES = [n for n in dir(keras.losses) if not n.startswith("_")]
 CLASSES = [n for n in NAMES if inspect.isclass(getattr(keras.losses, n)) and n not in LEFT_OUT]
 FUNCTIONS = [
@@ -157,3 +157,29 @@ def test_keras_broadcasts_where_we_refuse(true: Any, pred: Any) -> None:
     assert np.isfinite(float(keras.losses.MeanSquaredError()(y_true, y_pred)))
     with pytest.raises(ValueError, match="y_true of the shape of y_pred"):
         losses.MeanSquaredError()(y_true, y_pred)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("arguments", [{}, {"gamma": 1000.0}, {"remove_diagonal": False}])
+def test_circle(reduction: Any, arguments: dict[str, Any], rng: np.random.Generator) -> None:
+    """A class of one row has no loss, and rows without loss do not count."""
+    y_true = np.array([[0], [0], [1], [1], [1], [2]])
+    y_pred = rng.normal(size=(6, 3)).astype("float32")
+    y_pred /= np.linalg.norm(y_pred, axis=1, keepdims=True)
+    weight = rng.random(6, "float32")
+    for given in (None, weight):
+        options = {"reduction": reduction, **arguments}
+        theirs = np.asarray(keras.losses.Circle(**options)(y_true, y_pred, given))
+        ours = losses.Circle(**options)(y_true, y_pred, given)
+        assert np.shape(ours) == theirs.shape
+        tolerance = 64 * np.finfo("float32").eps * (1 + np.abs(theirs).max())
+        assert np.abs(ours - theirs).max() <= tolerance
+
+
+def test_circle_against_other_rows(rng: np.random.Generator) -> None:
+    rows, others = rng.normal(size=(4, 3)), rng.normal(size=(5, 3))
+    arguments = (np.array([0, 1, 2, 0]), rows, np.array([0, 1, 1, 0, 3]), others)
+    for diagonal in (True, False):
+        theirs = np.asarray(keras.losses.circle(*arguments, remove_diagonal=diagonal))
+        ours = losses.circle(*arguments, remove_diagonal=diagonal)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4)  # Keras computes in float32

@@ -14,6 +14,9 @@ import pytest
 
 import densekit
 
+# Keras on JAX says it of its own int64 indices.
+pytestmark = pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64:UserWarning")
+
 EPS = float(np.finfo(np.float32).eps)
 ROWS = 24
 
@@ -81,6 +84,22 @@ SPARSE: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+NEEDS_CLASSES = ("IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU")
+# Confusion matrices of float weights: by default they are of integers, see below.
+OVERLAP: list[tuple[str, dict[str, Any]]] = [
+    ("OneHotIoU", {"num_classes": 4, "target_class_ids": [1, 2], "dtype": "float32"}),
+    ("OneHotMeanIoU", {"num_classes": 4, "dtype": "float32"}),
+    ("OneHotMeanIoU", {"num_classes": 3, "ignore_class": 1, "dtype": "float32"}),
+]
+OVERLAP_SPARSE: list[tuple[str, dict[str, Any]]] = [
+    (
+        "IoU",
+        {"num_classes": 4, "target_class_ids": (3,), "sparse_y_pred": False, "dtype": "float32"},
+    ),
+    ("MeanIoU", {"num_classes": 9, "sparse_y_pred": False, "dtype": "float32"}),
+]
+
+
 def batches(kind: str, seed: int = 0) -> list[tuple[Any, Any, Any]]:
     """Three batches of targets, predictions and sample weights."""
     rng = np.random.default_rng(seed)
@@ -114,8 +133,11 @@ ALL = [
     for kind, table in (
         ("regression", REGRESSION),
         ("binary", BINARY),
+        ("binary", [("BinaryIoU", {"threshold": 0.25, "dtype": "float32"})]),
         ("categorical", CATEGORICAL),
+        ("categorical", OVERLAP),
         ("sparse", SPARSE),
+        ("sparse", OVERLAP_SPARSE),
     )
     for name, arguments in table
 ]
@@ -212,7 +234,12 @@ def test_strings_of_keras_are_known() -> None:
 
     skipped = {"Metric", "metric", "MeanMetricWrapper", "mean_metric_wrapper"}
     for word, cls in ALL_OBJECTS_DICT.items():
-        if word in skipped or "io_u" in word or "IoU" in word or "At" in cls.__name__:
+        if word in skipped:
+            continue
+        if "At" in cls.__name__ or cls.__name__ in NEEDS_CLASSES:
+            for room in (keras, densekit):
+                with pytest.raises(TypeError):
+                    room.metrics.get(word)
             continue
         assert type(densekit.metrics.get(word)).__name__ == cls.__name__
 
@@ -251,3 +278,38 @@ def test_top_k_at_its_corners() -> None:
             )
         ),
     )
+
+
+def test_overlap_of_integers() -> None:
+    """Labels out of range do not count, floats are cut, whole weights count."""
+    rng = np.random.default_rng(1)
+    y_true, y_pred = rng.integers(-2, 6, (2, 40))
+    for name, arguments in (
+        ("MeanIoU", {"num_classes": 4}),
+        ("MeanIoU", {"num_classes": 5, "ignore_class": -1}),
+        ("IoU", {"num_classes": 5, "target_class_ids": [0, -1], "ignore_class": 2}),
+        ("BinaryIoU", {"target_class_ids": [1]}),
+        ("IoU", {"num_classes": 3, "target_class_ids": [1]}),
+    ):
+        their, our = both(name, arguments)
+        assert our.get_config() == their.get_config()
+        assert float(our.result()) == float(their.result()) == 0.0
+        for weight in (None, 3, rng.integers(0, 4, 40)):
+            their.update_state(y_true, y_pred + 0.75, weight)
+            our.update_state(y_true, y_pred + 0.75, weight)
+        assert our.variables[0].dtype == their.variables[0].dtype == "int32"
+        np.testing.assert_array_equal(our.variables[0].numpy(), np.asarray(their.variables[0]))
+        assert np.asarray(our.result()).dtype == "float32"
+        assert float(our.result()) == pytest.approx(float(their.result()), rel=4 * EPS)
+
+
+def test_overlap_refusals() -> None:
+    for room in (keras.metrics, densekit.metrics):
+        for arguments in ((0,), (3, [3]), (3, [])):
+            with pytest.raises(ValueError):
+                room.MeanIoU(*arguments) if len(arguments) == 1 else room.IoU(*arguments)
+        with pytest.raises((ValueError, TypeError)):
+            room.MeanIoU(3).update_state(np.zeros(4), np.zeros((4, 3)))
+        with pytest.warns(UserWarning, match="float"):
+            weight = np.array([0.5, 0.5], "float32")
+            assert float(room.MeanIoU(2)([0, 1], [0, 1], weight)) == 0.0

@@ -16,8 +16,7 @@ _ATTENTION = "attention is no part of a dense network"
 _IMAGES = "image and video processing is no part of a dense network"
 _SIGNALS = "audio and signal processing is no part of a dense network"
 _TEXT = "text processing is no part of a dense network"
-_ALIGNMENT = "losses of sequences and of embeddings are no part of a dense network"
-_SEGMENTATION = "metrics of segmentation are no part of a dense network"
+_ALIGNMENT = "losses of sequences are no part of a dense network"
 _FRAMEWORKS = "no other framework runs beneath"
 _LATER = "it is not there yet"
 _FLAT = "the names of `keras.ops` are flat here, as in `ops.matmul`"
@@ -43,8 +42,7 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
         (_LATER, r"SpectralNormalization|Hash(ing|edCrossing)"),
         (_LATER, r"(Integer|String)Lookup|Pipeline"),
     ],
-    "losses": [(_ALIGNMENT, r"(?i:ctc|circle)")],
-    "metrics": [(_SEGMENTATION, r"(Binary|Mean|OneHot|OneHotMean)?IoU")],
+    "losses": [(_ALIGNMENT, r"(?i:ctc)")],
     "initializers": [(_SIGNALS, r"(?i:stft)(Initializer)?")],
     "callbacks": [(_LATER, r"OrbaxCheckpoint|RemoteMonitor|TensorBoard")],
     "optimizers": [

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from densekit.losses._checks import check_chance_broadcast as check_chance_broadcast
     from densekit.losses._checks import check_last_activation as check_last_activation
     from densekit.losses._checks import check_targets as check_targets
+    from densekit.losses._circle import Circle as Circle
+    from densekit.losses._circle import circle as circle
     from densekit.losses._crossentropy import BinaryCrossentropy as BinaryCrossentropy
     from densekit.losses._crossentropy import CategoricalCrossentropy as CategoricalCrossentropy
     from densekit.losses._crossentropy import (
@@ -87,6 +89,7 @@ else:
         {
             "_base": "Loss LossFunctionWrapper",
             "_checks": "check_chance_broadcast check_last_activation check_targets",
+            "_circle": "Circle circle",
             "_crossentropy": (
                 "BinaryCrossentropy CategoricalCrossentropy SparseCategoricalCrossentropy "
                 "binary_crossentropy categorical_crossentropy sparse_categorical_crossentropy"

@@ -20,6 +20,7 @@ from densekit.losses._shapes import label_shape_error, same_shape, shape_error
 
 _SPARSE = ("sparse_categorical_crossentropy", "categorical_generalized_cross_entropy")
 _CATEGORICAL = ("categorical_crossentropy", "categorical_focal_crossentropy", *_SPARSE)
+_OF_EMBEDDINGS = ("circle",)  # labels number classes, not columns of the output
 _BINARY = ("binary_crossentropy", "binary_focal_crossentropy")
 
 # Built-in activations whose values are probabilities, or at least in [0, 1].
@@ -68,11 +69,14 @@ def check_targets(
         )
     pred = (y_true.shape[0] if y_true.ndim else None, *output_shape[1:])
     true = y_true.shape
-    if function in _SPARSE:
+    if function in (*_SPARSE, *_OF_EMBEDDINGS):
         labels = true[:-1] if len(true) == len(pred) and true[-1] == 1 else true
         if not same_shape(labels, pred[:-1]):
             raise ValueError(label_shape_error(where, true, pred))
-        _check_labels(where, y_true, pred[-1], arguments.get("ignore_class"))
+        if function in _OF_EMBEDDINGS:
+            _check_whole(where, y_true)
+        else:
+            _check_labels(where, y_true, pred[-1], arguments.get("ignore_class"))
         return
     if not _one_shape(true, pred):
         text = shape_error(function, true, pred).removeprefix(f"{function}: ")
@@ -110,6 +114,10 @@ def _check_labels(
                 hint,
             )
         )
+    _check_whole(where, labels)
+
+
+def _check_whole(where: str, labels: npt.NDArray[Any]) -> None:
     if labels.dtype.kind == "f" and (labels != np.floor(labels)).any():
         raise ValueError(
             message(

@@ -60,6 +60,11 @@ if TYPE_CHECKING:
     from densekit.metrics._hinge import CategoricalHinge as CategoricalHinge
     from densekit.metrics._hinge import Hinge as Hinge
     from densekit.metrics._hinge import SquaredHinge as SquaredHinge
+    from densekit.metrics._iou import BinaryIoU as BinaryIoU
+    from densekit.metrics._iou import IoU as IoU
+    from densekit.metrics._iou import MeanIoU as MeanIoU
+    from densekit.metrics._iou import OneHotIoU as OneHotIoU
+    from densekit.metrics._iou import OneHotMeanIoU as OneHotMeanIoU
     from densekit.metrics._lookup import deserialize as deserialize
     from densekit.metrics._lookup import get as get
     from densekit.metrics._lookup import resolve as resolve
@@ -110,6 +115,7 @@ else:
                 "pearson_correlation"
             ),
             "_f_score": "F1Score FBetaScore",
+            "_iou": "BinaryIoU IoU MeanIoU OneHotIoU OneHotMeanIoU",
             "_lookup": "deserialize get resolve serialize",
             "_hinge": "CategoricalHinge Hinge SquaredHinge",
             "_metric": "Metric",
