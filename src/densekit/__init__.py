@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from densekit import saving as saving
     from densekit import tree as tree
     from densekit import utils as utils
+    from densekit import wrappers as wrappers
     from densekit.backend import StatelessScope as StatelessScope
     from densekit.backend import Variable as Variable
     from densekit.dtype_policies import DTypePolicy as DTypePolicy
@@ -73,6 +74,7 @@ else:
             "densekit.training": "GradientTape value_and_grad",
             "tree": "",
             "utils": "",
+            "wrappers": "",
         },
     )
 

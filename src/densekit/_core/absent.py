@@ -101,7 +101,7 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
     "": [
         ("its networks are convolutions, no part of a dense network", r"applications"),
         (_IMAGES, r"preprocessing|visualization"),
-        (_LATER, r"distribution|export|quantizers|Quantizer|wrappers|mixed_precision|distillation"),
+        (_LATER, r"distribution|export|quantizers|Quantizer|mixed_precision|distillation"),
         (_LATER, r"device|name_scope|remat|RematScope|SymbolicScope|FloatDTypePolicy|Function"),
         (_KERAS_2, r"legacy"),
         ("Keras' sources are not here", r"src"),

@@ -47,7 +47,11 @@ class Room:
 
 
 def lazy_room(
-    package: str, files: dict[str, str], aliases: dict[str, str] | None = None
+    package: str,
+    files: dict[str, str],
+    aliases: dict[str, str] | None = None,
+    *,
+    of_components: bool = True,
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """``__getattr__``, ``__dir__`` and ``__all__`` of a room.
 
@@ -56,9 +60,11 @@ def lazy_room(
         files: the names, separated by spaces, that each file of the package defines. A file without
             underscore is itself one of the names; one with a full path belongs to another room.
         aliases: further names, and the names they stand for.
+        of_components: whether configs name what is in the room; a look-up of components loads it.
     """
     room = Room(package, files, aliases or {})
-    _rooms[package] = room
+    if of_components:
+        _rooms[package] = room
 
     def find(name: str) -> Any:
         if name not in room.names:
