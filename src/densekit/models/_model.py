@@ -127,7 +127,7 @@ class Model(Trainer, Layer):
             outer = call_context.get()
             given = args[0]
             if type(given) is not np.ndarray and self.built:
-                given = self._dk_arranged(given)
+                given = self._dk_data.arranged(given)
             inputs = tree.map_structure(_plain, given)
             native = (
                 (outer is None or not outer.calling)
@@ -137,7 +137,7 @@ class Model(Trainer, Layer):
             if native:
                 if not self.built:
                     self._dk_build_on(inputs)
-                    self._dk_remember_columns(given)
+                    self._dk_data.remember_columns(given)
                 outputs = self._dk_native_call(inputs, training)
                 if outputs is not NotImplemented:
                     return outputs

@@ -18,8 +18,8 @@ from densekit.data._feeds import ArrayFeed, check_count, is_stream, warn_out_of_
 from densekit.data._streams import StreamFeed
 from densekit.training._fit_loop import callback_list, logs_of, predict_rows
 from densekit.training._own_steps import BatchStructure
-from densekit.training._prepare import Prepare
 from densekit.training._runtime import pack_outputs
+from densekit.training._sessions import Sessions
 from densekit.training._turns import alone, in_turn
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _QUICK_FLOPS = 1e9  # some 50 ms: no bar would be shown
 
 
-class Batches(Prepare):
+class Batches(Sessions):
     """The part of `Trainer` for predictions and single batches."""
 
     stop_predicting: Any
@@ -76,7 +76,7 @@ class Batches(Prepare):
     ) -> Any:
         if self._dk_has_own_step("train" if training else "test"):
             return self._dk_own_on_batch(x, y, weight, class_weight, return_dict, training)
-        columns = self._dk_array_columns(x, y, weight, class_weight)
+        columns = self._dk_data.array_columns(x, y, weight, class_weight)
         rows = len(columns[0][0])
         feed = ArrayFeed(*columns, rows=rows, batch_size=max(rows, 1), steps=None)
         session = self._dk_session(feed, training)
@@ -86,7 +86,7 @@ class Batches(Prepare):
             with self._dk_runtime.turns.block:
                 session.run(block, training)
         if training and type(x) is not np.ndarray:
-            self._dk_remember_columns(x)
+            self._dk_data.remember_columns(x)
         logs = logs_of(model)
         return logs if return_dict else self._dk_in_order(logs)
 
@@ -96,14 +96,14 @@ class Batches(Prepare):
         """One step that the user wrote."""
         batches, model = BatchStructure(), cast(Any, self)
         rows = max(len(leaf) for leaf in tree.flatten(x))
-        feed = self._dk_step_feed(batches, x, y, weight, class_weight, max(rows, 1), None)
+        feed = self._dk_data.step_feed(batches, x, y, weight, class_weight, max(rows, 1), None)
         session = self._dk_step_session(batches, training)
         model.reset_metrics()
         for block in feed.blocks(1):
             with self._dk_runtime.turns.block:
                 session.run(block, training)
         if training:
-            self._dk_remember_columns(x)
+            self._dk_data.remember_columns(x)
         logs = session.logs(model)
         return logs if return_dict else self._dk_in_order(logs)
 
@@ -125,7 +125,7 @@ class Batches(Prepare):
             return self._dk_predict_by_steps(x, max(rows, 1), 0, None, None)
         if type(x) is np.ndarray and self.__dict__.get("_dk_fast_call") is not None:
             return model(x)
-        x = self._dk_input_arrays(x)
+        x = self._dk_data.input_arrays(x)
         signature = self._dk_runtime.signature()
         inputs = match_inputs(x, signature)
         check_rows({"x": inputs})
@@ -202,7 +202,7 @@ class Batches(Prepare):
         if any(x.dtype.kind not in "biuf" or x.ndim == 0 for x in leaves):
             return NotImplemented
         if self._dk_model_graph() is None and "_dk_traced_on" not in self.__dict__:
-            self._dk_ensure_built(inputs)
+            self._dk_data.ensure_built(inputs)
         signature = self._dk_runtime.signature()
         arrays = match_inputs(inputs, signature)
         rows = len(arrays[0])
@@ -238,7 +238,7 @@ class Batches(Prepare):
     ) -> Any:
         """What the user's own predict step gives, batch after batch."""
         batches = BatchStructure()
-        feed = self._dk_step_feed(batches, x, None, None, None, batch_size, steps)
+        feed = self._dk_data.step_feed(batches, x, None, None, None, batch_size, steps)
         model: Any = self
         function = model.make_predict_function() or model.predict_function
         run = callback_list(self, callbacks, verbose, feed.num_batches)
@@ -263,7 +263,7 @@ class Batches(Prepare):
         steps = check_count(steps, "steps")
         if is_stream(x):
             return self._dk_predict_stream(x, verbose, steps, callbacks)
-        x = self._dk_input_arrays(x)
+        x = self._dk_data.input_arrays(x)
         signature = self._dk_runtime.signature()
         inputs = match_inputs(x, signature)
         rows = len(inputs[0])
@@ -324,8 +324,8 @@ class Batches(Prepare):
 
     def _dk_predict_stream(self, x: Any, verbose: Any, steps: Any, callbacks: Any) -> Any:
         source = StreamFeed(x, lambda x, y, w: ([], [], []), steps)
-        if not self._dk_is_followed():
-            self._dk_ensure_built(source.first_batch()[0])
+        if not self._dk_data.is_followed():
+            self._dk_data.ensure_built(source.first_batch()[0])
             source.begin_anew()
         signature = self._dk_runtime.signature()
         run = callback_list(self, callbacks, verbose, source.num_batches)

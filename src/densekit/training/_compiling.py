@@ -20,6 +20,7 @@ from densekit.data._tables import KnownColumns
 from densekit.ops._dispatch import raw
 from densekit.training._batches import Batches
 from densekit.training._loss_terms import check_loss_weights, check_losses
+from densekit.training._preparation import Preparation
 from densekit.training._run_metrics import CompileMetrics
 from densekit.training._runtime import Runtime, new_shuffle_state
 
@@ -54,7 +55,8 @@ class Compiling(Batches):
 
     def __init__(self) -> None:
         state = self.__dict__
-        state["_dk_runtime"] = Runtime(self)
+        state["_dk_runtime"] = runtime = Runtime(self)
+        state["_dk_data"] = Preparation(self, runtime)
         state["_dk_compiled"] = {}
         state["_dk_known_columns"] = KnownColumns()
         state["_loss_tracker"] = None

@@ -43,7 +43,7 @@ def _of_model(
     model: Any, runtime: Runtime, given: Any, arrays: list[Array], training: bool
 ) -> Found | None:
     if not model.built or (model._dk_graph() is None and "_dk_traced_on" not in model.__dict__):
-        model._dk_ensure_built(tree.pack_as(given, arrays))
+        model._dk_data.ensure_built(tree.pack_as(given, arrays))
     signature = runtime.signature()
     if len(signature.input_shapes) != len(arrays):
         return None

@@ -92,19 +92,19 @@ class Trainer(Compiling):
         _check_frequency(validation_freq)
         given = x
         if validation_split and validation_data is None:
-            x = self._dk_arranged(x)
+            x = self._dk_data.arranged(x)
             (x, y, sample_weight), validation_data = train_validation_split(
                 x, y, sample_weight, validation_split, self._dk_runtime.dtype()
             )
         own, own_test = self._dk_has_own_step("train"), self._dk_has_own_step("test")
         batches, test_batches = BatchStructure(), BatchStructure()
-        make_feed = partial(self._dk_step_feed, batches) if own else self._dk_feed
+        make_feed = partial(self._dk_data.step_feed, batches) if own else self._dk_data.feed
         feed = make_feed(
             x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle=shuffle
         )
         validation = None
         if validation_data is not None:
-            validation = self._dk_validation_feed(
+            validation = self._dk_data.validation_feed(
                 validation_data,
                 validation_batch_size or batch_size,
                 validation_steps,
@@ -125,9 +125,9 @@ class Trainer(Compiling):
         if own:
             pass
         elif not isinstance(feed, StreamFeed):
-            self._dk_remember_columns(given)
+            self._dk_data.remember_columns(given)
         elif not feed.tells_epochs:
-            self._dk_remember_columns(feed.first_batch()[0])
+            self._dk_data.remember_columns(feed.first_batch()[0])
         callbacks = callback_list(self, callbacks, verbose, feed.num_batches, epochs, True)
         feed.begin_anew()
         self.stop_training = False
@@ -217,10 +217,10 @@ class Trainer(Compiling):
         session: Any
         if self._dk_has_own_step("test"):
             batches = BatchStructure()
-            feed = self._dk_step_feed(batches, x, y, sample_weight, None, batch_size, steps)
+            feed = self._dk_data.step_feed(batches, x, y, sample_weight, None, batch_size, steps)
             session = self._dk_step_session(batches, False)
         else:
-            feed = self._dk_feed(x, y, sample_weight, None, batch_size, steps, repeated=False)
+            feed = self._dk_data.feed(x, y, sample_weight, None, batch_size, steps, repeated=False)
             session = self._dk_session(feed, False, self._dk_watch("evaluate"))
         callbacks = callback_list(self, callbacks, verbose, feed.num_batches)
         logs = self._dk_run_test(session, feed, callbacks)

@@ -1,0 +1,288 @@
+"""`Preparation`: from what a user passes to what the loops run: columns and feeds, all checked."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from densekit import losses
+from densekit._core import tree
+from densekit._core.errors import message
+from densekit.data._arrays import as_array, as_arrays, is_sparse, numbers_as_arrays, readable_once
+from densekit.data._columns import (
+    Array,
+    Columns,
+    Signature,
+    check_rows,
+    check_weight_structure,
+    class_weights,
+    match_inputs,
+    match_outputs,
+    match_weights,
+    output_keys,
+    unpack_x_y_sample_weight,
+)
+from densekit.data._feeds import ArrayFeed, is_stream
+from densekit.data._streams import StreamFeed
+from densekit.training._fit_loop import Feed
+from densekit.training._loss_terms import wants_target
+from densekit.training._not_finite import refuse_all_nan
+from densekit.training._own_steps import BatchStructure, build_metrics
+from densekit.training._runtime import Runtime, shuffle_order
+
+
+class Preparation:
+    """Looks at the data that one model is given."""
+
+    def __init__(self, model: Any, runtime: Runtime) -> None:
+        self._model = model
+        self._runtime = runtime
+
+    def arranged(self, x: Any) -> Any:
+        """Inputs with the columns of frames in the order that the model knows."""
+        if not self._model._dk_known_columns:
+            return x
+        signature = self._runtime.signature()
+        return self._model._dk_known_columns.arrange(x, signature.input_names, signature.where)
+
+    def remember_columns(self, x: Any) -> None:
+        if is_sparse(x):  # which a `dict` may be as well
+            return
+        if any(type(leaf) is not np.ndarray for leaf in tree.flatten(x)):
+            self._model._dk_known_columns.remember(x, self._runtime.signature().input_names)
+
+    def is_followed(self) -> bool:
+        """Whether the model is built and it is known what its call does."""
+        model = self._model
+        return model.built and (model._dk_graph() is not None or "_dk_traced_on" in model.__dict__)
+
+    def ensure_built(self, x: Any, given: Any = None) -> None:
+        """Build a model that has not seen data yet for data like `x`.
+
+        Args:
+            given: what the user passed, where `x` has become arrays of it.
+        """
+        if self.is_followed():
+            return
+        model = self._model
+        model._dk_build_on(as_arrays(x, "x"))
+        model.__dict__.pop("_dk_graph_cache", None)
+        self.remember_columns(x if given is None else given)
+
+    def columns(
+        self, x: Any, y: Any, sample_weight: Any, class_weight: Any = None
+    ) -> tuple[list[Array], Columns, Columns]:
+        """Inputs, targets and weights in the order of the model, checked."""
+        signature = self._runtime.signature()
+        outputs = len(signature.output_names)
+        inputs = match_inputs(x, signature)
+        needed = wants_target(self._model.loss, signature)
+        targets = match_outputs(numbers_as_arrays(y, outputs), signature, needed, "y")
+        sample_weight = numbers_as_arrays(sample_weight, outputs)
+        if class_weight is not None:
+            if sample_weight is not None:
+                raise ValueError(
+                    message(
+                        f"{signature.where}",
+                        "`class_weight` or `sample_weight`",
+                        "both at the same time",
+                        "Multiply them into `sample_weight`.",
+                    )
+                )
+            if len(targets) > 1 or targets[0] is None:
+                raise ValueError(
+                    message(
+                        "`class_weight`",
+                        "a model with a single output and targets",
+                        f"{len(targets)} outputs",
+                        "Pass a list of `sample_weight`.",
+                    )
+                )
+            units = signature.output_shapes[0][-1] if len(signature.output_shapes[0]) > 1 else None
+            classes = 2 if units == 1 else units
+            sample_weight = class_weights(targets[0], class_weight, classes)
+        weights = match_weights(sample_weight, targets, signature, needed)
+        check_rows({"x": inputs, "y": targets, "sample_weight": weights})
+        self._check_targets(signature, targets)
+        return inputs, targets, weights
+
+    def array_columns(
+        self, x: Any, y: Any, sample_weight: Any, class_weight: Any
+    ) -> tuple[list[Array], Columns, Columns]:
+        """`_dk_columns` of no stream: every table is converted once, and the model built."""
+        x = self.input_arrays(x)
+        outputs = len(self._runtime.signature().output_names)
+        y = self._arrays(y, "y", outputs)
+        sample_weight = self._arrays(sample_weight, "sample_weight", outputs)
+        return self.columns(x, y, sample_weight, class_weight)
+
+    def _arrays(self, value: Any, what: str, lists: int = 0) -> Any:
+        """`value` as arrays, in the structure it has."""
+        if value is None or type(value) is np.ndarray:
+            return value
+        return as_arrays(value, what, self._number_types()[0], lists)
+
+    def input_arrays(self, given: Any) -> Any:
+        """Inputs as arrays, columns of frames in the known order; the model is built for them."""
+        x = self._arrays(self.arranged(given), "x")
+        self.ensure_built(x, given)
+        return x
+
+    def _number_types(self) -> tuple[str, bool]:
+        """What to convert numbers to that the core cannot read, and whether integers too: inputs
+        declared as integers are exact beyond what a float32 holds.
+        """
+        if self.is_followed():
+            declared = tree.flatten(self._runtime.signature().input_structure)
+            if any("int" in str(getattr(tensor, "dtype", "")) for tensor in declared):
+                return "float64", False
+        return self._runtime.dtype(), True
+
+    def _check_targets(self, signature: Signature, targets: Columns) -> None:
+        terms = self._model._dk_resolved_terms(signature, targets)
+        keys = output_keys(signature)
+        for term in terms:
+            target, name = targets[term.output], keys[term.output]
+            if target is None:
+                raise ValueError(
+                    message(f"{signature.where} output {name!r}", "targets", "None", "Pass `y`.")
+                )
+            losses.check_targets(term.loss, target, signature.output_shapes[term.output], name)
+
+    def feed(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Any,
+        batch_size: Any,
+        steps: Any,
+        shuffle: Any = False,
+        repeated: bool = True,
+    ) -> Feed:
+        """The batches of `x`.
+
+        Args:
+            repeated: whether the data are read more than once, so that arrays which the core
+                cannot read are converted beforehand.
+        """
+        if is_stream(x):
+            given = {"y": y, "sample_weight": sample_weight, "class_weight": class_weight}
+            for name, value in given.items():
+                if value is not None:
+                    raise ValueError(
+                        message(
+                            f"`{name}`",
+                            f"None, as `x` is a {type(x).__name__} that yields batches",
+                            f"{type(value).__name__}",
+                            "Yield (x, y, sample_weight) instead.",
+                        )
+                    )
+            stream = StreamFeed(x, self.columns, steps, self._new_order if shuffle else None)
+            if not (stream.tells_epochs and self.knows_data()):
+                self.ensure_built(stream.first_batch()[0])
+            return stream
+        check_weight_structure(y, sample_weight)
+        inputs, targets, weights = self.array_columns(x, y, sample_weight, class_weight)
+        refuse_all_nan(targets, output_keys(self._runtime.signature()))
+        if repeated:
+            dtype, floats = self._number_types()
+            inputs = [readable_once(column, dtype, floats) for column in inputs]
+            targets = [readable_once(column, dtype, False) for column in targets]
+            weights = [readable_once(column, dtype, False) for column in weights]
+        return ArrayFeed(
+            inputs,
+            targets,
+            weights,
+            rows=len(inputs[0]),
+            batch_size=batch_size,
+            steps=steps,
+            shuffle=shuffle,
+            order=self._new_order,
+        )
+
+    def step_feed(
+        self,
+        data: BatchStructure,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Any,
+        batch_size: Any,
+        steps: Any,
+        shuffle: Any = False,
+    ) -> Feed:
+        """The batches of `x` for steps that the user wrote: as they were passed."""
+        if is_stream(x):
+            stream = StreamFeed(x, data.columns, steps, self._new_order if shuffle else None)
+            self._prepare_steps(*stream.first_batch()[:2])
+            return stream
+        if class_weight is not None:
+            if sample_weight is not None or y is None or tree.is_nested(y):
+                raise ValueError(
+                    message(
+                        f"{type(self._model).__name__} {self._model.name!r}",
+                        "`class_weight` with one array `y` and no `sample_weight`",
+                        "others",
+                        "Multiply it into `sample_weight`.",
+                    )
+                )
+            sample_weight = class_weights(as_array(y, "y"), class_weight, None)
+        inputs, targets, weights = data.columns(x, y, sample_weight)
+        check_rows({"x": inputs, "y": targets, "sample_weight": weights})
+        self._prepare_steps(x, y)
+        return ArrayFeed(
+            inputs,
+            targets,
+            weights,
+            rows=len(inputs[0]),
+            batch_size=batch_size,
+            steps=steps,
+            shuffle=shuffle,
+            order=self._new_order,
+        )
+
+    def _prepare_steps(self, x: Any, y: Any) -> None:
+        """Build what can be built before the first step: the model, if it has a `call`, its metrics
+        and its optimizer.
+        """
+        model = self._model
+        if model._dk_has_call:
+            self.ensure_built(x)
+            if y is not None:
+                build_metrics(model, y, self._runtime.signature())
+            if model.optimizer is not None and model.trainable_variables:
+                model._dk_build_optimizer()
+
+    def knows_data(self) -> bool:
+        """Whether the model has seen data since it was compiled: shapes and losses are decided."""
+        model = self._model
+        metrics = model._compile_metrics
+        return (
+            self.is_followed()
+            and model.__dict__["_dk_terms"] is not None
+            and (metrics is None or metrics.built)
+        )
+
+    def _new_order(self, rows: int, block: int) -> npt.NDArray[np.int64]:
+        """The order of the pass that begins now, shuffled inside every `block` of rows."""
+        model = self._model
+        iterations = int(model.optimizer._iterations.array)
+        return shuffle_order(
+            self._runtime.kind, model.__dict__["_dk_shuffle_state"], iterations, rows, block
+        )
+
+    def validation_feed(
+        self, data: Any, batch_size: Any, steps: Any, own: BatchStructure | None = None
+    ) -> Feed:
+        """The batches of a validation; for the user's own test step as they were passed."""
+        make = self.feed if own is None else partial(self.step_feed, own)
+        if is_stream(data):
+            return make(data, None, None, None, None, steps)
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        if is_stream(x):
+            return make(x, y, sample_weight, None, None, steps)
+        return make(x, y, sample_weight, None, batch_size, steps)
