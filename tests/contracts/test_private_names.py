@@ -26,7 +26,7 @@ FAMILIES: dict[type, str] = {
     # of models
     " _compile_metrics _functional _initial_epoch _inputs _loss_tracker _nodes _operations _outputs"
     # of single layers
-    " _batch_shape _dtype _kernel _merge_function _output_shape",
+    " _batch_shape _dtype _embeddings _kernel _merge_function _output_shape",
     keras.optimizers.Optimizer: "_accumulators _apply_weight_decay _average_gradients"
     " _backend_update_step _clip_gradients _get_variable_index _iterations _learning_rate _linears"
     " _momentums _trainable_variables _u_product _use_weight_decay _variables _velocities"
