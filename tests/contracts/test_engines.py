@@ -194,6 +194,38 @@ def test_a_difference_is_noticed(other: str) -> None:
         agree(other, "float32", make, *data("float32"))
 
 
+def test_a_model_without_rows(floats: str, other: str) -> None:
+    class Mean(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = keras.layers.Dense(CLASSES)
+
+        def call(self, x: Any) -> Any:
+            return keras.ops.mean(self.dense(x), axis=0, keepdims=True)
+
+    def make() -> Any:
+        model = Mean()
+        model.build((None, 3))
+        return model, {"optimizer": "adam", "loss": "mse"}
+
+    agree(other, floats, make, *data(floats))
+
+
+def test_own_steps(floats: str, other: str) -> None:
+    class Own(keras.Sequential):
+        def train_step(self, data: Any) -> Any:
+            x, y = data
+            with keras.GradientTape() as tape:
+                loss = self.compute_loss(y=y, y_pred=self(x, training=True))
+            self.optimizer.apply(tape.gradient(loss, self.trainable_variables))
+            return {"loss": loss}
+
+    def make() -> Any:
+        return Own(small().layers), {"optimizer": keras.optimizers.SGD(0.01), "loss": "mse"}
+
+    agree(other, floats, make, *data(floats))
+
+
 def test_the_reference_needs_no_native_core() -> None:
     script = """
 import sys
@@ -204,6 +236,17 @@ model.compile("adam", "mse", metrics=["mae"], engine="reference")
 x = np.ones((8, 3), "float32")
 history = model.fit(x, np.ones((8, 4)), epochs=2, validation_split=0.25, verbose=0).history
 model.evaluate(x, np.ones((8, 4)), verbose=0)
+class Own(keras.Sequential):
+    def train_step(self, data):
+        return super().train_step(data)
+own = Own([keras.Input((3,)), keras.layers.Dense(4)])
+own.compile("adam", "mse", engine="reference")
+own.fit(x, np.ones((8, 4)), verbose=0)
+keras.config.set_engine("reference")
+with keras.GradientTape() as tape:
+    loss = keras.losses.MeanSquaredError()(np.ones((8, 4), "float32"), model(x, training=True))
+weights = model.trainable_variables
+model.optimizer.apply(tape.gradient(loss, weights), weights)
 print(len(history["val_mae"]), model.predict(x, verbose=0).shape, model(x).shape)
 """
     run = subprocess.run(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from densekit.engines.kinds import default_name as default_name
     from densekit.engines.kinds import engine_kind as engine_kind
     from densekit.engines.kinds import engine_names as engine_names
+    from densekit.engines.kinds import inside as inside
     from densekit.engines.kinds import register_engine as register_engine
     from densekit.engines.lowering import has_flags as has_flags
     from densekit.engines.lowering import lower_graph as lower_graph
@@ -50,7 +51,7 @@ else:
             "densekit._core.plan": "Handle NotLowerable",
             "lowering": "has_flags lower_graph lower_layer lower_whole metric_variables",
             "definition": "DefinitionEngine beside_targets",
-            "kinds": "check_engine default_name engine_kind engine_names register_engine",
+            "kinds": "check_engine default_name engine_kind engine_names inside register_engine",
             "native": "NativeEngine",
             "plan": "PlanBuilder",
             "recording": "lend take_back",

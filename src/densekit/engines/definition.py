@@ -14,12 +14,13 @@ import numpy.typing as npt
 
 from densekit import ops
 from densekit._core import tree
-from densekit._core.engine import Rows
+from densekit._core.engine import EngineKind, Rows
 from densekit._core.errors import returned
 from densekit._core.scope import StatelessScope
 from densekit._core.tensor import lend
 from densekit._core.variable import Variable
 from densekit.engines.differentiate import Differentiator
+from densekit.engines.kinds import engine_kind, inside
 from densekit.losses._checks import function_of
 
 Array = npt.NDArray[Any]
@@ -43,6 +44,7 @@ class DefinitionEngine:
         state: other variables that it may assign to.
         losses: terms of the loss.
         optimizer: a built optimizer; None for evaluation.
+        kind: what runs the updates and the models inside. Default: that of models told none.
     """
 
     def __init__(
@@ -52,18 +54,23 @@ class DefinitionEngine:
         state: Sequence[Variable],
         losses: Sequence[Any],
         optimizer: Any = None,
+        kind: EngineKind | None = None,
     ) -> None:
         self._function = function
         self._trainable = list(trainable)
         self._state = list({id(variable): variable for variable in state}.values())
         self._losses = list(losses)
         self._optimizer = optimizer
+        self._kind = kind
         self._differentiate = Differentiator()
         self.outputs: list[Array] = []  # of the latest step
 
     def step(self, rows: Rows, index: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """A step on the picked rows; its total loss and each single one, (1, 1 + losses)."""
+        with inside(self._kind or engine_kind()):
+            return self._step(rows, index)
 
+    def _step(self, rows: Rows, index: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         def pick(column: Array | None) -> Any:
             return None if column is None else lend(np.array(column[index]))
 

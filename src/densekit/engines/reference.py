@@ -76,7 +76,7 @@ class ReferenceEngine:
         self._state = source.state
         self._inputs = [definition_dtype(kind, self.dtype) for _, kind in source.inputs]
         self._steps = DefinitionEngine(
-            source.definition, trainable, source.state, losses, optimizer
+            source.definition, trainable, source.state, losses, optimizer, ENGINE
         )
 
     def train(
@@ -87,8 +87,7 @@ class ReferenceEngine:
         exact: list[list[Array]] = [[] for _ in self.outputs]
         for start in range(0, len(index), batch_size):
             picked = index[start : start + batch_size]
-            with kinds.inside(ENGINE):
-                losses.append(self._steps.step(self._batch(rows, picked), np.arange(len(picked))))
+            losses.append(self._steps.step(self._batch(rows, picked), np.arange(len(picked))))
             for i, (y, room) in enumerate(zip(self._steps.outputs, predictions, strict=True)):
                 if room is None:
                     continue

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from densekit import training
+from densekit import engines, training
 from densekit._core import settings, tree
 from densekit._core.boxes import unboxed
 from densekit._core.dtypes import to_numpy_dtype
@@ -322,7 +322,8 @@ class StepSession:
 
     def run(self, block: Block, training: bool) -> None:
         """Run the steps of a block."""
-        self._logs = self._function(self._data.batches(block))
+        with engines.inside(self._model._dk_runtime.kind):
+            self._logs = self._function(self._data.batches(block))
 
     def logs(self, model: Any) -> dict[str, Any]:
         """The values of the metrics, if they go by the names of what the step returned; or that."""

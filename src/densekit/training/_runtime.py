@@ -251,6 +251,7 @@ class Runtime:
             [*model.non_trainable_variables, *engines.metric_variables(model)],
             terms,
             model.optimizer if training else None,
+            self.kind,
         )
 
     # Engines
