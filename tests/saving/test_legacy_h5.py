@@ -91,3 +91,21 @@ def test_keras_opens_files_with_several_losses(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         mine.evaluate(X, targets, verbose=0), made.evaluate(X, targets, verbose=0), rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_the_weights_of_the_model_are_gathered_once_for_all_layers(by_name, tmp_path) -> None:
+    class Counting(keras.Sequential):
+        gathered = 0
+
+        @property
+        def weights(self):
+            Counting.gathered += 1
+            return super().weights
+
+    stack = [keras.Input((1,)), *(keras.layers.Dense(1, name=f"d{i}") for i in range(30))]
+    model = Counting(stack)
+    keras.Sequential(model.layers).save(tmp_path / "deep.h5")
+    Counting.gathered = 0
+    model.load_weights(tmp_path / "deep.h5", by_name=by_name)
+    assert 0 < Counting.gathered < 10

@@ -144,9 +144,9 @@ def _layer_names(group: Any, model: Any) -> list[str]:
 def _by_order(group: Any, model: Any, skip_mismatch: bool) -> list[Pair]:
     """Layers with weights, matched in order."""
     layers = [layer for layer in model.layers if _layer_weights(layer)]
-    stored = []
+    stored, most = [], _most_arrays(model)
     for name in _layer_names(group, model):
-        values = _stored(group, name, _most_arrays(model))
+        values = _stored(group, name, most)
         if values:
             stored.append((name, values))
         if len(stored) > len(layers):
@@ -169,10 +169,10 @@ def _by_order(group: Any, model: Any, skip_mismatch: bool) -> list[Pair]:
 def _by_name(group: Any, model: Any, skip_mismatch: bool) -> list[Pair]:
     """Layers matched by name; those that only one side has are passed over."""
     layers = {layer.name: layer for layer in model.layers}
-    pairs = []
+    pairs, most = [], _most_arrays(model)
     for name in _layer_names(group, model):
         if name in layers:
-            layer, values = layers[name], _stored(group, name, _most_arrays(model))
+            layer, values = layers[name], _stored(group, name, most)
             pairs += _match(layer, _layer_weights(layer), values, name, skip_mismatch)
     return pairs + _top_level(group, model, skip_mismatch)
 
