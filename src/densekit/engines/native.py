@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ loss_rows = _native.loss
 Array = npt.NDArray[Any]
 
 _NO_STEP = -1.797e308  # what a row of the losses holds until its step is done
+_NOTHING = nullcontext()
 
 
 class NativeEngine:
@@ -319,13 +320,14 @@ class NativeEngine:
         """
         columns = self._bind(rows)
         steps = -(-len(index) // batch_size)
-        losses = np.full((steps, 1 + self.n_losses), _NO_STEP)
+        losses = np.empty((steps, 1 + self.n_losses))
+        losses.fill(_NO_STEP)
         iteration = int(self.optimizer._iterations.array)
         rates = self.optimizer.learning_rates(iteration, steps)
         keys, counters = self.random_words()
         done = 0
         try:
-            with self._exactly(rows, index, batch_size, predictions):
+            with self._exactly(rows, index, batch_size, predictions) if self._nodes else _NOTHING:
                 done = self.plan.train(
                     *columns,
                     index,
@@ -358,7 +360,7 @@ class NativeEngine:
         steps = -(-len(index) // batch_size)
         losses = np.empty((steps, 1 + self.n_losses))
         keys, counters = self.random_words()
-        with self._exactly(rows, index, batch_size, predictions):
+        with self._exactly(rows, index, batch_size, predictions) if self._nodes else _NOTHING:
             done = self.plan.evaluate(
                 *columns,
                 index,
@@ -380,9 +382,6 @@ class NativeEngine:
         predictions: list[Array | None],
     ) -> Iterator[None]:
         """Inside, values that are no floats of the plan go beside it; predictions are kept."""
-        if not self._nodes:
-            yield
-            return
         wanted = [
             None if y is None or h.dtype == self._dtype.name else h.value
             for h, y in zip(self.outputs, predictions, strict=True)
@@ -472,6 +471,8 @@ class NativeEngine:
         """Key and counter of each random node; nodes of one generator get separate streams."""
         keys: list[int] = []
         counters: list[int] = []
+        if not self._seeds:
+            return keys, counters
         uses: dict[int, int] = {}
         for generator in self._seeds:
             key, counter = (int(word) for word in generator.state.array)
@@ -486,5 +487,6 @@ class NativeEngine:
             return
         if not self._counts_itself and self._trainable:  # nothing to train is no update
             self.optimizer.advance(steps)
-        for generator in {id(g): g for g in self._seeds}.values():
-            generator.advance(steps)
+        if self._seeds:
+            for generator in {id(g): g for g in self._seeds}.values():
+                generator.advance(steps)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from densekit.losses._checks import check_chance_broadcast as check_chance_broadcast
     from densekit.losses._checks import check_last_activation as check_last_activation
     from densekit.losses._checks import check_targets as check_targets
+    from densekit.losses._checks import checks_values as checks_values
     from densekit.losses._circle import Circle as Circle
     from densekit.losses._circle import circle as circle
     from densekit.losses._crossentropy import BinaryCrossentropy as BinaryCrossentropy
@@ -88,7 +89,7 @@ else:
         __name__,
         {
             "_base": "Loss LossFunctionWrapper",
-            "_checks": "check_chance_broadcast check_last_activation check_targets",
+            "_checks": "check_chance_broadcast check_last_activation check_targets checks_values",
             "_circle": "Circle circle",
             "_crossentropy": (
                 "BinaryCrossentropy CategoricalCrossentropy SparseCategoricalCrossentropy "

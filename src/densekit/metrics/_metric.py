@@ -182,6 +182,8 @@ class Metric:
 
     def _dk_rounded(self, value: Any) -> Any:
         """A result in the metric's dtype."""
+        if type(value) is float and self.dtype == "float32":
+            return np.float32(value)
         if isinstance(value, int | float | np.generic | np.ndarray):
             return np.array(value, to_numpy_dtype(self.dtype))[()]
         return value

@@ -79,7 +79,9 @@ class NativeView:
         """The learning rate of each of `steps` steps from `first_iteration` on, as float64."""
         rate = self._learning_rate
         if isinstance(rate, Variable):
-            return np.full(steps, float(rate.array))
+            rates = np.empty(steps)
+            rates.fill(rate.array)
+            return rates
         iterations = range(first_iteration, first_iteration + steps)
         if isinstance(rate, LearningRateSchedule):
             if public_name(type(rate)) is not None:  # built-in ones take arrays; others may branch
@@ -98,4 +100,5 @@ class NativeView:
 
     def advance(self, steps: int) -> None:
         """Count `steps` steps that the engine has made on the buffers."""
-        self._iterations.assign_add(steps)
+        count = self._iterations.array
+        count += steps

@@ -18,6 +18,7 @@ from densekit.data._feeds import ArrayFeed, check_count, is_stream, warn_out_of_
 from densekit.data._streams import StreamFeed
 from densekit.training._fit_loop import callback_list, logs_of, predict_rows
 from densekit.training._own_steps import BatchStructure
+from densekit.training._quick_batch import quick_batch
 from densekit.training._runtime import pack_outputs
 from densekit.training._sessions import Sessions
 from densekit.training._turns import alone, in_turn
@@ -74,17 +75,25 @@ class Batches(Sessions):
     def _dk_on_batch(
         self, x: Any, y: Any, weight: Any, class_weight: Any, return_dict: bool, training: bool
     ) -> Any:
-        if self._dk_has_own_step("train" if training else "test"):
-            return self._dk_own_on_batch(x, y, weight, class_weight, return_dict, training)
-        columns = self._dk_data.array_columns(x, y, weight, class_weight)
-        rows = len(columns[0][0])
-        feed = ArrayFeed(*columns, rows=rows, batch_size=max(rows, 1), steps=None)
-        session = self._dk_session(feed, training)
         model: Any = self
+        runtime, session = self._dk_runtime, None
+        quick = runtime.quick_batches.get(training)
+        if quick is not None and class_weight is None:
+            session = quick.session_for(self, x, y, weight)
+        if quick is not None and session is not None:
+            block = quick.block(x, y, weight)
+        elif self._dk_has_own_step("train" if training else "test"):
+            return self._dk_own_on_batch(x, y, weight, class_weight, return_dict, training)
+        else:
+            columns = self._dk_data.array_columns(x, y, weight, class_weight)
+            rows = len(columns[0][0])
+            feed = ArrayFeed(*columns, rows=rows, batch_size=max(rows, 1), steps=None)
+            session = self._dk_session(feed, training)
+            runtime.quick_batches[training] = quick_batch(self, session, (x, y, weight), columns)
+            (block,) = feed.blocks(1)
         model.reset_metrics()
-        for block in feed.blocks(1):
-            with self._dk_runtime.turns.block:
-                session.run(block, training)
+        with runtime.turns.block:
+            session.run(block, training)
         if training and type(x) is not np.ndarray:
             self._dk_data.remember_columns(x)
         logs = logs_of(model)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from densekit import engines, optimizers
 from densekit._core import tree
 from densekit._core.errors import returned
@@ -239,4 +241,7 @@ class Compiling(Batches):
                 results.update(value)
             else:
                 results[metric.name] = value
-        return {name: give_all(tree.map_structure(raw, v)) for name, v in results.items()}
+        return {
+            name: v if isinstance(v, np.generic) else give_all(tree.map_structure(raw, v))
+            for name, v in results.items()
+        }

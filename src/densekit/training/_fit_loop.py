@@ -79,7 +79,7 @@ class Session:
         watch: FiniteWatch | None = None,
     ) -> None:
         self.watch = watch
-        self._terms = list(terms)
+        self.terms = list(terms)
         self._loss = loss
         self._term_means = list(term_means)
         self._metrics = metrics
@@ -123,7 +123,7 @@ class Session:
 
     def run(self, block: Block, training: bool) -> None:
         """Run a block, then update losses and metrics."""
-        terms = self._terms
+        terms = self.terms
         moment = self.moment()
         if moment != self.made_at or self.has_open_shapes:
             self.made_at = moment
@@ -143,13 +143,11 @@ class Session:
         ]
         run = self._engine.train if training else self._engine.evaluate
         losses = run(rows, block.picks, block.batch_size, predictions)
-        sizes = np.full(len(losses), float(block.batch_size))
-        sizes[-1] = n - block.batch_size * (len(losses) - 1)
-        self._loss.add(losses[:, 0], sizes)
+        self._loss.add(losses[:, 0], block.batch_size, n)
         if self.watch is not None:
             self.watch.look(block, losses[:, 0])
         for i, mean in enumerate(self._term_means):
-            mean.add(losses[:, 1 + i], sizes)
+            mean.add(losses[:, 1 + i], block.batch_size, n)
         if self._metrics is not None:
             self._update_metrics(block, predictions)
 
@@ -226,6 +224,8 @@ def run_epoch(
 def logs_of(model: Any) -> dict[str, Any]:
     """The present value of every metric as Python floats, by sorted name."""
     results = model.get_metrics_result()
+    if len(results) == 1:
+        return {name: plain(value) for name, value in results.items()}
     return {name: plain(results[name]) for name in sorted(results)}
 
 

@@ -106,13 +106,13 @@ class Preparation:
             sample_weight = class_weights(targets[0], class_weight, classes)
         weights = match_weights(sample_weight, targets, signature, needed)
         check_rows({"x": inputs, "y": targets, "sample_weight": weights})
-        self._check_targets(signature, targets)
+        self.check_targets(signature, targets)
         return inputs, targets, weights
 
     def array_columns(
         self, x: Any, y: Any, sample_weight: Any, class_weight: Any
     ) -> tuple[list[Array], Columns, Columns]:
-        """`_dk_columns` of no stream: every table is converted once, and the model built."""
+        """`columns` of no stream: every table is converted once, and the model built."""
         x = self.input_arrays(x)
         outputs = len(self._runtime.signature().output_names)
         y = self._arrays(y, "y", outputs)
@@ -141,7 +141,8 @@ class Preparation:
                 return "float64", False
         return self._runtime.dtype(), True
 
-    def _check_targets(self, signature: Signature, targets: Columns) -> None:
+    def check_targets(self, signature: Signature, targets: Columns) -> None:
+        """Refuse targets that the losses cannot mean."""
         terms = self._model._dk_resolved_terms(signature, targets)
         keys = output_keys(signature)
         for term in terms:

@@ -20,19 +20,35 @@ from densekit.metrics._lookup import check
 class LossMean(Mean):
     """The mean of the losses of batches, each weighted by its rows; summed as Python floats."""
 
-    def add(self, losses: Array, rows: Array) -> None:
-        """Add the losses of some steps of so many rows each."""
-        total = float(self.total.array) if self._dk_sums is None else self._dk_sums[0]
-        count = float(self.count.array) if self._dk_sums is None else self._dk_sums[1]
-        self._dk_sums = total + float(np.dot(losses, rows)), count + float(rows.sum())
+    def add(self, losses: Array, batch_size: int, rows: int) -> None:
+        """Add the losses of some steps, `rows` rows together, the last one with what is left."""
+        if len(losses) == 1:
+            self.add_step(float(losses[0]), rows)
+            return
+        sizes = np.full(len(losses), float(batch_size))
+        sizes[-1] = rows - batch_size * (len(losses) - 1)
+        self._dk_add_sums(float(np.dot(losses, sizes)), float(rows))
+
+    def add_step(self, loss: float, rows: int) -> None:
+        """Add the loss of one step."""
+        self._dk_add_sums(loss * rows, float(rows))
+
+    def _dk_add_sums(self, loss: float, rows: float) -> None:
+        known = self._dk_sums
+        if known is None:
+            known = float(self.total.array), float(self.count.array)
+        total, count = self._dk_sums = known[0] + loss, known[1] + rows
+        if abs(total) < 3e38 and self.dtype == "float32":  # no float32 overflows
+            self.total.array[()], self.count.array[()] = total, count
+            return
         with np.errstate(over="ignore"):
-            self.total.array[...], self.count.array[...] = self._dk_sums
+            self.total.array[...], self.count.array[...] = total, count
 
     _dk_sums: tuple[float, float] | None = None
 
     def reset_state(self) -> None:
         self._dk_sums = 0.0, 0.0
-        self.total.array[...] = self.count.array[...] = 0
+        self.total.array[()] = self.count.array[()] = 0.0
 
     def forget_sums(self) -> None:
         """The variables have got other values: they count."""

@@ -44,6 +44,7 @@ class Runtime:
         self._engines: dict[Any, Engine] = {}
         self._recorders: dict[Any, Recorder | None] = {}
         self.latest_recorder: Any = None  # for which state and shape, and what calls need of it
+        self.quick_batches: dict[bool, Any] = {}  # what runs single batches, by training
         self._built_from: dict[Any, Any] = {}  # what users may set later, by engine
         self._seen: dict[Any, int] = {}  # the count of changes when that was last looked at
         self._call: Any = None  # what `model(x)` calls
@@ -80,6 +81,7 @@ class Runtime:
     def forget_training(self) -> None:
         """Drop the engines that depend on what `compile` was given."""
         self._engines = {key: e for key, e in self._engines.items() if key[0] == "predict"}
+        self.quick_batches.clear()
 
     def _refresh(self) -> None:
         version = self._model._tracker.current()

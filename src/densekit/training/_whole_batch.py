@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from densekit import engines
 from densekit._core.engine import LossTerm, Rows
 from densekit.data._columns import Array
@@ -42,16 +40,15 @@ class WholeBatchSession(Session):
         """Run a block, then update losses and metrics."""
         rows = Rows(
             block.inputs,
-            [block.targets[t.output] for t in self._terms],
-            [block.weights[t.output] for t in self._terms],
+            [block.targets[t.output] for t in self.terms],
+            [block.weights[t.output] for t in self.terms],
         )
         for start in range(0, block.rows, block.batch_size):
             index = block.picks[start : start + block.batch_size]
             losses = self._definition.step(rows, index)
-            size = np.full(1, float(len(index)))
-            self._loss.add(losses[:, 0], size)
+            self._loss.add_step(losses[0, 0], len(index))
             for i, mean in enumerate(self._term_means):
-                mean.add(losses[:, 1 + i], size)
+                mean.add_step(losses[0, 1 + i], len(index))
             if self.watch is not None:
                 self.watch.look(block, losses[:, 0])
             if self._metrics is not None:

@@ -1,0 +1,85 @@
+"""One batch after another of the same kind: what was checked of the first is not checked again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from densekit import engines, losses
+from densekit.data._columns import Array, Columns
+from densekit.data._feeds import Block
+from densekit.training._fit_loop import Session
+
+
+class QuickBatch:
+    """The session of a batch, and what another one must be like to be run by it.
+
+    Shapes, types and layout are compared; the state of the model and what it was compiled with,
+    too. Checks that look at values are made anew.
+
+    Args:
+        session: has run such a batch.
+        x, y, weight: that batch.
+    """
+
+    def __init__(self, session: Session, x: Array, y: Array, weight: Array | None) -> None:
+        self._session = session
+        self._made_for = session.made_for
+        self._kind = _kind(x), _kind(y), _kind(weight)
+        self._picks = np.arange(len(x), dtype=np.int64)
+        self._checked = [t.loss for t in session.terms if losses.checks_values(t.loss)]
+
+    def session_for(self, model: Any, x: Any, y: Any, weight: Any) -> Session | None:
+        """The session, if it fits this model and this batch; values are checked.
+
+        Raises:
+            ValueError: for targets that the loss cannot mean.
+        """
+        if type(x) is not np.ndarray or type(y) is not np.ndarray or model._dk_known_columns:
+            return None
+        if weight is not None and (type(weight) is not np.ndarray or len(weight) != len(x)):
+            return None
+        if len(x) != len(y) or not len(x) or (_kind(x), _kind(y), _kind(weight)) != self._kind:
+            return None
+        if self._made_for != (model._dk_runtime.state(), model.optimizer):
+            return None
+        if self._checked:
+            model._dk_data.check_targets(model._dk_runtime.signature(), [y])
+        return self._session
+
+    def block(self, x: Array, y: Array, weight: Array | None) -> Block:
+        """The batch as one step."""
+        rows = len(x)
+        if len(self._picks) != rows:
+            self._picks = np.arange(rows, dtype=np.int64)
+        return Block(0, rows, [x], [y], [weight], self._picks, 0)
+
+
+def quick_batch(
+    model: Any, session: Session, given: tuple[Any, ...], columns: tuple[list[Array], Columns, Any]
+) -> QuickBatch | None:
+    """What runs batches like this one; None where the long way is to be taken each time.
+
+    Args:
+        given: x, y and weights as the user passed them.
+        columns: what became of them.
+    """
+    if type(session) is not Session or model._dk_known_columns:
+        return None
+    for one, column in zip(given, columns, strict=True):
+        if len(column) != 1 or column[0] is not one:
+            return None
+        if one is None:
+            continue
+        if type(one) is not np.ndarray or not (one.flags.c_contiguous and engines.is_readable(one)):
+            return None
+    x, y, weight = given
+    return None if y is None else QuickBatch(session, x, y, weight)
+
+
+def _kind(array: Array | None) -> Any:
+    """What rows are like, and whether they lie one after another."""
+    if array is None:
+        return None
+    return array.shape[1:], array.dtype, array.flags.c_contiguous
