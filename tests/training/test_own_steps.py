@@ -287,3 +287,86 @@ def test_dropout_and_state_move_on_in_own_steps() -> None:
         fitted(Wet).get_weights(), fitted(keras.Model).get_weights(), strict=True
     ):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+class Counting(keras.Model):
+    """Steps of the base class, in a class of its own; counts how often Python runs its call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = keras.layers.Dense(8, "relu", kernel_regularizer="l2")
+        self.dropout = keras.layers.Dropout(0.3, seed=1)
+        self.last = keras.layers.Dense(2)
+        self.calls: list[bool] = []
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        self.calls.append(training)
+        return self.last(self.dropout(self.first(x), training=training))
+
+
+class CountingSuper(Counting):
+    def train_step(self, data: Any) -> Any:
+        return super().train_step(data)
+
+    def test_step(self, data: Any) -> Any:
+        return super().test_step(data)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_step_of_the_base_class_is_that_of_fit(weighted: bool) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(50, 4)).astype("float32"), rng.normal(size=(50, 2)).astype("float32")
+    weights = rng.uniform(size=50).astype("float32") if weighted else None
+    results = []
+    for kind in (Counting, CountingSuper):
+        keras.utils.set_random_seed(4)
+        model = kind()
+        model.compile("adam", "mse", metrics=["mae"])
+        history = model.fit(x, y, epochs=3, batch_size=16, sample_weight=weights, verbose=0)
+        tested = model.evaluate(x, y, sample_weight=weights, verbose=0)
+        assert kind is Counting or model._dk_runtime.quick_batches
+        made = len(model.calls)
+        on_batch = model.train_on_batch(x, y, weights)
+        model.fit(x, y, epochs=2, batch_size=16, verbose=0)
+        assert len(model.calls) == made  # followed once, no matter how many steps
+        results.append((history.history, tested, on_batch, model.get_weights()))
+    (plain, *numbers, weights_a), (own, *own_numbers, weights_b) = results
+    assert own == {name: pytest.approx(values, rel=1e-6) for name, values in plain.items()}
+    for a, b in zip(numbers, own_numbers, strict=True):
+        assert b == pytest.approx(a, rel=1e-6)
+    assert all(np.array_equal(a, b) for a, b in zip(weights_a, weights_b, strict=True))
+
+
+def test_the_step_of_the_base_class_uses_what_a_subclass_computes() -> None:
+    class Doubled(CountingSuper):
+        def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, **_: Any) -> Any:
+            return 2 * ops.mean(ops.square(y - y_pred))
+
+    x, y = np.ones((6, 4), "float32"), np.ones((6, 2), "float32")
+    losses = []
+    for kind in (CountingSuper, Doubled):
+        keras.utils.set_random_seed(4)
+        model = kind()
+        model.first.kernel_regularizer = None
+        model.dropout.rate = 0.0
+        model.compile("sgd", "mse")
+        losses.append(model.evaluate(x, y, verbose=0))
+    assert losses[1] != pytest.approx(losses[0], rel=0.01)
+
+
+def test_the_step_of_the_base_class_inside_a_tape_is_a_formula() -> None:
+    class Watched(CountingSuper):
+        def test_step(self, data: Any) -> Any:
+            with keras.GradientTape() as tape:
+                logs = super().test_step(data)
+            assert tape.watched_variables()
+            return logs
+
+    x, y = np.ones((6, 4), "float32"), np.ones((6, 2), "float32")
+    results = []
+    for kind in (CountingSuper, Watched):
+        keras.utils.set_random_seed(4)
+        model = kind()
+        model.compile("sgd", "mse")
+        results.append(model.evaluate(x, y, verbose=0))
+    assert results[0] == pytest.approx(results[1], rel=1e-5)

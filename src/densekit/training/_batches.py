@@ -14,9 +14,9 @@ from densekit._core.frames import filters_traceback, hide_internal_frames
 from densekit._core.plan import NotLowerable
 from densekit._core.tensor import lend_all
 from densekit.data._columns import Array, check_rows, match_inputs, unpack_x_y_sample_weight
-from densekit.data._feeds import ArrayFeed, check_count, is_stream, warn_out_of_data
+from densekit.data._feeds import ArrayFeed, Block, check_count, is_stream, warn_out_of_data
 from densekit.data._streams import StreamFeed
-from densekit.training._fit_loop import callback_list, logs_of, predict_rows
+from densekit.training._fit_loop import Session, callback_list, logs_of, predict_rows
 from densekit.training._own_steps import BatchStructure
 from densekit.training._quick_batch import quick_batch
 from densekit.training._runtime import pack_outputs
@@ -75,29 +75,35 @@ class Batches(Sessions):
     def _dk_on_batch(
         self, x: Any, y: Any, weight: Any, class_weight: Any, return_dict: bool, training: bool
     ) -> Any:
-        model: Any = self
-        runtime, session = self._dk_runtime, None
-        quick = runtime.quick_batches.get(training)
-        if quick is not None and class_weight is None:
-            session = quick.session_for(self, x, y, weight)
-        if quick is not None and session is not None:
-            block = quick.block(x, y, weight)
-        elif self._dk_has_own_step("train" if training else "test"):
+        if self._dk_has_own_step("train" if training else "test"):
             return self._dk_own_on_batch(x, y, weight, class_weight, return_dict, training)
-        else:
-            columns = self._dk_data.array_columns(x, y, weight, class_weight)
-            rows = len(columns[0][0])
-            feed = ArrayFeed(*columns, rows=rows, batch_size=max(rows, 1), steps=None)
-            session = self._dk_session(feed, training)
-            runtime.quick_batches[training] = quick_batch(self, session, (x, y, weight), columns)
-            (block,) = feed.blocks(1)
+        model: Any = self
+        session, block = self._dk_one_step(x, y, weight, class_weight, training)
         model.reset_metrics()
-        with runtime.turns.block:
+        with self._dk_runtime.turns.block:
             session.run(block, training)
         if training and type(x) is not np.ndarray:
             self._dk_data.remember_columns(x)
         logs = logs_of(model)
         return logs if return_dict else self._dk_in_order(logs)
+
+    def _dk_one_step(
+        self, x: Any, y: Any, weight: Any, class_weight: Any, training: bool
+    ) -> tuple[Session, Block]:
+        """A batch as a block, and the session that runs it."""
+        quick_batches = self._dk_runtime.quick_batches
+        quick = quick_batches.get(training)
+        if quick is not None and class_weight is None:
+            known: Session | None = quick.session_for(self, x, y, weight)
+            if known is not None:
+                return known, quick.block(x, y, weight)
+        columns = self._dk_data.array_columns(x, y, weight, class_weight)
+        rows = len(columns[0][0])
+        feed = ArrayFeed(*columns, rows=rows, batch_size=max(rows, 1), steps=None)
+        session = self._dk_session(feed, training)
+        quick_batches[training] = quick_batch(self, session, (x, y, weight), columns)
+        (block,) = feed.blocks(1)
+        return session, block
 
     def _dk_own_on_batch(
         self, x: Any, y: Any, weight: Any, class_weight: Any, return_dict: bool, training: bool
