@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+_NESTED = (tuple, list, dict)
+
 
 def is_nested(structure: Any) -> bool:
     """Whether `structure` is a tuple, list or dict."""
-    return isinstance(structure, tuple | list | dict)
+    return isinstance(structure, _NESTED)
 
 
 def _children(structure: Any) -> Iterable[Any]:
@@ -19,9 +21,15 @@ def _children(structure: Any) -> Iterable[Any]:
 
 def flatten(structure: Any) -> list[Any]:
     """The leaves in order: ``flatten({"b": 1, "a": [2, 3]}) == [2, 3, 1]``."""
-    if not is_nested(structure):
+    if not isinstance(structure, _NESTED):
         return [structure]
-    return [leaf for child in _children(structure) for leaf in flatten(child)]
+    leaves: list[Any] = []
+    for child in _children(structure):
+        if isinstance(child, _NESTED):
+            leaves += flatten(child)
+        else:
+            leaves.append(child)
+    return leaves
 
 
 def pack_as(structure: Any, leaves: Iterable[Any]) -> Any:
@@ -33,8 +41,13 @@ def _pack(structure: Any, leaves: Iterator[Any]) -> Any:
     if isinstance(structure, dict):
         packed = {key: _pack(structure[key], leaves) for key in sorted(structure)}
         return {key: packed[key] for key in structure}
-    if isinstance(structure, tuple | list):
-        items = [_pack(child, leaves) for child in structure]
+    if isinstance(structure, _NESTED):
+        items = [
+            _pack(child, leaves) if isinstance(child, _NESTED) else next(leaves)
+            for child in structure
+        ]
+        if type(structure) is list:
+            return items
         if hasattr(structure, "_fields"):  # a namedtuple
             return type(structure)(*items)
         return type(structure)(items)

@@ -200,6 +200,9 @@ def backward(seeds: list[tuple[Any, Any]], wanted: frozenset[Any] = frozenset())
         for parent, part in zip(node.parents, node.vjp(gradient[0]), strict=True):
             if part is None:
                 continue
+            if type(part) is np.ndarray and parent not in gradients:
+                gradients[parent] = part, False
+                continue
             if type(part) is Parts:
                 known = gradients.get(parent)
                 gradients[parent] = part if known is None else known[0].plus(part), False

@@ -21,6 +21,7 @@ from densekit._core.serialization import deserialize_keras_object, serialize_ker
 from densekit._core.tensor import give_all, lend
 from densekit._core.variable import Variable
 from densekit.ops._dispatch import raw
+from densekit.optimizers._checked_step import CheckedStep
 from densekit.optimizers._native import rate_of
 from densekit.optimizers._options import (
     check_clipping,
@@ -117,6 +118,7 @@ class Optimizer(Surroundings):
         )
         self.built = False
         self._dk_updates: Updates | None = None
+        self._dk_checked: Any = None  # a step that was checked
         self._trainable_variables: list[Variable] = []
         self._dk_index = {}
         self._dk_averages = []
@@ -235,6 +237,11 @@ class Optimizer(Surroundings):
                 are None, a variable is unknown, or there are no variables yet. Nothing has changed
                 then.
         """
+        checked = self._dk_checked
+        known = checked is not None and checked.is_like(grads, trainable_variables)
+        if known and not in_stateless_scope():
+            checked.updates.apply(self, list(grads))
+            return
         grads = list(grads)
         if not grads:
             return
@@ -257,7 +264,8 @@ class Optimizer(Surroundings):
         self._iterations.assign_add(1)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_dk_updates": None}  # a copy has buffers of its own
+        # A copy has buffers of its own.
+        return {**self.__dict__, "_dk_updates": None, "_dk_checked": None}
 
     def _dk_update_natively(self, pairs: list[tuple[Any, Variable]]) -> bool:
         """Make the step in the core, if it knows the formula and has all that it needs."""
@@ -279,6 +287,7 @@ class Optimizer(Surroundings):
         gradients = [unboxed(g) for g, _ in pairs]
         if any(type(g) is not np.ndarray for g in gradients):
             gradients = [np.asarray(g) for g in gradients]
+        self.__dict__["_dk_checked"] = CheckedStep(updates)  # by no assignment, which would count
         updates.apply(self, gradients)
         return True
 

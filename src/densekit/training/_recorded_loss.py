@@ -14,6 +14,7 @@ from densekit.ops._gradient import new_node
 
 _MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 _ARRAYS = frozenset({np.ndarray, Tensor})
+_NAMES = {"f": "float32", "d": "float64"}  # asking a dtype for its name takes longer
 
 
 def run_recorded_loss(tape: Any, loss: Any, args: tuple[Any, ...]) -> Any:
@@ -28,7 +29,7 @@ def run_recorded_loss(tape: Any, loss: Any, args: tuple[Any, ...]) -> Any:
     if type(y_true) not in _ARRAYS or type(predictions) not in _ARRAYS or predictions.ndim != 2:
         return NotImplemented
     divides = loss.reduction in _MEANS
-    if predictions.dtype.name != loss.dtype or not (divides or loss.reduction == "sum"):
+    if _NAMES.get(predictions.dtype.char) != loss.dtype or not (divides or loss.reduction == "sum"):
         return NotImplemented
     form = native_form(loss)
     if form is None or form.whole_batch or not len(predictions):

@@ -37,7 +37,8 @@ class LossMean(Mean):
         known = self._dk_sums
         if known is None:
             known = float(self.total.array), float(self.count.array)
-        total, count = self._dk_sums = known[0] + loss, known[1] + rows
+        total, count = sums = known[0] + loss, known[1] + rows
+        self.__dict__["_dk_sums"] = sums  # nothing that is tracked: a step would wait for that
         if abs(total) < 3e38 and self.dtype == "float32":  # no float32 overflows
             self.total.array[()], self.count.array[()] = total, count
             return
@@ -47,7 +48,7 @@ class LossMean(Mean):
     _dk_sums: tuple[float, float] | None = None
 
     def reset_state(self) -> None:
-        self._dk_sums = 0.0, 0.0
+        self.__dict__["_dk_sums"] = 0.0, 0.0
         self.total.array[()] = self.count.array[()] = 0.0
 
     def forget_sums(self) -> None:

@@ -247,14 +247,19 @@ class GradientTape(RecordingScope):
                     "Pass 'none' or 'zero'.",
                 )
             )
-        nodes = [self._node_of(source) for source in tree.flatten(sources)]
-        targets = tree.flatten(target)
+        flat = tree.flatten(sources)
+        roots = self._roots
+        nodes = [
+            roots[id(source)][1] if id(source) in roots else self._node_of(source)
+            for source in flat
+        ]
+        targets = [target] if type(target) in BOXES else tree.flatten(target)
         given: list[Any] = [None] * len(targets)
         if output_gradients is not None:
             given = tree.flatten(output_gradients)
         seeds = list(self._seeds(targets, given))
         self._used = True
-        found = self._pull(seeds, tree.flatten(sources), nodes, unconnected_gradients == "zero")
+        found = self._pull(seeds, flat, nodes, unconnected_gradients == "zero")
         if not self._persistent:
             self._lent_over()
         return tree.pack_as(sources, found)
@@ -327,7 +332,8 @@ class GradientTape(RecordingScope):
         for source, node in zip(sources, nodes, strict=True):
             gradient = None if node is None else found.get(node)
             if isinstance(source, Variable):
-                dtype, shape = source.numpy_dtype, source.shape
+                like = source._value
+                dtype, shape = like.dtype, like.shape
             else:
                 like = unboxed(source)
                 dtype, shape = like.dtype, np.shape(like)
