@@ -166,6 +166,9 @@ class Metric:
             return
         exact = self._dk_sum(variable) + np.asarray(amount, np.float64)
         self._dk_exact[variable] = exact
+        if _fits(exact, variable.numpy_dtype):
+            variable.array[()] = exact
+            return
         with np.errstate(over="ignore"):
             variable.array[...] = exact
 
@@ -175,6 +178,8 @@ class Metric:
             return variable.current()
         exact = self._dk_exact.get(variable)
         shown = variable.array
+        if _fits(exact, shown.dtype) and shown.dtype.type(exact) == shown[()]:
+            return exact
         with np.errstate(over="ignore"):
             if exact is None or not np.array_equal(np.asarray(exact, shown.dtype), shown):
                 exact = shown.astype(np.float64)
@@ -264,3 +269,8 @@ class Metric:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def _fits(exact: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether a sum is one number that no rounding to `dtype` makes infinite, which would warn."""
+    return type(exact) is np.float64 and dtype.char in "fd" and bool(abs(exact) < 3e38)

@@ -105,6 +105,8 @@ class Mean(Metric):
     def result(self) -> Any:
         """The mean so far."""
         total, count = self._dk_sum(self.total), self._dk_sum(self.count)
+        if type(total) is type(count) is np.float64:
+            return self._dk_rounded(float(total) / float(count) if count else 0.0)
         return self._dk_rounded(ops.divide_no_nan(total, count))
 
 
