@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import warnings
 
 import numpy as np
 import pytest
 
 import densekit as keras
+from densekit import losses
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(24, 5)).astype("float32")
@@ -222,3 +224,35 @@ def test_a_loss_beyond_float32_reads_as_infinity():
     model.layers[-1].kernel.assign(np.full((8, 2), 1e30))
     for _ in range(2):
         assert model.test_on_batch(np.abs(X) * 1e7, Y) == np.inf
+
+
+_BUILT_IN = {
+    name
+    for name, kind in ((name, getattr(losses, name)) for name in dir(losses))
+    if isinstance(kind, type)
+    and issubclass(kind, losses.LossFunctionWrapper)
+    and kind is not losses.LossFunctionWrapper
+}
+
+
+def _outcome(loss, targets):
+    """What the checks say of targets: the text of an error or a warning."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            losses.check_targets(loss, targets, (None, 3), "y")
+        except ValueError as error:
+            return str(error)
+    return [str(warning.message) for warning in caught]
+
+
+@pytest.mark.parametrize("name", sorted(_BUILT_IN))
+def test_losses_whose_checks_look_at_values_say_so(name):
+    kind = getattr(keras.losses, name)
+    loss = kind()
+    for shape in ((4,), (4, 1), (4, 3)):
+        outcomes = [
+            _outcome(loss, np.full(shape, value, "float32")) for value in (0, 0.5, -1, 7, np.nan)
+        ]
+        looks = any(outcome != outcomes[0] for outcome in outcomes)
+        assert losses.checks_values(loss) or not looks

@@ -38,7 +38,7 @@ def function_of(loss: Any) -> tuple[str | None, dict[str, Any]]:
 
 def checks_values(loss: Any) -> bool:
     """Whether `check_targets` looks at the values of targets, not only at their shape and type."""
-    return function_of(loss)[0] in (*_SPARSE, *_BINARY)
+    return function_of(loss)[0] in (*_SPARSE, *_OF_EMBEDDINGS, *_BINARY)
 
 
 def check_targets(
