@@ -57,6 +57,39 @@ CASES: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("GaussianNoise", {"stddev": 0.5, "seed": 1}, (4, 5)),
     ("GaussianDropout", {"rate": 0.5, "seed": 1}, (4, 5)),
     ("AlphaDropout", {"rate": 0.5, "seed": 1}, (4, 5)),
+    ("EinsumDense", {"equation": "ab,bc->ac", "output_shape": 3, "bias_axes": "c"}, (4, 5)),
+    ("EinsumDense", {"equation": "abc,cd->abd", "output_shape": (3, 2)}, (2, 3, 4)),
+    (
+        "EinsumDense",
+        {"equation": "...x,xy->...y", "output_shape": 2, "bias_axes": "y", "activation": "relu"},
+        (2, 3, 4),
+    ),
+    ("EinsumDense", {"equation": "...x,xy->...y", "output_shape": 2}, (3, 4)),
+    (
+        "EinsumDense",
+        {"equation": "ab...,bc->ac...", "output_shape": 3, "bias_axes": "c"},
+        (2, 5, 4),
+    ),
+    (
+        "EinsumDense",
+        {"equation": "abc,cde->abde", "output_shape": (3, 2, 5), "bias_axes": "de"},
+        (2, 3, 4),
+    ),
+    (
+        "EinsumDense",
+        {"equation": "abcd,cde->abe", "output_shape": (3, 2), "bias_axes": "b"},
+        (2, 3, 4, 5),
+    ),
+    ("GlobalAveragePooling1D", {}, (2, 3, 4)),
+    ("GlobalAveragePooling1D", {"data_format": "channels_first", "keepdims": True}, (2, 3, 4)),
+    ("GlobalMaxPooling1D", {}, (2, 3, 4)),
+    ("GlobalMaxPooling1D", {"data_format": "channels_first"}, (2, 3, 4)),
+    ("GroupNormalization", {"groups": 2}, (3, 4)),
+    ("GroupNormalization", {"groups": -1, "center": False}, (2, 3, 4)),
+    ("GroupNormalization", {"groups": 2, "axis": 1, "epsilon": 0.1}, (2, 4, 3)),
+    ("SpatialDropout1D", {"rate": 0.5, "seed": 1}, (2, 3, 4)),
+    ("SpatialDropout2D", {"rate": 0.5}, (2, 3, 2, 4)),
+    ("SpatialDropout3D", {"rate": 0.5, "data_format": "channels_first"}, (2, 3, 2, 2, 4)),
 ]
 MERGES: list[tuple[str, dict[str, Any], list[tuple[int, ...]]]] = [
     *((n, {}, [(4, 5)] * 3) for n in ("Add", "Multiply", "Average", "Maximum", "Minimum")),
@@ -219,6 +252,26 @@ ERRORS: dict[str, Any] = {
     "InputSpec rank": lambda k: k.InputSpec(ndim=2, axes={2: 1}),
     "Wrapper": lambda k: k.layers.Wrapper(3),
     "Activation": lambda k: k.layers.Activation("nope"),
+    "einsum form": lambda k: k.layers.EinsumDense("ab", 2).build((None, 3)),
+    "einsum size": lambda k: k.layers.EinsumDense("abc,cd->abd", (5, 2)).build((None, 3, 4)),
+    "einsum kernel": lambda k: k.layers.EinsumDense("ab,bz->ac", 2).build((None, 3)),
+    "einsum bias": lambda k: k.layers.EinsumDense("ab,bc->ac", 2, bias_axes="z").build((None, 3)),
+    "einsum unbuilt": lambda k: k.layers.EinsumDense("ab,bc->ac", 2).kernel,
+    "groups": lambda k: k.layers.GroupNormalization(0),
+    "groups many": lambda k: k.layers.GroupNormalization(8).build((None, 4)),
+    "groups uneven": lambda k: k.layers.GroupNormalization(3).build((None, 4)),
+    "groups unknown": lambda k: k.layers.GroupNormalization(3).build((None, None)),
+    "pooling rank": lambda k: k.layers.GlobalMaxPooling1D()(np.ones((2, 3))),
+    "pooling format": lambda k: k.layers.GlobalMaxPooling1D("first"),
+    "time layer": lambda k: k.layers.TimeDistributed(3),
+    "time rank": lambda k: k.layers.TimeDistributed(_dense(k))(np.ones((2, 3))),
+    "time mask": lambda k: k.layers.TimeDistributed(_dense(k))(
+        np.ones((2, 3, 4)), mask=np.ones((2, 4))
+    ),
+    "spectral iterations": lambda k: k.layers.SpectralNormalization(_dense(k), 0),
+    "spectral kernel": lambda k: k.layers.SpectralNormalization(k.layers.ReLU()).build((None, 3)),
+    "spatial rank": lambda k: k.layers.SpatialDropout1D(0.5)(np.ones((2, 3))),
+    "pipeline": lambda k: k.layers.Pipeline.from_config({"layers": 3}),
 }
 
 
@@ -372,3 +425,56 @@ def test_embedding_is_that_of_keras(arguments: Any) -> None:
         np.testing.assert_array_equal(masks[0], np.asarray(masks[1]))
     with pytest.raises(ValueError):
         densekit.layers.Embedding(0, 3)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("name", ["TimeDistributed", "SpectralNormalization", "Pipeline"])
+def test_layers_around_layers(name: str, training: bool, tmp_path: Any, rng: Any) -> None:
+    x = rng.standard_normal((2, 3, 4)).astype(np.float32)
+
+    def made(k: Any) -> Any:
+        if name == "Pipeline":
+            parts = [
+                k.layers.Dense(3, name="a"),
+                k.layers.ReLU(name="r"),
+                k.layers.Dense(2, name="b"),
+            ]
+            return k.layers.Pipeline(parts, name="it")
+        more = {"power_iterations": 3} if name == "SpectralNormalization" else {}
+        return getattr(k.layers, name)(k.layers.Dense(2, name="d"), name="it", **more)
+
+    ours, theirs = made(densekit), made(keras)
+    theirs(x)
+    ours(x)
+    ours.set_weights(theirs.get_weights())
+    for _ in range(2):
+        wanted, got = theirs(x, training=training), ours(x, training=training)
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=64 * EPS * float(np.abs(wanted).max()))
+    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
+    assert [v.name for v in ours.weights] == [v.name for v in theirs.weights]
+    assert _as_json(ours.get_config()) == _as_json(theirs.get_config())
+    for k, path in ((densekit, "ours.keras"), (keras, "theirs.keras")):
+        layer = ours if k is densekit else theirs
+        inputs = k.Input((3, 4))
+        model = k.Model(inputs, layer(inputs))
+        model.save(tmp_path / path)
+        wanted = np.asarray(model.predict(x, verbose=0))
+        for reader in (densekit, keras):
+            y = np.asarray(reader.saving.load_model(tmp_path / path).predict(x, verbose=0))
+            np.testing.assert_allclose(y, wanted, rtol=0, atol=1e-5)
+
+
+def test_means_leave_masked_steps_out(rng: Any) -> None:
+    x = rng.standard_normal((2, 3, 4)).astype(np.float32)
+    mask = np.array([[True, False, True], [False, True, True]])
+    for arguments in ({}, {"keepdims": True}):
+        ours, theirs = _both("GlobalAveragePooling1D", arguments)
+        np.testing.assert_allclose(ours(x, mask=mask), theirs(x, mask=mask), rtol=8 * EPS)
+
+
+def test_spatial_dropout_drops_whole_features() -> None:
+    y = densekit.layers.SpatialDropout1D(0.5, seed=1)(np.ones((8, 5, 6), "float32"), training=True)
+    assert set(np.unique(y)) == {0.0, 2.0}
+    assert np.all(y == y[:, :1])
+    assert 0 < np.mean(y[:, 0]) < 2

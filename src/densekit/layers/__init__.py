@@ -22,9 +22,15 @@ if TYPE_CHECKING:
     from densekit.layers._dot import Dot as Dot
     from densekit.layers._dot import dot as dot
     from densekit.layers._dropout import Dropout as Dropout
+    from densekit.layers._einsum_dense import EinsumDense as EinsumDense
     from densekit.layers._elu import ELU as ELU
     from densekit.layers._embedding import Embedding as Embedding
     from densekit.layers._flatten import Flatten as Flatten
+    from densekit.layers._global_pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
+    from densekit.layers._global_pooling import GlobalAveragePooling1D as GlobalAvgPool1D
+    from densekit.layers._global_pooling import GlobalMaxPooling1D as GlobalMaxPool1D
+    from densekit.layers._global_pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
+    from densekit.layers._group_normalization import GroupNormalization as GroupNormalization
     from densekit.layers._identity import Identity as Identity
     from densekit.layers._input_layer import Input as Input
     from densekit.layers._input_layer import InputLayer as InputLayer
@@ -48,6 +54,7 @@ if TYPE_CHECKING:
     from densekit.layers._noise import GaussianDropout as GaussianDropout
     from densekit.layers._noise import GaussianNoise as GaussianNoise
     from densekit.layers._permute import Permute as Permute
+    from densekit.layers._pipeline import Pipeline as Pipeline
     from densekit.layers._prelu import PReLU as PReLU
     from densekit.layers._relu import LeakyReLU as LeakyReLU
     from densekit.layers._relu import ReLU as ReLU
@@ -56,13 +63,23 @@ if TYPE_CHECKING:
     from densekit.layers._reshape import Reshape as Reshape
     from densekit.layers._rms_normalization import RMSNormalization as RMSNormalization
     from densekit.layers._softmax import Softmax as Softmax
+    from densekit.layers._spatial_dropout import SpatialDropout1D as SpatialDropout1D
+    from densekit.layers._spatial_dropout import SpatialDropout2D as SpatialDropout2D
+    from densekit.layers._spatial_dropout import SpatialDropout3D as SpatialDropout3D
+    from densekit.layers._spectral_normalization import (
+        SpectralNormalization as SpectralNormalization,
+    )
+    from densekit.layers._time_distributed import TimeDistributed as TimeDistributed
     from densekit.layers._unit_normalization import UnitNormalization as UnitNormalization
     from densekit.layers._wrapper import Wrapper as Wrapper
     from densekit.layers.preprocessing._category_encoding import (
         CategoryEncoding as CategoryEncoding,
     )
     from densekit.layers.preprocessing._discretization import Discretization as Discretization
+    from densekit.layers.preprocessing._hashing import Hashing as Hashing
+    from densekit.layers.preprocessing._integer_lookup import IntegerLookup as IntegerLookup
     from densekit.layers.preprocessing._normalization import Normalization as Normalization
+    from densekit.layers.preprocessing._string_lookup import StringLookup as StringLookup
 else:
     __getattr__, __dir__, __all__ = lazy_room(
         __name__,
@@ -93,6 +110,16 @@ else:
             "densekit.layers.preprocessing._category_encoding": "CategoryEncoding",
             "densekit.layers.preprocessing._discretization": "Discretization",
             "densekit.layers.preprocessing._normalization": "Normalization",
+            "_einsum_dense": "EinsumDense",
+            "_global_pooling": "GlobalAveragePooling1D GlobalMaxPooling1D",
+            "_group_normalization": "GroupNormalization",
+            "_pipeline": "Pipeline",
+            "_spatial_dropout": "SpatialDropout1D SpatialDropout2D SpatialDropout3D",
+            "_spectral_normalization": "SpectralNormalization",
+            "_time_distributed": "TimeDistributed",
+            "densekit.layers.preprocessing._hashing": "Hashing",
+            "densekit.layers.preprocessing._integer_lookup": "IntegerLookup",
+            "densekit.layers.preprocessing._string_lookup": "StringLookup",
             "_prelu": "PReLU",
             "_relu": "LeakyReLU ReLU",
             "_repeat_vector": "RepeatVector",
@@ -104,5 +131,9 @@ else:
             "densekit.layers._base.tracking": "no_tracking",
             "_unit_normalization": "UnitNormalization",
             "_wrapper": "Wrapper",
+        },
+        {
+            "GlobalAvgPool1D": "GlobalAveragePooling1D",
+            "GlobalMaxPool1D": "GlobalMaxPooling1D",
         },
     )

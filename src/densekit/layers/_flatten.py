@@ -6,10 +6,9 @@ import math
 from typing import Any
 
 from densekit import ops
-from densekit._core import settings
-from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit.layers._base.formats import checked_format
 from densekit.layers._base.input_spec import InputSpec
 from densekit.layers._base.layer import Layer
 from densekit.ops._symbolic import KerasTensor
@@ -35,17 +34,7 @@ class Flatten(Layer):
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        data_format = str(data_format or settings.get("image_data_format")).lower()
-        if data_format not in ("channels_first", "channels_last"):
-            raise ValueError(
-                message(
-                    "Flatten",
-                    "`data_format` 'channels_first' or 'channels_last'",
-                    describe(data_format),
-                    "Leave it out.",
-                )
-            )
-        self.data_format = data_format
+        self.data_format = checked_format("Flatten", data_format)
         self.input_spec = InputSpec(min_ndim=1)
 
     def _dk_moves_axis(self, rank: int) -> bool:

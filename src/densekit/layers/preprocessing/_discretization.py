@@ -164,7 +164,7 @@ class Discretization(Preprocessing):
             "output_mode": self.output_mode,
             "sparse": self.sparse,
             "name": self.name,
-            "dtype": self.dtype,
+            "dtype": self.dtype_policy.name,
         }
 
     @classmethod

@@ -1,0 +1,173 @@
+"""`EinsumDense`: a learned kernel in an einsum. Long by its card and its twelve arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit import activations, constraints, initializers, ops, regularizers
+from densekit._core.errors import describe, message
+from densekit._core.plan import Handle, PlanBuilder
+from densekit._core.registry import export
+from densekit.layers._base.activated import activated_shape
+from densekit.layers._base.einsum_shapes import EinsumShapes, einsum_shapes
+from densekit.layers._base.input_spec import InputSpec
+from densekit.layers._base.layer import Layer
+
+
+@export("keras.layers")
+class EinsumDense(Layer):
+    """``outputs = activation(einsum(equation, inputs, kernel) + bias)``.
+
+    ``EinsumDense("ab,bc->ac", 64, bias_axes="c")`` is ``Dense(64)``.
+
+    Shapes:
+        kernel: the sizes of its letters in the equation, known from inputs and `output_shape`;
+        bias: those of `bias_axes`, 1 between them.
+
+    Args:
+        equation: ``"ab,bc->ac"``, ``"...ab,bc->...ac"`` or ``"ab...,bc->ac..."``.
+        output_shape: size or sizes of the outputs without the batch axis and what an ellipsis
+            stands for; None for what the inputs tell.
+        activation: name, function or None. Default: ``None``, linear.
+        bias_axes: letters of the outputs that the bias has. Default: none, no bias.
+        kernel_initializer: distribution of the initial kernel. Default: ``"glorot_uniform"``.
+        bias_initializer: distribution of the initial bias. Default: ``"zeros"``.
+        kernel_regularizer, bias_regularizer: penalty on them. Default: none.
+        kernel_constraint, bias_constraint: applied to them after each update. Default: none.
+        lora_rank, lora_alpha, quantization_config, gptq_unpacked_column_size: must be None.
+
+    Raises:
+        ValueError: for another equation, or one that does not fit inputs and `output_shape`.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> layer = keras.layers.EinsumDense("abc,cd->abd", (None, 64), bias_axes="d")
+    >>> layer(keras.ops.ones((2, 32, 128))).shape
+    (2, 32, 64)
+    """
+
+    def __init__(
+        self,
+        equation: str,
+        output_shape: Any,
+        activation: Any = None,
+        bias_axes: str | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        lora_rank: None = None,
+        lora_alpha: None = None,
+        gptq_unpacked_column_size: None = None,
+        quantization_config: None = None,
+        **kwargs: Any,
+    ) -> None:
+        absent = {"lora_rank": lora_rank, "lora_alpha": lora_alpha}
+        absent["gptq_unpacked_column_size"] = gptq_unpacked_column_size
+        for name, value in {**absent, "quantization_config": quantization_config}.items():
+            if value is not None:
+                raise ValueError(
+                    message("EinsumDense", f"`{name}=None`", describe(value), "It is not offered.")
+                )
+        super().__init__(**kwargs)
+        self.equation = equation
+        one = isinstance(output_shape, int)
+        self.partial_output_shape = (output_shape,) if one else tuple(output_shape)
+        self.activation = activations.get(activation)
+        self.bias_axes = bias_axes
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+
+    def _dk_shapes(self, input_shape: Any) -> EinsumShapes:
+        where = f"EinsumDense {self.name!r}"
+        partial = self.partial_output_shape
+        return einsum_shapes(self.equation, self.bias_axes, input_shape, partial, where)
+
+    def build(self, input_shape: Any) -> None:
+        """Create kernel and bias for inputs of `input_shape`, batch axis included."""
+        shapes = self._dk_shapes(input_shape)
+        self.input_spec = InputSpec(ndim=len(input_shape))
+        initializer = self.kernel_initializer
+        if isinstance(initializer, initializers.VarianceScaling) and (
+            initializer.input_axes is None or initializer.output_axes is None
+        ):
+            axes = {"input_axes": shapes.input_axes, "output_axes": shapes.output_axes}
+            config = {**initializer.get_config(), "seed": initializer.seed, **axes}
+            initializer = type(initializer).from_config(config)
+        self._kernel = self.add_weight(
+            name="kernel",
+            shape=shapes.kernel,
+            initializer=initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.bias = None
+        if shapes.bias is not None:
+            self.bias = self.add_weight(
+                name="bias",
+                shape=shapes.bias,
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+
+    @property
+    def kernel(self) -> Any:
+        """The kernel; exists once the layer is built."""
+        if not self.built:
+            raise AttributeError("You must build the layer before accessing `kernel`.")
+        return self._kernel
+
+    def call(self, inputs: Any, training: Any = None) -> Any:
+        """``activation(einsum(equation, inputs, kernel) + bias)``."""
+        outputs = ops.einsum(self.equation, inputs, self.kernel)
+        if self.bias is not None:
+            outputs = ops.add(outputs, self.bias)
+        return outputs if self.activation is None else self.activation(outputs)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """The sizes of the letters of the outputs, or what the activation leaves."""
+        shape = self._dk_shapes(input_shape).output
+        known = self.equation.replace("...", "")
+        if "..." not in self.equation:  # letters that inputs share
+            sizes = dict(zip(known.split(",")[0], input_shape, strict=False))
+            letters = known.partition("->")[2]
+            shape = tuple(
+                sizes.get(a) if n is None else n for a, n in zip(letters, shape, strict=True)
+            )
+        return activated_shape(self.activation, shape)
+
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle | list[Handle]:
+        """A matrix product where the equation is that of `Dense`; else the definition."""
+        inputs, kernel, outputs = self.equation.replace("->", ",").split(",")
+        bias = self.bias is None or self.bias_axes == outputs[-1]
+        same = inputs[:-1] == outputs[:-1] and kernel == inputs[-1] + outputs[-1]
+        if same and bias and len(set(kernel)) == 2 and kernel[0] not in outputs:
+            return plan.dense(x, self.kernel, self.bias, self.activation)
+        weights = [self.kernel] if self.bias is None else [self.kernel, self.bias]
+        return plan.host(self.call, [x], weights)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "output_shape": self.partial_output_shape,
+            "equation": self.equation,
+            "activation": activations.serialize(self.activation),
+            "bias_axes": self.bias_axes,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
+            "kernel_constraint": constraints.serialize(self.kernel_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
+            "quantization_config": None,
+        }

@@ -1,0 +1,79 @@
+"""`TimeDistributed`: one layer at every step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit import ops
+from densekit._core.errors import message
+from densekit._core.registry import export
+from densekit.layers._base.layer import Layer
+from densekit.layers._wrapper import Wrapper
+
+
+@export("keras.layers")
+class TimeDistributed(Wrapper):
+    """Applies a layer to every step, ``inputs[:, t]``, with the same weights.
+
+    Shapes:
+        inputs: ``(batch, steps, ...)``, of rank 3 at least; outputs: ``(batch, steps, ...)``.
+
+    Args:
+        layer: the layer.
+
+    Raises:
+        ValueError: if it is no layer; when called, for inputs of lower rank or a `mask` that does
+            not begin with ``(batch, steps)``.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> layer = keras.layers.TimeDistributed(keras.layers.Dense(4))
+    >>> layer(keras.ops.ones((2, 5, 3))).shape
+    (2, 5, 4)
+    """
+
+    def __init__(self, layer: Layer, **kwargs: Any) -> None:
+        super().__init__(layer, **kwargs)
+        self.supports_masking = True
+
+    def _dk_step_shape(self, shape: Any) -> tuple[int | None, ...]:
+        if not isinstance(shape, tuple | list) or len(shape) < 3:
+            raise ValueError(
+                message(
+                    f"TimeDistributed {self.name!r}",
+                    "inputs (batch, steps, ...) of rank >= 3",
+                    f"shape {shape}",
+                    "Reshape the inputs.",
+                )
+            )
+        return (shape[0], *shape[2:])
+
+    def build(self, input_shape: Any = None) -> None:
+        """Build the layer inside for one step."""
+        super().build(self._dk_step_shape(input_shape))
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """That of the layer inside, with the steps behind the batch."""
+        inner = self.layer.compute_output_shape(self._dk_step_shape(input_shape))
+        return (inner[0], input_shape[1], *inner[1:])
+
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        """The outputs of all steps."""
+        if mask is not None and tuple(mask.shape[:2]) != tuple(inputs.shape[:2]):
+            raise ValueError(
+                message(
+                    f"TimeDistributed {self.name!r}",
+                    f"a mask that begins with {tuple(inputs.shape[:2])}",
+                    f"shape {tuple(mask.shape)}",
+                    "Give it an entry for each step.",
+                )
+            )
+        known = self.layer._dk_call_info.names
+        steps: list[Any] = []
+        for t in range(inputs.shape[1]):
+            given: dict[str, Any] = {"training": training} if "training" in known else {}
+            if mask is not None and "mask" in known:
+                given["mask"] = mask[:, t]
+            steps.append(self.layer.call(inputs[:, t], **given))
+        return ops.stack(steps, axis=1)

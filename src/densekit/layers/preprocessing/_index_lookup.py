@@ -1,0 +1,326 @@
+"""What `StringLookup` and `IntegerLookup` share: a vocabulary, and the index of each token.
+
+Long, as both ways to a vocabulary and both ways through it obey the same rules of special tokens.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from densekit import ops
+from densekit._core import settings
+from densekit._core.errors import describe, message
+from densekit.layers.preprocessing._base import Preprocessing
+from densekit.layers.preprocessing._encoding import (
+    checked_mode,
+    encoded,
+    encoded_shape,
+    refuse_sparse,
+)
+from densekit.layers.preprocessing._hashes import checked_salt, hasher
+from densekit.layers.preprocessing._text import Array, buckets_of
+from densekit.ops._symbolic import KerasTensor
+
+_DROPPED = np.iinfo(np.int64).max  # the index of masked tokens that are not to be counted
+
+
+class IndexLookup(Preprocessing):
+    """Base of lookups. Index 0 is the mask if there is one, then come the unknown, then tokens."""
+
+    vocabulary_dtype: str
+
+    def __init__(
+        self,
+        max_tokens: int | None,
+        num_oov_indices: int,
+        mask_token: Any,
+        oov_token: Any,
+        vocabulary: Any,
+        idf_weights: Any,
+        invert: bool,
+        output_mode: str,
+        sparse: bool,
+        pad_to_max_tokens: bool,
+        oov_method: str,
+        salt: Any,
+        **kwargs: Any,
+    ) -> None:
+        where = type(self).__name__
+        kwargs.pop("vocabulary_size", None)
+        super().__init__(**kwargs)
+        mode = {"binary": "multi_hot", "tf-idf": "tf_idf"}.get(output_mode, output_mode)
+        self.output_mode = checked_mode(
+            where, mode, ("int", "one_hot", "multi_hot", "count", "tf_idf")
+        )
+        wrong = {
+            "`max_tokens` above 1": max_tokens is not None and max_tokens <= 1,
+            "`max_tokens` beside `pad_to_max_tokens`": pad_to_max_tokens and max_tokens is None,
+            "`num_oov_indices` >= 0": num_oov_indices < 0,
+            "`oov_method` 'floormod' or 'farmhash'": oov_method not in ("floormod", "farmhash"),
+            "output_mode 'int' beside `invert`": invert and self.output_mode != "int",
+            "`idf_weights` only for 'tf_idf'": idf_weights is not None and mode != "tf_idf",
+            "`idf_weights` beside a vocabulary for 'tf_idf'": mode == "tf_idf"
+            and vocabulary is not None
+            and idf_weights is None,
+            "`salt` only for strings or oov_method 'farmhash'": salt is not None
+            and self.vocabulary_dtype != "string"
+            and oov_method != "farmhash",
+        }
+        for expected, is_wrong in wrong.items():
+            if is_wrong:
+                raise ValueError(message(where, expected, "something else", "See its card."))
+        self.sparse = refuse_sparse(where, sparse)
+        self.max_tokens = max_tokens
+        self.num_oov_indices = num_oov_indices
+        self.mask_token = mask_token
+        self.oov_token = oov_token
+        self.invert = invert
+        self.pad_to_max_tokens = pad_to_max_tokens
+        self.oov_method = oov_method
+        self.salt = checked_salt(where, salt)
+        self._dk_is_given = vocabulary is not None
+        self.input_vocabulary: Any = None
+        self.input_idf_weights: Any = None
+        self._dk_tokens = self._dk_read([])
+        self._dk_idf: Array | None = None
+        self.reset_state()
+        if vocabulary is not None:
+            self.set_vocabulary(vocabulary, idf_weights)
+
+    def _dk_read(self, values: Any) -> Array:
+        """Tokens as an array of the vocabulary's type."""
+        raise NotImplementedError
+
+    @property
+    def _dk_oov_start(self) -> int:
+        return 1 if self.mask_token is not None and self.output_mode == "int" else 0
+
+    @property
+    def _dk_token_start(self) -> int:
+        return self._dk_oov_start + self.num_oov_indices
+
+    def vocabulary_size(self) -> int:
+        """Number of indices, those of mask and unknown tokens included."""
+        return len(self._dk_tokens) + self._dk_token_start
+
+    def get_vocabulary(self, include_special_tokens: bool = True) -> list[Any]:
+        """The tokens by index, with those for mask and unknown or without."""
+        special = [self.mask_token] * self._dk_oov_start + [self.oov_token] * self.num_oov_indices
+        return [*(special if include_special_tokens else []), *self._dk_tokens.tolist()]
+
+    def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
+        """Set the tokens in order of their indices, and their weights for "tf_idf".
+
+        Args:
+            vocabulary: tokens, or the path of a file with one a line. Mask and unknown tokens may
+                lead it.
+            idf_weights: a weight for each; only for "tf_idf".
+
+        Raises:
+            ValueError: for an empty vocabulary, one with repeated or reserved tokens, one larger
+                than `max_tokens`, or weights that do not fit.
+        """
+        where = f"{type(self).__name__} {self.name!r}"
+        if isinstance(vocabulary, str):
+            with open(vocabulary, encoding="utf-8") as file:
+                vocabulary = file.read().splitlines()
+        given = list(vocabulary.tolist() if hasattr(vocabulary, "tolist") else vocabulary)
+        special = self.get_vocabulary()[: self._dk_token_start]
+        leads = bool(special) and given[: len(special)] == special
+        tokens = self._dk_read(given[len(special) :] if leads else given)
+        known = set(tokens.tolist())
+        reserved = [self.mask_token, *([self.oov_token] if self.invert else [])]
+        wrong = {
+            "a vocabulary that is not empty": not given,
+            "each token once": len(known) < len(tokens),
+            f"the reserved tokens {special} at the start": any(
+                t is not None and t in known for t in reserved
+            ),
+            f"at most max_tokens={self.max_tokens} tokens": self.max_tokens is not None
+            and len(tokens) + self._dk_token_start > self.max_tokens,
+            "`idf_weights` for 'tf_idf', one for each token": (self.output_mode == "tf_idf")
+            != (idf_weights is not None)
+            or (idf_weights is not None and np.shape(idf_weights) != (len(given),)),
+        }
+        for expected, is_wrong in wrong.items():
+            if is_wrong:
+                raise ValueError(message(where, expected, describe(given), "Set another one."))
+        self._dk_keep(tokens, given, idf_weights, 0 if leads else self._dk_token_start)
+
+    def _dk_keep(self, tokens: Array, given: Any, weights: Any, front: int) -> None:
+        self._dk_tokens = tokens
+        self._dk_order = np.argsort(tokens)
+        self._dk_sorted = tokens[self._dk_order]
+        self.input_vocabulary = given
+        if weights is not None:
+            weights = np.asarray(weights, settings.floatx())
+            self.input_idf_weights = weights.tolist()
+            self._dk_idf = np.concatenate([np.full(front, weights.mean(), weights.dtype), weights])
+
+    def adapt(self, data: Any, steps: int | None = None) -> None:
+        """Take the tokens of `data`, the most frequent first, as the vocabulary.
+
+        Args:
+            data: an array, list or column; or an iterable of batches of them. For "tf_idf" each
+                row is a document.
+            steps: how many batches to look at. Default: all.
+
+        Raises:
+            ValueError: if the vocabulary was given to the constructor.
+        """
+        self.reset_state()
+        whole = isinstance(data, list | tuple) or hasattr(data, "__array__")
+        if whole:
+            rows = self._dk_read(data)
+            self.update_state(rows[:, None] if rows.ndim == 1 else rows)
+        else:
+            for batch in islice(data, steps):
+                self.update_state(batch)
+        self.finalize_state()
+
+    def update_state(self, data: Any) -> None:
+        """Count the tokens of one batch more; `finalize_state` makes the vocabulary."""
+        if self._dk_is_given:
+            raise ValueError(
+                message(
+                    f"{type(self).__name__} {self.name!r}.adapt",
+                    "a layer without `vocabulary`",
+                    "one whose vocabulary was given",
+                    "Leave it out.",
+                )
+            )
+        rows = np.atleast_2d(self._dk_read(data))
+        self._dk_counts.update(rows.ravel().tolist())
+        if self.output_mode == "tf_idf":
+            for row in rows:
+                self._dk_documents.update(set(row.ravel().tolist()))
+            self._dk_rows += len(rows)
+
+    def finalize_state(self) -> None:
+        """Make the vocabulary from what was counted."""
+        for token in (self.mask_token, self.oov_token):
+            self._dk_counts.pop(token, None)
+        if not self._dk_counts:
+            return
+        ranked = sorted(self._dk_counts.items(), key=lambda item: (item[1], item[0]), reverse=True)
+        room = None if self.max_tokens is None else self.max_tokens - self._dk_token_start
+        tokens = [token for token, _ in ranked[:room]]
+        weights = None
+        if self.output_mode == "tf_idf":
+            seen = np.array([self._dk_documents[token] for token in tokens], float)
+            weights = np.log1p(self._dk_rows / (1 + seen))
+        self._dk_keep(self._dk_read(tokens), tokens, weights, self._dk_token_start)
+        self.reset_state()
+
+    def reset_state(self) -> None:
+        """Forget what was counted."""
+        self._dk_counts: Counter[Any] = Counter()
+        self._dk_documents: Counter[Any] = Counter()
+        self._dk_rows = 0
+
+    def _dk_indices(self, values: Array) -> Array:
+        found, places = np.unique(values, return_inverse=True)
+        known = np.zeros(found.shape, bool)
+        index = np.zeros(found.shape, np.int64)
+        if len(self._dk_tokens):
+            at = np.searchsorted(self._dk_sorted, found).clip(max=len(self._dk_tokens) - 1)
+            known = self._dk_sorted[at] == found
+            index = self._dk_order[at] + self._dk_token_start
+        masked = np.zeros(found.shape, bool)
+        if self.mask_token is not None:
+            masked = found == self.mask_token
+        unknown = ~known & ~masked
+        if self.num_oov_indices == 0 and unknown.any():
+            raise ValueError(
+                message(
+                    f"{type(self).__name__} {self.name!r}",
+                    "tokens of the vocabulary only, as num_oov_indices=0",
+                    describe(found[unknown][0]),
+                    "Set num_oov_indices=1.",
+                )
+            )
+        bucket = np.zeros(found.shape, np.int64)
+        if self.num_oov_indices > 1:
+            if found.dtype.kind != "U" and self.oov_method == "floormod":
+                bucket = found % self.num_oov_indices
+            else:
+                bucket = buckets_of(found.astype(str), hasher(self.salt), self.num_oov_indices)
+        index = np.where(unknown, bucket + self._dk_oov_start, index)
+        index = np.where(masked, 0 if self.output_mode == "int" else _DROPPED, index)
+        return index[places].reshape(values.shape)
+
+    def call(self, inputs: Any) -> Any:
+        """The indices, as `output_mode` says; the tokens of indices if `invert`."""
+        if self.invert:
+            indices = np.asarray(inputs).astype(np.int64)
+            table = self._dk_read([*self.get_vocabulary(), self.oov_token])
+            inside = (indices >= 0) & (indices < len(table))
+            return ops.convert_to_tensor(table[np.where(inside, indices, -1)])
+        indices = ops.convert_to_tensor(self._dk_indices(self._dk_read(inputs)))
+        if self.output_mode == "int":
+            return indices
+        mode = "count" if self.output_mode == "tf_idf" else self.output_mode
+        rows = encoded(indices, mode, self._dk_depth, settings.floatx())
+        if self.output_mode != "tf_idf":
+            return rows
+        if self._dk_idf is None:
+            raise ValueError(
+                message(type(self).__name__, "`idf_weights`", "none", "Call `adapt(data)`.")
+            )
+        return rows * np.pad(self._dk_idf, (0, self._dk_depth - len(self._dk_idf)))
+
+    @property
+    def _dk_depth(self) -> int:
+        padded = self.pad_to_max_tokens and self.max_tokens
+        return int(padded or self.vocabulary_size())
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """The shape of the encoded indices."""
+        return encoded_shape(input_shape, self.output_mode, self._dk_depth)
+
+    def compute_output_spec(self, inputs: Any) -> KerasTensor:
+        """The encoded indices: int64, or `floatx` where they are rows."""
+        dtype = "int64" if self.output_mode == "int" else settings.floatx()
+        return KerasTensor(self.compute_output_shape(inputs.shape), dtype=dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; what `adapt` found is the vocabulary."""
+        return {
+            **super().get_config(),
+            "invert": self.invert,
+            "max_tokens": self.max_tokens,
+            "num_oov_indices": self.num_oov_indices,
+            "oov_token": self.oov_token,
+            "mask_token": self.mask_token,
+            "output_mode": self.output_mode,
+            "sparse": self.sparse,
+            "pad_to_max_tokens": self.pad_to_max_tokens,
+            "vocabulary_dtype": self.vocabulary_dtype,
+            "idf_weights": self.input_idf_weights,
+            "vocabulary": self.input_vocabulary,
+            "vocabulary_size": self.vocabulary_size(),
+            "oov_method": self.oov_method,
+            "salt": self.salt,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Create from `get_config`; a config never names a file to read.
+
+        Raises:
+            ValueError: if the vocabulary is a path.
+        """
+        if isinstance(config.get("vocabulary"), str):
+            raise ValueError(
+                message(
+                    f"{cls.__name__}.from_config",
+                    "`vocabulary` as a list",
+                    "the path of a file outside of the model's",
+                    "Pass the path to the constructor, which you trust.",
+                )
+            )
+        return cls(**config)
