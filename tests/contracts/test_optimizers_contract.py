@@ -295,6 +295,7 @@ def by_definition(optimizer: Any) -> Any:
     return optimizer
 
 
+@pytest.mark.usefixtures("native_engine")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("name", "arguments"), KERNELS, ids=[f"{n}-{list(a)}" for n, a in KERNELS])
 def test_given_gradients_are_applied_natively(
