@@ -172,7 +172,6 @@ _MOVES = [
     "diagonal",
     "rot90",
     "fliplr",
-    "flipud",
     "ravel",
     "flatten",
 ]
