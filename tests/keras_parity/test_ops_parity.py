@@ -284,6 +284,16 @@ case("depth_to_space", f(2, 8, 3, 3), 2, data_format="channels_first")
 case("rearrange", f(2, 4, 6, 3), "b h w c -> b c h w")
 case("rearrange", f(2, 4, 6, 3), "b (h p) (w q) c -> b h w (p q c)", p=2, q=3)
 case("rearrange", f(4, 6), "a b -> (b a)")
+# Complex numbers
+COMPLEX = (X + 1j * Y).astype("complex64")
+case("conj conjugate", COMPLEX)
+unpromised("real imag angle", COMPLEX)
+case("conj conjugate real imag angle isreal", X)
+case("isreal", np.array([1, 1j], "complex64"))
+case("angle", N)
+case("view_as_real", COMPLEX)
+case("view_as_complex", f(3, 2))
+unpromised("polar", u(3, 4), X)
 # Linear algebra
 case("matmul dot", X, f(4, 2))
 case("matmul dot", f(2, 3, 4), f(4, 5))
@@ -440,6 +450,17 @@ case("softmax log_softmax", f(2, 3, 4), axis=(1, 2))
 case("glu", X, axis=1)
 case("normalize", X)
 case("normalize", X, axis=0, order=3)
+case("batch_normalization", f(3, 4), f(4), u(4), -1)
+case("batch_normalization", f(2, 3, 4), f(3), u(3), 1, f(3), f(3), 1e-5)
+case("layer_normalization", X)
+case("layer_normalization", X, f(4), f(4), epsilon=1e-3)
+case("layer_normalization", f(2, 3, 4), f(3), f(3), axis=1)
+case("layer_normalization", f(2, 3, 4), axis=(1, 2))
+case("layer_normalization", X.astype("float16"))
+case("rms_normalization", X)
+case("rms_normalization", X, f(4), epsilon=1e-3)
+case("rms_normalization", f(2, 3, 4), axis=(1, 2))
+case("psnr", X, Y, 3.0)
 case("one_hot", np.array([0, 2, -1, 5], "int32"), 4)
 case("one_hot", N, 4, axis=1, dtype="int32")
 case("multi_hot", np.array([[0, 2], [1, 1]], "int32"), num_classes=4)
@@ -560,6 +581,11 @@ def without_name(config: dict[str, Any]) -> dict[str, Any]:
 def test_every_op_has_a_case(name: str) -> None:
     elsewhere = [
         "cond",
+        "jvp",
+        "vectorize",
+        "custom_gradient",
+        "associative_scan",
+        "switch",
         "eig",
         "while_loop",
         "fori_loop",
@@ -649,6 +675,9 @@ NOT_DIFFERENTIABLE = set(
     [
         "sign",
         "signbit",
+        "isreal",
+        "view_as_complex",
+        "polar",
         "view",
         "argpartition",
         "unravel_index",

@@ -19,10 +19,15 @@ _TEXT = "text processing is no part of a dense network"
 _ALIGNMENT = "losses of sequences are no part of a dense network"
 _FRAMEWORKS = "no other framework runs beneath"
 _LATER = "it is not there yet"
-_FLAT = "the names of `keras.ops` are flat here, as in `ops.matmul`"
-_ARRAYS = "of Keras' array functions those are here that dense networks need"
 _KERAS_2 = "it is of Keras 2"
 
+_OPS = [
+    (_CONVOLUTIONS, r"(depthwise_|separable_)?conv(_transpose)?|(un)?fold"),
+    (_CONVOLUTIONS, r"(adaptive_)?(average|max)_pool"),
+    (_SIGNALS, r"i?r?fft2?|ifft2|i?stft"),
+    (_ATTENTION, r"dot_product_attention"),
+    (_ALIGNMENT, r"ctc_\w+"),
+]
 # By room: a reason for each pattern that a whole name of Keras matches, the first that fits.
 _REASONS: dict[str, list[tuple[str, str]]] = {
     "layers": [
@@ -74,32 +79,10 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
         (f"{_KERAS_2}; `utils.PyDataset` is its heir", r"Sequence|legacy"),
     ],
     "ops": [
-        (_FLAT, r"image|linalg|nn|numpy"),
-        (_CONVOLUTIONS, r"(depthwise_|separable_)?conv(_transpose)?|(un)?fold"),
-        (_CONVOLUTIONS, r"(adaptive_)?(average|max)_pool"),
-        (_IMAGES, r"depth_to_space|space_to_depth|psnr"),
-        (_SIGNALS, r"i?r?fft2?|ifft2|i?stft|extract_sequences|bartlett|blackman|hamming|hanning"),
-        (_SIGNALS, r"kaiser|i0"),
-        (_ATTENTION, r"dot_product_attention"),
-        (_ALIGNMENT, r"ctc_\w+"),
-        (
-            _ARRAYS,
-            r"arc(cosh|sinh)|arg(partition)|associative_scan|batch_normalization|bitwise_\w+",
-        ),
-        (_ARRAYS, r"angle|cbrt|cdist|cholesky_inverse|conj(ugate)?|corr(coef|elate)|cross|deg2rad"),
-        (
-            _ARRAYS,
-            r"custom_gradient|diagflat|[dhv]split|dstack|eigh?|fabs|flip(lr|ud)|f(max|min|mod)",
-        ),
-        (_ARRAYS, r"gcd|geomspace|heaviside|histogram|hypot|imag|is(neginf|posinf|real)|jvp|kron"),
-        (_ARRAYS, r"layer_normalization|lcm|ldexp|(left|right)_shift|logaddexp2|logdet|logspace"),
-        (
-            _ARRAYS,
-            r"lstsq|lu_factor|matrix_rank|nan\w+|nextafter|pinv|polar|rad2deg|real|rearrange",
-        ),
-        (_ARRAYS, r"rms_normalization|rot90|select|signbit|sinc|slogdet|solve_triangular|switch"),
-        (_ARRAYS, r"trapezoid|unique|unravel_index|vander|vectorize|view(_as_\w+)?"),
+        (_IMAGES, r"image"),
+        *_OPS,
     ],
+    "ops.nn": _OPS,
     "": [
         ("its networks are convolutions, no part of a dense network", r"applications"),
         (_IMAGES, r"preprocessing|visualization"),

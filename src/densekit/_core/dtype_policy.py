@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit._core import settings
-from densekit._core.dtypes import FLOAT_TYPES, standardize_dtype
+from densekit._core.dtypes import FLOAT_TYPES, standardize_dtype, storable_dtype
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 
@@ -41,7 +41,7 @@ class DTypePolicy:
             self._compute_dtype, self._variable_dtype = name.removeprefix("mixed_"), "float32"
             return
         try:
-            self._compute_dtype = self._variable_dtype = standardize_dtype(name)
+            self._compute_dtype = self._variable_dtype = storable_dtype(name)
         except ValueError as error:
             raise ValueError(
                 message(

@@ -11,7 +11,8 @@ from densekit._core.errors import describe, message
 
 FLOAT_TYPES = ("float16", "bfloat16", "float32", "float64")
 INTEGER_TYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-ALLOWED_TYPES = (*FLOAT_TYPES, *INTEGER_TYPES, "bool")
+COMPLEX_TYPES = ("complex64", "complex128")
+ALLOWED_TYPES = (*FLOAT_TYPES, *INTEGER_TYPES, "bool", *COMPLEX_TYPES)
 
 _PYTHON_TYPES = {float: "float32", int: "int32", bool: "bool"}
 
@@ -33,6 +34,15 @@ def standardize_dtype(dtype: Any) -> str:
             message("dtype", f"one of {ALLOWED_TYPES}", describe(dtype), "Pass a known data type.")
         )
     return str(name)
+
+
+def storable_dtype(dtype: Any) -> str:
+    """`standardize_dtype` for what variables hold and layers compute in: no complex numbers."""
+    name = standardize_dtype(dtype)
+    if name in COMPLEX_TYPES:
+        real = tuple(known for known in ALLOWED_TYPES if known not in COMPLEX_TYPES)
+        raise ValueError(message("dtype", f"one of {real}", repr(name), "Pass a real type."))
+    return name
 
 
 def is_float_dtype(dtype: Any) -> bool:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from densekit._core.allowance import claim
 from densekit._core.boxes import unboxed
-from densekit._core.dtypes import is_float_dtype, standardize_dtype, to_numpy_dtype
+from densekit._core.dtypes import is_float_dtype, standardize_dtype, storable_dtype, to_numpy_dtype
 from densekit._core.errors import describe, message, returned
 from densekit._core.naming import auto_name
 from densekit._core.registry import export
@@ -123,7 +123,7 @@ class Variable:
                         "Give every dimension a size.",
                     )
                 )
-            name = standardize_dtype(dtype)
+            name = storable_dtype(dtype)
             size = math.prod(shape) * to_numpy_dtype(name).itemsize
             claim(size, f"Variable {self.path!r}", f"shape {shape}")
             given = returned(initializer(shape, dtype=name), initializer, "initial values")
@@ -131,7 +131,7 @@ class Variable:
             given = self._dk_not_none(getattr(initializer, "value", initializer))
             if dtype is None:
                 dtype = getattr(given, "dtype", None) or _python_dtype(given)
-            name = standardize_dtype(dtype)
+            name = storable_dtype(dtype)
         given = np.asarray(given)
         if callable(initializer) and given.shape != shape:
             raise ValueError(

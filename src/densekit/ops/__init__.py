@@ -1,4 +1,7 @@
-"""The vocabulary formulas are written in: ops on NumPy, JAX, autograd and symbols."""
+"""The vocabulary formulas are written in: ops on NumPy, JAX, autograd and symbols.
+
+Longer than other files, as each op has a line.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,9 @@ from typing import TYPE_CHECKING
 from densekit._core.rooms import lazy_room
 
 if TYPE_CHECKING:
+    from densekit.ops import linalg as linalg
+    from densekit.ops import nn as nn
+    from densekit.ops import numpy as numpy
     from densekit.ops._arithmetic import abs as abs
     from densekit.ops._arithmetic import absolute as absolute
     from densekit.ops._arithmetic import add as add
@@ -79,6 +85,18 @@ if TYPE_CHECKING:
     from densekit.ops._comparisons import nonzero as nonzero
     from densekit.ops._comparisons import not_equal as not_equal
     from densekit.ops._comparisons import where as where
+    from densekit.ops._complex import angle as angle
+    from densekit.ops._complex import conj as conj
+    from densekit.ops._complex import conjugate as conjugate
+    from densekit.ops._complex import imag as imag
+    from densekit.ops._complex import isreal as isreal
+    from densekit.ops._complex import polar as polar
+    from densekit.ops._complex import real as real
+    from densekit.ops._complex import view_as_complex as view_as_complex
+    from densekit.ops._complex import view_as_real as view_as_real
+    from densekit.ops._control_flow import associative_scan as associative_scan
+    from densekit.ops._control_flow import switch as switch
+    from densekit.ops._control_flow import vectorize as vectorize
     from densekit.ops._core_ops import arange as arange
     from densekit.ops._core_ops import array as array
     from densekit.ops._core_ops import cast as cast
@@ -110,6 +128,8 @@ if TYPE_CHECKING:
     from densekit.ops._core_ops import while_loop as while_loop
     from densekit.ops._core_ops import zeros as zeros
     from densekit.ops._core_ops import zeros_like as zeros_like
+    from densekit.ops._custom_gradient import custom_gradient as custom_gradient
+    from densekit.ops._custom_gradient import jvp as jvp
     from densekit.ops._decompositions import cholesky_inverse as cholesky_inverse
     from densekit.ops._decompositions import eig as eig
     from densekit.ops._decompositions import eigh as eigh
@@ -222,6 +242,10 @@ if TYPE_CHECKING:
     from densekit.ops._nn import swish as swish
     from densekit.ops._nn import tanh_shrink as tanh_shrink
     from densekit.ops._nn import threshold as threshold
+    from densekit.ops._normalization import batch_normalization as batch_normalization
+    from densekit.ops._normalization import layer_normalization as layer_normalization
+    from densekit.ops._normalization import psnr as psnr
+    from densekit.ops._normalization import rms_normalization as rms_normalization
     from densekit.ops._products import cdist as cdist
     from densekit.ops._products import corrcoef as corrcoef
     from densekit.ops._products import correlate as correlate
@@ -335,12 +359,17 @@ else:
                 "less_equal logical_and logical_not logical_or logical_xor nonzero not_equal "
                 "where"
             ),
+            "_complex": (
+                "angle conj conjugate imag isreal polar real view_as_complex view_as_real"
+            ),
+            "_control_flow": "associative_scan switch vectorize",
             "_core_ops": (
                 "arange array cast cond convert_to_numpy convert_to_tensor copy dtype empty "
                 "empty_like eye fori_loop full full_like identity is_tensor linspace map ndim "
                 "ones ones_like saturate_cast scan shape size stop_gradient tri vectorized_map "
                 "while_loop zeros zeros_like"
             ),
+            "_custom_gradient": "custom_gradient jvp",
             "_decompositions": (
                 "cholesky_inverse eig eigh logdet lstsq lu_factor matrix_rank pinv slogdet "
                 "solve_triangular"
@@ -372,6 +401,7 @@ else:
                 "selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus "
                 "sparse_sigmoid sparsemax squareplus swish tanh_shrink threshold"
             ),
+            "_normalization": "batch_normalization layer_normalization psnr rms_normalization",
             "_products": (
                 "cdist corrcoef correlate cross geomspace histogram kron logspace trapezoid vander"
             ),
@@ -397,6 +427,9 @@ else:
                 "FunctionOperation KerasTensor Node Operation any_symbolic compute_output_spec"
             ),
             "_windows": "bartlett blackman hamming hanning i0 kaiser",
+            "linalg": "",
+            "nn": "",
+            "numpy": "",
         },
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from densekit._core import settings
-from densekit._core.dtypes import FLOAT_TYPES, standardize_dtype, to_numpy_dtype
+from densekit._core.dtypes import COMPLEX_TYPES, FLOAT_TYPES, standardize_dtype, to_numpy_dtype
 from densekit._core.tensor import Tensor
 from densekit._core.variable import Variable
 from densekit._core.watched import WATCHED, read
@@ -133,6 +133,9 @@ def _meet(first: str, second: str) -> str:
         return first
     if first == "bool":
         return second
+    if first in COMPLEX_TYPES or second in COMPLEX_TYPES:
+        wide = {"complex128", "float64"} & {first, second}
+        return "complex128" if wide else "complex64"
     floats = [name for name in (first, second) if name in FLOAT_TYPES]
     if len(floats) == 1:
         return floats[0]
@@ -153,7 +156,7 @@ def result_type(*dtypes: Any) -> str:
     for other in strong[1:]:
         name = _meet(name, other)
         name = settings.floatx() if name == "float" else name
-    if float in weak and name not in FLOAT_TYPES:
+    if float in weak and name not in (*FLOAT_TYPES, *COMPLEX_TYPES):
         return settings.floatx()
     if int in weak and name == "bool":
         return "int32"

@@ -102,6 +102,11 @@ def operation(
     return decorate
 
 
+def as_given(value: Any) -> Any:
+    """The `convert` of an op that hands its arguments on."""
+    return value
+
+
 def _as_tensors(result: Any) -> Any:
     """Arrays as tensors."""
     if type(result) in (list, tuple):
@@ -135,6 +140,7 @@ def _node_class(
     class_name = class_name or "".join(p.capitalize() for p in function.__name__.split("_"))
     variadic = bool(function.__code__.co_flags & inspect.CO_VARARGS)
     leading = _parameters(function)[: function.__code__.co_argcount] if variadic else ()
+    leading = tuple(name for name in leading if name not in arguments)
     node_class = type(
         class_name,
         (FunctionOperation,),
