@@ -65,6 +65,8 @@ def test_loaders_savers_and_loops_belong_nowhere() -> None:
         *(("keras.models", name) for name in ("model_from_json", "clone_model")),
         *(("keras.layers", name) for name in ("serialize", "deserialize", "Input")),
         *(("keras.ops", name) for name in ("map", "scan", "while_loop", "cond", "fori_loop")),
+        *(("keras.ops", name) for name in ("switch", "associative_scan", "vectorize")),
+        *(("keras.ops", name) for name in ("custom_gradient", "jvp", "vectorized_map")),
         *(("keras.utils", name) for name in ("set_random_seed", "clear_session", "Progbar")),
         *(("keras.callbacks", name) for name in keras.callbacks.__all__),
     ]

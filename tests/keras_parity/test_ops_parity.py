@@ -773,6 +773,32 @@ def differentiable(name: str, library: Any, args: Any, kwargs: Any) -> tuple[Any
     return function, [flat[k] for k in places]
 
 
+ON_JAX = [
+    k
+    for k, (_, args, _) in enumerate(CASES)
+    if kind(k) not in {kind(j) for j in GRADIENT}  # these run on JAX below
+    and any(np.ndim(leaf) and isinstance(leaf, np.ndarray) for leaf in tree.flatten(list(args)))
+]
+
+
+@pytest.mark.parametrize("index", ON_JAX, ids=[IDS[k] for k in ON_JAX])
+def test_on_arrays_of_jax(index: int) -> None:
+    name, args, kwargs = CASES[index]
+
+    def of_jax(leaf: Any) -> Any:
+        return jax.numpy.asarray(leaf) if isinstance(leaf, np.ndarray) and leaf.ndim else leaf
+
+    given = tree.map_structure(of_jax, list(args))
+    found = tree.flatten(getattr(ops, name)(*given, **kwargs))
+    expect = tree.flatten(getattr(ops, name)(*args, **kwargs))
+    for ours, theirs in zip(found, expect, strict=True):
+        if isinstance(theirs, np.ndarray):
+            assert isinstance(ours, jax.Array)
+            assert ours.dtype == theirs.dtype
+        exact = np.asarray(theirs).dtype.kind in "biu"
+        np.testing.assert_allclose(ours, theirs, rtol=0 if exact else 32 * EPS, atol=4 * EPS)
+
+
 @pytest.mark.parametrize("index", GRADIENT, ids=[IDS[k] for k in GRADIENT])
 def test_gradient(index: int) -> None:
     name, args, kwargs = CASES[index]

@@ -103,3 +103,20 @@ def test_what_cannot_be_called_is_not_vectorized() -> None:
         ops.vectorize(3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="2 arguments"):
         ops.vectorize(lambda a, b: a, signature="(n),(n)->(n)")(np.ones(3))
+
+
+def test_loops_run_under_a_trace_of_jax() -> None:
+    def double(x: Any) -> Any:
+        return ops.while_loop(lambda v, k: v < 100.0, lambda v, k: (v * 2, k + 1), (x, 0))
+
+    assert [float(v) for v in jax.jit(double)(3.0)] == [float(v) for v in double(3.0)] == [192, 6]
+
+    def limited(x: Any) -> Any:
+        return ops.while_loop(lambda v: v < 100.0, lambda v: v * 2, x, maximum_iterations=2)
+
+    assert float(jax.jit(limited)(3.0)) == float(limited(3.0)) == 12
+
+    def powers(x: Any, upper: Any) -> Any:
+        return ops.fori_loop(0, upper, lambda i, v: v * x, 1.0)
+
+    assert float(jax.jit(powers)(3.0, 4)) == float(powers(3.0, 4)) == 81

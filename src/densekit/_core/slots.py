@@ -58,7 +58,8 @@ ANY = Slot(
 _NO_FORMULAS = frozenset(
     {
         *("get", "serialize", "deserialize", "cond", "fori_loop", "map", "scan", "switch"),
-        *("vectorized_map", "while_loop", "convert_to_numpy"),
+        *("vectorized_map", "while_loop", "convert_to_numpy", "associative_scan", "vectorize"),
+        *("custom_gradient", "jvp"),
     }
 )
 

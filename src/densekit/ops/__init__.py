@@ -100,7 +100,6 @@ if TYPE_CHECKING:
     from densekit.ops._core_ops import arange as arange
     from densekit.ops._core_ops import array as array
     from densekit.ops._core_ops import cast as cast
-    from densekit.ops._core_ops import cond as cond
     from densekit.ops._core_ops import convert_to_numpy as convert_to_numpy
     from densekit.ops._core_ops import convert_to_tensor as convert_to_tensor
     from densekit.ops._core_ops import copy as copy
@@ -108,24 +107,19 @@ if TYPE_CHECKING:
     from densekit.ops._core_ops import empty as empty
     from densekit.ops._core_ops import empty_like as empty_like
     from densekit.ops._core_ops import eye as eye
-    from densekit.ops._core_ops import fori_loop as fori_loop
     from densekit.ops._core_ops import full as full
     from densekit.ops._core_ops import full_like as full_like
     from densekit.ops._core_ops import identity as identity
     from densekit.ops._core_ops import is_tensor as is_tensor
     from densekit.ops._core_ops import linspace as linspace
-    from densekit.ops._core_ops import map as map
     from densekit.ops._core_ops import ndim as ndim
     from densekit.ops._core_ops import ones as ones
     from densekit.ops._core_ops import ones_like as ones_like
     from densekit.ops._core_ops import saturate_cast as saturate_cast
-    from densekit.ops._core_ops import scan as scan
     from densekit.ops._core_ops import shape as shape
     from densekit.ops._core_ops import size as size
     from densekit.ops._core_ops import stop_gradient as stop_gradient
     from densekit.ops._core_ops import tri as tri
-    from densekit.ops._core_ops import vectorized_map as vectorized_map
-    from densekit.ops._core_ops import while_loop as while_loop
     from densekit.ops._core_ops import zeros as zeros
     from densekit.ops._core_ops import zeros_like as zeros_like
     from densekit.ops._custom_gradient import custom_gradient as custom_gradient
@@ -189,6 +183,12 @@ if TYPE_CHECKING:
     from densekit.ops._linear_algebra import tensordot as tensordot
     from densekit.ops._linear_algebra import trace as trace
     from densekit.ops._linear_algebra import vdot as vdot
+    from densekit.ops._loops import cond as cond
+    from densekit.ops._loops import fori_loop as fori_loop
+    from densekit.ops._loops import map as map
+    from densekit.ops._loops import scan as scan
+    from densekit.ops._loops import vectorized_map as vectorized_map
+    from densekit.ops._loops import while_loop as while_loop
     from densekit.ops._losses import binary_crossentropy as binary_crossentropy
     from densekit.ops._losses import categorical_crossentropy as categorical_crossentropy
     from densekit.ops._losses import multi_hot as multi_hot
@@ -364,10 +364,9 @@ else:
             ),
             "_control_flow": "associative_scan switch vectorize",
             "_core_ops": (
-                "arange array cast cond convert_to_numpy convert_to_tensor copy dtype empty "
-                "empty_like eye fori_loop full full_like identity is_tensor linspace map ndim "
-                "ones ones_like saturate_cast scan shape size stop_gradient tri vectorized_map "
-                "while_loop zeros zeros_like"
+                "arange array cast convert_to_numpy convert_to_tensor copy dtype empty empty_like "
+                "eye full full_like identity is_tensor linspace ndim ones ones_like saturate_cast "
+                "shape size stop_gradient tri zeros zeros_like"
             ),
             "_custom_gradient": "custom_gradient jvp",
             "_decompositions": (
@@ -387,6 +386,7 @@ else:
                 "cholesky det dot einsum inner inv matmul norm outer qr solve svd tensordot trace "
                 "vdot"
             ),
+            "_loops": "cond fori_loop map scan vectorized_map while_loop",
             "_losses": (
                 "binary_crossentropy categorical_crossentropy multi_hot one_hot "
                 "sparse_categorical_crossentropy"

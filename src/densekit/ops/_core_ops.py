@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from densekit._core import tree
 from densekit._core.boxes import unboxed
 from densekit._core.dtypes import standardize_dtype, to_numpy_dtype
 from densekit._core.registry import export
@@ -216,81 +214,3 @@ def linspace(
     step = (stop - start) / max(num - 1 if endpoint else num, 1)
     line = xp.moveaxis(start[..., None] + step[..., None] * np.arange(num, dtype=kind), -1, axis)
     return (line, step) if retstep else line
-
-
-@export("keras.ops")
-def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
-    """``true_fn()`` if `pred` is true, else ``false_fn()``."""
-    if is_jax(namespace(pred)):
-        return sys.modules["jax"].lax.cond(pred, true_fn, false_fn)
-    return true_fn() if pred else false_fn()
-
-
-@export("keras.ops")
-def while_loop(
-    cond: Callable[..., Any],
-    body: Callable[..., Any],
-    loop_vars: Any,
-    maximum_iterations: int | None = None,
-) -> Any:
-    """Replace `loop_vars` by ``body(*loop_vars)`` while ``cond(*loop_vars)`` is true."""
-    several = isinstance(loop_vars, list | tuple)
-    state = tuple(loop_vars) if several else (loop_vars,)
-    rounds = 0
-    while (maximum_iterations is None or rounds < maximum_iterations) and cond(*state):
-        following = body(*state)
-        state = tuple(following) if isinstance(following, list | tuple) else (following,)
-        rounds += 1
-    return state if several else state[0]
-
-
-@export("keras.ops")
-def fori_loop(lower: int, upper: int, body_fun: Callable[[int, Any], Any], init_val: Any) -> Any:
-    """``value = body_fun(i, value)`` for i from `lower` to before `upper`."""
-    value = init_val
-    for i in range(int(lower), int(upper)):
-        value = body_fun(i, value)
-    return value
-
-
-@export("keras.ops")
-def scan(
-    f: Callable[[Any, Any], Any],
-    init: Any,
-    xs: Any = None,
-    length: int | None = None,
-    reverse: bool = False,
-    unroll: Any = 1,
-) -> Any:
-    """Carry a state along the first axis: ``carry, y = f(carry, x)``. Gives (carry, all y)."""
-    count = length if xs is None else len(tree.flatten(xs)[0])
-    carry, outputs = init, []
-    for i in reversed(range(count or 0)) if reverse else range(count or 0):
-        step = None if xs is None else tree.map_structure(lambda x, i=i: x[i], xs)
-        carry, y = f(carry, step)
-        outputs.append(y)
-    return carry, _stacked(outputs[::-1] if reverse else outputs)
-
-
-@export("keras.ops")
-def map(f: Callable[[Any], Any], xs: Any) -> Any:
-    """`f` of each slice of `xs` along the first axis, stacked."""
-    count = len(tree.flatten(xs)[0])
-    return _stacked([f(tree.map_structure(lambda x, i=i: x[i], xs)) for i in range(count)])
-
-
-@export("keras.ops")
-def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
-    """`function` of each slice of `elements` along the first axis, stacked."""
-    return map(function, elements)
-
-
-def _stacked(outputs: list[Any]) -> Any:
-    if not outputs or outputs[0] is None:
-        return None
-
-    def join(*leaves: Any) -> Any:
-        items = [as_array(leaf) for leaf in leaves]
-        return as_tensor(namespace(*items).stack(items))
-
-    return tree.map_structure(join, *outputs)
