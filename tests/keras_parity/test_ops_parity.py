@@ -733,8 +733,7 @@ NOT_DIFFERENTIABLE = set(
         "floor_divide",
     ]
 )
-# What autograd itself cannot differentiate, or only scattering in place could express.
-NOT_BY_AUTOGRAD = {"qr", "scatter_update", "scatter", "segment_max", "segment_min"}  # fmt: skip
+NOT_BY_AUTOGRAD = {"qr"}  # autograd itself cannot differentiate it
 GRADIENT = [
     k
     for k, (name, args, kwargs) in enumerate(CASES)

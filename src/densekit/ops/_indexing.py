@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from densekit._core.boxes import BOXES, unboxed
 from densekit.ops._dispatch import as_array, astype, dtype_name, is_jax, namespace
 from densekit.ops._operation import operation
 
@@ -132,13 +134,60 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
     if is_jax(namespace(inputs, updates)):
         at = namespace(inputs, updates).asarray(inputs).at[places]
         return getattr(at, {None: "set", "mul": "multiply"}.get(reduction, str(reduction)))(updates)
+    if type(inputs) in BOXES or type(updates) in BOXES:
+        return _boxed_scatter()(inputs, updates, places, reduction)
+    return _scattered(inputs, updates, places, reduction)
+
+
+_COMBINE = {"add": np.add, "max": np.maximum, "min": np.minimum, "mul": np.multiply}
+
+
+def _scattered(inputs: Any, updates: Any, places: Any, reduction: str | None) -> Any:
     result = np.array(inputs)
     if reduction is None:
         result[places] = updates
     else:
-        combine = {"add": np.add, "max": np.maximum, "min": np.minimum, "mul": np.multiply}
-        combine[reduction].at(result, places, updates)
+        _COMBINE[reduction].at(result, places, updates)
     return result
+
+
+def _shares(
+    result: Any, inputs: Any, updates: Any, places: Any, reduction: str | None
+) -> tuple[Any, Any]:
+    """Slopes of the result by the inputs, in their shape, and by the updates, in theirs."""
+    result, inputs, updates = map(unboxed, (result, inputs, updates))
+    ones = np.ones_like(result)
+    if reduction == "add":
+        return ones, np.ones_like(updates)
+    if reduction == "mul":
+        with np.errstate(all="ignore"):
+            return _scattered(ones, updates, places, "mul"), result[places] / updates
+    if reduction is None:  # of several updates of one place the last is there
+        last = np.zeros(result.shape, np.int64)
+        rows = np.arange(1, len(updates) + 1).reshape(-1, *[1] * (updates.ndim - 1))
+        last[places] = rows
+        return (last == 0).astype(result.dtype), (last[places] == rows).astype(result.dtype)
+    own, theirs = (inputs == result) * ones, (updates == result[places]) * np.ones_like(updates)
+    count = _scattered(own, theirs, places, "add")  # equals share the gradient, as in JAX
+    count[count == 0] = 1
+    return own / count, theirs / count[places]
+
+
+@cache
+def _boxed_scatter() -> Any:
+    """`_scattered` as an `autograd` primitive."""
+    from autograd.extend import defvjp, primitive  # optional and slow
+
+    box = primitive(_scattered)
+
+    def by_inputs(result: Any, *args: Any) -> Any:
+        return lambda g: g * _shares(result, *args)[0]
+
+    def by_updates(result: Any, *args: Any) -> Any:
+        return lambda g: g[args[2]] * _shares(result, *args)[1]
+
+    defvjp(box, by_inputs, by_updates)
+    return box
 
 
 @operation("core", tensors=2, convert=as_array)
