@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from densekit._core.errors import message
 from densekit.ops._dispatch import (
     as_array,
     astype,
     dtype_name,
     floating,
+    is_jax,
     meet,
     namespace,
     result_type,
@@ -116,8 +119,54 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 @operation("linalg")
 def qr(x: Any, mode: str = "reduced") -> Any:
     """``(q, r)`` with orthonormal columns in q and r upper triangular: ``x == q @ r``."""
-    q, r = namespace(x).linalg.qr(x, mode=mode)
-    return q, r
+    xp, x = namespace(x), floating(x)
+    if xp is np or is_jax(xp):
+        q, r = xp.linalg.qr(x, mode=mode)
+        return q, r
+    rows, columns = x.shape[-2:]
+    if mode == "complete" and rows > columns:
+        raise NotImplementedError(
+            message(
+                "gradient of ops.qr",
+                "mode 'reduced' or no more rows than columns",
+                f"{mode!r}, shape {tuple(x.shape)}",
+                "The other columns of q are not unique: use `mode='reduced'`.",
+            )
+        )
+    q, r = _boxed_qr()(x[..., :rows])
+    if rows >= columns:
+        return q, r
+    return q, xp.concatenate([r, xp.matmul(xp.swapaxes(q, -1, -2), x[..., rows:])], axis=-1)
+
+
+@cache
+def _boxed_qr() -> Any:
+    """The reduced `qr` of no more columns than rows as an `autograd` primitive.
+
+    Reference: Walter and Lehmann, Algorithmic differentiation of linear algebra functions, 2010,
+    equation 37.
+    """
+    from autograd import numpy as anp  # optional and slow
+    from autograd.extend import defvjp, primitive
+
+    def transposed(x: Any) -> Any:
+        return anp.swapaxes(x, -1, -2)
+
+    def vjp(answer: Any, _: Any) -> Any:
+        q, r = answer[0], answer[1]
+
+        def pull(g: Any) -> Any:
+            g_q, g_r = g[0], g[1]
+            both = anp.matmul(r, transposed(g_r)) - anp.matmul(transposed(g_q), q)
+            symmetric = anp.tril(both) + transposed(anp.tril(both, -1))
+            # x' = (g_q + q s) r^-T, by solving with r
+            return transposed(anp.linalg.solve(r, transposed(g_q + anp.matmul(q, symmetric))))
+
+        return pull
+
+    qr_box = primitive(lambda x: tuple(np.linalg.qr(x)))
+    defvjp(qr_box, vjp)
+    return qr_box
 
 
 @operation("linalg")
