@@ -157,7 +157,6 @@ SAMPLES: dict[str, list[Function]] = {
     "unstack": [lambda x: ops.unstack(x, axis=1)[2]],
     "flip": [lambda x: ops.flip(x, axis=1)],
     "fliplr": [lambda x: ops.fliplr(x)],
-    "rot90": [lambda x: ops.rot90(x, axes=(1, 2)), lambda x: ops.rot90(x, k=2, axes=(1, 2))],
     "roll": [lambda x: ops.roll(x, 1, axis=2)],
     "repeat": [lambda x: ops.repeat(x, 2, axis=1)],
     "tile": [lambda x: ops.tile(x, (1, 2, 1))],

@@ -170,7 +170,6 @@ _MOVES = [
     "pad",
     "take",
     "diagonal",
-    "rot90",
     "fliplr",
     "ravel",
     "flatten",
