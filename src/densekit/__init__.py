@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from densekit import layers as layers
     from densekit import losses as losses
     from densekit import metrics as metrics
+    from densekit import mixed_precision as mixed_precision
     from densekit import models as models
     from densekit import ops as ops
     from densekit import optimizers as optimizers
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from densekit import tree as tree
     from densekit import utils as utils
     from densekit import wrappers as wrappers
+    from densekit._core.device import RematScope as RematScope
+    from densekit._core.device import device as device
+    from densekit._core.device import remat as remat
+    from densekit._core.name_scope import name_scope as name_scope
     from densekit.backend import StatelessScope as StatelessScope
     from densekit.backend import Variable as Variable
     from densekit.dtype_policies import DTypePolicy as DTypePolicy
@@ -54,6 +59,8 @@ else:
     __getattr__, __dir__, __all__ = lazy_room(
         __name__,
         {
+            "densekit._core.device": "RematScope device remat",
+            "densekit._core.name_scope": "name_scope",
             "activations": "",
             "backend": "StatelessScope Variable",
             "callbacks": "",
@@ -65,6 +72,7 @@ else:
             "layers": "Input InputSpec Layer",
             "losses": "Loss",
             "metrics": "Metric",
+            "mixed_precision": "",
             "models": "Model Sequential",
             "ops": "KerasTensor Operation",
             "optimizers": "Optimizer",

@@ -41,6 +41,56 @@ def set_image_data_format(data_format: str) -> None:
     settings.put("image_data_format", data_format)
 
 
+def set_max_epochs(max_epochs: int | None) -> None:
+    """Limit the epochs of every `fit` from now on, for trials; None lifts the limit.
+
+    The environment variable ``KERAS_MAX_EPOCHS`` does the same.
+    """
+    settings.put("max_epochs", max_epochs)
+
+
+def max_epochs() -> int | None:
+    """What `set_max_epochs` set; at first None."""
+    limit: int | None = settings.get("max_epochs")
+    return limit
+
+
+def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
+    """Limit the steps of every epoch, evaluation and prediction; None lifts the limit.
+
+    The environment variable ``KERAS_MAX_STEPS_PER_EPOCH`` does the same.
+    """
+    settings.put("max_steps_per_epoch", max_steps_per_epoch)
+
+
+def max_steps_per_epoch() -> int | None:
+    """What `set_max_steps_per_epoch` set; at first None."""
+    limit: int | None = settings.get("max_steps_per_epoch")
+    return limit
+
+
+def set_backend(backend: str) -> None:
+    """Kept for Keras' sake: there is one backend, ``"densekit"``.
+
+    Raises:
+        ValueError: for another one.
+    """
+    if backend != "densekit":
+        raise ValueError(
+            message(
+                "set_backend",
+                "'densekit', the only backend here",
+                describe(backend),
+                "Leave the call out; networks run on the native core.",
+            )
+        )
+
+
+def is_nnx_enabled() -> bool:
+    """False: Flax is not there."""
+    return False
+
+
 def dtype_policy() -> DTypePolicy:
     """The policy of layers that are given none."""
     return get_dtype_policy(None)

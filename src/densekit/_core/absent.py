@@ -56,6 +56,7 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
         (_LATER, r"LossScaleOptimizer|MultiOptimizer|Muon|OptimizerMap|ScheduleFreeAdamW"),
         (_KERAS_2, r"legacy"),
     ],
+    "mixed_precision": [(_LATER, r"LossScaleOptimizer")],
     "dtype_policies": [(_LATER, r"\w+Policy(Map)?")],
     "saving": [(_LATER, r"KerasFileEditor")],
     "datasets": [
@@ -67,16 +68,13 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
     "backend": [(_IMAGES, r"set_image_data_format")],
     "config": [
         (_ATTENTION, r"\w*flash_attention\w*"),
-        (_FRAMEWORKS, r"is_nnx_enabled|set_backend"),
-        (_LATER, r"(set_)?max_(epochs|steps_per_epoch)"),
     ],
     "utils": [
         (_IMAGES, r"array_to_img|img_to_array|(load|save)_img|image_\w+|bounding_boxes"),
         (_SIGNALS, r"audio_\w+"),
         (_TEXT, r"text_\w+"),
-        (_SEQUENCES, r"pad_sequences|timeseries_\w+"),
         (_LATER, r"Config|FeatureSpace|get_file|model_to_dot|plot_model|get_source_inputs"),
-        (f"{_KERAS_2}; `utils.PyDataset` is its heir", r"Sequence|legacy"),
+        (f"{_KERAS_2}; `utils.PyDataset` is its heir", r"legacy"),
     ],
     "ops": [
         (_IMAGES, r"image"),
@@ -86,8 +84,8 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
     "": [
         ("its networks are convolutions, no part of a dense network", r"applications"),
         (_IMAGES, r"preprocessing|visualization"),
-        (_LATER, r"distribution|export|quantizers|Quantizer|mixed_precision|distillation"),
-        (_LATER, r"device|name_scope|remat|RematScope|SymbolicScope|FloatDTypePolicy|Function"),
+        (_LATER, r"distribution|export|quantizers|Quantizer|distillation"),
+        (_LATER, r"SymbolicScope|FloatDTypePolicy|Function"),
         (_KERAS_2, r"legacy"),
         ("Keras' sources are not here", r"src"),
     ],

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from densekit._core.errors import describe, message
 
 FLOATX = ("float16", "bfloat16", "float32", "float64")
+
+
+def _limit(variable: str) -> int | None:
+    return int(os.environ[variable]) if os.environ.get(variable) else None
+
 
 _values: dict[str, Any] = {
     "floatx": "float32",
@@ -16,6 +22,8 @@ _values: dict[str, Any] = {
     "traceback_filtering": True,
     "dtype_policy": None,
     "engine": None,
+    "max_epochs": _limit("KERAS_MAX_EPOCHS"),
+    "max_steps_per_epoch": _limit("KERAS_MAX_STEPS_PER_EPOCH"),
 }
 
 

@@ -16,6 +16,7 @@ from densekit._core.allowance import claim
 from densekit._core.boxes import unboxed
 from densekit._core.dtypes import is_float_dtype, standardize_dtype, storable_dtype, to_numpy_dtype
 from densekit._core.errors import describe, message, returned
+from densekit._core.name_scope import in_scope
 from densekit._core.naming import auto_name
 from densekit._core.registry import export
 from densekit._core.scope import stateless_scope, variable_scope
@@ -87,7 +88,7 @@ class Variable:
                 message("Variable", "a name without '/'", describe(name), "Choose another name.")
             )
         self.name = name
-        self.path = path or name
+        self.path = path or in_scope(name)
         self.trainable = trainable
         self.autocast = autocast
         self.aggregation = aggregation or "none"

@@ -15,6 +15,7 @@ from densekit._core.dtype_policy import get_dtype_policy
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import before_init, message, returned
 from densekit._core.frames import filters_traceback, hide_internal_frames
+from densekit._core.name_scope import in_scope
 from densekit._core.naming import auto_name
 from densekit._core.registry import export, public_name
 from densekit._core.scope import StatelessScope, in_stateless_scope
@@ -134,7 +135,7 @@ class Metric:
             aggregation=aggregation,
             synchronization="on_read",
             name=name,
-            path=f"{self.name}/{name}",
+            path=in_scope(f"{self.name}/{name}"),
         )
         variables.append(variable)
         return variable

@@ -17,6 +17,7 @@ from densekit.data._columns import Array, check_rows, match_inputs, unpack_x_y_s
 from densekit.data._feeds import ArrayFeed, Block, check_count, is_stream, warn_out_of_data
 from densekit.data._streams import StreamFeed
 from densekit.training._fit_loop import Session, callback_list, logs_of, predict_rows
+from densekit.training._limits import limited_steps
 from densekit.training._own_steps import BatchStructure
 from densekit.training._quick_batch import quick_batch
 from densekit.training._runtime import pack_outputs
@@ -190,6 +191,7 @@ class Batches(Sessions):
         (8, 3)
         """
         try:
+            steps = limited_steps(steps)
             if self._dk_has_own_step("predict"):
                 return self._dk_predict_by_steps(x, batch_size, verbose, steps, callbacks)
             quiet = not verbose or verbose == "auto"

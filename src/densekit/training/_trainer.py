@@ -13,6 +13,7 @@ from densekit.data._split import train_validation_split
 from densekit.data._streams import StreamFeed
 from densekit.training._compiling import Compiling
 from densekit.training._fit_loop import callback_list, run_epoch
+from densekit.training._limits import limited_epochs, limited_steps
 from densekit.training._own_steps import BatchStructure
 from densekit.training._turns import alone
 
@@ -90,6 +91,7 @@ class Trainer(Compiling):
         self._dk_assert_trainable()
         epochs, initial_epoch = _count(epochs, "epochs"), _count(initial_epoch, "initial_epoch")
         _check_frequency(validation_freq)
+        epochs, steps_per_epoch = limited_epochs(epochs), limited_steps(steps_per_epoch)
         given = x
         if validation_split and validation_data is None:
             x = self._dk_data.arranged(x)
@@ -107,7 +109,7 @@ class Trainer(Compiling):
             validation = self._dk_data.validation_feed(
                 validation_data,
                 validation_batch_size or batch_size,
-                validation_steps,
+                limited_steps(validation_steps),
                 test_batches if own_test else None,
             )
         native = not own or (validation is not None and not own_test)
@@ -214,6 +216,7 @@ class Trainer(Compiling):
             raise ValueError(
                 message("evaluate", "known arguments", f"{list(kwargs)}", "Check the spelling.")
             )
+        steps = limited_steps(steps)
         session: Any
         if self._dk_has_own_step("test"):
             batches = BatchStructure()

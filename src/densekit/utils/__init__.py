@@ -22,11 +22,16 @@ from densekit.backend import clear_session as clear_session
 from densekit.backend import is_keras_tensor as is_keras_tensor
 from densekit.callbacks._progbar import Progbar as Progbar
 from densekit.data._pydataset import PyDataset as PyDataset
+from densekit.data._pydataset import PyDataset as Sequence
 from densekit.utils._arrays import normalize as normalize
 from densekit.utils._arrays import to_categorical as to_categorical
 from densekit.utils._datasets import pack_x_y_sample_weight as pack_x_y_sample_weight
 from densekit.utils._datasets import split_dataset as split_dataset
 from densekit.utils._datasets import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+from densekit.utils._sequences import pad_sequences as pad_sequences
+from densekit.utils._sequences import (
+    timeseries_dataset_from_array as timeseries_dataset_from_array,
+)
 
 if not TYPE_CHECKING:
     __getattr__ = _answers_for_absent(__name__)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
+from densekit._core.name_scope import in_scope
+
 
 class CallInfo(NamedTuple):
     """What `Layer.__call__` needs to know about a `call` method."""
@@ -50,7 +52,7 @@ class CallContext:
             if context.owner is not last:
                 names.append(context.owner.name)
             last, context = context.owner, context.parent
-        return "/".join(reversed(names))
+        return in_scope("/".join(reversed(names)))
 
 
 call_context: ContextVar[CallContext | None] = ContextVar("densekit_call", default=None)

@@ -11,6 +11,7 @@ from densekit import constraints, initializers, regularizers
 from densekit._core.dtypes import is_float_dtype, standardize_dtype
 from densekit._core.errors import message
 from densekit._core.frames import filters_traceback
+from densekit._core.name_scope import in_scope
 from densekit._core.variable import Variable
 from densekit.layers._base.call import call_context
 from densekit.layers._base.dtypes import TypedByPolicy
@@ -89,7 +90,7 @@ class WeightOwner(TypedByPolicy):
 
     def _dk_path_of(self, name: str | None) -> str:
         context = call_context.get()
-        path = self.name if context is None else context.path()
+        path = in_scope(self.name) if context is None else context.path()
         if context is not None and context.owner is not self:
             path += f"/{self.name}"
         return f"{path}/{name or ''}"
