@@ -51,7 +51,7 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
     ],
     "losses": [(_ALIGNMENT, r"(?i:ctc)")],
     "initializers": [(_SIGNALS, r"(?i:stft)(Initializer)?")],
-    "callbacks": [(_LATER, r"OrbaxCheckpoint|RemoteMonitor|TensorBoard")],
+    "callbacks": [(_LATER, r"OrbaxCheckpoint|TensorBoard")],
     "optimizers": [
         (_LATER, r"LossScaleOptimizer|MultiOptimizer|Muon|OptimizerMap|ScheduleFreeAdamW"),
         (_KERAS_2, r"legacy"),
@@ -73,7 +73,7 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
         (_IMAGES, r"array_to_img|img_to_array|(load|save)_img|image_\w+|bounding_boxes"),
         (_SIGNALS, r"audio_\w+"),
         (_TEXT, r"text_\w+"),
-        (_LATER, r"Config|FeatureSpace|get_file|model_to_dot|plot_model|get_source_inputs"),
+        (_LATER, r"Config|FeatureSpace|model_to_dot|plot_model|get_source_inputs"),
         (f"{_KERAS_2}; `utils.PyDataset` is its heir", r"legacy"),
     ],
     "ops": [

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from densekit.callbacks._progbar import Progbar as Progbar
     from densekit.callbacks._progbar_logger import ProgbarLogger as ProgbarLogger
     from densekit.callbacks._reduce_lr_on_plateau import ReduceLROnPlateau as ReduceLROnPlateau
+    from densekit.callbacks._remote_monitor import RemoteMonitor as RemoteMonitor
     from densekit.callbacks._swap_ema_weights import SwapEMAWeights as SwapEMAWeights
     from densekit.callbacks._terminate_on_nan import TerminateOnNaN as TerminateOnNaN
 else:
@@ -39,6 +40,7 @@ else:
             "_progbar": "Progbar",
             "_progbar_logger": "ProgbarLogger",
             "_reduce_lr_on_plateau": "ReduceLROnPlateau",
+            "_remote_monitor": "RemoteMonitor",
             "_swap_ema_weights": "SwapEMAWeights",
             "_terminate_on_nan": "TerminateOnNaN",
         },

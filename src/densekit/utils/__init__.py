@@ -28,6 +28,7 @@ from densekit.utils._arrays import to_categorical as to_categorical
 from densekit.utils._datasets import pack_x_y_sample_weight as pack_x_y_sample_weight
 from densekit.utils._datasets import split_dataset as split_dataset
 from densekit.utils._datasets import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+from densekit.utils._files import get_file as get_file
 from densekit.utils._sequences import pad_sequences as pad_sequences
 from densekit.utils._sequences import (
     timeseries_dataset_from_array as timeseries_dataset_from_array,
