@@ -283,7 +283,7 @@ class OneHotIoU(IoU):
 
     >>> import densekit as keras
     >>> metric = keras.metrics.OneHotIoU(num_classes=2, target_class_ids=[1])
-    >>> float(metric([[1, 0], [0, 1]], [[0.4, 0.6], [0.1, 0.9]]))
+    >>> round(float(metric([[1, 0], [0, 1]], [[0.4, 0.6], [0.1, 0.9]])), 4)
     0.5
     """
 
@@ -334,7 +334,7 @@ class OneHotMeanIoU(MeanIoU):
 
     >>> import densekit as keras
     >>> metric = keras.metrics.OneHotMeanIoU(num_classes=2)
-    >>> float(metric([[1, 0], [0, 1]], [[0.4, 0.6], [0.1, 0.9]]))
+    >>> round(float(metric([[1, 0], [0, 1]], [[0.4, 0.6], [0.1, 0.9]])), 4)
     0.25
     """
 

@@ -69,6 +69,7 @@ def get_file(
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> _ = (folder / "rows.csv").write_text("1,2")
     >>> path = keras.utils.get_file(origin=(folder / "rows.csv").as_uri(), cache_dir=folder)
+    Downloading data from file://...
     >>> pathlib.Path(path).relative_to(folder).as_posix()
     'datasets/rows.csv'
     """
