@@ -33,7 +33,7 @@ LATER = "it is not there yet"
 ATTRIBUTES = [
     (r"quantiz\w+|\w*_quantiz\w+|quantized_\w+|lora_\w+|enable_lora", LATER),
     (r"variable_serialization_spec", LATER),
-    (r"export|get_state_tree|set_state_tree|add_metric", LATER),
+    (r"export", LATER),
     (r"rematerialized_call", "nothing is computed twice to save memory"),
     (r"jax_state_sync|compute_loss_and_updates", "part of Keras' JAX backend"),
     (

@@ -20,6 +20,7 @@ from densekit.layers._base.call import CallContext, call_context
 from densekit.layers._base.shapes import has_tensors, shapes_of
 from densekit.layers._base.tracking import Tracker
 from densekit.models._graph import Graph
+from densekit.models._state_tree import StateTree
 from densekit.models._trace import trace
 from densekit.ops import KerasTensor
 from densekit.saving._attributes import attribute_children
@@ -40,7 +41,7 @@ class _OpenTracker(Tracker):
 
 
 @export("keras", "keras.Model")
-class Model(Trainer, Layer):
+class Model(Trainer, StateTree, Layer):
     """Layers with training, evaluation, prediction, saving and a summary.
 
     Made in three ways: ``Model(inputs, outputs)`` from symbolic tensors, as a `Sequential`, or as a

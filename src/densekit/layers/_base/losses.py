@@ -21,6 +21,21 @@ class LossOwner:
     _tracker: Tracker
     _dk_losses: list[Any]
 
+    def add_metric(self, *args: Any, **kwargs: Any) -> None:
+        """Gone since Keras 3.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(
+            message(
+                f"{type(self).__name__} {self.name!r}.add_metric",
+                "`Model.compile(metrics=[...])`, or a metric as attribute of the layer",
+                "a method of Keras 2",
+                "Call the metric's `update_state` in `call`.",
+            )
+        )
+
     def add_loss(self, loss: Any) -> None:
         """Add a scalar, or a structure of scalars, to what training minimises.
 

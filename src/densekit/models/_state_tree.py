@@ -1,0 +1,122 @@
+"""The state of a model as nested dicts of arrays, by the paths of its variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from densekit._core.errors import describe, message
+from densekit._core.variable import Variable
+
+_FORMATS = ("backend_tensor", "numpy_array")
+_KINDS = (
+    "trainable_variables",
+    "non_trainable_variables",
+    "optimizer_variables",
+    "metrics_variables",
+)
+
+
+class StateTree:
+    """`get_state_tree` and `set_state_tree` of a model."""
+
+    if TYPE_CHECKING:
+        optimizer: Any
+        trainable_variables: list[Variable]
+        non_trainable_variables: list[Variable]
+        metrics_variables: list[Variable]
+
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
+        """All of the model's state: weights, optimizer, metrics, as nested dicts of arrays.
+
+        Args:
+            value_format: ``"backend_tensor"`` or ``"numpy_array"``, here the same. Default:
+                ``"backend_tensor"``.
+
+        Raises:
+            ValueError: for another format, or if two variables have one path.
+
+        Example:
+
+        >>> import densekit as keras
+        >>> layers = [keras.Input((2,)), keras.layers.Dense(1, name="last")]
+        >>> model = keras.Sequential(layers, name="net")
+        >>> tree = model.get_state_tree()
+        >>> tree["trainable_variables"]["net"]["last"]["bias"].tolist()
+        [0.0]
+        """
+        if value_format not in _FORMATS:
+            raise ValueError(
+                message(
+                    "get_state_tree",
+                    f"one of {_FORMATS} as `value_format`",
+                    describe(value_format),
+                    "Pass one.",
+                )
+            )
+        return {kind: _nested(self._dk_state(kind)) for kind in _KINDS}
+
+    def set_state_tree(self, state_tree: dict[str, Any]) -> None:
+        """Assign what `get_state_tree` gave; paths that the model has not are passed over.
+
+        Args:
+            state_tree: nested dicts of arrays by kind and path, or a part of them.
+
+        Raises:
+            ValueError: for an unknown kind, or a shape that does not fit; nothing is assigned then.
+        """
+        pairs: list[tuple[Variable, Any]] = []
+        for kind, nested in state_tree.items():
+            if kind not in _KINDS:
+                raise ValueError(
+                    message("set_state_tree", f"the keys {_KINDS}", describe(kind), "Remove it.")
+                )
+            values = dict(_flat(nested))
+            pairs += [(v, values[v.path]) for v in self._dk_state(kind) if v.path in values]
+        for variable, value in pairs:
+            if np.shape(value) != tuple(variable.shape):
+                raise ValueError(
+                    message(
+                        f"set_state_tree: {variable.path!r}",
+                        f"shape {tuple(variable.shape)}",
+                        f"{np.shape(value)}",
+                        "Build the model as the one whose state it is.",
+                    )
+                )
+        for variable, value in pairs:
+            variable.assign(value)
+
+    def _dk_state(self, kind: str) -> list[Variable]:
+        if kind == "optimizer_variables":
+            return [] if self.optimizer is None else list(self.optimizer.variables)
+        return list(getattr(self, kind))
+
+
+def _nested(variables: Sequence[Variable]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for variable in variables:
+        *folders, name = variable.path.split("/")
+        place = tree
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        if name in place:
+            raise ValueError(
+                message(
+                    "get_state_tree",
+                    "a path for each variable",
+                    f"two of {variable.path!r}",
+                    "Give layers names of their own.",
+                )
+            )
+        place[name] = variable.numpy()
+    return tree
+
+
+def _flat(tree: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{path}{name}/")
+        else:
+            yield f"{path}{name}", value
