@@ -8,6 +8,7 @@ behind it. What users call for is *given*: an array of their own.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,17 @@ _IN_PLACE = (
     *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"),
     *("and", "or", "xor", "lshift", "rshift"),
 )
+
+# The product of matrices that an engine lends; takes what `np.matmul` takes. None: NumPy's.
+lent_product: ContextVar[Callable[[Any, Any], Any] | None] = ContextVar(
+    "densekit_product", default=None
+)
+
+
+def array_product(x1: Any, x2: Any) -> Any:
+    """``x1 @ x2`` of NumPy arrays."""
+    product = lent_product.get()
+    return np.matmul(x1, x2) if product is None else product(x1, x2)
 
 
 class Tensor(np.ndarray):
@@ -55,6 +67,18 @@ class Tensor(np.ndarray):
 
     def __repr__(self) -> str:
         return repr(self.view(np.ndarray))
+
+    def __matmul__(self, other: Any) -> Any:
+        product = lent_product.get()
+        if product is None or not isinstance(other, np.ndarray):
+            return super().__matmul__(other)
+        return as_tensor(product(self, other))
+
+    def __rmatmul__(self, other: Any) -> Any:
+        product = lent_product.get()
+        if product is None or not isinstance(other, np.ndarray):
+            return super().__rmatmul__(other)
+        return as_tensor(product(other, self))
 
     def __round__(self, digits: int | None = None) -> Any:
         return round(self.item(), digits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,11 @@ from densekit._native import set_threads as set_threads
 from densekit.engines.exact import ExactValues, exact_values
 from densekit.engines.host import HostLoss, HostNode, host_constraint, host_regularizer
 from densekit.engines.plan import PlanBuilder, Step
+from densekit.engines.products import core_product, multiplying_by
 from densekit.engines.reductions import reduction_of
 from densekit.engines.rows import as_rows, is_readable, readable, rows_at_once
 
+_on_host = partial(multiplying_by, core_product(_native.matmul))
 loss_rows = _native.loss
 
 Array = npt.NDArray[Any]
@@ -111,7 +114,7 @@ class NativeEngine:
                 self.plan.set_regularizer(number, form.kind, list(form.parameters))
             else:
                 self.plan.set_host_regularizer(
-                    number, host_regularizer(variable, variable.regularizer)
+                    number, _on_host(host_regularizer(variable, variable.regularizer))
                 )
         if trainable and variable.constraint is not None:
             form = native_form(variable.constraint)
@@ -119,7 +122,7 @@ class NativeEngine:
                 self.plan.set_constraint(number, form.kind, list(form.parameters))
             else:
                 self.plan.set_host_constraint(
-                    number, host_constraint(variable, variable.constraint)
+                    number, _on_host(host_constraint(variable, variable.constraint))
                 )
         return number
 
@@ -141,7 +144,7 @@ class NativeEngine:
         self._kept += [variable, stand_in]
         if variable.regularizer is not None:
             penalty = host_regularizer(variable, variable.regularizer, self._dtype.name)
-            self.plan.set_host_regularizer(number, penalty)
+            self.plan.set_host_regularizer(number, _on_host(penalty))
         return number
 
     def _dense(self, step: Step, values: dict[int, int]) -> None:
@@ -228,8 +231,8 @@ class NativeEngine:
             [values[x] for x in step.inputs],
             sizes,
             [self._add_parameter(v, False) for v in variables if self.builder.learns],
-            node.forward,
-            node.backward,
+            _on_host(node.forward),
+            _on_host(node.backward),
         )
         values.update(zip(step.outputs, made, strict=True))
 
@@ -246,13 +249,13 @@ class NativeEngine:
             )
             return
         self._host_losses[i] = HostLoss(term.loss, output.sample_shape, self.dtype)
-        self.plan.host_loss(term.output, self._host_losses[i], term.weight)
+        self.plan.host_loss(term.output, _on_host(self._host_losses[i]), term.weight)
 
     def _set_optimizer(self, optimizer: Any) -> None:
         form = None if self._foreign else native_form(optimizer)
         self._counts_itself = form is None
         if form is None:
-            self.plan.set_host_optimizer(self._apply_on_host)
+            self.plan.set_host_optimizer(_on_host(self._apply_on_host))
             return
         product = optimizer.native_product()
         self.plan.set_optimizer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ import numpy.typing as npt
 from densekit._core import tree
 from densekit._core.boxes import BOXES, unboxed
 from densekit._core.errors import message
-from densekit.ops._dispatch import library, raw
+from densekit.ops._dispatch import as_array, library, raw
+from densekit.ops._matrix_product import matrix_product
 
 Array = npt.NDArray[Any]
 
@@ -121,6 +123,9 @@ def teach_boxes() -> None:
     from autograd.tracer import box_types
 
     library(ArrayBox)
+    recorded = sys.modules["autograd.numpy"]
+    ArrayBox.__matmul__ = lambda box, other: matrix_product(recorded, box, as_array(other))
+    ArrayBox.__rmatmul__ = lambda box, other: matrix_product(recorded, as_array(other), box)
 
     def reading(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         return wraps(method)(lambda box, other: method(box, raw(other)))

@@ -18,6 +18,7 @@ from densekit.ops._dispatch import (
     namespace,
     result_type,
 )
+from densekit.ops._matrix_product import matrix_product
 from densekit.ops._operation import operation
 from densekit.ops._reductions import widened
 from densekit.ops._shapes import diagonal
@@ -26,14 +27,15 @@ from densekit.ops._shapes import diagonal
 @operation("numpy", tensors=2, convert=as_array)
 def matmul(x1: Any, x2: Any) -> Any:
     """Matrix product over the last two axes, the others broadcast."""
-    xp, x1, x2 = meet(x1, x2)
-    return xp.matmul(x1, x2)
+    return matrix_product(*meet(x1, x2))
 
 
 @operation("numpy", tensors=2, convert=as_array)
 def dot(x1: Any, x2: Any) -> Any:
     """Product over the last axis of `x1` and the last but one of `x2`."""
     xp, x1, x2 = meet(x1, x2)
+    if np.ndim(x1) > 1 and np.ndim(x2) == 2:
+        return matrix_product(xp, x1, x2)
     return xp.dot(x1, x2)
 
 
@@ -62,6 +64,8 @@ def outer(x1: Any, x2: Any) -> Any:
 def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Any:
     """Products summed over pairs of axes: the last and first `axes`, or two lists of them."""
     xp, x1, x2 = meet(x1, x2)
+    if axes == 1 and np.ndim(x1) > 1 and np.ndim(x2) == 2:
+        return matrix_product(xp, x1, x2)
     return xp.tensordot(x1, x2, axes=axes)
 
 
