@@ -282,6 +282,71 @@ def test_layer(cls: Any, name: str, tries: list[Any]) -> None:
     check(run, tries)
 
 
+class Own(keras.layers.Layer):
+    """A user's layer whose ops are followed into the plan, its numbers as constants."""
+
+    def __init__(self, read: Callable[[Any], Any], held: Any) -> None:
+        super().__init__()
+        self.read, self.held = read, held
+
+    def call(self, inputs: Any) -> Any:
+        return keras.ops.tanh(inputs * self.read(self.held)) + 1.0
+
+
+HOLDERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[..., None]]] = {
+    "attribute": (float, lambda held: held, lambda own, new: setattr(own, "held", new)),
+    "array": (
+        lambda number: np.full(3, number, "float32"),
+        lambda held: held,
+        lambda own, new: setattr(own, "held", np.full(3, new, "float32")),
+    ),
+    "list": (lambda n: [n], lambda held: held[0], lambda own, new: own.held.__setitem__(0, new)),
+    "dict": (
+        lambda number: {"by": number},
+        lambda held: held["by"],
+        lambda own, new: own.held.update(by=new),
+    ),
+    "layer": (
+        lambda number: keras.layers.LeakyReLU(number),
+        lambda held: held(np.float32(-1.0)),
+        lambda own, new: setattr(own.held, "negative_slope", new),
+    ),
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_own_layer(holder: str) -> None:
+    hold, read, set_to = HOLDERS[holder]
+
+    def network(number: float) -> Any:
+        keras.utils.set_random_seed(1)
+        model = keras.Sequential([keras.Input((3,)), Own(read, hold(number)), *dense().layers])
+        model.compile("sgd", "mse")
+        return model
+
+    def results(model: Any) -> list[Any]:
+        called = [
+            model.predict(X, verbose=0),
+            np.asarray(model(X)),
+            model.evaluate(X, Y, verbose=0),
+        ]
+        return [*called, *fit(model), model.predict(X, verbose=0)]
+
+    def run(_: Any, value: float, how: str) -> list[Any]:
+        first = network(0.5)
+        assert "Python:" not in first.explain_plan()
+        results(first)
+        if how == "set":
+            set_to(first.layers[0], value)
+        if how != "fresh":
+            return results(first)
+        model = network(value)
+        model.set_weights(first.get_weights())
+        return results(model)
+
+    check(run, [({}, 0.25)])
+
+
 # ---- When
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-# (plan, operation, call arguments with handles in place of symbolic tensors) -> its output handles.
+# (plan, operation, args, kwargs), handles in place of symbolic tensors -> its output handles.
 Lowering = Callable[..., Any]
 L = TypeVar("L", bound=Lowering)
 
