@@ -8,6 +8,8 @@ STAMPS := $(VENV)/stamps
 PACKAGE_SOURCES := $(shell find src native -type f -not -name '*.so' -not -path '*/__pycache__/*') \
 	CMakeLists.txt pyproject.toml LICENSE
 
+NATIVE_SOURCES := $(shell find native -name '*.cpp' -o -name '*.hpp' -o -name '*.inl')
+
 .PHONY: help demo test test-python test-native test-threads test-neon test-isa count-instructions lint bench bench-short docs wgan format clean
 
 help:
@@ -100,10 +102,12 @@ lint: $(STAMPS)/test-tools $(STAMPS)/package
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=src $(BIN)/lint-imports
+	$(BIN)/clang-format --dry-run --Werror $(NATIVE_SOURCES)
 
 format: $(STAMPS)/test-tools
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(NATIVE_SOURCES)
 
 bench: $(STAMPS)/bench-tools $(STAMPS)/torch $(STAMPS)/package
 	$(PY) benchmarks/run.py

@@ -49,7 +49,8 @@ nb::object to_array(nb::handle object, int type, index_t size, const std::string
   if (array == nullptr) nb::raise_python_error();
   nb::object result = nb::steal(array);
   if (array_size(result) != size) {
-    throw nb::value_error((what + ": expected " + std::to_string(size) + " elements, got shape " + shape_text(result) + ".").c_str());
+    throw nb::value_error(
+        (what + ": expected " + std::to_string(size) + " elements, got shape " + shape_text(result) + ".").c_str());
   }
   return result;
 }
@@ -58,8 +59,12 @@ void require_dense(nb::handle array, int type, bool writable, const std::string&
   if (!is_array(array)) throw nb::type_error((what + ": expected a NumPy array.").c_str());
   PyArrayObject* a = as_array(array);
   if (PyArray_TYPE(a) != type || PyArray_ISBYTESWAPPED(a)) {
-    throw nb::type_error((what + ": expected " + (type == NPY_DOUBLE ? "float64" : type == NPY_FLOAT ? "float32" : "int64") +
-                          " in native byte order.").c_str());
+    throw nb::type_error((what + ": expected " +
+                          (type == NPY_DOUBLE  ? "float64"
+                           : type == NPY_FLOAT ? "float32"
+                                               : "int64") +
+                          " in native byte order.")
+                             .c_str());
   }
   if (!PyArray_IS_C_CONTIGUOUS(a) || !PyArray_ISALIGNED(a)) {
     throw nb::value_error((what + ": the array must be C-contiguous.").c_str());
@@ -84,8 +89,9 @@ Source row_source(nb::handle array, index_t elements, bool or_one, const std::st
   source.elements = 1;
   for (int i = 1; i < PyArray_NDIM(a); ++i) source.elements *= PyArray_DIM(a, i);
   if (source.elements != elements && !(or_one && source.elements == 1)) {
-    throw nb::value_error((what + ": expected " + std::to_string(elements) + " elements a row, got shape " +
-                           shape_text(array) + ".").c_str());
+    throw nb::value_error(
+        (what + ": expected " + std::to_string(elements) + " elements a row, got shape " + shape_text(array) + ".")
+            .c_str());
   }
   if (!rows_are_contiguous(a)) throw nb::value_error((what + ": the elements of a row must be contiguous.").c_str());
   return source;

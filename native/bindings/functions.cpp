@@ -157,7 +157,8 @@ nb::object loss_from_logits(const std::string& kind, const Doubles& params, nb::
     using T = decltype(tag);
     const Matrix<T> p = matrix<T>(z, "z");
     const Targets<T> t(spec, y_true, p);
-    const nb::object rows = new_array(type_of<T>(), {p.rows}), y = new_matrix<T>(p.rows, p.width), d = new_matrix<T>(p.rows, p.width);
+    const nb::object rows = new_array(type_of<T>(), {p.rows}), y = new_matrix<T>(p.rows, p.width),
+                     d = new_matrix<T>(p.rows, p.width);
     kernels<T>().loss_from_logits(spec, p.rows, p.width, t.dense.data, t.labels, p.data, nullptr, T(1), out<T>(rows),
                                   out<T>(y), out<T>(d));
     return nb::make_tuple(rows, y, d);
@@ -174,7 +175,8 @@ nb::object regularizer(const std::string& kind, const Doubles& params, nb::handl
     std::fill_n(out<T>(g), n, T(0));
     double value = 0;
     if (spec.kind == RegularizerKind::l1l2) {
-      value = spec.p[0] * kernels<T>().sum_of_magnitudes(n, m.data) + spec.p[1] * kernels<T>().sum_of_squares(n, m.data);
+      value = spec.p[0] * kernels<T>().sum_of_magnitudes(n, m.data) +
+              spec.p[1] * kernels<T>().sum_of_squares(n, m.data);
       kernels<T>().l1l2_backward(n, m.data, static_cast<T>(spec.p[0]), static_cast<T>(spec.p[1]), T(1), out<T>(g));
     } else if (spec.kind == RegularizerKind::orthogonal) {
       const index_t units = spec.p[1] != 0 ? m.width : m.rows;
@@ -257,24 +259,30 @@ void bind_functions(nb::module_& m) {
         nb::sig("def activation_gradient(kind: str, params: Sequence[float], x: Array, dy: Array) -> Array"),
         "dy taken back through f at x.");
   m.def("loss", loss, nb::arg("kind"), nb::arg("params"), nb::arg("y_true"), nb::arg("y_pred"),
-        nb::sig("def loss(kind: str, params: Sequence[float], y_true: Array, y_pred: Array) -> Array"), "One loss a row.");
+        nb::sig("def loss(kind: str, params: Sequence[float], y_true: Array, y_pred: Array) -> Array"),
+        "One loss a row.");
   m.def("loss_gradient", loss_gradient, nb::arg("kind"), nb::arg("params"), nb::arg("y_true"), nb::arg("y_pred"),
         nb::sig("def loss_gradient(kind: str, params: Sequence[float], y_true: Array, y_pred: Array) -> Array"),
         "The gradient of each row's loss.");
   m.def("loss_from_logits", loss_from_logits, nb::arg("kind"), nb::arg("params"), nb::arg("y_true"), nb::arg("z"),
-        nb::sig("def loss_from_logits(kind: str, params: Sequence[float], y_true: Array, z: Array) -> tuple[Array, Array, Array]"),
+        nb::sig("def loss_from_logits(kind: str, params: Sequence[float], y_true: Array, z: Array) -> tuple[Array, "
+                "Array, Array]"),
         "(row losses, probabilities, gradient of z), fused.");
   m.def("regularizer", regularizer, nb::arg("kind"), nb::arg("params"), nb::arg("w"),
-        nb::sig("def regularizer(kind: str, params: Sequence[float], w: Array) -> tuple[float, Array]"), "(value, gradient).");
+        nb::sig("def regularizer(kind: str, params: Sequence[float], w: Array) -> tuple[float, Array]"),
+        "(value, gradient).");
   m.def("constraint", constraint, nb::arg("kind"), nb::arg("params"), nb::arg("w"),
-        nb::sig("def constraint(kind: str, params: Sequence[float], w: Array) -> Array"), "The constrained array, a new one.");
+        nb::sig("def constraint(kind: str, params: Sequence[float], w: Array) -> Array"),
+        "The constrained array, a new one.");
   m.def("matmul", matmul, nb::arg("a"), nb::arg("b"), nb::arg("transpose_a") = false, nb::arg("transpose_b") = false,
-        nb::sig("def matmul(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = False) -> Array"), "a @ b.");
+        nb::sig("def matmul(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = False) -> Array"),
+        "a @ b.");
   m.def("dropout", dropout, nb::arg("x"), nb::arg("rate"), nb::arg("key"), nb::arg("counter"),
         nb::sig("def dropout(x: Array, rate: float, key: int, counter: int) -> Array"),
         "x with elements dropped, as a plan's random node drops them.");
   m.def("philox", philox, nb::arg("key"), nb::arg("counter"), nb::arg("n"),
-        nb::sig("def philox(key: int, counter: int, n: int) -> Array"), "The first n words of a random stream, uint32.");
+        nb::sig("def philox(key: int, counter: int, n: int) -> Array"),
+        "The first n words of a random stream, uint32.");
   m.def("permutation", permutation, nb::arg("key"), nb::arg("counter"), nb::arg("n"), nb::arg("block"),
         nb::sig("def permutation(key: int, counter: int, n: int, block: int) -> Array"),
         "0..n-1 in a random order, shuffled inside every `block` of them.");

@@ -46,16 +46,21 @@ void set_threads(int n) {
 }
 
 void bind_tables(nb::module_& m) {
-  m.def("activation_kinds", [] { return name_table(activation_names()); }, nb::sig("def activation_kinds() -> dict[str, int]"),
-        "Name -> number of parameters.");
-  m.def("loss_kinds", [] { return name_table(loss_names()); }, nb::sig("def loss_kinds() -> dict[str, int]"),
-        "Name -> number of parameters.");
-  m.def("regularizer_kinds", [] { return name_table(regularizer_names()); },
-        nb::sig("def regularizer_kinds() -> dict[str, int]"), "Name -> number of parameters.");
-  m.def("constraint_kinds", [] { return name_table(constraint_names()); },
-        nb::sig("def constraint_kinds() -> dict[str, int]"), "Name -> number of parameters.");
-  m.def("optimizer_kinds", [] { return name_table(optimizer_names()); },
-        nb::sig("def optimizer_kinds() -> dict[str, int]"), "Name -> number of parameters.");
+  m.def(
+      "activation_kinds", [] { return name_table(activation_names()); },
+      nb::sig("def activation_kinds() -> dict[str, int]"), "Name -> number of parameters.");
+  m.def(
+      "loss_kinds", [] { return name_table(loss_names()); }, nb::sig("def loss_kinds() -> dict[str, int]"),
+      "Name -> number of parameters.");
+  m.def(
+      "regularizer_kinds", [] { return name_table(regularizer_names()); },
+      nb::sig("def regularizer_kinds() -> dict[str, int]"), "Name -> number of parameters.");
+  m.def(
+      "constraint_kinds", [] { return name_table(constraint_names()); },
+      nb::sig("def constraint_kinds() -> dict[str, int]"), "Name -> number of parameters.");
+  m.def(
+      "optimizer_kinds", [] { return name_table(optimizer_names()); },
+      nb::sig("def optimizer_kinds() -> dict[str, int]"), "Name -> number of parameters.");
 }
 
 }  // namespace
@@ -72,8 +77,11 @@ NB_MODULE(_native, m) {
   bind_functions(m);
   bind_tables(m);
   m.def("available_isas", available_isas, "Instruction sets built in that this machine can run, best first.");
-  m.def("active_isa", [] { return std::string(active_implementation()->name); }, "The one in use; DENSEKIT_ISA forces it.");
-  m.def("machine", machine_facts, nb::sig("def machine() -> dict[str, Any]"), "cpu, cores, cache sizes in bytes, lanes_f32.");
+  m.def(
+      "active_isa", [] { return std::string(active_implementation()->name); },
+      "The one in use; DENSEKIT_ISA forces it.");
+  m.def("machine", machine_facts, nb::sig("def machine() -> dict[str, Any]"),
+        "cpu, cores, cache sizes in bytes, lanes_f32.");
   m.def("get_threads", [] { return ThreadPool::instance().threads(); }, "Threads a run may use.");
   m.def("set_threads", set_threads, nb::arg("n"), "Sets them; waits for a run that holds the pool.");
 }

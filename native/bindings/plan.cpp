@@ -33,7 +33,8 @@ std::vector<double> as_doubles(nb::handle object, const char* what) {
 }
 
 void require_callable(nb::handle function, const char* what) {
-  if (!nb::isinstance<nb::callable>(function)) throw nb::type_error((std::string(what) + ": expected a callable.").c_str());
+  if (!nb::isinstance<nb::callable>(function))
+    throw nb::type_error((std::string(what) + ": expected a callable.").c_str());
 }
 
 }  // namespace
@@ -72,7 +73,8 @@ int Plan::parameter(nb::object array, bool trainable, nb::object told) {
   require_dense(array, type_number(is_double), trainable, "parameter");
   if (!told.is_none()) {
     require_dense(told, NPY_INT64, true, "changes");
-    if (array_size(told) != 3) throw nb::value_error("changes: expected an array of three elements: writers, writes, assigned.");
+    if (array_size(told) != 3)
+      throw nb::value_error("changes: expected an array of three elements: writers, writes, assigned.");
   }
   PyArrayObject* a = as_array(array);
   const int rank = PyArray_NDIM(a);
@@ -142,7 +144,8 @@ void Plan::set_optimizer(const std::string& kind, const std::vector<double>& par
 void* Plan::slot_data(nb::handle array, index_t size, const std::string& what) {
   require_dense(array, type_number(is_double), true, what);
   if (array_size(array) == size) return array_data(array);
-  throw nb::value_error((what + ": expected as many elements as the parameter asks for, " + std::to_string(size) + ".").c_str());
+  throw nb::value_error(
+      (what + ": expected as many elements as the parameter asks for, " + std::to_string(size) + ".").c_str());
 }
 
 void Plan::set_slots(int id, const nb::list& slots, nb::object ema, nb::object accumulator, bool decay) {
@@ -159,7 +162,8 @@ void Plan::set_slots(int id, const nb::list& slots, nb::object ema, nb::object a
     kept.push_back(nb::borrow(slot));
   }
   updated.ema = ema.is_none() ? nullptr : slot_data(ema, updated.size(), "moving average");
-  updated.accumulator = accumulator.is_none() ? nullptr : slot_data(accumulator, updated.size(), "gradient accumulator");
+  updated.accumulator = accumulator.is_none() ? nullptr
+                                              : slot_data(accumulator, updated.size(), "gradient accumulator");
   updated.decay = decay;
   kept.push_back(std::move(ema));
   kept.push_back(std::move(accumulator));
@@ -216,57 +220,75 @@ const PyType_Slot kSlots[] = {
 using Doubles = std::vector<double>;
 
 void bind_building(nb::class_<Plan>& c) {
-  c.def("input", [](Plan& p, index_t size) { return p.building().input(size); }, nb::arg("size"),
-        "A value fed by the caller; inputs are numbered in order.");
+  c.def(
+      "input", [](Plan& p, index_t size) { return p.building().input(size); }, nb::arg("size"),
+      "A value fed by the caller; inputs are numbered in order.");
   c.def("compute_in_bfloat16", &Plan::compute_in_bfloat16, nb::arg("on"),
         "Whether ops added from now on round operands and results to bfloat16.");
-  c.def("dense",
-        [](Plan& p, int x, int kernel, int bias, index_t in, index_t out, const std::string& kind, const Doubles& params) {
-          return p.building().dense(x, kernel, bias, in, out, activation_spec(kind, params));
-        },
-        nb::arg("x"), nb::arg("kernel"), nb::arg("bias"), nb::arg("in_features"), nb::arg("out_features"),
-        nb::arg("activation") = "linear", nb::arg("params") = Doubles{},
-        "activation(x @ kernel + bias); `bias` is -1 for none.");
-  c.def("activation",
-        [](Plan& p, int x, const std::string& kind, const Doubles& params, index_t width) {
-          return p.building().activation(x, activation_spec(kind, params), width);
-        },
-        nb::arg("x"), nb::arg("kind"), nb::arg("params"), nb::arg("width"), "A formula over the last axis, `width` wide.");
-  c.def("dropout", [](Plan& p, int x, double rate) { return p.building().dropout(x, rate); }, nb::arg("x"), nb::arg("rate"),
-        "Zeroes elements in training; random nodes are numbered in order.");
+  c.def(
+      "dense",
+      [](Plan& p, int x, int kernel, int bias, index_t in, index_t out, const std::string& kind,
+         const Doubles& params) { return p.building().dense(x, kernel, bias, in, out, activation_spec(kind, params)); },
+      nb::arg("x"), nb::arg("kernel"), nb::arg("bias"), nb::arg("in_features"), nb::arg("out_features"),
+      nb::arg("activation") = "linear", nb::arg("params") = Doubles{},
+      "activation(x @ kernel + bias); `bias` is -1 for none.");
+  c.def(
+      "activation",
+      [](Plan& p, int x, const std::string& kind, const Doubles& params, index_t width) {
+        return p.building().activation(x, activation_spec(kind, params), width);
+      },
+      nb::arg("x"), nb::arg("kind"), nb::arg("params"), nb::arg("width"),
+      "A formula over the last axis, `width` wide.");
+  c.def(
+      "dropout", [](Plan& p, int x, double rate) { return p.building().dropout(x, rate); }, nb::arg("x"),
+      nb::arg("rate"), "Zeroes elements in training; random nodes are numbered in order.");
   c.def("affine", &Plan::affine, nb::arg("x"), nb::arg("scale"), nb::arg("offset"), nb::arg("width"),
         nb::sig("def affine(self, x: int, scale: ArrayLike, offset: ArrayLike, width: int) -> int"),
         "x * scale + offset with constants over the last axis.");
-  c.def("merge", [](Plan& p, const std::string& kind, const std::vector<int>& xs) { return p.building().merge(kind, xs); },
-        nb::arg("kind"), nb::arg("xs"), "Elementwise add, subtract, multiply, average, maximum or minimum.");
-  c.def("concatenate",
-        [](Plan& p, const std::vector<int>& xs, const std::vector<index_t>& inners) { return p.building().concatenate(xs, inners); },
-        nb::arg("xs"), nb::arg("inners"), "Joins values; each gives inners[i] contiguous elements in turn.");
-  c.def("op",
-        [](Plan& p, const std::string& kind, const std::vector<int>& inputs, const std::vector<int>& parameters,
-           const std::vector<int>& state, std::map<std::string, std::string> names,
-           std::map<std::string, std::vector<index_t>> integers, std::map<std::string, std::vector<double>> numbers) {
-          return p.building().op(inputs, parameters, state, {kind, std::move(names), std::move(integers), std::move(numbers)});
-        },
-        nb::arg("kind"), nb::arg("inputs"), nb::arg("parameters"), nb::arg("state"), nb::arg("names"), nb::arg("integers"),
-        nb::arg("numbers"),
-        "Any op that native/ops/table.inl names, with its attributes; gives its outputs.");
-  c.def("added_loss", [](Plan& p, int x, double factor) { p.building().added_loss(x, factor); }, nb::arg("x"), nb::arg("factor"),
-        "Adds factor * sum(x) / batch to the total loss.");
-  c.def("activity_l1l2", [](Plan& p, int x, double l1, double l2) { p.building().activity_l1l2(x, l1, l2); }, nb::arg("x"),
-        nb::arg("l1"), nb::arg("l2"), "Adds (l1 sum|x| + l2 sum x^2) / batch to the total loss.");
-  c.def("host", &Plan::host, nb::arg("inputs"), nb::arg("sizes"), nb::arg("params"), nb::arg("forward"), nb::arg("backward"),
-        nb::sig("def host(self, inputs: Sequence[int], sizes: Sequence[int], params: Sequence[int], "
-                "forward: Callable[[bool, list[Array]], tuple[Sequence[Array], float]], "
-                "backward: Callable[[list[Array]], tuple[Sequence[Array | None], Sequence[Array | None]]]) -> list[int]"),
-        "A node computed by Python; returns one value for each of `sizes`.");
+  c.def(
+      "merge",
+      [](Plan& p, const std::string& kind, const std::vector<int>& xs) { return p.building().merge(kind, xs); },
+      nb::arg("kind"), nb::arg("xs"), "Elementwise add, subtract, multiply, average, maximum or minimum.");
+  c.def(
+      "concatenate",
+      [](Plan& p, const std::vector<int>& xs, const std::vector<index_t>& inners) {
+        return p.building().concatenate(xs, inners);
+      },
+      nb::arg("xs"), nb::arg("inners"), "Joins values; each gives inners[i] contiguous elements in turn.");
+  c.def(
+      "op",
+      [](Plan& p, const std::string& kind, const std::vector<int>& inputs, const std::vector<int>& parameters,
+         const std::vector<int>& state, std::map<std::string, std::string> names,
+         std::map<std::string, std::vector<index_t>> integers, std::map<std::string, std::vector<double>> numbers) {
+        return p.building().op(inputs, parameters, state,
+                               {kind, std::move(names), std::move(integers), std::move(numbers)});
+      },
+      nb::arg("kind"), nb::arg("inputs"), nb::arg("parameters"), nb::arg("state"), nb::arg("names"),
+      nb::arg("integers"), nb::arg("numbers"),
+      "Any op that native/ops/table.inl names, with its attributes; gives its outputs.");
+  c.def(
+      "added_loss", [](Plan& p, int x, double factor) { p.building().added_loss(x, factor); }, nb::arg("x"),
+      nb::arg("factor"), "Adds factor * sum(x) / batch to the total loss.");
+  c.def(
+      "activity_l1l2", [](Plan& p, int x, double l1, double l2) { p.building().activity_l1l2(x, l1, l2); },
+      nb::arg("x"), nb::arg("l1"), nb::arg("l2"), "Adds (l1 sum|x| + l2 sum x^2) / batch to the total loss.");
+  c.def(
+      "host", &Plan::host, nb::arg("inputs"), nb::arg("sizes"), nb::arg("params"), nb::arg("forward"),
+      nb::arg("backward"),
+      nb::sig("def host(self, inputs: Sequence[int], sizes: Sequence[int], params: Sequence[int], "
+              "forward: Callable[[bool, list[Array]], tuple[Sequence[Array], float]], "
+              "backward: Callable[[list[Array]], tuple[Sequence[Array | None], Sequence[Array | None]]]) -> list[int]"),
+      "A node computed by Python; returns one value for each of `sizes`.");
   c.def("output", [](Plan& p, int value) { p.building().output(value); }, nb::arg("value"), "Adds an output.");
-  c.def("loss",
-        [](Plan& p, int output, const std::string& kind, const Doubles& params, index_t width, double weight, const std::string& reduction) {
-          return p.building().loss(output, loss_spec(kind, params), width, weight, reduction);
-        },
-        nb::arg("output_index"), nb::arg("kind"), nb::arg("params"), nb::arg("width"), nb::arg("loss_weight") = 1.0,
-        nb::arg("reduction") = "sum_over_batch_size", "A loss over the last axis of an output, or (width 0) over the batch; numbered in order.");
+  c.def(
+      "loss",
+      [](Plan& p, int output, const std::string& kind, const Doubles& params, index_t width, double weight,
+         const std::string& reduction) {
+        return p.building().loss(output, loss_spec(kind, params), width, weight, reduction);
+      },
+      nb::arg("output_index"), nb::arg("kind"), nb::arg("params"), nb::arg("width"), nb::arg("loss_weight") = 1.0,
+      nb::arg("reduction") = "sum_over_batch_size",
+      "A loss over the last axis of an output, or (width 0) over the batch; numbered in order.");
   c.def("host_loss", &Plan::host_loss, nb::arg("output_index"), nb::arg("fn"), nb::arg("loss_weight") = 1.0,
         nb::sig("def host_loss(self, output_index: int, fn: Callable[[Array | None, Array, Array | None, bool], "
                 "tuple[float, Array | None]], loss_weight: float = 1.0) -> int"),
@@ -279,26 +301,28 @@ void bind_parameters(nb::class_<Plan>& c) {
         nb::sig("def parameter(self, array: Array, trainable: bool, changes: Array | None = None) -> int"),
         "An array the plan reads and updates in place; the plan keeps a reference.\n\n"
         "`changes` is int64 [runs at it, runs so far, assigned]: told of them, inference prepacks.");
-  c.def("set_regularizer",
-        [](Plan& p, int id, const std::string& kind, const Doubles& params) {
-          p.building().parameter_at(id).regularizer = regularizer_spec(kind, params);
-        },
-        nb::arg("param"), nb::arg("kind"), nb::arg("params"), "A penalty on a parameter, part of every total loss.");
+  c.def(
+      "set_regularizer",
+      [](Plan& p, int id, const std::string& kind, const Doubles& params) {
+        p.building().parameter_at(id).regularizer = regularizer_spec(kind, params);
+      },
+      nb::arg("param"), nb::arg("kind"), nb::arg("params"), "A penalty on a parameter, part of every total loss.");
   c.def("set_host_regularizer", &Plan::set_host_regularizer, nb::arg("param"), nb::arg("fn"),
         nb::sig("def set_host_regularizer(self, param: int, fn: Callable[[], tuple[float, Array]]) -> None"),
         "A penalty computed by Python: fn() -> (value, gradient).");
-  c.def("set_constraint",
-        [](Plan& p, int id, const std::string& kind, const Doubles& params) {
-          p.building().parameter_at(id).constraint = constraint_spec(kind, params);
-        },
-        nb::arg("param"), nb::arg("kind"), nb::arg("params"), "A constraint that holds after every update.");
+  c.def(
+      "set_constraint",
+      [](Plan& p, int id, const std::string& kind, const Doubles& params) {
+        p.building().parameter_at(id).constraint = constraint_spec(kind, params);
+      },
+      nb::arg("param"), nb::arg("kind"), nb::arg("params"), "A constraint that holds after every update.");
   c.def("set_host_constraint", &Plan::set_host_constraint, nb::arg("param"), nb::arg("fn"),
         nb::sig("def set_host_constraint(self, param: int, fn: Callable[[], object]) -> None"),
         "A constraint applied by Python: fn() changes the parameter's array.");
-  c.def("set_optimizer", &Plan::set_optimizer, nb::arg("kind"), nb::arg("params"), nb::kw_only(), nb::arg("weight_decay") = 0.0,
-        nb::arg("clip_value") = 0.0, nb::arg("clip_norm") = 0.0, nb::arg("global_clip_norm") = 0.0,
-        nb::arg("ema_momentum") = -1.0, nb::arg("ema_overwrite_frequency") = 0, nb::arg("accumulation_steps") = 1,
-        nb::arg("product").none() = nb::none(),
+  c.def("set_optimizer", &Plan::set_optimizer, nb::arg("kind"), nb::arg("params"), nb::kw_only(),
+        nb::arg("weight_decay") = 0.0, nb::arg("clip_value") = 0.0, nb::arg("clip_norm") = 0.0,
+        nb::arg("global_clip_norm") = 0.0, nb::arg("ema_momentum") = -1.0, nb::arg("ema_overwrite_frequency") = 0,
+        nb::arg("accumulation_steps") = 1, nb::arg("product").none() = nb::none(),
         nb::sig("def set_optimizer(self, kind: str, params: Sequence[float], *, weight_decay: float = 0.0, "
                 "clip_value: float = 0.0, clip_norm: float = 0.0, global_clip_norm: float = 0.0, "
                 "ema_momentum: float = -1.0, ema_overwrite_frequency: int = 0, accumulation_steps: int = 1, "
@@ -315,17 +339,19 @@ void bind_parameters(nb::class_<Plan>& c) {
 }
 
 void bind_running(nb::class_<Plan>& c) {
-  c.def("train", &Plan::train, nb::arg("inputs"), nb::arg("targets"), nb::arg("weights"), nb::arg("index"), nb::arg("batch_size"),
-        nb::arg("iteration"), nb::arg("learning_rates"), nb::arg("keys"), nb::arg("counters"), nb::arg("losses"),
-        nb::arg("predictions"), nb::arg("seconds") = 0.0,
-        nb::sig("def train(self, inputs: list[Array], targets: list[Array | None], weights: list[Array | None], index: Array, "
+  c.def("train", &Plan::train, nb::arg("inputs"), nb::arg("targets"), nb::arg("weights"), nb::arg("index"),
+        nb::arg("batch_size"), nb::arg("iteration"), nb::arg("learning_rates"), nb::arg("keys"), nb::arg("counters"),
+        nb::arg("losses"), nb::arg("predictions"), nb::arg("seconds") = 0.0,
+        nb::sig("def train(self, inputs: list[Array], targets: list[Array | None], weights: list[Array | None], index: "
+                "Array, "
                 "batch_size: int, iteration: int, learning_rates: Array, keys: Sequence[int], counters: Sequence[int], "
                 "losses: Array, predictions: list[Array | None], seconds: float = 0.0) -> int"),
         "Trains on the rows `index`, in order, by batches; returns the steps done.");
   c.def("evaluate", &Plan::evaluate, nb::arg("inputs"), nb::arg("targets"), nb::arg("weights"), nb::arg("index"),
         nb::arg("batch_size"), nb::arg("keys"), nb::arg("counters"), nb::arg("losses"), nb::arg("predictions"),
         nb::arg("seconds") = 0.0,
-        nb::sig("def evaluate(self, inputs: list[Array], targets: list[Array | None], weights: list[Array | None], index: Array, "
+        nb::sig("def evaluate(self, inputs: list[Array], targets: list[Array | None], weights: list[Array | None], "
+                "index: Array, "
                 "batch_size: int, keys: Sequence[int], counters: Sequence[int], losses: Array, "
                 "predictions: list[Array | None], seconds: float = 0.0) -> int"),
         "Losses and predictions in inference mode; returns the number of batches done.");
@@ -338,13 +364,15 @@ void bind_running(nb::class_<Plan>& c) {
         "Shapes without the batch axis of what `call` takes and gives.");
   c.def("gradients", &Plan::gradients, nb::arg("inputs"), nb::arg("targets"), nb::arg("weights"), nb::arg("keys"),
         nb::arg("counters"), nb::arg("training"),
-        nb::sig("def gradients(self, inputs: list[Array], targets: list[Array | None], weights: list[Array | None], "
-                "keys: Sequence[int], counters: Sequence[int], training: bool) -> tuple[Array, list[Array], list[Array]]"),
+        nb::sig(
+            "def gradients(self, inputs: list[Array], targets: list[Array | None], weights: list[Array | None], "
+            "keys: Sequence[int], counters: Sequence[int], training: bool) -> tuple[Array, list[Array], list[Array]]"),
         "(losses, d trainable parameters, d inputs) of all rows as one batch.");
   c.def("describe", &Plan::describe, "One line for each op, as fused.");
   c.def("flops_per_sample", &Plan::flops_per_sample, "Of the forward products; a multiply-add counts as two.");
   c.def_prop_ro("prepacked_bytes", &Plan::prepacked_bytes, "Memory that the prepacked weights of inference take now.");
-  c.def_prop_ro("steps_done", &Plan::steps_done, "Complete steps of the latest train or evaluate, also when it raised.");
+  c.def_prop_ro("steps_done", &Plan::steps_done,
+                "Complete steps of the latest train or evaluate, also when it raised.");
 }
 
 }  // namespace

@@ -72,7 +72,7 @@ class Plan {
   std::vector<HostNode> host_nodes;
   std::unordered_map<int, nb::object> host_losses, host_regularizers, host_constraints;
   nb::object host_optimizer;
-  std::vector<nb::object> arrays;  // parameters' memory, by id
+  std::vector<nb::object> arrays;   // parameters' memory, by id
   std::vector<nb::object> changes;  // and who tells of changes to it, or None
 
   // recording.cpp

@@ -13,7 +13,8 @@ std::string numbered(const char* what, std::size_t i) { return std::string(what)
 
 void require_count(const nb::list& list, std::size_t n, const char* what) {
   if (nb::len(list) == n) return;
-  throw nb::value_error(("expected " + std::to_string(n) + " " + what + ", got " + std::to_string(nb::len(list)) + ".").c_str());
+  throw nb::value_error(
+      ("expected " + std::to_string(n) + " " + what + ", got " + std::to_string(nb::len(list)) + ".").c_str());
 }
 
 void require_rows(const Source& source, index_t rows, const std::string& what) {
@@ -37,7 +38,8 @@ Request Plan::make_request(const nb::list& inputs, const nb::list& targets, cons
   for (std::size_t i = 0; i < graph.inputs.size(); ++i) {
     const std::string what = numbered("input", i);
     if (nb::object(inputs[i]).is_none()) throw nb::type_error((what + ": expected a NumPy array.").c_str());
-    request.inputs.push_back(row_source(inputs[i], graph.values[static_cast<std::size_t>(graph.inputs[i])].size, false, what));
+    request.inputs.push_back(
+        row_source(inputs[i], graph.values[static_cast<std::size_t>(graph.inputs[i])].size, false, what));
     require_rows(request.inputs.back(), n, what);
   }
   for (std::size_t i = 0; i < graph.losses.size(); ++i) {
@@ -45,7 +47,8 @@ Request Plan::make_request(const nb::list& inputs, const nb::list& targets, cons
     request.targets.emplace_back();
     request.weights.emplace_back();
     if (loss.host) continue;
-    if (nb::object(targets[i]).is_none()) throw nb::type_error((numbered("target", i) + ": expected a NumPy array.").c_str());
+    if (nb::object(targets[i]).is_none())
+      throw nb::type_error((numbered("target", i) + ": expected a NumPy array.").c_str());
     const index_t elements = loss.sparse() ? loss.positions : loss.positions * loss.width;
     request.targets[i] = row_source(targets[i], elements, false, numbered("target", i));
     if (loss.whole_batch && !nb::object(weights[i]).is_none()) {
@@ -62,7 +65,8 @@ void Plan::finish_request(Request& request, nb::handle index, index_t batch_size
                           std::vector<uint64_t> counters, nb::handle losses, const nb::list& predictions) const {
   if (batch_size < 1) throw nb::value_error("batch_size must be 1 or more.");
   const auto random = static_cast<std::size_t>(graph.random_nodes);
-  if (keys.size() < random || counters.size() < random) throw nb::value_error("A key and a counter are needed for each random node.");
+  if (keys.size() < random || counters.size() < random)
+    throw nb::value_error("A key and a counter are needed for each random node.");
   request.index = static_cast<const int64_t*>(array_data(index));
   request.n = array_size(index);
   request.batch_size = batch_size;
@@ -82,7 +86,8 @@ void Plan::finish_request(Request& request, nb::handle index, index_t batch_size
     if (array.is_none()) continue;
     require_dense(array, type_number(is_double), true, numbered("prediction", i));
     if (array_size(array) != request.n * graph.values[static_cast<std::size_t>(graph.outputs[i])].size) {
-      throw nb::value_error((numbered("prediction", i) + ": the array must have a row for each row of the index.").c_str());
+      throw nb::value_error(
+          (numbered("prediction", i) + ": the array must have a row for each row of the index.").c_str());
     }
     request.predictions.back() = array_data(array);
   }
@@ -189,7 +194,8 @@ nb::object Plan::call(nb::handle x) {
   if (!callable_ || !PyArray_CheckExact(x.ptr())) return refuse();
   PyArrayObject* a = as_array(x);
   const auto axes = static_cast<int>(call_in_.size());
-  if (PyArray_TYPE(a) != type_number(is_double) || !PyArray_ISCARRAY_RO(a) || PyArray_NDIM(a) != axes + 1) return refuse();
+  if (PyArray_TYPE(a) != type_number(is_double) || !PyArray_ISCARRAY_RO(a) || PyArray_NDIM(a) != axes + 1)
+    return refuse();
   for (int i = 0; i < axes; ++i) {
     if (PyArray_DIM(a, i + 1) != call_in_[static_cast<std::size_t>(i)]) return refuse();
   }
@@ -214,7 +220,8 @@ nb::object Plan::gradients(const nb::list& inputs, const nb::list& targets, cons
                            std::vector<uint64_t> keys, std::vector<uint64_t> counters, bool training) {
   Engine& runner = running();
   Request request = make_request(inputs, targets, weights, 0);
-  if (request.inputs.empty() || request.inputs[0].rows < 1) throw nb::value_error("gradients: at least one row is needed.");
+  if (request.inputs.empty() || request.inputs[0].rows < 1)
+    throw nb::value_error("gradients: at least one row is needed.");
   const index_t n = request.inputs[0].rows;
   request = make_request(inputs, targets, weights, n);
   const int type = type_number(is_double);

@@ -19,9 +19,11 @@ double PythonHost::forward(int id, bool training, index_t rows, const std::vecto
     arguments.append(copy_array(type, {rows, node.input_sizes[i]}, inputs[i]));
   }
   const nb::object result = node.forward(training, arguments);
-  if (!nb::isinstance<nb::tuple>(result) || nb::len(result) != 2) bad("Host node: forward must return (outputs, loss).");
+  if (!nb::isinstance<nb::tuple>(result) || nb::len(result) != 2)
+    bad("Host node: forward must return (outputs, loss).");
   const nb::object got = result[0];
-  if (nb::len(got) != outputs.size()) bad("Host node: forward must return " + std::to_string(outputs.size()) + " outputs.");
+  if (nb::len(got) != outputs.size())
+    bad("Host node: forward must return " + std::to_string(outputs.size()) + " outputs.");
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const index_t size = rows * node.output_sizes[i];
     const nb::object array = to_array(got[i], type, size, "Host node output");
@@ -60,8 +62,9 @@ HostGradients PythonHost::backward(int id, index_t rows, const std::vector<const
     return addresses;
   };
   HostGradients gradients;
-  gradients.inputs = collect(result[0], node.input_sizes.size(), [&](std::size_t i) { return rows * node.input_sizes[i]; },
-                             "Host node input gradient");
+  gradients.inputs = collect(
+      result[0], node.input_sizes.size(), [&](std::size_t i) { return rows * node.input_sizes[i]; },
+      "Host node input gradient");
   gradients.parameters = collect(
       result[1], node.parameters.size(),
       [&](std::size_t i) { return plan_.graph.parameters[static_cast<std::size_t>(node.parameters[i])].size(); },
@@ -84,8 +87,8 @@ double PythonHost::loss(int id, const int64_t* index, index_t rows, const void* 
   const index_t size = plan_.graph.values[static_cast<std::size_t>(value)].size;
   const int type = type_number(plan_.is_double);
   const nb::object picked = copy_array(NPY_INT64, {rows}, index);
-  const nb::object result = plan_.host_losses.at(id)(rows_of(targets_, id, picked), copy_array(type, {rows, size}, y_pred),
-                                                     rows_of(weights_, id, picked), gradient);
+  const nb::object result = plan_.host_losses.at(id)(
+      rows_of(targets_, id, picked), copy_array(type, {rows, size}, y_pred), rows_of(weights_, id, picked), gradient);
   if (!nb::isinstance<nb::tuple>(result) || nb::len(result) != 2) bad("Host loss: expected (value, gradient or None).");
   const nb::object d = result[1];
   if (gradient && !d.is_none()) {

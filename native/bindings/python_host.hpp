@@ -23,7 +23,7 @@ class PythonHost final : public Host {
   nb::object rows_of(const nb::object& arrays, int loss, nb::handle index) const;
 
   Plan& plan_;
-  nb::object targets_, weights_;             // lists, by loss; None when there are none
+  nb::object targets_, weights_;               // lists, by loss; None when there are none
   std::vector<std::vector<nb::object>> kept_;  // per node: the arrays handed to the run last
   std::unordered_map<int, nb::object> kept_loss_, kept_regularizer_;
 };

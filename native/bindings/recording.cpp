@@ -31,7 +31,8 @@ class Recorded {
   nb::object gradients(const nb::list& d_outputs) {
     Plan& plan = owner();
     const int type = type_number(plan.is_double);
-    if (nb::len(d_outputs) != plan.graph.outputs.size()) throw nb::value_error("gradients: one gradient is needed for each output.");
+    if (nb::len(d_outputs) != plan.graph.outputs.size())
+      throw nb::value_error("gradients: one gradient is needed for each output.");
     std::vector<nb::object> held;
     std::vector<const void*> seeds;
     for (std::size_t i = 0; i < plan.graph.outputs.size(); ++i) {
@@ -71,18 +72,20 @@ class Recorded {
   bool input_gradients_;
 };
 
-nb::object Plan::record(const nb::list& inputs, std::vector<uint64_t> keys, std::vector<uint64_t> counters, bool training,
-                        bool input_gradients) {
+nb::object Plan::record(const nb::list& inputs, std::vector<uint64_t> keys, std::vector<uint64_t> counters,
+                        bool training, bool input_gradients) {
   Engine& runner = running();
   if (graph.host_nodes > 0) throw nb::value_error("record: the plan asks the host; run it by its definition.");
   Request request = make_request(inputs, nb::list(), nb::list(), 0);
-  if (request.inputs.empty() || request.inputs[0].rows < 1) throw nb::value_error("record: at least one row is needed.");
+  if (request.inputs.empty() || request.inputs[0].rows < 1)
+    throw nb::value_error("record: at least one row is needed.");
   const index_t n = request.n = request.batch_size = request.inputs[0].rows;
   for (const Source& source : request.inputs) {
     if (source.rows != n) throw nb::value_error("record: the inputs must have equally many rows.");
   }
   const auto random = static_cast<std::size_t>(graph.random_nodes);
-  if (keys.size() < random || counters.size() < random) throw nb::value_error("A key and a counter are needed for each random node.");
+  if (keys.size() < random || counters.size() < random)
+    throw nb::value_error("A key and a counter are needed for each random node.");
   request.keys = std::move(keys);
   request.counters = std::move(counters);
   nb::list outputs;
@@ -94,7 +97,8 @@ nb::object Plan::record(const nb::list& inputs, std::vector<uint64_t> keys, std:
   std::unique_ptr<Recording> recording;
   const double work = static_cast<double>(graph.flops_per_sample()) / 2 * static_cast<double>(n);
   without_gil(work, [&] { recording = runner.record(std::move(request), input_gradients, training); });
-  nb::object recorded = nb::cast(new Recorded(nb::find(this), std::move(recording), n, input_gradients), nb::rv_policy::take_ownership);
+  nb::object recorded = nb::cast(new Recorded(nb::find(this), std::move(recording), n, input_gradients),
+                                 nb::rv_policy::take_ownership);
   return nb::make_tuple(recorded, outputs);
 }
 
@@ -112,7 +116,8 @@ void Plan::apply(const nb::list& gradients, int64_t iteration, double learning_r
     addresses.push_back(array_data(held.back()));
     elements += parameter.size();
   }
-  const auto trainable = std::count_if(graph.parameters.begin(), graph.parameters.end(), [](const Parameter& p) { return p.trainable; });
+  const auto trainable = std::count_if(graph.parameters.begin(), graph.parameters.end(),
+                                       [](const Parameter& p) { return p.trainable; });
   if (nb::len(gradients) != i || i != static_cast<std::size_t>(trainable)) {
     throw nb::value_error("apply: one gradient is needed for each trainable parameter.");
   }
@@ -164,8 +169,8 @@ void bind_recording(nb::module_& m, nb::class_<Plan>& c) {
         "One update of every trainable parameter by these gradients.");
   m.def("array_class", array_class, nb::arg("name"), nb::sig("def array_class(name: str) -> type"),
         "A subclass of NumPy's array with the same layout, for `set_class`.");
-  m.def("set_class", set_class, nb::arg("array"), nb::arg("type"), nb::sig("def set_class(array: Array, type: type) -> None"),
-        "Gives an array another class of the same layout.");
+  m.def("set_class", set_class, nb::arg("array"), nb::arg("type"),
+        nb::sig("def set_class(array: Array, type: type) -> None"), "Gives an array another class of the same layout.");
 }
 
 }  // namespace densekit::bindings

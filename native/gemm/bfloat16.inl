@@ -113,12 +113,14 @@ void pack_pairs_turned(index_t k, index_t count, const float* src, index_t src_l
       Vec<float> block[L];
       if (lanes == L && p + 2 * L <= k) {
 #pragma GCC unroll 16
-        for (int i = 0; i < L; ++i) block[i] = (Vec<float>)pair_neighbours(load(s + i * src_lane), load(s + i * src_lane + L));
+        for (int i = 0; i < L; ++i)
+          block[i] = (Vec<float>)pair_neighbours(load(s + i * src_lane), load(s + i * src_lane + L));
       } else {
         for (int i = 0; i < L; ++i) {
           block[i] = Vec<float>{};
           if (i < lanes)
-            block[i] = (Vec<float>)pair_neighbours(load_some(s + i * src_lane, k - p), load_some(s + i * src_lane + L, k - p - L));
+            block[i] = (Vec<float>)pair_neighbours(load_some(s + i * src_lane, k - p),
+                                                   load_some(s + i * src_lane + L, k - p - L));
         }
       }
       transpose<float>(block);
@@ -163,22 +165,23 @@ index_t bfloat16_packed(index_t k, index_t n) { return pairs_of(k) * up_to_multi
 
 struct PairTile {
   index_t pairs;
-  const uint32_t* a;             // a[i * a_row + pair * a_pair]
+  const uint32_t* a;  // a[i * a_row + pair * a_pair]
   index_t a_row, a_pair;
-  const uint32_t* b;             // b[pair * b_pair + lane]; or, where few rows meet it, B as it is:
+  const uint32_t* b;  // b[pair * b_pair + lane]; or, where few rows meet it, B as it is:
   index_t b_pair;
-  const float* direct;           // direct[p * direct_k + lane], k steps
+  const float* direct;  // direct[p * direct_k + lane], k steps
   index_t direct_k, k;
   float* c;
   index_t c_row;
   const float* bias;
   bool load_c, final, relu;
-  index_t last;                  // lanes of the last vector in use
+  index_t last;  // lanes of the last vector in use
 };
 
 // acc += the product of one pair of k.
 template <int MR, int NV>
-DENSEKIT_INLINE void add_pair(const uint32_t* const* a, index_t a_row, const Words (&row)[NV], Vec<float> (&acc)[MR][NV]) {
+DENSEKIT_INLINE void add_pair(const uint32_t* const* a, index_t a_row, const Words (&row)[NV],
+                              Vec<float> (&acc)[MR][NV]) {
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
     const Words pair = a[i / 3][(i % 3) * a_row] - Words{};
@@ -366,7 +369,8 @@ void bfloat16_gemm(const Gemm<float>& g, const uint32_t* packed_b, float* scratc
         continue;
       }
       const uint32_t* b = packed_b ? packed_b + column * pairs + at * width : panel;
-      if (!packed_b) bfloat16_pack(g.b + 2 * at * g.b_row + column * g.b_col, g.b_row, g.b_col, k, columns, 0, k, 0, columns, panel);
+      if (!packed_b)
+        bfloat16_pack(g.b + 2 * at * g.b_row + column * g.b_col, g.b_row, g.b_col, k, columns, 0, k, 0, columns, panel);
       t.b_pair = width;
       for (index_t inside = 0; inside < columns; inside += kPairVectors * L) {
         const index_t lanes = least(columns - inside, kPairVectors * L), vectors = (lanes + L - 1) / L;

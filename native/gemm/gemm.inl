@@ -121,7 +121,8 @@ void gemm(const Gemm<T>& g, T* scratch) {
           if (next.src != nullptr) next.fetch_with(t, tile, tiles);
           else if (fetches && *wanted.from != nullptr) wanted.fetch_with(t, width);
           else if (fetches) t.fetch = nullptr;
-          if (p.fetch_c) fetch_rows(t.c + rows * p.c_row, p.rows - i - rows < rows ? p.rows - i - rows : rows, p.c_row, width);
+          if (p.fetch_c)
+            fetch_rows(t.c + rows * p.c_row, p.rows - i - rows < rows ? p.rows - i - rows : rows, p.c_row, width);
           tile_function<T>(rows, vectors, tail)(t);
           if (next.src != nullptr) next.pack(t.k, tile, tiles);
           i += rows;

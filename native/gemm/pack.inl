@@ -72,7 +72,8 @@ struct NextPanel {
   }
   DENSEKIT_INLINE void pack(index_t k, index_t tile, index_t tiles) const {
     const index_t pieces = divide_up(k, piece), from = pieces * tile / tiles, to = pieces * (tile + 1) / tiles;
-    if (src_lane == 1) return pack_rows<T>(to - from, lanes, width, src + from * distance, distance, dst + from * width);
+    if (src_lane == 1)
+      return pack_rows<T>(to - from, lanes, width, src + from * distance, distance, dst + from * width);
     for (index_t p = from; p < to; ++p) {
       const index_t steps = k - p * piece < piece ? k - p * piece : piece;
       pack_turned<T>(steps, lanes, width, src + p * distance, src_lane, dst + p * piece * width);

@@ -20,7 +20,7 @@ constexpr index_t kFetchSegment = 8;
 
 template <class T>
 struct Product {
-  index_t rows, lanes, k;        // broadcast side, vector side
+  index_t rows, lanes, k;  // broadcast side, vector side
   const T* a;
   index_t a_row, a_k;
   const T* b;
@@ -28,13 +28,13 @@ struct Product {
   T* c;
   index_t c_row, c_lane;
   bool bias_by_row;
-  index_t segment, a_jump;       // see Tile; B in panels on the broadcast side
-  index_t panel, panel_stride;   // B in panels, whichever side it is: `panel` steps of k lie together
-  index_t vectors;               // vectors in a panel of the vector operand
+  index_t segment, a_jump;      // see Tile; B in panels on the broadcast side
+  index_t panel, panel_stride;  // B in panels, whichever side it is: `panel` steps of k lie together
+  index_t vectors;              // vectors in a panel of the vector operand
   index_t block_k;
-  bool pack, pack_ahead;         // pack_ahead: the next panel while this one is multiplied
-  bool stream;                   // the vector operand lies in no cache, and is fetched a block of k ahead
-  bool fetch_c;                  // C lies in no cache: a tile of it is fetched while the one before is computed
+  bool pack, pack_ahead;  // pack_ahead: the next panel while this one is multiplied
+  bool stream;            // the vector operand lies in no cache, and is fetched a block of k ahead
+  bool fetch_c;           // C lies in no cache: a tile of it is fetched while the one before is computed
 };
 
 // Elements from step 0 of k to step p, of an operand in panels.
@@ -52,10 +52,10 @@ DENSEKIT_INLINE index_t cost(index_t rows, index_t lanes, index_t k, bool direct
   index_t work = rows * divide_up(lanes, kLanes<T>);
   if (work < 4) work = 4;
   index_t cycles = work * k;
-  if (!direct_b) cycles += lanes * k / 2;    // a turned block: 16 x 16 elements in about 100 instructions
+  if (!direct_b) cycles += lanes * k / 2;  // a turned block: 16 x 16 elements in about 100 instructions
   const index_t panels = divide_up(divide_up(lanes, kLanes<T>), kMostVectors);
   if (rows * k * index_t(sizeof(T)) > kBroadcastBytes) cycles += (panels - 1) * rows * k / 2;
-  if (!direct_c) cycles += rows * lanes;     // one scalar store an element
+  if (!direct_c) cycles += rows * lanes;  // one scalar store an element
   return cycles;
 }
 
@@ -92,15 +92,16 @@ DENSEKIT_INLINE Product<T> plan_product(const Gemm<T>& g) {
   // A copy pays when the panel is met often, does not lie in L2 anyway and is not in one piece, or where tails are dear.
   const bool large = p.k * p.lanes * index_t(sizeof(T)) > kDirectBytes, in_memory = p.b_lane == 1 && large;
   const bool is_panel = p.b_lane == 1 && p.b_k == p.lanes && vectors <= kMostVectors;
-  p.pack = p.b_lane != 1 || (tiles >= 8 && in_memory && !is_panel) ||
-           (!kCheapPartialLoads && p.lanes % L != 0);
+  p.pack = p.b_lane != 1 || (tiles >= 8 && in_memory && !is_panel) || (!kCheapPartialLoads && p.lanes % L != 0);
   // A turned broadcast operand (a weight gradient) has a line of its own in every step; at a stride of 4 KiB they all
   // fall into 32 sets of L2, which hold 256 lines. Zen 4, dW 1024^3: 1024 steps a block 51 % of peak, 512 steps 78 %, 256 steps 82 %.
   const index_t most_k = p.a_k == 1 ? kBlockK : kBlockK / 4;
   const bool blocked = (p.pack || tiles > 1) && p.k > most_k;
   p.block_k = blocked ? divide_up(p.k, divide_up(p.k, most_k)) : p.k;
-  p.pack_ahead = p.pack && large && p.segment == 0 && p.vectors <= kMostVectors;  // the rest of a wide panel may be two tiles
-  p.stream = !p.pack && in_memory && !is_panel && p.segment == 0 && p.a_k == 1;  // dZ of a weight gradient has just been written
+  p.pack_ahead = p.pack && large && p.segment == 0 &&
+                 p.vectors <= kMostVectors;  // the rest of a wide panel may be two tiles
+  p.stream = !p.pack && in_memory && !is_panel && p.segment == 0 &&
+             p.a_k == 1;  // dZ of a weight gradient has just been written
   if (p.stream) p.block_k = kStreamedK;
   // Zen 4, 256 x 2048 x 2048: 110 GFLOP/s, 108 without.
   p.fetch_c = p.c_lane == 1 && !p.stream && p.rows * p.c_row * index_t(sizeof(T)) > kL2Bytes;

@@ -34,18 +34,18 @@ constexpr int kWideRows = 1;
 template <class T>
 struct Tile {
   index_t k;
-  const T* a;                // broadcast operand: a[i * a_row + p * a_k]
+  const T* a;  // broadcast operand: a[i * a_row + p * a_k]
   index_t a_row, a_k;
-  index_t segment, a_jump;   // after every `segment` steps of k, a moves on by a_jump more
-  const T* b;                // vector operand: b[p * b_k + lane]
+  index_t segment, a_jump;  // after every `segment` steps of k, a moves on by a_jump more
+  const T* b;               // vector operand: b[p * b_k + lane]
   index_t b_k;
-  T* c;                      // c[i * c_row + lane * c_lane]
+  T* c;  // c[i * c_row + lane * c_lane]
   index_t c_row, c_lane;
-  const T* fetch;            // null, or what will be wanted next: every segment fetches fetch_rows rows as wide as the tile
+  const T* fetch;  // null, or what will be wanted next: every segment fetches fetch_rows rows as wide as the tile
   index_t fetch_rows, fetch_k;
-  const T* bias;             // null, or one a lane, or (bias_by_row) one a row
+  const T* bias;  // null, or one a lane, or (bias_by_row) one a row
   bool bias_by_row, load_c, relu;
-  index_t last;              // lanes of the last vector in use
+  index_t last;  // lanes of the last vector in use
 };
 
 template <class T, int NV, bool Tail>

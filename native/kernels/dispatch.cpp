@@ -14,9 +14,10 @@ bool always() { return true; }
 
 #if DENSEKIT_BUILD_X86
 bool has_v4() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx2") &&
-         __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("bmi2");
 }
 bool has_v3() {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
@@ -38,7 +39,8 @@ Kernels<float> with_bfloat16() {
 const Kernels<float> v4_bf16_f32 = with_bfloat16();
 const Implementation x86_64_v4_bf16 = {"x86-64-v4-bf16", "AVX-512 F, BW, CD, DQ, VL, BF16", has_v4_bf16, &v4_bf16_f32,
                                        &isa_v4::table_f64};
-const Implementation x86_64_v4 = {"x86-64-v4", "AVX-512 F, BW, CD, DQ, VL", has_v4, &isa_v4::table_f32, &isa_v4::table_f64};
+const Implementation x86_64_v4 = {"x86-64-v4", "AVX-512 F, BW, CD, DQ, VL", has_v4, &isa_v4::table_f32,
+                                  &isa_v4::table_f64};
 const Implementation x86_64_v3 = {"x86-64-v3", "AVX2, FMA, BMI2", has_v3, &isa_v3::table_f32, &isa_v3::table_f64};
 const Implementation x86_64_v2 = {"x86-64-v2", "SSE4.2, POPCNT", has_v2, &isa_v2::table_f32, &isa_v2::table_f64};
 #elif DENSEKIT_BUILD_BASELINE

@@ -4,7 +4,9 @@
 
 namespace densekit {
 
-double nadam_momentum(double beta_1, int64_t step) { return beta_1 * (1 - 0.5 * std::pow(0.96, static_cast<double>(step))); }
+double nadam_momentum(double beta_1, int64_t step) {
+  return beta_1 * (1 - 0.5 * std::pow(0.96, static_cast<double>(step)));
+}
 
 double power(double base, int64_t exponent) {
   double result = 1;

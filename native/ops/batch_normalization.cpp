@@ -107,9 +107,8 @@ void before_forward(const Context<T>& c, int i, index_t batch, PoolLease& pool) 
   c.kernels->scale(op.width, k.mean, share, k.mean);
   c.kernels->scale(op.width, k.mean, T(-1), k.offset);
   sum_blocks(c, i, batch, pool, k.variance, no_sum, [&](index_t row, index_t rows, T* sum, T*) {
-    centred(c, op, c.value(op.inputs[0], row), rows * op.rows_per_sample, k.offset, [&](index_t n, const T* d, index_t done) {
-      c.kernels->column_dots(n, op.width, d, d, sum, done > 0);
-    });
+    centred(c, op, c.value(op.inputs[0], row), rows * op.rows_per_sample, k.offset,
+            [&](index_t n, const T* d, index_t done) { c.kernels->column_dots(n, op.width, d, d, sum, done > 0); });
   });
   c.kernels->scale(op.width, k.variance, share, k.variance);
   finish(c, op, k.mean, k.variance, k.factor, k.scale, k.offset);
@@ -119,8 +118,8 @@ template <class T>
 void batch_normalization_forward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   const Kept<T> k = kept(c, i);
-  c.kernels->affine(rows * op.rows_per_sample, op.width, c.value(op.inputs[0], row), k.scale, op.width, k.offset, op.width,
-                    c.value(op.outputs[0], row));
+  c.kernels->affine(rows * op.rows_per_sample, op.width, c.value(op.inputs[0], row), k.scale, op.width, k.offset,
+                    op.width, c.value(op.outputs[0], row));
 }
 
 // d beta = sum of dy, d gamma = sum of dy * normalized x.
@@ -133,9 +132,10 @@ void before_backward(const Context<T>& c, int i, index_t batch, PoolLease& pool)
   sum_blocks(c, i, batch, pool, k.sum_dy, k.sum_dy_normal, [&](index_t row, index_t rows, T* sum, T* product) {
     const T* dy = c.gradient(op.outputs[0], row);
     c.kernels->column_sums(rows * op.rows_per_sample, op.width, dy, sum, false);
-    centred(c, op, c.value(op.inputs[0], row), rows * op.rows_per_sample, minus_mean, [&](index_t n, const T* d, index_t done) {
-      c.kernels->column_dots(n, op.width, d, dy + done * op.width, product, done > 0);
-    });
+    centred(c, op, c.value(op.inputs[0], row), rows * op.rows_per_sample, minus_mean,
+            [&](index_t n, const T* d, index_t done) {
+              c.kernels->column_dots(n, op.width, d, dy + done * op.width, product, done > 0);
+            });
   });
   c.kernels->multiply(op.width, k.sum_dy_normal, k.factor, k.sum_dy_normal);
   // dx = scale * (dy - mean of dy - normalized x * mean of dy * normalized x), as dy * scale + x * a + b: see below.
@@ -173,7 +173,8 @@ void batch_normalization_backward(const Context<T>& c, int i, index_t row, index
 }
 
 template <class T>
-void batch_normalization_gradient(const Context<T>& c, int i, std::size_t which, index_t batch, ParameterRows, T* g, bool accumulate) {
+void batch_normalization_gradient(const Context<T>& c, int i, std::size_t which, index_t batch, ParameterRows, T* g,
+                                  bool accumulate) {
   const Op& op = c.op(i);
   const auto& s = op.get<BatchNormalizationSpec>();
   const index_t w = op.width;
@@ -240,8 +241,9 @@ std::vector<index_t> batch_normalization_make(const Graph& graph, Op& op, const 
   return {size};
 }
 
-DENSEKIT_DEFINE_OP(batch_normalization, .forward = batch_normalization_forward<T>, .backward = batch_normalization_backward<T>,
-                   .parameter_gradient = batch_normalization_gradient<T>, .before_forward = before_forward<T>,
-                   .before_backward = before_backward<T>, .write_state = write_state<T>)
+DENSEKIT_DEFINE_OP(batch_normalization, .forward = batch_normalization_forward<T>,
+                   .backward = batch_normalization_backward<T>, .parameter_gradient = batch_normalization_gradient<T>,
+                   .before_forward = before_forward<T>, .before_backward = before_backward<T>,
+                   .write_state = write_state<T>)
 
 }  // namespace densekit::ops

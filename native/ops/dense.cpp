@@ -8,7 +8,8 @@ namespace {
 template <class T>
 T* dense_z(const Context<T>& c, int i, index_t row) {
   const Op& op = c.op(i);
-  return c.plan(i).keeps_pre ? c.frame.saved[i] + row * op.rows_per_sample * op.out_features : c.value(op.outputs[0], row);
+  return c.plan(i).keeps_pre ? c.frame.saved[i] + row * op.rows_per_sample * op.out_features
+                             : c.value(op.outputs[0], row);
 }
 
 template <class T>
@@ -58,7 +59,8 @@ void dense_panels(const Context<T>& c, int i, index_t row, index_t rows, index_t
     const Panel<T>& panel = panels[k];
     if (panel.unit < first || panel.unit >= last) continue;
     const bool more = k + 1 < panels.size() && panels[k + 1].unit < last && panels[k + 1].units == panel.units;
-    dense_units(c, i, row, rows, {panel.unit, panel.units, panel.weights, panel.units, more ? panels[k + 1].weights : nullptr});
+    dense_units(c, i, row, rows,
+                {panel.unit, panel.units, panel.weights, panel.units, more ? panels[k + 1].weights : nullptr});
   }
 }
 
@@ -88,7 +90,8 @@ void dense_backward_dz(const Context<T>& c, int i, index_t row, index_t rows) {
     if (op.bfloat16 && !is_plain_relu(op.activation)) c.kernels->bfloat16_round(m * op.out_features, dz, dz);
   }
   if (c.packed != nullptr) {
-    c.packed->pack_dz(i, dense_dz(c, i), c.batch * op.rows_per_sample, row * op.rows_per_sample, row * op.rows_per_sample + m);
+    c.packed->pack_dz(i, dense_dz(c, i), c.batch * op.rows_per_sample, row * op.rows_per_sample,
+                      row * op.rows_per_sample + m);
   }
 }
 
@@ -140,11 +143,11 @@ void dense_backward(const Context<T>& c, int i, index_t row, index_t rows) {
 }
 
 DENSEKIT_DEFINE_OP(dense, .forward = dense_forward<T>, .backward = dense_backward<T>)
-#define DENSEKIT_INSTANTIATE(T)                                                                                      \
-  template void dense_units<T>(const Context<T>&, int, index_t, index_t, const DenseUnits<T>&);                      \
-  template void dense_panels<T>(const Context<T>&, int, index_t, index_t, index_t, index_t);                         \
-  template void dense_activate<T>(const Context<T>&, int, index_t, index_t);                                         \
-  template void dense_backward_dz<T>(const Context<T>&, int, index_t, index_t);                                      \
+#define DENSEKIT_INSTANTIATE(T)                                                                 \
+  template void dense_units<T>(const Context<T>&, int, index_t, index_t, const DenseUnits<T>&); \
+  template void dense_panels<T>(const Context<T>&, int, index_t, index_t, index_t, index_t);    \
+  template void dense_activate<T>(const Context<T>&, int, index_t, index_t);                    \
+  template void dense_backward_dz<T>(const Context<T>&, int, index_t, index_t);                 \
   template void dense_backward_dx<T>(const Context<T>&, int, index_t, index_t, index_t, index_t);
 DENSEKIT_INSTANTIATE(float)
 DENSEKIT_INSTANTIATE(double)

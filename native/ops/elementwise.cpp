@@ -115,7 +115,8 @@ void add_slopes(const Context<T>& c, int i, std::size_t k, index_t row, index_t 
     for (index_t done = 0; done < n; done += kPiece) {
       const index_t piece = std::min(kPiece, n - done);
       Operand<T> part[3];
-      for (std::size_t j = 0; j < s.operands.size(); ++j) part[j] = {operands[j].data + done * operands[j].step, operands[j].step};
+      for (std::size_t j = 0; j < s.operands.size(); ++j)
+        part[j] = {operands[j].data + done * operands[j].step, operands[j].step};
       T* slopes = thread_scratch<T>().block.reserve(piece);
       T* wanted[3] = {nullptr, nullptr, nullptr};
       wanted[k] = slopes;
@@ -160,19 +161,22 @@ void elementwise_backward(const Context<T>& c, int i, index_t row, index_t rows)
       });
       continue;
     }
-    if (write == GradientWrite::set) std::memset(c.gradient(x, row), 0, static_cast<std::size_t>(rows * c.size(x)) * sizeof(T));
+    if (write == GradientWrite::set)
+      std::memset(c.gradient(x, row), 0, static_cast<std::size_t>(rows * c.size(x)) * sizeof(T));
     add_slopes(c, i, k, row, rows, dx);
   }
 }
 
 template <class T>
-void elementwise_gradient(const Context<T>& c, int i, std::size_t which, index_t batch, ParameterRows, T* g, bool accumulate) {
+void elementwise_gradient(const Context<T>& c, int i, std::size_t which, index_t batch, ParameterRows, T* g,
+                          bool accumulate) {
   const Op& op = c.op(i);
   const auto& s = op.get<ElementwiseSpec>();
   const index_t size = c.graph->parameters[static_cast<std::size_t>(op.parameters[which])].size();
   if (!accumulate) std::memset(g, 0, static_cast<std::size_t>(size) * sizeof(T));
   for (std::size_t k = 0; k < s.operands.size(); ++k) {
-    if (s.operands[k].from == From::parameter && s.operands[k].at == static_cast<index_t>(which)) add_slopes(c, i, k, 0, batch, g);
+    if (s.operands[k].from == From::parameter && s.operands[k].at == static_cast<index_t>(which))
+      add_slopes(c, i, k, 0, batch, g);
   }
 }
 
@@ -184,9 +188,11 @@ std::vector<index_t> elementwise_make(const Graph& graph, Op& op, const Attribut
   s.kind = elementwise_kind(attributes.name("formula"));
   s.shape = attributes.integer_list("shape");
   op.constants = attributes.number_list("constants");
-  const auto &from = attributes.integer_list("origin"), &at = attributes.integer_list("at"), &strides = attributes.integer_list("strides");
+  const auto &from = attributes.integer_list("origin"), &at = attributes.integer_list("at"),
+             &strides = attributes.integer_list("strides");
   const std::size_t n = operand_count(s.kind), axes = s.shape.size();
-  require(from.size() == n && at.size() == n && strides.size() == n * axes, attributes, "operands and formula differ in number.");
+  require(from.size() == n && at.size() == n && strides.size() == n * axes, attributes,
+          "operands and formula differ in number.");
   require(axes >= 1 && axes <= 8, attributes, "takes 1 to 8 axes.");
   index_t size = 1;
   for (index_t length : s.shape) {
@@ -194,18 +200,21 @@ std::vector<index_t> elementwise_make(const Graph& graph, Op& op, const Attribut
     size *= length;
   }
   for (std::size_t k = 0; k < n; ++k) {
-    require(from[k] >= 0 && from[k] <= 2 && at[k] >= 0, attributes, "an operand is a value, a parameter or a constant.");
+    require(from[k] >= 0 && from[k] <= 2 && at[k] >= 0, attributes,
+            "an operand is a value, a parameter or a constant.");
     OperandSpec x;
     x.from = static_cast<From>(from[k]);
     x.at = at[k];
-    x.strides.assign(strides.begin() + static_cast<std::ptrdiff_t>(k * axes), strides.begin() + static_cast<std::ptrdiff_t>((k + 1) * axes));
+    x.strides.assign(strides.begin() + static_cast<std::ptrdiff_t>(k * axes),
+                     strides.begin() + static_cast<std::ptrdiff_t>((k + 1) * axes));
     s.operands.push_back(x);
     index_t room = 0;
     if (x.from == From::input) {
       require(at[k] < static_cast<index_t>(op.inputs.size()), attributes, "an operand is a value that is not there.");
       room = size_of(graph, op.inputs[static_cast<std::size_t>(at[k])]);
     } else if (x.from == From::parameter) {
-      require(at[k] < static_cast<index_t>(op.parameters.size()), attributes, "an operand is a parameter that is not there.");
+      require(at[k] < static_cast<index_t>(op.parameters.size()), attributes,
+              "an operand is a parameter that is not there.");
       room = parameter_size(graph, op.parameters[static_cast<std::size_t>(at[k])]);
     } else {
       room = static_cast<index_t>(op.constants.size()) - at[k];

@@ -34,12 +34,14 @@ void embedding_forward(const Context<T>& c, int i, index_t row, index_t rows) {
 template <class T>
 void embedding_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const int x = c.op(i).inputs[0];  // whole numbers have no gradient
-  if (c.plan(i).writes[0] == GradientWrite::set) std::memset(c.gradient(x, row), 0, static_cast<std::size_t>(rows * c.size(x)) * sizeof(T));
+  if (c.plan(i).writes[0] == GradientWrite::set)
+    std::memset(c.gradient(x, row), 0, static_cast<std::size_t>(rows * c.size(x)) * sizeof(T));
 }
 
 // Rows of the table that the batch does not pick stay 0; the others get their gradients in the order of the batch.
 template <class T>
-void embedding_gradient(const Context<T>& c, int i, std::size_t, index_t batch, ParameterRows part, T* g, bool accumulate) {
+void embedding_gradient(const Context<T>& c, int i, std::size_t, index_t batch, ParameterRows part, T* g,
+                        bool accumulate) {
   const Op& op = c.op(i);
   const index_t entries = c.graph->parameters[static_cast<std::size_t>(op.parameters[0])].rows;
   const T *x = c.value(op.inputs[0], 0), *dy = c.gradient(op.outputs[0], 0);

@@ -22,11 +22,11 @@ const char* kind_name(OpKind kind) {
 std::vector<index_t> make_op(const Graph& graph, Op& op, const Attributes& attributes) {
   std::string choices;
 #define DENSEKIT_OP(name)
-#define DENSEKIT_NAMED_OP(kind_)                   \
-  if (attributes.op == #kind_) {                   \
-    op.kind = OpKind::kind_;                       \
+#define DENSEKIT_NAMED_OP(kind_)                     \
+  if (attributes.op == #kind_) {                     \
+    op.kind = OpKind::kind_;                         \
     return ops::kind_##_make(graph, op, attributes); \
-  }                                                \
+  }                                                  \
   choices += (choices.empty() ? "" : ", ") + std::string(#kind_);
 #include "ops/table.inl"
 #undef DENSEKIT_OP
@@ -42,13 +42,16 @@ void require(bool holds, const Attributes& attributes, const char* text) {
 
 void require_counts(const Op& op, const Attributes& attributes, std::size_t inputs, std::size_t parameters) {
   if (op.inputs.size() == inputs && op.parameters.size() == parameters) return;
-  throw std::invalid_argument(attributes.op + ": takes " + std::to_string(inputs) + " values and " + std::to_string(parameters) +
-                              " parameters, got " + std::to_string(op.inputs.size()) + " and " + std::to_string(op.parameters.size()) + ".");
+  throw std::invalid_argument(attributes.op + ": takes " + std::to_string(inputs) + " values and " +
+                              std::to_string(parameters) + " parameters, got " + std::to_string(op.inputs.size()) +
+                              " and " + std::to_string(op.parameters.size()) + ".");
 }
 
 index_t size_of(const Graph& graph, int value) { return graph.values[static_cast<std::size_t>(value)].size; }
 
-index_t parameter_size(const Graph& graph, int parameter) { return graph.parameters[static_cast<std::size_t>(parameter)].size(); }
+index_t parameter_size(const Graph& graph, int parameter) {
+  return graph.parameters[static_cast<std::size_t>(parameter)].size();
+}
 
 int optional_parameter(const Graph& graph, const Op& op, const Attributes& attributes, const char* name, index_t size) {
   const index_t at = attributes.integer(name);

@@ -15,7 +15,8 @@ std::vector<index_t> make_op(const Graph& graph, Op& op, const Attributes& attri
 namespace ops {
 
 #define DENSEKIT_OP(name)
-#define DENSEKIT_NAMED_OP(name) std::vector<index_t> name##_make(const Graph& graph, Op& op, const Attributes& attributes);
+#define DENSEKIT_NAMED_OP(name) \
+  std::vector<index_t> name##_make(const Graph& graph, Op& op, const Attributes& attributes);
 #include "ops/table.inl"
 #undef DENSEKIT_OP
 #undef DENSEKIT_NAMED_OP

@@ -54,7 +54,8 @@ void extremum_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   }
   T* da = started_gradient(c, a, plan.writes[0], row, rows);
   T* db = started_gradient(c, b, plan.writes[1], row, rows);
-  c.kernels->select_backward(rows * c.size(a), op.merge == MergeKind::maximum, c.value(a, row), c.value(b, row), dy, da, db);
+  c.kernels->select_backward(rows * c.size(a), op.merge == MergeKind::maximum, c.value(a, row), c.value(b, row), dy, da,
+                             db);
 }
 
 }  // namespace

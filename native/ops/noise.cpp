@@ -18,7 +18,8 @@ void for_noise(const Context<T>& c, int i, index_t row, index_t rows, Use use) {
   alignas(64) T noise[kPiece];
   for (index_t done = 0; done < n; done += kPiece) {
     const index_t piece = std::min(kPiece, n - done);
-    c.kernels->gaussian(piece, c.keys[op.random_node], c.counters[op.random_node], static_cast<uint64_t>(row * size + done), noise);
+    c.kernels->gaussian(piece, c.keys[op.random_node], c.counters[op.random_node],
+                        static_cast<uint64_t>(row * size + done), noise);
     use(done, piece, noise);
   }
 }

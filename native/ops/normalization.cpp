@@ -32,7 +32,8 @@ void normalization_backward(const Context<T>& c, int i, index_t row, index_t row
 }
 
 template <class T>
-void normalization_gradient(const Context<T>& c, int i, std::size_t which, index_t batch, ParameterRows, T* g, bool accumulate) {
+void normalization_gradient(const Context<T>& c, int i, std::size_t which, index_t batch, ParameterRows, T* g,
+                            bool accumulate) {
   const Op& op = c.op(i);
   const auto& s = op.get<NormalizationSpec>();
   const index_t rows = batch * op.rows_per_sample;

@@ -46,8 +46,8 @@ const OpFunctions<T>& op_functions(OpKind kind);
 
 namespace ops {
 
-#define DENSEKIT_OP(name)     \
-  template <class T>          \
+#define DENSEKIT_OP(name) \
+  template <class T>      \
   OpFunctions<T> name##_functions();
 #define DENSEKIT_NAMED_OP(name) DENSEKIT_OP(name)
 #include "ops/table.inl"
@@ -56,12 +56,12 @@ namespace ops {
 
 // At the end of an op's file: its functions, for both element types, e.g. DENSEKIT_DEFINE_OP(dense, .forward =
 // dense_forward<T>, .backward = dense_backward<T>).
-#define DENSEKIT_DEFINE_OP(name, ...)              \
-  template <class T>                               \
-  OpFunctions<T> name##_functions() {              \
-    return {__VA_ARGS__};                          \
-  }                                                \
-  template OpFunctions<float> name##_functions();  \
+#define DENSEKIT_DEFINE_OP(name, ...)             \
+  template <class T>                              \
+  OpFunctions<T> name##_functions() {             \
+    return {__VA_ARGS__};                         \
+  }                                               \
+  template OpFunctions<float> name##_functions(); \
   template OpFunctions<double> name##_functions();
 
 // Units [unit, unit + units) of a dense op, of a kernel part whose rows are `kernel_row` elements apart.

@@ -9,11 +9,14 @@ namespace {
 struct Layout {
   index_t row, column;
 };
-Layout layout(index_t rows, index_t columns, bool transposed) { return transposed ? Layout{1, rows} : Layout{columns, 1}; }
+Layout layout(index_t rows, index_t columns, bool transposed) {
+  return transposed ? Layout{1, rows} : Layout{columns, 1};
+}
 
 // One dimension of a Gemm's operand must be dense; where both are 1 either will do.
 template <class T>
-void run(const Context<T>& c, index_t m, index_t n, index_t k, const T* a, Layout la, const T* b, Layout lb, T* to, index_t to_row, bool accumulate) {
+void run(const Context<T>& c, index_t m, index_t n, index_t k, const T* a, Layout la, const T* b, Layout lb, T* to,
+         index_t to_row, bool accumulate) {
   Gemm<T> g;
   g.m = m, g.n = n, g.k = k;
   g.a = a, g.a_row = la.row, g.a_col = la.column;
@@ -43,7 +46,8 @@ template <class T>
 void product_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   const auto& s = op.get<ProductSpec>();
-  const Layout la = layout(s.m, s.k, s.a_transposed), lb = layout(s.k, s.n, s.b_transposed), lc = layout(s.m, s.n, false);
+  const Layout la = layout(s.m, s.k, s.a_transposed), lb = layout(s.k, s.n, s.b_transposed),
+               lc = layout(s.m, s.n, false);
   const auto turned = [](Layout l) { return Layout{l.column, l.row}; };
   const GradientWrite wa = c.plan(i).writes[0], wb = c.plan(i).writes[1];
   for (index_t r = row; r < row + rows; ++r) {
@@ -80,8 +84,10 @@ std::vector<index_t> product_make(const Graph& graph, Op& op, const Attributes& 
   s.a_transposed = attributes.flag("a_transposed"), s.b_transposed = attributes.flag("b_transposed");
   s.a_shared = attributes.flag("a_shared"), s.b_shared = attributes.flag("b_shared");
   require(s.batches >= 0 && s.m >= 0 && s.k >= 0 && s.n >= 0, attributes, "sizes must be 0 or more.");
-  require(size_of(graph, op.inputs[0]) == (s.a_shared ? 1 : s.batches) * s.m * s.k, attributes, "the first value is not of batches * m * k elements.");
-  require(size_of(graph, op.inputs[1]) == (s.b_shared ? 1 : s.batches) * s.k * s.n, attributes, "the second value is not of batches * k * n elements.");
+  require(size_of(graph, op.inputs[0]) == (s.a_shared ? 1 : s.batches) * s.m * s.k, attributes,
+          "the first value is not of batches * m * k elements.");
+  require(size_of(graph, op.inputs[1]) == (s.b_shared ? 1 : s.batches) * s.k * s.n, attributes,
+          "the second value is not of batches * k * n elements.");
   op.spec = s;
   return {s.batches * s.m * s.n};
 }

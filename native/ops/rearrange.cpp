@@ -64,7 +64,9 @@ std::vector<index_t> rearrange_make(const Graph& graph, Op& op, const Attributes
       met[static_cast<std::size_t>(at)] = true;
       ++used;
     }
-    const bool goes_on = !s.pieces.empty() && (at < 0 ? s.pieces.back().from < 0 : s.pieces.back().from >= 0 && at == s.pieces.back().from + s.pieces.back().n);
+    const bool goes_on = !s.pieces.empty() &&
+                         (at < 0 ? s.pieces.back().from < 0
+                                 : s.pieces.back().from >= 0 && at == s.pieces.back().from + s.pieces.back().n);
     if (goes_on) ++s.pieces.back().n;
     else s.pieces.push_back({at, 1});
   }

@@ -10,7 +10,8 @@ template <class T>
 void reduce_forward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   const auto& s = op.get<ReduceSpec>();
-  c.kernels->reduce(s.kind, rows * s.outer, s.n, s.inner, static_cast<T>(s.scale), c.value(op.inputs[0], row), c.value(op.outputs[0], row));
+  c.kernels->reduce(s.kind, rows * s.outer, s.n, s.inner, static_cast<T>(s.scale), c.value(op.inputs[0], row),
+                    c.value(op.outputs[0], row));
 }
 
 template <class T>
@@ -34,8 +35,8 @@ std::vector<index_t> reduce_make(const Graph& graph, Op& op, const Attributes& a
   s.kind = reduction_kind(attributes.name("reduction"));
   s.outer = attributes.integer("outer"), s.n = attributes.integer("n"), s.inner = attributes.integer("inner");
   s.scale = attributes.number("scale");
-  require(s.outer >= 0 && s.n >= 0 && s.inner >= 0 && s.outer * s.n * s.inner == size_of(graph, op.inputs[0]), attributes,
-          "outer * n * inner must be the size of the value.");
+  require(s.outer >= 0 && s.n >= 0 && s.inner >= 0 && s.outer * s.n * s.inner == size_of(graph, op.inputs[0]),
+          attributes, "outer * n * inner must be the size of the value.");
   require(s.n > 0 || s.kind == ReductionKind::sum, attributes, "there is nothing to reduce.");
   op.spec = s;
   return {s.outer * s.inner};

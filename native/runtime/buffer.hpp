@@ -42,7 +42,8 @@ class Buffer {
     std::swap(capacity_, other.capacity_);
   }
   void grow(index_t n) {
-    const std::size_t wanted = static_cast<std::size_t>(n) * sizeof(T), grain = wanted >= 2 * kHugePage ? kHugePage : kAlignment;
+    const std::size_t wanted = static_cast<std::size_t>(n) * sizeof(T),
+                      grain = wanted >= 2 * kHugePage ? kHugePage : kAlignment;
     const std::size_t bytes = (wanted + grain - 1) / grain * grain;
     void* fresh = std::aligned_alloc(grain, bytes);
     if (fresh == nullptr) throw std::bad_alloc();

@@ -32,14 +32,14 @@ struct Context {
   const std::vector<std::vector<T>>* constants = nullptr;  // per op: affine's scale, then its offset; Op::constants
   Frame<T> frame;
   const WeightStore<T>* moved = nullptr;  // weights that do not lie where the host put them
-  T* const* own_weights = nullptr;  // per parameter: this thread's own copy, or null
-  T* const* own_inputs = nullptr;   // per op: the input of a dense op where each thread gathers its own, or null
-  T* const* lane_inputs = nullptr;  // [lane, op]: own_inputs of every thread
-  PackedOperands<T>* packed = nullptr;  // null: products in bfloat16 pack their own
-  index_t batch = 0;                    // rows of the whole batch, where `packed` is kept
-  bool training = false;         // dropout drops
-  T activity_scale = 0;          // 1 / batch
-  double* activity = nullptr;    // [row, activity op]: penalty of a row
+  T* const* own_weights = nullptr;        // per parameter: this thread's own copy, or null
+  T* const* own_inputs = nullptr;         // per op: the input of a dense op where each thread gathers its own, or null
+  T* const* lane_inputs = nullptr;        // [lane, op]: own_inputs of every thread
+  PackedOperands<T>* packed = nullptr;    // null: products in bfloat16 pack their own
+  index_t batch = 0;                      // rows of the whole batch, where `packed` is kept
+  bool training = false;                  // dropout drops
+  T activity_scale = 0;                   // 1 / batch
+  double* activity = nullptr;             // [row, activity op]: penalty of a row
   index_t n_activities = 0;
   const uint64_t* keys = nullptr;      // per random node
   const uint64_t* counters = nullptr;  // per random node, of this step
@@ -84,7 +84,8 @@ void run_gemm(const Kernels<T>& kernels, const Gemm<T>& gemm) {
 template <class T>
 void run_product(const Kernels<T>& kernels, bool bfloat16, const Gemm<T>& gemm, const uint32_t* packed) {
   if (!bfloat16) return run_gemm(kernels, gemm);
-  kernels.bfloat16_gemm(gemm, packed, thread_scratch<T>().gemm.reserve(kernels.bfloat16_scratch(gemm, packed != nullptr)));
+  kernels.bfloat16_gemm(gemm, packed,
+                        thread_scratch<T>().gemm.reserve(kernels.bfloat16_scratch(gemm, packed != nullptr)));
 }
 
 // After the gradient of a value was written: in bfloat16 where the value is.
@@ -100,7 +101,10 @@ template <class T>
 class GradientTarget {
  public:
   GradientTarget(const Context<T>& c, int value, GradientWrite write, index_t row, index_t rows)
-      : kernels_(*c.kernels), n_(rows * c.size(value)), to_(c.gradient(value, row)), adds_(write == GradientWrite::add) {
+      : kernels_(*c.kernels),
+        n_(rows * c.size(value)),
+        to_(c.gradient(value, row)),
+        adds_(write == GradientWrite::add) {
     data_ = adds_ ? thread_scratch<T>().block.reserve(n_) : to_;
   }
   T* data() const { return data_; }

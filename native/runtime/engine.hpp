@@ -68,10 +68,12 @@ class Engine {
   // All rows of the request as one batch, forward; then back, any number of times, from gradients of the outputs (null: zeros).
   // Neither asks the host. What is given back is used again.
   virtual std::unique_ptr<Recording> record(Request request, bool input_gradients, bool training) = 0;
-  virtual void pull_back(Recording& recording, const std::vector<const void*>& d_outputs, const GradientRequest& wanted) = 0;
+  virtual void pull_back(Recording& recording, const std::vector<const void*>& d_outputs,
+                         const GradientRequest& wanted) = 0;
   virtual void give_back(std::unique_ptr<Recording> recording) = 0;
   // One update of every trainable parameter by these gradients.
-  virtual void apply(const std::vector<const void*>& gradients, int64_t iteration, double learning_rate, Host* host) = 0;
+  virtual void apply(const std::vector<const void*>& gradients, int64_t iteration, double learning_rate,
+                     Host* host) = 0;
   virtual const Program& training_program() = 0;
   virtual index_t prepacked_bytes() const = 0;
   // Calls change(), which may alter the graph's optimizer or slots, between runs.
@@ -100,11 +102,11 @@ struct Batch {
   RowPicker pick;
   index_t first = 0;  // row of the chunk
   index_t rows = 0;
-  std::vector<LossSpec> loss_spec;      // per loss, with what depends on the batch
-  std::vector<T> loss_scale;            // per loss: what a row's gradient is multiplied by
-  std::vector<double> loss_divisor;     // per loss: sum of weighted row losses -> loss
-  std::vector<double> host_loss;        // per loss
-  double extra_loss = 0;                // of host nodes
+  std::vector<LossSpec> loss_spec;            // per loss, with what depends on the batch
+  std::vector<T> loss_scale;                  // per loss: what a row's gradient is multiplied by
+  std::vector<double> loss_divisor;           // per loss: sum of weighted row losses -> loss
+  std::vector<double> host_loss;              // per loss
+  double extra_loss = 0;                      // of host nodes
   std::vector<HostGradients> host_gradients;  // per host node
   std::atomic<bool> bad_label{false};
   std::vector<Buffer<T>> lane_buffers;  // [lane, op]: what context.lane_inputs points to; none outside of runs
@@ -127,7 +129,8 @@ class TypedEngine final : public Engine {
   void predict(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs, Host* host) override;
   void call(const void* x, index_t n, void* y) override;
   std::unique_ptr<Recording> record(Request request, bool input_gradients, bool training) override;
-  void pull_back(Recording& recording, const std::vector<const void*>& d_outputs, const GradientRequest& wanted) override;
+  void pull_back(Recording& recording, const std::vector<const void*>& d_outputs,
+                 const GradientRequest& wanted) override;
   void give_back(std::unique_ptr<Recording> recording) override;
   void apply(const std::vector<const void*>& gradients, int64_t iteration, double learning_rate, Host* host) override;
   const Program& training_program() override { return train_; }
@@ -189,14 +192,14 @@ class TypedEngine final : public Engine {
   Updater<T> updater_;
   WeightStore<T> moved_;
   PackedOperands<T> packed_;
-  mutable PrepackedWeights<T> prepacked_;  // of inference
+  mutable PrepackedWeights<T> prepacked_;             // of inference
   mutable std::vector<ThreadTuner> few_rows_tuners_;  // by rows - 1
   index_t n_activities_ = 0;
   index_t train_block_ = 0, infer_block_ = 0;
   index_t infer_elements_ = 0;       // of a frame, per row
   std::vector<bool> direct_output_;  // per output: computed where the caller wants it
   bool any_alias_ = false, has_large_kernel_ = false;
-  double flops_ = 0;  // of one sample, forward
+  double flops_ = 0;       // of one sample, forward
   bool prepared_ = false;  // the updater, for the optimizer as it is
   std::atomic<bool> running_{false};
   // Of recordings, without and with gradients of the inputs; behind the mutex.

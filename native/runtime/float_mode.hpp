@@ -53,7 +53,9 @@ class FlushDenormals {
 // The caller's own mode again, while the host runs something of its own.
 class CallerFloatMode {
  public:
-  explicit CallerFloatMode(const FlushDenormals& flush) : kernel_(read_float_mode()) { write_float_mode(flush.saved()); }
+  explicit CallerFloatMode(const FlushDenormals& flush) : kernel_(read_float_mode()) {
+    write_float_mode(flush.saved());
+  }
   ~CallerFloatMode() { write_float_mode(kernel_); }
   CallerFloatMode(const CallerFloatMode&) = delete;
   CallerFloatMode& operator=(const CallerFloatMode&) = delete;

@@ -46,7 +46,8 @@ std::string op_name(const Op& op) {
     case OpKind::activity: return "activity_l1l2";
     case OpKind::elementwise: return elementwise_names()[static_cast<std::size_t>(op.get<ElementwiseSpec>().kind)];
     case OpKind::reduce: return reduction_names()[static_cast<std::size_t>(op.get<ReduceSpec>().kind)];
-    case OpKind::normalization: return normalization_names()[static_cast<std::size_t>(op.get<NormalizationSpec>().kind)];
+    case OpKind::normalization:
+      return normalization_names()[static_cast<std::size_t>(op.get<NormalizationSpec>().kind)];
     default: return kind_name(op.kind);
   }
 }
@@ -54,7 +55,8 @@ std::string op_name(const Op& op) {
 }  // namespace
 
 bool is_plain_relu(const ActivationSpec& spec) {
-  return spec.kind == ActivationKind::relu && spec.p[0] == 0 && std::isinf(spec.p[1]) && spec.p[1] > 0 && spec.p[2] == 0;
+  return spec.kind == ActivationKind::relu && spec.p[0] == 0 && std::isinf(spec.p[1]) && spec.p[1] > 0 &&
+         spec.p[2] == 0;
 }
 
 void Graph::check_value(int id, const char* who) const {
@@ -70,8 +72,8 @@ void Graph::check_parameter(int id, index_t rows, index_t width, const char* who
   }
   const Parameter& p = parameters[static_cast<std::size_t>(id)];
   if (p.rows != rows || p.width != width) {
-    fail(std::string(who) + ": expected parameter " + text(id) + " as (" + text(rows) + ", " + text(width) + "), got (" +
-         text(p.rows) + ", " + text(p.width) + ").");
+    fail(std::string(who) + ": expected parameter " + text(id) + " as (" + text(rows) + ", " + text(width) +
+         "), got (" + text(p.rows) + ", " + text(p.width) + ").");
   }
 }
 
@@ -110,7 +112,8 @@ int Graph::dense(int x, int kernel, int bias, index_t in_features, index_t out_f
   check_parameter(kernel, in_features, out_features, "dense kernel");
   if (bias != -1) check_parameter(bias, out_features, 1, "dense bias");
   const bool half = activation_needs(activation.kind).half_width;
-  if (half && out_features % 2 != 0) fail("dense: glu needs an even number of out_features, got " + text(out_features) + ".");
+  if (half && out_features % 2 != 0)
+    fail("dense: glu needs an even number of out_features, got " + text(out_features) + ".");
   Op op;
   op.kind = OpKind::dense;
   op.inputs = {x};
@@ -129,7 +132,8 @@ int Graph::activation(int x, const ActivationSpec& spec, index_t width) {
   check_value(x, "activation");
   const index_t size = values[static_cast<std::size_t>(x)].size;
   if (width < 1 || size % width != 0) {
-    fail("activation: width " + text(width) + " does not divide the " + text(size) + " elements of value " + text(x) + ".");
+    fail("activation: width " + text(width) + " does not divide the " + text(size) + " elements of value " + text(x) +
+         ".");
   }
   const bool half = activation_needs(spec.kind).half_width;
   if (half && width % 2 != 0) fail("activation: glu needs an even width, got " + text(width) + ".");
@@ -160,7 +164,8 @@ int Graph::affine(int x, std::vector<double> scale, std::vector<double> offset, 
   }
   for (const auto* v : {&scale, &offset}) {
     const auto n = static_cast<index_t>(v->size());
-    if (n != 1 && n != width) fail("affine: scale and offset need 1 or " + text(width) + " elements, got " + text(n) + ".");
+    if (n != 1 && n != width)
+      fail("affine: scale and offset need 1 or " + text(width) + " elements, got " + text(n) + ".");
   }
   Op op;
   op.kind = OpKind::affine;
@@ -177,9 +182,11 @@ int Graph::merge(const std::string& name, const std::vector<int>& xs) {
   for (int x : xs) check_value(x, "merge");
   const index_t size = values[static_cast<std::size_t>(xs[0])].size;
   for (int x : xs) {
-    if (values[static_cast<std::size_t>(x)].size != size) fail("merge '" + name + "': all values must have equal sizes.");
+    if (values[static_cast<std::size_t>(x)].size != size)
+      fail("merge '" + name + "': all values must have equal sizes.");
   }
-  if (kind == MergeKind::subtract && xs.size() != 2) fail("merge 'subtract' takes two values, got " + text(static_cast<index_t>(xs.size())) + ".");
+  if (kind == MergeKind::subtract && xs.size() != 2)
+    fail("merge 'subtract' takes two values, got " + text(static_cast<index_t>(xs.size())) + ".");
   if (xs.size() == 1) return xs[0];
   Op op;
   op.kind = OpKind::merge;
@@ -204,10 +211,12 @@ int Graph::concatenate(const std::vector<int>& xs, const std::vector<index_t>& i
     check_value(xs[i], "concatenate");
     const index_t n = values[static_cast<std::size_t>(xs[i])].size;
     if (inners[i] < 0 || (inners[i] == 0 ? n != 0 : n % inners[i] != 0)) {
-      fail("concatenate: inner " + text(inners[i]) + " does not divide the " + text(n) + " elements of value " + text(xs[i]) + ".");
+      fail("concatenate: inner " + text(inners[i]) + " does not divide the " + text(n) + " elements of value " +
+           text(xs[i]) + ".");
     }
     if (inners[i] > 0) {
-      if (turns >= 0 && n / inners[i] != turns) fail("concatenate: the values differ in the axes before the joined one.");
+      if (turns >= 0 && n / inners[i] != turns)
+        fail("concatenate: the values differ in the axes before the joined one.");
       turns = n / inners[i];
     }
     size += n;
@@ -243,7 +252,8 @@ std::vector<int> Graph::op(const std::vector<int>& xs, const std::vector<int>& p
   for (int x : xs) check_value(x, attributes.op.c_str());
   for (const auto* list : {&params, &state}) {
     for (int p : *list) {
-      if (p < 0 || static_cast<std::size_t>(p) >= parameters.size()) fail(attributes.op + ": there is no parameter " + text(p) + ".");
+      if (p < 0 || static_cast<std::size_t>(p) >= parameters.size())
+        fail(attributes.op + ": there is no parameter " + text(p) + ".");
     }
   }
   Op op;
@@ -316,9 +326,11 @@ int Graph::loss(int position, const LossSpec& spec, index_t width, double weight
   check_output(position);
   const index_t size = values[static_cast<std::size_t>(outputs[static_cast<std::size_t>(position)])].size;
   const bool whole_batch = width == 0;
-  if (whole_batch && (takes_labels(spec.kind) || takes_signs(spec.kind))) fail("loss: this kind is taken row by row; give a width.");
+  if (whole_batch && (takes_labels(spec.kind) || takes_signs(spec.kind)))
+    fail("loss: this kind is taken row by row; give a width.");
   if (width < 0 || (!whole_batch && size % width != 0)) {
-    fail("loss: width " + text(width) + " does not divide the " + text(size) + " elements of output " + text(position) + ".");
+    fail("loss: width " + text(width) + " does not divide the " + text(size) + " elements of output " + text(position) +
+         ".");
   }
   Loss loss;
   loss.output = position;
@@ -355,17 +367,21 @@ void Graph::check_trainable() const {
   if (s.kind == OptimizerKind::adam) needed = 2 + (s.p[3] != 0 ? 1 : 0);
   if (s.kind == OptimizerKind::adagrad || s.kind == OptimizerKind::lion) needed = 1;
   if (s.kind == OptimizerKind::adadelta || s.kind == OptimizerKind::adamax || s.kind == OptimizerKind::nadam ||
-      s.kind == OptimizerKind::ftrl || s.kind == OptimizerKind::lamb) needed = 2;
-  if (s.kind == OptimizerKind::nadam && optimizer.product == nullptr) fail("train: nadam needs an array for its product.");
+      s.kind == OptimizerKind::ftrl || s.kind == OptimizerKind::lamb)
+    needed = 2;
+  if (s.kind == OptimizerKind::nadam && optimizer.product == nullptr)
+    fail("train: nadam needs an array for its product.");
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Parameter& p = parameters[i];
     if (!p.trainable) continue;
     const std::string who = "train: parameter " + text(static_cast<index_t>(i));
     if (s.kind == OptimizerKind::adafactor) needed = p.n_slots == 3 ? 3 : 1;  // a vector has no rows and columns
     if (p.n_slots != needed) fail(who + " needs " + text(needed) + " optimizer slots, got " + text(p.n_slots) + ".");
-    if (p.factored != (s.kind == OptimizerKind::adafactor)) fail(who + " has slots of another optimizer; call set_slots again.");
+    if (p.factored != (s.kind == OptimizerKind::adafactor))
+      fail(who + " has slots of another optimizer; call set_slots again.");
     if (s.ema_momentum >= 0 && p.ema == nullptr) fail(who + " needs an array for its moving average.");
-    if (optimizer.accumulation_steps > 1 && p.accumulator == nullptr) fail(who + " needs an array to accumulate gradients.");
+    if (optimizer.accumulation_steps > 1 && p.accumulator == nullptr)
+      fail(who + " needs an array to accumulate gradients.");
   }
 }
 

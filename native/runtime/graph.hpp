@@ -15,7 +15,7 @@ namespace densekit {
 
 struct Value {
   index_t size = 0;
-  int producer = -1;  // op; -1 for an input
+  int producer = -1;      // op; -1 for an input
   bool bfloat16 = false;  // made by an op in bfloat16: its gradient is rounded by whoever writes it
   std::vector<int> consumers;
 };
@@ -31,7 +31,7 @@ struct Parameter {
   void* data = nullptr;  // rows x width elements of the plan's type, owned by the caller
   index_t rows = 0, width = 0;
   bool trainable = false;
-  bool is_state = false;  // written by an op
+  bool is_state = false;       // written by an op
   Changes* changes = nullptr;  // null: nobody tells
   RegularizerSpec regularizer;
   bool host_regularizer = false;
@@ -52,8 +52,8 @@ struct Loss {
   int output = 0;  // position among the outputs
   bool host = false;
   LossSpec spec;
-  index_t width = 1;      // elements one row loss is taken over
-  index_t positions = 1;  // row losses per sample
+  index_t width = 1;         // elements one row loss is taken over
+  index_t positions = 1;     // row losses per sample
   bool whole_batch = false;  // one loss over all elements of a batch
   double weight = 1;
   Reduction reduction = Reduction::mean;
@@ -108,8 +108,8 @@ class Graph {
   int random_nodes = 0;
   int host_nodes = 0;
 
-  int64_t flops_per_sample() const;          // of the products, forward, a multiply-add counted as two
-  std::string describe(int op) const;        // "v3 = dense(v2, p0, p1) 784 -> 128 relu"
+  int64_t flops_per_sample() const;    // of the products, forward, a multiply-add counted as two
+  std::string describe(int op) const;  // "v3 = dense(v2, p0, p1) 784 -> 128 relu"
 
  private:
   void check_value(int id, const char* who) const;

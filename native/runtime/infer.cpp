@@ -26,8 +26,8 @@ constexpr double kWorthCores = 1.08;  // the best of so many calls flatters the 
 // together. Zen 4, 2 threads, 64 rows: 1024-2048-2048-2048-10 6.08 ms by units, 6.24 by rows; 4096-300-300-7, whose units
 // make uneven shares, 1.00 and 0.79 ms.
 constexpr index_t kUnitRows = 128, kUnevenUnitRows = 32;
-constexpr double kUneven = 1.005;     // the work of the longest shares over an equal share
-constexpr double kUnitWork = 2.5e5;   // multiply-adds worth a meeting of the threads
+constexpr double kUneven = 1.005;    // the work of the longest shares over an equal share
+constexpr double kUnitWork = 2.5e5;  // multiply-adds worth a meeting of the threads
 
 // Address tables of the frame being run by this thread.
 template <class T>
@@ -88,7 +88,8 @@ void TypedEngine<T>::infer_block(const Source* inputs, index_t first, index_t ro
   c.frame.saved = t.saved.data();
   for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
     const int v = graph_.inputs[i];
-    if (is_direct<T>(inputs[i])) place(c, v, reinterpret_cast<T*>(const_cast<char*>(inputs[i].data)) + first * c.size(v));
+    if (is_direct<T>(inputs[i]))
+      place(c, v, reinterpret_cast<T*>(const_cast<char*>(inputs[i].data)) + first * c.size(v));
     else gather(*kernels_, inputs[i], RowPicker{nullptr, first}, rows, c.value(v, 0));
   }
   for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
@@ -113,7 +114,8 @@ index_t TypedEngine<T>::unit_rows(int lanes) const {
   for (const Op& op : graph_.ops) {
     if (op.kind != OpKind::dense) continue;
     all += static_cast<double>(op.in_features * op.out_features);
-    longest += static_cast<double>(op.in_features * std::min(op.out_features, share_of(op.out_features, lanes, kUnitGrain)) * lanes);
+    longest += static_cast<double>(op.in_features *
+                                   std::min(op.out_features, share_of(op.out_features, lanes, kUnitGrain)) * lanes);
   }
   return longest > kUneven * all ? kUnevenUnitRows : kUnitRows;
 }
@@ -121,7 +123,8 @@ index_t TypedEngine<T>::unit_rows(int lanes) const {
 template <class T>
 void TypedEngine<T>::infer_units(const Context<T>& c, int i, index_t rows, PoolLease& pool) const {
   const Op& op = c.op(i);
-  const double work = static_cast<double>(std::max(kFewRows, rows * op.rows_per_sample) * op.in_features) * static_cast<double>(op.out_features);
+  const double work = static_cast<double>(std::max(kFewRows, rows * op.rows_per_sample) * op.in_features) *
+                      static_cast<double>(op.out_features);
   const int lanes = work < kUnitWork ? 1 : pool.workers();
   const index_t share = share_of(op.out_features, lanes, kUnitGrain);
   const bool in_panels = c.panels(op.kernel) != nullptr;
@@ -147,7 +150,8 @@ void TypedEngine<T>::place(Context<T>& c, int v, T* address) const {
 template <class T>
 index_t TypedEngine<T>::infer_rows() {
   direct_output_.assign(graph_.outputs.size(), false);
-  for (std::size_t v = 0; v < graph_.values.size(); ++v) any_alias_ = any_alias_ || infer_.alias[v] != static_cast<int>(v);
+  for (std::size_t v = 0; v < graph_.values.size(); ++v)
+    any_alias_ = any_alias_ || infer_.alias[v] != static_cast<int>(v);
   for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
     const auto v = static_cast<std::size_t>(graph_.outputs[i]);
     bool direct = graph_.values[v].producer >= 0 && infer_.alias[v] == static_cast<int>(v);
@@ -185,7 +189,8 @@ void TypedEngine<T>::infer(const Source* inputs, index_t n, void* const* outputs
     return tuner.record(pace.seconds(), n);
   }
   // Equal parts, none larger than a block, as many for each thread.
-  const index_t lanes = std::max<index_t>(1, std::min<index_t>(pool.workers(), static_cast<index_t>(work / pace.worth_a_thread())));
+  const index_t lanes = std::max<index_t>(
+      1, std::min<index_t>(pool.workers(), static_cast<index_t>(work / pace.worth_a_thread())));
   const index_t rounds = (n + lanes * infer_block_ - 1) / (lanes * infer_block_);
   const index_t share = (n + lanes * rounds - 1) / (lanes * rounds);
   const index_t parts = (n + share - 1) / share;
@@ -238,9 +243,9 @@ void TypedEngine<T>::call(const void* x, index_t n, void* y) {
   infer(&source, n, &y);
 }
 
-#define DENSEKIT_INSTANTIATE(T)                                                                                       \
-  template index_t TypedEngine<T>::infer_rows();                                                                      \
-  template void TypedEngine<T>::predict(const std::vector<Source>&, index_t, const std::vector<void*>&, Host*);       \
+#define DENSEKIT_INSTANTIATE(T)                                                                                 \
+  template index_t TypedEngine<T>::infer_rows();                                                                \
+  template void TypedEngine<T>::predict(const std::vector<Source>&, index_t, const std::vector<void*>&, Host*); \
   template void TypedEngine<T>::call(const void*, index_t, void*);
 DENSEKIT_INSTANTIATE(float)
 DENSEKIT_INSTANTIATE(double)

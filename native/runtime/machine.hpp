@@ -8,7 +8,7 @@ namespace densekit {
 
 struct Machine {
   std::string cpu;
-  int cores = 1;                      // usable by this process
+  int cores = 1;                    // usable by this process
   index_t l1d = 0, l2 = 0, l3 = 0;  // bytes
 };
 

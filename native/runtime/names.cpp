@@ -71,15 +71,37 @@ NormalizationKind normalization_kind(const std::string& name) {
 
 const std::vector<KindName>& activation_names() {
   static const std::vector<KindName> table = {
-      {"linear", 0},     {"relu", 3},           {"elu", 1},         {"celu", 1},        {"selu", 0},
-      {"gelu", 1},       {"silu", 0},           {"hard_silu", 0},   {"sigmoid", 0},     {"hard_sigmoid", 0},
-      {"tanh", 0},       {"hard_tanh", 0},      {"softplus", 0},    {"softsign", 0},    {"exponential", 0},
-      {"mish", 0},       {"log_sigmoid", 0},    {"squareplus", 1},  {"hard_shrink", 1}, {"soft_shrink", 1},
-      {"tanh_shrink", 0}, {"threshold", 2},     {"sparse_plus", 0}, {"sparse_sigmoid", 0},
+      {"linear", 0},
+      {"relu", 3},
+      {"elu", 1},
+      {"celu", 1},
+      {"selu", 0},
+      {"gelu", 1},
+      {"silu", 0},
+      {"hard_silu", 0},
+      {"sigmoid", 0},
+      {"hard_sigmoid", 0},
+      {"tanh", 0},
+      {"hard_tanh", 0},
+      {"softplus", 0},
+      {"softsign", 0},
+      {"exponential", 0},
+      {"mish", 0},
+      {"log_sigmoid", 0},
+      {"squareplus", 1},
+      {"hard_shrink", 1},
+      {"soft_shrink", 1},
+      {"tanh_shrink", 0},
+      {"threshold", 2},
+      {"sparse_plus", 0},
+      {"sparse_sigmoid", 0},
 #define DENSEKIT_KIND(name) {#name, 0},
       DENSEKIT_UNARY(DENSEKIT_KIND)
 #undef DENSEKIT_KIND
-      {"softmax", 0},    {"log_softmax", 0},    {"sparsemax", 0},   {"glu", 0},
+          {"softmax", 0},
+      {"log_softmax", 0},
+      {"sparsemax", 0},
+      {"glu", 0},
   };
   return table;
 }
@@ -122,9 +144,9 @@ const std::vector<KindName>& constraint_names() {
 }
 
 const std::vector<KindName>& optimizer_names() {
-  static const std::vector<KindName> table = {{"sgd", 2},    {"rmsprop", 4}, {"adam", 4}, {"adagrad", 1}, {"adadelta", 2},
-                                              {"adamax", 3}, {"nadam", 3},   {"lion", 2}, {"ftrl", 5},
-                                              {"lamb", 3},   {"adafactor", 4}};
+  static const std::vector<KindName> table = {{"sgd", 2},      {"rmsprop", 4}, {"adam", 4},     {"adagrad", 1},
+                                              {"adadelta", 2}, {"adamax", 3},  {"nadam", 3},    {"lion", 2},
+                                              {"ftrl", 5},     {"lamb", 3},    {"adafactor", 4}};
   return table;
 }
 

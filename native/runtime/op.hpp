@@ -85,16 +85,16 @@ struct Op {
   std::vector<int> parameters;       // parameters it reads, and gives gradients of; dense has its two apart
   std::vector<int> state;            // parameters it writes, once a training step is done
   OpSpec spec;
-  index_t saved = 0;                 // elements a sample that its forward saves for its backward
-  index_t batch_elements = 0;        // what an op over the batch keeps, and per block of kBatchBlock rows
+  index_t saved = 0;           // elements a sample that its forward saves for its backward
+  index_t batch_elements = 0;  // what an op over the batch keeps, and per block of kBatchBlock rows
   index_t block_elements = 0;
-  std::vector<double> constants;     // in the plan's type: Context::constants
-  ActivationSpec activation;         // dense, activation
-  int kernel = -1, bias = -1;        // dense: parameter ids
+  std::vector<double> constants;  // in the plan's type: Context::constants
+  ActivationSpec activation;      // dense, activation
+  int kernel = -1, bias = -1;     // dense: parameter ids
   index_t in_features = 0, out_features = 0;
-  index_t rows_per_sample = 1;       // rows of the product, or of the last axis, that one sample makes
-  index_t width = 0;                 // elements of the last axis of the input
-  double rate = 0;                   // dropout
+  index_t rows_per_sample = 1;  // rows of the product, or of the last axis, that one sample makes
+  index_t width = 0;            // elements of the last axis of the input
+  double rate = 0;              // dropout
   int random_node = -1;
   MergeKind merge = MergeKind::add;
   std::vector<double> scale, offset;  // affine

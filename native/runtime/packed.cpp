@@ -65,12 +65,15 @@ const uint32_t* PackedOperands<T>::dz(int op, index_t batch_rows, index_t unit) 
 }
 
 template <class T>
-void PackedOperands<T>::pack_kernel(int parameter, const T* block, index_t row, index_t rows, index_t unit, index_t units) {
+void PackedOperands<T>::pack_kernel(int parameter, const T* block, index_t row, index_t rows, index_t unit,
+                                    index_t units) {
   if (get(forward_, parameter) == nullptr) return;
   const Parameter& p = graph_->parameters[at(parameter)];
-  kernels_->bfloat16_pack(block, units, 1, p.rows, p.width, row, row + rows, unit, unit + units, get(forward_, parameter));
+  kernels_->bfloat16_pack(block, units, 1, p.rows, p.width, row, row + rows, unit, unit + units,
+                          get(forward_, parameter));
   if (get(turned_, parameter) == nullptr) return;
-  kernels_->bfloat16_pack(block, 1, units, p.width, p.rows, unit, unit + units, row, row + rows, get(turned_, parameter));
+  kernels_->bfloat16_pack(block, 1, units, p.width, p.rows, unit, unit + units, row, row + rows,
+                          get(turned_, parameter));
 }
 
 template <class T>
@@ -91,7 +94,8 @@ void PackedOperands<T>::pack_kernels(const WeightStore<T>& moved, PoolLease& poo
     const index_t share = (p.rows / kParts / kGrain + 1) * kGrain, parts = (p.rows + share - 1) / share;
     pool.run(static_cast<int>(parts), parallel, [&](int part) {
       const index_t row = part * share;
-      pack_kernel(parameter, static_cast<const T*>(p.data) + row * p.width, row, std::min(share, p.rows - row), 0, p.width);
+      pack_kernel(parameter, static_cast<const T*>(p.data) + row * p.width, row, std::min(share, p.rows - row), 0,
+                  p.width);
     });
   }
 }

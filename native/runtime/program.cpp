@@ -30,7 +30,8 @@ void find_gradients(const Graph& graph, Program& program) {
     for (int y : op.outputs) leads_up[at(y)] = up;
   }
   for (const Loss& loss : graph.losses) leads_down[at(graph.outputs[at(loss.output)])] = true;
-  for (std::size_t i = 0; program.options.seeds && i < graph.outputs.size(); ++i) leads_down[at(graph.outputs[i])] = true;
+  for (std::size_t i = 0; program.options.seeds && i < graph.outputs.size(); ++i)
+    leads_down[at(graph.outputs[i])] = true;
   for (std::size_t i = graph.ops.size(); i-- > 0;) {
     const Op& op = graph.ops[i];
     // A host node may add a loss of its own.

@@ -13,12 +13,12 @@ enum class GradientWrite : uint8_t { none, set, add };
 enum class Activates : uint8_t { nowhere, in_product, by_units, by_rows };
 
 struct ProgramOp {
-  std::vector<GradientWrite> writes;  // per input: what the backward does with its gradient
-  bool backward = false;              // takes part in the backward pass
-  bool keeps_pre = false;             // dense: the activation's input z is what is saved
-  index_t saved = 0;                  // elements a sample that the forward saves, for the backward mostly
-  bool own_dz = false;                // dz has a buffer of its own (glu); else it replaces the output's gradient
-  bool fused_loss = false;            // its activation is left to the loss
+  std::vector<GradientWrite> writes;         // per input: what the backward does with its gradient
+  bool backward = false;                     // takes part in the backward pass
+  bool keeps_pre = false;                    // dense: the activation's input z is what is saved
+  index_t saved = 0;                         // elements a sample that the forward saves, for the backward mostly
+  bool own_dz = false;                       // dz has a buffer of its own (glu); else it replaces the output's gradient
+  bool fused_loss = false;                   // its activation is left to the loss
   Activates activates = Activates::nowhere;  // dense: nowhere if it is linear or left to the loss
 };
 
@@ -33,17 +33,23 @@ struct ProgramLoss {
 struct Stage {
   // before_forward, before_backward: what an op over the batch does with all rows; its row by row part is in `rows`.
   enum class Kind {
-    rows, host_forward, batch_losses, seeds, host_backward, before_forward, before_backward
+    rows,
+    host_forward,
+    batch_losses,
+    seeds,
+    host_backward,
+    before_forward,
+    before_backward
   } kind = Kind::rows;
-  bool gather = false, losses = false;          // rows: fetch the batch first; native losses after the forward
-  int forward_begin = 0, forward_end = 0;       // ops, ascending
-  int backward_begin = 0, backward_end = 0;     // ops, run from end - 1 down to begin
-  int dz = -1;                                  // rows: at last only dZ of this dense op
-  int op = -1;                                  // all other stages but batch_losses
+  bool gather = false, losses = false;       // rows: fetch the batch first; native losses after the forward
+  int forward_begin = 0, forward_end = 0;    // ops, ascending
+  int backward_begin = 0, backward_end = 0;  // ops, run from end - 1 down to begin
+  int dz = -1;                               // rows: at last only dZ of this dense op
+  int op = -1;                               // all other stages but batch_losses
 };
 
 struct ProgramOptions {
-  bool losses = false;           // compute losses (train, evaluate, gradients)
+  bool losses = false;  // compute losses (train, evaluate, gradients)
   bool backward = false;
   bool input_gradients = false;  // of the plan's inputs too
   bool fuse = true;              // softmax/sigmoid with its cross-entropy

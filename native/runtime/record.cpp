@@ -97,7 +97,8 @@ std::unique_ptr<Recording> TypedEngine<T>::record(Request request, bool input_gr
 }
 
 template <class T>
-void TypedEngine<T>::pull_back(Recording& recording, const std::vector<const void*>& d_outputs, const GradientRequest& wanted) {
+void TypedEngine<T>::pull_back(Recording& recording, const std::vector<const void*>& d_outputs,
+                               const GradientRequest& wanted) {
   FlushDenormals flush;
   auto& r = static_cast<TypedRecording<T>&>(recording);
   Batch<T>& batch = r.batch;
@@ -109,9 +110,11 @@ void TypedEngine<T>::pull_back(Recording& recording, const std::vector<const voi
     const bool first = !written[static_cast<std::size_t>(v)];
     written[static_cast<std::size_t>(v)] = true;
     if (d_outputs[i] != nullptr) {
-      pass_gradient(batch.context, v, first ? GradientWrite::set : GradientWrite::add, 0, batch.rows, static_cast<const T*>(d_outputs[i]));
+      pass_gradient(batch.context, v, first ? GradientWrite::set : GradientWrite::add, 0, batch.rows,
+                    static_cast<const T*>(d_outputs[i]));
     } else if (first) {
-      std::memset(batch.context.gradient(v, 0), 0, static_cast<std::size_t>(batch.rows * batch.context.size(v)) * sizeof(T));
+      std::memset(batch.context.gradient(v, 0), 0,
+                  static_cast<std::size_t>(batch.rows * batch.context.size(v)) * sizeof(T));
     }
     round_gradient(batch.context, v, 0, batch.rows);
   }
@@ -129,7 +132,8 @@ void TypedEngine<T>::pull_back(Recording& recording, const std::vector<const voi
   for (std::size_t i = 0; i < wanted.inputs.size(); ++i) {
     const int v = graph_.inputs[i];
     const auto bytes = static_cast<std::size_t>(batch.rows * batch.context.size(v)) * sizeof(T);
-    if (program.has_gradient[static_cast<std::size_t>(v)]) std::memcpy(wanted.inputs[i], batch.context.gradient(v, 0), bytes);
+    if (program.has_gradient[static_cast<std::size_t>(v)])
+      std::memcpy(wanted.inputs[i], batch.context.gradient(v, 0), bytes);
     else std::memset(wanted.inputs[i], 0, bytes);
   }
 }
@@ -143,7 +147,8 @@ void TypedEngine<T>::give_back(std::unique_ptr<Recording> recording) {
 }
 
 template <class T>
-void TypedEngine<T>::apply(const std::vector<const void*>& gradients, int64_t iteration, double learning_rate, Host* host) {
+void TypedEngine<T>::apply(const std::vector<const void*>& gradients, int64_t iteration, double learning_rate,
+                           Host* host) {
   const RunGuard guard(running_);
   graph_.check_trainable();
   const WriteGuard writing(graph_, true);
@@ -160,10 +165,10 @@ void TypedEngine<T>::apply(const std::vector<const void*>& gradients, int64_t it
   updater_.step(context, step, pool);
 }
 
-#define DENSEKIT_INSTANTIATE(T)                                                                                          \
-  template std::unique_ptr<Recording> TypedEngine<T>::record(Request, bool, bool);                                       \
-  template void TypedEngine<T>::pull_back(Recording&, const std::vector<const void*>&, const GradientRequest&);          \
-  template void TypedEngine<T>::give_back(std::unique_ptr<Recording>);                                                   \
+#define DENSEKIT_INSTANTIATE(T)                                                                                 \
+  template std::unique_ptr<Recording> TypedEngine<T>::record(Request, bool, bool);                              \
+  template void TypedEngine<T>::pull_back(Recording&, const std::vector<const void*>&, const GradientRequest&); \
+  template void TypedEngine<T>::give_back(std::unique_ptr<Recording>);                                          \
   template void TypedEngine<T>::apply(const std::vector<const void*>&, int64_t, double, Host*);
 DENSEKIT_INSTANTIATE(float)
 DENSEKIT_INSTANTIATE(double)

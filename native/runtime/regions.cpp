@@ -107,7 +107,8 @@ void TypedEngine<T>::run_units(Batch<T>& batch, PoolLease& pool, int i) const {
     }
     const Context<T> own = c.of_lane(lane);
     const std::vector<Panel<T>>* panels = c.panels(op.kernel);
-    ops::DenseUnits<T> whole{0, 0, nullptr, op.out_features};  // units in one piece: in bfloat16 the lane's panels are, too
+    ops::DenseUnits<T> whole{0, 0, nullptr,
+                             op.out_features};  // units in one piece: in bfloat16 the lane's panels are, too
     if (panels == nullptr) {
       const index_t share = share_of(op.out_features, lanes, kUnitGrain);
       whole.unit = lane * share;
@@ -130,7 +131,8 @@ template <class T>
 void TypedEngine<T>::run_inputs(Batch<T>& batch, PoolLease& pool, int i) const {
   const Context<T>& c = batch.context;
   const Op& op = c.op(i);
-  const index_t inputs = op.in_features, share = share_of(inputs, pool.workers(), op.bfloat16 ? kBfloat16Panel : kInputGrain);
+  const index_t inputs = op.in_features,
+                share = share_of(inputs, pool.workers(), op.bfloat16 ? kBfloat16Panel : kInputGrain);
   pool.run_lanes(pool.workers(), true, [&](int lane) {
     ops::dense_backward_dx(c, i, 0, batch.rows, lane * share, std::min(inputs, (lane + 1) * share));
   });
@@ -150,7 +152,7 @@ int TypedEngine<T>::own_input(const Batch<T>& batch, int i) const {
   return static_cast<int>(std::find(graph_.inputs.begin(), graph_.inputs.end(), v) - graph_.inputs.begin());
 }
 
-#define DENSEKIT_INSTANTIATE(T)                    \
+#define DENSEKIT_INSTANTIATE(T)                      \
   template bool TypedEngine<T>::is_large(const Op&); \
   template void TypedEngine<T>::run_stage(Batch<T>&, PoolLease&, const Stage&) const;
 DENSEKIT_INSTANTIATE(float)

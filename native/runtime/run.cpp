@@ -76,7 +76,8 @@ TypedEngine<T>::TypedEngine(const Graph& graph, bool fuse) : graph_(graph) {
   constants_.resize(graph.ops.size());
   for (std::size_t i = 0; i < graph.ops.size(); ++i) {
     const Op& op = graph.ops[i];
-    for (const auto* part : {&op.scale, &op.offset, &op.constants}) constants_[i].insert(constants_[i].end(), part->begin(), part->end());
+    for (const auto* part : {&op.scale, &op.offset, &op.constants})
+      constants_[i].insert(constants_[i].end(), part->begin(), part->end());
     n_activities_ += op.kind == OpKind::activity;
   }
   flops_ = static_cast<double>(graph.flops_per_sample());
@@ -103,7 +104,8 @@ void TypedEngine<T>::begin_batch(Batch<T>& batch, index_t step) const {
   batch.rows = std::min(r.batch_size, r.n - batch.first);
   batch.pick = {r.index == nullptr ? nullptr : r.index + batch.first, batch.first};
   batch.extra_loss = 0;
-  std::fill(batch.lane_inputs.begin(), batch.lane_inputs.end(), nullptr);  // this batch may be shared out in another way
+  std::fill(batch.lane_inputs.begin(), batch.lane_inputs.end(),
+            nullptr);  // this batch may be shared out in another way
   batch.context.batch = batch.rows;
   batch.context.activity_scale = T(1) / static_cast<T>(batch.rows);
   for (std::size_t i = 0; i < graph_.losses.size(); ++i) {
@@ -173,7 +175,8 @@ Moves TypedEngine<T>::find_moves(index_t batch_rows) const {
     if (id < 0 || seen[static_cast<std::size_t>(id)] || !updater_.may_move(id)) return;
     seen[static_cast<std::size_t>(id)] = true;
     const index_t rows = batch_rows * op.rows_per_sample;
-    const index_t size = graph_.parameters[static_cast<std::size_t>(id)].size(), bytes = size * static_cast<index_t>(sizeof(T));
+    const index_t size = graph_.parameters[static_cast<std::size_t>(id)].size(),
+                  bytes = size * static_cast<index_t>(sizeof(T));
     if (bytes < kPanelledBytes) {
       if (rows <= kCopiedRows && packed_.kernel(id, 0) == nullptr) moves.in_copies.push_back(id);
       return;
@@ -319,7 +322,8 @@ void TypedEngine<T>::gradients(const Request& request, const GradientRequest& wa
   for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
     const int v = graph_.inputs[i];
     const auto bytes = static_cast<std::size_t>(batch.rows * batch.context.size(v)) * sizeof(T);
-    if (program.has_gradient[static_cast<std::size_t>(v)]) std::memcpy(wanted.inputs[i], batch.context.gradient(v, 0), bytes);
+    if (program.has_gradient[static_cast<std::size_t>(v)])
+      std::memcpy(wanted.inputs[i], batch.context.gradient(v, 0), bytes);
     else std::memset(wanted.inputs[i], 0, bytes);
   }
 }

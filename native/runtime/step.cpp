@@ -29,8 +29,12 @@ void TypedEngine<T>::run_stages(Batch<T>& batch, PoolLease& pool, const FlushDen
     switch (stage.kind) {
       case Stage::Kind::rows: run_stage(batch, pool, stage); break;
       case Stage::Kind::seeds: break;  // whoever runs the stages stops here
-      case Stage::Kind::before_forward: op_functions<T>(c.op(stage.op).kind).before_forward(c, stage.op, batch.rows, pool); break;
-      case Stage::Kind::before_backward: op_functions<T>(c.op(stage.op).kind).before_backward(c, stage.op, batch.rows, pool); break;
+      case Stage::Kind::before_forward:
+        op_functions<T>(c.op(stage.op).kind).before_forward(c, stage.op, batch.rows, pool);
+        break;
+      case Stage::Kind::before_backward:
+        op_functions<T>(c.op(stage.op).kind).before_backward(c, stage.op, batch.rows, pool);
+        break;
       case Stage::Kind::batch_losses: {
         batch_losses(batch);
         const CallerFloatMode mode(flush);
@@ -88,7 +92,8 @@ void TypedEngine<T>::gather_targets(Batch<T>& batch, index_t row, index_t rows) 
     const LossBuffers<T>& buffers = batch.workspace->loss(i);
     const Source& target = batch.request->targets[i];
     if (loss.sparse()) {
-      const bool good = gather_labels(target, pick, rows, loss.width, loss.spec.p[1], buffers.labels + row * loss.positions);
+      const bool good = gather_labels(target, pick, rows, loss.width, loss.spec.p[1],
+                                      buffers.labels + row * loss.positions);
       if (!good) batch.bad_label.store(true, std::memory_order_relaxed);
     } else {
       gather(*kernels_, target, pick, rows, buffers.target + row * loss.positions * loss.width);
@@ -118,7 +123,8 @@ void TypedEngine<T>::native_loss(Batch<T>& batch, std::size_t i, index_t row, in
   const ProgramLoss& plan = c.program->losses[i];
   const LossBuffers<T>& b = batch.workspace->loss(i);
   const int v = graph_.outputs[static_cast<std::size_t>(loss.output)];
-  const index_t first = row * loss.positions, n = loss.count(rows), width = loss.whole_batch ? rows * loss.width : loss.width;
+  const index_t first = row * loss.positions, n = loss.count(rows),
+                width = loss.whole_batch ? rows * loss.width : loss.width;
   const T* target = loss.sparse() ? nullptr : b.target + first * loss.width;
   const int32_t* labels = loss.sparse() ? b.labels + first : nullptr;
   const T* weight = batch.request->weights[i].data != nullptr ? b.weight + first : nullptr;
@@ -208,10 +214,11 @@ void TypedEngine<T>::host_backward(Batch<T>& batch, int i) const {
   }
 }
 
-#define DENSEKIT_INSTANTIATE(T)                                                                              \
-  template index_t TypedEngine<T>::block_rows(const Program&) const;                                         \
-  template void TypedEngine<T>::write_predictions(Batch<T>&, index_t, index_t) const;                        \
-  template void TypedEngine<T>::run_stages(Batch<T>&, PoolLease&, const FlushDenormals&, std::size_t, std::size_t) const; \
+#define DENSEKIT_INSTANTIATE(T)                                                                                    \
+  template index_t TypedEngine<T>::block_rows(const Program&) const;                                               \
+  template void TypedEngine<T>::write_predictions(Batch<T>&, index_t, index_t) const;                              \
+  template void TypedEngine<T>::run_stages(Batch<T>&, PoolLease&, const FlushDenormals&, std::size_t, std::size_t) \
+      const;                                                                                                       \
   template void TypedEngine<T>::run_rows(Batch<T>&, const Stage&, int, index_t, index_t) const;
 DENSEKIT_INSTANTIATE(float)
 DENSEKIT_INSTANTIATE(double)

@@ -130,8 +130,9 @@ class PoolLease {
     const int most = pool_->threads();
     for (int first = 0; first < lanes; first += most) {
       const auto call = [&](int lane) { body(first + lane); };
-      pool_->run(std::min(most, lanes - first), [](void* f, int lane) { (*static_cast<decltype(call)*>(f))(lane); },
-                 const_cast<void*>(static_cast<const void*>(&call)));
+      pool_->run(
+          std::min(most, lanes - first), [](void* f, int lane) { (*static_cast<decltype(call)*>(f))(lane); },
+          const_cast<void*>(static_cast<const void*>(&call)));
     }
   }
 

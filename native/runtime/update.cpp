@@ -46,8 +46,8 @@ void Updater<T>::prepare(const Graph& graph, const Kernels<T>* kernels) {
   const Optimizer& o = graph.optimizer;
   any_scaled_ = o.where == Optimizer::Where::native &&
                 (o.spec.kind == OptimizerKind::lamb || o.spec.kind == OptimizerKind::adafactor);
-  const bool all_buffered = any_scaled_ || o.where == Optimizer::Where::host || o.spec.clip_norm > 0 || o.spec.global_clip_norm > 0 ||
-                            o.accumulation_steps > 1;
+  const bool all_buffered = any_scaled_ || o.where == Optimizer::Where::host || o.spec.clip_norm > 0 ||
+                            o.spec.global_clip_norm > 0 || o.accumulation_steps > 1;
   any_buffered_ = any_constraint_ = false;
   index_t buffered = 0;
   for (std::size_t id = 0; id < graph.parameters.size(); ++id) {
@@ -61,7 +61,8 @@ void Updater<T>::prepare(const Graph& graph, const Kernels<T>* kernels) {
     find_contributions(work);
     const bool from_host = std::any_of(work.contributions.begin(), work.contributions.end(),
                                        [](const Contribution& x) { return x.role == Role::host; });
-    work.buffered = all_buffered || from_host || p.host_regularizer || p.regularizer.kind == RegularizerKind::orthogonal;
+    work.buffered = all_buffered || from_host || p.host_regularizer ||
+                    p.regularizer.kind == RegularizerKind::orthogonal;
     work.clamp = is_clamp(p.constraint) && !p.host_constraint;
     work.constrained_after = p.host_constraint || (p.constraint.kind != ConstraintKind::none && !work.clamp);
     any_buffered_ = any_buffered_ || work.buffered;
@@ -108,7 +109,8 @@ const typename Updater<T>::Work* Updater<T>::find_work(int parameter) const {
 template <class T>
 bool Updater<T>::may_move(int parameter) const {
   const Work* work = find_work(parameter);
-  return work != nullptr && !work->buffered && !work->constrained_after && graph_->optimizer.ema_overwrite_frequency == 0;
+  return work != nullptr && !work->buffered && !work->constrained_after &&
+         graph_->optimizer.ema_overwrite_frequency == 0;
 }
 
 template <class T>
@@ -148,19 +150,17 @@ template <class T>
 void Updater<T>::cut_items(std::size_t index, const Panel<T>* panel, bool counts) {
   const Work& work = works_[index];
   const Parameter& p = parameter(work);
-  const bool whole = std::any_of(work.contributions.begin(), work.contributions.end(),
-                                 [&](const Contribution& x) {
-                                   if (x.role != Role::op) return x.role == Role::bias;
-                                   return !op_functions<T>(graph_->ops[static_cast<std::size_t>(x.op)].kind).splits_gradient;
-                                 });
-  const bool bfloat16 = std::any_of(work.contributions.begin(), work.contributions.end(),
-                                    [&](const Contribution& x) { return graph_->ops[static_cast<std::size_t>(x.op)].bfloat16; });
+  const bool whole = std::any_of(work.contributions.begin(), work.contributions.end(), [&](const Contribution& x) {
+    if (x.role != Role::op) return x.role == Role::bias;
+    return !op_functions<T>(graph_->ops[static_cast<std::size_t>(x.op)].kind).splits_gradient;
+  });
+  const bool bfloat16 = std::any_of(work.contributions.begin(), work.contributions.end(), [&](const Contribution& x) {
+    return graph_->ops[static_cast<std::size_t>(x.op)].bfloat16;
+  });
   const index_t least = bfloat16 ? kBfloat16ItemRows : kItemRows;
   const index_t row_bytes = (panel == nullptr ? p.width : panel->units) * static_cast<index_t>(sizeof(T));
   index_t rows = p.rows;
-  if (!whole && p.rows * row_bytes > 2 * kItemBytes) {
-    rows = std::max(least, kItemBytes / row_bytes / least * least);
-  }
+  if (!whole && p.rows * row_bytes > 2 * kItemBytes) { rows = std::max(least, kItemBytes / row_bytes / least * least); }
   for (index_t row = 0; row < p.rows; row += rows) {
     Item item{index, block_of(p, panel, row, std::min(rows, p.rows - row))};
     if (panel != nullptr) item.owner = panel->lane;
@@ -190,7 +190,8 @@ void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, con
       if (accumulate) kernels_->add(block.size(), g, from, g);
       else std::memcpy(g, from, static_cast<std::size_t>(block.size()) * sizeof(T));
     } else if (use.role == Role::op) {
-      op_functions<T>(op.kind).parameter_gradient(c, use.op, use.slot, step.batch, {block.row, block.rows}, g, accumulate);
+      op_functions<T>(op.kind).parameter_gradient(c, use.op, use.slot, step.batch, {block.row, block.rows}, g,
+                                                  accumulate);
       if (op.bfloat16) kernels_->bfloat16_round(block.size(), g, g);
     } else if (use.role == Role::bias) {
       kernels_->column_sums(step.batch * op.rows_per_sample, op.out_features, dense_dz(c, use.op), g, accumulate);
@@ -217,7 +218,8 @@ void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, con
         }
         gemm.fetch_size = block.size();
       }
-      run_product(*kernels_, op.bfloat16, gemm, c.packed == nullptr ? nullptr : c.packed->dz(use.op, gemm.k, block.unit));
+      run_product(*kernels_, op.bfloat16, gemm,
+                  c.packed == nullptr ? nullptr : c.packed->dz(use.op, gemm.k, block.unit));
     }
     accumulate = true;
   }
@@ -282,7 +284,8 @@ Update<T> Updater<T>::update_of(const Work& work, const Block& block, const T* g
 // Where a run keeps a kernel packed, the new weights go there, too.
 template <class T>
 void Updater<T>::pack(const Context<T>& c, const Work& work, const Block& block) const {
-  if (c.packed != nullptr) c.packed->pack_kernel(work.id, block.weights, block.row, block.rows, block.unit, block.units);
+  if (c.packed != nullptr)
+    c.packed->pack_kernel(work.id, block.weights, block.row, block.rows, block.unit, block.units);
 }
 
 template <class T>
@@ -331,7 +334,8 @@ template <class Body>
 void Updater<T>::for_lanes(PoolLease& pool, bool parallel, Body body) {
   const int count = pool.workers();
   if (lanes_.size() != static_cast<std::size_t>(count)) cut_lanes(count);
-  pool.run_lanes(count, parallel && items_.size() > 1, [&](int lane) { body(lane, lanes_[static_cast<std::size_t>(lane)]); });
+  pool.run_lanes(count, parallel && items_.size() > 1,
+                 [&](int lane) { body(lane, lanes_[static_cast<std::size_t>(lane)]); });
 }
 
 template <class T>
@@ -362,7 +366,8 @@ double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& 
     if (updated) {
       find_clip_scales();
       if (any_scaled_) {
-        pool.run(static_cast<int>(works_.size()), parallel, [&](int i) { update_scaled(works_[static_cast<std::size_t>(i)]); });
+        pool.run(static_cast<int>(works_.size()), parallel,
+                 [&](int i) { update_scaled(works_[static_cast<std::size_t>(i)]); });
         if (c.packed != nullptr) c.packed->pack_kernels(*c.moved, pool);
       } else {
         for_lanes(pool, parallel, [&](int, const std::vector<std::size_t>& items) {
@@ -398,7 +403,8 @@ double Updater<T>::gradients(const Context<T>& c, const UpdateStep& step, const 
     if (work.host_gradient != nullptr) kernels_->add(p.size(), gradients[i], work.host_gradient, gradients[i]);
     penalties += work.host_penalty;
     if (p.regularizer.kind == RegularizerKind::orthogonal) {
-      penalties += kernels_->orthogonal(p.regularizer, p.rows, p.width, as<T>(p.data), gradients[i], orthogonal_.data());
+      penalties += kernels_->orthogonal(p.regularizer, p.rows, p.width, as<T>(p.data), gradients[i],
+                                        orthogonal_.data());
     }
   }
   return penalties;

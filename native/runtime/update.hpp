@@ -69,8 +69,8 @@ class Updater {
   struct Item {
     std::size_t work;
     Block block;
-    int owner = -1;       // the thread that owns the weights; -1: none
-    bool counts = true;   // false: the copies of other threads, whose penalty is the same
+    int owner = -1;      // the thread that owns the weights; -1: none
+    bool counts = true;  // false: the copies of other threads, whose penalty is the same
     double penalty = 0;
   };
 
@@ -102,12 +102,12 @@ class Updater {
 
   const Graph* graph_ = nullptr;
   const Kernels<T>* kernels_ = nullptr;
-  std::vector<Work> works_;     // trainable parameters, in order
-  std::vector<Work> fixed_;     // other parameters with a penalty
+  std::vector<Work> works_;  // trainable parameters, in order
+  std::vector<Work> fixed_;  // other parameters with a penalty
   std::vector<Item> items_;
   std::vector<std::vector<std::size_t>> lanes_;  // per thread: its items
-  OptimizerSpec spec_;          // of this step
-  Update<T> update_;            // what all updates of this step have in common
+  OptimizerSpec spec_;                           // of this step
+  Update<T> update_;                             // what all updates of this step have in common
   Buffer<T> gradients_, orthogonal_;
   int64_t elements_ = 0;
   bool any_buffered_ = false, any_constraint_ = false, any_scaled_ = false;

@@ -143,7 +143,8 @@ void WeightStore<T>::bring_in(const Graph& graph, const Moves& moves, int lanes,
   });
   own_.assign(static_cast<std::size_t>(lanes) * copies_.size(), nullptr);
   for (std::size_t id = 0; id < copies_.size(); ++id) {
-    for (const Panel<T>& own : copies_[id]) own_[static_cast<std::size_t>(own.lane) * copies_.size() + id] = own.weights;
+    for (const Panel<T>& own : copies_[id])
+      own_[static_cast<std::size_t>(own.lane) * copies_.size() + id] = own.weights;
   }
   lanes_ = lanes;  // at the end: without memory, everything is where it was
 }

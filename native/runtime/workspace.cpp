@@ -84,9 +84,7 @@ index_t Workspace<T>::frame_elements(const Graph& graph, const Program& program,
   for (std::size_t v = 0; v < graph.values.size(); ++v) {
     if (program.alias[v] == static_cast<int>(v)) elements += padded<T>(rows * graph.values[v].size);
   }
-  for (std::size_t i = 0; i < graph.ops.size(); ++i) {
-    elements += padded<T>(rows * program.ops[i].saved);
-  }
+  for (std::size_t i = 0; i < graph.ops.size(); ++i) { elements += padded<T>(rows * program.ops[i].saved); }
   return elements;
 }
 

@@ -9,10 +9,10 @@ namespace densekit {
 
 template <class T>
 struct LossBuffers {
-  T* target = nullptr;         // [rows, size] of a dense target
-  int32_t* labels = nullptr;   // [rows, positions] of a sparse one
-  T* weight = nullptr;         // [rows, positions]
-  T* row_loss = nullptr;       // [rows, positions]
+  T* target = nullptr;        // [rows, size] of a dense target
+  int32_t* labels = nullptr;  // [rows, positions] of a sparse one
+  T* weight = nullptr;        // [rows, positions]
+  T* row_loss = nullptr;      // [rows, positions]
 };
 
 template <class T>

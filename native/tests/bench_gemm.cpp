@@ -131,19 +131,25 @@ struct Bench {
 };
 
 template <class T>
-void bench(const Implementation& i, const Kernels<T>& kernels, double peak, bool bfloat16 = false, bool packed = false) {
+void bench(const Implementation& i, const Kernels<T>& kernels, double peak, bool bfloat16 = false,
+           bool packed = false) {
   std::printf("%s, %s, peak %.1f GFLOP/s   (M x K x N)\n", i.name,
-              bfloat16 ? "bfloat16" : sizeof(T) == 4 ? "float" : "double", peak);
+              bfloat16         ? "bfloat16"
+              : sizeof(T) == 4 ? "float"
+                               : "double",
+              peak);
   Bench<T> b{kernels, peak, bfloat16, packed};
   for (index_t batch : {16, 32}) {
-    for (Shape s : {Shape{0, 20, 32}, Shape{0, 32, 16}, Shape{0, 16, 1}, Shape{0, 784, 128}, Shape{0, 128, 64}, Shape{0, 64, 10}}) {
+    for (Shape s : {Shape{0, 20, 32}, Shape{0, 32, 16}, Shape{0, 16, 1}, Shape{0, 784, 128}, Shape{0, 128, 64},
+                    Shape{0, 64, 10}}) {
       b.run("forward", batch, s.n, s.k, false, false, true);
       b.run("dW", s.k, s.n, batch, true, false, false);
       b.run("dX", batch, s.k, s.n, false, true, false);
     }
   }
-  for (Shape s : {Shape{1, 784, 128}, Shape{1, 128, 64}, Shape{1, 64, 10}, Shape{1, 512, 512}, Shape{2, 512, 512}, Shape{4, 512, 512},
-                  Shape{8, 512, 512}, Shape{16, 512, 512}, Shape{17, 511, 509}, Shape{32, 512, 512}, Shape{64, 512, 512}})
+  for (Shape s : {Shape{1, 784, 128}, Shape{1, 128, 64}, Shape{1, 64, 10}, Shape{1, 512, 512}, Shape{2, 512, 512},
+                  Shape{4, 512, 512}, Shape{8, 512, 512}, Shape{16, 512, 512}, Shape{17, 511, 509}, Shape{32, 512, 512},
+                  Shape{64, 512, 512}})
     b.run("forward", s.m, s.n, s.k, false, false, true);
   b.run("dW", 512, 512, 64, true, false, false);
   b.run("dX", 64, 512, 512, false, true, false);
@@ -166,7 +172,8 @@ int main(int argc, char** argv) {
 #endif
   if (argc > 1 && std::strcmp(argv[1], "bf16") == 0) {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512bf16")) peak = 20000.0 * 12 * 64 / time_calls([] { bfloat16_loop(20000); }).best * 1e-9;
+    if (__builtin_cpu_supports("avx512bf16"))
+      peak = 20000.0 * 12 * 64 / time_calls([] { bfloat16_loop(20000); }).best * 1e-9;
 #endif
     bench(*i, *i->f32, peak, true, argc > 2);
   } else if (argc > 1 && std::strcmp(argv[1], "f64") == 0) bench(*i, *i->f64, peak / 2);

@@ -13,9 +13,7 @@ namespace {
 
 bool bfloat16 = false;
 
-double seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;
@@ -32,7 +30,8 @@ void steps(const char* name, const std::vector<index_t>& sizes, const char* last
     net.train(batch, 1, 1e-3);
     best = std::min(best, (seconds() - begin) / double(n_steps));
   }
-  for (std::size_t i = 0; i + 1 < sizes.size(); ++i) flops += (i == 0 ? 4.0 : 6.0) * double(batch * sizes[i] * sizes[i + 1]);
+  for (std::size_t i = 0; i + 1 < sizes.size(); ++i)
+    flops += (i == 0 ? 4.0 : 6.0) * double(batch * sizes[i] * sizes[i + 1]);
   std::printf("train %-28s batch %4ld  %9.2f us  %6.1f GFLOP/s\n", name, long(batch), best * 1e6, flops / best * 1e-9);
 }
 
@@ -73,7 +72,8 @@ int main(int argc, char** argv) {
   const char* only = argc > 2 && std::string(argv[2]) != "all" ? argv[2] : nullptr;
   bfloat16 = argc > 3;
   const auto wanted = [&](const char* name) { return only == nullptr || std::string(only) == name; };
-  std::printf("%s, %d threads%s\n", active_implementation()->name, ThreadPool::instance().threads(), bfloat16 ? ", bfloat16" : "");
+  std::printf("%s, %d threads%s\n", active_implementation()->name, ThreadPool::instance().threads(),
+              bfloat16 ? ", bfloat16" : "");
   if (only != nullptr && own_shape(only)) return 0;
   if (wanted("tabular")) steps("20-32-16-1", {20, 32, 16, 1}, "sigmoid", 32, 312);
   if (wanted("policy")) steps("4-64-64-2", {4, 64, 64, 2}, "softmax", 64, 2000);

@@ -65,7 +65,6 @@ struct Array {
   T& operator[](index_t i) { return store[size_t(i + shift)]; }
   const T& operator[](index_t i) const { return store[size_t(i + shift)]; }
   index_t size() const { return index_t(store.size()) - shift; }
-
 };
 
 template <class T>
@@ -101,8 +100,8 @@ inline int run_all() {
 
 }  // namespace check
 
-#define TEST(name)                                           \
-  static void test_##name();                                 \
+#define TEST(name)                                            \
+  static void test_##name();                                  \
   static check::Register register_##name(#name, test_##name); \
   static void test_##name()
 #define CHECK(...) (++check::checks, (__VA_ARGS__) || check::fail(__FILE__, __LINE__, #__VA_ARGS__))

@@ -106,7 +106,8 @@ struct Mlp {
   // `epochs` passes; the total of every step.
   std::vector<double> train(index_t batch_size, int epochs, double rate) {
     const index_t steps = (static_cast<index_t>(index.size()) + batch_size - 1) / batch_size;
-    std::vector<double> losses(static_cast<std::size_t>(2 * steps)), rates(static_cast<std::size_t>(steps), rate), totals;
+    std::vector<double> losses(static_cast<std::size_t>(2 * steps)), rates(static_cast<std::size_t>(steps), rate),
+        totals;
     for (int e = 0; e < epochs; ++e) {
       Request r = request(batch_size, losses, rates);
       r.iteration = e * steps;

@@ -15,17 +15,19 @@ struct Shape {
   index_t m, n, k;
 };
 
-const Shape kShapes[] = {{0, 3, 4},   {3, 0, 4},    {3, 4, 0},    {1, 1, 1},     {1, 1, 33},   {1, 10, 64},  {1, 128, 784},
-                         {1, 300, 7}, {2, 16, 16},  {3, 17, 5},   {5, 31, 3},    {6, 64, 32},  {7, 65, 29},  {13, 1, 20},
-                         {16, 3, 64}, {16, 32, 20}, {17, 10, 64}, {31, 129, 33}, {32, 48, 16}, {33, 7, 700}, {64, 10, 10},
-                         {65, 80, 2}, {100, 1, 1},  {784, 16, 4}, {20, 32, 32},  {48, 97, 513}};
+const Shape kShapes[] = {{0, 3, 4},     {3, 0, 4},    {3, 4, 0},    {1, 1, 1},    {1, 1, 33},   {1, 10, 64},
+                         {1, 128, 784}, {1, 300, 7},  {2, 16, 16},  {3, 17, 5},   {5, 31, 3},   {6, 64, 32},
+                         {7, 65, 29},   {13, 1, 20},  {16, 3, 64},  {16, 32, 20}, {17, 10, 64}, {31, 129, 33},
+                         {32, 48, 16},  {33, 7, 700}, {64, 10, 10}, {65, 80, 2},  {100, 1, 1},  {784, 16, 4},
+                         {20, 32, 32},  {48, 97, 513}};
 
 template <class T>
 struct Problem {
   Shape s;
   Array<T> a, b, bias, c;
   Gemm<T> g;
-  Problem(Shape s, bool a_turned, bool b_turned, bool with_bias, bool accumulate, bool relu, index_t shift, Random& random)
+  Problem(Shape s, bool a_turned, bool b_turned, bool with_bias, bool accumulate, bool relu, index_t shift,
+          Random& random)
       : s(s), a(s.m * s.k + 7, shift), b(s.k * s.n + 5, shift), bias(s.n, shift), c(s.m * (s.n + 2), shift) {
     for (T& x : a.store) x = T(random.uniform(-1, 1));
     for (T& x : b.store) x = T(random.uniform(-1, 1));
@@ -108,12 +110,13 @@ TEST(operands_in_no_cache) {
   for_implementations([](const auto& kernels, auto type) {
     using T = decltype(type);
     Random random;
-    for (Shape s : {Shape{1, 611, 467}, Shape{2, 611, 467}, Shape{3, 611, 467}, Shape{3, 119, 4500}, Shape{9, 611, 467}, Shape{100, 611, 467},
-                    Shape{101, 611, 467}, Shape{33, 75, 4003}}) {
+    for (Shape s : {Shape{1, 611, 467}, Shape{2, 611, 467}, Shape{3, 611, 467}, Shape{3, 119, 4500}, Shape{9, 611, 467},
+                    Shape{100, 611, 467}, Shape{101, 611, 467}, Shape{33, 75, 4003}}) {
       const index_t rows = s.m;
       Problem<T> p(s, rows == 9, rows == 101 || rows == 33, rows != 3, rows == 2, rows != 3, 1, random);
       const Array<T> before = p.c;
-      if (rows == 9) p.g.fetch[0] = p.b.data(), p.g.fetch[1] = p.a.data(), p.g.fetch_size = 1000;  // asks, changes nothing
+      if (rows == 9)
+        p.g.fetch[0] = p.b.data(), p.g.fetch[1] = p.a.data(), p.g.fetch_size = 1000;  // asks, changes nothing
       run(kernels, p.g);
       CHECK(agrees(p.g, before, p.c.data()));
       Array<T> alone = before;
@@ -170,7 +173,8 @@ TEST(panels_change_no_bit) {
     using T = decltype(type);
     Random random;
     constexpr index_t kPanel = 16;
-    for (Shape s : {Shape{1, 1, 16}, Shape{3, 7, 48}, Shape{40, 1, 32}, Shape{64, 130, 64}, Shape{5, 200, 1120}, Shape{200, 5, 1120}, Shape{40, 300, 1120}}) {
+    for (Shape s : {Shape{1, 1, 16}, Shape{3, 7, 48}, Shape{40, 1, 32}, Shape{64, 130, 64}, Shape{5, 200, 1120},
+                    Shape{200, 5, 1120}, Shape{40, 300, 1120}}) {
       for (int flags = 0; flags < 4; ++flags) {
         Problem<T> p(s, flags & 1, true, false, flags & 2, false, 1, random);
         const Array<T> before = p.c;
@@ -254,8 +258,8 @@ bool is_bfloat16_product(const Gemm<float>& g, const Array<float>& before, const
       if (g.bias) sum = rounded(sum + rounded(g.bias[j]));
       if (g.relu && sum < 0) sum = 0;
       if (c[i * g.c_row + j] != sum) {
-        std::printf("C[%td,%td] = %.9g, expected %.9g (m %td n %td k %td)\n", i, j, double(c[i * g.c_row + j]), double(sum),
-                    g.m, g.n, g.k);
+        std::printf("C[%td,%td] = %.9g, expected %.9g (m %td n %td k %td)\n", i, j, double(c[i * g.c_row + j]),
+                    double(sum), g.m, g.n, g.k);
         return false;
       }
     }
@@ -274,7 +278,8 @@ void for_float(F f) {
 }
 
 // B packed in blocks of rows and columns, as threads would.
-std::vector<uint32_t> pack_in_parts(const Kernels<float>& kernels, const Gemm<float>& g, index_t rows, index_t columns) {
+std::vector<uint32_t> pack_in_parts(const Kernels<float>& kernels, const Gemm<float>& g, index_t rows,
+                                    index_t columns) {
   std::vector<uint32_t> packed(size_t(kernels.bfloat16_packed(g.k, g.n)), 0xFFFFFFFFu);
   for (index_t p = 0; p < g.k; p += rows)
     for (index_t j = 0; j < g.n; j += columns)
@@ -348,7 +353,8 @@ TEST(bfloat16_bits_do_not_depend_on_rows_columns_or_packing) {
 
 TEST(bfloat16_rounds_to_nearest_even_and_keeps_nan_and_infinity) {
   for_float([](const Kernels<float>& kernels) {
-    const float x[] = {1.0f, 1.00390625f, 1.01171875f, -1.005f, 3.4e38f, 3.39e38f, INFINITY, -INFINITY, 0.0f, -0.0f, NAN, 257, 1e-30f};
+    const float x[] = {1.0f,      1.00390625f, 1.01171875f, -1.005f, 3.4e38f, 3.39e38f, INFINITY,
+                       -INFINITY, 0.0f,        -0.0f,       NAN,     257,     1e-30f};
     constexpr index_t n = sizeof(x) / sizeof(float);
     float y[n];
     kernels.bfloat16_round(n, x, y);

@@ -18,7 +18,8 @@ const index_t kSizes[] = {0, 1, 2, 3, 7, 15, 16, 17, 31, 33, 64, 100, 257};
 struct Block {
   index_t rows, width;
 };
-const Block kBlocks[] = {{0, 3}, {3, 1}, {1, 1}, {32, 1}, {37, 1}, {5, 2}, {4, 3}, {32, 10}, {3, 16}, {7, 17}, {2, 33}, {3, 130}};
+const Block kBlocks[] = {{0, 3}, {3, 1},   {1, 1},  {32, 1}, {37, 1}, {5, 2},
+                         {4, 3}, {32, 10}, {3, 16}, {7, 17}, {2, 33}, {3, 130}};
 
 template <class T>
 Array<T> random_array(Random& random, index_t n, double low, double high, index_t shift = 1) {
@@ -88,10 +89,12 @@ TEST(activations_and_their_gradients) {
         Array<double> y_twin(out), dz_twin(n);
         const Array<double> z_twin = widen(z), dy_twin = widen(dy);
         char what[64];
-        std::snprintf(what, sizeof what, "%s/%d activation %d (%td, %td)", kernels.isa, int(sizeof(T)), int(s.kind), b.rows, b.width);
+        std::snprintf(what, sizeof what, "%s/%d activation %d (%td, %td)", kernels.isa, int(sizeof(T)), int(s.kind),
+                      b.rows, b.width);
         kernels.activate(s, b.rows, b.width, z.data(), y.data());
         twin.activate(s, b.rows, b.width, z_twin.data(), y_twin.data());
-        CHECK(agree(y, y_twin, 8, s.kind == ActivationKind::tanh_shrink || s.kind >= ActivationKind::softmax ? 8 : 1, what));
+        CHECK(agree(y, y_twin, 8, s.kind == ActivationKind::tanh_shrink || s.kind >= ActivationKind::softmax ? 8 : 1,
+                    what));
         const ActivationNeeds needs = activation_needs(s);
         kernels.activate_backward(s, b.rows, b.width, needs.pre ? z.data() : nullptr, needs.post ? y.data() : nullptr,
                                   dy.data(), dz.data());
@@ -100,8 +103,8 @@ TEST(activations_and_their_gradients) {
         if (s.kind != ActivationKind::glu) {  // in place, both ways
           Array<T> same = z, d_same = dy;
           kernels.activate(s, b.rows, b.width, same.data(), same.data());
-          kernels.activate_backward(s, b.rows, b.width, needs.pre ? z.data() : nullptr, needs.post ? same.data() : nullptr,
-                                    d_same.data(), d_same.data());
+          kernels.activate_backward(s, b.rows, b.width, needs.pre ? z.data() : nullptr,
+                                    needs.post ? same.data() : nullptr, d_same.data(), d_same.data());
           for (index_t i = 0; i < n; ++i) CHECK(std::memcmp(&same[i], &y[i], sizeof(T)) == 0);
           for (index_t i = 0; i < n; ++i) CHECK(near(d_same[i], dz[i], 0));
         }
@@ -155,7 +158,8 @@ TEST(crossentropies_and_squares) {
           Array<T> t = random_array<T>(random, n, 0, 1), w = random_array<T>(random, b.rows, 0, 2);
           Array<T> p = random_array<T>(random, n, logits || regression ? -5 : 0, logits || regression ? 5 : 1);
           Array<int32_t> labels(b.rows);
-          for (index_t r = 0; r < b.rows; ++r) labels[r] = int32_t(r % 5 == 4 ? b.width + 2 : random.below(int(b.width)));
+          for (index_t r = 0; r < b.rows; ++r)
+            labels[r] = int32_t(r % 5 == 4 ? b.width + 2 : random.below(int(b.width)));
           for (index_t i = 0; i < n; ++i) {
             if (i % 3 == 0) t[i] = T(i % 2);
             if (!logits && !regression && b.width != 1 && i % 7 == 3) p[i] = T(i % 2);
@@ -165,7 +169,8 @@ TEST(crossentropies_and_squares) {
           Array<double> row_twin(b.rows), dy_twin(n), dz_twin(n), y_twin(n), row_twin_2(b.rows);
           const Array<double> t_twin = widen(t), p_twin = widen(p), w_twin = widen(w);
           char what[96];
-          std::snprintf(what, sizeof what, "%s/%d loss %d flags %d (%td, %td)", kernels.isa, int(sizeof(T)), k, flags, b.rows, b.width);
+          std::snprintf(what, sizeof what, "%s/%d loss %d flags %d (%td, %td)", kernels.isa, int(sizeof(T)), k, flags,
+                        b.rows, b.width);
           LossSpec rounded = s;  // the clip's ends as T has them
           if (!logits) rounded.p[2] = double(T(epsilon));
           kernels.loss(s, b.rows, b.width, t.data(), labels.data(), p.data(), weighted ? w.data() : nullptr, T(0.25),
@@ -192,7 +197,8 @@ TEST(crossentropies_and_squares) {
           kernels.loss_from_logits(s, b.rows, b.width, t.data(), labels.data(), p.data(), weighted ? w.data() : nullptr,
                                    T(0.25), row_loss_2.data(), y.data(), dz.data());
           twin.loss_from_logits(s, b.rows, b.width, t_twin.data(), labels.data(), p_twin.data(),
-                                weighted ? w_twin.data() : nullptr, 0.25, row_twin_2.data(), y_twin.data(), dz_twin.data());
+                                weighted ? w_twin.data() : nullptr, 0.25, row_twin_2.data(), y_twin.data(),
+                                dz_twin.data());
           CHECK(agree(row_loss_2, row_twin_2, 8, 30, what));
           CHECK(agree(y, y_twin, 16, 0, what));
           CHECK(agree(dz, dz_twin, 16, 2 + double(b.width), what));
@@ -252,7 +258,7 @@ TEST(further_losses_and_their_gradients) {
   for_implementations([](const auto& kernels, auto type) {
     using T = decltype(type);
     Random random;
-    const Kernels<T>& plain = [] () -> const Kernels<T>& {
+    const Kernels<T>& plain = []() -> const Kernels<T>& {
       if constexpr (sizeof(T) == 4) return reference::table_f32;
       else return reference::table_f64;
     }();
@@ -267,7 +273,7 @@ TEST(further_losses_and_their_gradients) {
           for (index_t i = 0; i < n; ++i) {
             if (c.integers) t[i] = T(random.below(2));
             const bool probability = c.low == 0 && c.high == 1;
-            if (!c.integers && i % 5 == 0) p[i] = t[i];                            // no error
+            if (!c.integers && i % 5 == 0) p[i] = t[i];  // no error
             if (c.spec.kind == LossKind::huber && i % 7 == 3) p[i] = t[i] + T(c.spec.p[0]);
             if (takes_signs(c.spec.kind) && i % 7 == 3) t[i] = 1, p[i] = 1;        // on the margin
             if (c.spec.kind == LossKind::categorical_hinge && i % 2) p[i] = T(4);  // ties
@@ -278,8 +284,10 @@ TEST(further_losses_and_their_gradients) {
           std::snprintf(what, sizeof what, "%s/%d loss %d weighted %d (%td, %td)", kernels.isa, int(sizeof(T)),
                         int(c.spec.kind), weighted, b.rows, b.width);
           const T* weights = weighted ? w.data() : nullptr;
-          kernels.loss(c.spec, b.rows, b.width, t.data(), labels.data(), p.data(), weights, T(0.25), rows.data(), d.data());
-          kernels.loss(c.spec, b.rows, b.width, t.data(), labels.data(), p.data(), weights, T(0.25), alone.data(), nullptr);
+          kernels.loss(c.spec, b.rows, b.width, t.data(), labels.data(), p.data(), weights, T(0.25), rows.data(),
+                       d.data());
+          kernels.loss(c.spec, b.rows, b.width, t.data(), labels.data(), p.data(), weights, T(0.25), alone.data(),
+                       nullptr);
           // The twin of the same type: it works in double, and clips where this type clips.
           plain.loss(c.spec, b.rows, b.width, t.data(), labels.data(), p.data(), weights, T(0.25), rows_plain.data(),
                      d_plain.data());
@@ -305,7 +313,7 @@ TEST(dropout_is_philox_at_any_offset) {
   CHECK(out[0] == 0x408f276du && out[1] == 0x41c83b0eu && out[2] == 0xa20bc7c6u && out[3] == 0x6d5451fdu);
   for_implementations([](const auto& kernels, auto type) {
     using T = decltype(type);
-    const Kernels<T>& plain = [] () -> const Kernels<T>& {
+    const Kernels<T>& plain = []() -> const Kernels<T>& {
       if constexpr (sizeof(T) == 4) return reference::table_f32;
       else return reference::table_f64;
     }();
@@ -331,7 +339,8 @@ TEST(elementwise_helpers) {
     using T = decltype(type);
     Random random;
     for (index_t n : kSizes) {
-      Array<T> a = random_array<T>(random, n, -2, 2), b = random_array<T>(random, n, -2, 2, 2), d = random_array<T>(random, n, -1, 1, 3);
+      Array<T> a = random_array<T>(random, n, -2, 2), b = random_array<T>(random, n, -2, 2, 2),
+               d = random_array<T>(random, n, -1, 1, 3);
       for (index_t i = 0; i < n; i += 4) b[i] = a[i];
       if (n > 2) a[1] = 0, a[2] = T(NAN);
       const Array<double> a2 = widen(a), b2 = widen(b), d2 = widen(d);
@@ -360,8 +369,8 @@ TEST(elementwise_helpers) {
       }
     }
     for (Block s : kBlocks) {
-      const Array<T> x = random_array<T>(random, s.rows * s.width, -2, 2), scale = random_array<T>(random, s.width, -2, 2),
-                     offset = random_array<T>(random, s.width, -2, 2);
+      const Array<T> x = random_array<T>(random, s.rows * s.width, -2, 2),
+                     scale = random_array<T>(random, s.width, -2, 2), offset = random_array<T>(random, s.width, -2, 2);
       const Array<double> x2 = widen(x), scale2 = widen(scale), offset2 = widen(offset);
       for (int flags = 0; flags < 4; ++flags) {
         const index_t n_scale = flags & 1 ? s.width : 1, n_offset = flags & 2 ? s.width : 1;
@@ -416,12 +425,13 @@ TEST(adafactor_follows_rows_and_columns) {
           Array<T> g = random_array<T>(random, n, -1, 1), v = random_array<T>(random, n, 0.5, 1);
           Array<T> r = random_array<T>(random, rows, 0.5, 1), c = random_array<T>(random, width, 0.5, 1);
           Array<double> g2 = widen(g), v2 = widen(v), r2 = widen(r), c2 = widen(c);
-          const double squares = kernels.adafactor(spec, 0.75, rows, width, g.data(), v.data(), factored ? r.data() : nullptr,
-                                                   factored ? c.data() : nullptr);
-          const double expected = twin.adafactor(spec, 0.75, rows, width, g2.data(), v2.data(), factored ? r2.data() : nullptr,
-                                                 factored ? c2.data() : nullptr);
+          const double squares = kernels.adafactor(spec, 0.75, rows, width, g.data(), v.data(),
+                                                   factored ? r.data() : nullptr, factored ? c.data() : nullptr);
+          const double expected = twin.adafactor(spec, 0.75, rows, width, g2.data(), v2.data(),
+                                                 factored ? r2.data() : nullptr, factored ? c2.data() : nullptr);
           char what[64];
-          std::snprintf(what, sizeof what, "%s/%d adafactor %ld x %ld", kernels.isa, int(sizeof(T)), long(rows), long(width));
+          std::snprintf(what, sizeof what, "%s/%d adafactor %ld x %ld", kernels.isa, int(sizeof(T)), long(rows),
+                        long(width));
           CHECK(agree(g, g2, 16, 1, what));
           CHECK(agree(v, v2, 16, 1, what));
           CHECK(agree(r, r2, 16, 1, what));
@@ -469,19 +479,22 @@ TEST(optimizers) {
         s.ema_momentum = flags & 4 ? 0.75 : -1;
         for (index_t n : {index_t(0), index_t(5), index_t(33)}) {
           Array<T> w = random_array<T>(random, n, -1, 1), g = random_array<T>(random, n, -1, 1, 2), ema = w;
-          Array<T> slots[3] = {random_array<T>(random, n, 0, 1), random_array<T>(random, n, 0, 1), random_array<T>(random, n, 0, 1)};
+          Array<T> slots[3] = {random_array<T>(random, n, 0, 1), random_array<T>(random, n, 0, 1),
+                               random_array<T>(random, n, 0, 1)};
           if (s.kind == OptimizerKind::rmsprop && s.p[3] != 0)  // a mean square is at least the square of the mean
             for (Array<T>& slot : slots)
               for (index_t i = 0; i < n; ++i) slot[i] = &slot == &slots[0] ? slot[i] + T(2) : slot[i] * T(0.1);
           if (n) w[0] = 0;
-          Array<double> w2 = widen(w), g2 = widen(g), ema2 = widen(ema), slots2[3] = {widen(slots[0]), widen(slots[1]), widen(slots[2])};
+          Array<double> w2 = widen(w), g2 = widen(g), ema2 = widen(ema),
+                        slots2[3] = {widen(slots[0]), widen(slots[1]), widen(slots[2])};
           Array<T> direction(n);
           Array<double> direction2(n);
-          const auto fill = [&](auto& u, auto& w, auto& g, auto& ema, auto (&slots)[3], auto& direction) {
+          const auto fill = [&](auto& u, auto& w, auto& g, auto& ema, auto(&slots)[3], auto& direction) {
             u.direction = direction.data();
             u.n = n, u.w = w.data(), u.g = g.data(), u.ema = flags & 4 ? ema.data() : nullptr;
             for (int i = 0; i < 3; ++i) u.slot[i] = slots[i].data();
-            u.learning_rate = 0.125f, u.step = 7, u.product = 0.125f, u.power[0] = power(s.p[0], 7), u.power[1] = power(s.p[1], 7);
+            u.learning_rate = 0.125f, u.step = 7, u.product = 0.125f, u.power[0] = power(s.p[0], 7),
+            u.power[1] = power(s.p[1], 7);
             if (flags & 8) u.l1 = 0.25f, u.l2 = 0.125f, u.clip_scale = 0.5f;
             u.clamp = flags & 16, u.low = -0.25f, u.high = 0.5f;
             u.decay = flags != 3;
@@ -493,7 +506,8 @@ TEST(optimizers) {
           kernels.update(s, u);
           twin.update(s, u2);
           char what[64];
-          std::snprintf(what, sizeof what, "%s/%d optimizer %d flags %d", kernels.isa, int(sizeof(T)), int(s.kind), flags);
+          std::snprintf(what, sizeof what, "%s/%d optimizer %d flags %d", kernels.isa, int(sizeof(T)), int(s.kind),
+                        flags);
           CHECK(agree(w, w2, 16, 1, what));
           CHECK(agree(ema, ema2, 16, 1, what));
           CHECK(agree(direction, direction2, 16, 1, what));
@@ -628,7 +642,8 @@ TEST(the_registry_is_ordered_and_forceable) {
   CHECK(count >= 2);
   const char* forced = std::getenv("DENSEKIT_ISA");
   if (forced && *forced) {
-    CHECK(active_implementation() ? std::strcmp(active_implementation()->name, forced) == 0 : implementation_error() != nullptr);
+    CHECK(active_implementation() ? std::strcmp(active_implementation()->name, forced) == 0
+                                  : implementation_error() != nullptr);
   } else {
     int first = 0;
     while (!all[first]->supported()) ++first;

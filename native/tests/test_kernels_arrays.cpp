@@ -103,13 +103,15 @@ TEST(reductions_and_their_gradients) {
         const Array<double> x_wide = widen(x), dy_wide = widen(dy);
         Array<double> y_wide(results), dx_wide(n);
         char what[64];
-        std::snprintf(what, sizeof what, "%s/%d reduction %d (%td, %td, %td)", kernels.isa, int(sizeof(T)), k, s.outer, s.n, s.inner);
+        std::snprintf(what, sizeof what, "%s/%d reduction %d (%td, %td, %td)", kernels.isa, int(sizeof(T)), k, s.outer,
+                      s.n, s.inner);
         kernels.reduce(kind, s.outer, s.n, s.inner, T(0.5), x.data(), y.data());
         reference_kernels.reduce(kind, s.outer, s.n, s.inner, 0.5, x_wide.data(), y_wide.data());
         CHECK(agree(y, y_wide, 16, double(s.n), what));
         y_wide = widen(y);  // the gradient of an extremum compares with it
         kernels.reduce_backward(kind, s.outer, s.n, s.inner, T(0.5), x.data(), y.data(), dy.data(), dx.data());
-        reference_kernels.reduce_backward(kind, s.outer, s.n, s.inner, 0.5, x_wide.data(), y_wide.data(), dy_wide.data(), dx_wide.data());
+        reference_kernels.reduce_backward(kind, s.outer, s.n, s.inner, 0.5, x_wide.data(), y_wide.data(),
+                                          dy_wide.data(), dx_wide.data());
         CHECK(agree(dx, dx_wide, 64, kind == ReductionKind::prod ? 8 : 1, what));
       }
     }
@@ -125,20 +127,27 @@ TEST(normalizations_and_their_gradients) {
       for (index_t rows : {index_t(0), index_t(1), index_t(5)}) {
         for (index_t width : {index_t(1), index_t(3), index_t(16), index_t(33), index_t(130)}) {
           const double epsilon = kind == NormalizationKind::unit ? 1e-12 : 1e-3;
-          const Array<T> x = random_array<T>(random, rows * width, -2, 2), dy = random_array<T>(random, rows * width, -1, 1);
+          const Array<T> x = random_array<T>(random, rows * width, -2, 2),
+                         dy = random_array<T>(random, rows * width, -1, 1);
           const Array<T> gamma = random_array<T>(random, width, -1, 1), beta = random_array<T>(random, width, -1, 1);
-          Array<T> y(rows * width, 1), stats(2 * rows, 1), dx(rows * width, 1), d_gamma = random_array<T>(random, width, -1, 1);
+          Array<T> y(rows * width, 1), stats(2 * rows, 1), dx(rows * width, 1),
+              d_gamma = random_array<T>(random, width, -1, 1);
           const Array<double> xw = widen(x), dyw = widen(dy), gw = widen(gamma), bw = widen(beta);
           Array<double> yw(rows * width), sw(2 * rows), dxw(rows * width), dgw = widen(d_gamma);
           char what[64];
-          std::snprintf(what, sizeof what, "%s/%d normalization %d (%td, %td)", kernels.isa, int(sizeof(T)), k, rows, width);
+          std::snprintf(what, sizeof what, "%s/%d normalization %d (%td, %td)", kernels.isa, int(sizeof(T)), k, rows,
+                        width);
           for (bool plain : {false, true}) {
-            kernels.normalize(kind, rows, width, x.data(), plain ? nullptr : gamma.data(), plain ? nullptr : beta.data(), epsilon, y.data(), stats.data());
-            reference_kernels.normalize(kind, rows, width, xw.data(), plain ? nullptr : gw.data(), plain ? nullptr : bw.data(), epsilon, yw.data(), sw.data());
+            kernels.normalize(kind, rows, width, x.data(), plain ? nullptr : gamma.data(),
+                              plain ? nullptr : beta.data(), epsilon, y.data(), stats.data());
+            reference_kernels.normalize(kind, rows, width, xw.data(), plain ? nullptr : gw.data(),
+                                        plain ? nullptr : bw.data(), epsilon, yw.data(), sw.data());
             CHECK(agree(y, yw, 64, 4, what));
             sw = widen(stats);
-            kernels.normalize_backward(kind, rows, width, epsilon, x.data(), stats.data(), plain ? nullptr : gamma.data(), dy.data(), dx.data());
-            reference_kernels.normalize_backward(kind, rows, width, epsilon, xw.data(), sw.data(), plain ? nullptr : gw.data(), dyw.data(), dxw.data());
+            kernels.normalize_backward(kind, rows, width, epsilon, x.data(), stats.data(),
+                                       plain ? nullptr : gamma.data(), dy.data(), dx.data());
+            reference_kernels.normalize_backward(kind, rows, width, epsilon, xw.data(), sw.data(),
+                                                 plain ? nullptr : gw.data(), dyw.data(), dxw.data());
             CHECK(agree(dx, dxw, 256, width == 1 ? 64 : 8, what));
             kernels.normalize_gradient(rows, width, x.data(), stats.data(), dy.data(), d_gamma.data(), plain);
             reference_kernels.normalize_gradient(rows, width, xw.data(), sw.data(), dyw.data(), dgw.data(), plain);
@@ -156,7 +165,8 @@ TEST(column_dots) {
     Random random;
     for (index_t rows : {index_t(0), index_t(1), index_t(9)}) {
       for (index_t width : kSizes) {
-        const Array<T> a = random_array<T>(random, rows * width, -1, 1), b = random_array<T>(random, rows * width, -1, 1);
+        const Array<T> a = random_array<T>(random, rows * width, -1, 1),
+                       b = random_array<T>(random, rows * width, -1, 1);
         Array<T> out = random_array<T>(random, width, -1, 1);
         Array<double> expected = widen(out);
         const Array<double> aw = widen(a), bw = widen(b);

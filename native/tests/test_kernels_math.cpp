@@ -65,9 +65,11 @@ std::vector<T> sweep() {
     }
   }
   Random random;
-  for (double size : {1e-300, 1e-40, 1e-30, 1e-10, 1e-4, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 90.0, 110.0, 700.0, 760.0, 1e10, 1e300})
+  for (double size : {1e-300, 1e-40, 1e-30, 1e-10, 1e-4, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 90.0, 110.0, 700.0,
+                      760.0, 1e10, 1e300})
     for (int i = 0; i < 4000 / thinning(); ++i) x.push_back(T(random.uniform(-size, size)));
-  for (double point : {0.0, -1.0, 1.0, 0.5, 0.70710678, 1.41421356, -0.34657359, 0.34657359, 0.69314718, 88.72283, -87.33654, -103.97, 709.78, -708.4, -745.1})
+  for (double point : {0.0, -1.0, 1.0, 0.5, 0.70710678, 1.41421356, -0.34657359, 0.34657359, 0.69314718, 88.72283,
+                       -87.33654, -103.97, 709.78, -708.4, -745.1})
     for (int i = -300; i < 300; i += thinning()) {
       T v = T(point);
       for (int step = 0; step < std::abs(i); ++step) v = std::nextafter(v, i < 0 ? T(-INFINITY) : T(INFINITY));
@@ -113,7 +115,8 @@ void check_all(double limit, double loose) {
 #undef DENSEKIT_GREATEST
   std::vector<T> positive;
   for (T v : x) positive.push_back(std::fabs(v));
-  CHECK(greatest<T>(positive, [](V v) { return k::erfc_positive<T>(v); }, [](L v) -> L { return std::erfc(v); }, "erfc") <= 8);
+  CHECK(greatest<T>(
+            positive, [](V v) { return k::erfc_positive<T>(v); }, [](L v) -> L { return std::erfc(v); }, "erfc") <= 8);
 }
 
 bool supported() {

@@ -24,9 +24,7 @@ template <class F>
 bool refuses(F f) {
   try {
     f();
-  } catch (const std::invalid_argument&) {
-    return true;
-  }
+  } catch (const std::invalid_argument&) { return true; }
   return false;
 }
 
@@ -180,7 +178,8 @@ void threads_share_a_copy(bool bfloat16) {
   std::vector<std::thread> threads;
   for (std::size_t t = 0; t < wrong.size(); ++t) {
     threads.emplace_back([&, t] {
-      for (std::size_t i = 0; i < 40; ++i) wrong[t] += net.predict(static_cast<index_t>(i % 20) + 1) != expected[i % 20];
+      for (std::size_t i = 0; i < 40; ++i)
+        wrong[t] += net.predict(static_cast<index_t>(i % 20) + 1) != expected[i % 20];
     });
   }
   for (auto& t : threads) t.join();

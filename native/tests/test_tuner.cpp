@@ -42,7 +42,9 @@ TEST(a_gain_too_small_is_left_to_others) {
 
 TEST(gains_do_not_add_up) {  // each half as many threads almost as fast, one thread far slower than all
   ThreadTuner tuner(4, 1.08);
-  const auto slowly = [](int threads) { return threads == 8 ? 10.0 : threads == 4 ? 10.7 : threads == 2 ? 11.5 : 12.4; };
+  const auto slowly = [](int threads) {
+    return threads == 8 ? 10.0 : threads == 4 ? 10.7 : threads == 2 ? 11.5 : 12.4;
+  };
   CHECK(share(tuner, 8, 32, 2000, 4, slowly) > 0.8);
 }
 

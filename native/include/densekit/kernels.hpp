@@ -30,8 +30,8 @@ struct Gemm {
   index_t b_panel = 0, b_panel_stride = 0;
   index_t b_step(index_t p) const { return b_panel > 0 ? p / b_panel * b_panel_stride + p % b_panel : p * b_row; }
   T* c = nullptr;
-  index_t c_row = 0;             // C[i,j] = c[i * c_row + j]
-  const T* bias = nullptr;       // null: none
+  index_t c_row = 0;        // C[i,j] = c[i * c_row + j]
+  const T* bias = nullptr;  // null: none
   bool accumulate = false;
   bool relu = false;
   // Memory wanted after the product, fetched bit by bit meanwhile: fetch_size elements from each; null ends the list.
@@ -69,14 +69,15 @@ struct Update {
   T* slot[3] = {nullptr, nullptr, nullptr};  // in the order of OptimizerKind; absent ones are skipped over
   T* ema = nullptr;
   T learning_rate = 0;
-  int64_t step = 1;     // 1 for the first update
+  int64_t step = 1;          // 1 for the first update
   double power[2] = {0, 0};  // p[0]^step and p[1]^step of the optimizer: bias correction, the same all over a step
-  T product = 1;        // nadam: of its momenta so far, this step's included
-  T l1 = 0, l2 = 0;     // regularizer folded into the gradient
-  T clip_scale = 1;     // from clip_norm / global_clip_norm
-  bool decay = true;    // false: excluded from weight decay
-  T* direction = nullptr;  // lamb, adafactor: receives the step before it is scaled, w only decays; direction == g allowed
-  bool clamp = false;   // elementwise constraint: w = min(max(w, low), high)
+  T product = 1;             // nadam: of its momenta so far, this step's included
+  T l1 = 0, l2 = 0;          // regularizer folded into the gradient
+  T clip_scale = 1;          // from clip_norm / global_clip_norm
+  bool decay = true;         // false: excluded from weight decay
+  T* direction =
+      nullptr;         // lamb, adafactor: receives the step before it is scaled, w only decays; direction == g allowed
+  bool clamp = false;  // elementwise constraint: w = min(max(w, low), high)
   T low = 0, high = 0;
 };
 
@@ -200,8 +201,8 @@ void permutation(uint64_t key, uint64_t counter, index_t n, index_t block, int64
 
 // The table object: best supported first. `DENSEKIT_ISA` picks by name at first use.
 struct Implementation {
-  const char* name;         // "x86-64-v4"
-  const char* requires_;    // "AVX-512 F, BW, CD, DQ, VL", for messages
+  const char* name;       // "x86-64-v4"
+  const char* requires_;  // "AVX-512 F, BW, CD, DQ, VL", for messages
   bool (*supported)();
   const Kernels<float>* f32;
   const Kernels<double>* f64;

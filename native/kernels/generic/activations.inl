@@ -4,7 +4,8 @@
 template <class T>
 struct Parameters {
   Vec<T> p0, p1, p2;
-  explicit DENSEKIT_INLINE Parameters(const double* p) : p0(broadcast(T(p[0]))), p1(broadcast(T(p[1]))), p2(broadcast(T(p[2]))) {}
+  explicit DENSEKIT_INLINE Parameters(const double* p)
+      : p0(broadcast(T(p[0]))), p1(broadcast(T(p[1]))), p2(broadcast(T(p[2]))) {}
 };
 
 constexpr double kSeluScale = 1.0507009873554804934193349852946, kSeluAlpha = 1.6732632423543772848170429916717;
@@ -63,15 +64,15 @@ DENSEKIT_INLINE Vec<T> slope(Ints<int(ActivationKind::relu)>, Vec<T> x, const Pa
   return x > p.p2 ? above : x < p.p2 ? p.p0 : x == p.p2 ? leaky_tie : zero;
 }
 
-#define DENSEKIT_FORMULA(kind, value_expression, slope_expression)                                              \
-  template <class T>                                                                                            \
+#define DENSEKIT_FORMULA(kind, value_expression, slope_expression)                                                   \
+  template <class T>                                                                                                 \
   DENSEKIT_INLINE Vec<T> value(Ints<int(ActivationKind::kind)>, Vec<T> x, [[maybe_unused]] const Parameters<T>& p) { \
-    return value_expression;                                                                                    \
-  }                                                                                                             \
-  template <class T>                                                                                            \
-  DENSEKIT_INLINE Vec<T> slope(Ints<int(ActivationKind::kind)>, [[maybe_unused]] Vec<T> x,                       \
-                               [[maybe_unused]] const Parameters<T>& p) {                                       \
-    return slope_expression;                                                                                    \
+    return value_expression;                                                                                         \
+  }                                                                                                                  \
+  template <class T>                                                                                                 \
+  DENSEKIT_INLINE Vec<T> slope(Ints<int(ActivationKind::kind)>, [[maybe_unused]] Vec<T> x,                           \
+                               [[maybe_unused]] const Parameters<T>& p) {                                            \
+    return slope_expression;                                                                                         \
   }
 
 DENSEKIT_FORMULA(linear, x, broadcast(T(1)))
@@ -79,8 +80,8 @@ DENSEKIT_FORMULA(elu, (x > T(0) ? x : p.p0 * expm1<T>(x)), (x > T(0) ? broadcast
 DENSEKIT_FORMULA(celu, (x > T(0) ? x : p.p0 * expm1<T>(x / p.p0)), (x > T(0) ? broadcast(T(1)) : exp<T>(x / p.p0)))
 DENSEKIT_FORMULA(selu, (T(kSeluScale) * (x > T(0) ? x : T(kSeluAlpha) * expm1<T>(x))),
                  (x > T(0) ? broadcast(T(kSeluScale)) : T(kSeluScale * kSeluAlpha) * exp<T>(x)))
-DENSEKIT_FORMULA(silu, x * sigmoid<T>(x), (sigmoid<T>(x) * fma(x, sigmoid<T>(-x), broadcast(T(1)))))
-DENSEKIT_FORMULA(hard_silu, x * clip<T>(x + T(3), Vec<T>{}, broadcast(T(6))) / T(6),
+DENSEKIT_FORMULA(silu, x* sigmoid<T>(x), (sigmoid<T>(x) * fma(x, sigmoid<T>(-x), broadcast(T(1)))))
+DENSEKIT_FORMULA(hard_silu, x* clip<T>(x + T(3), Vec<T>{}, broadcast(T(6))) / T(6),
                  (clip<T>(x + T(3), Vec<T>{}, broadcast(T(6))) / T(6) + choose<T>((x > T(-3)) & (x < T(3)), x / T(6))))
 DENSEKIT_FORMULA(sigmoid, sigmoid<T>(x), (sigmoid<T>(x) * sigmoid<T>(-x)))
 DENSEKIT_FORMULA(hard_sigmoid, (clip<T>(x + T(3), Vec<T>{}, broadcast(T(6))) / T(6)),
@@ -95,24 +96,32 @@ DENSEKIT_FORMULA(log_sigmoid, -softplus<T>(-x), sigmoid<T>(-x))
 DENSEKIT_FORMULA(squareplus, (T(0.5) * (x + sqrt(fma(x, x, p.p0)))), (T(0.5) * (T(1) + x / sqrt(fma(x, x, p.p0)))))
 DENSEKIT_FORMULA(hard_shrink, (choose<T>((absolute<T>(x) > p.p0) | (x != x), x)),
                  (choose<T>(absolute<T>(x) > p.p0, broadcast(T(1)))))
-DENSEKIT_FORMULA(soft_shrink, (x > p.p0 ? x - p.p0 : x < -p.p0 ? x + p.p0 : choose<T>(x != x, x)),
+DENSEKIT_FORMULA(soft_shrink,
+                 (x > p.p0    ? x - p.p0
+                  : x < -p.p0 ? x + p.p0
+                              : choose<T>(x != x, x)),
                  (choose<T>((x > p.p0) | (x < -p.p0), broadcast(T(1)))))
 DENSEKIT_FORMULA(tanh_shrink, x - tanh<T>(x), (tanh<T>(x) * tanh<T>(x)))
 DENSEKIT_FORMULA(threshold, ((x > p.p0) | (x != x) ? x : p.p1), (choose<T>(x > p.p0, broadcast(T(1)))))
-DENSEKIT_FORMULA(sparse_plus, (x <= T(-1) ? Vec<T>{} : x >= T(1) ? x : (x + T(1)) * (x + T(1)) * T(0.25)),
-                 (x <= T(-1) ? Vec<T>{} : x >= T(1) ? broadcast(T(1)) : (x + T(1)) * T(0.5)))
+DENSEKIT_FORMULA(sparse_plus,
+                 (x <= T(-1)  ? Vec<T>{}
+                  : x >= T(1) ? x
+                              : (x + T(1)) * (x + T(1)) * T(0.25)),
+                 (x <= T(-1)  ? Vec<T>{}
+                  : x >= T(1) ? broadcast(T(1))
+                              : (x + T(1)) * T(0.5)))
 DENSEKIT_FORMULA(sparse_sigmoid, (T(0.5) * clip<T>(x + T(1), Vec<T>{}, broadcast(T(2)))),
                  (T(0.5) * clip_slope<T>(x + T(1), Vec<T>{}, broadcast(T(2)))))
 
 // What the vector functions lack, number by number.
-#define DENSEKIT_BY_LANES(name)                                                   \
-  DENSEKIT_INLINE Vec<float> lanes_##name(Vec<float> x) {                         \
-    for (int i = 0; i < kLanes<float>; ++i) x[i] = __builtin_##name##f(x[i]);     \
-    return x;                                                                     \
-  }                                                                               \
-  DENSEKIT_INLINE Vec<double> lanes_##name(Vec<double> x) {                       \
-    for (int i = 0; i < kLanes<double>; ++i) x[i] = __builtin_##name(x[i]);       \
-    return x;                                                                     \
+#define DENSEKIT_BY_LANES(name)                                               \
+  DENSEKIT_INLINE Vec<float> lanes_##name(Vec<float> x) {                     \
+    for (int i = 0; i < kLanes<float>; ++i) x[i] = __builtin_##name##f(x[i]); \
+    return x;                                                                 \
+  }                                                                           \
+  DENSEKIT_INLINE Vec<double> lanes_##name(Vec<double> x) {                   \
+    for (int i = 0; i < kLanes<double>; ++i) x[i] = __builtin_##name(x[i]);   \
+    return x;                                                                 \
   }
 DENSEKIT_BY_LANES(exp2)
 DENSEKIT_BY_LANES(sin)
@@ -141,7 +150,7 @@ DENSEKIT_FORMULA(expm1, expm1<T>(x), exp<T>(x))
 DENSEKIT_FORMULA(exp2, lanes_exp2(x), lanes_exp2(x) * T(kLn2))
 DENSEKIT_FORMULA(sqrt, sqrt(x), T(0.5) / sqrt(x))
 DENSEKIT_FORMULA(rsqrt, T(1) / sqrt(x), T(-0.5) / (x * sqrt(x)))
-DENSEKIT_FORMULA(square, x * x, x + x)
+DENSEKIT_FORMULA(square, x* x, x + x)
 DENSEKIT_FORMULA(reciprocal, T(1) / x, T(-1) / (x * x))
 DENSEKIT_FORMULA(negative, -x, broadcast(T(-1)))
 DENSEKIT_FORMULA(absolute, absolute<T>(x), sign<T>(x))
@@ -236,9 +245,8 @@ void softmax_row(index_t width, const T* z, T* y) {
     return e;
   });
   const Vec<T> inverse = T(1) / sum;
-  for_vectors<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
-    store(y + j, load(y + j, part) * inverse, part);
-  });
+  for_vectors<T>(width, [&](index_t j, auto part)
+                            __attribute__((always_inline)) { store(y + j, load(y + j, part) * inverse, part); });
 }
 
 template <class T>
@@ -247,9 +255,8 @@ void log_softmax_row(index_t width, const T* z, T* y) {
   const Vec<T> sum = row_sum<T>(
       width, [&](index_t j, auto part) __attribute__((always_inline)) { return exp<T>(load(z + j, part) - top); });
   const Vec<T> norm = log<T>(sum);
-  for_vectors<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
-    store(y + j, load(z + j, part) - top - norm, part);
-  });
+  for_vectors<T>(width, [&](index_t j, auto part)
+                            __attribute__((always_inline)) { store(y + j, load(z + j, part) - top - norm, part); });
 }
 
 // max(z - tau, 0) with the result summing to 1. tau is the fixed point of (sum of the z above tau - 1) / count: the
@@ -292,28 +299,28 @@ void activate(const ActivationSpec& s, index_t rows, index_t width, const T* z, 
     case ActivationKind::linear:
       if (z != y) map_value<T, int(ActivationKind::linear)>(s.p, n, z, y);
       return;
-    DENSEKIT_CASE(elu)
-    DENSEKIT_CASE(celu)
-    DENSEKIT_CASE(selu)
-    DENSEKIT_CASE(silu)
-    DENSEKIT_CASE(hard_silu)
-    DENSEKIT_CASE(sigmoid)
-    DENSEKIT_CASE(hard_sigmoid)
-    DENSEKIT_CASE(tanh)
-    DENSEKIT_CASE(hard_tanh)
-    DENSEKIT_CASE(softplus)
-    DENSEKIT_CASE(softsign)
-    DENSEKIT_CASE(exponential)
-    DENSEKIT_CASE(mish)
-    DENSEKIT_CASE(log_sigmoid)
-    DENSEKIT_CASE(squareplus)
-    DENSEKIT_CASE(hard_shrink)
-    DENSEKIT_CASE(soft_shrink)
-    DENSEKIT_CASE(tanh_shrink)
-    DENSEKIT_CASE(threshold)
-    DENSEKIT_CASE(sparse_plus)
-    DENSEKIT_CASE(sparse_sigmoid)
-    DENSEKIT_UNARY(DENSEKIT_CASE)
+      DENSEKIT_CASE(elu)
+      DENSEKIT_CASE(celu)
+      DENSEKIT_CASE(selu)
+      DENSEKIT_CASE(silu)
+      DENSEKIT_CASE(hard_silu)
+      DENSEKIT_CASE(sigmoid)
+      DENSEKIT_CASE(hard_sigmoid)
+      DENSEKIT_CASE(tanh)
+      DENSEKIT_CASE(hard_tanh)
+      DENSEKIT_CASE(softplus)
+      DENSEKIT_CASE(softsign)
+      DENSEKIT_CASE(exponential)
+      DENSEKIT_CASE(mish)
+      DENSEKIT_CASE(log_sigmoid)
+      DENSEKIT_CASE(squareplus)
+      DENSEKIT_CASE(hard_shrink)
+      DENSEKIT_CASE(soft_shrink)
+      DENSEKIT_CASE(tanh_shrink)
+      DENSEKIT_CASE(threshold)
+      DENSEKIT_CASE(sparse_plus)
+      DENSEKIT_CASE(sparse_sigmoid)
+      DENSEKIT_UNARY(DENSEKIT_CASE)
 #undef DENSEKIT_CASE
     case ActivationKind::softmax:
       for (index_t r = 0; r < rows; ++r) softmax_row(width, z + r * width, y + r * width);
@@ -363,32 +370,33 @@ void activate_backward(const ActivationSpec& s, index_t rows, index_t width, con
     case ActivationKind::linear:
       if (dz != dy) map_value<T, int(ActivationKind::linear)>(s.p, n, dy, dz);
       return;
-    DENSEKIT_CASE(elu)
-    DENSEKIT_CASE(celu)
-    DENSEKIT_CASE(selu)
-    DENSEKIT_CASE(silu)
-    DENSEKIT_CASE(hard_silu)
-    DENSEKIT_CASE(hard_sigmoid)
-    DENSEKIT_CASE(hard_tanh)
-    DENSEKIT_CASE(softplus)
-    DENSEKIT_CASE(softsign)
-    DENSEKIT_CASE(mish)
-    DENSEKIT_CASE(log_sigmoid)
-    DENSEKIT_CASE(squareplus)
-    DENSEKIT_CASE(hard_shrink)
-    DENSEKIT_CASE(soft_shrink)
-    DENSEKIT_CASE(tanh_shrink)
-    DENSEKIT_CASE(threshold)
-    DENSEKIT_CASE(sparse_plus)
-    DENSEKIT_CASE(sparse_sigmoid)
-    DENSEKIT_UNARY(DENSEKIT_CASE)
+      DENSEKIT_CASE(elu)
+      DENSEKIT_CASE(celu)
+      DENSEKIT_CASE(selu)
+      DENSEKIT_CASE(silu)
+      DENSEKIT_CASE(hard_silu)
+      DENSEKIT_CASE(hard_sigmoid)
+      DENSEKIT_CASE(hard_tanh)
+      DENSEKIT_CASE(softplus)
+      DENSEKIT_CASE(softsign)
+      DENSEKIT_CASE(mish)
+      DENSEKIT_CASE(log_sigmoid)
+      DENSEKIT_CASE(squareplus)
+      DENSEKIT_CASE(hard_shrink)
+      DENSEKIT_CASE(soft_shrink)
+      DENSEKIT_CASE(tanh_shrink)
+      DENSEKIT_CASE(threshold)
+      DENSEKIT_CASE(sparse_plus)
+      DENSEKIT_CASE(sparse_sigmoid)
+      DENSEKIT_UNARY(DENSEKIT_CASE)
 #undef DENSEKIT_CASE
     case ActivationKind::sigmoid:
-      return map_output<T>(n, y, dy, dz, [](Vec<T> v, Vec<T> d)
-                                             __attribute__((always_inline)) { return d * v * (T(1) - v); });
+      return map_output<T>(n, y, dy, dz,
+                           [](Vec<T> v, Vec<T> d) __attribute__((always_inline)) { return d * v * (T(1) - v); });
     case ActivationKind::tanh:
-      return map_output<T>(n, y, dy, dz, [](Vec<T> v, Vec<T> d)
-                                             __attribute__((always_inline)) { return d * fma(-v, v, broadcast(T(1))); });
+      return map_output<T>(n, y, dy, dz, [](Vec<T> v, Vec<T> d) __attribute__((always_inline)) {
+        return d * fma(-v, v, broadcast(T(1)));
+      });
     case ActivationKind::exponential:
       return map_output<T>(n, y, dy, dz, [](Vec<T> v, Vec<T> d) __attribute__((always_inline)) { return d * v; });
     case ActivationKind::softmax:
@@ -417,8 +425,8 @@ void activate_backward(const ActivationSpec& s, index_t rows, index_t width, con
           return choose<T>(in, load(dy + j, part));
         });
         const Vec<T> mean = sum / all_sum<T>(count);
-        map_output<T>(width, y, dy, dz, [&](Vec<T> v, Vec<T> d)
-                                            __attribute__((always_inline)) { return choose<T>(v > T(0), d - mean); });
+        map_output<T>(width, y, dy, dz,
+                      [&](Vec<T> v, Vec<T> d) __attribute__((always_inline)) { return choose<T>(v > T(0), d - mean); });
       }
       return;
     case ActivationKind::glu: {

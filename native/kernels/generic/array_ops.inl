@@ -45,21 +45,21 @@ DENSEKIT_INLINE Vec<T> log_of_sum(Vec<T> a, Vec<T> b) {
 
 template <int Kind, class T>
 struct Formula;
-#define DENSEKIT_FORMULA(kind, value_expression, slope_a, slope_b, slope_c)                             \
-  template <class T>                                                                                    \
-  struct Formula<int(ElementwiseKind::kind), T> {                                                       \
-    using V = Vec<T>;                                                                                   \
-    static DENSEKIT_INLINE V one() { return broadcast(T(1)); }                                          \
-    static DENSEKIT_INLINE V value([[maybe_unused]] V a, [[maybe_unused]] V b, [[maybe_unused]] V c) {  \
-      return value_expression;                                                                          \
-    }                                                                                                   \
-    static DENSEKIT_INLINE V by_a([[maybe_unused]] V a, [[maybe_unused]] V b) { return slope_a; }       \
-    static DENSEKIT_INLINE V by_b([[maybe_unused]] V a, [[maybe_unused]] V b) { return slope_b; }       \
-    static DENSEKIT_INLINE V by_c([[maybe_unused]] V a) { return slope_c; }                             \
+#define DENSEKIT_FORMULA(kind, value_expression, slope_a, slope_b, slope_c)                            \
+  template <class T>                                                                                   \
+  struct Formula<int(ElementwiseKind::kind), T> {                                                      \
+    using V = Vec<T>;                                                                                  \
+    static DENSEKIT_INLINE V one() { return broadcast(T(1)); }                                         \
+    static DENSEKIT_INLINE V value([[maybe_unused]] V a, [[maybe_unused]] V b, [[maybe_unused]] V c) { \
+      return value_expression;                                                                         \
+    }                                                                                                  \
+    static DENSEKIT_INLINE V by_a([[maybe_unused]] V a, [[maybe_unused]] V b) { return slope_a; }      \
+    static DENSEKIT_INLINE V by_b([[maybe_unused]] V a, [[maybe_unused]] V b) { return slope_b; }      \
+    static DENSEKIT_INLINE V by_c([[maybe_unused]] V a) { return slope_c; }                            \
   };
 DENSEKIT_FORMULA(add, a + b, one(), one(), V{})
 DENSEKIT_FORMULA(subtract, a - b, one(), -one(), V{})
-DENSEKIT_FORMULA(multiply, a * b, b, a, V{})
+DENSEKIT_FORMULA(multiply, a* b, b, a, V{})
 DENSEKIT_FORMULA(divide, a / b, T(1) / b, -(a / b) / b, V{})
 DENSEKIT_FORMULA(power, raised<T>(a, b), (b == T(0) ? V{} : b * raised<T>(a, b - T(1))),
                  (a == T(0) ? V{} : raised<T>(a, b) * log<T>(a)), V{})
@@ -67,11 +67,16 @@ DENSEKIT_FORMULA(maximum, ((a > b) | (a != a) ? a : b), (a == b ? broadcast(T(0.
                  (a == b ? broadcast(T(0.5)) : truth<T>(a < b)), V{})
 DENSEKIT_FORMULA(minimum, ((a < b) | (a != a) ? a : b), (a == b ? broadcast(T(0.5)) : truth<T>(a < b)),
                  (a == b ? broadcast(T(0.5)) : truth<T>(a > b)), V{})
-DENSEKIT_FORMULA(arctan2, angle<T>(a, b), b / fma(a, a, b * b), -a / fma(a, a, b * b), V{})
+DENSEKIT_FORMULA(arctan2, angle<T>(a, b), b / fma(a, a, b* b), -a / fma(a, a, b* b), V{})
 DENSEKIT_FORMULA(mod, modulo<T>(a, b), one(), -whole_quotient<T>(a, b), V{})
 DENSEKIT_FORMULA(floor_divide, whole_quotient<T>(a, b), V{}, V{}, V{})
-DENSEKIT_FORMULA(logaddexp, log_of_sum<T>(a, b), sigmoid<T>(a == b ? V{} : a - b), sigmoid<T>(a == b ? V{} : b - a), V{})
-DENSEKIT_FORMULA(prelu, ((a > T(0)) | (a != a) ? a : a * b), (a > T(0) ? one() : a < T(0) ? b : V{}), choose<T>(a < T(0), a), V{})
+DENSEKIT_FORMULA(logaddexp, log_of_sum<T>(a, b), sigmoid<T>(a == b ? V{} : a - b), sigmoid<T>(a == b ? V{} : b - a),
+                 V{})
+DENSEKIT_FORMULA(prelu, ((a > T(0)) | (a != a) ? a : a * b),
+                 (a > T(0)   ? one()
+                  : a < T(0) ? b
+                             : V{}),
+                 choose<T>(a < T(0), a), V{})
 DENSEKIT_FORMULA(less, truth<T>(a < b), V{}, V{}, V{})
 DENSEKIT_FORMULA(less_equal, truth<T>(a <= b), V{}, V{}, V{})
 DENSEKIT_FORMULA(greater, truth<T>(a > b), V{}, V{}, V{})
@@ -192,21 +197,23 @@ void reduce(ReductionKind kind, index_t outer, index_t n, index_t inner, T scale
     switch (kind) {
       case ReductionKind::sum:
         if (inner == 1) {
-          *y = scale * row_sum<T>(n, [&](index_t i, auto part) __attribute__((always_inline)) { return load(x + i, part); })[0];
+          *y = scale *
+               row_sum<T>(n, [&](index_t i, auto part) __attribute__((always_inline)) { return load(x + i, part); })[0];
         } else if (n == 0) {
           for (index_t j = 0; j < inner; ++j) y[j] = 0;
         } else {
           reduce_columns<T>(n, inner, x, y, [](Vec<T> a, Vec<T> b) __attribute__((always_inline)) { return a + b; });
-          for_vectors<T>(inner, [&](index_t j, auto part) __attribute__((always_inline)) {
-            store(y + j, load(y + j, part) * scale, part);
-          });
+          for_vectors<T>(inner, [&](index_t j, auto part)
+                                    __attribute__((always_inline)) { store(y + j, load(y + j, part) * scale, part); });
         }
         break;
       case ReductionKind::max:
-        reduce_columns<T>(n, inner, x, y, [](Vec<T> a, Vec<T> b) __attribute__((always_inline)) { return greater_or_nan<T>(a, b); });
+        reduce_columns<T>(n, inner, x, y,
+                          [](Vec<T> a, Vec<T> b) __attribute__((always_inline)) { return greater_or_nan<T>(a, b); });
         break;
       case ReductionKind::min:
-        reduce_columns<T>(n, inner, x, y, [](Vec<T> a, Vec<T> b) __attribute__((always_inline)) { return lesser_or_nan<T>(a, b); });
+        reduce_columns<T>(n, inner, x, y,
+                          [](Vec<T> a, Vec<T> b) __attribute__((always_inline)) { return lesser_or_nan<T>(a, b); });
         break;
       case ReductionKind::prod:
         reduce_columns<T>(n, inner, x, y, [](Vec<T> a, Vec<T> b) __attribute__((always_inline)) { return a * b; });
@@ -265,7 +272,8 @@ void reduce_backward(ReductionKind kind, index_t outer, index_t n, index_t inner
       case ReductionKind::logsumexp:
         for_vectors<T>(inner, [&](index_t j, auto part) __attribute__((always_inline)) {
           const Vec<T> total = load(y + j, part), d = load(dy + j, part);
-          for (index_t i = 0; i < n; ++i) store(dx + i * inner + j, d * exp<T>(load(x + i * inner + j, part) - total), part);
+          for (index_t i = 0; i < n; ++i)
+            store(dx + i * inner + j, d * exp<T>(load(x + i * inner + j, part) - total), part);
         });
         break;
       case ReductionKind::argmax:
@@ -286,7 +294,8 @@ void normalize(NormalizationKind kind, index_t rows, index_t width, const T* x, 
   for (index_t r = 0; r < rows; ++r, x += width, y += width) {
     Vec<T> mean = {};
     if (kind == NormalizationKind::layer) {
-      mean = row_sum<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) { return load(x + j, part); }) * share;
+      mean = row_sum<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) { return load(x + j, part); }) *
+             share;
     }
     const Vec<T> squares = row_sum<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
       const Vec<T> d = load(x + j, part) - mean;
@@ -313,11 +322,14 @@ void normalize_backward(NormalizationKind kind, index_t rows, index_t width, dou
     const auto d = [&](index_t j, auto part) __attribute__((always_inline)) {
       return gamma ? load(dy + j, part) * load(gamma + j, part) : load(dy + j, part);
     };
-    const auto normal = [&](index_t j, auto part) __attribute__((always_inline)) { return (load(x + j, part) - mean) * factor; };
-    Vec<T> pull = row_sum<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) { return d(j, part) * normal(j, part); });
+    const auto normal = [&](index_t j, auto part)
+                            __attribute__((always_inline)) { return (load(x + j, part) - mean) * factor; };
+    Vec<T> pull = row_sum<T>(
+        width, [&](index_t j, auto part) __attribute__((always_inline)) { return d(j, part) * normal(j, part); });
     Vec<T> level = {};
     if (kind == NormalizationKind::layer) {
-      level = row_sum<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) { return d(j, part); }) * share;
+      level = row_sum<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) { return d(j, part); }) *
+              share;
     }
     if (kind != NormalizationKind::unit) pull *= share;
     else if (factor[0] >= T(1) / T(epsilon)) pull = Vec<T>{};  // too short to be scaled to length 1: a mere factor
@@ -328,7 +340,8 @@ void normalize_backward(NormalizationKind kind, index_t rows, index_t width, dou
 }
 
 template <class T>
-void normalize_gradient(index_t rows, index_t width, const T* x, const T* stats, const T* dy, T* d_gamma, bool accumulate) {
+void normalize_gradient(index_t rows, index_t width, const T* x, const T* stats, const T* dy, T* d_gamma,
+                        bool accumulate) {
   for_vectors<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
     Vec<T> sum = accumulate ? load(d_gamma + j, part) : Vec<T>{};
     for (index_t r = 0; r < rows; ++r) {
@@ -354,18 +367,39 @@ void column_dots(index_t rows, index_t width, const T* a, const T* b, T* out, bo
 // rational functions of (p - 1/2)^2 in the middle, of sqrt(-log p) in the tails.
 template <class T>
 DENSEKIT_INLINE Vec<T> normal_quantile(Vec<T> p) {
-  constexpr T a[] = {T(3.3871328727963666080e0), T(1.3314166789178437745e+2), T(1.9715909503065514427e+3), T(1.3731693765509461125e+4),
-                     T(4.5921953931549871457e+4), T(6.7265770927008700853e+4), T(3.3430575583588128105e+4), T(2.5090809287301226727e+3)};
-  constexpr T b[] = {T(1), T(4.2313330701600911252e+1), T(6.8718700749205790830e+2), T(5.3941960214247511077e+3),
-                     T(2.1213794301586595867e+4), T(3.9307895800092710610e+4), T(2.8729085735721942674e+4), T(5.2264952788528545610e+3)};
-  constexpr T c[] = {T(1.42343711074968357734e0), T(4.63033784615654529590e0), T(5.76949722146069140550e0), T(3.64784832476320460504e0),
-                     T(1.27045825245236838258e0), T(2.41780725177450611770e-1), T(2.27238449892691845833e-2), T(7.74545014278341407640e-4)};
-  constexpr T d[] = {T(1), T(2.05319162663775882187e0), T(1.67638483018380384940e0), T(6.89767334985100004550e-1),
-                     T(1.48103976427480074590e-1), T(1.51986665636164571966e-2), T(5.47593808499534494600e-4), T(1.05075007164441684324e-9)};
-  constexpr T e[] = {T(6.65790464350110377720e0), T(5.46378491116411436990e0), T(1.78482653991729133580e0), T(2.96560571828504891230e-1),
-                     T(2.65321895265761230930e-2), T(1.24266094738807843860e-3), T(2.71155556874348757815e-5), T(2.01033439929228813265e-7)};
-  constexpr T f[] = {T(1), T(5.99832206555887937690e-1), T(1.36929880922735805310e-1), T(1.48753612908506148525e-2),
-                     T(7.86869131145613259100e-4), T(1.84631831751005468180e-5), T(1.42151175831644588870e-7), T(2.04426310338993978564e-15)};
+  constexpr T a[] = {T(3.3871328727963666080e0),  T(1.3314166789178437745e+2), T(1.9715909503065514427e+3),
+                     T(1.3731693765509461125e+4), T(4.5921953931549871457e+4), T(6.7265770927008700853e+4),
+                     T(3.3430575583588128105e+4), T(2.5090809287301226727e+3)};
+  constexpr T b[] = {T(1),
+                     T(4.2313330701600911252e+1),
+                     T(6.8718700749205790830e+2),
+                     T(5.3941960214247511077e+3),
+                     T(2.1213794301586595867e+4),
+                     T(3.9307895800092710610e+4),
+                     T(2.8729085735721942674e+4),
+                     T(5.2264952788528545610e+3)};
+  constexpr T c[] = {T(1.42343711074968357734e0),  T(4.63033784615654529590e0), T(5.76949722146069140550e0),
+                     T(3.64784832476320460504e0),  T(1.27045825245236838258e0), T(2.41780725177450611770e-1),
+                     T(2.27238449892691845833e-2), T(7.74545014278341407640e-4)};
+  constexpr T d[] = {T(1),
+                     T(2.05319162663775882187e0),
+                     T(1.67638483018380384940e0),
+                     T(6.89767334985100004550e-1),
+                     T(1.48103976427480074590e-1),
+                     T(1.51986665636164571966e-2),
+                     T(5.47593808499534494600e-4),
+                     T(1.05075007164441684324e-9)};
+  constexpr T e[] = {T(6.65790464350110377720e0),  T(5.46378491116411436990e0),  T(1.78482653991729133580e0),
+                     T(2.96560571828504891230e-1), T(2.65321895265761230930e-2), T(1.24266094738807843860e-3),
+                     T(2.71155556874348757815e-5), T(2.01033439929228813265e-7)};
+  constexpr T f[] = {T(1),
+                     T(5.99832206555887937690e-1),
+                     T(1.36929880922735805310e-1),
+                     T(1.48753612908506148525e-2),
+                     T(7.86869131145613259100e-4),
+                     T(1.84631831751005468180e-5),
+                     T(1.42151175831644588870e-7),
+                     T(2.04426310338993978564e-15)};
   const Vec<T> q = p - T(0.5), r = T(0.180625) - q * q;
   const Vec<T> middle = q * polynomial<T>(a, r) / polynomial<T>(b, r);
   const Vec<T> tail = sqrt(-log<T>(q < T(0) ? p : T(1) - p));
@@ -386,7 +420,8 @@ void gaussian(index_t n, uint64_t key, uint64_t counter, uint64_t first_element,
     philox_blocks(block, counter, key, words);
     const index_t count = n < 4 * kWords - skip ? n : 4 * kWords - skip;
     for (index_t i = 0; i < 4 * kWords; ++i) values[i] = (double(words[i]) + 0.5) * 0x1p-32;
-    for (index_t i = 0; i < 4 * kWords; i += kLanes<double>) store(values + i, normal_quantile<double>(load(values + i)));
+    for (index_t i = 0; i < 4 * kWords; i += kLanes<double>)
+      store(values + i, normal_quantile<double>(load(values + i)));
     for (index_t i = 0; i < count; ++i) y[i] = T(values[skip + i]);
     block += kWords;
     y += count, n -= count, skip = 0;

@@ -206,8 +206,7 @@ void element_loss(const LossArguments<T>& a, const Formula formula, Across acros
     const Vec<T> factor = broadcast((a.weight ? a.scale * a.weight[r] : a.scale) * inverse);
     const Vec<T> sum = row_sum<T>(a.width, [&](index_t j, auto part) __attribute__((always_inline)) {
       Vec<T> slope, probability = {};
-      const Vec<T> value =
-          formula.at(load(a.y_true + at + j, part), load(a.y_pred + at + j, part), slope, probability);
+      const Vec<T> value = formula.at(load(a.y_true + at + j, part), load(a.y_pred + at + j, part), slope, probability);
       if (a.y) store(a.y + at + j, probability, part);
       if (a.dy) store(a.dy + at + j, factor * slope, part);
       return value;

@@ -108,8 +108,8 @@ DENSEKIT_INLINE void map_two(index_t n, const T* a, const T* b, T* y, F f) {
 }
 
 template <class T>
-void affine(index_t rows, index_t width, const T* x, const T* scale, index_t n_scale, const T* offset,
-            index_t n_offset, T* y) {
+void affine(index_t rows, index_t width, const T* x, const T* scale, index_t n_scale, const T* offset, index_t n_offset,
+            T* y) {
   if (n_scale == 1 && n_offset == 1) width *= rows, rows = 1;
   for (index_t r = 0; r < rows; ++r, x += width, y += width) {
     for_vectors<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
@@ -137,17 +137,16 @@ void scale(index_t n, const T* a, T factor, T* y) {
 }
 template <class T>
 void maximum(index_t n, const T* a, const T* b, T* y) {
-  map_two<T>(n, a, b, y, [](Vec<T> u, Vec<T> v)
-                             __attribute__((always_inline)) { return (u > v) | (u != u) ? u : v; });
+  map_two<T>(n, a, b, y, [](Vec<T> u, Vec<T> v) __attribute__((always_inline)) { return (u > v) | (u != u) ? u : v; });
 }
 template <class T>
 void minimum(index_t n, const T* a, const T* b, T* y) {
-  map_two<T>(n, a, b, y, [](Vec<T> u, Vec<T> v)
-                             __attribute__((always_inline)) { return (u < v) | (u != u) ? u : v; });
+  map_two<T>(n, a, b, y, [](Vec<T> u, Vec<T> v) __attribute__((always_inline)) { return (u < v) | (u != u) ? u : v; });
 }
 template <class T>
 void add_scaled(index_t n, const T* x, T factor, T* y) {
-  map_two<T>(n, x, y, y, [=](Vec<T> u, Vec<T> v) __attribute__((always_inline)) { return fma(u, broadcast(factor), v); });
+  map_two<T>(n, x, y, y,
+             [=](Vec<T> u, Vec<T> v) __attribute__((always_inline)) { return fma(u, broadcast(factor), v); });
 }
 template <class T>
 void select_backward(index_t n, bool is_max, const T* a, const T* b, const T* dy, T* da, T* db) {
@@ -162,8 +161,8 @@ void select_backward(index_t n, bool is_max, const T* a, const T* b, const T* dy
 template <class T>
 void l1l2_backward(index_t n, const T* x, T l1, T l2, T scale, T* dx) {
   const Vec<T> one = broadcast(l1 * scale), two = broadcast(T(2) * l2 * scale);
-  map_two<T>(n, x, dx, dx, [=](Vec<T> u, Vec<T> v)
-                               __attribute__((always_inline)) { return v + fma(two, u, one * sign<T>(u)); });
+  map_two<T>(n, x, dx, dx,
+             [=](Vec<T> u, Vec<T> v) __attribute__((always_inline)) { return v + fma(two, u, one * sign<T>(u)); });
 }
 
 // Rows in order, one chain a column; four vectors of columns at a time cover the latency of an addition.

@@ -11,7 +11,7 @@ struct Constants;
 template <>
 struct Constants<float> {
   static constexpr int kFraction = 23, kBias = 127;
-  static constexpr float kMagic = 12582912.0f;           // 1.5 * 2^23: adding it leaves the rounded integer in the low bits
+  static constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: adding it leaves the rounded integer in the low bits
   static constexpr float kLowest = -106, kHighest = 90;  // exp is 0 below and inf above
   static constexpr float kLn2High = 0.693359375f;        // 9 bits: times an exponent it is exact
   static constexpr float kLn2Low = -2.12194440e-4f;
@@ -21,7 +21,7 @@ struct Constants<float> {
   static constexpr float kErfcTop = 10.2f;
   static constexpr float kExp[] = {0.5f, 0.16666577f, 0.0416665546f, 0.00836317905f, 0.00139261836f};
   static constexpr float kLog[] = {0.666666666f, 0.400001239f, 0.28550587f, 0.23336811f};
-  static constexpr float kErf[] = {1.12837917f,    -0.376126267f,   0.112835947f,  -0.026854212f,
+  static constexpr float kErf[] = {1.12837917f,    -0.376126267f,    0.112835947f,  -0.026854212f,
                                    0.00518908742f, -0.000801686429f, 7.87587506e-5f};
   static constexpr float kErfc[] = {1.2530081f,    -0.135621029f,  -0.0475659378f, 0.129641801f,   -0.119221418f,
                                     0.0683619346f, -0.0240114554f, 0.00221381224f, 0.00221416337f, -0.000173111229f};
@@ -39,24 +39,25 @@ struct Constants<double> {
   static constexpr int64_t kSqrtHalfBits = 0x3fe6a09e667f3bcd, kFractionMask = 0xfffffffffffff,
                            kInfBits = 0x7ff0000000000000;
   static constexpr double kErfcTop = 28;
-  static constexpr double kExp[] = {0.500000000000000102,    0.166666666666666675,   0.0416666666666241279,
-                                    0.00833333333333006183,  0.00138888889172137169, 0.000198412698630536169,
+  static constexpr double kExp[] = {0.500000000000000102,     0.166666666666666675,   0.0416666666666241279,
+                                    0.00833333333333006183,   0.00138888889172137169, 0.000198412698630536169,
                                     0.0000248015212959543751, 2.75572684599970648e-6, 2.76200884454097482e-7,
                                     2.51003854955103191e-8};
-  static constexpr double kLog[] = {0.666666666666666665, 0.40000000000000912,  0.285714285707822077, 0.222222223965529808,
-                                    0.181817951244767535, 0.15386267672882225, 0.132680261404287393, 0.13094416666525344};
-  static constexpr double kErf[] = {1.12837916709551257,     -0.376126389031837524,   0.112837916709551202,
-                                    -0.0268661706451298408,  0.00522397762542329831,  -0.00085483270219348296,
+  static constexpr double kLog[] = {0.666666666666666665, 0.40000000000000912,  0.285714285707822077,
+                                    0.222222223965529808, 0.181817951244767535, 0.15386267672882225,
+                                    0.132680261404287393, 0.13094416666525344};
+  static constexpr double kErf[] = {1.12837916709551257,     -0.376126389031837524,     0.112837916709551202,
+                                    -0.0268661706451298408,  0.00522397762542329831,    -0.00085483270219348296,
                                     0.000120553329028887354, -0.0000149256475675193321, 1.64620454414684189e-6,
-                                    -1.63646421581676153e-7, 1.4792401209404813e-8,   -1.21645600572834501e-9,
+                                    -1.63646421581676153e-7, 1.4792401209404813e-8,     -1.21645600572834501e-9,
                                     8.70904512905310669e-11, -4.23094582429533782e-12};
   static constexpr double kErfc[] = {
-      1.25300805826972964,     -0.135621106124580685,   -0.0475622943534463728,  0.129645158702705516,
-      -0.119273663415528533,   0.0683080273458045873,   -0.0237705149142336714,  0.00252939178827044538,
-      0.0018886903120037819,   -0.00077983203796111149, -0.000105159490337759744, 0.000125098151748643215,
-      4.94814787557653947e-6,  -0.0000200966308759539524, -7.27587574666718295e-7, 3.46399753235290422e-6,
-      3.48991978897442946e-7,  -6.05004862393350368e-7, -1.31116613753645882e-7, 9.18624302614384661e-8,
-      3.29163439676632021e-8,  -8.50011951210531655e-9, -4.21010497511919487e-9};
+      1.25300805826972964,    -0.135621106124580685,     -0.0475622943534463728,   0.129645158702705516,
+      -0.119273663415528533,  0.0683080273458045873,     -0.0237705149142336714,   0.00252939178827044538,
+      0.0018886903120037819,  -0.00077983203796111149,   -0.000105159490337759744, 0.000125098151748643215,
+      4.94814787557653947e-6, -0.0000200966308759539524, -7.27587574666718295e-7,  3.46399753235290422e-6,
+      3.48991978897442946e-7, -6.05004862393350368e-7,   -1.31116613753645882e-7,  9.18624302614384661e-8,
+      3.29163439676632021e-8, -8.50011951210531655e-9,   -4.21010497511919487e-9};
 };
 
 template <class T, int N>
@@ -152,7 +153,7 @@ DENSEKIT_INLINE Vec<T> log(Vec<T> x) {
   const Vec<T> correction = fma(k, broadcast(C::kLn2Low), s * (half_square + r));
   Vec<T> y = fma(k, broadcast(C::kLn2High), -((half_square - correction) - f));
   const Vec<T> infinity = broadcast(T(__builtin_inf()));
-  y = x < infinity ? y : x;                         // inf and NaN pass
+  y = x < infinity ? y : x;  // inf and NaN pass
   y = x == T(0) ? -infinity : y;
   return x < T(0) ? broadcast(T(__builtin_nan(""))) : y;
 }
@@ -234,7 +235,8 @@ DENSEKIT_INLINE Vec<T> erfc_positive(Vec<T> t) {
   const Vec<T> a = t + T(3), b = fma(t, broadcast(T(2)), broadcast(T(1)));
   const Vec<T> inverse = T(1) / (a * b);
   const Vec<T> g = polynomial<T>(C::kErfc, (t - T(3)) * b * inverse);
-  const Vec<T> square = t * t, rest = square_rest<T>(t, square);  // t^2 to twice the digits: exp makes its error relative
+  const Vec<T> square = t * t,
+               rest = square_rest<T>(t, square);  // t^2 to twice the digits: exp makes its error relative
   const Vec<T> e = exp<T>(-square);
   return fma(e, -rest, e) * (a * inverse) * g;
 }

@@ -25,7 +25,8 @@ DENSEKIT_INLINE Vec<T> row_max_of(index_t width, F f) {
     const Vec<T> v = outside<T>(f(j, part), lowest, part);
     top = (top >= v) | (top != top) ? top : v;
   });
-  return all_lanes<T>(top, [](Vec<T> a, Vec<T> b) __attribute__((always_inline)) { return (a >= b) | (a != a) ? a : b; });
+  return all_lanes<T>(top,
+                      [](Vec<T> a, Vec<T> b) __attribute__((always_inline)) { return (a >= b) | (a != a) ? a : b; });
 }
 template <class T>
 DENSEKIT_INLINE Vec<T> row_max(index_t width, const T* z) {
@@ -47,9 +48,8 @@ DENSEKIT_INLINE Vec<T> row_sum(index_t width, F f) {
   for (index_t begin = 0;; begin += kSummedAtOnce) {
     const index_t n = width - begin < kSummedAtOnce ? width - begin : kSummedAtOnce;
     Vec<T> sum = {};
-    for_vectors<T>(n, [&](index_t j, auto part) __attribute__((always_inline)) {
-      sum += outside<T>(f(begin + j, part), Vec<T>{}, part);
-    });
+    for_vectors<T>(n, [&](index_t j, auto part)
+                          __attribute__((always_inline)) { sum += outside<T>(f(begin + j, part), Vec<T>{}, part); });
     sum = all_sum<T>(sum);
     if (width <= kSummedAtOnce) return sum;
     total += double(sum[0]);

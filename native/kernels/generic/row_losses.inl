@@ -29,9 +29,8 @@ DENSEKIT_INLINE bool skip_row(const LossSpec& s, const LossArguments<T>& a, inde
   if (!Sparse || double(a.labels[r]) != s.p[1]) return false;
   if (a.row_loss) a.row_loss[r] = 0;
   if (a.dy)
-    for_vectors<T>(a.width, [&](index_t j, auto part) __attribute__((always_inline)) {
-      store(a.dy + r * a.width + j, Vec<T>{}, part);
-    });
+    for_vectors<T>(a.width, [&](index_t j, auto part)
+                                __attribute__((always_inline)) { store(a.dy + r * a.width + j, Vec<T>{}, part); });
   return true;
 }
 
@@ -73,8 +72,8 @@ void categorical_from_probabilities(const LossSpec& s, const LossArguments<T>& a
     const index_t at = r * a.width;
     const T* y = a.y_pred + at;
     const Target<T, Sparse> target(s, a, r);
-    const Vec<T> mass =
-        row_sum<T>(a.width, [&](index_t j, auto part) __attribute__((always_inline)) { return load(y + j, part); });
+    const Vec<T> mass = row_sum<T>(
+        a.width, [&](index_t j, auto part) __attribute__((always_inline)) { return load(y + j, part); });
     Vec<T> pull = {};
     const Vec<T> total = row_sum<T>(a.width, [&](index_t j, auto part) __attribute__((always_inline)) {
       const Vec<T> q = load(y + j, part) / mass, c = clip<T>(q, low, high), t = target.at(j, part);
@@ -145,9 +144,8 @@ void generalized_crossentropy(const LossSpec& s, const LossArguments<T>& a) {
     if (a.row_loss) a.row_loss[r] = (T(1) - value[0]) * inverse;
     if (!a.dy) continue;
     T* dy = a.dy + r * a.width;
-    for_vectors<T>(a.width, [&](index_t j, auto part) __attribute__((always_inline)) {
-      store(dy + j, Vec<T>{}, part);
-    });
+    for_vectors<T>(a.width,
+                   [&](index_t j, auto part) __attribute__((always_inline)) { store(dy + j, Vec<T>{}, part); });
     if (legal) dy[a.labels[r]] = (a.weight ? a.scale * a.weight[r] : a.scale) * -slope[0] * inverse;
   }
 }
@@ -164,9 +162,8 @@ DENSEKIT_INLINE void each_row(const LossArguments<T>& a, F row) {
 }
 template <class T>
 DENSEKIT_INLINE Vec<T> dot(index_t width, const T* x, const T* y) {
-  return row_sum<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
-    return load(x + j, part) * load(y + j, part);
-  });
+  return row_sum<T>(width, [&](index_t j, auto part)
+                               __attribute__((always_inline)) { return load(x + j, part) * load(y + j, part); });
 }
 template <class T>
 DENSEKIT_INLINE Vec<T> element_sum(index_t width, const T* x) {
@@ -177,9 +174,8 @@ DENSEKIT_INLINE Vec<T> element_sum(index_t width, const T* x) {
 template <class T>
 void categorical_hinge(const LossArguments<T>& a) {
   each_row<T>(a, [&](const T* t, const T* y, T* d, Vec<T> factor) __attribute__((always_inline)) {
-    const auto other = [&](index_t j, auto part) __attribute__((always_inline)) {
-      return (T(1) - load(t + j, part)) * load(y + j, part);
-    };
+    const auto other = [&](index_t j, auto part)
+                           __attribute__((always_inline)) { return (T(1) - load(t + j, part)) * load(y + j, part); };
     const Vec<T> wrong = row_max_of<T>(a.width, other), x = wrong - dot(a.width, t, y) + T(1), one = broadcast(T(1));
     if (d) {
       const Vec<T> greatest = row_sum<T>(a.width, [&](index_t j, auto part) __attribute__((always_inline)) {

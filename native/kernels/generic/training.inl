@@ -221,8 +221,8 @@ void update(const OptimizerSpec& s, const Update<T>& u) {
     const Vec<T> momentum = broadcast(T(s.p[0]));
     T* buffer = u.slot[0];
     if (s.p[0] == 0)
-      return update_weights<T>(s, u, [=](index_t, auto, Vec<T> w, Vec<T> g)
-                                         __attribute__((always_inline)) { return fma(-rate, g, w); });
+      return update_weights<T>(
+          s, u, [=](index_t, auto, Vec<T> w, Vec<T> g) __attribute__((always_inline)) { return fma(-rate, g, w); });
     const bool nesterov = s.p[1] != 0;
     return update_weights<T>(s, u, [=](index_t i, auto part, Vec<T> w, Vec<T> g) __attribute__((always_inline)) {
       const Vec<T> step = rate * g, m = fma(momentum, load(buffer + i, part), -step);

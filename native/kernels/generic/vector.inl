@@ -74,9 +74,7 @@ DENSEKIT_INLINE Vec<float> load(const float* p, Part part) {
 DENSEKIT_INLINE Vec<double> load(const double* p, Part part) {
   return (Vec<double>)_mm256_maskload_pd(p, mask_of(p, part));
 }
-DENSEKIT_INLINE void store(float* p, Vec<float> v, Part part) {
-  _mm256_maskstore_ps(p, mask_of(p, part), (__m256)v);
-}
+DENSEKIT_INLINE void store(float* p, Vec<float> v, Part part) { _mm256_maskstore_ps(p, mask_of(p, part), (__m256)v); }
 DENSEKIT_INLINE void store(double* p, Vec<double> v, Part part) {
   _mm256_maskstore_pd(p, mask_of(p, part), (__m256d)v);
 }

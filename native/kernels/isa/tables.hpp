@@ -2,10 +2,10 @@
 #pragma once
 #include "densekit/kernels.hpp"
 
-#define DENSEKIT_DECLARE_TABLES(name)      \
-  namespace densekit::name {               \
-  extern const Kernels<float> table_f32;   \
-  extern const Kernels<double> table_f64;  \
+#define DENSEKIT_DECLARE_TABLES(name)     \
+  namespace densekit::name {              \
+  extern const Kernels<float> table_f32;  \
+  extern const Kernels<double> table_f64; \
   }
 
 DENSEKIT_DECLARE_TABLES(isa_v4)

@@ -77,7 +77,8 @@ template <class T>
 void elementwise(ElementwiseKind kind, index_t n, const Operand<T>* x, T* y) {
   const bool three = kind == ElementwiseKind::where;
   for (index_t i = 0; i < n; ++i) {
-    y[i] = T(formula(kind, x[0].data[i * x[0].step], x[1].data[i * x[1].step], three ? x[2].data[i * x[2].step] : T(0)));
+    y[i] = T(
+        formula(kind, x[0].data[i * x[0].step], x[1].data[i * x[1].step], three ? x[2].data[i * x[2].step] : T(0)));
   }
 }
 
@@ -172,8 +173,9 @@ void normalize(NormalizationKind kind, index_t rows, index_t width, const T* x, 
     for (index_t j = 0; j < width && kind == NormalizationKind::layer; ++j) mean += x[j] / double(width);
     for (index_t j = 0; j < width; ++j) squares += (x[j] - mean) * (x[j] - mean);
     const double length = std::sqrt(squares);
-    const double factor = kind == NormalizationKind::unit ? 1 / (length > epsilon || length != length ? length : epsilon)
-                                                          : 1 / std::sqrt(squares / double(width) + epsilon);
+    const double factor = kind == NormalizationKind::unit
+                              ? 1 / (length > epsilon || length != length ? length : epsilon)
+                              : 1 / std::sqrt(squares / double(width) + epsilon);
     for (index_t j = 0; j < width; ++j) {
       y[j] = T((x[j] - mean) * factor * (gamma ? double(gamma[j]) : 1.0) + (beta ? double(beta[j]) : 0.0));
     }
@@ -202,7 +204,8 @@ void normalize_backward(NormalizationKind kind, index_t rows, index_t width, dou
 }
 
 template <class T>
-void normalize_gradient(index_t rows, index_t width, const T* x, const T* stats, const T* dy, T* d_gamma, bool accumulate) {
+void normalize_gradient(index_t rows, index_t width, const T* x, const T* stats, const T* dy, T* d_gamma,
+                        bool accumulate) {
   for (index_t j = 0; j < width; ++j) {
     double sum = accumulate ? double(d_gamma[j]) : 0;
     for (index_t r = 0; r < rows; ++r) {

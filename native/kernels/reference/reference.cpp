@@ -215,8 +215,7 @@ double activation_slope(const ActivationSpec& s, double x) {
     case ActivationKind::celu: return x > 0 ? 1 : std::exp(x / p[0]);
     case ActivationKind::selu: return kSeluScale * (x > 0 ? 1 : kSeluAlpha * std::exp(x));
     case ActivationKind::gelu: {
-      if (p[0] == 0)
-        return 0.5 * std::erfc(-x * kSqrtHalf) + x * kInverseSqrtTwoPi * std::exp(-0.5 * x * x);
+      if (p[0] == 0) return 0.5 * std::erfc(-x * kSqrtHalf) + x * kInverseSqrtTwoPi * std::exp(-0.5 * x * x);
       const double t = std::tanh(kSqrtTwoOverPi * (x + 0.044715 * x * x * x));
       return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * kSqrtTwoOverPi * (1 + 3 * 0.044715 * x * x);
     }
@@ -314,8 +313,7 @@ void activate(const ActivationSpec& s, index_t rows, index_t width, const T* z, 
   for (index_t r = 0; r < rows; ++r) {
     const T* zr = z + r * width;
     if (s.kind == ActivationKind::glu) {
-      for (index_t j = 0; j < width / 2; ++j)
-        y[r * (width / 2) + j] = T(zr[j] * sigmoid(zr[width / 2 + j]));
+      for (index_t j = 0; j < width / 2; ++j) y[r * (width / 2) + j] = T(zr[j] * sigmoid(zr[width / 2 + j]));
       continue;
     }
     T* yr = y + r * width;
@@ -567,8 +565,8 @@ void loss_from_logits(const LossSpec& s, index_t rows, index_t width, const T* y
 template <class T>
 void loss(const LossSpec& s, index_t rows, index_t width, const T* y_true, const int32_t* labels, const T* y_pred,
           const T* weight, T scale, T* row_loss, T* dy) {
-  const bool categorical =
-      s.kind == LossKind::categorical_crossentropy || s.kind == LossKind::sparse_categorical_crossentropy;
+  const bool categorical = s.kind == LossKind::categorical_crossentropy ||
+                           s.kind == LossKind::sparse_categorical_crossentropy;
   if ((categorical || s.kind == LossKind::binary_crossentropy) && s.p[0] != 0)
     return loss_from_logits<T>(s, rows, width, y_true, labels, y_pred, weight, scale, row_loss, nullptr, dy);
   const double low = T(s.p[2]), high = T(1 - s.p[2]);
@@ -593,8 +591,8 @@ void loss(const LossSpec& s, index_t rows, index_t width, const T* y_true, const
     }
     if (!categorical) {
       const bool labelled = takes_labels(s.kind);
-      row_loss[r] = T(row_loss_of<T>(s, width, labelled ? nullptr : y_true + at, labelled ? labels[r] : -1, y_pred + at, factor,
-                                     dy ? dy + at : nullptr));
+      row_loss[r] = T(row_loss_of<T>(s, width, labelled ? nullptr : y_true + at, labelled ? labels[r] : -1, y_pred + at,
+                                     factor, dy ? dy + at : nullptr));
       continue;
     }
     for (index_t j = 0; j < width; ++j) mass += y_pred[at + j];
@@ -627,12 +625,11 @@ void dropout(index_t n, const T* x, T* y, double rate, uint64_t key, uint64_t co
 }
 
 template <class T>
-void affine(index_t rows, index_t width, const T* x, const T* scale, index_t n_scale, const T* offset,
-            index_t n_offset, T* y) {
+void affine(index_t rows, index_t width, const T* x, const T* scale, index_t n_scale, const T* offset, index_t n_offset,
+            T* y) {
   for (index_t r = 0; r < rows; ++r)
     for (index_t j = 0; j < width; ++j)
-      y[r * width + j] =
-          T(double(x[r * width + j]) * scale[n_scale == 1 ? 0 : j] + offset[n_offset == 1 ? 0 : j]);
+      y[r * width + j] = T(double(x[r * width + j]) * scale[n_scale == 1 ? 0 : j] + offset[n_offset == 1 ? 0 : j]);
 }
 
 template <class T>
@@ -714,9 +711,7 @@ double further_rule(const OptimizerSpec& s, const Update<T>& u, index_t i, doubl
   const double lr = u.learning_rate, t = double(u.step);
   const double first = u.slot[0][i], second = u.slot[1] ? double(u.slot[1][i]) : 0.0;
   switch (s.kind) {
-    case OptimizerKind::adagrad:
-      u.slot[0][i] = T(first + g * g);
-      return w - lr * g / std::sqrt(first + g * g + s.p[0]);
+    case OptimizerKind::adagrad: u.slot[0][i] = T(first + g * g); return w - lr * g / std::sqrt(first + g * g + s.p[0]);
     case OptimizerKind::adadelta: {
       const double rho = s.p[0], a = rho * first + (1 - rho) * g * g;
       const double step = -g * std::sqrt(second + s.p[1]) / std::sqrt(a + s.p[1]);
@@ -745,9 +740,7 @@ double further_rule(const OptimizerSpec& s, const Update<T>& u, index_t i, doubl
       u.direction[i] = T(m / (1 - std::pow(s.p[0], t)) / (std::sqrt(v / (1 - std::pow(s.p[1], t))) + s.p[2]));
       return w;
     }
-    case OptimizerKind::adafactor:
-      u.direction[i] = T(g);
-      return w;
+    case OptimizerKind::adafactor: u.direction[i] = T(g); return w;
     case OptimizerKind::lion:
       u.slot[0][i] = T(s.p[1] * first + (1 - s.p[1]) * g);
       return w - lr * sign(s.p[0] * first + (1 - s.p[0]) * g);
@@ -838,7 +831,9 @@ void constrain(const ConstraintSpec& s, index_t rows, index_t width, T* w) {
     }
     return;
   }
-  const int axis = int(s.kind == ConstraintKind::min_max_norm ? s.p[3] : s.kind == ConstraintKind::max_norm ? s.p[1] : s.p[0]);
+  const int axis = int(s.kind == ConstraintKind::min_max_norm ? s.p[3]
+                       : s.kind == ConstraintKind::max_norm   ? s.p[1]
+                                                              : s.p[0]);
   const index_t groups = axis == 0 ? width : axis == 1 ? rows : 1;
   const index_t length = axis == 0 ? rows : axis == 1 ? width : rows * width;
   const index_t stride = axis == 0 ? width : 1, step = axis == 0 ? 1 : width;
