@@ -102,7 +102,7 @@ lint: $(STAMPS)/test-tools $(STAMPS)/package
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=src $(BIN)/lint-imports
-	$(BIN)/clang-format --dry-run --Werror $(NATIVE_SOURCES)
+	@$(BIN)/clang-format --dry-run --Werror $(NATIVE_SOURCES)
 
 format: $(STAMPS)/test-tools
 	$(BIN)/ruff check --fix .

@@ -151,3 +151,28 @@ def test_a_file_with_other_things_for_names_is_refused(config):
     given["columns_config"] = config
     with pytest.raises(ValueError, match="columns of a model"):
         keras.models.model_from_json(json.dumps(given))
+
+
+TARGETS = pd.DataFrame({"low": -FRAME["age"], "high": FRAME["age"] + 1.0})
+
+
+@pytest.mark.parametrize("form", ["same", "m.keras", "m.h5", "json", "clone"])
+def test_columns_of_targets_are_known_too(form, tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile("sgd", "mse")
+    model.fit(FRAME, TARGETS, validation_split=0.25, verbose=0)
+    copy = model
+    if form == "json":
+        copy = keras.models.model_from_json(model.to_json())
+    elif form == "clone":
+        copy = keras.models.clone_model(model)
+    elif form != "same":
+        model.save(tmp_path / form)
+        copy = keras.models.load_model(tmp_path / form)
+    copy.set_weights(model.get_weights())
+    expected = model.evaluate(FRAME, TARGETS, verbose=0)
+    moved = TARGETS[["high", "low"]]
+    assert copy.evaluate(FRAME, moved, verbose=0) == expected
+    assert copy.test_on_batch(FRAME, moved) == pytest.approx(expected)
+    with pytest.raises(ValueError, match=r"output .* no column 'low'"):
+        copy.evaluate(FRAME, TARGETS[["high"]], verbose=0)

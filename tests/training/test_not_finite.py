@@ -116,3 +116,14 @@ def test_targets_without_a_number_are_refused():
     with pytest.raises(ValueError, match="nan alone"):
         model.fit(x, np.full(ROWS, np.nan), verbose=0)
     np.testing.assert_array_equal(before[0], model.get_weights()[0])
+
+
+def test_single_batches_warn_once():
+    x, y = data()
+    model = compiled()
+    assert warnings_of(lambda: model.train_on_batch(x, y)) == []
+    x[7, 2] = np.nan
+    (text,) = warnings_of(lambda: [model.train_on_batch(x, y) for _ in range(3)])
+    assert text.startswith("train_on_batch: expected finite") and "column 2, row 7" in text
+    (text,) = warnings_of(lambda: compiled().test_on_batch(x, y))
+    assert text.startswith("test_on_batch: expected finite")

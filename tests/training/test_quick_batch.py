@@ -219,6 +219,7 @@ def test_the_loss_can_be_read_from_its_variables():
         assert float(tracker.total.numpy()) / rows == pytest.approx(loss, rel=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:t[a-z]+_on_batch:RuntimeWarning")
 def test_a_loss_beyond_float32_reads_as_infinity():
     model = compiled("mse")
     model.layers[-1].kernel.assign(np.full((8, 2), 1e30))

@@ -20,6 +20,8 @@ from densekit._core.slots import SLOTS, Slot, formula, slot_of, takes_class
 
 _PLAIN = (str, int, float, bool)
 SLICE = ("start", "stop", "step")
+# Where a config keeps the names of a model's columns, and the model its knowledge of them.
+COLUMNS = {"columns_config": "_dk_known_columns", "targets_config": "_dk_known_targets"}
 LAMBDA = "<lambda>"
 SHARED = "shared_object_id"
 
@@ -216,8 +218,9 @@ def _revive_instance(config: dict[str, Any], inner: Any, names: Mapping[str, Any
         instance.built = True
     if config.get("trainable_config") is not None and hasattr(instance, "trainable_from_config"):
         instance.trainable_from_config(config["trainable_config"])
-    if config.get("columns_config") is not None and hasattr(instance, "_dk_known_columns"):
-        instance._dk_known_columns.load_config(config["columns_config"])
+    for key, name in COLUMNS.items():
+        if config.get(key) is not None and hasattr(instance, name):
+            getattr(instance, name).load_config(config[key])
     compile_config = config.get("compile_config")
     if compile_config:
         instance.compile_from_config(compile_config)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from densekit._core import registry
-from densekit._core.deserialization import LAMBDA, SHARED, SLICE
+from densekit._core.deserialization import COLUMNS, LAMBDA, SHARED, SLICE
 from densekit._core.deserialization import deserialize_function as deserialize_function
 from densekit._core.deserialization import deserialize_keras_object as deserialize_keras_object
 from densekit._core.deserialization import deserialize_nested as deserialize_nested
@@ -185,9 +185,10 @@ def beyond_keras(obj: Any, inner: dict[str, Any]) -> dict[str, Any]:
     method = getattr(obj, "get_trainable_config", None)
     if method is not None and (flags := method(inner)) is not None:
         config["trainable_config"] = flags
-    columns = getattr(obj, "_dk_known_columns", None)
-    if columns:
-        config["columns_config"] = columns.get_config()
+    for key, name in COLUMNS.items():
+        columns = getattr(obj, name, None)
+        if columns:
+            config[key] = columns.get_config()
     return config
 
 

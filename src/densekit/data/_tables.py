@@ -15,9 +15,14 @@ from densekit._core.errors import describe, message
 
 
 class KnownColumns:
-    """Names of the columns of each input that was a frame when a model first met frames."""
+    """Names of the columns of each input, or target, that was a frame when a model first met one.
 
-    def __init__(self) -> None:
+    Args:
+        kind: what the frames are, for error texts: ``"input"`` or ``"output"``.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
         self.names: dict[str, list[str]] = {}
 
     def __bool__(self) -> bool:
@@ -39,14 +44,14 @@ class KnownColumns:
             return x
         if isinstance(x, dict):
             return {
-                key: arranged(leaf, self.names.get(key), f"{where} input {key!r}")
+                key: arranged(leaf, self.names.get(key), f"{where} {self._kind} {key!r}")
                 for key, leaf in x.items()
             }
         inputs = iter(input_names)
 
         def arrange(leaf: Any) -> Any:
             name = next(inputs, "")
-            return arranged(leaf, self.names.get(name), f"{where} input {name!r}")
+            return arranged(leaf, self.names.get(name), f"{where} {self._kind} {name!r}")
 
         return tree.map_structure(arrange, x)
 

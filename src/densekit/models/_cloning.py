@@ -162,5 +162,6 @@ def _clone_functional(model: Functional, clone: _Clone, call: Any, input_tensors
 
 def _compile_like(model: Any, copy: Any) -> None:
     copy._dk_known_columns.load_config(model._dk_known_columns.get_config())
+    copy._dk_known_targets.load_config(model._dk_known_targets.get_config())
     if model.compiled:
         copy.compile_from_config(model.get_compile_config())

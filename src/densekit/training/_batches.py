@@ -84,7 +84,7 @@ class Batches(Sessions):
         with self._dk_runtime.turns.block:
             session.run(block, training)
         if training and type(x) is not np.ndarray:
-            self._dk_data.remember_columns(x)
+            self._dk_data.remember_columns(x, y)
         logs = logs_of(model)
         return logs if return_dict else self._dk_in_order(logs)
 
@@ -101,7 +101,8 @@ class Batches(Sessions):
         columns = self._dk_data.array_columns(x, y, weight, class_weight)
         rows = len(columns[0][0])
         feed = ArrayFeed(*columns, rows=rows, batch_size=max(rows, 1), steps=None)
-        session = self._dk_session(feed, training)
+        watch = self._dk_watch("train_on_batch" if training else "test_on_batch", epochs=False)
+        session = self._dk_session(feed, training, watch)
         quick_batches[training] = quick_batch(self, session, (x, y, weight), columns)
         (block,) = feed.blocks(1)
         return session, block

@@ -60,7 +60,8 @@ class Compiling(Batches):
         state["_dk_runtime"] = runtime = Runtime(self)
         state["_dk_data"] = Preparation(self, runtime)
         state["_dk_compiled"] = {}
-        state["_dk_known_columns"] = KnownColumns()
+        state["_dk_known_columns"] = KnownColumns("input")
+        state["_dk_known_targets"] = KnownColumns("output")
         state["_loss_tracker"] = None
         state["_compile_metrics"] = None
         state["_dk_term_means"] = []

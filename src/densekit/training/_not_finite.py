@@ -32,6 +32,7 @@ class FiniteWatch:
         input_names: a name for each input.
         output_names: a name for each output.
         known: names of the columns of inputs that were frames.
+        epochs: whether steps are counted in epochs; else each is one of its own.
     """
 
     def __init__(
@@ -40,7 +41,9 @@ class FiniteWatch:
         input_names: Sequence[str],
         output_names: Sequence[str],
         known: KnownColumns,
+        epochs: bool = True,
     ) -> None:
+        self._counts = epochs
         self._what = what
         self._input_names, self._output_names = list(input_names), list(output_names)
         self._known = known
@@ -76,6 +79,8 @@ class FiniteWatch:
         )
 
     def _when(self, step: int) -> str:
+        if not self._counts:
+            return self._what
         validation = "validation after " if self.validates else ""
         return f"{self._what}, {validation}epoch {self.epoch + 1}, step {step}"
 

@@ -48,7 +48,17 @@ class Preparation:
         signature = self._runtime.signature()
         return self._model._dk_known_columns.arrange(x, signature.input_names, signature.where)
 
-    def remember_columns(self, x: Any) -> None:
+    def arranged_targets(self, y: Any) -> Any:
+        """Targets with the columns of frames in the order that the model knows."""
+        if not self._model._dk_known_targets or y is None:
+            return y
+        signature = self._runtime.signature()
+        return self._model._dk_known_targets.arrange(y, output_keys(signature), signature.where)
+
+    def remember_columns(self, x: Any, y: Any = None) -> None:
+        """Keep the names of the columns of frames, the first time there are some."""
+        if y is not None and type(y) is not np.ndarray:
+            self._model._dk_known_targets.remember(y, output_keys(self._runtime.signature()))
         if is_sparse(x):  # which a `dict` may be as well
             return
         if any(type(leaf) is not np.ndarray for leaf in tree.flatten(x)):
@@ -80,7 +90,8 @@ class Preparation:
         outputs = len(signature.output_names)
         inputs = match_inputs(x, signature)
         needed = wants_target(self._model.loss, signature)
-        targets = match_outputs(numbers_as_arrays(y, outputs), signature, needed, "y")
+        y = numbers_as_arrays(self.arranged_targets(y), outputs)
+        targets = match_outputs(y, signature, needed, "y")
         sample_weight = numbers_as_arrays(sample_weight, outputs)
         if class_weight is not None:
             if sample_weight is not None:
@@ -115,7 +126,7 @@ class Preparation:
         """`columns` of no stream: every table is converted once, and the model built."""
         x = self.input_arrays(x)
         outputs = len(self._runtime.signature().output_names)
-        y = self._arrays(y, "y", outputs)
+        y = self._arrays(self.arranged_targets(y), "y", outputs)
         sample_weight = self._arrays(sample_weight, "sample_weight", outputs)
         return self.columns(x, y, sample_weight, class_weight)
 

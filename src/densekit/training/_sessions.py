@@ -156,11 +156,11 @@ class Sessions(OwnSteps):
         resolved: list[LossTerm] = self.__dict__["_dk_terms"]
         return resolved
 
-    def _dk_watch(self, what: str) -> FiniteWatch:
-        """What warns of NaN and infinity in one call of `fit` or `evaluate`."""
+    def _dk_watch(self, what: str, epochs: bool = True) -> FiniteWatch:
+        """What warns of NaN and infinity in one call of `fit` or `evaluate`, or in single steps."""
         signature = self._dk_runtime.signature()
         return FiniteWatch(
-            what, signature.input_names, output_keys(signature), self._dk_known_columns
+            what, signature.input_names, output_keys(signature), self._dk_known_columns, epochs
         )
 
     def _dk_session(self, feed: Feed, training: bool, watch: FiniteWatch | None = None) -> Session:

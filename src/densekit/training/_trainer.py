@@ -92,9 +92,9 @@ class Trainer(Compiling):
         epochs, initial_epoch = _count(epochs, "epochs"), _count(initial_epoch, "initial_epoch")
         _check_frequency(validation_freq)
         epochs, steps_per_epoch = limited_epochs(epochs), limited_steps(steps_per_epoch)
-        given = x
+        given = x, y
         if validation_split and validation_data is None:
-            x = self._dk_data.arranged(x)
+            x, y = self._dk_data.arranged(x), self._dk_data.arranged_targets(y)
             (x, y, sample_weight), validation_data = train_validation_split(
                 x, y, sample_weight, validation_split, self._dk_runtime.dtype()
             )
@@ -127,9 +127,9 @@ class Trainer(Compiling):
         if own:
             pass
         elif not isinstance(feed, StreamFeed):
-            self._dk_data.remember_columns(given)
+            self._dk_data.remember_columns(*given)
         elif not feed.tells_epochs:
-            self._dk_data.remember_columns(feed.first_batch()[0])
+            self._dk_data.remember_columns(*feed.first_batch()[:2])
         callbacks = callback_list(self, callbacks, verbose, feed.num_batches, epochs, True)
         feed.begin_anew()
         self.stop_training = False
