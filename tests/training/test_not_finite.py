@@ -127,3 +127,40 @@ def test_single_batches_warn_once():
     assert text.startswith("train_on_batch: expected finite") and "column 2, row 7" in text
     (text,) = warnings_of(lambda: compiled().test_on_batch(x, y))
     assert text.startswith("test_on_batch: expected finite")
+
+
+class OwnStep(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+
+    def call(self, x):
+        return self.dense(x)
+
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = keras.ops.mean((self(x, training=True)[:, 0] - y) ** 2)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+    def test_step(self, data):
+        x, y = data
+        return {"loss": keras.ops.mean((self(x)[:, 0] - y) ** 2)}
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_own_steps_warn(steps):
+    x, y = data()
+    model = OwnStep()
+    model.compile("sgd", steps_per_execution=steps)
+    assert warnings_of(lambda: model.fit(x, y, verbose=0)) == []
+    x[40, 1] = np.nan
+    call = lambda: model.fit(x, y, epochs=2, shuffle=False, verbose=0)  # noqa: E731
+    (text,) = warnings_of(call)
+    assert text.startswith("fit, epoch 1, step 2: ") and "in `x` column 1, row 40" in text
+    model.set_weights([np.ones((3, 1)), np.zeros(1)])
+    x = np.roll(x, 25, axis=0)  # into the last batch, whose loss is what several steps return
+    (text,) = warnings_of(lambda: model.evaluate(x, y, verbose=0))
+    assert "row 65" in text

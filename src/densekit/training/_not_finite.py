@@ -29,8 +29,8 @@ class FiniteWatch:
 
     Args:
         what: the method, for the text.
-        input_names: a name for each input.
-        output_names: a name for each output.
+        input_names: a name for each input; none: they go by number.
+        output_names: a name for each output; none: they go by number.
         known: names of the columns of inputs that were frames.
         epochs: whether steps are counted in epochs; else each is one of its own.
     """
@@ -58,6 +58,13 @@ class FiniteWatch:
         step = int(np.argmin(np.isfinite(losses)))
         self._warned = True
         warn(self._text(block, step, losses[step]), RuntimeWarning)
+
+    def look_at_last(self, block: Block, loss: float) -> None:
+        """Check the one loss that the steps of a block gave."""
+        if not math.isfinite(loss):
+            losses = np.zeros(block.steps)
+            losses[-1] = loss
+            self.look(block, losses)
 
     def _text(self, block: Block, step: int, loss: Any) -> str:
         found = self._first_bad(block, step)
@@ -110,12 +117,18 @@ class FiniteWatch:
             ("y", self._output_names, block.targets),
             ("sample_weight", self._output_names, block.weights),
         ]
-        for what, names, columns in groups:
+        for what, given, columns in groups:
+            names = given or [str(i) for i in range(len(columns))]
             for name, column in zip(names, columns, strict=False):
                 picked = block.pick(column)
                 if picked is not None and picked.dtype.kind == "f":
                     several = [repr(name)] if len(columns) > 1 else []
                     yield [f"`{what}`", *several], name, picked
+
+
+def unnamed_watch(what: str) -> FiniteWatch:
+    """For steps that users write: of a model without `call` no inputs are known."""
+    return FiniteWatch(what, (), (), KnownColumns("input"))
 
 
 def _bad_rows(array: Array) -> Array:

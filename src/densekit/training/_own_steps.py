@@ -25,6 +25,7 @@ from densekit._core.variable import Variable
 from densekit.data._arrays import as_array
 from densekit.data._columns import Columns, unpack_x_y_sample_weight
 from densekit.data._feeds import Block
+from densekit.training._not_finite import FiniteWatch
 from densekit.training._run_metrics import CompileMetrics, LossMean
 
 _MODES = {"train": "train_step", "test": "test_step", "predict": "predict_step"}
@@ -335,11 +336,13 @@ class StepSession:
 
     Args:
         training: whether the steps train.
+        watch: warns of losses that are not finite; None: nobody does.
     """
 
-    watch = None
-
-    def __init__(self, model: Any, data: BatchStructure, training: bool) -> None:
+    def __init__(
+        self, model: Any, data: BatchStructure, training: bool, watch: FiniteWatch | None = None
+    ) -> None:
+        self.watch = watch
         self._model = model
         self._data = data
         mode = "train" if training else "test"
@@ -355,6 +358,10 @@ class StepSession:
         """Run the steps of a block."""
         with engines.inside(self._model._dk_runtime.kind):
             self._logs = self._function(self._data.batches(block))
+        if self.watch is not None and isinstance(self._logs, dict):
+            for name, value in self._logs.items():
+                if "loss" in name and np.ndim(value) == 0:
+                    self.watch.look_at_last(block, float(value))
 
     def logs(self, model: Any) -> dict[str, Any]:
         """The values of the metrics, if they go by the names of what the step returned; or that."""

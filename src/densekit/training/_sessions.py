@@ -189,9 +189,11 @@ class Sessions(OwnSteps):
         session.made_for = self._dk_runtime.state(), self.optimizer
         return session
 
-    def _dk_step_session(self, data: BatchStructure, training: bool) -> StepSession:
+    def _dk_step_session(
+        self, data: BatchStructure, training: bool, watch: FiniteWatch | None = None
+    ) -> StepSession:
         """What calls the user's own steps."""
-        return StepSession(self, data, training)
+        return StepSession(self, data, training, watch)
 
     def _dk_fresh(self, session: Any, feed: Feed, training: bool) -> Any:
         """`session`, or a new one if a callback changed the model."""

@@ -14,6 +14,7 @@ from densekit.data._streams import StreamFeed
 from densekit.training._compiling import Compiling
 from densekit.training._fit_loop import callback_list, run_epoch
 from densekit.training._limits import limited_epochs, limited_steps
+from densekit.training._not_finite import unnamed_watch
 from densekit.training._own_steps import BatchStructure
 from densekit.training._turns import alone
 
@@ -113,15 +114,15 @@ class Trainer(Compiling):
                 test_batches if own_test else None,
             )
         native = not own or (validation is not None and not own_test)
-        watch = self._dk_watch("fit") if native else None
+        watch = self._dk_watch("fit") if native else unnamed_watch("fit")
         session: Any
         if own:
-            session = self._dk_step_session(batches, True)
+            session = self._dk_step_session(batches, True, watch)
         else:
             session = self._dk_session(feed, True, watch)
         tests: Any = None
         if validation is not None and own_test:
-            tests = self._dk_step_session(test_batches, False)
+            tests = self._dk_step_session(test_batches, False, watch)
         elif validation is not None:
             tests = self._dk_session(validation, False, watch)
         if own:
@@ -140,8 +141,7 @@ class Trainer(Compiling):
         try:
             for epoch in range(initial_epoch, epochs):
                 self.reset_metrics()
-                if watch is not None:
-                    watch.epoch, watch.validates = epoch, False
+                watch.epoch, watch.validates = epoch, False
                 callbacks.on_epoch_begin(epoch)
                 session = self._dk_fresh(session, feed, True)
                 steps = run_epoch(self, session, feed, callbacks, training=True)
@@ -151,8 +151,7 @@ class Trainer(Compiling):
                 if validation is not None and _is_due(epoch, validation_freq):
                     assert tests is not None
                     tests = self._dk_fresh(tests, validation, False)
-                    if watch is not None:
-                        watch.validates = True
+                    watch.validates = True
                     results = self._dk_run_test(tests, validation, callbacks)
                     logs |= {f"val_{name}": value for name, value in results.items()}
                     logs = {name: logs[name] for name in sorted(logs)}
@@ -221,7 +220,7 @@ class Trainer(Compiling):
         if self._dk_has_own_step("test"):
             batches = BatchStructure()
             feed = self._dk_data.step_feed(batches, x, y, sample_weight, None, batch_size, steps)
-            session = self._dk_step_session(batches, False)
+            session = self._dk_step_session(batches, False, unnamed_watch("evaluate"))
         else:
             feed = self._dk_data.feed(x, y, sample_weight, None, batch_size, steps, repeated=False)
             session = self._dk_session(feed, False, self._dk_watch("evaluate"))
