@@ -32,7 +32,8 @@ def export(module: str, *aliases: str) -> Callable[[T], T]:
 
     def register(component: T) -> T:
         made: Any = component
-        if isinstance(component, type) and not hasattr(made.__init__, "__wrapped__"):
+        own = isinstance(component, type) and made.__init__ is not object.__init__
+        if own and not hasattr(made.__init__, "__wrapped__"):
             made.__init__ = filters_traceback(made.__init__)
         name = component.__name__  # type: ignore[attr-defined]
         _public_name[component] = (module, name)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from densekit._core.variable import Variable
 from densekit.engines.steps import Handle, NotLowerable, Shape, Step
 
+_COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 _LARGEST_CONSTANT = 1 << 16  # elements; what is more is better kept out of every plan
 
 
@@ -55,6 +56,7 @@ class ArrayPlan:
         parameters: Sequence[Variable] = (),
         state: Sequence[Variable] = (),
         dtype: str | None = None,
+        reads_integers: bool = False,
         **attributes: Any,
     ) -> Handle:
         """A native op by its name in ``native/ops/table.inl``, with one output.
@@ -63,8 +65,11 @@ class ArrayPlan:
             parameters: variables it reads and, where trainable, gives gradients of.
             state: variables it writes when a training step is done.
             dtype: of the result in the definition. Default: that of the plan.
+            reads_integers: whether rounding of large ones does not reach the result.
             **attributes: strings, numbers or lists of numbers, by name.
         """
+        if not reads_integers and any("int" in x.dtype for x in xs):
+            raise NotLowerable("integers stay integers")  # which floats round beyond their digits
         if self.bfloat16:
             xs = [self.rounded(x) for x in xs]
         y = self._new(sample_shape, dtype or ("bfloat16" if self.bfloat16 else self.dtype))
@@ -124,6 +129,9 @@ class ArrayPlan:
             sample_shape,
             variables,
             dtype=dtype,
+            reads_integers=formula in _COMPARISONS
+            and len(xs) == 1
+            and self._tells_apart(constants),
             formula=formula,
             shape=list(sample_shape) or [1],
             origin=[o.kind for o in found],
@@ -338,10 +346,14 @@ class ArrayPlan:
 
     def embedding(self, x: Handle, table: Variable) -> Handle:
         """Rows of `table`, picked by the whole numbers of `x`."""
-        exact = 1 << (24 if self.dtype == "float32" else 53)
-        if table.shape[0] > exact:
-            raise NotLowerable(f"its numbers go beyond {exact}, to which {self.dtype} is exact")
-        return self.op("embedding", [x], (*x.sample_shape, table.shape[1]), [table])
+        if not self._tells_apart([table.shape[0]]):
+            raise NotLowerable(f"its numbers go beyond those to which {self.dtype} is exact")
+        shape = (*x.sample_shape, table.shape[1])
+        return self.op("embedding", [x], shape, [table], reads_integers=True)
+
+    def _tells_apart(self, numbers: Sequence[float]) -> bool:
+        """Whether rounding an integer to the plan's floats never moves it past one of these."""
+        return max(map(abs, numbers), default=0) < 1 << (24 if self.dtype == "float32" else 53)
 
     def _last_axes(
         self, x: Handle, axes: Sequence[int], make: Callable[[Handle, int], Handle]
