@@ -66,7 +66,7 @@ docs: $(STAMPS)/test-tools $(STAMPS)/package
 	$(PY) scripts/coverage_of_keras.py --check
 
 NATIVE := $(BIN)/cmake -S native -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DDENSEKIT_TESTS=ON
-CTEST := $(BIN)/ctest --output-on-failure -j 2 --timeout 150 --test-dir
+CTEST := $(BIN)/ctest --output-on-failure -j 2 --timeout 400 --test-dir
 
 # The C++ tests, with AddressSanitizer and UndefinedBehaviorSanitizer.
 test-native: $(STAMPS)/venv
