@@ -26,6 +26,7 @@ def _fixed_seeds() -> None:
     set_random_seed(1234)
     reset_names()
     settings.put("traceback_filtering", False)
+    settings.put("dtype_policy", None)
 
 
 @pytest.fixture

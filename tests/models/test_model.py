@@ -193,7 +193,10 @@ def test_a_model_without_call_says_so(x) -> None:
         keras.Model()(x)
 
 
-def test_json_round_trip() -> None:
+@pytest.mark.parametrize("policy", [None, "float32", "mixed_bfloat16"])
+def test_json_round_trip(policy: str | None) -> None:
+    if policy is not None:
+        keras.config.set_dtype_policy(policy)
     model = keras.Sequential([keras.Input((4,)), L.Dense(2, activation="tanh")])
     model.compile("adam", "mse")
     again = keras.models.model_from_json(model.to_json(indent=1))

@@ -16,6 +16,7 @@ from densekit._core.deserialization import deserialize_function as deserialize_f
 from densekit._core.deserialization import deserialize_keras_object as deserialize_keras_object
 from densekit._core.deserialization import deserialize_nested as deserialize_nested
 from densekit._core.deserialization import deserialize_whole as deserialize_whole
+from densekit._core.dtype_policy import DTypePolicy
 from densekit._core.dtypes import standardize_dtype
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
@@ -217,5 +218,7 @@ def _four(
 def _note_written(obj: Any, config: dict[str, Any]) -> None:
     """Number every object; `serialize_whole` drops the numbers that occur once."""
     seen = _written.get()
+    if isinstance(obj, DTypePolicy):  # a value: which of two equal ones it is means nothing
+        return
     if seen is not None:  # keeping obj alive keeps its id its own
         config[SHARED] = seen.setdefault(id(obj), (len(seen) + 1, obj))[0]
