@@ -164,3 +164,36 @@ def test_own_steps_warn(steps):
     x = np.roll(x, 25, axis=0)  # into the last batch, whose loss is what several steps return
     (text,) = warnings_of(lambda: model.evaluate(x, y, verbose=0))
     assert "row 65" in text
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, *batches):
+        super().__init__()
+        self.batches = batches
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, number):
+        return self.batches[number]
+
+
+def test_a_stream_that_begins_without_a_number_is_refused():
+    x, y = data()
+    model = compiled()
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="nan alone"):
+        model.fit(Batches((x, np.full(ROWS, np.nan)), (x, y)), verbose=0)
+    np.testing.assert_array_equal(before[0], model.get_weights()[0])
+
+
+def test_a_loss_that_knows_what_to_do_without_numbers_gets_them():
+    def masked(y_true, y_pred):
+        known = keras.ops.logical_not(keras.ops.isnan(y_true))
+        error = keras.ops.where(known, y_pred - keras.ops.nan_to_num(y_true), 0.0)
+        return keras.ops.mean(error**2, axis=-1)
+
+    x, y = data()
+    model = compiled(loss=masked)
+    history = model.fit(Batches((x, np.full((ROWS, 1), np.nan)), (x, y[:, None])), verbose=0)
+    assert np.isfinite(history.history["loss"][0])

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from densekit.losses._checks import check_last_activation as check_last_activation
     from densekit.losses._checks import check_targets as check_targets
     from densekit.losses._checks import checks_values as checks_values
+    from densekit.losses._checks import is_built_in as is_built_in
     from densekit.losses._circle import Circle as Circle
     from densekit.losses._circle import circle as circle
     from densekit.losses._crossentropy import BinaryCrossentropy as BinaryCrossentropy
@@ -89,7 +90,10 @@ else:
         __name__,
         {
             "_base": "Loss LossFunctionWrapper",
-            "_checks": "check_chance_broadcast check_last_activation check_targets checks_values",
+            "_checks": (
+                "check_chance_broadcast check_last_activation check_targets checks_values "
+                "is_built_in"
+            ),
             "_circle": "Circle circle",
             "_crossentropy": (
                 "BinaryCrossentropy CategoricalCrossentropy SparseCategoricalCrossentropy "

@@ -26,7 +26,7 @@ from densekit.data._tables import KnownColumns
 from densekit.layers import has_lowering
 from densekit.training._fit_loop import Feed, Session
 from densekit.training._loss_terms import resolve_terms, term_names, wants_target
-from densekit.training._not_finite import FiniteWatch
+from densekit.training._not_finite import FiniteWatch, refuse_all_nan
 from densekit.training._own_steps import BatchStructure, OwnSteps, StepSession
 from densekit.training._preparation import Preparation
 from densekit.training._run_metrics import CompileMetrics, LossMean
@@ -168,6 +168,10 @@ class Sessions(OwnSteps):
         signature = self._dk_runtime.signature()
         inputs, targets = self._dk_example(feed)
         terms = self._dk_resolved_terms(signature, targets)
+        if training and targets and isinstance(feed, StreamFeed):
+            # Losses of users may know what to do with a first batch without numbers; ours do not.
+            ours = [t.output for t in terms if losses.is_built_in(t.loss)]
+            refuse_all_nan([targets[i] for i in ours], [output_keys(signature)[i] for i in ours])
         made_at = self._dk_runtime.moment()
         if self._compile_metrics is not None and not self._compile_metrics.built:
             self._compile_metrics.build(signature, targets, self._dk_is_named())
