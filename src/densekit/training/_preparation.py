@@ -64,6 +64,13 @@ class Preparation:
         if any(type(leaf) is not np.ndarray for leaf in tree.flatten(x)):
             self._model._dk_known_columns.remember(x, self._runtime.signature().input_names)
 
+    def remember_columns_of(self, feed: Feed, x: Any, y: Any) -> None:
+        """`remember_columns` of the data behind a feed, which `x` yields if it is a stream."""
+        if not isinstance(feed, StreamFeed):
+            self.remember_columns(x, y)
+        elif not feed.tells_epochs:
+            self.remember_columns(*feed.first_batch()[:2])
+
     def is_followed(self) -> bool:
         """Whether the model is built and it is known what its call does."""
         model = self._model
@@ -205,16 +212,7 @@ class Preparation:
             inputs = [readable_once(column, dtype, floats) for column in inputs]
             targets = [readable_once(column, dtype, False) for column in targets]
             weights = [readable_once(column, dtype, False) for column in weights]
-        return ArrayFeed(
-            inputs,
-            targets,
-            weights,
-            rows=len(inputs[0]),
-            batch_size=batch_size,
-            steps=steps,
-            shuffle=shuffle,
-            order=self._new_order,
-        )
+        return self._array_feed((inputs, targets, weights), batch_size, steps, shuffle)
 
     def step_feed(
         self,
@@ -243,14 +241,22 @@ class Preparation:
                     )
                 )
             sample_weight = class_weights(as_array(y, "y"), class_weight, None)
-        inputs, targets, weights = data.columns(x, y, sample_weight)
-        check_rows({"x": inputs, "y": targets, "sample_weight": weights})
+        columns = data.columns(x, y, sample_weight)
+        check_rows(dict(zip(("x", "y", "sample_weight"), columns, strict=True)))
         self._prepare_steps(x, y)
+        return self._array_feed(columns, batch_size, steps, shuffle)
+
+    def _array_feed(
+        self,
+        columns: tuple[list[Array], Columns, Columns],
+        batch_size: Any,
+        steps: Any,
+        shuffle: Any,
+    ) -> ArrayFeed:
+        """Columns in memory, cut into batches."""
         return ArrayFeed(
-            inputs,
-            targets,
-            weights,
-            rows=len(inputs[0]),
+            *columns,
+            rows=len(columns[0][0]),
             batch_size=batch_size,
             steps=steps,
             shuffle=shuffle,

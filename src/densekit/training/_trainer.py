@@ -10,7 +10,6 @@ import numpy as np
 from densekit._core.errors import describe, message
 from densekit._core.frames import filters_traceback
 from densekit.data._split import train_validation_split
-from densekit.data._streams import StreamFeed
 from densekit.training._compiling import Compiling
 from densekit.training._fit_loop import callback_list, run_epoch
 from densekit.training._limits import limited_epochs, limited_steps
@@ -125,12 +124,8 @@ class Trainer(Compiling):
             tests = self._dk_step_session(test_batches, False, watch)
         elif validation is not None:
             tests = self._dk_session(validation, False, watch)
-        if own:
-            pass
-        elif not isinstance(feed, StreamFeed):
-            self._dk_data.remember_columns(*given)
-        elif not feed.tells_epochs:
-            self._dk_data.remember_columns(*feed.first_batch()[:2])
+        if not own:
+            self._dk_data.remember_columns_of(feed, *given)
         callbacks = callback_list(self, callbacks, verbose, feed.num_batches, epochs, True)
         feed.begin_anew()
         self.stop_training = False
