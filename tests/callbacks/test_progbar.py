@@ -35,12 +35,12 @@ model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, name="caf\\u0
 model.summary(expand_nested=True)
 model.summary(print_fn=print, expand_nested=True)
 """
-SOURCES = str(Path(__file__).parents[2] / "src")
+PACKAGES = str(Path(keras.__file__).parents[1])
 
 
 def environment(**variables: str) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS", "LINES")}
-    path = os.pathsep.join([SOURCES, os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([PACKAGES, os.environ.get("PYTHONPATH", "")])
     return {**kept, "PYTHONPATH": path, "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **variables}
 
 
