@@ -22,7 +22,7 @@ ROOMS = ("optimizers", "losses", "activations", "regularizers", "constraints")
 _LABELS = ("sparse_categorical_crossentropy", "categorical_generalized_cross_entropy")
 # What wants numbers in the call fits no Dense; that glu halves is not seen by the layer behind it.
 _UNFIT = ("threshold", "glu")
-_SIGNS, _POSITIVE = ("hinge", "squared_hinge"), ("poisson",)
+_PLUS_MINUS, _POSITIVE = ("hinge", "squared_hinge"), ("poisson",)
 
 
 def _targets(loss: Any, classes: Any) -> Any:
@@ -30,7 +30,7 @@ def _targets(loss: Any, classes: Any) -> Any:
     loss = getattr(loss, "name", loss)
     if loss in _LABELS:
         return classes
-    if loss in _SIGNS:
+    if loss in _PLUS_MINUS:
         return one_hot * 2 - 1
     return one_hot + 1 if loss in _POSITIVE else one_hot
 

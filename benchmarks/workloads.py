@@ -88,7 +88,7 @@ class Training(Network):
         return x, np.tanh(z)
 
     def without_dropout(self) -> Training:
-        """The twin whose result does not depend on the random generator."""
+        """The variant whose result does not depend on the random generator."""
         return replace(self, dropout=0.0)
 
 

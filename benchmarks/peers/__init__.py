@@ -1,7 +1,7 @@
 """One file a peer. Each offers what it can of
 
 ``training(w, x, y, threads) -> run`` where ``run.epochs(k, rows)`` trains k shuffled epochs on the
-first rows, ``run.check(steps)`` trains a fresh twin on consecutive batches and returns its
+first rows, ``run.check(steps)`` trains a fresh copy on consecutive batches and returns its
 predictions for the first 64 rows; None where the peer cannot express the network.
 
 ``inference(w, x, threads) -> {path: call}``: ways to get predictions as a NumPy array.

@@ -75,7 +75,7 @@ nb::object activation(const std::string& kind, const Doubles& params, nb::handle
   return by_type(x, [&](auto tag) {
     using T = decltype(tag);
     const Matrix<T> z = matrix<T>(x, "x");
-    const bool half = activation_needs(spec).half_width;
+    const bool half = halves_width(spec.kind);
     require_shape(!half || z.width % 2 == 0, "activation");
     nb::object y = new_matrix<T>(z.rows, half ? z.width / 2 : z.width);
     kernels<T>().activate(spec, z.rows, z.width, z.data, out<T>(y));
@@ -88,7 +88,7 @@ nb::object activation_gradient(const std::string& kind, const Doubles& params, n
   return by_type(x, [&](auto tag) {
     using T = decltype(tag);
     const Matrix<T> z = matrix<T>(x, "x"), d = matrix<T>(dy, "dy");
-    const index_t width = activation_needs(spec).half_width ? z.width / 2 : z.width;
+    const index_t width = halves_width(spec.kind) ? z.width / 2 : z.width;
     require_shape(d.rows == z.rows && d.width == width, "activation_gradient");
     const nb::object y = new_matrix<T>(z.rows, width);
     nb::object dx = new_matrix<T>(z.rows, z.width);
@@ -126,7 +126,7 @@ nb::object loss(const std::string& kind, const Doubles& params, nb::handle y_tru
     using T = decltype(tag);
     const Matrix<T> p = matrix<T>(y_pred, "y_pred");
     const Targets<T> t(spec, y_true, p);
-    if (takes_signs(spec.kind)) spec.p[0] = all_bits(p.rows * p.width, t.dense.data);
+    if (takes_plus_minus_labels(spec.kind)) spec.p[0] = all_zero_one(p.rows * p.width, t.dense.data);
     nb::object rows = new_array(type_of<T>(), {p.rows});
     kernels<T>().loss(spec, p.rows, p.width, t.dense.data, t.labels, p.data, nullptr, T(1), out<T>(rows), nullptr);
     return rows;
@@ -139,7 +139,7 @@ nb::object loss_gradient(const std::string& kind, const Doubles& params, nb::han
     using T = decltype(tag);
     const Matrix<T> p = matrix<T>(y_pred, "y_pred");
     const Targets<T> t(spec, y_true, p);
-    if (takes_signs(spec.kind)) spec.p[0] = all_bits(p.rows * p.width, t.dense.data);
+    if (takes_plus_minus_labels(spec.kind)) spec.p[0] = all_zero_one(p.rows * p.width, t.dense.data);
     const nb::object rows = new_array(type_of<T>(), {p.rows});
     nb::object d = new_matrix<T>(p.rows, p.width);
     kernels<T>().loss(spec, p.rows, p.width, t.dense.data, t.labels, p.data, nullptr, T(1), out<T>(rows), out<T>(d));

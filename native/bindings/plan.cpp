@@ -68,13 +68,13 @@ std::vector<int> Plan::host(const std::vector<int>& inputs, const std::vector<in
 }
 
 // Rank 0 is (1, 1), rank 1 a column, higher ranks a matrix of last axes.
-int Plan::parameter(nb::object array, bool trainable, nb::object told) {
+int Plan::parameter(nb::object array, bool trainable, nb::object write_version) {
   building();
   require_dense(array, type_number(is_double), trainable, "parameter");
-  if (!told.is_none()) {
-    require_dense(told, NPY_INT64, true, "changes");
-    if (array_size(told) != 3)
-      throw nb::value_error("changes: expected an array of three elements: writers, writes, assigned.");
+  if (!write_version.is_none()) {
+    require_dense(write_version, NPY_INT64, true, "write_version");
+    if (array_size(write_version) != 3)
+      throw nb::value_error("write_version: expected an array of three elements: writers, writes, assigned.");
   }
   PyArrayObject* a = as_array(array);
   const int rank = PyArray_NDIM(a);
@@ -82,10 +82,11 @@ int Plan::parameter(nb::object array, bool trainable, nb::object told) {
   if (rank >= 2) width = PyArray_DIM(a, rank - 1);
   for (int i = 0; i < (rank >= 2 ? rank - 1 : rank); ++i) rows *= PyArray_DIM(a, i);
   const int id = graph.parameter(array_data(array), rows, width, trainable);
-  static_assert(sizeof(Changes) == 3 * sizeof(int64_t) && std::atomic<int64_t>::is_always_lock_free);
-  if (!told.is_none()) graph.parameters.back().changes = static_cast<Changes*>(array_data(told));
+  static_assert(sizeof(WriteVersion) == 3 * sizeof(int64_t) && std::atomic<int64_t>::is_always_lock_free);
+  if (!write_version.is_none())
+    graph.parameters.back().write_version = static_cast<WriteVersion*>(array_data(write_version));
   arrays.push_back(std::move(array));
-  changes.push_back(std::move(told));
+  write_versions.push_back(std::move(write_version));
   slot_arrays_.emplace_back();
   return id;
 }
@@ -297,10 +298,11 @@ void bind_building(nb::class_<Plan>& c) {
 }
 
 void bind_parameters(nb::class_<Plan>& c) {
-  c.def("parameter", &Plan::parameter, nb::arg("array"), nb::arg("trainable"), nb::arg("changes").none() = nb::none(),
-        nb::sig("def parameter(self, array: Array, trainable: bool, changes: Array | None = None) -> int"),
+  c.def("parameter", &Plan::parameter, nb::arg("array"), nb::arg("trainable"),
+        nb::arg("write_version").none() = nb::none(),
+        nb::sig("def parameter(self, array: Array, trainable: bool, write_version: Array | None = None) -> int"),
         "An array the plan reads and updates in place; the plan keeps a reference.\n\n"
-        "`changes` is int64 [runs at it, runs so far, assigned]: told of them, inference prepacks.");
+        "`write_version` is int64 [runs at it, runs so far, assigned]: lets inference prepack.");
   c.def(
       "set_regularizer",
       [](Plan& p, int id, const std::string& kind, const Doubles& params) {

@@ -26,7 +26,7 @@ class Plan {
   int affine(int x, nb::handle scale, nb::handle offset, index_t width);
   std::vector<int> host(const std::vector<int>& inputs, const std::vector<index_t>& sizes,
                         const std::vector<int>& parameters, nb::object forward, nb::object backward);
-  int parameter(nb::object array, bool trainable, nb::object changes);
+  int parameter(nb::object array, bool trainable, nb::object write_version);
   void set_host_regularizer(int parameter, nb::object function);
   void set_host_constraint(int parameter, nb::object function);
   int host_loss(int output, nb::object function, double weight);
@@ -72,8 +72,8 @@ class Plan {
   std::vector<HostNode> host_nodes;
   std::unordered_map<int, nb::object> host_losses, host_regularizers, host_constraints;
   nb::object host_optimizer;
-  std::vector<nb::object> arrays;   // parameters' memory, by id
-  std::vector<nb::object> changes;  // and who tells of changes to it, or None
+  std::vector<nb::object> arrays;          // parameters' memory, by id
+  std::vector<nb::object> write_versions;  // and their write versions, or None
 
   // recording.cpp
   nb::object record(const nb::list& inputs, std::vector<uint64_t> keys, std::vector<uint64_t> counters, bool training,

@@ -102,8 +102,8 @@ void pack_pairs(index_t k, index_t count, const float* src, index_t src_k, uint3
   }
 }
 
-// k runs along memory: blocks of L lanes x 2 L values are paired and turned in registers.
-void pack_pairs_turned(index_t k, index_t count, const float* src, index_t src_lane, uint32_t* dst, index_t width) {
+// k runs along memory: blocks of L lanes x 2 L values are paired and transposed in registers.
+void pack_pairs_transposed(index_t k, index_t count, const float* src, index_t src_lane, uint32_t* dst, index_t width) {
   constexpr index_t L = kLanes<float>;
   for (index_t j = 0; j < up_to_multiple(count, kPanelGrain); j += L) {
     const index_t lanes = least(count - j, L);
@@ -154,7 +154,7 @@ void bfloat16_pack(const float* b, index_t b_row, index_t b_col, index_t k, inde
     uint32_t* dst = packed + panel * pairs_of(k) + first_k / 2 * width + (j - panel);
     const float* src = b + (j - first_n) * b_col;
     if (b_col == 1 || n == 1) pack_pairs(last_k - first_k, end - j, src, b_row, dst, width);
-    else pack_pairs_turned(last_k - first_k, end - j, src, b_col, dst, width);
+    else pack_pairs_transposed(last_k - first_k, end - j, src, b_col, dst, width);
     j = end;
   }
 }

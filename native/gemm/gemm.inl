@@ -1,21 +1,21 @@
 // GEMM: tile.inl is the innermost loop, product.inl decides how a product is cut into tiles, pack.inl copies an operand
 // where its tiles want it, stream.inl is the way of few rows, and gemm() below walks the tiles.
 //
-// Either N or M may be the vector side: with M, the same code computes C^T = B^T A^T and turns each tile while storing.
+// Either N or M may be the vector side: with M, the same code computes C^T = B^T A^T and transposes each tile while storing.
 // Every element of C is acc = fma(a, b, acc) over rising k in all of them, so the choice is invisible in the bits.
 
-// What the caller wants after the product, a tile's share at a time.
+// What the caller reads after the product, a tile's share at a time.
 template <class T>
-struct Wanted {
+struct Prefetches {
   const T* const* from;
   index_t size, at = 0;
 
-  DENSEKIT_INLINE void fetch_with(Tile<T>& t, index_t width) {
-    t.segment = kFetchSegment;
-    t.fetch = *from + at;
-    t.fetch_k = width;
-    t.fetch_rows = 1;
-    at += divide_up(t.k, kFetchSegment) * width;
+  DENSEKIT_INLINE void prefetch_with(Tile<T>& t, index_t width) {
+    t.segment = kPrefetchSegment;
+    t.prefetch = *from + at;
+    t.prefetch_k = width;
+    t.prefetch_rows = 1;
+    at += divide_up(t.k, kPrefetchSegment) * width;
     if (at >= size) at = 0, ++from;
   }
 };
@@ -32,7 +32,7 @@ Gemm<T> columns_from(const Gemm<T>& g, index_t column) {
 }
 
 template <class T>
-DENSEKIT_INLINE void fetch_rows(const T* c, index_t rows, index_t c_row, index_t width) {
+DENSEKIT_INLINE void prefetch_block(const T* c, index_t rows, index_t c_row, index_t width) {
   for (index_t r = 0; r < rows; ++r, c += c_row)
     for (index_t j = 0; j < width; j += kLanes<T>) __builtin_prefetch(c + j, 1, 2);
 }
@@ -58,13 +58,13 @@ void gemm(const Gemm<T>& g, T* scratch) {
   const bool in_panels = p.panel > 0 && p.segment == 0;  // the vector operand
   Tile<T> t;
   t.a_row = p.a_row, t.a_k = p.a_k, t.c_row = p.c_row, t.c_lane = p.c_lane, t.bias_by_row = p.bias_by_row;
-  t.fetch = nullptr;
-  Wanted<T> wanted{g.fetch, g.fetch_size};
-  const bool fetches = g.fetch[0] != nullptr && !p.stream && !p.pack_ahead && p.segment == 0;
+  t.prefetch = nullptr;
+  Prefetches<T> ahead{g.prefetch, g.prefetch_size};
+  const bool prefetches = g.prefetch[0] != nullptr && !p.stream && !p.pack_ahead && p.segment == 0;
   index_t at = 0;
   do {  // once when k is 0
     t.k = p.k - at < p.block_k ? p.k - at : p.block_k;
-    t.segment = p.segment > 0 ? p.segment : p.stream ? kFetchSegment : t.k;
+    t.segment = p.segment > 0 ? p.segment : p.stream ? kPrefetchSegment : t.k;
     t.a_jump = p.a_jump;
     const index_t a_at = p.segment > 0 ? step_in_panels(p, at) : at * p.a_k;
     const index_t b_at = in_panels ? step_in_panels(p, at) : at * p.b_k;
@@ -85,15 +85,15 @@ void gemm(const Gemm<T>& g, T* scratch) {
         t.b = b + inside * p.b_lane;
         t.b_k = p.b_k;
         if (p.stream) {
-          t.fetch = final ? nullptr : t.b + t.k * p.b_k;
-          t.fetch_k = p.b_k;
-          t.fetch_rows = kFetchSegment;
+          t.prefetch = final ? nullptr : t.b + t.k * p.b_k;
+          t.prefetch_k = p.b_k;
+          t.prefetch_rows = kPrefetchSegment;
         }
         if (p.pack) {
           T* panel = next.src != nullptr ? next.dst : scratch;
           if (next.src == nullptr) {
             if (p.b_lane == 1) pack_rows<T>(t.k, lanes, width, t.b, p.b_k, panel);
-            else pack_panels_turned<T>(p, t.k, lanes, width, t.b, panel);
+            else pack_panels_transposed<T>(p, t.k, lanes, width, t.b, panel);
           }
           next.src = nullptr;
           if (p.pack_ahead && left > width) {
@@ -118,16 +118,16 @@ void gemm(const Gemm<T>& g, T* scratch) {
           t.a = p.a + i * p.a_row + a_at;
           t.c = p.c + i * p.c_row + (lane + inside) * p.c_lane;
           t.bias = !final || !g.bias ? nullptr : g.bias + (p.bias_by_row ? i : lane + inside);
-          if (next.src != nullptr) next.fetch_with(t, tile, tiles);
-          else if (fetches && *wanted.from != nullptr) wanted.fetch_with(t, width);
-          else if (fetches) t.fetch = nullptr;
-          if (p.fetch_c)
-            fetch_rows(t.c + rows * p.c_row, p.rows - i - rows < rows ? p.rows - i - rows : rows, p.c_row, width);
+          if (next.src != nullptr) next.prefetch_with(t, tile, tiles);
+          else if (prefetches && *ahead.from != nullptr) ahead.prefetch_with(t, width);
+          else if (prefetches) t.prefetch = nullptr;
+          if (p.prefetch_c)
+            prefetch_block(t.c + rows * p.c_row, p.rows - i - rows < rows ? p.rows - i - rows : rows, p.c_row, width);
           tile_function<T>(rows, vectors, tail)(t);
           if (next.src != nullptr) next.pack(t.k, tile, tiles);
           i += rows;
         }
-        if (p.pack_ahead) t.fetch = nullptr;
+        if (p.pack_ahead) t.prefetch = nullptr;
         inside += width;
       }
     }

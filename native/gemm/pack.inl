@@ -9,9 +9,9 @@ void pack_rows(index_t k, index_t lanes, index_t width, const T* src, index_t sr
   }
 }
 
-// src[lane * src_lane + p]: k runs along memory, so blocks of lanes x lanes are turned in registers.
+// src[lane * src_lane + p]: k runs along memory, so blocks of lanes x lanes are transposed in registers.
 template <class T>
-void pack_turned(index_t k, index_t lanes, index_t width, const T* src, index_t src_lane, T* dst) {
+void pack_transposed(index_t k, index_t lanes, index_t width, const T* src, index_t src_lane, T* dst) {
   constexpr int L = kLanes<T>;
   for (index_t j = 0; j < lanes; j += L) {
     const index_t rows = lanes - j < L ? lanes - j : L;
@@ -40,12 +40,12 @@ void pack_turned(index_t k, index_t lanes, index_t width, const T* src, index_t 
   }
 }
 
-// pack_turned for a vector operand that may lie in panels.
+// pack_transposed for a vector operand that may lie in panels.
 template <class T>
-void pack_panels_turned(const Product<T>& p, index_t k, index_t lanes, index_t width, const T* src, T* dst) {
-  if (p.panel == 0 || p.segment > 0) return pack_turned<T>(k, lanes, width, src, p.b_lane, dst);
+void pack_panels_transposed(const Product<T>& p, index_t k, index_t lanes, index_t width, const T* src, T* dst) {
+  if (p.panel == 0 || p.segment > 0) return pack_transposed<T>(k, lanes, width, src, p.b_lane, dst);
   for (index_t done = 0; done < k; done += p.panel, src += p.panel_stride, dst += p.panel * width) {
-    pack_turned<T>(p.panel, lanes, width, src, p.b_lane, dst);
+    pack_transposed<T>(p.panel, lanes, width, src, p.b_lane, dst);
   }
 }
 
@@ -58,17 +58,17 @@ template <class T>
 struct NextPanel {
   const T* src = nullptr;  // null: there is none
   index_t lanes = 0, width = 0;
-  index_t piece = 1, distance = 0;  // steps of k in a piece, elements to the next piece: single rows, unless turned
-  index_t src_lane = 1;             // turned: elements from lane to lane
+  index_t piece = 1, distance = 0;  // steps of k in a piece, elements to the next piece: single rows, unless transposed
+  index_t src_lane = 1;             // transposed: elements from lane to lane
   T* dst = nullptr;
 
-  // Each tile's share of the pieces is fetched while the tile is computed (of turned ones the first), and packed after it.
-  DENSEKIT_INLINE void fetch_with(Tile<T>& t, index_t tile, index_t tiles) const {
+  // Each tile's share of the pieces is prefetched while the tile is computed (of transposed ones the first), and packed after it.
+  DENSEKIT_INLINE void prefetch_with(Tile<T>& t, index_t tile, index_t tiles) const {
     const index_t pieces = divide_up(t.k, piece), from = pieces * tile / tiles, to = pieces * (tile + 1) / tiles;
-    t.segment = kFetchSegment;
-    t.fetch = from == to ? nullptr : src + from * distance;
-    t.fetch_k = src_lane == 1 ? distance : src_lane;
-    t.fetch_rows = divide_up(src_lane == 1 ? to - from : lanes, divide_up(t.k, kFetchSegment));
+    t.segment = kPrefetchSegment;
+    t.prefetch = from == to ? nullptr : src + from * distance;
+    t.prefetch_k = src_lane == 1 ? distance : src_lane;
+    t.prefetch_rows = divide_up(src_lane == 1 ? to - from : lanes, divide_up(t.k, kPrefetchSegment));
   }
   DENSEKIT_INLINE void pack(index_t k, index_t tile, index_t tiles) const {
     const index_t pieces = divide_up(k, piece), from = pieces * tile / tiles, to = pieces * (tile + 1) / tiles;
@@ -76,7 +76,7 @@ struct NextPanel {
       return pack_rows<T>(to - from, lanes, width, src + from * distance, distance, dst + from * width);
     for (index_t p = from; p < to; ++p) {
       const index_t steps = k - p * piece < piece ? k - p * piece : piece;
-      pack_turned<T>(steps, lanes, width, src + p * distance, src_lane, dst + p * piece * width);
+      pack_transposed<T>(steps, lanes, width, src + p * distance, src_lane, dst + p * piece * width);
     }
   }
 };

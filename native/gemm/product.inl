@@ -3,7 +3,7 @@
 // ---- Cache geometry: 512 KiB L2 a core, the least among current x86-64 servers and desktops.
 constexpr index_t kL2Bytes = 512 * 1024;
 // A packed panel (a block of k x 4 vectors) takes at most half of L2; the other half is for the rows that meet it.
-// Zen 4, 1 MiB L2: 1024 rows a block 93 % of peak at 1024^3 and 91 % for 128 x 2048 x 2048 with B turned; 512 rows 89 and
+// Zen 4, 1 MiB L2: 1024 rows a block 93 % of peak at 1024^3 and 91 % for 128 x 2048 x 2048 with B transposed; 512 rows 89 and
 // 81 % (C is read and written twice as often); 256 rows 88 and 77 %.
 constexpr index_t kBlockK = kL2Bytes / 2 / (kMostVectors * DENSEKIT_VECTOR_BYTES);
 // An operand of up to this size is read where it lies, however many tiles meet it: the copy is dearer than the strides.
@@ -12,11 +12,11 @@ constexpr index_t kDirectBytes = 2 * kL2Bytes;
 // A broadcast operand of more than this comes from memory for each panel anew.
 constexpr index_t kBroadcastBytes = 4 << 20;
 // An operand that lies in no cache is read in rows, so many steps of k in one sweep over all columns: down the columns,
-// every step would be in another page and no prefetcher would follow. Meanwhile the next sweep's rows are fetched. Many
+// every step would be in another page and no prefetcher would follow. Meanwhile the next sweep's rows are prefetched. Many
 // rows of C make short sweeps dear: C is read and written once a sweep. Few rows: stream.inl.
 constexpr index_t kStreamedK = 64;
-// Steps of k between two looks at what to fetch.
-constexpr index_t kFetchSegment = 8;
+// Steps of k between two looks at what to prefetch.
+constexpr index_t kPrefetchSegment = 8;
 
 template <class T>
 struct Product {
@@ -33,8 +33,8 @@ struct Product {
   index_t vectors;              // vectors in a panel of the vector operand
   index_t block_k;
   bool pack, pack_ahead;  // pack_ahead: the next panel while this one is multiplied
-  bool stream;            // the vector operand lies in no cache, and is fetched a block of k ahead
-  bool fetch_c;           // C lies in no cache: a tile of it is fetched while the one before is computed
+  bool stream;            // the vector operand lies in no cache, and is prefetched a block of k ahead
+  bool prefetch_c;        // C lies in no cache: a tile of it is prefetched while the one before is computed
 };
 
 // Elements from step 0 of k to step p, of an operand in panels.
@@ -45,14 +45,14 @@ DENSEKIT_INLINE index_t step_in_panels(const Product<T>& product, index_t p) {
 
 DENSEKIT_INLINE index_t divide_up(index_t a, index_t b) { return (a + b - 1) / b; }
 
-// Cycles, roughly, with one vector FMA a cycle and a latency of 4. Zen 4, 256 x 2048 x 2048 with B turned: along M, whose four
+// Cycles, roughly, with one vector FMA a cycle and a latency of 4. Zen 4, 256 x 2048 x 2048 with B transposed: along M, whose four
 // panels all read B, 103 GFLOP/s, along N 108; 256 x 1024 x 1024: 110 and 106.
 template <class T>
 DENSEKIT_INLINE index_t cost(index_t rows, index_t lanes, index_t k, bool direct_b, bool direct_c) {
   index_t work = rows * divide_up(lanes, kLanes<T>);
   if (work < 4) work = 4;
   index_t cycles = work * k;
-  if (!direct_b) cycles += lanes * k / 2;  // a turned block: 16 x 16 elements in about 100 instructions
+  if (!direct_b) cycles += lanes * k / 2;  // a transposed block: 16 x 16 elements in about 100 instructions
   const index_t panels = divide_up(divide_up(lanes, kLanes<T>), kMostVectors);
   if (rows * k * index_t(sizeof(T)) > kBroadcastBytes) cycles += (panels - 1) * rows * k / 2;
   if (!direct_c) cycles += rows * lanes;  // one scalar store an element
@@ -93,7 +93,7 @@ DENSEKIT_INLINE Product<T> plan_product(const Gemm<T>& g) {
   const bool large = p.k * p.lanes * index_t(sizeof(T)) > kDirectBytes, in_memory = p.b_lane == 1 && large;
   const bool is_panel = p.b_lane == 1 && p.b_k == p.lanes && vectors <= kMostVectors;
   p.pack = p.b_lane != 1 || (tiles >= 8 && in_memory && !is_panel) || (!kCheapPartialLoads && p.lanes % L != 0);
-  // A turned broadcast operand (a weight gradient) has a line of its own in every step; at a stride of 4 KiB they all
+  // A transposed broadcast operand (a weight gradient) has a line of its own in every step; at a stride of 4 KiB they all
   // fall into 32 sets of L2, which hold 256 lines. Zen 4, dW 1024^3: 1024 steps a block 51 % of peak, 512 steps 78 %, 256 steps 82 %.
   const index_t most_k = p.a_k == 1 ? kBlockK : kBlockK / 4;
   const bool blocked = (p.pack || tiles > 1) && p.k > most_k;
@@ -104,7 +104,7 @@ DENSEKIT_INLINE Product<T> plan_product(const Gemm<T>& g) {
              p.a_k == 1;  // dZ of a weight gradient has just been written
   if (p.stream) p.block_k = kStreamedK;
   // Zen 4, 256 x 2048 x 2048: 110 GFLOP/s, 108 without.
-  p.fetch_c = p.c_lane == 1 && !p.stream && p.rows * p.c_row * index_t(sizeof(T)) > kL2Bytes;
+  p.prefetch_c = p.c_lane == 1 && !p.stream && p.rows * p.c_row * index_t(sizeof(T)) > kL2Bytes;
   if (p.panel > 0) p.block_k = divide_up(p.block_k, p.panel) * p.panel;
   return p;
 }

@@ -1,6 +1,6 @@
 // Few rows through an operand that lies in no cache: bound by reading it. The rows of C stay in L1, so that sweeps
-// may be short, and every load fetches its column of the next sweep. Zen 4, 2 threads, a row through 42 MB: 440 us. In
-// tiles called one by one 690 us, their fetches in bursts of 64 lines 760 us; fetched into L1 instead of L2, 1.4 ms.
+// may be short, and every load prefetches its column of the next sweep. Zen 4, 2 threads, a row through 42 MB: 440 us. In
+// tiles called one by one 690 us, their prefetches in bursts of 64 lines 760 us; prefetched into L1 instead of L2, 1.4 ms.
 
 constexpr index_t kSweep = 16;  // steps of k between reading and writing C
 

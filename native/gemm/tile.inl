@@ -41,8 +41,9 @@ struct Tile {
   index_t b_k;
   T* c;  // c[i * c_row + lane * c_lane]
   index_t c_row, c_lane;
-  const T* fetch;  // null, or what will be wanted next: every segment fetches fetch_rows rows as wide as the tile
-  index_t fetch_rows, fetch_k;
+  const T*
+      prefetch;  // null, or what will be read next: every segment prefetches prefetch_rows rows as wide as the tile
+  index_t prefetch_rows, prefetch_k;
   const T* bias;  // null, or one a lane, or (bias_by_row) one a row
   bool bias_by_row, load_c, relu;
   index_t last;  // lanes of the last vector in use
@@ -54,16 +55,16 @@ DENSEKIT_INLINE Vec<T> load_lane(const T* p, int v, Part part) {
   return load(p + v * kLanes<T>);
 }
 
-// C's rows lie along the lanes: a tile passes through a buffer of `rows` x `width`, turned in blocks of lanes x lanes. The
+// C's rows lie along the lanes: a tile passes through a buffer of `rows` x `width`, transposed in blocks of lanes x lanes. The
 // buffer has rows for whole blocks; what lies beyond `rows` is never stored.
 template <class T, int MR, int NV>
-struct TurnedTile {
+struct TransposedTile {
   static constexpr int kWidth = NV * kLanes<T>;
   alignas(64) T data[(MR + kLanes<T> - 1) / kLanes<T> * kLanes<T> * kWidth];
 };
 
 template <class T>
-void store_turned(const T* buffer, index_t rows, index_t width, index_t lanes, T* c, index_t c_lane) {
+void store_transposed(const T* buffer, index_t rows, index_t width, index_t lanes, T* c, index_t c_lane) {
   constexpr index_t L = kLanes<T>;
   for (index_t j = 0; j < lanes; j += L) {
     for (index_t i = 0; i < rows; i += L) {
@@ -83,7 +84,7 @@ void store_turned(const T* buffer, index_t rows, index_t width, index_t lanes, T
 }
 
 template <class T>
-void load_turned(T* buffer, index_t rows, index_t width, index_t lanes, const T* c, index_t c_lane) {
+void load_transposed(T* buffer, index_t rows, index_t width, index_t lanes, const T* c, index_t c_lane) {
   constexpr index_t L = kLanes<T>;
   for (index_t j = 0; j < width; j += L) {
     for (index_t i = 0; i < rows; i += L) {
@@ -112,12 +113,12 @@ void gemm_tile(const Tile<T>& t) {
 #pragma GCC unroll 8
         for (int v = 0; v < NV; ++v) acc[i][v] = load_lane<T, NV, Tail>(t.c + i * t.c_row, v, part);
     } else {
-      TurnedTile<T, MR, NV> turned;
-      load_turned<T>(turned.data, MR, turned.kWidth, turned.kWidth - kLanes<T> + t.last, t.c, t.c_lane);
+      TransposedTile<T, MR, NV> transposed;
+      load_transposed<T>(transposed.data, MR, transposed.kWidth, transposed.kWidth - kLanes<T> + t.last, t.c, t.c_lane);
 #pragma GCC unroll 16
       for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 8
-        for (int v = 0; v < NV; ++v) acc[i][v] = load(turned.data + (i * NV + v) * kLanes<T>);
+        for (int v = 0; v < NV; ++v) acc[i][v] = load(transposed.data + (i * NV + v) * kLanes<T>);
     }
   } else {
 #pragma GCC unroll 16
@@ -133,11 +134,11 @@ void gemm_tile(const Tile<T>& t) {
   for (int g = 0; g < groups; ++g) a[g] = t.a + 3 * g * t.a_row;
   const T* b = t.b;
   const index_t a_row = t.a_row, a_k = t.a_k, b_k = t.b_k;
-  const T* fetch = t.fetch;
+  const T* prefetch = t.prefetch;
   for (index_t left = t.k; left > 0; left -= t.segment) {
-    for (index_t r = fetch == nullptr ? 0 : t.fetch_rows; r > 0; --r, fetch += t.fetch_k) {
+    for (index_t r = prefetch == nullptr ? 0 : t.prefetch_rows; r > 0; --r, prefetch += t.prefetch_k) {
 #pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v) __builtin_prefetch(fetch + v * kLanes<T>, 0, 2);
+      for (int v = 0; v < NV; ++v) __builtin_prefetch(prefetch + v * kLanes<T>, 0, 2);
     }
     for (index_t p = left < t.segment ? left : t.segment; p > 0; --p) {
       Vec<T> row[NV];
@@ -196,12 +197,12 @@ void gemm_tile(const Tile<T>& t) {
       }
     }
   } else {
-    TurnedTile<T, MR, NV> turned;
+    TransposedTile<T, MR, NV> transposed;
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v) store(turned.data + (i * NV + v) * kLanes<T>, acc[i][v]);
-    store_turned<T>(turned.data, MR, turned.kWidth, turned.kWidth - kLanes<T> + t.last, t.c, t.c_lane);
+      for (int v = 0; v < NV; ++v) store(transposed.data + (i * NV + v) * kLanes<T>, acc[i][v]);
+    store_transposed<T>(transposed.data, MR, transposed.kWidth, transposed.kWidth - kLanes<T> + t.last, t.c, t.c_lane);
   }
 }
 

@@ -35,7 +35,7 @@ class Words {
   int at_ = 4;
 };
 
-constexpr int kDrawsAhead = 16;  // swaps whose places are fetched together: a million rows fill no near cache
+constexpr int kDrawsAhead = 16;  // swaps whose places are prefetched together: a million rows fill no near cache
 
 }  // namespace
 

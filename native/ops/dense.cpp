@@ -39,8 +39,8 @@ void dense_units(const Context<T>& c, int i, index_t row, index_t rows, const De
   g.c_row = op.out_features;
   g.bias = op.bias >= 0 ? c.data(op.bias) + part.unit : nullptr;
   g.relu = c.plan(i).activates == Activates::in_product;
-  g.fetch[0] = part.next;
-  g.fetch_size = part.next == nullptr ? 0 : op.in_features * part.units;
+  g.prefetch[0] = part.next;
+  g.prefetch_size = part.next == nullptr ? 0 : op.in_features * part.units;
   const uint32_t* packed = c.packed == nullptr ? nullptr : c.packed->kernel(op.kernel, part.unit);
   run_product(*c.kernels, op.bfloat16, g, packed);
   if (c.plan(i).activates != Activates::by_units) return;
@@ -113,7 +113,7 @@ void dense_backward_dx(const Context<T>& c, int i, index_t row, index_t rows, in
   g.c_row = op.in_features;
   g.accumulate = write == GradientWrite::add;
   if (op.bfloat16) {
-    return run_product(*c.kernels, true, g, c.packed == nullptr ? nullptr : c.packed->turned(op.kernel, first));
+    return run_product(*c.kernels, true, g, c.packed == nullptr ? nullptr : c.packed->transposed(op.kernel, first));
   }
   const std::vector<Panel<T>>* panels = c.panels(op.kernel);
   if (panels == nullptr) return run_gemm(*c.kernels, g);

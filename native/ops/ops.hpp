@@ -15,9 +15,9 @@ void backward(const Context<T>& c, int i, index_t row, index_t rows);
 // Units and inputs of a dense op are shared out in multiples of this: full panels of the GEMM, whole ones of kBfloat16Panel.
 constexpr index_t kUnitGrain = 64;
 
-// Of n, for each lane, a multiple of `grain`; the last lanes may get less, or nothing.
-constexpr index_t share_of(index_t n, index_t lanes, index_t grain) {
-  return ((n + lanes - 1) / lanes + grain - 1) / grain * grain;
+// Of n, for each worker, a multiple of `grain`; the last workers may get less, or nothing.
+constexpr index_t share_of(index_t n, index_t workers, index_t grain) {
+  return ((n + workers - 1) / workers + grain - 1) / grain * grain;
 }
 
 // Some rows of a parameter, whole ones.
@@ -70,7 +70,7 @@ struct DenseUnits {
   index_t unit, units;
   const T* kernel;
   index_t kernel_row;
-  const T* next = nullptr;  // as much again, fetched meanwhile
+  const T* next = nullptr;  // as much again, prefetched meanwhile
 };
 
 // The forward of these units alone. An activation that needs whole rows is left undone.

@@ -48,7 +48,7 @@ void product_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const auto& s = op.get<ProductSpec>();
   const Layout la = layout(s.m, s.k, s.a_transposed), lb = layout(s.k, s.n, s.b_transposed),
                lc = layout(s.m, s.n, false);
-  const auto turned = [](Layout l) { return Layout{l.column, l.row}; };
+  const auto transposed = [](Layout l) { return Layout{l.column, l.row}; };
   const GradientWrite wa = c.plan(i).writes[0], wb = c.plan(i).writes[1];
   for (index_t r = row; r < row + rows; ++r) {
     for (index_t entry = 0; entry < s.batches; ++entry) {
@@ -59,15 +59,15 @@ void product_backward(const Context<T>& c, int i, index_t row, index_t rows) {
         T* to = c.gradient(op.inputs[0], r) + at_a;
         const bool adds = wa == GradientWrite::add || (s.a_shared && entry > 0);
         // dA[m, k] = dC B^T; of a stored transpose its transpose, B dC^T.
-        if (s.a_transposed) run(c, s.k, s.m, s.n, b, lb, d, turned(lc), to, s.m, adds);
-        else run(c, s.m, s.k, s.n, d, lc, b, turned(lb), to, s.k, adds);
+        if (s.a_transposed) run(c, s.k, s.m, s.n, b, lb, d, transposed(lc), to, s.m, adds);
+        else run(c, s.m, s.k, s.n, d, lc, b, transposed(lb), to, s.k, adds);
       }
       if (wb != GradientWrite::none) {
         const T* a = c.value(op.inputs[0], r) + at_a;
         T* to = c.gradient(op.inputs[1], r) + at_b;
         const bool adds = wb == GradientWrite::add || (s.b_shared && entry > 0);
-        if (s.b_transposed) run(c, s.n, s.k, s.m, d, turned(lc), a, la, to, s.k, adds);
-        else run(c, s.k, s.n, s.m, a, turned(la), d, lc, to, s.n, adds);
+        if (s.b_transposed) run(c, s.n, s.k, s.m, d, transposed(lc), a, la, to, s.k, adds);
+        else run(c, s.k, s.n, s.m, a, transposed(la), d, lc, to, s.n, adds);
       }
     }
   }

@@ -34,7 +34,7 @@ struct Context {
   const WeightStore<T>* moved = nullptr;  // weights that do not lie where the host put them
   T* const* own_weights = nullptr;        // per parameter: this thread's own copy, or null
   T* const* own_inputs = nullptr;         // per op: the input of a dense op where each thread gathers its own, or null
-  T* const* lane_inputs = nullptr;        // [lane, op]: own_inputs of every thread
+  T* const* worker_inputs = nullptr;      // [worker, op]: own_inputs of every thread
   PackedOperands<T>* packed = nullptr;    // null: products in bfloat16 pack their own
   index_t batch = 0;                      // rows of the whole batch, where `packed` is kept
   bool training = false;                  // dropout drops
@@ -49,11 +49,11 @@ struct Context {
   index_t size(int v) const { return graph->values[static_cast<std::size_t>(v)].size; }
   T* value(int v, index_t row) const { return frame.value[v] + row * size(v); }
   T* gradient(int v, index_t row) const { return frame.gradient[v] + row * size(v); }
-  // As thread `lane` sees it.
-  Context of_lane(int lane) const {
+  // As thread `worker` sees it.
+  Context of_worker(int worker) const {
     Context c = *this;
-    if (moved != nullptr) c.own_weights = moved->own_weights(lane);
-    if (lane_inputs != nullptr) c.own_inputs = lane_inputs + static_cast<std::size_t>(lane) * graph->ops.size();
+    if (moved != nullptr) c.own_weights = moved->own_weights(worker);
+    if (worker_inputs != nullptr) c.own_inputs = worker_inputs + static_cast<std::size_t>(worker) * graph->ops.size();
     return c;
   }
   const std::vector<Panel<T>>* panels(int parameter) const {

@@ -109,8 +109,8 @@ struct Batch {
   double extra_loss = 0;                      // of host nodes
   std::vector<HostGradients> host_gradients;  // per host node
   std::atomic<bool> bad_label{false};
-  std::vector<Buffer<T>> lane_buffers;  // [lane, op]: what context.lane_inputs points to; none outside of runs
-  std::vector<T*> lane_inputs;
+  std::vector<Buffer<T>> worker_buffers;  // [worker, op]: what context.worker_inputs points to; none outside of runs
+  std::vector<T*> worker_inputs;
 };
 
 // So few rows wait for weights, and take as long as one: inference shares them out by units.
@@ -154,7 +154,7 @@ class TypedEngine final : public Engine {
   // step.cpp
   void run_stages(Batch<T>& batch, PoolLease& pool, const FlushDenormals& flush, std::size_t begin = 0,
                   std::size_t end = std::numeric_limits<std::size_t>::max()) const;
-  void run_rows(Batch<T>& batch, const Stage& stage, int lane, index_t row, index_t rows) const;
+  void run_rows(Batch<T>& batch, const Stage& stage, int worker, index_t row, index_t rows) const;
   void gather_inputs(Batch<T>& batch, index_t row, index_t rows) const;
   void gather_targets(Batch<T>& batch, index_t row, index_t rows) const;
   void native_losses(Batch<T>& batch, index_t row, index_t rows) const;
@@ -178,7 +178,7 @@ class TypedEngine final : public Engine {
   using Prepacked = typename PrepackedWeights<T>::Copy;
   void infer_block(const Source* inputs, index_t first, index_t rows, void* const* outputs, Prepacked* prepacked,
                    PoolLease* by_units) const;
-  index_t unit_rows(int lanes) const;
+  index_t unit_rows(int workers) const;
   void infer_units(const Context<T>& context, int op, index_t rows, PoolLease& pool) const;
   void infer_with_host(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs,
                        Host* host) const;

@@ -111,7 +111,7 @@ int Graph::dense(int x, int kernel, int bias, index_t in_features, index_t out_f
   }
   check_parameter(kernel, in_features, out_features, "dense kernel");
   if (bias != -1) check_parameter(bias, out_features, 1, "dense bias");
-  const bool half = activation_needs(activation.kind).half_width;
+  const bool half = halves_width(activation.kind);
   if (half && out_features % 2 != 0)
     fail("dense: glu needs an even number of out_features, got " + text(out_features) + ".");
   Op op;
@@ -135,7 +135,7 @@ int Graph::activation(int x, const ActivationSpec& spec, index_t width) {
     fail("activation: width " + text(width) + " does not divide the " + text(size) + " elements of value " + text(x) +
          ".");
   }
-  const bool half = activation_needs(spec.kind).half_width;
+  const bool half = halves_width(spec.kind);
   if (half && width % 2 != 0) fail("activation: glu needs an even width, got " + text(width) + ".");
   Op op;
   op.kind = OpKind::activation;
@@ -326,7 +326,7 @@ int Graph::loss(int position, const LossSpec& spec, index_t width, double weight
   check_output(position);
   const index_t size = values[static_cast<std::size_t>(outputs[static_cast<std::size_t>(position)])].size;
   const bool whole_batch = width == 0;
-  if (whole_batch && (takes_labels(spec.kind) || takes_signs(spec.kind)))
+  if (whole_batch && (takes_labels(spec.kind) || takes_plus_minus_labels(spec.kind)))
     fail("loss: this kind is taken row by row; give a width.");
   if (width < 0 || (!whole_batch && size % width != 0)) {
     fail("loss: width " + text(width) + " does not divide the " + text(size) + " elements of output " + text(position) +

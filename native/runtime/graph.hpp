@@ -20,9 +20,9 @@ struct Value {
   std::vector<int> consumers;
 };
 
-// Tells of changes to a parameter. A run that trains begins with `writers` and ends with `writes`, then `writers`; its
+// The write version of a parameter: another one after each change. A run that trains begins with `writers` and ends with `writes`, then `writers`; its
 // owner sets `assigned` to a new number after each change of its own, so that neither has to wait for the other.
-struct Changes {
+struct WriteVersion {
   std::atomic<int64_t> writers, writes;  // runs at it now; done so far
   std::atomic<int64_t> assigned;
 };
@@ -31,8 +31,8 @@ struct Parameter {
   void* data = nullptr;  // rows x width elements of the plan's type, owned by the caller
   index_t rows = 0, width = 0;
   bool trainable = false;
-  bool is_state = false;       // written by an op
-  Changes* changes = nullptr;  // null: nobody tells
+  bool is_state = false;                  // written by an op
+  WriteVersion* write_version = nullptr;  // null: unknown
   RegularizerSpec regularizer;
   bool host_regularizer = false;
   ConstraintSpec constraint;

@@ -10,7 +10,7 @@ namespace densekit {
 namespace {
 
 constexpr double kInferPerThread = 1e6;  // multiply-adds worth a thread: about 30 us
-// In a loop of calls the threads are still awake, and a meeting costs 0.3 us instead of 10. Zen 4, 2 threads, 10 rows of
+// In a loop of calls the threads are still awake, and a barrier costs 0.3 us instead of 10. Zen 4, 2 threads, 10 rows of
 // 784-128-64-10: 20 us on one, 12 on two; with a pause of 5 ms before each call 38 on one, 45 on two; 5 rows of
 // 128-128-128-128-10: 5.1 and 3.5 us.
 constexpr double kLoopPerThread = 1.25e5;
@@ -19,7 +19,7 @@ constexpr auto kLoopGap = ThreadPool::kSpin;
 // 784-128-64-10 4.3 us on one, 3.6 on two, but 5.1 where the cores share no L3; 4 layers of 512 48, 27 and 32 us. So a
 // loop of calls tries (thread_tuner.hpp), long enough for a thread to wake up.
 constexpr int kWakingCalls = 40;
-constexpr double kWorthCores = 1.08;  // the best of so many calls flatters the threads, whose meetings vary
+constexpr double kWorthCores = 1.08;  // the best of so many calls flatters the threads, whose barriers vary
 
 // Up to so many rows, kernels that fill a cache of their own are shared out by units, too. By rows each thread would read
 // them all; with more rows that is made up for by values that stay in the cache, and before that by threads that finish
@@ -27,7 +27,7 @@ constexpr double kWorthCores = 1.08;  // the best of so many calls flatters the 
 // make uneven shares, 1.00 and 0.79 ms.
 constexpr index_t kUnitRows = 128, kUnevenUnitRows = 32;
 constexpr double kUneven = 1.005;    // the work of the longest shares over an equal share
-constexpr double kUnitWork = 2.5e5;  // multiply-adds worth a meeting of the threads
+constexpr double kUnitWork = 2.5e5;  // multiply-adds worth a barrier
 
 // Address tables of the frame being run by this thread.
 template <class T>
@@ -109,13 +109,13 @@ void TypedEngine<T>::infer_block(const Source* inputs, index_t first, index_t ro
 
 // The most rows that are shared out by units.
 template <class T>
-index_t TypedEngine<T>::unit_rows(int lanes) const {
+index_t TypedEngine<T>::unit_rows(int workers) const {
   double all = 0, longest = 0;
   for (const Op& op : graph_.ops) {
     if (op.kind != OpKind::dense) continue;
     all += static_cast<double>(op.in_features * op.out_features);
     longest += static_cast<double>(op.in_features *
-                                   std::min(op.out_features, share_of(op.out_features, lanes, kUnitGrain)) * lanes);
+                                   std::min(op.out_features, share_of(op.out_features, workers, kUnitGrain)) * workers);
   }
   return longest > kUneven * all ? kUnevenUnitRows : kUnitRows;
 }
@@ -125,11 +125,11 @@ void TypedEngine<T>::infer_units(const Context<T>& c, int i, index_t rows, PoolL
   const Op& op = c.op(i);
   const double work = static_cast<double>(std::max(kFewRows, rows * op.rows_per_sample) * op.in_features) *
                       static_cast<double>(op.out_features);
-  const int lanes = work < kUnitWork ? 1 : pool.workers();
-  const index_t share = share_of(op.out_features, lanes, kUnitGrain);
+  const int workers = work < kUnitWork ? 1 : pool.workers();
+  const index_t share = share_of(op.out_features, workers, kUnitGrain);
   const bool in_panels = c.panels(op.kernel) != nullptr;
-  pool.run_lanes(lanes, lanes > 1, [&](int lane) {
-    const index_t unit = lane * share, units = std::min(share, op.out_features - unit);
+  pool.run_workers(workers, workers > 1, [&](int worker) {
+    const index_t unit = worker * share, units = std::min(share, op.out_features - unit);
     if (units <= 0) return;
     if (in_panels) ops::dense_panels(c, i, 0, rows, unit, unit + units);
     else ops::dense_units(c, i, 0, rows, {unit, units, c.data(op.kernel) + unit, op.out_features});
@@ -189,12 +189,12 @@ void TypedEngine<T>::infer(const Source* inputs, index_t n, void* const* outputs
     return tuner.record(pace.seconds(), n);
   }
   // Equal parts, none larger than a block, as many for each thread.
-  const index_t lanes = std::max<index_t>(
+  const index_t workers = std::max<index_t>(
       1, std::min<index_t>(pool.workers(), static_cast<index_t>(work / pace.worth_a_thread())));
-  const index_t rounds = (n + lanes * infer_block_ - 1) / (lanes * infer_block_);
-  const index_t share = (n + lanes * rounds - 1) / (lanes * rounds);
+  const index_t rounds = (n + workers * infer_block_ - 1) / (workers * infer_block_);
+  const index_t share = (n + workers * rounds - 1) / (workers * rounds);
   const index_t parts = (n + share - 1) / share;
-  pool.run(static_cast<int>(parts), lanes > 1, [&](int part) {
+  pool.run(static_cast<int>(parts), workers > 1, [&](int part) {
     infer_block(inputs, part * share, std::min(share, n - part * share), outputs, prepacked.get(), nullptr);
   });
 }

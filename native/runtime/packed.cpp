@@ -19,11 +19,11 @@ void PackedOperands<T>::prepare(const Graph& graph, const Program& program, cons
   const bool any = std::any_of(graph.ops.begin(), graph.ops.end(),
                                [](const Op& op) { return op.bfloat16 && op.kind == OpKind::dense; });
   forward_.clear();
-  turned_.clear();
+  transposed_.clear();
   dz_.clear();
   if (!any) return;
   forward_.resize(graph.parameters.size());
-  turned_.resize(graph.parameters.size());
+  transposed_.resize(graph.parameters.size());
   dz_.resize(graph.ops.size());
   const auto cut_all = [&](uint32_t* arena) {
     index_t used = 0;
@@ -38,7 +38,7 @@ void PackedOperands<T>::prepare(const Graph& graph, const Program& program, cons
       cut(forward_[at(op.kernel)], op.in_features, op.out_features);
       const ProgramOp& plan = program.ops[i];
       if (!plan.backward) continue;
-      if (plan.writes[0] != GradientWrite::none) cut(turned_[at(op.kernel)], op.out_features, op.in_features);
+      if (plan.writes[0] != GradientWrite::none) cut(transposed_[at(op.kernel)], op.out_features, op.in_features);
       if (graph.parameters[at(op.kernel)].trainable) cut(dz_[i], batch * op.rows_per_sample, op.out_features);
     }
     return used;
@@ -53,8 +53,8 @@ const uint32_t* PackedOperands<T>::kernel(int parameter, index_t unit) const {
 }
 
 template <class T>
-const uint32_t* PackedOperands<T>::turned(int parameter, index_t input) const {
-  const uint32_t* packed = get(turned_, parameter);
+const uint32_t* PackedOperands<T>::transposed(int parameter, index_t input) const {
+  const uint32_t* packed = get(transposed_, parameter);
   return packed == nullptr ? nullptr : packed + input * ((graph_->parameters[at(parameter)].width + 1) / 2);
 }
 
@@ -71,9 +71,9 @@ void PackedOperands<T>::pack_kernel(int parameter, const T* block, index_t row, 
   const Parameter& p = graph_->parameters[at(parameter)];
   kernels_->bfloat16_pack(block, units, 1, p.rows, p.width, row, row + rows, unit, unit + units,
                           get(forward_, parameter));
-  if (get(turned_, parameter) == nullptr) return;
+  if (get(transposed_, parameter) == nullptr) return;
   kernels_->bfloat16_pack(block, 1, units, p.width, p.rows, unit, unit + units, row, row + rows,
-                          get(turned_, parameter));
+                          get(transposed_, parameter));
 }
 
 template <class T>

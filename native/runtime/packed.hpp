@@ -1,5 +1,5 @@
 // What a run keeps of its products in bfloat16, packed for the kernels: the kernel of every such dense op for the forward
-// (X W) and turned for the backward (dZ W^T), kept in step with the weights, and the latest dZ for the weight gradient
+// (X W) and transposed for the backward (dZ W^T), kept in step with the weights, and the latest dZ for the weight gradient
 // (X^T dZ). Inference has the forward ones once weights are prepacked (prepacked.hpp);
 // until then each product packs its own, or reads the weights directly for few rows.
 #pragma once
@@ -29,7 +29,7 @@ class PackedOperands {
 
   // Null: none kept. `unit` and `input` are multiples of kBfloat16Panel.
   const uint32_t* kernel(int parameter, index_t unit) const;
-  const uint32_t* turned(int parameter, index_t input) const;
+  const uint32_t* transposed(int parameter, index_t input) const;
   const uint32_t* dz(int op, index_t batch_rows, index_t unit) const;
 
  private:
@@ -39,8 +39,8 @@ class PackedOperands {
 
   const Graph* graph_ = nullptr;
   const Kernels<T>* kernels_ = nullptr;
-  std::vector<uint32_t*> forward_, turned_;  // per parameter
-  std::vector<uint32_t*> dz_;                // per op
+  std::vector<uint32_t*> forward_, transposed_;  // per parameter
+  std::vector<uint32_t*> dz_;                    // per op
   Buffer<uint32_t> arena_;
 };
 

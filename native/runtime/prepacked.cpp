@@ -9,7 +9,7 @@
 namespace densekit {
 namespace {
 
-constexpr int kPatience = 32;
+constexpr int kStableCalls = 32;
 
 // Above this, for all copies of the process, second weights are not ours to keep.
 constexpr index_t kMostBytes = index_t(512) << 20;
@@ -60,8 +60,10 @@ void PrepackedWeights<T>::prepare(const Graph& graph, const Program& program, co
     packs_ = packs_ || op.bfloat16;
     if (!op.bfloat16) moves_.in_panels.push_back(op.kernel);
   }
-  const auto silent = [&](int id) { return graph.parameters[static_cast<std::size_t>(id)].changes == nullptr; };
-  if (all_bytes_ > kMostBytes || std::any_of(watched_.begin(), watched_.end(), silent)) watched_.clear();
+  const auto unversioned = [&](int id) {
+    return graph.parameters[static_cast<std::size_t>(id)].write_version == nullptr;
+  };
+  if (all_bytes_ > kMostBytes || std::any_of(watched_.begin(), watched_.end(), unversioned)) watched_.clear();
   seen_.assign(watched_.size(), State{-1, -1});
 }
 
@@ -69,9 +71,9 @@ template <class T>
 bool PrepackedWeights<T>::unchanged() {
   bool same = true;
   for (std::size_t i = 0; i < watched_.size(); ++i) {
-    const Changes& changes = *graph_->parameters[static_cast<std::size_t>(watched_[i])].changes;
-    const State now{changes.writes.load(), changes.assigned.load()};
-    same = same && now == seen_[i] && changes.writers.load() == 0;
+    const WriteVersion& version = *graph_->parameters[static_cast<std::size_t>(watched_[i])].write_version;
+    const State now{version.writes.load(), version.assigned.load()};
+    same = same && now == seen_[i] && version.writers.load() == 0;
     seen_[i] = now;
   }
   return same;
@@ -99,7 +101,7 @@ std::shared_ptr<typename PrepackedWeights<T>::Copy> PrepackedWeights<T>::find() 
     calls_ = 0;
     return nullptr;
   }
-  if (copy_ != nullptr || ++calls_ < kPatience) return copy_;
+  if (copy_ != nullptr || ++calls_ < kStableCalls) return copy_;
   calls_ = 0;
   if (g_bytes + all_bytes_ > kMostBytes) return nullptr;
   try {

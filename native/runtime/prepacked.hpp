@@ -1,5 +1,5 @@
 // Weights prepacked for inference: kernels that no core's cache holds, in panels, and those of products in bfloat16,
-// packed for them. A copy is made when the weights have stayed as they are for kPatience calls and dropped at the first
+// packed for them. A copy is made when the weights have stayed as they are for kStableCalls calls and dropped at the first
 // call after one of them changed: a model that is trained more often than that has none. Why: docs/decisions/0018.
 #pragma once
 #include <atomic>

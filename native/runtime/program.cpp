@@ -125,12 +125,14 @@ void choose_buffers(const Graph& graph, Program& program) {
       elements += p.saved;
       continue;
     }
-    const ActivationNeeds needs = activation_needs(op.activation);
-    p.keeps_pre = needs.half_width || (p.backward && needs.pre && !p.fused_loss);
-    p.own_dz = needs.half_width && p.backward;
+    const bool half = halves_width(op.activation.kind);
+    p.keeps_pre = half || (p.backward && saved_for_backward(op.activation).pre && !p.fused_loss);
+    p.own_dz = half && p.backward;
     if (op.activation.kind != ActivationKind::linear && !p.fused_loss) {
       const bool in_product = is_plain_relu(op.activation) && !p.keeps_pre;
-      p.activates = in_product ? Activates::in_product : needs.row ? Activates::by_rows : Activates::by_units;
+      p.activates = in_product                             ? Activates::in_product
+                    : takes_whole_rows(op.activation.kind) ? Activates::by_rows
+                                                           : Activates::by_units;
     }
     if (p.keeps_pre) p.saved = op.rows_per_sample * op.out_features;
     elements += p.saved;

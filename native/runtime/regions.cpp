@@ -14,7 +14,7 @@ namespace densekit {
 namespace {
 
 // Work (in multiply-adds, forward and backward together) worth a thread of its own. A region costs its threads
-// about 1 us to meet; at some 30 multiply-adds a nanosecond this is 10 us each.
+// about 1 us for a barrier; at some 30 multiply-adds a nanosecond this is 10 us each.
 constexpr double kWorkPerThread = 3e5;
 
 // A thread's rows begin at an even one: dZ in bfloat16 is packed in pairs of rows (packed.hpp).
@@ -46,9 +46,9 @@ void TypedEngine<T>::run_stage(Batch<T>& batch, PoolLease& pool, const Stage& st
   const index_t share = share_of(batch.rows, threads, kRowGrain);
   const auto parts = static_cast<int>((batch.rows + share - 1) / share);
   const auto run = [&](const Stage& part) {
-    pool.run_lanes(parts, parts > 1, [&](int lane) {
-      const index_t row = lane * share;
-      run_rows(batch, part, lane, row, std::min(share, batch.rows - row));
+    pool.run_workers(parts, parts > 1, [&](int worker) {
+      const index_t row = worker * share;
+      run_rows(batch, part, worker, row, std::min(share, batch.rows - row));
     });
   };
   const auto by_units = [&](int i) {
@@ -93,30 +93,30 @@ void TypedEngine<T>::run_units(Batch<T>& batch, PoolLease& pool, int i) const {
   const Context<T>& c = batch.context;
   const Op& op = c.op(i);
   const int input = own_input(batch, i);
-  const int lanes = pool.workers();
-  pool.run_lanes(lanes, true, [&](int lane) {
+  const int workers = pool.workers();
+  pool.run_workers(workers, true, [&](int worker) {
     if (input >= 0) {
-      const std::size_t at = static_cast<std::size_t>(lane) * graph_.ops.size() + static_cast<std::size_t>(i);
-      T* x = batch.lane_inputs[at] = batch.lane_buffers[at].reserve(batch.rows * c.size(op.inputs[0]));
+      const std::size_t at = static_cast<std::size_t>(worker) * graph_.ops.size() + static_cast<std::size_t>(i);
+      T* x = batch.worker_inputs[at] = batch.worker_buffers[at].reserve(batch.rows * c.size(op.inputs[0]));
       // Each thread begins with other rows: those that another has fetched by then come from its cache, which is quicker
       // than memory. Zen 4, 784-128-64-10, batch 32: 99.7 us a step when both begin with the first row, 97.7 us so.
       const Source& source = batch.request->inputs[static_cast<std::size_t>(input)];
-      const index_t begin = batch.rows * lane / lanes;
+      const index_t begin = batch.rows * worker / workers;
       gather(*kernels_, source, batch.pick.from(begin), batch.rows - begin, x + begin * c.size(op.inputs[0]));
       gather(*kernels_, source, batch.pick, begin, x);
     }
-    const Context<T> own = c.of_lane(lane);
+    const Context<T> own = c.of_worker(worker);
     const std::vector<Panel<T>>* panels = c.panels(op.kernel);
     ops::DenseUnits<T> whole{0, 0, nullptr,
-                             op.out_features};  // units in one piece: in bfloat16 the lane's panels are, too
+                             op.out_features};  // units in one piece: in bfloat16 the worker's panels are, too
     if (panels == nullptr) {
-      const index_t share = share_of(op.out_features, lanes, kUnitGrain);
-      whole.unit = lane * share;
+      const index_t share = share_of(op.out_features, workers, kUnitGrain);
+      whole.unit = worker * share;
       whole.units = std::min(share, op.out_features - whole.unit);
       whole.kernel = c.data(op.kernel) + whole.unit;
     } else {
       for (const Panel<T>& panel : *panels) {
-        if (panel.lane != lane) continue;
+        if (panel.worker != worker) continue;
         if (op.bfloat16) whole = {whole.units > 0 ? whole.unit : panel.unit, whole.units + panel.units, nullptr, 0};
         else ops::dense_units(own, i, 0, batch.rows, {panel.unit, panel.units, panel.weights, panel.units});
       }
@@ -133,8 +133,8 @@ void TypedEngine<T>::run_inputs(Batch<T>& batch, PoolLease& pool, int i) const {
   const Op& op = c.op(i);
   const index_t inputs = op.in_features,
                 share = share_of(inputs, pool.workers(), op.bfloat16 ? kBfloat16Panel : kInputGrain);
-  pool.run_lanes(pool.workers(), true, [&](int lane) {
-    ops::dense_backward_dx(c, i, 0, batch.rows, lane * share, std::min(inputs, (lane + 1) * share));
+  pool.run_workers(pool.workers(), true, [&](int worker) {
+    ops::dense_backward_dx(c, i, 0, batch.rows, worker * share, std::min(inputs, (worker + 1) * share));
   });
   if (!op.bfloat16) round_gradient(c, op.inputs[0], 0, batch.rows);  // a product in bfloat16 has rounded what it stored
 }
@@ -144,7 +144,7 @@ void TypedEngine<T>::run_inputs(Batch<T>& batch, PoolLease& pool, int i) const {
 template <class T>
 int TypedEngine<T>::own_input(const Batch<T>& batch, int i) const {
   const Op& op = graph_.ops[static_cast<std::size_t>(i)];
-  if (batch.lane_buffers.empty() || batch.rows > kMostOwnRows) return -1;
+  if (batch.worker_buffers.empty() || batch.rows > kMostOwnRows) return -1;
   const int v = op.inputs[0];
   const Value& value = graph_.values[static_cast<std::size_t>(v)];
   if (value.producer >= 0 || value.consumers.size() != 1) return -1;

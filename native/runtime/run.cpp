@@ -17,7 +17,7 @@ constexpr auto kSignalPeriod = std::chrono::milliseconds(100);
 
 // Moving weights costs about as much as a step gains from it.
 constexpr index_t kMovingSteps = 4;
-constexpr index_t kPanelledBytes = 64 << 10;  // smaller kernels gain less than one more meeting of the threads costs
+constexpr index_t kPanelledBytes = 64 << 10;      // smaller kernels gain less than one more barrier costs
 constexpr index_t kAllPanels = index_t{1} << 29;  // a second copy of more is memory better left to others
 // Every thread updates its copies: with many rows that costs more than weights which cross between the cores. Zen 4, a
 // step of 100-100-100-10 with batch 32: 48 us in place, 42 in copies; 12 layers of 64 with batch 64: 225 us, 246.
@@ -30,22 +30,22 @@ class Visit {
   Visit(WeightStore<T>& store, Updater<T>& updater, const Graph& graph, Moves moves, PoolLease& pool)
       : store_(store), updater_(updater), graph_(graph), moves_(std::move(moves)), pool_(pool) {}
   ~Visit() {
-    if (store_.lanes() > 0) move(0);
+    if (store_.workers() > 0) move(0);
   }
   Visit(const Visit&) = delete;
   Visit& operator=(const Visit&) = delete;
 
-  void threads(int lanes) {
-    const bool any = !moves_.in_panels.empty() || (lanes > 1 && !moves_.in_copies.empty());
-    if (lanes != store_.lanes() && (any || store_.lanes() > 0)) move(any ? lanes : 0);
+  void threads(int workers) {
+    const bool any = !moves_.in_panels.empty() || (workers > 1 && !moves_.in_copies.empty());
+    if (workers != store_.workers() && (any || store_.workers() > 0)) move(any ? workers : 0);
   }
 
  private:
-  void move(int lanes) {
+  void move(int workers) {
     store_.bring_back(pool_);
     updater_.cut(store_);  // in case there is no memory for what follows
-    if (lanes == 0) return;
-    store_.bring_in(graph_, lanes > 1 ? moves_ : Moves{moves_.in_panels, {}}, lanes, pool_);
+    if (workers == 0) return;
+    store_.bring_in(graph_, workers > 1 ? moves_ : Moves{moves_.in_panels, {}}, workers, pool_);
     updater_.cut(store_);
   }
 
@@ -104,7 +104,7 @@ void TypedEngine<T>::begin_batch(Batch<T>& batch, index_t step) const {
   batch.rows = std::min(r.batch_size, r.n - batch.first);
   batch.pick = {r.index == nullptr ? nullptr : r.index + batch.first, batch.first};
   batch.extra_loss = 0;
-  std::fill(batch.lane_inputs.begin(), batch.lane_inputs.end(),
+  std::fill(batch.worker_inputs.begin(), batch.worker_inputs.end(),
             nullptr);  // this batch may be shared out in another way
   batch.context.batch = batch.rows;
   batch.context.activity_scale = T(1) / static_cast<T>(batch.rows);
@@ -115,10 +115,10 @@ void TypedEngine<T>::begin_batch(Batch<T>& batch, index_t step) const {
     const index_t n = loss.count(batch.rows);
     const T* weight = batch.workspace->loss(i).weight;
     batch.loss_spec[i] = loss.spec;
-    if (takes_signs(loss.spec.kind)) {
+    if (takes_plus_minus_labels(loss.spec.kind)) {
       T* target = batch.workspace->loss(i).target;
       gather(*kernels_, r.targets[i], batch.pick, batch.rows, target);
-      batch.loss_spec[i].p[0] = all_bits(n * loss.width, target);
+      batch.loss_spec[i].p[0] = all_zero_one(n * loss.width, target);
     }
     if (weighted) {
       gather_weights(*kernels_, r.weights[i], batch.pick, batch.rows, loss.positions, batch.workspace->loss(i).weight);
@@ -222,10 +222,10 @@ index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program
   const int most = pool.workers();
   batch.context.packed = &packed_;
   const double penalties = training ? 0 : updater_.penalties(request.host, flush);
-  batch.lane_buffers = std::vector<Buffer<T>>(static_cast<std::size_t>(most) * graph_.ops.size());
-  batch.lane_inputs.assign(batch.lane_buffers.size(), nullptr);
+  batch.worker_buffers = std::vector<Buffer<T>>(static_cast<std::size_t>(most) * graph_.ops.size());
+  batch.worker_inputs.assign(batch.worker_buffers.size(), nullptr);
   batch.context.moved = &moved_;
-  batch.context.lane_inputs = batch.lane_inputs.data();
+  batch.context.worker_inputs = batch.worker_inputs.data();
   std::vector<uint64_t> counters = request.counters;
   batch.context.counters = counters.data();
   while (steps_done_ < steps) {

@@ -21,14 +21,14 @@ class RunGuard {
   std::atomic<bool>& running_;
 };
 
-// Tells of a run that writes to the trainable parameters and to state.
+// Counts a run that writes to the trainable parameters and to state, in their write versions.
 class WriteGuard {
  public:
   WriteGuard(const Graph& graph, bool writes) : graph_(graph), writes_(writes) {
-    each([](Changes& changes) { ++changes.writers; });
+    each([](WriteVersion& version) { ++version.writers; });
   }
   ~WriteGuard() {
-    each([](Changes& changes) { ++changes.writes, --changes.writers; });
+    each([](WriteVersion& version) { ++version.writes, --version.writers; });
   }
   WriteGuard(const WriteGuard&) = delete;
   WriteGuard& operator=(const WriteGuard&) = delete;
@@ -37,7 +37,7 @@ class WriteGuard {
   template <class F>
   void each(F f) const {
     for (const Parameter& p : graph_.parameters) {
-      if (writes_ && (p.trainable || p.is_state) && p.changes != nullptr) f(*p.changes);
+      if (writes_ && (p.trainable || p.is_state) && p.write_version != nullptr) f(*p.write_version);
     }
   }
   const Graph& graph_;

@@ -35,7 +35,7 @@ double read_number(char type, const char* p) {
 }
 
 // Shuffled rows start anywhere in memory, and the processor's own prefetching starts afresh in each: so many bytes, and so
-// many rows, are fetched ahead, into L2 (L1 has few lines under way at once). Zen 4, a step of 784-128-64-10, batch 32:
+// many rows, are prefetched, into L2 (L1 has few lines under way at once). Zen 4, a step of 784-128-64-10, batch 32:
 // 95.4 us, into L1 98 us; 20-32-16-1, batch 32, a million rows: 6.3 us, with 4 rows ahead 6.6 us. Tried and lost: the next
 // batch's rows while the weight gradients are computed. Gathering 784 numbers a row fell from 12 % of a step to 6 %, the
 // products took as much longer.

@@ -51,7 +51,7 @@ void gather_weights(const Kernels<T>& kernels, const Source& source, RowPicker p
                     T* dst);
 
 template <class T>
-bool all_bits(index_t n, const T* x) {
+bool all_zero_one(index_t n, const T* x) {
   for (index_t i = 0; i < n; ++i) {
     if (x[i] != 0 && x[i] != 1) return false;
   }

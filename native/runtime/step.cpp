@@ -56,8 +56,8 @@ void TypedEngine<T>::run_stages(Batch<T>& batch, PoolLease& pool, const FlushDen
 }
 
 template <class T>
-void TypedEngine<T>::run_rows(Batch<T>& batch, const Stage& stage, int lane, index_t first, index_t total) const {
-  const Context<T> c = batch.context.of_lane(lane);
+void TypedEngine<T>::run_rows(Batch<T>& batch, const Stage& stage, int worker, index_t first, index_t total) const {
+  const Context<T> c = batch.context.of_worker(worker);
   for (index_t done = 0; done < total; done += train_block_) {
     const index_t row = first + done, rows = std::min(train_block_, total - done);
     if (stage.gather) gather_inputs(batch, row, rows);
@@ -88,7 +88,8 @@ void TypedEngine<T>::gather_targets(Batch<T>& batch, index_t row, index_t rows) 
   const RowPicker pick = batch.pick.from(row);
   for (std::size_t i = 0; i < graph_.losses.size(); ++i) {
     const Loss& loss = graph_.losses[i];
-    if (loss.host || takes_signs(loss.spec.kind)) continue;  // signs were gathered by begin_batch, which looks at all
+    if (loss.host || takes_plus_minus_labels(loss.spec.kind))
+      continue;  // these labels were gathered by begin_batch, which looks at all
     const LossBuffers<T>& buffers = batch.workspace->loss(i);
     const Source& target = batch.request->targets[i];
     if (loss.sparse()) {

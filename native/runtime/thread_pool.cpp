@@ -23,9 +23,9 @@ inline void pause() {
 #endif
 }
 
-constexpr int kLaneBits = 16;
-uint64_t lanes_of(uint64_t state) { return state & ((1 << kLaneBits) - 1); }
-uint64_t taken_in(uint64_t state) { return state >> kLaneBits << 1; }  // what a lane holds while somebody is at it
+constexpr int kWorkerBits = 16;
+uint64_t workers_of(uint64_t state) { return state & ((1 << kWorkerBits) - 1); }
+uint64_t taken_in(uint64_t state) { return state >> kWorkerBits << 1; }  // what a worker's state is while it works
 uint64_t done_in(uint64_t state) { return taken_in(state) + 1; }
 
 // True until `ready` holds or the spinning time is over; then false.
@@ -98,8 +98,8 @@ void ThreadPool::set_threads(int n) {
 }
 
 void ThreadPool::start() {
-  lanes_ = std::vector<Lane>(static_cast<std::size_t>(threads()));
-  workers_.reserve(lanes_.size() - 1);
+  workers_ = std::vector<Worker>(static_cast<std::size_t>(threads()));
+  started_.reserve(workers_.size() - 1);
 #if defined(__unix__) || defined(__APPLE__)
   // Signals belong to the interpreter's threads.
   sigset_t all, before;
@@ -107,7 +107,7 @@ void ThreadPool::start() {
   pthread_sigmask(SIG_SETMASK, &all, &before);
 #endif
   try {
-    for (int i = 1; i < threads(); ++i) workers_.emplace_back([this, i] { work(i); });
+    for (int i = 1; i < threads(); ++i) started_.emplace_back([this, i] { work(i); });
   } catch (const std::exception&) {
     // Fewer threads than asked for: the work is done by those there are.
   }
@@ -120,8 +120,8 @@ void ThreadPool::stop() {
   stopping_.store(true);
   set_active(1 << 30);
   post(0);
-  for (auto& worker : workers_) worker.join();
-  workers_.clear();
+  for (auto& thread : started_) thread.join();
+  started_.clear();
   stopping_.store(false);
 }
 
@@ -131,48 +131,48 @@ void ThreadPool::set_active(int n) {
   active_.notify_all();
 }
 
-// Sequentially consistent, like what `ready` loads and what is stored before ring(): a thread that counts itself too late
-// to be rung for finds that it need not wait.
+// Sequentially consistent, like what `ready` loads and what is stored before notify(): a thread that counts itself too
+// late to be notified finds that it need not wait.
 template <class Ready>
-void ThreadPool::Bell::wait_until(Ready ready) {
+void ThreadPool::EventCount::wait_until(Ready ready) {
   sleepers.fetch_add(1);
   for (;;) {
-    const int before = rung.load();
+    const int before = events.load();
     if (ready()) break;
-    rung.wait(before);
+    events.wait(before);
   }
   sleepers.fetch_sub(1);
 }
 
-void ThreadPool::Bell::ring() {
+void ThreadPool::EventCount::notify() {
   if (sleepers.load() == 0) return;
-  rung.fetch_add(1);
-  rung.notify_all();
+  events.fetch_add(1);
+  events.notify_all();
 }
 
-// A region of so many lanes.
-uint64_t ThreadPool::post(int lanes) {
-  const uint64_t number = (region_.state.load(std::memory_order_relaxed) >> kLaneBits) + 1;
-  const uint64_t state = number << kLaneBits | static_cast<uint64_t>(lanes);
+// A region of so many workers.
+uint64_t ThreadPool::post(int workers) {
+  const uint64_t number = (region_.state.load(std::memory_order_relaxed) >> kWorkerBits) + 1;
+  const uint64_t state = number << kWorkerBits | static_cast<uint64_t>(workers);
   region_.state.store(state);
-  posted_.ring();
+  posted_.notify();
   return state;
 }
 
-// Runs a lane of the region unless somebody took it, or the region is over: then its lanes were all taken.
-void ThreadPool::take_lane(int number, uint64_t state) {
-  Lane& lane = lanes_[static_cast<std::size_t>(number)];
-  uint64_t before = lane.state.load(std::memory_order_relaxed);
+// Works as one worker of the region, unless another thread does, or the region is over: then all its workers had begun.
+void ThreadPool::work_as(int number, uint64_t state) {
+  Worker& worker = workers_[static_cast<std::size_t>(number)];
+  uint64_t before = worker.state.load(std::memory_order_relaxed);
   if (before >= taken_in(state)) return;
-  if (!lane.state.compare_exchange_strong(before, taken_in(state), std::memory_order_acq_rel)) return;
-  // The region cannot end before this lane does, so its body and context stay.
+  if (!worker.state.compare_exchange_strong(before, taken_in(state), std::memory_order_acq_rel)) return;
+  // The region cannot end before this worker does, so its body and context stay.
   try {
     region_.body.load(std::memory_order_relaxed)(region_.context.load(std::memory_order_relaxed), number);
   } catch (...) {
     if (!failed_.exchange(true)) failure_ = std::current_exception();
   }
-  lane.state.store(done_in(state));
-  finished_.ring();
+  worker.state.store(done_in(state));
+  finished_.notify();
 }
 
 void ThreadPool::work(int number) {
@@ -187,19 +187,19 @@ void ThreadPool::work(int number) {
     const auto changed = [&] { return region_.state.load() != seen; };
     if (!spin_until(changed)) posted_.wait_until(changed);
     seen = region_.state.load(std::memory_order_acquire);
-    if (static_cast<uint64_t>(number) < lanes_of(seen)) take_lane(number, seen);
+    if (static_cast<uint64_t>(number) < workers_of(seen)) work_as(number, seen);
     if (stopping_.load(std::memory_order_acquire)) return;
   }
 }
 
-void ThreadPool::run(int lanes, Body body, void* context) {
-  if (workers_.empty() && threads() > 1) start();
+void ThreadPool::run(int workers, Body body, void* context) {
+  if (started_.empty() && threads() > 1) start();
   region_.body.store(body, std::memory_order_relaxed);
   region_.context.store(context, std::memory_order_relaxed);
-  const uint64_t state = post(lanes);
-  for (int lane = 0; lane < lanes; ++lane) take_lane(lane, state);
-  for (int lane = 1; lane < lanes; ++lane) {
-    const auto done = [&] { return lanes_[static_cast<std::size_t>(lane)].state.load() == done_in(state); };
+  const uint64_t state = post(workers);
+  for (int worker = 0; worker < workers; ++worker) work_as(worker, state);
+  for (int worker = 1; worker < workers; ++worker) {
+    const auto done = [&] { return workers_[static_cast<std::size_t>(worker)].state.load() == done_in(state); };
     if (!spin_until(done)) finished_.wait_until(done);
   }
   if (!failed_.load(std::memory_order_relaxed)) return;

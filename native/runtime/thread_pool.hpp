@@ -1,9 +1,9 @@
-// A persistent pool. A region is one call of a function for each lane: thread n takes lane n, the caller lane 0, and then
-// every lane whose thread is late, so that a region never waits for a thread that has not begun.
+// A persistent pool. A region is one call of a function for each worker: thread n is worker n, the caller worker 0, and then
+// every worker whose thread is late, so that a region never waits for a thread that has not begun.
 //
-// What the threads tell each other crosses between cores, 30 to 160 ns a time: a region is posted in one cache line, and
-// each lane has one of its own, which stays with its thread. Zen 4, two threads, one row through 784-128-64-10 in one region:
-// 3.6 us, with common counts of lanes taken and done 3.8 us; on cores that share no L3 5.1 and 5.7 us.
+// What the threads let each other know crosses between cores, 30 to 160 ns a time: a region is posted in one cache line, and
+// each worker has one of its own, which stays with its thread. Zen 4, two threads, one row through 784-128-64-10 in one region:
+// 3.6 us, with common counts of workers begun and done 3.8 us; on cores that share no L3 5.1 and 5.7 us.
 #pragma once
 #include <algorithm>
 #include <atomic>
@@ -19,11 +19,11 @@ int usable_cores();  // cores this process may run on
 
 class ThreadPool {
  public:
-  // A worker spins this long before it parks. Longer than the gap between two regions of a chunk (about 1 us), short
+  // A thread of the pool spins this long before it parks. Longer than the gap between two regions of a chunk (about 1 us), short
   // against a time slice; waking a parked thread costs the caller 2-5 us.
   static constexpr auto kSpin = std::chrono::microseconds(40);
 
-  using Body = void (*)(void* context, int lane);
+  using Body = void (*)(void* context, int worker);
 
   // The process's pool; a forked child gets a fresh one.
   static ThreadPool& instance();
@@ -39,12 +39,12 @@ class ThreadPool {
   bool try_acquire() { return !held_.exchange(true, std::memory_order_acquire); }
   void release() { held_.store(false, std::memory_order_release); }
 
-  // Only the first n threads (the caller is the first) take lanes; the others sleep. Only by the holder.
+  // Only the first n threads (the caller is the first) take part; the others sleep. Only by the holder.
   void set_active(int n);
 
-  // Calls body(context, lane) for each of `lanes` lanes, no more than there are threads, and throws what one of them threw
+  // Calls body(context, worker) for each of so many workers, no more than there are threads, and throws what one of them threw
   // when all have ended. Only by the holder of the pool.
-  void run(int lanes, Body body, void* context);
+  void run(int workers, Body body, void* context);
 
   ThreadPool();
   ~ThreadPool();
@@ -52,38 +52,38 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
  private:
-  // Where threads sleep. Whoever changes what they wait for rings, which touches nothing that changes unless one sleeps. (Waiting
-  // on the 64-bit states themselves would not do: then libstdc++ writes to a common line at every notification.)
-  struct alignas(64) Bell {
+  // An event count: where threads sleep. Whoever changes what they wait for notifies, which writes nothing unless one sleeps.
+  // (Waiting on the 64-bit states themselves would not do: then libstdc++ writes to a common line at every notification.)
+  struct alignas(64) EventCount {
     template <class Ready>
     void wait_until(Ready ready);
-    void ring();
-    std::atomic<int> sleepers{0}, rung{0};
+    void notify();
+    std::atomic<int> sleepers{0}, events{0};
   };
-  // What a worker needs to join a region; `state` is its number and its lanes, written last.
+  // What a thread needs to join a region; `state` is its number and its workers, written last.
   struct alignas(64) Region {
     std::atomic<uint64_t> state{0};
     std::atomic<Body> body{nullptr};
     std::atomic<void*> context{nullptr};
   };
-  // The latest region in which somebody took this lane: twice its number, and one more when it was done.
-  struct alignas(64) Lane {
+  // The latest region in which some thread was this worker: twice its number, and one more when it was done.
+  struct alignas(64) Worker {
     std::atomic<uint64_t> state{0};
   };
 
   void work(int number);
-  uint64_t post(int lanes);
-  void take_lane(int lane, uint64_t state);
+  uint64_t post(int workers);
+  void work_as(int worker, uint64_t state);
   void start();
   void stop();
 
   Region region_;
-  std::vector<Lane> lanes_;
-  Bell posted_, finished_;
+  std::vector<Worker> workers_;
+  EventCount posted_, finished_;
   std::atomic<bool> failed_{false};  // in this region
   std::exception_ptr failure_;       // the first
-  std::vector<std::thread> workers_;
-  // Workers read these all the time, and they hardly ever change;
+  std::vector<std::thread> started_;
+  // Threads read these all the time, and they hardly ever change;
   alignas(64) std::atomic<bool> stopping_{false};
   std::atomic<int> active_{1 << 30};  // what threads without leave to work wait on
   std::atomic<int> threads_{1};
@@ -120,18 +120,18 @@ class PoolLease {
     pool_->set_active(n);
   }
 
-  // body(lane) for every lane; thread n takes lane n, so that what a lane works on stays in that thread's cache.
+  // body(worker) for every worker; thread n is worker n, so that what a worker works on stays in that thread's cache.
   template <class F>
-  void run_lanes(int lanes, bool parallel, F&& body) {
-    if (limit_ == 1 || !parallel || lanes == 1) {
-      for (int lane = 0; lane < lanes; ++lane) body(lane);
+  void run_workers(int workers, bool parallel, F&& body) {
+    if (limit_ == 1 || !parallel || workers == 1) {
+      for (int worker = 0; worker < workers; ++worker) body(worker);
       return;
     }
     const int most = pool_->threads();
-    for (int first = 0; first < lanes; first += most) {
-      const auto call = [&](int lane) { body(first + lane); };
+    for (int first = 0; first < workers; first += most) {
+      const auto call = [&](int worker) { body(first + worker); };
       pool_->run(
-          std::min(most, lanes - first), [](void* f, int lane) { (*static_cast<decltype(call)*>(f))(lane); },
+          std::min(most, workers - first), [](void* f, int worker) { (*static_cast<decltype(call)*>(f))(worker); },
           const_cast<void*>(static_cast<const void*>(&call)));
     }
   }
@@ -144,7 +144,7 @@ class PoolLease {
       return;
     }
     std::atomic<int> next{0};
-    run_lanes(std::min(limit_, items), true, [&](int) {
+    run_workers(std::min(limit_, items), true, [&](int) {
       for (int i; (i = next.fetch_add(1, std::memory_order_relaxed)) < items;) body(i);
     });
   }

@@ -1,6 +1,6 @@
 // How many threads a step, or a call of few rows, is given: found by trying. Whatever it says, the bits are the same.
 //
-// Splitting a step costs more than its meetings: every weight that one core reads and another writes crosses between
+// Splitting a step costs more than its barriers: every weight that one core reads and another writes crosses between
 // them. On a 2-core Zen 4 virtual machine taking such a line back costs 28 ns, so that 784-128-64-10 with batch 32 took
 // 195 us on two threads and 175 us on one, while batch 128 went from 600 to 400 us. Weights that move to the threads
 // (weight_store.hpp) do not pay it; others do. Tried against it: prefetching for writing (no change); units shared out
@@ -40,14 +40,14 @@ class ThreadTuner {
  private:
   // Steps until the next trials: doubled while the answer stays the same, few after another one than before. A neighbour that takes
   // a core for the 10 ms of a trial misleads it: at 500 steps, 784-512-512-10 then ran on one thread for seconds.
-  static constexpr int kPatience = 128, kDoubt = 32, kMostPatience = 8000;
+  static constexpr int kRetryInterval = 128, kRetryIntervalAfterChange = 32, kLongestRetryInterval = 8000;
 
   int threads() const { return std::max(1, most_ >> halvings_); }
 
   void restart(int most, index_t rows) {
     most_ = most;
     rows_ = rows;
-    patience_ = kPatience;
+    retry_interval_ = kRetryInterval;
     chosen_ = -1;
     begin_trials();
   }
@@ -70,10 +70,10 @@ class ThreadTuner {
       return;
     }
     halvings_ = best_;
-    if (chosen_ == best_) patience_ = std::min(2 * patience_, kMostPatience);
-    else if (chosen_ >= 0 || best_ > 0) patience_ = kDoubt;
+    if (chosen_ == best_) retry_interval_ = std::min(2 * retry_interval_, kLongestRetryInterval);
+    else if (chosen_ >= 0 || best_ > 0) retry_interval_ = kRetryIntervalAfterChange;
     chosen_ = best_;
-    settled_ = patience_;
+    settled_ = retry_interval_;
   }
 
   int tries_each_;
@@ -81,7 +81,7 @@ class ThreadTuner {
   int most_ = 0;
   index_t rows_ = 0;
   int halvings_ = 0, best_ = 0, chosen_ = -1, tries_ = 0;
-  int settled_ = 0, patience_ = kPatience;
+  int settled_ = 0, retry_interval_ = kRetryInterval;
   double time_ = 0, best_time_ = 0;
 };
 

@@ -134,12 +134,12 @@ typename Updater<T>::Block Updater<T>::block_of(const Parameter& p, const Panel<
 template <class T>
 void Updater<T>::cut(const WeightStore<T>& moved) {
   items_.clear();
-  lanes_.clear();
+  items_of_.clear();
   for (std::size_t i = 0; i < works_.size(); ++i) {
     const std::vector<Panel<T>>& panels = moved.panels(works_[i].id);
     const std::vector<Panel<T>>& copies = moved.copies(works_[i].id);
     for (const auto* owned : {&panels, &copies}) {
-      for (const Panel<T>& panel : *owned) cut_items(i, &panel, owned == &panels || panel.lane == 0);
+      for (const Panel<T>& panel : *owned) cut_items(i, &panel, owned == &panels || panel.worker == 0);
     }
     if (panels.empty() && copies.empty()) cut_items(i, nullptr, true);
   }
@@ -163,7 +163,7 @@ void Updater<T>::cut_items(std::size_t index, const Panel<T>* panel, bool counts
   if (!whole && p.rows * row_bytes > 2 * kItemBytes) { rows = std::max(least, kItemBytes / row_bytes / least * least); }
   for (index_t row = 0; row < p.rows; row += rows) {
     Item item{index, block_of(p, panel, row, std::min(rows, p.rows - row))};
-    if (panel != nullptr) item.owner = panel->lane;
+    if (panel != nullptr) item.owner = panel->worker;
     item.counts = counts;
     items_.push_back(item);
   }
@@ -209,14 +209,14 @@ void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, con
       gemm.c = g;
       gemm.c_row = block.units;
       gemm.accumulate = accumulate;
-      // Zen 4, 2048 x 2048, batch 256: 82 ms a step without. What lies in L2 needs no fetching.
+      // Zen 4, 2048 x 2048, batch 256: 82 ms a step without. What lies in L2 needs no prefetching.
       if (!work.buffered && parameter(work).size() * static_cast<index_t>(sizeof(T)) > machine().l2) {
-        const T** fetch = gemm.fetch;
-        *fetch++ = block.weights;
+        const T** prefetch = gemm.prefetch;
+        *prefetch++ = block.weights;
         for (const T* slot : block.slots) {
-          if (slot != nullptr) *fetch++ = slot;
+          if (slot != nullptr) *prefetch++ = slot;
         }
-        gemm.fetch_size = block.size();
+        gemm.prefetch_size = block.size();
       }
       run_product(*kernels_, op.bfloat16, gemm,
                   c.packed == nullptr ? nullptr : c.packed->dz(use.op, gemm.k, block.unit));
@@ -308,34 +308,34 @@ void Updater<T>::first_pass(const Context<T>& c, const UpdateStep& step, Item& i
 // What a thread owns is its own to do; the other items fill up what the threads have, in order, each thread the same
 // ones in every step.
 template <class T>
-void Updater<T>::cut_lanes(int count) {
-  lanes_.assign(static_cast<std::size_t>(count), {});
-  std::vector<int64_t> load(lanes_.size(), 0);
+void Updater<T>::assign_items(int count) {
+  items_of_.assign(static_cast<std::size_t>(count), {});
+  std::vector<int64_t> load(items_of_.size(), 0);
   int64_t all = 0;
-  const auto give = [&](std::size_t i, int lane) {
-    load[static_cast<std::size_t>(lane)] += items_[i].block.size();
-    lanes_[static_cast<std::size_t>(lane)].push_back(i);
+  const auto give = [&](std::size_t i, int worker) {
+    load[static_cast<std::size_t>(worker)] += items_[i].block.size();
+    items_of_[static_cast<std::size_t>(worker)].push_back(i);
   };
   for (std::size_t i = 0; i < items_.size(); ++i) {
     all += items_[i].block.size();
     if (items_[i].owner >= 0) give(i, items_[i].owner);
   }
-  int lane = 0;
+  int worker = 0;
   for (std::size_t i = 0; i < items_.size(); ++i) {
     if (items_[i].owner >= 0) continue;
-    while (lane + 1 < count && load[static_cast<std::size_t>(lane)] >= all / count) ++lane;
-    give(i, lane);
+    while (worker + 1 < count && load[static_cast<std::size_t>(worker)] >= all / count) ++worker;
+    give(i, worker);
   }
 }
 
-// body(lane, its items); what an item computes does not depend on who does it.
+// body(worker, its items); what an item computes does not depend on who does it.
 template <class T>
 template <class Body>
-void Updater<T>::for_lanes(PoolLease& pool, bool parallel, Body body) {
+void Updater<T>::for_workers(PoolLease& pool, bool parallel, Body body) {
   const int count = pool.workers();
-  if (lanes_.size() != static_cast<std::size_t>(count)) cut_lanes(count);
-  pool.run_lanes(count, parallel && items_.size() > 1,
-                 [&](int lane) { body(lane, lanes_[static_cast<std::size_t>(lane)]); });
+  if (items_of_.size() != static_cast<std::size_t>(count)) assign_items(count);
+  pool.run_workers(count, parallel && items_.size() > 1,
+                   [&](int worker) { body(worker, items_of_[static_cast<std::size_t>(worker)]); });
 }
 
 template <class T>
@@ -345,8 +345,8 @@ double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& 
   begin_updates(step);
   const double cost = 2.0 * static_cast<double>(step.batch * elements_) + 10.0 * static_cast<double>(elements_);
   const bool parallel = cost > kParallelWork;
-  for_lanes(pool, parallel, [&](int lane, const std::vector<std::size_t>& items) {
-    const Context<T> own = c.of_lane(lane);
+  for_workers(pool, parallel, [&](int worker, const std::vector<std::size_t>& items) {
+    const Context<T> own = c.of_worker(worker);
     for (std::size_t i : items) first_pass(own, step, items_[i]);
   });
   double penalties = sum_penalties() + whole_penalties();
@@ -370,7 +370,7 @@ double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& 
                  [&](int i) { update_scaled(works_[static_cast<std::size_t>(i)]); });
         if (c.packed != nullptr) c.packed->pack_kernels(*c.moved, pool);
       } else {
-        for_lanes(pool, parallel, [&](int, const std::vector<std::size_t>& items) {
+        for_workers(pool, parallel, [&](int, const std::vector<std::size_t>& items) {
           for (std::size_t i : items) {
             const Block& block = items_[i].block;
             const Work& work = works_[items_[i].work];

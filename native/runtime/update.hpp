@@ -77,10 +77,10 @@ class Updater {
   void find_contributions(Work& work) const;
   const Work* find_work(int parameter) const;  // null: not trainable
   void cut_items(std::size_t work, const Panel<T>* panel, bool counts);
-  void cut_lanes(int lanes);
+  void assign_items(int workers);
   static Block block_of(const Parameter& p, const Panel<T>* panel, index_t row, index_t rows);
   template <class Body>
-  void for_lanes(PoolLease& pool, bool parallel, Body body);
+  void for_workers(PoolLease& pool, bool parallel, Body body);
   void block_gradient(const Context<T>& c, const UpdateStep& step, const Work& work, const Block& block, T* g) const;
   double block_penalty(const Work& work, const Block& block) const;
   void add_penalty_gradient(const Work& work, const Block& block, T* g) const;
@@ -105,9 +105,9 @@ class Updater {
   std::vector<Work> works_;  // trainable parameters, in order
   std::vector<Work> fixed_;  // other parameters with a penalty
   std::vector<Item> items_;
-  std::vector<std::vector<std::size_t>> lanes_;  // per thread: its items
-  OptimizerSpec spec_;                           // of this step
-  Update<T> update_;                             // what all updates of this step have in common
+  std::vector<std::vector<std::size_t>> items_of_;  // per thread: its items
+  OptimizerSpec spec_;                              // of this step
+  Update<T> update_;                                // what all updates of this step have in common
   Buffer<T> gradients_, orthogonal_;
   int64_t elements_ = 0;
   bool any_buffered_ = false, any_constraint_ = false, any_scaled_ = false;

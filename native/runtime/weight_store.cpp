@@ -33,7 +33,7 @@ constexpr index_t in_pages(index_t n) {
 
 // Equal shares of the units to each thread, as near as panels allow.
 template <class T>
-std::vector<Panel<T>> cut(const Graph& graph, int id, int lanes, bool only_read) {
+std::vector<Panel<T>> cut(const Graph& graph, int id, int workers, bool only_read) {
   std::vector<Panel<T>> panels;
   const Parameter& p = graph.parameters[static_cast<std::size_t>(id)];
   const index_t step = panel_units<T>(graph, id, only_read);
@@ -41,18 +41,18 @@ std::vector<Panel<T>> cut(const Graph& graph, int id, int lanes, bool only_read)
     Panel<T> panel;
     panel.unit = unit;
     panel.units = std::min(step, p.width - unit);
-    panel.lane = static_cast<int>((2 * panel.unit + panel.units) * lanes / (2 * p.width));
+    panel.worker = static_cast<int>((2 * panel.unit + panel.units) * workers / (2 * p.width));
     panels.push_back(panel);
   }
   return panels;
 }
 
 template <class T>
-std::vector<Panel<T>> copy(const Parameter& p, int lanes) {
-  std::vector<Panel<T>> copies(static_cast<std::size_t>(lanes));
-  for (int lane = 0; lane < lanes; ++lane) {
-    copies[static_cast<std::size_t>(lane)].lane = lane;
-    copies[static_cast<std::size_t>(lane)].units = p.width;
+std::vector<Panel<T>> copy(const Parameter& p, int workers) {
+  std::vector<Panel<T>> copies(static_cast<std::size_t>(workers));
+  for (int worker = 0; worker < workers; ++worker) {
+    copies[static_cast<std::size_t>(worker)].worker = worker;
+    copies[static_cast<std::size_t>(worker)].units = p.width;
   }
   return copies;
 }
@@ -78,7 +78,7 @@ void copy_columns(index_t rows, index_t columns, const T* from, index_t from_row
 // The panels of a parameter stand at equal distances, the copies of a thread side by side; what belongs to different
 // threads never shares a page, so that nobody's prefetching strays.
 template <class T>
-void WeightStore<T>::allot(int lanes) {
+void WeightStore<T>::allot(int workers) {
   const auto place = [&](T* arena) {
     index_t used = 0;
     const auto take = [&](std::size_t id, Panel<T>& panel) {
@@ -97,9 +97,9 @@ void WeightStore<T>::allot(int lanes) {
         used = begin + distance;
       }
     }
-    for (int lane = 0; lane < lanes; ++lane) {
+    for (int worker = 0; worker < workers; ++worker) {
       for (std::size_t id = 0; id < copies_.size(); ++id) {
-        if (!copies_[id].empty()) take(id, copies_[id][static_cast<std::size_t>(lane)]);
+        if (!copies_[id].empty()) take(id, copies_[id][static_cast<std::size_t>(worker)]);
       }
       used = in_pages<T>(used);
     }
@@ -111,55 +111,55 @@ void WeightStore<T>::allot(int lanes) {
   place(arena);
 }
 
-// Every panel and copy of a lane, with the parameter it is of.
+// Every panel and copy of a worker, with the parameter it is of.
 template <class T>
 template <class F>
-void WeightStore<T>::for_lane(int lane, F f) {
+void WeightStore<T>::for_worker(int worker, F f) {
   for (Panels* group : {&panels_, &copies_}) {
     for (std::size_t id = 0; id < group->size(); ++id) {
       for (Panel<T>& panel : (*group)[id]) {
-        if (panel.lane == lane) f(graph_->parameters[id], panel, group == &copies_);
+        if (panel.worker == worker) f(graph_->parameters[id], panel, group == &copies_);
       }
     }
   }
 }
 
 template <class T>
-void WeightStore<T>::bring_in(const Graph& graph, const Moves& moves, int lanes, PoolLease& pool) {
+void WeightStore<T>::bring_in(const Graph& graph, const Moves& moves, int workers, PoolLease& pool) {
   graph_ = &graph;
   only_read_ = moves.only_read;
   panels_.assign(graph.parameters.size(), {});
   copies_.assign(graph.parameters.size(), {});
   const auto parameter = [&](int id) -> const Parameter& { return graph.parameters[static_cast<std::size_t>(id)]; };
-  for (int id : moves.in_panels) panels_[static_cast<std::size_t>(id)] = cut<T>(graph, id, lanes, only_read_);
-  for (int id : moves.in_copies) copies_[static_cast<std::size_t>(id)] = copy<T>(parameter(id), lanes);
-  allot(lanes);
-  pool.run_lanes(lanes, true, [&](int lane) {
-    for_lane(lane, [&](const Parameter& p, Panel<T>& panel, bool) {
+  for (int id : moves.in_panels) panels_[static_cast<std::size_t>(id)] = cut<T>(graph, id, workers, only_read_);
+  for (int id : moves.in_copies) copies_[static_cast<std::size_t>(id)] = copy<T>(parameter(id), workers);
+  allot(workers);
+  pool.run_workers(workers, true, [&](int worker) {
+    for_worker(worker, [&](const Parameter& p, Panel<T>& panel, bool) {
       for_arrays<T>(p, only_read_, panel, [&](const void* host, T* own) {
         copy_columns(p.rows, panel.units, static_cast<const T*>(host) + panel.unit, p.width, own, panel.units);
       });
     });
   });
-  own_.assign(static_cast<std::size_t>(lanes) * copies_.size(), nullptr);
+  own_.assign(static_cast<std::size_t>(workers) * copies_.size(), nullptr);
   for (std::size_t id = 0; id < copies_.size(); ++id) {
     for (const Panel<T>& own : copies_[id])
-      own_[static_cast<std::size_t>(own.lane) * copies_.size() + id] = own.weights;
+      own_[static_cast<std::size_t>(own.worker) * copies_.size() + id] = own.weights;
   }
-  lanes_ = lanes;  // at the end: without memory, everything is where it was
+  workers_ = workers;  // at the end: without memory, everything is where it was
 }
 
 template <class T>
 void WeightStore<T>::bring_back(PoolLease& pool) {
-  pool.run_lanes(lanes_, true, [&](int lane) {
-    for_lane(lane, [&](const Parameter& p, Panel<T>& panel, bool is_copy) {
-      if (is_copy && lane > 0) return;  // all are equal
+  pool.run_workers(workers_, true, [&](int worker) {
+    for_worker(worker, [&](const Parameter& p, Panel<T>& panel, bool is_copy) {
+      if (is_copy && worker > 0) return;  // all are equal
       for_arrays<T>(p, only_read_, panel, [&](void* host, const T* own) {
         copy_columns(p.rows, panel.units, own, panel.units, static_cast<T*>(host) + panel.unit, p.width);
       });
     });
   });
-  lanes_ = 0;
+  workers_ = 0;
 }
 
 template class WeightStore<float>;

@@ -21,7 +21,7 @@ namespace densekit {
 // Some units of a parameter, in one piece, on pages of its own; a copy has all of them.
 template <class T>
 struct Panel {
-  int lane = 0;  // the thread that owns it
+  int worker = 0;  // the thread that owns it
   index_t unit = 0, units = 0;
   T* weights = nullptr;  // [rows, units], as the slots and the moving average
   T* slots[3] = {nullptr, nullptr, nullptr};
@@ -38,33 +38,33 @@ template <class T>
 class WeightStore {
  public:
   // Moves weights, slots and averages in, each thread its own; `bring_back` returns them to the host.
-  void bring_in(const Graph& graph, const Moves& moves, int lanes, PoolLease& pool);
+  void bring_in(const Graph& graph, const Moves& moves, int workers, PoolLease& pool);
   void bring_back(PoolLease& pool);
-  int lanes() const { return lanes_; }  // 0: everything lies where the host put it
+  int workers() const { return workers_; }  // 0: everything lies where the host put it
 
   // The panels of a parameter in the order of the units, or its copies in the order of the threads; or nothing.
   const std::vector<Panel<T>>& panels(int parameter) const { return of(panels_, parameter); }
   const std::vector<Panel<T>>& copies(int parameter) const { return of(copies_, parameter); }
   // Per parameter: the copy of a thread, or null.
-  T* const* own_weights(int lane) const {
-    return lanes_ == 0 ? nullptr : own_.data() + static_cast<std::size_t>(lane) * panels_.size();
+  T* const* own_weights(int worker) const {
+    return workers_ == 0 ? nullptr : own_.data() + static_cast<std::size_t>(worker) * panels_.size();
   }
 
  private:
   using Panels = std::vector<std::vector<Panel<T>>>;
   const std::vector<Panel<T>>& of(const Panels& all, int parameter) const {
     static const std::vector<Panel<T>> none;
-    return lanes_ == 0 ? none : all[static_cast<std::size_t>(parameter)];
+    return workers_ == 0 ? none : all[static_cast<std::size_t>(parameter)];
   }
-  void allot(int lanes);
+  void allot(int workers);
   template <class F>
-  void for_lane(int lane, F f);
+  void for_worker(int worker, F f);
 
   const Graph* graph_ = nullptr;
-  int lanes_ = 0;
+  int workers_ = 0;
   bool only_read_ = false;
   Panels panels_, copies_;  // per parameter
-  std::vector<T*> own_;     // [lane, parameter]
+  std::vector<T*> own_;     // [worker, parameter]
   Buffer<T> arena_;
 };
 

@@ -103,12 +103,12 @@ struct Bench {
     for (index_t i = 0; i < n; ++i) p[i] = value;
   }
 
-  void run(const char* what, index_t m, index_t n, index_t k, bool a_turned, bool b_turned, bool bias) {
+  void run(const char* what, index_t m, index_t n, index_t k, bool a_transposed, bool b_transposed, bool bias) {
     renew(a, m * k, T(0.5)), renew(b, k * n, T(0.25)), renew(c, m * n, T(0));
     Gemm<T> g;
     g.m = m, g.n = n, g.k = k;
-    g.a = a, g.a_row = a_turned ? 1 : k, g.a_col = a_turned ? m : 1;
-    g.b = b, g.b_row = b_turned ? 1 : n, g.b_col = b_turned ? k : 1;
+    g.a = a, g.a_row = a_transposed ? 1 : k, g.a_col = a_transposed ? m : 1;
+    g.b = b, g.b_row = b_transposed ? 1 : n, g.b_col = b_transposed ? k : 1;
     g.c = c, g.c_row = n;
     g.bias = bias ? b : nullptr, g.relu = bias;
     renew(scratch, bfloat16 ? kernels.bfloat16_scratch(g, packed) : kernels.gemm_scratch(g), T(0));

@@ -30,7 +30,7 @@ template <class T>
 struct Mlp {
   Graph graph;
   std::vector<std::vector<T>> weights;
-  std::deque<Changes> changes;
+  std::deque<WriteVersion> write_versions;
   std::vector<std::vector<T>> slots;
   std::vector<T> x, y;
   std::vector<int32_t> labels;
@@ -80,7 +80,7 @@ struct Mlp {
     for (T& w : weights.back()) w = T(random.uniform(-bound, bound));
     const int id = graph.parameter(weights.back().data(), rows, width, true);
     Parameter& p = graph.parameter_at(id);
-    p.changes = &changes.emplace_back();
+    p.write_version = &write_versions.emplace_back();
     for (int s = 0; s < 2; ++s) {
       slots.push_back(std::vector<T>(n));
       p.slots[p.n_slots++] = slots.back().data();  // a moved vector keeps its memory

@@ -26,7 +26,7 @@ struct Problem {
   Shape s;
   Array<T> a, b, bias, c;
   Gemm<T> g;
-  Problem(Shape s, bool a_turned, bool b_turned, bool with_bias, bool accumulate, bool relu, index_t shift,
+  Problem(Shape s, bool a_transposed, bool b_transposed, bool with_bias, bool accumulate, bool relu, index_t shift,
           Random& random)
       : s(s), a(s.m * s.k + 7, shift), b(s.k * s.n + 5, shift), bias(s.n, shift), c(s.m * (s.n + 2), shift) {
     for (T& x : a.store) x = T(random.uniform(-1, 1));
@@ -34,8 +34,8 @@ struct Problem {
     for (T& x : bias.store) x = T(random.uniform(-1, 1));
     for (T& x : c.store) x = T(random.uniform(-1, 1));
     g.m = s.m, g.n = s.n, g.k = s.k;
-    g.a = a.data(), g.a_row = a_turned ? 1 : s.k, g.a_col = a_turned ? s.m : 1;
-    g.b = b.data(), g.b_row = b_turned ? 1 : s.n, g.b_col = b_turned ? s.k : 1;
+    g.a = a.data(), g.a_row = a_transposed ? 1 : s.k, g.a_col = a_transposed ? s.m : 1;
+    g.b = b.data(), g.b_row = b_transposed ? 1 : s.n, g.b_col = b_transposed ? s.k : 1;
     g.c = c.data(), g.c_row = s.n + 2;
     g.bias = with_bias ? bias.data() : nullptr;
     g.accumulate = accumulate, g.relu = relu;
@@ -105,7 +105,7 @@ TEST(large_product_in_blocks_of_k) {
   });
 }
 
-// B too large for a cache: streamed for few rows of C, packed a panel ahead for many, by rows or turned. A row alone has the same bits.
+// B too large for a cache: streamed for few rows of C, packed a panel ahead for many, by rows or transposed. A row alone has the same bits.
 TEST(operands_in_no_cache) {
   for_implementations([](const auto& kernels, auto type) {
     using T = decltype(type);
@@ -116,7 +116,7 @@ TEST(operands_in_no_cache) {
       Problem<T> p(s, rows == 9, rows == 101 || rows == 33, rows != 3, rows == 2, rows != 3, 1, random);
       const Array<T> before = p.c;
       if (rows == 9)
-        p.g.fetch[0] = p.b.data(), p.g.fetch[1] = p.a.data(), p.g.fetch_size = 1000;  // asks, changes nothing
+        p.g.prefetch[0] = p.b.data(), p.g.prefetch[1] = p.a.data(), p.g.prefetch_size = 1000;  // asks, changes nothing
       run(kernels, p.g);
       CHECK(agrees(p.g, before, p.c.data()));
       Array<T> alone = before;

@@ -206,34 +206,35 @@ TEST(a_region_runs_every_item_once) {
   }
   for (int limit : {4, 2, 3}) {
     pool.limit(limit);
-    for (int lanes : {2, 3, 4, 9}) {  // more than threads, too
-      std::vector<std::atomic<int>> hits(static_cast<std::size_t>(lanes));
-      pool.run_lanes(lanes, true, [&](int lane) { ++hits[static_cast<std::size_t>(lane)]; });
+    for (int workers : {2, 3, 4, 9}) {  // more than threads, too
+      std::vector<std::atomic<int>> hits(static_cast<std::size_t>(workers));
+      pool.run_workers(workers, true, [&](int worker) { ++hits[static_cast<std::size_t>(worker)]; });
       CHECK(std::all_of(hits.begin(), hits.end(), [](const auto& h) { return h == 1; }));
     }
     for (int round = 0; round < 10000; ++round) {  // regions back to back, some after a sleep of the workers
       if (round % 1000 == 0) std::this_thread::sleep_for(std::chrono::microseconds(300));
       std::array<int, 3> sums{};
-      pool.run_lanes(3, true, [&](int lane) { sums[static_cast<std::size_t>(lane)] = round + lane; });
+      pool.run_workers(3, true, [&](int worker) { sums[static_cast<std::size_t>(worker)] = round + worker; });
       if (sums != std::array<int, 3>{round, round + 1, round + 2}) CHECK(sums[0] == -1);
     }
   }
 }
 
-TEST(a_region_throws_when_all_lanes_have_ended) {
+TEST(a_region_throws_when_all_workers_have_ended) {
   const Threads set(3);
   PoolLease pool;
   for (int bad = 0; bad < 3; ++bad) {
     std::array<std::atomic<int>, 3> hits{};
     CHECK(refuses([&] {
-      pool.run_lanes(3, true, [&](int lane) {
-        if (lane == bad) throw std::invalid_argument("no");
+      pool.run_workers(3, true, [&](int worker) {
+        if (worker == bad) throw std::invalid_argument("no");
         std::this_thread::sleep_for(std::chrono::microseconds(200));
-        ++hits[static_cast<std::size_t>(lane)];
+        ++hits[static_cast<std::size_t>(worker)];
       });
     }));
     CHECK(hits[0] + hits[1] + hits[2] == 2);
-    pool.run_lanes(3, true, [&](int lane) { ++hits[static_cast<std::size_t>(lane)]; });  // as if nothing had happened
+    pool.run_workers(3, true,
+                     [&](int worker) { ++hits[static_cast<std::size_t>(worker)]; });  // as if nothing had happened
     CHECK(hits[0] + hits[1] + hits[2] == 5);
   }
 }

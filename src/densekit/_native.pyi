@@ -107,11 +107,11 @@ class Plan:
         Checks the graph, fuses, sizes the buffers. Nothing can be added afterwards.
         """
 
-    def parameter(self, array: Array, trainable: bool, changes: Array | None = None) -> int:
+    def parameter(self, array: Array, trainable: bool, write_version: Array | None = None) -> int:
         """
         An array the plan reads and updates in place; the plan keeps a reference.
 
-        `changes` is int64 [runs at it, runs so far, assigned]: told of them, inference prepacks.
+        `write_version` is int64 [runs at it, runs so far, assigned]: lets inference prepack.
         """
 
     def set_regularizer(self, param: int, kind: str, params: Sequence[float]) -> None:

@@ -218,7 +218,7 @@ _BATCH = 6
 class LossSample:
     """Constructor arguments of a loss, and what its targets and predictions are.
 
-    targets: real, positive, signs, bits, distribution, one_hot, labels;
+    targets: real, positive, plus_minus (-1 and 1), zero_one, distribution, one_hot, labels;
     predictions: real, positive, probability (each in (0, 1)), distribution (rows of sum 1), unit
     (rows of length 1).
     """
@@ -250,7 +250,7 @@ LOSSES: dict[str, list[LossSample]] = {
     "CosineSimilarity": [LossSample("real", "real"), LossSample("real", "real", {"axis": 0})],
     "Huber": [LossSample("real", "real"), LossSample("real", "real", {"delta": 0.5})],
     "LogCosh": [LossSample("real", "real")],
-    "BinaryCrossentropy": _probability("BinaryCrossentropy", "bits", "probability"),
+    "BinaryCrossentropy": _probability("BinaryCrossentropy", "zero_one", "probability"),
     "CategoricalCrossentropy": _probability("CategoricalCrossentropy", "one_hot", "distribution"),
     "SparseCategoricalCrossentropy": [
         *_probability("SparseCategoricalCrossentropy", "labels", "distribution"),
@@ -258,10 +258,10 @@ LOSSES: dict[str, list[LossSample]] = {
         LossSample("labels", "real", {"ignore_class": 1, "from_logits": True}),
     ],
     "BinaryFocalCrossentropy": [
-        *_probability("BinaryFocalCrossentropy", "bits", "probability"),
-        LossSample("bits", "probability", {"apply_class_balancing": True, "gamma": 3.0}),
-        LossSample("bits", "probability", {"gamma": 1.5}),
-        LossSample("bits", "probability", {"gamma": 0.0}),
+        *_probability("BinaryFocalCrossentropy", "zero_one", "probability"),
+        LossSample("zero_one", "probability", {"apply_class_balancing": True, "gamma": 3.0}),
+        LossSample("zero_one", "probability", {"gamma": 1.5}),
+        LossSample("zero_one", "probability", {"gamma": 0.0}),
     ],
     "CategoricalFocalCrossentropy": [
         *_probability("CategoricalFocalCrossentropy", "one_hot", "distribution"),
@@ -272,20 +272,20 @@ LOSSES: dict[str, list[LossSample]] = {
         LossSample("labels", "distribution"),
         LossSample("labels", "distribution", {"q": 0.75}),
     ],
-    "Hinge": [LossSample("signs", "real"), LossSample("bits", "real")],
-    "SquaredHinge": [LossSample("signs", "real"), LossSample("bits", "real")],
+    "Hinge": [LossSample("plus_minus", "real"), LossSample("zero_one", "real")],
+    "SquaredHinge": [LossSample("plus_minus", "real"), LossSample("zero_one", "real")],
     "CategoricalHinge": [LossSample("one_hot", "real")],
     "KLDivergence": [LossSample("distribution", "distribution")],
     "Poisson": [LossSample("positive", "positive")],
     "Dice": [
-        LossSample("bits", "probability"),
-        LossSample("bits", "probability", {"axis": 1}),
-        LossSample("bits", "probability", {"axis": -1}),
+        LossSample("zero_one", "probability"),
+        LossSample("zero_one", "probability", {"axis": 1}),
+        LossSample("zero_one", "probability", {"axis": -1}),
     ],
     "Tversky": [
-        LossSample("bits", "probability"),
-        LossSample("bits", "probability", {"alpha": 0.25, "beta": 0.75, "axis": 1}),
-        LossSample("bits", "probability", {"alpha": 0.25, "beta": 0.75, "axis": -1}),
+        LossSample("zero_one", "probability"),
+        LossSample("zero_one", "probability", {"alpha": 0.25, "beta": 0.75, "axis": 1}),
+        LossSample("zero_one", "probability", {"alpha": 0.25, "beta": 0.75, "axis": -1}),
     ],
     "Circle": [
         LossSample("labels", "unit"),
@@ -328,8 +328,8 @@ def loss_inputs(sample: LossSample, dtype: str = "float64") -> tuple[Array, Arra
     targets = {
         "real": rng.standard_normal(shape),
         "positive": rng.uniform(0.1, 3.0, shape),
-        "signs": rng.choice([-1.0, 1.0], shape),
-        "bits": rng.integers(0, 2, shape).astype(float),
+        "plus_minus": rng.choice([-1.0, 1.0], shape),
+        "zero_one": rng.integers(0, 2, shape).astype(float),
         "distribution": _rows_of_sum_one(rng.uniform(0.1, 1.0, shape)),
         "one_hot": np.eye(_CLASSES)[labels],
         "labels": labels,

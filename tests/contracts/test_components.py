@@ -142,9 +142,9 @@ def test_identifiers_of_users(room: str) -> None:
 def test_initializers_give_the_shape_and_type_asked_for(
     name: str, arguments: dict[str, Any]
 ) -> None:
-    law = create("initializers", name, arguments)
+    initializer = create("initializers", name, arguments)
     for dtype in ("float32", "float64", "float16", None):
-        first, second = law((3, 4), dtype=dtype), law([3, 4], dtype=dtype)
+        first, second = initializer((3, 4), dtype=dtype), initializer([3, 4], dtype=dtype)
         assert isinstance(first, np.ndarray)
         assert first.shape == (3, 4)
         assert first.dtype == (dtype or "float32")

@@ -1,6 +1,6 @@
 """Every loss and optimizer with a kernel, through `fit`: without Python, and the numbers agree.
 
-The twin is a subclass without a body: as its formula may be another one, it runs on the host.
+The reference is a subclass without a body: as its formula may be another one, it runs on the host.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def targets(kind: str, rng: np.random.Generator) -> Any:
     return {
         "real": rng.normal(size=shape),
         "positive": rng.uniform(0.1, 3.0, shape),
-        "signs": rng.choice([-1.0, 1.0], shape),
-        "bits": rng.integers(0, 2, shape).astype(float),
+        "plus_minus": rng.choice([-1.0, 1.0], shape),
+        "zero_one": rng.integers(0, 2, shape).astype(float),
         "distribution": rng.dirichlet(np.ones(CLASSES), (ROWS, POSITIONS)),
         "one_hot": np.eye(CLASSES)[labels],
         "labels": labels,
@@ -110,9 +110,9 @@ def test_loss(
     assert form is not None
     fit = {} if form.whole_batch else {"sample_weight": rng.uniform(0, 2, ROWS)}
     last = LAST[sample.predictions]
-    twin = train(hosted(cls)(**arguments), "sgd", last, y, **fit)
+    expected = train(hosted(cls)(**arguments), "sgd", last, y, **fit)
     request.getfixturevalue("no_host")
-    assert_same(train(cls(**arguments), "sgd", last, y, **fit), twin)
+    assert_same(train(cls(**arguments), "sgd", last, y, **fit), expected)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -121,13 +121,13 @@ def test_optimizer(name: str, request: pytest.FixtureRequest) -> None:
     cls = getattr(optimizers, name)
     rate = keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)
     options = {"weight_decay": 0.01, "clipnorm": 0.5, "use_ema": True}
-    twin = train("mse", hosted(cls)(rate, **options), "linear", y)
+    expected = train("mse", hosted(cls)(rate, **options), "linear", y)
     request.getfixturevalue("no_host")
-    assert_same(train("mse", cls(rate, **options), "linear", y), twin)
+    assert_same(train("mse", cls(rate, **options), "linear", y), expected)
 
 
 @pytest.mark.parametrize("name", ["Hinge", "SquaredHinge"])
-def test_whether_zeros_are_signs_is_decided_by_the_batch(name: str) -> None:
+def test_whether_labels_are_zero_one_is_decided_by_the_batch(name: str) -> None:
     """Rows of 0 and 1 are converted unless another row of their batch is not like that."""
     y = np.zeros((ROWS, POSITIONS, CLASSES))
     y[8:11] = 1

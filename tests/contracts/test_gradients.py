@@ -34,10 +34,10 @@ def by_jax(function: Callable[[Any], Any], x: Any, cotangent: Any) -> Any:
     with jax.enable_x64(True):
 
         @jax.jit
-        def pull(x: Any, c: Any) -> Any:
+        def vjp(x: Any, c: Any) -> Any:
             return jax.vjp(function, x)[1](c)[0]
 
-        return np.asarray(pull(x, cotangent))
+        return np.asarray(vjp(x, cotangent))
 
 
 def check_difference(function: Callable[[Any], Any], x: Any, third: float) -> None:

@@ -273,7 +273,7 @@ def test_loss_at_corners(native: Any, name: str, sample: samples.LossSample, dty
 
 
 PAIRS = [
-    ("BinaryCrossentropy", "sigmoid", "bits"),
+    ("BinaryCrossentropy", "sigmoid", "zero_one"),
     ("CategoricalCrossentropy", "softmax", "one_hot"),
     ("SparseCategoricalCrossentropy", "softmax", "labels"),
 ]

@@ -233,7 +233,7 @@ def test_native_step_is_the_definition(name: str, arguments: dict[str, Any], dty
     clip = keras.constraints.NonNeg()
     for options in OPTIONS:
         start = [rng.normal(size=(3, 2)), rng.normal(size=2)]
-        trained, twin = (
+        trained, expected = (
             [
                 keras.Variable(start[0], dtype=dtype, name="kernel", constraint=clip),
                 keras.Variable(start[1], dtype=dtype, name="bias"),
@@ -243,7 +243,7 @@ def test_native_step_is_the_definition(name: str, arguments: dict[str, Any], dty
         owner, definition = (
             OPTIMIZERS[name](learning_rate=0.1, **{**arguments, **options}) for _ in range(2)
         )
-        for optimizer, ws in ((owner, trained), (definition, twin)):
+        for optimizer, ws in ((owner, trained), (definition, expected)):
             optimizer.exclude_from_weight_decay(var_names=["bias"])
             optimizer.build(ws)
         plan = _native.Plan(dtype)
@@ -272,15 +272,17 @@ def test_native_step_is_the_definition(name: str, arguments: dict[str, Any], dty
         plan.finalize()
         for iteration in range(steps):
             _, grads, _ = plan.gradients([x], [y], [None], [], [], True)
-            shaped = [np.array(g).reshape(w.shape) for g, w in zip(grads, twin, strict=True)]
-            by_definition(definition).apply(shaped, twin)
+            shaped = [np.array(g).reshape(w.shape) for g, w in zip(grads, expected, strict=True)]
+            by_definition(definition).apply(shaped, expected)
             rates = owner.learning_rates(iteration, 1)
             losses = np.zeros((1, 2))
             rows = np.arange(8, dtype=np.int64)
             plan.train([x], [y], [None], rows, 8, iteration, rates, [], [], losses, [None], 0.0)
             owner.advance(1)
             # Each step starts from the same bits: what differs is one step's rounding.
-            both = zip([*trained, *owner.variables], [*twin, *definition.variables], strict=True)
+            both = zip(
+                [*trained, *owner.variables], [*expected, *definition.variables], strict=True
+            )
             for mine, its in both:
                 if mine.dtype == dtype:
                     error = np.abs(mine.array - its.array)

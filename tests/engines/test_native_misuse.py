@@ -217,7 +217,9 @@ def test_slots_of_another_optimizer_are_refused(rng: np.random.Generator) -> Non
         run(built)
 
 
-def test_a_loss_of_the_batch_takes_no_labels_signs_and_weights(rng: np.random.Generator) -> None:
+def test_a_loss_of_the_batch_takes_no_labels_plus_minus_targets_and_weights(
+    rng: np.random.Generator,
+) -> None:
     built = new_plan()
     built.plan.output(add_dense(built, built.plan.input(3), (3, 2), rng))
     for kind, parameters in (("hinge", []), ("sparse_categorical_crossentropy", [0, 0, 0])):

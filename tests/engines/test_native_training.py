@@ -1,4 +1,4 @@
-"""Training on the native engine against a NumPy twin: updates, constraints, host parts."""
+"""Training on the native engine against a reference in NumPy: updates, constraints, host parts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def data(rng: np.random.Generator, n: int = N) -> tuple[Array, Array]:
     return rng.standard_normal((n, 4)), rng.standard_normal((n, 3))
 
 
-class Twin:
+class Reference:
     """Keras' order of an update, one array at a time, on gradients of the plan itself."""
 
     def __init__(self, parameters: list[Array], rule: Callable[..., Array], **options: Any) -> None:
@@ -121,16 +121,16 @@ RULES: list[tuple[str, list[float], int, Callable[..., Array]]] = [
 
 
 def follow(
-    built: Built, twin: Twin, x: Array, y: Array, steps: int = 6, tolerance: float = 1e-9
+    built: Built, reference: Reference, x: Array, y: Array, steps: int = 6, tolerance: float = 1e-9
 ) -> None:
-    """Trains both a step at a time; gradients come from a plan set to the twin's weights."""
+    """Trains both a step at a time; gradients come from a plan set to the reference's weights."""
     rows = np.arange(N).reshape(-1, 8)
     for iteration in range(steps):
         batch = rows[iteration % len(rows)]
         _, grads, _ = plans.gradients(built, [x[batch]], [y[batch]])
         built.train(x, y, index=batch, iteration=iteration)
-        twin.step(iteration, 0.05, grads)
-        for mine, theirs in zip(built.parameters, twin.w, strict=True):
+        reference.step(iteration, 0.05, grads)
+        for mine, theirs in zip(built.parameters, reference.w, strict=True):
             np.testing.assert_allclose(mine, theirs, rtol=tolerance, atol=tolerance)
 
 
@@ -157,15 +157,15 @@ def test_optimizers(
 ) -> None:
     x, y = data(rng)
     built = mlp([4, 5, 3], rng, optimizer=(kind, parameters), **options)
-    twin = Twin(built.parameters, rule, **options)
+    reference = Reference(built.parameters, rule, **options)
     averages = [np.zeros_like(p) for p in built.parameters]
     sums = [np.zeros_like(p) for p in built.parameters]
     for i, p in enumerate(built.parameters):
         state = [np.zeros_like(p) for _ in range(slots)]
         built.plan.set_slots(i, state, averages[i], sums[i], True)
-    follow(built, twin, x, y)
+    follow(built, reference, x, y)
     if "ema_momentum" in options:
-        np.testing.assert_allclose(averages[0], twin.ema[0], rtol=1e-9)
+        np.testing.assert_allclose(averages[0], reference.ema[0], rtol=1e-9)
 
 
 def test_a_parameter_may_be_excluded_from_decay(rng: np.random.Generator) -> None:
@@ -222,8 +222,8 @@ def test_penalties_train(rng: np.random.Generator) -> None:
         built.plan.set_regularizer(0, "l1l2", [0.01, 0.02])
         built.plan.set_optimizer("sgd", [0, 0], global_clip_norm=1e9 if buffered else 0.0)
         built.plan.finalize()
-        twin = Twin(built.parameters, sgd(0, False))
-        follow(built, twin, x, y)
+        reference = Reference(built.parameters, sgd(0, False))
+        follow(built, reference, x, y)
         w = built.parameters[0]
         losses = built.train(x, y, batch_size=N, rate=0.0)
         penalty = 0.01 * np.abs(w).sum() + 0.02 * np.sum(w**2)
@@ -263,7 +263,7 @@ def test_host_nodes_train_and_predict(rng: np.random.Generator) -> None:
     x, y = data(rng)
     built = with_host_node(rng)
     plans.check_gradients(built, [x], [y])
-    follow(built, Twin(built.parameters, sgd(0, False)), x, y)
+    follow(built, Reference(built.parameters, sgd(0, False)), x, y)
     w, b, scale, w2, b2 = built.parameters
     expected = (scale * np.tanh(x @ w + b) ** 2) @ w2 + b2
     np.testing.assert_allclose(built.predict(x), expected, rtol=1e-12)

@@ -17,32 +17,32 @@ from densekit import _native
 
 Array = npt.NDArray[Any]
 
-PATIENCE = 32  # calls until a copy is made
+STABLE_CALLS = 32  # calls until a copy is made
 WIDE = (1100, 1200)  # 5 MB: no core's cache holds it
 
 
 class Wide:
-    """A plan of one wide dense op, then maybe a narrow one; is it `told` of changes?"""
+    """A plan of one wide dense op, then maybe a narrow one; is its kernel's write version known?"""
 
-    def __init__(self, rng: np.random.Generator, told: bool = True, **options: Any) -> None:
+    def __init__(self, rng: np.random.Generator, versioned: bool = True, **options: Any) -> None:
         dtype = options.get("dtype", "float32")
         sizes = options.get("sizes", (*WIDE, 7))
         self.plan = _native.Plan(dtype)
         if options.get("bfloat16"):
             self.plan.compute_in_bfloat16(True)
         self.out = sizes[-1]
-        self.weights, self.changes = [], []
+        self.weights, self.write_version = [], []
         x = self.plan.input(sizes[0] * options.get("positions", 1))
         for n_in, n_out in itertools.pairwise(sizes):
             w = (rng.standard_normal((n_in, n_out)) / np.sqrt(n_in)).astype(dtype)
             b = rng.standard_normal(n_out).astype(dtype)
-            changes = np.zeros(3, np.int64)
-            kernel = self.plan.parameter(w, False, changes if told else None)
+            write_version = np.zeros(3, np.int64)
+            kernel = self.plan.parameter(w, False, write_version if versioned else None)
             bias = self.plan.parameter(b, False)
             activation = options.get("activation", "softmax") if n_out == self.out else "tanh"
             x = self.plan.dense(x, kernel, bias, n_in, n_out, activation)
             self.weights.append(w)
-            self.changes.append(changes)
+            self.write_version.append(write_version)
         self.out *= options.get("positions", 1)
         self.plan.output(x)
         self.plan.finalize()
@@ -53,7 +53,7 @@ class Wide:
         return y
 
     def warm(self, x: Array) -> None:
-        for _ in range(PATIENCE + 1):
+        for _ in range(STABLE_CALLS + 1):
             self.predict(x[:1])
 
 
@@ -72,15 +72,15 @@ class Wide:
     ids=str,
 )
 def test_bits(options: dict[str, Any], rng: np.random.Generator) -> None:
-    plain = Wide(np.random.default_rng(0), told=False, **options)
-    told = Wide(np.random.default_rng(0), **options)
+    plain = Wide(np.random.default_rng(0), versioned=False, **options)
+    versioned = Wide(np.random.default_rng(0), **options)
     rows = 300 if np.prod(plain.weights[0].shape) < 1.5e6 else 40
     width = len(plain.weights[0]) * options.get("positions", 1)
     x = rng.standard_normal((rows, width)).astype(plain.weights[0].dtype)
-    told.warm(x)
-    assert told.plan.prepacked_bytes > 0
+    versioned.warm(x)
+    assert versioned.plan.prepacked_bytes > 0
     for n in (1, 2, 3, 4, 7, 33, 64, 129, 300):
-        np.testing.assert_array_equal(told.predict(x[:n]), plain.predict(x[:n]))
+        np.testing.assert_array_equal(versioned.predict(x[:n]), plain.predict(x[:n]))
     assert plain.plan.prepacked_bytes == 0
 
 
@@ -90,7 +90,7 @@ def test_a_copy_ends_with_the_weights_it_was_made_of(rng: np.random.Generator) -
     assert wide.plan.prepacked_bytes == wide.weights[0].nbytes
     before = wide.predict(x)
     wide.weights[0] *= 2
-    wide.changes[0][1] += 1
+    wide.write_version[0][1] += 1
     changed = wide.predict(x)
     assert wide.plan.prepacked_bytes == 0
     assert not np.array_equal(changed, before)
@@ -101,23 +101,23 @@ def test_a_copy_ends_with_the_weights_it_was_made_of(rng: np.random.Generator) -
 
 def test_nobody_copies_what_is_being_written(rng: np.random.Generator) -> None:
     wide, x = Wide(rng), rng.standard_normal((1, WIDE[0])).astype("f")
-    wide.changes[0][0] = 1
+    wide.write_version[0][0] = 1
     wide.warm(x)
     assert wide.plan.prepacked_bytes == 0
-    wide.changes[0][:] = (0, 1, 0)
+    wide.write_version[0][:] = (0, 1, 0)
     wide.warm(x)
     assert wide.plan.prepacked_bytes > 0
-    wide.changes[0][0] = 1
+    wide.write_version[0][0] = 1
     wide.predict(x)
     assert wide.plan.prepacked_bytes == 0
 
 
 @pytest.mark.parametrize(
-    "changes", [np.zeros(3), np.zeros(2, np.int64), np.zeros(6, np.int64)[::2]]
+    "write_version", [np.zeros(3), np.zeros(2, np.int64), np.zeros(6, np.int64)[::2]]
 )
-def test_changes_are_three_integers(changes: Array) -> None:
-    with pytest.raises((TypeError, ValueError), match="changes"):
-        _native.Plan("float32").parameter(np.zeros((2, 2), "f"), True, changes)
+def test_write_versions_are_three_integers(write_version: Array) -> None:
+    with pytest.raises((TypeError, ValueError), match="write_version"):
+        _native.Plan("float32").parameter(np.zeros((2, 2), "f"), True, write_version)
 
 
 # ---- Models: every way in which a weight changes
@@ -141,7 +141,7 @@ Y = np.ones((12, 3), "f")
 
 def warmed(model: Any) -> Array:
     """What a model predicts, once it has made its copy."""
-    for _ in range(PATIENCE + 2):
+    for _ in range(STABLE_CALLS + 2):
         predicted: Array = model(X)
     assert any(e.plan.prepacked_bytes for e in model._dk_runtime._engines.values())
     return predicted
@@ -193,7 +193,7 @@ def test_a_model_never_predicts_from_old_weights(change: Callable[[Any], None]) 
     fresh.set_weights(model.get_weights())
     expected = fresh(X)
     assert not np.array_equal(expected, before)
-    for _ in range(PATIENCE + 2):
+    for _ in range(STABLE_CALLS + 2):
         np.testing.assert_array_equal(model(X), expected)
         np.testing.assert_array_equal(model.predict(X, verbose=0), expected)
 
@@ -238,7 +238,7 @@ def test_weights_assigned_while_others_predict() -> None:
     try:
         for i in range(30):
             model.layers[0].kernel.assign(kernels[i % 2])
-            for _ in range(PATIENCE if i % 10 == 0 else 2):
+            for _ in range(STABLE_CALLS if i % 10 == 0 else 2):
                 np.testing.assert_array_equal(model(X), expected[i % 2])
     finally:
         stop.set()

@@ -11,14 +11,14 @@ from densekit import initializers
 
 
 def test_constant_broadcasts_an_array() -> None:
-    law = initializers.Constant(np.array([1.0, 2.0]))
-    w = law((3, 2))
+    initializer = initializers.Constant(np.array([1.0, 2.0]))
+    w = initializer((3, 2))
     assert w.tolist() == [[1.0, 2.0]] * 3
     w[0, 0] = 7.0  # writable, and its own
-    assert law((3, 2))[0, 0] == 1.0
+    assert initializer((3, 2))[0, 0] == 1.0
     assert initializers.Constant([1.0, 2.0])((2,)).tolist() == [1.0, 2.0]
     with pytest.raises(ValueError, match="broadcast"):
-        law((3, 5))
+        initializer((3, 5))
 
 
 def test_the_string_constant() -> None:
@@ -27,9 +27,9 @@ def test_the_string_constant() -> None:
 
 @pytest.mark.parametrize("value", [1.5, np.array([1.0, 2.0]), True, 3])
 def test_constant_config(value: Any) -> None:
-    law = initializers.Constant(value)
-    revived = initializers.Constant.from_config(law.get_config())
-    assert np.array_equal(revived((4, 2)), law((4, 2)))
+    initializer = initializers.Constant(value)
+    revived = initializers.Constant.from_config(initializer.get_config())
+    assert np.array_equal(revived((4, 2)), initializer((4, 2)))
 
 
 def test_identity() -> None:
@@ -41,15 +41,15 @@ def test_identity() -> None:
 
 def test_an_array_is_an_initializer() -> None:
     array = np.arange(6.0).reshape(2, 3)
-    law = initializers.get(array)
-    assert law is not None
-    w = law((2, 3), dtype="float32")
+    initializer = initializers.get(array)
+    assert initializer is not None
+    w = initializer((2, 3), dtype="float32")
     assert w.dtype == "float32"
     assert np.array_equal(w, array)
     w[:] = 0
-    assert np.array_equal(law((2, 3)), array)
+    assert np.array_equal(initializer((2, 3)), array)
     with pytest.raises(ValueError, match=r"expected the shape \(2, 3\).*got \(3, 2\)"):
-        law((3, 2))
+        initializer((3, 2))
 
 
 def test_a_base_initializer_cannot_draw() -> None:

@@ -25,8 +25,10 @@ def test_aliases(name: str, cls: str) -> None:
 
 
 def test_a_config_with_arguments() -> None:
-    law = initializers.get({"class_name": "RandomNormal", "config": {"stddev": 2.0, "seed": 1}})
-    assert law.get_config() == {"seed": 1, "mean": 0.0, "stddev": 2.0}
+    initializer = initializers.get(
+        {"class_name": "RandomNormal", "config": {"stddev": 2.0, "seed": 1}}
+    )
+    assert initializer.get_config() == {"seed": 1, "mean": 0.0, "stddev": 2.0}
 
 
 def test_a_function() -> None:

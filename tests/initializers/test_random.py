@@ -42,20 +42,22 @@ RANDOM = ["RandomNormal", "TruncatedNormal", "RandomUniform", "GlorotUniform", "
 
 @pytest.mark.parametrize("name", RANDOM)
 def test_an_instance_repeats_itself_and_instances_differ(name: str) -> None:
-    law = getattr(initializers, name)()
+    initializer = getattr(initializers, name)()
     other = getattr(initializers, name)()
-    assert np.array_equal(law((4, 4)), law((4, 4)))
-    assert not np.array_equal(law((4, 4)), other((4, 4)))
-    assert law.get_config()["seed"] is None
-    assert not np.array_equal(law.clone()((4, 4)), law((4, 4)))
+    assert np.array_equal(initializer((4, 4)), initializer((4, 4)))
+    assert not np.array_equal(initializer((4, 4)), other((4, 4)))
+    assert initializer.get_config()["seed"] is None
+    assert not np.array_equal(initializer.clone()((4, 4)), initializer((4, 4)))
 
 
 @pytest.mark.parametrize("name", RANDOM)
 def test_equal_seeds_give_equal_values(name: str) -> None:
-    law = getattr(initializers, name)(seed=9)
-    assert np.array_equal(law((4, 4)), getattr(initializers, name)(seed=np.int64(9))((4, 4)))
-    assert np.array_equal(law((4, 4)), law.clone()((4, 4)))
-    assert not np.array_equal(law((4, 4)), getattr(initializers, name)(seed=10)((4, 4)))
+    initializer = getattr(initializers, name)(seed=9)
+    assert np.array_equal(
+        initializer((4, 4)), getattr(initializers, name)(seed=np.int64(9))((4, 4))
+    )
+    assert np.array_equal(initializer((4, 4)), initializer.clone()((4, 4)))
+    assert not np.array_equal(initializer((4, 4)), getattr(initializers, name)(seed=10)((4, 4)))
     for seed in (-3, 2**40):
         assert np.isfinite(getattr(initializers, name)(seed=seed)((2, 2))).all()
 
@@ -71,13 +73,13 @@ def test_the_global_seed_decides() -> None:
 @pytest.mark.parametrize("name", RANDOM)
 def test_a_seed_generator_moves_on(name: str) -> None:
     generator = SeedGenerator(3)
-    law = getattr(initializers, name)(seed=generator)
-    first, second = law((4, 4)), law((4, 4))
+    initializer = getattr(initializers, name)(seed=generator)
+    first, second = initializer((4, 4)), initializer((4, 4))
     assert not np.array_equal(first, second)
     assert generator.state.numpy().tolist() == [3, 2]
     again = getattr(initializers, name)(seed=SeedGenerator(3))
     assert np.array_equal(first, again((4, 4)))
-    revived = type(law).from_config(law.get_config())
+    revived = type(initializer).from_config(initializer.get_config())
     assert np.array_equal(first, revived((4, 4)))
 
 
@@ -96,8 +98,8 @@ def test_orthogonal_is_uniform() -> None:
     """The signs are free: each element has mean 0 and variance 1 / n over many draws."""
     n, draws = 3, 2000
     generator = SeedGenerator(6)
-    law = initializers.Orthogonal(seed=generator)
-    w = np.stack([law((n, n), dtype="float64") for _ in range(draws)])
+    initializer = initializers.Orthogonal(seed=generator)
+    w = np.stack([initializer((n, n), dtype="float64") for _ in range(draws)])
     error = 5 / math.sqrt(n * draws)
     assert np.abs(w.mean(axis=0)).max() <= error
     assert np.abs((w**2).mean(axis=0) - 1 / n).max() <= error

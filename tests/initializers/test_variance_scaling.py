@@ -1,4 +1,4 @@
-"""Fans, bounds and moments of the variance scaling laws.
+"""Fans, bounds and moments of the variance scaling distributions.
 
 Bounds are exact. A sample mean of n values with standard deviation s lies within 5 s / sqrt(n) of
 the mean, a sample variance with kurtosis k within 5 s**2 sqrt((k - 1) / n) of the variance, but for
@@ -20,7 +20,7 @@ SHAPE = (60, 200)
 CUT = 0.87962566103423978  # standard deviation of a standard normal cut at 2
 
 # name, variance of the result, half width of its support
-LAWS = [
+DISTRIBUTIONS = [
     ("GlorotUniform", 2 / 260, math.sqrt(6 / 260)),
     ("GlorotNormal", 2 / 260, 2 * math.sqrt(2 / 260) / CUT),
     ("HeUniform", 2 / 60, math.sqrt(6 / 60)),
@@ -37,15 +37,15 @@ def check_moments(w: Any, mean: float, variance: float, kurtosis: float) -> None
     assert abs(w.var(dtype="float64") - variance) <= spread
 
 
-@pytest.mark.parametrize(("name", "variance", "bound"), LAWS)
-def test_law(name: str, variance: float, bound: float) -> None:
+@pytest.mark.parametrize(("name", "variance", "bound"), DISTRIBUTIONS)
+def test_distribution(name: str, variance: float, bound: float) -> None:
     w = getattr(initializers, name)(seed=5)(SHAPE)
     assert np.abs(w).max() <= np.float32(bound)
     assert np.abs(w).max() > 0.98 * bound
     uniform = "Uniform" in name
-    # kurtosis: 1.8 of a uniform law, 2.06 of a normal one cut at 2
+    # kurtosis: 1.8 of a uniform distribution, 2.06 of a normal one cut at 2
     check_moments(w, 0.0, variance, 1.8 if uniform else 2.06)
-    # half of a uniform law lies within half its width; of the cut normal one 0.7153
+    # half of a uniform distribution lies within half its width; of the cut normal one 0.7153
     inside = np.mean(np.abs(w) < bound / 2)
     share = 0.5 if uniform else 0.715323
     assert abs(inside - share) <= 5 * math.sqrt(share * (1 - share) / w.size)
@@ -65,8 +65,8 @@ def test_moments_can_fail() -> None:
     ("distribution", "kurtosis"), [("uniform", 1.8), ("normal", 2.06), ("untruncated_normal", 3.0)]
 )
 def test_variance_scaling(mode: str, count: int, distribution: str, kurtosis: float) -> None:
-    law = initializers.VarianceScaling(3.0, mode, distribution, seed=8)
-    check_moments(law(SHAPE), 0.0, 3.0 / count, kurtosis)
+    initializer = initializers.VarianceScaling(3.0, mode, distribution, seed=8)
+    check_moments(initializer(SHAPE), 0.0, 3.0 / count, kurtosis)
 
 
 @pytest.mark.parametrize(

@@ -40,10 +40,10 @@ def test_signature(name: str) -> None:
 
 @pytest.mark.parametrize("name", [n for n in CLASSES if n != "Initializer"])
 def test_config_is_the_same_and_read_by_keras(name: str) -> None:
-    law = getattr(initializers, name)()
-    data = initializers.serialize(law)
+    initializer = getattr(initializers, name)()
+    data = initializers.serialize(initializer)
     assert data == keras.initializers.serialize(getattr(keras.initializers, name)())
-    assert keras.initializers.deserialize(data).get_config() == law.get_config()
+    assert keras.initializers.deserialize(data).get_config() == initializer.get_config()
 
 
 @pytest.mark.parametrize("string", STRINGS)

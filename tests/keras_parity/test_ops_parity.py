@@ -812,13 +812,13 @@ def test_gradient(index: int) -> None:
 
     def by_jax(function: Any) -> list[np.ndarray]:
         def gradient(*floats: Any) -> Any:
-            outputs, pull = jax.vjp(function, *floats)
+            outputs, vjp = jax.vjp(function, *floats)
             leaves, structure = jax.tree.flatten(outputs)
             filled = [
                 np.zeros(leaf.shape, jax.dtypes.float0) if seed is None else seed
                 for leaf, seed in zip(leaves, seeds, strict=True)
             ]
-            return pull(jax.tree.unflatten(structure, filled))
+            return vjp(jax.tree.unflatten(structure, filled))
 
         return jax.jit(gradient)(*values)  # compiled whole: several times faster than op by op
 

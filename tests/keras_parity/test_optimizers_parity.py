@@ -92,7 +92,7 @@ def tolerance(name: str, learning_rate: float) -> float:
 @pytest.mark.parametrize("natively", [True, False], ids=["core", "definition"])
 @pytest.mark.parametrize(("name", "arguments"), OWN, ids=[f"{n}-{list(a)}" for n, a in OWN])
 def test_trajectory(name: str, arguments: dict[str, Any], natively: bool) -> None:
-    # What surrounds the formula is shared: all of it with two optimizers, a bit with the others.
+    # The update pipeline is shared: all of it with two optimizers, a bit with the others.
     thorough = arguments.get("nesterov") or arguments.get("amsgrad")
     walk(name, arguments, [*COMMON, *ACCUMULATING] if thorough else COMMON[:2], natively)
 

@@ -91,7 +91,7 @@ def test_classes_of_losses_are_seen_through() -> None:
     refuse(ignoring, [0, -2, 2], (None, 3), "got labels from -2 to 2")
 
 
-def test_signs_for_a_binary_loss_warn() -> None:
+def test_plus_minus_labels_for_a_binary_loss_warn() -> None:
     with pytest.warns(UserWarning, match="expected targets from 0 to 1, got targets from -1 to 1"):
         check_targets(losses.get("bce"), np.array([-1, 1]), (None, 1), "out")
 

@@ -1,4 +1,4 @@
-"""What surrounds the update formula."""
+"""The update pipeline around the formula."""
 
 from __future__ import annotations
 

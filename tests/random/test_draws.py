@@ -1,4 +1,4 @@
-"""Laws: repeatability, types, and moments within five standard errors."""
+"""Distributions: repeatability, types, and moments within five standard errors."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from densekit import random
 
 N = 20_000
-# (law, arguments, mean, standard deviation, range)
-LAWS: list[tuple[str, dict[str, Any], float, float, tuple[float, float]]] = [
+# (distribution, arguments, mean, standard deviation, range)
+DISTRIBUTIONS: list[tuple[str, dict[str, Any], float, float, tuple[float, float]]] = [
     ("normal", {"mean": 1.0, "stddev": 2.0}, 1.0, 2.0, (-np.inf, np.inf)),
     ("truncated_normal", {"mean": 1.0, "stddev": 2.0}, 1.0, 2 * 0.8796, (-3.0, 5.0)),
     ("uniform", {"minval": -1.0, "maxval": 3.0}, 1.0, 4 / 12**0.5, (-1.0, 3.0)),
@@ -23,9 +23,13 @@ LAWS: list[tuple[str, dict[str, Any], float, float, tuple[float, float]]] = [
 
 
 @pytest.mark.parametrize(
-    "name, kwargs, mean, deviation, limits", LAWS, ids=[law[0] for law in LAWS]
+    "name, kwargs, mean, deviation, limits",
+    DISTRIBUTIONS,
+    ids=[distribution[0] for distribution in DISTRIBUTIONS],
 )
-def test_law(name: str, kwargs: dict[str, Any], mean: float, deviation: float, limits: Any) -> None:
+def test_distribution(
+    name: str, kwargs: dict[str, Any], mean: float, deviation: float, limits: Any
+) -> None:
     draw = getattr(random, name)
     values = draw((N,), seed=3, **kwargs)
     assert values.dtype == ("int32" if name == "randint" else "float32")

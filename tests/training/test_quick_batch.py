@@ -88,7 +88,7 @@ def test_labels_are_looked_at_each_time():
     assert all(np.array_equal(a, b) for a, b in zip(before, state(model), strict=True))
 
 
-def test_signs_are_warned_of_each_time():
+def test_plus_minus_labels_are_warned_of_each_time():
     model = compiled("binary_crossentropy", 2, activation="sigmoid")
     model.train_on_batch(X, (Y > 0).astype("float32"))
     assert is_quick(model)

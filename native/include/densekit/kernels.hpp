@@ -34,25 +34,29 @@ struct Gemm {
   const T* bias = nullptr;  // null: none
   bool accumulate = false;
   bool relu = false;
-  // Memory wanted after the product, fetched bit by bit meanwhile: fetch_size elements from each; null ends the list.
-  const T* fetch[5] = {};
-  index_t fetch_size = 0;
+  // Memory read after the product, prefetched bit by bit meanwhile: prefetch_size elements from each; null ends the list.
+  const T* prefetch[5] = {};
+  index_t prefetch_size = 0;
 };
 
 // Columns of a panel of a B packed for products in bfloat16.
 constexpr index_t kBfloat16Panel = 64;
 
-// What the executor must know of an activation to allot memory.
-struct ActivationNeeds {
-  bool row = false;         // needs whole rows
-  bool pre = true;          // backward reads z (the input)
-  bool post = true;         // backward reads y (the output)
-  bool half_width = false;  // output is half as wide (glu)
+// What is saved of an activation for its backward.
+struct SavedForBackward {
+  bool pre = true;   // z, its input
+  bool post = true;  // y, its output
 };
-ActivationNeeds activation_needs(ActivationKind kind);
-// The same with the numbers known: a plain relu (no slope, maximum or threshold) needs its output alone, so that the
-// input may be overwritten. activate_backward of a plain relu takes whichever of y and z is not null.
-ActivationNeeds activation_needs(const ActivationSpec& spec);
+SavedForBackward saved_for_backward(ActivationKind kind);
+// The same with the numbers known: of a plain relu (no slope, maximum or threshold) the output alone is saved, so that
+// the input may be overwritten. activate_backward of a plain relu takes whichever of y and z is not null.
+SavedForBackward saved_for_backward(const ActivationSpec& spec);
+constexpr bool takes_whole_rows(ActivationKind kind) {
+  return kind == ActivationKind::softmax || kind == ActivationKind::log_softmax || kind == ActivationKind::sparsemax ||
+         kind == ActivationKind::glu;
+}
+// Whether the output is half as wide as the input.
+constexpr bool halves_width(ActivationKind kind) { return kind == ActivationKind::glu; }
 
 // Nadam's momentum at a step, from 1: beta_1 (1 - 0.96^step / 2).
 double nadam_momentum(double beta_1, int64_t step);
@@ -111,7 +115,7 @@ struct Kernels {
 
   // y[rows, width] = f(z); y == z allowed. glu: y is [rows, width / 2] and must not alias.
   void (*activate)(const ActivationSpec&, index_t rows, index_t width, const T* z, T* y);
-  // dz = dy * f'(z); z or y may be null where activation_needs says so; dz == dy allowed (not for glu).
+  // dz = dy * f'(z); z or y may be null where saved_for_backward says so; dz == dy allowed (not for glu).
   void (*activate_backward)(const ActivationSpec&, index_t rows, index_t width, const T* z, const T* y, const T* dy,
                             T* dz);
 

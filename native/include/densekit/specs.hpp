@@ -104,8 +104,8 @@ enum class LossKind : int32_t {
   poisson,            // epsilon
   kl_divergence,      // epsilon
   cosine_similarity,  // epsilon
-  hinge,              // see takes_signs
-  squared_hinge,      // see takes_signs
+  hinge,              // see takes_plus_minus_labels
+  squared_hinge,      // see takes_plus_minus_labels
   categorical_hinge,
   binary_focal_crossentropy,              // from_logits, label_smoothing, epsilon, gamma, alpha (NaN: no balancing)
   categorical_focal_crossentropy,         // from_logits, label_smoothing, epsilon, gamma, alpha
@@ -125,7 +125,9 @@ inline bool takes_labels(LossKind kind) {
   return kind == LossKind::sparse_categorical_crossentropy || kind == LossKind::categorical_generalized_cross_entropy;
 }
 // Targets are -1 and 1, or 0 and 1 when p[0] != 0. Keras decides by the batch: whoever sees all of it sets p[0].
-inline bool takes_signs(LossKind kind) { return kind == LossKind::hinge || kind == LossKind::squared_hinge; }
+inline bool takes_plus_minus_labels(LossKind kind) {
+  return kind == LossKind::hinge || kind == LossKind::squared_hinge;
+}
 
 enum class RegularizerKind : int32_t {
   none,

@@ -324,17 +324,18 @@ void normalize_backward(NormalizationKind kind, index_t rows, index_t width, dou
     };
     const auto normal = [&](index_t j, auto part)
                             __attribute__((always_inline)) { return (load(x + j, part) - mean) * factor; };
-    Vec<T> pull = row_sum<T>(
+    Vec<T> projection = row_sum<T>(
         width, [&](index_t j, auto part) __attribute__((always_inline)) { return d(j, part) * normal(j, part); });
     Vec<T> level = {};
     if (kind == NormalizationKind::layer) {
       level = row_sum<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) { return d(j, part); }) *
               share;
     }
-    if (kind != NormalizationKind::unit) pull *= share;
-    else if (factor[0] >= T(1) / T(epsilon)) pull = Vec<T>{};  // too short to be scaled to length 1: a mere factor
+    if (kind != NormalizationKind::unit) projection *= share;
+    else if (factor[0] >= T(1) / T(epsilon))
+      projection = Vec<T>{};  // too short to be scaled to length 1: a mere factor
     for_vectors<T>(width, [&](index_t j, auto part) __attribute__((always_inline)) {
-      store(dx + j, factor * (d(j, part) - level - normal(j, part) * pull), part);
+      store(dx + j, factor * (d(j, part) - level - normal(j, part) * projection), part);
     });
   }
 }

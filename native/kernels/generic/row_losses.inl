@@ -43,22 +43,22 @@ void categorical_from_logits(const LossSpec& s, const LossArguments<T>& a) {
     const bool skipped = skip_row<T, Sparse>(s, a, r);
     T* exponentials = a.y ? a.y + at : a.dy && !skipped ? a.dy + at : nullptr;
     const Vec<T> top = row_max(a.width, z);
-    Vec<T> mass = {}, pull = {};
+    Vec<T> target_sum = {}, target_logit_dot = {};
     const Vec<T> sum = row_sum<T>(a.width, [&](index_t j, auto part) __attribute__((always_inline)) {
       const Vec<T> x = load(z + j, part) - top, t = target.at(j, part), e = exp<T>(x);
-      mass += t;
-      pull += t == T(0) ? Vec<T>{} : t * x;  // a class without weight may have a logit of -inf
+      target_sum += t;
+      target_logit_dot += t == T(0) ? Vec<T>{} : t * x;  // a class without weight may have a logit of -inf
       if (exponentials) store(exponentials + j, e, part);
       return e;
     });
-    mass = all_sum<T>(mass);
-    if (a.row_loss && !skipped) a.row_loss[r] = (mass * log<T>(sum) - all_sum<T>(pull))[0];
+    target_sum = all_sum<T>(target_sum);
+    if (a.row_loss && !skipped) a.row_loss[r] = (target_sum * log<T>(sum) - all_sum<T>(target_logit_dot))[0];
     if (!exponentials) continue;
     const Vec<T> inverse = T(1) / sum, factor = broadcast(a.weight ? a.scale * a.weight[r] : a.scale);
     for_vectors<T>(a.width, [&](index_t j, auto part) __attribute__((always_inline)) {
       const Vec<T> p = load(exponentials + j, part) * inverse;
       if (a.y) store(a.y + at + j, p, part);
-      if (a.dy && !skipped) store(a.dy + at + j, factor * (p * mass - target.at(j, part)), part);
+      if (a.dy && !skipped) store(a.dy + at + j, factor * (p * target_sum - target.at(j, part)), part);
     });
   }
 }
@@ -72,21 +72,21 @@ void categorical_from_probabilities(const LossSpec& s, const LossArguments<T>& a
     const index_t at = r * a.width;
     const T* y = a.y_pred + at;
     const Target<T, Sparse> target(s, a, r);
-    const Vec<T> mass = row_sum<T>(
+    const Vec<T> sum = row_sum<T>(
         a.width, [&](index_t j, auto part) __attribute__((always_inline)) { return load(y + j, part); });
-    Vec<T> pull = {};
+    Vec<T> slope_dot = {};
     const Vec<T> total = row_sum<T>(a.width, [&](index_t j, auto part) __attribute__((always_inline)) {
-      const Vec<T> q = load(y + j, part) / mass, c = clip<T>(q, low, high), t = target.at(j, part);
-      pull += outside<T>(t / c * clip_slope<T>(q, low, high) * q, Vec<T>{}, part);
+      const Vec<T> q = load(y + j, part) / sum, c = clip<T>(q, low, high), t = target.at(j, part);
+      slope_dot += outside<T>(t / c * clip_slope<T>(q, low, high) * q, Vec<T>{}, part);
       return t * log<T>(c);
     });
     if (a.row_loss) a.row_loss[r] = -total[0];
     if (!a.dy) continue;
-    pull = all_sum<T>(pull);
-    const Vec<T> factor = broadcast(a.weight ? a.scale * a.weight[r] : a.scale) / mass;
+    slope_dot = all_sum<T>(slope_dot);
+    const Vec<T> factor = broadcast(a.weight ? a.scale * a.weight[r] : a.scale) / sum;
     for_vectors<T>(a.width, [&](index_t j, auto part) __attribute__((always_inline)) {
-      const Vec<T> q = load(y + j, part) / mass, c = clip<T>(q, low, high), t = target.at(j, part);
-      store(a.dy + at + j, factor * (pull - t / c * clip_slope<T>(q, low, high)), part);
+      const Vec<T> q = load(y + j, part) / sum, c = clip<T>(q, low, high), t = target.at(j, part);
+      store(a.dy + at + j, factor * (slope_dot - t / c * clip_slope<T>(q, low, high)), part);
     });
   }
 }
@@ -104,29 +104,29 @@ void categorical_focal(const LossSpec& s, const LossArguments<T>& a) {
     T* dy = a.dy ? a.dy + r * a.width : nullptr;
     const Target<T, false> target(s, a, r);
     const Vec<T> top = from_logits ? row_max(a.width, y) : Vec<T>{};
-    const auto mass_at = [&](index_t j, auto part) __attribute__((always_inline)) {
+    const auto unnormalized = [&](index_t j, auto part) __attribute__((always_inline)) {
       const Vec<T> v = load(y + j, part);
       return from_logits ? exp<T>(v - top) : v;
     };
-    const Vec<T> mass = row_sum<T>(a.width, mass_at);
-    Vec<T> pull = {};
+    const Vec<T> sum = row_sum<T>(a.width, unnormalized);
+    Vec<T> slope_dot = {};
     const Vec<T> total = row_sum<T>(a.width, [&](index_t j, auto part) __attribute__((always_inline)) {
-      const Vec<T> q = mass_at(j, part) / mass, c = clip<T>(q, low, high), l = log<T>(c);
+      const Vec<T> q = unnormalized(j, part) / sum, c = clip<T>(q, low, high), l = log<T>(c);
       const Vec<T> t = alpha * target.at(j, part);
       Vec<T> factor_slope;
       const Vec<T> factor = focus(T(1) - c, factor_slope);
       const Vec<T> d = t * (factor_slope * l - factor / c) * clip_slope<T>(q, low, high);
-      pull += outside<T>(d * q, Vec<T>{}, part);
+      slope_dot += outside<T>(d * q, Vec<T>{}, part);
       if (dy) store(dy + j, d, part);
       return t * factor * l;
     });
     if (a.row_loss) a.row_loss[r] = -total[0];
     if (!dy) continue;
-    pull = all_sum<T>(pull);
-    const Vec<T> factor = broadcast(a.weight ? a.scale * a.weight[r] : a.scale) / mass;
+    slope_dot = all_sum<T>(slope_dot);
+    const Vec<T> factor = broadcast(a.weight ? a.scale * a.weight[r] : a.scale) / sum;
     for_vectors<T>(a.width, [&](index_t j, auto part) __attribute__((always_inline)) {
-      const Vec<T> d = factor * (load(dy + j, part) - pull);
-      store(dy + j, from_logits ? d * mass_at(j, part) : d, part);
+      const Vec<T> d = factor * (load(dy + j, part) - slope_dot);
+      store(dy + j, from_logits ? d * unnormalized(j, part) : d, part);
     });
   }
 }

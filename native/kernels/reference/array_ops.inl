@@ -188,17 +188,17 @@ void normalize_backward(NormalizationKind kind, index_t rows, index_t width, dou
                         const T* gamma, const T* dy, T* dx) {
   for (index_t r = 0; r < rows; ++r, x += width, dy += width, dx += width) {
     const double mean = stats[2 * r], factor = stats[2 * r + 1], n = double(width);
-    double pull = 0, level = 0;
+    double projection = 0, level = 0;
     for (index_t j = 0; j < width; ++j) {
       const double d = dy[j] * (gamma ? double(gamma[j]) : 1.0);
-      pull += d * (x[j] - mean) * factor, level += d / n;
+      projection += d * (x[j] - mean) * factor, level += d / n;
     }
     if (kind != NormalizationKind::layer) level = 0;
-    if (kind != NormalizationKind::unit) pull /= n;
-    else if (T(factor) >= T(1) / T(epsilon)) pull = 0;
+    if (kind != NormalizationKind::unit) projection /= n;
+    else if (T(factor) >= T(1) / T(epsilon)) projection = 0;
     for (index_t j = 0; j < width; ++j) {
       const double d = dy[j] * (gamma ? double(gamma[j]) : 1.0);
-      dx[j] = T(factor * (d - level - (x[j] - mean) * factor * pull));
+      dx[j] = T(factor * (d - level - (x[j] - mean) * factor * projection));
     }
   }
 }

@@ -1,4 +1,4 @@
-// The plain twin of every kernel, in one file so that it can be read beside the table it fills: no vectors, no blocks.
+// The reference kernel of every function of the table, in plain C++: no vectors, no blocks.
 #include "kernels/reference/reference.hpp"
 
 #include <algorithm>
@@ -523,13 +523,13 @@ double row_loss_of(const LossSpec& s, index_t width, const T* t, int32_t label, 
         const double d = power_slope(1 - c, s.p[3]) * std::log(c) - std::pow(1 - c, s.p[3]) / c;
         return s.p[4] * smooth(s, t[j], width) * d * clip_slope(q(j), low, high);
       };
-      double total = 0, pull = 0;
+      double total = 0, slope_dot = 0;
       for (index_t j = 0; j < width; ++j) {
         const double c = clip(q(j), low, high);
         total -= s.p[4] * smooth(s, t[j], width) * std::pow(1 - c, s.p[3]) * std::log(c);
-        pull += slope(j) * q(j);
+        slope_dot += slope(j) * q(j);
       }
-      gradient([&](index_t j) { return (slope(j) - pull) * (logits ? q(j) : 1 / y_sum); });
+      gradient([&](index_t j) { return (slope(j) - slope_dot) * (logits ? q(j) : 1 / y_sum); });
       return total;
     }
   }
@@ -544,10 +544,10 @@ void loss_from_logits(const LossSpec& s, index_t rows, index_t width, const T* y
     const double factor = double(scale) * (weight ? weight[r] : 1);
     const bool ignored = is_ignored(s, labels, r);
     const double norm = binary ? 0 : log_sum_exp(width, z + at);
-    double total = 0, mass = 0;
+    double total = 0, target_sum = 0;
     for (index_t j = 0; j < width; ++j) {
       const double t = target(s, width, y_true, labels, r, j), x = z[at + j];
-      mass += t;
+      target_sum += t;
       if (binary) total += t * softplus(-x) + (1 - t) * softplus(x);
       else if (t != 0) total += t * (norm - x);
     }
@@ -555,7 +555,7 @@ void loss_from_logits(const LossSpec& s, index_t rows, index_t width, const T* y
     for (index_t j = 0; j < width; ++j) {
       const double t = target(s, width, y_true, labels, r, j), x = z[at + j];
       const double probability = binary ? sigmoid(x) : std::exp(x - norm);
-      const double d = binary ? (probability - t) / double(width) : probability * mass - t;
+      const double d = binary ? (probability - t) / double(width) : probability * target_sum - t;
       if (y) y[at + j] = T(probability);
       if (dz) dz[at + j] = T(ignored ? 0 : factor * d);
     }
@@ -578,7 +578,7 @@ void loss(const LossSpec& s, index_t rows, index_t width, const T* y_true, const
       for (index_t j = 0; dy && j < width; ++j) dy[at + j] = 0;
       continue;
     }
-    double total = 0, mass = 0, pull = 0;
+    double total = 0, sum = 0, slope_dot = 0;
     if (is_element_loss(s.kind)) {
       const double count = s.kind == LossKind::kl_divergence ? 1 : double(width);
       for (index_t j = 0; j < width; ++j) {
@@ -595,16 +595,16 @@ void loss(const LossSpec& s, index_t rows, index_t width, const T* y_true, const
                                      factor, dy ? dy + at : nullptr));
       continue;
     }
-    for (index_t j = 0; j < width; ++j) mass += y_pred[at + j];
+    for (index_t j = 0; j < width; ++j) sum += y_pred[at + j];
     for (index_t j = 0; j < width; ++j) {
-      const double t = target(s, width, y_true, labels, r, j), q = T(y_pred[at + j] / mass), c = clip(q, low, high);
-      if (t != 0) total -= t * std::log(c), pull -= t / c * clip_slope(q, low, high) * q;
-      else if (c != c) total = pull = c;
+      const double t = target(s, width, y_true, labels, r, j), q = T(y_pred[at + j] / sum), c = clip(q, low, high);
+      if (t != 0) total -= t * std::log(c), slope_dot -= t / c * clip_slope(q, low, high) * q;
+      else if (c != c) total = slope_dot = c;
     }
     row_loss[r] = T(total);
     for (index_t j = 0; dy && j < width; ++j) {
-      const double t = target(s, width, y_true, labels, r, j), q = T(y_pred[at + j] / mass), c = clip(q, low, high);
-      dy[at + j] = T(factor * (-t / c * clip_slope(q, low, high) - pull) / mass);
+      const double t = target(s, width, y_true, labels, r, j), q = T(y_pred[at + j] / sum), c = clip(q, low, high);
+      dy[at + j] = T(factor * (-t / c * clip_slope(q, low, high) - slope_dot) / sum);
     }
   }
 }

@@ -1,4 +1,4 @@
-// The plain twins: every function of the Kernels table as scalar loops in double, one obvious line per formula.
+// The reference kernels: every function of the Kernels table as scalar loops in double, one obvious line per formula.
 // They are the oracle of the native tests and the implementation of last resort (DENSEKIT_ISA=reference).
 #pragma once
 #include "densekit/kernels.hpp"

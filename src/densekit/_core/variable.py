@@ -24,7 +24,7 @@ from densekit._core.tensor import Tensor, as_tensor, lend
 
 _ALIGNMENT = 64  # bytes: one cache line, one AVX-512 vector
 
-_OWN = ("_shown", "_told")  # attributes that no copy shares
+_OWN = ("_shown", "_listeners")  # attributes that no copy shares
 
 # A number of its own for each assignment, whatever thread makes it.
 _assignments = itertools.count(1)
@@ -98,8 +98,8 @@ class Variable:
         self.overwrite_with_gradient = False
         self._value = self._first_value(initializer, shape, dtype)
         self._shown: Tensor = lend(self._value)  # made once: a view costs as much as a small op
-        self.changes = _new_changes(self._value)  # after every write to the value
-        self._told: WeakSet[Any] | None = None  # who keeps the numbers in another form
+        self.write_version = _new_write_version(self._value)  # after every write to the value
+        self._listeners: WeakSet[Any] | None = None  # who keeps the numbers in another form
 
     def _first_value(
         self, initializer: Any, shape: tuple[int, ...] | None, dtype: Any
@@ -161,7 +161,7 @@ class Variable:
         Ask for it anew before each write: asking is what tells engines, which may keep a copy of
         weights that stay as they are. `assign` tells them, too.
         """
-        self._tell()
+        self._written()
         return self._value
 
     @property
@@ -215,21 +215,21 @@ class Variable:
             try:
                 self._value[...] = unboxed(value)
             finally:
-                self._tell()
+                self._written()
         return self
 
-    def _tell(self) -> None:
-        if self.changes is not None:
-            self.changes[2] = next(_assignments)
-        if self._told:
-            for tracker in list(self._told):
+    def _written(self) -> None:
+        if self.write_version is not None:
+            self.write_version[2] = next(_assignments)
+        if self._listeners:
+            for tracker in list(self._listeners):
                 tracker.changed()
 
-    def tell(self, tracker: Any) -> None:
+    def notify(self, tracker: Any) -> None:
         """Call ``tracker.changed()`` after each assignment: plans hold the numbers as constants."""
-        if self._told is None:
-            self._told = WeakSet()
-        self._told.add(tracker)
+        if self._listeners is None:
+            self._listeners = WeakSet()
+        self._listeners.add(tracker)
 
     def assign_add(self, value: Any) -> Any:
         """Add to the value. Returns the variable."""
@@ -311,8 +311,8 @@ class Variable:
         buffer[...] = state["_value"]
         self._value = buffer
         self._shown = lend(buffer)
-        self._told = None
-        self.changes = _new_changes(buffer)
+        self._listeners = None
+        self.write_version = _new_write_version(buffer)
 
     def __len__(self) -> int:
         return len(self._value)
@@ -341,7 +341,7 @@ class Variable:
         return id(self)
 
 
-def _new_changes(value: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:
+def _new_write_version(value: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:
     """``[runs that train it, such runs so far, assigned]``: engines may keep copies of a matrix."""
     return np.zeros(3, np.int64) if value.ndim > 1 else None
 

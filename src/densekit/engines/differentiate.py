@@ -59,7 +59,7 @@ def _jax_value_and_vjp(function: Callable[..., Any], values: Sequence[Any]) -> t
 
     wide = any(a.dtype == np.float64 for a in arrays)
     with _precision(jax, wide):
-        floats, pull, leaves = jax.vjp(
+        floats, jax_vjp, leaves = jax.vjp(
             floats_and_others, *(arrays[i] for i in differentiable), has_aux=True
         )
     found = dict(zip(places, floats, strict=True))
@@ -75,7 +75,7 @@ def _jax_value_and_vjp(function: Callable[..., Any], values: Sequence[Any]) -> t
         ]
         gradients = [np.zeros_like(a) for a in arrays]
         with _precision(jax, wide):
-            for i, gradient in zip(differentiable, pull(seeds), strict=True):
+            for i, gradient in zip(differentiable, jax_vjp(seeds), strict=True):
                 gradients[i] = np.asarray(gradient, arrays[i].dtype)
         return gradients
 

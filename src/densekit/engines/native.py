@@ -105,7 +105,7 @@ class NativeEngine:
             return known
         if variable.dtype != self._dtype.name:
             return self._add_foreign(variable)
-        number = self.plan.parameter(variable.array, trainable, variable.changes)
+        number = self.plan.parameter(variable.array, trainable, variable.write_version)
         self._parameters[id(variable)] = number
         self._kept.append(variable)
         if trainable and variable.regularizer is not None and self._penalties:

@@ -37,9 +37,9 @@ def core_product(matmul: Callable[..., Any]) -> Callable[[Any, Any], Any]:
         if x1.ndim == 2 and x2.ndim == 2:
             if rows * k * width > _MOST:
                 return np.matmul(x1, x2)
-            left, turned_left = _readable(x1)
-            right, turned_right = _readable(x2)
-            return matmul(left, right, turned_left, turned_right)
+            left, left_transposed = _readable(x1)
+            right, right_transposed = _readable(x2)
+            return matmul(left, right, left_transposed, right_transposed)
         if x2.ndim == 2:
             flat = product(x1.reshape(-1, k), x2)
             return flat.reshape(*x1.shape[:-1], width)
@@ -58,8 +58,8 @@ def core_product(matmul: Callable[..., Any]) -> Callable[[Any, Any], Any]:
 
 def _readable(matrix: Any) -> tuple[Any, bool]:
     """The matrix, or the one it is the transpose of, whichever lies row by row; and which."""
-    turned = matrix.flags.f_contiguous and not matrix.flags.c_contiguous
-    return (matrix.T, True) if turned else (matrix, False)
+    transposed = matrix.flags.f_contiguous and not matrix.flags.c_contiguous
+    return (matrix.T, True) if transposed else (matrix, False)
 
 
 def multiplying_by(product: Callable[[Any, Any], Any], function: F) -> F:

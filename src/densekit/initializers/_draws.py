@@ -27,9 +27,9 @@ def generator(seed: Any) -> np.random.Generator:
 
 
 def _draw(
-    seed: Any, shape: Any, dtype: Any, law: Callable[[np.random.Generator, Any], Any]
+    seed: Any, shape: Any, dtype: Any, distribution: Callable[[np.random.Generator, Any], Any]
 ) -> Array:
-    values = np.asarray(law(generator(seed), tuple(shape)))
+    values = np.asarray(distribution(generator(seed), tuple(shape)))
     return values.astype(to_numpy_dtype(dtype))
 
 

@@ -146,10 +146,10 @@ def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
 class _Fixed(VarianceScaling):
     """Variance scaling with a distribution fixed by the class: only seed and axes are arguments."""
 
-    _dk_law: tuple[float, str, str]
+    _dk_scaling: tuple[float, str, str]
 
     def __init__(self, seed: Any = None, input_axes: Axes = None, output_axes: Axes = None) -> None:
-        scale, mode, distribution = self._dk_law
+        scale, mode, distribution = self._dk_scaling
         super().__init__(scale, mode, distribution, seed, input_axes, output_axes)
 
     def get_config(self) -> dict[str, Any]:
@@ -185,7 +185,7 @@ class GlorotUniform(_Fixed):
     Reference: Glorot and Bengio, AISTATS 2010, equation 16.
     """
 
-    _dk_law = (1.0, "fan_avg", "uniform")
+    _dk_scaling = (1.0, "fan_avg", "uniform")
 
 
 @export("keras.initializers", "glorot_normal")
@@ -211,7 +211,7 @@ class GlorotNormal(_Fixed):
     Reference: Glorot and Bengio, AISTATS 2010, equation 12.
     """
 
-    _dk_law = (1.0, "fan_avg", "truncated_normal")
+    _dk_scaling = (1.0, "fan_avg", "truncated_normal")
 
 
 @export("keras.initializers", "he_uniform")
@@ -238,7 +238,7 @@ class HeUniform(_Fixed):
     Reference: He et al., arXiv:1502.01852, equation 10.
     """
 
-    _dk_law = (2.0, "fan_in", "uniform")
+    _dk_scaling = (2.0, "fan_in", "uniform")
 
 
 @export("keras.initializers", "he_normal")
@@ -264,7 +264,7 @@ class HeNormal(_Fixed):
     Reference: He et al., arXiv:1502.01852, equation 10.
     """
 
-    _dk_law = (2.0, "fan_in", "truncated_normal")
+    _dk_scaling = (2.0, "fan_in", "truncated_normal")
 
 
 @export("keras.initializers", "lecun_uniform")
@@ -291,7 +291,7 @@ class LecunUniform(_Fixed):
     Reference: LeCun et al., "Efficient backprop", 1998, equation 16.
     """
 
-    _dk_law = (1.0, "fan_in", "uniform")
+    _dk_scaling = (1.0, "fan_in", "uniform")
 
 
 @export("keras.initializers", "lecun_normal")
@@ -317,4 +317,4 @@ class LecunNormal(_Fixed):
     Reference: LeCun et al., "Efficient backprop", 1998, equation 16.
     """
 
-    _dk_law = (1.0, "fan_in", "truncated_normal")
+    _dk_scaling = (1.0, "fan_in", "truncated_normal")

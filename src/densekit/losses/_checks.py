@@ -92,7 +92,7 @@ def check_targets(
         text = shape_error(function, true, pred).removeprefix(f"{function}: ")
         raise ValueError(f"{where}: {text}")
     if function in _BINARY:
-        _warn_of_signs(where, y_true)
+        _warn_of_plus_minus(where, y_true)
 
 
 def _one_shape(true: tuple[Any, ...], pred: tuple[Any, ...]) -> bool:
@@ -139,7 +139,7 @@ def _check_whole(where: str, labels: npt.NDArray[Any]) -> None:
         )
 
 
-def _warn_of_signs(where: str, y_true: npt.NDArray[Any]) -> None:
+def _warn_of_plus_minus(where: str, y_true: npt.NDArray[Any]) -> None:
     if y_true.size == 0 or y_true.dtype.kind == "b":
         return
     low, high = y_true.min(), y_true.max()

@@ -13,7 +13,7 @@ from densekit.losses._shapes import aligned
 Reduction = str | None
 
 
-def _signs(y_true: Any) -> Any:
+def _plus_minus(y_true: Any) -> Any:
     """Targets as -1 and 1: if all of them are 0 or 1 they are converted, else left alone."""
     binary = ops.all(ops.logical_or(ops.equal(y_true, 0), ops.equal(y_true, 1)))
     return ops.where(binary, 2.0 * y_true - 1.0, y_true)
@@ -43,7 +43,7 @@ def hinge(y_true: Any, y_pred: Any) -> Any:
     Reference: Cortes and Vapnik, "Support-vector networks", 1995.
     """
     y_true, y_pred = aligned(y_true, y_pred, "hinge")
-    return ops.mean(ops.maximum(1.0 - _signs(y_true) * y_pred, 0.0), axis=-1)
+    return ops.mean(ops.maximum(1.0 - _plus_minus(y_true) * y_pred, 0.0), axis=-1)
 
 
 @export("keras.losses")
@@ -102,7 +102,7 @@ def squared_hinge(y_true: Any, y_pred: Any) -> Any:
     [0.625]
     """
     y_true, y_pred = aligned(y_true, y_pred, "squared_hinge")
-    return ops.mean(ops.square(ops.maximum(1.0 - _signs(y_true) * y_pred, 0.0)), axis=-1)
+    return ops.mean(ops.square(ops.maximum(1.0 - _plus_minus(y_true) * y_pred, 0.0)), axis=-1)
 
 
 @export("keras.losses")

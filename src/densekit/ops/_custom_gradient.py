@@ -90,7 +90,7 @@ def _as_one_step(
 
     values = [as_array(leaf) for leaf in tree.flatten(outputs)]
 
-    def pull(upstream: Any) -> list[Any]:
+    def vjp(upstream: Any) -> list[Any]:
         filled = [
             np.zeros(v.shape, v.dtype) if g is None else g
             for g, v in zip(upstream, values, strict=True)
@@ -104,7 +104,7 @@ def _as_one_step(
             )
         return [g for g, wanted in zip(found, recorded, strict=True) if wanted]
 
-    call = new_node(parents, pull)
+    call = new_node(parents, vjp)
     boxes = [
         new_box(value, trace, new_node([call], _hand_on(index, len(values))))
         if value.dtype.kind == "f"

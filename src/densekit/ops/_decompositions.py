@@ -139,7 +139,7 @@ def _boxed_pinv() -> Any:
     def vjp(p: Any, x: Any, share: float) -> Any:
         p_t = _transposed(anp, p)
 
-        def pull(g: Any) -> Any:
+        def pullback(g: Any) -> Any:
             g_t = _transposed(anp, g)
             outside = g_t - anp.matmul(x, anp.matmul(p, g_t))  # (I - x p) g'
             inside = g_t - anp.matmul(anp.matmul(g_t, p), x)  # g' (I - p x)
@@ -149,7 +149,7 @@ def _boxed_pinv() -> Any:
                 - _transposed(anp, anp.matmul(anp.matmul(p, g_t), p))
             )
 
-        return pull
+        return pullback
 
     pinv_box = primitive(np.linalg.pinv)
     defvjp(pinv_box, vjp)

@@ -159,14 +159,14 @@ def _boxed_qr() -> Any:
     def vjp(answer: Any, _: Any) -> Any:
         q, r = answer[0], answer[1]
 
-        def pull(g: Any) -> Any:
+        def pullback(g: Any) -> Any:
             g_q, g_r = g[0], g[1]
             both = anp.matmul(r, transposed(g_r)) - anp.matmul(transposed(g_q), q)
             symmetric = anp.tril(both) + transposed(anp.tril(both, -1))
             # x' = (g_q + q s) r^-T, by solving with r
             return transposed(anp.linalg.solve(r, transposed(g_q + anp.matmul(q, symmetric))))
 
-        return pull
+        return pullback
 
     qr_box = primitive(lambda x: tuple(np.linalg.qr(x)))
     defvjp(qr_box, vjp)

@@ -31,14 +31,14 @@ from densekit.optimizers._options import (
     optional,
     within,
 )
-from densekit.optimizers._surroundings import Surroundings, constrain
+from densekit.optimizers._update_pipeline import UpdatePipeline, constrain
 from densekit.optimizers.schedules._schedule import LearningRateSchedule
 
 _LR = message("optimizer", "its attribute `learning_rate`", "`lr`", "Write `learning_rate`.")
 
 
 @export("keras.optimizers")
-class Optimizer(Surroundings):
+class Optimizer(UpdatePipeline):
     """Changes variables along their gradients; a subclass says how.
 
     One step, in this order: ``g`` is divided by `loss_scale_factor`; accumulated over

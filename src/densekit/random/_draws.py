@@ -28,8 +28,10 @@ def _generator(seed: Any) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=[key & _MASK, counter & _MASK]))
 
 
-def _draw(seed: Any, dtype: Any, law: Callable[[np.random.Generator], Any]) -> Array:
-    drawn: Array = as_tensor(np.asarray(law(_generator(seed))).astype(to_numpy_dtype(dtype)))
+def _draw(seed: Any, dtype: Any, distribution: Callable[[np.random.Generator], Any]) -> Array:
+    drawn: Array = as_tensor(
+        np.asarray(distribution(_generator(seed))).astype(to_numpy_dtype(dtype))
+    )
     return drawn
 
 
@@ -47,7 +49,7 @@ def truncated_normal(
 ) -> Array:
     """Normal values within two standard deviations: those beyond are drawn again."""
 
-    def law(g: np.random.Generator) -> Any:
+    def distribution(g: np.random.Generator) -> Any:
         values = np.asarray(g.standard_normal(tuple(shape)))
         flat = values.reshape(-1)
         outside = np.flatnonzero(np.abs(flat) > 2)
@@ -56,7 +58,7 @@ def truncated_normal(
             outside = outside[np.abs(flat[outside]) > 2]
         return mean + stddev * values
 
-    return _draw(seed, dtype, law)
+    return _draw(seed, dtype, distribution)
 
 
 @export("keras.random")

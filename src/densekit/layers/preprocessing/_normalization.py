@@ -169,7 +169,7 @@ class Normalization(Preprocessing, Elementwise):
         """
         if self.input_mean is None:
             for weight in (self.adapt_mean, self.adapt_variance):
-                weight.tell(self._tracker)
+                weight.notify(self._tracker)
         size = x.size
         rows = plan.reshape(x, (size,))
         mean, deviation = (

@@ -1,4 +1,4 @@
-"""What surrounds the update formula: accumulation, clipping, weight decay, moving averages."""
+"""The update pipeline around the formula: accumulation, clipping, weight decay, moving averages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from densekit.optimizers._native import NativeView
 from densekit.optimizers._state import State
 
 
-class Surroundings(State, NativeView):
+class UpdatePipeline(State, NativeView):
     """The parts of a step that are the same for every optimizer."""
 
     _trainable_variables: list[Variable]

@@ -2,17 +2,17 @@
 
 namespace densekit {
 
-ActivationNeeds activation_needs(ActivationKind kind) {
+SavedForBackward saved_for_backward(ActivationKind kind) {
   switch (kind) {
-    case ActivationKind::linear: return {.row = false, .pre = false, .post = false};
-    case ActivationKind::relu: return {.row = false, .pre = true, .post = true};
+    case ActivationKind::linear: return {.pre = false, .post = false};
+    case ActivationKind::relu: return {.pre = true, .post = true};
     case ActivationKind::sigmoid:
     case ActivationKind::tanh:
-    case ActivationKind::exponential: return {.row = false, .pre = false, .post = true};
+    case ActivationKind::exponential: return {.pre = false, .post = true};
     case ActivationKind::softmax:
     case ActivationKind::log_softmax:
-    case ActivationKind::sparsemax: return {.row = true, .pre = false, .post = true};
-    case ActivationKind::glu: return {.row = true, .pre = true, .post = false, .half_width = true};
+    case ActivationKind::sparsemax: return {.pre = false, .post = true};
+    case ActivationKind::glu: return {.pre = true, .post = false};
     case ActivationKind::elu:
     case ActivationKind::celu:
     case ActivationKind::selu:
@@ -37,13 +37,13 @@ ActivationNeeds activation_needs(ActivationKind kind) {
 #undef DENSEKIT_KIND
     case ActivationKind::count: break;
   }
-  return {.row = false, .pre = true, .post = false};
+  return {.pre = true, .post = false};
 }
 
-ActivationNeeds activation_needs(const ActivationSpec& spec) {
-  if (spec.kind != ActivationKind::relu) return activation_needs(spec.kind);
+SavedForBackward saved_for_backward(const ActivationSpec& spec) {
+  if (spec.kind != ActivationKind::relu) return saved_for_backward(spec.kind);
   const bool plain = spec.p[0] == 0 && spec.p[1] == __builtin_inf() && spec.p[2] == 0;
-  return {.row = false, .pre = !plain, .post = plain};
+  return {.pre = !plain, .post = plain};
 }
 
 }  // namespace densekit
