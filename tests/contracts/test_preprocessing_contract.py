@@ -16,6 +16,7 @@ from densekit._core.serialization import deserialize_keras_object, serialize_ker
 NUMBERS = np.array([[0.5, -1.0], [3.0, 0.2], [0.0, 9.0], [-4.0, 1.0]], "float32")
 CLASSES = np.array([[0, 3], [1, 1], [2, 0], [3, 2]])
 WORDS = np.array([["a", "b"], ["c", "a"], ["longer", "a"], ["b", ""]])
+TEXTS = np.array([["a b"], ["c, A"], ["longer a"], [""]])
 
 # Per layer: arguments and inputs.
 PREPROCESSING: dict[str, list[tuple[dict[str, Any], Any]]] = {
@@ -52,6 +53,14 @@ PREPROCESSING: dict[str, list[tuple[dict[str, Any], Any]]] = {
                 "output_mode": "multi_hot",
             },
             WORDS,
+        ),
+    ],
+    "TextVectorization": [
+        ({"vocabulary": ["a", "longer"], "output_sequence_length": 3}, TEXTS),
+        ({"vocabulary": ["a b"], "ngrams": (2,), "output_mode": "count"}, TEXTS[:, 0]),
+        (
+            {"vocabulary": ["a"], "output_mode": "tf_idf", "idf_weights": [0.5], "split": None},
+            TEXTS,
         ),
     ],
     "Discretization": [

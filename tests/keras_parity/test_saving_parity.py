@@ -6,6 +6,7 @@ import io
 import json
 import warnings
 import zipfile
+from pathlib import Path
 
 import h5py
 import keras as K
@@ -469,3 +470,31 @@ def test_functional_files_of_keras_2(tmp_path) -> None:
         file.attrs["model_config"] = json.dumps(config)
     model = D.models.load_model(tmp_path / "m.h5")
     assert model(np.zeros((2, 4), "float32")).shape == (2, 6)
+
+
+@pytest.mark.parametrize(("writer", "reader"), BOTH)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_files_of_layers_go_both_ways(writer, reader, zipped: bool, tmp_path) -> None:
+    def notes(lib):
+        class Notes(lib.layers.Layer):
+            text = ""
+
+            def call(self, inputs):
+                return inputs
+
+            def save_assets(self, dir_path) -> None:
+                Path(dir_path, "text.txt").write_text(self.text)
+
+            def load_assets(self, dir_path) -> None:
+                self.text = Path(dir_path, "text.txt").read_text()
+
+        return Notes
+
+    made = [notes(writer)(name=f"notes_{i}") for i in range(2)]
+    for i, layer in enumerate(made):
+        layer.text = f"note {i}"
+    model = writer.Sequential([writer.Input((2,)), *made])
+    path = tmp_path / ("it.keras" if zipped else "it")
+    model.save(path, zipped=zipped)
+    again = reader.saving.load_model(path, custom_objects={"Notes": notes(reader)})
+    assert [layer.text for layer in again.layers] == ["note 0", "note 1"]

@@ -72,6 +72,8 @@ def table_dtype(value: Any) -> Any:
     NumPy has no common type for, say, a column of booleans and one of floats.
     """
     dtypes: Any = getattr(value, "dtypes", None)
-    columns = dtypes if hasattr(dtypes, "__iter__") else [dtypes]
+    columns = list(dtypes) if hasattr(dtypes, "__iter__") else [dtypes]
+    if all(isinstance(dtype, np.dtype) and dtype == columns[0] for dtype in columns):
+        return None  # whole numbers stay whole
     kinds = {getattr(dtype, "kind", "O") for dtype in columns}
     return np.float64 if kinds and kinds <= set("biuf") else None

@@ -76,10 +76,14 @@ if TYPE_CHECKING:
         CategoryEncoding as CategoryEncoding,
     )
     from densekit.layers.preprocessing._discretization import Discretization as Discretization
+    from densekit.layers.preprocessing._hashed_crossing import HashedCrossing as HashedCrossing
     from densekit.layers.preprocessing._hashing import Hashing as Hashing
     from densekit.layers.preprocessing._integer_lookup import IntegerLookup as IntegerLookup
     from densekit.layers.preprocessing._normalization import Normalization as Normalization
     from densekit.layers.preprocessing._string_lookup import StringLookup as StringLookup
+    from densekit.layers.preprocessing._text_vectorization import (
+        TextVectorization as TextVectorization,
+    )
 else:
     __getattr__, __dir__, __all__ = lazy_room(
         __name__,
@@ -117,9 +121,11 @@ else:
             "_spatial_dropout": "SpatialDropout1D SpatialDropout2D SpatialDropout3D",
             "_spectral_normalization": "SpectralNormalization",
             "_time_distributed": "TimeDistributed",
+            "densekit.layers.preprocessing._hashed_crossing": "HashedCrossing",
             "densekit.layers.preprocessing._hashing": "Hashing",
             "densekit.layers.preprocessing._integer_lookup": "IntegerLookup",
             "densekit.layers.preprocessing._string_lookup": "StringLookup",
+            "densekit.layers.preprocessing._text_vectorization": "TextVectorization",
             "_prelu": "PReLU",
             "_relu": "LeakyReLU ReLU",
             "_repeat_vector": "RepeatVector",

@@ -1,4 +1,7 @@
-"""The `.keras` format: an uncompressed zip of metadata.json, config.json and model.weights.h5."""
+"""The `.keras` format: an uncompressed zip of metadata.json, config.json and model.weights.h5.
+
+Layers that write files of their own find them below ``assets/``.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,14 @@ from typing import Any
 from densekit._core.allowance import allowance
 from densekit._core.errors import message
 from densekit._core.registry import custom_object_scope
+from densekit.saving._assets import (
+    ASSETS,
+    files_in,
+    load_assets,
+    reads_assets,
+    save_assets,
+    unpacked,
+)
 from densekit.saving._atomic import replacing, scratch_folder
 from densekit.saving._config import (
     allowed,
@@ -37,10 +48,13 @@ def write_keras(model: Any, path: Path) -> None:
         weights = folder / WEIGHTS
         with open_file(weights, "w") as file:
             write_state(model, file)
+        save_assets(model, folder / ASSETS)
         with zipfile.ZipFile(temporary, "w") as archive:
             archive.writestr(METADATA, metadata_json())
             archive.writestr(CONFIG, config)
             archive.write(weights, WEIGHTS)
+            for name, asset in files_in(folder / ASSETS):
+                archive.write(asset, name)
 
 
 def write_folder(model: Any, path: Path) -> None:
@@ -52,6 +66,12 @@ def write_folder(model: Any, path: Path) -> None:
     for name, text in ((METADATA, metadata_json()), (CONFIG, config)):
         with replacing(path / name) as part:
             part.write_text(text)
+    with scratch_folder(path / ASSETS) as folder:
+        save_assets(model, folder)
+        for name, asset in files_in(folder):
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path / name) as part:
+                part.write_bytes(asset.read_bytes())
 
 
 def read_keras(path: Path, custom_objects: dict[str, Any] | None, compile: bool) -> Any:
@@ -63,7 +83,22 @@ def read_keras(path: Path, custom_objects: dict[str, Any] | None, compile: bool)
         model = revive_model(described, None, compile)
         with open_file(weights, size=packed) as file:
             read_state(model, file)
+        if reads_assets(model):
+            with _assets(path) as folder:
+                load_assets(model, folder)
     return model
+
+
+@contextmanager
+def _assets(path: Path) -> Iterator[Path]:
+    """The folder of assets of a `.keras` file or folder."""
+    if path.is_dir():
+        yield path / ASSETS
+        return
+    with _archive(path) as archive:
+        names = archive.namelist()
+        with unpacked(names, lambda name: _member(archive, name, None)) as folder:
+            yield folder
 
 
 @contextmanager

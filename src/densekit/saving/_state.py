@@ -95,6 +95,18 @@ def _numbered(name: str, used: dict[str, int]) -> str:
     return f"{name}_{count}" if count else name
 
 
+def visit_all(model: Any) -> list[tuple[str, Any]]:
+    """Every stateful object that `model` holds, itself included, by the path of its state."""
+    found: list[tuple[str, Any]] = []
+
+    def visit(path: str, obj: Any) -> bool:
+        found.append((path, obj))
+        return True
+
+    _Walk(visit).object("", model)
+    return found
+
+
 def write_state(model: Any, file: Any) -> None:
     """Write the variables of `model` and of everything it holds into an open HDF5 file."""
 
@@ -127,15 +139,7 @@ def _counted_twice(model: Any, places: Places) -> dict[int, str]:
 
 def seed_states(model: Any) -> list[Variable]:
     """The state of every seed generator that `model` holds, in the order of the files."""
-    found: list[Variable] = []
-
-    def visit(path: str, obj: Any) -> bool:
-        if isinstance(obj, SeedGenerator):
-            found.append(obj.state)
-        return True
-
-    _Walk(visit).object("", model)
-    return found
+    return [obj.state for _, obj in visit_all(model) if isinstance(obj, SeedGenerator)]
 
 
 class _Assignments(StatelessScope):

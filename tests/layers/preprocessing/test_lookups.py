@@ -93,8 +93,17 @@ def test_adapt_ranks_by_count_then_backwards() -> None:
     assert layer.get_vocabulary() == ["[UNK]", "y", "x"]
     again = layers.StringLookup.from_config(layer.get_config())
     assert again.get_vocabulary() == layer.get_vocabulary()
+    again.adapt(["q"])
+    assert again.get_vocabulary() == ["[UNK]", "q"]
+    given = layers.StringLookup.from_config(layers.StringLookup(vocabulary=["a"]).get_config())
     with pytest.raises(ValueError, match="given"):
-        again.adapt(["x"])
+        given.adapt(["a"])
+
+
+def test_large_whole_numbers_of_a_column_stay_whole() -> None:
+    column = pd.Series([2**53 + 1, 2**53])
+    layer = layers.IntegerLookup(vocabulary=[2**53 + 1])
+    assert layer(column).tolist() == layer(column.to_numpy()).tolist() == [1, 0]
 
 
 def test_adapt_weighs_documents() -> None:

@@ -51,16 +51,18 @@ def batches(data: Any, where: str) -> Iterator[Any]:
 class Preprocessing(Layer):
     """Base of layers that take what raw data come as: arrays, lists, columns of tables."""
 
+    _dk_reads_text = False  # whether inputs may be strings
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._allow_non_tensor_positional_args = True
         self._convert_input_args = False
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().__call__(_as_input(inputs), *args, **kwargs)
+        return super().__call__(self._dk_as_input(inputs), *args, **kwargs)
 
-
-def _as_input(inputs: Any) -> Any:
-    if isinstance(inputs, list | tuple) and any(map(is_tensor, inputs)):
-        return inputs  # several
-    return inputs if is_tensor(inputs) else as_array(inputs)
+    def _dk_as_input(self, inputs: Any) -> Any:
+        """What the user passed, as tensors."""
+        if isinstance(inputs, list | tuple) and any(map(is_tensor, inputs)):
+            return inputs  # several
+        return inputs if is_tensor(inputs) else as_array(inputs)

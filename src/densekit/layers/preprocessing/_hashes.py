@@ -6,7 +6,7 @@ Bernstein, "SipHash: a fast short-input PRF", INDOCRYPT 2012).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from densekit._core.errors import describe, message
 
 _ALL = (1 << 64) - 1
 _K0, _K1, _K2 = 0xC3A5C85C97CB3127, 0xB492B66FBE98F273, 0x9AE16A3B2F90404F
+_K3 = 0xC6A4A7935BD1E995  # of MurmurHash
 
 
 def _rotated_right(x: int, n: int) -> int:
@@ -149,6 +150,16 @@ def sip_hash64(key: tuple[int, int], text: bytes) -> int:
     c ^= 0xFF
     rounds(4)
     return a ^ b ^ c ^ d
+
+
+def combined_fingerprint64(key: int, fingerprints: Iterable[int]) -> int:
+    """One fingerprint of several, in order, as TensorFlow combines those of crossed features."""
+    result = key
+    for fingerprint in fingerprints:
+        result ^= _K3 ^ _mixed(fingerprint * _K3) * _K3
+        result = _mixed(result * _K3) * _K3
+        result = _mixed(result)
+    return result & _ALL
 
 
 def hasher(salt: list[int] | None) -> Callable[[bytes], int]:

@@ -50,6 +50,8 @@ class Hashing(Preprocessing):
     Reference: Aumasson and Bernstein, "SipHash: a fast short-input PRF" (INDOCRYPT 2012).
     """
 
+    _dk_reads_text = True
+
     def __init__(
         self,
         num_bins: int,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from densekit.layers.preprocessing._encoding import (
 from densekit.layers.preprocessing._hashes import checked_salt, hasher
 from densekit.layers.preprocessing._text import Array, buckets_of
 from densekit.ops._symbolic import KerasTensor
+
+VOCABULARY = "vocabulary.txt"
 
 _DROPPED = np.iinfo(np.int64).max  # the index of masked tokens that are not to be counted
 
@@ -50,7 +53,8 @@ class IndexLookup(Preprocessing):
         **kwargs: Any,
     ) -> None:
         where = type(self).__name__
-        kwargs.pop("vocabulary_size", None)
+        size = kwargs.pop("vocabulary_size", None)
+        is_given = kwargs.pop("has_input_vocabulary", vocabulary is not None)
         super().__init__(**kwargs)
         mode = {"binary": "multi_hot", "tf-idf": "tf_idf"}.get(output_mode, output_mode)
         self.output_mode = checked_mode(
@@ -82,7 +86,8 @@ class IndexLookup(Preprocessing):
         self.pad_to_max_tokens = pad_to_max_tokens
         self.oov_method = oov_method
         self.salt = checked_salt(where, salt)
-        self._dk_is_given = vocabulary is not None
+        self._dk_is_given = bool(is_given)
+        self._dk_announced = size or 0  # by a file whose vocabulary is read after the layers
         self.input_vocabulary: Any = None
         self.input_idf_weights: Any = None
         self._dk_tokens = self._dk_read([])
@@ -276,7 +281,8 @@ class IndexLookup(Preprocessing):
     @property
     def _dk_depth(self) -> int:
         padded = self.pad_to_max_tokens and self.max_tokens
-        return int(padded or self.vocabulary_size())
+        announced = 0 if len(self._dk_tokens) else self._dk_announced
+        return int(padded or announced or self.vocabulary_size())
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """The shape of the encoded indices."""
@@ -287,10 +293,41 @@ class IndexLookup(Preprocessing):
         dtype = "int64" if self.output_mode == "int" else settings.floatx()
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype=dtype)
 
+    def save_own_variables(self, store: Any) -> None:
+        """Write the weights of the indices for "tf_idf"."""
+        if self._dk_idf is not None:
+            store["idf_weights"] = self._dk_idf
+
+    def load_own_variables(self, store: Any) -> None:
+        """Read what `save_own_variables` wrote."""
+        if self.output_mode == "tf_idf" and "idf_weights" in store.keys():  # noqa: SIM118
+            self._dk_idf = np.asarray(store["idf_weights"], settings.floatx())
+
+    def save_assets(self, dir_path: str) -> None:
+        """Write the vocabulary that `adapt` found to ``vocabulary.txt``, one token a line."""
+        if not self._dk_is_given and len(self._dk_tokens):
+            lines = map(str, self.get_vocabulary())
+            (Path(dir_path) / VOCABULARY).write_text("\n".join(lines), "utf-8")
+
+    def load_assets(self, dir_path: str | None) -> None:
+        """Read what `save_assets` wrote, unless the vocabulary is known from the config."""
+        if dir_path is None or len(self._dk_tokens):
+            return
+        path = Path(dir_path) / VOCABULARY
+        if path.exists():
+            lines = path.read_text("utf-8").splitlines()
+            while lines and lines[-1] == "":
+                lines.pop()
+            tokens = self._dk_read(lines).tolist()
+            weights = self._dk_idf
+            self.set_vocabulary(tokens, None if weights is None else weights[: len(tokens)])
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; what `adapt` found is the vocabulary."""
+        adapted = self.input_vocabulary is not None and not self._dk_is_given
         return {
             **super().get_config(),
+            **({"has_input_vocabulary": False} if adapted else {}),
             "invert": self.invert,
             "max_tokens": self.max_tokens,
             "num_oov_indices": self.num_oov_indices,
@@ -314,13 +351,18 @@ class IndexLookup(Preprocessing):
         Raises:
             ValueError: if the vocabulary is a path.
         """
-        if isinstance(config.get("vocabulary"), str):
-            raise ValueError(
-                message(
-                    f"{cls.__name__}.from_config",
-                    "`vocabulary` as a list",
-                    "the path of a file outside of the model's",
-                    "Pass the path to the constructor, which you trust.",
-                )
-            )
+        refuse_path(cls.__name__, config)
         return cls(**config)
+
+
+def refuse_path(where: str, config: dict[str, Any]) -> None:
+    """ValueError for a config that names a file to read."""
+    if isinstance(config.get("vocabulary"), str):
+        raise ValueError(
+            message(
+                f"{where}.from_config",
+                "`vocabulary` as a list",
+                "the path of a file outside of the model's",
+                "Pass the path to the constructor, which you trust.",
+            )
+        )

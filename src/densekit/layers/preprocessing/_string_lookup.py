@@ -47,6 +47,7 @@ class StringLookup(IndexLookup):
     """
 
     vocabulary_dtype = "string"
+    _dk_reads_text = True
 
     def __init__(
         self,
