@@ -13,15 +13,16 @@ FLOAT_TYPES = ("float16", "bfloat16", "float32", "float64")
 INTEGER_TYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 COMPLEX_TYPES = ("complex64", "complex128")
 ALLOWED_TYPES = (*FLOAT_TYPES, *INTEGER_TYPES, "bool", *COMPLEX_TYPES)
+STRING = "string"  # of inputs alone: nothing is computed in it
 
-_PYTHON_TYPES = {float: "float32", int: "int32", bool: "bool"}
+_PYTHON_TYPES = {float: "float32", int: "int32", bool: "bool", str: STRING}
 
 
 def standardize_dtype(dtype: Any) -> str:
     """The canonical name of a dtype given as name, NumPy dtype or type; None means `floatx`."""
     if dtype is None:
         return settings.floatx()
-    if isinstance(dtype, type) and dtype in (float, int, bool):  # np.dtype('float64') == float
+    if isinstance(dtype, type) and dtype in (float, int, bool, str):  # np.dtype('float64') == float
         return settings.floatx() if dtype is float else _PYTHON_TYPES[dtype]
     name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None)
     if name is None:
@@ -29,6 +30,8 @@ def standardize_dtype(dtype: Any) -> str:
             name = np.dtype(dtype).name
         except TypeError:
             name = repr(dtype)
+    if name == STRING or (isinstance(dtype, np.dtype) and dtype.kind in "UST"):
+        return STRING
     if name not in ALLOWED_TYPES:
         raise ValueError(
             message("dtype", f"one of {ALLOWED_TYPES}", describe(dtype), "Pass a known data type.")
@@ -37,9 +40,9 @@ def standardize_dtype(dtype: Any) -> str:
 
 
 def storable_dtype(dtype: Any) -> str:
-    """`standardize_dtype` for what variables hold and layers compute in: no complex numbers."""
+    """`standardize_dtype` for what variables hold and layers compute in: real numbers."""
     name = standardize_dtype(dtype)
-    if name in COMPLEX_TYPES:
+    if name in COMPLEX_TYPES or name == STRING:
         real = tuple(known for known in ALLOWED_TYPES if known not in COMPLEX_TYPES)
         raise ValueError(message("dtype", f"one of {real}", repr(name), "Pass a real type."))
     return name
@@ -58,12 +61,22 @@ def is_int_dtype(dtype: Any) -> bool:
 def to_numpy_dtype(dtype: Any) -> np.dtype[Any]:
     """The NumPy dtype of a name; bfloat16 needs the `ml_dtypes` package."""
     name = standardize_dtype(dtype)
+    if name == STRING:
+        raise TypeError(
+            message("dtype", "a type of numbers", repr(name), "Look strings up in a layer.")
+        )
     if name == "bfloat16":
         import ml_dtypes  # optional: only bfloat16 needs it
 
         bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
         return bfloat16
     return np.dtype(name)
+
+
+def data_dtype(dtype: Any) -> np.dtype[Any]:
+    """The NumPy dtype of what models are fed: of numbers, or of strings of any length."""
+    name = standardize_dtype(dtype)
+    return np.dtype(str) if name == STRING else to_numpy_dtype(name)
 
 
 def table_dtype(value: Any) -> Any:

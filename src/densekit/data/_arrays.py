@@ -12,6 +12,7 @@ import numpy.typing as npt
 from densekit import engines
 from densekit._core import settings, tree
 from densekit._core.errors import describe, message
+from densekit._core.text import as_strings, holds_text
 from densekit.data._encoding import (
     BLOCK_ROWS,
     NUMBER_KINDS,
@@ -58,21 +59,27 @@ def _checked(value: Array, what: str, dtype: str | None) -> Array:
     return value
 
 
-def as_arrays(value: Any, what: str, dtype: str | None = None, lists: int = 0) -> Any:
+def as_arrays(
+    value: Any, what: str, dtype: str | None = None, lists: int = 0, text: bool = False
+) -> Any:
     """Every column of a structure, each converted once; as Keras has it, a pandas Series has a
     second axis.
 
     Args:
         what, dtype: as for `as_array`.
         lists: how many columns may come as lists of numbers, as for `numbers_as_arrays`; 0: none.
+        text: whether columns may hold strings.
     """
+    if text and holds_text(value):
+        return as_strings(value, f"`{what}`")
     if type(value) is np.ndarray or is_sparse(value):  # some of the latter are dicts as well
         return as_array(value, what, dtype)
 
     def one(leaf: Any) -> Any:
         if leaf is None or isinstance(leaf, SparseRows):
             return leaf
-        array = as_array(leaf, what, dtype)
+        is_text = text and holds_text(leaf)
+        array = as_strings(leaf, f"`{what}`") if is_text else as_array(leaf, what, dtype)
         return array[:, None] if _is_pandas(leaf, "Series") else array
 
     return tree.map_structure(one, numbers_as_arrays(value, lists) if lists else value)

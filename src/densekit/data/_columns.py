@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from densekit._core import settings, tree
+from densekit._core.dtypes import STRING
 from densekit._core.errors import StructureError, describe, message
 from densekit._core.frames import warn
+from densekit._core.text import as_strings
 from densekit.data._arrays import Array as Array
 from densekit.data._arrays import as_array, is_sparse
 from densekit.data._tables import KnownColumns
@@ -33,6 +35,7 @@ class Signature(NamedTuple):
     output_shapes: list[tuple[int | None, ...]]
     output_structure: Any
     known_columns: KnownColumns
+    input_dtypes: list[str]
 
 
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
@@ -83,12 +86,17 @@ def match_inputs(x: Any, signature: Signature) -> list[Array]:
                 "Pass one array per input; a list of numbers is no array: use np.asarray(x).",
             )
         )
+    described = zip(
+        leaves, signature.input_shapes, signature.input_names, signature.input_dtypes, strict=True
+    )
     return [
-        conform(as_array(leaf, "x"), shape, f"{signature.where} input {name!r}")
-        for leaf, shape, name in zip(
-            leaves, signature.input_shapes, signature.input_names, strict=True
-        )
+        conform(_column(leaf, dtype, where := f"{signature.where} input {name!r}"), shape, where)
+        for leaf, shape, name, dtype in described
     ]
+
+
+def _column(leaf: Any, dtype: str, where: str) -> Array:
+    return as_strings(leaf, where) if dtype == STRING else as_array(leaf, "x")
 
 
 def conform(array: Array, shape: Sequence[int | None], where: str) -> Array:

@@ -12,13 +12,14 @@ from densekit.data._feeds import is_stream
 
 
 def train_validation_split(
-    x: Any, y: Any, sample_weight: Any, split: Any, dtype: str
+    x: Any, y: Any, sample_weight: Any, split: Any, dtype: str, text: bool = False
 ) -> tuple[Any, Any]:
     """``((x, y, w), (x, y, w))``: the first ``floor(n * (1 - split))`` rows and the others, as
     views.
 
     Args:
         dtype: type of the numbers where tables must be converted.
+        text: whether columns of `x` may hold strings.
     """
     if not isinstance(split, float | int) or not 0 <= split <= 1:  # written so that nan fails
         raise ValueError(
@@ -33,7 +34,7 @@ def train_validation_split(
                 "Pass `validation_data`.",
             )
         )
-    x = as_arrays(x, "x", dtype)
+    x = as_arrays(x, "x", dtype, text=text)
     first = next((leaf for leaf in tree.flatten(x) if leaf is not None), None)
     n = 0 if first is None else len(first)
 

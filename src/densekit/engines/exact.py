@@ -1,4 +1,4 @@
-"""Values that the floats of a plan cannot hold, such as large integers: they go beside it.
+"""Values that the floats of a plan cannot hold, large integers and strings: they go beside it.
 
 A host node leaves its outputs of another dtype here, where later host nodes, metrics and callers
 find them. The plan has them too, rounded to its floats.

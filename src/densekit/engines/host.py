@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from densekit import losses, ops
 from densekit._core import tree
-from densekit._core.dtypes import to_numpy_dtype
+from densekit._core.dtypes import data_dtype
 from densekit._core.errors import message, returned
 from densekit._core.scope import StatelessScope
 from densekit._core.tensor import lend
@@ -79,9 +79,9 @@ class HostNode:
         self._output_shapes = list(output_shapes)
         self._dtype = np.dtype(dtype)
         self._inputs = tuple(inputs)  # their numbers in the plan
-        made = zip(outputs, map(to_numpy_dtype, output_dtypes), strict=True)
+        made = zip(outputs, map(data_dtype, output_dtypes), strict=True)
         self._exact = [  # outputs that the plan's floats cannot hold
-            None if t.kind not in "biu" and t.itemsize <= self._dtype.itemsize else (value, t)
+            None if t.kind not in "biuU" and t.itemsize <= self._dtype.itemsize else (value, t)
             for value, t in made
         ] or [None] * len(output_shapes)
         self._is_first = is_first
@@ -186,6 +186,8 @@ class HostNode:
             own = self._exact[i]
             if exact is not None and own is not None:
                 exact.put(own[0], np.array(array, own[1]))
+            if array.dtype.kind == "U":  # only beside the plan
+                array = np.zeros(array.shape, self._dtype)
             rows.append(_plain(array, self._dtype).reshape(batch, -1))
         return rows
 
@@ -268,7 +270,7 @@ def _plain(value: Any, dtype: np.dtype[Any]) -> Array:
 
 def definition_dtype(name: str, dtype: str) -> np.dtype[Any]:
     """The dtype a definition is handed: its own, but floats of 16 bits are the plan's."""
-    return np.dtype(dtype if name in ("bfloat16", "float16") else name)
+    return data_dtype(dtype if name in ("bfloat16", "float16") else name)
 
 
 def _scalar(value: Any, loss: Any) -> float:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from densekit._core import tree
+from densekit._core.dtypes import STRING
 from densekit._core.engine import Source
 from densekit._core.variable import Variable
 from densekit.engines.following import Followed, follow, follow_function
@@ -156,6 +157,8 @@ def _lower_natively(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[
         NotLowerable: if it has none.
     """
     operation = node.operation
+    if any(x.dtype == STRING for x in inputs):
+        raise NotLowerable("it reads strings")
     rule = lowering_for(type(operation))
     if rule is not None:
         return _as_list(rule(plan, operation, *_with_handles(node, inputs)))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from densekit import _native
-from densekit._core.dtypes import to_numpy_dtype
+from densekit._core.dtypes import data_dtype, to_numpy_dtype
 from densekit._core.engine import LossTerm, Rows
 from densekit._core.errors import message
 from densekit._core.native_form import native_form
@@ -30,7 +30,7 @@ from densekit.engines.host import HostLoss, HostNode, host_constraint, host_regu
 from densekit.engines.plan import PlanBuilder, Step
 from densekit.engines.products import core_product, multiplying_by
 from densekit.engines.reductions import reduction_of
-from densekit.engines.rows import as_rows, is_readable, readable, rows_at_once
+from densekit.engines.rows import as_rows, empty_rows, is_readable, readable, rows_at_once
 
 _on_host = partial(multiplying_by, core_product(_native.matmul))
 loss_rows = _native.loss
@@ -406,7 +406,7 @@ class NativeEngine:
 
     def empty_outputs(self, n: int) -> list[Array]:
         """Room for the outputs of `n` rows."""
-        return [np.empty((n, *h.sample_shape), to_numpy_dtype(h.dtype)) for h in self.outputs]
+        return [empty_rows(n, h) for h in self.outputs]
 
     def predict_into(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
         """Write the outputs of `n` rows."""
@@ -441,7 +441,7 @@ class NativeEngine:
     def _exact_columns(self, inputs: list[Array]) -> dict[int, tuple[Array, np.dtype[Any]]]:
         """Inputs that the plan's floats may not hold, and what they are in the model."""
         return {
-            handle.value: (x, to_numpy_dtype(handle.dtype))
+            handle.value: (x, data_dtype(handle.dtype))
             for handle, x in zip(self.builder.inputs, inputs, strict=True)
             if handle.dtype not in ("bfloat16", "float16", "float32", self._dtype.name)
         }

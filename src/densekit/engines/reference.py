@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from densekit._core import seeds, tree
-from densekit._core.dtypes import to_numpy_dtype
+from densekit._core.dtypes import data_dtype
 from densekit._core.engine import (
     Array,
     Engine,
@@ -36,6 +36,7 @@ from densekit.engines.definition import DefinitionEngine
 from densekit.engines.host import definition_dtype
 from densekit.engines.lowering import lower_whole
 from densekit.engines.reductions import reduction_of
+from densekit.engines.rows import empty_rows
 
 # Held from reading state to writing it: threads that predict with one model take turns.
 _state_lock = threading.RLock()
@@ -92,9 +93,10 @@ class ReferenceEngine:
                 if room is None:
                     continue
                 self._check_rows(y, i, len(picked))
-                room[start : start + len(picked)] = np.asarray(y).reshape(len(picked), -1)
+                if np.asarray(y).dtype.kind != "U":
+                    room[start : start + len(picked)] = np.asarray(y).reshape(len(picked), -1)
                 if self._is_exact(i):
-                    exact[i].append(np.asarray(y, to_numpy_dtype(self.outputs[i].dtype)))
+                    exact[i].append(np.asarray(y, data_dtype(self.outputs[i].dtype)))
         self.exact_predictions = [np.concatenate(ys) if ys else None for ys in exact]
         return np.concatenate(losses) if losses else np.empty((0, 1 + self.n_losses))
 
@@ -115,8 +117,8 @@ class ReferenceEngine:
 
     def _is_exact(self, i: int) -> bool:
         """Whether predictions are of a type that the floats of the metrics cannot hold."""
-        own = to_numpy_dtype(self.outputs[i].dtype)
-        return own.kind in "biu" or own.itemsize > np.dtype(self.dtype).itemsize
+        own = data_dtype(self.outputs[i].dtype)
+        return own.kind in "biuU" or own.itemsize > np.dtype(self.dtype).itemsize
 
     def predict(self, inputs: list[Array], n: int) -> list[Array]:
         """Outputs of `n` rows, one array per output, in the shapes and dtypes of the model's."""
@@ -126,7 +128,7 @@ class ReferenceEngine:
 
     def empty_outputs(self, n: int) -> list[Array]:
         """Room for the outputs of `n` rows."""
-        return [np.empty((n, *y.sample_shape), to_numpy_dtype(y.dtype)) for y in self.outputs]
+        return [empty_rows(n, y) for y in self.outputs]
 
     def predict_into(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
         """Write the outputs of `n` rows."""

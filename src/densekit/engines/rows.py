@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from densekit._core.dtypes import STRING, data_dtype
+from densekit._core.engine import Output
+
 Array = npt.NDArray[Any]
 
 READABLE_TYPES = "?bBhHiIlLqQefd"  # dtypes the core reads as they are
@@ -17,9 +20,11 @@ _COPIED_BYTES = 1 << 20
 
 
 def is_readable(column: Any) -> bool:
-    """Whether the core can read the rows where they are."""
+    """Whether the core can read the rows where they are, or need not: strings it never reads."""
     if not isinstance(column, np.ndarray):
         return False
+    if column.dtype.kind == "U":
+        return True
     if column.dtype.char not in READABLE_TYPES or not column.dtype.isnative:
         return False
     size = column.itemsize
@@ -47,5 +52,13 @@ def rows_at_once(columns: Sequence[Any]) -> int:
 
 
 def as_rows(column: Array) -> Array:
-    """`column` with at least two axes."""
+    """`column` with at least two axes, zeros for strings: those go beside a plan."""
+    if column.dtype.kind == "U":
+        column = np.zeros((len(column), math.prod(column.shape[1:])), np.bool_)
     return column[:, None] if column.ndim == 1 else column
+
+
+def empty_rows(n: int, handle: Output) -> Array:
+    """Room for `n` rows of an output; strings are objects, as their length is open."""
+    dtype = object if handle.dtype == STRING else data_dtype(handle.dtype)
+    return np.empty((n, *handle.sample_shape), dtype)

@@ -22,6 +22,8 @@ class Identity(Elementwise):
     [[1.0, 1.0]]
     """
 
+    _dk_passes_text = True
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._build_at_init()

@@ -41,6 +41,8 @@ class Lambda(Layer):
     [[9.0]]
     """
 
+    _dk_passes_text = True
+
     def __init__(
         self,
         function: Callable[..., Any],

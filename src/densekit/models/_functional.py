@@ -10,9 +10,10 @@ import numpy as np
 
 from densekit import ops
 from densekit._core import tree
-from densekit._core.dtypes import to_numpy_dtype
+from densekit._core.dtypes import STRING, to_numpy_dtype
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.text import as_strings
 from densekit.layers import Input, Layer
 from densekit.layers._base.tracking import no_tracking
 from densekit.models._functional_config import functional_config, revive_functional
@@ -227,7 +228,8 @@ class Functional(Model):
         if x is None:
             return x
         if not isinstance(x, KerasTensor):
-            x = _as_array(x, own.dtype)
+            where = f"{type(self).__name__} {self.name!r}, input {own.name!r}"
+            x = _as_array(x, own.dtype, where)
             if x.ndim == len(own.shape) + 1 and x.shape[-1] == 1:
                 x = ops.squeeze(x, axis=-1)
             elif x.ndim == len(own.shape) - 1 and own.shape[-1] == 1:
@@ -352,10 +354,18 @@ def _copy_between(inputs: Any, outputs: Any, where: str) -> tuple[Any, Any]:
     return substitute(inputs, values), substitute(outputs, values)
 
 
-def _as_array(x: Any, dtype: str) -> Any:
+def _as_array(x: Any, dtype: str, where: str) -> Any:
+    if dtype == STRING:
+        return as_strings(x, where)
     if not ops.is_tensor(x):
         x = np.asarray(x)
     if isinstance(x, np.ndarray):
+        if x.dtype.kind not in "biufcV":
+            raise ValueError(
+                message(
+                    where, "numbers", describe(x), 'Declare `keras.Input(..., dtype="string")`.'
+                )
+            )
         return x if x.dtype.name == dtype else x.astype(to_numpy_dtype(dtype))
     return x if str(x.dtype) == dtype else ops.cast(x, dtype)
 

@@ -10,10 +10,12 @@ import numpy as np
 
 from densekit import models, saving
 from densekit._core import tree
+from densekit._core.dtypes import STRING
 from densekit._core.errors import describe, message
 from densekit._core.frames import filters_traceback, hide_internal_frames, warn
 from densekit._core.registry import export
 from densekit._core.scope import variable_scope as _scope
+from densekit._core.text import as_strings, holds_text
 from densekit.data._arrays import as_array
 from densekit.layers import Layer
 from densekit.layers._base.call import CallContext, call_context
@@ -62,6 +64,7 @@ class Model(Trainer, StateTree, Layer):
     (None, 2)
     """
 
+    _dk_passes_text = True
     _dk_fast_call: Any = (
         None  # the plan's entry for one array, while the structure is _fast_version
     )
@@ -129,7 +132,10 @@ class Model(Trainer, StateTree, Layer):
             given = args[0]
             if type(given) is not np.ndarray and self.built:
                 given = self._dk_data.arranged(given)
-            inputs = tree.map_structure(_plain, given)
+            inputs = given
+            if type(given) is not np.ndarray or given.dtype.kind in "OST":
+                text = self._dk_data.takes_text
+                inputs = tree.map_structure(lambda leaf: _plain(leaf, text), given)
             native = (
                 (outer is None or not outer.calling)
                 and _scope() is None
@@ -165,6 +171,9 @@ class Model(Trainer, StateTree, Layer):
         given = {} if shapes and input_shape is None else {self._dk_call_info.names[0]: input_shape}
         given |= {name.removesuffix("_shape"): shape for name, shape in shapes.items()}
         tensors = {name: _tensors_of(shape) for name, shape in given.items()}
+        known = self.__dict__.get("_dk_traced_on")
+        if len(tensors) == 1 and _reads_text(known):  # shapes do not say it
+            tensors = dict.fromkeys(tensors, known)
         if len(tensors) == 1:
             self.__dict__["_dk_traced_on"] = next(iter(tensors.values()))
         with _in_call(self):
@@ -183,6 +192,8 @@ class Model(Trainer, StateTree, Layer):
     def _dk_build_for(self, arguments: dict[str, Any], symbolic: bool) -> None:
         if not symbolic:  # for batches of any size, not for this one
             arguments = {k: tree.map_structure(_of_any_batch, v) for k, v in arguments.items()}
+        if len(arguments) == 1 and _reads_text(*arguments.values()):
+            self.__dict__.setdefault("_dk_traced_on", *arguments.values())
         given = {k: v for k, v in arguments.items() if k != "mask" and has_tensors(v)}
         if type(self).build is Model.build and len(given) > 1:
             self.build(**{f"{name}_shape": shapes_of(value) for name, value in given.items()})
@@ -192,7 +203,7 @@ class Model(Trainer, StateTree, Layer):
     def _dk_build_on(self, inputs: Any) -> None:
         """Build for arrays, or anything with shapes, whose first axis is the batch."""
         tensors = tree.map_structure(
-            lambda x: KerasTensor((None, *np.shape(x)[1:]), dtype=str(x.dtype)), inputs
+            lambda x: KerasTensor((None, *np.shape(x)[1:]), dtype=x.dtype), inputs
         )
         self.__dict__.setdefault("_dk_traced_on", tensors)
         if not self.built:
@@ -442,13 +453,21 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
     return saving.from_json(json_string, custom_objects)
 
 
+def _reads_text(tensors: Any) -> bool:
+    return any(getattr(leaf, "dtype", None) == STRING for leaf in tree.flatten(tensors))
+
+
 def _of_any_batch(leaf: Any) -> Any:
     """A symbolic tensor for an array whose first axis is the batch; anything else as it is."""
     shape = getattr(leaf, "shape", ())
-    return KerasTensor((None, *shape[1:]), dtype=str(leaf.dtype)) if shape else leaf
+    return KerasTensor((None, *shape[1:]), dtype=leaf.dtype) if shape else leaf
 
 
-def _plain(leaf: Any) -> Any:
+def _plain(leaf: Any, text: bool) -> Any:
     """Tables and what derives from arrays as arrays."""
+    if type(leaf) is np.ndarray and leaf.dtype.kind in "OST" and text:
+        return as_strings(leaf, "inputs")
     is_table = isinstance(leaf, np.ndarray) or hasattr(leaf, "dtypes")
-    return as_array(leaf, "inputs") if is_table and type(leaf) is not np.ndarray else leaf
+    if not is_table or type(leaf) is np.ndarray:
+        return leaf
+    return as_strings(leaf, "inputs") if text and holds_text(leaf) else as_array(leaf, "inputs")

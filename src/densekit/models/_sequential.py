@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from densekit._core.dtypes import STRING
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
@@ -163,7 +164,10 @@ class Sequential(Model):
                 )
             stack, tensors = self._dk_stack, list(self._dk_tensors)
         else:
-            first = InputLayer(batch_shape=shape, dtype=first.compute_dtype)
+            traced = self.__dict__.get("_dk_traced_on")  # what it is built on
+            text = getattr(traced, "dtype", None) == STRING
+            dtype = STRING if text else first.compute_dtype
+            first = InputLayer(batch_shape=shape, dtype=dtype)
             stack, tensors = [first, *self._dk_stack], []
         if not tensors:
             tensors = [first.output]

@@ -10,7 +10,7 @@ import numpy as np
 
 from densekit._core import settings, tree
 from densekit._core.allowance import claim_for_a_while, elements
-from densekit._core.dtypes import standardize_dtype, to_numpy_dtype
+from densekit._core.dtypes import STRING, data_dtype, standardize_dtype
 from densekit._core.errors import message
 from densekit._core.naming import auto_name
 from densekit._core.registry import export
@@ -319,7 +319,7 @@ def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any)
     """
     given = symbolic_leaves((args, kwargs))
     for tensor in given:
-        size = _TRIALS[0][1] * elements(tensor.shape) * to_numpy_dtype(tensor.dtype).itemsize
+        size = _TRIALS[0][1] * elements(tensor.shape) * data_dtype(tensor.dtype).itemsize
         claim_for_a_while(size, f"an input {tensor.name!r}", f"shape {tensor.shape}")
     unknown = any(None in tensor.shape for tensor in given)
 
@@ -329,8 +329,10 @@ def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any)
                 return leaf
             shape = tuple(size if n is None else n for n in leaf.shape)
             if "int" in leaf.dtype or leaf.dtype == "bool":
-                return lend(np.zeros(shape, to_numpy_dtype(leaf.dtype)))
-            value = np.ones(shape, to_numpy_dtype(leaf.dtype))
+                return lend(np.zeros(shape, data_dtype(leaf.dtype)))
+            value = np.ones(shape, data_dtype(leaf.dtype))
+            if leaf.dtype == STRING:
+                return lend(value)
             if len(shape) > 1 and shape[-1] == shape[-2]:
                 value += np.eye(shape[-1], dtype=value.dtype)  # can be inverted
             return lend(value)
@@ -362,5 +364,6 @@ def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any)
 def _spec_dtype(value: Any) -> str:
     dtype = getattr(value, "dtype", None)
     if dtype is not None:
-        return str(getattr(dtype, "name", dtype))
+        text = getattr(dtype, "kind", "") in ("U", "S")
+        return STRING if text else str(getattr(dtype, "name", dtype))
     return {bool: "bool", int: "int32"}.get(type(value), settings.floatx())

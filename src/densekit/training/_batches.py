@@ -111,7 +111,7 @@ class Batches(Sessions):
         self, x: Any, y: Any, weight: Any, class_weight: Any, return_dict: bool, training: bool
     ) -> Any:
         """One step that the user wrote."""
-        batches, model = BatchStructure(), cast(Any, self)
+        batches, model = BatchStructure(self._dk_data.takes_text), cast(Any, self)
         rows = max(len(leaf) for leaf in tree.flatten(x))
         feed = self._dk_data.step_feed(batches, x, y, weight, class_weight, max(rows, 1), None)
         session = self._dk_step_session(batches, training)
@@ -217,7 +217,7 @@ class Batches(Sessions):
         if self._dk_runtime.collects_losses:
             return NotImplemented
         leaves = tree.flatten(inputs)
-        if any(x.dtype.kind not in "biuf" or x.ndim == 0 for x in leaves):
+        if any(x.dtype.kind not in "biufU" or x.ndim == 0 for x in leaves):
             return NotImplemented
         if self._dk_model_graph() is None and "_dk_traced_on" not in self.__dict__:
             self._dk_data.ensure_built(inputs)
@@ -255,7 +255,7 @@ class Batches(Sessions):
         self, x: Any, batch_size: Any, verbose: Any, steps: Any, callbacks: Any
     ) -> Any:
         """What the user's own predict step gives, batch after batch."""
-        batches = BatchStructure()
+        batches = BatchStructure(self._dk_data.takes_text)
         feed = self._dk_data.step_feed(batches, x, None, None, None, batch_size, steps)
         model: Any = self
         function = model.make_predict_function() or model.predict_function

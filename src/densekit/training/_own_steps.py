@@ -21,6 +21,7 @@ from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import message
 from densekit._core.scope import StatelessScope, variable_scope
 from densekit._core.tensor import lend_all
+from densekit._core.text import as_strings, holds_text
 from densekit._core.variable import Variable
 from densekit.data._arrays import as_array
 from densekit.data._columns import Columns, unpack_x_y_sample_weight
@@ -382,9 +383,14 @@ def plain(value: Any) -> Any:
 
 
 class BatchStructure:
-    """Takes data apart into columns, and puts batches together as the user structured them."""
+    """Takes data apart into columns, and puts batches together as the user structured them.
 
-    def __init__(self) -> None:
+    Args:
+        text: whether inputs may hold strings.
+    """
+
+    def __init__(self, text: bool = False) -> None:
+        self._text = text
         self._structures: list[Any] = [None, None, None]
 
     def columns(self, x: Any, y: Any, sample_weight: Any) -> Any:
@@ -393,9 +399,14 @@ class BatchStructure:
         self._structures = given
         names = ("x", "y", "sample_weight")
         return tuple(
-            [] if part is None else [_column(leaf, name) for leaf in tree.flatten(part)]
+            [] if part is None else [self._column(leaf, name) for leaf in tree.flatten(part)]
             for part, name in zip(given, names, strict=True)
         )
+
+    def _column(self, leaf: Any, name: str) -> Any:
+        if self._text and name == "x" and holds_text(leaf):
+            return as_strings(leaf, "`x`")
+        return as_array(leaf, name)
 
     def batches(self, block: Block) -> Iterator[Any]:
         """The batches of a block, one for each step."""
@@ -415,10 +426,6 @@ class BatchStructure:
         if len(parts) == 1 and not isinstance(parts[0], list | tuple):
             return parts[0]
         return tuple(parts)
-
-
-def _column(leaf: Any, name: str) -> Any:
-    return as_array(leaf, name)
 
 
 def _rows(column: Any, picks: Any, first: int | None) -> Any:

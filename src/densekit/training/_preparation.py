@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from densekit import losses
 from densekit._core import tree
+from densekit._core.dtypes import STRING
 from densekit._core.errors import message
 from densekit.data._arrays import as_array, as_arrays, is_sparse, numbers_as_arrays, readable_once
 from densekit.data._columns import (
@@ -71,6 +72,15 @@ class Preparation:
         elif not feed.tells_epochs:
             self.remember_columns(*feed.first_batch()[:2])
 
+    @property
+    def takes_text(self) -> bool:
+        """Whether inputs of the model may be strings: one is declared so or, before it is built, a
+        layer reads them.
+        """
+        if self.is_followed():
+            return STRING in self._runtime.signature().input_dtypes
+        return any(layer._dk_reads_text for layer in self._model._dk_flatten_layers(False))
+
     def is_followed(self) -> bool:
         """Whether the model is built and it is known what its call does."""
         model = self._model
@@ -85,7 +95,7 @@ class Preparation:
         if self.is_followed():
             return
         model = self._model
-        model._dk_build_on(as_arrays(x, "x"))
+        model._dk_build_on(as_arrays(x, "x", text=self.takes_text))
         model.__dict__.pop("_dk_graph_cache", None)
         self.remember_columns(x if given is None else given)
 
@@ -141,7 +151,8 @@ class Preparation:
         """`value` as arrays, in the structure it has."""
         if value is None or type(value) is np.ndarray:
             return value
-        return as_arrays(value, what, self._number_types()[0], lists)
+        text = what == "x" and self.takes_text
+        return as_arrays(value, what, self._number_types()[0], lists, text)
 
     def input_arrays(self, given: Any) -> Any:
         """Inputs as arrays, columns of frames in the known order; the model is built for them."""

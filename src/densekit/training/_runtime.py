@@ -175,6 +175,7 @@ class Runtime:
             [tuple(t.shape) for t in outputs],
             structures[1],
             model._dk_known_columns,
+            [t.dtype for t in inputs],
         )
 
     def definition(self, structure: Any, training: bool | None) -> Any:

@@ -96,10 +96,18 @@ class Trainer(Compiling):
         if validation_split and validation_data is None:
             x, y = self._dk_data.arranged(x), self._dk_data.arranged_targets(y)
             (x, y, sample_weight), validation_data = train_validation_split(
-                x, y, sample_weight, validation_split, self._dk_runtime.dtype()
+                x,
+                y,
+                sample_weight,
+                validation_split,
+                self._dk_runtime.dtype(),
+                self._dk_data.takes_text,
             )
         own, own_test = self._dk_has_own_step("train"), self._dk_has_own_step("test")
-        batches, test_batches = BatchStructure(), BatchStructure()
+        batches, test_batches = (
+            BatchStructure(self._dk_data.takes_text),
+            BatchStructure(self._dk_data.takes_text),
+        )
         make_feed = partial(self._dk_data.step_feed, batches) if own else self._dk_data.feed
         feed = make_feed(
             x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle=shuffle
@@ -213,7 +221,7 @@ class Trainer(Compiling):
         steps = limited_steps(steps)
         session: Any
         if self._dk_has_own_step("test"):
-            batches = BatchStructure()
+            batches = BatchStructure(self._dk_data.takes_text)
             feed = self._dk_data.step_feed(batches, x, y, sample_weight, None, batch_size, steps)
             session = self._dk_step_session(batches, False, unnamed_watch("evaluate"))
         else:

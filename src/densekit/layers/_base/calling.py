@@ -14,6 +14,7 @@ from densekit._core.errors import describe, message, returned
 from densekit._core.frames import hide_internal_frames
 from densekit._core.scope import StatelessScope, in_stateless_scope, recording_scope
 from densekit._core.tensor import Tensor, give_all, lend, lend_all
+from densekit._core.text import as_strings, holds_text
 from densekit._core.variable import Variable, autocast_dtype
 from densekit._core.watched import WATCHED, read
 from densekit.layers._base.building import BuildOnce, build_lock
@@ -32,6 +33,8 @@ _ARRAYS = (np.ndarray, Tensor)
 class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
     """The part of `Layer` that is callable."""
 
+    _dk_reads_text = False  # whether strings are what it is for
+    _dk_passes_text = False  # whether it takes strings among other things
     activity_regularizer: Any
     autocast: bool
     _input_spec: Any
@@ -138,6 +141,8 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
             return array.astype(target)
         if dtype.kind in "iub":
             return array.astype(dtype.newbyteorder("="))
+        if self._dk_may_read_text() and holds_text(array):
+            return as_strings(array, f"{type(self).__name__} {self.name!r}")
         raise ValueError(
             message(
                 f"{type(self).__name__} {self.name!r}",
@@ -146,6 +151,10 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
                 "Encode it as floats or integers first.",
             )
         )
+
+    def _dk_may_read_text(self) -> bool:
+        own = type(self).call.__module__.startswith("densekit.")
+        return self._dk_reads_text or self._dk_passes_text or not own
 
     def _dk_convert(self, value: Any) -> Any:
         if isinstance(value, KerasTensor) or value is None:

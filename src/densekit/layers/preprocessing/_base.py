@@ -51,8 +51,6 @@ def batches(data: Any, where: str) -> Iterator[Any]:
 class Preprocessing(Layer):
     """Base of layers that take what raw data come as: arrays, lists, columns of tables."""
 
-    _dk_reads_text = False  # whether inputs may be strings
-
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._allow_non_tensor_positional_args = True

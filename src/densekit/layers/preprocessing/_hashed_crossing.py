@@ -12,6 +12,7 @@ from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.text import as_strings
 from densekit.layers._base.shapes import is_tensor
 from densekit.layers.preprocessing._base import Preprocessing, as_array
 from densekit.layers.preprocessing._encoding import (
@@ -21,7 +22,7 @@ from densekit.layers.preprocessing._encoding import (
     refuse_sparse,
 )
 from densekit.layers.preprocessing._hashes import combined_fingerprint64, farm_fingerprint64
-from densekit.layers.preprocessing._text import Array, as_strings
+from densekit.layers.preprocessing._text import Array
 from densekit.ops._symbolic import KerasTensor
 
 Shape = tuple[int | None, ...]

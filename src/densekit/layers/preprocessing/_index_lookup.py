@@ -101,6 +101,11 @@ class IndexLookup(Preprocessing):
         raise NotImplementedError
 
     @property
+    def compute_dtype(self) -> str:
+        """Type of the tokens."""
+        return self.vocabulary_dtype
+
+    @property
     def _dk_oov_start(self) -> int:
         return 1 if self.mask_token is not None and self.output_mode == "int" else 0
 
@@ -289,8 +294,9 @@ class IndexLookup(Preprocessing):
         return encoded_shape(input_shape, self.output_mode, self._dk_depth)
 
     def compute_output_spec(self, inputs: Any) -> KerasTensor:
-        """The encoded indices: int64, or `floatx` where they are rows."""
+        """The encoded indices: int64, or `floatx` where they are rows; tokens if `invert`."""
         dtype = "int64" if self.output_mode == "int" else settings.floatx()
+        dtype = self.vocabulary_dtype if self.invert else dtype
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype=dtype)
 
     def save_own_variables(self, store: Any) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from densekit._core.registry import export
+from densekit._core.text import as_strings
 from densekit.layers.preprocessing._index_lookup import IndexLookup
-from densekit.layers.preprocessing._text import Array, as_strings
+from densekit.layers.preprocessing._text import Array
 
 
 @export("keras.layers")

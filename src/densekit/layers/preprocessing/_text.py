@@ -1,4 +1,4 @@
-"""Strings as arrays, whatever they come as."""
+"""Values as the texts that are hashed."""
 
 from __future__ import annotations
 
@@ -8,33 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from densekit._core.errors import describe, message
+from densekit._core.text import as_strings
 
 Array = npt.NDArray[Any]
-
-
-def as_strings(data: Any, where: str, encoding: str = "utf-8") -> Array:
-    """`data` as an array of NumPy's strings; bytes are decoded.
-
-    Raises:
-        ValueError: if some of it is no string.
-    """
-    values = np.asarray(data)
-    if values.dtype.kind == "U":
-        return values
-    if values.dtype.kind == "S":
-        return np.char.decode(values, encoding)
-    if values.dtype.kind == "T":
-        return values.astype(str)
-    if values.size == 0:
-        return values.astype("U1")
-    strings = [v.decode(encoding) if isinstance(v, bytes) else v for v in values.ravel()]
-    wrong = next((v for v in strings if not isinstance(v, str)), None)
-    if values.dtype != object or wrong is not None or None in strings:
-        raise ValueError(
-            message(where, "strings", describe(values if wrong is None else wrong), "Fill it in.")
-        )
-    return np.array(strings, str).reshape(values.shape)
 
 
 def texts_of(data: Any, where: str) -> Array:

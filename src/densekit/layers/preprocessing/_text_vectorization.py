@@ -14,10 +14,11 @@ from densekit._core import settings
 from densekit._core.errors import message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object
+from densekit._core.text import as_strings
 from densekit.layers.preprocessing._base import Preprocessing
 from densekit.layers.preprocessing._index_lookup import refuse_path
 from densekit.layers.preprocessing._string_lookup import StringLookup
-from densekit.layers.preprocessing._text import Array, as_strings
+from densekit.layers.preprocessing._text import Array
 from densekit.layers.preprocessing._tokens import (
     SPLITS,
     STANDARDIZATIONS,
@@ -136,6 +137,11 @@ class TextVectorization(Preprocessing):
             has_input_vocabulary=is_given,
             vocabulary_size=size,
         )
+
+    @property
+    def compute_dtype(self) -> str:
+        """Type of the texts."""
+        return "string"
 
     def build(self, input_shape: Any = None) -> None:
         """Nothing: the vocabulary is no weight."""

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from densekit._core.errors import describe, message
-from densekit.layers.preprocessing._text import Array, as_strings
+from densekit._core.text import as_strings
+from densekit.layers.preprocessing._text import Array
 
 Step = str | Callable[[Array], Any] | None
 Rows = Sequence[Sequence[str]]
