@@ -110,7 +110,6 @@ def test_host_loss() -> None:
             return keras.ops.mean(keras.ops.abs(y_true - y_pred) ** 3, axis=-1)
 
     loss = HostLoss(Cubic(dtype="float64"), (2,), "float64")
-    loss.target_shape = (2,)
     y, p, w = RNG.normal(size=(4, 2)), RNG.normal(size=(4, 2)), RNG.uniform(size=4)
     value, gradient = loss(y, p, w, True)
     assert value == pytest.approx((np.mean(abs(y - p) ** 3, axis=1) * w).mean())

@@ -6,7 +6,7 @@ Nothing here knows how an engine computes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -27,12 +27,63 @@ class LossTerm(NamedTuple):
     weight: float = 1.0
 
 
-class Rows(NamedTuple):
-    """Arrays that a run reads row by row: per input one, per loss a target and weights or None."""
+class Block(NamedTuple):
+    """Some steps in a row: columns of data and which of their rows, in order.
 
+    Attributes:
+        first_step: number of the first step in its epoch.
+        batch_size: rows of a step; the last may have fewer.
+        inputs: a column for each input of the model.
+        targets: for each output a column or None.
+        weights: for each output a column or None.
+        picks: rows of the columns.
+        start: the first of them, if they are consecutive.
+        source: where the rows come from, if they were copied for the block.
+    """
+
+    first_step: int
+    batch_size: int
     inputs: list[Array]
     targets: list[Array | None]
     weights: list[Array | None]
+    picks: Index
+    start: int | None = None
+    source: Index | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.picks)
+
+    @property
+    def steps(self) -> int:
+        """Number of steps."""
+        return -(-len(self.picks) // self.batch_size)
+
+    def single_steps(self) -> Iterator[Block]:
+        """Each step as a block."""
+        for i, first in enumerate(range(0, len(self.picks), self.batch_size)):
+            stop = first + self.batch_size
+            yield self._replace(
+                first_step=self.first_step + i,
+                picks=self.picks[first:stop],
+                start=None if self.start is None else self.start + first,
+                source=None if self.source is None else self.source[first:stop],
+            )
+
+    def source_row(self, row: int) -> int:
+        """Number of a row of the block in the data that the user passed."""
+        return int((self.picks if self.source is None else self.source)[row])
+
+    def pick(self, column: Array | None) -> Array | None:
+        """The block's rows of a column, in order."""
+        if column is None:
+            return None
+        if self.start is None:
+            # `take` would first copy the whole of an array that is not contiguous.
+            dense = type(column) is np.ndarray and column.flags.c_contiguous
+            return column.take(self.picks, axis=0) if dense else column[self.picks]
+        return column[self.start : self.start + len(self.picks)]
 
 
 class Source(NamedTuple):
@@ -121,10 +172,8 @@ class Engine(Protocol):
     def exact_predictions(self) -> Sequence[Array | None]:
         """Of the latest run by output: predictions that its floats cannot hold; may be empty."""
 
-    def train(
-        self, rows: Rows, index: Index, batch_size: int, predictions: list[Array | None]
-    ) -> npt.NDArray[np.float64]:
-        """Train on the picked rows, in order.
+    def train(self, block: Block, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
+        """Train on the picked rows of a block, in order.
 
         Args:
             predictions: for each output None, or room ``(rows, size)`` of type `dtype` for the
@@ -135,9 +184,7 @@ class Engine(Protocol):
             seed generators have moved on by as many steps, also when a step raises.
         """
 
-    def evaluate(
-        self, rows: Rows, index: Index, batch_size: int, predictions: list[Array | None]
-    ) -> npt.NDArray[np.float64]:
+    def evaluate(self, block: Block, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
         """Losses and predictions of the picked rows; as `train`, without training."""
 
     def predict(self, inputs: list[Array], n: int) -> list[Array]:

@@ -4,61 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from densekit import engines
+from densekit._core.engine import Block, Index
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit.data._arrays import Array, SparseRows, is_sparse
 from densekit.data._columns import Columns
 
-Index = npt.NDArray[np.int64]
 Order = Callable[[int, int], Index]  # rows, rows of a block
 
 _OUT_OF_DATA = (
     "Your input ran out of data; interrupting training. Make sure that your dataset or generator "
     "can generate at least `steps_per_epoch * epochs` batches."
 )
-
-
-class Block(NamedTuple):
-    """Some steps in a row: columns of data and which of their rows, in order."""
-
-    first_step: int
-    batch_size: int
-    inputs: list[Array]
-    targets: Columns
-    weights: Columns
-    picks: Index
-    start: int | None = None  # first row, if the rows are consecutive
-    source: Index | None = None  # where the rows come from, if they were copied for the block
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return len(self.picks)
-
-    @property
-    def steps(self) -> int:
-        """Number of steps."""
-        return -(-len(self.picks) // self.batch_size)
-
-    def source_row(self, row: int) -> int:
-        """Number of a row of the block in the data that the user passed."""
-        return int((self.picks if self.source is None else self.source)[row])
-
-    def pick(self, column: Array | None) -> Array | None:
-        """The block's rows of a column, in order."""
-        if column is None:
-            return None
-        if self.start is None:
-            # `take` would first copy the whole of an array that is not contiguous.
-            dense = type(column) is np.ndarray and column.flags.c_contiguous
-            return column.take(self.picks, axis=0) if dense else column[self.picks]
-        return column[self.start : self.start + len(self.picks)]
 
 
 class ArrayFeed:

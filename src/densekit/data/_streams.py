@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from densekit import engines
+from densekit._core.engine import Block
 from densekit._core.errors import message
 from densekit.data._columns import Array, Columns, unpack_x_y_sample_weight
-from densekit.data._feeds import Block, Order, check_count, warn_out_of_data
+from densekit.data._feeds import Order, check_count, warn_out_of_data
 from densekit.data._pydataset import PyDataset
 
 _KEPT = 2  # first batches of an iterator that every pass begins with, as in Keras

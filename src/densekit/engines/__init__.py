@@ -8,7 +8,6 @@ from densekit._core.rooms import lazy_room
 
 if TYPE_CHECKING:
     from densekit._core.engine import LossTerm as LossTerm
-    from densekit._core.engine import Rows as Rows
     from densekit._core.plan import Handle as Handle
     from densekit._core.plan import NotLowerable as NotLowerable
     from densekit.engines import definition as definition
@@ -47,7 +46,7 @@ else:
     __getattr__, __dir__, __all__ = lazy_room(
         __name__,
         {
-            "densekit._core.engine": "LossTerm Rows",
+            "densekit._core.engine": "LossTerm",
             "densekit._core.plan": "Handle NotLowerable",
             "lowering": "has_flags lower_graph lower_layer lower_whole metric_variables",
             "definition": "DefinitionEngine beside_targets",

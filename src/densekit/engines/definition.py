@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from densekit import ops
 from densekit._core import tree
-from densekit._core.engine import EngineKind, Rows
+from densekit._core.engine import Array, Block, EngineKind
 from densekit._core.errors import returned
 from densekit._core.scope import StatelessScope
 from densekit._core.tensor import lend
@@ -22,8 +22,6 @@ from densekit._core.variable import Variable
 from densekit.engines.differentiate import Differentiator
 from densekit.engines.kinds import engine_kind, inside
 from densekit.losses._checks import function_of
-
-Array = npt.NDArray[Any]
 
 
 def beside_targets(y_pred: Any, y_true: Any) -> Any:
@@ -65,18 +63,18 @@ class DefinitionEngine:
         self._differentiate = Differentiator()
         self.outputs: list[Array] = []  # of the latest step
 
-    def step(self, rows: Rows, index: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """A step on the picked rows; its total loss and each single one, (1, 1 + losses)."""
+    def step(self, block: Block) -> npt.NDArray[np.float64]:
+        """One step on all rows of a block; its total and each single loss, (1, 1 + losses)."""
         with inside(self._kind or engine_kind()):
-            return self._step(rows, index)
+            return self._step(block)
 
-    def _step(self, rows: Rows, index: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def _step(self, block: Block) -> npt.NDArray[np.float64]:
         def pick(column: Array | None) -> Any:
-            return None if column is None else lend(np.array(column[index]))
+            return None if column is None else lend(np.array(column[block.picks]))
 
-        inputs = [pick(column) for column in rows.inputs]
-        targets = [pick(column) for column in rows.targets]
-        weights = [pick(column) for column in rows.weights]
+        inputs = [pick(column) for column in block.inputs]
+        targets = [pick(block.targets[term.output]) for term in self._losses]
+        weights = [pick(block.weights[term.output]) for term in self._losses]
         assigned: list[Variable] = []
 
         def definition(*values: Any) -> dict[str, Any]:

@@ -205,7 +205,6 @@ class HostLoss:
         self._sample_shape = sample_shape
         self._dtype = np.dtype(dtype)
         self._differentiate = Differentiator()
-        self.target_shape: tuple[int, ...] | None = None  # of one sample; set for each run
         self._checked = False
 
     def __call__(
@@ -215,8 +214,7 @@ class HostLoss:
         batch = len(y_pred)
         y_pred = lend(np.array(y_pred.reshape(batch, *self._sample_shape)))
         if y_true is not None:
-            shape = self.target_shape
-            y_true = lend(np.array(y_true if shape is None else y_true.reshape(batch, *shape)))
+            y_true = lend(np.array(y_true))
         if weight is not None:
             weight = lend(np.array(weight[:, 0] if weight.shape[1:] == (1,) else weight))
 

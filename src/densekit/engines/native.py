@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from densekit import _native
-from densekit._core.dtypes import data_dtype, to_numpy_dtype
-from densekit._core.engine import LossTerm, Rows
+from densekit._core.dtypes import STRING, data_dtype, to_numpy_dtype
+from densekit._core.engine import Array, Block, LossTerm
 from densekit._core.errors import message
 from densekit._core.native_form import native_form
 from densekit._core.variable import Variable, aligned_empty
@@ -30,12 +30,10 @@ from densekit.engines.host import HostLoss, HostNode, host_constraint, host_regu
 from densekit.engines.plan import PlanBuilder, Step
 from densekit.engines.products import core_product, multiplying_by
 from densekit.engines.reductions import reduction_of
-from densekit.engines.rows import as_rows, empty_rows, is_readable, readable, rows_at_once
+from densekit.engines.rows import empty_rows, is_readable, readable, rows_at_once, without_text
 
 _on_host = partial(multiplying_by, core_product(_native.matmul))
 loss_rows = _native.loss
-
-Array = npt.NDArray[Any]
 
 _NO_STEP = -1.797e308  # what a row of the losses holds until its step is done
 _NOTHING = nullcontext()
@@ -85,15 +83,16 @@ class NativeEngine:
             getattr(self, f"_{step.kind}")(step, values)
         for handle in plan.outputs:
             self.plan.output(values[handle.value])
-        self._host_losses: dict[int, HostLoss] = {}
-        self._unweighted: dict[int, str] = {}  # names of losses over the whole batch
-        for i, term in enumerate(losses):
-            self._add_loss(i, term)
+        self._of_losses = [term.output for term in losses]
+        self._unweighted: dict[int, str] = {}  # by output: names of losses over the whole batch
+        for term in losses:
+            self._add_loss(term)
         if optimizer is not None:
             self._set_optimizer(optimizer)
         self.plan.finalize()
         self.flops_per_sample = int(self.plan.flops_per_sample())
         self._seeds = list(plan.seed_generators)
+        self._takes_text = any(h.dtype == STRING for h in plan.inputs)
         self._all_floats = not self._nodes and all(h.dtype == plan.dtype for h in plan.outputs)
         self.exact_predictions: list[Array | None] = []  # of the latest run, by output
 
@@ -236,20 +235,20 @@ class NativeEngine:
         )
         values.update(zip(step.outputs, made, strict=True))
 
-    def _add_loss(self, i: int, term: LossTerm) -> None:
+    def _add_loss(self, term: LossTerm) -> None:
         output = self.outputs[term.output]
         form = native_form(term.loss)
         reduction = reduction_of(term.loss)
         if form is not None and output.sample_shape:
             width = 0 if form.whole_batch else output.sample_shape[-1]
             if form.whole_batch:
-                self._unweighted[i] = term.loss.name
+                self._unweighted[term.output] = term.loss.name
             self.plan.loss(
                 term.output, form.kind, list(form.parameters), width, term.weight, reduction
             )
             return
-        self._host_losses[i] = HostLoss(term.loss, output.sample_shape, self.dtype)
-        self.plan.host_loss(term.output, _on_host(self._host_losses[i]), term.weight)
+        host_loss = HostLoss(term.loss, output.sample_shape, self.dtype)
+        self.plan.host_loss(term.output, _on_host(host_loss), term.weight)
 
     def _set_optimizer(self, optimizer: Any) -> None:
         form = None if self._foreign else native_form(optimizer)
@@ -285,13 +284,13 @@ class NativeEngine:
 
     # Running
 
-    def _bind(self, rows: Rows) -> tuple[list[Any], list[Any], list[Any]]:
-        """The columns as the core takes them: with at least two axes."""
-        for i, loss in self._host_losses.items():
-            target = rows.targets[i]
-            loss.target_shape = None if target is None else target.shape[1:]
-        for i, name in self._unweighted.items():
-            weights = rows.weights[i]
+    def _numbers(self, inputs: list[Array]) -> list[Array]:
+        """What the core reads of the inputs: strings go beside the plan."""
+        return [without_text(column) for column in inputs] if self._takes_text else inputs
+
+    def _check_weights(self, block: Block) -> None:
+        for output, name in self._unweighted.items():
+            weights = block.weights[output]
             if weights is not None:
                 raise ValueError(
                     message(
@@ -301,28 +300,17 @@ class NativeEngine:
                         "Pass no weights, or a loss per sample (axis=-1).",
                     )
                 )
-        return (
-            [as_rows(column) for column in rows.inputs],
-            [None if column is None else as_rows(column) for column in rows.targets],
-            [None if column is None else as_rows(column) for column in rows.weights],
-        )
 
-    def train(
-        self,
-        rows: Rows,
-        index: npt.NDArray[np.int64],
-        batch_size: int,
-        predictions: list[Array | None],
-        seconds: float = 0.0,
-    ) -> npt.NDArray[np.float64]:
-        """Train on the picked rows, in order; stop early after `seconds`.
+    def train(self, block: Block, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
+        """Train on the picked rows, in order.
 
         Returns:
             per step done the total and each loss, (steps, 1 + losses). The optimizer's count and
             the seed generators have moved on by as many steps, also when a step raises.
         """
-        columns = self._bind(rows)
-        steps = -(-len(index) // batch_size)
+        if self._unweighted:
+            self._check_weights(block)
+        steps = block.steps
         losses = np.empty((steps, 1 + self.n_losses))
         losses.fill(_NO_STEP)
         iteration = int(self.optimizer._iterations.array)
@@ -330,18 +318,20 @@ class NativeEngine:
         keys, counters = self.random_words()
         done = 0
         try:
-            with self._exactly(rows, index, batch_size, predictions) if self._nodes else _NOTHING:
+            with self._exactly(block, predictions) if self._nodes else _NOTHING:
                 done = self.plan.train(
-                    *columns,
-                    index,
-                    batch_size,
+                    self._numbers(block.inputs),
+                    [block.targets[i] for i in self._of_losses],
+                    [block.weights[i] for i in self._of_losses],
+                    block.picks,
+                    block.batch_size,
                     iteration,
                     rates,
                     keys,
                     counters,
                     losses,
                     predictions,
-                    seconds,
+                    0.0,
                 )
         except BaseException:
             done = int(np.count_nonzero(losses[:, 0] != _NO_STEP))
@@ -350,47 +340,37 @@ class NativeEngine:
             self._advance(done)
         return losses[:done]
 
-    def evaluate(
-        self,
-        rows: Rows,
-        index: npt.NDArray[np.int64],
-        batch_size: int,
-        predictions: list[Array | None],
-        seconds: float = 0.0,
-    ) -> npt.NDArray[np.float64]:
+    def evaluate(self, block: Block, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
         """Losses and predictions of the picked rows; as `train`, without changing anything."""
-        columns = self._bind(rows)
-        steps = -(-len(index) // batch_size)
-        losses = np.empty((steps, 1 + self.n_losses))
+        if self._unweighted:
+            self._check_weights(block)
+        losses = np.empty((block.steps, 1 + self.n_losses))
         keys, counters = self.random_words()
-        with self._exactly(rows, index, batch_size, predictions) if self._nodes else _NOTHING:
+        with self._exactly(block, predictions) if self._nodes else _NOTHING:
             done = self.plan.evaluate(
-                *columns,
-                index,
-                batch_size,
+                self._numbers(block.inputs),
+                [block.targets[i] for i in self._of_losses],
+                [block.weights[i] for i in self._of_losses],
+                block.picks,
+                block.batch_size,
                 keys,
                 counters,
                 losses,
                 predictions,
-                seconds,
+                0.0,
             )
         return losses[:done]
 
     @contextmanager
-    def _exactly(
-        self,
-        rows: Rows,
-        index: npt.NDArray[np.int64],
-        batch_size: int,
-        predictions: list[Array | None],
-    ) -> Iterator[None]:
+    def _exactly(self, block: Block, predictions: list[Array | None]) -> Iterator[None]:
         """Inside, values that are no floats of the plan go beside it; predictions are kept."""
         wanted = [
             None if y is None or h.dtype == self._dtype.name else h.value
             for h, y in zip(self.outputs, predictions, strict=True)
         ]
-        columns = self._exact_columns(rows.inputs)
-        exact = ExactValues(columns, index, batch_size, [v for v in wanted if v is not None])
+        columns = self._exact_columns(block.inputs)
+        kept = [v for v in wanted if v is not None]
+        exact = ExactValues(columns, block.picks, block.batch_size, kept)
         token = exact_values.set(exact)
         try:
             yield
@@ -417,12 +397,11 @@ class NativeEngine:
             most = n if all(map(is_readable, inputs)) else rows_at_once(inputs)
             for start in range(0, n, most):
                 stop = min(start + most, n)
-                rows = [as_rows(readable(x[start:stop])) for x in inputs]
+                rows = [readable(x[start:stop]) for x in inputs]
                 parts = [y[start:stop].reshape(stop - start, -1) for y in outputs]
                 self.plan.predict(rows, stop - start, parts)
             return
         inputs = [readable(x[:]) for x in inputs]
-        rows = [as_rows(x) for x in inputs]
         made = [
             (y if y.dtype == self._dtype else np.empty(y.shape, self._dtype)).reshape(n, -1)
             for y in outputs
@@ -430,7 +409,7 @@ class NativeEngine:
         exact = ExactValues(self._exact_columns(inputs))
         token = exact_values.set(exact)
         try:
-            self.plan.predict(rows, n, made)
+            self.plan.predict(self._numbers(inputs), n, made)
         finally:
             exact_values.reset(token)
         for handle, y, floats in zip(self.outputs, outputs, made, strict=True):

@@ -12,7 +12,6 @@ from densekit._core.variable import Variable
 from densekit._core.watched import equip
 from densekit.engines.native import NativeEngine, array_class, set_class
 from densekit.engines.plan import PlanBuilder
-from densekit.engines.rows import as_rows
 
 Array = npt.NDArray[Any]
 
@@ -62,9 +61,7 @@ class Recorder:
         """All rows as one batch: what gives gradients of it later, and the outputs."""
         engine = self._engine
         keys, counters = engine.random_words()
-        recorded, flat = engine.plan.record(
-            [as_rows(x) for x in inputs], keys, counters, training, input_gradients
-        )
+        recorded, flat = engine.plan.record(inputs, keys, counters, training, input_gradients)
         if training:
             for generator in self._seeds:
                 generator.advance(1)

@@ -17,12 +17,12 @@ from densekit._core import seeds, tree
 from densekit._core.dtypes import data_dtype
 from densekit._core.engine import (
     Array,
+    Block,
     Engine,
     EngineKind,
     Index,
     LossTerm,
     Recorder,
-    Rows,
     Source,
     Updates,
 )
@@ -67,6 +67,7 @@ class ReferenceEngine:
         self.dtype = source.dtype
         self.outputs = plan.outputs
         self.n_losses = len(losses)
+        self._with_loss = {term.output for term in losses}
         self.has_host_steps = True
         self.needs_batches = plan.needs_batches
         self.writes_weights = plan.writes_weights
@@ -80,39 +81,43 @@ class ReferenceEngine:
             source.definition, trainable, source.state, losses, optimizer, ENGINE
         )
 
-    def train(
-        self, rows: Rows, index: Index, batch_size: int, predictions: list[Array | None]
-    ) -> npt.NDArray[np.float64]:
+    def train(self, block: Block, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
         """Train on the picked rows, one batch after the other."""
         losses = []
         exact: list[list[Array]] = [[] for _ in self.outputs]
-        for start in range(0, len(index), batch_size):
-            picked = index[start : start + batch_size]
-            losses.append(self._steps.step(self._batch(rows, picked), np.arange(len(picked))))
+        start = 0
+        for step in block.single_steps():
+            losses.append(self._steps.step(self._in_own_types(step)))
+            stop = start + step.rows
             for i, (y, room) in enumerate(zip(self._steps.outputs, predictions, strict=True)):
                 if room is None:
                     continue
-                self._check_rows(y, i, len(picked))
+                self._check_rows(y, i, step.rows)
                 if np.asarray(y).dtype.kind != "U":
-                    room[start : start + len(picked)] = np.asarray(y).reshape(len(picked), -1)
+                    room[start:stop] = np.asarray(y).reshape(step.rows, -1)
                 if self._is_exact(i):
                     exact[i].append(np.asarray(y, data_dtype(self.outputs[i].dtype)))
+            start = stop
         self.exact_predictions = [np.concatenate(ys) if ys else None for ys in exact]
         return np.concatenate(losses) if losses else np.empty((0, 1 + self.n_losses))
 
     evaluate = train  # no optimizer, no training
 
-    def _batch(self, rows: Rows, picked: Index) -> Rows:
-        """The picked rows in the types that definitions are handed."""
+    def _in_own_types(self, step: Block) -> Block:
+        """The picked rows of a step, in the types that definitions are handed."""
 
-        def floats(column: Array | None) -> Array | None:
-            return None if column is None else np.asarray(column[picked], self.dtype)
+        def floats(i: int, column: Array | None) -> Array | None:
+            if column is None or i not in self._with_loss:
+                return None
+            return np.asarray(column[step.picks], self.dtype)
 
-        inputs = zip(rows.inputs, self._inputs, strict=True)
-        return Rows(
-            [np.asarray(column[picked], dtype) for column, dtype in inputs],
-            [floats(column) for column in rows.targets],
-            [floats(column) for column in rows.weights],
+        inputs = zip(step.inputs, self._inputs, strict=True)
+        return step._replace(
+            inputs=[np.asarray(column[step.picks], dtype) for column, dtype in inputs],
+            targets=[floats(i, column) for i, column in enumerate(step.targets)],
+            weights=[floats(i, column) for i, column in enumerate(step.weights)],
+            picks=np.arange(step.rows),
+            start=0,
         )
 
     def _is_exact(self, i: int) -> bool:

@@ -51,11 +51,11 @@ def rows_at_once(columns: Sequence[Any]) -> int:
     return max(1, _COPIED_BYTES // max(row, 1))
 
 
-def as_rows(column: Array) -> Array:
-    """`column` with at least two axes, zeros for strings: those go beside a plan."""
-    if column.dtype.kind == "U":
-        column = np.zeros((len(column), math.prod(column.shape[1:])), np.bool_)
-    return column[:, None] if column.ndim == 1 else column
+def without_text(column: Array) -> Array:
+    """`column`, or zeros in place of strings."""
+    if column.dtype.kind != "U":
+        return column
+    return np.zeros((len(column), math.prod(column.shape[1:])), np.bool_)
 
 
 def empty_rows(n: int, handle: Output) -> Array:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from densekit._core import tree
+from densekit._core.engine import Block
 from densekit._core.errors import message
 from densekit._core.frames import filters_traceback, hide_internal_frames
 from densekit._core.plan import NotLowerable
 from densekit._core.tensor import lend_all
 from densekit.data._columns import Array, check_rows, match_inputs, unpack_x_y_sample_weight
-from densekit.data._feeds import ArrayFeed, Block, check_count, is_stream, warn_out_of_data
+from densekit.data._feeds import ArrayFeed, check_count, is_stream, warn_out_of_data
 from densekit.data._streams import StreamFeed
 from densekit.training._fit_loop import Session, callback_list, logs_of, predict_rows
 from densekit.training._limits import limited_steps

@@ -11,10 +11,10 @@ import numpy as np
 
 from densekit import callbacks, engines
 from densekit._core import settings
-from densekit._core.engine import Engine, LossTerm, Rows
+from densekit._core.engine import Block, Engine, LossTerm
 from densekit._core.tensor import lend_all
 from densekit.data._columns import Array
-from densekit.data._feeds import ArrayFeed, Block
+from densekit.data._feeds import ArrayFeed
 from densekit.data._streams import StreamFeed
 from densekit.training._not_finite import FiniteWatch
 from densekit.training._own_steps import StepSession, plain
@@ -130,11 +130,6 @@ class Session:
             engine = self.engine_for(block.inputs, terms)
             if engine is not self._engine:
                 self._use(engine)
-        rows = Rows(
-            block.inputs,
-            [block.targets[t.output] for t in terms],
-            [block.weights[t.output] for t in terms],
-        )
         n = block.rows
         dtype = self._engine.dtype
         predictions: list[Array | None] = [
@@ -142,7 +137,7 @@ class Session:
             for shape in self._shapes
         ]
         run = self._engine.train if training else self._engine.evaluate
-        losses = run(rows, block.picks, block.batch_size, predictions)
+        losses = run(block, predictions)
         self._loss.add(losses[:, 0], block.batch_size, n)
         if self.watch is not None:
             self.watch.look(block, losses[:, 0])

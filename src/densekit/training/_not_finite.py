@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from densekit._core.engine import Block
 from densekit._core.errors import message
 from densekit._core.frames import warn
 from densekit.data._columns import Array, Columns
-from densekit.data._feeds import Block
 from densekit.data._tables import KnownColumns
 
 # What to do about finite data: nothing has been learned before the first step.

@@ -18,6 +18,7 @@ from densekit import engines, training
 from densekit._core import settings, tree
 from densekit._core.boxes import unboxed
 from densekit._core.dtypes import to_numpy_dtype
+from densekit._core.engine import Block
 from densekit._core.errors import message
 from densekit._core.scope import StatelessScope, variable_scope
 from densekit._core.tensor import lend_all
@@ -25,7 +26,6 @@ from densekit._core.text import as_strings, holds_text
 from densekit._core.variable import Variable
 from densekit.data._arrays import as_array
 from densekit.data._columns import Columns, unpack_x_y_sample_weight
-from densekit.data._feeds import Block
 from densekit.training._not_finite import FiniteWatch
 from densekit.training._run_metrics import CompileMetrics, LossMean
 

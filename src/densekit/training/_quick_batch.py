@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from densekit import engines, losses
+from densekit._core.engine import Block
 from densekit.data._columns import Array, Columns
-from densekit.data._feeds import Block
 from densekit.training._fit_loop import Session
 
 

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from densekit import engines
-from densekit._core.engine import LossTerm, Rows
-from densekit.data._columns import Array
-from densekit.data._feeds import Block
+from densekit._core.engine import Block, LossTerm
 from densekit.training._fit_loop import Feed, Session
 
 
@@ -38,30 +36,24 @@ class WholeBatchSession(Session):
 
     def run(self, block: Block, training: bool) -> None:
         """Run a block, then update losses and metrics."""
-        rows = Rows(
-            block.inputs,
-            [block.targets[t.output] for t in self.terms],
-            [block.weights[t.output] for t in self.terms],
-        )
-        for start in range(0, block.rows, block.batch_size):
-            index = block.picks[start : start + block.batch_size]
-            losses = self._definition.step(rows, index)
-            self._loss.add_step(losses[0, 0], len(index))
+        for step in block.single_steps():
+            losses = self._definition.step(step)
+            self._loss.add_step(losses[0, 0], step.rows)
             for i, mean in enumerate(self._term_means):
-                mean.add_step(losses[0, 1 + i], len(index))
+                mean.add_step(losses[0, 1 + i], step.rows)
             if self.watch is not None:
                 self.watch.look(block, losses[:, 0])
             if self._metrics is not None:
-                self._measure(block, index)
+                self._measure(step)
 
-    def _measure(self, block: Block, index: Array) -> None:
+    def _measure(self, step: Block) -> None:
         assert self._metrics is not None
         for i, needed in enumerate(self._metrics.needs_predictions):
             if not needed:
                 continue
-            target, weight = block.targets[i], block.weights[i]
-            y_true = None if target is None else target[index]
+            target, weight = step.targets[i], step.weights[i]
+            y_true = None if target is None else target[step.picks]
             y_pred = engines.beside_targets(self._definition.outputs[i], y_true)
             self._metrics.update_output(
-                i, y_true, y_pred, None if weight is None else weight[index]
+                i, y_true, y_pred, None if weight is None else weight[step.picks]
             )
