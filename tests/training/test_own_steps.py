@@ -324,7 +324,7 @@ def test_the_step_of_the_base_class_is_that_of_fit(weighted: bool) -> None:
         model.compile("adam", "mse", metrics=["mae"])
         history = model.fit(x, y, epochs=3, batch_size=16, sample_weight=weights, verbose=0)
         tested = model.evaluate(x, y, sample_weight=weights, verbose=0)
-        assert kind is Counting or model._dk_runtime.quick_batches
+        assert kind is Counting or model._dk_batches.quick
         made = len(model.calls)
         on_batch = model.train_on_batch(x, y, weights)
         model.fit(x, y, epochs=2, batch_size=16, verbose=0)

@@ -34,7 +34,7 @@ def compiled(loss="mse", units=2, metrics=None, optimizer="adam", **options):
 
 def is_quick(model, training=True):
     """Whether the next batch like the last one takes the short way."""
-    return model._dk_runtime.quick_batches.get(training) is not None
+    return model._dk_batches.quick.get(training) is not None
 
 
 def state(model):
@@ -56,7 +56,7 @@ def test_gives_the_bits_of_the_long_way(metrics, weights, training):
         logs = []
         for model in (quick, long):
             call = model.train_on_batch if training else model.test_on_batch
-            long._dk_runtime.quick_batches.clear()
+            long._dk_batches.quick.clear()
             w = None if weights is None else weights[:rows]
             logs.append(call(X[:rows], Y[:rows], w, return_dict=True))
         assert logs[0] == logs[1]
@@ -127,7 +127,7 @@ def test_other_kinds_of_arrays_are_taken_as_before(other):
     quick, long = compiled(), compiled()
     quick.train_on_batch(X, Y)
     long.train_on_batch(X, Y)
-    long._dk_runtime.quick_batches.clear()
+    long._dk_batches.quick.clear()
     other = other if isinstance(other, np.ndarray) else np.array(other)
     assert quick.train_on_batch(other, Y) == long.train_on_batch(other, Y)
     assert same(quick, long)
@@ -185,7 +185,7 @@ def test_changes_of_the_model_count_at_once(change):
         model.train_on_batch(X, Y)
         if model is not unchanged:
             change(model)
-    long._dk_runtime.quick_batches.clear()
+    long._dk_batches.quick.clear()
     results = [model.train_on_batch(X, Y) for model in (quick, long, unchanged)]
     assert results[0] == results[1]
     weights = [[v.numpy() for v in model.variables] for model in (quick, long, unchanged)]

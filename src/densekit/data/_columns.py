@@ -17,14 +17,28 @@ from densekit.data._arrays import Array as Array
 from densekit.data._arrays import as_array, is_sparse
 from densekit.data._tables import KnownColumns
 
-Columns = list[Array | None]
+Column = Array | None
+
+
+class Columns(NamedTuple):
+    """Data in the order of a model: a column for each input, one or None for each output."""
+
+    inputs: list[Array]
+    targets: list[Column]
+    weights: list[Column]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.inputs[0])
 
 
 class Signature(NamedTuple):
     """What a model takes and gives.
 
     `input_shapes` and `output_shapes` have None for the batch and for sizes left open; structures
-    are nested as in the model's call.
+    are nested as in the model's call. `outputs_are_named` says whether the model itself knows its
+    outputs by name.
     """
 
     where: str
@@ -36,6 +50,7 @@ class Signature(NamedTuple):
     output_structure: Any
     known_columns: KnownColumns
     input_dtypes: list[str]
+    outputs_are_named: bool = False
 
 
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
@@ -119,7 +134,7 @@ def conform(array: Array, shape: Sequence[int | None], where: str) -> Array:
     return array
 
 
-def match_outputs(y: Any, signature: Signature, needed: Sequence[bool], what: str) -> Columns:
+def match_outputs(y: Any, signature: Signature, needed: Sequence[bool], what: str) -> list[Column]:
     """The arrays of targets (or weights) in the order of the model's outputs, None where there is
     none.
 
@@ -187,8 +202,8 @@ def _spread(
 
 
 def match_weights(
-    sample_weight: Any, targets: Columns, signature: Signature, needed: Sequence[bool]
-) -> Columns:
+    sample_weight: Any, targets: list[Column], signature: Signature, needed: Sequence[bool]
+) -> list[Column]:
     """Weights in the order of the outputs; one array stands for all of them."""
     if sample_weight is None:
         return [None] * len(targets)
@@ -307,7 +322,7 @@ def class_weights(y: Array, class_weight: Any, classes: int | None) -> Array:
     return table[labels]
 
 
-def check_rows(columns: dict[str, Sequence[Array | None]]) -> int:
+def check_rows(columns: dict[str, Sequence[Column]]) -> int:
     """The common number of rows of all columns."""
     sizes = {name: [len(a) for a in arrays if a is not None] for name, arrays in columns.items()}
     found = {size for group in sizes.values() for size in group}

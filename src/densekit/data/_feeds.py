@@ -27,6 +27,7 @@ class ArrayFeed:
     """Arrays in memory, cut into batches.
 
     Args:
+        columns: the arrays.
         batch_size: rows of a batch; None: 32, or what `steps` makes of the rows.
         steps: batches of an epoch; None: all.
         shuffle: True, False, or ``"batch"``: only inside batches.
@@ -35,20 +36,18 @@ class ArrayFeed:
 
     def __init__(
         self,
-        inputs: list[Array],
-        targets: Columns,
-        weights: Columns,
-        rows: int,
+        columns: Columns,
         batch_size: Any,
         steps: int | None,
         shuffle: Any = False,
         order: Order | None = None,
     ) -> None:
+        rows = columns.rows
         if rows == 0:
             raise ValueError(
                 message("data", "at least one sample", "arrays without rows", "Pass some data.")
             )
-        self.inputs, self.targets, self.weights = inputs, targets, weights
+        self.sample = columns  # shows shapes and types
         self.rows = rows
         self.steps = check_count(steps, "steps")
         size = check_count(batch_size, "batch_size")
@@ -58,19 +57,14 @@ class ArrayFeed:
         self._order = order
         self._index: Index | None = None
         self._position = 0  # steps of the present pass
-        columns = [*inputs, *(c for c in (*targets, *weights) if c is not None)]
-        self._direct = all(engines.is_readable(column) for column in columns)
+        there = [c for c in (*columns.inputs, *columns.targets, *columns.weights) if c is not None]
+        self._direct = all(engines.is_readable(column) for column in there)
         self._natural = np.arange(rows, dtype=np.int64)
 
     @property
     def num_batches(self) -> int | None:
         """Steps of an epoch."""
         return self.steps or self._pass_steps
-
-    @property
-    def sample(self) -> tuple[list[Array], Columns, Columns]:
-        """Columns that show shapes and types."""
-        return self.inputs, self.targets, self.weights
 
     def blocks(self, block_steps: int) -> Iterator[Block]:
         """The steps of one epoch, up to `block_steps` at a time."""
@@ -102,38 +96,30 @@ class ArrayFeed:
         assert self._index is not None
         index = self._index[start:stop]
         natural = self._index is self._natural
+        inputs, targets, weights = self.sample
+        first = start if natural else None
+        picked = Block(step, self.batch_size, inputs, targets, weights, index, first)
         if self._direct:
-            return Block(
-                step,
-                self.batch_size,
-                self.inputs,
-                self.targets,
-                self.weights,
-                index,
-                start if natural else None,
-            )
+            return picked
         # Columns that the core cannot read are copied for these rows alone, never as a whole.
-        picked = Block(step, self.batch_size, [], [], [], index, start if natural else None)
 
         def gather(column: Array | None) -> Any:
             rows = picked.pick(column)
             return None if rows is None else engines.readable(rows)
 
-        return Block(
-            step,
-            self.batch_size,
-            [gather(c) for c in self.inputs],
-            [gather(c) for c in self.targets],
-            [gather(c) for c in self.weights],
-            np.arange(stop - start, dtype=np.int64),
-            0,
-            index,
+        return picked._replace(
+            inputs=[gather(column) for column in inputs],
+            targets=[gather(column) for column in targets],
+            weights=[gather(column) for column in weights],
+            picks=np.arange(stop - start, dtype=np.int64),
+            start=0,
+            source=index,
         )
 
     @property
     def copied_rows(self) -> int | None:
         """Rows of a block, if they are copied before a run; else None."""
-        return None if self._direct else engines.rows_at_once(self.inputs)
+        return None if self._direct else engines.rows_at_once(self.sample.inputs)
 
     def begin_anew(self) -> None:
         """The next epoch begins with the first row, wherever the last one stopped."""

@@ -11,8 +11,8 @@ import numpy as np
 from densekit import engines
 from densekit._core.engine import Block
 from densekit._core.errors import message
-from densekit.data._columns import Array, Columns, unpack_x_y_sample_weight
-from densekit.data._feeds import Order, check_count, warn_out_of_data
+from densekit.data._columns import Columns, unpack_x_y_sample_weight
+from densekit.data._feeds import ArrayFeed, Order, check_count, warn_out_of_data
 from densekit.data._pydataset import PyDataset
 
 _KEPT = 2  # first batches of an iterator that every pass begins with, as in Keras
@@ -37,7 +37,7 @@ class StreamFeed:
     def __init__(
         self,
         source: Any,
-        convert: Callable[[Any, Any, Any], tuple[list[Array], Columns, Columns]],
+        convert: Callable[[Any, Any, Any], Columns],
         steps: int | None,
         order: Order | None = None,
     ) -> None:
@@ -53,7 +53,7 @@ class StreamFeed:
         self._first: list[Any] | None = None
         self._pass: Iterator[Any] | None = None
         self._taken = 0  # steps of the present pass
-        self._sample: tuple[list[Array], Columns, Columns] | None = None
+        self._sample: Columns | None = None
 
     @property
     def num_batches(self) -> int | None:
@@ -89,7 +89,7 @@ class StreamFeed:
         return unpack_x_y_sample_weight(self._first[0])
 
     @property
-    def sample(self) -> tuple[list[Array], Columns, Columns]:
+    def sample(self) -> Columns:
         """Columns that show shapes and types: those of the first batch."""
         if self._sample is None:
             self._sample = self._convert(*self.first_batch())
@@ -182,6 +182,9 @@ class StreamFeed:
     def epoch_ends(self) -> None:
         """Tell the source, if it wants to know."""
         getattr(self._source, "on_epoch_end", lambda: None)()
+
+
+Feed = ArrayFeed | StreamFeed
 
 
 def _empty() -> ValueError:

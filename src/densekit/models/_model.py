@@ -22,11 +22,13 @@ from densekit.layers._base.call import CallContext, call_context
 from densekit.layers._base.shapes import has_tensors, shapes_of
 from densekit.layers._base.tracking import Tracker
 from densekit.models._graph import Graph
+from densekit.models._parts import Parts
 from densekit.models._state_tree import StateTree
+from densekit.models._stepper import Stepper
 from densekit.models._trace import trace
+from densekit.models._trainer import Trainer
 from densekit.ops import KerasTensor
 from densekit.saving._attributes import attribute_children
-from densekit.training._trainer import Trainer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +45,7 @@ class _OpenTracker(Tracker):
 
 
 @export("keras", "keras.Model")
-class Model(Trainer, StateTree, Layer):
+class Model(Trainer, Stepper, StateTree, Layer):
     """Layers with training, evaluation, prediction, saving and a summary.
 
     Made in three ways: ``Model(inputs, outputs)`` from symbolic tensors, as a `Sequential`, or as a
@@ -85,7 +87,7 @@ class Model(Trainer, StateTree, Layer):
 
     def _dk_init_model(self, **kwargs: Any) -> None:
         Layer.__init__(self, **kwargs)
-        Trainer.__init__(self)
+        Parts.__init__(self)
 
     def _dk_depends_on(self, name: str, value: Any) -> bool:
         # A graph of layers has no attributes that its own `call` would read.
@@ -100,7 +102,8 @@ class Model(Trainer, StateTree, Layer):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("_dk_graph_cache", None)
+        for name in ("_dk_graph_cache", "_dk_fast_call", "_dk_fast_version"):
+            state.pop(name, None)
         return state
 
     # Calling
@@ -145,7 +148,7 @@ class Model(Trainer, StateTree, Layer):
                 if not self.built:
                     self._dk_build_on(inputs)
                     self._dk_data.remember_columns(given)
-                outputs = self._dk_native_call(inputs, training)
+                outputs = self._dk_predictions.native_call(inputs, training)
                 if outputs is not NotImplemented:
                     return outputs
         return Layer.__call__(self, *args, **kwargs)
@@ -228,6 +231,18 @@ class Model(Trainer, StateTree, Layer):
             self.__dict__["_dk_graph_cache"] = cached = (version, graph)
         found: Graph | None = cached[1]
         return found
+
+    def _dk_inputs_met(self) -> Any:
+        """Symbolic inputs that the model was built on; None before, and for a graph."""
+        return self.__dict__.get("_dk_traced_on")
+
+    def _dk_forget_graph(self) -> None:
+        """Follow `call` anew when the graph is asked for."""
+        self.__dict__.pop("_dk_graph_cache", None)
+
+    def _dk_names(self) -> tuple[list[str] | None, list[str] | None]:
+        """Names of inputs and outputs; None where there are none. Users may set them."""
+        return getattr(self, "input_names", None), getattr(self, "output_names", None)
 
     # Layers
 

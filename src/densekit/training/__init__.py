@@ -7,7 +7,26 @@ from typing import TYPE_CHECKING
 from densekit._core.rooms import lazy_room
 
 if TYPE_CHECKING:
+    from densekit.training._fitting import Fitting as Fitting
+    from densekit.training._keras_steps import KerasSteps as KerasSteps
+    from densekit.training._model import TrainableModel as TrainableModel
+    from densekit.training._predictions import Predictions as Predictions
+    from densekit.training._preparation import Preparation as Preparation
+    from densekit.training._sessions import Sessions as Sessions
+    from densekit.training._single_batches import SingleBatches as SingleBatches
     from densekit.training._tape import GradientTape as GradientTape
     from densekit.training._tape import value_and_grad as value_and_grad
 else:
-    __getattr__, __dir__, __all__ = lazy_room(__name__, {"_tape": "GradientTape value_and_grad"})
+    __getattr__, __dir__, __all__ = lazy_room(
+        __name__,
+        {
+            "_fitting": "Fitting",
+            "_keras_steps": "KerasSteps",
+            "_model": "TrainableModel",
+            "_predictions": "Predictions",
+            "_preparation": "Preparation",
+            "_sessions": "Sessions",
+            "_single_batches": "SingleBatches",
+            "_tape": "GradientTape value_and_grad",
+        },
+    )

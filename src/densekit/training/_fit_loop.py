@@ -14,11 +14,12 @@ from densekit._core import settings
 from densekit._core.engine import Block, Engine, LossTerm
 from densekit._core.tensor import lend_all
 from densekit.data._columns import Array
-from densekit.data._feeds import ArrayFeed
-from densekit.data._streams import StreamFeed
+from densekit.data._streams import Feed, StreamFeed
+from densekit.training._model import TrainableModel
 from densekit.training._not_finite import FiniteWatch
 from densekit.training._own_steps import StepSession, plain
 from densekit.training._run_metrics import CompileMetrics, LossMean
+from densekit.training._runtime import Runtime
 
 # A block of steps is one native call, after which metrics, the progress bar and Ctrl-C get their
 # turn. Its length follows from the model and the data alone, not from the clock: results never
@@ -32,11 +33,9 @@ _PREDICT_FLOPS = 4e9  # of a native call: the bar moves between two
 _HOST_STEPS = 32  # with parts that run in Python
 _PREDICTION_BYTES = 1 << 26
 
-Feed = ArrayFeed | StreamFeed
-
 
 def callback_list(
-    model: Any,
+    model: TrainableModel,
     given: Any,
     verbose: Any,
     steps: int | None,
@@ -117,7 +116,7 @@ class Session:
             steps = min(steps, _HOST_STEPS)
         return max(1, steps)
 
-    def logs(self, model: Any) -> dict[str, Any]:
+    def logs(self, model: TrainableModel) -> dict[str, Any]:
         """What callbacks are told."""
         return logs_of(model)
 
@@ -178,7 +177,8 @@ def _as_keras_floats(rows: Array | None) -> Array | None:
 
 
 def run_epoch(
-    model: Any,
+    model: TrainableModel,
+    runtime: Runtime,
     session: Session | StepSession,
     feed: Feed,
     callbacks: callbacks.CallbackList,
@@ -192,7 +192,7 @@ def run_epoch(
     every = callbacks.wants_batches(mode)
     per_call = model.steps_per_execution
     first = steps = 0  # first step since the hooks were called; steps made
-    turns = model._dk_runtime.turns.block if training else nullcontext()
+    turns = runtime.turns.block if training else nullcontext()
     feed.epoch_begins()
     for block in feed.blocks(per_call if every else session.block_steps(feed)):
         if every and steps == first:
@@ -216,7 +216,7 @@ def run_epoch(
     return steps
 
 
-def logs_of(model: Any) -> dict[str, Any]:
+def logs_of(model: TrainableModel) -> dict[str, Any]:
     """The present value of every metric as Python floats, by sorted name."""
     results = model.get_metrics_result()
     if len(results) == 1:

@@ -42,7 +42,7 @@ def recorder_of(layer: Any, given: Any, arrays: list[Array], training: bool) -> 
 def _of_model(
     model: Any, runtime: Runtime, given: Any, arrays: list[Array], training: bool
 ) -> Found | None:
-    if not model.built or (model._dk_graph() is None and "_dk_traced_on" not in model.__dict__):
+    if not model.built or (model._dk_graph() is None and model._dk_inputs_met() is None):
         model._dk_data.ensure_built(tree.pack_as(given, arrays))
     signature = runtime.signature()
     if len(signature.input_shapes) != len(arrays):

@@ -9,7 +9,7 @@ from densekit import losses
 from densekit._core import tree
 from densekit._core.engine import LossTerm
 from densekit._core.errors import describe, message
-from densekit.data._columns import Columns, Signature, output_keys
+from densekit.data._columns import Column, Signature, output_keys
 from densekit.losses import Loss
 
 _BY_SHAPE = ("crossentropy", "ce")  # the losses that the shapes decide
@@ -36,7 +36,7 @@ def check_losses(loss: Any) -> None:
 
 
 def resolve_terms(
-    loss: Any, loss_weights: Any, signature: Signature, targets: Columns
+    loss: Any, loss_weights: Any, signature: Signature, targets: list[Column]
 ) -> list[LossTerm]:
     """The losses in the order of the outputs, their names and weights decided."""
     entries = [_listed(entry) for entry in _per_output(loss, signature, "loss")]

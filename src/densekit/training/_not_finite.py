@@ -16,7 +16,7 @@ import numpy as np
 from densekit._core.engine import Block
 from densekit._core.errors import message
 from densekit._core.frames import warn
-from densekit.data._columns import Array, Columns
+from densekit.data._columns import Array, Column
 from densekit.data._tables import KnownColumns
 
 # What to do about finite data: nothing has been learned before the first step.
@@ -112,7 +112,7 @@ class FiniteWatch:
 
     def _arrays(self, block: Block) -> Iterator[tuple[list[str], str, Array]]:
         """Words for the place, name of the input or output, and rows of every column."""
-        groups: list[tuple[str, list[str], Columns]] = [
+        groups: list[tuple[str, list[str], list[Column]]] = [
             ("x", self._input_names, list(block.inputs)),
             ("y", self._output_names, block.targets),
             ("sample_weight", self._output_names, block.weights),
@@ -137,7 +137,7 @@ def _bad_rows(array: Array) -> Array:
     return np.flatnonzero(~good)[:1]
 
 
-def refuse_all_nan(targets: Columns, names: Sequence[str]) -> None:
+def refuse_all_nan(targets: list[Column], names: Sequence[str]) -> None:
     """Raise for targets of an output without any number among them.
 
     Raises:

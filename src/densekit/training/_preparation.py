@@ -14,7 +14,7 @@ from densekit._core.dtypes import STRING
 from densekit._core.errors import message
 from densekit.data._arrays import as_array, as_arrays, is_sparse, numbers_as_arrays, readable_once
 from densekit.data._columns import (
-    Array,
+    Column,
     Columns,
     Signature,
     check_rows,
@@ -27,20 +27,22 @@ from densekit.data._columns import (
     unpack_x_y_sample_weight,
 )
 from densekit.data._feeds import ArrayFeed, is_stream
-from densekit.data._streams import StreamFeed
-from densekit.training._fit_loop import Feed
+from densekit.data._streams import Feed, StreamFeed
+from densekit.training._compiled import Compiled
 from densekit.training._loss_terms import wants_target
+from densekit.training._model import TrainableModel
 from densekit.training._not_finite import refuse_all_nan
-from densekit.training._own_steps import BatchStructure, build_metrics
+from densekit.training._own_steps import BatchStructure
 from densekit.training._runtime import Runtime, shuffle_order
 
 
 class Preparation:
     """Looks at the data that one model is given."""
 
-    def __init__(self, model: Any, runtime: Runtime) -> None:
+    def __init__(self, model: TrainableModel, runtime: Runtime, compiled: Compiled) -> None:
         self._model = model
         self._runtime = runtime
+        self._compiled = compiled
 
     def arranged(self, x: Any) -> Any:
         """Inputs with the columns of frames in the order that the model knows."""
@@ -72,6 +74,10 @@ class Preparation:
         elif not feed.tells_epochs:
             self.remember_columns(*feed.first_batch()[:2])
 
+    def batch_structure(self) -> BatchStructure:
+        """What puts batches together for steps that the user wrote."""
+        return BatchStructure(self.takes_text)
+
     @property
     def takes_text(self) -> bool:
         """Whether inputs of the model may be strings: one is declared so or, before it is built, a
@@ -84,7 +90,7 @@ class Preparation:
     def is_followed(self) -> bool:
         """Whether the model is built and it is known what its call does."""
         model = self._model
-        return model.built and (model._dk_graph() is not None or "_dk_traced_on" in model.__dict__)
+        return model.built and (model._dk_graph() is not None or model._dk_inputs_met() is not None)
 
     def ensure_built(self, x: Any, given: Any = None) -> None:
         """Build a model that has not seen data yet for data like `x`.
@@ -96,12 +102,10 @@ class Preparation:
             return
         model = self._model
         model._dk_build_on(as_arrays(x, "x", text=self.takes_text))
-        model.__dict__.pop("_dk_graph_cache", None)
+        model._dk_forget_graph()
         self.remember_columns(x if given is None else given)
 
-    def columns(
-        self, x: Any, y: Any, sample_weight: Any, class_weight: Any = None
-    ) -> tuple[list[Array], Columns, Columns]:
+    def columns(self, x: Any, y: Any, sample_weight: Any, class_weight: Any = None) -> Columns:
         """Inputs, targets and weights in the order of the model, checked."""
         signature = self._runtime.signature()
         outputs = len(signature.output_names)
@@ -135,11 +139,9 @@ class Preparation:
         weights = match_weights(sample_weight, targets, signature, needed)
         check_rows({"x": inputs, "y": targets, "sample_weight": weights})
         self.check_targets(signature, targets)
-        return inputs, targets, weights
+        return Columns(inputs, targets, weights)
 
-    def array_columns(
-        self, x: Any, y: Any, sample_weight: Any, class_weight: Any
-    ) -> tuple[list[Array], Columns, Columns]:
+    def array_columns(self, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Columns:
         """`columns` of no stream: every table is converted once, and the model built."""
         x = self.input_arrays(x)
         outputs = len(self._runtime.signature().output_names)
@@ -170,9 +172,9 @@ class Preparation:
                 return "float64", False
         return self._runtime.dtype(), True
 
-    def check_targets(self, signature: Signature, targets: Columns) -> None:
+    def check_targets(self, signature: Signature, targets: list[Column]) -> None:
         """Refuse targets that the losses cannot mean."""
-        terms = self._model._dk_resolved_terms(signature, targets)
+        terms = self._compiled.resolved_terms(signature, targets)
         keys = output_keys(signature)
         for term in terms:
             target, name = targets[term.output], keys[term.output]
@@ -216,14 +218,16 @@ class Preparation:
                 self.ensure_built(stream.first_batch()[0])
             return stream
         check_weight_structure(y, sample_weight)
-        inputs, targets, weights = self.array_columns(x, y, sample_weight, class_weight)
-        refuse_all_nan(targets, output_keys(self._runtime.signature()))
+        columns = self.array_columns(x, y, sample_weight, class_weight)
+        refuse_all_nan(columns.targets, output_keys(self._runtime.signature()))
         if repeated:
             dtype, floats = self._number_types()
-            inputs = [readable_once(column, dtype, floats) for column in inputs]
-            targets = [readable_once(column, dtype, False) for column in targets]
-            weights = [readable_once(column, dtype, False) for column in weights]
-        return self._array_feed((inputs, targets, weights), batch_size, steps, shuffle)
+            columns = Columns(
+                [readable_once(column, dtype, floats) for column in columns.inputs],
+                [readable_once(column, dtype, False) for column in columns.targets],
+                [readable_once(column, dtype, False) for column in columns.weights],
+            )
+        return self._array_feed(columns, batch_size, steps, shuffle)
 
     def step_feed(
         self,
@@ -253,26 +257,13 @@ class Preparation:
                 )
             sample_weight = class_weights(as_array(y, "y"), class_weight, None)
         columns = data.columns(x, y, sample_weight)
-        check_rows(dict(zip(("x", "y", "sample_weight"), columns, strict=True)))
+        check_rows({"x": columns.inputs, "y": columns.targets, "sample_weight": columns.weights})
         self._prepare_steps(x, y)
         return self._array_feed(columns, batch_size, steps, shuffle)
 
-    def _array_feed(
-        self,
-        columns: tuple[list[Array], Columns, Columns],
-        batch_size: Any,
-        steps: Any,
-        shuffle: Any,
-    ) -> ArrayFeed:
+    def _array_feed(self, columns: Columns, batch_size: Any, steps: Any, shuffle: Any) -> ArrayFeed:
         """Columns in memory, cut into batches."""
-        return ArrayFeed(
-            *columns,
-            rows=len(columns[0][0]),
-            batch_size=batch_size,
-            steps=steps,
-            shuffle=shuffle,
-            order=self._new_order,
-        )
+        return ArrayFeed(columns, batch_size, steps, shuffle, self._new_order)
 
     def _prepare_steps(self, x: Any, y: Any) -> None:
         """Build what can be built before the first step: the model, if it has a `call`, its metrics
@@ -282,17 +273,17 @@ class Preparation:
         if model._dk_has_call:
             self.ensure_built(x)
             if y is not None:
-                build_metrics(model, y, self._runtime.signature())
+                columns: list[Column] = [np.asarray(leaf) for leaf in tree.flatten(y)]
+                self._compiled.build_metrics(self._runtime.signature(), columns)
             if model.optimizer is not None and model.trainable_variables:
-                model._dk_build_optimizer()
+                self._runtime.build_optimizer()
 
     def knows_data(self) -> bool:
         """Whether the model has seen data since it was compiled: shapes and losses are decided."""
-        model = self._model
-        metrics = model._compile_metrics
+        metrics = self._compiled.metrics
         return (
             self.is_followed()
-            and model.__dict__["_dk_terms"] is not None
+            and self._compiled.terms is not None
             and (metrics is None or metrics.built)
         )
 
@@ -300,9 +291,7 @@ class Preparation:
         """The order of the pass that begins now, shuffled inside every `block` of rows."""
         model = self._model
         iterations = int(model.optimizer._iterations.array)
-        return shuffle_order(
-            self._runtime.kind, model.__dict__["_dk_shuffle_state"], iterations, rows, block
-        )
+        return shuffle_order(self._runtime.kind, model._dk_shuffle_state, iterations, rows, block)
 
     def validation_feed(
         self, data: Any, batch_size: Any, steps: Any, own: BatchStructure | None = None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from densekit import engines, losses
 from densekit._core.engine import Block
-from densekit.data._columns import Array, Columns
+from densekit.data._columns import Array, Column, Columns
 from densekit.training._fit_loop import Session
+from densekit.training._model import TrainableModel
+from densekit.training._preparation import Preparation
+from densekit.training._runtime import Runtime
 
 
 class QuickBatch:
@@ -23,29 +27,42 @@ class QuickBatch:
         x, y, weight: that batch.
     """
 
-    def __init__(self, session: Session, x: Array, y: Array, weight: Array | None) -> None:
+    def __init__(
+        self,
+        model: TrainableModel,
+        runtime: Runtime,
+        data: Preparation,
+        session: Session,
+        x: Array,
+        y: Array,
+        weight: Array | None,
+    ) -> None:
+        self._model = model
+        self._runtime = runtime
+        self._data = data
         self._session = session
         self._made_for = session.made_for
         self._kind = _kind(x), _kind(y), _kind(weight)
         self._picks = np.arange(len(x), dtype=np.int64)
         self._checked = [t.loss for t in session.terms if losses.checks_values(t.loss)]
 
-    def session_for(self, model: Any, x: Any, y: Any, weight: Any) -> Session | None:
-        """The session, if it fits this model and this batch; values are checked.
+    def session_for(self, x: Any, y: Any, weight: Any) -> Session | None:
+        """The session, if it fits the model as it is and this batch; values are checked.
 
         Raises:
             ValueError: for targets that the loss cannot mean.
         """
+        model = self._model
         if type(x) is not np.ndarray or type(y) is not np.ndarray or model._dk_known_columns:
             return None
         if weight is not None and (type(weight) is not np.ndarray or len(weight) != len(x)):
             return None
         if len(x) != len(y) or not len(x) or (_kind(x), _kind(y), _kind(weight)) != self._kind:
             return None
-        if self._made_for != (model._dk_runtime.state(), model.optimizer):
+        if self._made_for != (self._runtime.state(), model.optimizer):
             return None
         if self._checked:
-            model._dk_data.check_targets(model._dk_runtime.signature(), [y])
+            self._data.check_targets(self._runtime.signature(), [y])
         return self._session
 
     def block(self, x: Array, y: Array, weight: Array | None) -> Block:
@@ -57,7 +74,12 @@ class QuickBatch:
 
 
 def quick_batch(
-    model: Any, session: Session, given: tuple[Any, ...], columns: tuple[list[Array], Columns, Any]
+    model: TrainableModel,
+    runtime: Runtime,
+    data: Preparation,
+    session: Session,
+    given: tuple[Any, Any, Any],
+    columns: Columns,
 ) -> QuickBatch | None:
     """What runs batches like this one; None where the long way is to be taken each time.
 
@@ -67,7 +89,8 @@ def quick_batch(
     """
     if type(session) is not Session or model._dk_known_columns:
         return None
-    for one, column in zip(given, columns, strict=True):
+    groups: list[Sequence[Column]] = [columns.inputs, columns.targets, columns.weights]
+    for one, column in zip(given, groups, strict=True):
         if len(column) != 1 or column[0] is not one:
             return None
         if one is None:
@@ -75,7 +98,7 @@ def quick_batch(
         if type(one) is not np.ndarray or not (one.flags.c_contiguous and engines.is_readable(one)):
             return None
     x, y, weight = given
-    return None if y is None else QuickBatch(session, x, y, weight)
+    return None if y is None else QuickBatch(model, runtime, data, session, x, y, weight)
 
 
 def _kind(array: Array | None) -> Any:

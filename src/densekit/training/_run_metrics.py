@@ -12,7 +12,7 @@ from densekit._core import tree
 from densekit._core.errors import describe, message, returned
 from densekit._core.scope import in_stateless_scope
 from densekit._core.tensor import lend
-from densekit.data._columns import Array, Columns, Signature, output_keys
+from densekit.data._columns import Array, Column, Signature, output_keys
 from densekit.metrics import Mean, MeanMetricWrapper, Metric
 from densekit.metrics._lookup import check
 
@@ -119,7 +119,7 @@ class CompileMetrics(Metric):
         """Whether several batches may be added at once."""
         return all(metric.rowwise for metric in self.metrics)
 
-    def build(self, signature: Signature, targets: Columns, named: bool) -> None:
+    def build(self, signature: Signature, targets: list[Column], named: bool) -> None:
         """Make the metrics.
 
         Args:
@@ -135,7 +135,7 @@ class CompileMetrics(Metric):
         self.built = True
 
     def _resolve(
-        self, given: Any, signature: Signature, targets: Columns, what: str
+        self, given: Any, signature: Signature, targets: list[Column], what: str
     ) -> list[list[Metric]]:
         names = output_keys(signature)
         n = len(names)

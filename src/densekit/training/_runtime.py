@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,12 @@ from densekit._core.variable import Variable
 from densekit.data._columns import Array, Signature
 from densekit.layers import Layer
 from densekit.ops import KerasTensor
+from densekit.training._model import TrainableModel
 from densekit.training._turns import Turns
 
 _MOST_ENGINES = 24
+# The call of a model without the engines.
+_define: Callable[..., Any] = Layer.__call__
 # Keeps the words of an order apart from those of a dropout with the same seed.
 _ORDER_STREAM = 1 << 32
 
@@ -34,7 +37,7 @@ class Runtime:
     buffers, so that dropping one loses nothing.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: TrainableModel) -> None:
         self._model = model
         self._engine_name: str | None = None
         self._version = -1
@@ -44,7 +47,6 @@ class Runtime:
         self._engines: dict[Any, Engine] = {}
         self._recorders: dict[Any, Recorder | None] = {}
         self.latest_recorder: Any = None  # for which state and shape, and what calls need of it
-        self.quick_batches: dict[bool, Any] = {}  # what runs single batches, by training
         self._built_from: dict[Any, Any] = {}  # what users may set later, by engine
         self._seen: dict[Any, int] = {}  # the count of changes when that was last looked at
         self._call: Any = None  # what `model(x)` calls
@@ -81,7 +83,6 @@ class Runtime:
     def forget_training(self) -> None:
         """Drop the engines that depend on what `compile` was given."""
         self._engines = {key: e for key, e in self._engines.items() if key[0] == "predict"}
-        self.quick_batches.clear()
 
     def _refresh(self) -> None:
         version = self._model._tracker.current()
@@ -158,17 +159,16 @@ class Runtime:
             inputs, outputs = graph.inputs, graph.outputs
             structures = graph.input_structure, graph.output_structure
         else:
-            given = model.__dict__["_dk_traced_on"]
+            given = model._dk_inputs_met()
             inputs = tree.flatten(given)
             definition = self.definition(given, False)
             spec = returned(ops.compute_output_spec(definition, *inputs), model.call, "outputs")
             outputs = tree.flatten(spec)
             structures = given, spec
-        names = getattr(model, "input_names", None) or [t.name for t in inputs]
-        output_names = getattr(model, "output_names", None)
+        names, output_names = model._dk_names()
         return Signature(
             where,
-            list(names),
+            list(names or [t.name for t in inputs]),
             [tuple(t.shape) for t in inputs],
             structures[0],
             list(output_names or [f"output_{i}" for i in range(len(outputs))]),
@@ -176,6 +176,7 @@ class Runtime:
             structures[1],
             model._dk_known_columns,
             [t.dtype for t in inputs],
+            bool(output_names),
         )
 
     def definition(self, structure: Any, training: bool | None) -> Any:
@@ -184,7 +185,7 @@ class Runtime:
 
         def call(*arrays: Any) -> Any:
             flag = {} if training is None else {"training": training}
-            return Layer.__call__(model, tree.pack_as(structure, arrays), **flag)
+            return _define(model, tree.pack_as(structure, arrays), **flag)
 
         call.__name__ = model.name
         return call
@@ -211,7 +212,7 @@ class Runtime:
                 training = model._dk_call_info.default_training
             structure, tensors = graph.input_structure, graph.inputs
         else:
-            structure = model.__dict__["_dk_traced_on"]
+            structure = model._dk_inputs_met()
             tensors = tree.flatten(structure)
         return Source(
             graph,
@@ -247,7 +248,7 @@ class Runtime:
         """The engine of a model that no plan can say."""
         model = self._model
         graph = model._dk_graph()
-        structure = graph.input_structure if graph else model.__dict__["_dk_traced_on"]
+        structure = graph.input_structure if graph else model._dk_inputs_met()
         return engines.DefinitionEngine(
             self.definition(structure, self.told(training)),
             self.trainable(),
@@ -351,6 +352,7 @@ class Runtime:
 
     def trainer(self, inputs: Sequence[Array], terms: Sequence[LossTerm]) -> Engine:
         """The engine for training."""
+        self.build_optimizer()
         self._refresh()
         trainable = self.trainable()
         optimizer = self._model.optimizer
@@ -359,6 +361,24 @@ class Runtime:
         if engine is None:
             engine = self._keep(key, self._make(True, inputs, trainable, terms, optimizer))
         return engine
+
+    def build_optimizer(self) -> None:
+        """Build the optimizer of the model for what it trains."""
+        model, variables = self._model, self.trainable()
+        optimizer = model.optimizer
+        if not optimizer.built:
+            optimizer.build(variables)
+        known = {id(v) for v in optimizer._trainable_variables}
+        unknown = [v for v in variables if id(v) not in known]
+        if unknown:
+            raise ValueError(
+                message(
+                    f"{type(model).__name__} {model.name!r}",
+                    "the variables its optimizer was built for",
+                    f"a new one, {unknown[0].path!r}",
+                    "Call `compile` with a new optimizer after unfreezing or adding layers.",
+                )
+            )
 
 
 def _numbers(

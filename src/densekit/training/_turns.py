@@ -83,14 +83,3 @@ def alone(method: F) -> F:
             runtime.guard_call()
 
     return cast(F, wrapper)
-
-
-def in_turn(method: F) -> F:
-    """Wrap a method that predicts: while another thread trains, it runs between two blocks."""
-
-    @wraps(method)
-    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with self._dk_runtime.turns.to_predict():
-            return method(self, *args, **kwargs)
-
-    return cast(F, wrapper)

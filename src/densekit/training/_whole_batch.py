@@ -7,7 +7,8 @@ from typing import Any
 
 from densekit import engines
 from densekit._core.engine import Block, LossTerm
-from densekit.training._fit_loop import Feed, Session
+from densekit.data._streams import Feed
+from densekit.training._fit_loop import Session
 
 
 class WholeBatchSession(Session):

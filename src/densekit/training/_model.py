@@ -1,0 +1,131 @@
+"""What training needs of a model: `models.Model` is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from densekit._core.seeds import SeedGenerator
+from densekit._core.variable import Variable
+from densekit.data._tables import KnownColumns
+
+if TYPE_CHECKING:
+    from densekit.layers._base.call import CallInfo
+    from densekit.layers._base.tracking import Tracker
+
+
+class ModelGraph(Protocol):
+    """The calls inside a model, between symbolic tensors."""
+
+    inputs: list[Any]
+    outputs: list[Any]
+    nodes: list[Any]
+    input_structure: Any
+    output_structure: Any
+
+
+class TrainableModel(Protocol):
+    """A layer that is called on data, and what users see and set while it trains.
+
+    Its public methods are called as the user's class has them: a subclass may write them anew.
+    """
+
+    built: bool
+    optimizer: Any
+    loss: Any
+    compiled: bool
+    run_eagerly: bool
+    jit_compile: Any
+    steps_per_execution: int
+    stop_training: Any
+    stop_evaluating: Any
+    stop_predicting: Any
+    history: Any
+    predict_function: Any
+    _initial_epoch: int | None
+    _tracker: Tracker
+    _dk_call_info: CallInfo
+    _dk_known_columns: KnownColumns
+    _dk_known_targets: KnownColumns
+    _dk_shuffle_state: SeedGenerator
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def weights(self) -> list[Variable]:
+        """All its weights."""
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """What training changes."""
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """What calls may assign to, and frozen weights."""
+
+    @property
+    def metrics_variables(self) -> list[Variable]:
+        """The state of its metrics."""
+
+    @property
+    def losses(self) -> list[Any]:
+        """Penalties, and what its latest call added."""
+
+    @property
+    def metrics(self) -> list[Any]:
+        """What is reported."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Outputs for inputs."""
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """What the user wrote."""
+
+    def stateless_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Outputs for given values of the variables."""
+
+    def reset_metrics(self) -> None:
+        """Forget what the metrics have seen."""
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """The present value of every metric."""
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None
+    ) -> Any:
+        """The total loss of some predictions."""
+
+    def compute_metrics(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Add a batch to the metrics."""
+
+    def stateless_compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        """`compute_loss` for given values of the variables."""
+
+    def make_predict_function(self, force: bool = False) -> Callable[..., Any] | None:
+        """The function that predicts batches; one of a user may only set `predict_function`."""
+
+    def _dk_flatten_layers(self, include_self: bool = True) -> list[Any]:
+        """Itself and all layers inside."""
+
+    def _dk_graph(self) -> ModelGraph | None:
+        """The calls inside; None if its `call` cannot be followed."""
+
+    def _dk_inputs_met(self) -> Any:
+        """Symbolic inputs it was built on; None before."""
+
+    def _dk_build_on(self, inputs: Any) -> None:
+        """Build for arrays."""
+
+    def _dk_forget_graph(self) -> None:
+        """Follow `call` anew when the graph is asked for."""
+
+    def _dk_names(self) -> tuple[list[str] | None, list[str] | None]:
+        """Names of inputs and outputs; None where it has none."""
+
+    @property
+    def _dk_has_call(self) -> bool:
+        """Whether it says what it computes."""

@@ -1,0 +1,33 @@
+"""Which parts of a step a subclass of a model wrote anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar
+
+STEPS = {"train": "train_step", "test": "test_step", "predict": "predict_step"}
+_LOSSES = ("compute_loss", "compute_metrics", "stateless_compute_loss")
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+_base_methods: set[Any] = set()
+
+
+def base_method(method: _Method) -> _Method:
+    """A part of a step as the package has it: a class with another one has a step of its own."""
+    _base_methods.add(method)
+    return method
+
+
+@cache
+def has_own_step(kind: type, mode: str) -> bool:
+    """Whether a subclass wrote a part of the step anew, so that it is called from Python."""
+    names = [STEPS[mode], f"make_{mode}_function"]
+    names += _LOSSES if mode != "predict" else []
+    return any(getattr(kind, name) not in _base_methods for name in names)
+
+
+@cache
+def has_own_loss(kind: type) -> bool:
+    """Whether a subclass wrote the loss or the metrics of a step anew."""
+    return any(getattr(kind, name) not in _base_methods for name in _LOSSES)

@@ -1,0 +1,93 @@
+"""`SingleBatches`: one step at a time, in loops that users write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from densekit._core import tree
+from densekit._core.engine import Block
+from densekit.data._feeds import ArrayFeed
+from densekit.training._compiled import Compiled
+from densekit.training._fit_loop import Session, logs_of
+from densekit.training._model import TrainableModel
+from densekit.training._overrides import has_own_step
+from densekit.training._preparation import Preparation
+from densekit.training._quick_batch import QuickBatch, quick_batch
+from densekit.training._runtime import Runtime
+from densekit.training._sessions import Sessions
+
+
+class SingleBatches:
+    """Steps of one model on single batches."""
+
+    def __init__(
+        self,
+        model: TrainableModel,
+        runtime: Runtime,
+        data: Preparation,
+        compiled: Compiled,
+        sessions: Sessions,
+    ) -> None:
+        self._model = model
+        self._runtime = runtime
+        self._data = data
+        self._compiled = compiled
+        self._sessions = sessions
+        self.quick: dict[bool, QuickBatch | None] = {}  # by training: what runs batches of a kind
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "quick": {}}
+
+    def run(
+        self, x: Any, y: Any, weight: Any, class_weight: Any, return_dict: bool, training: bool
+    ) -> Any:
+        """One step; the logs as `evaluate` gives them."""
+        model = self._model
+        if has_own_step(type(model), "train" if training else "test"):
+            logs = self._run_own(x, y, weight, class_weight, training)
+            return logs if return_dict else self._compiled.in_order(logs)
+        session, block = self.session_and_block(x, y, weight, class_weight, training)
+        model.reset_metrics()
+        with self._runtime.turns.block:
+            session.run(block, training)
+        if training and type(x) is not np.ndarray:
+            self._data.remember_columns(x, y)
+        logs = logs_of(model)
+        return logs if return_dict else self._compiled.in_order(logs)
+
+    def session_and_block(
+        self, x: Any, y: Any, weight: Any, class_weight: Any, training: bool
+    ) -> tuple[Session, Block]:
+        """A batch as a block, and the session that runs it."""
+        quick = self.quick.get(training)
+        if quick is not None and class_weight is None:
+            known = quick.session_for(x, y, weight)
+            if known is not None:
+                return known, quick.block(x, y, weight)
+        columns = self._data.array_columns(x, y, weight, class_weight)
+        feed = ArrayFeed(columns, batch_size=max(columns.rows, 1), steps=None)
+        what = "train_on_batch" if training else "test_on_batch"
+        session = self._sessions.session(feed, training, self._sessions.watch(what, epochs=False))
+        self.quick[training] = quick_batch(
+            self._model, self._runtime, self._data, session, (x, y, weight), columns
+        )
+        (block,) = feed.blocks(1)
+        return session, block
+
+    def _run_own(
+        self, x: Any, y: Any, weight: Any, class_weight: Any, training: bool
+    ) -> dict[str, Any]:
+        """One step that the user wrote."""
+        batches, model = self._data.batch_structure(), self._model
+        rows = max(len(leaf) for leaf in tree.flatten(x))
+        feed = self._data.step_feed(batches, x, y, weight, class_weight, max(rows, 1), None)
+        session = self._sessions.of_steps(batches, training)
+        model.reset_metrics()
+        for block in feed.blocks(1):
+            with self._runtime.turns.block:
+                session.run(block, training)
+        if training:
+            self._data.remember_columns(x)
+        return session.logs(model)
