@@ -84,3 +84,11 @@ def test_physics_informed_network(tmp_path: Path) -> None:
     assert error is not None
     assert float(error[1]) < 0.05
     assert is_picture(tmp_path / "pinn.png")
+
+
+def test_feature_space(tmp_path: Path) -> None:
+    printed = run(tmp_path, "feature_space.py", "--rows", "3000", "--epochs", "8")
+    found = re.search(r"accuracy: ([\d.]+)%, guessing the larger class ([\d.]+)%", printed)
+    assert found is not None
+    assert float(found[1]) > float(found[2]) + 20
+    assert "predictions equal to the last bit" in printed

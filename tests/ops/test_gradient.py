@@ -106,3 +106,21 @@ def test_smooth_at_zero(name: str) -> None:
     numeric = (function(np.array([step])) - function(np.array([-step]))) / (2 * step)
     _, vjp = value_and_vjp(function, [np.zeros(1)])
     np.testing.assert_allclose(vjp(np.ones(1))[0], numeric, rtol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["digitize", "isin", "signbit", "searchsorted", "bincount"])
+def test_counts_and_places_are_constants(name: str) -> None:
+    others = {"digitize": [np.array([0.0, 1.0])], "isin": [np.array([1.0])]}
+
+    def function(x: Any) -> Any:
+        if name == "searchsorted":
+            found = ops.searchsorted(np.array([0.0, 1.0]), x)
+        elif name == "bincount":
+            found = ops.bincount(ops.cast(x, "int32"))
+        else:
+            found = getattr(ops, name)(x, *others.get(name, []))
+        return ops.sum(ops.cast(found, "float64")) * ops.sum(x)
+
+    x = np.array([0.5, 1.0])
+    result, vjp = value_and_vjp(function, [x])
+    assert vjp(np.ones(()))[0] == pytest.approx([result / 1.5] * 2)

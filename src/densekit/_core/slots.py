@@ -28,6 +28,8 @@ class Slot(NamedTuple):
 
 _LAYER = ("keras", "Operation")  # layers, models and the nodes of ops
 
+_FEATURES = "keras.src.layers.preprocessing"  # what a `FeatureSpace` consists of
+
 # By the public module whose names the slot goes by.
 SLOTS = {
     "keras.activations": Slot("activation", (_LAYER,), ("keras.activations", "keras.ops")),
@@ -50,6 +52,7 @@ ANY = Slot(
     (
         *dict.fromkeys(base for slot in SLOTS.values() for base in slot.bases),
         ("keras.random", "SeedGenerator"),
+        *((f"{_FEATURES}.feature_space", name) for name in ("Feature", "Cross")),
     ),
     tuple(dict.fromkeys(module for slot in SLOTS.values() for module in slot.functions)),
 )

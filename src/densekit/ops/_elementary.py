@@ -169,6 +169,7 @@ def nextafter(x1: Any, x2: Any) -> Any:
 @operation("numpy")
 def signbit(x: Any) -> Any:
     """Whether the sign is a minus, that of -0.0 too."""
+    x = stop_gradient(x)
     xp = namespace(x)
     return xp.signbit(x) if is_jax(xp) or x.dtype.kind != "b" else np.zeros(x.shape, bool)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from densekit._core.dtypes import to_numpy_dtype
+from densekit.ops._core_ops import stop_gradient
 from densekit.ops._dispatch import as_array, astype, dtype_name, floating, namespace
 from densekit.ops._indexing import ascending
 from densekit.ops._operation import operation
@@ -118,6 +119,7 @@ def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
 @operation("numpy", tensors=2, convert=as_array)
 def digitize(x: Any, bins: Any) -> Any:
     """Index of the bin each element falls in; `bins` are ascending edges."""
+    x, bins = stop_gradient(x), stop_gradient(bins)
     return astype(as_array(namespace(x, bins).digitize(x, bins)), "int32")
 
 
@@ -131,6 +133,7 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
 @operation("numpy")
 def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Any:
     """How often each of 0, 1, 2, ... occurs, or the sum of its weights, row by row."""
+    x = stop_gradient(x)
     if x.ndim == 2:
         length = max(minlength, int(x.max(initial=-1)) + 1)
         rows = [None] * len(x) if weights is None else as_array(weights)
@@ -144,4 +147,5 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
 @operation("numpy", "IsIn", tensors=2, convert=as_array)
 def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) -> Any:
     """Whether each element of `x1` occurs in `x2`."""
+    x1, x2 = stop_gradient(x1), stop_gradient(x2)
     return namespace(x1, x2).isin(x1, x2, assume_unique=assume_unique, invert=invert)

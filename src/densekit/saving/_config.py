@@ -108,7 +108,8 @@ def revive_model(
         config = {**config, "compile_config": None}
     try:
         model = deserialize_whole(config, custom_objects)
-        if not isinstance(model, registry.builtin("keras", "Model") or ()):
+        kinds = ("keras", "Model"), ("keras.utils", "FeatureSpace")
+        if not isinstance(model, tuple(filter(None, (registry.if_loaded(*k) for k in kinds)))):
             raise ValueError(message("model config", "a model", describe(model), _AGAIN))
         return model
     except RecursionError as error:

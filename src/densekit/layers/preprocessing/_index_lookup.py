@@ -101,6 +101,11 @@ class IndexLookup(Preprocessing):
         raise NotImplementedError
 
     @property
+    def vocabulary_is_given(self) -> bool:
+        """Whether the constructor was told the vocabulary, so that nothing is learnt."""
+        return self._dk_is_given
+
+    @property
     def compute_dtype(self) -> str:
         """Type of the tokens."""
         return self.vocabulary_dtype

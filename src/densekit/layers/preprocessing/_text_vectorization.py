@@ -139,6 +139,11 @@ class TextVectorization(Preprocessing):
         )
 
     @property
+    def vocabulary_is_given(self) -> bool:
+        """Whether the constructor was told the vocabulary, so that nothing is learnt."""
+        return self._dk_lookup_layer.vocabulary_is_given
+
+    @property
     def compute_dtype(self) -> str:
         """Type of the texts."""
         return "string"
