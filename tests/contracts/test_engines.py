@@ -37,6 +37,17 @@ LOSS_CASES = [(name, s) for name, entries in samples.LOSSES.items() for s in ent
 OPTIMIZERS = [name for name in components("keras.optimizers") if name != "Optimizer"]
 
 
+def pairs(jax: str = "float64") -> Any:
+    """Every other engine in both types; JAX, which takes its time to compile, in one."""
+    found = [
+        (name, kind)
+        for name in OTHERS
+        for kind in ("float64", "float32")
+        if name != "jax" or kind == jax
+    ]
+    return pytest.mark.parametrize(("other", "floats"), found, indirect=["floats"])
+
+
 @pytest.fixture(params=["float64", "float32"])
 def floats(request: pytest.FixtureRequest) -> Iterator[str]:
     keras.config.set_floatx(request.param)
@@ -89,6 +100,7 @@ def data(floats: str) -> tuple[Any, Any]:
     )
 
 
+@pairs()
 @pytest.mark.parametrize(("name", "arguments", "shape"), LAYER_CASES)
 def test_layers(name: str, arguments: Any, shape: Any, floats: str, other: str) -> None:
     rng = np.random.default_rng(7)
@@ -108,6 +120,7 @@ def test_layers(name: str, arguments: Any, shape: Any, floats: str, other: str) 
     agree(other, floats, make, x, data(floats)[1])
 
 
+@pairs("float32")
 @pytest.mark.parametrize(("name", "sample"), LOSS_CASES)
 def test_losses(name: str, sample: samples.LossSample, floats: str, other: str) -> None:
     y = np.resize(samples.loss_inputs(sample, floats)[0], (ROWS, CLASSES))
@@ -123,6 +136,7 @@ def test_losses(name: str, sample: samples.LossSample, floats: str, other: str) 
     agree(other, floats, make, data(floats)[0], y)
 
 
+@pairs()
 @pytest.mark.parametrize("options", [{}, {"weight_decay": 0.01, "clipnorm": 0.5, "use_ema": True}])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers(name: str, options: Any, floats: str, other: str) -> None:
@@ -135,6 +149,7 @@ def test_optimizers(name: str, options: Any, floats: str, other: str) -> None:
     agree(other, floats, make, *data(floats))
 
 
+@pairs("float32")
 @pytest.mark.parametrize(
     ("room", "name", "arguments"),
     [

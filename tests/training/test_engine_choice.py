@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
 import types
 from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,12 +99,12 @@ def test_configs_and_copies() -> None:
         assert kinds_in(copy) == {ReferenceEngine}
 
 
-@pytest.mark.parametrize("name", ["jx", "jax", 3])
+@pytest.mark.parametrize("name", ["jx", 3])
 def test_unknown_names(name: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = small()
     model.compile("sgd", "mse")
     optimizer = model.optimizer
-    text = "extra" if name == "jax" else "'native', 'reference'"
+    text = "'native', 'reference', 'jax'"
     with pytest.raises(ValueError, match=text):
         model.compile("adam", "mse", engine=name)
     assert model.optimizer is optimizer
@@ -112,6 +115,49 @@ def test_unknown_names(name: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DENSEKIT_ENGINE", str(name))
     with pytest.raises(ValueError, match="DENSEKIT_ENGINE"):
         small().compile("sgd", "mse")
+
+
+@pytest.mark.parametrize("installed", [None, "0.7.2"])
+def test_jax_that_is_missing_or_too_old(
+    installed: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(name: str) -> str:
+        if installed is None:
+            raise metadata.PackageNotFoundError(name)
+        return installed
+
+    monkeypatch.setattr(metadata, "version", version)
+    text = rf"got {installed or 'none installed'}\. Run `pip install \"densekit\[jax\]\"`\.$"
+    model = small()
+    with pytest.raises(ImportError, match=text):
+        model.compile("sgd", "mse", engine="jax")
+    assert not model.compiled
+    with pytest.raises(ImportError, match=text):
+        keras.config.set_engine("jax")
+    monkeypatch.setenv("DENSEKIT_ENGINE", "jax")
+    with pytest.raises(ImportError, match=text):
+        keras.config.engine()
+
+
+def test_choosing_jax_prints_nothing_and_nothing_else_loads_it() -> None:
+    script = """
+import sys
+import densekit as keras, numpy as np
+model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+model.compile("sgd", "mse", engine="jax")
+assert "jax" not in sys.modules
+model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+assert "jax" in sys.modules
+"""
+    path = str(Path(keras.__file__).parents[1])
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
 def test_another_room_adds_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -367,9 +367,9 @@ def _kept(value: Any) -> Any:
 def _forward_operators() -> None:
     """Arithmetic on a variable is arithmetic on its value."""
     binary = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
-    compare = ("lt", "le", "gt", "ge", "eq", "ne")
+    compare = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
 
-    def forward(name: str) -> Callable[[Variable, Any], Any]:
+    def forward(name: str, reflected: str) -> Callable[[Variable, Any], Any]:
         def operator(self: Variable, other: Any) -> Any:
             if getattr(other, "__array_ufunc__", True) is None:
                 return NotImplemented  # as NumPy does: a symbolic tensor records the op itself
@@ -377,16 +377,21 @@ def _forward_operators() -> None:
             if value is self._shown and not value.ndim:
                 value = value[()]  # arithmetic of scalars gives scalars
             method = getattr(type(value), name, None)
-            return NotImplemented if method is None else method(value, _operand(other))
+            other = _operand(other)
+            result = NotImplemented if method is None else method(value, other)
+            if result is NotImplemented:  # the other one may know, but knows no variables
+                method = getattr(type(other), reflected, None)
+                result = NotImplemented if method is None else method(other, value)
+            return result
 
         operator.__name__ = name
         return operator
 
     for name in binary:
-        setattr(Variable, f"__{name}__", forward(f"__{name}__"))
-        setattr(Variable, f"__r{name}__", forward(f"__r{name}__"))
-    for name in compare:
-        setattr(Variable, f"__{name}__", forward(f"__{name}__"))
+        setattr(Variable, f"__{name}__", forward(f"__{name}__", f"__r{name}__"))
+        setattr(Variable, f"__r{name}__", forward(f"__r{name}__", f"__{name}__"))
+    for name, mirrored in compare.items():
+        setattr(Variable, f"__{name}__", forward(f"__{name}__", f"__{mirrored}__"))
 
 
 _forward_operators()

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from densekit.engines import kinds as kinds
     from densekit.engines import lowering as lowering
     from densekit.engines import native as native
+    from densekit.engines import objective as objective
     from densekit.engines import plan as plan
     from densekit.engines import recording as recording
     from densekit.engines import reference as reference
     from densekit.engines import rows as rows
     from densekit.engines import updates as updates
     from densekit.engines.definition import DefinitionEngine as DefinitionEngine
-    from densekit.engines.definition import beside_targets as beside_targets
     from densekit.engines.kinds import check_engine as check_engine
     from densekit.engines.kinds import default_name as default_name
     from densekit.engines.kinds import engine_kind as engine_kind
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from densekit.engines.lowering import lower_whole as lower_whole
     from densekit.engines.lowering import metric_variables as metric_variables
     from densekit.engines.native import NativeEngine as NativeEngine
+    from densekit.engines.objective import Objective as Objective
+    from densekit.engines.objective import beside_targets as beside_targets
     from densekit.engines.plan import PlanBuilder as PlanBuilder
     from densekit.engines.recording import lend as lend
     from densekit.engines.recording import take_back as take_back
@@ -49,9 +51,10 @@ else:
             "densekit._core.engine": "LossTerm",
             "densekit._core.plan": "Handle NotLowerable",
             "lowering": "has_flags lower_graph lower_layer lower_whole metric_variables",
-            "definition": "DefinitionEngine beside_targets",
+            "definition": "DefinitionEngine",
             "kinds": "check_engine default_name engine_kind engine_names inside register_engine",
             "native": "NativeEngine",
+            "objective": "Objective beside_targets",
             "plan": "PlanBuilder",
             "recording": "lend take_back",
             "reference": "ReferenceEngine",

@@ -12,25 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from densekit import ops
 from densekit._core import tree
 from densekit._core.engine import Array, Block, EngineKind
-from densekit._core.errors import returned
 from densekit._core.scope import StatelessScope
 from densekit._core.tensor import lend
 from densekit._core.variable import Variable
 from densekit.engines.differentiate import Differentiator
 from densekit.engines.kinds import engine_kind, inside
-from densekit.losses._checks import function_of
-
-
-def beside_targets(y_pred: Any, y_true: Any) -> Any:
-    """Predictions of a whole batch, a scalar or a single row, repeated for each target."""
-    if y_true is None or (len(y_pred.shape) > 0 and (y_pred.shape[0] != 1 or len(y_true) == 1)):
-        return y_pred
-    if len(y_pred.shape) == 0:
-        return ops.broadcast_to(y_pred, y_true.shape)
-    return ops.broadcast_to(y_pred, (len(y_true), *y_pred.shape[1:]))
+from densekit.engines.objective import Batch, Objective
 
 
 class DefinitionEngine:
@@ -54,9 +43,9 @@ class DefinitionEngine:
         optimizer: Any = None,
         kind: EngineKind | None = None,
     ) -> None:
-        self._function = function
         self._trainable = list(trainable)
         self._state = list({id(variable): variable for variable in state}.values())
+        self._objective = Objective(function, trainable, losses, optimizer is not None)
         self._losses = list(losses)
         self._optimizer = optimizer
         self._kind = kind
@@ -78,23 +67,11 @@ class DefinitionEngine:
         assigned: list[Variable] = []
 
         def definition(*values: Any) -> dict[str, Any]:
-            with StatelessScope(zip(self._trainable, values, strict=True), True) as scope:
-                outputs = tree.flatten(self._function(*inputs))
-                singles = [
-                    self._loss(term, outputs[term.output], y_true, weight)
-                    for term, y_true, weight in zip(self._losses, targets, weights, strict=True)
-                ]
-                weighted = zip(singles, self._losses, strict=True)
-                parts = [single * term.weight for single, term in weighted]
-                parts += [ops.sum(loss) for loss in scope.losses]
-                parts += [_penalty(v) for v in self._trainable if v.regularizer]
-                found = [(v, scope.get_current_value(v)) for v in self._state]
-            assigned[:] = [v for v, value in found if value is not None]
-            state = [value for _, value in found if value is not None]
-            if not parts and self._optimizer is not None:
-                raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
-            total = sum(parts[1:], parts[0]) if parts else np.zeros(())
-            return {"total": total, "singles": singles, "outputs": outputs, "state": state}
+            scope = StatelessScope(zip(self._trainable, values, strict=True), True)
+            found = self._objective(scope, Batch(inputs, targets, weights))
+            assigned[:] = [v for v in self._state if scope.get_current_value(v) is not None]
+            state = [scope.get_current_value(v) for v in assigned]
+            return {**found._asdict(), "state": state}
 
         values = [variable.value for variable in self._trainable]
         if self._optimizer is None:
@@ -107,19 +84,8 @@ class DefinitionEngine:
         self.outputs = results["outputs"]
         return np.array([[results["total"], *results["singles"]]], np.float64)
 
-    def _loss(self, term: Any, y_pred: Any, y_true: Any, weight: Any) -> Any:
-        if function_of(term.loss)[0] is not None:  # one of ours compares shapes, Keras broadcasts
-            y_pred = beside_targets(y_pred, y_true)
-        loss = returned(term.loss(y_true, y_pred, sample_weight=weight), term.loss, "a loss")
-        return ops.sum(loss)
-
     def _update(self, results: dict[str, Any], vjp: Callable[[Any], list[Any]]) -> None:
         seeds: dict[str, Any] = tree.map_structure(lambda leaf: None, results)
         scale = getattr(self._optimizer, "loss_scale_factor", None) or 1.0
         seeds["total"] = np.asarray(scale, results["total"].dtype)
         self._optimizer.apply(vjp(seeds), self._trainable)
-
-
-def _penalty(variable: Variable) -> Any:
-    regularizer: Any = variable.regularizer
-    return ops.sum(returned(regularizer(variable.value), regularizer, "a penalty"))

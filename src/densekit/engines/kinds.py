@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,10 +20,11 @@ _VARIABLE = "DENSEKIT_ENGINE"
 _modules = {
     "native": "densekit.engines.native_kind",
     "reference": "densekit.engines.reference",
+    "jax": "densekit.engines.jax",
 }
 _loaded: dict[str, EngineKind] = {}
 _inside: ContextVar[EngineKind | None] = ContextVar("densekit_engine", default=None)
-_NOT_HERE = {"jax": "It needs the extra `densekit[jax]`, which is not there yet."}
+_JAX = (0, 8)  # the first version whose types and x64 mode are the engine's
 
 
 def register_engine(name: str, module: str) -> None:
@@ -46,11 +48,35 @@ def check_engine(name: object, where: str) -> str:
 
     Raises:
         ValueError: if not, naming those there are.
+        ImportError: if what it needs is not installed.
     """
-    if isinstance(name, str) and name in _modules:
-        return name
-    action = _NOT_HERE.get(str(name), "Pass one of them.")
-    raise ValueError(message(where, f"an engine among {engine_names()}", repr(name), action))
+    if not isinstance(name, str) or name not in _modules:
+        raise ValueError(
+            message(where, f"an engine among {engine_names()}", repr(name), "Pass one of them.")
+        )
+    if name == "jax":
+        _check_jax(where)
+    return name
+
+
+def _check_jax(where: str) -> None:
+    """That JAX is there, which is not imported for that."""
+    from importlib import metadata  # slow, and seldom needed
+
+    try:
+        found = metadata.version("jax")
+    except metadata.PackageNotFoundError:
+        found = ""
+    if not found or tuple(map(int, re.findall(r"\d+", found)[:2])) < _JAX:
+        wanted = ".".join(map(str, _JAX))
+        raise ImportError(
+            message(
+                where,
+                f"JAX {wanted} or newer for the engine 'jax'",
+                found or "none installed",
+                'Run `pip install "densekit[jax]"`.',
+            )
+        )
 
 
 def engine_kind(name: str | None = None) -> EngineKind:

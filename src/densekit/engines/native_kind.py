@@ -37,12 +37,12 @@ class NativeKind:
         optimizer: Any = None,
     ) -> Engine:
         """An engine: see `EngineKind.make`."""
-        return native.NativeEngine(_plan(source), trainable, losses, optimizer)
+        return native.NativeEngine(plan_of(source), trainable, losses, optimizer)
 
     def recorder(self, source: Source, trainable: Sequence[Variable]) -> Recorder | None:
         """A recorder, if all of the model runs natively."""
         try:
-            plan = _plan(source)
+            plan = plan_of(source)
         except NotLowerable:
             return None
         can_record = recording.Recorder.can_record(plan)
@@ -79,7 +79,7 @@ class NativeKind:
         return native.permutation(key, counter, n, block)
 
 
-def _plan(source: Source) -> PlanBuilder:
+def plan_of(source: Source) -> PlanBuilder:
     """The plan of a model: of its graph, or of its whole call as one host step."""
     if source.graph is not None:
         shapes = [shape for shape, _ in source.inputs]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,11 @@ from densekit.optimizers.schedules._schedule import LearningRateSchedule
 def rate_of(source: Callable[..., Any], *step: Any) -> Any:
     """What a schedule gives for a step, or a callable without arguments."""
     return returned(source(*step), source, "a learning rate")
+
+
+# Rates of the present step by id of the optimizer, where an engine has asked for them beforehand:
+# what computes them may be a function that cannot be traced.
+told_rates: ContextVar[dict[int, Any]] = ContextVar("densekit_rates", default={})  # noqa: B039
 
 
 class NativeView:
@@ -88,6 +95,16 @@ class NativeView:
                 return np.asarray(rate(np.arange(iterations.start, iterations.stop)), np.float64)
             return np.array([float(rate_of(rate, i)) for i in iterations], np.float64)
         return np.array([self._dk_called_at(i) for i in iterations], np.float64)
+
+    @contextmanager
+    def at_rate(self, rate: Any) -> Iterator[None]:
+        """Inside, this is the learning rate; None: the optimizer's own."""
+        told = told_rates.get()
+        token = told_rates.set(told if rate is None else {**told, id(self): rate})
+        try:
+            yield
+        finally:
+            told_rates.reset(token)
 
     def _dk_called_at(self, iteration: int) -> float:
         """The value of a callable rate, which may read `iterations`, after that many steps."""

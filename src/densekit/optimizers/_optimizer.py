@@ -22,7 +22,7 @@ from densekit._core.tensor import give_all, lend
 from densekit._core.variable import Variable
 from densekit.ops._dispatch import raw
 from densekit.optimizers._checked_step import CheckedStep
-from densekit.optimizers._native import rate_of
+from densekit.optimizers._native import rate_of, told_rates
 from densekit.optimizers._options import (
     check_clipping,
     check_count,
@@ -139,6 +139,9 @@ class Optimizer(UpdatePipeline):
     @property
     def learning_rate(self) -> Any:
         """The learning rate of the next step; assignable unless a schedule gives it."""
+        told = told_rates.get().get(id(self))
+        if told is not None:
+            return told
         if isinstance(self._learning_rate, LearningRateSchedule):
             return rate_of(self._learning_rate, self._iterations)
         if isinstance(self._learning_rate, Variable):

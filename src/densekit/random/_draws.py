@@ -6,6 +6,7 @@ seed. Values are drawn in float64 by NumPy on a Philox stream and rounded once.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,21 +18,34 @@ from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.seeds import seed_pair
 from densekit._core.tensor import as_tensor
-from densekit.ops._dispatch import as_array
+from densekit.ops._dispatch import as_array, is_jax, namespace
 
 Array = npt.NDArray[Any]
 _MASK = (1 << 64) - 1
 
 
-def _generator(seed: Any) -> np.random.Generator:
-    key, counter = seed_pair(seed)
-    return np.random.Generator(np.random.Philox(key=[key & _MASK, counter & _MASK]))
+def _draw(
+    seed: Any, dtype: Any, shape: Any, distribution: Callable[..., Any], *parameters: Any
+) -> Array:
+    """What ``distribution(generator, *parameters)`` gives, an array of that shape."""
+    kind = to_numpy_dtype(dtype)
+    pair = seed_pair(seed)
 
+    def draw(key: Any, counter: Any, *given: Any) -> Array:
+        bits = np.random.Philox(key=[int(key) & _MASK, int(counter) & _MASK])
+        given = tuple(np.asarray(p) for p in given)
+        return np.asarray(distribution(np.random.Generator(bits), *given)).astype(kind)
 
-def _draw(seed: Any, dtype: Any, distribution: Callable[[np.random.Generator], Any]) -> Array:
-    drawn: Array = as_tensor(
-        np.asarray(distribution(_generator(seed))).astype(to_numpy_dtype(dtype))
-    )
+    if not is_jax(namespace(*pair, *parameters)):
+        drawn: Array = as_tensor(draw(*pair, *parameters))
+        return drawn
+    # Being traced: the same numbers, drawn by NumPy whenever the compiled function runs.
+    jax = sys.modules["jax"]
+    kind = jax.dtypes.canonicalize_dtype(kind)
+    words = (np.asarray(part, np.uint32) if isinstance(part, int) else part for part in pair)
+    fixed = map(jax.lax.stop_gradient, parameters)
+    result = jax.ShapeDtypeStruct(tuple(shape), kind)
+    drawn = jax.pure_callback(draw, result, *words, *fixed)
     return drawn
 
 
@@ -40,7 +54,7 @@ def normal(
     shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
 ) -> Array:
     """Normal values."""
-    return _draw(seed, dtype, lambda g: mean + stddev * g.standard_normal(tuple(shape)))
+    return _draw(seed, dtype, shape, lambda g: mean + stddev * g.standard_normal(tuple(shape)))
 
 
 @export("keras.random")
@@ -58,7 +72,7 @@ def truncated_normal(
             outside = outside[np.abs(flat[outside]) > 2]
         return mean + stddev * values
 
-    return _draw(seed, dtype, distribution)
+    return _draw(seed, dtype, shape, distribution)
 
 
 @export("keras.random")
@@ -68,10 +82,14 @@ def uniform(
     """Uniform values in ``[minval, maxval)``; whole numbers for an integer `dtype`."""
     if not standardize_dtype(dtype).startswith(("float", "bf")):
         return randint(shape, int(minval), int(maxval), dtype, seed)
-    values = _draw(seed, dtype, lambda g: minval + (maxval - minval) * g.random(tuple(shape)))
-    # Rounding to a narrow type may reach `maxval`, which is excluded.
-    limit = np.nextafter(values.dtype.type(maxval), values.dtype.type(minval))
-    return np.asarray(np.minimum(values, limit))
+
+    def distribution(g: np.random.Generator) -> Any:
+        values = minval + (maxval - minval) * g.random(tuple(shape))
+        # Rounding to a narrow type may reach `maxval`, which is excluded.
+        kind = to_numpy_dtype(dtype).type
+        return np.minimum(values.astype(kind), np.nextafter(kind(maxval), kind(minval)))
+
+    return _draw(seed, dtype, shape, distribution)
 
 
 @export("keras.random")
@@ -81,29 +99,32 @@ def randint(shape: Any, minval: int, maxval: int, dtype: Any = "int32", seed: An
         raise ValueError(
             message("randint", "an integer dtype", describe(dtype), "Pass e.g. dtype='int32'.")
         )
-    return _draw(seed, dtype, lambda g: g.integers(minval, maxval, tuple(shape)))
+    return _draw(seed, dtype, shape, lambda g: g.integers(minval, maxval, tuple(shape)))
 
 
 @export("keras.random")
 def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
     """The slices along `axis` in random order."""
     x = as_array(x)
-    order = _generator(seed).permutation(x.shape[axis])
+    rows = x.shape[axis]
+    order = _draw(seed, "int32", (rows,), lambda g: g.permutation(rows))
     return as_tensor(x[(slice(None),) * (axis % x.ndim) + (order,)])
 
 
 @export("keras.random")
 def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Array:
     """Class indices ``(batch, num_samples)``, drawn with probabilities ``softmax(logits)``."""
-    logits = np.asarray(as_array(logits), np.float64)
+    logits = as_array(logits)
     if logits.ndim != 2:
         raise ValueError(
             message("categorical", "logits of shape (batch, classes)", describe(logits), "Reshape.")
         )
     shape = (logits.shape[0], num_samples, logits.shape[1])
-    return _draw(
-        seed, dtype, lambda g: np.argmax(logits[:, None, :] + g.gumbel(size=shape), axis=-1)
-    )
+
+    def distribution(g: np.random.Generator, logits: Array) -> Any:
+        return np.argmax(logits.astype(np.float64)[:, None, :] + g.gumbel(size=shape), axis=-1)
+
+    return _draw(seed, dtype, shape[:2], distribution, logits)
 
 
 @export("keras.random")
@@ -111,19 +132,25 @@ def binomial(
     shape: Any, counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None
 ) -> Array:
     """Numbers of successes in `counts` trials."""
-    n, p = np.asarray(as_array(counts)), np.asarray(as_array(probabilities))
-    return _draw(seed, dtype, lambda g: g.binomial(n.astype(np.int64), p, tuple(shape)))
+
+    def distribution(g: np.random.Generator, n: Array, p: Array) -> Any:
+        return g.binomial(n.astype(np.int64), p, tuple(shape))
+
+    return _draw(seed, dtype, shape, distribution, as_array(counts), as_array(probabilities))
 
 
 @export("keras.random")
 def beta(shape: Any, alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> Array:
     """Values in (0, 1) with density proportional to ``x**(alpha-1) * (1-x)**(beta-1)``."""
-    a, b = np.asarray(as_array(alpha)), np.asarray(as_array(beta))
-    return _draw(seed, dtype, lambda g: g.beta(a, b, tuple(shape)))
+    given = as_array(alpha), as_array(beta)
+    return _draw(seed, dtype, shape, lambda g, a, b: g.beta(a, b, tuple(shape)), *given)
 
 
 @export("keras.random")
 def gamma(shape: Any, alpha: Any, dtype: Any = None, seed: Any = None) -> Array:
     """Positive values with density proportional to ``x**(alpha-1) * exp(-x)``."""
-    a = np.asarray(as_array(alpha))
-    return _draw(seed, dtype, lambda g: g.standard_gamma(a, tuple(shape)))
+
+    def distribution(g: np.random.Generator, alpha: Array) -> Any:
+        return g.standard_gamma(alpha, tuple(shape))
+
+    return _draw(seed, dtype, shape, distribution, as_array(alpha))

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.seeds import philox_words, seed_pair
+from densekit.ops._dispatch import namespace
 
 # Wichura, "Algorithm AS 241" (Applied Statistics 37, 1988), PPND16: numerators and denominators of
 # rational functions, from the constant up; in the middle, in the tails, far out.
@@ -80,25 +80,41 @@ _FAR = (
     ),
 )
 
-Array = npt.NDArray[Any]
+
+def _ratio(form: tuple[tuple[float, ...], tuple[float, ...]], x: Any) -> Any:
+    above, below = (_polynomial(part, x) for part in form)
+    return above / below
 
 
-def _ratio(form: tuple[tuple[float, ...], tuple[float, ...]], x: Array) -> Array:
-    above, below = (np.polynomial.polynomial.polyval(x, part) for part in form)
-    return np.asarray(above / below)
+def _polynomial(coefficients: tuple[float, ...], x: Any) -> Any:
+    *others, total = coefficients
+    for coefficient in reversed(others):
+        total = coefficient + total * x
+    return total
 
 
-def normal_quantile(p: Array) -> Array:
-    """The standard normal quantile of 0 < p < 1, to float64's last digits."""
-    q = p - 0.5
+def normal_quantile(words: Any, dtype: Any = np.float64) -> Any:
+    """The standard normal quantile of ``(word + 1/2) / 2**32`` for each 32-bit word.
+
+    Worked out in `dtype`, to its last digits: the distance to 1/2 and to the nearer end are taken
+    of the words themselves, which float32 cannot hold.
+    """
+    xp = namespace(words)
+
+    def share(whole: Any) -> Any:
+        return (whole.astype(dtype) + 0.5) * 2.0**-32
+
+    q = share((words ^ np.uint32(1 << 31)).view(np.int32))
     middle = q * _ratio(_MIDDLE, 0.180625 - q * q)
-    tail = np.sqrt(-np.log(np.where(q < 0, p, 1.0 - p)))
-    outside = np.where(tail <= 5.0, _ratio(_TAIL, tail - 1.6), _ratio(_FAR, tail - 5.0))
-    return np.where(np.abs(q) <= 0.425, middle, np.copysign(outside, q))
+    tail = xp.sqrt(-xp.log(share(xp.where(q < 0, words, ~words))))
+    outside = xp.where(tail <= 5.0, _ratio(_TAIL, tail - 1.6), _ratio(_FAR, tail - 5.0))
+    return xp.where(xp.abs(q) <= 0.425, middle, xp.copysign(outside, q))
 
 
-def gaussian(shape: Any, seed: Any, dtype: Any = None) -> Array:
+def gaussian(shape: Any, seed: Any, dtype: Any = None) -> Any:
     """Standard normal numbers: element e is the quantile of ``(word e + 1/2) / 2**32``."""
     words = philox_words(*seed_pair(seed), math.prod(shape))
-    values = normal_quantile((words.astype(np.float64) + 0.5) * 2.0**-32)
-    return values.astype(to_numpy_dtype(dtype)).reshape(tuple(shape))
+    kind = to_numpy_dtype(dtype)
+    exact = isinstance(words, np.ndarray) or kind == np.float64
+    values = normal_quantile(words, np.float64 if exact else np.float32)
+    return values.astype(kind).reshape(tuple(shape))

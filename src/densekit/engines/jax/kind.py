@@ -1,0 +1,35 @@
+"""The JAX engine as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from densekit._core.dtypes import STRING
+from densekit._core.engine import Engine, EngineKind, LossTerm, Source
+from densekit._core.variable import Variable
+from densekit.engines import native_kind
+from densekit.engines.jax.engine import JaxEngine
+
+
+class JaxKind(native_kind.NativeKind):
+    """Makes `JaxEngine`s. Tapes and single updates outside of `fit` run on the processor."""
+
+    name = "jax"
+
+    def make(
+        self,
+        source: Source,
+        trainable: Sequence[Variable] = (),
+        losses: Sequence[LossTerm] = (),
+        optimizer: Any = None,
+    ) -> Engine:
+        """An engine: see `EngineKind.make`. Strings, which JAX does not know, stay here."""
+        plan = native_kind.plan_of(source)
+        kinds = {kind for _, kind in source.inputs} | {y.dtype for y in plan.outputs}
+        if STRING in kinds:
+            return super().make(source, trainable, losses, optimizer)
+        return JaxEngine(self, source, plan, trainable, losses, optimizer)
+
+
+ENGINE: EngineKind = JaxKind()

@@ -1,0 +1,134 @@
+"""`Loop`: many steps in one dispatch, compiled once for each shape of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from densekit._core import tree
+from densekit.engines.jax.packing import Packed, Packing
+from densekit.engines.jax.steps import Step, Touched
+from densekit.engines.objective import Batch
+
+Array = npt.NDArray[Any]
+
+
+def wide_numbers(wide: bool) -> AbstractContextManager[None]:
+    """Inside, JAX computes in float64 if asked to; else as it is set."""
+    context: AbstractContextManager[None] = jax.enable_x64(True) if wide else nullcontext()
+    return context
+
+
+class Loop:
+    """Runs a step over the batches of a block.
+
+    The number of steps is an argument: a loop compiled for a capacity runs any number up to it.
+
+    Args:
+        step: what to run.
+        touched: the variables it reads and writes.
+        pads: whether the last batch may have less rows than the others, filled up with some that
+            do not count.
+    """
+
+    def __init__(self, step: Step, touched: Touched, pads: bool) -> None:
+        self._step = step
+        self._pads = pads
+        self.written = Packing(list(touched.written))
+        self.read = Packing([v for v in touched.read if v not in touched.written])
+        self._compiled = jax.jit(self._run, static_argnums=(4,), donate_argnums=(1,))
+        self._capacities: dict[Any, int] = {}  # by shapes of a batch
+
+    def __call__(
+        self,
+        read: Sequence[Any],
+        written: Sequence[Any],
+        batches: Batch,
+        steps: int,
+        last: int,
+        rates: Array | None,
+        wanted: tuple[bool, ...],
+    ) -> tuple[Packed, jax.Array, list[jax.Array]]:
+        """New values of what is written; for each step, or more, its losses and predictions.
+
+        The results may still be on their way.
+
+        Args:
+            read: the packed values of what is read only.
+            written: of what is written; given away.
+            batches: arrays with an axis of steps in front.
+            last: how many rows of the last batch count.
+            rates: a learning rate for each step, if the optimizer does not know them.
+            wanted: for each output whether its predictions are.
+        """
+        batches, capacity = self._filled(batches, steps)
+        if rates is not None:
+            rates = np.resize(rates, capacity)
+        counts = np.int32(steps), np.int32(last)
+        made: Any = self._compiled(read, written, batches, rates, wanted, counts)
+        return made[0], made[1], made[2]
+
+    def _filled(self, batches: Batch, steps: int) -> tuple[Batch, int]:
+        """The batches, with room behind them up to what was compiled for their shapes."""
+        leaves = jax.tree.leaves(batches)
+        key = steps == 1, *((leaf.shape[1:], leaf.dtype) for leaf in leaves)
+        capacity = max(self._capacities.get(key, 0), steps)
+        self._capacities[key] = capacity
+        if capacity == steps:
+            return batches, capacity
+
+        def fill(column: Array) -> Array:
+            room = np.zeros((capacity, *column.shape[1:]), column.dtype)
+            room[:steps] = column
+            return room
+
+        return jax.tree.map(fill, batches), capacity
+
+    def _run(
+        self,
+        read: Any,
+        written: Any,
+        batches: Batch,
+        rates: Any,
+        wanted: tuple[bool, ...],
+        counts: Any,
+    ) -> Any:
+        """Traced once for each capacity and shape."""
+        constant = dict(zip(self.read.variables, self.read.unpack(read), strict=True))
+        first = self.written.unpack(written)
+        steps, last = counts
+        capacity, size = jax.tree.leaves(batches)[0].shape[:2]
+
+        @partial(jax.jit, inline=True)  # so that it is traced once for the shapes and the loop
+        def one(i: Any, values: list[Any]) -> tuple[list[Any], Any, list[Any]]:
+            pick = partial(jax.lax.dynamic_index_in_dim, index=i, keepdims=False)
+            given = constant | dict(zip(self.written.variables, values, strict=True))
+            rate = None if rates is None else pick(rates)
+            real = jnp.where(i == steps - 1, last, size) if self._pads else None
+            after, results = self._step(given, jax.tree.map(pick, batches), real, rate)
+            losses = jnp.stack([jnp.asarray(x) for x in (results.total, *results.singles)])
+            outputs = zip(tree.flatten(results.outputs), wanted, strict=True)
+            return (
+                [after[v] for v in self.written.variables],
+                losses,
+                [jnp.asarray(y) for y, want in outputs if want],
+            )
+
+        shapes = jax.eval_shape(one, np.int32(0), first)[1:]
+        rooms = jax.tree.map(lambda a: jnp.zeros((capacity, *a.shape), a.dtype), shapes)
+
+        def body(i: Any, carried: Any) -> Any:
+            values, kept = carried
+            values, *made = one(i, values)
+            put = partial(jax.lax.dynamic_update_index_in_dim, index=i, axis=0)
+            return values, jax.tree.map(put, kept, tuple(made))
+
+        values, (losses, outputs) = jax.lax.fori_loop(0, steps, body, (first, rooms))
+        return self.written.repack(values), losses, outputs
