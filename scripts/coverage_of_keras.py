@@ -31,7 +31,7 @@ LATER = "it is not there yet"
 
 # Attributes of objects that are absent, each pattern with its reason.
 ATTRIBUTES = [
-    (r"quantiz\w+|\w*_quantiz\w+|quantized_\w+|lora_\w+|enable_lora", LATER),
+    (r"quantiz\w+|\w*_quantiz\w+|quantized_\w+", LATER),
     (r"variable_serialization_spec", LATER),
     (r"export", LATER),
     (r"rematerialized_call", "nothing is computed twice to save memory"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from typing import Any
 
 from densekit._core import tree
@@ -168,7 +169,8 @@ def _lower_natively(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[
         raise NotLowerable("it is no layer, and no rule is registered for it")
     if not has_lowering(operation):
         return _lower_followed(plan, node, inputs)
-    if not _is_plain_call(node):
+    options = _options(node)
+    if options is None:
         raise NotLowerable("it is called with more than tensors")
     if not _is_native(operation, plan):
         raise NotLowerable(
@@ -177,7 +179,7 @@ def _lower_natively(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[
         )
     if _draws_while_predicting(operation, plan):
         raise NotLowerable("it draws random numbers where the plan predicts")
-    return _as_list(_lower(operation, plan, inputs))
+    return _as_list(_lower(operation, plan, inputs, options))
 
 
 def _lower_followed(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]:
@@ -261,13 +263,18 @@ def _with_handles(node: Any, inputs: list[Handle]) -> tuple[tuple[Any, ...], dic
     return tuple(args), kwargs
 
 
-def _lower(layer: Any, plan: PlanBuilder, inputs: list[Handle]) -> Any:
+def _lower(
+    layer: Any, plan: PlanBuilder, inputs: list[Handle], options: dict[str, Any] | None = None
+) -> Any:
     """Let the layer write its native form, in its compute dtype."""
+    lower = partial(
+        layer.lower if layer._dk_form is None else layer._dk_form.lower, **options or {}
+    )
     if not _is_mixed_bfloat16(layer):
-        return layer.lower(plan, *inputs)
+        return lower(plan, *inputs)
     plan.bfloat16 = True
     try:  # a reshape or the identity rounds nothing on its own
-        return [plan.rounded(y) for y in _as_list(layer.lower(plan, *inputs))]
+        return [plan.rounded(y) for y in _as_list(lower(plan, *inputs))]
     finally:
         plan.bfloat16 = False
 
@@ -297,11 +304,18 @@ def _is_mixed_bfloat16(layer: Layer) -> bool:
     return (layer.compute_dtype, layer.variable_dtype) == ("bfloat16", "float32")
 
 
-def _is_plain_call(node: Any) -> bool:
-    """Whether nothing but tensors was passed, all of them symbolic."""
+def _options(node: Any) -> dict[str, Any] | None:
+    """What was passed beside symbolic tensors, if the layer's `lower` takes it; else None."""
     given = {key: value for key, value in node.kwargs.items() if key not in ("training", "mask")}
+    known = signature(type(node.operation).lower).parameters
+    options = {
+        key: given.pop(key)
+        for key, value in list(given.items())
+        if key in known and not any(isinstance(x, KerasTensor) for x in tree.flatten(value))
+    }
     leaves = tree.flatten((node.args, given))
-    return node.kwargs.get("mask") is None and all(isinstance(x, KerasTensor) for x in leaves)
+    plain = all(isinstance(x, KerasTensor) for x in leaves)
+    return options if plain and node.kwargs.get("mask") is None else None
 
 
 def _penalised(plan: PlanBuilder, layer: Any, outputs: list[Handle]) -> list[Handle]:

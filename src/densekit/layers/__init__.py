@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from densekit.layers._repeat_vector import RepeatVector as RepeatVector
     from densekit.layers._rescaling import Rescaling as Rescaling
     from densekit.layers._reshape import Reshape as Reshape
+    from densekit.layers._reversible_embedding import ReversibleEmbedding as ReversibleEmbedding
     from densekit.layers._rms_normalization import RMSNormalization as RMSNormalization
     from densekit.layers._softmax import Softmax as Softmax
     from densekit.layers._spatial_dropout import SpatialDropout1D as SpatialDropout1D
@@ -131,6 +132,7 @@ else:
             "_repeat_vector": "RepeatVector",
             "_rescaling": "Rescaling",
             "_reshape": "Reshape",
+            "_reversible_embedding": "ReversibleEmbedding",
             "_rms_normalization": "RMSNormalization",
             "_lookup": "deserialize serialize",
             "_softmax": "Softmax",

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from densekit import activations, constraints, initializers, ops, regularizers
+from densekit import activations, adapt, constraints, initializers, ops, regularizers
 from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.variable import Variable
 from densekit.layers._base.activated import activated_shape
+from densekit.layers._base.adaptable import Adaptable
 from densekit.layers._base.input_spec import InputSpec
-from densekit.layers._base.layer import Layer
 
 
 @export("keras.layers")
-class Dense(Layer):
+class Dense(Adaptable):
     """Fully connected layer: weighted sums of all inputs, passed through a nonlinear function.
 
     ``outputs = activation(inputs @ kernel + bias)``
@@ -44,9 +44,9 @@ class Dense(Layer):
         activity_regularizer: penalty on the output, divided by the batch size. Default: none.
         kernel_constraint: function of the kernel, applied after each update. Default: none.
         bias_constraint: function of the bias, applied after each update. Default: none.
-        lora_rank: must be None; low-rank adaption is not offered.
-        lora_alpha: must be None.
-        quantization_config: must be None; quantization is not offered.
+        lora_rank: rank of a trained correction of the frozen kernel, `enable_lora`. Default: none.
+        lora_alpha: its strength. Default: `lora_rank`.
+        quantization_config: how a quantized `dtype` quantizes, `quantize`. Default: as `dtype`.
         flatten: whether all axes but the first are multiplied as one. Default: ``False``.
         **kwargs: `trainable`, `dtype`, `autocast`, `name` of `Layer`.
 
@@ -78,9 +78,9 @@ class Dense(Layer):
         activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
-        lora_rank: None = None,
-        lora_alpha: None = None,
-        quantization_config: None = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        quantization_config: Any = None,
         *,
         flatten: bool = False,
         **kwargs: Any,
@@ -89,12 +89,6 @@ class Dense(Layer):
             raise ValueError(
                 message("Dense", "`units`, an integer >= 1", describe(units), "Pass e.g. 64.")
             )
-        absent = {"lora_rank": lora_rank, "lora_alpha": lora_alpha}
-        for name, value in {**absent, "quantization_config": quantization_config}.items():
-            if value is not None:
-                raise ValueError(
-                    message("Dense", f"`{name}=None`", describe(value), "It is not offered.")
-                )
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.units = int(units)
         self.activation = activations.get(activation)
@@ -105,6 +99,7 @@ class Dense(Layer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
+        self._dk_take_options(lora_rank, lora_alpha, quantization_config)
         self.flatten = bool(flatten)
         self.input_spec = InputSpec(min_ndim=2)
         self.supports_masking = True
@@ -133,6 +128,7 @@ class Dense(Layer):
             self.input_spec = InputSpec(ndim=len(input_shape), axes=fixed)
         else:
             self.input_spec = InputSpec(min_ndim=2, axes={-1: features})
+        self._dk_built_weight()
 
     def _dk_features(self, input_shape: Any) -> int:
         axes = tuple(input_shape)[1:] if self.flatten else tuple(input_shape)[-1:]
@@ -148,11 +144,12 @@ class Dense(Layer):
         return math.prod(axes)
 
     @property
-    def kernel(self) -> Variable:
-        """The matrix ``(features, units)``; exists once the layer is built."""
-        if not self.built:
-            raise AttributeError("You must build the layer before accessing `kernel`.")
-        return self._kernel
+    def kernel(self) -> Any:
+        """The matrix ``(features, units)``: a variable; with LoRA or quantized, a tensor."""
+        return self._dk_shown_weight()
+
+    def _dk_use(self) -> adapt.Use:
+        return adapt.MatrixUse(self.flatten)
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         """``activation(inputs @ kernel + bias)``."""
@@ -172,7 +169,7 @@ class Dense(Layer):
         """One fused matrix product."""
         if self.flatten:
             x = plan.reshape(x, (x.size,))
-        return plan.dense(x, self.kernel, self.bias, self.activation)
+        return plan.dense(x, self._kernel, self.bias, self.activation)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; `flatten` only if True, so that Keras reads the file."""
@@ -187,6 +184,6 @@ class Dense(Layer):
             "bias_regularizer": regularizers.serialize(self.bias_regularizer),
             "kernel_constraint": constraints.serialize(self.kernel_constraint),
             "bias_constraint": constraints.serialize(self.bias_constraint),
-            "quantization_config": None,
+            **self._dk_config_of_forms(),
         }
         return {**config, "flatten": True} if self.flatten else config

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from densekit import activations, constraints, initializers, ops, regularizers
+from densekit import activations, adapt, constraints, initializers, ops, regularizers
 from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit.layers._base.activated import activated_shape
+from densekit.layers._base.adaptable import Adaptable
 from densekit.layers._base.einsum_shapes import EinsumShapes, einsum_shapes
 from densekit.layers._base.input_spec import InputSpec
-from densekit.layers._base.layer import Layer
 
 
 @export("keras.layers")
-class EinsumDense(Layer):
+class EinsumDense(Adaptable):
     """``outputs = activation(einsum(equation, inputs, kernel) + bias)``.
 
     ``EinsumDense("ab,bc->ac", 64, bias_axes="c")`` is ``Dense(64)``.
@@ -34,7 +34,9 @@ class EinsumDense(Layer):
         bias_initializer: distribution of the initial bias. Default: ``"zeros"``.
         kernel_regularizer, bias_regularizer: penalty on them. Default: none.
         kernel_constraint, bias_constraint: applied to them after each update. Default: none.
-        lora_rank, lora_alpha, quantization_config, gptq_unpacked_column_size: must be None.
+        lora_rank, lora_alpha: a trained correction of the frozen kernel, `enable_lora`.
+        quantization_config: how a quantized `dtype` quantizes, `quantize`. Default: as `dtype`.
+        gptq_unpacked_column_size: must be None.
 
     Raises:
         ValueError: for another equation, or one that does not fit inputs and `output_shape`.
@@ -59,19 +61,15 @@ class EinsumDense(Layer):
         bias_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
-        lora_rank: None = None,
-        lora_alpha: None = None,
-        gptq_unpacked_column_size: None = None,
-        quantization_config: None = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        gptq_unpacked_column_size: int | None = None,
+        quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
-        absent = {"lora_rank": lora_rank, "lora_alpha": lora_alpha}
-        absent["gptq_unpacked_column_size"] = gptq_unpacked_column_size
-        for name, value in {**absent, "quantization_config": quantization_config}.items():
-            if value is not None:
-                raise ValueError(
-                    message("EinsumDense", f"`{name}=None`", describe(value), "It is not offered.")
-                )
+        if gptq_unpacked_column_size is not None:
+            got, name = describe(gptq_unpacked_column_size), "gptq_unpacked_column_size"
+            raise ValueError(message("EinsumDense", f"`{name}=None`", got, "GPTQ is not offered."))
         super().__init__(**kwargs)
         self.equation = equation
         one = isinstance(output_shape, int)
@@ -84,6 +82,7 @@ class EinsumDense(Layer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
+        self._dk_take_options(lora_rank, lora_alpha, quantization_config)
 
     def _dk_shapes(self, input_shape: Any) -> EinsumShapes:
         where = f"EinsumDense {self.name!r}"
@@ -117,13 +116,19 @@ class EinsumDense(Layer):
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
             )
+        self._dk_built_weight()
 
     @property
     def kernel(self) -> Any:
-        """The kernel; exists once the layer is built."""
-        if not self.built:
-            raise AttributeError("You must build the layer before accessing `kernel`.")
-        return self._kernel
+        """The kernel: a variable; with LoRA or quantized, a tensor."""
+        return self._dk_shown_weight()
+
+    def _dk_use(self) -> adapt.EinsumUse:
+        inputs, kernel, outputs = self.equation.replace("->", ",").split(",")
+        bias = self.bias is None or self.bias_axes == outputs[-1]
+        same = inputs[:-1] == outputs[:-1] and kernel == inputs[-1] + outputs[-1]
+        product = same and bias and len(set(kernel)) == 2 and kernel[0] not in outputs
+        return adapt.EinsumUse(self.equation, product)
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         """``activation(einsum(equation, inputs, kernel) + bias)``."""
@@ -146,12 +151,9 @@ class EinsumDense(Layer):
 
     def lower(self, plan: PlanBuilder, x: Handle) -> Handle | list[Handle]:
         """A matrix product where the equation is that of `Dense`; else the definition."""
-        inputs, kernel, outputs = self.equation.replace("->", ",").split(",")
-        bias = self.bias is None or self.bias_axes == outputs[-1]
-        same = inputs[:-1] == outputs[:-1] and kernel == inputs[-1] + outputs[-1]
-        if same and bias and len(set(kernel)) == 2 and kernel[0] not in outputs:
-            return plan.dense(x, self.kernel, self.bias, self.activation)
-        weights = [self.kernel] if self.bias is None else [self.kernel, self.bias]
+        if self._dk_use().is_product:
+            return plan.dense(x, self._kernel, self.bias, self.activation)
+        weights = [self._kernel] if self.bias is None else [self._kernel, self.bias]
         return plan.host(self.call, [x], weights)
 
     def get_config(self) -> dict[str, Any]:
@@ -169,5 +171,5 @@ class EinsumDense(Layer):
             "activity_regularizer": regularizers.serialize(self.activity_regularizer),
             "kernel_constraint": constraints.serialize(self.kernel_constraint),
             "bias_constraint": constraints.serialize(self.bias_constraint),
-            "quantization_config": None,
+            **self._dk_config_of_forms(),
         }

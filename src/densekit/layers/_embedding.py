@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from densekit import constraints, initializers, ops, regularizers
+from densekit import adapt, constraints, initializers, ops, regularizers
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
-from densekit._core.variable import Variable
-from densekit.layers._base.layer import Layer
+from densekit.layers._base.adaptable import Adaptable
 from densekit.ops._symbolic import KerasTensor
 
 
 @export("keras.layers")
-class Embedding(Layer):
+class Embedding(Adaptable):
     """Looks whole numbers up in a table of learned rows: ``outputs = embeddings[inputs]``.
 
     Shapes:
@@ -31,9 +30,9 @@ class Embedding(Layer):
         mask_zero: whether inputs of 0 are masked: losses leave their positions out. Default:
             ``False``.
         weights: the initial table. Default: none, as the initializer says.
-        lora_rank: must be None; low-rank adaption is not offered.
-        lora_alpha: must be None.
-        quantization_config: must be None; quantization is not offered.
+        lora_rank: rank of a trained correction of the frozen table, `enable_lora`. Default: none.
+        lora_alpha: its strength. Default: `lora_rank`.
+        quantization_config: how a quantized `dtype` quantizes, `quantize`. Default: as `dtype`.
 
     Raises:
         ValueError: for sizes below 1 or a table of another shape.
@@ -46,6 +45,9 @@ class Embedding(Layer):
     [[[1.0, 1.0], [1.0, 1.0]]]
     """
 
+    _dk_weight: ClassVar[str] = "embeddings"
+    _dk_others: ClassVar[tuple[str, ...]] = ()
+
     def __init__(
         self,
         input_dim: int,
@@ -55,9 +57,9 @@ class Embedding(Layer):
         embeddings_constraint: Any = None,
         mask_zero: bool = False,
         weights: Any = None,
-        lora_rank: None = None,
-        lora_alpha: None = None,
-        quantization_config: None = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
         for name, size in {"input_dim": input_dim, "output_dim": output_dim}.items():
@@ -66,12 +68,6 @@ class Embedding(Layer):
                     message(
                         "Embedding", f"`{name}`, an integer >= 1", describe(size), "Pass e.g. 8."
                     )
-                )
-        absent = {"lora_rank": lora_rank, "lora_alpha": lora_alpha}
-        for name, value in {**absent, "quantization_config": quantization_config}.items():
-            if value is not None:
-                raise ValueError(
-                    message("Embedding", f"`{name}=None`", describe(value), "It is not offered.")
                 )
         if kwargs.pop("input_length", None) is not None:
             warn("Embedding: `input_length` is deprecated, leave it out.")
@@ -84,6 +80,7 @@ class Embedding(Layer):
         self.mask_zero = mask_zero
         self.supports_masking = mask_zero
         self.autocast = False
+        self._dk_take_options(lora_rank, lora_alpha, quantization_config)
         if weights is not None:
             self.build()
             self.set_weights(
@@ -102,19 +99,19 @@ class Embedding(Layer):
             constraint=self.embeddings_constraint,
         )
         self.built = True
+        self._dk_built_weight()
 
     @property
-    def embeddings(self) -> Variable:
-        """The table ``(input_dim, output_dim)``."""
-        return self._embeddings
+    def embeddings(self) -> Any:
+        """The table ``(input_dim, output_dim)``: a variable; with LoRA or quantized, a tensor."""
+        return self._dk_shown_weight()
+
+    def _dk_use(self) -> adapt.TableUse:
+        return adapt.TableUse(self.input_dim)
 
     def call(self, inputs: Any) -> Any:
         """The rows."""
-        numbers = ops.stop_gradient(ops.cast(inputs, "int32"))
-        inside = ops.logical_and(numbers >= -self.input_dim, numbers < self.input_dim)
-        rows = ops.take(self.embeddings, ops.where(inside, numbers, 0), axis=0)
-        rows = ops.where(ops.expand_dims(inside, -1), rows, float("nan"))
-        return ops.cast(rows, self.compute_dtype)
+        return ops.cast(self._dk_use().apply(inputs, self.embeddings), self.compute_dtype)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """True where the number is not 0, if `mask_zero`."""
@@ -130,7 +127,7 @@ class Embedding(Layer):
 
     def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """One step, whose gradient knows the rows that were looked up."""
-        return plan.embedding(x, self.embeddings)
+        return plan.embedding(x, self._embeddings)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -143,5 +140,5 @@ class Embedding(Layer):
             "activity_regularizer": regularizers.serialize(self.activity_regularizer),
             "embeddings_constraint": constraints.serialize(self.embeddings_constraint),
             "mask_zero": self.mask_zero,
-            "quantization_config": None,
+            **self._dk_config_of_forms(),
         }

@@ -40,6 +40,7 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
     _input_spec: Any
     _allow_non_tensor_positional_args: bool
     _convert_input_args: bool
+    _dk_form: Any
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """The formula: tensors in, tensors out."""
@@ -120,7 +121,9 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
         try:
             if symbolic:
                 return self.compute_output_spec(*args, **kwargs)
-            outputs = lend_all(self.call(*args, **kwargs))
+            form = self._dk_form
+            call = self.call if form is None else form.call
+            outputs = lend_all(call(*args, **kwargs))
             if outputs is None and "activation" in self.__dict__:
                 returned(outputs, self.__dict__["activation"] or self, "a tensor")
             if self.activity_regularizer is not None:

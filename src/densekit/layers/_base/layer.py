@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from densekit import regularizers
 from densekit._core.absent import advice_on_arguments
@@ -19,6 +19,9 @@ from densekit.layers._base.losses import sublayers
 from densekit.layers._base.shapes import has_tensors, shapes_of, specs_of
 from densekit.layers._base.tracking import Tracker
 from densekit.ops._symbolic import Operation
+
+if TYPE_CHECKING:
+    from densekit.adapt import Form
 
 _ABSENT: Any = object()
 _FLAGS = frozenset({"trainable", "_trainable"})  # a plan is kept for each pattern of flags
@@ -56,6 +59,7 @@ class Layer(AutoConfig, CallOwner):
     """
 
     _dk_config_is_default = True  # this class' `get_config` is the automatic one
+    _dk_form: Form | None = None  # how the main weight is kept, where it is not just a variable
 
     def __init__(
         self,

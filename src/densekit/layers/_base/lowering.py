@@ -8,7 +8,7 @@ from typing import Any
 _HARMLESS = frozenset(
     {"build", "build_from_config", "from_config", "get_build_config", "get_config"}
     | {"compute_mask", "compute_output_shape", "compute_output_spec"}
-    | {"load_own_variables", "save_own_variables"}
+    | {"load_own_variables", "save_own_variables", "enable_lora"}
 )
 
 
@@ -18,6 +18,8 @@ def has_lowering(layer: Any) -> bool:
     It may not if a subclass of the class that defines `lower` changed any part of the formula:
     `call`, or a property or method that `call` uses. Such a layer runs as a host node.
     """
+    if layer._dk_form is not None and layer._dk_form.replaces_call:
+        return True
     if "call" in vars(layer):
         return False
     changed: set[str] = set()

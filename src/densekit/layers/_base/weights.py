@@ -26,6 +26,7 @@ class WeightOwner(TypedByPolicy):
     built: bool
     _tracker: Tracker
     _trainable: bool
+    _dk_path: str | None
 
     def add_weight(
         self,
@@ -90,7 +91,10 @@ class WeightOwner(TypedByPolicy):
 
     def _dk_path_of(self, name: str | None) -> str:
         context = call_context.get()
-        path = in_scope(self.name) if context is None else context.path()
+        if context is None:
+            path = (self.built and self._dk_path) or in_scope(self.name)
+        else:
+            path = context.path()
         if context is not None and context.owner is not self:
             path += f"/{self.name}"
         return f"{path}/{name or ''}"
