@@ -31,8 +31,7 @@ LATER = "it is not there yet"
 
 # Attributes of objects that are absent, each pattern with its reason.
 ATTRIBUTES = [
-    (r"quantiz\w+|\w*_quantiz\w+|quantized_\w+", LATER),
-    (r"variable_serialization_spec", LATER),
+    (r"quantized_\w+|\w*_quantiz\w+|variable_serialization_spec", "Keras' own machinery"),
     (r"export", LATER),
     (r"rematerialized_call", "nothing is computed twice to save memory"),
     (r"jax_state_sync|compute_loss_and_updates", "part of Keras' JAX backend"),

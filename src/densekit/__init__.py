@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from densekit import models as models
     from densekit import ops as ops
     from densekit import optimizers as optimizers
+    from densekit import quantizers as quantizers
     from densekit import random as random
     from densekit import regularizers as regularizers
     from densekit import saving as saving
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from densekit.ops import KerasTensor as KerasTensor
     from densekit.ops import Operation as Operation
     from densekit.optimizers import Optimizer as Optimizer
+    from densekit.quantizers import Quantizer as Quantizer
     from densekit.regularizers import Regularizer as Regularizer
     from densekit.training import GradientTape as GradientTape
     from densekit.training import value_and_grad as value_and_grad
@@ -76,6 +78,7 @@ else:
             "models": "Model Sequential",
             "ops": "KerasTensor Operation",
             "optimizers": "Optimizer",
+            "quantizers": "Quantizer",
             "random": "",
             "regularizers": "Regularizer",
             "saving": "",

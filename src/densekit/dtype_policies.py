@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from densekit._core.dtype_policy import DTypePolicy as DTypePolicy
 from densekit._core.dtype_policy import get_dtype_policy
+from densekit._core.quantized_policy import Int4DTypePolicy as Int4DTypePolicy
+from densekit._core.quantized_policy import QuantizedDTypePolicy as QuantizedDTypePolicy
 from densekit._core.rooms import answers_for_absent as _answers_for_absent
 from densekit._core.serialization import serialize_keras_object
 

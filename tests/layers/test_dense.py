@@ -61,12 +61,6 @@ def test_units_may_be_a_numpy_integer() -> None:
     assert layer.compute_output_shape((None, 2)) == (None, 3)
 
 
-def test_what_is_not_offered_says_so() -> None:
-    with pytest.raises(ValueError, match="`quantization_config=None`"):
-        Dense(2, quantization_config="int8")
-    Dense(2, quantization_config=None)
-
-
 def test_errors_name_the_layer_and_what_to_do() -> None:
     with pytest.raises(ValueError) as error:
         built()(np.ones((32, 5)))

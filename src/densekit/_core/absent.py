@@ -18,6 +18,8 @@ _SIGNALS = "audio and signal processing is no part of a dense network"
 _TEXT = "text processing is no part of a dense network"
 _ALIGNMENT = "losses of sequences are no part of a dense network"
 _FRAMEWORKS = "no other framework runs beneath"
+_LANGUAGE = "it calibrates language models on text, and is no part of a dense network"
+_FLOAT8 = "float8 is for GPUs that compute in it"
 _LATER = "it is not there yet"
 _KERAS_2 = "it is of Keras 2"
 
@@ -54,7 +56,12 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
         (_KERAS_2, r"legacy"),
     ],
     "mixed_precision": [(_LATER, r"LossScaleOptimizer")],
-    "dtype_policies": [(_LATER, r"\w+Policy(Map)?")],
+    "dtype_policies": [
+        (_LANGUAGE, r"(AWQ|GPTQ)DTypePolicy"),
+        (_FLOAT8, r"QuantizedFloat8DTypePolicy"),
+        (_LATER, r"\w+Policy(Map)?"),
+    ],
+    "quantizers": [(_LANGUAGE, r"(AWQ|GPTQ)Config"), (_FLOAT8, r"Float8QuantizationConfig")],
     "saving": [(_LATER, r"KerasFileEditor")],
     "datasets": [
         (
@@ -81,7 +88,7 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
     "": [
         ("its networks are convolutions, no part of a dense network", r"applications"),
         (_IMAGES, r"preprocessing|visualization"),
-        (_LATER, r"distribution|export|quantizers|Quantizer|distillation"),
+        (_LATER, r"distribution|export|distillation"),
         (_LATER, r"SymbolicScope|FloatDTypePolicy|Function"),
         (_KERAS_2, r"legacy"),
         ("Keras' sources are not here", r"src"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from densekit._core import settings
@@ -68,7 +69,7 @@ class DTypePolicy:
         return self._variable_dtype
 
     @property
-    def quantization_mode(self) -> None:
+    def quantization_mode(self) -> str | None:
         """None: a float policy."""
         return None
 
@@ -82,7 +83,7 @@ class DTypePolicy:
         return cls(**config)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, DTypePolicy) and other.name == self.name
+        return type(other) is type(self) and other.name == self.name
 
     def __hash__(self) -> int:
         return hash(self._name)
@@ -101,13 +102,17 @@ def get_dtype_policy(identifier: Any) -> DTypePolicy:
     if isinstance(identifier, dict):
         return _from_dict(identifier)
     if isinstance(identifier, str):
+        for prefix, by_name in _by_prefix.items():
+            if identifier.startswith(prefix):
+                return by_name(identifier)
         return DTypePolicy(identifier)
     return DTypePolicy(standardize_dtype(identifier))
 
 
 def _from_dict(config: dict[str, Any]) -> DTypePolicy:
     inner = config.get("config")
-    if config.get("class_name") not in _CLASS_NAMES or not isinstance(inner, dict):
+    cls = _by_class_name.get(str(config.get("class_name")))
+    if cls is None or not isinstance(inner, dict):
         raise ValueError(
             message(
                 "DTypePolicy",
@@ -116,7 +121,20 @@ def _from_dict(config: dict[str, Any]) -> DTypePolicy:
                 "Pass what `get_config` of a policy returned, under its class name.",
             )
         )
-    return DTypePolicy.from_config(inner)
+    return cls.from_config(inner)
 
 
-_CLASS_NAMES = ("DTypePolicy", "FloatDTypePolicy", "Policy")  # today's, Keras 3.0's and Keras 2's
+def register_policy(
+    cls: type[DTypePolicy],
+    prefixes: tuple[str, ...] = (),
+    by_name: Callable[[str], DTypePolicy] | None = None,
+) -> None:
+    """Let look-ups find policies of another class: by class name, and by how a name begins."""
+    _by_class_name[cls.__name__] = cls
+    if by_name is not None:
+        _by_prefix.update(dict.fromkeys(prefixes, by_name))
+
+
+# Today's, Keras 3.0's and Keras 2's name.
+_by_class_name = dict.fromkeys(("DTypePolicy", "FloatDTypePolicy", "Policy"), DTypePolicy)
+_by_prefix: dict[str, Callable[[str], DTypePolicy]] = {}

@@ -45,6 +45,10 @@ SLOTS = {
     "keras.optimizers.schedules": Slot(
         "learning rate schedule", (("keras.optimizers.schedules", "LearningRateSchedule"),)
     ),
+    "keras.quantizers": Slot(
+        "quantizer",
+        (("keras.quantizers", "Quantizer"), ("keras.quantizers", "QuantizationConfig")),
+    ),
     "keras.dtype_policies": Slot("dtype policy", (("keras", "DTypePolicy"),)),
 }
 ANY = Slot(

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from densekit.adapt._form import Form as Form
     from densekit.adapt._low_rank import LowRankForm as LowRankForm
     from densekit.adapt._low_rank import enable_lora as enable_lora
+    from densekit.adapt._quantize import build_quantized as build_quantized
+    from densekit.adapt._quantize import quantize as quantize
+    from densekit.adapt._quantize import quantize_weight as quantize_weight
     from densekit.adapt._uses import EinsumUse as EinsumUse
     from densekit.adapt._uses import MatrixUse as MatrixUse
     from densekit.adapt._uses import TableUse as TableUse
@@ -20,6 +23,7 @@ else:
         {
             "_form": "Form",
             "_low_rank": "LowRankForm enable_lora",
+            "_quantize": "build_quantized quantize quantize_weight",
             "_uses": "EinsumUse MatrixUse TableUse Use",
         },
         of_components=False,

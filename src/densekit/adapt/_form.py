@@ -55,7 +55,7 @@ class Form:
         outputs = self.base(inputs)
         if layer.lora_enabled:
             a, b = layer._dk_low_rank()
-            low = ops.matmul(self.use.apply(inputs, a), b)
+            low = self.use.apply_thin(inputs, a, b)
             outputs = ops.add(outputs, layer._dk_lora_scale * low)
             outputs = ops.cast(outputs, layer.compute_dtype)
         return self.use.finish(layer, outputs)
@@ -65,7 +65,7 @@ class Form:
         if reverse:
             return plan.not_native("it projects back by an adapted table")
         layer = self.layer
-        y = self.lower_base(plan, x)
+        y = self.lower_base(plan, x)  # which refuses what is no product of rows
         if layer.lora_enabled:
             a, b = layer._dk_low_rank()
             low = plan.dense(self.use.lower(plan, x, a), b, None)

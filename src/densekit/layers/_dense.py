@@ -66,6 +66,8 @@ class Dense(Adaptable):
     networks" (AISTATS 2010), equation 16: the initial distribution.
     """
 
+    _kernel: Variable
+
     def __init__(
         self,
         units: int,
@@ -107,13 +109,7 @@ class Dense(Adaptable):
     def build(self, input_shape: Any) -> None:
         """Create kernel and bias for inputs of `input_shape`, batch axis included."""
         features = self._dk_features(input_shape)
-        self._kernel = self.add_weight(
-            name="kernel",
-            shape=(features, self.units),
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
+        self._dk_add_weight((features, self.units), self.kernel_initializer)
         self.bias: Variable | None = None
         if self.use_bias:
             self.bias = self.add_weight(

@@ -8,6 +8,7 @@ from densekit import activations, adapt, constraints, initializers, ops, regular
 from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.variable import Variable
 from densekit.layers._base.activated import activated_shape
 from densekit.layers._base.adaptable import Adaptable
 from densekit.layers._base.einsum_shapes import EinsumShapes, einsum_shapes
@@ -48,6 +49,8 @@ class EinsumDense(Adaptable):
     >>> layer(keras.ops.ones((2, 32, 128))).shape
     (2, 32, 64)
     """
+
+    _kernel: Variable
 
     def __init__(
         self,
@@ -100,13 +103,7 @@ class EinsumDense(Adaptable):
             axes = {"input_axes": shapes.input_axes, "output_axes": shapes.output_axes}
             config = {**initializer.get_config(), "seed": initializer.seed, **axes}
             initializer = type(initializer).from_config(config)
-        self._kernel = self.add_weight(
-            name="kernel",
-            shape=shapes.kernel,
-            initializer=initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
+        self._dk_add_weight(shapes.kernel, initializer)
         self.bias = None
         if shapes.bias is not None:
             self.bias = self.add_weight(
@@ -125,10 +122,10 @@ class EinsumDense(Adaptable):
 
     def _dk_use(self) -> adapt.EinsumUse:
         inputs, kernel, outputs = self.equation.replace("->", ",").split(",")
-        bias = self.bias is None or self.bias_axes == outputs[-1]
+        bias = self.bias_axes is None or self.bias_axes == outputs[-1]
         same = inputs[:-1] == outputs[:-1] and kernel == inputs[-1] + outputs[-1]
         product = same and bias and len(set(kernel)) == 2 and kernel[0] not in outputs
-        return adapt.EinsumUse(self.equation, product)
+        return adapt.EinsumUse(self.equation, self.input_spec.ndim, product)
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         """``activation(einsum(equation, inputs, kernel) + bias)``."""

@@ -9,6 +9,7 @@ from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.variable import Variable
 from densekit.layers._base.adaptable import Adaptable
 from densekit.ops._symbolic import KerasTensor
 
@@ -46,7 +47,10 @@ class Embedding(Adaptable):
     """
 
     _dk_weight: ClassVar[str] = "embeddings"
+    _dk_weight_kind: ClassVar[str] = "table"
     _dk_others: ClassVar[tuple[str, ...]] = ()
+
+    _embeddings: Variable
 
     def __init__(
         self,
@@ -91,13 +95,7 @@ class Embedding(Adaptable):
         """Create the table."""
         if self.built:
             return
-        self._embeddings = self.add_weight(
-            name="embeddings",
-            shape=(self.input_dim, self.output_dim),
-            initializer=self.embeddings_initializer,
-            regularizer=self.embeddings_regularizer,
-            constraint=self.embeddings_constraint,
-        )
+        self._dk_add_weight((self.input_dim, self.output_dim), self.embeddings_initializer)
         self.built = True
         self._dk_built_weight()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from densekit import ops
 from densekit._core.dtypes import is_float_dtype
@@ -44,6 +44,9 @@ class ReversibleEmbedding(Embedding):
     Reference: Press and Wolf, "Using the Output Embedding to Improve Language Models" (EACL 2017).
     """
 
+    _dk_weight_kind: ClassVar[str] = "reversible"
+    _dk_others: ClassVar[tuple[str, ...]] = ("reverse_embeddings",)
+
     def __init__(
         self,
         input_dim: int,
@@ -73,7 +76,7 @@ class ReversibleEmbedding(Embedding):
     def build(self, input_shape: Any = None) -> None:
         """Create the table, and the matrix of the way back where it has its own."""
         super().build(input_shape)
-        if not self.tie_weights:
+        if not self.tie_weights and self.quantization_mode is None:
             self.reverse_embeddings = self.add_weight(
                 name="reverse_embeddings",
                 shape=(self.output_dim, self.input_dim),

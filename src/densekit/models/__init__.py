@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from densekit.models._graph import Graph as Graph
     from densekit.models._model import Model as Model
     from densekit.models._model import model_from_json as model_from_json
+    from densekit.models._quantize import quantize_model as quantize_model
     from densekit.models._sequential import Sequential as Sequential
     from densekit.models._summary import print_summary as print_summary
     from densekit.saving import load_model as load_model
@@ -25,6 +26,7 @@ else:
             "_functional": "Functional",
             "_graph": "Graph",
             "_model": "Model model_from_json",
+            "_quantize": "quantize_model",
             "_sequential": "Sequential",
             "_explain": "explain_plan",
             "_summary": "print_summary",

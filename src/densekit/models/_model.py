@@ -280,6 +280,36 @@ class Model(Trainer, Stepper, StateTree, Layer):
         raise ValueError(message(where, f"one of {names}", repr(name), "No such layer: see names."))
 
     @filters_traceback
+    def quantize(  # type: ignore[override]  # Keras has `type_check` among the others here
+        self, mode: Any = None, config: Any = None, filters: Any = None, **kwargs: Any
+    ) -> None:
+        """Keep the weights of all layers that can in fewer bits from now on.
+
+        Args:
+            mode: ``"int8"`` or ``"int4"``. Default: that of `config`.
+            config: a `quantizers.QuantizationConfig`. Default: that of `mode`.
+            filters: which layers: a regular expression found in their names, a list of such, or a
+                function of the layer. Default: all.
+            **kwargs: `type_check`, as for `Layer.quantize`.
+
+        Raises:
+            ValueError: for an unknown mode, or if a layer is quantized already.
+
+        Example:
+
+        >>> import densekit as keras
+        >>> model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(10)])
+        >>> model.quantize("int8")
+        >>> model.layers[0].dtype_policy
+        <QuantizedDTypePolicy "int8_from_float32">
+        """
+        type_check = kwargs.pop("type_check", True)
+        if kwargs:
+            where = f"{type(self).__name__}.quantize"
+            raise ValueError(message(where, "known arguments", f"{kwargs}", "Leave them out."))
+        models.quantize_model(self, mode, config, filters, type_check)
+
+    @filters_traceback
     def summary(
         self,
         line_length: int | None = None,

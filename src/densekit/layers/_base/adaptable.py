@@ -10,7 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from densekit import adapt
-from densekit._core.errors import describe, message
+from densekit._core.errors import message
+from densekit._core.registry import public_name
+from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit._core.variable import Variable
 from densekit.layers._base.layer import Layer
 
@@ -19,10 +21,12 @@ class Adaptable(Layer):
     """Base of `Dense`, `EinsumDense` and `Embedding`.
 
     Attributes:
+        quantization_config: what `quantize` was told, or is to do in a quantized policy.
         lora_enabled: whether a product of low rank is added to the weight.
     """
 
     _dk_weight: ClassVar[str] = "kernel"  # public name of the weight; the variable is private
+    _dk_weight_kind: ClassVar[str] = "kernel"  # what `adapt` takes it for
     _dk_others: ClassVar[tuple[str, ...]] = ("bias",)  # further weights, in the order of files
 
     lora_enabled: bool
@@ -33,14 +37,27 @@ class Adaptable(Layer):
         self, lora_rank: int | None, lora_alpha: float | None, quantization_config: Any
     ) -> None:
         """Note what the constructor was given."""
-        if quantization_config is not None:
-            got = describe(quantization_config)
-            expected = "`quantization_config=None`"
-            raise ValueError(message(type(self).__name__, expected, got, "It is not offered yet."))
+        if isinstance(quantization_config, dict):
+            quantization_config = deserialize_keras_object(quantization_config)
         self.lora_rank = lora_rank
         self.lora_alpha = lora_rank if lora_alpha is None else lora_alpha
         self.lora_enabled = False
         self.quantization_config = quantization_config
+
+    def _dk_add_weight(self, shape: tuple[int, ...], initializer: Any) -> None:
+        """In `build`: the weight, as the policy has it."""
+        name = self._dk_weight
+        if self.quantization_mode is not None:
+            adapt.build_quantized(self, shape)
+            return
+        weight = self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=initializer,
+            regularizer=getattr(self, f"{name}_regularizer"),
+            constraint=getattr(self, f"{name}_constraint"),
+        )
+        setattr(self, f"_{name}", weight)
 
     def _dk_built_weight(self) -> None:
         """At the end of `build`: LoRA, if the constructor asked for it."""
@@ -111,10 +128,17 @@ class Adaptable(Layer):
 
     def _dk_config_of_forms(self) -> dict[str, Any]:
         """What `get_config` says of them, in Keras' order."""
-        config: dict[str, Any] = {"quantization_config": self.quantization_config}
+        config: dict[str, Any] = {
+            "quantization_config": serialize_keras_object(self.quantization_config)
+        }
         if self.lora_rank:
             config |= {"lora_rank": self.lora_rank, "lora_alpha": self.lora_alpha}
         return config
+
+    def _dk_quantize(self, config: Any, type_check: bool) -> None:
+        if type_check and public_name(type(self)) is None:
+            super()._dk_quantize(config, type_check)  # a subclass may have changed the formula
+        adapt.quantize_weight(self, config)
 
     def save_own_variables(self, store: Any) -> None:
         """Write the layer's own weights to `store` under "0", "1", ...; LoRA is merged."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from densekit._core.dtype_policy import DTypePolicy, get_dtype_policy
@@ -11,6 +12,9 @@ class TypedByPolicy:
     """The part of `Layer` that knows which types to store and to compute in."""
 
     _dtype_policy: DTypePolicy
+    built: bool
+    _dk_form: Any
+    quantize: Callable[..., None]
 
     @property
     def dtype_policy(self) -> DTypePolicy:
@@ -19,7 +23,15 @@ class TypedByPolicy:
 
     @dtype_policy.setter
     def dtype_policy(self, value: Any) -> None:
-        self._dtype_policy = get_dtype_policy(value)
+        policy = get_dtype_policy(value)
+        before, self._dtype_policy = self._dtype_policy, policy
+        new = policy.quantization_mode is not None and before.quantization_mode is None
+        if new and self.built and getattr(self._dk_form, "bits", None) is None:
+            try:
+                self.quantize(policy.quantization_mode)
+            except BaseException:
+                self._dtype_policy = before
+                raise
 
     @property
     def dtype(self) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
-from densekit import regularizers
+from densekit import adapt, regularizers
 from densekit._core.absent import advice_on_arguments
 from densekit._core.dtype_policy import DTypePolicy, get_dtype_policy
 from densekit._core.errors import describe, message
@@ -19,9 +20,6 @@ from densekit.layers._base.losses import sublayers
 from densekit.layers._base.shapes import has_tensors, shapes_of, specs_of
 from densekit.layers._base.tracking import Tracker
 from densekit.ops._symbolic import Operation
-
-if TYPE_CHECKING:
-    from densekit.adapt import Form
 
 _ABSENT: Any = object()
 _FLAGS = frozenset({"trainable", "_trainable"})  # a plan is kept for each pattern of flags
@@ -59,7 +57,7 @@ class Layer(AutoConfig, CallOwner):
     """
 
     _dk_config_is_default = True  # this class' `get_config` is the automatic one
-    _dk_form: Form | None = None  # how the main weight is kept, where it is not just a variable
+    _dk_form: adapt.Form | None = None  # of the main weight, where it is no variable
 
     def __init__(
         self,
@@ -169,9 +167,38 @@ class Layer(AutoConfig, CallOwner):
         return self._dk_path
 
     @property
-    def quantization_mode(self) -> None:
-        """None: weights are floats."""
-        return None
+    def quantization_mode(self) -> str | None:
+        """``"int8"`` or ``"int4"``; None: weights are floats."""
+        return self._dtype_policy.quantization_mode
+
+    def quantize(self, mode: Any = None, config: Any = None, type_check: bool = True) -> None:
+        """Keep the layer's main weight in fewer bits from now on.
+
+        Args:
+            mode: ``"int8"`` or ``"int4"``. Default: that of `config`.
+            config: a `quantizers.QuantizationConfig`. Default: that of `mode`.
+            type_check: whether subclasses, which may compute something else, are refused.
+                Default: ``True``.
+
+        Raises:
+            NotImplementedError: if the layer has no such form.
+            ValueError: for an unknown mode, or a layer that is not built or quantized already.
+
+        Example:
+
+        >>> import densekit as keras
+        >>> layer = keras.layers.Dense(64)
+        >>> layer.build((None, 784))
+        >>> layer.quantize("int8")
+        >>> [(v.name, v.dtype, v.shape) for v in layer.non_trainable_weights]
+        [('kernel', 'int8', (784, 64)), ('kernel_scale', 'float32', (64,))]
+        """
+        adapt.quantize(self, mode, config, partial(self._dk_quantize, type_check=type_check))
+
+    def _dk_quantize(self, config: Any, type_check: bool) -> None:
+        raise NotImplementedError(
+            f"Layer {type(self).__name__} does not have a `quantize` method implemented."
+        )
 
     @property
     def input_spec(self) -> Any:

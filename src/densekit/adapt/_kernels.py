@@ -1,0 +1,142 @@
+"""Kernels of `Dense` and `EinsumDense` in int8 and int4."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from densekit import ops
+from densekit._core.plan import Handle, PlanBuilder
+from densekit.adapt._quantized import Part, QuantizedForm, group_parts
+from densekit.adapt._uses import KernelUse
+from densekit.quantizers._abs_max import AbsMaxQuantizer
+from densekit.quantizers._grouped import (
+    abs_max_quantize_grouped_with_zero_point,
+    dequantize_groups,
+)
+from densekit.quantizers._int4 import pack_int4, unpack_int4
+
+
+class KernelForm(QuantizedForm):
+    """A quantized kernel: outputs by it, and gradients of inputs by the floats it stands for."""
+
+    use: KernelUse
+
+    def base(self, inputs: Any) -> Any:
+        """The product; whole numbers have no gradient, so it is given."""
+
+        def product(x: Any) -> Any:
+            def gradient(upstream: Any) -> Any:
+                return self.use.pull_back(upstream, self.decode())
+
+            return self.product(x), gradient
+
+        return ops.custom_gradient(product)(self.use.rows(inputs))
+
+    def product(self, x: Any) -> Any:
+        """The product, of inputs as `use` takes them."""
+        raise NotImplementedError
+
+    def by_whole_numbers(self, x: Any, scale: Any) -> Any:
+        """The product with the whole numbers, divided by their scale and that of the inputs."""
+        compute = self.layer.compute_dtype
+        if self.inputs_quantizer is not None:
+            x, inputs_scale = self.inputs_quantizer(x, axis=self.use.input_axes)
+            scale = ops.multiply(scale, self.use.scale_of_inputs(inputs_scale))
+        outputs = ops.cast(self.use.multiply(x, self.whole()), compute)
+        return ops.divide(outputs, ops.cast(scale, compute))
+
+    def lower_base(self, plan: PlanBuilder, x: Handle) -> Handle:
+        """By floats if the inputs are floats."""
+        if self.inputs_quantizer is not None:
+            return plan.not_native("its inputs are quantized")
+        return self.use.lower(plan, x, self.constant(self.decode()))
+
+
+class Int8Kernel(KernelForm):
+    """Whole numbers in [-127, 127], one scale for each output."""
+
+    bits = 8
+
+    def parts(self) -> list[Part]:
+        """The numbers and the scale."""
+        kept = tuple(1 if i in self.use.kernel_axes else n for i, n in enumerate(self.shape))
+        scale = tuple(self.use.scale_of_outputs(ops.zeros(kept)).shape)
+        return [Part("", self.shape, dtype="int8"), Part("_scale", scale, "ones")]
+
+    def encode(self, weight: Any, quantizer: Any = None) -> list[Any]:
+        """By the largest weight of each output."""
+        quantizer = quantizer or AbsMaxQuantizer(axis=self.use.kernel_axes)
+        whole, scale = quantizer(weight, to_numpy=True)
+        return [whole, self.use.scale_of_outputs(scale)]
+
+    def whole(self) -> Any:
+        """The variable itself."""
+        return self.variable()
+
+    def decode(self) -> Any:
+        """The numbers by their scales."""
+        scale = self.use.scale_of_kernel(self.variable("_scale"), self.shape)
+        return ops.divide(ops.cast(self.variable(), self.layer.compute_dtype), scale)
+
+    def product(self, x: Any) -> Any:
+        """Sums of whole numbers, exact, and then the scales."""
+        return self.by_whole_numbers(x, self.variable("_scale"))
+
+
+class Int4Kernel(KernelForm):
+    """Whole numbers in [-8, 7], two in a byte, with one scale for each output or in groups."""
+
+    bits = 4
+    packed_axis: ClassVar[int] = 1  # whose neighbours share a byte
+
+    def parts(self) -> list[Part]:
+        """The bytes, the scale and, in groups, their zeros."""
+        rows, columns = self.use.as_matrix(self.shape)
+        halved = ((rows + 1) // 2, columns), (rows, (columns + 1) // 2)
+        packed = Part("", halved[self.packed_axis], dtype="int8")
+        if self.block_size is None:
+            return [packed, Part("_scale", (columns,), "ones")]
+        return [packed, *group_parts(self.shape, rows, self.block_size, 0, columns)]
+
+    def encode(self, weight: Any, quantizer: Any = None) -> list[Any]:
+        """Each column on its own, or each group of its rows."""
+        matrix = ops.reshape(weight, self.use.as_matrix(self.shape))
+        if self.block_size is not None:
+            groups = abs_max_quantize_grouped_with_zero_point(
+                matrix, self.block_size, to_numpy=True
+            )
+            return [pack_int4(groups[0], axis=self.packed_axis)[0], *groups[1:]]
+        quantizer = quantizer or AbsMaxQuantizer(axis=0, value_range=(-8, 7))
+        whole, scale = quantizer(matrix, axis=0, to_numpy=True)
+        return [pack_int4(whole, axis=self.packed_axis)[0], ops.squeeze(scale, axis=0)]
+
+    def _matrix(self) -> Any:
+        length = self.use.as_matrix(self.shape)[self.packed_axis]
+        return unpack_int4(self.variable(), length, axis=self.packed_axis)
+
+    def whole(self) -> Any:
+        """The numbers, a byte each."""
+        return ops.reshape(self._matrix(), self.shape)
+
+    def decode(self) -> Any:
+        """The numbers by their scales, less their zeros."""
+        compute = self.layer.compute_dtype
+        if self.block_size is None:
+            matrix = ops.divide(ops.cast(self._matrix(), compute), self.variable("_scale"))
+        else:
+            scale, zero = self.variable("_scale"), self.variable("_zero")
+            matrix = dequantize_groups(self._matrix(), scale, zero, self.variable("g_idx"), 0)
+        return ops.reshape(ops.cast(matrix, compute), self.shape)
+
+    def product(self, x: Any) -> Any:
+        """By the floats the numbers stand for; by themselves if the inputs are whole, too."""
+        if self.inputs_quantizer is None:
+            return self.use.multiply(x, self.decode())
+        rows, columns = self.use.as_matrix(self.shape)
+        plain = self.shape == (rows, columns) and self.use.kernel_axes == (0,)
+        if plain and self.block_size is None:
+            scale = ops.reshape(self.variable("_scale"), (1, columns))
+            return self.by_whole_numbers(x, self.use.scale_of_outputs(scale))
+        x, scale = self.inputs_quantizer(x, axis=self.use.input_axes)
+        outputs = self.use.multiply(ops.cast(x, self.layer.compute_dtype), self.decode())
+        return ops.divide(outputs, self.use.scale_of_inputs(scale))
