@@ -77,7 +77,7 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
         (_IMAGES, r"array_to_img|img_to_array|(load|save)_img|image_\w+|bounding_boxes"),
         (_SIGNALS, r"audio_\w+"),
         (_TEXT, r"text_\w+"),
-        (_LATER, r"Config|model_to_dot|plot_model|get_source_inputs"),
+        (_LATER, r"Config|get_source_inputs"),
         (f"{_KERAS_2}; `utils.PyDataset` is its heir", r"legacy"),
     ],
     "ops": [

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from densekit.utils._datasets import unpack_x_y_sample_weight as unpack_x_y_sample_weight
     from densekit.utils._feature_space import FeatureSpace as FeatureSpace
     from densekit.utils._files import get_file as get_file
+    from densekit.utils._plot_model import model_to_dot as model_to_dot
+    from densekit.utils._plot_model import plot_model as plot_model
     from densekit.utils._sequences import pad_sequences as pad_sequences
     from densekit.utils._sequences import (
         timeseries_dataset_from_array as timeseries_dataset_from_array,
@@ -60,6 +62,7 @@ else:
             "_datasets": "pack_x_y_sample_weight split_dataset unpack_x_y_sample_weight",
             "_feature_space": "FeatureSpace",
             "_files": "get_file",
+            "_plot_model": "model_to_dot plot_model",
             "_sequences": "pad_sequences timeseries_dataset_from_array",
         },
         {"Sequence": "PyDataset"},

@@ -1,0 +1,1 @@
+"""Models drawn as diagrams: boxes, their places, and files of them."""
