@@ -20,6 +20,7 @@ from densekit._core.naming import auto_name
 from densekit._core.registry import export, public_name
 from densekit._core.scope import StatelessScope, in_stateless_scope
 from densekit._core.tensor import give, give_all, lend_all
+from densekit._core.tracked import TrackedMetric
 from densekit._core.variable import Variable
 from densekit.ops._dispatch import raw
 
@@ -41,7 +42,7 @@ def _of_numbers(update: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @export("keras.metrics")
-class Metric:
+class Metric(TrackedMetric):
     """A number about predictions, gathered batch by batch.
 
     A subclass makes its state by `add_variable` in `__init__`, changes it in `update_state` and

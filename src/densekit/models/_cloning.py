@@ -15,8 +15,9 @@ from densekit._core.serialization import (
     serialize_keras_object,
 )
 from densekit.layers import Input, InputLayer
-from densekit.models._functional import Functional
+from densekit.models._given_graph import given_graph
 from densekit.models._graph import run, substitute
+from densekit.models._model import Model
 from densekit.models._sequential import Sequential
 from densekit.ops import KerasTensor
 
@@ -55,7 +56,7 @@ def clone_model(
     """
     if isinstance(model, Sequential) and call_function is None:
         return _clone_sequential(model, _once(clone_function, None, recursive), input_tensors)
-    if isinstance(model, Functional):
+    if isinstance(model, Model) and given_graph(model) is not None:
         clone = _once(clone_function, call_function, recursive)
         return _clone_functional(model, clone, call_function, input_tensors)
     given = {
@@ -87,7 +88,7 @@ def _once(clone_function: _Clone | None, call: Any, recursive: bool) -> _Clone:
         if id(layer) not in clones:
             if recursive and isinstance(layer, Sequential):
                 clones[id(layer)] = _clone_sequential(layer, clone, None)
-            elif recursive and isinstance(layer, Functional):
+            elif recursive and isinstance(layer, Model) and given_graph(layer) is not None:
                 clones[id(layer)] = _clone_functional(layer, clone, call, None)
             else:
                 clones[id(layer)] = make(layer)
@@ -128,7 +129,7 @@ def _clone_sequential(model: Sequential, clone: _Clone, input_tensors: Any) -> S
     return copy
 
 
-def _clone_functional(model: Functional, clone: _Clone, call: Any, input_tensors: Any) -> Any:
+def _clone_functional(model: Model, clone: _Clone, call: Any, input_tensors: Any) -> Any:
     if input_tensors is None:
         fresh = [
             Input(batch_shape=x.shape, dtype=x.dtype, name=name)
@@ -153,7 +154,9 @@ def _clone_functional(model: Functional, clone: _Clone, call: Any, input_tensors
         return call(copied, *args, **kwargs) if call else copied(*args, **kwargs)
 
     values = {id(old): new for old, new in zip(model.inputs, tree.flatten(inputs), strict=True)}
-    run(model._nodes, values, apply)
+    given = given_graph(model)
+    assert given is not None
+    run(given.nodes, values, apply)
     copy = type(model)(inputs, substitute(model.output, values), name=model.name)
     copy.mark_trainable(model.trainable)
     _compile_like(model, copy)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from densekit._core import registry, tree
+from densekit._core import tree
 from densekit._core.errors import describe, message
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit.layers import Layer
+from densekit.models._given_graph import GivenGraph, given_graph
 from densekit.ops import KerasTensor, Operation
 from densekit.ops._symbolic import Node
 
 
-def functional_config(model: Any, functional: type) -> dict[str, Any]:
+def functional_config(model: Layer, given: GivenGraph) -> dict[str, Any]:
     """``{"name", "trainable", "layers", "input_layers", "output_layers"}``.
 
     A tensor is called ``[layer, n, i]``: output i of the n-th call of the layer inside this model.
     """
-    own = {id(node) for node in model._nodes}
+    own = {id(node) for node in given.nodes}
     layers = []
-    for operation in model._operations:
+    for operation in given.operations:
         config = serialize_keras_object(operation)
         config["name"] = operation.name
         config["inbound_nodes"] = [
@@ -32,15 +34,15 @@ def functional_config(model: Any, functional: type) -> dict[str, Any]:
         name, index, position = _place(tensor, own)
         assert tensor._keras_history is not None
         # Keras counts the making of a functional model as its first call.
-        first = isinstance(tensor._keras_history[0], functional)
+        first = given_graph(tensor._keras_history[0]) is not None
         return [name, index + first, position]
 
     return {
         "name": model.name,
         "trainable": model.trainable,
         "layers": layers,
-        "input_layers": tree.map_structure(place, model._dk_input_structure),
-        "output_layers": tree.map_structure(place, model._dk_output_structure),
+        "input_layers": tree.map_structure(place, given.input_structure),
+        "output_layers": tree.map_structure(place, given.output_structure),
     }
 
 
@@ -75,9 +77,13 @@ class _NotYet(Exception):
 
 
 def revive_functional(
-    cls: type, config: dict[str, Any], custom_objects: Any, functional: type
+    cls: type, config: dict[str, Any], custom_objects: Any, model_base: type
 ) -> Any:
-    """Make the layers, repeat their calls as soon as their inputs are there, make the model."""
+    """Make the layers, repeat their calls as soon as their inputs are there, make the model.
+
+    Args:
+        model_base: what every model derives from.
+    """
     extra = dict(config)
     layer_configs, inputs, outputs = (
         extra.pop(key) for key in ("layers", "input_layers", "output_layers")
@@ -107,7 +113,7 @@ def revive_functional(
             start[key] = 0
     of_keras2 = any(isinstance(call, list) for _, calls in waiting for call in calls)
     if of_keras2:
-        for key in _counted_from_one(layers, waiting, outputs):
+        for key in _counted_from_one(layers, waiting, outputs, model_base):
             start[key] -= 1
     graph = _Replay(layers, start)
     graph.run(waiting)
@@ -125,7 +131,8 @@ def revive_functional(
         if isinstance(places, dict):
             return {key: tensors(value) for key, value in places.items()}
         if len(places) == 3 and isinstance(places[0], str):
-            first = not of_keras2 and isinstance(layers.get(places[0]), functional)
+            layer = layers.get(places[0])
+            first = not of_keras2 and layer is not None and given_graph(layer) is not None
             return _find(layers, start, places[0], places[1] - first, places[2])
         return [tensors(value) for value in places]
 
@@ -140,10 +147,9 @@ def revive_functional(
 
 
 def _counted_from_one(
-    layers: dict[str, Any], calls: list[tuple[str, Any]], outputs: Any
+    layers: dict[str, Any], calls: list[tuple[str, Any]], outputs: Any, model_base: type
 ) -> set[str]:
     """Nested models whose calls a file of Keras 2 counts from 1: their making was call 0."""
-    models = registry.if_loaded("keras", "Model") or ()
     least: dict[str, int] = {}
     stack = [outputs, *(of_layer for _, of_layer in calls)]
     while stack:
@@ -155,7 +161,9 @@ def _counted_from_one(
                 least[item[0]] = min(item[1], least.get(item[0], item[1]))
             stack.extend(item)
     return {
-        key for key, index in least.items() if index >= 1 and isinstance(layers.get(key), models)
+        key
+        for key, index in least.items()
+        if index >= 1 and isinstance(layers.get(key), model_base)
     }
 
 

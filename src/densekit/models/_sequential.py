@@ -13,9 +13,8 @@ from densekit._core.serialization import deserialize_keras_object, serialize_ker
 from densekit.layers import InputLayer, Layer
 from densekit.layers._base.shapes import standardize_shape
 from densekit.layers._base.tracking import no_tracking
-from densekit.models._functional import Functional
 from densekit.models._graph import Graph
-from densekit.models._model import Model, _machinery
+from densekit.models._model import Functional, Model, machinery
 from densekit.ops import KerasTensor
 from densekit.saving._attributes import attribute_children
 
@@ -249,12 +248,12 @@ class Sequential(Model):
         return self._dk_of_whole("output_shape")
 
     @property
-    def inputs(self) -> list[KerasTensor]:
+    def inputs(self) -> list[KerasTensor]:  # type: ignore[override]
         """The symbolic input in a list; AttributeError before the model is built."""
         return list(self._dk_of_whole("inputs"))
 
     @property
-    def outputs(self) -> list[KerasTensor]:
+    def outputs(self) -> list[KerasTensor]:  # type: ignore[override]
         """The symbolic output in a list; AttributeError before the model is built."""
         return list(self._dk_of_whole("outputs"))
 
@@ -269,12 +268,12 @@ class Sequential(Model):
         return self._dk_of_whole("output")
 
     @property
-    def input_names(self) -> list[str]:
+    def input_names(self) -> list[str]:  # type: ignore[override]
         """Name of the input in a list."""
         return list(self._dk_of_whole("input_names"))
 
     @property
-    def output_names(self) -> list[str]:
+    def output_names(self) -> list[str]:  # type: ignore[override]
         """Name of the last layer in a list."""
         return list(self._dk_of_whole("output_names"))
 
@@ -288,7 +287,7 @@ class Sequential(Model):
 
     def _dk_saved_children(self) -> Iterator[tuple[str, Any]]:
         yield "layers", self.layers  # before all else: what the user adds comes after
-        yield from attribute_children(self, _machinery(Sequential) - {"optimizer"})
+        yield from attribute_children(self, machinery(Sequential) - {"optimizer"})
 
     def get_config(self) -> dict[str, Any]:
         """The layers, and the shape the model was built for."""

@@ -15,6 +15,7 @@ from densekit._core.errors import describe, message
 from densekit._core.native_form import native_form
 from densekit.layers import InputLayer, Layer, has_lowering
 from densekit.models._explain import plan_parts
+from densekit.models._given_graph import given_graph
 
 _Row = list[str]
 _WIDE = 120  # of all tables the widest
@@ -30,8 +31,9 @@ def print_summary(
     layer_range: Sequence[str] | None,
 ) -> None:
     """Print what `Model.summary` promises."""
-    operations = getattr(model, "_operations", None) or model.layers
-    nodes = getattr(model, "_nodes", None)
+    given = given_graph(model)
+    operations = model.layers if given is None else given.operations or model.layers
+    nodes = None if given is None else given.nodes
     branched = nodes is not None and _branched(model, nodes)
     header = ["Layer (type)", "Output Shape", "Param #"]
     align = ["<", "<", ">"]

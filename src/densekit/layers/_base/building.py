@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Any
 
 from densekit._core.frames import hide_internal_frames, warn
+from densekit._core.tracked import TrackedLayer
 from densekit.layers._base.call import CallContext, CallInfo, call_context, call_info, shapes_for
 from densekit.layers._base.shapes import has_tensors, shapes_of
 from densekit.layers._base.tracking import Tracker
@@ -57,7 +58,7 @@ def has_own_build(layer: Any) -> bool:
     return type(layer).build is not BuildOnce.build
 
 
-class BuildOnce:
+class BuildOnce(TrackedLayer):
     """The part of `Layer` that builds."""
 
     name: str

@@ -217,13 +217,17 @@ class Layer(AutoConfig, CallOwner):
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """`KerasTensor`s like what a call on `KerasTensor`s returns."""
-        if type(self).compute_output_shape is Layer.compute_output_shape:
+        if not self._dk_knows_output_shape():
             return super().compute_output_spec(*args, **kwargs)
         arguments = dict(zip(self._dk_call_info.names, args, strict=False)) | kwargs
         shapes = {f"{k}_shape": shapes_of(v) for k, v in arguments.items() if has_tensors(v)}
         method = self.compute_output_shape
         shape = method(**shapes_for(method, shapes, self._dk_call_info.names, type(self).__name__))
         return specs_of(shape, self.compute_dtype)
+
+    def _dk_knows_output_shape(self) -> bool:
+        """Whether a class wrote `compute_output_shape`."""
+        return type(self).compute_output_shape is not Layer.compute_output_shape
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """The mask of the output: that of the input."""

@@ -14,8 +14,8 @@ from contextvars import ContextVar
 from typing import Any
 from weakref import WeakSet
 
-from densekit._core.registry import Names, if_loaded
 from densekit._core.seeds import SeedGenerator
+from densekit._core.tracked import TrackedLayer, TrackedMetric
 from densekit._core.variable import Variable
 from densekit.layers._base.call import is_computing
 
@@ -39,15 +39,6 @@ def no_tracking() -> Iterator[None]:
         yield
     finally:
         _tracking.reset(token)
-
-
-def is_metric(value: Any) -> bool:
-    """Whether `value` is a metric; never loads the metrics room, without which there are none."""
-    for module in ("keras.metrics", "keras"):
-        base = if_loaded(module, "Metric")
-        if base is not None:
-            return isinstance(value, base)
-    return False
 
 
 class Tracker:
@@ -77,9 +68,9 @@ class Tracker:
             return self.trainable_variables if value.trainable else self.non_trainable_variables
         if isinstance(value, SeedGenerator):
             return self.seed_generators
-        if isinstance(value, _layer_base()):
+        if isinstance(value, TrackedLayer):
             return self.layers
-        return self.metrics if is_metric(value) else None
+        return self.metrics if isinstance(value, TrackedMetric) else None
 
     def add(self, value: Any) -> None:
         """Track `value` if it is state and new; a locked tracker refuses it."""
@@ -200,12 +191,6 @@ class Tracker:
         for store, content in zip(self._stores(), snapshot, strict=True):
             store[:] = content
         self.changed()
-
-
-def _layer_base() -> type:
-    base: type = Names("keras.layers")["Layer"]
-    globals()["_layer_base"] = lambda: base
-    return base
 
 
 def _watched(kind: type, adding: Iterable[str], removing: Iterable[str]) -> Callable[[type], type]:

@@ -8,7 +8,8 @@ from itertools import pairwise
 from typing import Any
 
 from densekit._core import tree
-from densekit.models import Functional, Sequential
+from densekit.models import Sequential
+from densekit.models._given_graph import given_graph
 
 End = tuple[Any, int]  # a layer, and which of its outputs or inputs
 
@@ -75,8 +76,8 @@ def diagram_of(model: Any, shown: Shown, expand: bool, path: str = "") -> Group:
     inner = f"{group.name}/"
     if isinstance(model, Sequential):
         layers = model.layers
-    elif isinstance(model, Functional):
-        layers = model._operations
+    elif (given := given_graph(model)) is not None:
+        layers = given.operations
     else:
         group.items.append(Box(inner + model.name, _rows(model, shown)))
         return group
@@ -92,7 +93,7 @@ def diagram_of(model: Any, shown: Shown, expand: bool, path: str = "") -> Group:
 
 
 def _is_graph(layer: Any) -> bool:
-    return isinstance(layer, Functional | Sequential)
+    return isinstance(layer, Sequential) or given_graph(layer) is not None
 
 
 def _connections(model: Any, layers: list[Any]) -> Iterator[tuple[End, End]]:
@@ -101,7 +102,8 @@ def _connections(model: Any, layers: list[Any]) -> Iterator[tuple[End, End]]:
         for source, target in pairwise(layers):
             yield (source, 0), (target, 0)
         return
-    for node in model._nodes:
+    given = given_graph(model)
+    for node in [] if given is None else given.nodes:
         for i, tensor in enumerate(node.input_tensors):
             if tensor._keras_history is not None:
                 source, _, position = tensor._keras_history

@@ -1,0 +1,65 @@
+"""`Storage`: the methods of `Model` that write and read files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from densekit import saving
+from densekit._core.frames import filters_traceback
+from densekit._core.registry import export
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Storage:
+    """`save` and what belongs to it."""
+
+    @filters_traceback
+    def save(
+        self,
+        filepath: str | Path,
+        overwrite: bool = True,
+        zipped: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the whole model to a ``.keras`` or ``.h5`` file: see `saving.save_model`."""
+        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+
+    @filters_traceback
+    def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
+        """Write the weights to a ``.weights.h5`` file: see `saving.save_weights`."""
+        saving.save_weights(self, filepath, overwrite=overwrite)
+
+    @filters_traceback
+    def load_weights(
+        self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any
+    ) -> None:
+        """Read weights from a file: see `saving.load_weights`."""
+        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The architecture as JSON; `kwargs` go to `json.dumps`."""
+        return saving.to_json(self, **kwargs)
+
+
+@export("keras.models")
+def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Any:
+    """Create a model, with fresh weights, from what `Model.to_json` returned.
+
+    Args:
+        json_string: the JSON.
+        custom_objects: users' classes and functions by name. Default: none.
+
+    Raises:
+        ValueError: for text that is no model's JSON.
+        TypeError: for a class that is not known.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    >>> keras.models.model_from_json(model.to_json()).output_shape
+    (None, 2)
+    """
+    return saving.from_json(json_string, custom_objects)
