@@ -35,7 +35,8 @@ from densekit.training._loss_terms import (
 from densekit.training._model import TrainableModel
 from densekit.training._overrides import has_own_step
 from densekit.training._run_metrics import CompileMetrics, LossMean
-from densekit.training._runtime import Runtime, new_shuffle_state
+from densekit.training._runtime import Runtime
+from densekit.training._shuffling import new_shuffle_state
 
 # Arguments of `compile` that hold components, and the names these go by.
 _COMPONENTS = {

@@ -12,7 +12,8 @@ from densekit import engines
 from densekit._core import tree
 from densekit._core.engine import Recorder
 from densekit.layers import Layer
-from densekit.training._runtime import Runtime, pack_outputs
+from densekit.training._outputs import pack_outputs
+from densekit.training._runtime import Runtime
 
 Array = np.ndarray[Any, Any]
 Found: TypeAlias = "tuple[Recorder, Callable[[Sequence[Any]], Any], Callable[[Any], Any]]"

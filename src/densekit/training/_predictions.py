@@ -22,9 +22,10 @@ from densekit.data._streams import StreamFeed
 from densekit.training._fit_loop import callback_list, predict_rows
 from densekit.training._limits import limited_steps
 from densekit.training._model import TrainableModel
+from densekit.training._outputs import pack_outputs
 from densekit.training._overrides import has_own_step
 from densekit.training._preparation import Preparation
-from densekit.training._runtime import Runtime, pack_outputs
+from densekit.training._runtime import Runtime
 
 if TYPE_CHECKING:
     from densekit.callbacks import CallbackList

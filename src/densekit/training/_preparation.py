@@ -33,7 +33,8 @@ from densekit.training._loss_terms import wants_target
 from densekit.training._model import TrainableModel
 from densekit.training._not_finite import refuse_all_nan
 from densekit.training._own_steps import BatchStructure
-from densekit.training._runtime import Runtime, shuffle_order
+from densekit.training._runtime import Runtime
+from densekit.training._shuffling import shuffle_order
 
 
 class Preparation:

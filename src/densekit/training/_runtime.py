@@ -5,29 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from densekit import engines, ops
 from densekit._core import assignments, tree
 from densekit._core.engine import Engine, EngineKind, LossTerm, Recorder, Source
 from densekit._core.errors import message, returned
-from densekit._core.native_form import native_form
 from densekit._core.plan import NotLowerable
-from densekit._core.seeds import SeedGenerator
-from densekit._core.thread_seeds import draw_reserved, reserve
-from densekit._core.variable import Variable
 from densekit.data._columns import Array, Signature
 from densekit.layers import Layer
 from densekit.ops import KerasTensor
+from densekit.training._built_from import identity, numbers_of
 from densekit.training._model import TrainableModel
+from densekit.training._outputs import unwraps
 from densekit.training._turns import Turns
 
 _MOST_ENGINES = 24
 # The call of a model without the engines.
 _define: Callable[..., Any] = Layer.__call__
-# Keeps the words of an order apart from those of a dropout with the same seed.
-_ORDER_STREAM = 1 << 32
 
 
 class Runtime:
@@ -280,7 +273,7 @@ class Runtime:
         count, engine = assignments.count(), self._engines.get(key)
         if engine is not None and self._seen.get(key) == count:
             return engine
-        numbers = _numbers(self._model._dk_flatten_layers(), self._trainable, terms, optimizer)
+        numbers = numbers_of(self._model._dk_flatten_layers(), self._trainable, terms, optimizer)
         if self._built_from.get(key) != numbers:
             engine = None
         self._built_from = {key: self._built_from.get(key) for key in self._engines}
@@ -328,7 +321,7 @@ class Runtime:
         """The engine for evaluation."""
         self._refresh()
         trainable = self.trainable()
-        key = self._key("test", self._pattern, _identity(terms), inputs=inputs)
+        key = self._key("test", self._pattern, identity(terms), inputs=inputs)
         engine = self._unless_stale(key, terms, None)
         if engine is None:
             told = self.told(False)
@@ -356,7 +349,7 @@ class Runtime:
         self._refresh()
         trainable = self.trainable()
         optimizer = self._model.optimizer
-        key = self._key("train", self._pattern, id(optimizer), _identity(terms), inputs=inputs)
+        key = self._key("train", self._pattern, id(optimizer), identity(terms), inputs=inputs)
         engine = self._unless_stale(key, terms, optimizer)
         if engine is None:
             engine = self._keep(key, self._make(True, inputs, trainable, terms, optimizer))
@@ -379,79 +372,3 @@ class Runtime:
                     "Call `compile` with a new optimizer after unfreezing or adding layers.",
                 )
             )
-
-
-def _numbers(
-    layers: Sequence[Any],
-    trainable: Sequence[Variable],
-    terms: Sequence[LossTerm],
-    optimizer: Any,
-) -> Any:
-    """What an engine is told once, of objects that users may change; what runs in Python is not."""
-    penalties = [(_form(v.regularizer), _form(v.constraint)) for v in trainable]
-    activities = [_form(layer.activity_regularizer) for layer in layers]
-    losses = [(_form(term.loss), term.loss.reduction) for term in terms]
-    if native_form(optimizer) is None:
-        return penalties, activities, losses, id(optimizer)
-    try:
-        for variable in trainable:
-            optimizer.native_slots(variable)
-            optimizer.native_ema(variable), optimizer.native_accumulator(variable)
-    except IndexError as error:
-        raise ValueError(
-            message(
-                f"Optimizer {optimizer.name!r}",
-                "options that need no more state than those it was built with",
-                "one that was off then",
-                "Call `compile` with a new optimizer.",
-            )
-        ) from error
-    decays = [optimizer.decays(variable) for variable in trainable]
-    return penalties, activities, losses, _form(optimizer), optimizer.native_options(), decays
-
-
-def _form(definition: Any) -> Any:
-    return native_form(definition) or id(definition)
-
-
-def _identity(terms: Sequence[LossTerm]) -> tuple[Any, ...]:
-    return tuple((t.output, id(t.loss), t.weight) for t in terms)
-
-
-def unwraps(structure: Any) -> bool:
-    """Whether a model whose outputs are this structure gives the one array in it."""
-    return (
-        isinstance(structure, list | tuple)
-        and len(structure) == 1
-        and not tree.is_nested(structure[0])
-    )
-
-
-def pack_outputs(structure: Any, arrays: Sequence[Any]) -> Any:
-    """Outputs in the structure that a call of the model gives."""
-    return arrays[0] if unwraps(structure) else tree.pack_as(structure, arrays)
-
-
-def new_shuffle_state() -> SeedGenerator:
-    """What the order of batches follows from; files keep it, so that a resumed run goes on.
-
-    Its seed is drawn when the first fit shuffles; until then both words are 0. A fit on another
-    thread takes a seed that was reserved here, so that it does not matter when that one comes.
-    """
-    state = SeedGenerator(0, name="shuffle")
-    state._reserved = reserve()
-    return state
-
-
-def shuffle_order(
-    kind: EngineKind, state: SeedGenerator, iterations: int, rows: int, block: int
-) -> npt.NDArray[np.int64]:
-    """The order of a pass that begins after so many training steps.
-
-    Rows change places inside every `block` of them; ``block=rows`` shuffles them all.
-    """
-    seed, drawn = (int(word) for word in state.state.array)
-    if not drawn:
-        seed = draw_reserved(state._reserved)
-        state.state.assign(np.array([seed, 1], np.uint32))
-    return kind.permutation(seed | _ORDER_STREAM, iterations, rows, block)

@@ -1,0 +1,49 @@
+"""What an engine was told once of objects that users may change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from densekit._core.engine import LossTerm
+from densekit._core.errors import message
+from densekit._core.native_form import native_form
+from densekit._core.variable import Variable
+from densekit.layers import Layer
+
+
+def numbers_of(
+    layers: Sequence[Layer],
+    trainable: Sequence[Variable],
+    terms: Sequence[LossTerm],
+    optimizer: Any,
+) -> Any:
+    """What an engine is told once, of objects that users may change; what runs in Python is not."""
+    penalties = [(_form(v.regularizer), _form(v.constraint)) for v in trainable]
+    activities = [_form(layer.activity_regularizer) for layer in layers]
+    losses = [(_form(term.loss), term.loss.reduction) for term in terms]
+    if native_form(optimizer) is None:
+        return penalties, activities, losses, id(optimizer)
+    try:
+        for variable in trainable:
+            optimizer.native_slots(variable)
+            optimizer.native_ema(variable), optimizer.native_accumulator(variable)
+    except IndexError as error:
+        raise ValueError(
+            message(
+                f"Optimizer {optimizer.name!r}",
+                "options that need no more state than those it was built with",
+                "one that was off then",
+                "Call `compile` with a new optimizer.",
+            )
+        ) from error
+    decays = [optimizer.decays(variable) for variable in trainable]
+    return penalties, activities, losses, _form(optimizer), optimizer.native_options(), decays
+
+
+def _form(definition: Any) -> Any:
+    return native_form(definition) or id(definition)
+
+
+def identity(terms: Sequence[LossTerm]) -> tuple[Any, ...]:
+    return tuple((t.output, id(t.loss), t.weight) for t in terms)
