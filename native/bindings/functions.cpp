@@ -147,6 +147,25 @@ nb::object loss_gradient(const std::string& kind, const Doubles& params, nb::han
   });
 }
 
+nb::object mean_loss(const std::string& kind, const Doubles& params, nb::handle y_true, nb::handle y_pred,
+                     double divisor) {
+  LossSpec spec = loss_spec(kind, params);
+  return by_type(y_pred, [&](auto tag) {
+    using T = decltype(tag);
+    const Matrix<T> p = matrix<T>(y_pred, "y_pred");
+    const Targets<T> t(spec, y_true, p);
+    if (takes_plus_minus_labels(spec.kind)) spec.p[0] = all_zero_one(p.rows * p.width, t.dense.data);
+    std::vector<T> rows(static_cast<std::size_t>(p.rows));
+    nb::object d = new_matrix<T>(p.rows, p.width);
+    kernels<T>().loss(spec, p.rows, p.width, t.dense.data, t.labels, p.data, nullptr, T(1), rows.data(), out<T>(d));
+    double total = 0.0;
+    for (const T row : rows) total += static_cast<double>(row);
+    const T scale = static_cast<T>(1.0 / divisor);
+    for (index_t i = 0; i < p.rows * p.width; ++i) out<T>(d)[i] *= scale;
+    return nb::object(nb::make_tuple(total / divisor, d));
+  });
+}
+
 nb::object loss_from_logits(const std::string& kind, const Doubles& params, nb::handle y_true, nb::handle z) {
   const LossSpec spec = loss_spec(kind, params);
   if (spec.kind != LossKind::binary_crossentropy && spec.kind != LossKind::categorical_crossentropy &&
@@ -264,6 +283,11 @@ void bind_functions(nb::module_& m) {
   m.def("loss_gradient", loss_gradient, nb::arg("kind"), nb::arg("params"), nb::arg("y_true"), nb::arg("y_pred"),
         nb::sig("def loss_gradient(kind: str, params: Sequence[float], y_true: Array, y_pred: Array) -> Array"),
         "The gradient of each row's loss.");
+  m.def("mean_loss", mean_loss, nb::arg("kind"), nb::arg("params"), nb::arg("y_true"), nb::arg("y_pred"),
+        nb::arg("divisor"),
+        nb::sig("def mean_loss(kind: str, params: Sequence[float], y_true: Array, y_pred: Array, divisor: float) -> "
+                "tuple[float, Array]"),
+        "(sum of the rows' losses / divisor, its gradient).");
   m.def("loss_from_logits", loss_from_logits, nb::arg("kind"), nb::arg("params"), nb::arg("y_true"), nb::arg("z"),
         nb::sig("def loss_from_logits(kind: str, params: Sequence[float], y_true: Array, z: Array) -> tuple[Array, "
                 "Array, Array]"),

@@ -79,6 +79,8 @@ class Plan {
   nb::object record(const nb::list& inputs, std::vector<uint64_t> keys, std::vector<uint64_t> counters, bool training,
                     bool input_gradients);
   void apply(const nb::list& gradients, int64_t iteration, double learning_rate);
+  nb::object sum_rows(const nb::list& inputs, const nb::list& seeds);
+  bool apply_like(const nb::list& gradients, int64_t iteration, double learning_rate);
 
  private:
   friend class Recorded;

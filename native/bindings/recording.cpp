@@ -102,6 +102,71 @@ nb::object Plan::record(const nb::list& inputs, std::vector<uint64_t> keys, std:
   return nb::make_tuple(recorded, outputs);
 }
 
+nb::object Plan::sum_rows(const nb::list& inputs, const nb::list& seeds) {
+  Engine& runner = running();
+  if (graph.host_nodes > 0 || graph.random_nodes > 0) throw nb::value_error("sum_rows: the plan asks the host or draws.");
+  Request request = make_request(inputs, nb::list(), nb::list(), 0);
+  if (request.inputs.empty() || request.inputs[0].rows < 1)
+    throw nb::value_error("sum_rows: at least one row is needed.");
+  const index_t n = request.n = request.batch_size = request.inputs[0].rows;
+  for (const Source& source : request.inputs) {
+    if (source.rows != n) throw nb::value_error("sum_rows: the inputs must have equally many rows.");
+  }
+  const int type = type_number(is_double);
+  std::vector<nb::object> outputs, held;
+  std::vector<const void*> given;
+  if (nb::len(seeds) != graph.outputs.size()) throw nb::value_error("sum_rows: one gradient is needed for each output.");
+  for (std::size_t i = 0; i < graph.outputs.size(); ++i) {
+    const index_t size = graph.values[static_cast<std::size_t>(graph.outputs[i])].size;
+    outputs.push_back(new_array(type, {n, size}));
+    request.predictions.push_back(array_data(outputs.back()));
+    held.push_back(to_array(seeds[i], type, n * size, "gradient of an output"));
+    given.push_back(array_data(held.back()));
+  }
+  GradientRequest wanted;
+  nb::list slopes, sums;
+  for (int v : graph.inputs) {
+    const nb::object g = new_array(type, {n, graph.values[static_cast<std::size_t>(v)].size});
+    wanted.inputs.push_back(array_data(g));
+    slopes.append(g);
+  }
+  const double work = static_cast<double>(graph.flops_per_sample()) * static_cast<double>(n);
+  without_gil(work, [&] {
+    std::unique_ptr<Recording> recording = runner.record(std::move(request), true, false);
+    runner.pull_back(*recording, given, wanted);
+    runner.give_back(std::move(recording));
+  });
+  for (const nb::object& y : outputs) {
+    double total = 0.0;
+    for (index_t i = 0; i < array_size(y); ++i) {
+      total += is_double ? static_cast<const double*>(array_data(y))[i]
+                         : static_cast<double>(static_cast<const float*>(array_data(y))[i]);
+    }
+    sums.append(total);
+  }
+  return nb::make_tuple(sums, slopes);
+}
+
+bool Plan::apply_like(const nb::list& gradients, int64_t iteration, double learning_rate) {
+  const int type = type_number(is_double);
+  std::size_t i = 0;
+  const std::size_t given = nb::len(gradients);
+  for (std::size_t id = 0; id < graph.parameters.size(); ++id) {
+    if (!graph.parameters[id].trainable) continue;
+    if (i == given) return false;
+    PyObject* gradient = PyList_GET_ITEM(gradients.ptr(), static_cast<Py_ssize_t>(i++));
+    if (!PyArray_CheckExact(gradient)) return false;
+    PyArrayObject* g = as_array(gradient);
+    PyArrayObject* own = as_array(arrays[id]);
+    if (PyArray_TYPE(g) != type || PyArray_ISBYTESWAPPED(g) || PyArray_NDIM(g) != PyArray_NDIM(own) ||
+        !PyArray_CompareLists(PyArray_DIMS(g), PyArray_DIMS(own), PyArray_NDIM(g)))
+      return false;
+  }
+  if (i != given) return false;
+  apply(gradients, iteration, learning_rate);
+  return true;
+}
+
 void Plan::apply(const nb::list& gradients, int64_t iteration, double learning_rate) {
   Engine& runner = running();
   std::vector<nb::object> held;
@@ -164,9 +229,15 @@ void bind_recording(nb::module_& m, nb::class_<Plan>& c) {
         nb::sig("def record(self, inputs: list[Array], keys: Sequence[int], counters: Sequence[int], training: bool, "
                 "input_gradients: bool) -> tuple[Recorded, list[Array]]"),
         "All rows as one batch, forward: what gives gradients later, and the outputs.");
+  c.def("sum_rows", &Plan::sum_rows, nb::arg("inputs"), nb::arg("seeds"),
+        nb::sig("def sum_rows(self, inputs: list[Array], seeds: list[Array]) -> tuple[list[float], list[Array]]"),
+        "The sum of each output over all rows, and d inputs from gradients of the outputs.");
   c.def("apply", &Plan::apply, nb::arg("gradients"), nb::arg("iteration"), nb::arg("learning_rate"),
         nb::sig("def apply(self, gradients: list[Array], iteration: int, learning_rate: float) -> None"),
         "One update of every trainable parameter by these gradients.");
+  c.def("apply_like", &Plan::apply_like, nb::arg("gradients"), nb::arg("iteration"), nb::arg("learning_rate"),
+        nb::sig("def apply_like(self, gradients: list[Array], iteration: int, learning_rate: float) -> bool"),
+        "The same if each gradient has its parameter's type and shape; else False.");
   m.def("array_class", array_class, nb::arg("name"), nb::sig("def array_class(name: str) -> type"),
         "A subclass of NumPy's array with the same layout, for `set_class`.");
   m.def("set_class", set_class, nb::arg("array"), nb::arg("type"),

@@ -149,8 +149,10 @@ void elementwise_backward(const Context<T>& c, int i, index_t row, index_t rows)
   for (std::size_t k = 0; k < s.operands.size(); ++k) {
     if (s.operands[k].from != From::input) continue;
     const auto position = static_cast<std::size_t>(s.operands[k].at);
-    const GradientWrite write = c.plan(i).writes[position];
+    GradientWrite write = c.plan(i).writes[position];
     if (write == GradientWrite::none) continue;
+    if (written[position]) write = GradientWrite::add;  // one value may be several operands: x * x
+    written[position] = true;
     const int x = op.inputs[position];
     T* dx = c.gradient(x, 0);
     if (write == GradientWrite::set && is_flat(s, s.operands[k], c.size(x), c.size(op.outputs[0]))) {

@@ -245,8 +245,18 @@ class Plan:
         All rows as one batch, forward: what gives gradients later, and the outputs.
         """
 
+    def sum_rows(self, inputs: list[Array], seeds: list[Array]) -> tuple[list[float], list[Array]]:
+        """
+        The sum of each output over all rows, and d inputs from gradients of the outputs.
+        """
+
     def apply(self, gradients: list[Array], iteration: int, learning_rate: float) -> None:
         """One update of every trainable parameter by these gradients."""
+
+    def apply_like(self, gradients: list[Array], iteration: int, learning_rate: float) -> bool:
+        """
+        The same if each gradient has its parameter's type and shape; else False.
+        """
 
 class Recorded:
     """A batch run forward, with what its backward needs."""
@@ -273,6 +283,11 @@ def loss(kind: str, params: Sequence[float], y_true: Array, y_pred: Array) -> Ar
 
 def loss_gradient(kind: str, params: Sequence[float], y_true: Array, y_pred: Array) -> Array:
     """The gradient of each row's loss."""
+
+def mean_loss(
+    kind: str, params: Sequence[float], y_true: Array, y_pred: Array, divisor: float
+) -> tuple[float, Array]:
+    """(sum of the rows' losses / divisor, its gradient)."""
 
 def loss_from_logits(
     kind: str, params: Sequence[float], y_true: Array, z: Array

@@ -171,3 +171,31 @@ def test_the_plan_is_explained() -> None:
         "  b  Python: `ops.sort` has no native form",
     ]
     assert "no plan before" in keras.Sequential([L.Dense(1)]).explain_plan()
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        lambda x: x * x,
+        lambda x: ops.add(x, x),
+        lambda x: x - x * 2,
+        lambda x: ops.where(x > 0, x, x),
+        lambda x: x * x[:, :1] * x,
+    ],
+    ids=["square", "double", "minus", "choice", "three times"],
+)
+def test_a_value_that_is_several_operands_gets_all_their_gradients(formula: Any) -> None:
+    class Own(Layer):
+        def call(self, inputs: Any) -> Any:
+            return formula(inputs)
+
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, Own()(inputs))
+    assert not model.explain_plan().startswith("Python")
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
+    with keras.GradientTape() as tape:
+        tape.watch(x)
+        loss = ops.sum(model(x, training=True))
+    found = tape.gradient(loss, x)
+    _, vjp = value_and_vjp(lambda a: ops.sum(formula(a)), [x])
+    np.testing.assert_allclose(found, vjp(np.float32(1))[0], rtol=1e-5)

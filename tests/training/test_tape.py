@@ -20,12 +20,12 @@ Array = np.ndarray[Any, Any]
 @contextmanager
 def definitions_alone() -> Iterator[None]:
     """Inside, tapes record every formula of a model instead of its native call."""
-    native = _tape.run_recorded
-    _tape.run_recorded = lambda *_: NotImplemented
+    native = _tape.run_recorded, _tape.run_quickly
+    _tape.run_recorded = _tape.run_quickly = lambda *_: NotImplemented
     try:
         yield
     finally:
-        _tape.run_recorded = native
+        _tape.run_recorded, _tape.run_quickly = native
 
 
 def rows(*shape: int) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 BOXES: set[type] = set()  # their types, once gradients are in use
+DEFERRED: set[type] = set()  # those of values that may wait to be computed: `ops/_deferred.py`
 
 
 def unboxed(value: Any) -> Any:

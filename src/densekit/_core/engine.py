@@ -239,6 +239,20 @@ class Updates(Protocol):
     def apply(self, optimizer: Any, gradients: list[Array]) -> None:
         """One step; the variables and the optimizer's count move on."""
 
+    def apply_like(self, optimizer: Any, gradients: list[Array]) -> bool:
+        """The same if each gradient has type and shape of its variable; else nothing, and False."""
+
+
+class Program(Protocol):
+    """A formula ready to run."""
+
+    @property
+    def recorded(self) -> Sequence[int]:
+        """Places of what models gave."""
+
+    def run(self, values: dict[int, Array]) -> tuple[Any, dict[int, Array]]:
+        """Its value, and by place the gradients of what models gave."""
+
 
 class EngineKind(Protocol):
     """One way to compute, as a value: makes engines."""
@@ -277,10 +291,19 @@ class EngineKind(Protocol):
     def updates(self, optimizer: Any, variables: Sequence[Variable]) -> Updates | None:
         """What makes the steps of a built optimizer; None where its definition must do."""
 
-    def losses_of_rows(
-        self, form: NativeForm, y_true: Array, y_pred: Array
-    ) -> tuple[Array, Callable[[], Array]] | None:
-        """A loss of each row and what gives its gradients; None where the definition must do."""
+    def mean_loss(
+        self, form: NativeForm, y_true: Array, y_pred: Array, divisor: float
+    ) -> tuple[float, Array] | None:
+        """The sum of the rows' losses, divided, and its gradient; None: by the definition."""
+
+    def lowers_formula(self, steps: Sequence[Any]) -> bool:
+        """Whether `formula` may give a program for these steps, or more of them.
+
+        They are those of `ops/_formula_steps.py`.
+        """
+
+    def formula(self, steps: Sequence[Any]) -> Program | None:
+        """What runs a formula on what models gave; None: by its ops, one after the other."""
 
     def permutation(self, key: int, counter: int, n: int, block: int) -> Index:
         """``range(n)``, shuffled inside every `block`: `_core.seeds.permutation`."""

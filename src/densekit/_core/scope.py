@@ -7,7 +7,7 @@ is a scope, too: variables read as boxes that it watches, but assignments go to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import Any, Self
@@ -24,6 +24,10 @@ class VariableScope:
     def get_current_value(self, variable: Any) -> Any | None:
         """The value `variable` has in this scope, or None: that of its buffer."""
         raise NotImplementedError
+
+    def run_model(self, model: Any, x: Any, training: Any) -> Any:
+        """What a model gives for one array, if it is known how; else NotImplemented."""
+        return NotImplemented
 
     def __enter__(self) -> Self:
         self.outer = _active.get()
@@ -110,9 +114,8 @@ def _read(value: Any) -> Any:
     return getattr(value, "value", value)
 
 
-def variable_scope() -> VariableScope | None:
-    """The innermost active scope, or None."""
-    return _active.get()
+# The innermost active scope, or None. Asked at every step: a function would cost a frame.
+variable_scope: Callable[[], VariableScope | None] = _active.get
 
 
 def recording_scope() -> RecordingScope | None:

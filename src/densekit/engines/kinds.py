@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import cast
 
@@ -102,11 +100,16 @@ def default_name() -> str:
     return str(name)
 
 
-@contextmanager
-def inside(kind: EngineKind) -> Iterator[None]:
-    """Inside, what an engine calls runs on it too: models within models, updates of optimizers."""
-    token = _inside.set(kind)
-    try:
-        yield
-    finally:
-        _inside.reset(token)
+class inside:
+    """``with inside(kind):`` runs what an engine calls on it too: models in models, updates."""
+
+    __slots__ = ("_kind", "_token")
+
+    def __init__(self, kind: EngineKind) -> None:
+        self._kind = kind
+
+    def __enter__(self) -> None:
+        self._token = _inside.set(self._kind)
+
+    def __exit__(self, *exc: object) -> None:
+        _inside.reset(self._token)

@@ -164,7 +164,7 @@ def _lower_natively(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[
     if rule is not None:
         return _as_list(rule(plan, operation, *_with_handles(node, inputs)))
     if isinstance(operation, FunctionOperation):
-        return _lower_function(plan, node, inputs)
+        return lower_op(plan, node, inputs)
     if not isinstance(operation, Layer):
         raise NotLowerable("it is no layer, and no rule is registered for it")
     if not has_lowering(operation):
@@ -235,7 +235,7 @@ class _Part:
         return [self.node]
 
 
-def _lower_function(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]:
+def lower_op(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]:
     """An op, in the type its definition gives."""
     dtypes = {tensor.dtype for tensor in node.outputs}
     if not dtypes <= {plan.dtype, "bfloat16", "bool", "int32", "int64"}:

@@ -20,8 +20,8 @@ from densekit._native import active_isa as active_isa
 from densekit._native import array_class as array_class
 from densekit._native import available_isas as available_isas
 from densekit._native import get_threads as get_threads
-from densekit._native import loss_gradient as loss_gradient
 from densekit._native import machine as machine
+from densekit._native import mean_loss as mean_loss
 from densekit._native import permutation as permutation
 from densekit._native import set_class as set_class
 from densekit._native import set_threads as set_threads
@@ -33,7 +33,6 @@ from densekit.engines.reductions import reduction_of
 from densekit.engines.rows import empty_rows, is_readable, readable, rows_at_once, without_text
 
 _on_host = partial(multiplying_by, core_product(_native.matmul))
-loss_rows = _native.loss
 
 _NO_STEP = -1.797e308  # what a row of the losses holds until its step is done
 _NOTHING = nullcontext()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from densekit._core.engine import (
@@ -11,6 +11,7 @@ from densekit._core.engine import (
     EngineKind,
     Index,
     LossTerm,
+    Program,
     Recorder,
     Source,
     Updates,
@@ -18,10 +19,11 @@ from densekit._core.engine import (
 from densekit._core.native_form import NativeForm
 from densekit._core.plan import NotLowerable
 from densekit._core.variable import Variable
-from densekit.engines import native, recording
+from densekit.engines import formulas, native, recording
 from densekit.engines.lowering import lower_graph, lower_layer, lower_whole
 from densekit.engines.plan import PlanBuilder
 from densekit.engines.updates import NativeUpdates
+from densekit.ops._formula_steps import Step
 
 
 class NativeKind:
@@ -67,12 +69,22 @@ class NativeKind:
         known = NativeUpdates.can_update(optimizer, variables)
         return NativeUpdates(optimizer, variables) if known else None
 
-    def losses_of_rows(
-        self, form: NativeForm, y_true: Array, y_pred: Array
-    ) -> tuple[Array, Callable[[], Array]] | None:
-        """A loss of each row and what gives its gradients, by the kernels."""
-        given = form.kind, list(form.parameters), y_true, y_pred
-        return native.loss_rows(*given), lambda: native.loss_gradient(*given)
+    def mean_loss(
+        self, form: NativeForm, y_true: Array, y_pred: Array, divisor: float
+    ) -> tuple[float, Array] | None:
+        """The sum of the rows' losses, divided, and its gradient, by the kernels."""
+        return native.mean_loss(form.kind, list(form.parameters), y_true, y_pred, divisor)
+
+    def lowers_formula(self, steps: Sequence[Step]) -> bool:
+        """Whether the steps have a native form."""
+        return formulas.can_lower(steps)
+
+    def formula(self, steps: Sequence[Step]) -> Program | None:
+        """A native program."""
+        try:
+            return formulas.FormulaProgram(steps)
+        except NotLowerable:
+            return None
 
     def permutation(self, key: int, counter: int, n: int, block: int) -> Index:
         """``range(n)``, shuffled inside every `block`."""

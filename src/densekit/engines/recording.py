@@ -44,6 +44,7 @@ class Recorder:
         self._engine = NativeEngine(plan, self.variables, penalties=False)
         self.input_shapes = [h.sample_shape for h in plan.inputs]
         self._shapes = [h.sample_shape for h in plan.outputs]
+        self._is_bare = all(len(shape) == 1 for shape in self._shapes)
         self._seeds = list({id(g): g for g in plan.seed_generators}.values())
 
     @staticmethod
@@ -53,13 +54,15 @@ class Recorder:
 
     def seed_states(self) -> list[tuple[Variable, Array]]:
         """The states of the seed generators as they are now."""
-        return [(g.state, np.array(g.state.array)) for g in self._seeds]
+        return [(g.state, np.array(g.state.array)) for g in self._seeds] if self._seeds else []
 
     def record(
         self, inputs: list[Array], training: bool, input_gradients: bool
     ) -> tuple[Any, list[Array]]:
         """All rows as one batch: what gives gradients of it later, and the outputs."""
         engine = self._engine
+        if not self._seeds and self._is_bare and len(inputs) == 1 and inputs[0].ndim > 1:
+            return engine.plan.record(inputs, (), (), training, input_gradients)
         keys, counters = engine.random_words()
         recorded, flat = engine.plan.record(inputs, keys, counters, training, input_gradients)
         if training:

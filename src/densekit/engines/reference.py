@@ -22,6 +22,7 @@ from densekit._core.engine import (
     EngineKind,
     Index,
     LossTerm,
+    Program,
     Recorder,
     Source,
     Updates,
@@ -37,6 +38,7 @@ from densekit.engines.host import definition_dtype
 from densekit.engines.lowering import lower_whole
 from densekit.engines.reductions import reduction_of
 from densekit.engines.rows import empty_rows
+from densekit.ops._formula_steps import Step
 
 # Held from reading state to writing it: threads that predict with one model take turns.
 _state_lock = threading.RLock()
@@ -198,10 +200,18 @@ class ReferenceKind:
         """None: `Optimizer.update_step` is the definition."""
         return None
 
-    def losses_of_rows(
-        self, form: NativeForm, y_true: Array, y_pred: Array
-    ) -> tuple[Array, Callable[[], Array]] | None:
+    def mean_loss(
+        self, form: NativeForm, y_true: Array, y_pred: Array, divisor: float
+    ) -> tuple[float, Array] | None:
         """None: tapes record the definition."""
+        return None
+
+    def lowers_formula(self, steps: Sequence[Step]) -> bool:
+        """False: formulas are computed op by op."""
+        return False
+
+    def formula(self, steps: Sequence[Step]) -> Program | None:
+        """None: formulas are computed op by op."""
         return None
 
     def permutation(self, key: int, counter: int, n: int, block: int) -> Index:

@@ -45,9 +45,20 @@ class NativeUpdates:
     def apply(self, optimizer: Any, gradients: list[Array]) -> None:
         """One step; the variables and the optimizer's count move on."""
         iteration = int(optimizer._iterations.array)
-        rate = float(optimizer.learning_rates(iteration, 1)[0])
+        rate = optimizer.rate_at(iteration)
         self._engine.plan.apply(gradients, iteration, rate)
         optimizer.advance(1)
+
+    def apply_like(self, optimizer: Any, gradients: list[Array]) -> bool:
+        """The same if each gradient has type and shape of its variable; else nothing, and False."""
+        counter = optimizer._iterations.array
+        iteration = int(counter)
+        done: bool = self._engine.plan.apply_like(
+            gradients, iteration, optimizer.rate_at(iteration)
+        )
+        if done:
+            counter[()] = iteration + 1
+        return done
 
 
 def _numbers(optimizer: Any, variables: Sequence[Variable]) -> Any:

@@ -10,7 +10,7 @@ from densekit._core import settings
 from densekit._core.assignments import CountsAssignments
 from densekit._core.dtype_policy import get_dtype_policy
 from densekit._core.errors import message, returned
-from densekit._core.frames import filters_traceback
+from densekit._core.frames import hide_internal_frames
 from densekit._core.naming import auto_name
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
@@ -68,7 +68,6 @@ class Loss(CountsAssignments):
         """Type the loss computes in."""
         return self._dtype_policy.compute_dtype
 
-    @filters_traceback
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The reduced loss.
 
@@ -77,11 +76,19 @@ class Loss(CountsAssignments):
             y_pred: predictions ``(batch, ...)``.
             sample_weight: weights ``(batch,)``, or of the shape of the losses. Default: none.
         """
-        scope = recording_scope()
-        if scope is not None and sample_weight is None:
-            value = scope.run_loss(self, (y_true, y_pred))
-            if value is not NotImplemented:
-                return value
+        try:
+            scope = recording_scope()
+            if scope is not None and sample_weight is None:
+                value = scope.run_loss(self, (y_true, y_pred))
+                if value is not NotImplemented:
+                    return value
+            return self._dk_reduced(y_true, y_pred, sample_weight)
+        except Exception as error:
+            hide_internal_frames(error)
+            raise
+
+    def _dk_reduced(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Any:
+        """The loss by its definition."""
         given_mask = getattr(y_pred, "_keras_mask", None)
         y_true, y_pred = self._dk_tensors(y_true), self._dk_tensors(y_pred)
         values = returned(self.call(y_true, y_pred), self._dk_formula, "a loss for each sample")

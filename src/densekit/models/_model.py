@@ -29,6 +29,7 @@ from densekit.models._storage import Storage
 from densekit.models._trainer import Trainer
 from densekit.saving._attributes import attribute_children
 
+_TRAINING = frozenset({"training"})
 # What counts of a model that is a graph: these, and state.
 _OF_GRAPHS = frozenset({"activity_regularizer", "autocast", "built", "_dtype_policy"})
 
@@ -104,7 +105,7 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        for name in ("_dk_graph_cache", "_dk_fast_call", "_dk_fast_version"):
+        for name in ("_dk_graph_cache", "_dk_fast_call", "_dk_fast_version", "_dk_variables"):
             state.pop(name, None)
         return state
 
@@ -129,6 +130,16 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
             if outputs is not NotImplemented:
                 return outputs
         try:
+            scope = _scope()
+            if (
+                scope is not None
+                and len(args) == 1
+                and type(args[0]) is np.ndarray
+                and kwargs.keys() <= _TRAINING
+            ):
+                outputs = scope.run_model(self, args[0], kwargs.get("training"))
+                if outputs is not NotImplemented:
+                    return outputs
             return self._dk_call_general(args, kwargs)
         except Exception as error:
             hide_internal_frames(error)
@@ -166,6 +177,14 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
         return getattr(self, "input_names", None), getattr(self, "output_names", None)
 
     # Layers
+
+    @property
+    def variables(self) -> list[Any]:
+        """All state: weights and the state of seed generators."""
+        known, version = self.__dict__.get("_dk_variables"), self._tracker.current()
+        if known is None or known[0] != version:
+            known = self.__dict__["_dk_variables"] = version, super().variables
+        return [*known[1]]
 
     @property
     def layers(self) -> list[Any]:

@@ -87,20 +87,37 @@ _live: set[int] = set()  # traces that record now
 _tracing = threading.Lock()
 
 
+def begin_trace() -> int:
+    """Record in a trace of its own, numbered higher than any before: inside all of them."""
+    teach_boxes()
+    stack = _trace_stack()
+    with _tracing:
+        stack.top += 1
+        trace: int = stack.top
+    _live.add(trace)
+    return trace
+
+
+def end_trace(trace: int) -> None:
+    """Record no more in a trace."""
+    _live.discard(trace)
+
+
+@cache
+def _trace_stack() -> Any:
+    from autograd.tracer import trace_stack  # optional and slow
+
+    return trace_stack
+
+
 @contextmanager
 def new_trace() -> Iterator[int]:
-    """Record in a trace of its own, numbered higher than any before: inside all of them."""
-    from autograd.tracer import trace_stack
-
-    teach_boxes()
-    with _tracing:
-        trace_stack.top += 1
-        trace = trace_stack.top
-    _live.add(trace)
+    """Inside, record in a trace of its own."""
+    trace = begin_trace()
     try:
         yield trace
     finally:
-        _live.discard(trace)
+        end_trace(trace)
 
 
 def is_live(box: Any) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from densekit._core.boxes import DEFERRED
 from densekit._core.frames import hide_internal_frames
 from densekit._core.registry import export
 from densekit._core.tensor import Tensor, as_tensor, lend
@@ -60,6 +61,10 @@ def operation(
         body = np.errstate(all="ignore")(function) if quiet else function
 
         def general(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if DEFERRED:
+                for value in args:
+                    if type(value) in DEFERRED:
+                        return value._dk_apply(call, args, kwargs)
             if any_symbolic(args, kwargs):
                 return _record(node_class, function, args, kwargs)
             if tensors:

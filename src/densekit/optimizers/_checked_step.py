@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from operator import is_
 from typing import Any
 
-import numpy as np
-
 from densekit import engines
 from densekit._core import assignments
 from densekit._core.engine import Updates
@@ -21,27 +19,28 @@ class CheckedStep:
     """
 
     def __init__(self, updates: Updates) -> None:
-        self.updates = updates
+        self._updates = updates
         self._engine = engines.engine_kind()
         self._variables = list(updates.variables)
         self._constraints = [v.constraint for v in self._variables]
-        self._types = [np.ndarray] * len(self._variables)
-        self._kinds = [(v.shape, v.numpy_dtype) for v in self._variables]
         self._count = assignments.count()
 
     def is_like(self, gradients: Any, variables: Sequence[Any] | Any) -> bool:
-        """Whether a step with these arguments would be found to be the same."""
+        """Whether a step with these arguments would be found to be the same, gradients apart."""
         own = self._variables
         if self._count != assignments.count() or self._engine is not engines.engine_kind():
             return False
-        if type(gradients) is not list or list(map(type, gradients)) != self._types:
-            return False
-        if variables is not None and (
-            type(variables) is not list
-            or len(variables) != len(own)
-            or not all(map(is_, variables, own))
+        if type(gradients) is not list or (
+            variables is not None
+            and (
+                type(variables) is not list
+                or len(variables) != len(own)
+                or not all(map(is_, variables, own))
+            )
         ):
             return False
-        return [(g.shape, g.dtype) for g in gradients] == self._kinds and all(
-            map(is_, [v.constraint for v in own], self._constraints)
-        )
+        return [v.constraint for v in own] == self._constraints
+
+    def apply(self, optimizer: Any, gradients: Any, variables: Sequence[Any] | Any) -> bool:
+        """Make the step if it is like the one checked; else False, and nothing is done."""
+        return self.is_like(gradients, variables) and self._updates.apply_like(optimizer, gradients)

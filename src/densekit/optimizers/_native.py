@@ -106,6 +106,13 @@ class NativeView:
         finally:
             told_rates.reset(token)
 
+    def rate_at(self, iteration: int) -> float:
+        """The learning rate of one step."""
+        rate = self._learning_rate
+        if isinstance(rate, Variable):
+            return float(rate.array)
+        return float(self.learning_rates(iteration, 1)[0])
+
     def _dk_called_at(self, iteration: int) -> float:
         """The value of a callable rate, which may read `iterations`, after that many steps."""
         before = int(self._iterations.array)

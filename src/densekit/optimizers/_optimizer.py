@@ -13,10 +13,10 @@ from densekit._core import settings
 from densekit._core.boxes import unboxed
 from densekit._core.engine import Updates
 from densekit._core.errors import describe, message
-from densekit._core.frames import filters_traceback, warn
+from densekit._core.frames import filters_traceback, hide_internal_frames, warn
 from densekit._core.naming import auto_name
 from densekit._core.registry import Names, export
-from densekit._core.scope import StatelessScope, in_stateless_scope
+from densekit._core.scope import StatelessScope, in_stateless_scope, variable_scope
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit._core.tensor import give_all, lend
 from densekit._core.variable import Variable
@@ -221,10 +221,10 @@ class Optimizer(UpdatePipeline):
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
         """One step from pairs of gradient and variable. Returns the count of steps."""
         pairs = list(grads_and_vars)
-        self.apply([g for g, _ in pairs], [v for _, v in pairs])
+        gradients, variables = zip(*pairs, strict=True) if pairs else ((), ())
+        self.apply([*gradients], [*variables])
         return self._iterations
 
-    @filters_traceback
     def apply(
         self, grads: Sequence[Any], trainable_variables: Iterable[Variable] | None = None
     ) -> None:
@@ -240,11 +240,22 @@ class Optimizer(UpdatePipeline):
                 are None, a variable is unknown, or there are no variables yet. Nothing has changed
                 then.
         """
-        checked = self._dk_checked
-        known = checked is not None and checked.is_like(grads, trainable_variables)
-        if known and not in_stateless_scope():
-            checked.updates.apply(self, list(grads))
-            return
+        try:
+            checked = self._dk_checked
+            if (
+                checked is None
+                or (variable_scope() is not None and in_stateless_scope())
+                or not checked.apply(self, grads, trainable_variables)
+            ):
+                self._dk_apply(grads, trainable_variables)
+        except Exception as error:
+            hide_internal_frames(error)
+            raise
+
+    def _dk_apply(
+        self, grads: Sequence[Any], trainable_variables: Iterable[Variable] | None
+    ) -> None:
+        """One step that is checked."""
         grads = list(grads)
         if not grads:
             return

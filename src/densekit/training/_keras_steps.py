@@ -15,7 +15,7 @@ from densekit.data._columns import unpack_x_y_sample_weight
 from densekit.training._compiled import Compiled
 from densekit.training._model import TrainableModel
 from densekit.training._overrides import has_own_loss
-from densekit.training._own_steps import function_of_steps
+from densekit.training._own_steps import StepLoop
 from densekit.training._single_batches import SingleBatches
 from densekit.training._tape import GradientTape, value_and_grad
 
@@ -95,7 +95,7 @@ class KerasSteps:
         model, name = self._model, f"{mode}_function"
         known: Callable[..., Any] | None = getattr(model, name, None)
         if known is None or force:
-            known = function_of_steps(model, mode)
+            known = StepLoop(model, mode)
             model.__dict__[name] = known
         return known
 

@@ -31,22 +31,25 @@ from densekit.training._overrides import STEPS
 from densekit.training._run_metrics import LossMean
 from densekit.training._runtime import Runtime
 
+_NUMBERS = frozenset({float, np.float32, np.float64})
 
-def function_of_steps(model: TrainableModel, mode: str) -> Callable[..., Any]:
-    """A loop over the model's own step."""
-    step = getattr(model, STEPS[mode])
-    stateless = is_stateless(step)
 
-    def function(batches: Iterator[Any]) -> Any:
+class StepLoop:
+    """A loop over the model's own step: the function of steps that is made for a model."""
+
+    def __init__(self, model: TrainableModel, mode: str) -> None:
+        self.step: Callable[..., Any] = getattr(model, STEPS[mode])
+        self.is_stateless = is_stateless(self.step)
+        self._model, self._mode = model, mode
+
+    def __call__(self, batches: Iterator[Any]) -> Any:
         results: Any = None
         for data in batches:
-            if stateless:
-                results = _with_state(model, mode, step, data)
+            if self.is_stateless:
+                results = _with_state(self._model, self._mode, self.step, data)
             else:
-                results = step(data)
+                results = self.step(data)
         return results
-
-    return function
 
 
 def is_stateless(step: Callable[..., Any]) -> bool:
@@ -131,11 +134,19 @@ class StepSession:
 
     def run(self, block: Block, training: bool) -> None:
         """Run the steps of a block."""
+        function = self._function
         with engines.inside(self._runtime.kind):
-            self._logs = self._function(self._data.batches(block))
+            if len(block.picks) <= block.batch_size and type(function) is StepLoop:
+                data = self._data.batch(block)
+                if function.is_stateless:
+                    self._logs = function(iter((data,)))
+                else:
+                    self._logs = function.step(data)
+            else:
+                self._logs = function(self._data.batches(block))
         if self.watch is not None and isinstance(self._logs, dict):
             for name, value in self._logs.items():
-                if "loss" in name and np.ndim(value) == 0:
+                if "loss" in name and (type(value) in _NUMBERS or np.ndim(value) == 0):
                     self.watch.look_at_last(block, float(value))
 
     def logs(self, model: TrainableModel) -> dict[str, Any]:
@@ -166,11 +177,17 @@ class BatchStructure:
     def __init__(self, text: bool = False) -> None:
         self._text = text
         self._structures: list[Any] = [None, None, None]
+        self._floatx: Any = None
+        self._is_bare = False  # one array and its targets
 
     def columns(self, x: Any, y: Any, sample_weight: Any) -> Columns:
         """Columns of a feed: flat lists of arrays."""
         given = [x, y, sample_weight]
         self._structures = given
+        self._floatx = to_numpy_dtype(settings.floatx())
+        self._is_bare = sample_weight is None and not any(
+            part is None or tree.is_nested(part) for part in (x, y)
+        )
         names = ("x", "y", "sample_weight")
         parts = [
             [] if part is None else [self._column(leaf, name) for leaf in tree.flatten(part)]
@@ -191,22 +208,32 @@ class BatchStructure:
             first = None if block.start is None else block.start + start
             yield self._batch(columns, picks, first)
 
+    def batch(self, block: Block) -> Any:
+        """The only batch of a block."""
+        if not self._is_bare:
+            columns = (block.inputs, block.targets, block.weights)
+            return self._batch(columns, block.picks, block.start)
+        picks, first = block.picks, block.start
+        floatx = self._floatx
+        x, y = block.inputs[0], block.targets[0]
+        return _rows(x, picks, first, floatx), _rows(y, picks, first, floatx)
+
     def _batch(self, columns: Sequence[Any], picks: Any, first: int | None) -> Any:
         parts: list[Any] = []
         for structure, leaves in zip(self._structures, columns, strict=True):
             if structure is None:
                 break
-            rows = [_rows(leaf, picks, first) for leaf in leaves]
+            rows = [_rows(leaf, picks, first, self._floatx) for leaf in leaves]
             parts.append(tree.pack_as(structure, rows))
         if len(parts) == 1 and not isinstance(parts[0], list | tuple):
             return parts[0]
         return tuple(parts)
 
 
-def _rows(column: Any, picks: Any, first: int | None) -> Any:
+def _rows(column: Any, picks: Any, first: int | None, floatx: Any) -> Any:
     """A batch of a column: the user's to keep and to change; floats in the default type."""
     rows = column[first : first + len(picks)] if first is not None else column.take(picks, axis=0)
     dtype = rows.dtype
-    if dtype.kind == "f":
-        dtype = to_numpy_dtype(settings.floatx())
-    return np.array(rows, dtype) if first is not None or rows.dtype != dtype else rows
+    if dtype.kind == "f" and dtype is not floatx:
+        return np.array(rows, floatx) if first is not None else rows.astype(floatx, copy=False)
+    return np.array(rows) if first is not None else rows

@@ -6,10 +6,13 @@ instead, so that the gradient can be differentiated again.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
+from densekit import engines
 from densekit._core import tree
 from densekit._core.boxes import BOXES
 from densekit._core.scope import (
@@ -22,8 +25,10 @@ from densekit._core.tensor import Tensor
 from densekit._core.watched import WATCHED, read
 from densekit.layers import Layer
 from densekit.layers._base.call import call_context
+from densekit.ops._deferred import Formulas
 from densekit.ops._gradient import Parts, backward, is_live, new_node, new_trace
 from densekit.training._layer_engines import recorder_of
+from densekit.training._runtime import Runtime
 
 Array = np.ndarray[Any, Any]
 
@@ -31,7 +36,7 @@ Array = np.ndarray[Any, Any]
 class _Call:
     """One recorded call, for as many tapes as recorded it."""
 
-    __slots__ = ("engine", "layer", "pack", "recorded", "seeds", "tapes", "training", "variables")
+    __slots__ = (*("engine", "layer", "pack", "recorded", "seeds", "training", "variables"),)
 
     def __init__(self, layer: Any, engine: Any, pack: Any, training: bool) -> None:
         self.layer = layer
@@ -41,7 +46,6 @@ class _Call:
         self.variables = engine.variables
         self.recorded: Any = None
         self.seeds = engine.seed_states()
-        self.tapes: list[Any] = []  # that recorded it, the innermost first
 
     def gradients(self, d_outputs: list[Any]) -> list[Any]:
         """Of variables and then of inputs, natively."""
@@ -116,6 +120,74 @@ def _value_in(scope: VariableScope, variable: Any) -> Any:
     return np.array(variable.array) if value is None else value
 
 
+class Output:
+    """Where the gradient of an output of a call goes."""
+
+    __slots__ = ("_node",)
+
+    def __init__(self, node: Any) -> None:
+        self._node = node
+
+    def node(self) -> Any:
+        """The node."""
+        return self._node
+
+
+class BareCall(_Call):
+    """A call of a model on an array, all of whose variables are watched: its only output."""
+
+    __slots__ = ("_inputs", "_node", "_tape")
+
+    def __init__(self, quick: _Quick, tape: Any, x: Array) -> None:
+        self.layer, self.engine, self.pack = quick.model(), quick.engine, quick.pack
+        self.training, self.variables = quick.training, quick.variables
+        self.seeds = quick.engine.seed_states() if quick.draws else _NOTHING
+        self._tape, self._inputs, self._node = tape, (x,), None
+
+    def node(self) -> Any:
+        """The node where its gradient goes, made when it is asked for."""
+        if self._node is None:
+            parents = [self._tape.root(v) for v in self.variables]
+            backward = _Backward(self, list(range(len(parents))), list(self._inputs), ())
+            self._node = new_node(parents, backward)
+        return self._node
+
+
+_NOTHING: list[Any] = []
+
+
+class _Quick:
+    """What a call of a model on one array was found to be; so is the next one like it."""
+
+    def __init__(self, call: _Call, formulas: Formulas, x: Array, runtime: Runtime) -> None:
+        self.model = ref(call.layer)
+        self.engine, self.pack, self.training = call.engine, call.pack, call.training
+        self.variables = call.variables
+        self.draws = bool(call.seeds)
+        self.formulas = formulas
+        self.tail = x.shape[1:]
+        tracker = call.layer._tracker
+        self.version, self.flags = tracker.version, tracker.flags
+        self.weights = runtime.weights
+        self.trainable = [v.trainable for v in self.weights]
+
+
+def run_quickly(tape: Any, model: Any, x: Array, training: bool) -> Any:
+    """The output of a call like the one before, of an unchanged model, for the only tape."""
+    runtime = model.__dict__.get("_dk_runtime")
+    quick = None if runtime is None else runtime.quick_records.get(training)
+    if quick is None or x.shape[1:] != quick.tail or x.dtype.kind not in "biuf" or not len(x):
+        return NotImplemented
+    tracker = model._tracker
+    if tracker.version != quick.version or tracker.flags != quick.flags:
+        return NotImplemented
+    if [v.trainable for v in quick.weights] != quick.trainable:
+        return NotImplemented
+    call = BareCall(quick, tape, x)
+    call.recorded, outputs = quick.engine.record([x], training, False)
+    return tape.formula(quick.formulas).enter(outputs[0], call)
+
+
 def run_recorded(innermost: Any, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The outputs of a call inside tapes, or NotImplemented where only the definition will do."""
     if len(args) != 1 or (kwargs and set(kwargs) != {"training"}):
@@ -127,10 +199,15 @@ def run_recorded(innermost: Any, layer: Any, args: tuple[Any, ...], kwargs: dict
         if training is None:
             training = layer._dk_call_info.default_training
     training = bool(training)
+    given = args[0]
+    alone = innermost.outer is None  # no tape, and no other scope, around it
+    if alone and type(given) is np.ndarray and innermost.watches_all:
+        outputs = run_quickly(innermost, layer, given, training)
+        if outputs is not NotImplemented:
+            return outputs
     tapes = _tapes(innermost)
     if tapes is None or any(tape.watches_frozen(layer) for tape in tapes):
         return NotImplemented
-    given = args[0]
     leaves = [given] if type(given) in _ARRAYS or type(given) in BOXES else tree.flatten(given)
     leaves = [read(leaf) if type(leaf) in WATCHED else leaf for leaf in leaves]
     arrays: list[Array] = []
@@ -170,6 +247,23 @@ def run_recorded(innermost: Any, layer: Any, args: tuple[Any, ...], kwargs: dict
     call.recorded, outputs = engine.record(arrays, training, recorded)
     values: list[Any] = list(outputs)
     new_box = _new_box()
+    if alone:
+        parents, wanted = parents_of[0]
+        if not parents:
+            return pack_outputs(values)
+        formulas = _formulas()
+        formula = innermost.formula(formulas)
+        inputs = [_below(leaf, innermost.trace) for leaf in leaves]
+        node = new_node(parents, _Backward(call, wanted, inputs, ()))
+        ends = [node]
+        if len(values) > 1:
+            ends = [new_node((node,), _hand_on(i, len(values))) for i in range(len(values))]
+        boxes = [formula.enter(y, Output(end)) for y, end in zip(values, ends, strict=True)]
+        packed = pack_outputs(boxes)
+        runtime = layer.__dict__.get("_dk_runtime")
+        if isinstance(runtime, Runtime) and packed is boxes[0] and type(given) is np.ndarray:
+            runtime.quick_records[training] = _Quick(call, formulas, given, runtime)
+        return packed
     for position in range(len(tapes) - 1, -1, -1):  # from the outermost tape to the innermost
         tape, (parents, wanted) = tapes[position], parents_of[position]
         if not parents:
@@ -183,6 +277,17 @@ def run_recorded(innermost: Any, layer: Any, args: tuple[Any, ...], kwargs: dict
         ends = [new_node((node,), _hand_on(i, len(values))) for i in range(len(values))]
         values = [new_box(y, tape.trace, end) for y, end in zip(values, ends, strict=True)]
     return pack_outputs(values)
+
+
+@cache
+def _formulas_of(name: str) -> Formulas:
+    kind = engines.engine_kind(name)
+    return Formulas(lambda step: kind.lowers_formula(step.path()), kind.formula)
+
+
+def _formulas() -> Formulas:
+    """The formulas of the active kind of engine."""
+    return _formulas_of(engines.engine_kind().name)
 
 
 _ARRAYS = frozenset({np.ndarray, Tensor})

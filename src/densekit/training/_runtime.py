@@ -40,12 +40,13 @@ class Runtime:
         self._engines: dict[Any, Engine] = {}
         self._recorders: dict[Any, Recorder | None] = {}
         self.latest_recorder: Any = None  # for which state and shape, and what calls need of it
+        self.quick_records: dict[bool, Any] = {}  # calls inside a tape, by training
         self._built_from: dict[Any, Any] = {}  # what users may set later, by engine
         self._seen: dict[Any, int] = {}  # the count of changes when that was last looked at
         self._call: Any = None  # what `model(x)` calls
         self.turns = Turns()
         self._collects_losses = False
-        self._weights: list[Any] = []
+        self.weights: list[Any] = []  # of the model, when it was last looked at
         self._flags: Any = None
         self._trainable: list[Any] = []
         self._pattern: Any = None  # which variables and layers are trainable
@@ -70,6 +71,7 @@ class Runtime:
         if name != self._engine_name:
             self._engine_name = name
             self._version = -1
+            self.quick_records.clear()
             self._call = None
             self._model.__dict__.update(_dk_fast_call=None, _dk_fast_version=-1)
 
@@ -85,7 +87,7 @@ class Runtime:
             self._refused = {}
             self._engines, self._recorders, self.latest_recorder = {}, {}, None
             self._version = version
-            self._weights = self._model.weights
+            self.weights = self._model.weights
             self._flags = None
             self._collects_losses = any(
                 layer.activity_regularizer is not None for layer in self._model._dk_flatten_layers()
@@ -96,7 +98,7 @@ class Runtime:
         self._refresh()
         flags = (
             self._model._tracker.flags,
-            [(v.trainable, id(v.regularizer), id(v.constraint)) for v in self._weights],
+            [(v.trainable, id(v.regularizer), id(v.constraint)) for v in self.weights],
         )
         if flags != self._flags:
             self._trainable = self._model.trainable_variables
@@ -125,6 +127,7 @@ class Runtime:
     def note_losses(self) -> None:
         """Remember that a layer added a loss in a call."""
         self._collects_losses = True
+        self.quick_records.clear()
         self._call = None
         self._model.__dict__.update(_dk_fast_call=None, _dk_fast_version=-1)
 

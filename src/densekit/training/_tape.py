@@ -8,9 +8,10 @@ step of the record, natively forward and backward: `training/_recorded_call.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from functools import wraps
+from operator import is_
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -24,8 +25,9 @@ from densekit._core.scope import RecordingScope
 from densekit._core.tensor import Tensor, give
 from densekit._core.variable import Variable
 from densekit._core.watched import WATCHED
-from densekit.ops._gradient import backward, new_node, new_trace
-from densekit.training._recorded_call import run_recorded
+from densekit.ops._deferred import DeferredBox, Formula, Formulas
+from densekit.ops._gradient import backward, begin_trace, end_trace, new_node
+from densekit.training._recorded_call import BareCall, run_quickly, run_recorded
 from densekit.training._recorded_loss import run_recorded_loss
 
 _UNCONNECTED = ("none", "zero")
@@ -56,36 +58,37 @@ class GradientTape(RecordingScope):
     (27.0, 18.0)
     """
 
+    _used = False
+    _trace = -1
+    _recording = False
+    _formula: ref[Formula] | None = None  # what is noted; boxes keep it alive
+    _frozen: frozenset[int] = frozenset()  # by id: watched variables that do not train
+    _lent: tuple[Any, ...] = ()  # arrays of another class while the tape records
+
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
         self._persistent = persistent
         self._accessed = watch_accessed_variables
-        self._used = False
-        self._trace = -1
-        self._tracing: AbstractContextManager[int] | None = None
         self._roots: dict[int, tuple[Any, Any]] = {}  # by id: a variable or array, its node
-        self._frozen: set[int] = set()  # by id: watched variables that do not train
-        self._lent: list[Any] = []  # arrays of another class while the tape records
 
     def __enter__(self) -> GradientTape:
-        if self._tracing is not None:
+        if self._recording:
             raise ValueError(
                 message("GradientTape", "a tape not in use", "one that records", "Make a new one.")
             )
-        if not self._persistent:
+        if not self._persistent and (self._used or self._roots):
             self._roots, self._used = {}, False
-        self._tracing = new_trace()
-        self._trace = self._tracing.__enter__()
-        super().__enter__()
-        return self
+        self._trace = begin_trace()
+        self._recording = True
+        return super().__enter__()
 
-    def __exit__(self, *exc: Any) -> None:
-        assert self._tracing is not None
-        super().__exit__(*exc)
-        self._tracing.__exit__(*exc)
-        self._tracing = None
-        for array in self._lent:
-            engines.take_back(array)
-        self._lent = []
+    def __exit__(self, *exc: object) -> None:
+        super().__exit__()
+        end_trace(self._trace)
+        self._recording = False
+        if self._lent:
+            for array in self._lent:
+                engines.take_back(array)
+            self._lent = ()
 
     # What is watched
 
@@ -110,7 +113,7 @@ class GradientTape(RecordingScope):
         >>> tape.gradient(y, x).tolist()
         [2.0, 4.0]
         """
-        if self._tracing is None:
+        if not self._recording:
             raise RuntimeError(
                 message("GradientTape.watch", "a tape that records", "one that does not", _INSIDE)
             )
@@ -121,7 +124,7 @@ class GradientTape(RecordingScope):
         if isinstance(leaf, Variable):
             self.root(leaf)
             if not leaf.trainable:
-                self._frozen.add(id(leaf))
+                self._frozen |= {id(leaf)}
         elif type(leaf) in BOXES:
             if leaf._trace != self._trace:
                 # The box that the user holds becomes one of this tape, around what it was.
@@ -129,7 +132,7 @@ class GradientTape(RecordingScope):
                 leaf._trace, leaf._node = self._trace, new_node()
         elif type(leaf) in (np.ndarray, Tensor, *WATCHED) and leaf.dtype.kind == "f":
             self.root(leaf)
-            self._lent.append(leaf)
+            self._lent = (*self._lent, leaf)
             engines.lend(leaf)
         else:
             raise ValueError(
@@ -143,11 +146,27 @@ class GradientTape(RecordingScope):
 
     def watched_variables(self) -> tuple[Variable, ...]:
         """The variables watched so far, in the order of their first use."""
+        formula = None if self._formula is None else self._formula()
+        for made_by in () if formula is None else formula.made_by.values():
+            made_by.node()
         return tuple(v for v, _ in self._roots.values() if isinstance(v, Variable))
 
     def reset(self) -> None:
         """Forget what was recorded."""
-        self._roots, self._used = {}, False
+        self._roots, self._used, self._formula = {}, False, None
+
+    @property
+    def watches_all(self) -> bool:
+        """Whether it watches all variables that train, and no others."""
+        return self._accessed and not self._frozen
+
+    def formula(self, formulas: Formulas) -> Formula:
+        """What notes the ops on outputs of models."""
+        formula = None if self._formula is None else self._formula()
+        if formula is None or formula.formulas is not formulas or formula.trace != self._trace:
+            formula = Formula(formulas, self._trace)
+            self._formula = ref(formula)
+        return formula
 
     @property
     def trace(self) -> int:
@@ -157,11 +176,17 @@ class GradientTape(RecordingScope):
     @property
     def records(self) -> bool:
         """Whether the tape is active."""
-        return self._tracing is not None
+        return self._recording
 
     def run(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The outputs of a layer called inside, as one step; NotImplemented for its definition."""
         return run_recorded(self, layer, args, kwargs)
+
+    def run_model(self, model: Any, x: Any, training: Any) -> Any:
+        """The same for one array and no other arguments, if it is like a call before."""
+        if self.outer is not None or not self._accessed or self._frozen or training is None:
+            return NotImplemented
+        return run_quickly(self, model, x, bool(training))
 
     def run_loss(self, loss: Any, args: tuple[Any, Any]) -> Any:
         """The value of a loss called inside, as one step; NotImplemented for its definition."""
@@ -237,6 +262,10 @@ class GradientTape(RecordingScope):
             ValueError: for an unknown `unconnected_gradients`.
             TypeError: for a source that is no array or variable.
         """
+        if type(target) is DeferredBox and output_gradients is None:
+            found = self._at_once(target, sources, unconnected_gradients)
+            if found is not NotImplemented:
+                return found
         self._assert_usable(target)
         if unconnected_gradients not in _UNCONNECTED:
             raise ValueError(
@@ -248,26 +277,52 @@ class GradientTape(RecordingScope):
                 )
             )
         flat = tree.flatten(sources)
-        roots = self._roots
-        nodes = [
-            roots[id(source)][1] if id(source) in roots else self._node_of(source)
-            for source in flat
-        ]
         targets = [target] if type(target) in BOXES else tree.flatten(target)
         given: list[Any] = [None] * len(targets)
         if output_gradients is not None:
             given = tree.flatten(output_gradients)
         seeds = list(self._seeds(targets, given))
+        nodes = self._nodes_of(flat)  # after the targets: some nodes are made when they are needed
         self._used = True
         found = self._pull(seeds, flat, nodes, unconnected_gradients == "zero")
-        if not self._persistent:
-            self._lent_over()
+        if not self._persistent and not self._recording:
+            self._roots = {}  # a tape that is used up keeps nothing alive
         return tree.pack_as(sources, found)
 
-    def _lent_over(self) -> None:
-        """A tape that is used up keeps nothing alive."""
-        if self._tracing is None:
-            self._roots = {}
+    def _nodes_of(self, sources: list[Any]) -> list[Any]:
+        roots = self._roots
+        return [
+            roots[id(source)][1] if id(source) in roots else self._node_of(source)
+            for source in sources
+        ]
+
+    def _at_once(self, target: DeferredBox, sources: Any, unconnected: str) -> Any:
+        """Gradients by variables of a formula that runs natively as a whole; or NotImplemented."""
+        if target._trace != self._trace or (self._used and not self._persistent):
+            return NotImplemented
+        flat = sources if type(sources) is list else tree.flatten(sources)
+        program = target.program()
+        if program is None or unconnected not in _UNCONNECTED:
+            return NotImplemented
+        formula, places = target._formula, program.recorded
+        made_by = formula.made_by[places[0]] if len(places) == 1 else None
+        variables = made_by.variables if type(made_by) is BareCall else ()
+        # Mostly all variables of one model.
+        is_whole = flat and len(variables) == len(flat) and all(map(is_, variables, flat))
+        if not is_whole and not all([isinstance(v, Variable) for v in flat]):
+            return NotImplemented
+        self._used = True
+        value, found = program.run(formula.values)
+        target.learn(value)
+        gradients: list[Any]
+        if made_by is not None and is_whole and found:
+            gradients = made_by.recorded.gradients([found[places[0]]])[0]
+        else:
+            seeds = [(formula.made_by[place].node(), d) for place, d in found.items()]
+            gradients = self._pull(seeds, flat, self._nodes_of(flat), unconnected == "zero")
+        if not self._persistent and not self._recording:
+            self._roots = {}  # a tape that is used up keeps nothing alive
+        return gradients if flat is sources else tree.pack_as(sources, gradients)
 
     def _assert_usable(self, target: Any) -> None:
         if self._used and not self._persistent:
@@ -363,6 +418,9 @@ class GradientTape(RecordingScope):
         """
         self._assert_usable(target)
         flat = tree.flatten(sources)
+        box = self._own(target)
+        if box is not None:
+            assert box._node is not None  # made now, if it is made when it is needed
         nodes = [self._node_of(source) for source in flat]
         shape, size = np.shape(unboxed(target)), int(np.size(unboxed(target)))
         dtype = np.asarray(unboxed(target)).dtype
