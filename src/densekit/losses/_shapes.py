@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from densekit import ops
 from densekit._core.dtypes import is_float_dtype
 from densekit._core.errors import message
 from densekit._core.settings import floatx
-from densekit._core.tensor import lend
+from densekit._core.tensor import Tensor, lend
+
+_ARRAYS = frozenset({np.ndarray, Tensor})
 
 
 def same_rank(a: Any, b: Any) -> tuple[Any, Any]:
@@ -40,6 +44,14 @@ def as_float(x: Any) -> Any:
 
 def aligned(y_true: Any, y_pred: Any, loss: str) -> tuple[Any, Any]:
     """Targets and predictions as arrays of one type and shape, or an error with its remedy."""
+    if (
+        type(y_true) in _ARRAYS
+        and type(y_pred) in _ARRAYS
+        and y_true.dtype is y_pred.dtype
+        and y_pred.dtype.kind == "f"
+        and y_true.shape == y_pred.shape
+    ):
+        return lend(y_true), lend(y_pred)
     y_pred = as_float(y_pred)
     y_true = ops.convert_to_tensor(lend(y_true), dtype=y_pred.dtype)
     y_true, y_pred = same_rank(y_true, y_pred)

@@ -31,7 +31,9 @@ def _of_numbers(update: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(update)
     def update_state(self: Any, *args: Any, **kwargs: Any) -> Any:
         if BOXES and not in_stateless_scope():
-            args, kwargs = tree.map_structure(unboxed, (args, kwargs))
+            args = tuple([_number(value) for value in args])
+            if kwargs:
+                kwargs = {name: _number(value) for name, value in kwargs.items()}
         try:
             return update(self, *args, **kwargs)
         except Exception as error:
@@ -39,6 +41,13 @@ def _of_numbers(update: Callable[..., Any]) -> Callable[..., Any]:
             raise
 
     return update_state
+
+
+def _number(value: Any) -> Any:
+    """What is inside of boxes, in a structure too."""
+    if type(value) in BOXES:
+        return unboxed(value)
+    return tree.map_structure(unboxed, value) if tree.is_nested(value) else value
 
 
 @export("keras.metrics")
@@ -166,13 +175,17 @@ class Metric(TrackedMetric):
         if in_stateless_scope():
             variable.assign(variable.current() + amount)
             return
-        exact = self._dk_sum(variable) + np.asarray(amount, np.float64)
+        exact, shown = self._dk_exact.get(variable), variable.array
+        # Mostly a number that nothing has touched since.
+        if type(exact) is not np.float64 or not _shows(exact, shown):
+            exact = self._dk_sum(variable)
+        exact = exact + np.asarray(amount, np.float64)
         self._dk_exact[variable] = exact
-        if _fits(exact, variable.numpy_dtype):
-            variable.array[()] = exact
+        if _fits(exact, shown.dtype):
+            shown[()] = exact
             return
         with np.errstate(over="ignore"):
-            variable.array[...] = exact
+            shown[...] = exact
 
     def _dk_sum(self, variable: Variable) -> Any:
         """The float64 sum behind `variable`, or its value if that was assigned since."""
@@ -180,7 +193,7 @@ class Metric(TrackedMetric):
             return variable.current()
         exact = self._dk_exact.get(variable)
         shown = variable.array
-        if _fits(exact, shown.dtype) and shown.dtype.type(exact) == shown[()]:
+        if type(exact) is np.float64 and _shows(exact, shown):
             return exact
         with np.errstate(over="ignore"):
             if exact is None or not np.array_equal(np.asarray(exact, shown.dtype), shown):
@@ -271,6 +284,13 @@ class Metric(TrackedMetric):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def _shows(exact: np.float64, shown: Any) -> bool:
+    """Whether a variable of one number shows this sum."""
+    kind = shown.dtype.type
+    known = kind is np.float32 or kind is np.float64
+    return bool(known and abs(exact) < 3e38 and kind(exact) == shown[()])
 
 
 def _fits(exact: Any, dtype: np.dtype[Any]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from densekit import ops
+from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import returned
 from densekit._core.registry import export, public_name
 from densekit._core.scope import in_stateless_scope
@@ -20,6 +21,9 @@ from densekit._core.tensor import lend
 from densekit.losses._shapes import labels
 from densekit.metrics._metric import Metric
 from densekit.metrics._samplewise import masked, samplewise
+
+_NUMBERS = frozenset({float, np.float32, np.float64})
+_ONE = np.float64(1)
 
 
 def _total(values: Any) -> Any:
@@ -97,6 +101,11 @@ class Mean(Metric):
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add values of shape ``(batch, ...)``; those of one sample count as their mean."""
+        if sample_weight is None and type(values) in _NUMBERS and not in_stateless_scope():
+            kind = to_numpy_dtype(self.dtype).type
+            self._dk_add(self.total, np.float64(kind(values)))
+            self._dk_add(self.count, _ONE)
+            return
         values, weight = samplewise(self.name, values, sample_weight, ops.mean, self.dtype)
         count = (values.shape or (1,))[0] if weight is None else _total(weight)
         self._dk_add(self.total, _total(values))

@@ -7,6 +7,7 @@ from typing import Any
 
 from densekit import ops
 from densekit._core.errors import message
+from densekit._core.tensor import Tensor
 
 
 def samplewise(
@@ -21,7 +22,8 @@ def samplewise(
     Raises:
         ValueError: for weights of another shape.
     """
-    values = ops.cast(ops.convert_to_tensor(values), dtype)
+    if type(values) is not Tensor or values.dtype.name != dtype:
+        values = ops.cast(ops.convert_to_tensor(values), dtype)
     if sample_weight is not None:
         weight = _fitting(where, sample_weight, tuple(values.shape), dtype)
         values = _reduced(values, len(weight.shape), reduce)

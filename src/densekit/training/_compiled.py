@@ -13,15 +13,17 @@ from densekit._core.engine import LossTerm
 from densekit._core.errors import message, returned
 from densekit._core.frames import warn
 from densekit._core.registry import Names, public_name
+from densekit._core.scope import in_stateless_scope
 from densekit._core.serialization import (
     deserialize_keras_object,
     deserialize_nested,
     serialize_keras_object,
 )
 from densekit._core.tensor import give_all
+from densekit._core.variable import Variable
 from densekit.data._columns import Column, Signature, match_outputs, match_weights
 from densekit.data._feeds import check_count
-from densekit.layers import has_lowering
+from densekit.layers import Layer, has_lowering
 from densekit.metrics import Metric
 from densekit.ops import KerasTensor
 from densekit.ops._dispatch import raw
@@ -66,6 +68,8 @@ class Compiled:
         self.loss_mean: LossMean | None = None
         self.term_means: list[LossMean] = []
         self.terms: list[LossTerm] | None = None
+        # For which version: the layers, the weights, whether there is one output.
+        self._bare: tuple[int, list[Layer], list[Variable], bool] | None = None
         self._reported: tuple[object, list[Metric]] = (None, [])  # and what it follows from
 
     def compile(
@@ -159,6 +163,10 @@ class Compiled:
 
     def loss(self, y: Any, y_pred: Any, sample_weight: Any) -> Any:
         """The total loss of some predictions by the definitions, penalties included."""
+        if sample_weight is None:
+            term = self._only_term(y, y_pred)
+            if term is not None:
+                return term.loss(y, y_pred)
         model, signature = self._model, self._runtime.signature()
         needed = wants_target(model.loss, signature)
         targets = match_outputs(y, signature, needed, "y")
@@ -171,6 +179,25 @@ class Compiled:
             parts.append(value if t.weight == 1 else value * t.weight)
         parts.extend(model.losses)
         return sum(parts[1:], parts[0]) if parts else 0.0
+
+    def _only_term(self, y: Any, y_pred: Any) -> LossTerm | None:
+        """The loss of the one output, if nothing else is part of the total."""
+        terms, model = self.terms, self._model
+        if terms is None or len(terms) != 1 or terms[0].weight != 1 or tree.is_nested(y_pred):
+            return None
+        if type(y) is not np.ndarray or y.dtype.kind not in "biuf" or in_stateless_scope():
+            return None
+        version, known = model._tracker.current(), self._bare
+        if known is None or known[0] != version:
+            layers = model._dk_flatten_layers()
+            is_one = len(self._runtime.signature().output_names) == 1
+            base: type[Any] = Layer
+            is_ours = type(model).losses is base.losses
+            known = self._bare = version, layers, model.weights, is_one and is_ours
+        _, layers, weights, is_bare = known
+        if not is_bare or any([layer._dk_losses for layer in layers]):
+            return None
+        return None if any([v.regularizer for v in weights]) else terms[0]
 
     # Metrics
 
