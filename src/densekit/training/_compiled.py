@@ -311,7 +311,7 @@ def _activation_of(tensor: KerasTensor) -> str | None:
     if tensor._keras_history is None:
         return None
     layer, index, _ = tensor._keras_history
-    if not has_lowering(layer):  # its `call` may do anything
+    if not isinstance(layer, Layer) or not has_lowering(layer):  # it may do anything
         return None
     node = layer._inbound_nodes[index]
     kind = type(layer).__name__  # no class is loaded to be compared with
