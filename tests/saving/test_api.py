@@ -216,7 +216,8 @@ def test_a_failing_writer_leaves_the_old_file(name, tmp_path, monkeypatch) -> No
     def fail(*args):
         raise OSError("disk full")
 
-    monkeypatch.setattr("densekit.saving._h5.put_array", fail)
+    for writer in ("_entries", "_h5"):
+        monkeypatch.setattr(f"densekit.saving.{writer}.put_array", fail)
     with pytest.raises(OSError, match="disk full"):
         save(path)
     assert path.read_bytes() == before

@@ -62,7 +62,6 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
         (_LATER, r"\w+Policy(Map)?"),
     ],
     "quantizers": [(_LANGUAGE, r"(AWQ|GPTQ)Config"), (_FLOAT8, r"Float8QuantizationConfig")],
-    "saving": [(_LATER, r"KerasFileEditor")],
     "datasets": [
         (
             "data sets that must be downloaded are not there yet; `datasets.digits` is here",

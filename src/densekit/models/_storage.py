@@ -27,9 +27,11 @@ class Storage:
         saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
 
     @filters_traceback
-    def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
-        """Write the weights to a ``.weights.h5`` file: see `saving.save_weights`."""
-        saving.save_weights(self, filepath, overwrite=overwrite)
+    def save_weights(
+        self, filepath: str | Path, overwrite: bool = True, max_shard_size: float | None = None
+    ) -> None:
+        """Write the weights to a ``.weights.h5`` file, or shards: see `saving.save_weights`."""
+        saving.save_weights(self, filepath, overwrite, max_shard_size)
 
     @filters_traceback
     def load_weights(

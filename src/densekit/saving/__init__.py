@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from densekit.saving._api import save_weights as save_weights
     from densekit.saving._config import from_json as from_json
     from densekit.saving._config import to_json as to_json
+    from densekit.saving._file_editor import KerasFileEditor as KerasFileEditor
 else:
     __getattr__, __dir__, __all__ = lazy_room(
         __name__,
         {
             "_api": "load_model load_weights save_model save_weights",
             "_config": "from_json to_json",
+            "_file_editor": "KerasFileEditor",
             "densekit._core.registry": (
                 "CustomObjectScope custom_object_scope get_custom_objects get_registered_name "
                 "get_registered_object register_keras_serializable"

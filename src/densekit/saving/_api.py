@@ -5,23 +5,26 @@ from __future__ import annotations
 import os
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from densekit._core.errors import describe, message
-from densekit._core.frames import filters_traceback
+from densekit._core.frames import filters_traceback, warn
 from densekit._core.registry import export
 from densekit.saving import _legacy_h5
 from densekit.saving._atomic import replacing
+from densekit.saving._entries import make_entry
 from densekit.saving._errors import damage_as_value_error
 from densekit.saving._h5 import open_file
 from densekit.saving._keras_zip import (
     CONFIG,
     read_keras,
-    weights_file,
+    weights_at,
     write_folder,
     write_keras,
 )
+from densekit.saving._shards import MAP_ENDING, SHARD_ENDING, reading_shards, writing_shards
 from densekit.saving._state import read_state, write_state
 
 _LEGACY = (".h5", ".hdf5")
@@ -141,31 +144,64 @@ def load_model(
 
 @export("keras.saving")
 @filters_traceback
-def save_weights(model: Any, filepath: str | Path, overwrite: bool = True) -> None:
+def save_weights(
+    model: Any,
+    filepath: str | Path,
+    overwrite: bool = True,
+    max_shard_size: float | None = None,
+    objects_to_skip: list[Any] | None = None,
+) -> None:
     """Write the weights of a built model, and the state of its optimizer if it has any.
 
     Args:
         model: a built `Model`.
-        filepath: ending in ``.weights.h5``.
+        filepath: ending in ``.weights.h5``, or in ``.weights.json`` with `max_shard_size`.
         overwrite: whether an existing file is replaced without asking. Default: ``True``.
+        max_shard_size: gigabytes (2**30 bytes) that one file may hold: the weights go into
+            ``NAME_00000.weights.h5``, ``NAME_00001.weights.h5``, ... beside
+            ``NAME.weights.json``, which says what lies where. Default: one file.
+        objects_to_skip: layers that are not written. Default: none.
 
     Raises:
-        ValueError: for another extension, or a model that is not built.
+        ValueError: for another extension, an array larger than a shard, or a model that is not
+            built.
+
+    Example:
+
+    >>> import densekit as keras, tempfile, os
+    >>> model = keras.Sequential([keras.Input((300,)), keras.layers.Dense(200)])
+    >>> folder = tempfile.mkdtemp()
+    >>> model.save_weights(os.path.join(folder, "m.weights.json"), max_shard_size=0.000224)
+    >>> sorted(os.listdir(folder))
+    ['m.weights.json', 'm_00000.weights.h5', 'm_00001.weights.h5']
+    >>> model.load_weights(os.path.join(folder, "m.weights.json"))
     """
     _require_built(model, "save_weights")
     path = _path(filepath, "save_weights", ValueError)
-    if not path.name.endswith(".weights.h5"):
-        raise ValueError(
-            message(
-                "save_weights",
-                "a filename that ends in '.weights.h5'",
-                repr(str(path)),
-                "Rename it.",
-            )
-        )
-    if _may_write(path, overwrite):
-        with replacing(path) as temporary, open_file(temporary, "w") as file:
-            write_state(model, file)
+    path = _weights_path(path, sharded=max_shard_size is not None)
+    if not _may_write(path, overwrite):
+        return
+    skip = tuple(objects_to_skip or ())
+    if max_shard_size is not None:
+        with writing_shards(path, max_shard_size) as new_entry:
+            write_state(model, new_entry, skip)
+        return
+    with replacing(path) as temporary, open_file(temporary, "w") as file:
+        write_state(model, partial(make_entry, file), skip)
+
+
+def _weights_path(path: Path, sharded: bool) -> Path:
+    """The path to write weights to; that of the map of shards if they are `sharded`."""
+    if sharded and path.name.endswith(SHARD_ENDING):
+        renamed = path.with_suffix(".json")
+        warn(f"save_weights: sharded weights are found through {renamed.name!r}, not {path.name!r}")
+        return renamed
+    ending = MAP_ENDING if sharded else SHARD_ENDING
+    if not path.name.endswith(ending):
+        where = "save_weights with max_shard_size" if sharded else "save_weights"
+        got = repr(str(path))
+        raise ValueError(message(where, f"a filename that ends in {ending!r}", got, "Rename it."))
+    return path
 
 
 @export("keras.saving")
@@ -181,7 +217,8 @@ def load_weights(
 
     Args:
         model: a built `Model` of the architecture that was saved.
-        filepath: a ``.weights.h5``, ``.keras`` or legacy ``.h5`` file.
+        filepath: a ``.weights.h5``, ``.keras`` or legacy ``.h5`` file, or the ``.weights.json`` of
+            sharded weights.
         skip_mismatch: leave layers that do not fit as they are, with a warning. Default: ``False``.
         by_name: legacy files only: match layers by name, not order. Default: ``False``.
         objects_to_skip: layers to leave as they are.
@@ -191,7 +228,7 @@ def load_weights(
     """
     _require_built(model, "load_weights")
     path = _path(filepath, "load_weights", TypeError)
-    modern = path.suffix == ".keras" or path.name.endswith(".weights.h5")
+    modern = path.suffix == ".keras" or path.name.endswith((SHARD_ENDING, MAP_ENDING))
     if modern:
         if by_name is not None:
             raise ValueError(
@@ -202,8 +239,9 @@ def load_weights(
                     "Drop by_name.",
                 )
             )
-        with damage_as_value_error(path), weights_file(path) as file:
-            read_state(model, file, skip_mismatch, tuple(objects_to_skip or ()))
+        weights = reading_shards(path) if path.suffix == ".json" else weights_at(path)
+        with damage_as_value_error(path), weights as places:
+            read_state(model, places, skip_mismatch, tuple(objects_to_skip or ()))
     elif path.suffix in _LEGACY:
         with damage_as_value_error(path):
             _legacy_h5.load_weights(path, model, skip_mismatch, bool(by_name))
@@ -211,7 +249,7 @@ def load_weights(
         raise ValueError(
             message(
                 "load_weights",
-                "a '.weights.h5', '.keras' or '.h5' file",
+                "a '.weights.h5', '.weights.json', '.keras' or '.h5' file",
                 repr(str(path)),
                 "Check the extension.",
             )

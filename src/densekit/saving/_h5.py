@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -86,7 +86,7 @@ def child(parent: Any, name: str) -> Any | None:
     for part in name.split("/"):
         if not part or not isinstance(current, h5py().Group):
             return None
-        kind = _link(current, part)
+        kind = link_kind(current, part)
         if kind is None:
             return None
         if kind != h5py().h5l.TYPE_HARD:
@@ -98,7 +98,7 @@ def child(parent: Any, name: str) -> Any | None:
     return current
 
 
-def _link(parent: Any, name: str) -> Any | None:
+def link_kind(parent: Any, name: str) -> Any | None:
     """The kind of link that `parent` holds under one name; nothing is opened."""
     try:
         return parent.id.links.get_info(name.encode("utf-8", "surrogateescape")).type
@@ -112,6 +112,16 @@ def group(parent: Any, name: str) -> Any | None:
     if found is not None and not isinstance(found, h5py().Group):
         raise bad_file(f"HDF5 entry {name!r}", "an array in place of a group")
     return found
+
+
+def is_group(item: Any) -> bool:
+    """Whether an object of a file holds others."""
+    return isinstance(item, h5py().Group)
+
+
+def address(item: Any) -> int:
+    """Where an object lies in its file: the same for all links to it."""
+    return int(h5py().h5o.get_info(item.id).addr)
 
 
 class Stored(NDArrayOperatorsMixin):
@@ -268,69 +278,3 @@ def put_array(parent: Any, name: str, value: Any) -> None:
     data = parent.create_dataset(name, data=array)
     if array.dtype.name == "bfloat16":
         data.attrs["dtype"] = "bfloat16"
-
-
-class Entry:
-    """What `save_own_variables` and `load_own_variables` see: a mapping of names to arrays."""
-
-    def __init__(self, variables: Any | None) -> None:
-        self._group = variables
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        put_array(self._group, key, value)
-
-    def __getitem__(self, key: str) -> Stored:
-        if self._group is None:
-            raise KeyError(key)
-        return stored(self._group, key)
-
-    def __contains__(self, key: object) -> bool:
-        return self._group is not None and _link(self._group, str(key)) is not None
-
-    def __len__(self) -> int:
-        return 0 if self._group is None else len(self._group)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.keys())
-
-    def keys(self) -> Collection[str]:
-        """Names of the arrays."""
-        return () if self._group is None else self._group.keys()
-
-
-def make_entry(file: Any, path: str, name: Any) -> Entry:
-    """A new place for the variables of the object at `path`; its name is kept beside them."""
-    parent = file.create_group(path) if path else file
-    variables = parent.create_group("vars")
-    if isinstance(name, str):
-        variables.attrs["name"] = name
-    return Entry(variables)
-
-
-class Places:
-    """Where an open file keeps the variables of an object that today lies at a path.
-
-    Keras 2.12 to 2.14 called "layers" otherwise. On Windows a whole path was one name, with
-    backslashes in it.
-    """
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self._backslashes = any("\\" in name for name in file)
-        self.old = any(name.startswith(_OLD_LAYERS) for name in file)
-
-    def find(self, path: str) -> Entry | None:
-        """The variables at `path`; None if there is no such place."""
-        candidates = [path]
-        if self.old and "layers" in path:
-            candidates.append(path.replace("layers", _OLD_LAYERS))
-        if self._backslashes:
-            candidates += [one.replace("/", "\\") for one in candidates if "/" in one]
-        for candidate in candidates:
-            variables = group(self._file, f"{candidate}/vars" if candidate else "vars")
-            if variables is not None:
-                return Entry(variables)
-        return None
-
-
-_OLD_LAYERS = "_layer_checkpoint_dependencies"

@@ -9,6 +9,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from densekit.saving._config import (
     parse_json,
     revive_model,
 )
+from densekit.saving._entries import Places, make_entry
 from densekit.saving._h5 import bad_file, open_file
 from densekit.saving._modernize import modern_object
 from densekit.saving._state import read_state, write_state
@@ -47,7 +49,7 @@ def write_keras(model: Any, path: Path) -> None:
     with replacing(path) as temporary, scratch_folder(path) as folder:
         weights = folder / WEIGHTS
         with open_file(weights, "w") as file:
-            write_state(model, file)
+            write_state(model, partial(make_entry, file))
         save_assets(model, folder / ASSETS)
         with zipfile.ZipFile(temporary, "w") as archive:
             archive.writestr(METADATA, metadata_json())
@@ -62,7 +64,7 @@ def write_folder(model: Any, path: Path) -> None:
     config = model_to_json(model)
     path.mkdir(parents=True, exist_ok=True)
     with replacing(path / WEIGHTS) as weights, open_file(weights, "w") as file:
-        write_state(model, file)
+        write_state(model, partial(make_entry, file))
     for name, text in ((METADATA, metadata_json()), (CONFIG, config)):
         with replacing(path / name) as part:
             part.write_text(text)
@@ -82,7 +84,7 @@ def read_keras(path: Path, custom_objects: dict[str, Any] | None, compile: bool)
         described = modern_object(parse_json(config, f"{CONFIG} of {str(path)!r}"))
         model = revive_model(described, None, compile)
         with open_file(weights, size=packed) as file:
-            read_state(model, file)
+            read_state(model, Places(file))
         if reads_assets(model):
             with _assets(path) as folder:
                 load_assets(model, folder)
@@ -102,6 +104,13 @@ def _assets(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def weights_at(path: Path) -> Iterator[Places]:
+    """The places of weights in the file at `path`, or inside a `.keras` file or folder."""
+    with weights_file(path) as file:
+        yield Places(file)
+
+
+@contextmanager
 def weights_file(path: Path) -> Iterator[Any]:
     """The open file of weights at `path`, or inside a `.keras` file or folder."""
     if path.suffix != ".keras":
@@ -116,6 +125,17 @@ def weights_file(path: Path) -> Iterator[Any]:
         weights, packed = _weights(archive)
     with open_file(weights, size=packed) as file:
         yield file
+
+
+def descriptions(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The config and the metadata in a `.keras` file or folder."""
+    if path.is_dir():
+        texts = [(path / name).read_bytes() for name in (CONFIG, METADATA)]
+    else:
+        with _archive(path) as archive:
+            texts = [_member(archive, name, _MAX_CONFIG_BYTES) for name in (CONFIG, METADATA)]
+    config, metadata = (parse_json(text, f"{str(path)!r}") for text in texts)
+    return config, metadata
 
 
 def _parts(path: Path) -> tuple[bytes, io.BytesIO | Path, int]:

@@ -24,7 +24,7 @@ from densekit.metrics import Metric
 from densekit.ops import Operation
 from densekit.optimizers import Optimizer
 from densekit.saving._attributes import attribute_children
-from densekit.saving._h5 import Entry, Places, make_entry
+from densekit.saving._entries import Entry, NewEntry, Places
 from densekit.saving._old_optimizers import old_state
 
 _STATEFUL = (Operation, Optimizer, Metric, Loss, SeedGenerator)
@@ -107,15 +107,18 @@ def visit_all(model: Any) -> list[tuple[str, Any]]:
     return found
 
 
-def write_state(model: Any, file: Any) -> None:
-    """Write the variables of `model` and of everything it holds into an open HDF5 file."""
+def write_state(model: Any, new_entry: NewEntry, skip: tuple[Any, ...] = ()) -> None:
+    """Write the variables of `model` and of everything it holds, but not what is to `skip`."""
+    skipped = {id(obj) for obj in skip}
 
     def visit(path: str, obj: Any) -> bool:
+        if id(obj) in skipped:
+            return True
         if isinstance(obj, SeedGenerator):
             # Beyond Keras, which drops it and ignores the entry: a resumed run draws the same bits.
-            make_entry(file, path, None)["0"] = obj.state
+            new_entry(path, None)["0"] = obj.state
         elif hasattr(obj, "save_own_variables"):
-            obj.save_own_variables(make_entry(file, path, getattr(obj, "name", None)))
+            obj.save_own_variables(new_entry(path, getattr(obj, "name", None)))
         return True
 
     _Walk(visit).object("", model)
@@ -185,7 +188,7 @@ def _of_keras2(optimizer: Optimizer, entry: Entry) -> Any:
 
 
 def read_state(
-    model: Any, file: Any, skip_mismatch: bool = False, skip: tuple[Any, ...] = ()
+    model: Any, places: Places, skip_mismatch: bool = False, skip: tuple[Any, ...] = ()
 ) -> None:
     """Read what `write_state` wrote. Unless `skip_mismatch`, all is assigned or nothing.
 
@@ -195,7 +198,6 @@ def read_state(
     failures: dict[int, tuple[Any, Exception]] = {}
     skipped = {id(obj) for obj in skip}
     assignments = _Assignments()
-    places = Places(file)
     renumbered = _counted_twice(model, places)
 
     def visit(path: str, obj: Any) -> bool:
@@ -204,7 +206,7 @@ def read_state(
         own = _Assignments()
         with own:
             try:
-                _load_own(obj, places.find(renumbered.get(id(obj), path)) or Entry(None))
+                _load_own(obj, places.find(renumbered.get(id(obj), path)) or Entry())
             except Exception as error:
                 failures.setdefault(id(obj), (obj, error))
                 return False  # it may lie at another of its places
