@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from densekit._core import settings as _settings
 from densekit._core.dtypes import is_float_dtype as is_float_dtype
@@ -39,7 +39,7 @@ def image_data_format() -> str:
     return str(_get_setting("image_data_format"))
 
 
-def is_keras_tensor(x: Any) -> bool:
+def is_keras_tensor(x: object) -> bool:
     """Whether `x` is a symbolic tensor."""
     return isinstance(x, KerasTensor)
 

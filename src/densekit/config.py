@@ -96,7 +96,7 @@ def dtype_policy() -> DTypePolicy:
     return get_dtype_policy(None)
 
 
-def set_dtype_policy(policy: Any) -> None:
+def set_dtype_policy(policy: object) -> None:
     """Set the policy of layers created from now on.
 
     Args:

@@ -56,13 +56,13 @@ def assert_same_structure(a: Any, b: Any) -> None:
             assert_same_structure(left, right)
 
 
-def assert_same_paths(a: Any, b: Any) -> None:
+def assert_same_paths(a: object, b: object) -> None:
     """Raise ValueError unless two structures have leaves in the same places."""
     if [path for path, _ in flatten_with_path(a)] != [path for path, _ in flatten_with_path(b)]:
         raise _differ(a, b)
 
 
-def _differ(a: Any, b: Any) -> ValueError:
+def _differ(a: object, b: object) -> ValueError:
     return ValueError(
         message("tree", f"a structure like {describe(a)}", describe(b), "Nest both the same way.")
     )

@@ -6,8 +6,6 @@ holds, so that looking costs nothing in between. The count belongs to no model: 
 
 from __future__ import annotations
 
-from typing import Any
-
 _count = 0
 
 
@@ -19,7 +17,7 @@ def count() -> int:
 class CountsAssignments:
     """Base of optimizers, losses, regularizers and constraints."""
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         global _count
         super().__setattr__(name, value)
         _count += 1

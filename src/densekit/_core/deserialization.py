@@ -41,11 +41,11 @@ _read: ContextVar[dict[int, Any] | None] = ContextVar("densekit_read_objects", d
 
 
 def deserialize_keras_object(
-    config: Any,
+    config: object,
     custom_objects: dict[str, Any] | None = None,
     safe_mode: bool = True,
     module_objects: Mapping[str, Any] | None = None,
-    **kwargs: Any,
+    **kwargs: object,
 ) -> Any:
     """Revive what `serialize_keras_object` described.
 
@@ -251,7 +251,7 @@ def _find_class(config: dict[str, Any], names: Mapping[str, Any] | None) -> Any:
     raise _unknown("class", name)
 
 
-def _is_formula(slot: Slot, found: Any) -> bool:
+def _is_formula(slot: Slot, found: object) -> bool:
     public = registry.public_name(found)
     return public is not None and formula(slot, public[1], public[0]) is found
 

@@ -39,7 +39,7 @@ def standardize_dtype(dtype: Any) -> str:
     return str(name)
 
 
-def storable_dtype(dtype: Any) -> str:
+def storable_dtype(dtype: object) -> str:
     """`standardize_dtype` for what variables hold and layers compute in: real numbers."""
     name = standardize_dtype(dtype)
     if name in COMPLEX_TYPES or name == STRING:
@@ -48,12 +48,12 @@ def storable_dtype(dtype: Any) -> str:
     return name
 
 
-def is_float_dtype(dtype: Any) -> bool:
+def is_float_dtype(dtype: object) -> bool:
     """Whether `dtype` is a floating-point type."""
     return standardize_dtype(dtype) in FLOAT_TYPES
 
 
-def is_int_dtype(dtype: Any) -> bool:
+def is_int_dtype(dtype: object) -> bool:
     """Whether `dtype` is an integer type (bool is not)."""
     return standardize_dtype(dtype) in INTEGER_TYPES
 

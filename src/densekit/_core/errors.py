@@ -12,7 +12,7 @@ def message(where: str, expected: str, got: str, action: str) -> str:
     return f"{where}: expected {expected}, got {got}. {action}"
 
 
-def before_init(owner: Any) -> RuntimeError:
+def before_init(owner: object) -> RuntimeError:
     """The error for an object that is given state before its base class was set up."""
     return RuntimeError(
         message(
@@ -31,13 +31,13 @@ class StructureError(ValueError, KeyError):
         return ValueError.__str__(self) if len(self.args) != 1 else str(self.args[0])
 
 
-def name_of(component: Any) -> str:
+def name_of(component: object) -> str:
     """What users call a function or an object of theirs."""
     own = getattr(component, "__name__", None)
     return str(own or type(component).__name__)
 
 
-def returned(value: T, component: Any, what: str) -> T:
+def returned(value: T, component: object, what: str) -> T:
     """`value`, which `component` returned, unless it is None: then it forgot to return `what`."""
     if value is None:
         raise ValueError(

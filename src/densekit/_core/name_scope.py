@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Self
+from typing import Self
 
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
@@ -36,7 +36,7 @@ class name_scope:
     'encoder/scale'
     """
 
-    def __init__(self, name: str, **kwargs: Any) -> None:
+    def __init__(self, name: str, **kwargs: object) -> None:
         if not isinstance(name, str) or "/" in name:
             raise ValueError(
                 message("name_scope", "a text without '/'", describe(name), "Nest scopes instead.")
@@ -47,7 +47,7 @@ class name_scope:
         _scopes.names.append(self.name)
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         _scopes.names.pop()
 
 

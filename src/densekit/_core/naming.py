@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import threading
 from collections import defaultdict
-from typing import Any
 
 
 class Counters(threading.local):
@@ -29,7 +28,7 @@ def to_snake_case(name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def object_name(component: Any) -> str:
+def object_name(component: object) -> str:
     """What logs call a metric or a loss: its `name`, or its function's or class' in snake case."""
     name = getattr(component, "name", None)
     if name is None:

@@ -32,7 +32,7 @@ def has_native_form(kind: str, *parameters: float) -> Callable[[F], F]:
     return declare
 
 
-def native_form(definition: Any) -> NativeForm | None:
+def native_form(definition: object) -> NativeForm | None:
     """The native form of a function or of an object with a ``native_form()`` method, or None.
 
     The method is looked up on the object's own class and never inherited: a subclass may have

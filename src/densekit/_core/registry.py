@@ -105,7 +105,7 @@ def builtin(module: str | None, name: str) -> Any | None:
     return found
 
 
-def public_name(component: Any) -> tuple[str, str] | None:
+def public_name(component: object) -> tuple[str, str] | None:
     """``(module, name)`` of a built-in component, or None for anything else."""
     try:
         return _public_name.get(component)
@@ -154,7 +154,7 @@ def register_keras_serializable(
     return register
 
 
-def get_registered_name(component: Any) -> str:
+def get_registered_name(component: object) -> str:
     """``package>name`` of a registered object, else its ``__name__``."""
     return _custom_name.get(component, getattr(component, "__name__", type(component).__name__))
 

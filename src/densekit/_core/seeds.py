@@ -154,7 +154,7 @@ class SeedGenerator:
     ([7, 0], [7, 1])
     """
 
-    def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: object) -> None:
         self._initial_seed = seed
         self._reserved: Reserved | None = None  # what to begin with if no seed was drawn
         if seed is None:

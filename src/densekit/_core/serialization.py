@@ -133,7 +133,7 @@ def _serialize_special(obj: Any) -> Any | None:
     return None
 
 
-def _is_symbolic(obj: Any) -> bool:
+def _is_symbolic(obj: object) -> bool:
     return type(obj).__name__ == "KerasTensor" and hasattr(obj, "_keras_history")
 
 

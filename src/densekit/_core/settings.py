@@ -32,7 +32,7 @@ def get(name: str) -> Any:
     return _values[name]
 
 
-def put(name: str, value: Any) -> None:
+def put(name: str, value: object) -> None:
     """Write a setting; the public setters have checked `value`."""
     _values[name] = value
 

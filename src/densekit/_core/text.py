@@ -12,7 +12,7 @@ from densekit._core.errors import describe, message
 Array = npt.NDArray[Any]
 
 
-def as_strings(data: Any, where: str, encoding: str = "utf-8") -> Array:
+def as_strings(data: object, where: str, encoding: str = "utf-8") -> Array:
     """`data` as an array of NumPy's strings; bytes are decoded.
 
     Raises:
@@ -36,7 +36,7 @@ def as_strings(data: Any, where: str, encoding: str = "utf-8") -> Array:
     return np.array(strings, str).reshape(values.shape)
 
 
-def holds_text(data: Any) -> bool:
+def holds_text(data: object) -> bool:
     """Whether an array or a column of a table holds strings, some perhaps missing."""
     dtype = getattr(data, "dtype", None)
     kind = getattr(dtype, "kind", "O")

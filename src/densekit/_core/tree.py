@@ -8,7 +8,7 @@ from typing import Any
 _NESTED = (tuple, list, dict)
 
 
-def is_nested(structure: Any) -> bool:
+def is_nested(structure: object) -> bool:
     """Whether `structure` is a tuple, list or dict."""
     return isinstance(structure, _NESTED)
 

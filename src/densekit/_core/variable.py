@@ -70,9 +70,9 @@ class Variable:
 
     def __init__(
         self,
-        initializer: Any,
+        initializer: object,
         shape: tuple[int, ...] | None = None,
-        dtype: Any = None,
+        dtype: object = None,
         trainable: bool = True,
         autocast: bool = True,
         aggregation: str | None = None,
@@ -102,7 +102,7 @@ class Variable:
         self._listeners: WeakSet[Any] | None = None  # who keeps the numbers in another form
 
     def _first_value(
-        self, initializer: Any, shape: tuple[int, ...] | None, dtype: Any
+        self, initializer: object, shape: tuple[int, ...] | None, dtype: object
     ) -> npt.NDArray[Any]:
         if callable(initializer):
             if shape is None:
@@ -225,7 +225,7 @@ class Variable:
             for tracker in list(self._listeners):
                 tracker.changed()
 
-    def notify(self, tracker: Any) -> None:
+    def notify(self, tracker: object) -> None:
         """Call ``tracker.changed()`` after each assignment: plans hold the numbers as constants."""
         if self._listeners is None:
             self._listeners = WeakSet()
@@ -346,7 +346,7 @@ def _new_write_version(value: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:
     return np.zeros(3, np.int64) if value.ndim > 1 else None
 
 
-def _python_dtype(value: Any) -> str:
+def _python_dtype(value: object) -> str:
     """Element type for a value that carries none: floats become `floatx`, ints int32."""
     kind = np.asarray(value).dtype
     if kind.kind == "f":

@@ -60,7 +60,7 @@ class Callback:
         """Receive ``{"verbose", "epochs", "steps"}`` before the run."""
         self.params = params
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: object) -> None:
         """Receive the model before the run."""
         self._model = model
 
@@ -143,7 +143,7 @@ _BATCH_HOOKS = {
 }
 
 
-def wants_batches(callback: Any, mode: str) -> bool:
+def wants_batches(callback: object, mode: str) -> bool:
     """Whether `callback` must see every batch of ``"train"``, ``"test"`` or ``"predict"``."""
     for name in _BATCH_HOOKS[mode]:
         hook = getattr(callback, name)

@@ -37,11 +37,11 @@ class CallbackList(Callback):
 
     def __init__(
         self,
-        callbacks: Any = None,
+        callbacks: object = None,
         add_history: bool = False,
         add_progbar: bool = False,
-        model: Any = None,
-        **params: Any,
+        model: object = None,
+        **params: object,
     ) -> None:
         super().__init__()
         self.callbacks: list[Any] = tree.flatten(callbacks) if callbacks else []
@@ -171,7 +171,7 @@ def _shown(logs: Logs) -> dict[str, Any]:
     return {key: logs[key] for key in sorted(logs)} if logs else {}
 
 
-def _check(callback: Any) -> None:
+def _check(callback: object) -> None:
     """Anything with the methods of a callback will do, but not its class."""
     expected = "instances of `keras.callbacks.Callback`"
     if isinstance(callback, type):

@@ -39,7 +39,7 @@ class LambdaCallback(Callback):
         on_train_end: Hook = None,
         on_train_batch_begin: Hook = None,
         on_train_batch_end: Hook = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         super().__init__()
         hooks = {

@@ -119,7 +119,7 @@ def _seconds(duration: str, pandas: bool) -> str:
     return f"{duration}.dt.total_seconds()" if pandas else f"{duration} / np.timedelta64(1, 's')"
 
 
-def _indicators(what: str, column: Any) -> str:
+def _indicators(what: str, column: object) -> str:
     if column is None:
         return f"{what} = pd.get_dummies({what}, dtype=float)"
     return f"{what} = pd.get_dummies({what}, columns=[{column!r}], dtype=float)"
@@ -131,11 +131,11 @@ def _samples(source: Any) -> list[Any]:
     return [v for v in first if v is not None and type(v).__name__ != "NAType" and v == v][:20]
 
 
-def _name(source: Any) -> str:
+def _name(source: object) -> str:
     return "text" if any(isinstance(v, str | bytes) for v in _samples(source)) else "objects"
 
 
-def _are_written_numbers(source: Any) -> bool:
+def _are_written_numbers(source: object) -> bool:
     samples = _samples(source)
     if not samples or not all(isinstance(v, str | bytes | np.number | float) for v in samples):
         return False

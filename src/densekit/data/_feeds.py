@@ -37,9 +37,9 @@ class ArrayFeed:
     def __init__(
         self,
         columns: Columns,
-        batch_size: Any,
+        batch_size: object,
         steps: int | None,
-        shuffle: Any = False,
+        shuffle: object = False,
         order: Order | None = None,
     ) -> None:
         rows = columns.rows
@@ -132,7 +132,7 @@ class ArrayFeed:
         """Nothing to do."""
 
 
-def is_stream(x: Any) -> bool:
+def is_stream(x: object) -> bool:
     """Whether `x` yields batches, rather than being data itself."""
     if x is None or isinstance(x, list | tuple | dict | str) or hasattr(x, "__array__"):
         return False
@@ -141,7 +141,7 @@ def is_stream(x: Any) -> bool:
     return hasattr(x, "__iter__") or hasattr(x, "__getitem__")
 
 
-def check_count(value: Any, what: str) -> int | None:
+def check_count(value: object, what: str) -> int | None:
     """None, or a whole number of at least 1."""
     if value is None:
         return None

@@ -12,7 +12,7 @@ from densekit.data._feeds import is_stream
 
 
 def train_validation_split(
-    x: Any, y: Any, sample_weight: Any, split: Any, dtype: str, text: bool = False
+    x: object, y: object, sample_weight: object, split: object, dtype: str, text: bool = False
 ) -> tuple[Any, Any]:
     """``((x, y, w), (x, y, w))``: the first ``floor(n * (1 - split))`` rows and the others, as
     views.

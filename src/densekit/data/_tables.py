@@ -28,7 +28,7 @@ class KnownColumns:
     def __bool__(self) -> bool:
         return bool(self.names)
 
-    def remember(self, x: Any, input_names: Sequence[str]) -> None:
+    def remember(self, x: object, input_names: Sequence[str]) -> None:
         """Keep the names of the frames among the inputs `x`, the first time there are some."""
         if not self.names:
             found = {name: column_names(leaf) for name, leaf in _by_input(x, input_names)}
@@ -59,7 +59,7 @@ class KnownColumns:
         """The names as plain data."""
         return {name: list(names) for name, names in self.names.items()}
 
-    def load_config(self, config: Any) -> None:
+    def load_config(self, config: object) -> None:
         """Take over what `get_config` gave.
 
         Raises:
@@ -80,7 +80,7 @@ class KnownColumns:
         self.names = {name: list(names) for name, names in config.items()}
 
 
-def column_names(table: Any) -> list[str] | None:
+def column_names(table: object) -> list[str] | None:
     """Names of the columns of a frame; None for what is no frame or numbers its columns."""
     if not (hasattr(table, "columns") and hasattr(table, "dtypes")):
         return None

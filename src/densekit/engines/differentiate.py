@@ -82,7 +82,7 @@ def _jax_value_and_vjp(function: Callable[..., Any], values: Sequence[Any]) -> t
     return tree.pack_as(structure[0], results), vjp
 
 
-def _is_float(leaf: Any) -> bool:
+def _is_float(leaf: object) -> bool:
     dtype = getattr(leaf, "dtype", None)
     return isinstance(leaf, float) if dtype is None else np.dtype(dtype).kind == "f"
 

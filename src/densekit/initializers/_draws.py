@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 _MASK = (1 << 64) - 1
 
 
-def generator(seed: Any) -> np.random.Generator:
+def generator(seed: object) -> np.random.Generator:
     """The generator of an integer seed, or of the next draw of a `SeedGenerator`."""
     key, counter = seed_pair(seed)
     words = np.array([key & _MASK, counter & _MASK], np.uint64)
@@ -33,17 +33,19 @@ def _draw(
     return values.astype(to_numpy_dtype(dtype))
 
 
-def normal(seed: Any, shape: Any, dtype: Any, mean: float, stddev: float) -> Array:
+def normal(seed: object, shape: object, dtype: object, mean: float, stddev: float) -> Array:
     """Normal values."""
     return _draw(seed, shape, dtype, lambda g, n: mean + stddev * g.standard_normal(n))
 
 
-def uniform(seed: Any, shape: Any, dtype: Any, low: float, high: float) -> Array:
+def uniform(seed: object, shape: object, dtype: object, low: float, high: float) -> Array:
     """Uniform values in [low, high)."""
     return _draw(seed, shape, dtype, lambda g, n: low + (high - low) * g.random(n))
 
 
-def truncated_normal(seed: Any, shape: Any, dtype: Any, mean: float, stddev: float) -> Array:
+def truncated_normal(
+    seed: object, shape: object, dtype: object, mean: float, stddev: float
+) -> Array:
     """Normal values; those beyond two standard deviations are drawn again."""
     return _draw(seed, shape, dtype, lambda g, n: mean + stddev * _within_two(g, n))
 

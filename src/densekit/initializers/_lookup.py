@@ -42,7 +42,7 @@ def get(identifier: Any) -> Callable[..., Any] | None:
     return found
 
 
-def _is_array(value: Any) -> bool:
+def _is_array(value: object) -> bool:
     return hasattr(value, "__array__") and hasattr(value, "shape") and not callable(value)
 
 

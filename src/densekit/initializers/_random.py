@@ -21,7 +21,7 @@ class RandomInitializer(Initializer):
     With ``seed=None`` an integer is drawn once, here, and the config keeps None.
     """
 
-    def __init__(self, seed: Any = None) -> None:
+    def __init__(self, seed: object = None) -> None:
         self._init_seed = seed
         if seed is None:
             seed = make_default_seed()
@@ -66,7 +66,7 @@ class RandomNormal(RandomInitializer):
     (2, 3)
     """
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: object = None) -> None:
         self.mean = mean
         self.stddev = stddev
         super().__init__(seed=seed)
@@ -102,7 +102,7 @@ class TruncatedNormal(RandomInitializer):
     True
     """
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: object = None) -> None:
         self.mean = mean
         self.stddev = stddev
         super().__init__(seed=seed)
@@ -137,7 +137,7 @@ class RandomUniform(RandomInitializer):
     (2, 3)
     """
 
-    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: Any = None) -> None:
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: object = None) -> None:
         self.minval = minval
         self.maxval = maxval
         super().__init__(seed=seed)
@@ -176,7 +176,7 @@ class Orthogonal(RandomInitializer):
     arXiv:math-ph/0609050, section 5.
     """
 
-    def __init__(self, gain: float = 1.0, seed: Any = None) -> None:
+    def __init__(self, gain: float = 1.0, seed: object = None) -> None:
         self.gain = gain
         super().__init__(seed=seed)
 

@@ -85,7 +85,7 @@ class VarianceScaling(RandomInitializer):
         scale: float = 1.0,
         mode: str = "fan_in",
         distribution: str = "truncated_normal",
-        seed: Any = None,
+        seed: object = None,
         input_axes: Axes = None,
         output_axes: Axes = None,
     ) -> None:
@@ -148,7 +148,9 @@ class _Fixed(VarianceScaling):
 
     _dk_scaling: tuple[float, str, str]
 
-    def __init__(self, seed: Any = None, input_axes: Axes = None, output_axes: Axes = None) -> None:
+    def __init__(
+        self, seed: object = None, input_axes: Axes = None, output_axes: Axes = None
+    ) -> None:
         scale, mode, distribution = self._dk_scaling
         super().__init__(scale, mode, distribution, seed, input_axes, output_axes)
 

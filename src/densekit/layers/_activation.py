@@ -29,7 +29,7 @@ class Activation(Elementwise):
     [[0.0, 2.0]]
     """
 
-    def __init__(self, activation: Any, **kwargs: Any) -> None:
+    def __init__(self, activation: object, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
         self._build_at_init()

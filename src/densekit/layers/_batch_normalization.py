@@ -72,19 +72,19 @@ class BatchNormalization(Elementwise):
         epsilon: float = 0.001,
         center: bool = True,
         scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        moving_mean_initializer: Any = "zeros",
-        moving_variance_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
+        beta_initializer: object = "zeros",
+        gamma_initializer: object = "ones",
+        moving_mean_initializer: object = "zeros",
+        moving_variance_initializer: object = "ones",
+        beta_regularizer: object = None,
+        gamma_regularizer: object = None,
+        beta_constraint: object = None,
+        gamma_constraint: object = None,
         renorm: bool = False,
         renorm_clipping: Any = None,
         renorm_momentum: float = 0.99,
         synchronized: bool = False,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
         self.axis = int(axis)
@@ -116,7 +116,7 @@ class BatchNormalization(Elementwise):
         self.compute_output_shape(input_shape)
         size = input_shape[self.axis]
 
-        def statistic(name: str, initializer: Any) -> Variable:
+        def statistic(name: str, initializer: object) -> Variable:
             return self.add_weight(
                 name=name, shape=(size,), initializer=initializer, trainable=False, autocast=False
             )

@@ -53,7 +53,7 @@ class Dropout(Elementwise):
     """
 
     def __init__(
-        self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any
+        self, rate: float, noise_shape: object = None, seed: int | None = None, **kwargs: object
     ) -> None:
         super().__init__(**kwargs)
         self.rate = checked_share("Dropout", "rate", rate)
@@ -92,7 +92,7 @@ class Dropout(Elementwise):
         }
 
 
-def _noise_shape(shape: Any) -> tuple[int | None, ...]:
+def _noise_shape(shape: object) -> tuple[int | None, ...]:
     is_text = isinstance(shape, str)
     sizes = tuple(shape) if not is_text and hasattr(shape, "__iter__") else None
     if sizes is None or any(n is not None and (not isinstance(n, int) or n <= 0) for n in sizes):

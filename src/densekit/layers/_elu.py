@@ -28,7 +28,7 @@ class ELU(Elementwise):
     exponential linear units" (ICLR 2016), equation 15.
     """
 
-    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+    def __init__(self, alpha: float = 1.0, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.alpha = alpha
         self._build_at_init()

@@ -91,7 +91,7 @@ class Embedding(Adaptable):
                 weights if isinstance(weights, list) and len(weights) == 1 else [weights]
             )
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: object = None) -> None:
         """Create the table."""
         if self.built:
             return

@@ -73,7 +73,7 @@ class GlobalAveragePooling1D(GlobalPooling1D):
         total = ops.sum(ops.where(mask > 0, inputs, 0), axis=axis, keepdims=keep)
         return ops.cast(total / ops.sum(mask, axis=axis, keepdims=keep), inputs.dtype)
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+    def compute_mask(self, inputs: object, mask: object = None) -> None:
         """None: no step is left."""
 
 

@@ -24,7 +24,7 @@ class Identity(Elementwise):
 
     _dk_passes_text = True
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self._build_at_init()
 

@@ -41,16 +41,16 @@ class InputLayer(Layer):
 
     def __init__(
         self,
-        shape: Any = None,
+        shape: object = None,
         batch_size: int | None = None,
-        dtype: Any = None,
+        dtype: object = None,
         sparse: bool | None = None,
         ragged: bool | None = None,
-        batch_shape: Any = None,
+        batch_shape: object = None,
         input_tensor: KerasTensor | None = None,
         optional: bool = False,
         name: str | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         super().__init__(name=name)
         if "input_shape" in kwargs:
@@ -132,12 +132,12 @@ def _revive(cls: Any, config: dict[str, Any]) -> Any:
 
 @export("keras.layers")
 def Input(
-    shape: Any = None,
+    shape: object = None,
     batch_size: int | None = None,
-    dtype: Any = None,
+    dtype: object = None,
     sparse: bool | None = None,
     ragged: bool | None = None,
-    batch_shape: Any = None,
+    batch_shape: object = None,
     name: str | None = None,
     tensor: KerasTensor | None = None,
     optional: bool = False,

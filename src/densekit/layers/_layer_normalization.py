@@ -46,17 +46,17 @@ class LayerNormalization(AlongAxes):
 
     def __init__(
         self,
-        axis: Any = -1,
+        axis: object = -1,
         epsilon: float = 0.001,
         center: bool = True,
         scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
-        **kwargs: Any,
+        beta_initializer: object = "zeros",
+        gamma_initializer: object = "ones",
+        beta_regularizer: object = None,
+        gamma_regularizer: object = None,
+        beta_constraint: object = None,
+        gamma_constraint: object = None,
+        **kwargs: object,
     ) -> None:
         if kwargs.pop("rms_scaling", False):
             raise ValueError("LayerNormalization: `rms_scaling` is gone, use RMSNormalization.")
@@ -73,7 +73,7 @@ class LayerNormalization(AlongAxes):
         self.gamma_constraint = constraints.get(gamma_constraint)
         self.autocast = False
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: object) -> None:
         """Create `gamma` and `beta` for inputs of `input_shape`, batch axis included."""
         shape = self._dk_fix_axes(input_shape)
         self.gamma = self.beta = None

@@ -42,7 +42,7 @@ class Pipeline(Layer):
         """The layers."""
         return self._dk_parts
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: object = None) -> None:
         """Nothing: each layer is built when it is called."""
 
     def call(self, inputs: Any, training: Any = True, mask: Any = None) -> Any:

@@ -36,11 +36,11 @@ class PReLU(Elementwise):
 
     def __init__(
         self,
-        alpha_initializer: Any = "Zeros",
-        alpha_regularizer: Any = None,
-        alpha_constraint: Any = None,
+        alpha_initializer: object = "Zeros",
+        alpha_regularizer: object = None,
+        alpha_constraint: object = None,
         shared_axes: Any = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
         self.alpha_initializer = initializers.get(alpha_initializer)

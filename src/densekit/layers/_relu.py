@@ -55,7 +55,7 @@ class ReLU(Elementwise):
         max_value: float | None = None,
         negative_slope: float = 0.0,
         threshold: float = 0.0,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
         self.max_value = None if max_value is None else _checked("ReLU", "max_value", max_value)

@@ -26,7 +26,7 @@ class Rescaling(Elementwise):
     [[-1.0, 1.0]]
     """
 
-    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
+    def __init__(self, scale: object, offset: object = 0.0, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self._allow_non_tensor_positional_args = True
         self.scale = scale

@@ -73,7 +73,7 @@ class ReversibleEmbedding(Embedding):
         self.reverse_dtype = reverse_dtype
         self.logit_soft_cap = logit_soft_cap
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: object = None) -> None:
         """Create the table, and the matrix of the way back where it has its own."""
         super().build(input_shape)
         if not self.tie_weights and self.quantization_mode is None:

@@ -34,13 +34,13 @@ class RMSNormalization(AlongAxes):
     Reference: Zhang and Sennrich, "Root mean square layer normalization" (NeurIPS 2019), eq. 4.
     """
 
-    def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
+    def __init__(self, axis: object = -1, epsilon: float = 1e-6, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.supports_masking = False
         self._dk_set_axis(axis)
         self.epsilon = epsilon
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: object) -> None:
         """Create `scale` for inputs of `input_shape`, batch axis included."""
         shape = self._dk_fix_axes(input_shape)
         self.scale = self.add_weight(name="scale", shape=shape, initializer="ones")

@@ -23,8 +23,8 @@ class SpatialDropout(Dropout):
         rate: float,
         seed: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
-        **kwargs: Any,
+        dtype: object = None,
+        **kwargs: object,
     ) -> None:
         super().__init__(rate, seed=seed, name=name, dtype=dtype, **kwargs)
         self.input_spec = InputSpec(ndim=self._dk_rank)
@@ -63,8 +63,8 @@ class _WithFormat(SpatialDropout):
         data_format: str | None = None,
         seed: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
-        **kwargs: Any,
+        dtype: object = None,
+        **kwargs: object,
     ) -> None:
         super().__init__(rate, seed=seed, name=name, dtype=dtype, **kwargs)
         self.data_format = checked_format(type(self).__name__, data_format)

@@ -39,7 +39,7 @@ class SpectralNormalization(Wrapper):
     adversarial networks" (ICLR 2018), algorithm 1.
     """
 
-    def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: Any) -> None:
+    def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: object) -> None:
         super().__init__(layer, **kwargs)
         if power_iterations <= 0:
             raise ValueError(

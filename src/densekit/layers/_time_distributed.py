@@ -33,11 +33,11 @@ class TimeDistributed(Wrapper):
     (2, 5, 4)
     """
 
-    def __init__(self, layer: Layer, **kwargs: Any) -> None:
+    def __init__(self, layer: Layer, **kwargs: object) -> None:
         super().__init__(layer, **kwargs)
         self.supports_masking = True
 
-    def _dk_step_shape(self, shape: Any) -> tuple[int | None, ...]:
+    def _dk_step_shape(self, shape: object) -> tuple[int | None, ...]:
         if not isinstance(shape, tuple | list) or len(shape) < 3:
             raise ValueError(
                 message(
@@ -49,7 +49,7 @@ class TimeDistributed(Wrapper):
             )
         return (shape[0], *shape[2:])
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: object = None) -> None:
         """Build the layer inside for one step."""
         super().build(self._dk_step_shape(input_shape))
 

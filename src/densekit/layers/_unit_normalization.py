@@ -28,7 +28,7 @@ class UnitNormalization(AlongAxes):
     [0.6, 0.8]
     """
 
-    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: object = -1, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self._dk_set_axis(axis)
         self._build_at_init()

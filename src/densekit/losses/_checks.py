@@ -36,12 +36,12 @@ def function_of(loss: Any) -> tuple[str | None, dict[str, Any]]:
     return (public[1], arguments) if public and public[0] == "keras.losses" else (None, {})
 
 
-def is_built_in(loss: Any) -> bool:
+def is_built_in(loss: object) -> bool:
     """Whether a loss is one of the package's own, as it is."""
     return function_of(loss)[0] is not None
 
 
-def checks_values(loss: Any) -> bool:
+def checks_values(loss: object) -> bool:
     """Whether `check_targets` looks at the values of targets, not only at their shape and type."""
     return function_of(loss)[0] in (*_SPARSE, *_OF_EMBEDDINGS, *_BINARY)
 
@@ -185,7 +185,7 @@ def check_chance_broadcast(
     )
 
 
-def check_last_activation(loss: Any, activation: str | None, units: int | None) -> None:
+def check_last_activation(loss: object, activation: str | None, units: int | None) -> None:
     """Compare a built-in loss with the activation that makes its predictions.
 
     Args:

@@ -115,7 +115,7 @@ class Circle(BuiltinLoss):
         remove_diagonal: bool = True,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "circle",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(
             circle,

@@ -17,7 +17,7 @@ from densekit.losses._shapes import aligned, as_float, labels
 Reduction = str | None
 
 
-def check_axis(loss: str, axis: Any) -> None:
+def check_axis(loss: str, axis: object) -> None:
     """`axis` must be an integer; True and False are none, although Python says so."""
     if isinstance(axis, bool):
         raise ValueError(message(loss, "`axis` to be an integer", describe(axis), "Pass axis=-1."))
@@ -73,7 +73,7 @@ def _sparse_form(
 @has_native_loss(_binary_form)
 def binary_crossentropy(
     y_true: Any,
-    y_pred: Any,
+    y_pred: object,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
@@ -139,7 +139,7 @@ class BinaryCrossentropy(BuiltinLoss):
         axis: int = -1,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "binary_crossentropy",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(
             binary_crossentropy,
@@ -157,8 +157,8 @@ class BinaryCrossentropy(BuiltinLoss):
 @export("keras.losses")
 @has_native_loss(_categorical_form)
 def categorical_crossentropy(
-    y_true: Any,
-    y_pred: Any,
+    y_true: object,
+    y_pred: object,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
@@ -223,7 +223,7 @@ class CategoricalCrossentropy(BuiltinLoss):
         axis: int = -1,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "categorical_crossentropy",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(
             categorical_crossentropy,
@@ -241,7 +241,7 @@ class CategoricalCrossentropy(BuiltinLoss):
 @export("keras.losses")
 @has_native_loss(_sparse_form)
 def sparse_categorical_crossentropy(
-    y_true: Any,
+    y_true: object,
     y_pred: Any,
     from_logits: bool = False,
     ignore_class: int | None = None,
@@ -322,7 +322,7 @@ class SparseCategoricalCrossentropy(BuiltinLoss):
         reduction: Reduction = "sum_over_batch_size",
         axis: int = -1,
         name: str | None = "sparse_categorical_crossentropy",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(
             sparse_categorical_crossentropy,

@@ -69,7 +69,7 @@ class KLDivergence(BuiltinLoss):
         self,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "kl_divergence",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(kl_divergence, reduction, name, dtype)
 
@@ -125,7 +125,7 @@ class Poisson(BuiltinLoss):
         self,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "poisson",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(poisson, reduction, name, dtype)
 

@@ -27,8 +27,8 @@ def _focal_form(
 
 def _binary_focal_form(
     apply_class_balancing: bool = False,
-    alpha: Any = 0.25,
-    gamma: Any = 2.0,
+    alpha: object = 0.25,
+    gamma: object = 2.0,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
@@ -39,8 +39,8 @@ def _binary_focal_form(
 
 
 def _categorical_focal_form(
-    alpha: Any = 0.25,
-    gamma: Any = 2.0,
+    alpha: object = 0.25,
+    gamma: object = 2.0,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
@@ -140,7 +140,7 @@ class BinaryFocalCrossentropy(BuiltinLoss):
         axis: int = -1,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "binary_focal_crossentropy",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(
             binary_focal_crossentropy,
@@ -162,7 +162,7 @@ class BinaryFocalCrossentropy(BuiltinLoss):
 @has_native_loss(_categorical_focal_form)
 def categorical_focal_crossentropy(
     y_true: Any,
-    y_pred: Any,
+    y_pred: object,
     alpha: float = 0.25,
     gamma: float = 2.0,
     from_logits: bool = False,
@@ -244,7 +244,7 @@ class CategoricalFocalCrossentropy(BuiltinLoss):
         axis: int = -1,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "categorical_focal_crossentropy",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(
             categorical_focal_crossentropy,

@@ -79,7 +79,7 @@ class CategoricalGeneralizedCrossEntropy(BuiltinLoss):
         q: float = 0.5,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "categorical_generalized_cross_entropy",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         if not 0 < q < 1:
             raise ValueError(

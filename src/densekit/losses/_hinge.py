@@ -73,7 +73,7 @@ class Hinge(BuiltinLoss):
         self,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "hinge",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(hinge, reduction, name, dtype)
 
@@ -130,7 +130,7 @@ class SquaredHinge(BuiltinLoss):
         self,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "squared_hinge",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(squared_hinge, reduction, name, dtype)
 
@@ -194,7 +194,7 @@ class CategoricalHinge(BuiltinLoss):
         self,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "categorical_hinge",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(categorical_hinge, reduction, name, dtype)
 

@@ -36,7 +36,7 @@ def get(identifier: Any) -> Callable[..., Any] | None:
     return found
 
 
-def as_loss(identifier: Any) -> Loss | None:
+def as_loss(identifier: object) -> Loss | None:
     """Like `get`, with functions wrapped: what a trainer needs.
 
     A function that was named by a string keeps that name in the logs, as in Keras.

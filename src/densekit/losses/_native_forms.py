@@ -38,7 +38,7 @@ def epsilon_form(kind: str) -> Callable[[], NativeForm]:
     return lambda: NativeForm(kind, (settings.epsilon(),))
 
 
-def are_numbers(*values: Any) -> bool:
+def are_numbers(*values: object) -> bool:
     """Whether a kernel can hold the values: arguments may be arrays, too."""
     return all(isinstance(value, Real) for value in values)
 

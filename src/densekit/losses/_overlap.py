@@ -88,7 +88,7 @@ class Dice(BuiltinLoss):
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "dice",
         axis: Axis = None,
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(
             dice,
@@ -170,7 +170,7 @@ class Tversky(BuiltinLoss):
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "tversky",
         axis: Axis = None,
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(
             tversky,

@@ -15,7 +15,7 @@ _NO_REDUCTION = (None, "none")
 REDUCTIONS = (*_MEANS, "sum", *_NO_REDUCTION)
 
 
-def standardize_reduction(reduction: Any) -> str | None:
+def standardize_reduction(reduction: object) -> str | None:
     """`reduction` itself, if it is one of the known."""
     if (reduction is not None and not isinstance(reduction, str)) or reduction not in REDUCTIONS:
         raise ValueError(

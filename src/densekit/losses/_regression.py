@@ -69,7 +69,7 @@ class MeanSquaredError(BuiltinLoss):
         self,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "mean_squared_error",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(mean_squared_error, reduction, name, dtype)
 
@@ -126,7 +126,7 @@ class MeanAbsoluteError(BuiltinLoss):
         self,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "mean_absolute_error",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(mean_absolute_error, reduction, name, dtype)
 
@@ -184,7 +184,7 @@ class MeanAbsolutePercentageError(BuiltinLoss):
         self,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "mean_absolute_percentage_error",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(mean_absolute_percentage_error, reduction, name, dtype)
 
@@ -243,7 +243,7 @@ class MeanSquaredLogarithmicError(BuiltinLoss):
         self,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "mean_squared_logarithmic_error",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(mean_squared_logarithmic_error, reduction, name, dtype)
 
@@ -306,7 +306,7 @@ class CosineSimilarity(BuiltinLoss):
         axis: int = -1,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "cosine_similarity",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(
             cosine_similarity,

@@ -82,7 +82,7 @@ class Huber(BuiltinLoss):
         delta: float = 1.0,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "huber_loss",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(
             huber,
@@ -146,7 +146,7 @@ class LogCosh(BuiltinLoss):
         self,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "log_cosh",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(log_cosh, reduction, name, dtype)
 

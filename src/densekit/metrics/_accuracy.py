@@ -40,7 +40,7 @@ class Accuracy(FunctionMean):
 
     _direction = "up"
 
-    def __init__(self, name: str = "accuracy", dtype: Any = None) -> None:
+    def __init__(self, name: str = "accuracy", dtype: object = None) -> None:
         super().__init__(accuracy, name, dtype)
 
 
@@ -90,7 +90,7 @@ class BinaryAccuracy(FunctionMean):
     threshold: float
 
     def __init__(
-        self, name: str = "binary_accuracy", dtype: Any = None, threshold: float = 0.5
+        self, name: str = "binary_accuracy", dtype: object = None, threshold: float = 0.5
     ) -> None:
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
 
@@ -136,7 +136,7 @@ class CategoricalAccuracy(FunctionMean):
 
     _direction = "up"
 
-    def __init__(self, name: str = "categorical_accuracy", dtype: Any = None) -> None:
+    def __init__(self, name: str = "categorical_accuracy", dtype: object = None) -> None:
         super().__init__(categorical_accuracy, name, dtype)
 
 
@@ -182,7 +182,7 @@ class SparseCategoricalAccuracy(FunctionMean):
 
     _direction = "up"
 
-    def __init__(self, name: str = "sparse_categorical_accuracy", dtype: Any = None) -> None:
+    def __init__(self, name: str = "sparse_categorical_accuracy", dtype: object = None) -> None:
         super().__init__(sparse_categorical_accuracy, name, dtype)
 
 
@@ -246,7 +246,7 @@ class TopKCategoricalAccuracy(FunctionMean):
     k: int
 
     def __init__(
-        self, k: int = 5, name: str = "top_k_categorical_accuracy", dtype: Any = None
+        self, k: int = 5, name: str = "top_k_categorical_accuracy", dtype: object = None
     ) -> None:
         super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
 
@@ -312,7 +312,7 @@ class SparseTopKCategoricalAccuracy(FunctionMean):
         self,
         k: int = 5,
         name: str = "sparse_top_k_categorical_accuracy",
-        dtype: Any = None,
+        dtype: object = None,
         from_sorted_ids: bool = False,
     ) -> None:
         super().__init__(

@@ -63,8 +63,8 @@ class AUC(Counter):
         curve: str = "ROC",
         summation_method: str = "interpolation",
         name: str | None = None,
-        dtype: Any = None,
-        thresholds: Any = None,
+        dtype: object = None,
+        thresholds: object = None,
         multi_label: bool = False,
         num_labels: int | None = None,
         label_weights: Any = None,
@@ -109,7 +109,7 @@ class AUC(Counter):
         elif num_labels:
             self._dk_create((self.num_thresholds, num_labels))
 
-    def _dk_count(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Counts:
+    def _dk_count(self, y_true: object, y_pred: object, sample_weight: object) -> Counts:
         y_pred = np.asarray(y_pred)
         if self.multi_label and not self.variables:
             if y_pred.ndim != 2:
@@ -182,7 +182,7 @@ class AUC(Counter):
         return config
 
 
-def _one_of(where: str, name: str, value: Any, legal: tuple[str, ...]) -> str:
+def _one_of(where: str, name: str, value: object, legal: tuple[str, ...]) -> str:
     """The member of `legal` that a string spells, in any case."""
     for known in legal:
         if isinstance(value, str) and known.lower() == value.lower():

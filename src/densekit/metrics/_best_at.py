@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit._core.registry import export
 from densekit.metrics._confusion import BestAt
 
@@ -40,7 +38,7 @@ class SensitivityAtSpecificity(BestAt):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(specificity, num_thresholds, class_id, name, dtype)
 
@@ -77,7 +75,7 @@ class SpecificityAtSensitivity(BestAt):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
 
@@ -114,7 +112,7 @@ class PrecisionAtRecall(BestAt):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(recall, num_thresholds, class_id, name, dtype)
 
@@ -151,6 +149,6 @@ class RecallAtPrecision(BestAt):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(precision, num_thresholds, class_id, name, dtype)

@@ -62,7 +62,7 @@ class PearsonCorrelation(FunctionMean):
     axis: int
 
     def __init__(
-        self, name: str = "pearson_correlation", dtype: Any = None, axis: int = -1
+        self, name: str = "pearson_correlation", dtype: object = None, axis: int = -1
     ) -> None:
         super().__init__(pearson_correlation, name, dtype, axis=axis)
 
@@ -123,6 +123,6 @@ class ConcordanceCorrelation(FunctionMean):
     axis: int
 
     def __init__(
-        self, name: str = "concordance_correlation", dtype: Any = None, axis: int = -1
+        self, name: str = "concordance_correlation", dtype: object = None, axis: int = -1
     ) -> None:
         super().__init__(concordance_correlation, name, dtype, axis=axis)

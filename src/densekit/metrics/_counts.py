@@ -48,15 +48,15 @@ def evenly_spaced(thresholds: Sequence[float]) -> bool:
 
 def count(
     where: str,
-    y_true: Any,
-    y_pred: Any,
+    y_true: object,
+    y_pred: object,
     thresholds: Sequence[float],
     *,
-    sample_weight: Any = None,
+    sample_weight: object = None,
     top_k: int | None = None,
     class_id: int | None = None,
     per_label: bool = False,
-    label_weights: Any = None,
+    label_weights: object = None,
 ) -> Counts:
     """Counts of one batch; a prediction is positive if it is above the threshold.
 
@@ -133,7 +133,7 @@ def _number_exceeded(
 
 
 def spread_weights(
-    where: str, sample_weight: Any, shape: tuple[int, ...]
+    where: str, sample_weight: object, shape: tuple[int, ...]
 ) -> npt.NDArray[np.float64]:
     """Weights of the shape of the predictions."""
     weight = np.asarray(sample_weight, np.float64)

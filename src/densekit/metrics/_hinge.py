@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import losses
 from densekit._core.registry import export
 from densekit.metrics._reduction import FunctionMean
@@ -29,7 +27,7 @@ class Hinge(FunctionMean):
 
     _direction = "down"
 
-    def __init__(self, name: str = "hinge", dtype: Any = None) -> None:
+    def __init__(self, name: str = "hinge", dtype: object = None) -> None:
         super().__init__(losses.hinge, name, dtype)
 
 
@@ -53,7 +51,7 @@ class SquaredHinge(FunctionMean):
 
     _direction = "down"
 
-    def __init__(self, name: str = "squared_hinge", dtype: Any = None) -> None:
+    def __init__(self, name: str = "squared_hinge", dtype: object = None) -> None:
         super().__init__(losses.squared_hinge, name, dtype)
 
 
@@ -77,5 +75,5 @@ class CategoricalHinge(FunctionMean):
 
     _direction = "down"
 
-    def __init__(self, name: str = "categorical_hinge", dtype: Any = None) -> None:
+    def __init__(self, name: str = "categorical_hinge", dtype: object = None) -> None:
         super().__init__(losses.categorical_hinge, name, dtype)

@@ -74,7 +74,7 @@ def get(identifier: Any) -> Any:
 
 
 def resolve(
-    identifier: Any, y_true_shape: tuple[int | None, ...], y_pred_shape: tuple[int | None, ...]
+    identifier: object, y_true_shape: tuple[int | None, ...], y_pred_shape: tuple[int | None, ...]
 ) -> Metric:
     """The metric of `compile` for an output: `get`, and the strings that depend on the shapes.
 
@@ -111,7 +111,7 @@ def resolve(
     return found
 
 
-def check(identifier: Any) -> None:
+def check(identifier: object) -> None:
     """What `resolve` can tell without shapes.
 
     Raises:
@@ -121,7 +121,7 @@ def check(identifier: Any) -> None:
         get(identifier)
 
 
-def _name_of(component: Any) -> str:
+def _name_of(component: object) -> str:
     name = object_name(component)
     if not isinstance(name, str):
         raise ValueError(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import losses
 from densekit._core.registry import export
 from densekit.metrics._reduction import FunctionMean
@@ -29,7 +27,7 @@ class KLDivergence(FunctionMean):
 
     _direction = "down"
 
-    def __init__(self, name: str = "kl_divergence", dtype: Any = None) -> None:
+    def __init__(self, name: str = "kl_divergence", dtype: object = None) -> None:
         super().__init__(losses.kl_divergence, name, dtype)
 
 
@@ -53,7 +51,7 @@ class Poisson(FunctionMean):
 
     _direction = "down"
 
-    def __init__(self, name: str = "poisson", dtype: Any = None) -> None:
+    def __init__(self, name: str = "poisson", dtype: object = None) -> None:
         super().__init__(losses.poisson, name, dtype)
 
 
@@ -84,7 +82,7 @@ class BinaryCrossentropy(FunctionMean):
     def __init__(
         self,
         name: str = "binary_crossentropy",
-        dtype: Any = None,
+        dtype: object = None,
         from_logits: bool = False,
         label_smoothing: float = 0,
     ) -> None:
@@ -126,7 +124,7 @@ class CategoricalCrossentropy(FunctionMean):
     def __init__(
         self,
         name: str = "categorical_crossentropy",
-        dtype: Any = None,
+        dtype: object = None,
         from_logits: bool = False,
         label_smoothing: float = 0,
         axis: int = -1,
@@ -170,7 +168,7 @@ class SparseCategoricalCrossentropy(FunctionMean):
     def __init__(
         self,
         name: str = "sparse_categorical_crossentropy",
-        dtype: Any = None,
+        dtype: object = None,
         from_logits: bool = False,
         ignore_class: int | None = None,
         axis: int = -1,

@@ -30,7 +30,7 @@ class MeanSquaredError(FunctionMean):
 
     _direction = "down"
 
-    def __init__(self, name: str = "mean_squared_error", dtype: Any = None) -> None:
+    def __init__(self, name: str = "mean_squared_error", dtype: object = None) -> None:
         super().__init__(losses.mean_squared_error, name, dtype)
 
 
@@ -54,10 +54,10 @@ class RootMeanSquaredError(Mean):
 
     _direction = "down"
 
-    def __init__(self, name: str = "root_mean_squared_error", dtype: Any = None) -> None:
+    def __init__(self, name: str = "root_mean_squared_error", dtype: object = None) -> None:
         super().__init__(name, dtype=dtype)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: object, y_pred: object, sample_weight: object = None) -> None:  # type: ignore[override]
         """Add targets and predictions of shape ``(batch, ...)``."""
         y_true, y_pred = aligned(y_true, y_pred, self.name)
         error = ops.cast(y_pred, self.dtype) - ops.cast(y_true, self.dtype)
@@ -88,7 +88,7 @@ class MeanAbsoluteError(FunctionMean):
 
     _direction = "down"
 
-    def __init__(self, name: str = "mean_absolute_error", dtype: Any = None) -> None:
+    def __init__(self, name: str = "mean_absolute_error", dtype: object = None) -> None:
         super().__init__(losses.mean_absolute_error, name, dtype)
 
 
@@ -112,7 +112,7 @@ class MeanAbsolutePercentageError(FunctionMean):
 
     _direction = "down"
 
-    def __init__(self, name: str = "mean_absolute_percentage_error", dtype: Any = None) -> None:
+    def __init__(self, name: str = "mean_absolute_percentage_error", dtype: object = None) -> None:
         super().__init__(losses.mean_absolute_percentage_error, name, dtype)
 
 
@@ -136,7 +136,7 @@ class MeanSquaredLogarithmicError(FunctionMean):
 
     _direction = "down"
 
-    def __init__(self, name: str = "mean_squared_logarithmic_error", dtype: Any = None) -> None:
+    def __init__(self, name: str = "mean_squared_logarithmic_error", dtype: object = None) -> None:
         super().__init__(losses.mean_squared_logarithmic_error, name, dtype)
 
 
@@ -160,7 +160,7 @@ class LogCoshError(FunctionMean):
 
     _direction = "down"
 
-    def __init__(self, name: str = "logcosh", dtype: Any = None) -> None:
+    def __init__(self, name: str = "logcosh", dtype: object = None) -> None:
         super().__init__(losses.log_cosh, name, dtype)
 
 
@@ -191,7 +191,9 @@ class CosineSimilarity(FunctionMean):
     _direction = "up"
     axis: int
 
-    def __init__(self, name: str = "cosine_similarity", dtype: Any = None, axis: int = -1) -> None:
+    def __init__(
+        self, name: str = "cosine_similarity", dtype: object = None, axis: int = -1
+    ) -> None:
         super().__init__(cosine_similarity, name, dtype, axis=axis)
 
     def get_config(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ _Clone = Callable[[Any], Any]
 @filters_traceback
 def clone_model(
     model: Any,
-    input_tensors: Any = None,
+    input_tensors: object = None,
     clone_function: _Clone | None = None,
     call_function: Callable[..., Any] | None = None,
     recursive: bool = False,
@@ -79,7 +79,7 @@ def clone_model(
     )
 
 
-def _once(clone_function: _Clone | None, call: Any, recursive: bool) -> _Clone:
+def _once(clone_function: _Clone | None, call: object, recursive: bool) -> _Clone:
     """A function that clones each layer once, so that shared layers stay shared."""
     clones: dict[int, Any] = {}
     make = clone_function or _from_config
@@ -106,7 +106,7 @@ def _from_config(layer: Any) -> Any:
     return copy
 
 
-def _clone_sequential(model: Sequential, clone: _Clone, input_tensors: Any) -> Sequential:
+def _clone_sequential(model: Sequential, clone: _Clone, input_tensors: object) -> Sequential:
     layers = [clone(layer) for layer in model.layers]
     if input_tensors is not None:
         tensors = tree.flatten(input_tensors)

@@ -65,7 +65,7 @@ class FollowedLayer(Layer):
     def _dk_knows_output_shape(self) -> bool:
         return type(self).compute_output_shape is not FollowedLayer.compute_output_shape
 
-    def build(self, input_shape: Any = None, **shapes: Any) -> None:
+    def build(self, input_shape: object = None, **shapes: object) -> None:
         """Create the weights for a shape, or a list or dict of shapes, batch axis included.
 
         A `call` of several arguments takes one shape for each: ``build(a_shape=..., b_shape=...)``.
@@ -104,7 +104,7 @@ class FollowedLayer(Layer):
         else:
             super()._dk_build_for(arguments, symbolic)
 
-    def _dk_build_on(self, inputs: Any) -> None:
+    def _dk_build_on(self, inputs: object) -> None:
         """Build for arrays, or anything with shapes, whose first axis is the batch."""
         tensors = tree.map_structure(
             lambda x: KerasTensor((None, *np.shape(x)[1:]), dtype=x.dtype), inputs
@@ -148,7 +148,7 @@ class FollowedLayer(Layer):
 class _in_call:
     """Inside, layers that are called know that they belong to `model`."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: object) -> None:
         outer = call_context.get()
         self._context = CallContext(model, outer, outer is not None and outer.calling)
 

@@ -71,7 +71,7 @@ def _node_config(node: Node, own: set[int]) -> dict[str, Any]:
 class _NotYet(Exception):
     """The call needs a tensor of `layer` that has not been revived so far."""
 
-    def __init__(self, layer: str, index: Any, position: Any) -> None:
+    def __init__(self, layer: str, index: object, position: object) -> None:
         super().__init__(f"no tensor {[layer, index, position]}")
         self.layer = layer
 
@@ -170,7 +170,7 @@ def _counted_from_one(
 class _Place:
     """Stands for a tensor that is not there yet: output `position` of call `index` of a layer."""
 
-    def __init__(self, layer: Any, index: Any, position: Any) -> None:
+    def __init__(self, layer: object, index: object, position: object) -> None:
         self.layer, self.index, self.position = layer, index, position
 
 

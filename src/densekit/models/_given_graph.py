@@ -48,7 +48,7 @@ class GivenGraph:
         ValueError: if an output does not follow from the inputs, or two layers share a name.
     """
 
-    def __init__(self, inputs: Any, outputs: Any, where: str) -> None:
+    def __init__(self, inputs: object, outputs: object, where: str) -> None:
         for role, structure in (("inputs", inputs), ("outputs", outputs)):
             _check_tensors(where, role, structure)
         if not all(_is_input(tensor) for tensor in tree.flatten(inputs)):
@@ -197,7 +197,7 @@ class GivenGraph:
         return x
 
 
-def given_graph(operation: Any) -> GivenGraph | None:
+def given_graph(operation: object) -> GivenGraph | None:
     """The graph that a model was made of; None for any other model, layer or op."""
     found: GivenGraph | None = operation.__dict__.get("_dk_given")
     return found
@@ -246,7 +246,7 @@ class GraphAttribute(Generic[T]):
             raise AttributeError(self._name)
 
 
-def _check_tensors(where: str, role: str, structure: Any) -> None:
+def _check_tensors(where: str, role: str, structure: object) -> None:
     leaves = tree.flatten(structure)
     if not leaves:
         raise ValueError(message(where, f"`{role}` not to be empty", "none", "Pass a tensor."))

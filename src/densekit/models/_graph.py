@@ -26,8 +26,8 @@ class Graph:
         inputs: list[KerasTensor],
         outputs: list[KerasTensor],
         nodes: list[Node],
-        input_structure: Any,
-        output_structure: Any,
+        input_structure: object,
+        output_structure: object,
         flags_yield: bool = False,
     ) -> None:
         self.inputs = inputs

@@ -27,7 +27,7 @@ def tensors_of(shape: Any) -> Any:
     return [tensors_of(value) for value in shape]
 
 
-def reads_text(tensors: Any) -> bool:
+def reads_text(tensors: object) -> bool:
     return any(getattr(leaf, "dtype", None) == STRING for leaf in tree.flatten(tensors))
 
 

@@ -67,7 +67,7 @@ class Parts:
         state["steps_per_execution"] = 1
         state["stop_training"] = False
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         if name in _RUN_STATE:
             self.__dict__[name] = value
         else:

@@ -20,9 +20,9 @@ class Stepper(Parts):
     @alone
     def train_on_batch(
         self,
-        x: Any,
-        y: Any = None,
-        sample_weight: Any = None,
+        x: object,
+        y: object = None,
+        sample_weight: object = None,
         class_weight: dict[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
@@ -44,7 +44,7 @@ class Stepper(Parts):
     @filters_traceback
     @alone
     def test_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+        self, x: object, y: object = None, sample_weight: object = None, return_dict: bool = False
     ) -> Any:
         """Loss and metrics of one batch; arguments and results as for `evaluate`."""
         if not self.compiled:
@@ -117,10 +117,10 @@ class Stepper(Parts):
     @base_method
     def compute_loss(
         self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
+        x: object = None,
+        y: object = None,
+        y_pred: object = None,
+        sample_weight: object = None,
         training: bool = True,
     ) -> Any:
         """The total loss of some predictions by the definitions: losses, their weights and
@@ -130,7 +130,11 @@ class Stepper(Parts):
 
     @base_method
     def compute_metrics(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None
+        self,
+        x: object = None,
+        y: object = None,
+        y_pred: object = None,
+        sample_weight: object = None,
     ) -> dict[str, Any]:
         """Add a batch to the compiled metrics and return the present values."""
         self._dk_compiled.update_metrics(y, y_pred, sample_weight)
@@ -139,13 +143,13 @@ class Stepper(Parts):
     @base_method
     def stateless_compute_loss(
         self,
-        trainable_variables: Any,
-        non_trainable_variables: Any,
-        metrics_variables: Any,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
+        trainable_variables: object,
+        non_trainable_variables: object,
+        metrics_variables: object,
+        x: object = None,
+        y: object = None,
+        y_pred: object = None,
+        sample_weight: object = None,
         training: bool = True,
     ) -> tuple[Any, tuple[Any, Any, Any]]:
         """`compute_loss` with given values for the variables; gives their values after it, too."""

@@ -40,7 +40,7 @@ class Storage:
         """Read weights from a file: see `saving.load_weights`."""
         saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
 
-    def to_json(self, **kwargs: Any) -> str:
+    def to_json(self, **kwargs: object) -> str:
         """The architecture as JSON; `kwargs` go to `json.dumps`."""
         return saving.to_json(self, **kwargs)
 

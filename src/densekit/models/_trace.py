@@ -36,12 +36,12 @@ class _Watch(StatelessScope):
         self.used = True
         super().add_update(update)
 
-    def add_loss(self, loss: Any, owner: Any = None) -> None:
+    def add_loss(self, loss: object, owner: object = None) -> None:
         self.used = True
         super().add_loss(loss, owner)
 
 
-def trace(model: Any, inputs: Any) -> Graph | None:
+def trace(model: object, inputs: object) -> Graph | None:
     """The graph of ``model.call(inputs)``, or None if it has none.
 
     `call` is followed for inference and for training. If the two differ, or it looks at values, it
@@ -119,7 +119,7 @@ def _lasting(inputs: list[KerasTensor], nodes: list[Node]) -> list[KerasTensor]:
     return found
 
 
-def has_effects(operation: Any) -> bool:
+def has_effects(operation: object) -> bool:
     """Whether a call of it may add to the loss, or write a metric or state."""
     if not isinstance(operation, Layer):
         return False
@@ -134,7 +134,7 @@ def _has_state(layer: Any) -> bool:
     return bool(tracker.seed_generators or tracker.non_trainable_variables or tracker.metrics)
 
 
-def _is_known(layer: Any) -> bool:
+def _is_known(layer: object) -> bool:
     """Whether what the `call` of a layer does follows from its parts: no code of users."""
     graph = getattr(layer, "_dk_graph", None)
     return public_name(type(layer)) is not None if graph is None else graph() is not None
@@ -169,7 +169,7 @@ def _number(node: Node, names: dict[int, int]) -> None:
         names[id(tensor)] = len(names)
 
 
-def _same_operation(a: Any, b: Any) -> bool:
+def _same_operation(a: object, b: object) -> bool:
     if isinstance(a, FunctionOperation) and type(a) is type(b):
         return str(a.settings) == str(b.settings)
     return a is b

@@ -96,7 +96,7 @@ def isfinite(x: Any) -> Any:
 
 @operation("numpy", tensors=2, arguments=("x1", "x2", "rtol", "atol"))
 def isclose(
-    x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+    x1: object, x2: object, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Any:
     """``|x1 - x2| <= atol + rtol * |x2|``."""
     return namespace(x1, x2).isclose(x1, x2, rtol=rtol, atol=atol, equal_nan=equal_nan)
@@ -104,7 +104,7 @@ def isclose(
 
 @operation("numpy", "AllClose", tensors=2)
 def allclose(
-    x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+    x1: object, x2: object, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Any:
     """Whether `isclose` holds everywhere."""
     return namespace(x1, x2).allclose(x1, x2, rtol=rtol, atol=atol, equal_nan=equal_nan)

@@ -31,7 +31,7 @@ def imag(x: Any) -> Any:
     return namespace(x).imag(x) if _is_complex(x) else namespace(x).zeros_like(x)
 
 
-def _is_complex(x: Any) -> bool:
+def _is_complex(x: object) -> bool:
     return dtype_name(x).startswith("complex")
 
 

@@ -69,19 +69,19 @@ def convert_to_numpy(x: Any) -> Any:
 
 
 @export("keras.ops")
-def is_tensor(x: Any) -> bool:
+def is_tensor(x: object) -> bool:
     """Whether `x` is an array, traced or symbolic tensor; lists, numbers and variables are not."""
     return isinstance(x, np.ndarray | np.generic | KerasTensor) or library(type(x)) is not None
 
 
 @export("keras.ops")
-def shape(x: Any) -> tuple[int | None, ...]:
+def shape(x: object) -> tuple[int | None, ...]:
     """Shape as a tuple; None for unknown sizes of a symbolic tensor."""
     return tuple(x.shape) if hasattr(x, "shape") else tuple(np.shape(as_array(x)))
 
 
 @export("keras.ops")
-def dtype(x: Any) -> str:
+def dtype(x: object) -> str:
     """Name of the element type."""
     return dtype_name(x)
 

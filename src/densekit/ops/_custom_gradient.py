@@ -79,7 +79,7 @@ class CustomGradient(Operation):
 
 
 def _as_one_step(
-    outputs: Any,
+    outputs: object,
     gradient: Callable[[Any], Any],
     trace: int,
     parents: list[Any],

@@ -17,7 +17,7 @@ def _meet_as_floats(x1: Any, x2: Any) -> tuple[Any, Any, Any]:
     return (xp, x1, x2) if is_jax(xp) else meet(floating(x1), floating(x2))
 
 
-def _recorded(xp: Any) -> bool:
+def _recorded(xp: object) -> bool:
     return xp is not np and not is_jax(xp)
 
 

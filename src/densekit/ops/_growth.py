@@ -26,7 +26,7 @@ BY_INPUTS = frozenset({"meshgrid", "outer", "diag", "diagflat", "kron", "cdist",
 _ITEM_BYTES = 8
 
 
-def check_growth(name: str, inputs: Any, settings: Any) -> None:
+def check_growth(name: str, inputs: object, settings: object) -> None:
     """Ask for the result of an op, and for its inputs; ValueError if a file asks for too much."""
     if not is_limited():
         return

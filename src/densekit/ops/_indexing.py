@@ -212,7 +212,7 @@ def _segment(reduction: str, data: Any, segment_ids: Any, num_segments: int | No
 
 @operation("math", tensors=2, convert=as_array)
 def segment_sum(
-    data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
+    data: object, segment_ids: object, num_segments: int | None = None, sorted: bool = False
 ) -> Any:
     """Sums of the rows of `data` that share a segment id; 0 for an id without rows."""
     return _segment("add", data, segment_ids, num_segments)
@@ -220,7 +220,7 @@ def segment_sum(
 
 @operation("math", tensors=2, convert=as_array)
 def segment_prod(
-    data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
+    data: object, segment_ids: object, num_segments: int | None = None, sorted: bool = False
 ) -> Any:
     """Products of the rows of `data` that share a segment id; 1 for an id without rows."""
     return _segment("mul", data, segment_ids, num_segments)
@@ -228,7 +228,7 @@ def segment_prod(
 
 @operation("math", tensors=2, convert=as_array)
 def segment_max(
-    data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
+    data: object, segment_ids: object, num_segments: int | None = None, sorted: bool = False
 ) -> Any:
     """Maxima of the rows of `data` that share a segment id."""
     return _segment("max", data, segment_ids, num_segments)
@@ -236,7 +236,7 @@ def segment_max(
 
 @operation("math", tensors=2, convert=as_array)
 def segment_min(
-    data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
+    data: object, segment_ids: object, num_segments: int | None = None, sorted: bool = False
 ) -> Any:
     """Minima of the rows of `data` that share a segment id."""
     return _segment("min", data, segment_ids, num_segments)

@@ -12,7 +12,7 @@ from densekit._core.tensor import as_tensor
 from densekit.ops._dispatch import as_array, is_jax, namespace
 
 
-def _of_jax(values: Any) -> bool:
+def _of_jax(values: object) -> bool:
     return is_jax(namespace(*tree.flatten(values)))
 
 
@@ -79,11 +79,11 @@ def fori_loop(lower: int, upper: int, body_fun: Callable[[int, Any], Any], init_
 @export("keras.ops")
 def scan(
     f: Callable[[Any, Any], Any],
-    init: Any,
-    xs: Any = None,
+    init: object,
+    xs: object = None,
     length: int | None = None,
     reverse: bool = False,
-    unroll: Any = 1,
+    unroll: object = 1,
 ) -> Any:
     """Carry a state along the first axis: ``carry, y = f(carry, x)``. Gives (carry, all y)."""
     count = length if xs is None else len(tree.flatten(xs)[0])

@@ -86,7 +86,7 @@ def _log_probability(output: Any, from_logits: bool, axis: int) -> Any:
 
 @operation("nn", tensors=2, convert=as_array, quiet=True)
 def categorical_crossentropy(
-    target: Any, output: Any, from_logits: bool = False, axis: int = -1
+    target: object, output: object, from_logits: bool = False, axis: int = -1
 ) -> Any:
     """``-sum(target * log(output))`` along `axis`; probabilities are first scaled to sum 1."""
     _same_shape("categorical_crossentropy", target, output)

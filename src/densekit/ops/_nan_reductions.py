@@ -158,7 +158,7 @@ def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
 
 @operation("numpy", arguments=("x", "q"))
 def nanquantile(
-    x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False
+    x: object, q: object, axis: object = None, method: str = "linear", keepdims: bool = False
 ) -> Any:
     """`quantile` of the elements that are not NaN; NaN if there are none.
 
@@ -173,7 +173,7 @@ def nanquantile(
 
 @operation("numpy", arguments=("x", "q"))
 def nanpercentile(
-    x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False
+    x: object, q: object, axis: object = None, method: str = "linear", keepdims: bool = False
 ) -> Any:
     """`nanquantile` of ``q / 100``."""
     return _quantile(x, np.asarray(q) / 100.0, axis, method, keepdims)

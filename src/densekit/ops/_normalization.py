@@ -20,8 +20,8 @@ def batch_normalization(
     mean: Any,
     variance: Any,
     axis: int,
-    offset: Any = None,
-    scale: Any = None,
+    offset: object = None,
+    scale: object = None,
     epsilon: float = 1e-3,
 ) -> Any:
     """``(x - mean) / sqrt(variance + epsilon) * scale + offset``, one number a place of `axis`.

@@ -240,12 +240,12 @@ def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) 
 
 @operation("numpy", tensors=2)
 def logspace(
-    start: Any,
-    stop: Any,
+    start: object,
+    stop: object,
     num: int = 50,
     endpoint: bool = True,
-    base: Any = 10,
-    dtype: Any = None,
+    base: object = 10,
+    dtype: object = None,
     axis: int = 0,
 ) -> Any:
     """``base ** linspace(start, stop, num)``.
@@ -262,11 +262,11 @@ def logspace(
 
 @operation("numpy", tensors=2)
 def geomspace(
-    start: Any,
-    stop: Any,
+    start: object,
+    stop: object,
     num: int = 50,
     endpoint: bool = True,
-    dtype: Any = None,
+    dtype: object = None,
     axis: int = 0,
 ) -> Any:
     """`num` numbers at equal ratios from `start` to `stop`, which have the same sign.

@@ -188,14 +188,14 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 
 @operation("numpy")
 def unique(
-    x: Any,
+    x: object,
     sorted: bool = True,
     return_index: bool = False,
     return_inverse: bool = False,
     return_counts: bool = False,
     axis: int | None = None,
     size: int | None = None,
-    fill_value: Any = None,
+    fill_value: object = None,
 ) -> Any:
     """The distinct elements in ascending order, or the distinct slices along `axis`.
 

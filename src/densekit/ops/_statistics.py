@@ -69,7 +69,7 @@ def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
 
 @operation("numpy", arguments=("x", "q"))
 def quantile(
-    x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False
+    x: object, q: object, axis: object = None, method: str = "linear", keepdims: bool = False
 ) -> Any:
     """The values below which the shares `q`, from 0 to 1, of the elements lie."""
     return _quantile(x, q, axis, method, keepdims)
@@ -77,7 +77,7 @@ def quantile(
 
 @operation("numpy", arguments=("x", "q"))
 def percentile(
-    x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False
+    x: object, q: object, axis: object = None, method: str = "linear", keepdims: bool = False
 ) -> Any:
     """`quantile` of ``q / 100``."""
     return _quantile(x, np.asarray(q) / 100.0, axis, method, keepdims)

@@ -43,7 +43,7 @@ class Adadelta(Optimizer):
 
     def __init__(
         self,
-        learning_rate: Any = 0.001,
+        learning_rate: object = 0.001,
         rho: float = 0.95,
         epsilon: float = 1e-7,
         **options: Unpack[Options],

@@ -49,7 +49,7 @@ class Adafactor(Optimizer):
 
     def __init__(
         self,
-        learning_rate: Any = 0.001,
+        learning_rate: object = 0.001,
         beta_2_decay: float = -0.8,
         epsilon_1: float = 1e-30,
         epsilon_2: float = 1e-3,
@@ -91,7 +91,7 @@ class Adafactor(Optimizer):
             return None
         return self.add_variable(shape, dtype=variable.dtype, name=variable.name)
 
-    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+    def update_step(self, gradient: object, variable: Variable, learning_rate: object) -> None:
         """Change `variable` by one gradient."""
         i = self._dk_index[variable]
         r, c, v = self._dk_rows[i], self._dk_columns[i], self._velocities[i]

@@ -42,7 +42,7 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        learning_rate: Any = 0.001,
+        learning_rate: object = 0.001,
         initial_accumulator_value: float = 0.1,
         epsilon: float = 1e-7,
         **options: Unpack[Options],
@@ -63,7 +63,7 @@ class Adagrad(Optimizer):
             variables, "accumulator", initializers.Constant(self.initial_accumulator_value)
         )
 
-    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+    def update_step(self, gradient: object, variable: Variable, learning_rate: object) -> None:
         """Change `variable` by one gradient."""
         a = self._dk_sums[self._dk_index[variable]]
         self.assign_add(a, ops.square(gradient))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
@@ -42,7 +40,7 @@ class Lamb(Moments):
     You et al., "Large batch optimization for deep learning", ICLR 2020, algorithm 2.
     """
 
-    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+    def update_step(self, gradient: object, variable: Variable, learning_rate: object) -> None:
         """Change `variable` by one gradient."""
         t = self._dk_step_number(variable.dtype)
         m = self._dk_follow_mean(gradient, variable)

@@ -18,7 +18,7 @@ class Moments(Optimizer):
 
     def __init__(
         self,
-        learning_rate: Any = 0.001,
+        learning_rate: object = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
@@ -46,7 +46,7 @@ class Moments(Optimizer):
         self.assign_add(m, (gradient - m) * (1 - self.beta_1))
         return m
 
-    def _dk_follow_square(self, gradient: Any, variable: Variable) -> Variable:
+    def _dk_follow_square(self, gradient: object, variable: Variable) -> Variable:
         v = self._velocities[self._dk_index[variable]]
         self.assign_add(v, (ops.square(gradient) - v) * (1 - self.beta_2))
         return v

@@ -65,7 +65,7 @@ class Nadam(Moments):
         self.assign(self._u_product, self._u_product.value * u)
         super()._backend_update_step(grads, trainable_variables, learning_rate)
 
-    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+    def update_step(self, gradient: object, variable: Variable, learning_rate: object) -> None:
         """Change `variable` by one gradient."""
         t = self._dk_step_number(variable.dtype)
         product = ops.cast(self._u_product.value, variable.dtype)

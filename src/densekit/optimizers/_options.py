@@ -69,7 +69,7 @@ def check_clipping(where: str, given: dict[str, Any]) -> None:
         )
 
 
-def check_count(where: str, name: str, value: Any, least: int) -> int | None:
+def check_count(where: str, name: str, value: object, least: int) -> int | None:
     """None, or an integer of at least `least`; 0 and False stand for None, as in Keras."""
     if not value:
         return None

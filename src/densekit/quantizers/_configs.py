@@ -27,7 +27,9 @@ class QuantizationConfig:
     True
     """
 
-    def __init__(self, weight_quantizer: Any = None, activation_quantizer: Any = None) -> None:
+    def __init__(
+        self, weight_quantizer: object = None, activation_quantizer: object = None
+    ) -> None:
         self.weight_quantizer = weight_quantizer
         self.activation_quantizer = activation_quantizer
 
@@ -75,7 +77,9 @@ class Int8QuantizationConfig(QuantizationConfig):
     'int8_from_float32'
     """
 
-    def __init__(self, weight_quantizer: Any = None, activation_quantizer: Any = "default") -> None:
+    def __init__(
+        self, weight_quantizer: object = None, activation_quantizer: object = "default"
+    ) -> None:
         if isinstance(activation_quantizer, str) and activation_quantizer == "default":
             activation_quantizer = AbsMaxQuantizer()
         super().__init__(weight_quantizer, activation_quantizer)
@@ -114,8 +118,8 @@ class Int4QuantizationConfig(QuantizationConfig):
 
     def __init__(
         self,
-        weight_quantizer: Any = None,
-        activation_quantizer: Any = "default",
+        weight_quantizer: object = None,
+        activation_quantizer: object = "default",
         block_size: int | None = 128,
     ) -> None:
         if isinstance(activation_quantizer, str) and activation_quantizer == "default":
@@ -157,7 +161,7 @@ class Int4QuantizationConfig(QuantizationConfig):
         return created
 
 
-def _check(config: QuantizationConfig, name: str, wanted: Any) -> None:
+def _check(config: QuantizationConfig, name: str, wanted: object) -> None:
     value = getattr(config.weight_quantizer, name)
     if value != wanted:
         raise ValueError(
@@ -176,7 +180,7 @@ _BY_MODE: dict[str, Callable[[], QuantizationConfig]] = {
 }
 
 
-def resolve_config(mode: Any, config: Any) -> QuantizationConfig:
+def resolve_config(mode: object, config: object) -> QuantizationConfig:
     """The config that `quantize(mode, config)` means.
 
     Raises:

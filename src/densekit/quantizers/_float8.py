@@ -44,7 +44,7 @@ def compute_float8_amax_history(x: Any, amax_history: Any) -> Any:
 
 
 def quantize_and_dequantize(
-    inputs: Any, scale: Any, quantized_dtype: str, compute_dtype: str
+    inputs: object, scale: object, quantized_dtype: str, compute_dtype: str
 ) -> Any:
     """`inputs` as they come out of a float8 type: scaled, kept in its range, rounded, scaled back.
 

@@ -47,7 +47,7 @@ class Regularizer(CountsAssignments):
         )
 
 
-def check_factor(owner: str, name: str, value: Any) -> float:
+def check_factor(owner: str, name: str, value: object) -> float:
     """A regularization factor as a float; it must be a number that is finite and >= 0."""
     if isinstance(value, float | int) and math.isfinite(value) and value >= 0:
         return float(value)

@@ -17,7 +17,7 @@ from densekit.saving._state import visit_all
 ASSETS = "assets"
 
 
-def save_assets(model: Any, folder: Path) -> None:
+def save_assets(model: object, folder: Path) -> None:
     """Let every part of `model` that has a `save_assets` method write below `folder`."""
     for path, part in _owners(model, "save_assets"):
         own = folder / path
@@ -25,14 +25,14 @@ def save_assets(model: Any, folder: Path) -> None:
         part.save_assets(str(own))
 
 
-def load_assets(model: Any, folder: Path) -> None:
+def load_assets(model: object, folder: Path) -> None:
     """Let every part of `model` that has a `load_assets` method read what it wrote, if it did."""
     for path, part in _owners(model, "load_assets"):
         own = folder / path
         part.load_assets(str(own) if own.is_dir() else None)
 
 
-def reads_assets(model: Any) -> bool:
+def reads_assets(model: object) -> bool:
     """Whether some part of `model` has a `load_assets` method."""
     return any(True for _ in _owners(model, "load_assets"))
 

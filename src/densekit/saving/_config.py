@@ -28,7 +28,7 @@ _RECENT = {
 }
 
 
-def model_to_json(model: Any) -> str:
+def model_to_json(model: object) -> str:
     """The whole architecture of `model`, with its compile arguments, for every Keras 3 to read."""
     return json.dumps(without_recent(serialize_whole(model)))
 

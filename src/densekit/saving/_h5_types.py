@@ -36,7 +36,7 @@ def _brain() -> list[Any]:
     return found
 
 
-def is_known(kind: Any) -> bool:
+def is_known(kind: object) -> bool:
     """Whether a type of HDF5 is an IEEE float, a plain integer or a boolean."""
     from h5py import h5t
 
@@ -45,7 +45,7 @@ def is_known(kind: Any) -> bool:
     return kind in _standard()
 
 
-def is_bfloat16(kind: Any, marked: Any) -> bool:
+def is_bfloat16(kind: object, marked: object) -> bool:
     """Whether a type of HDF5 is bfloat16: as a float, or as two raw bytes that are `marked` so.
 
     Keras writes raw bytes and names their type in an attribute: HDF5 had no bfloat16 of its own.

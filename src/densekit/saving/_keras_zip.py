@@ -43,7 +43,7 @@ _MAX_EXPANSION = 100  # Keras stores members uncompressed; a rezipped file stays
 _FLOOR_BYTES = 64 << 20
 
 
-def write_keras(model: Any, path: Path) -> None:
+def write_keras(model: object, path: Path) -> None:
     """Write `model` to one `.keras` file, whole or not at all."""
     config = model_to_json(model)
     with replacing(path) as temporary, scratch_folder(path) as folder:
@@ -59,7 +59,7 @@ def write_keras(model: Any, path: Path) -> None:
                 archive.write(asset, name)
 
 
-def write_folder(model: Any, path: Path) -> None:
+def write_folder(model: object, path: Path) -> None:
     """Write the three parts of a `.keras` file into a folder (``zipped=False``)."""
     config = model_to_json(model)
     path.mkdir(parents=True, exist_ok=True)

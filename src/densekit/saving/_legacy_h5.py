@@ -99,7 +99,7 @@ def _compile(model: Any, file: Any, where: str) -> None:
     _assign(pairs)
 
 
-def load_weights(path: Path, model: Any, skip_mismatch: bool, by_name: bool) -> None:
+def load_weights(path: Path, model: object, skip_mismatch: bool, by_name: bool) -> None:
     """Read the weights of a legacy file into `model`: all fit, or none is assigned."""
     with _h5.open_file(path) as file:
         group = file
@@ -122,7 +122,7 @@ def _layer_weights(layer: Any) -> list[Any]:
     return [*layer.trainable_weights, *layer.non_trainable_weights]
 
 
-def _stored(group: Any, name: str, most: int) -> list[_h5.Stored]:
+def _stored(group: object, name: str, most: int) -> list[_h5.Stored]:
     """The arrays named in the group of a layer; more than `most` are not even looked at."""
     holder = _h5.group(group, name)
     if holder is None:
@@ -177,7 +177,7 @@ def _by_name(group: Any, model: Any, skip_mismatch: bool) -> list[Pair]:
     return pairs + _top_level(group, model, skip_mismatch)
 
 
-def _top_level(group: Any, model: Any, skip_mismatch: bool) -> list[Pair]:
+def _top_level(group: object, model: object, skip_mismatch: bool) -> list[Pair]:
     """Weights of the model itself, outside its layers."""
     if _h5.group(group, _TOP) is None:
         return []

@@ -44,22 +44,22 @@ class Fitting:
 
     def fit(
         self,
-        x: Any,
-        y: Any,
+        x: object,
+        y: object,
         batch_size: int | None,
         epochs: int,
-        verbose: Any,
-        callbacks: Any,
+        verbose: object,
+        callbacks: object,
         validation_split: float,
-        validation_data: Any,
-        shuffle: Any,
+        validation_data: object,
+        shuffle: object,
         class_weight: dict[int, float] | str | None,
-        sample_weight: Any,
+        sample_weight: object,
         initial_epoch: int,
         steps_per_epoch: int | None,
         validation_steps: int | None,
         validation_batch_size: int | None,
-        validation_freq: Any,
+        validation_freq: object,
     ) -> History:
         """Train for some epochs: `Trainer.fit`."""
         model, data = self._model, self._data
@@ -137,13 +137,13 @@ class Fitting:
 
     def evaluate(
         self,
-        x: Any,
-        y: Any,
+        x: object,
+        y: object,
         batch_size: int | None,
-        verbose: Any,
-        sample_weight: Any,
+        verbose: object,
+        sample_weight: object,
         steps: int | None,
-        callbacks: Any,
+        callbacks: object,
         return_dict: bool,
     ) -> Any:
         """Loss and metrics of the model as it is: `Trainer.evaluate`."""
@@ -183,7 +183,7 @@ class Fitting:
         return logs
 
 
-def _count(value: Any, what: str) -> int:
+def _count(value: object, what: str) -> int:
     """A whole number, at least 0."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool):
         raise TypeError(message(f"`{what}`", "an integer", describe(value), "Pass a whole number."))
@@ -192,7 +192,7 @@ def _count(value: Any, what: str) -> int:
     return int(value)
 
 
-def _check_frequency(frequency: Any) -> None:
+def _check_frequency(frequency: object) -> None:
     if (isinstance(frequency, int) and frequency >= 1) or isinstance(frequency, list):
         return
     raise ValueError(

@@ -21,7 +21,7 @@ Found: TypeAlias = "tuple[Recorder, Callable[[Sequence[Any]], Any], Callable[[An
 _of_layers: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
 
 
-def recorder_of(layer: Any, given: Any, arrays: list[Array], training: bool) -> Found | None:
+def recorder_of(layer: object, given: object, arrays: list[Array], training: bool) -> Found | None:
     """Engine, what puts inputs together, what puts outputs together; None without native form."""
     if any(x.ndim == 0 or not len(x) or x.dtype.kind not in "biuf" for x in arrays):
         return None
@@ -66,7 +66,7 @@ def _of_model(
     return engine, lambda flat: tree.pack_as(given, list(flat)), packed
 
 
-def _of_layer(layer: Any, given: Any, arrays: list[Array], training: bool) -> Found | None:
+def _of_layer(layer: object, given: object, arrays: list[Array], training: bool) -> Found | None:
     if not (isinstance(layer, Layer) and layer.built and len(arrays) == 1) or arrays[0] is None:
         return None
     if layer.activity_regularizer is not None or isinstance(given, list | tuple | dict):

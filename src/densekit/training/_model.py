@@ -93,12 +93,20 @@ class TrainableModel(Protocol):
         """The present value of every metric."""
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None
+        self,
+        x: object = None,
+        y: object = None,
+        y_pred: object = None,
+        sample_weight: object = None,
     ) -> Any:
         """The total loss of some predictions."""
 
     def compute_metrics(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None
+        self,
+        x: object = None,
+        y: object = None,
+        y_pred: object = None,
+        sample_weight: object = None,
     ) -> dict[str, Any]:
         """Add a batch to the metrics."""
 
@@ -117,7 +125,7 @@ class TrainableModel(Protocol):
     def _dk_inputs_met(self) -> Any:
         """Symbolic inputs it was built on; None before."""
 
-    def _dk_build_on(self, inputs: Any) -> None:
+    def _dk_build_on(self, inputs: object) -> None:
         """Build for arrays."""
 
     def _dk_forget_graph(self) -> None:

@@ -66,7 +66,7 @@ class FiniteWatch:
             losses[-1] = loss
             self.look(block, losses)
 
-    def _text(self, block: Block, step: int, loss: Any) -> str:
+    def _text(self, block: Block, step: int, loss: object) -> str:
         found = self._first_bad(block, step)
         if found is None:
             return message(

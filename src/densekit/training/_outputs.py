@@ -8,7 +8,7 @@ from typing import Any
 from densekit._core import tree
 
 
-def unwraps(structure: Any) -> bool:
+def unwraps(structure: object) -> bool:
     """Whether a model whose outputs are this structure gives the one array in it."""
     return (
         isinstance(structure, list | tuple)

@@ -46,7 +46,7 @@ class QuickBatch:
         self._picks = np.arange(len(x), dtype=np.int64)
         self._checked = [t.loss for t in session.terms if losses.checks_values(t.loss)]
 
-    def session_for(self, x: Any, y: Any, weight: Any) -> Session | None:
+    def session_for(self, x: object, y: object, weight: object) -> Session | None:
         """The session, if it fits the model as it is and this batch; values are checked.
 
         Raises:

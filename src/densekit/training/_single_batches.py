@@ -41,7 +41,13 @@ class SingleBatches:
         return {**self.__dict__, "quick": {}}
 
     def run(
-        self, x: Any, y: Any, weight: Any, class_weight: Any, return_dict: bool, training: bool
+        self,
+        x: object,
+        y: object,
+        weight: object,
+        class_weight: object,
+        return_dict: bool,
+        training: bool,
     ) -> Any:
         """One step; the logs as `evaluate` gives them."""
         model = self._model
@@ -77,7 +83,7 @@ class SingleBatches:
         return session, block
 
     def _run_own(
-        self, x: Any, y: Any, weight: Any, class_weight: Any, training: bool
+        self, x: object, y: object, weight: object, class_weight: object, training: bool
     ) -> dict[str, Any]:
         """One step that the user wrote."""
         batches, model = self._data.batch_structure(), self._model

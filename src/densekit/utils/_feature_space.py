@@ -106,7 +106,7 @@ class FeatureSpace(layers.Layer):
         return Cross(tuple(feature_names), crossing_dim, output_mode)
 
     @classmethod
-    def feature(cls, dtype: str, preprocessor: Any, output_mode: str) -> Feature:
+    def feature(cls, dtype: str, preprocessor: object, output_mode: str) -> Feature:
         """A column of a type, prepared by a layer of the user's own."""
         return Feature(dtype, preprocessor, output_mode)
 
@@ -118,7 +118,7 @@ class FeatureSpace(layers.Layer):
 
     @classmethod
     def float_rescaled(
-        cls, scale: Any = 1.0, offset: Any = 0.0, name: str | None = None
+        cls, scale: object = 1.0, offset: object = 0.0, name: str | None = None
     ) -> Feature:
         """Numbers times `scale`, plus `offset`."""
         name = f"{name or unique_name('float_rescaled')}_preprocessor"
@@ -134,7 +134,7 @@ class FeatureSpace(layers.Layer):
     def float_discretized(
         cls,
         num_bins: int | None,
-        bin_boundaries: Any = None,
+        bin_boundaries: object = None,
         output_mode: str = "one_hot",
         name: str | None = None,
     ) -> Feature:
@@ -229,7 +229,7 @@ class FeatureSpace(layers.Layer):
 
     # Learning from data
 
-    def adapt(self, dataset: Any) -> None:
+    def adapt(self, dataset: object) -> None:
         """Let the layers that learn from data see it: means, bins, vocabularies.
 
         Args:
@@ -398,14 +398,14 @@ class FeatureSpace(layers.Layer):
         """Write a ``.keras`` file, which `saving.load_model` reads."""
         saving.save_model(self, filepath)
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: object) -> None:
         """Nothing: all state is that of the layers."""
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: object) -> None:
         """Nothing."""
 
 
-def _is_table(data: Any) -> bool:
+def _is_table(data: object) -> bool:
     return isinstance(data, Mapping) or (hasattr(data, "columns") and hasattr(data, "dtypes"))
 
 
@@ -415,7 +415,7 @@ def _upright(column: Any) -> Any:
     return array if np.ndim(array) > 1 else np.reshape(array, (-1, 1))
 
 
-def _learns(layer: Any) -> bool:
+def _learns(layer: object) -> bool:
     """Whether `adapt` is still to tell the layer something."""
     if isinstance(layer, layers.Normalization):
         return layer.input_mean is None
@@ -426,7 +426,7 @@ def _learns(layer: Any) -> bool:
     return hasattr(layer, "adapt")
 
 
-def _cardinality(layer: Any) -> int | None:
+def _cardinality(layer: object) -> int | None:
     """How many whole numbers a layer may give."""
     if isinstance(layer, IndexLookup):
         return layer.vocabulary_size()
@@ -439,7 +439,7 @@ def _cardinality(layer: Any) -> int | None:
     return None
 
 
-def _feature(config: Any) -> Feature:
+def _feature(config: object) -> Feature:
     found = deserialize_keras_object(config)
     if isinstance(found, Feature):
         return found
@@ -448,7 +448,7 @@ def _feature(config: Any) -> Feature:
     )
 
 
-def _cross(config: Any) -> Cross:
+def _cross(config: object) -> Cross:
     found = deserialize_keras_object(config)
     if isinstance(found, Cross):
         return found

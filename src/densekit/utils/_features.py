@@ -96,7 +96,7 @@ class TFDIdentity(Identity):
     """`Identity`, under the name that Keras gives it here."""
 
 
-def _checked(where: str, mode: Any, modes: tuple[str, ...]) -> str:
+def _checked(where: str, mode: object, modes: tuple[str, ...]) -> str:
     if mode not in modes:
         raise ValueError(
             message(where, f"`output_mode`, one of {modes}", describe(mode), "Pick one of them.")

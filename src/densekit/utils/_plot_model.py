@@ -90,7 +90,7 @@ def model_to_dot(
 @export("keras.utils")
 @filters_traceback
 def plot_model(
-    model: Any,
+    model: object,
     to_file: str | Path = "model.png",
     show_shapes: bool = False,
     show_dtype: bool = False,

@@ -130,8 +130,8 @@ class _Windows(PyDataset):
 
 @export("keras.utils")
 def timeseries_dataset_from_array(
-    data: Any,
-    targets: Any,
+    data: object,
+    targets: object,
     sequence_length: int,
     sequence_stride: int = 1,
     sampling_rate: int = 1,
@@ -175,7 +175,7 @@ def timeseries_dataset_from_array(
     data = np.asarray(data)
     rows = len(data)
 
-    def check(name: str, value: Any, fits: bool, expected: str) -> None:
+    def check(name: str, value: object, fits: bool, expected: str) -> None:
         if not fits:
             raise ValueError(
                 message(

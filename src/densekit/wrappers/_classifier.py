@@ -52,7 +52,7 @@ class SKLearnClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
     ['left', 'right']
     """
 
-    def decision_function(self, X: Any) -> Array:
+    def decision_function(self, X: object) -> Array:
         """The outputs of the network, a column for each of `classes_`."""
         return self._outputs(X)
 

@@ -81,7 +81,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         history: History | None = getattr(self, "history_", None)
         return 0 if history is None else len(history.epoch)
 
-    def set_fit_request(self, **kwargs: Any) -> Self:
+    def set_fit_request(self, **kwargs: object) -> Self:
         """Say which metadata `fit` takes, such as ``sample_weight=True``, for metadata routing.
 
         Args:
@@ -141,11 +141,11 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             return self.model if self.warm_start else clone_model(self.model)
         return self.model(X=X, y=y, **(self.model_kwargs or {}))
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: object) -> Array:
         """What the network predicts for rows ``(samples, features)``, in the form of `y`."""
         return self._answers(self._outputs(X))
 
-    def _outputs(self, X: Any) -> Array:
+    def _outputs(self, X: object) -> Array:
         check_is_fitted(self)
         X = validate_data(self, X, reset=False)
         return np.asarray(self.model_.predict(X, **self._quietly()))

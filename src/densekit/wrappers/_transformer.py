@@ -36,7 +36,7 @@ class SKLearnTransformer(TransformerMixin, Estimator):  # type: ignore[misc]
     (32, 4)
     """
 
-    def transform(self, X: Any) -> Array:
+    def transform(self, X: object) -> Array:
         """What the network gives for rows ``(samples, features)``."""
         return self._outputs(X)
 

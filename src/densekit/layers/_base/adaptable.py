@@ -34,7 +34,7 @@ class Adaptable(Layer):
     lora_alpha: float | None
 
     def _dk_take_options(
-        self, lora_rank: int | None, lora_alpha: float | None, quantization_config: Any
+        self, lora_rank: int | None, lora_alpha: float | None, quantization_config: object
     ) -> None:
         """Note what the constructor was given."""
         if isinstance(quantization_config, dict):
@@ -44,7 +44,7 @@ class Adaptable(Layer):
         self.lora_enabled = False
         self.quantization_config = quantization_config
 
-    def _dk_add_weight(self, shape: tuple[int, ...], initializer: Any) -> None:
+    def _dk_add_weight(self, shape: tuple[int, ...], initializer: object) -> None:
         """In `build`: the weight, as the policy has it."""
         name = self._dk_weight
         if self.quantization_mode is not None:
@@ -81,8 +81,8 @@ class Adaptable(Layer):
         self,
         rank: int,
         lora_alpha: float | None = None,
-        a_initializer: Any = "he_uniform",
-        b_initializer: Any = "zeros",
+        a_initializer: object = "he_uniform",
+        b_initializer: object = "zeros",
     ) -> None:
         """Freeze the layer's matrix and train a correction of low rank that is added to it.
 

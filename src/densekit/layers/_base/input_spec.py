@@ -39,8 +39,8 @@ class InputSpec:
 
     def __init__(
         self,
-        dtype: Any = None,
-        shape: Any = None,
+        dtype: object = None,
+        shape: object = None,
         ndim: int | None = None,
         max_ndim: int | None = None,
         min_ndim: int | None = None,
@@ -92,7 +92,7 @@ class InputSpec:
         """Create from `get_config`."""
         return cls(**config)
 
-    def mismatch(self, shape: Shape, dtype: Any) -> str | None:
+    def mismatch(self, shape: Shape, dtype: object) -> str | None:
         """What an input of this shape and dtype should be instead, or None if it fits."""
         ndim = len(shape)
         if self.ndim is not None and ndim != self.ndim and not self.allow_last_axis_squeeze:
@@ -122,7 +122,7 @@ def _squeezed(shape: Shape) -> Shape:
     return shape[:-1] if shape and shape[-1] == 1 else shape
 
 
-def check_input(specs: Any, inputs: Any, where: str) -> None:
+def check_input(specs: object, inputs: object, where: str) -> None:
     """Raise ValueError unless `inputs` fit `specs`, an `InputSpec` or a structure of them."""
     if type(specs) is InputSpec and not isinstance(inputs, dict | list | tuple):
         _check_one(specs, inputs, where)

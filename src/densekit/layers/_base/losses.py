@@ -21,7 +21,7 @@ class LossOwner:
     _tracker: Tracker
     _dk_losses: list[Any]
 
-    def add_metric(self, *args: Any, **kwargs: Any) -> None:
+    def add_metric(self, *args: object, **kwargs: object) -> None:
         """Gone since Keras 3.
 
         Raises:
@@ -36,7 +36,7 @@ class LossOwner:
             )
         )
 
-    def add_loss(self, loss: Any) -> None:
+    def add_loss(self, loss: object) -> None:
         """Add a scalar, or a structure of scalars, to what training minimises.
 
         Call it inside `call`: the losses of one call are forgotten when the outermost layer is next

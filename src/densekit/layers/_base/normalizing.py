@@ -15,7 +15,7 @@ class AlongAxes(Elementwise):
 
     axis: Any
 
-    def _dk_set_axis(self, axis: Any) -> None:
+    def _dk_set_axis(self, axis: object) -> None:
         if not isinstance(axis, int | list | tuple):
             raise TypeError(
                 message(type(self).__name__, "`axis` int or list", describe(axis), "Pass e.g. -1.")

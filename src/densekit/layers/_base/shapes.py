@@ -14,12 +14,12 @@ from densekit.ops._symbolic import KerasTensor
 Shape = tuple[int | None, ...]
 
 
-def is_tensor(value: Any) -> bool:
+def is_tensor(value: object) -> bool:
     """Whether `value` is an array, a foreign array or a symbolic tensor."""
     return isinstance(value, KerasTensor | np.ndarray) or bool(ops.is_tensor(value))
 
 
-def has_tensors(value: Any) -> bool:
+def has_tensors(value: object) -> bool:
     """Whether `value` is a tensor or a structure with one in it."""
     return any(is_tensor(leaf) for leaf in tree.flatten(value))
 
@@ -29,7 +29,7 @@ def shapes_of(value: Any) -> Any:
     return tree.map_structure(lambda x: None if x is None else tuple(x.shape), value)
 
 
-def is_shape(value: Any) -> bool:
+def is_shape(value: object) -> bool:
     """Whether `value` is one shape, and no structure of shapes."""
     return isinstance(value, tuple | list) and all(n is None or isinstance(n, int) for n in value)
 

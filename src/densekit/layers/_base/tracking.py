@@ -72,7 +72,7 @@ class Tracker:
             return self.layers
         return self.metrics if isinstance(value, TrackedMetric) else None
 
-    def add(self, value: Any) -> None:
+    def add(self, value: object) -> None:
         """Track `value` if it is state and new; a locked tracker refuses it."""
         store = self._store_of(value)
         if store is None or any(v is value for v in store):
@@ -82,7 +82,7 @@ class Tracker:
         store.append(value)
         self.changed()
 
-    def discard(self, value: Any) -> None:
+    def discard(self, value: object) -> None:
         """Forget `value`."""
         for store in self._stores():
             store[:] = [v for v in store if v is not value]
@@ -138,7 +138,7 @@ class Tracker:
                     tracker._told = tracker._told or WeakSet()
                     tracker._told.add(self)
 
-    def holds_state(self, value: Any) -> bool:
+    def holds_state(self, value: object) -> bool:
         """Whether `value` is, or contains, something to be tracked."""
         if isinstance(value, list | tuple | set | frozenset):
             return any(map(self.holds_state, value))
@@ -146,7 +146,7 @@ class Tracker:
             return any(map(self.holds_state, value.values()))
         return self._store_of(value) is not None
 
-    def matters(self, old: Any, new: Any) -> bool:
+    def matters(self, old: object, new: object) -> bool:
         """Whether replacing `old` by `new` may change a plan.
 
         What a layer notes for itself during a call does not, unless it is state.
@@ -260,7 +260,7 @@ class _Tracked:
         container._fill(items)
         return container
 
-    def _fill(self, items: Any) -> None:
+    def _fill(self, items: object) -> None:
         raise NotImplementedError
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -291,10 +291,10 @@ class TrackedDict(_Tracked, dict):  # type: ignore[type-arg]
 
     _plain = dict
 
-    def _fill(self, items: Any) -> None:
+    def _fill(self, items: object) -> None:
         self.update(items)
 
-    def update(self, *args: Any, **kwargs: Any) -> None:
+    def update(self, *args: object, **kwargs: object) -> None:
         """As `dict.update`."""
         for key, value in dict(*args, **kwargs).items():
             self[key] = value

@@ -30,14 +30,14 @@ class WeightOwner(TypedByPolicy):
 
     def add_weight(
         self,
-        *args: Any,
+        *args: object,
         shape: Any = None,
-        initializer: Any = None,
-        dtype: Any = None,
+        initializer: object = None,
+        dtype: object = None,
         trainable: bool = True,
         autocast: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
+        regularizer: object = None,
+        constraint: object = None,
         aggregation: str = "none",
         overwrite_with_gradient: bool = False,
         name: str | None = None,
@@ -169,7 +169,7 @@ class WeightOwner(TypedByPolicy):
         untold = not self._trainable and "trainable" not in config
         return flags if untold or any(flag != self._trainable for flag in flags) else None
 
-    def trainable_from_config(self, flags: Any) -> None:
+    def trainable_from_config(self, flags: object) -> None:
         """Set flags that `get_trainable_config` gave, if the sub-layers are those it listed."""
         layers = [self, *sublayers(self)]
         if isinstance(flags, list) and len(flags) == len(layers):

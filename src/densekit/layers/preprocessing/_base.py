@@ -21,7 +21,7 @@ def as_array(data: Any) -> Any:
     return np.asarray(data, table_dtype(data))
 
 
-def is_whole(data: Any) -> bool:
+def is_whole(data: object) -> bool:
     """Whether `data` is one array or table, not an iterable of batches."""
     return ops.is_tensor(data) or (hasattr(data, "shape") and hasattr(data, "__array__"))
 

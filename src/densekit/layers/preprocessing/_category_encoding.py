@@ -48,7 +48,7 @@ class CategoryEncoding(Preprocessing):
         num_tokens: int | None = None,
         output_mode: str = "multi_hot",
         sparse: bool = False,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
         if num_tokens is None or num_tokens < 1:

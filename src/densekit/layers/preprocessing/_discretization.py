@@ -49,12 +49,12 @@ class Discretization(Preprocessing):
 
     def __init__(
         self,
-        bin_boundaries: Any = None,
+        bin_boundaries: object = None,
         num_bins: int | None = None,
         epsilon: float = 0.01,
         output_mode: str = "int",
         sparse: bool = False,
-        dtype: Any = None,
+        dtype: object = None,
         name: str | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
@@ -82,7 +82,7 @@ class Discretization(Preprocessing):
         """Type of the output: int32 for indices."""
         return "int32" if self.output_mode == "int" else self.compute_dtype
 
-    def adapt(self, data: Any, steps: int | None = None) -> None:
+    def adapt(self, data: object, steps: int | None = None) -> None:
         """Find the boundaries: quantiles of `data`, an array, a table or an iterable of batches.
 
         Args:
@@ -108,7 +108,7 @@ class Discretization(Preprocessing):
         self.summary = summary
         self.finalize_state()
 
-    def update_state(self, data: Any) -> None:
+    def update_state(self, data: object) -> None:
         """Look at one batch more; `finalize_state` makes the boundaries."""
         summary = quantiles.summarized(as_array(data), self.epsilon)
         self.summary = quantiles.merged(summary, self.summary, self.epsilon)

@@ -10,7 +10,7 @@ from densekit._core.errors import describe, message
 Shape = tuple[int | None, ...]
 
 
-def checked_mode(where: str, mode: Any, modes: tuple[str, ...]) -> str:
+def checked_mode(where: str, mode: object, modes: tuple[str, ...]) -> str:
     """`mode`, or ValueError unless it is one of `modes`."""
     if mode not in modes:
         raise ValueError(
@@ -19,7 +19,7 @@ def checked_mode(where: str, mode: Any, modes: tuple[str, ...]) -> str:
     return str(mode)
 
 
-def refuse_sparse(where: str, sparse: Any) -> bool:
+def refuse_sparse(where: str, sparse: object) -> bool:
     """False, or ValueError: arrays are dense here."""
     if sparse:
         raise ValueError(message(where, "`sparse=False`", describe(sparse), "Leave it out."))

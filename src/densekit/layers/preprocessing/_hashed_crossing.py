@@ -66,8 +66,8 @@ class HashedCrossing(Preprocessing):
         output_mode: str = "int",
         sparse: bool = False,
         name: str | None = None,
-        dtype: Any = None,
-        **kwargs: Any,
+        dtype: object = None,
+        **kwargs: object,
     ) -> None:
         if dtype is None:
             dtype = "int64" if output_mode == "int" else settings.floatx()
@@ -108,7 +108,7 @@ class HashedCrossing(Preprocessing):
         hashes = [farm_fingerprint64(str(text).encode()) for text in found]
         return [hashes[place] for place in places]
 
-    def _dk_check_several(self, inputs: Any) -> None:
+    def _dk_check_several(self, inputs: object) -> None:
         if not isinstance(inputs, list | tuple) or len(inputs) < 2:
             self._dk_refuse("a list of at least two inputs", describe(inputs), "Pass (a, b).")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
 
 from densekit._core.errors import describe, message
 
@@ -167,7 +166,7 @@ def hasher(salt: list[int] | None) -> Callable[[bytes], int]:
     return farm_fingerprint64 if salt is None else partial(sip_hash64, (salt[0], salt[1]))
 
 
-def checked_salt(where: str, salt: Any) -> list[int] | None:
+def checked_salt(where: str, salt: object) -> list[int] | None:
     """Two integers, or None.
 
     Raises:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from densekit._core.errors import describe, message
@@ -56,17 +54,17 @@ class IntegerLookup(IndexLookup):
         num_oov_indices: int = 1,
         mask_token: int | None = None,
         oov_token: int = -1,
-        vocabulary: Any = None,
+        vocabulary: object = None,
         vocabulary_dtype: str = "int64",
-        idf_weights: Any = None,
+        idf_weights: object = None,
         invert: bool = False,
         output_mode: str = "int",
         sparse: bool = False,
         pad_to_max_tokens: bool = False,
         oov_method: str = "floormod",
         name: str | None = None,
-        salt: Any = None,
-        **kwargs: Any,
+        salt: object = None,
+        **kwargs: object,
     ) -> None:
         if vocabulary_dtype != "int64":
             raise ValueError(
@@ -89,7 +87,7 @@ class IntegerLookup(IndexLookup):
             **kwargs,
         )
 
-    def _dk_read(self, values: Any) -> Array:
+    def _dk_read(self, values: object) -> Array:
         numbers = np.asarray(values)
         if numbers.dtype.kind in "OUS" and numbers.size:  # lines of a file
             try:

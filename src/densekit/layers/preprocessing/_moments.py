@@ -12,7 +12,7 @@ from densekit.layers.preprocessing._base import batches
 
 
 def moments_of(
-    data: Any, axis: tuple[int, ...], known: tuple[int, ...] | None, where: str
+    data: object, axis: tuple[int, ...], known: tuple[int, ...] | None, where: str
 ) -> tuple[tuple[int, ...], Any, Any]:
     """Shape of the first batch, mean and variance of each entry of `axis`, in float64.
 

@@ -106,7 +106,7 @@ class Normalization(Preprocessing, Elementwise):
             for given in (self.input_mean, self.input_variance):
                 self._dk_spread(given)
 
-    def adapt(self, data: Any) -> None:
+    def adapt(self, data: object) -> None:
         """Take mean and variance from `data`: an array, a table or an iterable of batches.
 
         Raises:

@@ -5,8 +5,6 @@ A summary is an array of two rows: values in ascending order, and how many data 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -18,7 +16,7 @@ def empty() -> Summary:
     return np.zeros((2, 0), np.float32)
 
 
-def summarized(data: Any, epsilon: float) -> Summary:
+def summarized(data: object, epsilon: float) -> Summary:
     """Every n-th of the sorted data, so that ``1 / epsilon`` are left."""
     values = np.sort(np.asarray(data, np.float32).reshape(-1))
     step = max(values.size * epsilon, 1.0)

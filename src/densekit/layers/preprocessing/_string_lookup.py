@@ -56,17 +56,17 @@ class StringLookup(IndexLookup):
         num_oov_indices: int = 1,
         mask_token: str | None = None,
         oov_token: str = "[UNK]",
-        vocabulary: Any = None,
-        idf_weights: Any = None,
+        vocabulary: object = None,
+        idf_weights: object = None,
         invert: bool = False,
         output_mode: str = "int",
         pad_to_max_tokens: bool = False,
         sparse: bool = False,
         encoding: str = "utf-8",
         name: str | None = None,
-        salt: Any = None,
+        salt: object = None,
         oov_method: str = "floormod",
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         self.__dict__["encoding"] = encoding  # the vocabulary is read with it
         super().__init__(
@@ -86,7 +86,7 @@ class StringLookup(IndexLookup):
             **kwargs,
         )
 
-    def _dk_read(self, values: Any) -> Array:
+    def _dk_read(self, values: object) -> Array:
         return as_strings(values, f"StringLookup {self.name!r}", self.__dict__["encoding"])
 
     def get_config(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from densekit._core.text import as_strings
 Array = npt.NDArray[Any]
 
 
-def texts_of(data: Any, where: str) -> Array:
+def texts_of(data: object, where: str) -> Array:
     """`data` as strings: whole numbers by their digits, floats cut to whole numbers first."""
     values = np.asarray(data)
     if values.dtype.kind == "f":

@@ -92,7 +92,7 @@ def diagram_of(model: Any, shown: Shown, expand: bool, path: str = "") -> Group:
     return group
 
 
-def _is_graph(layer: Any) -> bool:
+def _is_graph(layer: object) -> bool:
     return isinstance(layer, Sequential) or given_graph(layer) is not None
 
 
@@ -146,12 +146,12 @@ def _labelled(label: str, value: str) -> Cell:
     return Cell(((f"{label}: ", False), (value, True)))
 
 
-def _name(activation: Any) -> str:
+def _name(activation: object) -> str:
     name = getattr(activation, "name", None) or getattr(activation, "__name__", None)
     return str(name or activation)
 
 
-def _described(layer: Any, side: str, what: str) -> str:
+def _described(layer: object, side: str, what: str) -> str:
     """Shapes or dtypes of a layer's tensors, as they are nested; ``?`` before it is called."""
     try:
         tensors = getattr(layer, side)
