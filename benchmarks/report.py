@@ -104,7 +104,7 @@ def entry_text(group: str, entry: dict[str, Any]) -> str:
     if limit:
         lines[0] += f"; limit {duration(limit['seconds'])} ({limit['term']})"
     ours = best(entry, True)
-    rows = [["", "median", "min", "iqr", "n", "epoch", "of limit", "vs densekit", "error"]]
+    rows = [["", "median", "min", "iqr", "n", "epoch", "first", "of limit", "vs densekit", "error"]]
     for name, r in sorted(entry["peers"].items(), key=lambda item: item[1]["median"]):
         epoch = duration(r["median"] * entry["rows"] / entry["batch"]) if training else ""
         rows.append(
@@ -115,13 +115,14 @@ def entry_text(group: str, entry: dict[str, Any]) -> str:
                 f"{100 * r['iqr'] / r['median']:.0f}%",
                 str(r["rounds"]),
                 epoch,
+                duration(r["first"]) if training else "",
                 f"{100 * limit['seconds'] / r['median']:.1f}%" if limit else "",
                 f"{r['median'] / ours[1]['median']:.2f}x" if ours else "",
                 f"{r['error']:.0e}",
             ]
         )
     if not training:
-        rows = [[c for i, c in enumerate(r) if i != 5] for r in rows]
+        rows = [[c for i, c in enumerate(r) if i not in (5, 6)] for r in rows]
     lines.append(table(rows))
     for name, r in entry["peers"].items():
         if r.get("memory"):

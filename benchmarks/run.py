@@ -55,7 +55,8 @@ class Pace:
 FULL = Pace(9, 0.3, 0.1, 4.0, 15, 5, 1.0)
 REST_S = 0.1  # ONNX Runtime's threads spin for 60 ms after a call, on the cores of the next peer
 CALLERS = [1, 2, 4]  # Python threads
-ON_REQUEST = ("densekit-bf16",)  # less exact than the others
+# Less exact than the others; our own second engine.
+ON_REQUEST = ("densekit-bf16", "densekit-jax")
 SHORT = Pace(3, 0.05, 0.02, 2.0, 3, 1, 0.1)
 SHORT_ONLY = ["tabular", "deep", "small-1", "digits-64", "import", "process"]
 SHORT_PEERS = ["densekit", "keras-jax", "torch", "jax", "sklearn", "onnxruntime", "numpy"]
@@ -226,7 +227,8 @@ class Bench:
                 try:
                     ready[p] = workers[p].ask("check", truth=truth.name)
                     if "skipped" not in ready[p]:
-                        workers[p].ask("warm_up", share=self.pace.share)
+                        warm = workers[p].ask("warm_up", share=self.pace.share)
+                        ready[p] |= {"first": warm["first"]} if "first" in warm else {}
                 except PeerError as error:
                     ready.pop(p, None)
                     entry["missing"][p] = str(error)

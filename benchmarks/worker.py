@@ -51,7 +51,9 @@ class TrainingWorker:
         self.rows = max(batch, int(self.w.rows * share) // batch * batch + self.w.rows % batch)
         self.rows = min(self.rows, self.w.rows)
         few = min(self.rows, 40 * batch + self.rows % batch)
+        start = time.perf_counter()
         self.run.epochs(1, few)
+        first = time.perf_counter() - start
         start = time.perf_counter()
         done = self.run.epochs(1, few)
         self.epoch = (time.perf_counter() - start) * self.rows / done
@@ -60,7 +62,7 @@ class TrainingWorker:
             start = time.perf_counter()
             self.run.epochs(1, self.rows)
             self.epoch = time.perf_counter() - start
-        return {"epoch": self.epoch}
+        return {"epoch": self.epoch, "first": first}
 
     def measure(self, seconds: float) -> dict[str, Any]:
         k = max(1, round(seconds / self.epoch))

@@ -17,6 +17,7 @@ from __future__ import annotations
 PEERS: dict[str, tuple[str, dict[str, str]]] = {
     "densekit": ("densekit", {}),
     "densekit-bf16": ("densekit", {"DENSEKIT_BENCHMARK_POLICY": "mixed_bfloat16"}),
+    "densekit-jax": ("densekit", {"DENSEKIT_ENGINE": "jax", "JAX_PLATFORMS": "cpu"}),
     "keras-jax": ("keras", {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}),
     "keras-torch": ("keras", {"KERAS_BACKEND": "torch"}),
     "torch": ("torch", {}),
@@ -30,6 +31,7 @@ PEERS: dict[str, tuple[str, dict[str, str]]] = {
 NEEDS: dict[str, tuple[str, ...]] = {
     "densekit": ("densekit",),
     "densekit-bf16": ("densekit", "ml_dtypes"),
+    "densekit-jax": ("densekit", "jax"),
     "keras-jax": ("keras", "jax"),
     "keras-torch": ("keras", "torch"),
     "torch": ("torch",),
@@ -39,5 +41,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "numpy": ("numpy",),
 }
 
-TRAINS = ("densekit", "densekit-bf16", "keras-jax", "keras-torch", "torch", "jax", "sklearn")
+TRAINS = (
+    *("densekit", "densekit-bf16", "densekit-jax", "keras-jax", "keras-torch", "torch", "jax"),
+    "sklearn",
+)
 INFERS = ("densekit", "keras-jax", "torch", "jax", "onnxruntime", "numpy")

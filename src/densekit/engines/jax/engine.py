@@ -157,10 +157,19 @@ class JaxEngine:
     def _new_loop(self, batches: Batch) -> Loop:
         """The compiled loop, for the variables that the step touches."""
         touched = Touched({}, {})
-        first = jax.tree.map(lambda column: jnp.asarray(column[0]), batches)
-        values = {v: jnp.asarray(v.snapshot()) for v in self._known}
-        jax.eval_shape(lambda batch: self._step(values, batch, touched=touched)[1], first)
+
+        def step(values: list[Any], batch: Batch) -> Any:
+            given = dict(zip(self._known, values, strict=True))
+            return self._step(given, batch, touched=touched)[1]
+
+        first = jax.tree.map(
+            lambda column: jax.ShapeDtypeStruct(column.shape[1:], column.dtype), batches
+        )
+        jax.eval_shape(step, self._known_shapes(), first)
         return Loop(self._step, touched, self._pads)
+
+    def _known_shapes(self) -> list[Any]:
+        return [jax.ShapeDtypeStruct(v.shape, v.numpy_dtype) for v in self._known]
 
     def _batches(self, block: Block, run: Run) -> Batch:
         """The picked rows as ``(steps, size, ...)``, in the types that definitions are handed.
@@ -262,8 +271,10 @@ class JaxEngine:
             self._step.added_losses = self._step.added_losses or bool(scope.losses)
             return made, scope.values()
 
-        known = {v: jnp.asarray(v.snapshot()) for v in self._known}
-        jax.eval_shape(lambda inputs: outputs_of(known, inputs, touched)[0], given)
+        def trial(values: list[Any], inputs: list[Any]) -> Any:
+            return outputs_of(dict(zip(self._known, values, strict=True)), inputs, touched)[0]
+
+        jax.eval_shape(trial, self._known_shapes(), given)
         packing = Packing(list(touched.read))
         written = Packing(list(touched.written)) if touched.written else None
 
