@@ -305,5 +305,8 @@ class EngineKind(Protocol):
     def formula(self, steps: Sequence[Any]) -> Program | None:
         """What runs a formula on what models gave; None: by its ops, one after the other."""
 
+    def compiled(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """A function without side effects as this engine runs it: of values, giving values."""
+
     def permutation(self, key: int, counter: int, n: int, block: int) -> Index:
         """``range(n)``, shuffled inside every `block`: `_core.seeds.permutation`."""

@@ -22,6 +22,7 @@ from densekit.data._encoding import (
     not_numbers,
     objects_as_numbers,
 )
+from densekit.ops._dispatch import is_tracer
 
 Array = npt.NDArray[Any]
 
@@ -38,6 +39,8 @@ def as_array(value: Any, what: str, dtype: str | None = None) -> Array:
     """
     array: Array = value
     if type(value) is not np.ndarray:
+        if is_tracer(value):
+            return array
         array = _read(value, what, dtype or settings.floatx())
     return _checked(array, what, dtype)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from densekit._core.engine import (
@@ -85,6 +85,10 @@ class NativeKind:
             return formulas.FormulaProgram(steps)
         except NotLowerable:
             return None
+
+    def compiled(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """The function as it is."""
+        return step
 
     def permutation(self, key: int, counter: int, n: int, block: int) -> Index:
         """``range(n)``, shuffled inside every `block`."""

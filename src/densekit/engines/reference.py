@@ -214,6 +214,10 @@ class ReferenceKind:
         """None: formulas are computed op by op."""
         return None
 
+    def compiled(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """The function as it is."""
+        return step
+
     def permutation(self, key: int, counter: int, n: int, block: int) -> Index:
         """``range(n)``, shuffled inside every `block`."""
         return seeds.permutation(key, counter, n, block)

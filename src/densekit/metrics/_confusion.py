@@ -24,6 +24,7 @@ class Counter(Metric):
     """Keeps some of the four counts as variables named after them."""
 
     _dk_rowwise = True
+    _dk_of_numpy = True
     _dk_kept: ClassVar[tuple[str, ...]] = ()
 
     thresholds: list[float]

@@ -43,6 +43,7 @@ class FBetaScore(Metric):
 
     _direction = "up"
     _dk_rowwise = True
+    _dk_of_numpy = True
 
     true_positives: Variable
     false_positives: Variable

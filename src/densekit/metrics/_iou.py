@@ -52,6 +52,7 @@ class IoU(Metric):
 
     _direction = "up"
     _dk_rowwise = True
+    _dk_of_numpy = True
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ from densekit._core.scope import StatelessScope, in_stateless_scope
 from densekit._core.tensor import give, give_all, lend_all
 from densekit._core.tracked import TrackedMetric
 from densekit._core.variable import Variable
+from densekit.metrics._called_back import is_traced, result_back, update_back
 from densekit.ops._dispatch import raw
 
 
@@ -35,6 +36,8 @@ def _of_numbers(update: Callable[..., Any]) -> Callable[..., Any]:
             if kwargs:
                 kwargs = {name: _number(value) for name, value in kwargs.items()}
         try:
+            if self._dk_of_numpy and is_traced(self, (args, kwargs)):
+                return update_back(self, update, args, kwargs)
             return update(self, *args, **kwargs)
         except Exception as error:
             hide_internal_frames(error)
@@ -48,6 +51,18 @@ def _number(value: Any) -> Any:
     if type(value) in BOXES:
         return unboxed(value)
     return tree.map_structure(unboxed, value) if tree.is_nested(value) else value
+
+
+def _result_of(result: Callable[..., Any]) -> Callable[..., Any]:
+    """`result`, also of state that is traced."""
+
+    @wraps(result)
+    def of(self: Any) -> Any:
+        if self._dk_of_numpy and is_traced(self, ()):
+            return result_back(self, result)
+        return result(self)
+
+    return of
 
 
 @export("keras.metrics")
@@ -84,11 +99,15 @@ class Metric(TrackedMetric):
     _direction: str | None = None
     # Whether one update with the rows of k batches equals k updates; see `rowwise`.
     _dk_rowwise = False
+    # Whether its formulas are written on NumPy, so that tracing calls them back.
+    _dk_of_numpy = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "update_state" in vars(cls):
             cls.update_state = _of_numbers(vars(cls)["update_state"])  # type: ignore[method-assign]
+        if cls._dk_of_numpy and "result" in vars(cls):
+            cls.result = _result_of(vars(cls)["result"])  # type: ignore[method-assign]
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self._variables: list[Variable] = []

@@ -45,6 +45,7 @@ class R2Score(Metric):
 
     _direction = "up"
     _dk_rowwise = True
+    _dk_of_numpy = True
 
     squared_sum: Variable
     sum: Variable

@@ -72,6 +72,11 @@ def is_jax(xp: Any) -> bool:
     return bool(xp is not np and xp.__name__ == "jax.numpy")
 
 
+def is_tracer(value: Any) -> bool:
+    """Whether a value stands for an array that JAX traces: it has a shape and no numbers."""
+    return library(type(value)) == "jax.numpy" and isinstance(value, sys.modules["jax"].core.Tracer)
+
+
 def raw(value: Any) -> Any:
     """What a `Variable` or a watched array reads as, to compute with at once; else the value."""
     if type(value) in WATCHED:

@@ -41,15 +41,23 @@ class StepLoop:
         self.step: Callable[..., Any] = getattr(model, STEPS[mode])
         self.is_stateless = is_stateless(self.step)
         self._model, self._mode = model, mode
+        self._by_engine: dict[str, Callable[..., Any]] = {}
 
     def __call__(self, batches: Iterator[Any]) -> Any:
         results: Any = None
         for data in batches:
             if self.is_stateless:
-                results = _with_state(self._model, self._mode, self.step, data)
+                results = _with_state(self._model, self._mode, self._compiled(), data)
             else:
                 results = self.step(data)
         return results
+
+    def _compiled(self) -> Callable[..., Any]:
+        """The step as the model's engine runs it."""
+        kind = engines.engine_kind()
+        if kind.name not in self._by_engine:
+            self._by_engine[kind.name] = kind.compiled(self.step)
+        return self._by_engine[kind.name]
 
 
 def is_stateless(step: Callable[..., Any]) -> bool:

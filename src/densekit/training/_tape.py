@@ -7,6 +7,7 @@ step of the record, natively forward and backward: `training/_recorded_call.py`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from operator import is_
@@ -26,6 +27,7 @@ from densekit._core.tensor import Tensor, give
 from densekit._core.variable import Variable
 from densekit._core.watched import WATCHED
 from densekit.ops._deferred import DeferredBox, Formula, Formulas
+from densekit.ops._dispatch import is_jax, namespace
 from densekit.ops._gradient import backward, begin_trace, end_trace, new_node
 from densekit.training._recorded_call import BareCall, run_quickly, run_recorded
 from densekit.training._recorded_loss import run_recorded_loss
@@ -483,6 +485,10 @@ def value_and_grad(
 
     @wraps(fn)
     def differentiated(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        if variables is None and is_jax(namespace(*tree.flatten(args[0]))):
+            jax = sys.modules["jax"]
+            found: tuple[Any, Any] = jax.value_and_grad(fn, has_aux=has_aux)(*args, **kwargs)
+            return found
         with GradientTape(watch_accessed_variables=False) as tape:
             sources = variables
             if variables is None:

@@ -162,14 +162,12 @@ class JaxEngine:
             given = dict(zip(self._known, values, strict=True))
             return self._step(given, batch, touched=touched)[1]
 
-        first = jax.tree.map(
-            lambda column: jax.ShapeDtypeStruct(column.shape[1:], column.dtype), batches
-        )
+        first = jax.tree.map(lambda column: _shape(column.shape[1:], column.dtype), batches)
         jax.eval_shape(step, self._known_shapes(), first)
         return Loop(self._step, touched, self._pads)
 
     def _known_shapes(self) -> list[Any]:
-        return [jax.ShapeDtypeStruct(v.shape, v.numpy_dtype) for v in self._known]
+        return [_shape(v.shape, v.numpy_dtype) for v in self._known]
 
     def _batches(self, block: Block, run: Run) -> Batch:
         """The picked rows as ``(steps, size, ...)``, in the types that definitions are handed.
@@ -301,6 +299,9 @@ class JaxEngine:
     def direct_call(self) -> Callable[[Any], Any] | None:
         """None: there is no way that is shorter than `predict`."""
         return None
+
+
+_shape: Callable[[tuple[int, ...], np.dtype[Any]], Any] = jax.ShapeDtypeStruct
 
 
 def _keeps_rows_apart(plan: PlanBuilder) -> bool:

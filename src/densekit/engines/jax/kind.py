@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from densekit._core.dtypes import STRING
 from densekit._core.engine import Engine, EngineKind, LossTerm, Source
 from densekit._core.variable import Variable
 from densekit.engines import native_kind
+from densekit.engines.jax.compiled_step import CompiledStep
 from densekit.engines.jax.engine import JaxEngine
 
 
@@ -30,6 +31,10 @@ class JaxKind(native_kind.NativeKind):
         if STRING in kinds:
             return super().make(source, trainable, losses, optimizer)
         return JaxEngine(self, source, plan, trainable, losses, optimizer)
+
+    def compiled(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, compiled; one that cannot be traced runs as it is, and that is said."""
+        return CompiledStep(step)
 
 
 ENGINE: EngineKind = JaxKind()

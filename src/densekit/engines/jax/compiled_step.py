@@ -1,0 +1,38 @@
+"""`CompiledStep`: a step that a user wrote without side effects, compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from densekit._core import tree
+from densekit._core.frames import warn
+from densekit.engines.jax.loop import wide_numbers
+
+
+class CompiledStep:
+    """Calls ``step(state, data)``, compiled once for each shape of the data.
+
+    Args:
+        step: values of variables and a batch in, results and new values out.
+    """
+
+    def __init__(self, step: Callable[..., Any]) -> None:
+        self._step = step
+        self._compiled: Callable[..., Any] | None = jax.jit(step)
+
+    def __call__(self, state: Any, data: Any) -> Any:
+        """What the step gives."""
+        leaves = [getattr(leaf, "dtype", None) for leaf in tree.flatten(state)]
+        with wide_numbers(any(dtype == "float64" for dtype in leaves)):
+            if self._compiled is None:
+                return self._step(state, data)
+            try:
+                return self._compiled(state, data)
+            except jax.errors.JAXTypeError as error:
+                self._compiled = None
+                reason = str(error).split("\n", 1)[0]
+                warn(f"{self._step.__name__} cannot be compiled and runs uncompiled: {reason}")
+                return self._step(state, data)

@@ -1,0 +1,76 @@
+"""Metrics on formulas of NumPy, inside functions that JAX traces: they are called back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from densekit._core import tree
+from densekit._core.scope import StatelessScope, in_stateless_scope
+from densekit._core.variable import Variable
+from densekit.ops._dispatch import is_tracer
+
+
+class Measure(Protocol):
+    """What a metric is here: named state."""
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The state."""
+
+
+def is_traced(metric: Measure, given: Any) -> bool:
+    """Whether JAX traces what a metric is handed, or its state."""
+    if "jax" not in sys.modules or not in_stateless_scope():
+        return False
+    values = [*tree.flatten(given), *(v.current() for v in metric.variables)]
+    return any(map(is_tracer, values))
+
+
+def update_back(metric: Measure, update: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    """``update(metric, *args, **kwargs)``, made by NumPy whenever the compiled function runs."""
+    if not metric.variables:  # it makes its state when it sees data
+        with StatelessScope():
+            zeros = tree.map_structure(_zeros_like, (args, kwargs))
+            update(metric, *zeros[0], **zeros[1])
+    variables = metric.variables
+
+    def after(values: Any, args: Any, kwargs: Any) -> list[Any]:
+        pairs = zip(variables, map(np.asarray, values), strict=True)
+        args, kwargs = tree.map_structure(_as_numpy, (args, kwargs))
+        with StatelessScope(pairs) as scope:
+            update(metric, *args, **kwargs)
+        return [np.asarray(scope.get_current_value(v), v.dtype) for v in variables]
+
+    jax = sys.modules["jax"]
+    shapes = [jax.ShapeDtypeStruct(v.shape, v.dtype) for v in variables]
+    values = [v.current() for v in variables]
+    for variable, value in zip(
+        variables, jax.pure_callback(after, shapes, values, args, kwargs), strict=True
+    ):
+        variable.assign(value)
+
+
+def result_back(metric: Measure, result: Callable[..., Any]) -> Any:
+    """``result(metric)``, computed by NumPy whenever the compiled function runs."""
+    variables = metric.variables
+
+    def of(values: Any) -> Any:
+        with StatelessScope(zip(variables, map(np.asarray, values), strict=True)):
+            return np.asarray(result(metric))
+
+    shown = of([np.ones(v.shape, v.dtype) for v in variables])
+    jax = sys.modules["jax"]
+    shape = jax.ShapeDtypeStruct(shown.shape, shown.dtype)
+    return jax.pure_callback(of, shape, [v.current() for v in variables])
+
+
+def _zeros_like(leaf: Any) -> Any:
+    return np.zeros(leaf.shape, leaf.dtype) if hasattr(leaf, "shape") else leaf
+
+
+def _as_numpy(leaf: Any) -> Any:
+    return np.asarray(leaf) if hasattr(leaf, "shape") else leaf
