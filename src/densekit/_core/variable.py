@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -289,6 +290,11 @@ class Variable:
                 )
             )
         return array
+
+    def __jax_array__(self) -> Any:
+        """What functions of JAX read: a copy, or the substitute of a scope."""
+        value = self.current()
+        return sys.modules["jax.numpy"].asarray(np.array(value) if value is self._shown else value)
 
     def __repr__(self) -> str:
         return (

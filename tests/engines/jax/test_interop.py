@@ -108,6 +108,16 @@ def test_arrays_of_jax_are_data(engine: str) -> None:
     close(jnp.from_dlpack(predicted), predicted)  # no copy: results are arrays of NumPy
 
 
+def test_functions_of_jax_read_variables() -> None:
+    variable = keras.Variable([1.0, 2.0])
+    array = jnp.asarray(variable)
+    variable.assign([5.0, 6.0])
+    assert array.tolist() == [1.0, 2.0]
+    assert float(jnp.sum(jnp.array(variable))) == 11.0
+    doubled = jax.jit(lambda x: x * variable)(jnp.ones(2))
+    assert doubled.tolist() == [5.0, 6.0]
+
+
 def test_draws_are_the_same_words_traced() -> None:
     def draws(key: Any) -> Any:
         generator = keras.random.SeedGenerator(1)
