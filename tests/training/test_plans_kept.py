@@ -190,3 +190,62 @@ def test_models_that_come_and_go_leave_no_memory() -> None:
     finally:
         gc.unfreeze()
     assert grown < 20 << 20  # each has 3 MB of weights and slots: leaks give 180
+
+
+class Remembering(keras.Model):
+    """A `call` that reads some of its attributes, and a step that sets others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.out = Dense(8, "relu"), Dense(3)
+        self.scale, self.flag = 1.0, False
+        self.seen: list[Any] = []
+        self.sizes = [2.0]
+
+    def call(self, inputs: Any) -> Any:
+        hidden = self.hidden(inputs) * self.scale
+        if self.flag:
+            hidden = hidden * self.sizes[0]
+        return self.out(hidden)
+
+    def train_step(self, data: Any) -> Any:
+        x, y = data
+        with keras.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = keras.ops.mean((y_pred - y) ** 2)
+        self.optimizer.apply(
+            tape.gradient(loss, self.trainable_variables), self.trainable_variables
+        )
+        self.last = x
+        self.count = getattr(self, "count", 0) + 1
+        self.seen.append(float(loss))
+        return {"loss": loss}
+
+
+def test_what_a_step_notes_on_the_model_drops_no_plan(made: list[Any]) -> None:
+    model = Remembering()
+    model.compile("sgd", "mse")
+    model.fit(X, Y, batch_size=2, verbose=0)
+    model.predict(X, verbose=0)
+    count = len(made)
+    model.fit(X, Y, batch_size=2, epochs=3, verbose=0)
+    model.predict(X, verbose=0)
+    assert len(made) == count
+    assert model.count == 16 and len(model.seen) == 16
+
+
+def test_what_the_call_reads_counts() -> None:
+    model = Remembering()
+    before = model.predict(X, verbose=0)
+    bias = model.out.bias.numpy()
+    model.scale = 2.0
+    np.testing.assert_allclose(model.predict(X, verbose=0) - bias, 2 * (before - bias), rtol=1e-5)
+    model.sizes[0] = 3.0
+    model.flag = True  # now it reads another one
+    np.testing.assert_allclose(model.predict(X, verbose=0) - bias, 6 * (before - bias), rtol=1e-5)
+    model.sizes[0] = 4.0
+    np.testing.assert_allclose(model.predict(X, verbose=0) - bias, 8 * (before - bias), rtol=1e-5)
+    model.other = model.sizes  # under another name it is the same list
+    model.other[0] = 5.0
+    np.testing.assert_allclose(model.predict(X, verbose=0) - bias, 10 * (before - bias), rtol=1e-5)
+    assert type(model) is Remembering

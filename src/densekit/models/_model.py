@@ -101,7 +101,8 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
     def _dk_depends_on(self, name: str, value: Any) -> bool:
         # A graph of layers has no attributes that its own `call` would read.
         own = type(self).call.__module__.startswith("densekit.")
-        return super()._dk_depends_on(name, value) and (not own or name in _OF_GRAPHS)
+        read = not own and (name[:1] == "_" or self._tracker.is_read(name))
+        return super()._dk_depends_on(name, value) and (read or name in _OF_GRAPHS)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -17,6 +17,7 @@ from densekit.layers import Layer
 from densekit.layers._base.call import CallContext, call_context
 from densekit.layers._base.losses import sublayers
 from densekit.models._graph import Graph, nodes_between
+from densekit.models._reads import noting_reads
 from densekit.ops import KerasTensor
 from densekit.ops._symbolic import FunctionOperation, Node, recorded_nodes
 
@@ -45,18 +46,22 @@ def trace(model: object, inputs: object) -> Graph | None:
     """The graph of ``model.call(inputs)``, or None if it has none.
 
     `call` is followed for inference and for training. If the two differ, or it looks at values, it
-    has no graph and must be run as it is.
+    has no graph and must be run as it is. Which attributes it reads goes to the model's tracker.
     """
-    inference = _follow(model, inputs, training=False)
+    reads: set[str] = set()
+    model._tracker.reads = None
+    inference = _follow(model, inputs, False, reads)
     if inference is None:
         return None
-    training = _follow(model, inputs, training=True)
+    training = _follow(model, inputs, True, reads)
     if training is None or not _same_calls(inference, training):
         return None
+    if "__dict__" not in reads:
+        model._tracker.reads = frozenset(reads)
     return inference
 
 
-def _follow(model: Any, inputs: Any, training: bool) -> Graph | None:
+def _follow(model: Any, inputs: Any, training: bool, reads: set[str]) -> Graph | None:
     tensors = tree.map_structure(lambda x: KerasTensor(x.shape, dtype=x.dtype), inputs)
     before = [(layer, len(layer._inbound_nodes)) for layer in sublayers(model)]
     kwargs = {"training": training} if model._dk_call_info.has_training else {}
@@ -65,7 +70,7 @@ def _follow(model: Any, inputs: Any, training: bool) -> Graph | None:
     recording = recorded_nodes.set(recorded)
     followed = False
     try:
-        with _Watch() as watch:
+        with _Watch() as watch, noting_reads(model, reads):
             outputs = model.call(tensors, **kwargs)
         flat = tree.flatten(outputs)
         if watch.used or not all(isinstance(leaf, KerasTensor) for leaf in flat):

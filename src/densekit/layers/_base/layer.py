@@ -113,7 +113,7 @@ class Layer(AutoConfig, CallOwner):
 
     def __setattr__(self, name: str, value: Any) -> None:
         tracker = self._dk_ensure_tracker()
-        value = tracker.track(value)
+        value = tracker.track(value, name)
         before = self.__dict__.get(name, _ABSENT)
         object.__setattr__(self, name, value)
         if (

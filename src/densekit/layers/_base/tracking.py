@@ -48,6 +48,7 @@ class Tracker:
         version: another number after each change of the layer or, for a model that asked by
             `current`, of a part of it. Values of variables and `trainable` do not count.
         flags: the same for `trainable`.
+        reads: the attributes that plans depend on, if somebody found out; None: any may matter.
     """
 
     def __init__(self) -> None:
@@ -60,6 +61,11 @@ class Tracker:
         self.metrics: list[Any] = []
         self.seed_generators: list[SeedGenerator] = []
         self.locked = False
+        self.reads: frozenset[str] | None = None
+
+    def is_read(self, name: str | None) -> bool:
+        """Whether what is computed may follow from the attribute of that name."""
+        return self.reads is None or name is None or name in self.reads
 
     def _store_of(self, value: Any) -> list[Any] | None:
         if isinstance(value, Variable):
@@ -158,15 +164,19 @@ class Tracker:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_told": None, "_heard": -1}
 
-    def track(self, value: Any) -> Any:
+    def track(self, value: Any, name: str | None = None) -> Any:
         """Track `value` or, in a list, tuple, dict or set, its items. Returns what to store."""
         if not _tracking.get():
             return value
         if isinstance(value, TrackedList | TrackedDict | TrackedSet):
+            if value._name != name:
+                value._name = None  # several hold it
             return value
         if type(value) in (list, dict, set):
             kinds: dict[type, Any] = {list: TrackedList, dict: TrackedDict, set: TrackedSet}
-            return kinds[type(value)].of(value, self)
+            container = kinds[type(value)].of(value, self)
+            container._name = name
+            return container
         if isinstance(value, tuple):
             items = [self.track(item) for item in value]
             return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
@@ -212,7 +222,8 @@ def _watched(kind: type, adding: Iterable[str], removing: Iterable[str]) -> Call
             try:
                 return original(self, *args, **kwargs)
             finally:
-                if not is_computing() or tracker.holds_state(touched):
+                told = not is_computing() and tracker.is_read(self._name)
+                if told or tracker.holds_state(touched):
                     tracker.changed()
 
         call.__name__ = name
@@ -250,6 +261,7 @@ class _Tracked:
     """Copying and pickling shared by the three containers."""
 
     _tracker: Tracker | None = None
+    _name: str | None = None  # of the attribute that holds it
     _plain: Callable[[Any], Any]  # what a copy is made through: the type without tracking
 
     @classmethod
