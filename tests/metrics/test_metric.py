@@ -164,3 +164,22 @@ def test_old_style_add_weight() -> None:
     variable = metric.add_weight(name="total", initializer="zeros")
     assert (variable.path, variable.shape, variable.numpy()) == ("m/total", (), 0.0)
     assert metric.variables == [variable]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_single_numbers_are_added_as_arrays_of_one_are(dtype: str) -> None:
+    one, other = Mean(dtype=dtype), Mean(dtype=dtype)
+    numbers = [0.1, np.float64(1 / 3), np.float32(2.7), 1e30, -1e30, 5.0, np.float32(1e-8)]
+    for i, number in enumerate(numbers):
+        one.update_state(number)
+        other.update_state(np.array([number]))
+        if i == 4:
+            one.total.assign(7.0)
+            other.total.assign(7.0)
+        assert one.result() == other.result() and type(one.result()) is type(other.result())
+        assert one._dk_sum(one.total) == other._dk_sum(other.total)
+        assert float(one.count) == i + 1
+    for metric in (one, other):
+        metric.update_state(float("nan"))
+        metric.update_state(1.0)
+    assert np.isnan(one.result()) and np.isnan(other.result())

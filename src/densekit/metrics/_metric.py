@@ -19,7 +19,7 @@ from densekit._core.name_scope import in_scope
 from densekit._core.naming import auto_name
 from densekit._core.registry import export, public_name
 from densekit._core.scope import StatelessScope, in_stateless_scope
-from densekit._core.tensor import give, give_all, lend_all
+from densekit._core.tensor import Tensor, give, give_all, lend_all
 from densekit._core.tracked import TrackedMetric
 from densekit._core.variable import Variable
 from densekit.metrics._called_back import is_traced, result_back, update_back
@@ -32,7 +32,7 @@ def _of_numbers(update: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(update)
     def update_state(self: Any, *args: Any, **kwargs: Any) -> Any:
         if BOXES and not in_stateless_scope():
-            args = tuple([_number(value) for value in args])
+            args = tuple([v if type(v) in _PLAIN else _number(v) for v in args])
             if kwargs:
                 kwargs = {name: _number(value) for name, value in kwargs.items()}
         try:
@@ -44,6 +44,9 @@ def _of_numbers(update: Callable[..., Any]) -> Callable[..., Any]:
             raise
 
     return update_state
+
+
+_PLAIN = frozenset({np.ndarray, Tensor, np.float32, float, type(None)})
 
 
 def _number(value: Any) -> Any:
@@ -194,11 +197,15 @@ class Metric(TrackedMetric):
         if in_stateless_scope():
             variable.assign(variable.current() + amount)
             return
+        self._dk_add_exactly(variable, np.asarray(amount, np.float64)[()])
+
+    def _dk_add_exactly(self, variable: Variable, amount: Any) -> None:
+        """`_dk_add` where no scope is active, of float64."""
         exact, shown = self._dk_exact.get(variable), variable.array
         # Mostly a number that nothing has touched since.
         if type(exact) is not np.float64 or not _shows(exact, shown):
             exact = self._dk_sum(variable)
-        exact = exact + np.asarray(amount, np.float64)
+        exact = exact + amount
         self._dk_exact[variable] = exact
         if _fits(exact, shown.dtype):
             shown[()] = exact
@@ -307,9 +314,11 @@ class Metric(TrackedMetric):
 
 def _shows(exact: np.float64, shown: Any) -> bool:
     """Whether a variable of one number shows this sum."""
-    kind = shown.dtype.type
-    known = kind is np.float32 or kind is np.float64
-    return bool(known and abs(exact) < 3e38 and kind(exact) == shown[()])
+    value = shown[()]
+    kind = type(value)
+    if kind is np.float64:
+        return bool(value == exact)
+    return kind is np.float32 and bool(-3e38 < exact < 3e38) and bool(kind(exact) == value)
 
 
 def _fits(exact: Any, dtype: np.dtype[Any]) -> bool:

@@ -8,7 +8,6 @@ from typing import Any, Self
 import numpy as np
 
 from densekit import ops
-from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import returned
 from densekit._core.registry import export, public_name
 from densekit._core.scope import in_stateless_scope
@@ -17,7 +16,7 @@ from densekit._core.serialization import (
     deserialize_keras_object,
     serialize_keras_object,
 )
-from densekit._core.tensor import lend
+from densekit._core.tensor import Tensor, lend
 from densekit.losses._shapes import labels
 from densekit.metrics._metric import Metric
 from densekit.metrics._samplewise import masked, samplewise
@@ -28,7 +27,14 @@ _ONE = np.float64(1)
 
 def _total(values: Any) -> Any:
     """The sum of `values`, in float64 where it is a plain array."""
-    return ops.sum(values) if in_stateless_scope() else np.sum(values, dtype=np.float64)
+    return ops.sum(values) if in_stateless_scope() else _sum(values)
+
+
+def _sum(values: Any) -> Any:
+    """The sum in float64: NumPy's, without the looks at other types."""
+    if type(values) is Tensor:
+        return np.add.reduce(values, axis=None, dtype=np.float64)
+    return np.sum(values, dtype=np.float64)
 
 
 @export("keras.metrics")
@@ -102,10 +108,13 @@ class Mean(Metric):
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add values of shape ``(batch, ...)``; those of one sample count as their mean."""
         if sample_weight is None and type(values) in _NUMBERS and not in_stateless_scope():
-            kind = to_numpy_dtype(self.dtype).type
-            self._dk_add(self.total, np.float64(kind(values)))
-            self._dk_add(self.count, _ONE)
+            kind = self.total.numpy_dtype.type
+            self._dk_add_exactly(self.total, np.float64(kind(values)))
+            self._dk_add_exactly(self.count, _ONE)
             return
+        self._dk_add_values(values, sample_weight)
+
+    def _dk_add_values(self, values: Any, sample_weight: Any) -> None:
         values, weight = samplewise(self.name, values, sample_weight, ops.mean, self.dtype)
         count = (values.shape or (1,))[0] if weight is None else _total(weight)
         self._dk_add(self.total, _total(values))
@@ -168,7 +177,7 @@ class MeanMetricWrapper(Mean):
             valid = self._dk_valid(y_true, y_pred)
             if valid is not None:
                 sample_weight = masked(self.name, sample_weight, valid, self.dtype)
-        super().update_state(values, sample_weight=sample_weight)
+        self._dk_add_values(values, sample_weight)
 
     def _dk_valid(self, y_true: Any, y_pred: Any) -> Any:
         """Where the label is not the ignored class, whose weight is 0; None: everywhere."""

@@ -9,6 +9,8 @@ from densekit import ops
 from densekit._core.errors import message
 from densekit._core.tensor import Tensor
 
+_CHARS = {"float32": "f", "float64": "d"}  # asking a dtype for its name takes longer
+
 
 def samplewise(
     where: str, values: Any, sample_weight: Any, reduce: Callable[..., Any], dtype: str
@@ -22,7 +24,7 @@ def samplewise(
     Raises:
         ValueError: for weights of another shape.
     """
-    if type(values) is not Tensor or values.dtype.name != dtype:
+    if type(values) is not Tensor or values.dtype.char != _CHARS.get(dtype):
         values = ops.cast(ops.convert_to_tensor(values), dtype)
     if sample_weight is not None:
         weight = _fitting(where, sample_weight, tuple(values.shape), dtype)

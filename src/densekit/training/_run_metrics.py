@@ -53,7 +53,7 @@ class LossMean(Mean):
 
     def forget_sums(self) -> None:
         """The variables have got other values: they count."""
-        self._dk_sums = None
+        self.__dict__["_dk_sums"] = None
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add values as any mean does: a user's own step may."""
