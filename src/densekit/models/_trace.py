@@ -42,7 +42,7 @@ class _Watch(StatelessScope):
         super().add_loss(loss, owner)
 
 
-def trace(model: object, inputs: object) -> Graph | None:
+def trace(model: Layer, inputs: object) -> Graph | None:
     """The graph of ``model.call(inputs)``, or None if it has none.
 
     `call` is followed for inference and for training. If the two differ, or it looks at values, it
