@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from densekit import constraints as constraints
     from densekit import datasets as datasets
     from densekit import dtype_policies as dtype_policies
+    from densekit import export as export
     from densekit import initializers as initializers
     from densekit import layers as layers
     from densekit import losses as losses
@@ -69,6 +70,7 @@ else:
             "config": "",
             "constraints": "",
             "datasets": "",
+            "export": "",
             "dtype_policies": "DTypePolicy",
             "initializers": "Initializer",
             "layers": "Input InputSpec Layer",

@@ -68,6 +68,7 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
             r"(boston|california)_housing|cifar100?|(fashion_)?mnist|imdb|reuters",
         )
     ],
+    "export": [(_FRAMEWORKS, r"ExportArchive")],
     "backend": [(_IMAGES, r"set_image_data_format")],
     "config": [
         (_ATTENTION, r"\w*flash_attention\w*"),
@@ -87,7 +88,7 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
     "": [
         ("its networks are convolutions, no part of a dense network", r"applications"),
         (_IMAGES, r"preprocessing|visualization"),
-        (_LATER, r"distribution|export|distillation"),
+        (_LATER, r"distribution|distillation"),
         (_LATER, r"SymbolicScope|FloatDTypePolicy|Function"),
         (_KERAS_2, r"legacy"),
         ("Keras' sources are not here", r"src"),

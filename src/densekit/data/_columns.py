@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from densekit import engines
 from densekit._core import settings, tree
 from densekit._core.dtypes import STRING
 from densekit._core.errors import StructureError, describe, message
@@ -15,6 +16,7 @@ from densekit._core.frames import warn
 from densekit._core.text import as_strings
 from densekit.data._arrays import Array as Array
 from densekit.data._arrays import as_array, is_sparse
+from densekit.data._nesting import along, is_deep, path_names
 from densekit.data._tables import KnownColumns
 
 Column = Array | None
@@ -38,7 +40,7 @@ class Signature(NamedTuple):
 
     `input_shapes` and `output_shapes` have None for the batch and for sizes left open; structures
     are nested as in the model's call. `outputs_are_named` says whether the model itself knows its
-    outputs by name.
+    outputs by name; `optional_inputs` may be None.
     """
 
     where: str
@@ -51,6 +53,7 @@ class Signature(NamedTuple):
     known_columns: KnownColumns
     input_dtypes: list[str]
     outputs_are_named: bool = False
+    optional_inputs: frozenset[str] = frozenset()
 
 
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
@@ -104,9 +107,21 @@ def match_inputs(x: Any, signature: Signature) -> list[Array]:
     described = zip(
         leaves, signature.input_shapes, signature.input_names, signature.input_dtypes, strict=True
     )
+    columns: list[Column] = []
+    for leaf, shape, name, dtype in described:
+        where = f"{signature.where} input {name!r}"
+        is_left_out = leaf is None and name in signature.optional_inputs
+        columns.append(None if is_left_out else conform(_column(leaf, dtype, where), shape, where))
+    there = [column for column in columns if column is not None]
+    return there if len(there) == len(columns) else _with_missing(columns, signature)
+
+
+def _with_missing(columns: list[Column], signature: Signature) -> list[Any]:
+    """Columns with something in place of optional inputs that are None."""
+    rows = max((len(column) for column in columns if column is not None), default=0)
     return [
-        conform(_column(leaf, dtype, where := f"{signature.where} input {name!r}"), shape, where)
-        for leaf, shape, name, dtype in described
+        engines.Missing((rows, *(n or 0 for n in shape[1:]))) if column is None else column
+        for column, shape in zip(columns, signature.input_shapes, strict=True)
     ]
 
 
@@ -144,7 +159,12 @@ def match_outputs(y: Any, signature: Signature, needed: Sequence[bool], what: st
     n = len(signature.output_names)
     if y is None:
         return [None] * n
-    if isinstance(y, dict):
+    nested = is_deep(signature.output_structure) and tree.is_nested(y)
+    found = along(signature.output_structure, y) if nested else None
+    if found is not None:
+        columns = found
+        _require(columns, output_keys(signature), needed, signature.where, what)
+    elif isinstance(y, dict):
         names = output_keys(signature)
         unknown = [name for name in y if name not in names]
         if unknown:
@@ -156,16 +176,8 @@ def match_outputs(y: Any, signature: Signature, needed: Sequence[bool], what: st
                     "Name outputs as the model does.",
                 )
             )
-        for name, wanted in zip(names, needed, strict=True):
-            if wanted and name not in y and what == "y":
-                raise StructureError(
-                    message(
-                        f"{signature.where} `{what}`",
-                        f"the keys {names}",
-                        f"{list(y)}",
-                        f"Add targets for output {name!r}.",
-                    )
-                )
+        given = [name if name in y else None for name in names]
+        _require(given, names, needed, signature.where, what)
         columns = [y.get(name) for name in names]
     elif isinstance(y, list | tuple):
         columns = tree.flatten(y)
@@ -176,9 +188,27 @@ def match_outputs(y: Any, signature: Signature, needed: Sequence[bool], what: st
     return [None if column is None else as_array(column, what) for column in columns]
 
 
+def _require(
+    given: Sequence[Any], names: Sequence[str], needed: Sequence[bool], where: str, what: str
+) -> None:
+    """Refuse targets that lack some which are needed."""
+    for one, name, wanted in zip(given, names, needed, strict=True):
+        if wanted and one is None and what == "y":
+            raise StructureError(
+                message(
+                    f"{where} `{what}`",
+                    f"the keys {list(names)}",
+                    f"{[n for n, g in zip(names, given, strict=True) if g is not None]}",
+                    f"Add targets for output {name!r}.",
+                )
+            )
+
+
 def output_keys(signature: Signature) -> list[str]:
-    """Key of each output in a dict of targets or losses, in flat order."""
+    """Key of each output in a dict of targets or losses, in flat order; a path in a deep one."""
     structure = signature.output_structure
+    if is_deep(structure):
+        return path_names(structure, signature.output_names)
     if isinstance(structure, dict) and len(structure) == len(signature.output_names):
         return sorted(structure)
     return signature.output_names

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from densekit.engines.recording import take_back as take_back
     from densekit.engines.reference import ReferenceEngine as ReferenceEngine
     from densekit.engines.rows import READABLE_TYPES as READABLE_TYPES
+    from densekit.engines.rows import Missing as Missing
+    from densekit.engines.rows import is_missing as is_missing
     from densekit.engines.rows import is_readable as is_readable
     from densekit.engines.rows import readable as readable
     from densekit.engines.rows import rows_at_once as rows_at_once
@@ -58,7 +60,7 @@ else:
             "plan": "PlanBuilder",
             "recording": "lend take_back",
             "reference": "ReferenceEngine",
-            "rows": "READABLE_TYPES is_readable readable rows_at_once",
+            "rows": "READABLE_TYPES Missing is_missing is_readable readable rows_at_once",
             "updates": "NativeUpdates",
         },
     )

@@ -20,6 +20,7 @@ from densekit._core.variable import Variable
 from densekit.engines.differentiate import Differentiator
 from densekit.engines.kinds import engine_kind, inside
 from densekit.engines.objective import Batch, Objective
+from densekit.engines.rows import is_missing
 
 
 class DefinitionEngine:
@@ -58,8 +59,9 @@ class DefinitionEngine:
             return self._step(block)
 
     def _step(self, block: Block) -> npt.NDArray[np.float64]:
-        def pick(column: Array | None) -> Any:
-            return None if column is None else lend(np.array(column[block.picks]))
+        def pick(column: Any) -> Any:
+            there = column is not None and not is_missing(column)
+            return lend(np.array(column[block.picks])) if there else None
 
         inputs = [pick(column) for column in block.inputs]
         targets = [pick(block.targets[term.output]) for term in self._losses]

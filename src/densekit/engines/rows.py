@@ -14,6 +14,33 @@ from densekit._core.engine import Output
 
 Array = npt.NDArray[Any]
 
+
+class Missing:
+    """The column of an optional input that was given as None.
+
+    Args:
+        shape: of an array that would be there, batch axis included.
+    """
+
+    dtype = np.dtype("V1")
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.ndim = len(shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> Missing:
+        picked = range(len(self))[rows] if isinstance(rows, slice) else rows
+        return Missing((len(picked), *self.shape[1:]))
+
+
+def is_missing(column: object) -> bool:
+    """Whether an optional input was given as None."""
+    return isinstance(column, Missing)
+
+
 READABLE_TYPES = "?bBhHiIlLqQefd"  # dtypes the core reads as they are
 
 _COPIED_BYTES = 1 << 20
@@ -22,7 +49,7 @@ _COPIED_BYTES = 1 << 20
 def is_readable(column: Any) -> bool:
     """Whether the core can read the rows where they are, or need not: strings it never reads."""
     if not isinstance(column, np.ndarray):
-        return False
+        return is_missing(column)
     if column.dtype.kind == "U":
         return True
     if column.dtype.char not in READABLE_TYPES or not column.dtype.isnative:

@@ -174,6 +174,15 @@ class GivenGraph:
 
     def _fit(self, x: Any, own: KerasTensor) -> Any:
         if x is None:
+            if not getattr(own._keras_history[0], "optional", False):  # type: ignore[index]
+                raise ValueError(
+                    message(
+                        f"{self._where}, input {own.name!r}",
+                        "a tensor, as it is not optional",
+                        "None",
+                        "Pass one, or declare `keras.Input(..., optional=True)`.",
+                    )
+                )
             return x
         if not isinstance(x, KerasTensor):
             where = f"{self._where}, input {own.name!r}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from densekit import export as exports
 from densekit import saving
 from densekit._core.frames import filters_traceback
 from densekit._core.registry import export
@@ -39,6 +40,32 @@ class Storage:
     ) -> None:
         """Read weights from a file: see `saving.load_weights`."""
         saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+    @filters_traceback
+    def export(
+        self,
+        filepath: str | Path,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: object = None,
+        **kwargs: object,
+    ) -> None:
+        """Write the model in a format that other programs run.
+
+        No format is built in yet: `densekit.export.register_format` adds one.
+
+        Args:
+            filepath: where to.
+            format: name of the format. Default: ``"tf_saved_model"``, as in Keras.
+            verbose: whether to say what was written. Default: ``True``.
+            input_signature: shapes and dtypes of the inputs. Default: those of the model.
+            kwargs: options of the format.
+
+        Raises:
+            ValueError: for an unknown format or a model that is not built.
+            ImportError, NotImplementedError: for a format of Keras that is not here.
+        """
+        exports.export_model(self, filepath, format, verbose, input_signature, **kwargs)
 
     def to_json(self, **kwargs: object) -> str:
         """The architecture as JSON; `kwargs` go to `json.dumps`."""

@@ -10,6 +10,7 @@ from densekit._core import tree
 from densekit._core.engine import LossTerm
 from densekit._core.errors import describe, message
 from densekit.data._columns import Column, Signature, output_keys
+from densekit.data._nesting import along, is_deep, path_name, paths
 from densekit.losses import Loss
 
 _BY_SHAPE = ("crossentropy", "ce")  # the losses that the shapes decide
@@ -104,6 +105,12 @@ def _per_output(spec: Any, signature: Signature, what: str) -> list[Any]:
     """What `spec` says for each output: one value for all, a list, or a dict by output name."""
     names = output_keys(signature)
     n = len(names)
+    structure = signature.output_structure
+    if is_deep(structure) and tree.is_nested(spec):
+        flat = isinstance(spec, list | tuple) and not is_deep(spec) and len(spec) == n
+        found = list(spec) if flat else along(structure, spec)
+        if found is not None:
+            return found
     if isinstance(spec, dict):
         if set(spec) == set(signature.output_names):
             return [spec[name] for name in signature.output_names]
@@ -120,6 +127,10 @@ def _per_output(spec: Any, signature: Signature, what: str) -> list[Any]:
         return [spec.get(name) for name in names]
     if isinstance(spec, list | tuple):
         leaves = tree.flatten(spec)
+        if len(leaves) == 1 and isinstance(structure, dict):
+            return leaves * n
+        if len(leaves) < n and what == "loss" and not isinstance(structure, dict):
+            return [*leaves, *[None] * (n - len(leaves))]  # those that are left have none
         if len(leaves) != n:
             raise ValueError(
                 message(
@@ -156,5 +167,13 @@ def term_names(terms: Sequence[LossTerm], signature: Signature, named: bool) -> 
     """
     if len(terms) < 2:
         return []
-    by_name = named or isinstance(signature.output_structure, dict)
+    structure = signature.output_structure
+    if is_deep(structure):
+        ways = paths(structure)
+        return [
+            path_name(ways[t.output], signature.output_names[t.output] if named else t.loss.name)
+            + "_loss"
+            for t in terms
+        ]
+    by_name = named or isinstance(structure, dict)
     return [f"{output_keys(signature)[t.output] if by_name else t.loss.name}_loss" for t in terms]

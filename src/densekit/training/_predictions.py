@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from densekit import engines
 from densekit._core import tree
 from densekit._core.errors import message
 from densekit._core.plan import NotLowerable
@@ -66,7 +67,9 @@ class Predictions:
             return runtime.predictor(inputs, told).predict(inputs, len(inputs[0]))
         except NotLowerable:
             structure = runtime.signature().input_structure
-            outputs = runtime.definition(structure, told)(*(x[:] for x in inputs))
+            outputs = runtime.definition(structure, told)(
+                *(None if engines.is_missing(x) else x[:] for x in inputs)
+            )
             return [np.asarray(y) for y in tree.flatten(outputs)]
 
     def native_call(self, inputs: Any, training: bool | None = None) -> Any:

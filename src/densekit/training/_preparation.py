@@ -11,9 +11,10 @@ import numpy.typing as npt
 from densekit import losses
 from densekit._core import tree
 from densekit._core.dtypes import STRING
-from densekit._core.errors import message
+from densekit._core.errors import describe, message
 from densekit.data._arrays import as_array, as_arrays, is_sparse, numbers_as_arrays, readable_once
 from densekit.data._columns import (
+    Array,
     Column,
     Columns,
     Signature,
@@ -203,7 +204,7 @@ class Preparation:
                 cannot read are converted beforehand.
         """
         if is_stream(x):
-            given = {"y": y, "sample_weight": sample_weight, "class_weight": class_weight}
+            given = {"y": y, "sample_weight": sample_weight}
             for name, value in given.items():
                 if value is not None:
                     raise ValueError(
@@ -214,7 +215,9 @@ class Preparation:
                             "Yield (x, y, sample_weight) instead.",
                         )
                     )
-            stream = StreamFeed(x, self.columns, steps, self._new_order if shuffle else None)
+            _check_weights_of_stream(class_weight)
+            convert = partial(self.columns, class_weight=class_weight)
+            stream = StreamFeed(x, convert, steps, self._new_order if shuffle else None)
             if not (stream.tells_epochs and self.knows_data()):
                 self.ensure_built(stream.first_batch()[0])
             return stream
@@ -243,24 +246,37 @@ class Preparation:
     ) -> Feed:
         """The batches of `x` for steps that the user wrote: as they were passed."""
         if is_stream(x):
-            stream = StreamFeed(x, data.columns, steps, self._new_order if shuffle else None)
+            _check_weights_of_stream(class_weight)
+            convert = data.columns
+            if class_weight is not None:
+                convert = partial(self._weighted_by_class, data, class_weight)
+            stream = StreamFeed(x, convert, steps, self._new_order if shuffle else None)
             self._prepare_steps(*stream.first_batch()[:2])
             return stream
         if class_weight is not None:
-            if sample_weight is not None or y is None or tree.is_nested(y):
-                raise ValueError(
-                    message(
-                        f"{type(self._model).__name__} {self._model.name!r}",
-                        "`class_weight` with one array `y` and no `sample_weight`",
-                        "others",
-                        "Multiply it into `sample_weight`.",
-                    )
-                )
-            sample_weight = class_weights(as_array(y, "y"), class_weight, None)
+            sample_weight = self._weights_of_classes(y, sample_weight, class_weight)
         columns = data.columns(x, y, sample_weight)
         check_rows({"x": columns.inputs, "y": columns.targets, "sample_weight": columns.weights})
         self._prepare_steps(x, y)
         return self._array_feed(columns, batch_size, steps, shuffle)
+
+    def _weighted_by_class(
+        self, data: BatchStructure, class_weight: Any, x: Any, y: Any, sample_weight: Any
+    ) -> Columns:
+        return data.columns(x, y, self._weights_of_classes(y, sample_weight, class_weight))
+
+    def _weights_of_classes(self, y: Any, sample_weight: Any, class_weight: Any) -> Array:
+        """A weight for each sample, for steps that the user wrote."""
+        if sample_weight is not None or y is None or tree.is_nested(y):
+            raise ValueError(
+                message(
+                    f"{type(self._model).__name__} {self._model.name!r}",
+                    "`class_weight` with one array `y` and no `sample_weight`",
+                    "others",
+                    "Multiply it into `sample_weight`.",
+                )
+            )
+        return class_weights(as_array(y, "y"), class_weight, None)
 
     def _array_feed(self, columns: Columns, batch_size: Any, steps: Any, shuffle: Any) -> ArrayFeed:
         """Columns in memory, cut into batches."""
@@ -305,3 +321,16 @@ class Preparation:
         if is_stream(x):
             return make(x, y, sample_weight, None, None, steps)
         return make(x, y, sample_weight, None, batch_size, steps)
+
+
+def _check_weights_of_stream(class_weight: Any) -> None:
+    """Batches that are yet to come cannot be counted."""
+    if isinstance(class_weight, str):
+        raise ValueError(
+            message(
+                "`class_weight`",
+                "a weight for each class, as the batches are yet to come",
+                describe(class_weight),
+                "Pass e.g. {0: 1.0, 1: 5.0}.",
+            )
+        )

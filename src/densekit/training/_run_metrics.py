@@ -13,6 +13,7 @@ from densekit._core.errors import describe, message, returned
 from densekit._core.scope import in_stateless_scope
 from densekit._core.tensor import lend
 from densekit.data._columns import Array, Column, Signature, output_keys
+from densekit.data._nesting import along, is_deep
 from densekit.metrics import Mean, MeanMetricWrapper, Metric
 from densekit.metrics._lookup import check
 
@@ -128,8 +129,9 @@ class CompileMetrics(Metric):
         plain = self._resolve(self._given[0], signature, targets, "metrics")
         weighted = self._resolve(self._given[1], signature, targets, "weighted_metrics")
         several = len(signature.output_names) > 1
-        names = output_keys(signature)
-        by_name = named or isinstance(signature.output_structure, dict)
+        deep = is_deep(signature.output_structure)
+        names = signature.output_names if deep else output_keys(signature)
+        by_name = named or (isinstance(signature.output_structure, dict) and not deep)
         self._prefixes = [f"{n}_" if several and by_name else "" for n in names]
         self._plain, self._weighted = plain, weighted
         self.built = True
@@ -143,19 +145,17 @@ class CompileMetrics(Metric):
             return [[] for _ in names]
         if n == 1:
             groups = [tree.flatten(given)]
+        elif is_deep(signature.output_structure):
+            found = along(signature.output_structure, given, partial=False)
+            if found is None or not all(map(_are_metrics, found)):
+                raise _no_match(signature, what, names, given)
+            groups = [_as_list(group) for group in found]
         elif isinstance(given, dict) and set(given) <= set(names):
             groups = [_as_list(given.get(name)) for name in names]
         elif isinstance(given, list | tuple) and len(given) == n:
             groups = [_as_list(group) for group in given]
         else:
-            raise ValueError(
-                message(
-                    f"{signature.where} `{what}`",
-                    f"a list with an entry, or a dict with a key, for each of {names}",
-                    f"{given!r}",
-                    "Use [] or None for an output without metrics.",
-                )
-            )
+            raise _no_match(signature, what, names, given)
         made = []
         for group, target, shape in zip(groups, targets, signature.output_shapes, strict=True):
             if group and target is None:
@@ -211,6 +211,22 @@ class CompileMetrics(Metric):
                     name = _free(f"{prefix}weighted_{metric.name}", results)
                 results[name] = _result(metric)
         return results
+
+
+def _are_metrics(group: Any) -> bool:
+    """Whether what was said for one output is no structure."""
+    return not isinstance(group, dict) and not is_deep(group)
+
+
+def _no_match(signature: Signature, what: str, names: list[str], given: Any) -> ValueError:
+    return ValueError(
+        message(
+            f"{signature.where} `{what}`",
+            f"a list with an entry, or a dict with a key, for each of {names}",
+            f"{given!r}",
+            "Use [] or None for an output without metrics.",
+        )
+    )
 
 
 def check_metrics(given: Any) -> None:

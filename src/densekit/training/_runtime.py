@@ -173,6 +173,7 @@ class Runtime:
             model._dk_known_columns,
             [t.dtype for t in inputs],
             bool(output_names),
+            frozenset() if graph is None else optional_inputs(inputs, names),
         )
 
     def definition(self, structure: Any, training: bool | None) -> Any:
@@ -297,6 +298,7 @@ class Runtime:
             training: False for `predict`; None for a call that says nothing, which leaves layers
                 that were told otherwise in the graph as they were told.
         """
+        _refuse_missing(inputs)
         self._refresh()
         flags = self._has_flags()
         key = self._key("predict", flags and training is None, inputs=inputs)
@@ -322,6 +324,7 @@ class Runtime:
 
     def evaluator(self, inputs: Sequence[Array], terms: Sequence[LossTerm]) -> Engine:
         """The engine for evaluation."""
+        _refuse_missing(inputs)
         self._refresh()
         trainable = self.trainable()
         key = self._key("test", self._pattern, identity(terms), inputs=inputs)
@@ -333,6 +336,8 @@ class Runtime:
 
     def recorder(self, inputs: Sequence[Array], training: bool) -> Recorder | None:
         """The engine for calls inside tapes; None where only the definition will do."""
+        if _lacks(inputs):
+            return None
         trainable = self.trainable()
         if self._collects_losses:
             return None
@@ -348,6 +353,7 @@ class Runtime:
 
     def trainer(self, inputs: Sequence[Array], terms: Sequence[LossTerm]) -> Engine:
         """The engine for training."""
+        _refuse_missing(inputs)
         self.build_optimizer()
         self._refresh()
         trainable = self.trainable()
@@ -375,3 +381,27 @@ class Runtime:
                     "Call `compile` with a new optimizer after unfreezing or adding layers.",
                 )
             )
+
+
+def _lacks(inputs: Sequence[Any]) -> bool:
+    return any(engines.is_missing(column) for column in inputs)
+
+
+def _refuse_missing(inputs: Sequence[Any]) -> None:
+    """A plan computes with every input.
+
+    Raises:
+        NotLowerable: if an optional input was given as None.
+    """
+    if _lacks(inputs):
+        raise NotLowerable("an optional input is None")
+
+
+def optional_inputs(inputs: Sequence[KerasTensor], names: Sequence[str] | None) -> frozenset[str]:
+    """Names of the inputs that may be None."""
+    found = []
+    for name, tensor in zip(names or [t.name for t in inputs], inputs, strict=True):
+        made = tensor._keras_history
+        if made is not None and getattr(made[0], "optional", False):
+            found.append(name)
+    return frozenset(found)
