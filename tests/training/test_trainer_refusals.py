@@ -273,8 +273,8 @@ CASES: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], type[Exception],
         ValueError,
         "'z'",
     ),
-    "too few losses": (
-        lambda: two_outputs(loss=["mse"]),
+    "too many losses": (
+        lambda: two_outputs(loss=["mse"] * 3),
         lambda m: m.fit(AB, PQ),
         ValueError,
         "2 entries",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from densekit import export as exports
 from densekit import saving
 from densekit._core.frames import filters_traceback
 from densekit._core.registry import export
@@ -65,7 +64,9 @@ class Storage:
             ValueError: for an unknown format or a model that is not built.
             ImportError, NotImplementedError: for a format of Keras that is not here.
         """
-        exports.export_model(self, filepath, format, verbose, input_signature, **kwargs)
+        from densekit.export import export_model  # slow: a room that most models never need
+
+        export_model(self, filepath, format, verbose, input_signature, **kwargs)
 
     def to_json(self, **kwargs: object) -> str:
         """The architecture as JSON; `kwargs` go to `json.dumps`."""
