@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from densekit import activations as activations
     from densekit import backend as backend
     from densekit import callbacks as callbacks
+    from densekit import compat as compat
     from densekit import config as config
     from densekit import constraints as constraints
     from densekit import datasets as datasets
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from densekit._core.name_scope import name_scope as name_scope
     from densekit.backend import StatelessScope as StatelessScope
     from densekit.backend import Variable as Variable
+    from densekit.compat import install as install
     from densekit.dtype_policies import DTypePolicy as DTypePolicy
     from densekit.initializers import Initializer as Initializer
     from densekit.layers import Input as Input
@@ -67,6 +69,7 @@ else:
             "activations": "",
             "backend": "StatelessScope Variable",
             "callbacks": "",
+            "compat": "install",
             "config": "",
             "constraints": "",
             "datasets": "",

@@ -16,7 +16,8 @@ from densekit._core import rooms
 PACKAGE = Path(densekit.__file__).parent
 # Counters of the process, which are no components.
 REBOUND = {"_core/assignments.py": {"_count"}, "_core/thread_seeds.py": {"_of_main"}}
-MAY_LOAD = {"_core/rooms.py", "engines/kinds.py"}  # by names in tables of their own
+# By names in tables of their own, or those of scripts.
+MAY_LOAD = {"_core/rooms.py", "engines/kinds.py", "compat/_importing.py"}
 # The look-up of components by name, which is how configs and files name them.
 BY_NAME = ("_core/", "saving/")
 

@@ -1,0 +1,52 @@
+"""`.numpy()` on what layers, losses, `ops` and metrics return: scripts of TensorFlow call it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from densekit import layers, metrics, models, tree
+from densekit._core.tensor import Tensor
+from densekit.training import GradientTape
+
+
+def let_results_tell_numpy() -> None:
+    """From now on these results are tensors with `numpy()`, arrays in all else."""
+    Tensor.numpy = _as_array  # type: ignore[attr-defined]
+    methods = ((layers.Layer, "__call__"), (models.Model, "__call__"), (GradientTape, "gradient"))
+    for family, method in methods:
+        _wrap(family, method)
+    for name in dir(metrics):
+        metric = getattr(metrics, name)
+        if isinstance(metric, type) and "result" in vars(metric):
+            _wrap(metric, "result")
+
+
+def _wrap(family: type, method: str) -> None:
+    plain: Callable[..., Any] = getattr(family, method)
+
+    @wraps(plain)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        result = plain(*args, **kwargs)
+        if type(result) is np.ndarray or isinstance(result, np.generic):
+            return _tensor(result)
+        return (
+            tree.map_structure(_tensor, result)
+            if isinstance(result, tuple | list | dict)
+            else result
+        )
+
+    setattr(family, method, call)
+
+
+def _as_array(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """A NumPy array of the caller's own."""
+    return np.array(tensor)
+
+
+def _tensor(value: Any) -> Any:
+    plain = type(value) is np.ndarray or isinstance(value, np.generic)
+    return np.asarray(value).view(Tensor) if plain else value

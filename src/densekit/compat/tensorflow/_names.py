@@ -1,0 +1,102 @@
+"""Functions of TensorFlow that are one of `ops` under another name, and their arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from densekit import ops
+from densekit._core.errors import message
+from densekit._core.frames import hide_internal_frames
+
+# name in TensorFlow -> (name in ops, {argument in TensorFlow: argument in ops})
+Names = dict[str, tuple[str, dict[str, str]]]
+
+
+def _same(names: str, **arguments: str) -> Names:
+    return {name: (name, arguments) for name in names.split()}
+
+
+BOTH: Names = {
+    **_same("add subtract multiply divide maximum minimum", x="x1", y="x2"),
+    **_same("equal not_equal greater greater_equal less less_equal", x="x1", y="x2"),
+    **_same("logical_and logical_or", x="x1", y="x2"),
+    "pow": ("power", {"x": "x1", "y": "x2"}),
+    "truediv": ("divide", {"x": "x1", "y": "x2"}),
+    "floordiv": ("floor_divide", {"x": "x1", "y": "x2"}),
+    "tensordot": ("tensordot", {"a": "x1", "b": "x2"}),
+}
+ELEMENTWISE: Names = {
+    **_same(
+        "abs square sqrt exp sign floor round sigmoid tanh sin cos tan asin acos atan sinh cosh"
+    ),
+    **{short: (f"arc{short[1:]}", {}) for short in ("asin", "acos", "atan")},
+    **_same("logical_not"),
+    "negative": ("negative", {}),
+    "identity": ("convert_to_tensor", {"input": "x"}),
+    "stop_gradient": ("stop_gradient", {"input": "variable"}),
+    "clip_by_value": (
+        "clip",
+        {"t": "x", "clip_value_min": "x_min", "clip_value_max": "x_max"},
+    ),
+    "where": ("where", {"condition": "condition", "x": "x1", "y": "x2"}),
+    **_same("ones_like zeros_like", input="x"),
+}
+REDUCTIONS: Names = {
+    f"reduce_{name}": (name, {"input_tensor": "x"})
+    for name in ("mean", "sum", "max", "min", "prod", "all", "any", "logsumexp")
+} | {"norm": ("norm", {"tensor": "x"})}
+REARRANGING: Names = {
+    "reshape": ("reshape", {"tensor": "x", "shape": "newshape"}),
+    "transpose": ("transpose", {"a": "x", "perm": "axes"}),
+    "expand_dims": ("expand_dims", {"input": "x"}),
+    "squeeze": ("squeeze", {"input": "x"}),
+    "stack": ("stack", {"values": "x"}),
+    "unstack": ("unstack", {"value": "x"}),
+    "tile": ("tile", {"input": "x", "multiples": "repeats"}),
+    "repeat": ("repeat", {"input": "x"}),
+    "broadcast_to": ("broadcast_to", {"input": "x"}),
+    "einsum": ("einsum", {}),
+    "eye": ("eye", {"num_rows": "N", "num_columns": "M"}),
+    "zeros": ("zeros", {}),
+    "ones": ("ones", {}),
+    "fill": ("full", {"dims": "shape", "value": "fill_value"}),
+    "linspace": ("linspace", {}),
+}
+
+
+def lookup(module: str, names: Names) -> Callable[[str], Any]:
+    """``__getattr__`` of a module: functions by the table, one sentence for all other names."""
+
+    def find(name: str) -> Any:
+        if name in names:
+            return _renamed(name, *names[name])
+        try:
+            raise AttributeError(name if name.startswith("__") else absent(f"{module}.{name}"))
+        except AttributeError as error:
+            hide_internal_frames(error)
+            raise
+
+    return find
+
+
+def _renamed(theirs: str, ours: str, arguments: dict[str, str]) -> Callable[..., Any]:
+    function: Callable[..., Any] = getattr(ops, ours)
+
+    @wraps(function)
+    def call(*args: Any, name: str | None = None, **kwargs: Any) -> Any:
+        return function(*args, **{arguments.get(key, key): kwargs[key] for key in kwargs})
+
+    call.__name__ = call.__qualname__ = theirs
+    return call
+
+
+def absent(what: str) -> str:
+    """The sentence for what does not map one to one onto densekit."""
+    return message(
+        what,
+        "a name of TensorFlow that maps one to one onto densekit",
+        "another",
+        "Write that part with `keras.ops` or NumPy.",
+    )

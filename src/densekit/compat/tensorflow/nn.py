@@ -1,0 +1,53 @@
+"""`tf.nn`: activations and the losses of logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from densekit import ops, random
+from densekit.compat.tensorflow._names import lookup
+
+_ACTIVATIONS = "relu relu6 elu selu gelu silu sigmoid tanh softplus softsign"
+__getattr__ = lookup(
+    "tf.nn",
+    {name: (name, {"features": "x"}) for name in _ACTIVATIONS.split()}
+    | {name: (name, {"logits": "x"}) for name in ("softmax", "log_softmax")}
+    | {
+        "leaky_relu": ("leaky_relu", {"features": "x", "alpha": "negative_slope"}),
+        "swish": ("silu", {"features": "x"}),
+        "top_k": ("top_k", {"input": "x"}),
+    },
+)
+
+
+def sparse_softmax_cross_entropy_with_logits(
+    labels: Any, logits: Any, name: str | None = None
+) -> Any:
+    """One loss for each row of logits, whose class is an integer."""
+    return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+
+
+def softmax_cross_entropy_with_logits(
+    labels: Any, logits: Any, axis: int = -1, name: str | None = None
+) -> Any:
+    """One loss for each row of logits, whose target is a distribution."""
+    return ops.categorical_crossentropy(labels, logits, from_logits=True, axis=axis)
+
+
+def sigmoid_cross_entropy_with_logits(
+    labels: Any = None, logits: Any = None, name: str | None = None
+) -> Any:
+    """One loss for each logit: ``max(z, 0) - z*y + log(1 + exp(-|z|))``."""
+    return ops.binary_crossentropy(labels, logits, from_logits=True)
+
+
+def l2_loss(t: Any, name: str | None = None) -> Any:
+    """Half the sum of squares."""
+    return ops.sum(ops.square(t)) / 2
+
+
+def dropout(
+    x: Any, rate: float, noise_shape: Any = None, seed: Any = None, name: str | None = None
+) -> Any:
+    """Zeros at random, the rest divided by ``1 - rate``."""
+    return random.dropout(x, rate, noise_shape, seed)

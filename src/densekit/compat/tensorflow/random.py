@@ -1,0 +1,66 @@
+"""`tf.random`: draws by the generators of densekit; the numbers are not TensorFlow's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import densekit as keras
+from densekit.compat.tensorflow._names import lookup
+
+
+def set_seed(seed: int) -> None:
+    """Seed what draws: ``keras.utils.set_random_seed``."""
+    keras.utils.set_random_seed(seed)
+
+
+def normal(
+    shape: Any,
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: Any = "float32",
+    seed: Any = None,
+    name: str | None = None,
+) -> Any:
+    """Numbers of a normal distribution."""
+    return keras.random.normal(tuple(shape), mean, stddev, dtype, seed)
+
+
+def truncated_normal(
+    shape: Any,
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: Any = "float32",
+    seed: Any = None,
+    name: str | None = None,
+) -> Any:
+    """Numbers of a normal distribution, none farther than two standard deviations."""
+    return keras.random.truncated_normal(tuple(shape), mean, stddev, dtype, seed)
+
+
+def uniform(
+    shape: Any,
+    minval: Any = 0,
+    maxval: Any = None,
+    dtype: Any = "float32",
+    seed: Any = None,
+    name: str | None = None,
+) -> Any:
+    """Numbers from `minval` to below `maxval`, 1 for floats by default."""
+    if "int" in str(dtype):
+        return keras.random.randint(tuple(shape), minval, maxval, dtype, seed)
+    return keras.random.uniform(tuple(shape), minval, 1 if maxval is None else maxval, dtype, seed)
+
+
+def shuffle(value: Any, seed: Any = None, name: str | None = None) -> Any:
+    """The rows of `value` in another order."""
+    return keras.random.shuffle(value, seed=seed)
+
+
+def categorical(
+    logits: Any, num_samples: int, dtype: Any = "int64", seed: Any = None, name: str | None = None
+) -> Any:
+    """Classes drawn by their logits."""
+    return keras.random.categorical(logits, num_samples, dtype, seed)
+
+
+__getattr__ = lookup("tf.random", {})
