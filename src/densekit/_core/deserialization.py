@@ -17,6 +17,7 @@ from densekit._core import registry
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import describe, message
 from densekit._core.slots import SLOTS, Slot, formula, slot_of, takes_class
+from densekit._core.types import Config
 
 _PLAIN = (str, int, float, bool)
 SLICE = ("start", "stop", "step")
@@ -114,7 +115,7 @@ def _revive_string(name: str, names: Mapping[str, Any] | None) -> Any:
     return found() if isinstance(found, type) else found
 
 
-def _revive_tagged(config: dict[str, Any], names: Mapping[str, Any] | None) -> Any:
+def _revive_tagged(config: Config, names: Mapping[str, Any] | None) -> Any:
     class_name, inner = config["class_name"], config.get("config")
     if class_name in _SPECIAL:
         try:
@@ -171,7 +172,7 @@ _SPECIAL: dict[Any, Any] = {
 }
 
 
-def _revive_instance(config: dict[str, Any], inner: Any, names: Mapping[str, Any] | None) -> Any:
+def _revive_instance(config: Config, inner: Any, names: Mapping[str, Any] | None) -> Any:
     class_name = config["class_name"]
     shared, number = _read.get(), config.get(SHARED)
     if shared is not None and number is not None and number in shared:
@@ -229,7 +230,7 @@ def _revive_instance(config: dict[str, Any], inner: Any, names: Mapping[str, Any
     return instance
 
 
-def _find_class(config: dict[str, Any], names: Mapping[str, Any] | None) -> Any:
+def _find_class(config: Config, names: Mapping[str, Any] | None) -> Any:
     name, module = config["class_name"], config.get("module")
     registered = config.get("registered_name", name)
     for key in (registered, name):
@@ -261,7 +262,7 @@ def _builtin_class(name: str) -> Any | None:
     return next((cls for cls in found if isinstance(cls, type)), None)
 
 
-def _find_function(name: Any, config: dict[str, Any], names: Mapping[str, Any] | None) -> Any:
+def _find_function(name: Any, config: Config, names: Mapping[str, Any] | None) -> Any:
     if not isinstance(name, str):
         raise TypeError(
             message(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit._core.dtype_policy import DTypePolicy, get_dtype_policy, register_policy
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Config
 
 QUANTIZATION_MODES = ("int8", "float8", "int4", "gptq", "awq")
 _OFFERED = ("int8", "int4")
@@ -76,7 +75,7 @@ class QuantizedDTypePolicy(DTypePolicy):
         """Name of the policy of floats."""
         return self._source_name
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {"mode": self._mode, "source_name": self._source_name}
 
@@ -122,7 +121,7 @@ class Int4DTypePolicy(QuantizedDTypePolicy):
         self.mode = base
         self._name = f"{mode}_from_{self._source_name}"
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {"mode": f"int4/{self.block_size}", "source_name": self._source_name}
 

@@ -17,6 +17,7 @@ from densekit._core.errors import describe, message
 from densekit._core.naming import auto_name
 from densekit._core.registry import export
 from densekit._core.thread_seeds import Reserved, draw_seed, seed_thread
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)  # Salmon et al., table 2
@@ -189,12 +190,12 @@ class SeedGenerator:
         seed, counter = (int(n) for n in self.state.value)
         self.state.assign(np.array([seed, (counter + draws) & 0xFFFFFFFF], dtype=np.uint32))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """``{"seed": ..., "name": ...}``."""
         return {"seed": self._initial_seed, "name": self.name}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
+    def from_config(cls, config: Config) -> SeedGenerator:
         """Create from `get_config`."""
         return cls(**config)
 

@@ -20,6 +20,7 @@ from densekit._core.dtype_policy import DTypePolicy
 from densekit._core.dtypes import standardize_dtype
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
+from densekit._core.types import Config
 
 _PLAIN = (str, int, float, bool)
 
@@ -47,7 +48,7 @@ def serialize_whole(obj: Any) -> Any:
     return config
 
 
-def _dicts(config: Any) -> Iterator[dict[str, Any]]:
+def _dicts(config: Any) -> Iterator[Config]:
     stack = [config]
     while stack:
         item = stack.pop()
@@ -91,7 +92,7 @@ def serialize_dict(values: dict[str, Any]) -> dict[str, Any]:
     return {key: serialize_keras_object(value) for key, value in values.items()}
 
 
-def _tagged(class_name: str, **config: Any) -> dict[str, Any]:
+def _tagged(class_name: str, **config: Any) -> Config:
     return {"class_name": class_name, "config": config}
 
 
@@ -182,7 +183,7 @@ def beyond_keras(obj: Any, inner: dict[str, Any]) -> dict[str, Any]:
     Which layers of a layer are frozen, if its config `inner` does not say it, and the names of a
     model's columns.
     """
-    config: dict[str, Any] = {}
+    config: Config = {}
     method = getattr(obj, "get_trainable_config", None)
     if method is not None and (flags := method(inner)) is not None:
         config["trainable_config"] = flags
@@ -193,7 +194,7 @@ def beyond_keras(obj: Any, inner: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-def _named_config(cls: type, inner: dict[str, Any] | None) -> dict[str, Any]:
+def _named_config(cls: type, inner: Config | None) -> Config:
     """How a class is called in a file: by public module and name, or by registered name."""
     public = registry.public_name(cls)
     if public is None:
@@ -205,7 +206,7 @@ def _named_config(cls: type, inner: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _four(
-    module: str | None, class_name: str, config: dict[str, Any] | None, registered: str | None
+    module: str | None, class_name: str, config: Config | None, registered: str | None
 ) -> dict[str, Any]:
     return {
         "module": module,
@@ -215,7 +216,7 @@ def _four(
     }
 
 
-def _note_written(obj: Any, config: dict[str, Any]) -> None:
+def _note_written(obj: Any, config: Config) -> None:
     """Number every object; `serialize_whole` drops the numbers that occur once."""
     seen = _written.get()
     if isinstance(obj, DTypePolicy):  # a value: which of two equal ones it is means nothing

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from densekit._core.errors import describe, message
-
-Array = npt.NDArray[Any]
+from densekit._core.types import Array
 
 
 def as_strings(data: object, where: str, encoding: str = "utf-8") -> Array:

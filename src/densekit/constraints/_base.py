@@ -7,6 +7,7 @@ from typing import Any, Self
 from densekit import ops
 from densekit._core.assignments import CountsAssignments
 from densekit._core.registry import export
+from densekit._core.types import Config
 
 
 @export("keras.constraints", "constraint")
@@ -29,11 +30,11 @@ class Constraint(CountsAssignments):
         """The projection of a weight of any shape."""
         return ops.convert_to_tensor(w)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """Create from `get_config`."""
         return cls(**config)

@@ -9,6 +9,7 @@ from densekit import ops
 from densekit._core.errors import describe, message
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.constraints._base import Constraint
 
 
@@ -79,7 +80,7 @@ class Clip(Constraint):
         """The projection of a weight of any shape."""
         return ops.clip(w, self.min_value, self.max_value)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """``{"min_value": ..., "max_value": ...}``."""
         return {"min_value": self.min_value, "max_value": self.max_value}
 

@@ -13,6 +13,7 @@ from densekit import ops
 from densekit._core import settings
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.constraints._base import Constraint
 
 Axis = int | tuple[int, ...] | list[int] | None
@@ -62,7 +63,7 @@ class MaxNorm(Constraint):
         norms = _norms(w, self.axis)
         return w * (ops.clip(norms, 0, self.max_value) / (settings.epsilon() + norms))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """``{"max_value": ..., "axis": ...}``."""
         return {"max_value": self.max_value, "axis": self.axis}
 
@@ -110,7 +111,7 @@ class MinMaxNorm(Constraint):
         desired = self.rate * inside + (1 - self.rate) * norms
         return w * (desired / (settings.epsilon() + norms))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """``{"min_value": ..., "max_value": ..., "rate": ..., "axis": ...}``."""
         return {
             "min_value": self.min_value,
@@ -152,7 +153,7 @@ class UnitNorm(Constraint):
         w = ops.convert_to_tensor(w)
         return w / (settings.epsilon() + _norms(w, self.axis))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """``{"axis": ...}``."""
         return {"axis": self.axis}
 

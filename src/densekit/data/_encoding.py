@@ -9,11 +9,9 @@ import sys
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from densekit._core.errors import message
-
-Array = npt.NDArray[Any]
+from densekit._core.types import Array
 
 # Rows that are converted at a time: their source and their copy stay in the cache of a core.
 BLOCK_ROWS = 1024

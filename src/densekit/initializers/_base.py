@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from densekit._core.errors import message
 from densekit._core.registry import export
+from densekit._core.types import Config
 
 
 @export("keras.initializers", "initializer")
@@ -35,12 +36,12 @@ class Initializer:
             )
         )
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """Create from `get_config`."""
         return cls(**config)
 

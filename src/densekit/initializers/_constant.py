@@ -10,6 +10,7 @@ from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config
 from densekit.initializers._base import Initializer
 
 
@@ -40,12 +41,12 @@ class Constant(Initializer):
         value = np.asarray(self.value).astype(to_numpy_dtype(dtype))
         return np.array(np.broadcast_to(value, tuple(shape)))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """``{"value": ...}``."""
         return {"value": serialize_keras_object(self.value)}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """Create from `get_config`; a config without a value means 0."""
         return cls(deserialize_keras_object(config.get("value", 0.0)))
 
@@ -118,6 +119,6 @@ class Identity(Initializer):
         dtype = to_numpy_dtype(dtype)
         return np.eye(*shape, dtype=dtype) * np.asarray(self.gain, dtype)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """``{"gain": ...}``; Keras leaves it out, and so do we where it is 1."""
         return {} if self.gain == 1.0 else {"gain": self.gain}

@@ -10,12 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.seeds import seed_pair
+from densekit._core.types import Array
 
-Array = npt.NDArray[Any]
 _MASK = (1 << 64) - 1
 
 

@@ -11,6 +11,7 @@ from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.seeds import SeedGenerator, make_default_seed
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config
 from densekit.initializers import _draws
 from densekit.initializers._base import Initializer
 
@@ -40,7 +41,7 @@ class RandomInitializer(Initializer):
             )
         self.seed = seed
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """``{"seed": ...}``."""
         return {"seed": serialize_keras_object(self._init_seed)}
 
@@ -75,7 +76,7 @@ class RandomNormal(RandomInitializer):
         """An array of `shape`; `dtype` None means `floatx`."""
         return _draws.normal(self.seed, shape, dtype, self.mean, self.stddev)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """``{"seed": ..., "mean": ..., "stddev": ...}``."""
         return {**super().get_config(), "mean": self.mean, "stddev": self.stddev}
 
@@ -111,7 +112,7 @@ class TruncatedNormal(RandomInitializer):
         """An array of `shape`; `dtype` None means `floatx`."""
         return _draws.truncated_normal(self.seed, shape, dtype, self.mean, self.stddev)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """``{"seed": ..., "mean": ..., "stddev": ...}``."""
         return {**super().get_config(), "mean": self.mean, "stddev": self.stddev}
 
@@ -146,7 +147,7 @@ class RandomUniform(RandomInitializer):
         """An array of `shape`; `dtype` None means `floatx`."""
         return _draws.uniform(self.seed, shape, dtype, self.minval, self.maxval)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """``{"seed": ..., "minval": ..., "maxval": ...}``."""
         return {**super().get_config(), "minval": self.minval, "maxval": self.maxval}
 
@@ -196,6 +197,6 @@ class Orthogonal(RandomInitializer):
         matrix = q.T if rows < columns else q
         return (self.gain * matrix).reshape(shape).astype(to_numpy_dtype(dtype))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """``{"seed": ..., "gain": ...}``."""
         return {**super().get_config(), "gain": self.gain}

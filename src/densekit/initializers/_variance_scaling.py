@@ -8,6 +8,7 @@ from typing import Any
 
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.initializers import _draws
 from densekit.initializers._random import RandomInitializer
 
@@ -119,7 +120,7 @@ class VarianceScaling(RandomInitializer):
         stddev = math.sqrt(variance) / _TRUNCATED_STDDEV
         return _draws.truncated_normal(self.seed, shape, dtype, 0.0, stddev)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),
@@ -154,7 +155,7 @@ class _Fixed(VarianceScaling):
         scale, mode, distribution = self._dk_scaling
         super().__init__(scale, mode, distribution, seed, input_axes, output_axes)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """``{"seed": ..., "input_axes": ..., "output_axes": ...}``."""
         return {
             "seed": super().get_config()["seed"],

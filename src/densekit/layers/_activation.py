@@ -8,6 +8,7 @@ from densekit import activations
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers._base.activated import activated_shape
 from densekit.layers._base.elementwise import Elementwise
 
@@ -38,7 +39,7 @@ class Activation(Elementwise):
         """``activation(inputs)``."""
         return self.activation(inputs)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The shape of the input, or what the activation makes of it."""
         return activated_shape(self.activation, tuple(input_shape))
 
@@ -50,6 +51,6 @@ class Activation(Elementwise):
         """One elementwise step."""
         return plan.activation(x, self.activation)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "activation": activations.serialize(self.activation)}

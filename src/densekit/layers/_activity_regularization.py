@@ -7,6 +7,7 @@ from typing import Any
 from densekit import regularizers
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers._base.elementwise import Elementwise
 
 
@@ -41,7 +42,7 @@ class ActivityRegularization(Elementwise):
         """The penalty is added by whoever lowers the model."""
         return x
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         config = super().get_config()
         config.pop("activity_regularizer", None)

@@ -12,6 +12,7 @@ from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.layers._base.elementwise import Elementwise
 from densekit.layers._base.input_spec import InputSpec
@@ -152,7 +153,7 @@ class BatchNormalization(Elementwise):
             self.renorm_stddev = statistic("renorm_stddev", deviation)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: size})
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The shape of the input."""
         if not -len(input_shape) <= self.axis < len(input_shape):
             raise ValueError(
@@ -254,7 +255,7 @@ class BatchNormalization(Elementwise):
             by_batch,
         )
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),

@@ -11,6 +11,7 @@ from densekit import activations, adapt, constraints, initializers, ops, regular
 from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.layers._base.activated import activated_shape
 from densekit.layers._base.adaptable import Adaptable
@@ -156,7 +157,7 @@ class Dense(Adaptable):
             outputs = ops.add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input shape with its features replaced by `units`, or what the activation leaves."""
         kept = input_shape[:1] if self.flatten else input_shape[:-1]
         return activated_shape(self.activation, (*kept, self.units))
@@ -167,7 +168,7 @@ class Dense(Adaptable):
             x = plan.reshape(x, (x.size,))
         return plan.dense(x, self._kernel, self.bias, self.activation)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments; `flatten` only if True, so that Keras reads the file."""
         config = {
             **super().get_config(),

@@ -12,6 +12,7 @@ from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, Lowered, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.seeds import SeedGenerator
+from densekit._core.types import Config
 from densekit.layers._base.elementwise import Elementwise
 
 
@@ -82,7 +83,7 @@ class Dropout(Elementwise):
     def _dk_drop(self, inputs: Any) -> Any:
         return self.call(inputs, training=True)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),

@@ -8,6 +8,7 @@ from densekit import activations, adapt, constraints, initializers, ops, regular
 from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.layers._base.activated import activated_shape
 from densekit.layers._base.adaptable import Adaptable
@@ -153,7 +154,7 @@ class EinsumDense(Adaptable):
         weights = [self._kernel] if self.bias is None else [self._kernel, self.bias]
         return plan.host(self.call, [x], weights)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),

@@ -9,6 +9,7 @@ from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.layers._base.adaptable import Adaptable
 from densekit.ops._symbolic import KerasTensor
@@ -115,7 +116,7 @@ class Embedding(Adaptable):
         """True where the number is not 0, if `mask_zero`."""
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The shape of the input, with `output_dim` behind."""
         return (*input_shape, self.output_dim)
 
@@ -127,7 +128,7 @@ class Embedding(Adaptable):
         """One step, whose gradient knows the rows that were looked up."""
         return plan.embedding(x, self._embeddings)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),

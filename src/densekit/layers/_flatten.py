@@ -8,6 +8,7 @@ from typing import Any
 from densekit import ops
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers._base.formats import checked_format
 from densekit.layers._base.input_spec import InputSpec
 from densekit.layers._base.layer import Layer
@@ -63,6 +64,6 @@ class Flatten(Layer):
             x = plan.transpose(x, (*range(2, rank), 1))
         return plan.reshape(x, (x.size,))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "data_format": self.data_format}

@@ -6,6 +6,7 @@ from typing import Any
 
 from densekit import ops
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers._base.formats import checked_format
 from densekit.layers._base.input_spec import InputSpec
 from densekit.layers._base.layer import Layer
@@ -27,12 +28,12 @@ class GlobalPooling1D(Layer):
     def _dk_axis(self) -> int:
         return 1 if self.data_format == "channels_last" else 2
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Without the axis of the steps, or with 1 there."""
         kept = (1,) if self.keepdims else ()
         return (*input_shape[: self._dk_axis], *kept, *input_shape[self._dk_axis + 1 :])
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),

@@ -7,6 +7,7 @@ from typing import Any
 from densekit import constraints, initializers, ops, regularizers
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.layers._base.elementwise import Elementwise
 from densekit.layers._base.input_spec import InputSpec
@@ -125,7 +126,7 @@ class GroupNormalization(Elementwise):
             x = x + ops.reshape(self.beta, spread)
         return ops.cast(ops.reshape(x, shape), self.compute_dtype)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         plain = ("groups", "axis", "epsilon", "center", "scale")
         return {

@@ -8,6 +8,7 @@ from densekit._core.dtypes import standardize_dtype
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers._base.layer import Layer
 from densekit.layers._base.shapes import Shape, standardize_shape
 from densekit.ops._symbolic import KerasTensor, Node
@@ -120,13 +121,13 @@ class InputLayer(Layer):
     def __reduce__(self) -> Any:
         return _revive, (type(self), self.get_config())
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         names = ("batch_shape", "dtype", "sparse", "ragged", "name", "optional")
         return {name: getattr(self, name) for name in names}
 
 
-def _revive(cls: Any, config: dict[str, Any]) -> Any:
+def _revive(cls: Any, config: Config) -> Any:
     return cls.from_config(config)
 
 

@@ -15,6 +15,7 @@ from densekit._core.serialization import (
     deserialize_keras_object,
     serialize_keras_object,
 )
+from densekit._core.types import Config
 from densekit.layers._base.layer import Layer
 from densekit.layers._base.shapes import is_shape, specs_of
 from densekit.ops._growth import check_growth
@@ -91,9 +92,9 @@ class Lambda(Layer):
         """As given."""
         return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments; functions by name."""
-        config: dict[str, Any] = {"function": serialize_keras_object(self.function)}
+        config: Config = {"function": serialize_keras_object(self.function)}
         if self._output_shape is not None:
             config["output_shape"] = serialize_keras_object(self._output_shape)
         if self.mask is not None:
@@ -102,7 +103,7 @@ class Lambda(Layer):
         return {**super().get_config(), **config}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None, **_: Any) -> Any:
+    def from_config(cls, config: Config, custom_objects: Any = None, **_: Any) -> Any:
         """Create from `get_config`."""
         names = [n for n in ("function", "output_shape", "mask", "arguments") if n in config]
         with custom_object_scope(custom_objects):

@@ -7,6 +7,7 @@ from typing import Any
 from densekit import constraints, initializers, ops, regularizers
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers._base.normalizing import AlongAxes
 
 
@@ -113,7 +114,7 @@ class LayerNormalization(AlongAxes):
         """One step over the rows."""
         return plan.normalization("layer", x, self._dk_axes, self.epsilon, self.gamma, self.beta)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),

@@ -7,6 +7,7 @@ from typing import Any
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config
 from densekit.layers._base.layer import Layer
 
 
@@ -21,12 +22,12 @@ def serialize(layer: Layer) -> dict[str, Any]:
     >>> keras.layers.deserialize(config).units
     2
     """
-    config: dict[str, Any] = serialize_keras_object(layer)
+    config: Config = serialize_keras_object(layer)
     return config
 
 
 @export("keras.layers")
-def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Layer:
+def deserialize(config: Config, custom_objects: dict[str, Any] | None = None) -> Layer:
     """The layer that `config` describes, not built.
 
     Args:

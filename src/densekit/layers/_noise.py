@@ -9,6 +9,7 @@ from densekit import ops, random
 from densekit._core.plan import Handle, Lowered, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.seeds import SeedGenerator
+from densekit._core.types import Config
 from densekit.layers._base.elementwise import Elementwise
 from densekit.layers._dropout import checked_share
 from densekit.random._noise import gaussian
@@ -55,7 +56,7 @@ class GaussianNoise(Elementwise):
             return x
         return plan.noise(x, self.stddev, False, self.seed_generator)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}
 
@@ -105,7 +106,7 @@ class GaussianDropout(Elementwise):
             return x
         return plan.noise(x, self._dk_stddev(), True, self.seed_generator)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
@@ -176,7 +177,7 @@ class AlphaDropout(Elementwise):
     def _dk_drop(self, inputs: Any) -> Any:
         return self.call(inputs, training=True)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),

@@ -8,6 +8,7 @@ from densekit import ops
 from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers._base.input_spec import InputSpec
 from densekit.layers._base.layer import Layer
 from densekit.ops._symbolic import KerasTensor
@@ -48,7 +49,7 @@ class Permute(Layer):
         """The transposed inputs."""
         return ops.transpose(inputs, axes=(0, *self.dims))
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The sizes in the new order."""
         return (input_shape[0], *(input_shape[axis] for axis in self.dims))
 
@@ -60,6 +61,6 @@ class Permute(Layer):
         """The elements in other places."""
         return plan.transpose(x, self.dims)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "dims": self.dims}

@@ -7,6 +7,7 @@ from typing import Any
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config
 from densekit.layers._base.layer import Layer
 
 
@@ -65,12 +66,12 @@ class Pipeline(Layer):
         """What `call` gives for symbolic inputs."""
         return self.call(inputs, training=training, mask=mask)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {"layers": serialize_keras_object(list(self._dk_parts)), "name": self.name}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: Config) -> Any:
         """Create from `get_config`."""
         layers = config.get("layers")
         if not isinstance(layers, list | tuple):

@@ -7,6 +7,7 @@ from typing import Any
 from densekit import activations, constraints, initializers, regularizers
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers._base.elementwise import Elementwise
 from densekit.layers._base.input_spec import InputSpec
 
@@ -73,7 +74,7 @@ class PReLU(Elementwise):
         """One elementwise step with a parameter."""
         return plan.elementwise("prelu", x, self.alpha)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),

@@ -14,6 +14,7 @@ from densekit._core.frames import warn
 from densekit._core.native_form import NativeForm
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers._base.elementwise import Elementwise
 
 
@@ -82,7 +83,7 @@ class ReLU(Elementwise):
         """One elementwise step."""
         return plan.activation(x, self.native_form())
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),
@@ -134,6 +135,6 @@ class LeakyReLU(Elementwise):
         """One elementwise step."""
         return plan.activation(x, self.native_form())
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "negative_slope": self.negative_slope}

@@ -10,6 +10,7 @@ from densekit import ops
 from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers._base.input_spec import InputSpec
 from densekit.layers._base.layer import Layer
 
@@ -45,7 +46,7 @@ class RepeatVector(Layer):
         """The repeated rows."""
         return ops.repeat(ops.expand_dims(inputs, 1), self.n, axis=1)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """``(batch, n, features)``."""
         return (input_shape[0], self.n, input_shape[1])
 
@@ -53,6 +54,6 @@ class RepeatVector(Layer):
         """The elements in other places."""
         return plan.broadcast(plan.reshape(x, (1, x.size)), (self.n, x.size))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "n": self.n}

@@ -8,6 +8,7 @@ from densekit import ops
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config
 from densekit.layers._base.elementwise import Elementwise
 
 
@@ -42,7 +43,7 @@ class Rescaling(Elementwise):
         """One elementwise step."""
         return plan.affine(x, self.scale, self.offset)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),
@@ -51,7 +52,7 @@ class Rescaling(Elementwise):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: Config) -> Any:
         """Create from `get_config`."""
         numbers = {k: deserialize_keras_object(config[k]) for k in ("scale", "offset")}
         return cls(**{**config, **numbers})

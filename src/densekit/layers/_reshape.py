@@ -9,6 +9,7 @@ from densekit import ops
 from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers._base.layer import Layer
 from densekit.ops._symbolic import KerasTensor
 
@@ -68,7 +69,7 @@ class Reshape(Layer):
         shape = self._dk_resolved(tuple(inputs.shape[1:]))
         return ops.reshape(inputs, (inputs.shape[0], *shape))  # type: ignore[arg-type]
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """``(batch, *target_shape)``."""
         return (input_shape[0], *self._dk_resolved(tuple(input_shape[1:])))
 
@@ -80,6 +81,6 @@ class Reshape(Layer):
         """Free."""
         return plan.reshape(x, self._dk_resolved(x.sample_shape))  # type: ignore[arg-type]
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "target_shape": self.target_shape}

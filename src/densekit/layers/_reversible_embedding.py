@@ -8,6 +8,7 @@ from densekit import ops
 from densekit._core.dtypes import is_float_dtype
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers._embedding import Embedding
 from densekit.ops._symbolic import KerasTensor
 
@@ -121,7 +122,7 @@ class ReversibleEmbedding(Embedding):
             return plan.not_native("it projects back by its own table")
         return plan.dense(x, self.reverse_embeddings, None)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),

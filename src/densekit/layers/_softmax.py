@@ -9,6 +9,7 @@ from densekit._core.errors import message
 from densekit._core.native_form import NativeForm
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers._base.elementwise import Elementwise
 
 
@@ -73,6 +74,6 @@ class Softmax(Elementwise):
         axes = list(self.axis) if isinstance(self.axis, list | tuple) else [self.axis]
         return plan.activation_along(x, axes, activations.softmax)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "axis": self.axis}

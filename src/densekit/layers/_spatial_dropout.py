@@ -7,6 +7,7 @@ from typing import Any
 from densekit import random
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers._base.formats import checked_format
 from densekit.layers._base.input_spec import InputSpec
 from densekit.layers._dropout import Dropout
@@ -44,7 +45,7 @@ class SpatialDropout(Dropout):
             return x
         return plan.host(self._dk_drop, [x], (), (self.seed_generator,))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             "rate": self.rate,
@@ -69,7 +70,7 @@ class _WithFormat(SpatialDropout):
         super().__init__(rate, seed=seed, name=name, dtype=dtype, **kwargs)
         self.data_format = checked_format(type(self).__name__, data_format)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "data_format": self.data_format}
 

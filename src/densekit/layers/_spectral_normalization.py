@@ -7,6 +7,7 @@ from typing import Any
 from densekit import initializers, ops
 from densekit._core.errors import message
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.layers._base.input_spec import InputSpec
 from densekit.layers._base.layer import Layer
@@ -101,6 +102,6 @@ class SpectralNormalization(Wrapper):
         """That of the layer inside."""
         return self.layer.compute_output_shape(input_shape)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "power_iterations": self.power_iterations}

@@ -53,7 +53,7 @@ class TimeDistributed(Wrapper):
         """Build the layer inside for one step."""
         super().build(self._dk_step_shape(input_shape))
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """That of the layer inside, with the steps behind the batch."""
         inner = self.layer.compute_output_shape(self._dk_step_shape(input_shape))
         return (inner[0], input_shape[1], *inner[1:])

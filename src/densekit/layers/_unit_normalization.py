@@ -7,6 +7,7 @@ from typing import Any
 from densekit import ops
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers._base.normalizing import AlongAxes
 
 
@@ -41,6 +42,6 @@ class UnitNormalization(AlongAxes):
         """One step over the rows."""
         return plan.normalization("unit", x, self._dk_axes, 1e-12)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "axis": self.axis}

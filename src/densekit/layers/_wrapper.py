@@ -7,6 +7,7 @@ from typing import Any
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config
 from densekit.layers._base.layer import Layer
 
 
@@ -41,12 +42,12 @@ class Wrapper(Layer):
         if not self.layer.built:
             self.layer.build(input_shape)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The layer inside and the constructor's other arguments."""
         return {**super().get_config(), "layer": serialize_keras_object(self.layer)}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+    def from_config(cls, config: Config, custom_objects: Any = None) -> Any:
         """Create from `get_config`."""
         rest = {key: value for key, value in config.items() if key != "layer"}
         return cls(deserialize_keras_object(config["layer"], custom_objects=custom_objects), **rest)

@@ -7,6 +7,7 @@ from typing import Any
 from densekit import ops
 from densekit._core import settings
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.losses._shapes import aligned, labels
 from densekit.metrics._reduction import FunctionMean
 
@@ -319,7 +320,7 @@ class SparseTopKCategoricalAccuracy(FunctionMean):
             sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=from_sorted_ids
         )
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments; `from_sorted_ids` only where it is True."""
         config = super().get_config()
         if not self.from_sorted_ids:

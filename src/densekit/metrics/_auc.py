@@ -10,6 +10,7 @@ from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.metrics._confusion import ALL_COUNTS, Counter
 from densekit.metrics._counts import Counts, claim_thresholds, count, parse_thresholds, ratio
 
@@ -165,7 +166,7 @@ class AUC(Counter):
         precision_gain = np.where(tp == 0, 1.0, 1.0 - odds * _divide(fp, tp))
         return np.maximum(recall_gain, 0.0), precision_gain
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         config = {
             **super().get_config(),

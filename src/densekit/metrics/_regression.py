@@ -6,6 +6,7 @@ from typing import Any
 
 from densekit import losses, ops
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.losses._shapes import aligned
 from densekit.metrics._reduction import FunctionMean, Mean
 
@@ -196,7 +197,7 @@ class CosineSimilarity(FunctionMean):
     ) -> None:
         super().__init__(cosine_similarity, name, dtype, axis=axis)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments; Keras leaves `axis` out, here it is there if not -1."""
         config = super().get_config()
         if self.axis == -1:

@@ -7,13 +7,14 @@ from typing import Any
 from densekit._core import tree
 from densekit._core.errors import describe, message
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config
 from densekit.layers import Layer
 from densekit.models._given_graph import GivenGraph, given_graph
 from densekit.ops import KerasTensor, Operation
 from densekit.ops._symbolic import Node
 
 
-def functional_config(model: Layer, given: GivenGraph) -> dict[str, Any]:
+def functional_config(model: Layer, given: GivenGraph) -> Config:
     """``{"name", "trainable", "layers", "input_layers", "output_layers"}``.
 
     A tensor is called ``[layer, n, i]``: output i of the n-th call of the layer inside this model.
@@ -53,7 +54,7 @@ def _place(tensor: KerasTensor, own: set[int]) -> tuple[str, int, int]:
     return operation.name, before, position
 
 
-def _node_config(node: Node, own: set[int]) -> dict[str, Any]:
+def _node_config(node: Node, own: set[int]) -> Config:
     def describe_tensor(leaf: Any) -> Any:
         if not isinstance(leaf, KerasTensor):
             return leaf
@@ -76,9 +77,7 @@ class _NotYet(Exception):
         self.layer = layer
 
 
-def revive_functional(
-    cls: type, config: dict[str, Any], custom_objects: Any, model_base: type
-) -> Any:
+def revive_functional(cls: type, config: Config, custom_objects: Any, model_base: type) -> Any:
     """Make the layers, repeat their calls as soon as their inputs are there, make the model.
 
     Args:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from densekit._core.errors import message
 from densekit._core.frames import filters_traceback, hide_internal_frames, warn
+from densekit._core.types import Config, Logs
 from densekit.models._parts import Parts
 from densekit.training._compiled import Compiled, results_of
 from densekit.training._turns import alone
@@ -80,11 +81,11 @@ class Trainer(Parts):
         if batches is not None:
             batches.quick.clear()
 
-    def get_compile_config(self) -> dict[str, Any]:
+    def get_compile_config(self) -> Config:
         """The arguments of `compile`, as plain data; empty for a model that is not compiled."""
         return self._dk_compiled.config() if self.compiled else {}
 
-    def compile_from_config(self, config: dict[str, Any]) -> None:
+    def compile_from_config(self, config: Config) -> None:
         """Compile as `get_compile_config` says, and build the optimizer if the model is built."""
         if type(self).compile is not Trainer.compile:
             warn(
@@ -130,7 +131,7 @@ class Trainer(Parts):
         for metric in self.metrics:
             metric.reset_state()
 
-    def get_metrics_result(self) -> dict[str, Any]:
+    def get_metrics_result(self) -> Logs:
         """The present value of every metric by its name in the logs."""
         return results_of(self.metrics)
 

@@ -11,15 +11,13 @@ from functools import cache, wraps
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from densekit._core import tree
 from densekit._core.boxes import BOXES, unboxed
 from densekit._core.errors import message
+from densekit._core.types import Array
 from densekit.ops._dispatch import as_array, library, raw
 from densekit.ops._matrix_product import matrix_product
-
-Array = npt.NDArray[Any]
 
 
 def value_and_vjp(

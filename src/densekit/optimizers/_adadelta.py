@@ -8,6 +8,7 @@ from typing import Any, Unpack
 from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._options import Options, at_least_0, within
@@ -72,7 +73,7 @@ class Adadelta(Optimizer):
         self.assign(d, self.rho * d + (1 - self.rho) * ops.square(step))
         self.assign_add(variable, ops.cast(learning_rate, variable.dtype) * step)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "rho": self.rho, "epsilon": self.epsilon}
 

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._options import Options
@@ -132,7 +133,7 @@ class Adafactor(Optimizer):
         ]
         return [slot for slot in slots if slot is not None]
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),

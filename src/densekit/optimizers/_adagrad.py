@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Unpack
 
 from densekit import initializers, ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._options import Options, at_least_0
@@ -70,7 +71,7 @@ class Adagrad(Optimizer):
         step = ops.cast(learning_rate, variable.dtype) * gradient
         self.assign_sub(variable, step / ops.sqrt(a + self.epsilon))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),

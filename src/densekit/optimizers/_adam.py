@@ -9,6 +9,7 @@ from densekit import ops
 from densekit._core.errors import message
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.optimizers._moments import Moments
 from densekit.optimizers._options import Options
@@ -81,7 +82,7 @@ class Adam(Moments):
             v = largest
         self.assign_sub(variable, alpha * m / (ops.sqrt(v) + self.epsilon))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "amsgrad": self.amsgrad}
 

@@ -9,6 +9,7 @@ from densekit import ops
 from densekit._core.errors import describe, message
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._options import Options
@@ -72,7 +73,7 @@ class Lion(Optimizer):
         self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * direction)
         self.assign(m, self.beta_2 * m.current() + (1 - self.beta_2) * gradient)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2}
 

@@ -9,6 +9,7 @@ from densekit._core.errors import describe, message
 from densekit._core.registry import Names
 from densekit._core.rooms import room_of
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config
 from densekit.optimizers._optimizer import Optimizer
 
 
@@ -27,7 +28,7 @@ def serialize(optimizer: Optimizer) -> Any:
     return serialize_keras_object(optimizer)
 
 
-def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(config: Config, custom_objects: dict[str, Any] | None = None) -> Any:
     """The optimizer of a config; the case of a built-in class name does not matter."""
     known = _NAMES.get(str(config.get("class_name")))
     if known is not None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Unpack
 
 from densekit import ops
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._options import Options, at_least_0, number, within
@@ -59,7 +60,7 @@ class Moments(Optimizer):
         i = self._dk_index[variable]
         return [self._momentums[i], self._velocities[i]]
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),

@@ -9,6 +9,7 @@ import numpy as np
 from densekit import ops
 from densekit._core.errors import message
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.quantizers._base import Quantizer
 
 _EPSILON = 1e-7
@@ -111,7 +112,7 @@ class AbsMaxQuantizer(Quantizer):
             to_numpy,
         )
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         config = {
             "value_range": self.value_range,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit._core.registry import export
+from densekit._core.types import Config
 
 
 @export("keras.quantizers")
@@ -28,7 +29,7 @@ class Quantizer:
         """`x` as it is; subclasses quantize it."""
         return x
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments.
 
         Raises:
@@ -37,6 +38,6 @@ class Quantizer:
         raise NotImplementedError(f"{self} does not implement get_config()")
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: Config) -> Any:
         """Create from `get_config`."""
         return cls(**config)

@@ -9,6 +9,7 @@ from densekit._core.errors import describe, message
 from densekit._core.quantized_policy import QUANTIZATION_MODES, not_offered
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config
 from densekit.quantizers._abs_max import AbsMaxQuantizer
 
 
@@ -41,7 +42,7 @@ class QuantizationConfig:
             "QuantizationConfig directly."
         )
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             "weight_quantizer": serialize_keras_object(self.weight_quantizer),
@@ -49,7 +50,7 @@ class QuantizationConfig:
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: Config) -> Any:
         """Create from `get_config`."""
         return cls(**{name: deserialize_keras_object(value) for name, value in config.items()})
 
@@ -150,12 +151,12 @@ class Int4QuantizationConfig(QuantizationConfig):
         """``"int4"``."""
         return "int4"
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "block_size": self.block_size}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: Config) -> Any:
         """Create from `get_config`; files from before there were groups have none."""
         created: Int4QuantizationConfig = super().from_config({"block_size": None, **config})
         return created

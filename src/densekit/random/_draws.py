@@ -11,16 +11,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from densekit._core.dtypes import standardize_dtype, to_numpy_dtype
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.seeds import seed_pair
 from densekit._core.tensor import as_tensor
+from densekit._core.types import Array
 from densekit.ops._dispatch import as_array, is_jax, namespace
 
-Array = npt.NDArray[Any]
 _MASK = (1 << 64) - 1
 
 

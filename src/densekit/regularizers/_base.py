@@ -8,6 +8,7 @@ from typing import Any, Self
 from densekit._core.assignments import CountsAssignments
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Config
 
 
 @export("keras.regularizers", "regularizer")
@@ -31,11 +32,11 @@ class Regularizer(CountsAssignments):
         return 0.0
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """Create from `get_config`."""
         return cls(**config)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments; a subclass that is saved must define it."""
         raise NotImplementedError(
             message(

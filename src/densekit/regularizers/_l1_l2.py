@@ -7,6 +7,7 @@ from typing import Any
 from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.regularizers._base import Regularizer, check_factor
 
 
@@ -38,7 +39,7 @@ class L1(Regularizer):
         """The penalty of an array of any shape, a scalar."""
         return self.l1 * ops.sum(ops.abs(x))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """``{"l1": ...}``."""
         return {"l1": self.l1}
 
@@ -75,7 +76,7 @@ class L2(Regularizer):
         """The penalty of an array of any shape, a scalar."""
         return self.l2 * ops.sum(ops.square(x))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """``{"l2": ...}``."""
         return {"l2": self.l2}
 
@@ -121,7 +122,7 @@ class L1L2(Regularizer):
             penalty = penalty + self.l2 * ops.sum(ops.square(x))
         return penalty
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """``{"l1": ..., "l2": ...}``."""
         return {"l1": self.l1, "l2": self.l2}
 

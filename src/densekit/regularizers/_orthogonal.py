@@ -8,6 +8,7 @@ from densekit import ops
 from densekit._core.errors import describe, message
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.regularizers._base import Regularizer, check_factor
 
 _MODES = ("rows", "columns")
@@ -72,7 +73,7 @@ class OrthogonalRegularizer(Regularizer):
         pairs = count * (count - 1) / 2
         return self.factor * 0.5 * ops.sum(ops.abs(off_diagonal)) / pairs
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """``{"factor": ..., "mode": ...}``."""
         return {"factor": self.factor, "mode": self.mode}
 

@@ -9,6 +9,7 @@ from typing import Any
 from densekit._core import registry
 from densekit._core.errors import describe, message
 from densekit._core.serialization import deserialize_whole, serialize_whole
+from densekit._core.types import Config
 from densekit.saving._modernize import modern_object
 
 KERAS_VERSION = "3.15.1"  # the release whose format is written
@@ -101,7 +102,7 @@ def allowed(weight_bytes: int) -> int:
 
 
 def revive_model(
-    config: dict[str, Any], custom_objects: dict[str, Any] | None, compile: bool = True
+    config: Config, custom_objects: dict[str, Any] | None, compile: bool = True
 ) -> Any:
     """Build the model that `config` describes."""
     if not compile:

@@ -14,6 +14,7 @@ from densekit._core.errors import describe, message
 from densekit._core.frames import filters_traceback
 from densekit._core.registry import export
 from densekit._core.seeds import SeedGenerator
+from densekit._core.types import Config
 from densekit.saving._atomic import replacing
 from densekit.saving._entries import make_entry
 from densekit.saving._errors import damage_as_value_error
@@ -74,7 +75,7 @@ class KerasFileEditor:
         self.filepath = filepath
         path = Path(filepath)
         self.metadata: dict[str, Any] | None = None
-        self.config: dict[str, Any] | None = None
+        self.config: Config | None = None
         self.model: Any = None
         if path.suffix == ".keras":
             kind = "model"

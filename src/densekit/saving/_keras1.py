@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from densekit._core.types import Config
+
 _WEIGHTS = {
     "init": "kernel_initializer",
     "W_regularizer": "kernel_regularizer",
@@ -34,7 +36,7 @@ _PENALTIES = ("WeightRegularizer", "ActivityRegularizer", "L1L2Regularizer", "L1
 _RENAMED_BOUNDS = {"m": "max_value", "low": "min_value", "high": "max_value"}
 
 
-def from_keras1(name: str, config: dict[str, Any]) -> str:
+def from_keras1(name: str, config: Config) -> str:
     """Bring the config of a layer of Keras 1 up to date; returns the name of its class."""
     for old, new in _RENAMED.get(name, {}).items():
         if old in config and new not in config:
@@ -52,7 +54,7 @@ def from_keras1(name: str, config: dict[str, Any]) -> str:
         elif key.endswith("_constraint"):
             config[key] = _bound(value)
     if name == "Merge" and config.get("mode") in _MERGES:
-        kept: dict[str, Any] = {k: config[k] for k in ("name", "trainable") if k in config}
+        kept: Config = {k: config[k] for k in ("name", "trainable") if k in config}
         if config["mode"] == "concat":
             kept["axis"] = config.get("concat_axis", -1)
         name = _MERGES[config["mode"]]
@@ -64,7 +66,7 @@ def from_keras1(name: str, config: dict[str, Any]) -> str:
     return name
 
 
-def _penalty(config: dict[str, Any]) -> Any:
+def _penalty(config: Config) -> Any:
     """``{"name": "L1L2Regularizer", "l1": ..., "l2": ...}`` named its class among its arguments."""
     if config["name"] not in _PENALTIES:
         return config
@@ -72,6 +74,6 @@ def _penalty(config: dict[str, Any]) -> Any:
     return {"class_name": "L1L2", "config": factors}
 
 
-def _bound(config: dict[str, Any]) -> Any:
+def _bound(config: Config) -> Any:
     inner = {_RENAMED_BOUNDS.get(key, key): value for key, value in config.items()}
     return {"class_name": inner.pop("name"), "config": inner}

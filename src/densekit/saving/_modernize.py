@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit._core import registry
+from densekit._core.types import Config
 from densekit.saving._keras1 import from_keras1
 from densekit.saving._old_optimizers import modern_optimizer_arguments
 
@@ -57,7 +58,7 @@ def _located(name: str) -> dict[str, Any]:
     return {"module": None, "class_name": name, "registered_name": name}
 
 
-def _modern_arguments(value: dict[str, Any], config: dict[str, Any]) -> None:
+def _modern_arguments(value: Config, config: Config) -> None:
     name, module = value["class_name"], str(value.get("module"))
     for old, new in _RENAMED.get(name, {}).items():
         if old in config:
@@ -80,7 +81,7 @@ def _modern_arguments(value: dict[str, Any], config: dict[str, Any]) -> None:
     _modern_shapes(name, config)
 
 
-def _modern_shapes(name: str, config: dict[str, Any]) -> None:
+def _modern_shapes(name: str, config: Config) -> None:
     """The first layer of an old Sequential carried the input shape; now the model says it."""
     if name == "InputLayer" and "batch_input_shape" in config:
         config["batch_shape"] = config.pop("batch_input_shape")
@@ -97,7 +98,7 @@ def _modern_shapes(name: str, config: dict[str, Any]) -> None:
         config["build_input_shape"] = shapes[0]
 
 
-def _modern_lambda(config: dict[str, Any]) -> None:
+def _modern_lambda(config: Config) -> None:
     """Functions of Keras 2 by name; code, which is never read, as the mark of a lambda."""
     for key in ("function", "output_shape", "mask"):
         kind = config.pop(f"{key}_type", None)
@@ -112,7 +113,7 @@ def _modern_lambda(config: dict[str, Any]) -> None:
             }
 
 
-def modern_training(config: dict[str, Any], version: str) -> dict[str, Any]:
+def modern_training(config: Config, version: str) -> Config:
     """The ``training_config`` of a legacy file that Keras `version` wrote, in today's shape."""
     given = config.get("optimizer_config")
     if isinstance(given, dict) and isinstance(given.get("class_name"), str):
@@ -139,5 +140,5 @@ def _renamed_losses(loss: Any) -> Any:
     return "cosine_similarity" if loss == "cosine_proximity" else loss
 
 
-def _modern_optimizer(value: dict[str, Any], config: dict[str, Any], version: str = "") -> None:
+def _modern_optimizer(value: Config, config: Config, version: str = "") -> None:
     value["config"] = modern_optimizer_arguments(value["class_name"], config, version)

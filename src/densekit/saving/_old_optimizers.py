@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from densekit._core.frames import warn
+from densekit._core.types import Config
 
 _RENAMED = {"lr": "learning_rate", "beta1": "beta_1", "beta2": "beta_2"}
 _WITHOUT_EFFECT = ("is_legacy_optimizer", "jit_compile")
 
 
-def modern_optimizer_arguments(name: str, config: dict[str, Any], version: str) -> dict[str, Any]:
+def modern_optimizer_arguments(name: str, config: Config, version: str) -> Config:
     """Arguments of an optimizer that Keras `version` wrote; what cannot be kept is said."""
     config = {_RENAMED.get(key, key): value for key, value in config.items()}
     for key in _WITHOUT_EFFECT:

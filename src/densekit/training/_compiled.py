@@ -20,6 +20,7 @@ from densekit._core.serialization import (
     serialize_keras_object,
 )
 from densekit._core.tensor import give_all
+from densekit._core.types import Config, Logs
 from densekit._core.variable import Variable
 from densekit.data._columns import Column, Signature, match_outputs, match_weights
 from densekit.data._feeds import check_count
@@ -125,13 +126,13 @@ class Compiled:
         self._runtime.forget_training()
         model.__dict__["_dk_shuffle_state"] = new_shuffle_state()
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Config:
         """The arguments of `compile` as plain data."""
-        config: dict[str, Any] = serialize_keras_object(self.arguments)
+        config: Config = serialize_keras_object(self.arguments)
         return config
 
     @staticmethod
-    def arguments_of(config: dict[str, Any]) -> dict[str, Any]:
+    def arguments_of(config: Config) -> Config:
         """The arguments of `compile` that `config` gave."""
         parts = dict(config)
         components = {
@@ -240,7 +241,7 @@ class Compiled:
                 found.extend(layer._tracker.metrics)
         return found
 
-    def in_order(self, logs: dict[str, Any]) -> Any:
+    def in_order(self, logs: Logs) -> Any:
         """The values of `logs` as a list, the loss first; alone if there is no other."""
         names: list[str] = []
         for metric in self._model.metrics:
@@ -278,7 +279,7 @@ class Compiled:
             )
 
 
-def results_of(metrics: Sequence[Any]) -> dict[str, Any]:
+def results_of(metrics: Sequence[Any]) -> Logs:
     """The present value of every metric by its name in the logs."""
     results: dict[str, Any] = {}
     for metric in metrics:

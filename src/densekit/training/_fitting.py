@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from densekit._core.errors import describe, message
+from densekit._core.types import Logs
 from densekit.data._split import train_validation_split
 from densekit.data._streams import Feed
 from densekit.training._compiled import Compiled
@@ -104,7 +105,7 @@ class Fitting:
         run = callback_list(model, callbacks, verbose, feed.num_batches, epochs, True)
         feed.begin_anew()
         model.stop_training = False
-        logs: dict[str, Any] = {}
+        logs: Logs = {}
         trained: dict[str, Any] = {}
         run.on_train_begin()
         initial_epoch = model._initial_epoch or initial_epoch

@@ -6,16 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
 from densekit import engines
 from densekit._core import tree
 from densekit._core.engine import Recorder
+from densekit._core.types import Array
 from densekit.layers import Layer
 from densekit.training._outputs import pack_outputs
 from densekit.training._runtime import Runtime
 
-Array = np.ndarray[Any, Any]
 Found: TypeAlias = "tuple[Recorder, Callable[[Sequence[Any]], Any], Callable[[Any], Any]]"
 
 _of_layers: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from densekit._core.seeds import SeedGenerator
+from densekit._core.types import Logs
 from densekit._core.variable import Variable
 from densekit.data._tables import KnownColumns
 
@@ -89,7 +90,7 @@ class TrainableModel(Protocol):
     def reset_metrics(self) -> None:
         """Forget what the metrics have seen."""
 
-    def get_metrics_result(self) -> dict[str, Any]:
+    def get_metrics_result(self) -> Logs:
         """The present value of every metric."""
 
     def compute_loss(

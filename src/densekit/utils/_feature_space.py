@@ -17,6 +17,7 @@ from densekit._core.errors import describe, message
 from densekit._core.naming import unique_name
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config
 from densekit.layers.preprocessing._base import as_array
 from densekit.layers.preprocessing._index_lookup import IndexLookup
 from densekit.utils._features import Cross, Feature, TFDConcat, TFDIdentity
@@ -371,7 +372,7 @@ class FeatureSpace(layers.Layer):
 
     # Files
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             "features": serialize_keras_object(self.features),
@@ -382,11 +383,11 @@ class FeatureSpace(layers.Layer):
             "num_discretization_bins": self.num_discretization_bins,
         }
 
-    def get_build_config(self) -> dict[str, Any]:
+    def get_build_config(self) -> Config:
         """What the layers were built for."""
         return {name: layer.get_build_config() for name, layer in self.preprocessors.items()}
 
-    def build_from_config(self, config: dict[str, Any] | None) -> None:
+    def build_from_config(self, config: Config | None) -> None:
         """Build the layers as `get_build_config` recorded: they have seen data."""
         for name, inner in (config or {}).items():
             layer = self.preprocessors[name]

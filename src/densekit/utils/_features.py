@@ -8,6 +8,7 @@ from typing import Any
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.serialization import serialize_keras_object
+from densekit._core.types import Config
 from densekit.layers import Concatenate, Identity, Layer, deserialize
 
 _MODULE = "keras.src.layers.preprocessing.feature_space"  # where Keras' files look for them
@@ -33,7 +34,7 @@ class Feature:
             preprocessor = deserialize(preprocessor)
         self.preprocessor: Layer = preprocessor
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             "dtype": self.dtype,
@@ -42,7 +43,7 @@ class Feature:
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Feature:
+    def from_config(cls, config: Config) -> Feature:
         """Create from `get_config`."""
         return cls(**config)
 
@@ -72,7 +73,7 @@ class Cross:
         """The names of the features, joined."""
         return "_X_".join(self.feature_names)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             "feature_names": self.feature_names,
@@ -81,7 +82,7 @@ class Cross:
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Cross:
+    def from_config(cls, config: Config) -> Cross:
         """Create from `get_config`."""
         return cls(**config)
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from densekit._core.errors import message
-from densekit.wrappers._estimator import Array, ClassifierMixin, Estimator, kind_of
+from densekit._core.types import Array
+from densekit.wrappers._estimator import ClassifierMixin, Estimator, kind_of
 
 
 class SKLearnClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]

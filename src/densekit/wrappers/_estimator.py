@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from densekit._core.errors import describe, message
+from densekit._core.types import Array
 from densekit.callbacks import History
 from densekit.models import Model, clone_model
 
@@ -30,8 +30,6 @@ except ImportError:  # the classes can be named, not made
 
     BaseEstimator = object
     ClassifierMixin = RegressorMixin = TransformerMixin = _Absent
-
-Array = npt.NDArray[Any]
 
 
 class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types

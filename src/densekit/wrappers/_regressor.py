@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from densekit.wrappers._estimator import Array, Estimator, RegressorMixin
+from densekit._core.types import Array
+from densekit.wrappers._estimator import Estimator, RegressorMixin
 
 
 class SKLearnRegressor(RegressorMixin, Estimator):  # type: ignore[misc]

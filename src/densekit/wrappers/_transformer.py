@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from densekit.wrappers._estimator import Array, Estimator, TransformerMixin
+from densekit._core.types import Array
+from densekit.wrappers._estimator import Estimator, TransformerMixin
 
 
 class SKLearnTransformer(TransformerMixin, Estimator):  # type: ignore[misc]

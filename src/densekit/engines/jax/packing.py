@@ -8,11 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 
+from densekit._core.types import Array
 from densekit._core.variable import Variable
 
-Array = npt.NDArray[Any]
 Packed = list[jax.Array]
 
 

@@ -13,6 +13,7 @@ from densekit import adapt
 from densekit._core.errors import message
 from densekit._core.registry import public_name
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.layers._base.layer import Layer
 
@@ -126,11 +127,9 @@ class Adaptable(Layer):
         found = {name: getattr(self, name, None) for name in self._dk_others}
         return {name: v for name, v in found.items() if v is not None}
 
-    def _dk_config_of_forms(self) -> dict[str, Any]:
+    def _dk_config_of_forms(self) -> Config:
         """What `get_config` says of them, in Keras' order."""
-        config: dict[str, Any] = {
-            "quantization_config": serialize_keras_object(self.quantization_config)
-        }
+        config: Config = {"quantization_config": serialize_keras_object(self.quantization_config)}
         if self.lora_rank:
             config |= {"lora_rank": self.lora_rank, "lora_alpha": self.lora_alpha}
         return config

@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from densekit._core import tree
+from densekit._core.types import Config
 
 _PLAIN = (str, int, float, bool, type(None))
 
@@ -21,7 +22,7 @@ class AutoConfig:
             instance.__dict__["_dk_constructor_arguments"] = _arguments(cls, args, kwargs)
         return instance
 
-    def _auto_config(self) -> dict[str, Any]:
+    def _auto_config(self) -> Config:
         """The arguments, or nothing if the class writes its config itself."""
         if not _writes_no_config(type(self)):
             return {}
@@ -37,7 +38,7 @@ class AutoConfig:
 
         return deepcopy(arguments)
 
-    def _dk_accepted(self, config: dict[str, Any]) -> dict[str, Any]:
+    def _dk_accepted(self, config: Config) -> Config:
         """The entries that the constructor takes."""
         if not _writes_no_config(type(self)):
             return config

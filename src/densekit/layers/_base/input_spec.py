@@ -8,6 +8,7 @@ from densekit._core import tree
 from densekit._core.dtypes import standardize_dtype
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers._base.shapes import Shape, standardize_shape
 
 
@@ -82,13 +83,13 @@ class InputSpec:
         ]
         return f"InputSpec({', '.join(parts)})"
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         names = ("dtype", "shape", "ndim", "max_ndim", "min_ndim", "axes", "optional")
         return {name: getattr(self, name) for name in names}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> InputSpec:
+    def from_config(cls, config: Config) -> InputSpec:
         """Create from `get_config`."""
         return cls(**config)
 

@@ -12,6 +12,7 @@ from densekit._core.dtypes import is_float_dtype, standardize_dtype
 from densekit._core.errors import message
 from densekit._core.frames import filters_traceback
 from densekit._core.name_scope import in_scope
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.layers._base.call import call_context
 from densekit.layers._base.dtypes import TypedByPolicy
@@ -163,7 +164,7 @@ class WeightOwner(TypedByPolicy):
             v.trainable = bool(value)
         self._tracker.flags_changed()
 
-    def get_trainable_config(self, config: dict[str, Any]) -> list[bool] | None:
+    def get_trainable_config(self, config: Config) -> list[bool] | None:
         """Flags of the layer and its sub-layers, for files; None where `config` tells them."""
         flags = [self._trainable, *(layer.trainable for layer in sublayers(self))]
         untold = not self._trainable and "trainable" not in config

@@ -7,6 +7,7 @@ from typing import Any
 from densekit import ops
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers.preprocessing._base import Preprocessing, as_array
 from densekit.layers.preprocessing._encoding import (
     checked_mode,
@@ -81,7 +82,7 @@ class CategoryEncoding(Preprocessing):
             numbers, self.output_mode, self.num_tokens, self.compute_dtype, count_weights
         )
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The shape of the rows."""
         return encoded_shape(input_shape, self.output_mode, self.num_tokens)
 
@@ -89,7 +90,7 @@ class CategoryEncoding(Preprocessing):
         """The rows, of the compute dtype."""
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),

@@ -11,6 +11,7 @@ from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers.preprocessing import _quantiles as quantiles
 from densekit.layers.preprocessing._base import Preprocessing, as_array, batches
 from densekit.layers.preprocessing._encoding import (
@@ -140,7 +141,7 @@ class Discretization(Preprocessing):
         depth = len(self.bin_boundaries) + 1
         return encoded(found, self.output_mode, depth, self.output_dtype)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The shape of the encoded bins."""
         known = self.bin_boundaries is not None
         depth = len(self.bin_boundaries) + 1 if known else self.num_bins  # type: ignore[arg-type]
@@ -155,7 +156,7 @@ class Discretization(Preprocessing):
         if len(store.keys()) == 1:
             self.summary = np.asarray(store["0"], np.float32)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments, or the boundaries that `adapt` found."""
         return {
             "bin_boundaries": self.bin_boundaries,
@@ -168,7 +169,7 @@ class Discretization(Preprocessing):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: Config) -> Any:
         """Create from `get_config`."""
         if config.get("num_bins") is None:
             return cls(**config)

@@ -13,6 +13,7 @@ from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.text import as_strings
+from densekit._core.types import Array, Config
 from densekit.layers._base.shapes import is_tensor
 from densekit.layers.preprocessing._base import Preprocessing, as_array
 from densekit.layers.preprocessing._encoding import (
@@ -22,7 +23,6 @@ from densekit.layers.preprocessing._encoding import (
     refuse_sparse,
 )
 from densekit.layers.preprocessing._hashes import combined_fingerprint64, farm_fingerprint64
-from densekit.layers.preprocessing._text import Array
 from densekit.ops._symbolic import KerasTensor
 
 Shape = tuple[int | None, ...]
@@ -137,7 +137,7 @@ class HashedCrossing(Preprocessing):
         shape = self.compute_output_shape([x.shape for x in inputs])
         return KerasTensor(shape, dtype=self.compute_dtype)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             "num_bins": self.num_bins,

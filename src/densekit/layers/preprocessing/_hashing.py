@@ -10,6 +10,7 @@ from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers.preprocessing._base import Preprocessing
 from densekit.layers.preprocessing._encoding import (
     checked_mode,
@@ -91,7 +92,7 @@ class Hashing(Preprocessing):
             ops.convert_to_tensor(buckets), self.output_mode, self.num_bins, self.compute_dtype
         )
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The shape of the encoded buckets."""
         return encoded_shape(input_shape, self.output_mode, self.num_bins)
 
@@ -99,7 +100,7 @@ class Hashing(Preprocessing):
         """The encoded buckets."""
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),

@@ -15,6 +15,7 @@ import numpy as np
 from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
+from densekit._core.types import Array, Config
 from densekit.layers.preprocessing._base import Preprocessing
 from densekit.layers.preprocessing._encoding import (
     checked_mode,
@@ -23,7 +24,7 @@ from densekit.layers.preprocessing._encoding import (
     refuse_sparse,
 )
 from densekit.layers.preprocessing._hashes import checked_salt, hasher
-from densekit.layers.preprocessing._text import Array, buckets_of
+from densekit.layers.preprocessing._text import buckets_of
 from densekit.ops._symbolic import KerasTensor
 
 VOCABULARY = "vocabulary.txt"
@@ -294,7 +295,7 @@ class IndexLookup(Preprocessing):
         announced = 0 if len(self._dk_tokens) else self._dk_announced
         return int(padded or announced or self.vocabulary_size())
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The shape of the encoded indices."""
         return encoded_shape(input_shape, self.output_mode, self._dk_depth)
 
@@ -333,7 +334,7 @@ class IndexLookup(Preprocessing):
             weights = self._dk_idf
             self.set_vocabulary(tokens, None if weights is None else weights[: len(tokens)])
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments; what `adapt` found is the vocabulary."""
         adapted = self.input_vocabulary is not None and not self._dk_is_given
         return {
@@ -356,7 +357,7 @@ class IndexLookup(Preprocessing):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: Config) -> Any:
         """Create from `get_config`; a config never names a file to read.
 
         Raises:
@@ -366,7 +367,7 @@ class IndexLookup(Preprocessing):
         return cls(**config)
 
 
-def refuse_path(where: str, config: dict[str, Any]) -> None:
+def refuse_path(where: str, config: Config) -> None:
     """ValueError for a config that names a file to read."""
     if isinstance(config.get("vocabulary"), str):
         raise ValueError(

@@ -6,8 +6,8 @@ import numpy as np
 
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Array
 from densekit.layers.preprocessing._index_lookup import IndexLookup
-from densekit.layers.preprocessing._text import Array
 
 
 @export("keras.layers")

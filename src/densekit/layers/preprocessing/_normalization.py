@@ -11,6 +11,7 @@ from densekit._core import settings
 from densekit._core.errors import message
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.layers._base.elementwise import Elementwise
 from densekit.layers.preprocessing._base import Preprocessing, as_array
 from densekit.layers.preprocessing._moments import moments_of
@@ -182,7 +183,7 @@ class Normalization(Preprocessing, Elementwise):
             rows = plan.affine(plan.affine(rows, 1.0, -mean), 1.0 / deviation, 0.0)
         return plan.reshape(rows, x.sample_shape)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),

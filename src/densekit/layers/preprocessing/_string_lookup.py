@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit._core.registry import export
 from densekit._core.text import as_strings
+from densekit._core.types import Array, Config
 from densekit.layers.preprocessing._index_lookup import IndexLookup
-from densekit.layers.preprocessing._text import Array
 
 
 @export("keras.layers")
@@ -89,7 +87,7 @@ class StringLookup(IndexLookup):
     def _dk_read(self, values: object) -> Array:
         return as_strings(values, f"StringLookup {self.name!r}", self.__dict__["encoding"])
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments; what `adapt` found is the vocabulary."""
         config = {**super().get_config(), "encoding": self.__dict__["encoding"]}
         del config["vocabulary_dtype"]

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from densekit._core.text import as_strings
-
-Array = npt.NDArray[Any]
+from densekit._core.types import Array
 
 
 def texts_of(data: object, where: str) -> Array:

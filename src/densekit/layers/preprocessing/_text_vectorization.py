@@ -15,10 +15,10 @@ from densekit._core.errors import message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object
 from densekit._core.text import as_strings
+from densekit._core.types import Array, Config
 from densekit.layers.preprocessing._base import Preprocessing
 from densekit.layers.preprocessing._index_lookup import refuse_path
 from densekit.layers.preprocessing._string_lookup import StringLookup
-from densekit.layers.preprocessing._text import Array
 from densekit.layers.preprocessing._tokens import (
     SPLITS,
     STANDARDIZATIONS,
@@ -275,7 +275,7 @@ class TextVectorization(Preprocessing):
         """Read what `save_assets` wrote."""
         self._dk_lookup_layer.load_assets(dir_path)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments; what `adapt` found is the vocabulary."""
         lookup = self._dk_lookup_layer.get_config()
         inner = {key: lookup[key] for key in _OF_LOOKUP if key in lookup}
@@ -295,7 +295,7 @@ class TextVectorization(Preprocessing):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: Config) -> Any:
         """Create from `get_config`; a config never names a file to read.
 
         Raises:

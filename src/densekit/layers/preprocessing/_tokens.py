@@ -14,7 +14,7 @@ import numpy as np
 
 from densekit._core.errors import describe, message
 from densekit._core.text import as_strings
-from densekit.layers.preprocessing._text import Array
+from densekit._core.types import Array
 
 Step = str | Callable[[Array], Any] | None
 Rows = Sequence[Sequence[str]]

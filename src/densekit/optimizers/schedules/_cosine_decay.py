@@ -7,6 +7,7 @@ from typing import Any
 
 from densekit import ops
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.optimizers.schedules._schedule import (
     LearningRateSchedule,
     check_positive,
@@ -81,7 +82,7 @@ class CosineDecay(LearningRateSchedule):
             )
         )
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             "initial_learning_rate": self.initial_learning_rate,

@@ -7,6 +7,7 @@ from typing import Any
 
 from densekit import ops
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.optimizers.schedules._schedule import (
     LearningRateSchedule,
     check_positive,
@@ -81,7 +82,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         wave = 0.5 * float(self._m_mul) ** run * (1.0 + ops.cos(math.pi * fraction))
         return rate(self.initial_learning_rate * ((1 - self.alpha) * wave + self.alpha))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             "initial_learning_rate": self.initial_learning_rate,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit import ops
+from densekit._core.types import Config
 from densekit.optimizers.schedules._schedule import (
     LearningRateSchedule,
     check_positive,
@@ -35,7 +36,7 @@ class PeriodDecay(LearningRateSchedule):
         periods = real(step) / self.decay_steps
         return ops.floor(periods) if self.staircase else periods
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             "initial_learning_rate": self.initial_learning_rate,

@@ -9,6 +9,7 @@ from typing import Any
 from densekit import ops
 from densekit._core.errors import message
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.optimizers.schedules._schedule import LearningRateSchedule, plain, rate, real
 
 
@@ -67,6 +68,6 @@ class PiecewiseConstantDecay(LearningRateSchedule):
             value = ops.where(t > boundary, later, value)
         return rate(value)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {"boundaries": self.boundaries, "values": self.values, "name": self.name}

@@ -6,6 +6,7 @@ from typing import Any
 
 from densekit import ops
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit.optimizers.schedules._schedule import (
     LearningRateSchedule,
     check_positive,
@@ -68,7 +69,7 @@ class PolynomialDecay(LearningRateSchedule):
         span = self.initial_learning_rate - self.end_learning_rate
         return rate(span * (1.0 - fraction) ** self.power + self.end_learning_rate)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             "initial_learning_rate": self.initial_learning_rate,

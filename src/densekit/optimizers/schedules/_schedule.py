@@ -10,6 +10,7 @@ from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 
 
@@ -45,7 +46,7 @@ class LearningRateSchedule:
             )
         )
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         raise NotImplementedError(
             message(
@@ -57,7 +58,7 @@ class LearningRateSchedule:
         )
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """Create from `get_config`."""
         return cls(**config)
 
