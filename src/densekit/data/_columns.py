@@ -16,7 +16,6 @@ from densekit._core.frames import warn
 from densekit._core.text import as_strings
 from densekit.data._arrays import Array as Array
 from densekit.data._arrays import as_array, is_sparse
-from densekit.data._nesting import along, is_deep, path_names
 from densekit.data._tables import KnownColumns
 
 Column = Array | None
@@ -159,8 +158,8 @@ def match_outputs(y: Any, signature: Signature, needed: Sequence[bool], what: st
     n = len(signature.output_names)
     if y is None:
         return [None] * n
-    nested = is_deep(signature.output_structure) and tree.is_nested(y)
-    found = along(signature.output_structure, y) if nested else None
+    nested = tree.is_deep(signature.output_structure) and tree.is_nested(y)
+    found = tree.along(signature.output_structure, y) if nested else None
     if found is not None:
         columns = found
         _require(columns, output_keys(signature), needed, signature.where, what)
@@ -207,8 +206,8 @@ def _require(
 def output_keys(signature: Signature) -> list[str]:
     """Key of each output in a dict of targets or losses, in flat order; a path in a deep one."""
     structure = signature.output_structure
-    if is_deep(structure):
-        return path_names(structure, signature.output_names)
+    if tree.is_deep(structure):
+        return tree.path_names(structure, signature.output_names)
     if isinstance(structure, dict) and len(structure) == len(signature.output_names):
         return sorted(structure)
     return signature.output_names

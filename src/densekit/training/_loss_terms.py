@@ -10,7 +10,6 @@ from densekit._core import tree
 from densekit._core.engine import LossTerm
 from densekit._core.errors import describe, message
 from densekit.data._columns import Column, Signature, output_keys
-from densekit.data._nesting import along, is_deep, path_name, paths
 from densekit.losses import Loss
 
 _BY_SHAPE = ("crossentropy", "ce")  # the losses that the shapes decide
@@ -106,9 +105,9 @@ def _per_output(spec: Any, signature: Signature, what: str) -> list[Any]:
     names = output_keys(signature)
     n = len(names)
     structure = signature.output_structure
-    if is_deep(structure) and tree.is_nested(spec):
-        flat = isinstance(spec, list | tuple) and not is_deep(spec) and len(spec) == n
-        found = list(spec) if flat else along(structure, spec)
+    if tree.is_deep(structure) and tree.is_nested(spec):
+        flat = isinstance(spec, list | tuple) and not tree.is_deep(spec) and len(spec) == n
+        found = list(spec) if flat else tree.along(structure, spec)
         if found is not None:
             return found
     if isinstance(spec, dict):
@@ -168,10 +167,12 @@ def term_names(terms: Sequence[LossTerm], signature: Signature, named: bool) -> 
     if len(terms) < 2:
         return []
     structure = signature.output_structure
-    if is_deep(structure):
-        ways = paths(structure)
+    if tree.is_deep(structure):
+        ways = tree.paths(structure)
         return [
-            path_name(ways[t.output], signature.output_names[t.output] if named else t.loss.name)
+            tree.path_name(
+                ways[t.output], signature.output_names[t.output] if named else t.loss.name
+            )
             + "_loss"
             for t in terms
         ]

@@ -13,7 +13,6 @@ from densekit._core.errors import describe, message, returned
 from densekit._core.scope import in_stateless_scope
 from densekit._core.tensor import lend
 from densekit.data._columns import Array, Column, Signature, output_keys
-from densekit.data._nesting import along, is_deep
 from densekit.metrics import Mean, MeanMetricWrapper, Metric
 from densekit.metrics._lookup import check
 
@@ -129,7 +128,7 @@ class CompileMetrics(Metric):
         plain = self._resolve(self._given[0], signature, targets, "metrics")
         weighted = self._resolve(self._given[1], signature, targets, "weighted_metrics")
         several = len(signature.output_names) > 1
-        deep = is_deep(signature.output_structure)
+        deep = tree.is_deep(signature.output_structure)
         names = signature.output_names if deep else output_keys(signature)
         by_name = named or (isinstance(signature.output_structure, dict) and not deep)
         self._prefixes = [f"{n}_" if several and by_name else "" for n in names]
@@ -145,8 +144,8 @@ class CompileMetrics(Metric):
             return [[] for _ in names]
         if n == 1:
             groups = [tree.flatten(given)]
-        elif is_deep(signature.output_structure):
-            found = along(signature.output_structure, given, partial=False)
+        elif tree.is_deep(signature.output_structure):
+            found = tree.along(signature.output_structure, given, partial=False)
             if found is None or not all(map(_are_metrics, found)):
                 raise _no_match(signature, what, names, given)
             groups = [_as_list(group) for group in found]
@@ -215,7 +214,7 @@ class CompileMetrics(Metric):
 
 def _are_metrics(group: Any) -> bool:
     """Whether what was said for one output is no structure."""
-    return not isinstance(group, dict) and not is_deep(group)
+    return not isinstance(group, dict) and not tree.is_deep(group)
 
 
 def _no_match(signature: Signature, what: str, names: list[str], given: Any) -> ValueError:
