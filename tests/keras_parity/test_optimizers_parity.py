@@ -35,6 +35,11 @@ OWN: list[tuple[str, dict[str, Any]]] = [
     ("Ftrl", {"l1_regularization_strength": 0.1, "l2_regularization_strength": 0.1, "beta": 0.1}),
     ("Lamb", {}),
     ("Adafactor", {}),
+    ("Muon", {}),
+    ("Muon", {"nesterov": False, "rms_rate": None, "ns_steps": 3, "exclude_layers": ["bias"]}),
+    ("Muon", {"exclude_layers": ["^ker"], "adam_lr_ratio": 0.5, "adam_weight_decay": None}),
+    ("ScheduleFreeAdamW", {}),
+    ("ScheduleFreeAdamW", {"warmup_steps": 5, "beta_1": 0.7}),
 ]
 COMMON: list[dict[str, Any]] = [
     {},
@@ -82,7 +87,7 @@ def tolerance(name: str, learning_rate: float) -> float:
     ``eps / (2 * 0.001)`` of itself.
     """
     rounding = 16 * STEPS * EPS
-    if name in ("Adam", "AdamW", "Nadam", "Lamb"):
+    if name in ("Adam", "AdamW", "Nadam", "Lamb", "Muon", "ScheduleFreeAdamW"):
         rounding += STEPS * 2 * learning_rate * EPS / (2 * (1 - 0.999))
     if name == "Ftrl":  # 1 / learning_rate stands in z
         rounding /= learning_rate

@@ -52,10 +52,8 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
     "initializers": [(_SIGNALS, r"(?i:stft)(Initializer)?")],
     "callbacks": [(_LATER, r"OrbaxCheckpoint|TensorBoard")],
     "optimizers": [
-        (_LATER, r"LossScaleOptimizer|MultiOptimizer|Muon|OptimizerMap|ScheduleFreeAdamW"),
         (_KERAS_2, r"legacy"),
     ],
-    "mixed_precision": [(_LATER, r"LossScaleOptimizer")],
     "dtype_policies": [
         (_LANGUAGE, r"(AWQ|GPTQ)DTypePolicy"),
         (_FLOAT8, r"QuantizedFloat8DTypePolicy"),

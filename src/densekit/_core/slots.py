@@ -57,6 +57,7 @@ ANY = Slot(
         *dict.fromkeys(base for slot in SLOTS.values() for base in slot.bases),
         ("keras.random", "SeedGenerator"),
         *((f"{_FEATURES}.feature_space", name) for name in ("Feature", "Cross")),
+        ("keras.optimizers", "OptimizerMap"),
     ),
     tuple(dict.fromkeys(module for slot in SLOTS.values() for module in slot.functions)),
 )

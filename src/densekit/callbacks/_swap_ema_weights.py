@@ -33,8 +33,9 @@ class SwapEMAWeights(Callback):
         self._dk_averages_in_model = False
 
     def _dk_pairs(self) -> list[tuple[Any, Any]]:
-        optimizer = self.model.optimizer
-        if not getattr(optimizer, "use_ema", False) or not optimizer.built:
+        parts = self.model.optimizer.native_parts
+        averaging = [part for part in parts if part.use_ema and part.built]
+        if not averaging:
             raise ValueError(
                 message(
                     "SwapEMAWeights",
@@ -43,7 +44,7 @@ class SwapEMAWeights(Callback):
                     "Pass use_ema=True to the optimizer.",
                 )
             )
-        return [(v, optimizer.native_ema(v)) for v in optimizer._trainable_variables]
+        return [(v, part.native_ema(v)) for part in averaging for v in part._trainable_variables]
 
     def _dk_swap(self, averages_in_model: bool) -> None:
         if self._dk_averages_in_model == averages_in_model:

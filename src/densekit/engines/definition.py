@@ -88,6 +88,6 @@ class DefinitionEngine:
 
     def _update(self, results: dict[str, Any], vjp: Callable[[Any], list[Any]]) -> None:
         seeds: dict[str, Any] = tree.map_structure(lambda leaf: None, results)
-        scale = getattr(self._optimizer, "loss_scale_factor", None) or 1.0
+        scale = float(self._optimizer.scale_loss(1.0))
         seeds["total"] = np.asarray(scale, results["total"].dtype)
         self._optimizer.apply(vjp(seeds), self._trainable)

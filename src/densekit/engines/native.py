@@ -270,11 +270,11 @@ class NativeEngine:
                 [slot.array for slot in optimizer.native_slots(variable)],
                 None if average is None else average.array,
                 None if accumulator is None else accumulator.array,
-                optimizer.decays(variable),
+                optimizer.native_part_of(variable).weight_decay_of(variable) != 0,
             )
 
     def _apply_on_host(self, step: int, learning_rate: float, gradients: list[Array]) -> None:
-        scale = getattr(self.optimizer, "loss_scale_factor", None) or 1.0
+        scale = float(self.optimizer.scale_loss(1.0))
         shaped = [
             np.asarray(np.array(g).reshape(v.shape) * g.dtype.type(scale), to_numpy_dtype(v.dtype))
             for g, v in zip(gradients, self._trainable, strict=True)
@@ -312,7 +312,7 @@ class NativeEngine:
         steps = block.steps
         losses = np.empty((steps, 1 + self.n_losses))
         losses.fill(_NO_STEP)
-        iteration = int(self.optimizer._iterations.array)
+        iteration = self.optimizer.steps_counted()
         rates = self.optimizer.learning_rates(iteration, steps)
         keys, counters = self.random_words()
         done = 0

@@ -44,7 +44,7 @@ class NativeUpdates:
 
     def apply(self, optimizer: Any, gradients: list[Array]) -> None:
         """One step; the variables and the optimizer's count move on."""
-        iteration = int(optimizer._iterations.array)
+        iteration = optimizer.steps_counted()
         rate = optimizer.rate_at(iteration)
         self._engine.plan.apply(gradients, iteration, rate)
         optimizer.advance(1)
@@ -65,5 +65,5 @@ def _numbers(optimizer: Any, variables: Sequence[Variable]) -> Any:
     return (
         native_form(optimizer),
         optimizer.native_options(),
-        [(optimizer.decays(v), id(v.constraint)) for v in variables],
+        [(optimizer.weight_decay_of(v), id(v.constraint)) for v in variables],
     )

@@ -20,9 +20,14 @@ if TYPE_CHECKING:
     from densekit.optimizers._lookup import deserialize as deserialize
     from densekit.optimizers._lookup import get as get
     from densekit.optimizers._lookup import serialize as serialize
+    from densekit.optimizers._loss_scale_optimizer import LossScaleOptimizer as LossScaleOptimizer
+    from densekit.optimizers._multi_optimizer import MultiOptimizer as MultiOptimizer
+    from densekit.optimizers._muon import Muon as Muon
     from densekit.optimizers._nadam import Nadam as Nadam
     from densekit.optimizers._optimizer import Optimizer as Optimizer
+    from densekit.optimizers._optimizer_map import OptimizerMap as OptimizerMap
     from densekit.optimizers._rmsprop import RMSprop as RMSprop
+    from densekit.optimizers._schedule_free_adamw import ScheduleFreeAdamW as ScheduleFreeAdamW
     from densekit.optimizers._sgd import SGD as SGD
 else:
     __getattr__, __dir__, __all__ = lazy_room(
@@ -37,9 +42,14 @@ else:
             "_lookup": "deserialize get serialize",
             "_lamb": "Lamb",
             "_lion": "Lion",
+            "_loss_scale_optimizer": "LossScaleOptimizer",
+            "_multi_optimizer": "MultiOptimizer",
+            "_muon": "Muon",
             "_nadam": "Nadam",
             "_optimizer": "Optimizer",
+            "_optimizer_map": "OptimizerMap",
             "_rmsprop": "RMSprop",
+            "_schedule_free_adamw": "ScheduleFreeAdamW",
             "_sgd": "SGD",
             "schedules": "",
         },

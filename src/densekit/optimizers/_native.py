@@ -78,8 +78,8 @@ class NativeView:
             return None
         return self._accumulators[self._dk_index[variable]]
 
-    def decays(self, variable: Variable) -> bool:
-        """Whether weight decay applies to `variable`."""
+    def weight_decay_of(self, variable: Variable) -> float:
+        """The weight decay of `variable`; 0 for none."""
         raise NotImplementedError
 
     def learning_rates(self, first_iteration: int, steps: int) -> npt.NDArray[np.float64]:
@@ -121,6 +121,10 @@ class NativeView:
             return float(rate_of(self._learning_rate))
         finally:
             self._iterations.array[...] = before
+
+    def steps_counted(self) -> int:
+        """Steps so far, each call of `apply` one: with accumulation several make an update."""
+        return int(self._iterations.array)
 
     def advance(self, steps: int) -> None:
         """Count `steps` steps that the engine has made on the buffers."""

@@ -189,6 +189,15 @@ class Optimizer(UpdatePipeline):
         self._dk_updates = None
         self.built = True
 
+    @property
+    def native_parts(self) -> list[Optimizer]:
+        """The optimizers that make a step; wrappers have others, most are it themselves."""
+        return [self]
+
+    def native_part_of(self, variable: Variable) -> Optimizer:
+        """The one of `native_parts` that changes `variable`."""
+        return self
+
     def _get_variable_index(self, variable: Variable) -> int:
         return self._dk_index[variable]
 
@@ -413,7 +422,7 @@ class Optimizer(UpdatePipeline):
             ValueError: if the optimizer is not built or a number of values does not match.
         """
         for what, given, own in (
-            ("optimizer_variables", optimizer_variables, self._variables),
+            ("optimizer_variables", optimizer_variables, self.variables),
             ("trainable_variables", trainable_variables, self._trainable_variables),
         ):
             if not self.built or len(given) != len(own):
@@ -427,13 +436,13 @@ class Optimizer(UpdatePipeline):
                 )
         mapping = [
             *zip(self._trainable_variables, map(raw, trainable_variables), strict=True),
-            *zip(self._variables, map(raw, optimizer_variables), strict=True),
+            *zip(self.variables, map(raw, optimizer_variables), strict=True),
         ]
         with StatelessScope(mapping) as scope:
             self.apply(grads)
         return (
             give_all([scope.get_current_value(v) for v in self._trainable_variables]),
-            give_all([scope.get_current_value(v) for v in self._variables]),
+            give_all([scope.get_current_value(v) for v in self.variables]),
         )
 
     # Config

@@ -110,7 +110,7 @@ class State(CountsAssignments):
         Raises:
             ValueError: if a shape differs. Nothing has changed then.
         """
-        pairs = list(zip(self._variables, weights, strict=False))
+        pairs = list(zip(self.variables, weights, strict=False))
         for variable, weight in pairs:
             if variable.shape != tuple(weight.shape):
                 raise ValueError(
@@ -126,17 +126,17 @@ class State(CountsAssignments):
 
     def save_own_variables(self, store: Any) -> None:
         """Write the state into `store` under ``"0"``, ``"1"``, ..."""
-        for i, variable in enumerate(self._variables):
+        for i, variable in enumerate(self.variables):
             store[str(i)] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
         """Read the state from `store`; one of another length is left alone, with a warning."""
         found = len(store.keys())
-        if found != len(self._variables):
+        if found != len(self.variables):
             warn(
-                f"Optimizer {self.name!r}: expected {len(self._variables)} saved variables, "
+                f"Optimizer {self.name!r}: expected {len(self.variables)} saved variables, "
                 f"got {found}. Nothing was loaded; build the optimizer first."
             )
             return
-        for i, variable in enumerate(self._variables):
+        for i, variable in enumerate(self.variables):
             variable.assign(store[str(i)])

@@ -136,9 +136,9 @@ class UpdatePipeline(State, NativeView):
         names = list(var_names or ())
         self._dk_undecayed_names = re.compile("|".join(names)) if names else None
 
-    def decays(self, variable: Variable) -> bool:
-        """Whether weight decay applies to `variable`."""
-        return self.weight_decay is not None and self._use_weight_decay(variable)
+    def weight_decay_of(self, variable: Variable) -> float:
+        """The weight decay of `variable`; 0 for none."""
+        return self.weight_decay if self.weight_decay and self._use_weight_decay(variable) else 0.0
 
     def _use_weight_decay(self, variable: Variable) -> bool:
         names = self._dk_undecayed_names
@@ -146,9 +146,10 @@ class UpdatePipeline(State, NativeView):
 
     def _apply_weight_decay(self, variables: list[Variable]) -> None:
         for variable in variables:
-            if self.decays(variable):
+            decay = self.weight_decay_of(variable)
+            if decay:
                 learning_rate = ops.cast(self.learning_rate, variable.dtype)
-                variable.assign(variable - variable.current() * self.weight_decay * learning_rate)
+                variable.assign(variable - variable.current() * decay * learning_rate)
 
     # Moving averages
 

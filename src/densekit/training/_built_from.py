@@ -37,7 +37,7 @@ def numbers_of(
                 "Call `compile` with a new optimizer.",
             )
         ) from error
-    decays = [optimizer.decays(variable) for variable in trainable]
+    decays = [optimizer.native_part_of(v).weight_decay_of(v) for v in trainable]
     return penalties, activities, losses, _form(optimizer), optimizer.native_options(), decays
 
 

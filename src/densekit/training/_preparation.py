@@ -307,7 +307,7 @@ class Preparation:
     def _new_order(self, rows: int, block: int) -> npt.NDArray[np.int64]:
         """The order of the pass that begins now, shuffled inside every `block` of rows."""
         model = self._model
-        iterations = int(model.optimizer._iterations.array)
+        iterations = model.optimizer.steps_counted()
         return shuffle_order(self._runtime.kind, model._dk_shuffle_state, iterations, rows, block)
 
     def validation_feed(
