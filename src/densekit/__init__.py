@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from densekit.backend import Variable as Variable
     from densekit.compat import install as install
     from densekit.dtype_policies import DTypePolicy as DTypePolicy
+    from densekit.dtype_policies import FloatDTypePolicy as FloatDTypePolicy
     from densekit.initializers import Initializer as Initializer
     from densekit.layers import Input as Input
     from densekit.layers import InputSpec as InputSpec
@@ -74,7 +75,7 @@ else:
             "constraints": "",
             "datasets": "",
             "export": "",
-            "dtype_policies": "DTypePolicy",
+            "dtype_policies": "DTypePolicy FloatDTypePolicy",
             "initializers": "Initializer",
             "layers": "Input InputSpec Layer",
             "losses": "Loss",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from densekit._core.dtype_policy import DTypePolicy as DTypePolicy
+from densekit._core.dtype_policy import DTypePolicyMap as DTypePolicyMap
 from densekit._core.dtype_policy import get_dtype_policy
 from densekit._core.quantized_policy import Int4DTypePolicy as Int4DTypePolicy
 from densekit._core.quantized_policy import QuantizedDTypePolicy as QuantizedDTypePolicy

@@ -82,7 +82,9 @@ def walk(lib: Any, make: Make, options: dict[str, Any], dtype: str) -> list[Any]
             weights, state = optimizer.stateless_apply(
                 [v.value for v in optimizer.variables], gradients, [w.value for w in ws]
             )
-            for variable, value in zip([*ws, *optimizer.variables], [*weights, *state], strict=True):
+            for variable, value in zip(
+                [*ws, *optimizer.variables], [*weights, *state], strict=True
+            ):
                 variable.assign(value)
         else:
             optimizer.apply(gradients, ws)

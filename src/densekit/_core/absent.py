@@ -50,14 +50,13 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
     ],
     "losses": [(_ALIGNMENT, r"(?i:ctc)")],
     "initializers": [(_SIGNALS, r"(?i:stft)(Initializer)?")],
-    "callbacks": [(_LATER, r"OrbaxCheckpoint|TensorBoard")],
+    "callbacks": [("it is not there yet, also with the extra densekit[jax]", r"OrbaxCheckpoint")],
     "optimizers": [
         (_KERAS_2, r"legacy"),
     ],
     "dtype_policies": [
         (_LANGUAGE, r"(AWQ|GPTQ)DTypePolicy"),
         (_FLOAT8, r"QuantizedFloat8DTypePolicy"),
-        (_LATER, r"\w+Policy(Map)?"),
     ],
     "quantizers": [(_LANGUAGE, r"(AWQ|GPTQ)Config"), (_FLOAT8, r"Float8QuantizationConfig")],
     "datasets": [
@@ -87,7 +86,7 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
         ("its networks are convolutions, no part of a dense network", r"applications"),
         (_IMAGES, r"preprocessing|visualization"),
         (_LATER, r"distribution|distillation"),
-        (_LATER, r"SymbolicScope|FloatDTypePolicy|Function"),
+        (_LATER, r"SymbolicScope|Function"),
         (_KERAS_2, r"legacy"),
         ("Keras' sources are not here", r"src"),
     ],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 from densekit._core import settings
@@ -73,6 +74,14 @@ class DTypePolicy:
         """None: a float policy."""
         return None
 
+    def of_path(self, path: str | None) -> DTypePolicy:
+        """The policy of the layer of that path: this one, unless it is a map."""
+        return self
+
+    def with_path(self, path: str | None, policy: DTypePolicy) -> DTypePolicy:
+        """The policy of a layer that had this one and gets `policy`; a map notes it."""
+        return policy
+
     def get_config(self) -> dict[str, Any]:
         """``{"name": name}``."""
         return {"name": self._name}
@@ -90,6 +99,147 @@ class DTypePolicy:
 
     def __repr__(self) -> str:
         return f'<DTypePolicy "{self._name}">'
+
+
+_WHERE = "DTypePolicyMap"
+
+
+@export("keras.dtype_policies")
+class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
+    """Policies by paths of layers; a key is a path, or a regular expression for whole paths.
+
+    Passed as `dtype` of a layer, it gives the layer the policy of its path, and its default policy
+    before the layer has one.
+
+    Args:
+        default_policy: policy of layers that no key fits, or its name. Default: the global policy.
+        policy_map: dict of keys and policies. Default: empty.
+
+    Raises:
+        TypeError: if `policy_map` is no dict.
+        ValueError: if `default_policy` is a map; for a path that several regular expressions fit,
+            when it is looked up; for a key that is there already or no policy, when it is set.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> policies = keras.dtype_policies.DTypePolicyMap("float32")
+    >>> policies["encoder/.*"] = "mixed_bfloat16"
+    >>> policies["encoder/dense"].name, policies["decoder"].name
+    ('mixed_bfloat16', 'float32')
+    """
+
+    def __init__(self, default_policy: Any = None, policy_map: Any = None) -> None:
+        if isinstance(default_policy, DTypePolicyMap):
+            found = describe(default_policy)
+            raise ValueError(message(_WHERE, "`default_policy`, no map", found, "Pass a policy."))
+        if policy_map is not None and not isinstance(policy_map, dict):
+            found = describe(policy_map)
+            raise TypeError(message(_WHERE, "`policy_map`, a dict", found, "Pass one."))
+        self._given_default = default_policy
+        self._default_policy = get_dtype_policy(default_policy)
+        self._policy_map: dict[str, DTypePolicy] = policy_map or {}
+
+    @property
+    def name(self) -> str:
+        """``map_`` and the name of the default policy."""
+        return f"map_{self._default_policy.name}"
+
+    @property
+    def default_policy(self) -> DTypePolicy:
+        """Policy of layers that no key fits."""
+        return self._default_policy
+
+    @property
+    def compute_dtype(self) -> str:
+        """That of the default policy."""
+        return self._default_policy.compute_dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """That of the default policy."""
+        return self._default_policy.variable_dtype
+
+    @property
+    def quantization_mode(self) -> str | None:
+        """That of the default policy."""
+        return self._default_policy.quantization_mode
+
+    def of_path(self, path: str | None) -> DTypePolicy:
+        """The policy of a layer; one that is not built has no path yet."""
+        return self[path] if path else self._default_policy
+
+    def with_path(self, path: str | None, policy: DTypePolicy) -> DTypePolicy:
+        """This map, in which the layer of that path has `policy`."""
+        if not path:
+            return policy
+        self._policy_map[path] = policy
+        return self
+
+    def __getitem__(self, key: str) -> DTypePolicy:
+        if key in self._policy_map:
+            return self._policy_map[key]
+        fitting = [pattern for pattern in self._policy_map if re.fullmatch(pattern, key)]
+        if len(fitting) > 1:
+            raise ValueError(
+                message(
+                    _WHERE,
+                    f"one key at most that fits {key!r}",
+                    ", ".join(map(repr, fitting)),
+                    "Make the regular expressions narrower.",
+                )
+            )
+        return self._policy_map[fitting[0]] if fitting else self._default_policy
+
+    def __setitem__(self, key: str, policy: Any) -> None:
+        if key in self._policy_map:
+            known = describe(self._policy_map[key])
+            raise ValueError(
+                message(_WHERE, f"a new key in place of {key!r}", known, "Delete it first.")
+            )
+        try:
+            self._policy_map[key] = get_dtype_policy(policy)
+        except TypeError as error:
+            raise ValueError(
+                message(_WHERE, "a policy or its name", describe(policy), "Pass e.g. 'float32'.")
+            ) from error
+
+    def __delitem__(self, key: str) -> None:
+        del self._policy_map[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._policy_map
+
+    def __len__(self) -> int:
+        return len(self._policy_map)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._policy_map)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"default_policy": self._given_default, "policy_map": self._policy_map}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> DTypePolicyMap:
+        """Create from `get_config`."""
+        default, policies = config.get("default_policy"), config.get("policy_map")
+        if isinstance(policies, dict):
+            policies = {key: get_dtype_policy(policy) for key, policy in policies.items()}
+        return cls(None if default is None else get_dtype_policy(default), policies)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, DTypePolicyMap)
+            and self._default_policy == other._default_policy
+            and self._policy_map == other._policy_map
+        )
+
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        policies = [(key, policy.name) for key, policy in self._policy_map.items()]
+        return f"<DTypePolicyMap default_policy={self._default_policy.name}, mapping={policies}>"
 
 
 def get_dtype_policy(identifier: Any) -> DTypePolicy:
@@ -110,8 +260,8 @@ def get_dtype_policy(identifier: Any) -> DTypePolicy:
 
 
 def _from_dict(config: dict[str, Any]) -> DTypePolicy:
-    inner = config.get("config")
-    cls = _by_class_name.get(str(config.get("class_name")))
+    inner, name = config.get("config"), str(config.get("class_name"))
+    cls = _by_class_name.get(name)
     if cls is None or not isinstance(inner, dict):
         raise ValueError(
             message(
@@ -136,5 +286,8 @@ def register_policy(
 
 
 # Today's, Keras 3.0's and Keras 2's name.
-_by_class_name = dict.fromkeys(("DTypePolicy", "FloatDTypePolicy", "Policy"), DTypePolicy)
+_by_class_name: dict[str, type[DTypePolicy]] = dict.fromkeys(
+    ("DTypePolicy", "FloatDTypePolicy", "Policy"), DTypePolicy
+)
+_by_class_name["DTypePolicyMap"] = DTypePolicyMap
 _by_prefix: dict[str, Callable[[str], DTypePolicy]] = {}

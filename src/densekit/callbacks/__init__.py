@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from densekit.callbacks._reduce_lr_on_plateau import ReduceLROnPlateau as ReduceLROnPlateau
     from densekit.callbacks._remote_monitor import RemoteMonitor as RemoteMonitor
     from densekit.callbacks._swap_ema_weights import SwapEMAWeights as SwapEMAWeights
+    from densekit.callbacks._tensorboard import TensorBoard as TensorBoard
     from densekit.callbacks._terminate_on_nan import TerminateOnNaN as TerminateOnNaN
 else:
     __getattr__, __dir__, __all__ = lazy_room(
@@ -42,6 +43,7 @@ else:
             "_reduce_lr_on_plateau": "ReduceLROnPlateau",
             "_remote_monitor": "RemoteMonitor",
             "_swap_ema_weights": "SwapEMAWeights",
+            "_tensorboard": "TensorBoard",
             "_terminate_on_nan": "TerminateOnNaN",
         },
     )

@@ -36,6 +36,7 @@ class Parts:
 
     optimizer: Any
     loss: Any
+    dtype_policy: Any
     compiled: bool
     built: bool
     run_eagerly: bool

@@ -319,6 +319,7 @@ class Sequential(Model):
                 )
             )
         model = cls(name=config["name"])
+        model.dtype_policy = config.get("dtype")  # None: the global one
         model._dk_push(deserialize_keras_object(one, custom_objects) for one in config["layers"])
         model.mark_trainable(config.get("trainable") is not False)
         shape = config.get("build_input_shape")

@@ -51,7 +51,8 @@ class Trainer(Parts):
             run_eagerly: kept for Keras' signature; there is nothing to compile.
             steps_per_execution: batches between two calls of batch hooks, >= 1. Default: ``1``.
             jit_compile: kept for Keras' signature.
-            auto_scale_loss: kept for Keras' signature; training does not lose small gradients.
+            auto_scale_loss: with the policy "mixed_float16", wrap the optimizer in a
+                `LossScaleOptimizer`. Default: ``True``.
             engine: ``"native"``; or ``"reference"``, which computes by the definitions alone.
                 Default: `config.engine()`.
 
@@ -76,6 +77,7 @@ class Trainer(Parts):
             steps_per_execution,
             jit_compile,
             engine,
+            auto_scale_loss and self.dtype_policy.name == "mixed_float16",
         )
         batches = self.__dict__.get("_dk_batches")
         if batches is not None:

@@ -12,7 +12,7 @@ from densekit._core.serialization import deserialize_keras_object, serialize_ker
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._options import check_count, number
-from densekit.optimizers._surroundings import when
+from densekit.optimizers._update_pipeline import when
 from densekit.optimizers._wrapper import Wrapper, check_own_options
 
 
@@ -126,7 +126,7 @@ class LossScaleOptimizer(Wrapper):
         """Steps that the inner optimizer was asked for."""
         return self.inner_optimizer.steps_counted()
 
-    def _dk_apply(self, pairs: list[tuple[Any, Variable]]) -> None:
+    def _dk_hand_on(self, pairs: list[tuple[Any, Variable]]) -> None:
         finite = ops.all(ops.stack([ops.all(ops.isfinite(g)) for g, _ in pairs]))
         scale = self.dynamic_scale.value
         grads = [g if v.overwrite_with_gradient else g / scale for g, v in pairs]

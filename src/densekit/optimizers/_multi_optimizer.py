@@ -126,7 +126,7 @@ class MultiOptimizer(Wrapper):
         for part in self._inner_optimizers:
             part.loss_scale_factor = value
 
-    def _dk_apply(self, pairs: list[tuple[Any, Variable]]) -> None:
+    def _dk_hand_on(self, pairs: list[tuple[Any, Variable]]) -> None:
         for part in self._inner_optimizers:
             own = [pair for pair in pairs if self._dk_parts[pair[1]] is part]
             if own:

@@ -12,7 +12,7 @@ from densekit.optimizers._optimizer import Optimizer
 
 
 class Wrapper(Optimizer):
-    """Abstract: checks what `apply` is handed, then a subclass' `_dk_apply` passes it on."""
+    """Abstract: checks what `apply` is handed, then a subclass' `_dk_hand_on` passes it on."""
 
     @filters_traceback
     def apply(
@@ -26,9 +26,9 @@ class Wrapper(Optimizer):
         pairs = self._dk_pairs(grads, variables)
         if not self.built:
             self.build(variables)
-        self._dk_apply(pairs)
+        self._dk_hand_on(pairs)
 
-    def _dk_apply(self, pairs: list[tuple[Any, Variable]]) -> None:
+    def _dk_hand_on(self, pairs: list[tuple[Any, Variable]]) -> None:
         """One step by gradients that are all there."""
         raise NotImplementedError
 

@@ -84,6 +84,7 @@ class Compiled:
         steps_per_execution: int,
         jit_compile: Any,
         engine: str | None,
+        scales_loss: bool = False,
     ) -> None:
         """Take over what `compile` was given; all of it is checked before anything changes."""
         name = engines.default_name() if engine is None else engines.check_engine(engine, "compile")
@@ -101,6 +102,8 @@ class Compiled:
                 "Disabling `jit_compile`."
             )
             jit_compile = False
+        if scales_loss and not isinstance(found, optimizers.LossScaleOptimizer | None):
+            found = optimizers.LossScaleOptimizer(found, name="loss_scale_optimizer")
         self.arguments = {
             "optimizer": found,
             "loss": loss,

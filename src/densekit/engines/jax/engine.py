@@ -144,7 +144,7 @@ class JaxEngine:
         return runs
 
     def _steps_made(self) -> int:
-        return int(self._optimizer._iterations.array)
+        return int(self._optimizer.steps_counted())
 
     def _rates(self, steps: int) -> Array | None:
         """The learning rates of the steps to come; None: the optimizer's own variable."""

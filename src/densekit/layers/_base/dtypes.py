@@ -12,6 +12,7 @@ class TypedByPolicy:
     """The part of `Layer` that knows which types to store and to compute in."""
 
     _dtype_policy: DTypePolicy
+    _dk_path: str | None
     built: bool
     _dk_form: Any
     quantize: Callable[..., None]
@@ -24,7 +25,8 @@ class TypedByPolicy:
     @dtype_policy.setter
     def dtype_policy(self, value: Any) -> None:
         policy = get_dtype_policy(value)
-        before, self._dtype_policy = self._dtype_policy, policy
+        before = self._dtype_policy
+        self._dtype_policy = before.with_path(self._dk_path, policy)
         new = policy.quantization_mode is not None and before.quantization_mode is None
         if new and self.built and getattr(self._dk_form, "bits", None) is None:
             try:
@@ -41,12 +43,12 @@ class TypedByPolicy:
     @property
     def compute_dtype(self) -> str:
         """Type of the computation and of the output."""
-        return self._dtype_policy.compute_dtype
+        return self._dtype_policy.of_path(self._dk_path).compute_dtype
 
     @property
     def variable_dtype(self) -> str:
         """Type of the weights."""
-        return self._dtype_policy.variable_dtype
+        return self._dtype_policy.of_path(self._dk_path).variable_dtype
 
     @property
     def input_dtype(self) -> str:

@@ -1,0 +1,74 @@
+"""Dtype policies and the namespaces around them beside real Keras."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import densekit
+
+
+def policies(lib: Any) -> Any:
+    policy = lib.dtype_policies.DTypePolicy
+    made = lib.dtype_policies.DTypePolicyMap(policy("mixed_bfloat16"), {"a/.*": policy("float16")})
+    made["b"] = "bfloat16"
+    return made
+
+
+def test_maps_are_described_alike() -> None:
+    config = keras.dtype_policies.serialize(policies(keras))
+    assert densekit.dtype_policies.serialize(policies(densekit)) == config
+    revived = densekit.dtype_policies.deserialize(config)
+    assert revived == policies(densekit)
+    layers = [lib.layers.Dense(2, dtype=policies(lib), name="b") for lib in (keras, densekit)]
+    assert layers[1].get_config() == layers[0].get_config()
+    for path in ("a/x", "b", "b/c", "q"):
+        assert policies(densekit)[path].name == policies(keras)[path].name
+
+
+def test_mixed_precision_has_the_names_of_keras() -> None:
+    for room in ("mixed_precision",):
+        theirs = {n for n in dir(getattr(keras, room)) if not n.startswith("_")}
+        assert theirs <= set(dir(getattr(densekit, room)))
+    assert densekit.mixed_precision.LossScaleOptimizer is densekit.optimizers.LossScaleOptimizer
+
+
+@pytest.mark.parametrize("scale", [True, False])
+def test_mixed_float16_wraps_the_optimizer(scale: bool, tmp_path: Path) -> None:
+    made = []
+    for lib in (keras, densekit):
+        lib.config.set_dtype_policy("mixed_float16")
+        try:
+            model = lib.Sequential([lib.Input((3,)), lib.layers.Dense(2)])
+        finally:
+            lib.config.set_dtype_policy("float32")
+        model.compile("sgd", "mse", auto_scale_loss=scale)
+        x, y = np.ones((4, 3), "float32"), np.ones((4, 2), "float32")
+        model.fit(x, y, verbose=0)
+        made.append(model)
+        assert type(model.optimizer).__name__ == ("LossScaleOptimizer" if scale else "SGD")
+    theirs, ours = made
+    assert [v.shape for v in ours.optimizer.variables] == [
+        v.shape for v in theirs.optimizer.variables
+    ]
+    if not scale:  # which no file says: loaded, it would be wrapped
+        return
+    theirs.save(tmp_path / "theirs.keras")
+    ours.save(tmp_path / "ours.keras")
+    there = keras.models.load_model(tmp_path / "ours.keras")
+    here = densekit.models.load_model(tmp_path / "theirs.keras")
+    for one, other in ((there, ours), (here, theirs)):
+        assert type(one.optimizer).__name__ == type(other.optimizer).__name__
+        for a, b in zip(one.optimizer.variables, other.optimizer.variables, strict=True):
+            np.testing.assert_array_equal(np.asarray(a.numpy()), np.asarray(b.numpy()))
+    wrapped = densekit.optimizers.LossScaleOptimizer(densekit.optimizers.SGD())
+    ours.compile(wrapped, "mse")
+    assert ours.optimizer is wrapped
