@@ -79,7 +79,9 @@ def lower_whole(source: Source) -> PlanBuilder:
     """
     plan = PlanBuilder(source.dtype, source.training)
     xs = [plan.input(shape, kind) for shape, kind in source.inputs]
-    found = probe(source.trial, [(x.shape, x.dtype) for x in xs])
+    fixed = [None] * len(xs) if source.graph is None else [t.shape[0] for t in source.graph.inputs]
+    rows = [(n, *x.sample_shape) for n, x in zip(fixed, xs, strict=True)]
+    found = probe(source.trial, [(shape, x.dtype) for shape, x in zip(rows, xs, strict=True)])
     if source.graph is not None and len(found.outputs) == len(source.graph.outputs):
         pairs = zip(found.outputs, source.graph.outputs, strict=True)
         found.outputs = [(shape, _dtype(kind, t.dtype)) for (shape, kind), t in pairs]

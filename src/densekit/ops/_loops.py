@@ -6,10 +6,16 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from densekit._core import tree
+from densekit._core.errors import message
 from densekit._core.registry import export
 from densekit._core.tensor import as_tensor
+from densekit.ops._comparisons import where
 from densekit.ops._dispatch import as_array, is_jax, namespace
+from densekit.ops._operation import as_given, operation
+from densekit.ops._symbolic import FunctionOperation, KerasTensor, any_symbolic
 
 
 def _of_jax(values: object) -> bool:
@@ -18,10 +24,30 @@ def _of_jax(values: object) -> bool:
 
 @export("keras.ops")
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
-    """``true_fn()`` if `pred` is true, else ``false_fn()``."""
+    """``true_fn()`` if `pred` is true, else ``false_fn()``.
+
+    Of a symbolic `pred` both are computed, and one is taken.
+    """
+    if isinstance(pred, KerasTensor):
+        return _either(pred, true_fn(), false_fn())
     if is_jax(namespace(pred)):
         return sys.modules["jax"].lax.cond(pred, true_fn, false_fn)
     return true_fn() if pred else false_fn()
+
+
+def _either(pred: KerasTensor, true: Any, false: Any) -> Any:
+    """One of two results that are alike."""
+    kinds = [tree.map_structure(lambda x: f"{np.shape(x)}", result) for result in (true, false)]
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            message(
+                "ops.cond",
+                "results of one structure and shape from `true_fn` and `false_fn`",
+                f"{kinds[0]} and {kinds[1]}",
+                "Reshape one of them.",
+            )
+        )
+    return tree.map_structure(lambda a, b: where(pred, a, b), true, false)
 
 
 @export("keras.ops")
@@ -31,9 +57,15 @@ def while_loop(
     loop_vars: Any,
     maximum_iterations: int | None = None,
 ) -> Any:
-    """Replace `loop_vars` by ``body(*loop_vars)`` while ``cond(*loop_vars)`` is true."""
+    """Replace `loop_vars` by ``body(*loop_vars)`` while ``cond(*loop_vars)`` is true.
+
+    Of symbolic variables it is written out, if `cond` follows from numbers, else one node.
+    """
     several = isinstance(loop_vars, list | tuple)
     state = tuple(loop_vars) if several else (loop_vars,)
+    if any_symbolic(state) and isinstance(cond(*state), KerasTensor):
+        node = WhileLoop(cond=cond, body=body, maximum_iterations=maximum_iterations)
+        return node.symbolic_call(loop_vars)
     if _of_jax(state):
         state = _while_of_jax(cond, body, state, maximum_iterations)
         return state if several else state[0]
@@ -43,6 +75,23 @@ def while_loop(
         state = tuple(following) if isinstance(following, list | tuple) else (following,)
         rounds += 1
     return state if several else state[0]
+
+
+@export("keras.src.ops.core")
+class WhileLoop(FunctionOperation):
+    """Graph node of `ops.while_loop`."""
+
+    function = staticmethod(while_loop)
+    arguments = ("loop_vars",)
+
+    def compute_output_spec(self, loop_vars: Any) -> Any:
+        """What goes in comes out; it is not tried, as it might not end."""
+
+        def like(value: Any) -> KerasTensor:
+            tensor = value if isinstance(value, KerasTensor) else as_array(value)
+            return KerasTensor(tensor.shape, dtype=tensor.dtype)
+
+        return tree.map_structure(like, loop_vars)
 
 
 def _while_of_jax(
@@ -76,7 +125,7 @@ def fori_loop(lower: int, upper: int, body_fun: Callable[[int, Any], Any], init_
     return value
 
 
-@export("keras.ops")
+@operation("core", tensors=3, arguments=("f", "init", "xs"), convert=as_given)
 def scan(
     f: Callable[[Any, Any], Any],
     init: object,
@@ -95,14 +144,14 @@ def scan(
     return carry, _stacked(outputs[::-1] if reverse else outputs)
 
 
-@export("keras.ops")
+@operation("core", tensors=2, arguments=("f", "xs"), convert=as_given)
 def map(f: Callable[[Any], Any], xs: Any) -> Any:
     """`f` of each slice of `xs` along the first axis, stacked."""
     count = len(tree.flatten(xs)[0])
     return _stacked([f(tree.map_structure(lambda x, i=i: x[i], xs)) for i in range(count)])
 
 
-@export("keras.ops")
+@operation("core", tensors=2, arguments=("function", "elements"), convert=as_given)
 def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
     """`function` of each slice of `elements` along the first axis, stacked."""
     return map(function, elements)
