@@ -19,9 +19,9 @@ from densekit.models._given_graph import given_graph
 from densekit.models._graph import run, substitute
 from densekit.models._model import Model
 from densekit.models._sequential import Sequential
-from densekit.ops import KerasTensor
+from densekit.ops import KerasTensor, Operation
 
-_Clone = Callable[[Any], Any]
+_Clone = Callable[[Operation], Operation]
 
 
 @export("keras.models")
@@ -81,10 +81,10 @@ def clone_model(
 
 def _once(clone_function: _Clone | None, call: object, recursive: bool) -> _Clone:
     """A function that clones each layer once, so that shared layers stay shared."""
-    clones: dict[int, Any] = {}
+    clones: dict[int, Operation] = {}
     make = clone_function or _from_config
 
-    def clone(layer: Any) -> Any:
+    def clone(layer: Operation) -> Operation:
         if id(layer) not in clones:
             if recursive and isinstance(layer, Sequential):
                 clones[id(layer)] = _clone_sequential(layer, clone, None)
@@ -129,7 +129,7 @@ def _clone_sequential(model: Sequential, clone: _Clone, input_tensors: object) -
     return copy
 
 
-def _clone_functional(model: Model, clone: _Clone, call: Any, input_tensors: Any) -> Any:
+def _clone_functional(model: Model, clone: _Clone, call: Any, input_tensors: Any) -> Model:
     if input_tensors is None:
         fresh = [
             Input(batch_shape=x.shape, dtype=x.dtype, name=name)
@@ -149,7 +149,7 @@ def _clone_functional(model: Model, clone: _Clone, call: Any, input_tensors: Any
                 )
             )
 
-    def apply(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def apply(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         copied = clone(operation)
         return call(copied, *args, **kwargs) if call else copied(*args, **kwargs)
 
@@ -163,7 +163,7 @@ def _clone_functional(model: Model, clone: _Clone, call: Any, input_tensors: Any
     return copy
 
 
-def _compile_like(model: Any, copy: Any) -> None:
+def _compile_like(model: Model, copy: Model) -> None:
     copy._dk_known_columns.load_config(model._dk_known_columns.get_config())
     copy._dk_known_targets.load_config(model._dk_known_targets.get_config())
     if model.compiled:

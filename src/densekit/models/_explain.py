@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import engines
+from densekit.models._followed import FollowedLayer
 
 
-def plan_parts(model: Any, training: bool = False) -> list[tuple[str, str, str]] | None:
+def plan_parts(model: FollowedLayer, training: bool = False) -> list[tuple[str, str, str]] | None:
     """Name, class and reason of each part of the plan, "" for native; None if there is none yet.
 
     A model whose call cannot be followed is one part.
@@ -18,9 +17,9 @@ def plan_parts(model: Any, training: bool = False) -> list[tuple[str, str, str]]
             return None
         return [(model.name, type(model).__name__, "its `call` cannot be followed")]
     dtypes = {v.dtype for v in model.weights}
-    shapes = [tuple(t.shape[1:]) for t in graph.inputs]
-    if any(None in shape for shape in shapes):
+    if any(None in tensor.shape[1:] for tensor in graph.inputs):
         return None
+    shapes = [tuple(size or 0 for size in tensor.shape[1:]) for tensor in graph.inputs]
     try:
         dtype = "float64" if "float64" in dtypes else "float32"
         plan = engines.lower_graph(graph, dtype, training, shapes)
@@ -29,7 +28,7 @@ def plan_parts(model: Any, training: bool = False) -> list[tuple[str, str, str]]
     return plan.parts
 
 
-def explain_plan(model: Any, training: bool) -> str:
+def explain_plan(model: FollowedLayer, training: bool) -> str:
     """One line for each part, the time-consuming ones with their reasons."""
     where = f"{type(model).__name__} {model.name!r}"
     parts = plan_parts(model, training)

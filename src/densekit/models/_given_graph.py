@@ -14,6 +14,7 @@ from densekit._core.errors import describe, message
 from densekit._core.text import as_strings
 from densekit.layers import Input, Layer
 from densekit.models._graph import (
+    Call,
     Graph,
     history,
     nodes_between,
@@ -24,7 +25,6 @@ from densekit.models._graph import (
 from densekit.ops import KerasTensor, Operation
 from densekit.ops._symbolic import Node
 
-Call = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
 T = TypeVar("T")
 
 
@@ -103,7 +103,7 @@ class GivenGraph:
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Run the graph on arrays; `training`, unless None, outdoes flags given in the graph."""
 
-        def call(operation: Any, args: Any, kwargs: Any) -> Any:
+        def call(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if training is not None and isinstance(operation, Layer):
                 kwargs = {**kwargs, "training": training}
             return operation(*args, **kwargs)

@@ -11,6 +11,8 @@ from densekit.layers import Layer
 from densekit.ops import KerasTensor, Operation
 from densekit.ops._symbolic import Node
 
+Call = Callable[[Operation, tuple[Any, ...], dict[str, Any]], Any]
+
 
 class Graph:
     """What an engine needs of a model: its calls in an order in which they can run.
@@ -143,7 +145,7 @@ def substitute(structure: Any, mapping: dict[int, Any]) -> Any:
 def run(
     nodes: Iterable[Node],
     mapping: dict[int, Any],
-    call: Callable[[Any, tuple[Any, ...], dict[str, Any]], Any],
+    call: Call,
 ) -> None:
     """Call `call(operation, args, kwargs)` for each node, keeping its outputs in `mapping`."""
     for node in nodes:

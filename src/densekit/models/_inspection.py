@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from densekit._core.errors import message
 from densekit._core.frames import filters_traceback
+from densekit.layers import Layer
+from densekit.models._followed import FollowedLayer
 
 
-class Inspection:
+class Inspection(FollowedLayer):
     """`summary` and what belongs to it."""
 
-    name: str
-
     @property
-    def layers(self) -> list[Any]:
+    def layers(self) -> list[Layer]:
         """The layers directly inside the model."""
         raise NotImplementedError
 
     @filters_traceback
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of that name, or at that place in `layers`.
 
         Raises:
@@ -46,11 +46,11 @@ class Inspection:
     def summary(
         self,
         line_length: int | None = None,
-        positions: Any = None,
-        print_fn: Any = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], object] | None = None,
         expand_nested: bool = False,
         show_trainable: bool = False,
-        layer_range: Any = None,
+        layer_range: Sequence[str] | None = None,
     ) -> None:
         """Print a table of the layers, their output shapes and numbers of parameters.
 

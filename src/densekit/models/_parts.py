@@ -40,11 +40,11 @@ class Parts:
     compiled: bool
     built: bool
     run_eagerly: bool
-    jit_compile: Any
+    jit_compile: bool
     steps_per_execution: int
-    stop_training: Any
-    stop_evaluating: Any
-    stop_predicting: Any
+    stop_training: bool
+    stop_evaluating: bool
+    stop_predicting: bool
     history: Any
     train_function: Any
     test_function: Any

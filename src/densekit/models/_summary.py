@@ -7,25 +7,31 @@ import re
 import shutil
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from densekit._core import tree
 from densekit._core.console import showable
 from densekit._core.errors import describe, message
 from densekit._core.native_form import native_form
+from densekit._core.variable import Variable
 from densekit.layers import InputLayer, Layer, has_lowering
 from densekit.models._explain import plan_parts
-from densekit.models._given_graph import given_graph
+from densekit.models._followed import FollowedLayer
+from densekit.models._given_graph import GivenGraph, given_graph
+from densekit.ops import Operation
+
+if TYPE_CHECKING:
+    from densekit.models._inspection import Inspection
 
 _Row = list[str]
 _WIDE = 120  # of all tables the widest
 
 
 def print_summary(
-    model: Any,
+    model: Inspection,
     line_length: int | None,
     positions: Sequence[float] | None,
-    print_fn: Callable[[str], Any] | None,
+    print_fn: Callable[[str], object] | None,
     expand_nested: bool,
     show_trainable: bool,
     layer_range: Sequence[str] | None,
@@ -34,7 +40,7 @@ def print_summary(
     given = given_graph(model)
     operations = model.layers if given is None else given.operations or model.layers
     nodes = None if given is None else given.nodes
-    branched = nodes is not None and _branched(model, nodes)
+    branched = given is not None and _branched(given)
     header = ["Layer (type)", "Output Shape", "Param #"]
     align = ["<", "<", ">"]
     width, ends = 88, list(positions or (0.45, 0.80, 1.0))
@@ -66,12 +72,13 @@ def print_summary(
         print_fn(text + "\n")
 
 
-def _branched(model: Any, nodes: list[Any]) -> bool:
+def _branched(given: GivenGraph) -> bool:
     """Whether the graph is more than one chain of layers, each used once."""
+    nodes = given.nodes
     operations = [id(node.operation) for node in nodes]
     parents = [id(parent) for node in nodes for parent in node.parent_nodes]
     return (
-        len(model.inputs) != 1
+        len(given.inputs) != 1
         or any(len(node.input_tensors) > 1 for node in nodes)
         or len(set(parents)) < len(parents)
         or len(set(operations)) < len(operations)
@@ -140,7 +147,7 @@ def _cut(text: str, width: int, bar: str) -> str:
 
 
 def _rows(
-    operation: Any,
+    operation: Operation,
     level: int,
     inside: set[int] | None,
     expand: bool,
@@ -159,36 +166,37 @@ def _rows(
     if inside is not None:
         row.append(_connections(operation, inside))
     if show_trainable:
-        has_weights = isinstance(operation, Layer) and operation.weights
-        row.append(("Y" if operation.trainable else "N") if has_weights else "-")
+        trained = "-"
+        if isinstance(operation, Layer) and operation.weights:
+            trained = "Y" if operation.trainable else "N"
+        row.append(trained)
     rows = [row]
     for layer in getattr(operation, "layers", ()) if expand else ():
         rows += _rows(layer, level + 1, inside, expand, show_trainable, known)
     return rows
 
 
-def _in_python(operation: Any, known: dict[str, bool]) -> bool:
+def _in_python(operation: Operation, known: dict[str, bool]) -> bool:
     """Whether Python runs it, for want of a native form; `known` is what the plan says."""
     if operation.name in known:
         return known[operation.name]
     if isinstance(operation, InputLayer):
         return False
-    graph = getattr(operation, "_dk_graph", None)
-    if graph is not None:
-        return bool(operation.built) and graph() is None
+    if isinstance(operation, FollowedLayer):
+        return operation.built and operation._dk_graph() is None
     if not (isinstance(operation, Layer) and has_lowering(operation)):
         return True
     activation = getattr(operation, "activation", None)  # a user's function runs on the host
     return activation is not None and native_form(activation) is None
 
 
-def _shape(operation: Any) -> str:
+def _shape(operation: Operation) -> str:
     if operation._inbound_nodes:
         outputs = operation._inbound_nodes[-1].output_structure
         shapes = tree.map_structure(lambda tensor: _text(tensor.shape), outputs)
     else:
-        built_on = getattr(operation, "_dk_build_shapes", None)
-        if not built_on:
+        built_on = operation._dk_build_shapes if isinstance(operation, Layer) else None
+        if not isinstance(operation, Layer) or not built_on:
             return "?"
         try:
             shape = operation.compute_output_shape(*built_on.values())
@@ -204,17 +212,13 @@ def _text(shape: Iterable[int | None]) -> str:
     return f"({', '.join(map(str, shape))})"
 
 
-def _connections(operation: Any, inside: set[int]) -> str:
-    sources = [
-        tensor._keras_history
-        for node in operation._inbound_nodes
-        if id(node) in inside
-        for tensor in node.input_tensors
-    ]
+def _connections(operation: Operation, inside: set[int]) -> str:
+    tensors = [t for n in operation._inbound_nodes if id(n) in inside for t in n.input_tensors]
+    sources = [t._keras_history for t in tensors if t._keras_history is not None]
     return ", ".join(f"{source.name}[{node}][{i}]" for source, node, i in sources) or "-"
 
 
-def _totals(model: Any) -> list[str]:
+def _totals(model: Inspection) -> list[str]:
     parts = {
         "Trainable params": model.trainable_weights,
         "Non-trainable params": model.non_trainable_weights,
@@ -229,11 +233,11 @@ def _totals(model: Any) -> list[str]:
     ]
 
 
-def _count(variables: list[Any]) -> int:
+def _count(variables: Sequence[Variable]) -> int:
     return sum(variable.size for variable in variables)
 
 
-def _memory(variables: list[Any]) -> str:
+def _memory(variables: Sequence[Variable]) -> str:
     size = float(sum(variable.value.nbytes for variable in variables))
     for unit in ("B", "KB", "MB", "GB", "TB"):
         if size < 1024:
@@ -242,7 +246,7 @@ def _memory(variables: list[Any]) -> str:
     return f"{size:.2f} PB"
 
 
-def _range(operations: list[Any], bounds: Sequence[str] | None) -> list[Any]:
+def _range(operations: Sequence[Operation], bounds: Sequence[str] | None) -> list[Operation]:
     """The operations from the first that matches one pattern to the last that matches the other."""
     if bounds is None:
         return list(operations)

@@ -33,7 +33,7 @@ class _Watch(StatelessScope):
         self.used = True  # what is computed from the value would be a constant of the graph
         return super().get_current_value(variable)
 
-    def add_update(self, update: tuple[Any, Any]) -> None:
+    def add_update(self, update: tuple[Variable, object]) -> None:
         self.used = True
         super().add_update(update)
 
@@ -61,7 +61,7 @@ def trace(model: Layer, inputs: object) -> Graph | None:
     return inference
 
 
-def _follow(model: Any, inputs: Any, training: bool, reads: set[str]) -> Graph | None:
+def _follow(model: Layer, inputs: Any, training: bool, reads: set[str]) -> Graph | None:
     tensors = tree.map_structure(lambda x: KerasTensor(x.shape, dtype=x.dtype), inputs)
     before = [(layer, len(layer._inbound_nodes)) for layer in sublayers(model)]
     kwargs = {"training": training} if model._dk_call_info.has_training else {}
@@ -90,7 +90,7 @@ def _follow(model: Any, inputs: Any, training: bool, reads: set[str]) -> Graph |
     return Graph(tree.flatten(tensors), flat, nodes, tensors, outputs)
 
 
-def _tell(model: Any, error: Exception) -> None:
+def _tell(model: Layer, error: Exception) -> None:
     """Say once for a class why its models run as a whole in Python."""
     kind = type(model)
     if kind in _told or isinstance(error, NotImplementedError):
@@ -134,7 +134,7 @@ def has_effects(operation: object) -> bool:
     return not all(_is_known(layer) for layer in layers)
 
 
-def _has_state(layer: Any) -> bool:
+def _has_state(layer: Layer) -> bool:
     tracker = layer._tracker
     return bool(tracker.seed_generators or tracker.non_trainable_variables or tracker.metrics)
 

@@ -13,6 +13,7 @@ from densekit.training._turns import alone
 
 if TYPE_CHECKING:
     from densekit.callbacks import History
+    from densekit.metrics import Metric
     from densekit.training._run_metrics import CompileMetrics, LossMean
 
 
@@ -103,7 +104,7 @@ class Trainer(Parts):
     # Metrics
 
     @property
-    def metrics(self) -> list[Any]:
+    def metrics(self) -> list[Metric]:
         """The loss, the compiled metrics as one, single losses, then metrics of the layers."""
         return self._dk_compiled.reported()
 

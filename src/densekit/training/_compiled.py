@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,11 +35,13 @@ from densekit.training._loss_terms import (
     term_names,
     wants_target,
 )
-from densekit.training._model import TrainableModel
 from densekit.training._overrides import has_own_step
 from densekit.training._run_metrics import CompileMetrics, LossMean
 from densekit.training._runtime import Runtime
 from densekit.training._shuffling import new_shuffle_state
+
+if TYPE_CHECKING:
+    from densekit.training._model import TrainableModel
 
 # Arguments of `compile` that hold components, and the names these go by.
 _COMPONENTS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,11 +15,13 @@ from densekit._core.engine import Block, Engine, LossTerm
 from densekit._core.tensor import lend_all
 from densekit.data._columns import Array
 from densekit.data._streams import Feed, StreamFeed
-from densekit.training._model import TrainableModel
 from densekit.training._not_finite import FiniteWatch
 from densekit.training._own_steps import StepSession, plain
 from densekit.training._run_metrics import CompileMetrics, LossMean
 from densekit.training._runtime import Runtime
+
+if TYPE_CHECKING:
+    from densekit.training._model import TrainableModel
 
 # A block of steps is one native call, after which metrics, the progress bar and Ctrl-C get their
 # turn. Its length follows from the model and the data alone, not from the clock: results never

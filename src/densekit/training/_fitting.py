@@ -14,7 +14,6 @@ from densekit.data._streams import Feed
 from densekit.training._compiled import Compiled
 from densekit.training._fit_loop import Session, callback_list, run_epoch
 from densekit.training._limits import limited_epochs, limited_steps
-from densekit.training._model import TrainableModel
 from densekit.training._not_finite import FiniteWatch, unnamed_watch
 from densekit.training._overrides import has_own_step
 from densekit.training._own_steps import BatchStructure, StepSession
@@ -24,6 +23,7 @@ from densekit.training._sessions import Sessions
 
 if TYPE_CHECKING:
     from densekit.callbacks import CallbackList, History
+    from densekit.training._model import TrainableModel
 
 
 class Fitting:

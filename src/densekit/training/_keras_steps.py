@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,11 +13,13 @@ from densekit._core.boxes import unboxed
 from densekit._core.scope import StatelessScope, variable_scope
 from densekit.data._columns import unpack_x_y_sample_weight
 from densekit.training._compiled import Compiled
-from densekit.training._model import TrainableModel
 from densekit.training._overrides import has_own_loss
 from densekit.training._own_steps import StepLoop
 from densekit.training._single_batches import SingleBatches
 from densekit.training._tape import GradientTape, value_and_grad
+
+if TYPE_CHECKING:
+    from densekit.training._model import TrainableModel
 
 
 class KerasSteps:

@@ -11,16 +11,20 @@ from densekit._core.variable import Variable
 from densekit.data._tables import KnownColumns
 
 if TYPE_CHECKING:
+    from densekit.layers import Layer
     from densekit.layers._base.call import CallInfo
     from densekit.layers._base.tracking import Tracker
+    from densekit.metrics import Metric
+    from densekit.ops import KerasTensor
+    from densekit.ops._symbolic import Node
 
 
 class ModelGraph(Protocol):
     """The calls inside a model, between symbolic tensors."""
 
-    inputs: list[Any]
-    outputs: list[Any]
-    nodes: list[Any]
+    inputs: list[KerasTensor]
+    outputs: list[KerasTensor]
+    nodes: list[Node]
     input_structure: Any
     output_structure: Any
 
@@ -36,11 +40,11 @@ class TrainableModel(Protocol):
     loss: Any
     compiled: bool
     run_eagerly: bool
-    jit_compile: Any
+    jit_compile: bool
     steps_per_execution: int
-    stop_training: Any
-    stop_evaluating: Any
-    stop_predicting: Any
+    stop_training: bool
+    stop_evaluating: bool
+    stop_predicting: bool
     history: Any
     predict_function: Any
     _initial_epoch: int | None
@@ -75,7 +79,7 @@ class TrainableModel(Protocol):
         """Penalties, and what its latest call added."""
 
     @property
-    def metrics(self) -> list[Any]:
+    def metrics(self) -> list[Metric]:
         """What is reported."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -117,7 +121,7 @@ class TrainableModel(Protocol):
     def make_predict_function(self, force: bool = False) -> Callable[..., Any] | None:
         """The function that predicts batches; one of a user may only set `predict_function`."""
 
-    def _dk_flatten_layers(self, include_self: bool = True) -> list[Any]:
+    def _dk_flatten_layers(self, include_self: bool = True) -> list[Layer]:
         """Itself and all layers inside."""
 
     def _dk_graph(self) -> ModelGraph | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,11 +25,13 @@ from densekit._core.variable import Variable
 from densekit.data._arrays import as_array
 from densekit.data._columns import Columns
 from densekit.data._streams import Feed
-from densekit.training._model import TrainableModel
 from densekit.training._not_finite import FiniteWatch
 from densekit.training._overrides import STEPS
 from densekit.training._run_metrics import LossMean
 from densekit.training._runtime import Runtime
+
+if TYPE_CHECKING:
+    from densekit.training._model import TrainableModel
 
 _NUMBERS = frozenset({float, np.float32, np.float64})
 

@@ -22,7 +22,6 @@ from densekit.data._feeds import check_count, is_stream, warn_out_of_data
 from densekit.data._streams import StreamFeed
 from densekit.training._fit_loop import callback_list, predict_rows
 from densekit.training._limits import limited_steps
-from densekit.training._model import TrainableModel
 from densekit.training._outputs import pack_outputs
 from densekit.training._overrides import has_own_step
 from densekit.training._preparation import Preparation
@@ -30,6 +29,7 @@ from densekit.training._runtime import Runtime
 
 if TYPE_CHECKING:
     from densekit.callbacks import CallbackList
+    from densekit.training._model import TrainableModel
 
 _QUICK_FLOPS = 1e9  # some 50 ms: no bar would be shown
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,11 +31,13 @@ from densekit.data._feeds import ArrayFeed, is_stream
 from densekit.data._streams import Feed, StreamFeed
 from densekit.training._compiled import Compiled
 from densekit.training._loss_terms import wants_target
-from densekit.training._model import TrainableModel
 from densekit.training._not_finite import refuse_all_nan
 from densekit.training._own_steps import BatchStructure
 from densekit.training._runtime import Runtime
 from densekit.training._shuffling import shuffle_order
+
+if TYPE_CHECKING:
+    from densekit.training._model import TrainableModel
 
 
 class Preparation:

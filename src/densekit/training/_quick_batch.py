@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,9 +11,11 @@ from densekit import engines, losses
 from densekit._core.engine import Block
 from densekit.data._columns import Array, Column, Columns
 from densekit.training._fit_loop import Session
-from densekit.training._model import TrainableModel
 from densekit.training._preparation import Preparation
 from densekit.training._runtime import Runtime
+
+if TYPE_CHECKING:
+    from densekit.training._model import TrainableModel
 
 
 class QuickBatch:

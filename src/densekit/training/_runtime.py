@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from densekit import engines, ops
 from densekit._core import assignments, tree
@@ -14,9 +14,11 @@ from densekit.data._columns import Array, Signature
 from densekit.layers import Layer
 from densekit.ops import KerasTensor
 from densekit.training._built_from import identity, numbers_of
-from densekit.training._model import TrainableModel
 from densekit.training._outputs import unwraps
 from densekit.training._turns import Turns
+
+if TYPE_CHECKING:
+    from densekit.training._model import TrainableModel
 
 _MOST_ENGINES = 24
 # The call of a model without the engines.

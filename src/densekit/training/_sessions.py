@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,12 +14,14 @@ from densekit.data._columns import Array, Columns, output_keys
 from densekit.data._streams import Feed, StreamFeed
 from densekit.training._compiled import Compiled
 from densekit.training._fit_loop import Session
-from densekit.training._model import TrainableModel
 from densekit.training._not_finite import FiniteWatch, refuse_all_nan
 from densekit.training._own_steps import BatchStructure, StepSession
 from densekit.training._preparation import Preparation
 from densekit.training._runtime import Runtime
 from densekit.training._whole_batch import WholeBatchSession
+
+if TYPE_CHECKING:
+    from densekit.training._model import TrainableModel
 
 EngineFor = Callable[[list[Array], Sequence[LossTerm]], Engine]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,12 +11,14 @@ from densekit._core.engine import Block
 from densekit.data._feeds import ArrayFeed
 from densekit.training._compiled import Compiled
 from densekit.training._fit_loop import Session, logs_of
-from densekit.training._model import TrainableModel
 from densekit.training._overrides import has_own_step
 from densekit.training._preparation import Preparation
 from densekit.training._quick_batch import QuickBatch, quick_batch
 from densekit.training._runtime import Runtime
 from densekit.training._sessions import Sessions
+
+if TYPE_CHECKING:
+    from densekit.training._model import TrainableModel
 
 
 class SingleBatches:
