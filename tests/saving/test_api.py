@@ -6,6 +6,7 @@ import json
 import os
 import zipfile
 
+import h5py
 import numpy as np
 import pytest
 
@@ -344,3 +345,26 @@ def test_unknown_custom_class_is_named(tmp_path) -> None:
 def test_an_unbuilt_model_saves_its_config(tmp_path) -> None:
     keras.Sequential([L.Dense(2)]).save(tmp_path / "m.keras")
     assert not keras.models.load_model(tmp_path / "m.keras").built
+
+
+def test_layers_of_a_subclass_are_named_by_layers_first(tmp_path) -> None:
+    """As in Keras, whose files both ways name them so, whatever attributes hold them."""
+
+    class Tower(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rest = [L.Dense(3, name="a"), L.Dense(2, name="b")]
+            self.outputs = L.Dense(1, name="c")  # a name that models of graphs have
+
+        def call(self, x):
+            for layer in self.rest:
+                x = layer(x)
+            return self.outputs(x)
+
+    model = Tower()
+    model(np.ones((2, 4), "float32"))
+    path = tmp_path / "it.weights.h5"
+    model.save_weights(path)
+    with h5py.File(path) as file:
+        assert set(file["layers"]) == {"dense", "dense_1", "dense_2"}
+        assert "rest" not in file and "outputs" not in file

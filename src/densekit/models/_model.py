@@ -309,7 +309,7 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
             yield "layers", self.layers  # before all else: what the user adds comes after
             yield from attribute_children(self, machinery(Functional) - {"optimizer"})
         else:
-            skipped = machinery(Model) - _GRAPH_ATTRIBUTES | {"layers", "optimizer"}
+            skipped = machinery(Model) - _GRAPH_ATTRIBUTES - {"layers", "optimizer"}
             yield from attribute_children(self, skipped)
 
     @classmethod
