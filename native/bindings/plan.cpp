@@ -103,9 +103,9 @@ void Plan::set_host_constraint(int parameter, nb::object function) {
   host_constraints[parameter] = std::move(function);
 }
 
-int Plan::host_loss(int output, nb::object function, double weight) {
+int Plan::host_loss(int output, nb::object function, double weight, int mask) {
   require_callable(function, "host_loss");
-  const int id = building().host_loss(output, weight);
+  const int id = building().host_loss(output, weight, mask);
   host_losses[id] = std::move(function);
   return id;
 }
@@ -268,8 +268,9 @@ void bind_building(nb::class_<Plan>& c) {
       nb::arg("integers"), nb::arg("numbers"),
       "Any op that native/ops/table.inl names, with its attributes; gives its outputs.");
   c.def(
-      "added_loss", [](Plan& p, int x, double factor) { p.building().added_loss(x, factor); }, nb::arg("x"),
-      nb::arg("factor"), "Adds factor * sum(x) / batch to the total loss.");
+      "added_loss", [](Plan& p, int x, double factor, bool sums) { p.building().added_loss(x, factor, sums); },
+      nb::arg("x"), nb::arg("factor"), nb::arg("sums") = false,
+      "Adds factor * sum(x) / batch to the total loss; factor * sum(x) if it sums.");
   c.def(
       "activity_l1l2", [](Plan& p, int x, double l1, double l2) { p.building().activity_l1l2(x, l1, l2); },
       nb::arg("x"), nb::arg("l1"), nb::arg("l2"), "Adds (l1 sum|x| + l2 sum x^2) / batch to the total loss.");
@@ -284,16 +285,23 @@ void bind_building(nb::class_<Plan>& c) {
   c.def(
       "loss",
       [](Plan& p, int output, const std::string& kind, const Doubles& params, index_t width, double weight,
-         const std::string& reduction) {
-        return p.building().loss(output, loss_spec(kind, params), width, weight, reduction);
-      },
+         const std::string& reduction,
+         int mask) { return p.building().loss(output, loss_spec(kind, params), width, weight, reduction, mask); },
       nb::arg("output_index"), nb::arg("kind"), nb::arg("params"), nb::arg("width"), nb::arg("loss_weight") = 1.0,
-      nb::arg("reduction") = "sum_over_batch_size",
-      "A loss over the last axis of an output, or (width 0) over the batch; numbered in order.");
+      nb::arg("reduction") = "sum_over_batch_size", nb::arg("mask") = -1,
+      "A loss over the last axis of an output, or (width 0) over the batch; `mask` is a value.");
+  c.def(
+      "given_loss",
+      [](Plan& p, int value, double weight, const std::string& reduction, int mask) {
+        return p.building().given_loss(value, weight, reduction, mask);
+      },
+      nb::arg("value"), nb::arg("loss_weight") = 1.0, nb::arg("reduction") = "sum_over_batch_size",
+      nb::arg("mask") = -1, "A loss whose rows are the elements of a value; it takes no target.");
   c.def("host_loss", &Plan::host_loss, nb::arg("output_index"), nb::arg("fn"), nb::arg("loss_weight") = 1.0,
-        nb::sig("def host_loss(self, output_index: int, fn: Callable[[Array | None, Array, Array | None, bool], "
-                "tuple[float, Array | None]], loss_weight: float = 1.0) -> int"),
-        "fn(y_true, y_pred, weight, need_gradient) -> (value, d y_pred).");
+        nb::arg("mask") = -1,
+        nb::sig("def host_loss(self, output_index: int, fn: Callable[..., tuple[float, Array | None]], "
+                "loss_weight: float = 1.0, mask: int = -1) -> int"),
+        "fn(y_true, y_pred, weight, need_gradient[, mask]) -> (value, d y_pred).");
   c.def("finalize", &Plan::finalize, "Checks the graph, fuses, sizes the buffers. Nothing can be added afterwards.");
 }
 

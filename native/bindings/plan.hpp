@@ -29,7 +29,7 @@ class Plan {
   int parameter(nb::object array, bool trainable, nb::object write_version);
   void set_host_regularizer(int parameter, nb::object function);
   void set_host_constraint(int parameter, nb::object function);
-  int host_loss(int output, nb::object function, double weight);
+  int host_loss(int output, nb::object function, double weight, int mask);
   void finalize();
 
   // The optimizer may be set again at any time.

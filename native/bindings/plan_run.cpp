@@ -47,10 +47,12 @@ Request Plan::make_request(const nb::list& inputs, const nb::list& targets, cons
     request.targets.emplace_back();
     request.weights.emplace_back();
     if (loss.host) continue;
-    if (nb::object(targets[i]).is_none())
-      throw nb::type_error((numbered("target", i) + ": expected a NumPy array.").c_str());
-    const index_t elements = loss.sparse() ? loss.positions : loss.positions * loss.width;
-    request.targets[i] = row_source(targets[i], elements, false, numbered("target", i));
+    if (loss.has_target()) {
+      if (nb::object(targets[i]).is_none())
+        throw nb::type_error((numbered("target", i) + ": expected a NumPy array.").c_str());
+      const index_t elements = loss.sparse() ? loss.positions : loss.positions * loss.width;
+      request.targets[i] = row_source(targets[i], elements, false, numbered("target", i));
+    }
     if (loss.whole_batch && !nb::object(weights[i]).is_none()) {
       throw nb::value_error((numbered("weight", i) + ": a loss of the whole batch takes none.").c_str());
     }

@@ -79,16 +79,19 @@ nb::object PythonHost::rows_of(const nb::object& arrays, int loss, nb::handle in
   return array.is_none() ? array : nb::object(array[index]);
 }
 
-double PythonHost::loss(int id, const int64_t* index, index_t rows, const void* y_pred, bool gradient,
+double PythonHost::loss(int id, const int64_t* index, index_t rows, const void* y_pred, const void* mask, bool gradient,
                         const void** d_pred) {
   nb::gil_scoped_acquire gil;
   const Loss& loss = plan_.graph.losses[static_cast<std::size_t>(id)];
-  const int value = plan_.graph.outputs[static_cast<std::size_t>(loss.output)];
-  const index_t size = plan_.graph.values[static_cast<std::size_t>(value)].size;
+  const auto size_of = [&](int value) { return plan_.graph.values[static_cast<std::size_t>(value)].size; };
+  const index_t size = size_of(loss.value);
   const int type = type_number(plan_.is_double);
   const nb::object picked = copy_array(NPY_INT64, {rows}, index);
-  const nb::object result = plan_.host_losses.at(id)(
-      rows_of(targets_, id, picked), copy_array(type, {rows, size}, y_pred), rows_of(weights_, id, picked), gradient);
+  const nb::object y_true = rows_of(targets_, id, picked), predictions = copy_array(type, {rows, size}, y_pred),
+                   weights = rows_of(weights_, id, picked), &function = plan_.host_losses.at(id);
+  const nb::object result = mask == nullptr ? function(y_true, predictions, weights, gradient)
+                                            : function(y_true, predictions, weights, gradient,
+                                                       copy_array(type, {rows, size_of(loss.mask)}, mask));
   if (!nb::isinstance<nb::tuple>(result) || nb::len(result) != 2) bad("Host loss: expected (value, gradient or None).");
   const nb::object d = result[1];
   if (gradient && !d.is_none()) {

@@ -12,7 +12,7 @@ class PythonHost final : public Host {
   double forward(int node, bool training, index_t rows, const std::vector<const void*>& inputs,
                  const std::vector<void*>& outputs) override;
   HostGradients backward(int node, index_t rows, const std::vector<const void*>& d_outputs) override;
-  double loss(int loss, const int64_t* index, index_t rows, const void* y_pred, bool gradient,
+  double loss(int loss, const int64_t* index, index_t rows, const void* y_pred, const void* mask, bool gradient,
               const void** d_pred) override;
   double regularizer(int parameter, const void** gradient) override;
   void constraint(int parameter) override;

@@ -1,4 +1,5 @@
 // Activity penalty: adds (l1 sum|x| + l2 sum x^2 + linear sum x) / batch to the total; dx += (l1 sign(x) + 2 l2 x + linear) / batch.
+// What sums is not divided by the batch.
 #include "ops/ops.hpp"
 
 namespace densekit::ops {
@@ -25,7 +26,7 @@ void activity_forward(const Context<T>& c, int i, index_t row, index_t rows) {
     if (op.l1 != 0) penalty += op.l1 * c.kernels->sum_of_magnitudes(size, x);
     if (op.l2 != 0) penalty += op.l2 * c.kernels->sum_of_squares(size, x);
     if (op.linear != 0) penalty += op.linear * c.kernels->sum(size, x);
-    c.activity[r * c.n_activities + at] = penalty;
+    c.activity[r * c.n_activities + at] = op.sums ? penalty * static_cast<double>(c.batch) : penalty;
   }
 }
 
@@ -40,7 +41,7 @@ void activity_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   c.kernels->l1l2_backward(n, c.value(op.inputs[0], row), static_cast<T>(op.l1), static_cast<T>(op.l2),
                            c.activity_scale, dx);
   if (op.linear == 0) return;
-  const T share = static_cast<T>(op.linear) * c.activity_scale;
+  const T share = static_cast<T>(op.linear) * (op.sums ? T(1) : c.activity_scale);
   const Operand<T> operands[] = {{dx, 1}, {&share, 0}};
   c.kernels->elementwise(ElementwiseKind::add, n, operands, dx);
 }

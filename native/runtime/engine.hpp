@@ -160,6 +160,10 @@ class TypedEngine final : public Engine {
   void native_losses(Batch<T>& batch, index_t row, index_t rows) const;
   void native_loss(Batch<T>& batch, std::size_t i, index_t row, index_t rows) const;
   void batch_losses(Batch<T>& batch) const;
+  void mask_losses(Batch<T>& batch) const;
+  bool is_weighted(const Batch<T>& batch, std::size_t loss) const {
+    return batch.request->weights[loss].data != nullptr || graph_.losses[loss].mask >= 0;
+  }
   void host_losses(Batch<T>& batch) const;
   void host_forward(Batch<T>& batch, int op) const;
   void host_backward(Batch<T>& batch, int op) const;

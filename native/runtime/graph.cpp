@@ -238,12 +238,13 @@ void Graph::activity_l1l2(int x, double l1, double l2) {
   add_op(std::move(op), -1);
 }
 
-void Graph::added_loss(int x, double factor) {
+void Graph::added_loss(int x, double factor, bool sums) {
   check_value(x, "added_loss");
   Op op;
   op.kind = OpKind::activity;
   op.inputs = {x};
   op.linear = factor;
+  op.sums = sums;
   add_op(std::move(op), -1);
 }
 
@@ -316,15 +317,34 @@ void Graph::output(int value) {
   outputs.push_back(value);
 }
 
-void Graph::check_output(int position) const {
+int Graph::output_value(int position) const {
   if (position < 0 || static_cast<std::size_t>(position) >= outputs.size()) {
     fail("loss: there is no output " + text(position) + "; call output() first.");
   }
+  return outputs[static_cast<std::size_t>(position)];
 }
 
-int Graph::loss(int position, const LossSpec& spec, index_t width, double weight, const std::string& reduction) {
-  check_output(position);
-  const index_t size = values[static_cast<std::size_t>(outputs[static_cast<std::size_t>(position)])].size;
+int Graph::add_loss(Loss loss, const std::string& reduction) {
+  if (reduction == "sum_over_batch_size" || reduction == "mean") loss.reduction = Reduction::mean;
+  else if (reduction == "sum") loss.reduction = Reduction::sum;
+  else if (reduction == "mean_with_sample_weight") loss.reduction = Reduction::mean_with_sample_weight;
+  else fail("Unknown reduction '" + reduction + "'. Choose from: sum_over_batch_size, sum, mean_with_sample_weight.");
+  if (loss.mask >= 0) {
+    check_value(loss.mask, "loss");
+    const index_t size = values[static_cast<std::size_t>(loss.mask)].size;
+    if (loss.whole_batch) fail("loss: one for the whole batch takes no mask.");
+    if (!loss.host && (size < 1 || loss.positions % size != 0)) {
+      fail("loss: a mask of " + text(size) + " elements does not fit " + text(loss.positions) + " positions.");
+    }
+  }
+  losses.push_back(loss);
+  return static_cast<int>(losses.size()) - 1;
+}
+
+int Graph::loss(int position, const LossSpec& spec, index_t width, double weight, const std::string& reduction,
+                int mask) {
+  const int value = output_value(position);
+  const index_t size = values[static_cast<std::size_t>(value)].size;
   const bool whole_batch = width == 0;
   if (whole_batch && (takes_labels(spec.kind) || takes_plus_minus_labels(spec.kind)))
     fail("loss: this kind is taken row by row; give a width.");
@@ -333,28 +353,34 @@ int Graph::loss(int position, const LossSpec& spec, index_t width, double weight
          ".");
   }
   Loss loss;
-  loss.output = position;
+  loss.value = value;
+  loss.mask = mask;
   loss.spec = spec;
   loss.whole_batch = whole_batch;
   loss.width = whole_batch ? size : width;
   loss.positions = whole_batch ? 1 : size / width;
   loss.weight = weight;
-  if (reduction == "sum_over_batch_size" || reduction == "mean") loss.reduction = Reduction::mean;
-  else if (reduction == "sum") loss.reduction = Reduction::sum;
-  else if (reduction == "mean_with_sample_weight") loss.reduction = Reduction::mean_with_sample_weight;
-  else fail("Unknown reduction '" + reduction + "'. Choose from: sum_over_batch_size, sum, mean_with_sample_weight.");
-  losses.push_back(loss);
-  return static_cast<int>(losses.size()) - 1;
+  return add_loss(loss, reduction);
 }
 
-int Graph::host_loss(int position, double weight) {
-  check_output(position);
+int Graph::given_loss(int value, double weight, const std::string& reduction, int mask) {
+  check_value(value, "loss");
   Loss loss;
-  loss.output = position;
+  loss.value = value;
+  loss.mask = mask;
+  loss.given = true;
+  loss.positions = values[static_cast<std::size_t>(value)].size;
+  loss.weight = weight;
+  return add_loss(loss, reduction);
+}
+
+int Graph::host_loss(int position, double weight, int mask) {
+  Loss loss;
+  loss.value = output_value(position);
+  loss.mask = mask;
   loss.host = true;
   loss.weight = weight;
-  losses.push_back(loss);
-  return static_cast<int>(losses.size()) - 1;
+  return add_loss(loss, "sum");
 }
 
 void Graph::check_trainable() const {

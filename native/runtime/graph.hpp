@@ -49,15 +49,18 @@ struct Parameter {
 enum class Reduction { mean, sum, mean_with_sample_weight };
 
 struct Loss {
-  int output = 0;  // position among the outputs
+  int value = 0;  // what it is taken of
+  int mask = -1;  // a value: 0 where a position does not count, 1 where it does; -1: all count
   bool host = false;
+  bool given = false;  // the elements of the value are the row losses
   LossSpec spec;
   index_t width = 1;         // elements one row loss is taken over
   index_t positions = 1;     // row losses per sample
   bool whole_batch = false;  // one loss over all elements of a batch
   double weight = 1;
   Reduction reduction = Reduction::mean;
-  bool sparse() const { return !host && takes_labels(spec.kind); }
+  bool sparse() const { return !host && !given && takes_labels(spec.kind); }
+  bool has_target() const { return !host && !given; }
   index_t count(index_t rows) const { return whole_batch ? 1 : rows * positions; }
   bool by_rows() const { return !host && !whole_batch; }  // can be computed before the last row is known
 };
@@ -83,7 +86,8 @@ class Graph {
   int merge(const std::string& kind, const std::vector<int>& xs);
   int concatenate(const std::vector<int>& xs, const std::vector<index_t>& inners);
   void activity_l1l2(int x, double l1, double l2);
-  void added_loss(int x, double factor);  // factor * sum(x) / batch, part of the total
+  // factor * sum(x) / batch, part of the total; not divided by the batch if it `sums`.
+  void added_loss(int x, double factor, bool sums = false);
   // Any op of ops/table.inl that is named there; gives its outputs.
   std::vector<int> op(const std::vector<int>& inputs, const std::vector<int>& parameters, const std::vector<int>& state,
                       const Attributes& attributes);
@@ -94,8 +98,10 @@ class Graph {
   Parameter& parameter_at(int id);
 
   void output(int value);
-  int loss(int output, const LossSpec& spec, index_t width, double weight, const std::string& reduction);
-  int host_loss(int output, double weight);
+  // A mask has one element for each position, or for each of the leading axes of the positions: it divides their number.
+  int loss(int output, const LossSpec& spec, index_t width, double weight, const std::string& reduction, int mask = -1);
+  int given_loss(int value, double weight, const std::string& reduction, int mask = -1);
+  int host_loss(int output, double weight, int mask = -1);
   void check_trainable() const;  // slots and optimizer fit together; throws
 
   // Read by all; written only through the functions above.
@@ -116,7 +122,8 @@ class Graph {
   void check_parameter(int id, index_t rows, index_t width, const char* who) const;
   int add_value(index_t size, int producer);
   int add_op(Op op, index_t size);
-  void check_output(int output) const;
+  int output_value(int position) const;
+  int add_loss(Loss loss, const std::string& reduction);
 
   bool bfloat16_ = false;
 };

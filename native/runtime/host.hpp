@@ -20,8 +20,8 @@ class Host {
   virtual double forward(int node, bool training, index_t rows, const std::vector<const void*>& inputs,
                          const std::vector<void*>& outputs) = 0;
   virtual HostGradients backward(int node, index_t rows, const std::vector<const void*>& d_outputs) = 0;
-  // The loss of the picked rows; d_pred is set to its gradient when `gradient` is asked for.
-  virtual double loss(int loss, const int64_t* index, index_t rows, const void* y_pred, bool gradient,
+  // The loss of the picked rows; d_pred is set to its gradient when `gradient` is asked for. `mask`: null if it has none.
+  virtual double loss(int loss, const int64_t* index, index_t rows, const void* y_pred, const void* mask, bool gradient,
                       const void** d_pred) = 0;
   virtual double regularizer(int parameter, const void** gradient) = 0;
   virtual void constraint(int parameter) = 0;

@@ -100,6 +100,7 @@ struct Op {
   std::vector<double> scale, offset;  // affine
   std::vector<index_t> inners;        // concatenate: contiguous elements each input gives in turn
   double l1 = 0, l2 = 0, linear = 0;  // activity
+  bool sums = false;                  // activity: linear is not divided by the batch
   int host_node = -1;
 
   int parameter(int position) const { return position < 0 ? -1 : parameters[static_cast<std::size_t>(position)]; }

@@ -1,5 +1,7 @@
 #include "program.hpp"
 
+#include <algorithm>
+
 namespace densekit {
 namespace {
 
@@ -29,7 +31,7 @@ void find_gradients(const Graph& graph, Program& program) {
     for (int x : op.inputs) up = up || leads_up[at(x)];
     for (int y : op.outputs) leads_up[at(y)] = up;
   }
-  for (const Loss& loss : graph.losses) leads_down[at(graph.outputs[at(loss.output)])] = true;
+  for (const Loss& loss : graph.losses) leads_down[at(loss.value)] = true;
   for (std::size_t i = 0; program.options.seeds && i < graph.outputs.size(); ++i)
     leads_down[at(graph.outputs[i])] = true;
   for (std::size_t i = graph.ops.size(); i-- > 0;) {
@@ -58,7 +60,8 @@ bool op_runs_backward(const Graph& graph, const Program& program, const Op& op) 
 // thing before the loss and nobody else reads its result.
 bool is_pair(const Graph& graph, const Op& op, const Loss& loss) {
   if (op.kind != OpKind::dense && op.kind != OpKind::activation) return false;
-  if (graph.values[at(op.outputs[0])].consumers.size() != 0 || !loss.by_rows() || loss.spec.p[0] != 0) return false;
+  if (graph.values[at(op.outputs[0])].consumers.size() != 0 || !loss.by_rows() || loss.given || loss.spec.p[0] != 0)
+    return false;
   const bool row = loss.spec.kind == LossKind::categorical_crossentropy ||
                    loss.spec.kind == LossKind::sparse_categorical_crossentropy;
   if (op.activation.kind == ActivationKind::softmax) return row && loss.width == op.width;
@@ -69,10 +72,10 @@ void fuse_losses(const Graph& graph, Program& program) {
   program.losses.resize(graph.losses.size());
   if (!program.options.losses || !program.options.fuse) return;
   for (std::size_t i = 0; i < graph.losses.size(); ++i) {
-    const int value = graph.outputs[at(graph.losses[i].output)];
+    const int value = graph.losses[i].value;
     const int producer = graph.values[at(value)].producer;
     int readers = 0;
-    for (const Loss& other : graph.losses) readers += graph.outputs[at(other.output)] == value;
+    for (const Loss& other : graph.losses) readers += other.value == value;
     if (producer < 0 || readers != 1 || !is_pair(graph, graph.ops[at(producer)], graph.losses[i])) continue;
     program.ops[at(producer)].fused_loss = true;
     program.losses[i].fused_op = producer;
@@ -91,7 +94,7 @@ void assign_writes(const Graph& graph, Program& program) {
   };
   const auto write_losses = [&](auto wanted) {
     for (std::size_t i = 0; i < graph.losses.size(); ++i) {
-      if (wanted(graph.losses[i])) program.losses[i].write = next_write(graph.outputs[at(graph.losses[i].output)]);
+      if (wanted(graph.losses[i])) program.losses[i].write = next_write(graph.losses[i].value);
     }
   };
   write_losses([](const Loss& loss) { return loss.by_rows(); });  // in the order they are computed
@@ -142,7 +145,7 @@ void choose_buffers(const Graph& graph, Program& program) {
 }
 
 // Host nodes and ops over the batch cut the op list into segments; the last forward segment, the losses and the first
-// backward segment are one stage unless a loss that needs all rows stands between them. A host node is in no segment; an
+// backward segment are one stage unless a loss that needs all rows stands between them, or a mask whose sum one needs first. A host node is in no segment; an
 // op over the batch begins a forward segment, and ends a backward one.
 void make_stages(const Graph& graph, Program& program) {
   const int n = static_cast<int>(graph.ops.size());
@@ -172,6 +175,15 @@ void make_stages(const Graph& graph, Program& program) {
     backward_begin = i + 1;
   }
   segment.forward_end = n;
+  const auto has_mask = [](const Loss& loss) { return loss.mask >= 0; };
+  if (program.options.losses && std::any_of(graph.losses.begin(), graph.losses.end(), has_mask)) {
+    program.stages.push_back(segment);
+    Stage weights;
+    weights.kind = Stage::Kind::loss_weights;
+    program.stages.push_back(weights);
+    segment = Stage{};
+    segment.forward_begin = segment.forward_end = n;
+  }
   segment.losses = program.options.losses;
   Stage back;
   back.backward_begin = backward_begin;

@@ -32,9 +32,11 @@ struct ProgramLoss {
 // outputs.
 struct Stage {
   // before_forward, before_backward: what an op over the batch does with all rows; its row by row part is in `rows`.
+  // loss_weights: masks become weights of the losses, by the caller alone.
   enum class Kind {
     rows,
     host_forward,
+    loss_weights,
     batch_losses,
     seeds,
     host_backward,
@@ -45,7 +47,7 @@ struct Stage {
   int forward_begin = 0, forward_end = 0;    // ops, ascending
   int backward_begin = 0, backward_end = 0;  // ops, run from end - 1 down to begin
   int dz = -1;                               // rows: at last only dZ of this dense op
-  int op = -1;                               // all other stages but batch_losses
+  int op = -1;                               // all other stages but those of losses
 };
 
 struct ProgramOptions {

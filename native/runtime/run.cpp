@@ -146,7 +146,7 @@ void TypedEngine<T>::write_losses(Batch<T>& batch, double penalties, double* los
     } else {
       const LossBuffers<T>& b = batch.workspace->loss(i);
       const index_t n = loss.count(batch.rows);
-      const bool weighted = batch.request->weights[i].data != nullptr;
+      const bool weighted = is_weighted(batch, i);
       for (index_t k = 0; k < n; ++k) {
         value += weighted ? static_cast<double>(b.row_loss[k]) * b.weight[k] : static_cast<double>(b.row_loss[k]);
       }

@@ -35,6 +35,7 @@ void TypedEngine<T>::run_stages(Batch<T>& batch, PoolLease& pool, const FlushDen
       case Stage::Kind::before_backward:
         op_functions<T>(c.op(stage.op).kind).before_backward(c, stage.op, batch.rows, pool);
         break;
+      case Stage::Kind::loss_weights: mask_losses(batch); break;
       case Stage::Kind::batch_losses: {
         batch_losses(batch);
         const CallerFloatMode mode(flush);
@@ -88,7 +89,7 @@ void TypedEngine<T>::gather_targets(Batch<T>& batch, index_t row, index_t rows) 
   const RowPicker pick = batch.pick.from(row);
   for (std::size_t i = 0; i < graph_.losses.size(); ++i) {
     const Loss& loss = graph_.losses[i];
-    if (loss.host || takes_plus_minus_labels(loss.spec.kind))
+    if (!loss.has_target() || takes_plus_minus_labels(loss.spec.kind))
       continue;  // these labels were gathered by begin_batch, which looks at all
     const LossBuffers<T>& buffers = batch.workspace->loss(i);
     const Source& target = batch.request->targets[i];
@@ -117,21 +118,58 @@ void TypedEngine<T>::batch_losses(Batch<T>& batch) const {
   }
 }
 
+// The weights of masked losses and what they are divided by: the mask may be computed by the plan, so that its sum is known
+// once all rows are forward. A mean is that of the positions that count.
+template <class T>
+void TypedEngine<T>::mask_losses(Batch<T>& batch) const {
+  for (std::size_t i = 0; i < graph_.losses.size(); ++i) {
+    const Loss& loss = graph_.losses[i];
+    if (loss.mask < 0 || loss.host) continue;
+    const Source& source = batch.request->weights[i];
+    const index_t n = loss.count(batch.rows), each = loss.positions / batch.context.size(loss.mask);
+    const T* mask = batch.context.value(loss.mask, 0);
+    T* weight = batch.workspace->loss(i).weight;
+    double valid = 0, sum = 0;
+    for (index_t k = 0; k < n; ++k) {
+      const T counts = mask[k / each];
+      weight[k] = source.data == nullptr ? counts : weight[k] * counts;
+      valid += counts;
+      sum += weight[k];
+    }
+    double divisor = 1;
+    if (loss.reduction == Reduction::mean) divisor = valid;
+    if (loss.reduction == Reduction::mean_with_sample_weight)
+      divisor = source.data != nullptr && source.elements == loss.positions ? sum : sum / static_cast<double>(each);
+    batch.loss_divisor[i] = divisor;
+    batch.loss_scale[i] = divisor == 0 ? T(0) : static_cast<T>(loss.weight / divisor);
+  }
+}
+
 template <class T>
 void TypedEngine<T>::native_loss(Batch<T>& batch, std::size_t i, index_t row, index_t rows) const {
   const Context<T>& c = batch.context;
   const Loss& loss = graph_.losses[i];
   const ProgramLoss& plan = c.program->losses[i];
   const LossBuffers<T>& b = batch.workspace->loss(i);
-  const int v = graph_.outputs[static_cast<std::size_t>(loss.output)];
+  const int v = loss.value;
   const index_t first = row * loss.positions, n = loss.count(rows),
                 width = loss.whole_batch ? rows * loss.width : loss.width;
-  const T* target = loss.sparse() ? nullptr : b.target + first * loss.width;
+  const T* target = loss.sparse() || loss.given ? nullptr : b.target + first * loss.width;
   const int32_t* labels = loss.sparse() ? b.labels + first : nullptr;
-  const T* weight = batch.request->weights[i].data != nullptr ? b.weight + first : nullptr;
+  const T* weight = is_weighted(batch, i) ? b.weight + first : nullptr;
   T* y = c.value(v, row);
   T* row_loss = b.row_loss + first;
   const T scale = batch.loss_scale[i];
+  if (loss.given) {
+    std::memcpy(row_loss, y, static_cast<std::size_t>(n) * sizeof(T));
+    if (plan.write == GradientWrite::none) return;
+    const GradientTarget<T> dy(c, v, plan.write, row, rows);
+    if (weight == nullptr) std::fill_n(dy.data(), n, scale);
+    else kernels_->scale(n, weight, scale, dy.data());
+    dy.commit();
+    round_gradient(c, v, row, rows);
+    return;
+  }
   if (plan.fused_op >= 0) {
     T* dz = plan.write == GradientWrite::none ? nullptr : c.gradient(v, row);
     kernels_->loss_from_logits(batch.loss_spec[i], n, width, target, labels, y, weight, scale, row_loss, y, dz);
@@ -167,12 +205,12 @@ void TypedEngine<T>::host_losses(Batch<T>& batch) const {
   for (std::size_t i = 0; i < graph_.losses.size(); ++i) {
     const Loss& loss = graph_.losses[i];
     if (!loss.host) continue;
-    const int v = graph_.outputs[static_cast<std::size_t>(loss.output)];
+    const int v = loss.value;
     const GradientWrite write = c.program->losses[i].write;
     const bool gradient = write != GradientWrite::none;
     const void* d = nullptr;
     batch.host_loss[i] = batch.request->host->loss(static_cast<int>(i), batch.pick.index, batch.rows, c.value(v, 0),
-                                                   gradient, &d);
+                                                   loss.mask < 0 ? nullptr : c.value(loss.mask, 0), gradient, &d);
     if (!gradient) continue;
     if (d != nullptr) {
       pass_gradient(c, v, write, 0, batch.rows, static_cast<const T*>(d), static_cast<T>(loss.weight));

@@ -58,7 +58,7 @@ void Workspace<T>::prepare(const Graph& graph, const Program& program, index_t r
     for (std::size_t i = 0; program.options.losses && i < graph.losses.size(); ++i) {
       const Loss& loss = graph.losses[i];
       if (loss.host) continue;
-      if (!loss.sparse()) losses_[i].target = cut.take(rows * loss.positions * loss.width);
+      if (loss.has_target() && !loss.sparse()) losses_[i].target = cut.take(rows * loss.positions * loss.width);
       losses_[i].weight = cut.take(rows * loss.positions);
       losses_[i].row_loss = cut.take(rows * loss.positions);
     }

@@ -62,8 +62,10 @@ class Plan:
         Any op that native/ops/table.inl names, with its attributes; gives its outputs.
         """
 
-    def added_loss(self, x: int, factor: float) -> None:
-        """Adds factor * sum(x) / batch to the total loss."""
+    def added_loss(self, x: int, factor: float, sums: bool = False) -> None:
+        """
+        Adds factor * sum(x) / batch to the total loss; factor * sum(x) if it sums.
+        """
 
     def activity_l1l2(self, x: int, l1: float, l2: float) -> None:
         """Adds (l1 sum|x| + l2 sum x^2) / batch to the total loss."""
@@ -89,18 +91,31 @@ class Plan:
         width: int,
         loss_weight: float = 1.0,
         reduction: str = "sum_over_batch_size",
+        mask: int = -1,
     ) -> int:
         """
-        A loss over the last axis of an output, or (width 0) over the batch; numbered in order.
+        A loss over the last axis of an output, or (width 0) over the batch; `mask` is a value.
         """
+
+    def given_loss(
+        self,
+        value: int,
+        loss_weight: float = 1.0,
+        reduction: str = "sum_over_batch_size",
+        mask: int = -1,
+    ) -> int:
+        """A loss whose rows are the elements of a value; it takes no target."""
 
     def host_loss(
         self,
         output_index: int,
-        fn: Callable[[Array | None, Array, Array | None, bool], tuple[float, Array | None]],
+        fn: Callable[..., tuple[float, Array | None]],
         loss_weight: float = 1.0,
+        mask: int = -1,
     ) -> int:
-        """fn(y_true, y_pred, weight, need_gradient) -> (value, d y_pred)."""
+        """
+        fn(y_true, y_pred, weight, need_gradient[, mask]) -> (value, d y_pred).
+        """
 
     def finalize(self) -> None:
         """

@@ -84,6 +84,7 @@ SAMPLES: dict[str, list[tuple[dict[str, Any], Any]]] = {
     "Lambda": [({"function": double}, (3,))],
     "LayerNormalization": [({}, (3,)), ({"axis": (1, 2), "center": False}, (2, 3))],
     "LeakyReLU": [({}, (3,)), ({"negative_slope": 0.0}, (3,))],
+    "Masking": [({}, (2, 3)), ({"mask_value": 1.0}, (2, 3))],
     "Maximum": [({}, [(3,), (3,)])],
     "Minimum": [({}, [(3,), (3,)])],
     "Multiply": [({}, [(3,), (3,)]), ({}, [(1,), (3,)])],
@@ -114,8 +115,9 @@ SAMPLES: dict[str, list[tuple[dict[str, Any], Any]]] = {
     "TimeDistributed": [({"layer": inner}, (4, 3))],
     "UnitNormalization": [({}, (3,)), ({"axis": 1}, (2, 3))],
 }
-# They run users' code. Every other layer has a native form, whatever its arguments.
+# They run users' code, or are followed op by op. Every other layer has a native form.
 NOT_NATIVE = {"Lambda", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "GroupNormalization"}
+NOT_NATIVE |= {"Masking"}
 NOT_NATIVE |= {"Pipeline", "SpectralNormalization", "TimeDistributed"}  # run their layers in Python
 # Bases of users' layers, and layers that need a graph.
 NOT_CALLABLE = {"InputLayer", "Layer", "Wrapper"}

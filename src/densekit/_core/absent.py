@@ -46,7 +46,6 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
         (_IMAGES, r"Rand(om[A-Z]\w+|Augment)|AugMix|AutoContrast|CenterCrop|CutMix|Equalization"),
         (_IMAGES, r"MaxNumBoundingBoxes|MixUp|Resizing|Solarization|ContrastLimited\w+"),
         (_FRAMEWORKS, r"(Flax|Jax|TFSM)Layer|TorchModuleWrapper"),
-        (_LATER, r"BatchNormalization|Masking|Embedding"),
     ],
     "losses": [(_ALIGNMENT, r"(?i:ctc)")],
     "initializers": [(_SIGNALS, r"(?i:stft)(Initializer)?")],

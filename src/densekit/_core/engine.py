@@ -172,6 +172,14 @@ class Engine(Protocol):
     def exact_predictions(self) -> Sequence[Array | None]:
         """Of the latest run by output: predictions that its floats cannot hold; may be empty."""
 
+    @property
+    def prediction_masks(self) -> Sequence[Array | None]:
+        """Of the latest run by output: masks that go along with predictions; may be empty."""
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether an output has a mask, which only a call of the definition hands on."""
+
     def train(self, block: Block, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
         """Train on the picked rows of a block, in order.
 

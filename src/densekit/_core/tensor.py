@@ -15,6 +15,7 @@ import numpy as np
 
 from densekit._core import settings, tree
 from densekit._core.errors import message
+from densekit._core.masks import HasMask, set_mask
 from densekit._core.watched import WATCHED, read
 
 _IN_PLACE = (
@@ -34,7 +35,7 @@ def array_product(x1: Any, x2: Any) -> Any:
     return np.matmul(x1, x2) if product is None else product(x1, x2)
 
 
-class Tensor(np.ndarray):
+class Tensor(HasMask, np.ndarray):
     """A NumPy array on which ``x += y`` means ``x = x + y``: other names of `x` keep their value.
 
     Arithmetic with it gives tensors. An element of one that is lent cannot be assigned to.
@@ -50,7 +51,7 @@ class Tensor(np.ndarray):
     (array([2., 3.]), array([1., 2.]), array([1., 2.]))
     """
 
-    __slots__ = ()
+    __slots__ = ("_dk_mask",)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if not self.flags.writeable:
@@ -87,6 +88,21 @@ class Tensor(np.ndarray):
         return np.array(self).__reduce__()
 
 
+class MaskedArray(HasMask, np.ndarray):
+    """An array of a user's own with a mask that goes along: what is computed from it has none."""
+
+    __slots__ = ("_dk_mask",)
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        return array[()] if return_scalar else np.asarray(array)
+
+    def __repr__(self) -> str:
+        return repr(self.view(np.ndarray))
+
+    def __reduce__(self) -> Any:
+        return np.array(self).__reduce__()
+
+
 def _rebinding(operator: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """``x += y`` that makes a new array, no wider than a float64 that is already there."""
 
@@ -108,14 +124,27 @@ def lend(value: Any) -> Any:
     if type(value) in WATCHED:
         value = read(value)
     if isinstance(value, np.ndarray) and (type(value) is not Tensor or value.flags.writeable):
+        mask = None if type(value) is np.ndarray else getattr(value, "_dk_mask", None)
         value = value.view(Tensor)
         value.setflags(False)
+        if mask is not None:
+            set_mask(value, mask)
     return value
 
 
 def give(value: Any) -> Any:
     """An array as a plain one of the receiver's own; anything else as it is."""
-    return np.array(value) if isinstance(value, np.ndarray) else value
+    if not isinstance(value, np.ndarray):
+        return value
+    mask = None if type(value) is np.ndarray else getattr(value, "_dk_mask", None)
+    return np.array(value) if mask is None else with_mask(np.array(value), give(mask))
+
+
+def with_mask(array: Any, mask: Any) -> MaskedArray:
+    """An array that its mask goes along with, on the same memory."""
+    masked = array.view(MaskedArray)
+    set_mask(masked, mask)
+    return masked  # type: ignore[no-any-return]
 
 
 def lend_all(structure: Any) -> Any:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from densekit.engines import lowering as lowering
     from densekit.engines import native as native
     from densekit.engines import objective as objective
+    from densekit.engines import on_host as on_host
     from densekit.engines import plan as plan
     from densekit.engines import recording as recording
     from densekit.engines import reference as reference
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
     from densekit.engines.lowering import has_flags as has_flags
     from densekit.engines.lowering import lower_graph as lower_graph
     from densekit.engines.lowering import lower_layer as lower_layer
-    from densekit.engines.lowering import lower_whole as lower_whole
-    from densekit.engines.lowering import metric_variables as metric_variables
     from densekit.engines.native import NativeEngine as NativeEngine
     from densekit.engines.objective import Objective as Objective
     from densekit.engines.objective import beside_targets as beside_targets
+    from densekit.engines.on_host import lower_whole as lower_whole
+    from densekit.engines.on_host import metric_variables as metric_variables
     from densekit.engines.plan import PlanBuilder as PlanBuilder
     from densekit.engines.recording import lend as lend
     from densekit.engines.recording import take_back as take_back
@@ -52,7 +53,8 @@ else:
         {
             "densekit._core.engine": "LossTerm",
             "densekit._core.plan": "Handle NotLowerable",
-            "lowering": "has_flags lower_graph lower_layer lower_whole metric_variables",
+            "lowering": "has_flags lower_graph lower_layer",
+            "on_host": "lower_whole metric_variables",
             "definition": "DefinitionEngine",
             "kinds": "check_engine default_name engine_kind engine_names inside register_engine",
             "native": "NativeEngine",

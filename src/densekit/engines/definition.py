@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from densekit._core import tree
+from densekit._core.boxes import unboxed
 from densekit._core.engine import Array, Block, EngineKind
 from densekit._core.scope import StatelessScope
 from densekit._core.tensor import lend
@@ -52,6 +53,7 @@ class DefinitionEngine:
         self._kind = kind
         self._differentiate = Differentiator()
         self.outputs: list[Array] = []  # of the latest step
+        self.masks: list[Array | None] = []  # the same
 
     def step(self, block: Block) -> npt.NDArray[np.float64]:
         """One step on all rows of a block; its total and each single loss, (1, 1 + losses)."""
@@ -73,7 +75,13 @@ class DefinitionEngine:
             found = self._objective(scope, Batch(inputs, targets, weights))
             assigned[:] = [v for v in self._state if scope.get_current_value(v) is not None]
             state = [scope.get_current_value(v) for v in assigned]
-            return {**found._asdict(), "state": state}
+            self.masks = [None if m is None else np.asarray(unboxed(m)) for m in found.masks]
+            return {
+                "total": found.total,
+                "singles": found.singles,
+                "outputs": found.outputs,
+                "state": state,
+            }
 
         values = [variable.value for variable in self._trainable]
         if self._optimizer is None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from densekit._core import tree
+from densekit._core.masks import mask_of
 from densekit._core.scope import StatelessScope
+from densekit.engines.masked import Masks, checked, mask_outputs, previous_mask, stand_ins
 from densekit.engines.steps import NotLowerable
 from densekit.layers import Layer
 from densekit.layers._base.call import CallContext, call_context
@@ -25,7 +27,18 @@ class Followed:
     inputs: list[KerasTensor]
     outputs: list[KerasTensor]
     nodes: list[Node]
+    masks: list[KerasTensor | None]
     flags_yield: bool = False
+
+    def needed_nodes(self) -> list[Node]:
+        """The nodes without ops whose results lead nowhere, such as masks that nobody asks for."""
+        wanted = {id(t) for t in (*self.outputs, *self.masks)}
+        kept = []
+        for node in reversed(self.nodes):
+            if isinstance(node.operation, Layer) or any(id(t) in wanted for t in node.outputs):
+                wanted.update(id(t) for t in node.input_tensors)
+                kept.append(node)
+        return kept[::-1]
 
 
 class _Watch(StatelessScope):
@@ -56,15 +69,17 @@ def follow_function(function: Any, shape: Any, dtype: str) -> Followed:
         NotLowerable: if it looks at values, or does what is not recorded.
     """
     stand_in = KerasTensor(shape, dtype=dtype)
-    return _recorded(lambda: function(stand_in), [stand_in], "it")
+    return _recorded(lambda: (tree.flatten(function(stand_in)), [None]), [stand_in], "it")
 
 
-def _recorded(call: Callable[[], Any], stand_ins: list[KerasTensor], what: str) -> Followed:
+def _recorded(
+    call: Callable[[], tuple[list[Any], list[Any]]], stand_ins: list[KerasTensor], what: str
+) -> Followed:
     nodes: list[Node] = []
     recording = recorded_nodes.set(nodes)
     try:
         with _Watch(what) as watch:
-            outputs = tree.flatten(call())
+            outputs, masks = call()
     except Exception as error:  # whatever it does, it cannot be done symbolically
         sentence = str(error).partition("\n")[0][:_LONGEST_REASON].rstrip(".")
         raise NotLowerable(
@@ -76,17 +91,23 @@ def _recorded(call: Callable[[], Any], stand_ins: list[KerasTensor], what: str) 
         raise NotLowerable(watch.reason)
     if not all(isinstance(leaf, KerasTensor) for leaf in outputs):
         raise NotLowerable(f"{what} gives something that does not depend on its inputs")
-    return Followed(stand_ins, outputs, nodes)
+    return Followed(stand_ins, outputs, nodes, checked(masks))
 
 
-def follow(layer: Layer, node: Node, training: bool | None) -> Followed:
-    """The graph of a call that has been recorded as one node.
+def follow(
+    layer: Layer, node: Node, training: bool | None, masks: Masks, only_mask: bool = False
+) -> Followed:
+    """The graph of a call that has been recorded as one node, and of its `compute_mask`.
+
+    Args:
+        masks: of the node's inputs. They stand behind them among the inputs of the graph.
+        only_mask: whether the call itself is left out.
 
     Raises:
         NotLowerable: if the call looks at values, or does what is not recorded.
     """
-    stand_ins = [KerasTensor(t.shape, dtype=t.dtype) for t in node.input_tensors]
-    values = iter(stand_ins)
+    given = stand_ins(node.input_tensors, masks)
+    values = iter(given)
     args, kwargs = tree.map_structure(
         lambda leaf: next(values) if isinstance(leaf, KerasTensor) else leaf,
         (node.args, dict(node.kwargs)),
@@ -94,10 +115,22 @@ def follow(layer: Layer, node: Node, training: bool | None) -> Followed:
     kwargs.pop("training", None)
     if layer._dk_call_info.has_training and training is not None:
         kwargs["training"] = training
+    previous = previous_mask(args, kwargs)
+    kwargs |= layer._dk_masks_wanted(
+        dict(zip(layer._dk_call_info.names, args, strict=False)) | kwargs
+    )
+    first = args[0] if args else next(iter(kwargs.values()), None)
     before = [(inner, len(inner._inbound_nodes)) for inner in sublayers(layer)]
     token = call_context.set(CallContext(layer, None, True, training))
     try:
-        return _recorded(lambda: layer.call(*args, **kwargs), stand_ins, "its `call`")
+
+        def call() -> tuple[list[Any], list[Any]]:
+            outputs = [] if only_mask else tree.flatten(layer.call(*args, **kwargs))
+            of = [None] * len(node.outputs) if only_mask else outputs
+            return outputs, mask_outputs(layer, first, of, previous)
+
+        inputs = [*given, *(m for m in map(mask_of, given) if m is not None)]
+        return _recorded(call, inputs, "its `compute_mask`" if only_mask else "its `call`")
     finally:
         call_context.reset(token)
         for inner, count in before:

@@ -18,6 +18,7 @@ from densekit import losses, ops
 from densekit._core import tree
 from densekit._core.dtypes import data_dtype
 from densekit._core.errors import message, returned
+from densekit._core.masks import set_mask
 from densekit._core.scope import StatelessScope
 from densekit._core.tensor import lend
 from densekit._core.variable import Variable
@@ -198,9 +199,17 @@ class HostLoss:
     Args:
         loss: called with ``(y_true, y_pred, sample_weight=)``, gives a scalar.
         sample_shape: shape of one prediction.
+        mask_shape: that of its mask, if it has one.
     """
 
-    def __init__(self, loss: Any, sample_shape: tuple[int, ...], dtype: str) -> None:
+    def __init__(
+        self,
+        loss: Any,
+        sample_shape: tuple[int, ...],
+        dtype: str,
+        mask_shape: tuple[int, ...] | None = None,
+    ) -> None:
+        self._mask_shape = mask_shape
         self._loss = loss
         self._sample_shape = sample_shape
         self._dtype = np.dtype(dtype)
@@ -208,7 +217,12 @@ class HostLoss:
         self._checked = False
 
     def __call__(
-        self, y_true: Array | None, y_pred: Array, weight: Array | None, need_gradient: bool
+        self,
+        y_true: Array | None,
+        y_pred: Array,
+        weight: Array | None,
+        need_gradient: bool,
+        mask: Array | None = None,
     ) -> tuple[float, Array | None]:
         """Value and, if asked for, gradient of the loss of some rows."""
         batch = len(y_pred)
@@ -225,6 +239,8 @@ class HostLoss:
 
         def value(prediction: Any) -> Any:
             loss = self._loss
+            if mask is not None and self._mask_shape is not None:
+                set_mask(prediction, mask.reshape(batch, *self._mask_shape) != 0)
             return returned(loss(y_true, prediction, sample_weight=weight), loss, "a loss")
 
         if not need_gradient:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
@@ -10,21 +10,18 @@ from typing import Any
 
 from densekit._core import tree
 from densekit._core.dtypes import STRING
-from densekit._core.engine import Source
-from densekit._core.variable import Variable
 from densekit.engines.following import Followed, follow, follow_function
 from densekit.engines.fusing import fused
-from densekit.engines.host import HostFunction
+from densekit.engines.masked import Masks, Values, reads_masks, without_unused
+from densekit.engines.on_host import call_on_host, metric_variables
 from densekit.engines.op_lowerings import lower_operation
 from densekit.engines.plan import Handle, NotLowerable, PlanBuilder
-from densekit.engines.probe import Findings, probe
 from densekit.engines.registry import lowering_for
 from densekit.layers import Layer, has_lowering
 from densekit.ops import KerasTensor
 from densekit.ops._symbolic import FunctionOperation
 
 Shape = tuple[int, ...]
-Handles = dict[int, Handle]  # by id of the symbolic tensor
 
 
 def lower_graph(
@@ -41,15 +38,16 @@ def lower_graph(
     """
     plan = PlanBuilder(dtype, training)
     plan.lower_function = partial(_lower_user_function, plan)
-    handles: Handles = {}
+    values = Values()
     for i, tensor in enumerate(graph.inputs):
         shape = tuple(tensor.shape[1:]) if input_shapes is None else input_shapes[i]
         if None in shape:
             raise NotLowerable(f"input {i} has no fixed size: {shape}")
-        handles[id(tensor)] = plan.input(shape, tensor.dtype)
-    _lower_nodes(plan, graph, handles)
-    plan.outputs = [handles[id(tensor)] for tensor in graph.outputs]
-    plan.steps = fused(plan.steps, {handle.value for handle in plan.outputs})
+        values.put([tensor], [plan.input(shape, tensor.dtype)], [None])
+    _lower_nodes(plan, graph, values)
+    plan.outputs, plan.masks = values.of(graph.outputs), values.masks_of(graph.outputs)
+    wanted = {h.value for h in (*plan.outputs, *plan.masks) if h is not None}
+    plan.steps = fused(without_unused(plan.steps, wanted), wanted)
     return plan
 
 
@@ -62,34 +60,14 @@ def lower_layer(
         NotLowerable: if it has no native form for such an input.
     """
     plan = PlanBuilder(dtype, training)
+    if layer._dk_makes_mask and layer.supports_masking:
+        raise NotLowerable("it makes a mask")
     if not _is_native(layer, plan):
         raise NotLowerable("its layer computes in another type than the plan")
     handle = plan.input(input_shape, input_dtype)
     plan.outputs = _as_list(_lower(layer, plan, [handle]))
     if len(plan.outputs) != 1 or plan.outputs[0].dtype != dtype:
         raise NotLowerable("its layer computes in another type than the plan")
-    return plan
-
-
-def lower_whole(source: Source) -> PlanBuilder:
-    """A plan of one host step: for models whose calls do not follow a graph of samples.
-
-    Raises:
-        NotLowerable: if the outputs are not one row for each row of the inputs.
-    """
-    plan = PlanBuilder(source.dtype, source.training)
-    xs = [plan.input(shape, kind) for shape, kind in source.inputs]
-    fixed = [None] * len(xs) if source.graph is None else [t.shape[0] for t in source.graph.inputs]
-    rows = [(n, *x.sample_shape) for n, x in zip(fixed, xs, strict=True)]
-    found = probe(source.trial, [(shape, x.dtype) for shape, x in zip(rows, xs, strict=True)])
-    if source.graph is not None and len(found.outputs) == len(source.graph.outputs):
-        pairs = zip(found.outputs, source.graph.outputs, strict=True)
-        found.outputs = [(shape, _dtype(kind, t.dtype)) for (shape, kind), t in pairs]
-        if plan.learns:
-            found.written |= {id(v) for v in source.state}
-    plan.outputs = _host_step(
-        plan, source.definition, source.variables, source.state, source.name, xs, found
-    )
     return plan
 
 
@@ -104,19 +82,17 @@ def has_flags(graph: Any) -> bool:
     return False
 
 
-def _lower_nodes(plan: PlanBuilder, graph: Any, handles: Handles) -> None:
+def _lower_nodes(plan: PlanBuilder, graph: Any, values: Values) -> None:
     for node in graph.nodes:
         if node.is_input:
             continue
-        inputs = [handles[id(tensor)] for tensor in node.input_tensors]
+        inputs, masks = values.of(node.input_tensors), values.masks_of(node.input_tensors)
         before = plan.training
         plan.training = _flag(plan, graph, node)
         try:
-            outputs = _lower_node(plan, node, inputs)
+            values.put(node.outputs, *_lower_node(plan, node, inputs, masks))
         finally:
             plan.training = before
-        for tensor, handle in zip(node.outputs, outputs, strict=True):
-            handles[id(tensor)] = handle
 
 
 def _flag(plan: PlanBuilder, graph: Any, node: Any) -> bool | None:
@@ -130,31 +106,37 @@ def _flag(plan: PlanBuilder, graph: Any, node: Any) -> bool | None:
     return plan.training
 
 
-def _lower_node(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]:
+def _lower_node(
+    plan: PlanBuilder, node: Any, inputs: list[Handle], masks: Masks
+) -> tuple[list[Handle], Masks]:
     operation = node.operation
     graph = _graph_of(operation)
     if graph is not None and len(graph.inputs) == len(inputs):
-        inner = {id(t): handle for t, handle in zip(graph.inputs, inputs, strict=True)}
+        inner = Values()
+        inner.put(graph.inputs, inputs, masks)
         _lower_nodes(plan, graph, inner)
-        outputs = [inner[id(t)] for t in graph.outputs]
-        return _penalised(plan, operation, outputs)
+        outputs = _penalised(plan, operation, inner.of(graph.outputs))
+        return outputs, inner.masks_of(graph.outputs)
     mark = plan.mark()
     try:
-        outputs = _penalised(plan, operation, _lower_natively(plan, node, inputs))
+        outputs, made = _lower_natively(plan, node, inputs, masks)
+        outputs = _penalised(plan, operation, outputs)
     except NotLowerable as why:
         plan.go_back(mark)
-        outputs = _on_host(plan, node, inputs, str(why))
+        outputs, made = call_on_host(plan, node, inputs, masks, str(why))
         plan.parts.append((operation.name, type(operation).__name__, str(why)))
-        return outputs
+        return outputs, made
     if all(reason == "" for _, _, reason in plan.parts[mark[3] :]):  # what it consists of, too
         del plan.parts[mark[3] :]
         partly = "a function it was given runs there" if len(plan.host_reasons) > mark[2] else ""
         plan.parts.append((operation.name, type(operation).__name__, partly))
-    return outputs
+    return outputs, made
 
 
-def _lower_natively(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]:
-    """The node's native form: its own, a registered one, or that of an op.
+def _lower_natively(
+    plan: PlanBuilder, node: Any, inputs: list[Handle], masks: Masks
+) -> tuple[list[Handle], Masks]:
+    """The node's native form: its own, a registered one, or that of an op; and masks of it.
 
     Raises:
         NotLowerable: if it has none.
@@ -164,13 +146,15 @@ def _lower_natively(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[
         raise NotLowerable("it reads strings")
     rule = lowering_for(type(operation))
     if rule is not None:
-        return _as_list(rule(plan, operation, *_with_handles(node, inputs)))
+        outputs = _as_list(rule(plan, operation, *_with_handles(node, inputs)))
+        return outputs, _lower_mask(plan, node, inputs, masks)
     if isinstance(operation, FunctionOperation):
-        return lower_op(plan, node, inputs)
+        outputs = lower_op(plan, node, inputs)
+        return outputs, [None] * len(outputs)
     if not isinstance(operation, Layer):
         raise NotLowerable("it is no layer, and no rule is registered for it")
-    if not has_lowering(operation):
-        return _lower_followed(plan, node, inputs)
+    if not has_lowering(operation) or reads_masks(operation, masks, node.args, node.kwargs):
+        return _lower_followed(plan, node, inputs, masks)
     options = _options(node)
     if options is None:
         raise NotLowerable("it is called with more than tensors")
@@ -181,35 +165,60 @@ def _lower_natively(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[
         )
     if _draws_while_predicting(operation, plan):
         raise NotLowerable("it draws random numbers where the plan predicts")
-    return _as_list(_lower(operation, plan, inputs, options))
+    outputs = _as_list(_lower(operation, plan, inputs, options))
+    return outputs, _lower_mask(plan, node, inputs, masks)
 
 
-def _lower_followed(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]:
+def _lower_mask(plan: PlanBuilder, node: Any, inputs: list[Handle], masks: Masks) -> Masks:
+    """The masks of the outputs of a layer that has a native form."""
+    layer, count = node.operation, len(node.outputs)
+    passes = any(mask is not None for mask in masks) or layer._dk_makes_mask
+    if not layer.supports_masking or not passes:
+        return [None] * count
+    followed = follow(layer, node, plan.training, masks, only_mask=True)
+    return _lower_parts(plan, followed, inputs, masks)[1]
+
+
+def _lower_followed(
+    plan: PlanBuilder, node: Any, inputs: list[Handle], masks: Masks
+) -> tuple[list[Handle], Masks]:
     """A user's layer, op by op: its weights become parameters of the plan."""
     layer = node.operation
     if layer.non_trainable_variables or metric_variables(layer):
         raise NotLowerable("its `call` may write state")
     if not layer.compute_dtype == layer.variable_dtype == plan.dtype:
         raise NotLowerable(f"it computes in {layer.compute_dtype}, the plan in {plan.dtype}")
-    outputs = _lower_parts(plan, follow(layer, node, plan.training), inputs)
+    followed = follow(layer, node, plan.training, masks)
+    outputs, made = _lower_parts(plan, followed, inputs, masks)
     if [h.sample_shape for h in outputs] != [tuple(t.shape[1:]) for t in node.outputs]:
         raise NotLowerable("its `call` gives another shape than it says")
-    return outputs
+    return outputs, made
 
 
-def _lower_parts(plan: PlanBuilder, followed: Followed, inputs: list[Handle]) -> list[Handle]:
-    """What a call was found to do, node by node."""
-    inner = {id(t): handle for t, handle in zip(followed.inputs, inputs, strict=True)}
-    for made in followed.nodes:
+def _lower_parts(
+    plan: PlanBuilder, followed: Followed, inputs: list[Handle], masks: Masks
+) -> tuple[list[Handle], Masks]:
+    """What a call was found to do, node by node: its outputs, and their masks."""
+    inner = Values()
+    inner.put(followed.inputs[: len(inputs)], inputs, masks)
+    given = [mask for mask in masks if mask is not None]
+    inner.put(followed.inputs[len(inputs) :], given, [None] * len(given))
+    for made in followed.needed_nodes():
         if not made.input_tensors:
             continue
-        if not all(id(t) in inner for t in made.input_tensors):
+        if not all(id(t) in inner.handles for t in made.input_tensors):
             raise NotLowerable("it uses tensors of another call")
         before = len(plan.host_reasons)
         _lower_nodes(plan, _Part(made, followed.flags_yield), inner)
         if not isinstance(made.operation, Layer) and len(plan.host_reasons) > before:
             raise NotLowerable(plan.host_reasons[-1][1])  # one step in Python is better than two
-    return [inner[id(t)] for t in followed.outputs]
+    flowed = inner.masks_of(followed.outputs)  # of layers inside, as they come when it runs
+    said = [None if t is None else inner.handles.get(id(t)) for t in followed.masks]
+    flowed += [None] * (len(said) - len(flowed))
+    made_masks = [
+        own if own is not None else other for own, other in zip(flowed, said, strict=True)
+    ]
+    return inner.of(followed.outputs), made_masks
 
 
 def _lower_user_function(plan: PlanBuilder, function: Any, x: Handle) -> Handle:
@@ -217,7 +226,7 @@ def _lower_user_function(plan: PlanBuilder, function: Any, x: Handle) -> Handle:
     mark = plan.mark()
     try:
         followed = follow_function(function, x.shape, x.dtype)
-        (y,) = _lower_parts(plan, followed, [x])
+        (y,), _ = _lower_parts(plan, followed, [x], [None])
     except NotLowerable:
         plan.go_back(mark)
         raise
@@ -327,76 +336,5 @@ def _penalised(plan: PlanBuilder, layer: Any, outputs: list[Handle]) -> list[Han
     return [plan.activity_regularizer(y, regularizer) for y in outputs]
 
 
-def _on_host(plan: PlanBuilder, node: Any, inputs: list[Handle], reason: str) -> list[Handle]:
-    """The node's own call, with arrays in place of its symbolic tensors."""
-    operation = node.operation
-    args, kwargs = node.args, dict(node.kwargs)
-    if isinstance(operation, Layer):
-        variables = list(operation.trainable_variables)
-        state = [*operation.non_trainable_variables, *metric_variables(operation)]
-        kwargs.pop("training", None)
-        if plan.training is not None:
-            kwargs["training"] = plan.training
-    else:
-        leaves = tree.flatten((args, kwargs))
-        variables = [leaf for leaf in leaves if isinstance(leaf, Variable) and leaf.trainable]
-        state = []
-
-    def function(*arrays: Any, **flag: Any) -> Any:
-        values = iter(arrays)
-        given, named = tree.map_structure(
-            lambda leaf: next(values) if isinstance(leaf, KerasTensor) else leaf, (args, kwargs)
-        )
-        return operation(*given, **named | flag)
-
-    declared = [(tuple(t.shape), t.dtype) for t in node.outputs]
-    # Training is not tried out: what users count there counts their steps.
-    tried = partial(function, training=False) if "training" in kwargs and plan.learns else function
-    try:
-        found = probe(tried, [(x.shape, x.dtype) for x in inputs])
-    except Exception:  # it cannot be tried out on any rows: what it says of itself must do
-        if any(None in shape[1:] for shape, _ in declared):
-            raise
-        found = Findings(declared, written={id(v) for v in state})
-    if len(found.outputs) == len(declared):
-        pairs = zip(found.outputs, declared, strict=True)
-        found.outputs = [(shape, _dtype(kind, said)) for (shape, kind), (_, said) in pairs]
-    else:
-        found.outputs = declared
-    if plan.learns:
-        found.written |= {id(v) for v in state}
-    return _host_step(plan, function, variables, state, operation.name, inputs, found, reason)
-
-
-def _dtype(found: str, declared: str) -> str:
-    """An integer is one whatever a layer says of itself; a float is as wide as it says."""
-    return declared if "float" in found and "float" in declared else found
-
-
-def _host_step(
-    plan: PlanBuilder,
-    function: Callable[..., Any],
-    variables: Sequence[Variable],
-    state: Sequence[Variable],
-    name: str,
-    inputs: list[Handle],
-    found: Findings,
-    reason: str = "",
-) -> list[Handle]:
-    if not found.keeps_rows:
-        raise NotLowerable(f"{name} does not give one row for each row of its input")
-    plan.adds_losses = plan.adds_losses or found.adds_losses
-    plan.mixes_rows = plan.mixes_rows or found.mixes_rows
-    plan.writes_weights = plan.writes_weights or any(id(v) in found.written for v in variables)
-    host = HostFunction(function, variables, state, name, bool(found.written))
-    return plan.host_function(host, inputs, found.outputs, reason)
-
-
 def _as_list(outputs: Any) -> list[Handle]:
     return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
-
-
-def metric_variables(layer: Any) -> list[Variable]:
-    """State of the metrics that a layer and its sub-layers own and may update in `call`."""
-    owners = layer._dk_flatten_layers()
-    return [v for owner in owners for metric in owner._tracker.metrics for v in metric.variables]

@@ -14,7 +14,7 @@ from densekit import _native
 from densekit._core.dtypes import STRING, data_dtype, to_numpy_dtype
 from densekit._core.engine import Array, Block, LossTerm
 from densekit._core.errors import message
-from densekit._core.native_form import native_form
+from densekit._core.native_form import NativeForm, native_form
 from densekit._core.variable import Variable, aligned_empty
 from densekit._native import active_isa as active_isa
 from densekit._native import array_class as array_class
@@ -80,7 +80,9 @@ class NativeEngine:
         for step in plan.steps:
             self.plan.compute_in_bfloat16(step.bfloat16)
             getattr(self, f"_{step.kind}")(step, values)
-        for handle in plan.outputs:
+        self._masks = plan.masks or [None] * len(plan.outputs)
+        self._mask_values = [None if m is None else values[m.value] for m in self._masks]
+        for handle in (*plan.outputs, *(m for m in self._masks if m is not None)):
             self.plan.output(values[handle.value])
         self._of_losses = [term.output for term in losses]
         self._unweighted: dict[int, str] = {}  # by output: names of losses over the whole batch
@@ -94,6 +96,8 @@ class NativeEngine:
         self._takes_text = any(h.dtype == STRING for h in plan.inputs)
         self._all_floats = not self._nodes and all(h.dtype == plan.dtype for h in plan.outputs)
         self.exact_predictions: list[Array | None] = []  # of the latest run, by output
+        self.prediction_masks: list[Array | None] = []  # the same
+        self.has_masks = any(m is not None for m in self._masks)
 
     # Building
 
@@ -238,16 +242,27 @@ class NativeEngine:
         output = self.outputs[term.output]
         form = native_form(term.loss)
         reduction = reduction_of(term.loss)
-        if form is not None and output.sample_shape:
+        mask = self._mask_values[term.output]
+        if form is not None and output.sample_shape and self._takes_mask(term.output, form):
             width = 0 if form.whole_batch else output.sample_shape[-1]
             if form.whole_batch:
                 self._unweighted[term.output] = term.loss.name
-            self.plan.loss(
-                term.output, form.kind, list(form.parameters), width, term.weight, reduction
-            )
+            given = form.kind, list(form.parameters), width, term.weight, reduction
+            self.plan.loss(term.output, *given, -1 if mask is None else mask)
             return
-        host_loss = HostLoss(term.loss, output.sample_shape, self.dtype)
-        self.plan.host_loss(term.output, _on_host(host_loss), term.weight)
+        handle = self._masks[term.output]
+        of_mask = None if handle is None else handle.sample_shape
+        function = _on_host(HostLoss(term.loss, output.sample_shape, self.dtype, of_mask))
+        self.plan.host_loss(term.output, function, term.weight, -1 if mask is None else mask)
+
+    def _takes_mask(self, output: int, form: NativeForm) -> bool:
+        """Whether a loss over the last axis counts what the output's mask says, if it has one."""
+        mask = self._masks[output]
+        if mask is None:
+            return True
+        positions = self.outputs[output].sample_shape[:-1]
+        own = mask.sample_shape
+        return not form.whole_batch and own == positions[: len(own)] and 0 not in positions
 
     def _set_optimizer(self, optimizer: Any) -> None:
         form = None if self._foreign else native_form(optimizer)
@@ -312,6 +327,7 @@ class NativeEngine:
         steps = block.steps
         losses = np.empty((steps, 1 + self.n_losses))
         losses.fill(_NO_STEP)
+        rooms = self._with_masks(predictions)
         iteration = self.optimizer.steps_counted()
         rates = self.optimizer.learning_rates(iteration, steps)
         keys, counters = self.random_words()
@@ -329,7 +345,7 @@ class NativeEngine:
                     keys,
                     counters,
                     losses,
-                    predictions,
+                    rooms,
                     0.0,
                 )
         except BaseException:
@@ -344,6 +360,7 @@ class NativeEngine:
         if self._unweighted:
             self._check_weights(block)
         losses = np.empty((block.steps, 1 + self.n_losses))
+        rooms = self._with_masks(predictions)
         keys, counters = self.random_words()
         with self._exactly(block, predictions) if self._nodes else _NOTHING:
             done = self.plan.evaluate(
@@ -355,10 +372,22 @@ class NativeEngine:
                 keys,
                 counters,
                 losses,
-                predictions,
+                rooms,
                 0.0,
             )
         return losses[:done]
+
+    def _with_masks(self, predictions: list[Array | None]) -> list[Array | None]:
+        """Room for predictions, and for the masks of those that are asked for."""
+        if not self.has_masks:
+            return predictions
+        pairs = zip(predictions, self._masks, strict=True)
+        self.prediction_masks = [
+            None if y is None or m is None else np.empty((len(y), *m.sample_shape), self._dtype)
+            for y, m in pairs
+        ]
+        made = zip(self.prediction_masks, self._masks, strict=True)
+        return [*predictions, *(room for room, m in made if m is not None)]
 
     @contextmanager
     def _exactly(self, block: Block, predictions: list[Array | None]) -> Iterator[None]:
@@ -398,7 +427,7 @@ class NativeEngine:
                 stop = min(start + most, n)
                 rows = [readable(x[start:stop]) for x in inputs]
                 parts = [y[start:stop].reshape(stop - start, -1) for y in outputs]
-                self.plan.predict(rows, stop - start, parts)
+                self.plan.predict(rows, stop - start, [*parts, *self._unread(stop - start)])
             return
         inputs = [readable(x[:]) for x in inputs]
         made = [
@@ -408,13 +437,18 @@ class NativeEngine:
         exact = ExactValues(self._exact_columns(inputs))
         token = exact_values.set(exact)
         try:
-            self.plan.predict(self._numbers(inputs), n, made)
+            self.plan.predict(self._numbers(inputs), n, [*made, *self._unread(n)])
         finally:
             exact_values.reset(token)
         for handle, y, floats in zip(self.outputs, outputs, made, strict=True):
             if y.dtype != self._dtype:
                 own = exact.get(handle.value)
                 y[...] = (floats if own is None else own).reshape(y.shape)
+
+    def _unread(self, n: int) -> list[Array]:
+        """Room for masks, which predictions are given without."""
+        masks = (m for m in self._masks if m is not None)
+        return [np.empty((n, m.size), self._dtype) for m in masks]
 
     def _exact_columns(self, inputs: list[Array]) -> dict[int, tuple[Array, np.dtype[Any]]]:
         """Inputs that the plan's floats may not hold, and what they are in the model."""
@@ -431,7 +465,7 @@ class NativeEngine:
 
     def direct_call(self) -> Callable[[Any], Any] | None:
         """The plan's direct call, for one input and one output; None for other plans."""
-        if len(self.builder.inputs) != 1 or len(self.outputs) != 1:
+        if len(self.builder.inputs) != 1 or len(self.outputs) != 1 or self.has_masks:
             return None
         x, y = self.builder.inputs[0], self.outputs[0]
         if self.builder.has_host_steps:

@@ -20,7 +20,8 @@ from densekit._core.native_form import NativeForm
 from densekit._core.plan import NotLowerable
 from densekit._core.variable import Variable
 from densekit.engines import formulas, native, recording
-from densekit.engines.lowering import lower_graph, lower_layer, lower_whole
+from densekit.engines.lowering import lower_graph, lower_layer
+from densekit.engines.on_host import lower_whole
 from densekit.engines.plan import PlanBuilder
 from densekit.engines.updates import NativeUpdates
 from densekit.ops._formula_steps import Step

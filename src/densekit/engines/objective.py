@@ -11,6 +11,7 @@ from densekit import ops
 from densekit._core import tree
 from densekit._core.engine import LossTerm
 from densekit._core.errors import returned
+from densekit._core.masks import mask_of
 from densekit._core.native_form import native_form
 from densekit._core.scope import StatelessScope
 from densekit._core.variable import Variable
@@ -28,11 +29,12 @@ class Batch(NamedTuple):
 
 
 class Results(NamedTuple):
-    """What a call of an `Objective` gives: the total, each loss unweighted, the outputs."""
+    """What a call of an `Objective` gives: total, each loss unweighted, outputs and their masks."""
 
     total: Any
     singles: list[Any]
     outputs: list[Any]
+    masks: list[Any]
 
 
 class Objective:
@@ -80,7 +82,7 @@ class Objective:
         if not parts and self._needs_loss:
             raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
         total = sum(parts[1:], parts[0]) if parts else np.zeros(())
-        return Results(total, singles, outputs)
+        return Results(total, singles, outputs, [mask_of(y) for y in outputs])
 
 
 def beside_targets(y_pred: Any, y_true: Any) -> Any:

@@ -482,12 +482,17 @@ def _same(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Hand
 @_rule("zeros_like", "ones_like", "full_like")
 def _like(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
     x = _handle(a["x"])
-    if a.get("dtype") not in (None, plan.dtype):
+    truth = a.get("dtype") == "bool"
+    if a.get("dtype") not in (None, plan.dtype) and not truth:
         raise NotLowerable(f"it gives {a['dtype']}")
+    if truth:
+        x = Handle(x.value, x.shape, "bool")
     _floats(plan, x)
     zeros = plan.rearrange(x, np.full(x.sample_shape, -1))
     value = {"zeros_like": 0.0, "ones_like": 1.0}.get(_name(operation), a.get("fill_value"))
-    return zeros if value == 0.0 else plan.elementwise("add", zeros, value)
+    if value == 0.0:
+        return zeros
+    return plan.elementwise("add", zeros, value, dtype="bool" if truth else None)
 
 
 @_rule("cumsum")

@@ -52,6 +52,7 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
         self.steps: list[Step] = []
         self.inputs: list[Handle] = []
         self.outputs: list[Handle] = []
+        self.masks: list[Handle | None] = []  # of the outputs, as far as they have one
         self.seed_generators: list[SeedGenerator] = []  # one for each dropout, in order
         # How a function that users write enters the plan, if somebody knows.
         self.lower_function: Callable[[Any, Handle], Handle] | None = None
@@ -199,7 +200,12 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
         along = sum(x.sample_shape[axis - 1] for x in xs)
         inners = [math.prod(x.sample_shape[axis - 1 :]) for x in xs]
         shape = (*first[1:axis], along, *first[axis + 1 :])
-        return self._record("concatenate", xs, shape, inners=inners)  # type: ignore[arg-type]
+        if not all(x.dtype == "bool" for x in xs):
+            return self._record("concatenate", xs, shape, inners=inners)  # type: ignore[arg-type]
+        y = self._new(shape, "bool")
+        inputs = tuple(x.value for x in xs)
+        self.steps.append(Step("concatenate", inputs, (y.value,), {"inners": inners}))
+        return y
 
     def activity_regularizer(self, x: Handle, regularizer: Callable[[Any], Any]) -> Handle:
         """`x`, with ``regularizer(x) / batch`` added to the loss."""

@@ -49,8 +49,10 @@ class Recorder:
 
     @staticmethod
     def can_record(plan: PlanBuilder) -> bool:
-        """Whether all of a plan runs natively, in one dtype."""
-        return not plan.has_host_steps and all(h.dtype == plan.dtype for h in plan.outputs)
+        """Whether all of a plan runs natively, in one dtype, and no mask is to be handed on."""
+        if plan.has_host_steps or any(mask is not None for mask in plan.masks):
+            return False
+        return all(h.dtype == plan.dtype for h in plan.outputs)
 
     def seed_states(self) -> list[tuple[Variable, Array]]:
         """The states of the seed generators as they are now."""

@@ -35,7 +35,7 @@ from densekit._core.variable import Variable
 from densekit.engines import kinds
 from densekit.engines.definition import DefinitionEngine
 from densekit.engines.host import definition_dtype
-from densekit.engines.lowering import lower_whole
+from densekit.engines.on_host import lower_whole
 from densekit.engines.reductions import reduction_of
 from densekit.engines.rows import empty_rows
 from densekit.ops._formula_steps import Step
@@ -75,6 +75,8 @@ class ReferenceEngine:
         self.writes_weights = plan.writes_weights
         self.adds_losses = self.added_losses = plan.adds_losses
         self.exact_predictions: list[Array | None] = []  # of the latest run, by output
+        self.prediction_masks: list[Array | None] = []  # the same
+        self.has_masks = any(mask is not None for mask in plan.masks)
         self._name = source.name
         self._definition = source.definition
         self._state = source.state
@@ -87,6 +89,7 @@ class ReferenceEngine:
         """Train on the picked rows, one batch after the other."""
         losses = []
         exact: list[list[Array]] = [[] for _ in self.outputs]
+        masks: list[list[Array]] = [[] for _ in self.outputs]
         start = 0
         for step in block.single_steps():
             losses.append(self._steps.step(self._in_own_types(step)))
@@ -97,10 +100,14 @@ class ReferenceEngine:
                 self._check_rows(y, i, step.rows)
                 if np.asarray(y).dtype.kind != "U":
                     room[start:stop] = np.asarray(y).reshape(step.rows, -1)
+                mask = self._steps.masks[i]
+                if mask is not None:
+                    masks[i].append(mask)
                 if self._is_exact(i):
                     exact[i].append(np.asarray(y, data_dtype(self.outputs[i].dtype)))
             start = stop
         self.exact_predictions = [np.concatenate(ys) if ys else None for ys in exact]
+        self.prediction_masks = [np.concatenate(ms) if ms else None for ms in masks]
         return np.concatenate(losses) if losses else np.empty((0, 1 + self.n_losses))
 
     evaluate = train  # no optimizer, no training

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from densekit.layers._layer_normalization import LayerNormalization as LayerNormalization
     from densekit.layers._lookup import deserialize as deserialize
     from densekit.layers._lookup import serialize as serialize
+    from densekit.layers._masking import Masking as Masking
     from densekit.layers._merges import Add as Add
     from densekit.layers._merges import Average as Average
     from densekit.layers._merges import Maximum as Maximum
@@ -103,6 +104,7 @@ else:
             "_input_layer": "Input InputLayer",
             "densekit.layers._base.input_spec": "InputSpec",
             "_lambda": "Lambda",
+            "_masking": "Masking",
             "densekit.layers._base.layer": "Layer",
             "_layer_normalization": "LayerNormalization",
             "densekit.layers._base.lowering": "has_lowering",

@@ -62,6 +62,14 @@ class Concatenate(Merge):
     def _merge_function(self, inputs: Sequence[Any]) -> Any:
         return ops.concatenate(inputs, axis=self.axis)
 
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Masks end to end, too; what has none counts."""
+        masks = self._dk_checked_masks(inputs, mask)
+        if all(m is None for m in masks):
+            return None
+        spread = [_spread(x, m) for x, m in zip(inputs, masks, strict=True)]
+        return ops.any(ops.concatenate(spread, axis=self.axis), axis=-1)
+
     def lower(self, plan: PlanBuilder, *xs: Handle) -> Handle:
         """One copying step."""
         return plan.concatenate(xs, self.axis)
@@ -69,6 +77,15 @@ class Concatenate(Merge):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "axis": self.axis}
+
+
+def _spread(x: Any, mask: Any) -> Any:
+    """A mask with the shape of its tensor."""
+    if mask is None:
+        return ops.ones_like(x, dtype="bool")
+    if len(mask.shape) == len(x.shape):
+        return mask
+    return ops.logical_or(ops.expand_dims(mask, -1), ops.zeros_like(x, dtype="bool"))
 
 
 @export("keras.layers")

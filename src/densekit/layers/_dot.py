@@ -87,6 +87,9 @@ class Dot(Merge):
         y = ops.reshape(ops.moveaxis(y, j, 1), (rows, size, _product(y.shape, j)))
         return ops.reshape(ops.matmul(x, y), shape)
 
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """None."""
+
     def lower(self, plan: PlanBuilder, x: Handle, y: Handle) -> Handle:
         """One product of matrices for each sample."""
         i, j = self._dk_pair((len(x.shape), len(y.shape)))

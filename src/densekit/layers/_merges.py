@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
+import numpy as np
+
 from densekit import ops
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
-from densekit.layers._base.merging import Merge
+from densekit.layers._base.merging import Extremum, MaskedMerge, Merge
 
 
 @export("keras.layers")
@@ -62,7 +64,7 @@ class Subtract(Merge):
 
 
 @export("keras.layers")
-class Multiply(Merge):
+class Multiply(MaskedMerge):
     """Product of a list of tensors, elementwise.
 
     Example:
@@ -73,8 +75,10 @@ class Multiply(Merge):
     [[3.0, 3.0]]
     """
 
-    def _merge_function(self, inputs: Sequence[Any]) -> Any:
-        return reduce(ops.multiply, inputs)
+    def _dk_merged(self, inputs: Sequence[Any], masks: Sequence[Any]) -> Any:
+        one = np.ones((), str(inputs[0].dtype))
+        pairs = zip(inputs, masks, strict=True)
+        return reduce(ops.multiply, (x if m is None else ops.where(m, x, one) for x, m in pairs))
 
     def lower(self, plan: PlanBuilder, *xs: Handle) -> Handle:
         """One elementwise step."""
@@ -102,7 +106,7 @@ class Average(Merge):
 
 
 @export("keras.layers")
-class Maximum(Merge):
+class Maximum(Extremum):
     """Largest of a list of tensors, elementwise.
 
     Example:
@@ -113,8 +117,7 @@ class Maximum(Merge):
     [[3.0, 3.0]]
     """
 
-    def _merge_function(self, inputs: Sequence[Any]) -> Any:
-        return reduce(ops.maximum, inputs)
+    _dk_function = staticmethod(ops.maximum)
 
     def lower(self, plan: PlanBuilder, *xs: Handle) -> Handle:
         """One elementwise step."""
@@ -122,7 +125,7 @@ class Maximum(Merge):
 
 
 @export("keras.layers")
-class Minimum(Merge):
+class Minimum(Extremum):
     """Smallest of a list of tensors, elementwise.
 
     Example:
@@ -133,8 +136,7 @@ class Minimum(Merge):
     [[1.0, 1.0]]
     """
 
-    def _merge_function(self, inputs: Sequence[Any]) -> Any:
-        return reduce(ops.minimum, inputs)
+    _dk_function = staticmethod(ops.minimum)
 
     def lower(self, plan: PlanBuilder, *xs: Handle) -> Handle:
         """One elementwise step."""

@@ -11,6 +11,7 @@ from densekit._core.assignments import CountsAssignments
 from densekit._core.dtype_policy import get_dtype_policy
 from densekit._core.errors import message, returned
 from densekit._core.frames import hide_internal_frames
+from densekit._core.masks import mask_of
 from densekit._core.naming import auto_name
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
@@ -89,10 +90,10 @@ class Loss(CountsAssignments):
 
     def _dk_reduced(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Any:
         """The loss by its definition."""
-        given_mask = getattr(y_pred, "_keras_mask", None)
+        given_mask = mask_of(y_pred)
         y_true, y_pred = self._dk_tensors(y_true), self._dk_tensors(y_pred)
         values = returned(self.call(y_true, y_pred), self._dk_formula, "a loss for each sample")
-        mask = getattr(values, "_keras_mask", None)
+        mask = mask_of(values)
         if mask is None:
             mask = self.valid(y_true, y_pred)
         if mask is None:

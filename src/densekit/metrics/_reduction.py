@@ -9,6 +9,7 @@ import numpy as np
 
 from densekit import ops
 from densekit._core.errors import returned
+from densekit._core.masks import mask_of
 from densekit._core.registry import export, public_name
 from densekit._core.scope import in_stateless_scope
 from densekit._core.serialization import (
@@ -171,8 +172,12 @@ class MeanMetricWrapper(Mean):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Add targets and predictions of shape ``(batch, ...)``."""
         y_true, y_pred = lend(y_true), lend(y_pred)
+        mask = mask_of(y_pred)
         values = self._fn(y_true, y_pred, **self._fn_kwargs)
         values = returned(values, self._fn, "a value for each sample")
+        if mask is not None:
+            weight = 1.0 if sample_weight is None else sample_weight
+            sample_weight = masked(self.name, weight, mask, self.dtype)
         if sample_weight is not None:
             valid = self._dk_valid(y_true, y_pred)
             if valid is not None:

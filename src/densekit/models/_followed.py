@@ -98,7 +98,8 @@ class FollowedLayer(Layer):
             arguments = {k: tree.map_structure(of_any_batch, v) for k, v in arguments.items()}
         if len(arguments) == 1 and reads_text(*arguments.values()):
             self.__dict__.setdefault("_dk_traced_on", *arguments.values())
-        given = {k: v for k, v in arguments.items() if k != "mask" and has_tensors(v)}
+        named = self._dk_call_info.mask_names
+        given = {k: v for k, v in arguments.items() if k not in named and has_tensors(v)}
         if type(self).build is FollowedLayer.build and len(given) > 1:
             self.build(**{f"{name}_shape": shapes_of(value) for name, value in given.items()})
         else:

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, overload
 import numpy as np
 
 from densekit import ops
-from densekit._core import tree
+from densekit._core import masks, tree
 from densekit._core.dtypes import STRING, to_numpy_dtype
 from densekit._core.errors import describe, message
 from densekit._core.text import as_strings
@@ -108,7 +108,13 @@ class GivenGraph:
                 kwargs = {**kwargs, "training": training}
             return operation(*args, **kwargs)
 
-        return self._run(self._standardize(inputs), call)
+        given = self._standardize(inputs)
+        if masks.in_use:
+            masks.carry_masks(self._flat(inputs), given)
+            for x, own in zip(given, tree.flatten(mask) if mask is not None else (), strict=False):
+                if own is not None:
+                    masks.set_mask(x, own)
+        return self._run(given, call)
 
     def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """Symbolic outputs for symbolic inputs of any fitting shape."""
@@ -148,6 +154,10 @@ class GivenGraph:
 
         A dict may stand for a list: its keys are then the names of the inputs.
         """
+        pairs = zip(self._flat(inputs), self.inputs, strict=True)
+        return [self._fit(x, own) for x, own in pairs]
+
+    def _flat(self, inputs: Any) -> list[Any]:
         expected = self.input_structure
         if isinstance(inputs, dict) and not isinstance(expected, dict):
             names = self.input_names
@@ -161,7 +171,7 @@ class GivenGraph:
         flat = tree.flatten(inputs)
         if len(flat) != len(self.inputs):
             raise ValueError(self._structure_error(f"{len(flat)} arrays"))
-        return [self._fit(x, own) for x, own in zip(flat, self.inputs, strict=True)]
+        return flat
 
     def _structure_error(self, got: str) -> str:
         names = self.input_names

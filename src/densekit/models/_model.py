@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from densekit._core import tree
+from densekit._core import masks, tree
 from densekit._core.errors import message
 from densekit._core.frames import filters_traceback, hide_internal_frames, warn
 from densekit._core.registry import export
@@ -150,7 +150,8 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
         """Natively for arrays at inference; else the definition, or a node of a graph."""
         plain = {key: value for key, value in kwargs.items() if value is not None}
         training = plain.pop("training", None)
-        if not training and not plain and len(args) == 1:
+        masked = masks.in_use and len(args) == 1 and masks.any_mask(masks.masks_of(args[0]))
+        if not training and not plain and len(args) == 1 and not masked:
             outer = call_context.get()
             given = args[0]
             if type(given) is not np.ndarray and self.built:

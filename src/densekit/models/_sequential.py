@@ -193,8 +193,9 @@ class Sequential(Model):
         whole = self._functional
         if whole is not None:
             return whole.call(inputs, training=training, mask=mask)
-        for layer in self.layers:
-            inputs = layer(inputs)
+        for i, layer in enumerate(self.layers):
+            takes = i == 0 and mask is not None and "mask" in layer._dk_call_info.mask_names
+            inputs = layer(inputs, mask=mask) if takes else layer(inputs)
         return inputs
 
     def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:

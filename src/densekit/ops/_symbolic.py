@@ -12,6 +12,7 @@ from densekit._core import settings, tree
 from densekit._core.allowance import claim_for_a_while, elements
 from densekit._core.dtypes import STRING, data_dtype, standardize_dtype
 from densekit._core.errors import message
+from densekit._core.masks import HasMask
 from densekit._core.naming import auto_name
 from densekit._core.registry import export
 from densekit._core.scope import StatelessScope
@@ -20,7 +21,7 @@ from densekit.ops._growth import check_growth
 
 
 @export("keras")
-class KerasTensor:
+class KerasTensor(HasMask):
     """A tensor of which only shape and dtype are known: calling layers on it records a graph.
 
     Args:
@@ -40,6 +41,7 @@ class KerasTensor:
     """
 
     __array_ufunc__ = None  # so that NumPy leaves ``array + tensor`` to us
+    _dk_mask: Any = None
 
     def __init__(
         self,

@@ -156,10 +156,12 @@ class Session:
             if self._engine.exact_predictions:
                 exact = self._engine.exact_predictions[i]
                 y_pred = y_pred if exact is None else exact
+            masks = self._engine.prediction_masks
+            mask = masks[i] if masks else None
             y_true = _as_keras_floats(block.pick(block.targets[i]))
             weight = _as_keras_floats(block.pick(block.weights[i]))
             if self._at_once or block.steps == 1:
-                self._metrics.update_output(i, y_true, y_pred, weight)
+                self._metrics.update_output(i, y_true, y_pred, weight, mask)
                 continue
             for start in range(0, len(rows), block.batch_size):
                 part = slice(start, start + block.batch_size)
@@ -168,6 +170,7 @@ class Session:
                     None if y_true is None else y_true[part],
                     y_pred[part],
                     None if weight is None else weight[part],
+                    None if mask is None else mask[part],
                 )
 
 

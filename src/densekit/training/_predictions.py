@@ -97,7 +97,7 @@ class Predictions:
         except NotLowerable:
             return NotImplemented
         # Known before it runs, as a call writes its state once: what only the definition leaves.
-        if engine.adds_losses or engine.writes_weights:
+        if engine.adds_losses or engine.writes_weights or engine.has_masks:
             return NotImplemented
         with runtime.turns.to_predict():
             outputs = engine.predict(arrays, rows)

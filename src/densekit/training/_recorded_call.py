@@ -13,7 +13,7 @@ from weakref import ref
 import numpy as np
 
 from densekit import engines
-from densekit._core import tree
+from densekit._core import masks, tree
 from densekit._core.boxes import BOXES
 from densekit._core.scope import (
     RecordingScope,
@@ -200,6 +200,8 @@ def run_recorded(innermost: Any, layer: Any, args: tuple[Any, ...], kwargs: dict
             training = layer._dk_call_info.default_training
     training = bool(training)
     given = args[0]
+    if masks.in_use and masks.any_mask(masks.masks_of(given)):
+        return NotImplemented
     alone = innermost.outer is None  # no tape, and no other scope, around it
     if alone and type(given) is np.ndarray and innermost.watches_all:
         outputs = run_quickly(innermost, layer, given, training)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from densekit import engines
-from densekit._core import assignments
+from densekit._core import assignments, masks
 from densekit._core.boxes import BOXES
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.tensor import Tensor
@@ -32,6 +32,8 @@ def run_recorded_loss(tape: Any, loss: Any, args: tuple[Any, ...]) -> Any:
     Only for one tape: a gradient that another tape records has to be a formula.
     """
     y_true, y_pred = args
+    if masks.in_use and masks.mask_of(y_pred) is not None:
+        return NotImplemented
     quick = loss.__dict__.get("_dk_noted")
     if quick is not None and type(y_pred) is DeferredBox and tape.outer is None:
         count, before, shape, dtype, step, form, divisor = quick

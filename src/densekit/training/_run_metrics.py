@@ -10,6 +10,7 @@ import numpy as np
 from densekit import losses, metrics
 from densekit._core import tree
 from densekit._core.errors import describe, message, returned
+from densekit._core.masks import set_mask
 from densekit._core.scope import in_stateless_scope
 from densekit._core.tensor import lend
 from densekit.data._columns import Array, Column, Signature, output_keys
@@ -174,8 +175,10 @@ class CompileMetrics(Metric):
         for i, (true, pred, weight) in enumerate(zip(*columns, weights, strict=True)):
             self.update_output(i, true, pred, weight)
 
-    def update_output(self, i: int, y_true: Array | None, y_pred: Array, weight: Any) -> None:
-        """Add a batch of one output."""
+    def update_output(
+        self, i: int, y_true: Array | None, y_pred: Any, weight: Any, mask: Array | None = None
+    ) -> None:
+        """Add a batch of one output; a mask is a weight of the means."""
         if i not in self._checked and y_true is not None and len(y_pred) > 1:
             self._checked.add(i)
             for metric in (*self._plain[i], *self._weighted[i]):
@@ -184,6 +187,8 @@ class CompileMetrics(Metric):
                     where = f"metric {metric.name!r}"
                     losses.check_chance_broadcast(function, y_true, y_pred, where)
         y_true, y_pred, weight = lend(y_true), lend(y_pred), lend(weight)
+        if mask is not None:
+            set_mask(y_pred, lend(mask != 0))
         for metric in self._plain[i]:
             metric.update_state(y_true, y_pred)
         for metric in self._weighted[i]:

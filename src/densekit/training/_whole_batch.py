@@ -56,5 +56,9 @@ class WholeBatchSession(Session):
             y_true = None if target is None else target[step.picks]
             y_pred = engines.beside_targets(self._definition.outputs[i], y_true)
             self._metrics.update_output(
-                i, y_true, y_pred, None if weight is None else weight[step.picks]
+                i,
+                y_true,
+                y_pred,
+                None if weight is None else weight[step.picks],
+                self._definition.masks[i],
             )

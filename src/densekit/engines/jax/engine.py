@@ -73,6 +73,9 @@ class JaxEngine:
         self.writes_weights = plan.writes_weights
         self.adds_losses = plan.adds_losses
         self.exact_predictions: list[Array | None] = []  # of the latest run, by output
+        self.prediction_masks: list[Array | None] = []  # the same
+        self._masked = [mask is not None for mask in plan.masks] or [False] * len(plan.outputs)
+        self.has_masks = any(self._masked)
         self._name = source.name
         self._definition = source.definition
         self._inputs = [definition_dtype(kind, self.dtype) for _, kind in source.inputs]
@@ -83,7 +86,8 @@ class JaxEngine:
             known += [*optimizer._trainable_variables, *optimizer.variables]
         self._known = list(dict.fromkeys(known))
         self._wide = self.dtype == "float64" or any(v.dtype == "float64" for v in self._known)
-        self._pads = _keeps_rows_apart(plan) and all(counts_rows(t.loss) for t in losses)
+        counted = all(counts_rows(t.loss) for t in losses) and not self.has_masks
+        self._pads = _keeps_rows_apart(plan) and counted
         self.flops_per_sample = 2 * sum(v.size for v in source.variables)
         self._loop: Loop | None = None
         self._count = 0
@@ -197,6 +201,7 @@ class JaxEngine:
     ) -> None:
         """Write the predictions to their room."""
         made: list[list[Array]] = [[] for _ in predictions]
+        masks: list[list[Array]] = [[] for _ in predictions]
         for run, _, outputs in found:
             given = iter(outputs)
             for i, room in enumerate(predictions):
@@ -207,6 +212,12 @@ class JaxEngine:
                 self._check_rows(y, i, run.rows)
                 room[run.start : run.start + run.rows] = y.reshape(run.rows, -1)
                 made[i].append(y)
+            for i, room in enumerate(predictions):
+                if room is not None and self._masked[i]:
+                    mask = np.asarray(next(given))[: run.steps]
+                    mask = mask.reshape(run.steps * run.size, *mask.shape[2:])
+                    masks[i].append(mask[: run.rows])
+        self.prediction_masks = [np.concatenate(ms) if ms else None for ms in masks]
         self.exact_predictions = [
             np.concatenate(ys).astype(data_dtype(h.dtype)) if ys and self._is_exact(h) else None
             for ys, h in zip(made, self.outputs, strict=True)

@@ -56,7 +56,7 @@ class Loop:
         rates: Array | None,
         wanted: tuple[bool, ...],
     ) -> tuple[Packed, jax.Array, list[jax.Array]]:
-        """New values of what is written; for each step, or more, its losses and predictions.
+        """New values of what is written; for each step, or more, losses, predictions and masks.
 
         The results may still be on their way.
 
@@ -115,10 +115,12 @@ class Loop:
             after, results = self._step(given, jax.tree.map(pick, batches), real, rate)
             losses = jnp.stack([jnp.asarray(x) for x in (results.total, *results.singles)])
             outputs = zip(tree.flatten(results.outputs), wanted, strict=True)
+            masks = zip(results.masks, wanted, strict=True)
             return (
                 [after[v] for v in self.written.variables],
                 losses,
-                [jnp.asarray(y) for y, want in outputs if want],
+                [jnp.asarray(y) for y, want in outputs if want]
+                + [jnp.asarray(mask) for mask, want in masks if want and mask is not None],
             )
 
         shapes = jax.eval_shape(one, np.int32(0), first)[1:]

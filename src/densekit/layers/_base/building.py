@@ -107,7 +107,7 @@ class BuildOnce(TrackedLayer):
         shapes = {
             f"{name}_shape": shapes_of(value)
             for name, value in arguments.items()
-            if name not in ("mask", "args", "kwargs") and has_tensors(value)
+            if name not in (*self._dk_call_info.mask_names, "args", "kwargs") and has_tensors(value)
         }
         if has_own_build(self):
             self.build(

@@ -16,6 +16,7 @@ class CallInfo(NamedTuple):
     names: tuple[str, ...]
     has_training: bool
     default_training: Any
+    mask_names: tuple[str, ...] = ()  # arguments that are filled with the masks of others
 
 
 def call_info(call: Callable[..., Any]) -> CallInfo:
@@ -23,7 +24,8 @@ def call_info(call: Callable[..., Any]) -> CallInfo:
     parameters = inspect.signature(call).parameters
     training = parameters.get("training")
     default = None if training is None or training.default is training.empty else training.default
-    return CallInfo(tuple(parameters), training is not None, default)
+    masks = tuple(name for name in parameters if name == "mask" or name.endswith("_mask"))
+    return CallInfo(tuple(parameters), training is not None, default, masks)
 
 
 class CallContext:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from densekit import ops
-from densekit._core import tree
+from densekit._core import masks, tree
 from densekit._core.dtypes import is_float_dtype, table_dtype, to_numpy_dtype
 from densekit._core.errors import describe, message, returned
 from densekit._core.frames import hide_internal_frames
@@ -21,6 +21,7 @@ from densekit.layers._base.building import BuildOnce, build_lock
 from densekit.layers._base.call import CallContext, call_context
 from densekit.layers._base.input_spec import InputSpec, check_input
 from densekit.layers._base.losses import LossOwner
+from densekit.layers._base.masking import MaskOwner
 from densekit.layers._base.shapes import is_tensor
 from densekit.layers._base.weights import WeightOwner
 from densekit.ops._dispatch import raw
@@ -30,7 +31,7 @@ _numpy_dtype = cache(to_numpy_dtype)
 _ARRAYS = (np.ndarray, Tensor)
 
 
-class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
+class CallOwner(BuildOnce, WeightOwner, LossOwner, MaskOwner, Operation):
     """The part of `Layer` that is callable."""
 
     _dk_reads_text = False  # whether strings are what it is for
@@ -41,6 +42,7 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
     _allow_non_tensor_positional_args: bool
     _convert_input_args: bool
     _dk_form: Any
+    _dk_makes_mask: bool
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """The formula: tensors in, tensors out."""
@@ -72,6 +74,9 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
                 inherited = None if entry else outer.training  # type: ignore[union-attr]
                 training = info.default_training if inherited is None else inherited
             kwargs.pop("training", None)
+            mask = None
+            if masks.in_use or kwargs.get("mask") is not None:
+                mask = self._dk_take_masks(given, args, kwargs)
             token = call_context.set(CallContext(self, outer, True, training))
             try:
                 if not self.built:
@@ -81,6 +86,9 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, Operation):
                 if info.has_training and training is not None:
                     kwargs["training"] = training
                 outputs = self._dk_run(args, kwargs, symbolic)
+                if mask is not None or (self._dk_makes_mask and self.supports_masking):
+                    first = args[0] if args else next(iter(kwargs.values()), None)
+                    self._dk_pass_mask(first, outputs, mask)
             finally:
                 call_context.reset(token)
             if symbolic:

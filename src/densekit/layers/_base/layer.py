@@ -97,6 +97,7 @@ class Layer(AutoConfig, CallOwner):
         self.autocast = autocast
         self.built = False
         self.supports_masking = type(self).compute_mask is not Layer.compute_mask
+        self.__dict__["_dk_makes_mask"] = self.supports_masking
         self._trainable = trainable
         self._dk_path: str | None = None
         self._input_spec: Any = None
@@ -220,7 +221,11 @@ class Layer(AutoConfig, CallOwner):
         if not self._dk_knows_output_shape():
             return super().compute_output_spec(*args, **kwargs)
         arguments = dict(zip(self._dk_call_info.names, args, strict=False)) | kwargs
-        shapes = {f"{k}_shape": shapes_of(v) for k, v in arguments.items() if has_tensors(v)}
+        shapes = {
+            f"{name}_shape": shapes_of(value)
+            for name, value in arguments.items()
+            if name not in self._dk_call_info.mask_names and has_tensors(value)
+        }
         method = self.compute_output_shape
         shape = method(**shapes_for(method, shapes, self._dk_call_info.names, type(self).__name__))
         return specs_of(shape, self.compute_dtype)
@@ -228,10 +233,6 @@ class Layer(AutoConfig, CallOwner):
     def _dk_knows_output_shape(self) -> bool:
         """Whether a class wrote `compute_output_shape`."""
         return type(self).compute_output_shape is not Layer.compute_output_shape
-
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        """The mask of the output: that of the input."""
-        return previous_mask
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as plain data."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 from densekit import ops
 from densekit._core.errors import describe, message
+from densekit._core.masks import mask_of, set_mask
 from densekit.layers._base.layer import Layer
 from densekit.layers._base.shapes import Shape, is_shape
 from densekit.ops._symbolic import KerasTensor
@@ -82,6 +84,59 @@ class Merge(Layer):
         """The formula, on a list of tensors of one rank."""
         raise NotImplementedError
 
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """True where a position counts in any input; None unless each input has a mask."""
+        masks = self._dk_checked_masks(inputs, mask)
+        return None if any(m is None for m in masks) else reduce(ops.logical_or, masks)
+
+    def _dk_checked_masks(self, inputs: Any, mask: Any) -> list[Any]:
+        if mask is None:
+            return [None]
+        for name, value in {"mask": mask, "inputs": inputs}.items():
+            if not isinstance(value, list | tuple):
+                raise self._dk_refuse(f"`{name}` should be a list", value, "Pass one for each.")
+        if len(mask) != len(inputs):
+            raise self._dk_refuse(
+                "as many masks as inputs, lists of the same length",
+                f"{len(mask)} masks of {len(inputs)} inputs",
+                "Pass one for each; None for no mask.",
+            )
+        return list(mask)
+
     def _dk_check_pair(self, inputs: Any) -> None:
         if len(inputs) != 2:
             raise self._dk_refuse("exactly 2 inputs", f"{len(inputs)}", "Call it on [a, b].")
+
+
+class MaskedMerge(Merge):
+    """Base of merges whose formula leaves out what is masked."""
+
+    _dk_reads_masks = True
+
+    def _merge_function(self, inputs: Sequence[Any]) -> Any:
+        masks = [mask_of(x) for x in inputs]
+        spread = [None if m is None else ops.expand_dims(m, -1) for m in masks]
+        outputs = self._dk_merged(inputs, spread)
+        if all(m is not None for m in masks):
+            set_mask(outputs, reduce(ops.logical_or, masks))
+        return outputs
+
+    def _dk_merged(self, inputs: Sequence[Any], masks: Sequence[Any]) -> Any:
+        raise NotImplementedError
+
+
+class Extremum(MaskedMerge):
+    """Base of `Maximum` and `Minimum`: what is masked in one input is that of the others."""
+
+    _dk_function: Callable[[Any, Any], Any]
+
+    def _dk_merged(self, inputs: Sequence[Any], masks: Sequence[Any]) -> Any:
+        output, output_mask = inputs[0], masks[0]
+        for x, mask in zip(inputs[1:], masks[1:], strict=True):
+            other = x if mask is None else ops.where(mask, x, output)
+            if output_mask is not None:
+                output = ops.where(output_mask, output, other)
+            both = mask is not None and output_mask is not None
+            output_mask = ops.logical_or(output_mask, mask) if both else None
+            output = type(self)._dk_function(output, other)
+        return output

@@ -1,0 +1,177 @@
+"""`Masking`, and masks that go along."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import densekit as keras
+from densekit import layers, ops
+
+X = np.array([[[1, 2], [0, 0], [0, 3]], [[0, 0], [4, 0], [0, 0]]], np.float32)
+MASK = [[True, False, True], [False, True, False]]
+
+
+def test_the_mask_goes_along_from_call_to_call() -> None:
+    y = layers.Dense(4)(layers.Masking()(X))
+    assert y._keras_mask.tolist() == MASK
+    assert type(y + 1) is np.ndarray
+    pooled = layers.GlobalAveragePooling1D()(y)
+    np.testing.assert_allclose(pooled[1], np.asarray(y)[1, 1], rtol=1e-6)
+    assert not hasattr(pooled, "_keras_mask")
+
+
+def test_what_is_masked_becomes_zero() -> None:
+    x = np.where(X == 0, -1, X).astype(np.float32)
+    y = layers.Masking(mask_value=-1.0)(x)
+    assert y._keras_mask.tolist() == MASK
+    assert y[0, 1].tolist() == [0, 0]
+    assert y[0, 2].tolist() == [-1, 3]
+
+
+def test_a_layer_without_masks_says_so() -> None:
+    x = layers.Masking()(X)
+    with pytest.warns(UserWarning, match="does not support masking") as heard:
+        y = layers.Flatten()(x)
+    assert heard[0].filename == __file__
+    assert not hasattr(y, "_keras_mask")
+
+
+def test_an_explicit_mask_goes_along() -> None:
+    y = layers.Softmax()(np.ones((1, 3), np.float32), mask=np.array([[True, True, False]]))
+    assert y.tolist() == [[0.5, 0.5, 0.0]]
+    assert y._keras_mask.tolist() == [[True, True, False]]
+
+
+def test_masks_of_named_arguments() -> None:
+    class Two(layers.Layer):
+        def call(
+            self, query: Any, value: Any, query_mask: Any = None, value_mask: Any = None
+        ) -> Any:
+            self.seen = query_mask is None, value_mask.tolist()
+            return query
+
+    layer = Two()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # that of the first argument alone is handed on
+        layer(np.ones((2, 3, 2), np.float32), layers.Masking()(X))
+    assert layer.seen == (True, MASK)
+
+
+def test_a_call_may_set_the_mask_itself() -> None:
+    class Setting(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.supports_masking = True
+
+        def call(self, x: Any) -> Any:
+            y = x * 2.0
+            y._keras_mask = ops.greater(x[:, :, 0], 0.0)
+            return y
+
+    assert Setting()(X)._keras_mask.tolist() == [[True, False, False], [False, True, False]]
+    model = keras.Sequential([keras.Input((3, 2)), Setting(), layers.Dense(1)])
+    model.compile("sgd", "mse", weighted_metrics=["mse"])
+    y = np.zeros((2, 3, 1), np.float32)
+    loss, measured = model.evaluate(X, y, verbose=0)
+    p = np.asarray(model(X))
+    assert loss == pytest.approx((p[0, 0, 0] ** 2 + p[1, 1, 0] ** 2) / 2, rel=1e-6)
+    assert measured == pytest.approx(loss)
+    assert not any(e.has_host_steps for e in model._dk_runtime._engines.values())
+
+
+def test_nothing_counts() -> None:
+    model = keras.Sequential([keras.Input((3, 2)), layers.Masking(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    assert model.train_on_batch(X * 0, np.ones((2, 3, 1), np.float32)) == 0.0
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_an_own_loss_metrics_and_training_metrics_see_the_mask(engine: str) -> None:
+    def loss(y_true: Any, y_pred: Any) -> Any:
+        return (
+            np.abs(y_true - y_pred)[..., 0]
+            if isinstance(y_pred, float)
+            else ops.max(ops.abs(y_true - y_pred), axis=-1)
+        )
+
+    model = keras.Sequential([keras.Input((3, 2)), layers.Masking(), layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.0), loss, metrics=["mae"], engine=engine)
+    y = np.ones((2, 3, 1), np.float32)
+    history = model.fit(X, y, verbose=0, batch_size=2).history
+    p = np.asarray(model(X))
+    wanted = np.abs(p - y)[np.array(MASK)].mean()
+    assert history["loss"][0] == pytest.approx(wanted, rel=1e-6)
+    assert history["mae"][0] == pytest.approx(wanted, rel=1e-6)
+
+
+def test_a_loss_on_the_host_gets_the_mask() -> None:
+    def loss(y_true: Any, y_pred: Any) -> Any:
+        assert y_pred.shape[0] is not None  # not to be followed
+        return ops.mean(ops.abs(y_true - y_pred), axis=-1)
+
+    model = keras.Sequential([keras.Input((3, 2)), layers.Masking(), layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.0), loss)
+    y = np.ones((2, 3, 1), np.float32)
+    wanted = np.abs(np.asarray(model(X)) - y)[np.array(MASK)].mean()
+    assert model.evaluate(X, y, verbose=0) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_masks_pass_layers_that_run_in_python() -> None:
+    class Python(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.supports_masking = True
+
+        def call(self, x: Any, mask: Any = None) -> Any:
+            assert x.shape[0] is not None
+            return ops.where(ops.expand_dims(mask, -1), x * 2.0, 7.0)
+
+    model = keras.Sequential([keras.Input((3, 2)), layers.Masking(), Python(), layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=["mse"])
+    y = np.zeros((2, 3, 1), np.float32)
+    p = np.asarray(model(X))
+    loss, measured = model.evaluate(X, y, verbose=0)
+    assert loss == pytest.approx((p[..., 0] ** 2)[np.array(MASK)].mean(), rel=1e-5)
+    assert measured == pytest.approx(loss)
+    model.fit(X, y, verbose=0)
+
+
+def test_tapes_see_masks() -> None:
+    model = keras.Sequential([keras.Input((3, 2)), layers.Masking(), layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    y = np.ones((2, 3, 1), np.float32)
+    with keras.GradientTape() as tape:
+        loss = keras.losses.MeanSquaredError()(y, model(X, training=True))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    before = model.get_weights()
+    assert model.train_on_batch(X, y) == pytest.approx(float(loss), rel=1e-6)
+    for old, new, g in zip(before, model.get_weights(), gradients, strict=True):
+        np.testing.assert_allclose(old - new, g, rtol=0, atol=1e-6)
+
+
+def test_models_inside_models_and_the_files_keep_masks(tmp_path: Any) -> None:
+    inner = keras.Sequential([keras.Input((3, 2)), layers.Masking(), layers.Dense(2)])
+    outer = keras.Sequential([keras.Input((3, 2)), inner, layers.Dense(1)])
+    assert outer(X)._keras_mask.tolist() == MASK
+    outer.save(tmp_path / "it.keras")
+    again = keras.saving.load_model(tmp_path / "it.keras")
+    assert again(X)._keras_mask.tolist() == MASK
+    assert type(outer.predict(X, verbose=0)) is np.ndarray
+
+
+def test_unread_masks_cost_nothing() -> None:
+    from densekit.engines import lower_graph
+
+    ids = keras.Input((4,), dtype="int32")
+    x = layers.Embedding(3, 2, mask_zero=True)(ids)
+    with pytest.warns(UserWarning, match="does not support masking"):
+        model = keras.Model(ids, layers.Dense(1)(layers.Flatten()(x)))
+    plan = lower_graph(model._dk_graph(), "float32", True)
+    assert [step.kind for step in plan.steps] == ["op", "dense"]
