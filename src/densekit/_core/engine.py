@@ -20,11 +20,12 @@ Index = npt.NDArray[np.int64]
 
 
 class LossTerm(NamedTuple):
-    """A loss on one output and its weight in the total."""
+    """A loss on one output, its weight in the total, and the shape of one of its targets."""
 
     output: int
     loss: Any
     weight: float = 1.0
+    target: tuple[int, ...] | None = None
 
 
 class Block(NamedTuple):

@@ -28,11 +28,12 @@ class Followed:
     outputs: list[KerasTensor]
     nodes: list[Node]
     masks: list[KerasTensor | None]
+    losses: list[KerasTensor]  # that it adds
     flags_yield: bool = False
 
     def needed_nodes(self) -> list[Node]:
         """The nodes without ops whose results lead nowhere, such as masks that nobody asks for."""
-        wanted = {id(t) for t in (*self.outputs, *self.masks)}
+        wanted = {id(t) for t in (*self.outputs, *self.masks, *self.losses)}
         kept = []
         for node in reversed(self.nodes):
             if isinstance(node.operation, Layer) or any(id(t) in wanted for t in node.outputs):
@@ -58,7 +59,8 @@ class _Watch(StatelessScope):
         super().add_update(update)
 
     def add_loss(self, loss: Any, owner: Any = None) -> None:
-        self.reason = self.reason or f"{self.what} adds a loss"
+        if not isinstance(loss, KerasTensor):
+            self.reason = self.reason or f"{self.what} adds a loss that follows from no input"
         super().add_loss(loss, owner)
 
 
@@ -69,12 +71,13 @@ def follow_function(function: Any, shape: Any, dtype: str) -> Followed:
         NotLowerable: if it looks at values, or does what is not recorded.
     """
     stand_in = KerasTensor(shape, dtype=dtype)
-    return _recorded(lambda: (tree.flatten(function(stand_in)), [None]), [stand_in], "it")
+    return follow_call(lambda: (tree.flatten(function(stand_in)), [None]), [stand_in], "it")
 
 
-def _recorded(
+def follow_call(
     call: Callable[[], tuple[list[Any], list[Any]]], stand_ins: list[KerasTensor], what: str
 ) -> Followed:
+    """The graph of what `call` does with stand-ins: it gives outputs and their masks."""
     nodes: list[Node] = []
     recording = recorded_nodes.set(nodes)
     try:
@@ -91,7 +94,7 @@ def _recorded(
         raise NotLowerable(watch.reason)
     if not all(isinstance(leaf, KerasTensor) for leaf in outputs):
         raise NotLowerable(f"{what} gives something that does not depend on its inputs")
-    return Followed(stand_ins, outputs, nodes, checked(masks))
+    return Followed(stand_ins, outputs, nodes, checked(masks), watch.losses)
 
 
 def follow(
@@ -130,7 +133,7 @@ def follow(
             return outputs, mask_outputs(layer, first, of, previous)
 
         inputs = [*given, *(m for m in map(mask_of, given) if m is not None)]
-        return _recorded(call, inputs, "its `compute_mask`" if only_mask else "its `call`")
+        return follow_call(call, inputs, "its `compute_mask`" if only_mask else "its `call`")
     finally:
         call_context.reset(token)
         for inner, count in before:

@@ -10,6 +10,7 @@ from typing import Any
 
 from densekit._core import tree
 from densekit._core.dtypes import STRING
+from densekit.engines.batch_numbers import BatchNumber
 from densekit.engines.following import Followed, follow, follow_function
 from densekit.engines.fusing import fused
 from densekit.engines.masked import Masks, Values, reads_masks, without_unused
@@ -45,7 +46,10 @@ def lower_graph(
             raise NotLowerable(f"input {i} has no fixed size: {shape}")
         values.put([tensor], [plan.input(shape, tensor.dtype)], [None])
     _lower_nodes(plan, graph, values)
+    add_losses(plan, values, graph.losses)
     plan.outputs, plan.masks = values.of(graph.outputs), values.masks_of(graph.outputs)
+    if any(isinstance(output, BatchNumber) for output in plan.outputs):
+        raise NotLowerable("an output is one number for the batch")
     wanted = {h.value for h in (*plan.outputs, *plan.masks) if h is not None}
     plan.steps = fused(without_unused(plan.steps, wanted), wanted)
     return plan
@@ -115,6 +119,7 @@ def _lower_node(
         inner = Values()
         inner.put(graph.inputs, inputs, masks)
         _lower_nodes(plan, graph, inner)
+        add_losses(plan, inner, graph.losses)
         outputs = _penalised(plan, operation, inner.of(graph.outputs))
         return outputs, inner.masks_of(graph.outputs)
     mark = plan.mark()
@@ -122,6 +127,8 @@ def _lower_node(
         outputs, made = _lower_natively(plan, node, inputs, masks)
         outputs = _penalised(plan, operation, outputs)
     except NotLowerable as why:
+        if any(isinstance(x, BatchNumber) for x in inputs):
+            raise  # which is rows here
         plan.go_back(mark)
         outputs, made = call_on_host(plan, node, inputs, masks, str(why))
         plan.parts.append((operation.name, type(operation).__name__, str(why)))
@@ -176,7 +183,7 @@ def _lower_mask(plan: PlanBuilder, node: Any, inputs: list[Handle], masks: Masks
     if not layer.supports_masking or not passes:
         return [None] * count
     followed = follow(layer, node, plan.training, masks, only_mask=True)
-    return _lower_parts(plan, followed, inputs, masks)[1]
+    return lower_parts(plan, followed, inputs, masks)[1]
 
 
 def _lower_followed(
@@ -189,13 +196,15 @@ def _lower_followed(
     if not layer.compute_dtype == layer.variable_dtype == plan.dtype:
         raise NotLowerable(f"it computes in {layer.compute_dtype}, the plan in {plan.dtype}")
     followed = follow(layer, node, plan.training, masks)
-    outputs, made = _lower_parts(plan, followed, inputs, masks)
-    if [h.sample_shape for h in outputs] != [tuple(t.shape[1:]) for t in node.outputs]:
+    outputs, made = lower_parts(plan, followed, inputs, masks)
+    if any(isinstance(h, BatchNumber) for h in outputs) or [h.sample_shape for h in outputs] != [
+        tuple(t.shape[1:]) for t in node.outputs
+    ]:
         raise NotLowerable("its `call` gives another shape than it says")
     return outputs, made
 
 
-def _lower_parts(
+def lower_parts(
     plan: PlanBuilder, followed: Followed, inputs: list[Handle], masks: Masks
 ) -> tuple[list[Handle], Masks]:
     """What a call was found to do, node by node: its outputs, and their masks."""
@@ -212,6 +221,7 @@ def _lower_parts(
         _lower_nodes(plan, _Part(made, followed.flags_yield), inner)
         if not isinstance(made.operation, Layer) and len(plan.host_reasons) > before:
             raise NotLowerable(plan.host_reasons[-1][1])  # one step in Python is better than two
+    add_losses(plan, inner, followed.losses)
     flowed = inner.masks_of(followed.outputs)  # of layers inside, as they come when it runs
     said = [None if t is None else inner.handles.get(id(t)) for t in followed.masks]
     flowed += [None] * (len(said) - len(flowed))
@@ -221,12 +231,23 @@ def _lower_parts(
     return inner.of(followed.outputs), made_masks
 
 
+def add_losses(plan: PlanBuilder, values: Values, losses: Sequence[KerasTensor]) -> None:
+    """Losses that calls add become part of the total."""
+    for loss in losses:
+        handle = values.handles.get(id(loss))
+        if handle is None or handle.dtype != plan.dtype:
+            raise NotLowerable("it adds a loss that does not follow from its inputs")
+        mean = isinstance(handle, BatchNumber) and handle.reduced == "mean"
+        plan.added_loss(handle, 1.0, sums=not mean)
+        plan.adds_losses = True
+
+
 def _lower_user_function(plan: PlanBuilder, function: Any, x: Handle) -> Handle:
     """A user's function of one value, such as an activation."""
     mark = plan.mark()
     try:
         followed = follow_function(function, x.shape, x.dtype)
-        (y,), _ = _lower_parts(plan, followed, [x], [None])
+        (y,), _ = lower_parts(plan, followed, [x], [None])
     except NotLowerable:
         plan.go_back(mark)
         raise

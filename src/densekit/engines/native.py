@@ -76,7 +76,9 @@ class NativeEngine:
         self._foreign = [v for v in trainable if v.dtype != self._dtype.name]
         for variable in trainable:
             self._add_parameter(variable, True)
-        values = {h.value: self.plan.input(max(h.size, 0)) for h in plan.inputs}
+        read = [*plan.inputs, *(handle for _, handle in plan.targets)]
+        values = {h.value: self.plan.input(max(h.size, 0)) for h in read}
+        self._read_targets = [output for output, _ in plan.targets]
         for step in plan.steps:
             self.plan.compute_in_bfloat16(step.bfloat16)
             getattr(self, f"_{step.kind}")(step, values)
@@ -86,8 +88,16 @@ class NativeEngine:
             self.plan.output(values[handle.value])
         self._of_losses = [term.output for term in losses]
         self._unweighted: dict[int, str] = {}  # by output: names of losses over the whole batch
-        for term in losses:
-            self._add_loss(term)
+        for i, term in enumerate(losses):
+            followed = plan.losses.get(i)
+            if followed is None:
+                self._add_loss(term)
+                continue
+            mask = None if followed.whole_batch else self._mask_values[term.output]
+            if followed.whole_batch:
+                self._unweighted[term.output] = term.loss.name
+            value, at = values[followed.rows.value], -1 if mask is None else mask
+            self.plan.given_loss(value, term.weight, followed.reduction, at)
         if optimizer is not None:
             self._set_optimizer(optimizer)
         self.plan.finalize()
@@ -190,7 +200,8 @@ class NativeEngine:
         self.plan.activity_l1l2(values[step.inputs[0]], a["l1"], a["l2"])
 
     def _added_loss(self, step: Step, values: dict[int, int]) -> None:
-        self.plan.added_loss(values[step.inputs[0]], step.arguments["factor"])
+        a = step.arguments
+        self.plan.added_loss(values[step.inputs[0]], a["factor"], a["sums"])
 
     def _op(self, step: Step, values: dict[int, int]) -> None:
         """A named op: attributes go over by type, lists of whole numbers, of floats, strings."""
@@ -302,6 +313,12 @@ class NativeEngine:
         """What the core reads of the inputs: strings go beside the plan."""
         return [without_text(column) for column in inputs] if self._takes_text else inputs
 
+    def _columns(self, block: Block) -> list[Array]:
+        """What the core reads row by row: inputs, and targets that losses in the plan read."""
+        inputs = self._numbers(block.inputs)
+        found = [block.targets[output] for output in self._read_targets]
+        return [*inputs, *(y for y in found if y is not None)] if found else inputs
+
     def _check_weights(self, block: Block) -> None:
         for output, name in self._unweighted.items():
             weights = block.weights[output]
@@ -335,7 +352,7 @@ class NativeEngine:
         try:
             with self._exactly(block, predictions) if self._nodes else _NOTHING:
                 done = self.plan.train(
-                    self._numbers(block.inputs),
+                    self._columns(block),
                     [block.targets[i] for i in self._of_losses],
                     [block.weights[i] for i in self._of_losses],
                     block.picks,
@@ -364,7 +381,7 @@ class NativeEngine:
         keys, counters = self.random_words()
         with self._exactly(block, predictions) if self._nodes else _NOTHING:
             done = self.plan.evaluate(
-                self._numbers(block.inputs),
+                self._columns(block),
                 [block.targets[i] for i in self._of_losses],
                 [block.weights[i] for i in self._of_losses],
                 block.picks,

@@ -16,7 +16,7 @@ from densekit._core.engine import (
     Source,
     Updates,
 )
-from densekit._core.native_form import NativeForm
+from densekit._core.native_form import NativeForm, native_form
 from densekit._core.plan import NotLowerable
 from densekit._core.variable import Variable
 from densekit.engines import formulas, native, recording
@@ -40,7 +40,12 @@ class NativeKind:
         optimizer: Any = None,
     ) -> Engine:
         """An engine: see `EngineKind.make`."""
-        return native.NativeEngine(plan_of(source), trainable, losses, optimizer)
+        plan = plan_of(source)
+        if any(native_form(term.loss) is None for term in losses):
+            from densekit.engines.own_losses import lower_losses  # seldom: a first model waits
+
+            lower_losses(plan, losses)
+        return native.NativeEngine(plan, trainable, losses, optimizer)
 
     def recorder(self, source: Source, trainable: Sequence[Variable]) -> Recorder | None:
         """A recorder, if all of the model runs natively."""

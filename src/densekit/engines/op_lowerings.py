@@ -16,6 +16,7 @@ import numpy as np
 from densekit._core import settings
 from densekit._core.native_form import NativeForm
 from densekit._core.variable import Variable
+from densekit.engines.batch_numbers import batch_number, has_numbers, lower_of_numbers
 from densekit.engines.plan import PlanBuilder
 from densekit.engines.steps import Handle, NotLowerable
 from densekit.ops._symbolic import FunctionOperation
@@ -189,7 +190,10 @@ def lower_operation(
     rule = _rules.get(name)
     if rule is None:
         raise NotLowerable(f"`ops.{name}` has no native form")
-    result = rule(plan, operation, _arguments(operation, args, kwargs))
+    arguments = _arguments(operation, args, kwargs)
+    if has_numbers(arguments):
+        return [lower_of_numbers(plan, name, arguments)]
+    result = rule(plan, operation, arguments)
     return list(result) if isinstance(result, list | tuple) else [result]
 
 
@@ -331,6 +335,9 @@ def _divide_no_nan(plan: PlanBuilder, operation: FunctionOperation, a: Arguments
 @_rule(*_REDUCTIONS)
 def _reduce(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
     name, x = _name(operation), _handle(_first(a))
+    number = batch_number(plan, name, x, a["axis"], a["keepdims"])
+    if number is not None:
+        return number
     kind, mean = _REDUCTIONS[name]
     if a.get("initial") is not None:
         raise NotLowerable("it begins with a given value")

@@ -53,6 +53,9 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
         self.inputs: list[Handle] = []
         self.outputs: list[Handle] = []
         self.masks: list[Handle | None] = []  # of the outputs, as far as they have one
+        self.targets: list[tuple[int, Handle]] = []  # outputs whose targets the plan reads
+        self.losses: dict[int, Any] = {}  # by number: what users' losses became, if followed
+        self.loss_reasons: dict[int, str] = {}  # by number: why others run in Python
         self.seed_generators: list[SeedGenerator] = []  # one for each dropout, in order
         # How a function that users write enters the plan, if somebody knows.
         self.lower_function: Callable[[Any, Handle], Handle] | None = None
@@ -134,9 +137,9 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
         self.seed_generators.append(seed_generator)
         return self.op("noise", [x], x.sample_shape, stddev=stddev, multiplies=int(multiplies))
 
-    def added_loss(self, x: Handle, factor: float) -> None:
-        """Add ``factor * sum(x) / batch`` to the loss."""
-        self.steps.append(Step("added_loss", (x.value,), (), {"factor": factor}))
+    def added_loss(self, x: Handle, factor: float, sums: bool = False) -> None:
+        """Add ``factor * sum(x) / batch`` to the loss, or ``factor * sum(x)`` if it sums."""
+        self.steps.append(Step("added_loss", (x.value,), (), {"factor": factor, "sums": sums}))
 
     def affine(self, x: Handle, scale: Any, offset: Any) -> Handle:
         """``x * scale + offset``; both are scalars or go along the last axis."""
@@ -266,6 +269,10 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
         handle = self._new(sample_shape, dtype)
         self.inputs.append(handle)
         return handle
+
+    def target(self, sample_shape: Shape) -> Handle:
+        """Targets of an output, read as an input that the model has not."""
+        return self._new(sample_shape, self.dtype)
 
     @property
     def variables(self) -> frozenset[int]:

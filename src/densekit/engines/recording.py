@@ -50,7 +50,7 @@ class Recorder:
     @staticmethod
     def can_record(plan: PlanBuilder) -> bool:
         """Whether all of a plan runs natively, in one dtype, and no mask is to be handed on."""
-        if plan.has_host_steps or any(mask is not None for mask in plan.masks):
+        if plan.has_host_steps or plan.adds_losses or any(mask is not None for mask in plan.masks):
             return False
         return all(h.dtype == plan.dtype for h in plan.outputs)
 

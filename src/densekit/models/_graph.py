@@ -21,6 +21,7 @@ class Graph:
     twice occurs in two nodes. The call of a nested model is one node, whose operation has a
     `_graph` of its own (None if its call cannot be followed). With `flags_yield` a `training` flag
     given to a call holds only while the model itself is told nothing, as in functional models.
+    `losses` are what the call adds to the total.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Graph:
         input_structure: object,
         output_structure: object,
         flags_yield: bool = False,
+        losses: Iterable[KerasTensor] = (),
     ) -> None:
         self.inputs = inputs
         self.outputs = outputs
@@ -38,6 +40,7 @@ class Graph:
         self.input_structure = input_structure
         self.output_structure = output_structure
         self.flags_yield = flags_yield
+        self.losses = list(losses)
 
     @property
     def layers(self) -> list[Layer]:

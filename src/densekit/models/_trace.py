@@ -23,7 +23,7 @@ from densekit.ops._symbolic import FunctionOperation, Node, recorded_nodes
 
 
 class _Watch(StatelessScope):
-    """Notices what a graph cannot express: values read, values assigned, losses added."""
+    """Notices what a graph cannot express: values read, values assigned."""
 
     def __init__(self) -> None:
         super().__init__(collect_losses=True)
@@ -38,7 +38,7 @@ class _Watch(StatelessScope):
         super().add_update(update)
 
     def add_loss(self, loss: object, owner: object = None) -> None:
-        self.used = True
+        self.used = self.used or not isinstance(loss, KerasTensor)
         super().add_loss(loss, owner)
 
 
@@ -76,7 +76,8 @@ def _follow(model: Layer, inputs: Any, training: bool, reads: set[str]) -> Graph
         if watch.used or not all(isinstance(leaf, KerasTensor) for leaf in flat):
             return None
         given = tree.flatten(tensors)
-        nodes, _ = nodes_between(given, [*flat, *_lasting(given, recorded)], model.name)
+        last = [*flat, *watch.losses, *_lasting(given, recorded)]
+        nodes, _ = nodes_between(given, last, model.name)
         followed = True
     except Exception as error:  # whatever it does, it cannot be done symbolically
         _tell(model, error)
@@ -87,7 +88,7 @@ def _follow(model: Layer, inputs: Any, training: bool, reads: set[str]) -> Graph
         for layer, count in before:
             if count or not followed:  # those of a first trace stay: a summary shows their shapes
                 del layer._inbound_nodes[count:]
-    return Graph(tree.flatten(tensors), flat, nodes, tensors, outputs)
+    return Graph(tree.flatten(tensors), flat, nodes, tensors, outputs, losses=watch.losses)
 
 
 def _tell(model: Layer, error: Exception) -> None:
@@ -164,9 +165,9 @@ def _same_calls(inference: Graph, training: Graph) -> bool:
             return False
         _number(a, names[0])
         _number(b, names[1])
-    return [names[0][id(t)] for t in inference.outputs] == [
-        names[1][id(t)] for t in training.outputs
-    ]
+    ends = [[*inference.outputs, *inference.losses], [*training.outputs, *training.losses]]
+    numbered = [[known[id(t)] for t in end] for known, end in zip(names, ends, strict=True)]
+    return numbered[0] == numbered[1] and len(inference.losses) == len(training.losses)
 
 
 def _number(node: Node, names: dict[int, int]) -> None:

@@ -21,7 +21,7 @@ def numbers_of(
     """What an engine is told once, of objects that users may change; what runs in Python is not."""
     penalties = [(_form(v.regularizer), _form(v.constraint)) for v in trainable]
     activities = [_form(layer.activity_regularizer) for layer in layers]
-    losses = [(_form(term.loss), term.loss.reduction) for term in terms]
+    losses = [(_form_of_loss(term.loss), term.loss.reduction) for term in terms]
     if native_form(optimizer) is None:
         return penalties, activities, losses, id(optimizer)
     try:
@@ -46,4 +46,15 @@ def _form(definition: Any) -> Any:
 
 
 def identity(terms: Sequence[LossTerm]) -> tuple[Any, ...]:
-    return tuple((t.output, id(t.loss), t.weight) for t in terms)
+    return tuple(
+        (t.output, id(t.loss), t.weight, t.target if native_form(t.loss) is None else None)
+        for t in terms
+    )
+
+
+def _form_of_loss(loss: Any) -> Any:
+    """What an engine knows of a loss: of a user's own its attributes, as it may be followed."""
+    form = native_form(loss)
+    if form is not None:
+        return form
+    return id(loss), {k: v for k, v in vars(loss).items() if not k.startswith("_dk_")}

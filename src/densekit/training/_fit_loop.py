@@ -12,9 +12,11 @@ import numpy as np
 from densekit import callbacks, engines
 from densekit._core import settings
 from densekit._core.engine import Block, Engine, LossTerm
+from densekit._core.native_form import native_form
 from densekit._core.tensor import lend_all
 from densekit.data._columns import Array
 from densekit.data._streams import Feed, StreamFeed
+from densekit.training._loss_terms import with_targets
 from densekit.training._not_finite import FiniteWatch
 from densekit.training._own_steps import StepSession, plain
 from densekit.training._run_metrics import CompileMetrics, LossMean
@@ -86,6 +88,7 @@ class Session:
         self._metrics = metrics
         self.made_for: Any = None  # the state of the model it fits
         self._at_once = metrics is None or metrics.are_rowwise
+        self._own_losses = any(native_form(term.loss) is None for term in terms)
         self._use(engine)
 
     # The engine for inputs, asked for where sizes are left to the data, and after a change of the
@@ -103,6 +106,14 @@ class Session:
             h.sample_shape if want else None for h, want in zip(handles, needed, strict=True)
         ]
         self._row_bytes = sum(8 * math.prod(s) for s in self._shapes if s is not None)
+
+    def _meets_other_targets(self, block: Block) -> bool:
+        """Whether targets have another shape than those that own losses were followed with."""
+        terms = with_targets(self.terms, block.targets)
+        if all(old is new for old, new in zip(self.terms, terms, strict=True)):
+            return False
+        self.terms = terms
+        return True
 
     def block_steps(self, feed: Feed) -> int:
         """Steps of one native call."""
@@ -131,6 +142,8 @@ class Session:
             engine = self.engine_for(block.inputs, terms)
             if engine is not self._engine:
                 self._use(engine)
+        if self._own_losses and self._meets_other_targets(block):
+            self._use(self.engine_for(block.inputs, self.terms))
         n = block.rows
         dtype = self._engine.dtype
         predictions: list[Array | None] = [

@@ -57,7 +57,8 @@ def resolve_terms(
                     )
                 )
             resolved = _loss_for(identifier, target.shape, signature.output_shapes[i])
-            terms.append(LossTerm(i, resolved, 1.0 if weight is None else float(weight)))
+            shape = tuple(target.shape[1:])
+            terms.append(LossTerm(i, resolved, 1.0 if weight is None else float(weight), shape))
     return terms
 
 
@@ -178,3 +179,13 @@ def term_names(terms: Sequence[LossTerm], signature: Signature, named: bool) -> 
         ]
     by_name = named or isinstance(structure, dict)
     return [f"{output_keys(signature)[t.output] if by_name else t.loss.name}_loss" for t in terms]
+
+
+def with_targets(terms: Sequence[LossTerm], targets: Sequence[Column]) -> list[LossTerm]:
+    """The same losses for targets of these shapes; those that are not there stay as they were."""
+    found = []
+    for term in terms:
+        target = targets[term.output] if targets else None
+        shape = term.target if target is None else tuple(target.shape[1:])
+        found.append(term if shape == term.target else term._replace(target=shape))
+    return found

@@ -14,6 +14,7 @@ from densekit.data._columns import Array, Columns, output_keys
 from densekit.data._streams import Feed, StreamFeed
 from densekit.training._compiled import Compiled
 from densekit.training._fit_loop import Session
+from densekit.training._loss_terms import with_targets
 from densekit.training._not_finite import FiniteWatch, refuse_all_nan
 from densekit.training._own_steps import BatchStructure, StepSession
 from densekit.training._preparation import Preparation
@@ -49,6 +50,7 @@ class Sessions:
         signature = runtime.signature()
         example = self._example(feed)
         terms = compiled.resolved_terms(signature, example.targets)
+        terms = compiled.terms = with_targets(terms, example.targets)
         if training and example.targets and isinstance(feed, StreamFeed):
             # Losses of users may know what to do with a first batch without numbers; ours do not.
             ours = [t.output for t in terms if losses.is_built_in(t.loss)]
