@@ -15,7 +15,11 @@ from densekit._core import rooms
 
 PACKAGE = Path(densekit.__file__).parent
 # Counters of the process, which are no components.
-REBOUND = {"_core/assignments.py": {"_count"}, "_core/thread_seeds.py": {"_of_main"}}
+REBOUND = {
+    "_core/assignments.py": {"_count"},
+    "_core/masks.py": {"in_use"},
+    "_core/thread_seeds.py": {"_of_main"},
+}
 # By names in tables of their own, or those of scripts.
 MAY_LOAD = {"_core/rooms.py", "engines/kinds.py", "compat/_importing.py"}
 # The look-up of components by name, which is how configs and files name them.

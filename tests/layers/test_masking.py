@@ -166,6 +166,17 @@ def test_models_inside_models_and_the_files_keep_masks(tmp_path: Any) -> None:
     assert type(outer.predict(X, verbose=0)) is np.ndarray
 
 
+def test_another_value_counts_from_the_next_step_on() -> None:
+    masking = layers.Masking()
+    model = keras.Sequential([keras.Input((3, 2)), masking, layers.Dense(1, use_bias=False)])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    x, y = np.where(X == 0, 5, X).astype(np.float32), np.ones((2, 3, 1), np.float32)
+    for value, counts in ((0.0, np.ones((2, 3), bool)), (5.0, np.array(MASK))):
+        masking.mask_value = value
+        errors = (np.asarray(model(x)) - y)[..., 0] ** 2
+        assert model.train_on_batch(x, y) == pytest.approx(errors[counts].mean(), rel=1e-5)
+
+
 def test_unread_masks_cost_nothing() -> None:
     from densekit.engines import lower_graph
 
