@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from densekit.data._encoding import (
     not_numbers,
     objects_as_numbers,
 )
+from densekit.data._tables import named_columns
 from densekit.ops._dispatch import is_tracer
 
 Array = npt.NDArray[Any]
@@ -117,6 +119,9 @@ def _read(value: Any, what: str, dtype: str) -> Any:
                 "Convert it by np.asarray(...).",
             )
         )
+    columns = named_columns(value)
+    if columns:
+        return _read_table(columns, what, np.dtype(dtype))
     dtypes: Any = getattr(value, "dtypes", None)
     if hasattr(dtypes, "__iter__"):  # of another library's table, maybe with nothing in common
         kinds = {getattr(kind, "kind", "O") for kind in dtypes}
@@ -150,13 +155,45 @@ def _read_frame(frame: Any, what: str, dtype: np.dtype[Any]) -> Array:
     if _is_one_block(frame):
         return np.asarray(frame)
     columns = [_column(frame.iloc[:, j], what, name) for j, name in enumerate(frame.columns)]
-    kinds = {"f" if column is None else column.dtype.kind for column in columns}
-    if what in ("y", "sample_weight") and kinds and kinds <= set("biu"):
-        dtype = np.dtype(np.int64)  # labels
-    table = np.empty(frame.shape, dtype)
+    table = np.empty(frame.shape, _type_of_table(columns, what, dtype))
     for j, column in enumerate(columns):
         if column is None:
-            table[:, j] = filled_with_nan(frame.iloc[:, j], dtype)
+            table[:, j] = filled_with_nan(frame.iloc[:, j], table.dtype)
+    _fill(table, columns, what, frame.columns, lambda j: frame.iloc[:, j])
+    return table
+
+
+def _read_table(named: list[tuple[str, Any]], what: str, dtype: np.dtype[Any]) -> Array:
+    """One new array of the columns of a table of polars or Arrow."""
+    names = [name for name, _ in named]
+    columns: list[Array | None] = [np.asarray(column) for _, column in named]
+    for name, column in zip(names, columns, strict=True):
+        if column is not None and column.dtype.kind not in NUMBER_KINDS + "O":
+            raise not_numbers(what, column, name)
+    table = np.empty((len(named[0][1]), len(names)), _type_of_table(columns, what, dtype))
+    _fill(table, columns, what, names, columns.__getitem__)
+    return table
+
+
+def _type_of_table(columns: list[Array | None], what: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """`dtype`, or that of labels."""
+    kinds = {"f" if column is None else column.dtype.kind for column in columns}
+    labels = what in ("y", "sample_weight") and kinds and kinds <= set("biu")
+    return np.dtype(np.int64) if labels else dtype
+
+
+def _fill(
+    table: Array,
+    columns: list[Array | None],
+    what: str,
+    names: Sequence[Any],
+    source: Callable[[int], Any],
+) -> None:
+    """Write the columns that are there into a table, block by block of rows.
+
+    Args:
+        source: gives the column of a number as users know it, for error texts.
+    """
     for start in range(0, len(table), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
         for j, column in enumerate(columns):
@@ -164,11 +201,10 @@ def _read_frame(frame: Any, what: str, dtype: np.dtype[Any]) -> Array:
                 continue
             part: Array | None = column[rows]
             if column.dtype.kind == "O":
-                part = objects_as_numbers(column[rows], dtype)
+                part = objects_as_numbers(column[rows], table.dtype)
                 if part is None:
-                    raise not_numbers(what, frame.iloc[:, j], frame.columns[j])
+                    raise not_numbers(what, source(j), names[j])
             table[rows, j] = part
-    return table
 
 
 def _is_one_block(frame: Any) -> bool:

@@ -20,8 +20,13 @@ class PyDataset:
     an epoch in a new order.
 
     Args:
-        workers, use_multiprocessing, max_queue_size: kept for Keras' signature: batches are made
-            one after the other.
+        workers: how many threads or processes make batches while others are trained on. They come
+            in order all the same. Default: 1, which with threads means none: a batch is made when
+            it is wanted.
+        use_multiprocessing: processes in place of threads: for ``__getitem__`` that computes in
+            Python. Started anew for each epoch, they see what `on_epoch_end` has changed. A
+            process that dies ends the run with an error. Default: ``False``.
+        max_queue_size: how many batches are made or wait at a time. Default: 10.
 
     Raises:
         NotImplementedError: if a subclass leaves `__getitem__` out.
@@ -39,6 +44,11 @@ class PyDataset:
     >>> model.fit(Ones(), verbose=0).params["steps"]
     3
     """
+
+    # As the class has them, for subclasses whose constructor does not call this one.
+    workers = 1
+    use_multiprocessing = False
+    max_queue_size = 10
 
     def __init__(
         self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10

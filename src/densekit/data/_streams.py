@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from densekit._core.errors import message
 from densekit.data._columns import Columns, unpack_x_y_sample_weight
 from densekit.data._feeds import ArrayFeed, Order, check_count, warn_out_of_data
 from densekit.data._pydataset import PyDataset
+from densekit.data._workers import made_ahead, works_ahead
 
 _KEPT = 2  # first batches of an iterator that every pass begins with, as in Keras
 
@@ -154,17 +155,24 @@ class StreamFeed:
         if self._kept is not None:
             return itertools.chain(self._kept, source)
         length = _length(source)
+        if isinstance(source, PyDataset) and length is None:
+            return self._batches(itertools.count())
         if length is None or not hasattr(source, "__getitem__"):
             return iter(source)
         if self._order is None:
-            return map(source.__getitem__, range(length))
+            return self._batches(range(length))
         return self._in_order(self._order, length)
 
     def _in_order(self, order: Order, length: int) -> Iterator[Any]:
         # The order is drawn when the first batch is taken: that of an epoch follows from what was
         # trained before it.
-        for i in order(length, length).tolist() if length else []:
-            yield self._source[i]
+        yield from self._batches(order(length, length).tolist() if length else [])
+
+    def _batches(self, indices: Iterable[int]) -> Iterator[Any]:
+        source = self._source
+        if isinstance(source, PyDataset) and works_ahead(source):
+            return made_ahead(source, indices)
+        return map(source.__getitem__, indices)
 
     def begin_anew(self) -> None:
         """Before training, and before each validation: the next epoch begins with the first

@@ -1,7 +1,6 @@
 """Tables with named columns: which names a model was trained on, and frames put in that order.
 
-pandas is never imported: a frame is what has ``columns``, ``dtypes`` and can be indexed by a list
-of names.
+Neither pandas, polars nor pyarrow is ever imported: a table is known by what it has.
 """
 
 from __future__ import annotations
@@ -82,9 +81,12 @@ class KnownColumns:
 
 def column_names(table: object) -> list[str] | None:
     """Names of the columns of a frame; None for what is no frame or numbers its columns."""
-    if not (hasattr(table, "columns") and hasattr(table, "dtypes")):
+    if _is_arrow(table):
+        names = list(table.column_names)  # type: ignore[attr-defined]
+    elif hasattr(table, "columns") and hasattr(table, "dtypes"):
+        names = list(table.columns)
+    else:
         return None
-    names = list(table.columns)
     return names if names and all(isinstance(name, str) for name in names) else None
 
 
@@ -109,7 +111,21 @@ def arranged(table: Any, wanted: list[str] | None, where: str) -> Any:
                 _action(missing, extra),
             )
         )
-    return table[wanted]
+    return table.select(wanted) if _is_arrow(table) else table[wanted]
+
+
+def named_columns(table: Any) -> list[tuple[str, Any]]:
+    """Names and columns of a table of polars or Arrow; none for anything else."""
+    if _is_arrow(table):
+        return [(name, table.column(i)) for i, name in enumerate(table.column_names)]
+    if hasattr(table, "columns") and hasattr(table, "to_series"):
+        return [(name, table.to_series(i)) for i, name in enumerate(table.columns)]
+    return []
+
+
+def _is_arrow(table: object) -> bool:
+    """Whether `table` is a ``Table`` or ``RecordBatch`` of Arrow."""
+    return hasattr(table, "column_names") and hasattr(table, "select")
 
 
 def _by_input(x: Any, input_names: Sequence[str]) -> Iterable[tuple[str, Any]]:
