@@ -90,3 +90,8 @@ class PyDataset:
 
     def on_epoch_end(self) -> None:
         """Called after each epoch, and, as in Keras, once before the first."""
+
+
+def works_ahead(dataset: PyDataset) -> bool:
+    """Whether batches are to be made by workers."""
+    return dataset.workers > 1 or (dataset.use_multiprocessing and dataset.workers > 0)

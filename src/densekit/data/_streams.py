@@ -13,8 +13,7 @@ from densekit._core.engine import Block
 from densekit._core.errors import message
 from densekit.data._columns import Columns, unpack_x_y_sample_weight
 from densekit.data._feeds import ArrayFeed, Order, check_count, warn_out_of_data
-from densekit.data._pydataset import PyDataset
-from densekit.data._workers import made_ahead, works_ahead
+from densekit.data._pydataset import PyDataset, works_ahead
 
 _KEPT = 2  # first batches of an iterator that every pass begins with, as in Keras
 
@@ -171,6 +170,8 @@ class StreamFeed:
     def _batches(self, indices: Iterable[int]) -> Iterator[Any]:
         source = self._source
         if isinstance(source, PyDataset) and works_ahead(source):
+            from densekit.data._workers import made_ahead  # with multiprocessing: slow to import
+
             return made_ahead(source, indices)
         return map(source.__getitem__, indices)
 

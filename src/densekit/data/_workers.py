@@ -16,11 +16,6 @@ from densekit.data._pydataset import PyDataset
 _received: list[PyDataset] = []  # the data set of this process, if it is one of the workers
 
 
-def works_ahead(dataset: PyDataset) -> bool:
-    """Whether batches are to be made by workers."""
-    return dataset.workers > 1 or (dataset.use_multiprocessing and dataset.workers > 0)
-
-
 def made_ahead(dataset: PyDataset, indices: Iterable[int]) -> Iterator[Any]:
     """The batches of those numbers, in that order.
 
