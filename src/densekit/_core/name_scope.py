@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Self
 
 from densekit._core.errors import describe, message
@@ -11,7 +12,7 @@ from densekit._core.registry import export
 
 class _Scopes(threading.local):
     def __init__(self) -> None:
-        self.names: list[str] = []
+        self.open: list[name_scope] = []
 
 
 _scopes = _Scopes()
@@ -23,7 +24,9 @@ class name_scope:
 
     Args:
         name: without ``/``; scopes inside of scopes are joined by it.
-        **kwargs: kept for Keras' signature, whose own layers use them.
+        caller: whose scope it is: the same one directly inside itself counts once. Default: none.
+        deduplicate: whether it does. Default: ``True``.
+        override_parent: path to begin with, whatever scopes are around. Default: none.
 
     Raises:
         ValueError: for a name with ``/``, or no text.
@@ -36,22 +39,53 @@ class name_scope:
     'encoder/scale'
     """
 
-    def __init__(self, name: str, **kwargs: object) -> None:
+    def __init__(
+        self,
+        name: str,
+        caller: object = None,
+        deduplicate: bool = True,
+        override_parent: str | None = None,
+    ) -> None:
         if not isinstance(name, str) or "/" in name:
             raise ValueError(
                 message("name_scope", "a text without '/'", describe(name), "Nest scopes instead.")
             )
         self.name = name
+        self.caller, self.override_parent = caller, override_parent
+        self.deduplicate = deduplicate
+        self._counts = True
 
     def __enter__(self) -> Self:
-        _scopes.names.append(self.name)
+        around = _scopes.open[-1] if _scopes.open else None
+        again = around is not None and (around.caller, around.name) == (self.caller, self.name)
+        self._counts = not (again and self.deduplicate and self.caller is not None)
+        if self._counts:
+            _scopes.open.append(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        _scopes.names.pop()
+        if self._counts:
+            _scopes.open.pop()
 
 
 def in_scope(path: str) -> str:
     """`path` behind the names of the open scopes."""
-    names = _scopes.names
-    return "/".join([*filter(None, names), path]) if names else path
+    return joined([(path, len(_scopes.open))]) if _scopes.open else path
+
+
+def open_scopes() -> int:
+    """How many scopes are open."""
+    return len(_scopes.open)
+
+
+def joined(names: Iterable[tuple[str, int]]) -> str:
+    """One path of names, from the outermost on, each with how many scopes are open around it."""
+    parts: list[str] = []
+    seen = 0
+    for name, around in names:
+        for scope in _scopes.open[seen:around]:
+            parts = parts if scope.override_parent is None else [scope.override_parent]
+            parts.append(scope.name)
+        seen = max(seen, around)
+        parts.append(name)
+    return "/".join(filter(None, parts))

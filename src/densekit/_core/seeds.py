@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from densekit._core.errors import describe, message
+from densekit._core.name_scope import in_scope
 from densekit._core.naming import auto_name
 from densekit._core.registry import export
 from densekit._core.thread_seeds import Reserved, draw_seed, seed_thread
@@ -172,7 +173,7 @@ class SeedGenerator:
             trainable=False,
             autocast=False,
             name="seed_generator_state",
-            path=f"{self.name}/seed_generator_state",
+            path=in_scope(f"{self.name}/seed_generator_state"),
         )
 
     def next(self, ordered: bool = True) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 from densekit._core import masks, tree
 from densekit._core.errors import message
 from densekit._core.frames import filters_traceback, hide_internal_frames, warn
+from densekit._core.name_scope import in_scope
 from densekit._core.registry import export
 from densekit._core.scope import variable_scope as _scope
 from densekit.layers import Input, Layer
@@ -87,6 +88,7 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
             self._dk_init_model(name=name, **kwargs)
         given = GivenGraph(inputs, outputs, f"{type(self).__name__} {self.name!r}")
         self.__dict__["_dk_given"] = given
+        self._dk_path = in_scope(self.name)
         if type(self).call is FollowedLayer.call:
             self._dk_call_info = call_info(given.call)
         layers = self._tracker.layers

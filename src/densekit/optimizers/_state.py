@@ -9,6 +9,7 @@ from densekit import initializers
 from densekit._core.assignments import CountsAssignments
 from densekit._core.errors import before_init, message
 from densekit._core.frames import warn
+from densekit._core.name_scope import in_scope
 from densekit._core.naming import auto_name
 from densekit._core.variable import Variable
 
@@ -40,7 +41,7 @@ class State(CountsAssignments):
             trainable=False,
             autocast=False,
             name=name,
-            path=f"{self.name}/{name}",
+            path=in_scope(f"{self.name}/{name}"),
         )
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from densekit._core.name_scope import in_scope
+from densekit._core.name_scope import joined, open_scopes
 
 
 class CallInfo(NamedTuple):
@@ -35,7 +35,7 @@ class CallContext:
     an entry of its own, as if called by the user.
     """
 
-    __slots__ = ("calling", "owner", "parent", "training")
+    __slots__ = ("calling", "owner", "parent", "scopes", "training")
 
     def __init__(
         self, owner: Any, parent: CallContext | None, calling: bool, training: Any = None
@@ -44,17 +44,18 @@ class CallContext:
         self.parent = parent
         self.calling = calling
         self.training = training
+        self.scopes = open_scopes()
 
     def path(self) -> str:
         """Names from the outermost owner down: ``model/dense``."""
-        names: list[str] = []
+        names: list[tuple[str, int]] = []
         last: Any = None
         context: CallContext | None = self
         while context is not None:
             if context.owner is not last:
-                names.append(context.owner.name)
+                names.append((context.owner.name, context.scopes))
             last, context = context.owner, context.parent
-        return in_scope("/".join(reversed(names)))
+        return joined(reversed(names))
 
 
 call_context: ContextVar[CallContext | None] = ContextVar("densekit_call", default=None)
