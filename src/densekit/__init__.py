@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from densekit._core.device import device as device
     from densekit._core.device import remat as remat
     from densekit._core.name_scope import name_scope as name_scope
+    from densekit._core.scope import SymbolicScope as SymbolicScope
     from densekit.backend import StatelessScope as StatelessScope
     from densekit.backend import Variable as Variable
     from densekit.compat import install as install
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from densekit.layers import Layer as Layer
     from densekit.losses import Loss as Loss
     from densekit.metrics import Metric as Metric
+    from densekit.models import Function as Function
     from densekit.models import Model as Model
     from densekit.models import Sequential as Sequential
     from densekit.ops import KerasTensor as KerasTensor
@@ -67,6 +69,7 @@ else:
         {
             "densekit._core.device": "RematScope device remat",
             "densekit._core.name_scope": "name_scope",
+            "densekit._core.scope": "SymbolicScope",
             "activations": "",
             "backend": "StatelessScope Variable",
             "callbacks": "",
@@ -81,7 +84,7 @@ else:
             "losses": "Loss",
             "metrics": "Metric",
             "mixed_precision": "",
-            "models": "Model Sequential",
+            "models": "Function Model Sequential",
             "ops": "KerasTensor Operation",
             "optimizers": "Optimizer",
             "quantizers": "Quantizer",

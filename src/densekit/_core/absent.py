@@ -73,7 +73,6 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
         (_IMAGES, r"array_to_img|img_to_array|(load|save)_img|image_\w+|bounding_boxes"),
         (_SIGNALS, r"audio_\w+"),
         (_TEXT, r"text_\w+"),
-        (_LATER, r"Config|get_source_inputs"),
         (f"{_KERAS_2}; `utils.PyDataset` is its heir", r"legacy"),
     ],
     "ops": [
@@ -85,7 +84,6 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
         ("its networks are convolutions, no part of a dense network", r"applications"),
         (_IMAGES, r"preprocessing|visualization"),
         (_LATER, r"distribution|distillation"),
-        (_LATER, r"SymbolicScope|Function"),
         (_KERAS_2, r"legacy"),
         ("Keras' sources are not here", r"src"),
     ],

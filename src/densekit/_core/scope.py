@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import Any, Self
 
+from densekit._core.registry import export
+
 _active: ContextVar[VariableScope | None] = ContextVar("densekit_scope", default=None)
 
 
@@ -135,3 +137,24 @@ def stateless_scope() -> StatelessScope | None:
 def in_stateless_scope() -> bool:
     """Whether a `StatelessScope` is active."""
     return _active.get() is not None and stateless_scope() is not None
+
+
+@export("keras")
+class SymbolicScope:
+    """``with SymbolicScope():`` marks code that is tried with symbolic tensors, as Keras' own does.
+
+    Nothing here depends on it: what is tried is told apart by its tensors.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> with keras.SymbolicScope():
+    ...     print(keras.ops.relu(keras.Input((2,))).shape)
+    (None, 2)
+    """
+
+    def __enter__(self) -> SymbolicScope:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass

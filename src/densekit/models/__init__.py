@@ -9,6 +9,7 @@ from densekit._core.rooms import lazy_room
 if TYPE_CHECKING:
     from densekit.models._cloning import clone_model as clone_model
     from densekit.models._explain import explain_plan as explain_plan
+    from densekit.models._function import Function as Function
     from densekit.models._graph import Graph as Graph
     from densekit.models._model import Functional as Functional
     from densekit.models._model import Model as Model
@@ -23,6 +24,7 @@ else:
         __name__,
         {
             "_cloning": "clone_model",
+            "_function": "Function",
             "_graph": "Graph",
             "_model": "Functional Model",
             "_quantize": "quantize_model",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from densekit.data._pydataset import PyDataset as Sequence
     from densekit.utils._arrays import normalize as normalize
     from densekit.utils._arrays import to_categorical as to_categorical
+    from densekit.utils._config import Config as Config
     from densekit.utils._datasets import pack_x_y_sample_weight as pack_x_y_sample_weight
     from densekit.utils._datasets import split_dataset as split_dataset
     from densekit.utils._datasets import unpack_x_y_sample_weight as unpack_x_y_sample_weight
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from densekit.utils._sequences import (
         timeseries_dataset_from_array as timeseries_dataset_from_array,
     )
+    from densekit.utils._sources import get_source_inputs as get_source_inputs
 else:
     __getattr__, __dir__, __all__ = lazy_room(
         __name__,
@@ -59,10 +61,12 @@ else:
             "densekit.callbacks._progbar": "Progbar",
             "densekit.data._pydataset": "PyDataset",
             "_arrays": "normalize to_categorical",
+            "_config": "Config",
             "_datasets": "pack_x_y_sample_weight split_dataset unpack_x_y_sample_weight",
             "_feature_space": "FeatureSpace",
             "_files": "get_file",
             "_plot_model": "model_to_dot plot_model",
+            "_sources": "get_source_inputs",
             "_sequences": "pad_sequences timeseries_dataset_from_array",
         },
         {"Sequence": "PyDataset"},
