@@ -91,14 +91,14 @@ class Function(Operation):
             own = f"{len(self._inputs)} inputs in a {type(self._structures[0]).__name__}"
             self._refuse(own, f"{len(flat)} in a {type(inputs).__name__}")
         values: dict[int, Any] = {}
-        for own, x in zip(self._inputs, flat, strict=True):
+        for tensor, x in zip(self._inputs, flat, strict=True):
             x = x if isinstance(x, KerasTensor) else ops.convert_to_tensor(x)
-            fits = len(x.shape) == len(own.shape) and all(
-                n is None or m is None or n == m for n, m in zip(own.shape, x.shape, strict=True)
+            fits = len(x.shape) == len(tensor.shape) and all(
+                n is None or m is None or n == m for n, m in zip(tensor.shape, x.shape, strict=True)
             )
             if not fits:
-                self._refuse(f"shape {own.shape} for {own.name!r}", f"shape {tuple(x.shape)}")
-            values[id(own)] = x
+                self._refuse(f"shape {tensor.shape} for {tensor.name!r}", f"shape {tuple(x.shape)}")
+            values[id(tensor)] = x
         run([node for node in self._nodes if not node.is_input], values, call)
         return substitute(self._structures[1], values)
 
