@@ -8,6 +8,8 @@ from functools import partial
 from inspect import signature
 from typing import Any
 
+import numpy as np
+
 from densekit._core import tree
 from densekit._core.dtypes import STRING
 from densekit.engines.batch_numbers import BatchNumber
@@ -20,6 +22,7 @@ from densekit.engines.plan import Handle, NotLowerable, PlanBuilder
 from densekit.engines.registry import lowering_for
 from densekit.layers import Layer, has_lowering
 from densekit.ops import KerasTensor
+from densekit.ops._row_draws import NormalDraw
 from densekit.ops._symbolic import FunctionOperation
 
 Shape = tuple[int, ...]
@@ -127,8 +130,8 @@ def _lower_node(
         outputs, made = _lower_natively(plan, node, inputs, masks)
         outputs = _penalised(plan, operation, outputs)
     except NotLowerable as why:
-        if any(isinstance(x, BatchNumber) for x in inputs):
-            raise  # which is rows here
+        if isinstance(operation, NormalDraw) or any(isinstance(x, BatchNumber) for x in inputs):
+            raise  # there is nothing to call, or rows stand for a number
         plan.go_back(mark)
         outputs, made = call_on_host(plan, node, inputs, masks, str(why))
         plan.parts.append((operation.name, type(operation).__name__, str(why)))
@@ -151,6 +154,8 @@ def _lower_natively(
     operation = node.operation
     if any(x.dtype == STRING for x in inputs):
         raise NotLowerable("it reads strings")
+    if isinstance(operation, NormalDraw):
+        return [_lower_draw(plan, operation)], [None]
     rule = lowering_for(type(operation))
     if rule is not None:
         outputs = _as_list(rule(plan, operation, *_with_handles(node, inputs)))
@@ -176,6 +181,20 @@ def _lower_natively(
     return outputs, _lower_mask(plan, node, inputs, masks)
 
 
+def _lower_draw(plan: PlanBuilder, draw: NormalDraw) -> Handle:
+    """Normal values by the core, which are those of the definition."""
+    if not plan.learns:
+        raise NotLowerable("it draws random numbers where the plan predicts")
+    if draw.stddev < 0 or not plan.inputs:
+        raise NotLowerable("it draws with a negative deviation, or for no rows")
+    first = plan.inputs[0]  # for its number of rows
+    zeros = plan.rearrange(
+        Handle(first.value, first.shape, plan.dtype), np.full(draw.sample_shape, -1)
+    )
+    y = plan.noise(zeros, draw.stddev, False, draw.seed_generator)
+    return y if draw.mean == 0 else plan.elementwise("add", y, draw.mean)
+
+
 def _lower_mask(plan: PlanBuilder, node: Any, inputs: list[Handle], masks: Masks) -> Masks:
     """The masks of the outputs of a layer that has a native form."""
     layer, count = node.operation, len(node.outputs)
@@ -191,8 +210,10 @@ def _lower_followed(
 ) -> tuple[list[Handle], Masks]:
     """A user's layer, op by op: its weights become parameters of the plan."""
     layer = node.operation
-    if layer.non_trainable_variables or metric_variables(layer):
+    if _has_state(layer) or metric_variables(layer):
         raise NotLowerable("its `call` may write state")
+    if _draws_while_predicting(layer, plan):
+        raise NotLowerable("it draws random numbers where the plan predicts")
     if not layer.compute_dtype == layer.variable_dtype == plan.dtype:
         raise NotLowerable(f"it computes in {layer.compute_dtype}, the plan in {plan.dtype}")
     followed = follow(layer, node, plan.training, masks)
@@ -213,7 +234,7 @@ def lower_parts(
     given = [mask for mask in masks if mask is not None]
     inner.put(followed.inputs[len(inputs) :], given, [None] * len(given))
     for made in followed.needed_nodes():
-        if not made.input_tensors:
+        if made.is_input:
             continue
         if not all(id(t) in inner.handles for t in made.input_tensors):
             raise NotLowerable("it uses tensors of another call")
@@ -325,6 +346,13 @@ def _is_native(layer: Layer, plan: PlanBuilder) -> bool:
     if _is_mixed_bfloat16(layer):
         return plan.dtype == "float32"
     return layer.compute_dtype == layer.variable_dtype == plan.dtype
+
+
+def _has_state(layer: Layer) -> bool:
+    """Whether a call may write more than the states of seed generators."""
+    generators = [g for one in layer._dk_flatten_layers() for g in one._tracker.seed_generators]
+    drawn = {id(g.state) for g in generators}
+    return any(id(v) not in drawn for v in layer.non_trainable_variables)
 
 
 def _draws_while_predicting(layer: Layer, plan: PlanBuilder) -> bool:

@@ -154,7 +154,7 @@ class Node:
     @property
     def is_input(self) -> bool:
         """Whether nothing symbolic goes in: the node of an `InputLayer`."""
-        return not self.input_tensors
+        return not self.input_tensors and not self.operation.draws
 
     @property
     def output_tensors(self) -> list[KerasTensor]:
@@ -184,6 +184,7 @@ class Operation:
     """
 
     _inbound_nodes: list[Node]
+    draws: ClassVar[bool] = False  # whether it makes tensors of nothing
 
     def __init__(self, name: str | None = None) -> None:
         if name is None:

@@ -1,7 +1,8 @@
 """Draws from the usual distributions.
 
 An integer seed gives the same array each time, a `SeedGenerator` a new one each time; None draws a
-seed. Values are drawn in float64 by NumPy on a Philox stream and rounded once.
+seed. Values are drawn in float64 by NumPy on a Philox stream and rounded once; normal ones are made
+of one word each, as plans make them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from densekit._core.seeds import seed_pair
 from densekit._core.tensor import as_tensor
 from densekit._core.types import Array
 from densekit.ops._dispatch import as_array, is_jax, namespace
+from densekit.ops._row_draws import normal_of_rows
+from densekit.random._noise import gaussian
 
 _MASK = (1 << 64) - 1
 
@@ -52,8 +55,13 @@ def _draw(
 def normal(
     shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
 ) -> Array:
-    """Normal values."""
-    return _draw(seed, dtype, shape, lambda g: mean + stddev * g.standard_normal(tuple(shape)))
+    """Normal values, element by element a function of the seed: `random/_noise.py:gaussian`."""
+    shape = tuple(shape)
+    if None in shape:
+        rows: Array = normal_of_rows(shape, mean, stddev, dtype, seed)
+        return rows
+    drawn: Array = as_tensor(gaussian(shape, seed, standardize_dtype(dtype), mean, stddev))
+    return drawn
 
 
 @export("keras.random")

@@ -111,10 +111,12 @@ def normal_quantile(words: Any, dtype: Any = np.float64) -> Any:
     return xp.where(xp.abs(q) <= 0.425, middle, xp.copysign(outside, q))
 
 
-def gaussian(shape: Any, seed: Any, dtype: Any = None) -> Any:
-    """Standard normal numbers: element e is the quantile of ``(word e + 1/2) / 2**32``."""
+def gaussian(
+    shape: Any, seed: Any, dtype: Any = None, mean: float = 0.0, stddev: float = 1.0
+) -> Any:
+    """Normal numbers, rounded once: element e is the quantile of ``(word e + 1/2) / 2**32``."""
     words = philox_words(*seed_pair(seed), math.prod(shape))
     kind = to_numpy_dtype(dtype)
     exact = isinstance(words, np.ndarray) or kind == np.float64
     values = normal_quantile(words, np.float64 if exact else np.float32)
-    return values.astype(kind).reshape(tuple(shape))
+    return (values * stddev + mean).astype(kind).reshape(tuple(shape))

@@ -1,0 +1,123 @@
+"""Draws inside calls that are followed: a sampling layer and a subclassed VAE run natively."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import densekit as keras
+from densekit import layers, ops
+
+
+class Sampling(layers.Layer):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seed_generator = keras.random.SeedGenerator(1337)
+
+    def call(self, inputs: Any) -> Any:
+        mean, log_var = inputs
+        batch, dim = ops.shape(mean)
+        epsilon = keras.random.normal(shape=(batch, dim), seed=self.seed_generator)
+        return mean + ops.exp(0.5 * log_var) * epsilon
+
+
+class Encoder(layers.Layer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = layers.Dense(8, activation="relu")
+        self.mean, self.log_var = layers.Dense(3), layers.Dense(3)
+        self.sampling = Sampling()
+
+    def call(self, inputs: Any) -> Any:
+        h = self.inner(inputs)
+        mean, log_var = self.mean(h), self.log_var(h)
+        return mean, log_var, self.sampling((mean, log_var))
+
+
+class VAE(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = Encoder()
+        self.decoder = layers.Dense(6, activation="sigmoid")
+
+    def call(self, inputs: Any) -> Any:
+        mean, log_var, z = self.encoder(inputs)
+        kl = -0.5 * ops.mean(log_var - ops.square(mean) - ops.exp(log_var) + 1)
+        self.add_loss(kl)
+        return self.decoder(z)
+
+
+class Noisy(keras.Model):
+    """Draws in the call of the model itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seeds = keras.random.SeedGenerator(3)
+        self.head = layers.Dense(6)
+
+    def call(self, x: Any) -> Any:
+        draw = keras.random.normal((ops.shape(x)[0], 6), 0.5, 0.1, seed=self.seeds)
+        return self.head(x + draw)
+
+
+class Block(layers.Layer):
+    """An own residual block with a dropout inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.drop = layers.Dense(6, "tanh"), layers.Dropout(0.3, seed=5)
+
+    def call(self, x: Any) -> Any:
+        return x + self.drop(self.first(x))
+
+
+def trained(make: Any, engine: str) -> tuple[Any, Any, Any]:
+    rng = np.random.default_rng(4)
+    x = rng.random((40, 6)).astype("float32")
+    model = make()
+    model(x[:2])
+    model.set_weights([rng.standard_normal(w.shape) * 0.3 for w in model.get_weights()])
+    for layer in model._dk_flatten_layers():
+        for generator in layer._tracker.seed_generators:
+            generator.state.assign(np.array([7, 0], np.uint32))
+    model.compile(keras.optimizers.SGD(0.05), "mse", engine=engine)
+    history = model.fit(x, x, batch_size=16, epochs=3, shuffle=False, verbose=0).history["loss"]
+    return model, history, x
+
+
+def blocks() -> Any:
+    return keras.Sequential([keras.Input((6,)), Block(), Block()])
+
+
+@pytest.mark.parametrize("make", [VAE, Noisy, blocks], ids=["vae", "model", "blocks"])
+def test_natively_it_is_the_definition(make: Any) -> None:
+    native, history, x = trained(make, "native")
+    (engine,) = [e for key, e in native._dk_runtime._engines.items() if key[0] == "train"]
+    assert not engine.has_host_steps, engine.builder.host_reasons
+    other, wanted, _ = trained(make, "reference")
+    np.testing.assert_allclose(history, wanted, rtol=2e-5)
+    for mine, reference in zip(native.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, reference, rtol=0, atol=2e-5)
+    state = [v.numpy() for v in native.non_trainable_variables]
+    for mine, reference in zip(state, other.non_trainable_variables, strict=True):
+        np.testing.assert_array_equal(mine, reference.numpy())
+    assert native.predict(x, verbose=0).shape == x.shape
+    assert np.isfinite(native.evaluate(x, x, verbose=0))
+
+
+def test_normal_values_are_made_of_words() -> None:
+    from densekit.random._noise import gaussian
+
+    drawn = keras.random.normal((3, 4), mean=1.0, stddev=2.0, seed=11)
+    np.testing.assert_allclose(drawn, 1 + 2 * gaussian((3, 4), 11, "float64"), rtol=1e-6)
+    assert drawn.dtype == "float32"
+    wide = keras.random.normal((20000,), dtype="float64", seed=1)
+    assert abs(wide.mean()) < 0.03
+    assert abs(wide.std() - 1) < 0.03
+
+
+def test_an_open_shape_is_refused_elsewhere() -> None:
+    with pytest.raises(ValueError, match="a shape of integers"):
+        keras.random.normal((None, 2), seed=keras.random.SeedGenerator(1))
