@@ -15,7 +15,7 @@ from densekit._core.serialization import serialize_keras_object
 FloatDTypePolicy = DTypePolicy
 
 
-def get(identifier: Any) -> DTypePolicy:
+def get(identifier: object) -> DTypePolicy:
     """The policy that a policy, a name, a config or None, the global default, stands for.
 
     Raises:

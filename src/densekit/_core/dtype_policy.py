@@ -129,7 +129,7 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
     ('mixed_bfloat16', 'float32')
     """
 
-    def __init__(self, default_policy: Any = None, policy_map: Any = None) -> None:
+    def __init__(self, default_policy: object = None, policy_map: object = None) -> None:
         if isinstance(default_policy, DTypePolicyMap):
             found = describe(default_policy)
             raise ValueError(message(_WHERE, "`default_policy`, no map", found, "Pass a policy."))
@@ -191,7 +191,7 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
             )
         return self._policy_map[fitting[0]] if fitting else self._default_policy
 
-    def __setitem__(self, key: str, policy: Any) -> None:
+    def __setitem__(self, key: str, policy: object) -> None:
         if key in self._policy_map:
             known = describe(self._policy_map[key])
             raise ValueError(
@@ -242,7 +242,7 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
         return f"<DTypePolicyMap default_policy={self._default_policy.name}, mapping={policies}>"
 
 
-def get_dtype_policy(identifier: Any) -> DTypePolicy:
+def get_dtype_policy(identifier: object) -> DTypePolicy:
     """A policy from a policy, a name, a dtype, a config dict or None (the global default)."""
     if identifier is None:
         policy = settings.get("dtype_policy")

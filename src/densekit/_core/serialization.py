@@ -48,7 +48,7 @@ def serialize_whole(obj: Any) -> Any:
     return config
 
 
-def _dicts(config: Any) -> Iterator[Config]:
+def _dicts(config: object) -> Iterator[Config]:
     stack = [config]
     while stack:
         item = stack.pop()
@@ -92,7 +92,7 @@ def serialize_dict(values: dict[str, Any]) -> dict[str, Any]:
     return {key: serialize_keras_object(value) for key, value in values.items()}
 
 
-def _tagged(class_name: str, **config: Any) -> Config:
+def _tagged(class_name: str, **config: object) -> Config:
     return {"class_name": class_name, "config": config}
 
 
@@ -216,7 +216,7 @@ def _four(
     }
 
 
-def _note_written(obj: Any, config: Config) -> None:
+def _note_written(obj: object, config: Config) -> None:
     """Number every object; `serialize_whole` drops the numbers that occur once."""
     seen = _written.get()
     if isinstance(obj, DTypePolicy):  # a value: which of two equal ones it is means nothing

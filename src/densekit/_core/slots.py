@@ -72,12 +72,12 @@ _NO_FORMULAS = frozenset(
 )
 
 
-def slot_of(names: Any) -> Slot:
+def slot_of(names: object) -> Slot:
     """The slot that a table of names belongs to; `ANY` for a table of the caller's own."""
     return SLOTS.get(getattr(names, "module", ""), ANY)
 
 
-def takes_class(slot: Slot, cls: Any) -> bool:
+def takes_class(slot: Slot, cls: object) -> bool:
     """Whether a built-in class belongs to `slot`."""
     loaded = (registry.if_loaded(*base) for base in slot.bases)  # as those of `cls` are
     return isinstance(cls, type) and issubclass(cls, tuple(b for b in loaded if b is not None))

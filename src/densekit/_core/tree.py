@@ -112,6 +112,6 @@ def path_name(path: Path, leaf: str) -> str:
     return "/".join(map(str, parts))
 
 
-def path_names(structure: Any, leaves: Sequence[str]) -> list[str]:
+def path_names(structure: object, leaves: Sequence[str]) -> list[str]:
     """`path_name` of every leaf."""
     return [path_name(path, leaf) for path, leaf in zip(paths(structure), leaves, strict=True)]

@@ -65,7 +65,7 @@ def _checked(value: Array, what: str, dtype: str | None) -> Array:
 
 
 def as_arrays(
-    value: Any, what: str, dtype: str | None = None, lists: int = 0, text: bool = False
+    value: object, what: str, dtype: str | None = None, lists: int = 0, text: bool = False
 ) -> Any:
     """Every column of a structure, each converted once; as Keras has it, a pandas Series has a
     second axis.
@@ -132,7 +132,7 @@ def _read(value: Any, what: str, dtype: str) -> Any:
 # Tables
 
 
-def _is_pandas(value: Any, kind: str) -> bool:
+def _is_pandas(value: object, kind: str) -> bool:
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(value, getattr(pandas, kind))
 
@@ -217,7 +217,7 @@ def _is_one_block(frame: Any) -> bool:
     )
 
 
-def _column(series: Any, what: str, name: Any) -> Array | None:
+def _column(series: object, what: str, name: object) -> Array | None:
     """The memory of a column of a frame, of numbers or objects; None if it lacks values."""
     if lacks_values(series):
         return None
@@ -258,7 +258,7 @@ def _is_number_list(value: Any) -> bool:
 # Sparse matrices
 
 
-def is_sparse(value: Any) -> bool:
+def is_sparse(value: object) -> bool:
     """Whether `value` is a matrix or array of `scipy.sparse`."""
     sparse = sys.modules.get("scipy.sparse")
     return sparse is not None and bool(sparse.issparse(value))

@@ -71,7 +71,7 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
     return (*data, None, None)[:3]
 
 
-def match_inputs(x: Any, signature: Signature) -> list[Array]:
+def match_inputs(x: object, signature: Signature) -> list[Array]:
     """The arrays of `x` in the order of the model's inputs, their shapes checked."""
     structure = signature.input_structure
     if is_sparse(x):
@@ -124,7 +124,7 @@ def _with_missing(columns: list[Column], signature: Signature) -> list[Any]:
     ]
 
 
-def _column(leaf: Any, dtype: str, where: str) -> Array:
+def _column(leaf: object, dtype: str, where: str) -> Array:
     return as_strings(leaf, where) if dtype == STRING else as_array(leaf, "x")
 
 
@@ -148,7 +148,9 @@ def conform(array: Array, shape: Sequence[int | None], where: str) -> Array:
     return array
 
 
-def match_outputs(y: Any, signature: Signature, needed: Sequence[bool], what: str) -> list[Column]:
+def match_outputs(
+    y: object, signature: Signature, needed: Sequence[bool], what: str
+) -> list[Column]:
     """The arrays of targets (or weights) in the order of the model's outputs, None where there is
     none.
 
@@ -231,7 +233,7 @@ def _spread(
 
 
 def match_weights(
-    sample_weight: Any, targets: list[Column], signature: Signature, needed: Sequence[bool]
+    sample_weight: object, targets: list[Column], signature: Signature, needed: Sequence[bool]
 ) -> list[Column]:
     """Weights in the order of the outputs; one array stands for all of them."""
     if sample_weight is None:
@@ -268,7 +270,7 @@ def match_weights(
     return weights
 
 
-def check_weight_structure(y: Any, sample_weight: Any) -> None:
+def check_weight_structure(y: object, sample_weight: object) -> None:
     """Weights of several outputs come in the structure of the targets."""
     if not isinstance(y, list | tuple | dict) or not isinstance(sample_weight, list | tuple | dict):
         return

@@ -46,7 +46,7 @@ READABLE_TYPES = "?bBhHiIlLqQefd"  # dtypes the core reads as they are
 _COPIED_BYTES = 1 << 20
 
 
-def is_readable(column: Any) -> bool:
+def is_readable(column: object) -> bool:
     """Whether the core can read the rows where they are, or need not: strings it never reads."""
     if not isinstance(column, np.ndarray):
         return is_missing(column)

@@ -25,20 +25,20 @@ class NativeUpdates:
 
     engine = "native"
 
-    def __init__(self, optimizer: Any, variables: Sequence[Variable]) -> None:
+    def __init__(self, optimizer: object, variables: Sequence[Variable]) -> None:
         self.variables = list(variables)
         self._numbers = _numbers(optimizer, self.variables)
         plan = PlanBuilder(self.variables[0].dtype, True)
         self._engine = NativeEngine(plan, self.variables, (), optimizer, penalties=False)
 
     @staticmethod
-    def can_update(optimizer: Any, variables: Sequence[Variable]) -> bool:
+    def can_update(optimizer: object, variables: Sequence[Variable]) -> bool:
         """Whether the kernels know the optimizer and the types of the variables."""
         dtypes = {v.dtype for v in variables}
         known = len(dtypes) == 1 and dtypes <= {"float32", "float64"}
         return known and native_form(optimizer) is not None
 
-    def fits(self, optimizer: Any) -> bool:
+    def fits(self, optimizer: object) -> bool:
         """Whether the optimizer's numbers and the variables' constraints are still the same."""
         return bool(self._numbers == _numbers(optimizer, self.variables))
 

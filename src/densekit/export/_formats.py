@@ -13,7 +13,13 @@ class Writer(Protocol):
     """Writes a built model to a file or folder."""
 
     def __call__(
-        self, model: Any, path: Path, *, verbose: bool, input_signature: object, **options: object
+        self,
+        model: object,
+        path: Path,
+        *,
+        verbose: bool,
+        input_signature: object,
+        **options: object,
     ) -> None:
         """Write it.
 

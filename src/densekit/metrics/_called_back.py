@@ -22,7 +22,7 @@ class Measure(Protocol):
         """The state."""
 
 
-def is_traced(metric: Measure, given: Any) -> bool:
+def is_traced(metric: Measure, given: object) -> bool:
     """Whether JAX traces what a metric is handed, or its state."""
     if "jax" not in sys.modules or not in_stateless_scope():
         return False

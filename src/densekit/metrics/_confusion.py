@@ -35,7 +35,7 @@ class Counter(Metric):
         for name in self._dk_kept:
             setattr(self, name, self.add_variable(shape, "zeros", name=name))
 
-    def _dk_count(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Counts:
+    def _dk_count(self, y_true: object, y_pred: object, sample_weight: object) -> Counts:
         return count(
             self.name,
             y_true,
@@ -64,7 +64,9 @@ class _OneCount(Counter):
 
     accumulator: Variable
 
-    def __init__(self, thresholds: Any = None, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(
+        self, thresholds: object = None, name: str | None = None, dtype: object = None
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.init_thresholds = thresholds
         self.thresholds = parse_thresholds(self.name, thresholds)
@@ -179,11 +181,11 @@ class _Share(Counter):
 
     def __init__(
         self,
-        thresholds: Any = None,
+        thresholds: object = None,
         top_k: int | None = None,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.init_thresholds = thresholds
@@ -275,7 +277,7 @@ class BestAt(Counter):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if not 0 <= value <= 1:

@@ -56,7 +56,7 @@ class FBetaScore(Metric):
         beta: float = 1.0,
         threshold: float | None = None,
         name: str = "fbeta_score",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         for argument, value, legal, test in (
@@ -174,7 +174,7 @@ class F1Score(FBetaScore):
         average: str | None = None,
         threshold: float | None = None,
         name: str = "f1_score",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(average, 1.0, threshold, name, dtype)
 

@@ -59,7 +59,7 @@ class IoU(Metric):
         num_classes: int,
         target_class_ids: Sequence[int],
         name: str | None = None,
-        dtype: Any = None,
+        dtype: object = None,
         ignore_class: int | None = None,
         sparse_y_true: bool = True,
         sparse_y_pred: bool = True,
@@ -119,7 +119,7 @@ class IoU(Metric):
         with np.errstate(invalid="ignore"):  # NaN becomes a label that is none
             return np.asarray(y, to_numpy_dtype(self.dtype))
 
-    def _dk_weights(self, given: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64] | None:
+    def _dk_weights(self, given: object, shape: tuple[int, ...]) -> npt.NDArray[np.float64] | None:
         if given is None:
             return None
         weight = spread_weights(self.name, given, shape).ravel()
@@ -193,7 +193,7 @@ class BinaryIoU(IoU):
         target_class_ids: Sequence[int] = (0, 1),
         threshold: float = 0.5,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         super().__init__(2, target_class_ids, name=name, dtype=dtype)
         self.threshold = threshold
@@ -240,7 +240,7 @@ class MeanIoU(IoU):
         self,
         num_classes: int,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: object = None,
         ignore_class: int | None = None,
         sparse_y_true: bool = True,
         sparse_y_pred: bool = True,
@@ -293,7 +293,7 @@ class OneHotIoU(IoU):
         num_classes: int,
         target_class_ids: Sequence[int],
         name: str | None = None,
-        dtype: Any = None,
+        dtype: object = None,
         ignore_class: int | None = None,
         sparse_y_pred: bool = False,
         axis: int = -1,
@@ -343,7 +343,7 @@ class OneHotMeanIoU(MeanIoU):
         self,
         num_classes: int,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: object = None,
         ignore_class: int | None = None,
         sparse_y_pred: bool = False,
         axis: int = -1,

@@ -105,14 +105,14 @@ class Metric(TrackedMetric):
     # Whether its formulas are written on NumPy, so that tracing calls them back.
     _dk_of_numpy = False
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if "update_state" in vars(cls):
             cls.update_state = _of_numbers(vars(cls)["update_state"])  # type: ignore[method-assign]
         if cls._dk_of_numpy and "result" in vars(cls):
             cls.result = _result_of(vars(cls)["result"])  # type: ignore[method-assign]
 
-    def __init__(self, dtype: Any = None, name: str | None = None) -> None:
+    def __init__(self, dtype: object = None, name: str | None = None) -> None:
         self._variables: list[Variable] = []
         self._metrics: list[Metric] = []
         self._dk_exact: dict[Variable, Any] = {}
@@ -132,7 +132,7 @@ class Metric(TrackedMetric):
         """
         return self._dk_rowwise and public_name(type(self)) is not None
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         if isinstance(value, Variable | Metric):
             known: list[Any] = self._dk_known(
                 "_variables" if isinstance(value, Variable) else "_metrics"
@@ -150,8 +150,8 @@ class Metric(TrackedMetric):
     def add_variable(
         self,
         shape: Sequence[int],
-        initializer: Any,
-        dtype: Any = None,
+        initializer: object,
+        dtype: object = None,
         aggregation: str = "sum",
         name: str | None = None,
     ) -> Variable:
@@ -175,8 +175,8 @@ class Metric(TrackedMetric):
     def add_weight(
         self,
         shape: Sequence[int] = (),
-        initializer: Any = None,
-        dtype: Any = None,
+        initializer: object = None,
+        dtype: object = None,
         name: str | None = None,
     ) -> Variable:
         """`add_variable` with a scalar of zero as default."""
@@ -189,7 +189,7 @@ class Metric(TrackedMetric):
 
     # Sums without drift
 
-    def _dk_add(self, variable: Variable, amount: Any) -> None:
+    def _dk_add(self, variable: Variable, amount: object) -> None:
         """``variable <- variable + amount``, with the sum kept in float64 beside the variable.
 
         A float32 sum stops growing at 2 ** 24 ones; this one does not. The variable shows the

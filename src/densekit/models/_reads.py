@@ -8,7 +8,7 @@ from typing import Any
 
 
 @contextmanager
-def noting_reads(model: Any, names: set[str]) -> Iterator[None]:
+def noting_reads(model: object, names: set[str]) -> Iterator[None]:
     """Inside, the attributes of `model` that are read are added to `names`.
 
     Its class is another one meanwhile: reading must not cost more at all other times.

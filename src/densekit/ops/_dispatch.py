@@ -72,7 +72,7 @@ def is_jax(xp: Any) -> bool:
     return bool(xp is not np and xp.__name__ == "jax.numpy")
 
 
-def is_tracer(value: Any) -> bool:
+def is_tracer(value: object) -> bool:
     """Whether a value stands for an array that JAX traces: it has a shape and no numbers."""
     return library(type(value)) == "jax.numpy" and isinstance(value, sys.modules["jax"].core.Tracer)
 
@@ -84,7 +84,7 @@ def raw(value: Any) -> Any:
     return value.current() if isinstance(value, Variable) else value
 
 
-def default_dtype(value: Any) -> str:
+def default_dtype(value: object) -> str:
     """Type of a value that carries none: `floatx` for floats, int32 for ints, bool."""
     kind = np.asarray(value).dtype
     if kind.kind == "f":
@@ -120,14 +120,14 @@ def operand(value: Any) -> Any:
     return value if type(value) in PLAIN else as_array(value)
 
 
-def dtype_name(value: Any) -> str:
+def dtype_name(value: object) -> str:
     """Name of the element type."""
     dtype = getattr(value, "dtype", None)
     return default_dtype(value) if dtype is None else _name(dtype)
 
 
 @cache
-def _name(dtype: Any) -> str:
+def _name(dtype: object) -> str:
     return str(getattr(dtype, "name", dtype))  # NumPy composes the name anew each time: slow
 
 
@@ -150,7 +150,7 @@ def _meet(first: str, second: str) -> str:
     return "float" if met in FLOAT_TYPES and not floats else str(met)
 
 
-def result_type(*dtypes: Any) -> str:
+def result_type(*dtypes: object) -> str:
     """Name of the type that arrays of these types produce together.
 
     Python types are weak: ``result_type("float16", float) == "float16"``.

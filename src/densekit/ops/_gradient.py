@@ -61,7 +61,7 @@ def value_and_vjp(
     results = tree.map_structure(lambda leaf: np.asarray(unboxed(leaf)), outputs)
     shapes = [(leaf.shape, leaf.dtype) for leaf in tree.flatten(results)]
 
-    def vjp(cotangents: Any) -> list[Array]:
+    def vjp(cotangents: object) -> list[Array]:
         given = tree.flatten(cotangents)
         assert len(given) == len(ends), (len(given), len(ends))
         seeds = [

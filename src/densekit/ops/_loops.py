@@ -87,7 +87,7 @@ class WhileLoop(FunctionOperation):
     def compute_output_spec(self, loop_vars: Any) -> Any:
         """What goes in comes out; it is not tried, as it might not end."""
 
-        def like(value: Any) -> KerasTensor:
+        def like(value: object) -> KerasTensor:
             tensor = value if isinstance(value, KerasTensor) else as_array(value)
             return KerasTensor(tensor.shape, dtype=tensor.dtype)
 

@@ -82,7 +82,7 @@ class Optimizer(UpdatePipeline):
 
     def __init__(
         self,
-        learning_rate: Any,
+        learning_rate: object,
         weight_decay: float | None = None,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
@@ -93,7 +93,7 @@ class Optimizer(UpdatePipeline):
         loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         where = type(self).__name__
         check_unknown(type(self), kwargs)
@@ -149,7 +149,7 @@ class Optimizer(UpdatePipeline):
         return rate_of(self._learning_rate)
 
     @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
+    def learning_rate(self, value: object) -> None:
         known = self._learning_rate
         if not isinstance(value, Variable) and callable(value):
             if isinstance(known, Variable):
@@ -173,7 +173,7 @@ class Optimizer(UpdatePipeline):
         raise AttributeError(_LR)
 
     @lr.setter
-    def lr(self, value: Any) -> None:
+    def lr(self, value: object) -> None:
         raise AttributeError(_LR)  # it would be kept, and change nothing
 
     def build(self, variables: Sequence[Variable]) -> None:
@@ -203,7 +203,7 @@ class Optimizer(UpdatePipeline):
 
     # The step
 
-    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+    def update_step(self, gradient: object, variable: Variable, learning_rate: object) -> None:
         """Change `variable` and its slots by one gradient: the formula of the subclass."""
         raise NotImplementedError(
             message(
@@ -214,15 +214,15 @@ class Optimizer(UpdatePipeline):
             )
         )
 
-    def assign(self, variable: Variable, value: Any) -> None:
+    def assign(self, variable: Variable, value: object) -> None:
         """``variable <- value``."""
         variable.assign(value)
 
-    def assign_add(self, variable: Variable, value: Any) -> None:
+    def assign_add(self, variable: Variable, value: object) -> None:
         """``variable <- variable + value``."""
         variable.assign_add(value)
 
-    def assign_sub(self, variable: Variable, value: Any) -> None:
+    def assign_sub(self, variable: Variable, value: object) -> None:
         """``variable <- variable - value``."""
         variable.assign_sub(value)
 

@@ -36,7 +36,7 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
     (True, True)
     """
 
-    def __init__(self, default_optimizer: Any, optimizer_map: Any = None) -> None:
+    def __init__(self, default_optimizer: object, optimizer_map: object = None) -> None:
         if not isinstance(default_optimizer, Optimizer):
             found = describe(default_optimizer)
             raise TypeError(
@@ -82,7 +82,7 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
         self._optimizer_map[key] = optimizer
 
     @staticmethod
-    def _dk_check(optimizer: Any) -> None:
+    def _dk_check(optimizer: object) -> None:
         if not isinstance(optimizer, Optimizer) or isinstance(optimizer, Wrapper):
             raise ValueError(
                 message(

@@ -27,7 +27,7 @@ class UpdatePipeline(State, NativeView):
         """The learning rate of the next step."""
         raise NotImplementedError
 
-    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+    def update_step(self, gradient: object, variable: Variable, learning_rate: object) -> None:
         """Change `variable` and its slots by one gradient."""
         raise NotImplementedError
 
@@ -172,7 +172,7 @@ def constrain(variable: Variable) -> None:
         variable.assign(weights)
 
 
-def when(condition: Any, changed: Iterable[Variable], update: Callable[[], None]) -> None:
+def when(condition: object, changed: Iterable[Variable], update: Callable[[], None]) -> None:
     """Do `update`, which changes the variables `changed`, if `condition` holds.
 
     A traced condition has no value yet: then the update is made and each variable chooses.

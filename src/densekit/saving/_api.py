@@ -33,7 +33,7 @@ _LEGACY = (".h5", ".hdf5")
 @export("keras.saving")
 @filters_traceback
 def save_model(
-    model: Any,
+    model: object,
     filepath: str | Path,
     overwrite: bool = True,
     zipped: bool | None = None,
@@ -145,7 +145,7 @@ def load_model(
 @export("keras.saving")
 @filters_traceback
 def save_weights(
-    model: Any,
+    model: object,
     filepath: str | Path,
     overwrite: bool = True,
     max_shard_size: float | None = None,
@@ -207,7 +207,7 @@ def _weights_path(path: Path, sharded: bool) -> Path:
 @export("keras.saving")
 @filters_traceback
 def load_weights(
-    model: Any,
+    model: object,
     filepath: str | Path,
     skip_mismatch: bool = False,
     by_name: bool | None = None,
@@ -256,7 +256,7 @@ def load_weights(
         )
 
 
-def _path(given: Any, where: str, error: type[Exception]) -> Path:
+def _path(given: object, where: str, error: type[Exception]) -> Path:
     if not isinstance(given, str | os.PathLike):
         raise error(message(where, "a path", describe(given), "Pass a str or Path."))
     return Path(given)

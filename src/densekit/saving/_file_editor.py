@@ -218,7 +218,7 @@ class KerasFileEditor:
         """The same as `save`."""
         self.save(filepath)
 
-    def _write(self, weights: Weights, file: Any, path: str) -> None:
+    def _write(self, weights: Weights, file: object, path: str) -> None:
         arrays = {key: value for key, value in weights.items() if not isinstance(value, dict)}
         if arrays:
             name = self.object_metadata.get(f"/{path}" if path else "", {}).get("name")
@@ -326,11 +326,11 @@ def _count(number: int, noun: str) -> str:
 class _Collected(dict[str, Any]):
     """Takes the arrays of one object as a file would."""
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: str, value: object) -> None:
         super().__setitem__(key, np.asarray(getattr(value, "value", value)))
 
 
-def _weights_of(model: Any) -> tuple[Weights, set[str]]:
+def _weights_of(model: object) -> tuple[Weights, set[str]]:
     """What a file of `model` would hold, and the paths of its seed generators.
 
     Files of Keras lack the generators' states and load all the same, so they are compared with

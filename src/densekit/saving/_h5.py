@@ -114,7 +114,7 @@ def group(parent: Any, name: str) -> Any | None:
     return found
 
 
-def is_group(item: Any) -> bool:
+def is_group(item: object) -> bool:
     """Whether an object of a file holds others."""
     return isinstance(item, h5py().Group)
 
@@ -183,7 +183,7 @@ class Stored(NDArrayOperatorsMixin):
         return getattr(self.read(), name)  # whatever else an array can do
 
 
-def stored(parent: Any, name: str) -> Stored:
+def stored(parent: object, name: str) -> Stored:
     """The array at the path `name`, not read yet.
 
     Raises:
@@ -237,7 +237,7 @@ def _attribute(holder: Any, name: str) -> Any:
         raise bad_file(f"HDF5 attribute {name!r}", f"a damaged one ({error})") from error
 
 
-def attribute_text(holder: Any, name: str) -> str | None:
+def attribute_text(holder: object, name: str) -> str | None:
     """A string attribute, or None."""
     value = _attribute(holder, name)
     if isinstance(value, np.generic | np.ndarray) and value.ndim == 0:

@@ -55,7 +55,7 @@ class _Writer:
         """The place of an object: its arrays go into the shard that has room for them."""
         return _ShardedEntry(self, f"{path}/vars" if path else "vars", name)
 
-    def put(self, place: str, name: object, key: str, value: Any) -> None:
+    def put(self, place: str, name: object, key: str, value: object) -> None:
         """Write one array of the object at `place`, into a new shard if this one is full."""
         array = np.asarray(getattr(value, "value", value))
         if array.nbytes > self._most:
@@ -87,7 +87,7 @@ class _ShardedEntry(Entry):
         super().__init__()
         self._writer, self._place, self._name = writer, place, name
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: str, value: object) -> None:
         self._writer.put(self._place, self._name, key, value)
 
 

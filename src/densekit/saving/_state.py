@@ -99,7 +99,7 @@ def visit_all(model: Any) -> list[tuple[str, Any]]:
     """Every stateful object that `model` holds, itself included, by the path of its state."""
     found: list[tuple[str, Any]] = []
 
-    def visit(path: str, obj: Any) -> bool:
+    def visit(path: str, obj: object) -> bool:
         found.append((path, obj))
         return True
 
@@ -111,7 +111,7 @@ def write_state(model: Any, new_entry: NewEntry, skip: tuple[Any, ...] = ()) -> 
     """Write the variables of `model` and of everything it holds, but not what is to `skip`."""
     skipped = {id(obj) for obj in skip}
 
-    def visit(path: str, obj: Any) -> bool:
+    def visit(path: str, obj: object) -> bool:
         if id(obj) in skipped:
             return True
         if isinstance(obj, SeedGenerator):
@@ -130,7 +130,7 @@ def _counted_twice(model: Any, places: Places) -> dict[int, str]:
         return {}
     paths: dict[int, str] = {}
 
-    def visit(path: str, obj: Any) -> bool:
+    def visit(path: str, obj: object) -> bool:
         if isinstance(obj, Layer):
             paths.setdefault(id(obj), path)
         return True
@@ -140,7 +140,7 @@ def _counted_twice(model: Any, places: Places) -> dict[int, str]:
     return paths if all(places.find(path) is not None for path in weighted) else {}
 
 
-def seed_states(model: Any) -> list[Variable]:
+def seed_states(model: object) -> list[Variable]:
     """The state of every seed generator that `model` holds, in the order of the files."""
     return [obj.state for _, obj in visit_all(model) if isinstance(obj, SeedGenerator)]
 
@@ -163,7 +163,7 @@ class _Assignments(StatelessScope):
             variable.assign(value)
 
 
-def _load_own(obj: Any, entry: Entry) -> None:
+def _load_own(obj: object, entry: Entry) -> None:
     if isinstance(obj, SeedGenerator):
         if "0" in entry:
             obj.state.assign(entry["0"])
@@ -200,7 +200,7 @@ def read_state(
     assignments = _Assignments()
     renumbered = _counted_twice(model, places)
 
-    def visit(path: str, obj: Any) -> bool:
+    def visit(path: str, obj: object) -> bool:
         if id(obj) in skipped:
             return True
         own = _Assignments()

@@ -77,11 +77,11 @@ class Compiled:
 
     def compile(
         self,
-        optimizer: Any,
-        loss: Any,
-        loss_weights: Any,
-        metrics: Any,
-        weighted_metrics: Any,
+        optimizer: object,
+        loss: object,
+        loss_weights: object,
+        metrics: object,
+        weighted_metrics: object,
         run_eagerly: bool,
         steps_per_execution: int,
         jit_compile: Any,
@@ -186,7 +186,7 @@ class Compiled:
         parts.extend(model.losses)
         return sum(parts[1:], parts[0]) if parts else 0.0
 
-    def _only_term(self, y: Any, y_pred: Any) -> LossTerm | None:
+    def _only_term(self, y: object, y_pred: object) -> LossTerm | None:
         """The loss of the one output, if nothing else is part of the total."""
         terms, model = self.terms, self._model
         if terms is None or len(terms) != 1 or terms[0].weight != 1 or tree.is_nested(y_pred):
@@ -212,7 +212,7 @@ class Compiled:
         if self.metrics is not None and not self.metrics.built:
             self.metrics.build(signature, targets, signature.outputs_are_named)
 
-    def update_metrics(self, y: Any, y_pred: Any, sample_weight: Any) -> None:
+    def update_metrics(self, y: object, y_pred: object, sample_weight: object) -> None:
         """Add a batch to the compiled metrics."""
         if self.metrics is None:
             return

@@ -62,7 +62,7 @@ class Preparation:
         signature = self._runtime.signature()
         return self._model._dk_known_targets.arrange(y, output_keys(signature), signature.where)
 
-    def remember_columns(self, x: Any, y: Any = None) -> None:
+    def remember_columns(self, x: object, y: object = None) -> None:
         """Keep the names of the columns of frames, the first time there are some."""
         if y is not None and type(y) is not np.ndarray:
             self._model._dk_known_targets.remember(y, output_keys(self._runtime.signature()))
@@ -71,7 +71,7 @@ class Preparation:
         if any(type(leaf) is not np.ndarray for leaf in tree.flatten(x)):
             self._model._dk_known_columns.remember(x, self._runtime.signature().input_names)
 
-    def remember_columns_of(self, feed: Feed, x: Any, y: Any) -> None:
+    def remember_columns_of(self, feed: Feed, x: object, y: object) -> None:
         """`remember_columns` of the data behind a feed, which `x` yields if it is a stream."""
         if not isinstance(feed, StreamFeed):
             self.remember_columns(x, y)
@@ -96,7 +96,7 @@ class Preparation:
         model = self._model
         return model.built and (model._dk_graph() is not None or model._dk_inputs_met() is not None)
 
-    def ensure_built(self, x: Any, given: Any = None) -> None:
+    def ensure_built(self, x: object, given: object = None) -> None:
         """Build a model that has not seen data yet for data like `x`.
 
         Args:
@@ -109,7 +109,9 @@ class Preparation:
         model._dk_forget_graph()
         self.remember_columns(x if given is None else given)
 
-    def columns(self, x: Any, y: Any, sample_weight: Any, class_weight: Any = None) -> Columns:
+    def columns(
+        self, x: object, y: object, sample_weight: object, class_weight: object = None
+    ) -> Columns:
         """Inputs, targets and weights in the order of the model, checked."""
         signature = self._runtime.signature()
         outputs = len(signature.output_names)
@@ -145,7 +147,9 @@ class Preparation:
         self.check_targets(signature, targets)
         return Columns(inputs, targets, weights)
 
-    def array_columns(self, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Columns:
+    def array_columns(
+        self, x: object, y: object, sample_weight: object, class_weight: object
+    ) -> Columns:
         """`columns` of no stream: every table is converted once, and the model built."""
         x = self.input_arrays(x)
         outputs = len(self._runtime.signature().output_names)
@@ -191,10 +195,10 @@ class Preparation:
     def feed(
         self,
         x: Any,
-        y: Any,
-        sample_weight: Any,
-        class_weight: Any,
-        batch_size: Any,
+        y: object,
+        sample_weight: object,
+        class_weight: object,
+        batch_size: object,
         steps: Any,
         shuffle: Any = False,
         repeated: bool = True,
@@ -239,10 +243,10 @@ class Preparation:
         self,
         data: BatchStructure,
         x: Any,
-        y: Any,
-        sample_weight: Any,
-        class_weight: Any,
-        batch_size: Any,
+        y: object,
+        sample_weight: object,
+        class_weight: object,
+        batch_size: object,
         steps: Any,
         shuffle: Any = False,
     ) -> Feed:
@@ -263,11 +267,16 @@ class Preparation:
         return self._array_feed(columns, batch_size, steps, shuffle)
 
     def _weighted_by_class(
-        self, data: BatchStructure, class_weight: Any, x: Any, y: Any, sample_weight: Any
+        self,
+        data: BatchStructure,
+        class_weight: object,
+        x: object,
+        y: object,
+        sample_weight: object,
     ) -> Columns:
         return data.columns(x, y, self._weights_of_classes(y, sample_weight, class_weight))
 
-    def _weights_of_classes(self, y: Any, sample_weight: Any, class_weight: Any) -> Array:
+    def _weights_of_classes(self, y: object, sample_weight: object, class_weight: object) -> Array:
         """A weight for each sample, for steps that the user wrote."""
         if sample_weight is not None or y is None or tree.is_nested(y):
             raise ValueError(
@@ -284,7 +293,7 @@ class Preparation:
         """Columns in memory, cut into batches."""
         return ArrayFeed(columns, batch_size, steps, shuffle, self._new_order)
 
-    def _prepare_steps(self, x: Any, y: Any) -> None:
+    def _prepare_steps(self, x: object, y: object) -> None:
         """Build what can be built before the first step: the model, if it has a `call`, its metrics
         and its optimizer.
         """
@@ -313,7 +322,7 @@ class Preparation:
         return shuffle_order(self._runtime.kind, model._dk_shuffle_state, iterations, rows, block)
 
     def validation_feed(
-        self, data: Any, batch_size: Any, steps: Any, own: BatchStructure | None = None
+        self, data: object, batch_size: object, steps: object, own: BatchStructure | None = None
     ) -> Feed:
         """The batches of a validation; for the user's own test step as they were passed."""
         make = self.feed if own is None else partial(self.step_feed, own)
@@ -325,7 +334,7 @@ class Preparation:
         return make(x, y, sample_weight, None, batch_size, steps)
 
 
-def _check_weights_of_stream(class_weight: Any) -> None:
+def _check_weights_of_stream(class_weight: object) -> None:
     """Batches that are yet to come cannot be counted."""
     if isinstance(class_weight, str):
         raise ValueError(

@@ -267,14 +267,16 @@ class Runtime:
     def _key(self, *parts: Any, inputs: Sequence[Array]) -> Any:
         return (*parts, tuple(x.shape[1:] for x in inputs) if self.has_open_shapes else None)
 
-    def _keep(self, key: Any, engine: Engine) -> Engine:
+    def _keep(self, key: object, engine: Engine) -> Engine:
         """Remember an engine, and only so many: data of open sizes makes one per size."""
         while key not in self._engines and len(self._engines) >= _MOST_ENGINES:
             self._engines.pop(next(iter(self._engines)), None)
         self._engines[key] = engine
         return engine
 
-    def _unless_stale(self, key: Any, terms: Sequence[LossTerm], optimizer: Any) -> Engine | None:
+    def _unless_stale(
+        self, key: object, terms: Sequence[LossTerm], optimizer: object
+    ) -> Engine | None:
         """The engine of that key, if what it was built from is still the same."""
         count, engine = assignments.count(), self._engines.get(key)
         if engine is not None and self._seen.get(key) == count:

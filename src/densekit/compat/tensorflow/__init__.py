@@ -51,14 +51,14 @@ def function(func: Callable[..., Any] | None = None, **options: Any) -> Callable
 
 
 def Variable(
-    initial_value: Any,
+    initial_value: object,
     trainable: Any = True,
-    validate_shape: Any = True,
-    caching_device: Any = None,
+    validate_shape: object = True,
+    caching_device: object = None,
     name: str | None = None,
-    variable_def: Any = None,
+    variable_def: object = None,
     dtype: Any = None,
-    **options: Any,
+    **options: object,
 ) -> KerasVariable:
     """A `keras.Variable` that begins with `initial_value`."""
     value = initial_value() if callable(initial_value) else initial_value
@@ -83,7 +83,7 @@ def _filled(array: Any, shape: Any) -> Any:
 
 
 def convert_to_tensor(
-    value: Any, dtype: Any = None, dtype_hint: Any = None, name: str | None = None
+    value: object, dtype: object = None, dtype_hint: object = None, name: str | None = None
 ) -> Any:
     """`constant`."""
     return constant(value, dtype)
@@ -106,21 +106,25 @@ def size(input: Any, out_type: Any = None, name: str | None = None) -> Any:
 
 
 def argmax(
-    input: Any, axis: int | None = None, output_type: Any = "int64", name: Any = None
+    input: object, axis: int | None = None, output_type: object = "int64", name: object = None
 ) -> Any:
     """`ops.argmax`, over the first axis if none is given."""
     return ops.cast(ops.argmax(input, 0 if axis is None else axis), output_type)
 
 
 def argmin(
-    input: Any, axis: int | None = None, output_type: Any = "int64", name: Any = None
+    input: object, axis: int | None = None, output_type: object = "int64", name: object = None
 ) -> Any:
     """`ops.argmin`, over the first axis if none is given."""
     return ops.cast(ops.argmin(input, 0 if axis is None else axis), output_type)
 
 
 def matmul(
-    a: Any, b: Any, transpose_a: Any = False, transpose_b: Any = False, name: str | None = None
+    a: object,
+    b: object,
+    transpose_a: object = False,
+    transpose_b: object = False,
+    name: str | None = None,
 ) -> Any:
     """`ops.matmul`, of matrices that may be transposed first."""
     a = ops.swapaxes(a, -1, -2) if transpose_a else a
@@ -155,12 +159,12 @@ def gather(
 
 
 def one_hot(
-    indices: Any,
+    indices: object,
     depth: int,
     on_value: float = 1,
     off_value: float = 0,
     axis: int = -1,
-    dtype: Any = "float32",
+    dtype: object = "float32",
     name: str | None = None,
 ) -> Any:
     """`ops.one_hot`, with other values than one and zero if asked."""
@@ -177,7 +181,11 @@ def split(
 
 
 def cumsum(
-    x: Any, axis: int = 0, exclusive: Any = False, reverse: Any = False, name: str | None = None
+    x: object,
+    axis: int = 0,
+    exclusive: object = False,
+    reverse: object = False,
+    name: str | None = None,
 ) -> Any:
     """`ops.cumsum`, over the first axis if none is given."""
     if exclusive or reverse:
@@ -186,11 +194,15 @@ def cumsum(
 
 
 def range(
-    start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str | None = None
+    start: object,
+    limit: object = None,
+    delta: object = 1,
+    dtype: object = None,
+    name: str | None = None,
 ) -> Any:
     """`ops.arange`."""
     return ops.arange(start, limit, delta, dtype=dtype)
 
 
-def group(*inputs: Any, name: str | None = None) -> None:
+def group(*inputs: object, name: str | None = None) -> None:
     """Nothing: what is to happen has happened."""

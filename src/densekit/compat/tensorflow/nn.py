@@ -21,21 +21,21 @@ __getattr__ = lookup(
 
 
 def sparse_softmax_cross_entropy_with_logits(
-    labels: Any, logits: Any, name: str | None = None
+    labels: object, logits: object, name: str | None = None
 ) -> Any:
     """One loss for each row of logits, whose class is an integer."""
     return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
 
 
 def softmax_cross_entropy_with_logits(
-    labels: Any, logits: Any, axis: int = -1, name: str | None = None
+    labels: object, logits: object, axis: int = -1, name: str | None = None
 ) -> Any:
     """One loss for each row of logits, whose target is a distribution."""
     return ops.categorical_crossentropy(labels, logits, from_logits=True, axis=axis)
 
 
 def sigmoid_cross_entropy_with_logits(
-    labels: Any = None, logits: Any = None, name: str | None = None
+    labels: object = None, logits: object = None, name: str | None = None
 ) -> Any:
     """One loss for each logit: ``max(z, 0) - z*y + log(1 + exp(-|z|))``."""
     return ops.binary_crossentropy(labels, logits, from_logits=True)
@@ -47,7 +47,7 @@ def l2_loss(t: Any, name: str | None = None) -> Any:
 
 
 def dropout(
-    x: Any, rate: float, noise_shape: Any = None, seed: Any = None, name: str | None = None
+    x: object, rate: float, noise_shape: object = None, seed: object = None, name: str | None = None
 ) -> Any:
     """Zeros at random, the rest divided by ``1 - rate``."""
     return random.dropout(x, rate, noise_shape, seed)

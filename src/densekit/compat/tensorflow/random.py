@@ -57,7 +57,11 @@ def shuffle(value: Any, seed: Any = None, name: str | None = None) -> Any:
 
 
 def categorical(
-    logits: Any, num_samples: int, dtype: Any = "int64", seed: Any = None, name: str | None = None
+    logits: object,
+    num_samples: int,
+    dtype: object = "int64",
+    seed: object = None,
+    name: str | None = None,
 ) -> Any:
     """Classes drawn by their logits."""
     return keras.random.categorical(logits, num_samples, dtype, seed)

@@ -23,7 +23,7 @@ class JaxKind(native_kind.NativeKind):
         source: Source,
         trainable: Sequence[Variable] = (),
         losses: Sequence[LossTerm] = (),
-        optimizer: Any = None,
+        optimizer: object = None,
     ) -> Engine:
         """An engine: see `EngineKind.make`. Strings, which JAX does not know, stay here."""
         plan = native_kind.plan_of(source)

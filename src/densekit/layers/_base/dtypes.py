@@ -23,7 +23,7 @@ class TypedByPolicy:
         return self._dtype_policy
 
     @dtype_policy.setter
-    def dtype_policy(self, value: Any) -> None:
+    def dtype_policy(self, value: object) -> None:
         policy = get_dtype_policy(value)
         before = self._dtype_policy
         self._dtype_policy = before.with_path(self._dk_path, policy)
