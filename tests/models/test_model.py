@@ -166,6 +166,33 @@ def test_a_subclass_of_inputs_and_outputs_is_functional(x) -> None:
     assert model(x).shape == (6, 7)
 
 
+def test_a_class_that_was_made_of_no_graph_yet_revives_one() -> None:
+    class Made(keras.Model):
+        pass
+
+    class Fresh(keras.Model):
+        pass
+
+    inputs = keras.Input((4,))
+    config = Made(inputs, L.Dense(3)(inputs)).get_config()
+    again = Fresh.from_config(config)
+    assert type(again) is Fresh and again.output_shape == (None, 3)
+
+
+def test_a_graph_belongs_to_one_model_of_its_class() -> None:
+    class Own(keras.Model):
+        pass
+
+    inputs = keras.Input((4,))
+    Own(inputs, L.Dense(3)(inputs))
+    assert Own.__bases__ == (keras.Model,)
+    other = Own()
+    other.outputs = L.Dense(2)  # which is free, as this one was given no graph
+    assert other.layers == [other.outputs] and not hasattr(other, "inputs")
+    with pytest.raises(AttributeError, match="no setter"):
+        Own(inputs, L.Dense(3)(inputs)).outputs = 1
+
+
 def test_get_layer(x) -> None:
     model = keras.Sequential([keras.Input((4,)), L.Dense(2, name="a"), L.Dense(3, name="b")])
     assert model.get_layer("b") is model.get_layer(index=1) is model.layers[1]
