@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from densekit import config as config
     from densekit import constraints as constraints
     from densekit import datasets as datasets
+    from densekit import distribution as distribution
     from densekit import dtype_policies as dtype_policies
     from densekit import export as export
     from densekit import initializers as initializers
@@ -77,6 +78,7 @@ else:
             "config": "",
             "constraints": "",
             "datasets": "",
+            "distribution": "",
             "export": "",
             "dtype_policies": "DTypePolicy FloatDTypePolicy",
             "initializers": "Initializer",

@@ -83,7 +83,7 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
     "": [
         ("its networks are convolutions, no part of a dense network", r"applications"),
         (_IMAGES, r"preprocessing|visualization"),
-        (_LATER, r"distribution|distillation"),
+        (_LATER, r"distillation"),
         (_KERAS_2, r"legacy"),
         ("Keras' sources are not here", r"src"),
     ],

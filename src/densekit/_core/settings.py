@@ -22,6 +22,7 @@ _values: dict[str, Any] = {
     "traceback_filtering": True,
     "dtype_policy": None,
     "engine": None,
+    "distribution": None,
     "max_epochs": _limit("KERAS_MAX_EPOCHS"),
     "max_steps_per_epoch": _limit("KERAS_MAX_STEPS_PER_EPOCH"),
 }

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import densekit as keras
-from densekit.engines.jax import engine as engine_file
+from densekit.engines.jax import runs
 
 X = np.linspace(-1, 1, 66, dtype="float32").reshape(22, 3)
 Y = X[:, :2] ** 2
@@ -118,7 +118,7 @@ def test_blocks_of_several_dispatches(monkeypatch: pytest.MonkeyPatch) -> None:
         history = model.fit(X, Y, batch_size=3, epochs=2, verbose=0).history
         return history, weights(model)
 
-    monkeypatch.setattr(engine_file, "_BYTES", 400)
+    monkeypatch.setattr(runs, "BYTES", 400)
     same(*on_both(run))
 
 
@@ -183,7 +183,7 @@ def test_predictions_of_any_number_of_rows_share_compilations() -> None:
     with compilations() as names:
         for n in (1, 3, 9, 10, 16, 22):
             same(model.predict(X[:n], verbose=0), expected[:n])
-    assert names.count("call") == 4  # 1, 4, 16 and 32 rows
+    assert names.count("_call") == 4  # 1, 4, 16 and 32 rows
 
 
 def test_a_rate_that_python_computes() -> None:
@@ -234,7 +234,7 @@ def test_variables_outside_of_the_model_are_read_anew() -> None:
 def test_an_error_leaves_the_weights_of_the_steps_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dispatches before the one that fails count, and so do their steps."""
     model = small(0.0)
-    monkeypatch.setattr(engine_file, "_BYTES", 400)
+    monkeypatch.setattr(runs, "BYTES", 400)
 
     class Broken(keras.optimizers.schedules.LearningRateSchedule):
         def __call__(self, step: Any) -> Any:

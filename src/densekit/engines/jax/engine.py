@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from densekit._core import tree
+from densekit._core import settings
 from densekit._core.dtypes import data_dtype
 from densekit._core.engine import Array, Block, EngineKind, LossTerm, Source
 from densekit._core.errors import message
 from densekit._core.variable import Variable
 from densekit.engines.host import definition_dtype
 from densekit.engines.jax.loop import Loop, wide_numbers
-from densekit.engines.jax.packing import Packing
-from densekit.engines.jax.steps import Step, Touched, Values
-from densekit.engines.kinds import inside
+from densekit.engines.jax.packing import shapes_of
+from densekit.engines.jax.placement import Placement, all_processes, present
+from densekit.engines.jax.predictor import Predictor
+from densekit.engines.jax.runs import Run, gathered, runs_of
+from densekit.engines.jax.steps import Step, Touched
 from densekit.engines.objective import Batch, counts_rows
 from densekit.engines.plan import PlanBuilder
 from densekit.engines.rows import empty_rows
 
 _MOST_ROWS = 1 << 16  # of one call that predicts
-_BYTES = 1 << 24  # of the rows of one dispatch
 # Steps of a plan that do the same for a row whatever its batch holds.
 _BY_ROWS = {"dense", "activation", "dropout", "affine", "merge", "concatenate", "op"}
-
-
-class Run(NamedTuple):
-    """What one dispatch takes: its first row, rows, steps, rows of a step, and of the last step."""
-
-    start: int
-    rows: int
-    steps: int
-    size: int
-    last: int
 
 
 class JaxEngine:
@@ -91,12 +80,14 @@ class JaxEngine:
         self.flops_per_sample = 2 * sum(v.size for v in source.variables)
         self._loop: Loop | None = None
         self._count = 0
-        self._predict: Any = None
+        self._predictor: Predictor | None = None
+        self._placement: Placement | None = None
 
     @property
     def added_losses(self) -> bool:
         """Whether a layer in it adds losses, or has done so in a call."""
-        return self.adds_losses or self._step.added_losses
+        predicting = self._predictor is not None and self._predictor.added_losses
+        return self.adds_losses or self._step.added_losses or predicting
 
     # Steps
 
@@ -104,48 +95,29 @@ class JaxEngine:
         """Steps on the picked rows of a block, in order: see `Engine.train`."""
         wanted = tuple(room is not None for room in predictions)
         found: list[tuple[Run, Any, list[Any]]] = []
-        with wide_numbers(self._wide):
+        self._place()
+        with wide_numbers(self._wide), all_processes(self._name):
             state: list[Any] | None = None
             try:
-                for run in self._runs(block):
-                    batches = self._batches(block, run)
+                for run in runs_of(block, self._pads, self._placement):
                     if self._loop is None:
-                        self._loop = self._new_loop(batches)
+                        self._loop = self._new_loop(block, run)
+                    batches = self._gathered(block, run, self._loop.capacity(run.steps, run.size))
                     if state is None:
                         read, state = self._loop.read.pack(), self._loop.written.pack()
                         self._count = 0 if self._optimizer is None else self._steps_made()
                     rates = self._rates(run.steps)
-                    state, made, outputs = self._loop(
-                        read, state, batches, run.steps, run.last, rates, wanted
-                    )
+                    state, made, outputs = self._loop(read, state, batches, run, rates, wanted)
                     self._count += run.steps
                     found.append((run, made, outputs))
             finally:
                 if state is not None and self._loop is not None:
                     self._loop.written.assign(state)
-        losses = [np.asarray(made, np.float64)[: run.steps] for run, made, _ in found]
-        self._put(found, predictions)
+            losses = [np.asarray(made, np.float64)[: run.steps] for run, made, _ in found]
+            self._put(found, predictions)
         return np.concatenate(losses) if losses else np.empty((0, 1 + self.n_losses))
 
     evaluate = train  # no optimizer, no training
-
-    def _runs(self, block: Block) -> list[Run]:
-        """What each dispatch takes: steps of one shape, whose rows a cache can hold."""
-        n, batch_size = block.rows, block.batch_size
-        columns = [*block.inputs, *block.targets, *block.weights]
-        row = sum(8 * math.prod(c.shape[1:]) for c in columns if c is not None)
-        at_once = max(1, _BYTES // max(row * batch_size, 1))
-        rest = n % batch_size
-        steps = n // batch_size + (1 if rest and self._pads else 0)
-        runs = []
-        for first in range(0, steps, at_once):
-            start = first * batch_size
-            count = min(at_once, steps - first)
-            left = min(n - start, count * batch_size)
-            runs.append(Run(start, left, count, batch_size, left - (count - 1) * batch_size))
-        if rest and not self._pads:
-            runs.append(Run(n - rest, rest, 1, rest, rest))
-        return runs
 
     def _steps_made(self) -> int:
         return int(self._optimizer.steps_counted())
@@ -158,7 +130,12 @@ class JaxEngine:
         rates: Array = optimizer.learning_rates(self._count, steps)
         return rates
 
-    def _new_loop(self, batches: Batch) -> Loop:
+    def _gathered(self, block: Block, run: Run, capacity: int) -> Batch:
+        return gathered(
+            block, run, capacity, self._inputs, self._losses_of, self.dtype, self._placement
+        )
+
+    def _new_loop(self, block: Block, run: Run) -> Loop:
         """The compiled loop, for the variables that the step touches."""
         touched = Touched({}, {})
 
@@ -166,35 +143,26 @@ class JaxEngine:
             given = dict(zip(self._known, values, strict=True))
             return self._step(given, batch, touched=touched)[1]
 
-        first = jax.tree.map(lambda column: _shape(column.shape[1:], column.dtype), batches)
-        jax.eval_shape(step, self._known_shapes(), first)
-        return Loop(self._step, touched, self._pads)
-
-    def _known_shapes(self) -> list[Any]:
-        return [_shape(v.shape, v.numpy_dtype) for v in self._known]
-
-    def _batches(self, block: Block, run: Run) -> Batch:
-        """The picked rows as ``(steps, size, ...)``, in the types that definitions are handed.
-
-        What lacks to a whole batch is filled up with the last row, whose numbers are harmless.
-        """
-        picked = block.picks[run.start : run.start + run.rows]
-        missing = run.steps * run.size - len(picked)
-        if missing:
-            picked = np.concatenate([picked, np.repeat(picked[-1:], missing)])
-
-        def gather(column: Array | None, dtype: Any) -> Any:
-            if column is None:
-                return None
-            taken = column.take(picked, axis=0) if column.flags.c_contiguous else column[picked]
-            return taken.astype(dtype, copy=False).reshape(run.steps, run.size, *column.shape[1:])
-
-        inputs = zip(block.inputs, self._inputs, strict=True)
-        return Batch(
-            [gather(column, dtype) for column, dtype in inputs],
-            [gather(block.targets[i], self.dtype) for i in self._losses_of],
-            [gather(block.weights[i], self.dtype) for i in self._losses_of],
+        trial = gathered(
+            block,
+            run._replace(rows=run.full, steps=1),
+            1,
+            self._inputs,
+            self._losses_of,
+            self.dtype,
+            None,
         )
+        first = jax.tree.map(lambda column: column[0], trial)
+        jax.eval_shape(step, shapes_of(self._known), first)
+        return Loop(self._step, touched, self._pads, self._placement)
+
+    def _place(self) -> None:
+        """Compile anew if another distribution was set."""
+        placement = self._placement
+        known = None if placement is None else placement.distribution
+        if settings.get("distribution") is not known:
+            self._placement = present()
+            self._loop = self._predictor = None
 
     def _put(
         self, found: list[tuple[Run, Any, list[Any]]], predictions: list[Array | None]
@@ -208,7 +176,7 @@ class JaxEngine:
                 if room is None:
                     continue
                 y = np.asarray(next(given))[: run.steps]
-                y = y.reshape(run.steps * run.size, *y.shape[2:])[: run.rows]
+                y = y[:, : run.full].reshape(run.steps * run.full, *y.shape[2:])[: run.rows]
                 self._check_rows(y, i, run.rows)
                 room[run.start : run.start + run.rows] = y.reshape(run.rows, -1)
                 made[i].append(y)
@@ -242,58 +210,25 @@ class JaxEngine:
 
     def predict_into(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
         """Write the outputs of `n` rows."""
-        with wide_numbers(self._wide):
-            at_once = n if self.needs_batches else _MOST_ROWS
-            for start in range(0, n, max(at_once, 1)):
-                stop = min(start + at_once, n)
-                parts = [x[start:stop] for x in inputs]
-                self._predict_part(parts, stop - start, [y[start:stop] for y in outputs])
-
-    def _predict_part(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
-        # Rows that do not depend on each other are filled up to a power of two, so that few shapes
-        # are compiled.
-        size = n if self.needs_batches else 1 << (n - 1).bit_length()
-        given = []
-        for x, dtype in zip(inputs, self._inputs, strict=True):
-            column = np.asarray(x[:], dtype)
-            if size > n:
-                column = np.concatenate([column, np.repeat(column[-1:], size - n, axis=0)])
-            given.append(column)
-        if self._predict is None:
-            self._predict = self._new_predict(given)
-        packing, written, call = self._predict
-        made, state = call(packing.pack(), given)
-        if written is not None:
-            written.assign(state)
-        for i, (room, y) in enumerate(zip(outputs, made, strict=True)):
-            self._check_rows(y, i, size)
-            room[...] = np.asarray(y)[:n]
-
-    def _new_predict(self, given: list[Array]) -> Any:
-        """The variables a call reads, those it writes, and the compiled call."""
-        touched = Touched({}, {})
-
-        def outputs_of(values: dict[Variable, Any], inputs: list[Any], noted: Any = None) -> Any:
-            scope = Values(values, noted, collect_losses=True)
-            with inside(self._kind), scope:
-                made = [jnp.asarray(y) for y in tree.flatten(self._definition(*inputs))]
-            self._step.added_losses = self._step.added_losses or bool(scope.losses)
-            return made, scope.values()
-
-        def trial(values: list[Any], inputs: list[Any]) -> Any:
-            return outputs_of(dict(zip(self._known, values, strict=True)), inputs, touched)[0]
-
-        jax.eval_shape(trial, self._known_shapes(), given)
-        packing = Packing(list(touched.read))
-        written = Packing(list(touched.written)) if touched.written else None
-
-        def call(packed: Any, inputs: list[Any]) -> Any:
-            values = dict(zip(packing.variables, packing.unpack(packed), strict=True))
-            made, after = outputs_of(values, inputs)
-            state = [] if written is None else written.repack([after[v] for v in written.variables])
-            return made, state
-
-        return packing, written, jax.jit(call)
+        self._place()
+        if self._predictor is None:
+            self._predictor = Predictor(
+                self._kind,
+                self._definition,
+                self._known,
+                not self.needs_batches,
+                self._placement,
+            )
+        most = n if self.needs_batches else _MOST_ROWS
+        with wide_numbers(self._wide), all_processes(self._name):
+            for start in range(0, n, max(most, 1)):
+                stop = min(start + most, n)
+                given = zip(inputs, self._inputs, strict=True)
+                parts = [np.asarray(x[start:stop], dtype) for x, dtype in given]
+                made = self._predictor(parts, stop - start)
+                for i, (room, y) in enumerate(zip(outputs, made, strict=True)):
+                    self._check_rows(y, i, len(y) if y.ndim and not self.needs_batches else n)
+                    room[start:stop] = y[: stop - start]
 
     def _check_rows(self, y: Any, i: int, n: int) -> None:
         expected = (n, *self.outputs[i].sample_shape)
@@ -310,9 +245,6 @@ class JaxEngine:
     def direct_call(self) -> Callable[[Any], Any] | None:
         """None: there is no way that is shorter than `predict`."""
         return None
-
-
-_shape: Callable[[tuple[int, ...], np.dtype[Any]], Any] = jax.ShapeDtypeStruct
 
 
 def _keeps_rows_apart(plan: PlanBuilder) -> bool:

@@ -10,14 +10,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 
 from densekit._core import tree
+from densekit._core.types import Array
+from densekit._core.variable import Variable
 from densekit.engines.jax.packing import Packed, Packing
+from densekit.engines.jax.placement import Placement
+from densekit.engines.jax.runs import Run
 from densekit.engines.jax.steps import Step, Touched
 from densekit.engines.objective import Batch
-
-Array = npt.NDArray[Any]
 
 
 def wide_numbers(wide: bool) -> AbstractContextManager[None]:
@@ -34,16 +35,20 @@ class Loop:
     Args:
         step: what to run.
         touched: the variables it reads and writes.
-        pads: whether the last batch may have less rows than the others, filled up with some that
-            do not count.
+        pads: whether batches may be filled up with rows that do not count.
+        placement: where rows and values lie; None: on the default device.
     """
 
-    def __init__(self, step: Step, touched: Touched, pads: bool) -> None:
+    def __init__(
+        self, step: Step, touched: Touched, pads: bool, placement: Placement | None
+    ) -> None:
         self._step = step
         self._pads = pads
         self.written = Packing(list(touched.written))
         self.read = Packing([v for v in touched.read if v not in touched.written])
-        self._compiled = jax.jit(self._run, static_argnums=(4,), donate_argnums=(1,))
+        self._placement = placement
+        whole: dict[str, Any] = {} if placement is None else {"out_shardings": placement.whole}
+        self._compiled = jax.jit(self._run, static_argnums=(4,), donate_argnums=(1,), **whole)
         self._capacities: dict[Any, int] = {}  # by shapes of a batch
 
     def __call__(
@@ -51,8 +56,7 @@ class Loop:
         read: Sequence[Any],
         written: Sequence[Any],
         batches: Batch,
-        steps: int,
-        last: int,
+        run: Run,
         rates: Array | None,
         wanted: tuple[bool, ...],
     ) -> tuple[Packed, jax.Array, list[jax.Array]]:
@@ -63,33 +67,25 @@ class Loop:
         Args:
             read: the packed values of what is read only.
             written: of what is written; given away.
-            batches: arrays with an axis of steps in front.
-            last: how many rows of the last batch count.
+            batches: arrays with an axis of steps in front, with room for more than the run's.
+            run: what they are of.
             rates: a learning rate for each step, if the optimizer does not know them.
             wanted: for each output whether its predictions are.
         """
-        batches, capacity = self._filled(batches, steps)
+        capacity = len(jax.tree.leaves(batches)[0])
         if rates is not None:
             rates = np.resize(rates, capacity)
-        counts = np.int32(steps), np.int32(last)
+        if self._placement is not None:
+            read, written = self._placement.copies(read), self._placement.copies(written)
+        counts = np.int32(run.steps), np.int32(run.full), np.int32(run.last)
         made: Any = self._compiled(read, written, batches, rates, wanted, counts)
         return made[0], made[1], made[2]
 
-    def _filled(self, batches: Batch, steps: int) -> tuple[Batch, int]:
-        """The batches, with room behind them up to what was compiled for their shapes."""
-        leaves = jax.tree.leaves(batches)
-        key = steps == 1, *((leaf.shape[1:], leaf.dtype) for leaf in leaves)
-        capacity = max(self._capacities.get(key, 0), steps)
-        self._capacities[key] = capacity
-        if capacity == steps:
-            return batches, capacity
-
-        def fill(column: Array) -> Array:
-            room = np.zeros((capacity, *column.shape[1:]), column.dtype)
-            room[:steps] = column
-            return room
-
-        return jax.tree.map(fill, batches), capacity
+    def capacity(self, steps: int, size: int) -> int:
+        """How many steps of so many rows to make room for: as for the longest run so far."""
+        key = steps == 1, size
+        self._capacities[key] = max(self._capacities.get(key, 0), steps)
+        return self._capacities[key]
 
     def _run(
         self,
@@ -102,22 +98,26 @@ class Loop:
     ) -> Any:
         """Traced once for each capacity and shape."""
         constant = dict(zip(self.read.variables, self.read.unpack(read), strict=True))
-        first = self.written.unpack(written)
-        steps, last = counts
-        capacity, size = jax.tree.leaves(batches)[0].shape[:2]
+        constant = {v: self._cut(v, value) for v, value in constant.items()}
+        first = [
+            self._cut(v, value)
+            for v, value in zip(self.written.variables, self.written.unpack(written), strict=True)
+        ]
+        steps, full, last = counts
+        capacity = len(jax.tree.leaves(batches)[0])
 
         @partial(jax.jit, inline=True)  # so that it is traced once for the shapes and the loop
         def one(i: Any, values: list[Any]) -> tuple[list[Any], Any, list[Any]]:
             pick = partial(jax.lax.dynamic_index_in_dim, index=i, keepdims=False)
             given = constant | dict(zip(self.written.variables, values, strict=True))
             rate = None if rates is None else pick(rates)
-            real = jnp.where(i == steps - 1, last, size) if self._pads else None
+            real = jnp.where(i == steps - 1, last, full) if self._pads else None
             after, results = self._step(given, jax.tree.map(pick, batches), real, rate)
             losses = jnp.stack([jnp.asarray(x) for x in (results.total, *results.singles)])
             outputs = zip(tree.flatten(results.outputs), wanted, strict=True)
             masks = zip(results.masks, wanted, strict=True)
             return (
-                [after[v] for v in self.written.variables],
+                [self._cut(v, after[v]) for v in self.written.variables],
                 losses,
                 [jnp.asarray(y) for y, want in outputs if want]
                 + [jnp.asarray(mask) for mask, want in masks if want and mask is not None],
@@ -134,3 +134,6 @@ class Loop:
 
         values, (losses, outputs) = jax.lax.fori_loop(0, steps, body, (first, rooms))
         return self.written.repack(values), losses, outputs
+
+    def _cut(self, variable: Variable, value: Any) -> Any:
+        return value if self._placement is None else self._placement.cut(variable, value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -13,6 +13,14 @@ from densekit._core.types import Array
 from densekit._core.variable import Variable
 
 Packed = list[jax.Array]
+
+
+_shape: Callable[[tuple[int, ...], np.dtype[Any]], Any] = jax.ShapeDtypeStruct
+
+
+def shapes_of(arrays: Sequence[Any]) -> list[Any]:
+    """What tracing needs to know of arrays or variables."""
+    return [_shape(a.shape, np.dtype(a.dtype)) for a in arrays]
 
 
 class Packing:
@@ -53,7 +61,8 @@ class Packing:
         """Write the values to the variables, unless a run that failed has taken them along."""
         if any(isinstance(flat, jax.Array) and flat.is_deleted() for flat in packed):
             return
-        for flat, group in zip(map(np.asarray, packed), self._groups.values(), strict=True):
+        arrays = [np.asarray(flat) for flat in packed]  # all are there, or none is written
+        for flat, group in zip(arrays, self._groups.values(), strict=True):
             start = 0
             for i in group:
                 variable = self.variables[i]

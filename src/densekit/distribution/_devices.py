@@ -1,0 +1,117 @@
+"""Devices and processes, as JAX knows them."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from densekit._core.errors import describe, message
+from densekit._core.registry import export
+
+_VARIABLES = "KERAS_DISTRIBUTION_"
+_HEARTBEAT_S = 15  # after which a process that is silent counts as lost
+
+
+@export("keras.distribution")
+def list_devices(device_type: str | None = None) -> list[str]:
+    """The devices of all processes, such as ``"gpu:0"``.
+
+    Args:
+        device_type: ``"cpu"``, ``"gpu"`` or ``"tpu"``. Default: the best kind there is.
+
+    Raises:
+        RuntimeError: if there are none of that kind.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.distribution.list_devices("cpu")
+    ['cpu:0']
+    """
+    kind = device_type.lower() if device_type else None
+    return [name_of(device) for device in jax.devices(kind)]
+
+
+@export("keras.distribution")
+def get_device_count(device_type: str | None = None) -> int:
+    """How many devices there are: see `list_devices`.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.distribution.get_device_count("cpu")
+    1
+    """
+    return len(list_devices(device_type))
+
+
+@export("keras.distribution")
+def initialize(
+    job_addresses: str | None = None,
+    num_processes: int | None = None,
+    process_id: int | None = None,
+) -> None:
+    """Join the processes of a job; called in each of them, before anything is computed.
+
+    Args:
+        job_addresses: ``"host:port"`` of process 0; others after commas are not needed. Default:
+            environment ``KERAS_DISTRIBUTION_JOB_ADDRESSES``, else what the cluster tells JAX.
+        num_processes: how many. Default: ``KERAS_DISTRIBUTION_NUM_PROCESSES``, as above.
+        process_id: which one this is, from 0. Default: ``KERAS_DISTRIBUTION_PROCESS_ID``, as above.
+
+    Raises:
+        RuntimeError: if something was computed before, or process 0 cannot be reached.
+    """
+    job_addresses = job_addresses or os.environ.get(f"{_VARIABLES}JOB_ADDRESSES")
+    num_processes = _number(num_processes, "NUM_PROCESSES")
+    process_id = _number(process_id, "PROCESS_ID")
+    configure: Any = jax.config.update
+    configure("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(
+        coordinator_address=job_addresses.split(",")[0] if job_addresses else None,
+        num_processes=num_processes,
+        process_id=process_id,
+        heartbeat_timeout_seconds=_HEARTBEAT_S,
+    )
+
+
+def name_of(device: Any) -> str:
+    """Kind and number of a device of JAX."""
+    return f"{device.platform}:{device.id}"
+
+
+def mesh_of(devices: Any, axis_names: tuple[str, ...]) -> Mesh:
+    """The mesh of JAX for an array of names of devices.
+
+    Raises:
+        ValueError: if there is no such device.
+    """
+    kinds = {name.partition(":")[0] for name in devices.flat}
+    known = {name_of(device): device for kind in kinds for device in jax.devices(kind)}
+    unknown = [name for name in devices.flat if name not in known]
+    if unknown:
+        raise ValueError(
+            message(
+                "DeviceMesh", f"devices among {list(known)}", describe(unknown[0]), "Change it."
+            )
+        )
+    found = np.empty(devices.shape, object)
+    for index, name in np.ndenumerate(devices):
+        found[index] = known[name]
+    return Mesh(found, axis_names)
+
+
+def processes() -> tuple[int, int]:
+    """How many processes there are, and which one this is."""
+    return jax.process_count(), jax.process_index()
+
+
+def _number(given: int | None, name: str) -> int | None:
+    if given is not None:
+        return given
+    found = os.environ.get(f"{_VARIABLES}{name}")
+    return int(found) if found else None

@@ -1,0 +1,213 @@
+"""What is shared out: rows of batches, and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from densekit._core import settings
+from densekit._core.errors import describe, message
+from densekit._core.frames import warn
+from densekit._core.registry import export
+from densekit._core.variable import Variable
+from densekit.distribution._devices import list_devices, processes
+from densekit.distribution._layouts import DeviceMesh, LayoutMap, TensorLayout
+
+_BATCH = "batch"
+
+
+class Distribution:
+    """How batches and variables are shared out over the devices of a mesh.
+
+    Args:
+        device_mesh: the devices.
+        batch_dim_name: the axis of the mesh along which rows are shared out.
+        auto_shard_dataset: whether each process is handed the whole data. Only True is there.
+    """
+
+    def __init__(
+        self, device_mesh: DeviceMesh, batch_dim_name: str, auto_shard_dataset: bool = True
+    ) -> None:
+        if batch_dim_name not in device_mesh.axis_names:
+            raise ValueError(
+                message(
+                    type(self).__name__,
+                    f"`batch_dim_name` among {device_mesh.axis_names}",
+                    describe(batch_dim_name),
+                    "Use an axis of the mesh.",
+                )
+            )
+        self.num_processes, self._process = processes()
+        if not auto_shard_dataset and self.num_processes > 1:
+            raise ValueError(
+                message(
+                    type(self).__name__,
+                    "auto_shard_dataset=True: every process is handed the whole data",
+                    "False",
+                    "Pass the same arrays in all processes, memory-mapped if they are large: each "
+                    "reads its own rows alone.",
+                )
+            )
+        self.device_mesh = device_mesh
+        self.batch_dim_name = batch_dim_name
+        self.auto_shard_dataset = auto_shard_dataset
+
+    @property
+    def num_model_replicas(self) -> int:
+        """Along how many devices rows are shared out."""
+        mesh = self.device_mesh
+        return mesh.shape[mesh.axis_names.index(self.batch_dim_name)]
+
+    @property
+    def data_shard_id(self) -> int:
+        """Which part of the rows is this process'."""
+        replicas = self.num_model_replicas
+        if replicas >= self.num_processes:
+            return self._process
+        return self._process // (self.num_processes // replicas)
+
+    def get_data_layout(self, data_shape: Sequence[int]) -> TensorLayout:
+        """The layout of data: cut along the first axis."""
+        axes = [self.batch_dim_name, *[None] * (len(data_shape) - 1)]
+        return TensorLayout(axes, self.device_mesh)
+
+    def get_variable_layout(self, variable: Variable) -> TensorLayout:
+        """The layout of a variable: kept whole."""
+        return TensorLayout([None] * len(variable.shape), self.device_mesh)
+
+    def get_tensor_layout(self, path: str) -> TensorLayout | None:
+        """The layout of a tensor inside a model, None if it is left to the compiler."""
+        return None
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """Inside, this is the distribution."""
+        before = distribution()
+        set_distribution(self)
+        try:
+            yield
+        finally:
+            set_distribution(before)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} device_mesh={self.device_mesh}>"
+
+
+@export("keras.distribution")
+class DataParallel(Distribution):
+    """Each device works on its share of the rows of a batch, with all weights.
+
+    Args:
+        device_mesh: the devices, along its first axis. Default: all, in a row.
+        devices: their names, in place of a mesh. Default: ``None``.
+        auto_shard_dataset: whether each process is handed the whole data, and reads its own rows.
+            Default: ``True``.
+
+    Raises:
+        ValueError: for a `device_mesh` that is none, or ``auto_shard_dataset=False`` in a job of
+            several processes.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.distribution.DataParallel(devices=["cpu:0"])
+    <DataParallel device_mesh=<DeviceMesh shape=(1,), axis_names=('batch',)>>
+    """
+
+    def __init__(
+        self,
+        device_mesh: DeviceMesh | None = None,
+        devices: Sequence[str] | None = None,
+        auto_shard_dataset: bool = True,
+    ) -> None:
+        if device_mesh is None:
+            names = list_devices() if devices is None else list(devices)
+            device_mesh = DeviceMesh((len(names),), (_BATCH,), names)
+        if not isinstance(device_mesh, DeviceMesh):
+            raise ValueError(
+                message("DataParallel", "a DeviceMesh", describe(device_mesh), "Make one.")
+            )
+        super().__init__(device_mesh, device_mesh.axis_names[0], auto_shard_dataset)
+        if len(device_mesh.shape) != 1:
+            warn(f"DataParallel: of {device_mesh} the first axis alone shares out rows.")
+
+
+@export("keras.distribution")
+class ModelParallel(Distribution):
+    """Weights are cut along axes of the mesh, and rows along another.
+
+    Args:
+        layout_map: layouts by path of the variable, with a mesh.
+        batch_dim_name: the axis for rows. Default: the first one.
+        auto_shard_dataset: as for `DataParallel`. Default: ``True``.
+
+    Raises:
+        ValueError: without a `LayoutMap`, or for an axis that its mesh has not.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> mesh = keras.distribution.DeviceMesh((1, 1), ("batch", "model"), ["cpu:0"])
+    >>> layouts = keras.distribution.LayoutMap(mesh)
+    >>> layouts[".*kernel"] = (None, "model")
+    >>> keras.distribution.ModelParallel(layout_map=layouts).num_model_replicas
+    1
+    """
+
+    def __init__(
+        self,
+        *,
+        layout_map: LayoutMap | None = None,
+        batch_dim_name: str | None = None,
+        auto_shard_dataset: bool = True,
+    ) -> None:
+        if not isinstance(layout_map, LayoutMap):
+            raise ValueError(
+                message("ModelParallel", "a LayoutMap", describe(layout_map), "Pass `layout_map=`.")
+            )
+        mesh = layout_map.device_mesh
+        super().__init__(mesh, batch_dim_name or mesh.axis_names[0], auto_shard_dataset)
+        self._layouts = layout_map
+
+    def get_variable_layout(self, variable: Variable) -> TensorLayout:
+        """The layout that its path has in the map, else whole."""
+        found = self._layouts[variable.path]
+        return super().get_variable_layout(variable) if found is None else found
+
+    def get_tensor_layout(self, path: str) -> TensorLayout | None:
+        """The layout that a path has in the map."""
+        return self._layouts[path]
+
+
+@export("keras.distribution")
+def distribution() -> Any:
+    """The distribution that is set, or None.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.distribution.distribution() is None
+    True
+    """
+    return settings.get("distribution")
+
+
+@export("keras.distribution")
+def set_distribution(value: Distribution | None) -> None:
+    """Have models on the JAX engine share out their work so from now on; None: not any more.
+
+    Raises:
+        ValueError: for anything else.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.distribution.set_distribution(keras.distribution.DataParallel(devices=["cpu:0"]))
+    >>> keras.distribution.set_distribution(None)
+    """
+    if value is not None and not isinstance(value, Distribution):
+        raise ValueError(
+            message("set_distribution", "a distribution or None", describe(value), "Make one.")
+        )
+    settings.put("distribution", value)

@@ -1,0 +1,132 @@
+"""`Placement`: on which devices batches and values lie, as a distribution says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+import numpy.typing as npt
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from densekit._core import settings
+from densekit._core.errors import message
+from densekit._core.types import Array
+from densekit._core.variable import Variable
+
+
+class Layout(Protocol):
+    """How a tensor is cut."""
+
+    @property
+    def axes(self) -> tuple[str | None, ...]:
+        """For each axis that of the mesh along which it is shared out; None: along none."""
+
+
+class DeviceMesh(Protocol):
+    """Devices in rows and columns."""
+
+    @property
+    def backend_mesh(self) -> Any:
+        """The mesh of JAX."""
+
+
+class Distribution(Protocol):
+    """What `distribution.set_distribution` is given."""
+
+    @property
+    def device_mesh(self) -> DeviceMesh:
+        """The devices."""
+
+    @property
+    def batch_dim_name(self) -> str | None:
+        """The axis of the mesh along which rows are shared out."""
+
+    def get_variable_layout(self, variable: Variable) -> Layout:
+        """How a variable is cut."""
+
+
+class Placement:
+    """The devices of a distribution, for one engine. Every process is given the whole data, of
+    which it reads the rows of its own devices.
+    """
+
+    def __init__(self, distribution: Distribution) -> None:
+        self.distribution = distribution
+        self._mesh: Mesh = distribution.device_mesh.backend_mesh
+        self._batch = distribution.batch_dim_name
+        self.parts = self._mesh.shape[self._batch] if self._batch else 1
+        self.whole = self._sharding(())
+
+    def fitting(self, rows: int) -> int:
+        """The least number of rows, `rows` or more, that can be shared out evenly."""
+        return -(-rows // self.parts) * self.parts
+
+    def copies(self, arrays: Sequence[Any]) -> list[jax.Array]:
+        """The same on every device."""
+        return [
+            a
+            if isinstance(a, jax.Array)
+            else jax.make_array_from_callback(a.shape, self.whole, a.__getitem__)
+            for a in arrays
+        ]
+
+    def shared(self, shape: tuple[int, ...], axis: int, read: Callable[[Any], Array]) -> jax.Array:
+        """Rows along an axis shared out over devices, if they can be.
+
+        Args:
+            read: gives the part of the array at some slices: asked for those of this process.
+        """
+        even = shape[axis] % self.parts == 0
+        axes = [*[None] * axis, self._batch] if even else []
+        return jax.make_array_from_callback(shape, self._sharding(axes), read)
+
+    def cut(self, variable: Variable, value: Any) -> Any:
+        """A traced value of a variable, shared out as its layout says."""
+        axes = self.distribution.get_variable_layout(variable).axes
+        if not any(axes):
+            return value
+        constrain: Callable[[Any, Any], Any] = jax.lax.with_sharding_constraint
+        return constrain(value, self._sharding(axes))
+
+    def _sharding(self, axes: Sequence[str | None]) -> NamedSharding:
+        spec: Any = PartitionSpec
+        return NamedSharding(self._mesh, spec(*axes))
+
+
+def present() -> Placement | None:
+    """The placement of the distribution that is set, if any."""
+    distribution: Distribution | None = settings.get("distribution")
+    return None if distribution is None else Placement(distribution)
+
+
+@contextmanager
+def all_processes(name: str) -> Iterator[None]:
+    """Inside, what goes wrong in a job of several processes says what to do.
+
+    Raises:
+        RuntimeError: if JAX raises one, most likely because another process has ended.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1:
+            raise
+        raise RuntimeError(
+            message(
+                name,
+                f"all {jax.process_count()} processes of the job to take part",
+                str(error).split("\n", 1)[0],
+                "See what another process wrote last, and start the job again from its last "
+                "checkpoint.",
+            )
+        ) from error
+
+
+def rows_at(column: Array, picks: npt.NDArray[np.int64], dtype: Any) -> Array:
+    """The picked rows of a column, in the shape of the picks."""
+    flat = picks.ravel()
+    taken = column.take(flat, axis=0) if column.flags.c_contiguous else column[flat]
+    return taken.astype(dtype, copy=False).reshape(*picks.shape, *column.shape[1:])

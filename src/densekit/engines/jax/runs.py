@@ -1,0 +1,106 @@
+"""What each dispatch of a loop takes, and how its rows are gathered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from densekit._core.engine import Block
+from densekit._core.types import Array
+from densekit.engines.jax.placement import Placement, rows_at
+from densekit.engines.objective import Batch
+
+BYTES = 1 << 24  # of the rows of one dispatch: a cache may hold them
+
+
+class Run(NamedTuple):
+    """Steps of one shape.
+
+    Attributes:
+        start: the first row of the block.
+        rows: how many of them.
+        steps: how many steps.
+        size: rows of a step as it is compiled.
+        full: how many of these count, in all steps but the last.
+        last: how many in the last one.
+    """
+
+    start: int
+    rows: int
+    steps: int
+    size: int
+    full: int
+    last: int
+
+
+def runs_of(block: Block, pads: bool, placement: Placement | None) -> list[Run]:
+    """The runs of a block.
+
+    Args:
+        pads: whether a batch may be filled up with rows that do not count.
+    """
+    n, batch = block.rows, block.batch_size
+    size = placement.fitting(batch) if placement is not None and pads else batch
+    columns = [*block.inputs, *block.targets, *block.weights]
+    row = sum(8 * math.prod(c.shape[1:]) for c in columns if c is not None)
+    at_once = max(1, BYTES // max(row * batch, 1))
+    rest = n % batch
+    steps = n // batch + (1 if rest and pads else 0)
+    runs = []
+    for first in range(0, steps, at_once):
+        start = first * batch
+        count = min(at_once, steps - first)
+        left = min(n - start, count * batch)
+        runs.append(Run(start, left, count, size, batch, left - (count - 1) * batch))
+    if rest and not pads:
+        runs.append(Run(n - rest, rest, 1, rest, rest, rest))
+    return runs
+
+
+def gathered(
+    block: Block,
+    run: Run,
+    capacity: int,
+    dtypes: Sequence[Any],
+    outputs: Sequence[int],
+    floats: str,
+    placement: Placement | None,
+) -> Batch:
+    """The rows of a run as ``(capacity, size, ...)``, in the types that definitions are handed.
+
+    What lacks to a whole batch is filled up with its last row, whose numbers are harmless.
+
+    Args:
+        capacity: steps to make room for.
+        dtypes: of the inputs.
+        outputs: for each loss the output that it is of.
+        floats: dtype of targets and weights.
+    """
+    picks = block.picks[run.start : run.start + run.rows]
+    lacking = run.steps * run.full - run.rows
+    if lacking:
+        picks = np.concatenate([picks, np.repeat(picks[-1:], lacking)])
+    picks = picks.reshape(run.steps, run.full)
+    if run.size > run.full:
+        picks = np.concatenate([picks, np.repeat(picks[:, -1:], run.size - run.full, 1)], axis=1)
+    if capacity > run.steps:
+        unused = np.broadcast_to(picks[:1, :1], (capacity - run.steps, run.size))
+        picks = np.concatenate([picks, unused])
+
+    def gather(column: Array | None, dtype: Any) -> Any:
+        if column is None:
+            return None
+        if placement is None:
+            return rows_at(column, picks, dtype)
+        shape = *picks.shape, *column.shape[1:]
+        return placement.shared(shape, 1, lambda part: rows_at(column, picks[part[:2]], dtype))
+
+    inputs = zip(block.inputs, dtypes, strict=True)
+    return Batch(
+        [gather(column, dtype) for column, dtype in inputs],
+        [gather(block.targets[i], floats) for i in outputs],
+        [gather(block.weights[i], floats) for i in outputs],
+    )
