@@ -3,9 +3,10 @@
 own_steps.py PEER SECONDS THREADS      started by run.py
 
 A network 4-64-64-2 with batch 64: mean squared error with Adam, and a DQN update (the worth of the
-action taken, towards a given target). And one call of `train_on_batch` of 20-32-16-1, batch 32.
-Each peer's step is written as its manual does: densekit on a tape, Keras on JAX as a jitted
-function of its state, PyTorch eager and compiled.
+action taken, towards what a second network says of the next state). The first also as `train_step`
+inside `fit`. And one call of `train_on_batch` of 20-32-16-1, batch 32. Each peer's step is written
+as its manual does: densekit on a tape, Keras on JAX as a jitted function of its state, PyTorch
+eager and compiled.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 4)).astype("float32")
 Y = RNG.normal(size=(64, 2)).astype("float32")
 ACTIONS = RNG.integers(2, size=64)
-TARGETS = RNG.normal(size=64).astype("float32")
+REWARDS = RNG.normal(size=64).astype("float32")
+AFTER = RNG.normal(size=(64, 4)).astype("float32")
+DISCOUNT = 0.99
+STEPS = 200  # of an epoch in `fit`
 SMALL_X = RNG.normal(size=(32, 20)).astype("float32")
 SMALL_Y = RNG.normal(size=(32, 1)).astype("float32")
 
@@ -32,6 +36,15 @@ def network(keras, widths: tuple[int, ...]):
     *hidden, last = widths[1:]
     layers = [keras.layers.Dense(units, "relu") for units in hidden]
     return keras.Sequential([keras.Input((widths[0],)), *layers, keras.layers.Dense(last)])
+
+
+def in_fit(keras, kind: type) -> Step:
+    """An epoch of a model with a `train_step` of its own; counted as so many steps."""
+    inner = network(keras, (4, 64, 64, 2))
+    model = kind(inner.inputs, inner.outputs)
+    model.compile("adam", "mse")
+    x, y = np.tile(X, (STEPS, 1)), np.tile(Y, (STEPS, 1))
+    return lambda: model.fit(x, y, batch_size=64, verbose=0)
 
 
 def on_batch(keras) -> Step:
@@ -59,18 +72,34 @@ def densekit_steps() -> dict[str, Step]:
 
     def dqn_step() -> Step:
         model, optimizer = network(keras, (4, 64, 64, 2)), keras.optimizers.Adam()
-        variables, chosen = model.trainable_variables, ops.one_hot(ACTIONS, 2)
+        slower, actions = network(keras, (4, 64, 64, 2)), ACTIONS[:, None]
+        variables = model.trainable_variables
 
         def step() -> object:
+            targets = REWARDS + DISCOUNT * ops.max(slower(AFTER), axis=1)
             with keras.GradientTape() as tape:
-                worth = ops.sum(model(X, training=True) * chosen, axis=1)
-                loss = ops.mean((worth - TARGETS) ** 2)
+                worth = ops.take_along_axis(model(X, training=True), actions, axis=1)[:, 0]
+                loss = ops.mean((worth - targets) ** 2)
             optimizer.apply(tape.gradient(loss, variables), variables)
             return loss
 
         return step
 
-    return {"regression": regression_step(), "dqn": dqn_step(), "on batch": on_batch(keras)}
+    class Own(keras.Model):
+        def train_step(self, data):
+            x, y = data
+            with keras.GradientTape() as tape:
+                loss = self.compute_loss(x, y, self(x, training=True))
+            variables = self.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+            return {"loss": loss}
+
+    return {
+        "regression": regression_step(),
+        "dqn": dqn_step(),
+        "in fit": in_fit(keras, Own),
+        "on batch": on_batch(keras),
+    }
 
 
 def keras_steps() -> dict[str, Step]:
@@ -104,12 +133,31 @@ def keras_steps() -> dict[str, Step]:
 
         return run
 
-    chosen = np.eye(2, dtype="float32")[ACTIONS]
+    slower = network(keras, (4, 64, 64, 2))
+    actions = ACTIONS[:, None]
+
+    def dqn_loss(y_pred: object) -> object:
+        targets = REWARDS + DISCOUNT * ops.max(slower(AFTER), axis=1)
+        worth = ops.take_along_axis(y_pred, actions, axis=1)[:, 0]
+        return ops.mean(ops.square(worth - targets))
+
+    class Own(keras.Model):
+        def value(self, trainable, other, x, y):
+            y_pred, other = self.stateless_call(trainable, other, x, training=True)
+            return self.compute_loss(x, y, y_pred), other
+
+        def train_step(self, state, data):
+            trainable, other, optimizer, metrics = state
+            x, y = data
+            gradients = jax.value_and_grad(self.value, has_aux=True)
+            (loss, other), gradients = gradients(trainable, other, x, y)
+            trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, trainable)
+            return {"loss": loss}, (trainable, other, optimizer, metrics)
+
     return {
         "regression": jitted(lambda y_pred: ops.mean(ops.square(y_pred - Y))),
-        "dqn": jitted(
-            lambda y_pred: ops.mean(ops.square(ops.sum(y_pred * chosen, axis=1) - TARGETS))
-        ),
+        "dqn": jitted(dqn_loss),
+        "in fit": in_fit(keras, Own),
         "on batch": on_batch(keras),
     }
 
@@ -119,13 +167,18 @@ def torch_steps(threads: int) -> dict[str, Step]:
     from torch import nn
 
     torch.set_num_threads(threads)
-    x, y, targets = map(torch.from_numpy, (X, Y, TARGETS))
+    x, y, rewards, after = map(torch.from_numpy, (X, Y, REWARDS, AFTER))
     actions = torch.from_numpy(ACTIONS)[:, None]
 
-    def step_of(loss_of: Callable, compiled: bool) -> Step:
-        model = nn.Sequential(
+    def stack() -> nn.Module:
+        return nn.Sequential(
             *(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 2))
         )
+
+    slower = stack()
+
+    def step_of(loss_of: Callable, compiled: bool) -> Step:
+        model = stack()
         optimizer = torch.optim.Adam(model.parameters())
         value = torch.compile(lambda: loss_of(model(x))) if compiled else lambda: loss_of(model(x))
 
@@ -138,10 +191,12 @@ def torch_steps(threads: int) -> dict[str, Step]:
 
         return step
 
-    formulas = {
-        "regression": lambda y_pred: ((y_pred - y) ** 2).mean(),
-        "dqn": lambda y_pred: ((y_pred.gather(1, actions)[:, 0] - targets) ** 2).mean(),
-    }
+    def dqn_loss(y_pred: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            targets = rewards + DISCOUNT * slower(after).max(1).values
+        return ((y_pred.gather(1, actions)[:, 0] - targets) ** 2).mean()
+
+    formulas = {"regression": lambda y_pred: ((y_pred - y) ** 2).mean(), "dqn": dqn_loss}
     steps = {name: step_of(formula, False) for name, formula in formulas.items()}
     return steps | {f"{name} compiled": step_of(f, True) for name, f in formulas.items()}
 
@@ -170,7 +225,10 @@ def main() -> None:
     peer, at_least, threads = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
     makers = {"densekit": densekit_steps, "keras-jax": keras_steps}
     steps = torch_steps(threads) if peer == "torch" else makers[peer]()
-    print(json.dumps({name: seconds_of(step, at_least) for name, step in steps.items()}))
+    found = {name: seconds_of(step, at_least) for name, step in steps.items()}
+    if found.get("in fit"):
+        found["in fit"] /= STEPS
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -178,6 +178,10 @@ SAMPLES: dict[str, list[Function]] = {
         lambda x: ops.cast(x > 0, x.dtype),
         lambda x: ops.cast(ops.cast(x * 3, "int32"), x.dtype),
     ],
+    "take_along_axis": [
+        lambda x: ops.take_along_axis(x, ops.argmax(x, axis=-1, keepdims=True), axis=-1),
+        lambda x: ops.take_along_axis(x, ops.argmin(x, axis=2, keepdims=True), axis=2),
+    ],
     "full_like": [lambda x: ops.full_like(x, 3.0)],
     "cumsum": [lambda x: ops.cumsum(x, axis=-1)],
 }
@@ -290,3 +294,17 @@ def test_what_has_no_native_form_says_why(function: Function, reason: str) -> No
 
 def graph_of(model: Layer) -> Any:
     return model._dk_graph() if hasattr(model, "_dk_graph") else model._graph()
+
+
+def test_elements_are_picked_by_numbers_of_another_input() -> None:
+    x, indices = keras.Input((2, 4)), keras.Input((2, 3), dtype="int32")
+    model = keras.Model([x, indices], ops.take_along_axis(x, indices, axis=-1))
+    assert "0 of" in model.explain_plan() or "Python" not in model.explain_plan()
+    rows = np.random.default_rng(0).normal(size=(5, 2, 4)).astype("float32")
+    picks = np.random.default_rng(1).integers(-4, 4, (5, 2, 3)).astype("int32")
+    expected = np.take_along_axis(rows, picks, axis=-1)
+    assert np.array_equal(model.predict([rows, picks], verbose=0), expected)
+    picks[0, 0, 0], picks[1, 1, 1] = 4, -5  # no elements: NaN, as on JAX
+    found = model.predict([rows, picks], verbose=0)
+    assert np.isnan(found[0, 0, 0]) and np.isnan(found[1, 1, 1])
+    assert np.isnan(found).sum() == 2

@@ -57,6 +57,10 @@ FORMULAS: dict[str, Callable[[Any], Any]] = {
     "dqn": dqn,
     "policy gradient": policy_gradient,
     "one hot inside": lambda y: ops.mean(ops.sum(y * ops.one_hot(ACTIONS, 2), axis=1)),
+    "picked": lambda y: ops.mean(
+        ops.square(ops.take_along_axis(y, ACTIONS[:, None], axis=1)[:, 0] - RETURNS)
+    ),
+    "picked from the end": lambda y: ops.sum(ops.take_along_axis(y, -1 - ACTIONS[:, None], -1)),
     "columns": lambda y: ops.mean(y[:, 0] * RETURNS) + ops.mean(y[:, 1:] ** 2),
     "mean of the output": lambda y: ops.mean(y),
     "two ends of one value": lambda y: ops.mean(y * y) - ops.sum(y) / 3,
@@ -346,3 +350,48 @@ def test_the_number_of_steps_that_are_remembered_has_a_limit(
             loss, gradients = step(model, formula)
             close([loss, *gradients], [expected[name][0], *expected[name][1]])
     _forget()
+
+
+def test_a_stateless_call_with_the_present_values_is_native(
+    programs: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = network()
+
+    def loss_of(trainable: Any, other: Any) -> tuple[Any, Any]:
+        y, other = model.stateless_call(trainable, other, X, training=True)
+        return ops.mean((y - Y) ** 2), other
+
+    def gradients(values: Any) -> list[Any]:
+        (loss, other), found = keras.value_and_grad(loss_of, has_aux=True)(values, [])
+        assert other == []
+        return [loss, *found]
+
+    present = [v.numpy() for v in model.trainable_variables]
+    found = gradients(present)
+    assert len(programs) == 1
+    with op_by_op():
+        close(found, gradients(present))
+    others = [value + 1 for value in present]  # these are computed by the definition
+    away = gradients(others)
+    assert len(programs) == 1
+    model.set_weights(others)
+    close(away, gradients(others))
+    assert len(programs) == 2
+
+
+def test_gradients_by_what_comes_up_in_a_formula(programs: list[Any]) -> None:
+    model = network()
+    with keras.GradientTape(persistent=True) as tape:
+        y = model(X, training=True)
+        error = y - Y
+        loss = ops.mean(error**2)
+    by_error, by_output = tape.gradient(loss, [error, y])
+    assert not programs
+    np.testing.assert_allclose(by_error, 2 * np.asarray(error) / error.size, rtol=1e-5)
+    assert np.array_equal(by_error, by_output)
+    close(tape.gradient(loss, y), by_output)
+    rows = tape.gradient(error, model.trainable_variables)
+    with op_by_op():
+        close(rows, step(model, lambda y: ops.sum(y - Y))[1])
+    jacobian = tape.jacobian(ops.mean(error, axis=0), model.trainable_variables[-1])
+    np.testing.assert_allclose(jacobian, np.eye(2), atol=1e-6)

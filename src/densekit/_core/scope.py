@@ -49,6 +49,12 @@ class RecordingScope(VariableScope):
         """The outputs of a layer called inside, recorded as one step; else NotImplemented."""
         return NotImplemented
 
+    def run_with_values(
+        self, layer: Any, pairs: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """The outputs for given values of the variables, as one step; else NotImplemented."""
+        return NotImplemented
+
     def run_loss(self, loss: Any, args: tuple[Any, Any]) -> Any:
         """The value of a loss called inside, recorded as one step; else NotImplemented."""
         return NotImplemented

@@ -224,6 +224,16 @@ class ArrayPlan:
             handles.append(self.rearrange(x, np.asarray(two)[0] - 1))
         return handles
 
+    def pick(self, x: Handle, indices: Handle) -> Handle:
+        """Elements of the last axis by whole numbers, matched with the axes before it.
+
+        Numbers below 0 count from the end; what is out of range gives NaN.
+        """
+        width = x.sample_shape[-1]
+        if not self._tells_apart([width]):
+            raise NotLowerable(f"its numbers go beyond those to which {self.dtype} is exact")
+        return self.op("pick", [x, indices], indices.sample_shape, reads_integers=True, width=width)
+
     def transpose(self, x: Handle, axes: Sequence[int]) -> Handle:
         """`x` with its axes, which count from 1, in another order."""
         positions = np.arange(x.size).reshape(x.sample_shape)

@@ -459,6 +459,20 @@ def _one_hot(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> H
     return plan.elementwise("equal", numbers, np.arange(a["num_classes"]), dtype=dtype)
 
 
+@_rule("take_along_axis")
+def _take_along_axis(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
+    x, indices, axis = _handle(a["x"]), a["indices"], a["axis"]
+    rank = len(x.shape)
+    if not isinstance(indices, Handle):
+        raise NotLowerable("its indices do not depend on the inputs")
+    if axis is None or axis % rank != rank - 1 or len(indices.shape) != rank:
+        raise NotLowerable("it takes along another axis than the last")
+    if indices.sample_shape[:-1] != x.sample_shape[:-1] or not x.size:
+        raise NotLowerable("it broadcasts")
+    _floats(plan, x)
+    return plan.pick(x, indices)
+
+
 @_rule("cast")
 def _cast(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
     x, dtype = _handle(a["x"]), a["dtype"]

@@ -22,6 +22,7 @@ from densekit._core.scope import (
     without_scope,
 )
 from densekit._core.tensor import Tensor
+from densekit._core.variable import Variable
 from densekit._core.watched import WATCHED, read
 from densekit.layers import Layer
 from densekit.layers._base.call import call_context
@@ -188,8 +189,44 @@ def run_quickly(tape: Any, model: Any, x: Array, training: bool) -> Any:
     return tape.formula(quick.formulas).enter(outputs[0], call)
 
 
-def run_recorded(innermost: Any, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The outputs of a call inside tapes, or NotImplemented where only the definition will do."""
+def run_with_values(
+    tape: Any,
+    layer: Any,
+    pairs: list[tuple[Variable, Any]],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """The outputs for given values of the variables, if they are the present ones, recorded or not.
+
+    So they are in the first call of a step without side effects. Else NotImplemented.
+    """
+    if tape.outer is not None or not args or type(args[0]) is not np.ndarray:
+        return NotImplemented
+    boxes: dict[int, Any] = {}
+    for variable, value in pairs:
+        inner = value
+        if type(value) in BOXES and value._trace == tape.trace:
+            boxes[id(variable)], inner = value, value._value
+        own = variable._value
+        if type(inner) not in _ARRAYS or inner.dtype is not own.dtype:
+            return NotImplemented
+        if not np.array_equal(inner, own):
+            return NotImplemented
+    return run_recorded(tape, layer, args, kwargs, boxes)
+
+
+def run_recorded(
+    innermost: Any,
+    layer: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    boxes: dict[int, Any] | None = None,
+) -> Any:
+    """The outputs of a call inside tapes, or NotImplemented where only the definition will do.
+
+    Args:
+        boxes: what stands for variables, by their ids; None: what the tapes watch.
+    """
     if len(args) != 1 or (kwargs and set(kwargs) != {"training"}):
         return NotImplemented
     training = kwargs.get("training")
@@ -203,7 +240,7 @@ def run_recorded(innermost: Any, layer: Any, args: tuple[Any, ...], kwargs: dict
     if masks.in_use and masks.any_mask(masks.masks_of(given)):
         return NotImplemented
     alone = innermost.outer is None  # no tape, and no other scope, around it
-    if alone and type(given) is np.ndarray and innermost.watches_all:
+    if alone and boxes is None and type(given) is np.ndarray and innermost.watches_all:
         outputs = run_quickly(innermost, layer, given, training)
         if outputs is not NotImplemented:
             return outputs
@@ -237,7 +274,11 @@ def run_recorded(innermost: Any, layer: Any, args: tuple[Any, ...], kwargs: dict
         wanted: list[int] = []
         parents: list[Any] = []
         for i, variable in enumerate(variables):
-            if tape.watches(variable):
+            if boxes is not None:
+                if id(variable) in boxes:
+                    parents.append(boxes[id(variable)]._node)
+                    wanted.append(i)
+            elif tape.watches(variable):
                 parents.append(tape.root(variable))
                 wanted.append(i)
         for i, leaf in enumerate(leaves):
@@ -260,10 +301,15 @@ def run_recorded(innermost: Any, layer: Any, args: tuple[Any, ...], kwargs: dict
         ends = [node]
         if len(values) > 1:
             ends = [new_node((node,), _hand_on(i, len(values))) for i in range(len(values))]
-        boxes = [formula.enter(y, Output(end)) for y, end in zip(values, ends, strict=True)]
-        packed = pack_outputs(boxes)
+        made = [formula.enter(y, Output(end)) for y, end in zip(values, ends, strict=True)]
+        packed = pack_outputs(made)
         runtime = layer.__dict__.get("_dk_runtime")
-        if isinstance(runtime, Runtime) and packed is boxes[0] and type(given) is np.ndarray:
+        if (
+            boxes is None
+            and isinstance(runtime, Runtime)
+            and packed is made[0]
+            and type(given) is np.ndarray
+        ):
             runtime.quick_records[training] = _Quick(call, formulas, given, runtime)
         return packed
     for position in range(len(tapes) - 1, -1, -1):  # from the outermost tape to the innermost

@@ -29,7 +29,12 @@ from densekit._core.watched import WATCHED
 from densekit.ops._deferred import DeferredBox, Formula, Formulas
 from densekit.ops._dispatch import is_jax, namespace
 from densekit.ops._gradient import backward, begin_trace, end_trace, new_node
-from densekit.training._recorded_call import BareCall, run_quickly, run_recorded
+from densekit.training._recorded_call import (
+    BareCall,
+    run_quickly,
+    run_recorded,
+    run_with_values,
+)
 from densekit.training._recorded_loss import run_recorded_loss
 
 _UNCONNECTED = ("none", "zero")
@@ -190,6 +195,12 @@ class GradientTape(RecordingScope):
             return NotImplemented
         return run_quickly(self, model, x, bool(training))
 
+    def run_with_values(
+        self, layer: Any, pairs: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """The outputs for given values of the variables; NotImplemented for the definition."""
+        return run_with_values(self, layer, pairs, args, kwargs)
+
     def run_loss(self, loss: Any, args: tuple[Any, Any]) -> Any:
         """The value of a loss called inside, as one step; NotImplemented for its definition."""
         return run_recorded_loss(self, loss, args)
@@ -311,7 +322,7 @@ class GradientTape(RecordingScope):
         variables = made_by.variables if type(made_by) is BareCall else ()
         # Mostly all variables of one model.
         is_whole = flat and len(variables) == len(flat) and all(map(is_, variables, flat))
-        if not is_whole and not all([isinstance(v, Variable) for v in flat]):
+        if not is_whole and not all([_is_outside(v) for v in flat]):
             return NotImplemented
         self._used = True
         value, found = program.run(formula.values)
@@ -439,6 +450,12 @@ class GradientTape(RecordingScope):
 
 
 _INSIDE = "Call it inside `with keras.GradientTape() as tape:`."
+
+
+def _is_outside(source: object) -> bool:
+    """Whether no op that waits can have made a source: those need their ops one by one."""
+    kind = type(source)
+    return isinstance(source, Variable) or (kind in BOXES and kind is not DeferredBox)
 
 
 def _box(value: Any, trace: int, node: Any) -> Any:

@@ -237,6 +237,11 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, MaskOwner, Operation):
                     message(where, f"{len(own)} `{name}`", f"{len(values)}", f"See `layer.{name}`.")
                 )
             pairs += zip(own, map(raw, values), strict=True)
+        tape = recording_scope()
+        if tape is not None and not non_trainable_variables and not return_losses:
+            outputs = tape.run_with_values(self, pairs, args, kwargs)
+            if outputs is not NotImplemented:
+                return outputs, []
         with StatelessScope(pairs, collect_losses=return_losses) as scope:
             outputs = give_all(self(*args, **kwargs))
             losses = give_all(self.losses) if return_losses else None
