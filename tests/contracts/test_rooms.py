@@ -34,20 +34,33 @@ def sources() -> dict[str, str]:
 SOURCES = sources()
 
 
-def imported_names(source: str) -> Iterator[str]:
+def imports(source: str) -> Iterator[ast.Import | ast.ImportFrom]:
+    """The imports of a file that run: not those for type checkers alone."""
+    tree = ast.parse(source)
+    never_run = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom) and id(node) not in never_run:
+            yield node
+
+
+def asked_names(source: str) -> Iterator[str]:
     """Every dotted name that `source` imports, each member of a ``from`` import on its own."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    for node in imports(source):
+        of = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+        yield from (f"{of}{alias.name}" for alias in node.names)
 
 
 def test_only_the_native_engine_imports_the_native_module() -> None:
     importers = {
         path
         for path, source in SOURCES.items()
-        if any(name.startswith("densekit._native") for name in imported_names(source))
+        if any(name.startswith("densekit._native") for name in asked_names(source))
     }
     assert importers == {"engines/native.py"}
 
@@ -171,20 +184,10 @@ def test_no_module_leads_back_to_itself() -> None:
 
 def asked_rooms(source: str) -> Iterator[str]:
     """Packages that a file asks for names while the program runs."""
-    tree = ast.parse(source)
-    never_run = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for statement in node.body
-        for inner in ast.walk(statement)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and id(node) not in never_run:
-            for alias in node.names:
-                dotted = f"{node.module}.{alias.name}"
-                is_file = dotted in MODULES or dotted == "densekit._native"
-                yield dotted if is_file else str(node.module)
+    for node in imports(source):
+        for name in asked_names(ast.unparse(node)) if isinstance(node, ast.ImportFrom) else ():
+            is_file = name in MODULES or name == "densekit._native"
+            yield name if is_file else name.rpartition(".")[0]
 
 
 def test_no_file_asks_the_room_it_is_in() -> None:

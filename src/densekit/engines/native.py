@@ -15,7 +15,7 @@ from densekit._core.dtypes import STRING, data_dtype, to_numpy_dtype
 from densekit._core.engine import Array, Block, LossTerm
 from densekit._core.errors import message
 from densekit._core.native_form import NativeForm, native_form
-from densekit._core.variable import Variable, aligned_empty
+from densekit._core.variable import Variable
 from densekit._native import active_isa as active_isa
 from densekit._native import array_class as array_class
 from densekit._native import available_isas as available_isas
@@ -26,8 +26,9 @@ from densekit._native import permutation as permutation
 from densekit._native import set_class as set_class
 from densekit._native import set_threads as set_threads
 from densekit.engines.exact import ExactValues, exact_values
-from densekit.engines.host import HostLoss, HostNode, host_constraint, host_regularizer
+from densekit.engines.host import HostLoss, HostNode
 from densekit.engines.plan import PlanBuilder, Step
+from densekit.engines.plan_parameters import PlanParameters
 from densekit.engines.products import core_product, multiplying_by
 from densekit.engines.reductions import reduction_of
 from densekit.engines.rows import empty_rows, is_readable, readable, rows_at_once, without_text
@@ -69,13 +70,10 @@ class NativeEngine:
         self.adds_losses = plan.adds_losses
         self._dtype = np.dtype(plan.dtype)
         self._trainable = list(trainable)
-        self._penalties = penalties
-        self._parameters: dict[int, int] = {}
+        parameters = PlanParameters(self.plan, plan.dtype, self._trainable, penalties, _on_host)
+        self._parameters = parameters  # which keeps the variables behind the buffers
+        self._add_parameter = parameters.add
         self._nodes: list[HostNode] = []
-        self._kept: list[Any] = []  # variables behind the buffers
-        self._foreign = [v for v in trainable if v.dtype != self._dtype.name]
-        for variable in trainable:
-            self._add_parameter(variable, True)
         read = [*plan.inputs, *(handle for _, handle in plan.targets)]
         values = {h.value: self.plan.input(max(h.size, 0)) for h in read}
         self._read_targets = [output for output, _ in plan.targets]
@@ -99,7 +97,7 @@ class NativeEngine:
             value, at = values[followed.rows.value], -1 if mask is None else mask
             self.plan.given_loss(value, term.weight, followed.reduction, at)
         if optimizer is not None:
-            self._set_optimizer(optimizer)
+            self._counts_itself = parameters.set_optimizer(optimizer)
         self.plan.finalize()
         self.flops_per_sample = int(self.plan.flops_per_sample())
         self._seeds = list(plan.seed_generators)
@@ -110,54 +108,6 @@ class NativeEngine:
         self.has_masks = any(m is not None for m in self._masks)
 
     # Building
-
-    def _add_parameter(self, variable: Variable, trainable: bool) -> int:
-        known = self._parameters.get(id(variable))
-        if known is not None:
-            return known
-        if variable.dtype != self._dtype.name:
-            return self._add_foreign(variable)
-        number = self.plan.parameter(variable.array, trainable, variable.write_version)
-        self._parameters[id(variable)] = number
-        self._kept.append(variable)
-        if trainable and variable.regularizer is not None and self._penalties:
-            form = native_form(variable.regularizer)
-            if form is not None:
-                self.plan.set_regularizer(number, form.kind, list(form.parameters))
-            else:
-                self.plan.set_host_regularizer(
-                    number, _on_host(host_regularizer(variable, variable.regularizer))
-                )
-        if trainable and variable.constraint is not None:
-            form = native_form(variable.constraint)
-            if form is not None:
-                self.plan.set_constraint(number, form.kind, list(form.parameters))
-            else:
-                self.plan.set_host_constraint(
-                    number, _on_host(host_constraint(variable, variable.constraint))
-                )
-        return number
-
-    def _add_foreign(self, variable: Variable) -> int:
-        """A variable of another dtype: the host alone reads it, the plan brings its gradient."""
-        if variable.dtype == "bfloat16":
-            raise ValueError(
-                message(
-                    f"Variable {variable.path!r}",
-                    "float16, float32 or float64 to train",
-                    variable.dtype,
-                    "Train with the policy 'mixed_bfloat16', whose weights are float32.",
-                )
-            )
-        stand_in = aligned_empty(variable.shape, self._dtype)
-        stand_in[...] = 0
-        number = self.plan.parameter(stand_in, True, None)
-        self._parameters[id(variable)] = number
-        self._kept += [variable, stand_in]
-        if variable.regularizer is not None:
-            penalty = host_regularizer(variable, variable.regularizer, self._dtype.name)
-            self.plan.set_host_regularizer(number, _on_host(penalty))
-        return number
 
     def _dense(self, step: Step, values: dict[int, int]) -> None:
         a = step.arguments
@@ -274,38 +224,6 @@ class NativeEngine:
         positions = self.outputs[output].sample_shape[:-1]
         own = mask.sample_shape
         return not form.whole_batch and own == positions[: len(own)] and 0 not in positions
-
-    def _set_optimizer(self, optimizer: Any) -> None:
-        form = None if self._foreign else native_form(optimizer)
-        self._counts_itself = form is None
-        if form is None:
-            self.plan.set_host_optimizer(_on_host(self._apply_on_host))
-            return
-        product = optimizer.native_product()
-        self.plan.set_optimizer(
-            form.kind,
-            list(form.parameters),
-            **optimizer.native_options(),
-            product=None if product is None else product.array,
-        )
-        for variable in self._trainable:
-            average = optimizer.native_ema(variable)
-            accumulator = optimizer.native_accumulator(variable)
-            self.plan.set_slots(
-                self._parameters[id(variable)],
-                [slot.array for slot in optimizer.native_slots(variable)],
-                None if average is None else average.array,
-                None if accumulator is None else accumulator.array,
-                optimizer.native_part_of(variable).weight_decay_of(variable) != 0,
-            )
-
-    def _apply_on_host(self, step: int, learning_rate: float, gradients: list[Array]) -> None:
-        scale = float(self.optimizer.scale_loss(1.0))
-        shaped = [
-            np.asarray(np.array(g).reshape(v.shape) * g.dtype.type(scale), to_numpy_dtype(v.dtype))
-            for g, v in zip(gradients, self._trainable, strict=True)
-        ]
-        self.optimizer.apply(shaped, self._trainable)
 
     # Running
 

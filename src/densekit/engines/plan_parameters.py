@@ -1,0 +1,134 @@
+"""`PlanParameters`: the variables of a native plan, their penalties, and what updates them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from densekit._core.dtypes import to_numpy_dtype
+from densekit._core.errors import message
+from densekit._core.native_form import native_form
+from densekit._core.types import Array
+from densekit._core.variable import Variable, aligned_empty
+from densekit.engines.host import host_constraint, host_regularizer
+
+if TYPE_CHECKING:
+    from densekit._native import Plan
+
+
+class PlanParameters:
+    """Variables by their numbers in a plan of the core.
+
+    Args:
+        plan: the plan.
+        dtype: its element type.
+        trainable: variables to train, in the optimizer's order; they come first.
+        penalties: whether regularizers are part of the loss.
+        on_host: wraps what the core calls back.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        dtype: str,
+        trainable: Sequence[Variable],
+        penalties: bool,
+        on_host: Callable[[Callable[..., Any]], Callable[..., Any]],
+    ) -> None:
+        self._plan = plan
+        self._dtype = np.dtype(dtype)
+        self._trainable = trainable
+        self._penalties = penalties
+        self._on_host = on_host
+        self._numbers: dict[int, int] = {}
+        self._kept: list[object] = []  # variables behind the buffers
+        for variable in trainable:
+            self.add(variable, True)
+
+    def add(self, variable: Variable, trainable: bool) -> int:
+        """The number of a variable in the plan."""
+        known = self._numbers.get(id(variable))
+        if known is not None:
+            return known
+        if variable.dtype != self._dtype.name:
+            return self._add_foreign(variable)
+        number = self._plan.parameter(variable.array, trainable, variable.write_version)
+        self._numbers[id(variable)] = number
+        self._kept.append(variable)
+        if trainable and variable.regularizer is not None and self._penalties:
+            form = native_form(variable.regularizer)
+            if form is not None:
+                self._plan.set_regularizer(number, form.kind, list(form.parameters))
+            else:
+                self._plan.set_host_regularizer(
+                    number, self._on_host(host_regularizer(variable, variable.regularizer))
+                )
+        if trainable and variable.constraint is not None:
+            form = native_form(variable.constraint)
+            if form is not None:
+                self._plan.set_constraint(number, form.kind, list(form.parameters))
+            else:
+                self._plan.set_host_constraint(
+                    number, self._on_host(host_constraint(variable, variable.constraint))
+                )
+        return number
+
+    def _add_foreign(self, variable: Variable) -> int:
+        """A variable of another dtype: the host alone reads it, the plan brings its gradient."""
+        if variable.dtype == "bfloat16":
+            raise ValueError(
+                message(
+                    f"Variable {variable.path!r}",
+                    "float16, float32 or float64 to train",
+                    variable.dtype,
+                    "Train with the policy 'mixed_bfloat16', whose weights are float32.",
+                )
+            )
+        stand_in = aligned_empty(variable.shape, self._dtype)
+        stand_in[...] = 0
+        number = self._plan.parameter(stand_in, True, None)
+        self._numbers[id(variable)] = number
+        self._kept += [variable, stand_in]
+        if variable.regularizer is not None:
+            penalty = host_regularizer(variable, variable.regularizer, self._dtype.name)
+            self._plan.set_host_regularizer(number, self._on_host(penalty))
+        return number
+
+    def set_optimizer(self, optimizer: Any) -> bool:
+        """Have the core update what is trained; whether Python does it and counts the steps."""
+        foreign = any(v.dtype != self._dtype.name for v in self._trainable)
+        form = None if foreign else native_form(optimizer)
+        if form is None:
+            self._plan.set_host_optimizer(self._on_host(partial(self._apply, optimizer)))
+            return True
+        product = optimizer.native_product()
+        self._plan.set_optimizer(
+            form.kind,
+            list(form.parameters),
+            **optimizer.native_options(),
+            product=None if product is None else product.array,
+        )
+        for variable in self._trainable:
+            average = optimizer.native_ema(variable)
+            accumulator = optimizer.native_accumulator(variable)
+            self._plan.set_slots(
+                self._numbers[id(variable)],
+                [slot.array for slot in optimizer.native_slots(variable)],
+                None if average is None else average.array,
+                None if accumulator is None else accumulator.array,
+                optimizer.native_part_of(variable).weight_decay_of(variable) != 0,
+            )
+        return False
+
+    def _apply(
+        self, optimizer: Any, step: int, learning_rate: float, gradients: list[Array]
+    ) -> None:
+        scale = float(optimizer.scale_loss(1.0))
+        shaped = [
+            np.asarray(np.array(g).reshape(v.shape) * g.dtype.type(scale), to_numpy_dtype(v.dtype))
+            for g, v in zip(gradients, self._trainable, strict=True)
+        ]
+        optimizer.apply(shaped, self._trainable)
