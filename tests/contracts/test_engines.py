@@ -23,6 +23,7 @@ from . import samples
 from .compare import assert_close
 from .test_layers_contract import SAMPLES as LAYERS
 from .test_layers_contract import create, rows_of
+from .test_optimizers_contract import WRAPPERS
 
 ROWS, CLASSES, EPOCHS, BATCH = 8, 4, 2, 3
 OTHERS = [name for name in engine_names() if name != "native"]
@@ -34,7 +35,7 @@ LAYER_CASES = [
     for i, (arguments, shape) in enumerate(entries)
 ]
 LOSS_CASES = [(name, s) for name, entries in samples.LOSSES.items() for s in entries]
-OPTIMIZERS = [name for name in components("keras.optimizers") if name != "Optimizer"]
+OPTIMIZERS = [n for n in components("keras.optimizers") if n not in ("Optimizer", "OptimizerMap")]
 
 
 def pairs(jax: str = "float64") -> Any:
@@ -142,8 +143,16 @@ def test_losses(name: str, sample: samples.LossSample, floats: str, other: str) 
 def test_optimizers(name: str, options: Any, floats: str, other: str) -> None:
     def make() -> Any:
         rate = keras.optimizers.schedules.ExponentialDecay(0.01, 2, 0.5)
-        epsilon = {"epsilon": 0.1} if "epsilon" in getattr(optimizers, name)().get_config() else {}
-        optimizer = getattr(optimizers, name)(rate, **epsilon, **options)
+        inner = name if name not in WRAPPERS else "Adam"
+        known = getattr(optimizers, inner)().get_config()
+        epsilon = {"epsilon": 0.1} if "epsilon" in known else {}
+        optimizer = getattr(optimizers, inner)(rate, **epsilon, **options)
+        if name == "LossScaleOptimizer":
+            optimizer = optimizers.LossScaleOptimizer(optimizer, 8.0, 3)
+        if name == "MultiOptimizer":
+            other = optimizers.SGD(lambda: 0.01, momentum=0.5)
+            chosen = optimizers.OptimizerMap(optimizer, {".*kernel": other})
+            optimizer = optimizers.MultiOptimizer(chosen)
         return small(), {"optimizer": optimizer, "loss": "mse", "metrics": ["mse"]}
 
     agree(other, floats, make, *data(floats))

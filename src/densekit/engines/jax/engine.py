@@ -68,7 +68,6 @@ class JaxEngine:
         self._name = source.name
         self._definition = source.definition
         self._inputs = [definition_dtype(kind, self.dtype) for _, kind in source.inputs]
-        self._optimizer = optimizer
         self._step = Step(kind, source.definition, trainable, losses, optimizer)
         known = [*source.variables, *source.state, *trainable]
         if optimizer is not None:
@@ -79,7 +78,6 @@ class JaxEngine:
         self._pads = _keeps_rows_apart(plan) and counted
         self.flops_per_sample = 2 * sum(v.size for v in source.variables)
         self._loop: Loop | None = None
-        self._count = 0
         self._predictor: Predictor | None = None
         self._placement: Placement | None = None
 
@@ -98,6 +96,7 @@ class JaxEngine:
         self._place()
         with wide_numbers(self._wide), all_processes(self._name):
             state: list[Any] | None = None
+            rates = self._step.rates.of(block.steps)
             try:
                 for run in runs_of(block, self._pads, self._placement):
                     if self._loop is None:
@@ -105,10 +104,7 @@ class JaxEngine:
                     batches = self._gathered(block, run, self._loop.capacity(run.steps, run.size))
                     if state is None:
                         read, state = self._loop.read.pack(), self._loop.written.pack()
-                        self._count = 0 if self._optimizer is None else self._steps_made()
-                    rates = self._rates(run.steps)
                     state, made, outputs = self._loop(read, state, batches, run, rates, wanted)
-                    self._count += run.steps
                     found.append((run, made, outputs))
             finally:
                 if state is not None and self._loop is not None:
@@ -119,17 +115,6 @@ class JaxEngine:
 
     evaluate = train  # no optimizer, no training
 
-    def _steps_made(self) -> int:
-        return int(self._optimizer.steps_counted())
-
-    def _rates(self, steps: int) -> Array | None:
-        """The learning rates of the steps to come; None: the optimizer's own variable."""
-        optimizer = self._optimizer
-        if optimizer is None or isinstance(optimizer._learning_rate, Variable):
-            return None
-        rates: Array = optimizer.learning_rates(self._count, steps)
-        return rates
-
     def _gathered(self, block: Block, run: Run, capacity: int) -> Batch:
         return gathered(
             block, run, capacity, self._inputs, self._losses_of, self.dtype, self._placement
@@ -138,10 +123,11 @@ class JaxEngine:
     def _new_loop(self, block: Block, run: Run) -> Loop:
         """The compiled loop, for the variables that the step touches."""
         touched = Touched({}, {})
+        rates = self._step.rates.of(1)
 
         def step(values: list[Any], batch: Batch) -> Any:
             given = dict(zip(self._known, values, strict=True))
-            return self._step(given, batch, touched=touched)[1]
+            return self._step(given, batch, None, rates, touched)[1]
 
         trial = gathered(
             block,

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from densekit._core import tree
-from densekit._core.types import Array
 from densekit._core.variable import Variable
 from densekit.engines.jax.packing import Packed, Packing
 from densekit.engines.jax.placement import Placement
+from densekit.engines.jax.rates import Told
 from densekit.engines.jax.runs import Run
 from densekit.engines.jax.steps import Step, Touched
 from densekit.engines.objective import Batch
@@ -57,7 +57,7 @@ class Loop:
         written: Sequence[Any],
         batches: Batch,
         run: Run,
-        rates: Array | None,
+        rates: Told,
         wanted: tuple[bool, ...],
     ) -> tuple[Packed, jax.Array, list[jax.Array]]:
         """New values of what is written; for each step, or more, losses, predictions and masks.
@@ -69,12 +69,9 @@ class Loop:
             written: of what is written; given away.
             batches: arrays with an axis of steps in front, with room for more than the run's.
             run: what they are of.
-            rates: a learning rate for each step, if the optimizer does not know them.
+            rates: those of the block.
             wanted: for each output whether its predictions are.
         """
-        capacity = len(jax.tree.leaves(batches)[0])
-        if rates is not None:
-            rates = np.resize(rates, capacity)
         if self._placement is not None:
             read, written = self._placement.copies(read), self._placement.copies(written)
         counts = np.int32(run.steps), np.int32(run.full), np.int32(run.last)
@@ -110,9 +107,8 @@ class Loop:
         def one(i: Any, values: list[Any]) -> tuple[list[Any], Any, list[Any]]:
             pick = partial(jax.lax.dynamic_index_in_dim, index=i, keepdims=False)
             given = constant | dict(zip(self.written.variables, values, strict=True))
-            rate = None if rates is None else pick(rates)
             real = jnp.where(i == steps - 1, last, full) if self._pads else None
-            after, results = self._step(given, jax.tree.map(pick, batches), real, rate)
+            after, results = self._step(given, jax.tree.map(pick, batches), real, rates)
             losses = jnp.stack([jnp.asarray(x) for x in (results.total, *results.singles)])
             outputs = zip(tree.flatten(results.outputs), wanted, strict=True)
             masks = zip(results.masks, wanted, strict=True)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from densekit._core.engine import EngineKind, LossTerm
 from densekit._core.scope import StatelessScope
 from densekit._core.variable import Variable
+from densekit.engines.jax.rates import Rates, Told
 from densekit.engines.kinds import inside
 from densekit.engines.objective import Batch, Objective, Results
 
@@ -73,6 +74,7 @@ class Step:
         self._objective = Objective(function, trainable, losses, optimizer is not None)
         self._trainable = list(trainable)
         self._optimizer = optimizer
+        self.rates = Rates(optimizer)
         self.added_losses = False
 
     def __call__(
@@ -80,7 +82,7 @@ class Step:
         values: dict[Variable, Any],
         batch: Batch,
         real: Any = None,
-        rate: Any = None,
+        rates: Told = (),
         touched: Touched | None = None,
     ) -> tuple[dict[Variable, Any], Results]:
         """New values of the variables, and what the step gave.
@@ -88,13 +90,13 @@ class Step:
         Args:
             values: of all variables that may be touched; others count as constants.
             real: how many rows count; None: all.
-            rate: the learning rate; None: the optimizer knows it.
+            rates: those that `Rates.of` gave for the block.
             touched: told what is read and written.
         """
         with inside(self._kind):
             if self._optimizer is None:
                 return self._evaluate(values, batch, real, touched)
-            return self._train(values, batch, real, rate, touched)
+            return self._train(values, batch, real, rates, touched)
 
     def _evaluate(
         self, values: dict[Variable, Any], batch: Batch, real: Any, touched: Touched | None
@@ -109,7 +111,7 @@ class Step:
         values: dict[Variable, Any],
         batch: Batch,
         real: Any,
-        rate: Any,
+        rates: Told,
         touched: Touched | None,
     ) -> tuple[dict[Variable, Any], Results]:
         optimizer = self._optimizer
@@ -129,7 +131,8 @@ class Step:
 
         trained = [values[v] for v in self._trainable]
         gradients, (after, results) = jax.grad(scaled_loss, has_aux=True)(trained)
-        scope = Values(dict(zip(values, after, strict=True)), touched)
-        with scope, optimizer.at_rate(rate):
+        given = dict(zip(values, after, strict=True))
+        scope = Values(given, touched)
+        with scope, self.rates.told(given, rates):
             optimizer.apply(gradients, self._trainable)
         return scope.values(), results

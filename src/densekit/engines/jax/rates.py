@@ -1,0 +1,49 @@
+"""`Rates`: learning rates that Python is asked for before a block, as it may not be traceable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from densekit._core.types import Array
+from densekit._core.variable import Variable
+
+Told = Sequence[tuple[Array, Any]]  # for each optimizer rates, and the count of steps at the first
+
+
+class Rates:
+    """The rates of schedules and callables, of all optimizers that make a step.
+
+    Args:
+        optimizer: a built optimizer, or None.
+    """
+
+    def __init__(self, optimizer: Any) -> None:
+        parts = [] if optimizer is None else optimizer.native_parts
+        self._parts = [p for p in parts if not isinstance(p._learning_rate, Variable)]
+        self._room = 0
+
+    def of(self, steps: int) -> Told:
+        """The rates of some steps to come, with room for the longest block so far."""
+        self._room = max(self._room, steps)
+        told = []
+        for part in self._parts:
+            first = int(part._iterations.array)
+            told.append((np.resize(part.learning_rates(first, steps), self._room), np.int32(first)))
+        return told
+
+    @contextmanager
+    def told(self, values: dict[Variable, Any], rates: Told) -> Iterator[None]:
+        """Inside, optimizers have the rates of the step that they count; may be traced.
+
+        A step that is left out is not counted, so that its rate is that of the next one.
+        """
+        with ExitStack() as stack:
+            for part, (of_steps, first) in zip(self._parts, rates, strict=True):
+                place = jnp.clip(values[part._iterations] - first, 0, len(of_steps) - 1)
+                stack.enter_context(part.at_rate(jnp.asarray(of_steps)[place]))
+            yield
