@@ -169,7 +169,7 @@ class Bench:
                 found[group].append(entry)
                 print(report.entry_text(group, entry), flush=True)
         for name, other in (("import", self.imports), ("process", self.processes),
-                            ("own-steps", self.own_steps),
+                            ("own-steps", self.own_steps), ("own-layers", self.own_layers),
                             ("callers", self.callers), ("sweep", self.sweep),
                             ("costs", self.costs)):  # fmt: skip
             if name in names:
@@ -310,11 +310,18 @@ class Bench:
 
     def own_steps(self) -> dict[str, dict[str, float]]:
         """Seconds of steps that users write, each peer's best of some rounds."""
-        peers = [p for p in self.peers if p in ("densekit", "keras-jax", "torch")]
+        return self._best_of("own_steps.py", ("densekit", "keras-jax", "torch"))
+
+    def own_layers(self) -> dict[str, dict[str, float]]:
+        """Seconds of a step of `fit` of models with parts that users write."""
+        return self._best_of("own_layers.py", ("densekit", "keras-jax"))
+
+    def _best_of(self, script: str, known_to: tuple[str, ...]) -> dict[str, dict[str, float]]:
+        peers = [p for p in self.peers if p in known_to]
         best: dict[str, dict[str, float]] = {}
         for _ in range(min(3, self.pace.rounds)):
             for p in peers:
-                command = [sys.executable, str(HERE / "own_steps.py"), p,
+                command = [sys.executable, str(HERE / script), p,
                            str(self.pace.inference_s / 5), str(self.threads)]  # fmt: skip
                 run = subprocess.run(command, capture_output=True, text=True, check=True,
                                      env=environment(p, self.threads))  # fmt: skip
@@ -430,7 +437,8 @@ def chosen_workloads(options: argparse.Namespace) -> list[str]:
         "inference": [w.name for w in workloads.INFERENCE],
     }
     names = options.only or (
-        SHORT_ONLY if options.short else [*groups, "import", "process", "own-steps", "callers"]
+        SHORT_ONLY if options.short else [*groups, "import", "process", "own-steps", "own-layers",
+         "callers"]
     )
     names = [n for name in names for n in groups.get(name, [name])]
     return names + ["sweep"] * options.sweep + ["costs"] * options.costs

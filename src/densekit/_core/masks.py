@@ -9,7 +9,7 @@ import weakref
 from typing import Any
 
 from densekit._core import tree
-from densekit._core.boxes import unboxed
+from densekit._core.boxes import BOXES, unboxed
 
 in_use = False  # whether any tensor ever had a mask: until then nobody looks for them
 
@@ -19,8 +19,8 @@ _beside: dict[int, Any] = {}
 
 def mask_of(x: Any) -> Any:
     """The mask that goes along with a tensor, or None."""
-    if not in_use:
-        return None
+    if not in_use and type(x) in BOXES:
+        return None  # what is in a box may be waiting to be computed
     x = unboxed(x)
     found = getattr(x, "_keras_mask", None)
     return _beside.get(id(x)) if found is None and _beside else found
