@@ -437,8 +437,9 @@ def chosen_workloads(options: argparse.Namespace) -> list[str]:
         "inference": [w.name for w in workloads.INFERENCE],
     }
     names = options.only or (
-        SHORT_ONLY if options.short else [*groups, "import", "process", "own-steps", "own-layers",
-         "callers"]
+        SHORT_ONLY
+        if options.short
+        else [*groups, "import", "process", "own-steps", "own-layers", "callers"]
     )
     names = [n for name in names for n in groups.get(name, [name])]
     return names + ["sweep"] * options.sweep + ["costs"] * options.costs

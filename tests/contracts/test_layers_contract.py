@@ -116,7 +116,7 @@ SAMPLES: dict[str, list[tuple[dict[str, Any], Any]]] = {
     "UnitNormalization": [({}, (3,)), ({"axis": 1}, (2, 3))],
 }
 # They run users' code, or are followed op by op. Every other layer has a native form.
-NOT_NATIVE = {"Lambda", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "GroupNormalization"}
+NOT_NATIVE = {"Lambda", "GlobalAveragePooling1D", "GlobalMaxPooling1D"}
 NOT_NATIVE |= {"Masking"}
 NOT_NATIVE |= {"Pipeline", "SpectralNormalization", "TimeDistributed"}  # run their layers in Python
 # Bases of users' layers, and layers that need a graph.

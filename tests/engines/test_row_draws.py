@@ -87,11 +87,26 @@ def trained(make: Any, engine: str) -> tuple[Any, Any, Any]:
     return model, history, x
 
 
+def spatial(*parts: Any) -> Any:
+    inner = [layers.Reshape((2, 3)), *parts, layers.Flatten(), layers.Dense(6)]
+    return keras.Sequential([keras.Input((6,)), *inner])
+
+
+def features() -> Any:
+    """One draw for a feature, or in a shape of its own."""
+    return spatial(
+        layers.SpatialDropout1D(0.4, seed=2),
+        layers.Dropout(0.3, noise_shape=(None, 2, 1), seed=3),
+        layers.GroupNormalization(3),
+        layers.GroupNormalization(2, axis=1),
+    )
+
+
 def blocks() -> Any:
     return keras.Sequential([keras.Input((6,)), Block(), Block()])
 
 
-@pytest.mark.parametrize("make", [VAE, Noisy, blocks], ids=["vae", "model", "blocks"])
+@pytest.mark.parametrize("make", [VAE, Noisy, blocks, features])
 def test_natively_it_is_the_definition(make: Any) -> None:
     native, history, x = trained(make, "native")
     (engine,) = [e for key, e in native._dk_runtime._engines.items() if key[0] == "train"]

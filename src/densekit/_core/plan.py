@@ -69,6 +69,9 @@ class PlanBuilder(Protocol):
     def elementwise(self, formula: str, *operands: Any, dtype: str | None = None) -> Handle:
         """A formula of the core's table, of handles, variables and numbers that broadcast."""
 
+    def filled(self, x: Handle, sample_shape: Sequence[int], number: float) -> Handle:
+        """A number everywhere, in as many rows as `x` has."""
+
     def dropout(self, x: Handle, rate: float, seed_generator: SeedGenerator) -> Handle:
         """`x` with a share `rate` of its elements set to 0 and the others scaled up."""
 

@@ -198,6 +198,12 @@ class ArrayPlan:
             return self.reshape(x, positions.shape)
         return self.op("rearrange", [x], positions.shape, dtype=x.dtype, positions=flat.tolist())
 
+    def filled(self, x: Handle, sample_shape: Sequence[int], number: float) -> Handle:
+        """A number everywhere, in as many rows as `x` has."""
+        floats = Handle(x.value, x.shape, self.dtype)
+        zeros = self.rearrange(floats, np.full(tuple(sample_shape), -1))
+        return zeros if number == 0 else self.elementwise("add", zeros, number)
+
     def rearranged(self, x: Handle, function: Callable[[Any], Any]) -> list[Handle]:
         """What `function` does with `x`, if all it does is to move, repeat or drop elements.
 

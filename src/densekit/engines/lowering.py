@@ -8,8 +8,6 @@ from functools import partial
 from inspect import signature
 from typing import Any
 
-import numpy as np
-
 from densekit._core import tree
 from densekit._core.dtypes import STRING
 from densekit.engines.batch_numbers import BatchNumber
@@ -187,10 +185,7 @@ def _lower_draw(plan: PlanBuilder, draw: NormalDraw) -> Handle:
         raise NotLowerable("it draws random numbers where the plan predicts")
     if draw.stddev < 0 or not plan.inputs:
         raise NotLowerable("it draws with a negative deviation, or for no rows")
-    first = plan.inputs[0]  # for its number of rows
-    zeros = plan.rearrange(
-        Handle(first.value, first.shape, plan.dtype), np.full(draw.sample_shape, -1)
-    )
+    zeros = plan.filled(plan.inputs[0], draw.sample_shape, 0.0)
     y = plan.noise(zeros, draw.stddev, False, draw.seed_generator)
     return y if draw.mean == 0 else plan.elementwise("add", y, draw.mean)
 

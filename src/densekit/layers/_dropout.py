@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,12 +74,21 @@ class Dropout(Elementwise):
         )
 
     def lower(self, plan: PlanBuilder, x: Handle) -> Lowered:
-        """One elementwise step while training, free otherwise."""
+        """One elementwise step while training, or a mask of its own shape; free otherwise."""
         if not plan.training or self.rate == 0:
             return x
-        if self.noise_shape is not None or self.rate == 1:
+        shape = self._dk_noise_shape(x.shape)
+        if self.rate == 1 or (shape is not None and shape[0] is not None):
             return plan.host(self._dk_drop, [x], (), (self.seed_generator,))
-        return plan.dropout(x, self.rate, self.seed_generator)
+        if shape is None:
+            return plan.dropout(x, self.rate, self.seed_generator)
+        sizes = [n if m is None else m for n, m in zip(x.sample_shape, shape[1:], strict=True)]
+        ones = plan.filled(x, sizes, 1.0)
+        return plan.elementwise("multiply", x, plan.dropout(ones, self.rate, self.seed_generator))
+
+    def _dk_noise_shape(self, shape: Sequence[int | None]) -> Sequence[int | None] | None:
+        """Sizes of the mask for inputs of a shape, None for theirs; None if all are."""
+        return self.noise_shape
 
     def _dk_drop(self, inputs: Any) -> Any:
         return self.call(inputs, training=True)

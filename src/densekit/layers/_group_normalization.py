@@ -6,6 +6,7 @@ from typing import Any
 
 from densekit import constraints, initializers, ops, regularizers
 from densekit._core.errors import describe, message
+from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.types import Config
 from densekit._core.variable import Variable
@@ -125,6 +126,25 @@ class GroupNormalization(Elementwise):
         if self.beta is not None:
             x = x + ops.reshape(self.beta, spread)
         return ops.cast(ops.reshape(x, shape), self.compute_dtype)
+
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
+        """A normalization of each group; scale and offset go along the last axis."""
+        shape, rank = x.sample_shape, len(x.shape)
+        axis = self.axis % rank
+        each = (self.groups, shape[axis - 1] // self.groups)
+        y = plan.reshape(x, (*shape[: axis - 1], *each, *shape[axis:]))
+        reduced = [a for a in range(1, rank + 1) if a != axis]
+        y = plan.reshape(plan.normalization("layer", y, reduced, self.epsilon), shape)
+        order = [*(a for a in range(1, rank) if a != axis), axis]
+        scales = self.gamma is not None or self.beta is not None
+        if scales and axis != rank - 1:
+            y = plan.transpose(y, order)
+        if self.gamma is not None:
+            y = plan.elementwise("multiply", y, self.gamma)
+        if self.beta is not None:
+            y = plan.elementwise("add", y, self.beta)
+        back = [order.index(a) + 1 for a in range(1, rank)]
+        return plan.transpose(y, back) if scales and axis != rank - 1 else y
 
     def get_config(self) -> Config:
         """The constructor's arguments."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from densekit import random
-from densekit._core.plan import Handle, PlanBuilder
+from densekit._core.plan import Handle, Lowered, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.types import Config
 from densekit.layers._base.formats import checked_format
@@ -34,16 +35,18 @@ class SpatialDropout(Dropout):
         """The inputs, some features 0 if `training`."""
         if not training or self.rate == 0:
             return inputs
-        shape = [inputs.shape[0], *[1] * (self._dk_rank - 1)]
-        feature = 1 if self.data_format == "channels_first" else -1
-        shape[feature] = inputs.shape[feature]
+        shape = self._dk_noise_shape(inputs.shape)
         return random.dropout(inputs, self.rate, noise_shape=shape, seed=self.seed_generator)
 
-    def lower(self, plan: PlanBuilder, x: Handle) -> Handle | list[Handle]:
-        """Free unless while training."""
-        if not plan.training or self.rate == 0:
-            return x
-        return plan.host(self._dk_drop, [x], (), (self.seed_generator,))
+    def _dk_noise_shape(self, shape: Sequence[int | None]) -> Sequence[int | None]:
+        """One element for each sample and feature."""
+        sizes: list[int | None] = [None, *[1] * (self._dk_rank - 1)]
+        sizes[1 if self.data_format == "channels_first" else -1] = None
+        return sizes
+
+    def lower(self, plan: PlanBuilder, x: Handle) -> Lowered:
+        """A mask of its own shape while training, free otherwise."""
+        return super().lower(plan, x)
 
     def get_config(self) -> Config:
         """The constructor's arguments."""
