@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import densekit as keras
+from densekit.engines.jax import engine as engine_file
 from densekit.engines.jax import runs
 
 X = np.linspace(-1, 1, 66, dtype="float32").reshape(22, 3)
@@ -236,13 +237,16 @@ def test_an_error_leaves_the_weights_of_the_steps_before(monkeypatch: pytest.Mon
     model = small(0.0)
     monkeypatch.setattr(runs, "BYTES", 400)
 
-    class Broken(keras.optimizers.schedules.LearningRateSchedule):
-        def __call__(self, step: Any) -> Any:
-            if int(step) == 4:
-                raise RuntimeError("broken")
-            return 0.1
+    model.compile(keras.optimizers.SGD(0.1), "mse", engine="jax")
+    gathered, calls = engine_file.gathered, []
 
-    model.compile(keras.optimizers.SGD(Broken()), "mse", engine="jax")
+    def broken(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 3:  # the first shows the types
+            raise RuntimeError("broken")
+        return gathered(*given)
+
+    monkeypatch.setattr(engine_file, "gathered", broken)
     with pytest.raises(RuntimeError, match="broken"):
         model.fit(X, Y, batch_size=3, shuffle=False, verbose=0)
     assert int(model.optimizer.iterations) == 3
