@@ -172,6 +172,36 @@ def test_beside_numbers_and_crossed() -> None:
     np.testing.assert_allclose(model.predict(data, verbose=0), x, rtol=1e-5, atol=1e-6)
 
 
+TEXTS = np.array(["foo bar", "bar baz", "baz bada boom"])
+
+
+@pytest.mark.parametrize("arguments", [{"ngrams": (1, 2)}, {"output_mode": "tf_idf"}])
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_texts_of_any_length(arguments: Any, shape: Any, tmp_path: Any) -> None:
+    model = keras.Sequential(
+        [keras.Input(shape, dtype="string"), layers.TextVectorization(**arguments)]
+    )
+    model.layers[0].adapt(TEXTS)
+    wanted = model.layers[0](TEXTS)
+    model.save(tmp_path / "it.keras")
+    for one in (model, keras.saving.load_model(tmp_path / "it.keras")):
+        np.testing.assert_array_equal(one(TEXTS), wanted)
+        np.testing.assert_array_equal(one.predict(TEXTS, verbose=0), wanted)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_texts_of_any_length_train(masked: bool) -> None:
+    words = layers.TextVectorization()
+    words.adapt(TEXTS)
+    x = keras.Input((), dtype="string")
+    vectors = layers.Embedding(10, 4, mask_zero=masked)(words(x))
+    model = compiled(x, layers.Dense(1)(layers.GlobalAveragePooling1D()(vectors)))
+    losses = model.fit(TEXTS, np.arange(3.0), epochs=5, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    assert "follows from the data" in model.explain_plan()
+    assert model.predict(TEXTS[:2], verbose=0).shape == (2, 1)
+
+
 @pytest.mark.parametrize("with_input", [True, False])
 @pytest.mark.parametrize("name", ["lookup", "hashing", "words"])
 def test_sequential(name: str, with_input: bool, tmp_path: Any) -> None:

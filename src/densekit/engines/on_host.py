@@ -23,6 +23,9 @@ def lower_whole(source: Source) -> PlanBuilder:
     Raises:
         NotLowerable: if the outputs are not one row for each row of the inputs.
     """
+    graph = source.graph
+    if graph is not None and _has_open_size(graph.outputs) and not _has_open_size(graph.inputs):
+        raise NotLowerable("the size of what it gives follows from the data")
     plan = PlanBuilder(source.dtype, source.training)
     xs = [plan.input(shape, kind) for shape, kind in source.inputs]
     trial, function = MaskedFunction(source.trial), MaskedFunction(source.definition)
@@ -70,6 +73,8 @@ def call_on_host(
     function = MaskedFunction(call, masks)
     inputs = [*inputs, *(mask for mask in masks if mask is not None)]
     declared = [(tuple(t.shape), t.dtype) for t in node.outputs]
+    if _has_open_size(node.outputs) and not _has_open_size(node.input_tensors):
+        raise NotLowerable(f"the size of what {operation.name} gives follows from the data")
     # Training is not tried out: what users count there counts their steps.
     tried = partial(function, training=False) if "training" in kwargs and plan.learns else function
     try:
@@ -90,6 +95,10 @@ def call_on_host(
     return function.split(
         _host_step(plan, function, variables, state, operation.name, inputs, found, reason)
     )
+
+
+def _has_open_size(tensors: Sequence[KerasTensor]) -> bool:
+    return any(None in tensor.shape[1:] for tensor in tensors)
 
 
 def _dtype(found: str, declared: str) -> str:

@@ -100,6 +100,17 @@ def test_adapt_ranks_by_count_then_backwards() -> None:
         given.adapt(["a"])
 
 
+@pytest.mark.parametrize("mode", ["one_hot", "multi_hot", "count", "tf_idf"])
+def test_rows_wait_for_a_vocabulary(mode: str) -> None:
+    layer = layers.StringLookup(output_mode=mode)
+    assert layer(keras.Input((1,), dtype="string")).shape == (None, None)
+    with pytest.raises(RuntimeError, match="vocabulary"):
+        layer([["a"]])
+    again = layers.StringLookup.from_config(layer.get_config())
+    again.adapt([["a"], ["b"]])
+    assert again([["a"]]).shape == (1, 3)
+
+
 def test_large_whole_numbers_of_a_column_stay_whole() -> None:
     column = pd.Series([2**53 + 1, 2**53])
     layer = layers.IntegerLookup(vocabulary=[2**53 + 1])

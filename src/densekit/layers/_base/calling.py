@@ -9,7 +9,7 @@ import numpy as np
 
 from densekit import ops
 from densekit._core import masks, tree
-from densekit._core.dtypes import is_float_dtype, table_dtype, to_numpy_dtype
+from densekit._core.dtypes import data_dtype, is_float_dtype, table_dtype
 from densekit._core.errors import describe, message, returned
 from densekit._core.frames import hide_internal_frames
 from densekit._core.scope import StatelessScope, in_stateless_scope, recording_scope
@@ -27,7 +27,7 @@ from densekit.layers._base.weights import WeightOwner
 from densekit.ops._dispatch import raw
 from densekit.ops._symbolic import KerasTensor, Node, Operation, any_symbolic
 
-_numpy_dtype = cache(to_numpy_dtype)
+_numpy_dtype = cache(data_dtype)
 _ARRAYS = (np.ndarray, Tensor)
 
 
@@ -146,6 +146,8 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, MaskOwner, Operation):
         dtype, target = array.dtype, _numpy_dtype(self.input_dtype)
         if dtype == target or (dtype.kind in "iub" and dtype.isnative):
             return array
+        if target.kind == "U":
+            return as_strings(array, f"{type(self).__name__} {self.name!r}")
         if dtype.kind == "f" or dtype.name == "bfloat16":
             if not self.autocast and dtype.kind == "f":
                 target = dtype.newbyteorder("=")

@@ -280,20 +280,36 @@ class IndexLookup(Preprocessing):
         if self.output_mode == "int":
             return indices
         mode = "count" if self.output_mode == "tf_idf" else self.output_mode
-        rows = encoded(indices, mode, self._dk_depth, settings.floatx())
+        depth = self._dk_depth
+        if depth is None:
+            raise RuntimeError(
+                message(
+                    f"{type(self).__name__} {self.name!r}",
+                    "a vocabulary, as rows are as long as it",
+                    "none",
+                    "Call `adapt(data)` or pass `vocabulary`.",
+                )
+            )
+        rows = encoded(indices, mode, depth, settings.floatx())
         if self.output_mode != "tf_idf":
             return rows
         if self._dk_idf is None:
             raise ValueError(
                 message(type(self).__name__, "`idf_weights`", "none", "Call `adapt(data)`.")
             )
-        return rows * np.pad(self._dk_idf, (0, self._dk_depth - len(self._dk_idf)))
+        return rows * np.pad(self._dk_idf, (0, depth - len(self._dk_idf)))
 
     @property
-    def _dk_depth(self) -> int:
-        padded = self.pad_to_max_tokens and self.max_tokens
-        announced = 0 if len(self._dk_tokens) else self._dk_announced
-        return int(padded or announced or self.vocabulary_size())
+    def _dk_depth(self) -> int | None:
+        """Entries of a row; None before there is a vocabulary."""
+        if self.pad_to_max_tokens and self.max_tokens:
+            return self.max_tokens
+        return self._dk_known_size
+
+    @property
+    def _dk_known_size(self) -> int | None:
+        """Size of the vocabulary, None before there is one."""
+        return self.vocabulary_size() if len(self._dk_tokens) else self._dk_announced or None
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The shape of the encoded indices."""
@@ -351,7 +367,7 @@ class IndexLookup(Preprocessing):
             "vocabulary_dtype": self.vocabulary_dtype,
             "idf_weights": self.input_idf_weights,
             "vocabulary": self.input_vocabulary,
-            "vocabulary_size": self.vocabulary_size(),
+            "vocabulary_size": self._dk_known_size,
             "oov_method": self.oov_method,
             "salt": self.salt,
         }

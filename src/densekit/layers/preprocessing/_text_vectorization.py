@@ -291,7 +291,7 @@ class TextVectorization(Preprocessing):
             "vocabulary": lookup["vocabulary"],
             "idf_weights": lookup["idf_weights"],
             "encoding": lookup["encoding"],
-            "vocabulary_size": self.vocabulary_size(),
+            "vocabulary_size": lookup["vocabulary_size"],
         }
 
     @classmethod
