@@ -15,7 +15,7 @@ import densekit as keras
 from densekit import ops
 from densekit._core import tree
 from densekit._core.registry import components
-from densekit._core.tensor import Tensor, give, lend
+from densekit._core.tensor import MaskedArray, Tensor, give, lend
 
 from . import samples
 from .test_layers_contract import create, double, each_sample, rows_of
@@ -50,7 +50,7 @@ def assert_apart(ours: Any, theirs: Any) -> None:
 def assert_own(results: Any, *others: Any) -> None:
     """The results are plain arrays that can be written to without anybody else noticing."""
     for result in memory(results):
-        assert type(result) is np.ndarray
+        assert type(result) in (np.ndarray, MaskedArray)
         assert result.flags.writeable
     assert_apart(others, results)
     before = copies(others)

@@ -133,12 +133,21 @@ def _leaves(value):
 
 
 @pytest.mark.filterwarnings("ignore:Looks.*can be followed")
-@pytest.mark.parametrize("cls", [Branches, Looks, Reads, Counts, Adds])
+@pytest.mark.parametrize("cls", [Branches, Looks, Reads, Counts])
 def test_not_followed_but_still_right(cls, x) -> None:
     model = cls()
     y = model(x)
     assert model._dk_graph() is None
     np.testing.assert_allclose(y, L.Layer.__call__(model, x), rtol=1e-5, atol=1e-6)
+
+
+def test_losses_that_a_call_adds_are_part_of_the_graph(x) -> None:
+    model = Adds()
+    y = model(x)
+    graph = model._dk_graph()
+    assert len(graph.losses) == 1
+    np.testing.assert_allclose(y, L.Layer.__call__(model, x), rtol=1e-5, atol=1e-6)
+    assert len(model.losses) == 1
 
 
 def test_why_a_call_is_not_followed_is_said_once(x) -> None:

@@ -237,6 +237,8 @@ def lower_parts(
         _lower_nodes(plan, _Part(made, followed.flags_yield), inner)
         if not isinstance(made.operation, Layer) and len(plan.host_reasons) > before:
             raise NotLowerable(plan.host_reasons[-1][1])  # one step in Python is better than two
+    if not all(id(t) in inner.handles for t in followed.outputs):
+        raise NotLowerable("it gives a tensor that no op of its own made")
     add_losses(plan, inner, followed.losses)
     flowed = inner.masks_of(followed.outputs)  # of layers inside, as they come when it runs
     said = [None if t is None else inner.handles.get(id(t)) for t in followed.masks]
