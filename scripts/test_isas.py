@@ -8,7 +8,15 @@ import sys
 
 from densekit import _native
 
-ALL = ["x86-64-v4-bf16", "x86-64-v4", "x86-64-v3", "x86-64-v2", "neon", "reference"]
+ALL = [
+    "x86-64-v4-bf16",
+    "x86-64-v4-vnni",
+    "x86-64-v4",
+    "x86-64-v3",
+    "x86-64-v2",
+    "neon",
+    "reference",
+]
 TESTS = ["tests/engines", "tests/contracts/test_native.py"]
 
 

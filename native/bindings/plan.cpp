@@ -260,12 +260,18 @@ void bind_building(nb::class_<Plan>& c) {
       "op",
       [](Plan& p, const std::string& kind, const std::vector<int>& inputs, const std::vector<int>& parameters,
          const std::vector<int>& state, std::map<std::string, std::string> names,
-         std::map<std::string, std::vector<index_t>> integers, std::map<std::string, std::vector<double>> numbers) {
-        return p.building().op(inputs, parameters, state,
-                               {kind, std::move(names), std::move(integers), std::move(numbers)});
+         std::map<std::string, std::vector<index_t>> integers, std::map<std::string, std::vector<double>> numbers,
+         const std::map<std::string, nb::bytes>& bytes) {
+        Attributes attributes{kind, std::move(names), std::move(integers), std::move(numbers)};
+        for (const auto& [name, value] : bytes) {
+          if (p.is_double) throw std::invalid_argument(kind + ": expected a plan of dtype 'float32', got 'float64'.");
+          const auto* data = static_cast<const int8_t*>(value.data());
+          attributes.bytes[name].assign(data, data + value.size());
+        }
+        return p.building().op(inputs, parameters, state, attributes);
       },
       nb::arg("kind"), nb::arg("inputs"), nb::arg("parameters"), nb::arg("state"), nb::arg("names"),
-      nb::arg("integers"), nb::arg("numbers"),
+      nb::arg("integers"), nb::arg("numbers"), nb::arg("bytes") = std::map<std::string, nb::bytes>{},
       "Any op that native/ops/table.inl names, with its attributes; gives its outputs.");
   c.def(
       "added_loss", [](Plan& p, int x, double factor, bool sums) { p.building().added_loss(x, factor, sums); },

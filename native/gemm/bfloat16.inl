@@ -70,8 +70,6 @@ DENSEKIT_INLINE Vec<float> dot(Words a, Words b, Vec<float> acc) {
 #endif
 
 DENSEKIT_INLINE index_t pairs_of(index_t k) { return (k + 1) / 2; }
-DENSEKIT_INLINE index_t least(index_t a, index_t b) { return a < b ? a : b; }
-DENSEKIT_INLINE index_t up_to_multiple(index_t n, index_t of) { return (n + of - 1) / of * of; }
 
 // The first `count` lanes; none or all of them too.
 DENSEKIT_INLINE Vec<float> load_some(const float* p, index_t count) {

@@ -24,9 +24,22 @@ bool has_v3() {
          __builtin_cpu_supports("bmi2");
 }
 bool has_v2() { return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"); }
-bool has_v4_bf16() { return has_v4() && __builtin_cpu_supports("avx512bf16"); }
-Kernels<float> with_bfloat16() {
+bool has_v4_vnni() { return has_v4() && __builtin_cpu_supports("avx512vnni"); }
+bool has_v4_bf16() { return has_v4_vnni() && __builtin_cpu_supports("avx512bf16"); }  // no CPU has the latter alone
+Kernels<float> with_vnni() {
   Kernels<float> t = isa_v4::table_f32;
+  const Kernels<float>& with = isa_v4_vnni::table_f32;
+  t.isa = "x86-64-v4-vnni";
+  t.int8_words = with.int8_words;
+  t.int8_quantize = with.int8_quantize;
+  t.int8_packed = with.int8_packed;
+  t.int8_pack = with.int8_pack;
+  t.int8_gemm = with.int8_gemm;
+  return t;
+}
+const Kernels<float> v4_vnni_f32 = with_vnni();
+Kernels<float> with_bfloat16() {
+  Kernels<float> t = with_vnni();
   const Kernels<float>& with = isa_v4_bf16::table_f32;
   t.isa = "x86-64-v4-bf16";
   t.bfloat16_scratch = with.bfloat16_scratch;
@@ -37,7 +50,9 @@ Kernels<float> with_bfloat16() {
   return t;
 }
 const Kernels<float> v4_bf16_f32 = with_bfloat16();
-const Implementation x86_64_v4_bf16 = {"x86-64-v4-bf16", "AVX-512 F, BW, CD, DQ, VL, BF16", has_v4_bf16, &v4_bf16_f32,
+const Implementation x86_64_v4_bf16 = {"x86-64-v4-bf16", "AVX-512 F, BW, CD, DQ, VL, VNNI, BF16", has_v4_bf16,
+                                       &v4_bf16_f32, &isa_v4::table_f64};
+const Implementation x86_64_v4_vnni = {"x86-64-v4-vnni", "AVX-512 F, BW, CD, DQ, VL, VNNI", has_v4_vnni, &v4_vnni_f32,
                                        &isa_v4::table_f64};
 const Implementation x86_64_v4 = {"x86-64-v4", "AVX-512 F, BW, CD, DQ, VL", has_v4, &isa_v4::table_f32,
                                   &isa_v4::table_f64};
@@ -51,7 +66,7 @@ const Implementation plain = {"reference", "nothing", always, &reference::table_
 
 const Implementation* const kImplementations[] = {
 #if DENSEKIT_BUILD_X86
-    &x86_64_v4_bf16, &x86_64_v4, &x86_64_v3, &x86_64_v2,
+    &x86_64_v4_bf16, &x86_64_v4_vnni, &x86_64_v4, &x86_64_v3, &x86_64_v2,
 #elif DENSEKIT_BUILD_BASELINE
     &baseline,
 #endif

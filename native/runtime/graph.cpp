@@ -414,7 +414,8 @@ void Graph::check_trainable() const {
 int64_t Graph::flops_per_sample() const {
   int64_t flops = 0;
   for (const Op& op : ops) {
-    if (op.kind == OpKind::dense) flops += 2 * op.rows_per_sample * op.in_features * op.out_features;
+    if (op.kind == OpKind::dense || op.kind == OpKind::dense_int8)
+      flops += 2 * op.rows_per_sample * op.in_features * op.out_features;
     if (op.kind != OpKind::product) continue;
     const auto& p = op.get<ProductSpec>();
     flops += 2 * p.batches * p.m * p.k * p.n;

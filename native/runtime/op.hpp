@@ -2,6 +2,7 @@
 // and what a run must keep for it.
 #pragma once
 #include <map>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -74,8 +75,18 @@ struct NoiseSpec {  // y = x + stddev * n or, if it multiplies, x * (1 + stddev 
   bool multiplies = false;
 };
 
+struct Int8Weights {
+  std::vector<uint8_t> packed;  // for the kernels of this process
+  std::vector<float> scale;     // per unit
+};
+struct Int8Spec {
+  std::shared_ptr<const Int8Weights> weights;
+  double epsilon = 0, low = -127, high = 127;  // of the inputs' quantizer
+  int bias = -1, floats = -1;                  // positions among the parameters
+};
+
 using OpSpec = std::variant<std::monostate, ElementwiseSpec, ReduceSpec, RearrangeSpec, ProductSpec, NormalizationSpec,
-                            BatchNormalizationSpec, NoiseSpec>;
+                            BatchNormalizationSpec, NoiseSpec, Int8Spec>;
 
 struct Op {
   OpKind kind = OpKind::dense;
@@ -120,10 +131,12 @@ struct Attributes {
   std::map<std::string, std::string> names;
   std::map<std::string, std::vector<index_t>> integers;
   std::map<std::string, std::vector<double>> numbers;
+  std::map<std::string, std::vector<int8_t>> bytes = {};
 
   const std::string& name(const std::string& key) const { return find(names, key); }
   const std::vector<index_t>& integer_list(const std::string& key) const { return find(integers, key); }
   const std::vector<double>& number_list(const std::string& key) const { return find(numbers, key); }
+  const std::vector<int8_t>& byte_list(const std::string& key) const { return find(bytes, key); }
   index_t integer(const std::string& key) const { return only(integer_list(key), key); }
   double number(const std::string& key) const { return only(number_list(key), key); }
   bool flag(const std::string& key) const { return integers.count(key) != 0 && integer(key) != 0; }

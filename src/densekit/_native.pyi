@@ -57,6 +57,7 @@ class Plan:
         names: Mapping[str, str],
         integers: Mapping[str, Sequence[int]],
         numbers: Mapping[str, Sequence[float]],
+        bytes: Mapping[str, bytes] = {},
     ) -> list[int]:
         """
         Any op that native/ops/table.inl names, with its attributes; gives its outputs.

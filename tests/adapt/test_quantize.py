@@ -79,8 +79,10 @@ def test_weights_read_anew_are_used() -> None:
     for one in (model, other):
         one.quantize("int4")
     before = model.predict(X, verbose=0)
-    model.set_weights(other.get_weights())
-    np.testing.assert_array_equal(model.predict(X, verbose=0), other.predict(X, verbose=0))
+    for one in (model, copy.deepcopy(model)):
+        np.testing.assert_array_equal(one.predict(X, verbose=0), before)
+        one.set_weights(other.get_weights())
+        np.testing.assert_array_equal(one.predict(X, verbose=0), other.predict(X, verbose=0))
     assert np.abs(model.predict(X, verbose=0) - before).max() > 0
 
 

@@ -92,3 +92,21 @@ def test_feature_space(tmp_path: Path) -> None:
     assert found is not None
     assert float(found[1]) > float(found[2]) + 20
     assert "predictions equal to the last bit" in printed
+
+
+def test_quantized_digits(tmp_path: Path) -> None:
+    printed = run(tmp_path, "quantize_digits.py", "--units", "128", "--epochs", "12")
+    rows = re.findall(r"^(float32|int\d.*?) {2,}(\d+) +([\d.]+) % +([\d.]+)", printed, re.M)
+    assert [row[0] for row in rows] == [
+        "float32",
+        "int8",
+        "int4, groups of 16",
+        "int4, groups of 128",
+    ]
+    sizes = [int(row[1]) for row in rows]
+    assert sizes[1] < 0.5 * sizes[0]
+    accuracies = [float(row[2]) for row in rows]
+    assert accuracies[0] >= 94
+    assert accuracies[1] >= accuracies[0] - 1
+    assert 0 < float(rows[1][3]) < 0.1
+    assert is_picture(tmp_path / "quantize_digits.png")

@@ -42,6 +42,19 @@ struct Gemm {
 // Columns of a panel of a B packed for products in bfloat16.
 constexpr index_t kBfloat16Panel = 64;
 
+// C[i,j] = sum over p of A[i,p] B[p,j], whole numbers, exact, / (b_scale[j] * a_scale[i]) (+ bias[j]).
+template <class T>
+struct Int8Gemm {
+  index_t m = 0, n = 0, k = 0;
+  const uint32_t* a = nullptr;  // m rows that int8_quantize wrote, int8_words(k) apart
+  const T* a_scale = nullptr;   // [m]
+  const uint8_t* b = nullptr;   // what int8_pack wrote
+  const T* b_scale = nullptr;   // [n]
+  const T* bias = nullptr;      // [n]; null: none
+  T* c = nullptr;
+  index_t c_row = 0;
+};
+
 // What is saved of an activation for its backward.
 struct SavedForBackward {
   bool pre = true;   // z, its input
@@ -112,6 +125,15 @@ struct Kernels {
   void (*bfloat16_pack)(const T* b, index_t b_row, index_t b_col, index_t k, index_t n, index_t first_k, index_t last_k,
                         index_t first_n, index_t last_n, uint32_t* packed);
   void (*bfloat16_round)(index_t n, const T* x, T* y);  // y == x allowed
+
+  // Products of int8, float alone. int8_quantize takes a row of k floats: scale = high / (max |x| + epsilon), words hold
+  // round(x * scale) within [low, high], to even where two are equally near; a row that is not finite gets the scale NaN. int8_pack takes a
+  // B of k x n, rows first, to int8_packed(k, n) bytes, aligned to 4. The sums must fit into 32 bits.
+  index_t (*int8_words)(index_t k);
+  void (*int8_quantize)(index_t k, const T* x, T epsilon, T low, T high, uint32_t* words, T* scale);
+  index_t (*int8_packed)(index_t k, index_t n);
+  void (*int8_pack)(index_t k, index_t n, const int8_t* b, uint8_t* packed);
+  void (*int8_gemm)(const Int8Gemm<T>&);
 
   // y[rows, width] = f(z); y == z allowed. glu: y is [rows, width / 2] and must not alias.
   void (*activate)(const ActivationSpec&, index_t rows, index_t width, const T* z, T* y);

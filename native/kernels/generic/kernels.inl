@@ -2,7 +2,7 @@
 //   DENSEKIT_ISA            the namespace, e.g. isa_v4
 //   DENSEKIT_ISA_NAME       "x86-64-v4"
 //   DENSEKIT_VECTOR_BYTES   bytes in one vector
-//   DENSEKIT_BFLOAT16_ALONE when only the products in bfloat16 are wanted
+//   DENSEKIT_BFLOAT16_ALONE when only the products in bfloat16 are wanted, DENSEKIT_INT8_ALONE: those of int8
 // These files are compiled with the instruction set's flags, so they must emit nothing that another file could emit
 // too: no inline function or template of std::, all of ours in an unnamed namespace.
 #include "kernels/isa/tables.hpp"
@@ -29,8 +29,13 @@ using FirstInts = typename CountUp<N>::Type;
 
 #include "kernels/generic/vector.inl"
 //
+#ifndef DENSEKIT_INT8_ALONE
 #include "gemm/bfloat16.inl"
+#endif
 #ifndef DENSEKIT_BFLOAT16_ALONE
+#include "gemm/int8.inl"
+#endif
+#if !defined(DENSEKIT_BFLOAT16_ALONE) && !defined(DENSEKIT_INT8_ALONE)
 #include "gemm/tile.inl"
 //
 #include "gemm/product.inl"
@@ -64,11 +69,13 @@ using FirstInts = typename CountUp<N>::Type;
 
 }  // namespace
 
-#ifndef DENSEKIT_BFLOAT16_ALONE
+#if defined(DENSEKIT_BFLOAT16_ALONE)
+extern constexpr Kernels<float> table_f32 = bfloat16_table();
+#elif defined(DENSEKIT_INT8_ALONE)
+extern constexpr Kernels<float> table_f32 = int8_table();
+#else
 extern constexpr Kernels<float> table_f32 = make_table<float>();
 extern constexpr Kernels<double> table_f64 = make_table<double>();
-#else
-extern constexpr Kernels<float> table_f32 = bfloat16_table();
 #endif
 
 }  // namespace densekit::DENSEKIT_ISA

@@ -229,3 +229,6 @@ DENSEKIT_INLINE void transpose(Vec<T>* row) {
   if constexpr (kLanes<T> > 2) transpose_round<T, 2>(row);
   transpose_round<T, 1>(row);
 }
+
+DENSEKIT_INLINE index_t least(index_t a, index_t b) { return a < b ? a : b; }
+DENSEKIT_INLINE index_t up_to_multiple(index_t n, index_t of) { return (n + of - 1) / of * of; }

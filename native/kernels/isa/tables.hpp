@@ -17,4 +17,8 @@ namespace densekit::isa_v4_bf16 {
 extern const Kernels<float> table_f32;  // the products in bfloat16 alone
 }
 
+namespace densekit::isa_v4_vnni {
+extern const Kernels<float> table_f32;  // the products of int8 alone
+}
+
 #undef DENSEKIT_DECLARE_TABLES

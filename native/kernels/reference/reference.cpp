@@ -91,6 +91,38 @@ float bfloat16_value(const uint32_t* packed, index_t k, index_t n, index_t p, in
   return value;
 }
 
+// ---- Products of int8. A row of A: its bytes. A packed B: as it is.
+
+index_t int8_words(index_t k) { return (k + 3) / 4; }
+index_t int8_packed(index_t k, index_t n) { return k * n; }
+void int8_pack(index_t k, index_t n, const int8_t* b, uint8_t* packed) { std::memcpy(packed, b, std::size_t(k * n)); }
+
+void int8_quantize(index_t k, const float* x, float epsilon, float low, float high, uint32_t* words, float* scale) {
+  auto* bytes = reinterpret_cast<int8_t*>(words);
+  float most = 0;
+  bool finite = true;
+  for (index_t p = 0; p < k; ++p) {
+    most = std::max(most, std::fabs(x[p]));
+    finite = finite && std::isfinite(x[p]);
+  }
+  *scale = finite ? high / (most + epsilon) : NAN;
+  for (index_t p = 0; p < k; ++p)
+    bytes[p] = finite ? int8_t(std::nearbyint(std::min(std::max(x[p] * *scale, low), high))) : int8_t(0);
+}
+
+void int8_gemm(const Int8Gemm<float>& g) {
+  for (index_t i = 0; i < g.m; ++i) {
+    const auto* a = reinterpret_cast<const int8_t*>(g.a + i * int8_words(g.k));
+    for (index_t j = 0; j < g.n; ++j) {
+      int32_t sum = 0;
+      for (index_t p = 0; p < g.k; ++p) sum += int32_t(a[p]) * int32_t(static_cast<int8_t>(g.b[p * g.n + j]));
+      float y = float(sum) / (g.b_scale[j] * g.a_scale[i]);
+      if (g.bias) y += g.bias[j];
+      g.c[i * g.c_row + j] = y;
+    }
+  }
+}
+
 void bfloat16_round(index_t n, const float* x, float* y) {
   for (index_t i = 0; i < n; ++i) y[i] = rounded(x[i]);
 }
@@ -971,6 +1003,11 @@ constexpr Kernels<T> make_table() {
     t.bfloat16_packed = bfloat16_packed;
     t.bfloat16_pack = bfloat16_pack;
     t.bfloat16_round = bfloat16_round;
+    t.int8_words = int8_words;
+    t.int8_quantize = int8_quantize;
+    t.int8_packed = int8_packed;
+    t.int8_pack = int8_pack;
+    t.int8_gemm = int8_gemm;
   }
   t.activate = activate<T>;
   t.activate_backward = activate_backward<T>;

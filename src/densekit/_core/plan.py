@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from densekit._core.seeds import SeedGenerator
@@ -56,6 +56,20 @@ class PlanBuilder(Protocol):
         self, x: Handle, kernel: Variable, bias: Variable | None, activation: Any = None
     ) -> Handle:
         """``activation(x @ kernel + bias)`` along the last axis."""
+
+    def dense_int8(
+        self,
+        x: Handle,
+        kernel: Any,
+        scale: Any,
+        bias: Variable | None,
+        quantizer: Any,
+        floats: Callable[[], Variable],
+    ) -> Handle:
+        """``x`` quantized row by row by `quantizer` times `kernel`, int8, over both scales.
+
+        `floats` gives the kernel as floats, which gradients of `x` are taken by.
+        """
 
     def activation(self, x: Handle, function: Any) -> Handle:
         """``function(x)``, a callable or a `NativeForm`; row formulas act on the last axis."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from densekit import ops
 from densekit._core.plan import Handle, PlanBuilder
+from densekit._core.variable import Variable
 from densekit.adapt._uses import Use
 
 
@@ -36,8 +37,8 @@ class Form:
         """What the layer makes of `inputs`, without correction, bias and activation."""
         raise NotImplementedError
 
-    def lower_base(self, plan: PlanBuilder, x: Handle) -> Handle:
-        """The native form of `base`."""
+    def lower_base(self, plan: PlanBuilder, x: Handle, bias: Variable | None) -> Handle:
+        """The native form of `base`, with the bias that goes along with a product."""
         raise NotImplementedError
 
     def stored(self) -> dict[str, Any]:
@@ -65,7 +66,8 @@ class Form:
         if reverse:
             return plan.not_native("it projects back by an adapted table")
         layer = self.layer
-        y = self.lower_base(plan, x)  # which refuses what is no product of rows
+        bias = getattr(layer, "bias", None)
+        y = self.lower_base(plan, x, bias)  # which refuses what is no product of rows
         if layer.lora_enabled:
             a, b = layer._dk_low_rank()
             low = plan.dense(self.use.lower(plan, x, a), b, None)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from densekit import ops
 from densekit._core.plan import Handle, PlanBuilder
+from densekit._core.variable import Variable
 from densekit.adapt._quantized import Part, QuantizedForm, group_parts
 from densekit.adapt._uses import KernelUse
 from densekit.quantizers._abs_max import AbsMaxQuantizer
@@ -45,11 +46,22 @@ class KernelForm(QuantizedForm):
         outputs = ops.cast(self.use.multiply(x, self.whole()), compute)
         return ops.divide(outputs, ops.cast(scale, compute))
 
-    def lower_base(self, plan: PlanBuilder, x: Handle) -> Handle:
-        """By floats if the inputs are floats."""
-        if self.inputs_quantizer is not None:
-            return plan.not_native("its inputs are quantized")
-        return self.use.lower(plan, x, self.constant(self.decode()))
+    def lower_base(self, plan: PlanBuilder, x: Handle, bias: Variable | None) -> Handle:
+        """By floats if the inputs are floats, else by whole numbers."""
+        self.hold()
+        quantizer = self.inputs_quantizer
+        if quantizer is None:
+            return self.use.lower(plan, x, self.constant(self.decode()), bias)
+        if type(quantizer) is not AbsMaxQuantizer or quantizer.output_dtype != "int8":
+            return plan.not_native("its inputs are quantized by a quantizer of the user's")
+        if self.block_size is not None:
+            return plan.not_native("its inputs are quantized, and its weights have zero points")
+        rows = self.use.lower_rows(plan, x)
+        kernel = ops.convert_to_numpy(ops.reshape(self.whole(), self.use.as_matrix(self.shape)))
+        scale = ops.convert_to_numpy(self.variable("_scale"))
+        return plan.dense_int8(
+            rows, kernel, scale, bias, quantizer, lambda: self.constant(self.decode())
+        )
 
 
 class Int8Kernel(KernelForm):

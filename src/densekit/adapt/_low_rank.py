@@ -131,9 +131,9 @@ class LowRankForm(Form):
         call: Callable[..., Any] = self.layer.call
         return call
 
-    def lower_base(self, plan: PlanBuilder, x: Handle) -> Handle:
+    def lower_base(self, plan: PlanBuilder, x: Handle, bias: Variable | None) -> Handle:
         """The product with the frozen weight."""
-        return self.use.lower(plan, x, self._variable)
+        return self.use.lower(plan, x, self._variable, bias)
 
     def stored(self) -> dict[str, Any]:
         """The sum, in the type of the weight, and what else the layer has."""

@@ -89,7 +89,6 @@ class QuantizedForm(Form):
                 trainable=False,
             )
             setattr(layer, self._public(part.suffix) if part.suffix else f"_{name}", variable)
-            variable.notify(layer._tracker)  # plans hold what they made of it
 
     def _public(self, suffix: str) -> str:
         return suffix if suffix == "g_idx" else self.layer._dk_weight + suffix
@@ -123,8 +122,13 @@ class QuantizedForm(Form):
         further = {self._public(p.suffix): v for p, v in zip(parts, values, strict=True)}
         return {name: values[0], **others, **further}
 
+    def hold(self) -> None:
+        """Have plans made anew when the weight changes: they hold what they made of it."""
+        for part in self.parts():
+            self.variable(part.suffix).notify(self.layer._tracker)
+
     def constant(self, values: Any) -> Variable:
-        """A variable for a plan, which is made anew when the weight changes."""
+        """A variable for a plan."""
         made = np.asarray(ops.convert_to_numpy(values), self.layer.compute_dtype)
         return Variable(made, trainable=False, name="constant")
 

@@ -92,7 +92,6 @@ class _Reversible(_WayBack, QuantizedForm):
                 trainable=False,
             )
             setattr(layer, f"reverse_embeddings{part.suffix}", variable)
-            variable.notify(layer._tracker)
 
     def encode_back(self, weight: Any, quantizer: Any = None) -> dict[str, Any]:
         """Values of the kernel's variables, by their names."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from densekit import ops
 from densekit._core.plan import Handle, PlanBuilder
+from densekit._core.variable import Variable
 from densekit.adapt._quantized import Part, QuantizedForm, group_parts
 from densekit.adapt._uses import TableUse
 from densekit.quantizers._abs_max import AbsMaxQuantizer
@@ -21,8 +22,9 @@ class TableForm(QuantizedForm):
 
     use: TableUse
 
-    def lower_base(self, plan: PlanBuilder, x: Handle) -> Handle:
+    def lower_base(self, plan: PlanBuilder, x: Handle, bias: Variable | None) -> Handle:
         """A look-up in a table of floats."""
+        self.hold()
         return self.use.lower(plan, x, self.constant(self.decode()))
 
 

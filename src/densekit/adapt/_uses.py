@@ -28,11 +28,13 @@ class Use(Protocol):
     def finish(self, layer: Any, outputs: Any) -> Any:
         """Bias and activation."""
 
-    def lower(self, plan: PlanBuilder, x: Handle, weight: Variable) -> Handle:
-        """The native form of `apply`."""
+    def lower(
+        self, plan: PlanBuilder, x: Handle, weight: Variable, bias: Variable | None = None
+    ) -> Handle:
+        """The native form of `apply`, with a bias that is added."""
 
     def lower_finish(self, plan: PlanBuilder, layer: Any, y: Handle) -> Handle:
-        """The native form of `finish`."""
+        """The native form of `finish`, but for the bias."""
 
 
 class KernelUse:
@@ -97,14 +99,14 @@ class KernelUse:
         """`x` as rows of features, if the layer's product is one of a matrix."""
         raise NotImplementedError
 
-    def lower(self, plan: PlanBuilder, x: Handle, weight: Variable) -> Handle:
+    def lower(
+        self, plan: PlanBuilder, x: Handle, weight: Variable, bias: Variable | None = None
+    ) -> Handle:
         """A native product."""
-        return plan.dense(self.lower_rows(plan, x), weight, None)
+        return plan.dense(self.lower_rows(plan, x), weight, bias)
 
     def lower_finish(self, plan: PlanBuilder, layer: Any, y: Handle) -> Handle:
-        """The same in the plan, where it joins a product that stands before it."""
-        if layer.bias is not None:
-            y = plan.elementwise("add", y, layer.bias)
+        """The activation."""
         return plan.activation(y, layer.activation)
 
 
@@ -236,7 +238,9 @@ class TableUse:
         """Nothing is added."""
         return ops.cast(outputs, layer.compute_dtype)
 
-    def lower(self, plan: PlanBuilder, x: Handle, weight: Variable) -> Handle:
+    def lower(
+        self, plan: PlanBuilder, x: Handle, weight: Variable, bias: Variable | None = None
+    ) -> Handle:
         """A native look-up."""
         return plan.embedding(x, weight)
 

@@ -18,6 +18,7 @@ from densekit._core.variable import Variable
 from densekit.engines.steps import Handle, NotLowerable, Shape, Step
 
 _COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
+_MOST_SUMMED = (1 << 31) // (127 * 128)  # products of int8 whose sum 32 bits hold
 _LARGEST_CONSTANT = 1 << 16  # elements; what is more is better kept out of every plan
 
 
@@ -34,6 +35,7 @@ class ArrayPlan:
     """Methods of `PlanBuilder` that act on arrays, and the record of a named op."""
 
     dtype: str
+    training: bool | None
     bfloat16: bool
     steps: list[Step]
 
@@ -354,6 +356,41 @@ class ArrayPlan:
                 epsilon=float(epsilon),
                 momentum=float(momentum),
             ),
+        )
+
+    def dense_int8(
+        self,
+        x: Handle,
+        kernel: Any,
+        scale: Any,
+        bias: Variable | None,
+        quantizer: Any,
+        floats: Callable[[], Variable],
+    ) -> Handle:
+        """``x`` quantized row by row times `kernel`; `floats` is asked unless the plan predicts."""
+        features, units = kernel.shape
+        if self.dtype != "float32" or self.bfloat16:
+            raise NotLowerable("its product of int8 is of float32 inputs")
+        if not x.sample_shape or x.shape[-1] != features:
+            raise NotLowerable(f"its last axis is not of {features} features")
+        if features > _MOST_SUMMED:
+            raise NotLowerable("its sums may go beyond 32 bits")
+        own = [] if bias is None else [bias]
+        learned = [] if self.training is None else [floats()]
+        low, high = quantizer.value_range
+        return self.op(
+            "dense_int8",
+            [x],
+            (*x.sample_shape[:-1], units),
+            [*own, *learned],
+            kernel=np.ascontiguousarray(kernel, np.int8),
+            scale=np.asarray(scale, np.float64).reshape(-1).tolist(),
+            epsilon=float(quantizer.epsilon),
+            low=float(low),
+            high=float(high),
+            bias=0 if own else -1,
+            floats=len(own) if learned else -1,
+            **{"in": features, "out": units},
         )
 
     def not_native(self, reason: str) -> Handle:

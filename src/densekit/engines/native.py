@@ -154,12 +154,16 @@ class NativeEngine:
         self.plan.added_loss(values[step.inputs[0]], a["factor"], a["sums"])
 
     def _op(self, step: Step, values: dict[int, int]) -> None:
-        """A named op: attributes go over by type, lists of whole numbers, of floats, strings."""
+        """A named op; its attributes go over by type: whole numbers, floats, strings, bytes."""
         a = step.arguments
         names: dict[str, str] = {}
         integers: dict[str, list[int]] = {}
         numbers: dict[str, list[float]] = {}
+        bytes_: dict[str, bytes] = {}
         for key, value in a["attributes"].items():
+            if isinstance(value, np.ndarray):
+                bytes_[key] = value.tobytes()
+                continue
             if isinstance(value, str):
                 names[key] = value
                 continue
@@ -176,6 +180,7 @@ class NativeEngine:
             names,
             integers,
             numbers,
+            bytes_,
         )
         values.update(zip(step.outputs, made, strict=True))
 
