@@ -1,5 +1,7 @@
 // Dense on whole numbers: each row of inputs is quantized by its largest absolute value, Y = sums / (scale of the row *
 // scale of the unit) + b. dX = dY W^T with the floats W that the whole numbers stand for: rounding is passed over.
+#include <algorithm>
+
 #include "ops/make.hpp"
 #include "ops/ops.hpp"
 
@@ -31,31 +33,46 @@ void dense_int8_forward(const Context<T>& c, int i, index_t row, index_t rows) {
   }
 }
 
+// Inputs whose weights are made floats at a time: 64 x 1,024 of them fill half of a small L2.
+constexpr index_t kFloatInputs = 64;
+
 template <class T>
 void dense_int8_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
-  const auto& s = op.get<Int8Spec>();
+  const Int8Weights& weights = *op.get<Int8Spec>().weights;
   const GradientWrite write = c.plan(i).writes[0];
   if (write == GradientWrite::none) return;
+  const index_t units = op.out_features;
   Gemm<T> g;
-  g.m = rows * op.rows_per_sample, g.n = op.in_features, g.k = op.out_features;
-  g.a = c.gradient(op.outputs[0], row), g.a_row = op.out_features;
-  g.b = c.data(op.parameter(s.floats)), g.b_row = 1, g.b_col = op.out_features;
-  g.c = c.gradient(op.inputs[0], row), g.c_row = op.in_features;
+  g.m = rows * op.rows_per_sample, g.k = units;
+  g.a = c.gradient(op.outputs[0], row), g.a_row = units;
+  g.b_row = 1, g.b_col = units;
+  g.c_row = op.in_features;
   g.accumulate = write == GradientWrite::add;
-  run_gemm(*c.kernels, g);
+  for (index_t first = 0; first < op.in_features; first += kFloatInputs) {
+    g.n = std::min(kFloatInputs, op.in_features - first);
+    T* floats = thread_scratch<T>().block.reserve(g.n * units);
+    const int8_t* whole = weights.kernel.data() + first * units;
+    for (index_t p = 0; p < g.n; ++p) {
+      for (index_t j = 0; j < units; ++j)
+        floats[p * units + j] = static_cast<T>(whole[p * units + j]) / static_cast<T>(weights.scale[std::size_t(j)]);
+    }
+    g.b = floats;
+    g.c = c.gradient(op.inputs[0], row) + first;
+    run_gemm(*c.kernels, g);
+  }
 }
 
 template <class T>
 void dense_int8_gradient(const Context<T>& c, int i, std::size_t, index_t batch, ParameterRows, T* g, bool accumulate) {
-  const Op& op = c.op(i);  // of the bias: the floats are frozen
+  const Op& op = c.op(i);  // of the bias
   c.kernels->column_sums(batch * op.rows_per_sample, op.out_features, c.gradient(op.outputs[0], 0), g, accumulate);
 }
 
 }  // namespace
 
-// bytes: kernel [in, out]. numbers: scale [out], epsilon, low, high. integers: in, out, and the positions of the parameters
-// `bias` [out] and `floats` [in, out], -1 for none.
+// bytes: kernel [in, out]. numbers: scale [out], epsilon, low, high. integers: in, out, and the position of the parameter
+// `bias` [out], -1 for none.
 std::vector<index_t> dense_int8_make(const Graph& graph, Op& op, const Attributes& attributes) {
   require(op.inputs.size() == 1 && op.parameters.size() <= 2, attributes,
           "takes one value and at most two parameters.");
@@ -75,13 +92,13 @@ std::vector<index_t> dense_int8_make(const Graph& graph, Op& op, const Attribute
   s.epsilon = attributes.number("epsilon"), s.low = attributes.number("low"), s.high = attributes.number("high");
   require(s.low >= -128 && s.high <= 127 && s.low <= s.high, attributes, "the range is not one of int8.");
   s.bias = optional_parameter(graph, op, attributes, "bias", op.out_features);
-  s.floats = optional_parameter(graph, op, attributes, "floats", op.in_features * op.out_features);
   const Implementation* implementation = active_implementation();
   require(implementation != nullptr, attributes, "there is no implementation to pack the kernel for.");
   auto weights = std::make_shared<Int8Weights>();
   const Kernels<float>& kernels = *implementation->f32;
   weights->packed.resize(static_cast<std::size_t>(kernels.int8_packed(op.in_features, op.out_features)));
   kernels.int8_pack(op.in_features, op.out_features, kernel.data(), weights->packed.data());
+  weights->kernel = kernel;
   weights->scale.assign(scale.begin(), scale.end());
   s.weights = std::move(weights);
   op.spec = s;

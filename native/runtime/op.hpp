@@ -76,13 +76,14 @@ struct NoiseSpec {  // y = x + stddev * n or, if it multiplies, x * (1 + stddev 
 };
 
 struct Int8Weights {
-  std::vector<uint8_t> packed;  // for the kernels of this process
+  std::vector<int8_t> kernel;   // [in, out], which gradients are taken by
+  std::vector<uint8_t> packed;  // the same for the products of this process
   std::vector<float> scale;     // per unit
 };
 struct Int8Spec {
   std::shared_ptr<const Int8Weights> weights;
   double epsilon = 0, low = -127, high = 127;  // of the inputs' quantizer
-  int bias = -1, floats = -1;                  // positions among the parameters
+  int bias = -1;                               // position among the parameters
 };
 
 using OpSpec = std::variant<std::monostate, ElementwiseSpec, ReduceSpec, RearrangeSpec, ProductSpec, NormalizationSpec,

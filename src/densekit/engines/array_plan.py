@@ -35,7 +35,6 @@ class ArrayPlan:
     """Methods of `PlanBuilder` that act on arrays, and the record of a named op."""
 
     dtype: str
-    training: bool | None
     bfloat16: bool
     steps: list[Step]
 
@@ -365,9 +364,8 @@ class ArrayPlan:
         scale: Any,
         bias: Variable | None,
         quantizer: Any,
-        floats: Callable[[], Variable],
     ) -> Handle:
-        """``x`` quantized row by row times `kernel`; `floats` is asked unless the plan predicts."""
+        """``x`` quantized row by row times `kernel`, over the scales of row and unit."""
         features, units = kernel.shape
         if self.dtype != "float32" or self.bfloat16:
             raise NotLowerable("its product of int8 is of float32 inputs")
@@ -375,21 +373,18 @@ class ArrayPlan:
             raise NotLowerable(f"its last axis is not of {features} features")
         if features > _MOST_SUMMED:
             raise NotLowerable("its sums may go beyond 32 bits")
-        own = [] if bias is None else [bias]
-        learned = [] if self.training is None else [floats()]
         low, high = quantizer.value_range
         return self.op(
             "dense_int8",
             [x],
             (*x.sample_shape[:-1], units),
-            [*own, *learned],
+            [] if bias is None else [bias],
             kernel=np.ascontiguousarray(kernel, np.int8),
             scale=np.asarray(scale, np.float64).reshape(-1).tolist(),
             epsilon=float(quantizer.epsilon),
             low=float(low),
             high=float(high),
-            bias=0 if own else -1,
-            floats=len(own) if learned else -1,
+            bias=-1 if bias is None else 0,
             **{"in": features, "out": units},
         )
 

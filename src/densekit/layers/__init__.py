@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from densekit.layers._spectral_normalization import (
         SpectralNormalization as SpectralNormalization,
     )
+    from densekit.layers._ternary_dense import TernaryDense as TernaryDense
     from densekit.layers._time_distributed import TimeDistributed as TimeDistributed
     from densekit.layers._unit_normalization import UnitNormalization as UnitNormalization
     from densekit.layers._wrapper import Wrapper as Wrapper
@@ -123,6 +124,7 @@ else:
             "_pipeline": "Pipeline",
             "_spatial_dropout": "SpatialDropout1D SpatialDropout2D SpatialDropout3D",
             "_spectral_normalization": "SpectralNormalization",
+            "_ternary_dense": "TernaryDense",
             "_time_distributed": "TimeDistributed",
             "densekit.layers.preprocessing._hashed_crossing": "HashedCrossing",
             "densekit.layers.preprocessing._hashing": "Hashing",
