@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +227,32 @@ def test_a_correction_of_a_kernel_whose_last_axis_is_summed() -> None:
     layer.lora_kernel_b.assign(np.ones((2, 5)))
     change = np.einsum("abc,dc->abd", x, layer.lora_kernel_a.numpy() @ np.ones((2, 5)))
     np.testing.assert_allclose(layer(x), before + change, atol=0.1)
+
+
+def test_policies_by_path() -> None:
+    policies = {"one": "int8_from_float32", "two": "int4/2_from_float32"}
+    by_path = keras.dtype_policies.DTypePolicyMap(
+        policy_map={name: keras.dtype_policies.get(policy) for name, policy in policies.items()}
+    )
+    for name, mode, parts in (("one", "int8", 3), ("two", "int4", 5), ("three", None, 2)):
+        layer = keras.layers.Dense(4, name=name, dtype=by_path)
+        layer.build((None, 6))
+        assert layer.quantization_mode == mode
+        assert len(layer.weights) == parts
+    layer = keras.layers.Dense(4, name="four", dtype=keras.dtype_policies.DTypePolicyMap())
+    layer.build((None, 6))
+    layer.quantize("int8")
+    assert layer.quantization_mode == "int8"
+    assert layer.dtype_policy["four"].name == "int8_from_float32"
+
+
+def test_a_policy_is_known_by_name_before_anything_was_quantized() -> None:
+    program = (
+        "import densekit as k; print(k.layers.Dense(2, dtype='int8_from_float32').dtype_policy)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(keras.__file__).parents[1])}
+    for first in ("", "import densekit; densekit.config.set_dtype_policy('int4_from_float32'); "):
+        run = subprocess.run(
+            [sys.executable, "-c", first + program], env=environment, capture_output=True, text=True
+        )
+        assert "int8_from_float32" in run.stdout, run.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, MutableMapping
+from importlib import import_module
 from typing import Any
 
 from densekit._core import settings
@@ -252,16 +253,16 @@ def get_dtype_policy(identifier: object) -> DTypePolicy:
     if isinstance(identifier, dict):
         return _from_dict(identifier)
     if isinstance(identifier, str):
-        for prefix, by_name in _by_prefix.items():
-            if identifier.startswith(prefix):
-                return by_name(identifier)
+        if identifier.startswith(QUANTIZATION_MODES):
+            by_name: Callable[[str], DTypePolicy] = _quantized("quantized_policy")
+            return by_name(identifier)
         return DTypePolicy(identifier)
     return DTypePolicy(standardize_dtype(identifier))
 
 
 def _from_dict(config: dict[str, Any]) -> DTypePolicy:
     inner, name = config.get("config"), str(config.get("class_name"))
-    cls = _by_class_name.get(name)
+    cls = _quantized(name) if name in _QUANTIZED else _by_class_name.get(name)
     if cls is None or not isinstance(inner, dict):
         raise ValueError(
             message(
@@ -274,15 +275,9 @@ def _from_dict(config: dict[str, Any]) -> DTypePolicy:
     return cls.from_config(inner)
 
 
-def register_policy(
-    cls: type[DTypePolicy],
-    prefixes: tuple[str, ...] = (),
-    by_name: Callable[[str], DTypePolicy] | None = None,
-) -> None:
-    """Let look-ups find policies of another class: by class name, and by how a name begins."""
-    _by_class_name[cls.__name__] = cls
-    if by_name is not None:
-        _by_prefix.update(dict.fromkeys(prefixes, by_name))
+def _quantized(name: str) -> Any:
+    """What the file of quantized policies defines, which few models load (decision 0015)."""
+    return getattr(import_module("densekit._core.quantized_policy"), name)
 
 
 # Today's, Keras 3.0's and Keras 2's name.
@@ -290,4 +285,5 @@ _by_class_name: dict[str, type[DTypePolicy]] = dict.fromkeys(
     ("DTypePolicy", "FloatDTypePolicy", "Policy"), DTypePolicy
 )
 _by_class_name["DTypePolicyMap"] = DTypePolicyMap
-_by_prefix: dict[str, Callable[[str], DTypePolicy]] = {}
+_QUANTIZED = ("QuantizedDTypePolicy", "Int4DTypePolicy")
+QUANTIZATION_MODES = ("int8", "float8", "int4", "gptq", "awq")

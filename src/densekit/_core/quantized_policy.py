@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from densekit._core.dtype_policy import DTypePolicy, get_dtype_policy, register_policy
+from densekit._core.dtype_policy import QUANTIZATION_MODES, DTypePolicy, get_dtype_policy
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.types import Config
 
-QUANTIZATION_MODES = ("int8", "float8", "int4", "gptq", "awq")
 _OFFERED = ("int8", "int4")
 
 _WHY = {
@@ -146,7 +145,3 @@ def quantized_policy(name: str) -> QuantizedDTypePolicy:
     if base in _WHY:
         raise not_offered(base)
     return Int4DTypePolicy(mode, source) if "/" in mode else QuantizedDTypePolicy(mode, source)
-
-
-register_policy(QuantizedDTypePolicy, QUANTIZATION_MODES, quantized_policy)
-register_policy(Int4DTypePolicy)

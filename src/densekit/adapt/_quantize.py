@@ -95,7 +95,8 @@ def quantize_weight(layer: Any, config: QuantizationConfig) -> None:
         layer.quantization_config = config
         if layer.quantization_mode is None:
             block = f"/{form.block_size or -1}" if config.mode == "int4" else ""
-            layer.dtype_policy = f"{config.mode}{block}_from_{layer.dtype_policy.name}"
+            source = layer.dtype_policy.of_path(layer.path).name
+            layer.dtype_policy = f"{config.mode}{block}_from_{source}"
     except BaseException:
         layer.__dict__.clear()
         layer.__dict__.update(attributes)
@@ -131,5 +132,5 @@ def _block_size(layer: Any, config: QuantizationConfig | None) -> int | None:
     if isinstance(config, Int4QuantizationConfig):
         size = config.block_size
     else:
-        size = getattr(layer.dtype_policy, "block_size", None)
+        size = getattr(layer.dtype_policy.of_path(layer.path), "block_size", None)
     return None if size == -1 else size

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from densekit._core.dtype_policy import QUANTIZATION_MODES
 from densekit._core.errors import describe, message
-from densekit._core.quantized_policy import QUANTIZATION_MODES, not_offered
+from densekit._core.quantized_policy import not_offered
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit._core.types import Config

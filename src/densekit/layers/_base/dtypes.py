@@ -27,10 +27,10 @@ class TypedByPolicy:
         policy = get_dtype_policy(value)
         before = self._dtype_policy
         self._dtype_policy = before.with_path(self._dk_path, policy)
-        new = policy.quantization_mode is not None and before.quantization_mode is None
+        new = self._dtype_policy.of_path(self._dk_path).quantization_mode is not None
         if new and self.built and getattr(self._dk_form, "bits", None) is None:
             try:
-                self.quantize(policy.quantization_mode)
+                self.quantize(self._dtype_policy.of_path(self._dk_path).quantization_mode)
             except BaseException:
                 self._dtype_policy = before
                 raise

@@ -170,7 +170,7 @@ class Layer(AutoConfig, CallOwner):
     @property
     def quantization_mode(self) -> str | None:
         """``"int8"`` or ``"int4"``; None: weights are floats."""
-        return self._dtype_policy.quantization_mode
+        return self._dtype_policy.of_path(self._dk_path).quantization_mode
 
     def quantize(self, mode: Any = None, config: Any = None, type_check: bool = True) -> None:
         """Keep the layer's main weight in fewer bits from now on.
