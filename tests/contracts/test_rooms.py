@@ -21,7 +21,7 @@ REBOUND = {
     "_core/thread_seeds.py": {"_of_main"},
 }
 # By names in tables of their own, or those of scripts.
-MAY_LOAD = {"_core/rooms.py", "engines/kinds.py", "compat/_importing.py"}
+MAY_LOAD = {"_core/dtype_policy.py", "_core/rooms.py", "engines/kinds.py", "compat/_importing.py"}
 # The look-up of components by name, which is how configs and files name them.
 BY_NAME = ("_core/", "saving/")
 
