@@ -101,6 +101,7 @@ def data(floats: str) -> tuple[Any, Any]:
     )
 
 
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask")
 @pairs()
 @pytest.mark.parametrize(("name", "arguments", "shape"), LAYER_CASES)
 def test_layers(name: str, arguments: Any, shape: Any, floats: str, other: str) -> None:
