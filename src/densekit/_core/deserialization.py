@@ -28,7 +28,7 @@ SHARED = "shared_object_id"
 
 # Where a class may live that a file names by a private module of some Keras release.
 _CLASS_MODULES = (
-    *("keras.layers", "keras", "keras.src.models.functional", "keras.models", "keras.optimizers"),
+    *("keras.layers", "keras", "keras.models", "keras.src.models.functional", "keras.optimizers"),
     *("keras.optimizers.schedules", "keras.initializers", "keras.regularizers"),
     *("keras.constraints", "keras.losses", "keras.metrics", "keras.random"),
     *("keras.src.losses.losses",),

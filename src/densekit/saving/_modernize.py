@@ -14,8 +14,15 @@ from densekit.saving._old_optimizers import modern_optimizer_arguments
 
 # Where a class without a module is looked for, in this order.
 _MODULES = (
-    *("keras.layers", "keras", "keras.src.models.functional", "keras.initializers"),
-    *("keras.regularizers", "keras.constraints", "keras.losses", "keras.metrics"),
+    *("keras.layers", "keras"),
+    *("keras.models", "keras.src.models.functional"),  # the room first: asking loads it
+    *(
+        "keras.initializers",
+        "keras.regularizers",
+        "keras.constraints",
+        "keras.losses",
+        "keras.metrics",
+    ),
     *("keras.optimizers", "keras.optimizers.schedules"),
 )
 _RENAMED = {"LeakyReLU": {"alpha": "negative_slope"}}
@@ -65,6 +72,8 @@ def _modern_arguments(value: Config, config: Config) -> None:
             config[new] = config.pop(old)
     if config.get("activation") == "softmax_v2":  # how TensorFlow 1.15 called it in some files
         config["activation"] = "softmax"
+    if name == "BatchNormalization" and isinstance(config.get("axis"), list):
+        (config["axis"],) = config["axis"][:1]  # Keras 2 could take several, and wrote one so
     if name == "Lambda":
         _modern_lambda(config)
     elif ".optimizers" in module and "schedules" not in module:
