@@ -5,6 +5,7 @@
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
 #include "runtime/names.hpp"
@@ -47,9 +48,14 @@ Graph& Plan::building() {
   return graph;
 }
 
-void Plan::compute_in_bfloat16(bool on) {
-  if (on && is_double) throw nb::value_error("compute_in_bfloat16: expected a plan of dtype 'float32', got 'float64'.");
-  building().compute_in_bfloat16(on);
+void Plan::compute_in(const std::string& dtype) {
+  const std::string own = is_double ? "float64" : "float32";
+  Precision precision = Precision::full;
+  if (dtype == "bfloat16" && !is_double) precision = Precision::bfloat16;
+  else if (dtype == "float16" && !is_double) precision = Precision::float16;
+  else if (dtype != own)
+    throw nb::value_error(("compute_in: a plan of dtype '" + own + "' cannot compute in '" + dtype + "'.").c_str());
+  building().compute_in(precision);
 }
 
 int Plan::affine(int x, nb::handle scale, nb::handle offset, index_t width) {
@@ -119,7 +125,9 @@ void Plan::finalize() {
 
 void Plan::set_optimizer(const std::string& kind, const std::vector<double>& parameters, double weight_decay,
                          double clip_value, double clip_norm, double global_clip_norm, double ema_momentum,
-                         int64_t ema_overwrite_frequency, int64_t accumulation_steps, nb::object product) {
+                         int64_t ema_overwrite_frequency, int64_t accumulation_steps, nb::object product,
+                         std::size_t index) {
+  if (index > graph.optimizers.size()) throw nb::value_error("set_optimizer: optimizers are set one after the other.");
   Optimizer optimizer;
   optimizer.spec = optimizer_spec(kind, parameters);
   if (accumulation_steps < 1) throw nb::value_error("set_optimizer: accumulation_steps must be 1 or more.");
@@ -137,9 +145,14 @@ void Plan::set_optimizer(const std::string& kind, const std::vector<double>& par
     if (array_size(product) != 1) throw nb::value_error("set_optimizer: product must have one element.");
     optimizer.product = array_data(product);
   }
-  if (engine) engine->optimizer_changes([&] { graph.optimizer = optimizer; });
-  else graph.optimizer = optimizer;
-  product_array_ = std::move(product);
+  const auto change = [&] {
+    graph.optimizers.resize(index + 1);  // the first one takes the place of all
+    graph.optimizers[index] = optimizer;
+  };
+  if (engine) engine->optimizer_changes(change);
+  else change();
+  product_arrays_.resize(index + 1);
+  product_arrays_[index] = std::move(product);
 }
 
 void* Plan::slot_data(nb::handle array, index_t size, const std::string& what) {
@@ -149,12 +162,15 @@ void* Plan::slot_data(nb::handle array, index_t size, const std::string& what) {
       (what + ": expected as many elements as the parameter asks for, " + std::to_string(size) + ".").c_str());
 }
 
-void Plan::set_slots(int id, const nb::list& slots, nb::object ema, nb::object accumulator, bool decay) {
+void Plan::set_slots(int id, const nb::list& slots, nb::object ema, nb::object accumulator, bool decay, int optimizer) {
+  if (optimizer < 0 || optimizer >= static_cast<int>(graph.optimizers.size()))
+    throw nb::value_error("set_slots: the plan has no such optimizer.");
   Parameter updated = graph.parameter_at(id);
   if (nb::len(slots) > 3) throw nb::value_error("set_slots: at most three slots.");
   std::vector<nb::object> kept;
   updated.n_slots = 0;
-  updated.factored = graph.optimizer.spec.kind == OptimizerKind::adafactor;
+  updated.optimizer = optimizer;
+  updated.factored = graph.optimizers[static_cast<std::size_t>(optimizer)].spec.kind == OptimizerKind::adafactor;
   const index_t all = updated.size();
   const index_t sizes[3] = {all, updated.factored ? updated.rows : all, updated.factored ? updated.width : all};
   for (nb::handle slot : slots) {
@@ -177,12 +193,29 @@ void Plan::set_slots(int id, const nb::list& slots, nb::object ema, nb::object a
 void Plan::set_host_optimizer(nb::object function) {
   require_callable(function, "set_host_optimizer");
   const auto change = [&] {
-    graph.optimizer = Optimizer{};
-    graph.optimizer.where = Optimizer::Where::host;
+    graph.optimizers.assign(1, Optimizer{});
+    graph.optimizers[0].where = Optimizer::Where::host;
   };
   if (engine) engine->optimizer_changes(change);
   else change();
   host_optimizer = std::move(function);
+}
+
+void Plan::set_loss_scale(double fixed, nb::object scale, nb::object counter, int64_t growth_steps) {
+  LossScale given;
+  given.fixed = fixed;
+  if (!scale.is_none()) {
+    require_dense(scale, NPY_FLOAT, true, "scale");
+    require_dense(counter, NPY_INT32, true, "counter");
+    if (array_size(scale) != 1 || array_size(counter) != 1)
+      throw nb::value_error("set_loss_scale: scale and counter must have one element.");
+    given.scale = static_cast<float*>(array_data(scale));
+    given.counter = static_cast<int32_t*>(array_data(counter));
+    given.growth_steps = growth_steps;
+  }
+  if (engine) engine->optimizer_changes([&] { graph.loss_scale = given; });
+  else graph.loss_scale = given;
+  loss_scale_arrays_ = nb::make_tuple(scale, counter);
 }
 
 std::vector<std::string> Plan::describe() {
@@ -224,8 +257,8 @@ void bind_building(nb::class_<Plan>& c) {
   c.def(
       "input", [](Plan& p, index_t size) { return p.building().input(size); }, nb::arg("size"),
       "A value fed by the caller; inputs are numbered in order.");
-  c.def("compute_in_bfloat16", &Plan::compute_in_bfloat16, nb::arg("on"),
-        "Whether ops added from now on round operands and results to bfloat16.");
+  c.def("compute_in", &Plan::compute_in, nb::arg("dtype"),
+        "What ops added from now on round to: 'bfloat16', 'float16', or the plan's dtype.");
   c.def(
       "dense",
       [](Plan& p, int x, int kernel, int bias, index_t in, index_t out, const std::string& kind,
@@ -338,17 +371,23 @@ void bind_parameters(nb::class_<Plan>& c) {
   c.def("set_optimizer", &Plan::set_optimizer, nb::arg("kind"), nb::arg("params"), nb::kw_only(),
         nb::arg("weight_decay") = 0.0, nb::arg("clip_value") = 0.0, nb::arg("clip_norm") = 0.0,
         nb::arg("global_clip_norm") = 0.0, nb::arg("ema_momentum") = -1.0, nb::arg("ema_overwrite_frequency") = 0,
-        nb::arg("accumulation_steps") = 1, nb::arg("product").none() = nb::none(),
+        nb::arg("accumulation_steps") = 1, nb::arg("product").none() = nb::none(), nb::arg("index") = 0,
         nb::sig("def set_optimizer(self, kind: str, params: Sequence[float], *, weight_decay: float = 0.0, "
                 "clip_value: float = 0.0, clip_norm: float = 0.0, global_clip_norm: float = 0.0, "
                 "ema_momentum: float = -1.0, ema_overwrite_frequency: int = 0, accumulation_steps: int = 1, "
-                "product: Array | None = None) -> None"),
-        "The update rule; may be set again. ema_momentum < 0: no average; `product`: nadam's array.");
+                "product: Array | None = None, index: int = 0) -> None"),
+        "An update rule; index 0 may be set again and takes the place of all, others follow.\n\n"
+        "ema_momentum < 0: no average; `product`: nadam's array.");
   c.def("set_slots", &Plan::set_slots, nb::arg("param"), nb::arg("slots"), nb::arg("ema").none() = nb::none(),
-        nb::arg("accumulator").none() = nb::none(), nb::arg("decay") = true,
+        nb::arg("accumulator").none() = nb::none(), nb::arg("decay") = true, nb::arg("optimizer") = 0,
         nb::sig("def set_slots(self, param: int, slots: list[Array], ema: Array | None = None, "
-                "accumulator: Array | None = None, decay: bool = True) -> None"),
+                "accumulator: Array | None = None, decay: bool = True, optimizer: int = 0) -> None"),
         "The optimizer's arrays for a parameter, updated in place.");
+  c.def("set_loss_scale", &Plan::set_loss_scale, nb::arg("fixed"), nb::arg("scale").none() = nb::none(),
+        nb::arg("counter").none() = nb::none(), nb::arg("growth_steps") = 0,
+        nb::sig("def set_loss_scale(self, fixed: float, scale: Array | None = None, counter: Array | None = None, "
+                "growth_steps: int = 0) -> None"),
+        "Gradients are of so many times the loss; with `scale` and `counter`, written to, dynamic.");
   c.def("set_host_optimizer", &Plan::set_host_optimizer, nb::arg("fn"),
         nb::sig("def set_host_optimizer(self, fn: Callable[[int, float, list[Array]], object]) -> None"),
         "fn(iteration, learning_rate, gradients) updates; `iteration` counts the updates before.");
@@ -356,11 +395,12 @@ void bind_parameters(nb::class_<Plan>& c) {
 
 void bind_running(nb::class_<Plan>& c) {
   c.def("train", &Plan::train, nb::arg("inputs"), nb::arg("targets"), nb::arg("weights"), nb::arg("index"),
-        nb::arg("batch_size"), nb::arg("iteration"), nb::arg("learning_rates"), nb::arg("keys"), nb::arg("counters"),
+        nb::arg("batch_size"), nb::arg("iterations"), nb::arg("learning_rates"), nb::arg("keys"), nb::arg("counters"),
         nb::arg("losses"), nb::arg("predictions"), nb::arg("seconds") = 0.0,
         nb::sig("def train(self, inputs: list[Array], targets: list[Array | None], weights: list[Array | None], index: "
                 "Array, "
-                "batch_size: int, iteration: int, learning_rates: Array, keys: Sequence[int], counters: Sequence[int], "
+                "batch_size: int, iterations: int | Sequence[int], learning_rates: Array, keys: Sequence[int], "
+                "counters: Sequence[int], "
                 "losses: Array, predictions: list[Array | None], seconds: float = 0.0) -> int"),
         "Trains on the rows `index`, in order, by batches; returns the steps done.");
   c.def("evaluate", &Plan::evaluate, nb::arg("inputs"), nb::arg("targets"), nb::arg("weights"), nb::arg("index"),
@@ -389,6 +429,7 @@ void bind_running(nb::class_<Plan>& c) {
   c.def_prop_ro("prepacked_bytes", &Plan::prepacked_bytes, "Memory that the prepacked weights of inference take now.");
   c.def_prop_ro("steps_done", &Plan::steps_done,
                 "Complete steps of the latest train or evaluate, also when it raised.");
+  c.def_prop_ro("steps_left_out", &Plan::steps_left_out, "Of them, those whose gradients were not finite.");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
 #include "arrays.hpp"
@@ -16,13 +17,16 @@ struct HostNode {
   std::vector<int> parameters;
 };
 
+// Of one optimizer, or of each.
+using Iterations = std::variant<int64_t, std::vector<int64_t>>;
+
 class Plan {
  public:
   explicit Plan(const std::string& dtype, std::optional<bool> fuse);
 
   // Building. Each may be called until finalize().
   Graph& building();
-  void compute_in_bfloat16(bool on);
+  void compute_in(const std::string& dtype);
   int affine(int x, nb::handle scale, nb::handle offset, index_t width);
   std::vector<int> host(const std::vector<int>& inputs, const std::vector<index_t>& sizes,
                         const std::vector<int>& parameters, nb::object forward, nb::object backward);
@@ -35,18 +39,22 @@ class Plan {
   // The optimizer may be set again at any time.
   void set_optimizer(const std::string& kind, const std::vector<double>& parameters, double weight_decay,
                      double clip_value, double clip_norm, double global_clip_norm, double ema_momentum,
-                     int64_t ema_overwrite_frequency, int64_t accumulation_steps, nb::object product);
-  void set_slots(int parameter, const nb::list& slots, nb::object ema, nb::object accumulator, bool decay);
+                     int64_t ema_overwrite_frequency, int64_t accumulation_steps, nb::object product,
+                     std::size_t index);
+  void set_slots(int parameter, const nb::list& slots, nb::object ema, nb::object accumulator, bool decay,
+                 int optimizer);
+  void set_loss_scale(double fixed, nb::object scale, nb::object counter, int64_t growth_steps);
   void set_host_optimizer(nb::object function);
 
   std::vector<std::string> describe();
   int64_t flops_per_sample() const { return graph.flops_per_sample(); }
   index_t prepacked_bytes() const { return engine ? engine->prepacked_bytes() : 0; }
   index_t steps_done() const { return engine ? engine->steps_done() : 0; }
+  index_t steps_left_out() const { return engine ? engine->steps_left_out() : 0; }
 
   // Running: plan_run.cpp.
   index_t train(const nb::list& inputs, const nb::list& targets, const nb::list& weights, nb::handle index,
-                index_t batch_size, int64_t iteration, nb::handle learning_rates, std::vector<uint64_t> keys,
+                index_t batch_size, Iterations iterations, nb::handle learning_rates, std::vector<uint64_t> keys,
                 std::vector<uint64_t> counters, nb::handle losses, const nb::list& predictions, double seconds);
   index_t evaluate(const nb::list& inputs, const nb::list& targets, const nb::list& weights, nb::handle index,
                    index_t batch_size, std::vector<uint64_t> keys, std::vector<uint64_t> counters, nb::handle losses,
@@ -93,7 +101,8 @@ class Plan {
   const bool fuse_;
   std::unique_ptr<Engine> engine;
   std::vector<std::vector<nb::object>> slot_arrays_;
-  nb::object product_array_;
+  std::vector<nb::object> product_arrays_;  // per optimizer
+  nb::object loss_scale_arrays_;
   std::vector<npy_intp> call_in_, call_out_;  // without the batch axis
   bool callable_ = false;
   double call_work_ = 0;  // multiply-adds a sample

@@ -113,17 +113,21 @@ index_t rows_needed(nb::handle index) {
 }  // namespace
 
 index_t Plan::train(const nb::list& inputs, const nb::list& targets, const nb::list& weights, nb::handle index,
-                    index_t batch_size, int64_t iteration, nb::handle learning_rates, std::vector<uint64_t> keys,
+                    index_t batch_size, Iterations iterations, nb::handle learning_rates, std::vector<uint64_t> keys,
                     std::vector<uint64_t> counters, nb::handle losses, const nb::list& predictions, double seconds) {
   Engine& runner = running();
   Request request = make_request(inputs, targets, weights, rows_needed(index));
   finish_request(request, index, batch_size, std::move(keys), std::move(counters), losses, predictions);
   require_dense(learning_rates, NPY_DOUBLE, false, "learning_rates");
-  if (array_size(learning_rates) < (request.n + batch_size - 1) / batch_size) {
+  if (const auto* one = std::get_if<int64_t>(&iterations)) request.iterations.push_back(*one);
+  else request.iterations = std::get<std::vector<int64_t>>(std::move(iterations));
+  if (request.iterations.size() != graph.optimizers.size())
+    throw nb::value_error("iterations: one is needed for each optimizer.");
+  const auto optimizers = static_cast<index_t>(request.iterations.size());
+  if (array_size(learning_rates) < optimizers * ((request.n + batch_size - 1) / batch_size)) {
     throw nb::value_error("learning_rates: one is needed for each step.");
   }
   request.learning_rates = static_cast<const double*>(array_data(learning_rates));
-  request.iteration = iteration;
   request.seconds = seconds;
   PythonHost host(*this, targets, weights);
   request.host = &host;

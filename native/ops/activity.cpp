@@ -41,7 +41,7 @@ void activity_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   c.kernels->l1l2_backward(n, c.value(op.inputs[0], row), static_cast<T>(op.l1), static_cast<T>(op.l2),
                            c.activity_scale, dx);
   if (op.linear == 0) return;
-  const T share = static_cast<T>(op.linear) * (op.sums ? T(1) : c.activity_scale);
+  const T share = static_cast<T>(op.linear) * (op.sums ? c.loss_scale : c.activity_scale);
   const Operand<T> operands[] = {{dx, 1}, {&share, 0}};
   c.kernels->elementwise(ElementwiseKind::add, n, operands, dx);
 }

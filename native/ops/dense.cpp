@@ -17,7 +17,7 @@ void activate_whole(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   T* y = c.value(op.outputs[0], row);
   c.kernels->activate(op.activation, rows * op.rows_per_sample, op.out_features, dense_z(c, i, row), y);
-  if (op.bfloat16) c.kernels->bfloat16_round(rows * c.size(op.outputs[0]), y, y);
+  round_to(*c.kernels, op.precision, rows * c.size(op.outputs[0]), y);
 }
 
 }  // namespace
@@ -37,18 +37,23 @@ void dense_units(const Context<T>& c, int i, index_t row, index_t rows, const De
   g.b_row = part.kernel_row;
   g.c = z;
   g.c_row = op.out_features;
-  g.bias = op.bias >= 0 ? c.data(op.bias) + part.unit : nullptr;
+  g.bias = op.bias >= 0 ? c.dense_data(op, op.bias) + part.unit : nullptr;
   g.relu = c.plan(i).activates == Activates::in_product;
   g.prefetch[0] = part.next;
   g.prefetch_size = part.next == nullptr ? 0 : op.in_features * part.units;
   const uint32_t* packed = c.packed == nullptr ? nullptr : c.packed->kernel(op.kernel, part.unit);
-  run_product(*c.kernels, op.bfloat16, g, packed);
+  run_product(*c.kernels, op.bfloat16(), g, packed);
+  if (op.float16()) {
+    if (part.units == op.out_features) round_to(*c.kernels, op.precision, m * part.units, z);
+    else
+      for (index_t r = 0; r < m; ++r) round_to(*c.kernels, op.precision, part.units, z + r * op.out_features);
+  }
   if (c.plan(i).activates != Activates::by_units) return;
   if (part.units == op.out_features) return activate_whole(c, i, row, rows);
   T* y = c.value(op.outputs[0], row) + part.unit;
   for (index_t r = 0; r < m; ++r) {
     c.kernels->activate(op.activation, 1, part.units, z + r * op.out_features, y + r * op.out_features);
-    if (op.bfloat16) c.kernels->bfloat16_round(part.units, y + r * op.out_features, y + r * op.out_features);
+    round_to(*c.kernels, op.precision, part.units, y + r * op.out_features);
   }
 }
 
@@ -73,7 +78,7 @@ template <class T>
 void dense_forward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   if (c.panels(op.kernel) != nullptr) dense_panels(c, i, row, rows, 0, op.out_features);
-  else dense_units(c, i, row, rows, {0, op.out_features, c.data(op.kernel), op.out_features});
+  else dense_units(c, i, row, rows, {0, op.out_features, c.dense_data(op, op.kernel), op.out_features});
   dense_activate(c, i, row, rows);
 }
 
@@ -87,7 +92,7 @@ void dense_backward_dz(const Context<T>& c, int i, index_t row, index_t rows) {
     const T* z = plan.keeps_pre ? c.frame.saved[i] + first : nullptr;
     c.kernels->activate_backward(op.activation, m, op.out_features, z, c.value(op.outputs[0], row),
                                  c.gradient(op.outputs[0], row), dz);
-    if (op.bfloat16 && !is_plain_relu(op.activation)) c.kernels->bfloat16_round(m * op.out_features, dz, dz);
+    if (!is_plain_relu(op.activation)) round_to(*c.kernels, op.precision, m * op.out_features, dz);
   }
   if (c.packed != nullptr) {
     c.packed->pack_dz(i, dense_dz(c, i), c.batch * op.rows_per_sample, row * op.rows_per_sample,
@@ -106,13 +111,13 @@ void dense_backward_dx(const Context<T>& c, int i, index_t row, index_t rows, in
   g.k = op.out_features;
   g.a = dense_dz(c, i) + row * op.rows_per_sample * op.out_features;
   g.a_row = op.out_features;
-  g.b = c.data(op.kernel) + first * op.out_features;
+  g.b = c.dense_data(op, op.kernel) + first * op.out_features;
   g.b_row = 1;
   g.b_col = op.out_features;
   g.c = c.gradient(op.inputs[0], row) + first;
   g.c_row = op.in_features;
   g.accumulate = write == GradientWrite::add;
-  if (op.bfloat16) {
+  if (op.bfloat16()) {
     return run_product(*c.kernels, true, g, c.packed == nullptr ? nullptr : c.packed->transposed(op.kernel, first));
   }
   const std::vector<Panel<T>>* panels = c.panels(op.kernel);

@@ -3,7 +3,7 @@
 namespace densekit {
 namespace {
 
-// In bfloat16 dense ops round while they store.
+// Dense ops round while they store; in float16 not what they give back.
 bool rounds_itself(const Op& op) { return op.kind == OpKind::dense; }
 
 }  // namespace
@@ -21,24 +21,21 @@ const OpFunctions<T>& op_functions(OpKind kind) {
   return table[static_cast<std::size_t>(kind)];
 }
 
-// What an op in bfloat16 gives is rounded, and so is the gradient of it.
+// What an op of lower precision gives is rounded, and so is the gradient of it.
 template <class T>
 void forward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   op_functions<T>(op.kind).forward(c, i, row, rows);
-  if (!op.bfloat16 || rounds_itself(op)) return;
+  if (op.precision == Precision::full || rounds_itself(op)) return;
   if (op.kind == OpKind::dropout && !c.training) return;  // the identity, on a buffer that may be its input's
-  for (int v : op.outputs) {
-    T* y = c.value(v, row);
-    c.kernels->bfloat16_round(rows * c.size(v), y, y);
-  }
+  for (int v : op.outputs) { round_to(*c.kernels, op.precision, rows * c.size(v), c.value(v, row)); }
 }
 
 template <class T>
 void backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   op_functions<T>(op.kind).backward(c, i, row, rows);
-  if (op.bfloat16 && rounds_itself(op)) return;
+  if (op.bfloat16() && rounds_itself(op)) return;
   for (std::size_t k = 0; k < op.inputs.size(); ++k) {
     if (c.plan(i).writes[k] != GradientWrite::none) round_gradient(c, op.inputs[k], row, rows);
   }

@@ -38,8 +38,10 @@ struct Context {
   PackedOperands<T>* packed = nullptr;    // null: products in bfloat16 pack their own
   index_t batch = 0;                      // rows of the whole batch, where `packed` is kept
   bool training = false;                  // dropout drops
-  T activity_scale = 0;                   // 1 / batch
-  double* activity = nullptr;             // [row, activity op]: penalty of a row
+  T loss_scale = 1;                       // of every gradient
+  T activity_scale = 0;                   // 1 / batch, times loss_scale
+  T* const* rounded = nullptr;  // per parameter: its copy in float16, of kernels and biases of such ops; or null
+  double* activity = nullptr;   // [row, activity op]: penalty of a row
   index_t n_activities = 0;
   const uint64_t* keys = nullptr;      // per random node
   const uint64_t* counters = nullptr;  // per random node, of this step
@@ -63,6 +65,10 @@ struct Context {
     const auto p = static_cast<std::size_t>(parameter);
     if (own_weights != nullptr && own_weights[p] != nullptr) return own_weights[p];
     return static_cast<const T*>(graph->parameters[p].data);
+  }
+  // As a dense op reads it.
+  const T* dense_data(const Op& op, int parameter) const {
+    return op.float16() && rounded != nullptr ? rounded[parameter] : data(parameter);
   }
   T* saved(int i, index_t row) const {
     T* buffer = frame.saved[i];
@@ -88,12 +94,20 @@ void run_product(const Kernels<T>& kernels, bool bfloat16, const Gemm<T>& gemm, 
                         thread_scratch<T>().gemm.reserve(kernels.bfloat16_scratch(gemm, packed != nullptr)));
 }
 
-// After the gradient of a value was written: in bfloat16 where the value is.
+template <class T>
+void round_to(const Kernels<T>& kernels, Precision precision, index_t n, T* x) {
+  switch (precision) {
+    case Precision::full: return;
+    case Precision::bfloat16: return kernels.bfloat16_round(n, x, x);
+    case Precision::float16: return kernels.float16_round(n, x, x);
+  }
+}
+
+// After the gradient of a value was written: rounded where the value is.
 template <class T>
 void round_gradient(const Context<T>& c, int value, index_t row, index_t rows) {
-  if (!c.graph->values[static_cast<std::size_t>(value)].bfloat16) return;
-  T* d = c.gradient(value, row);
-  c.kernels->bfloat16_round(rows * c.size(value), d, d);
+  const Precision precision = c.graph->values[static_cast<std::size_t>(value)].precision;
+  if (precision != Precision::full) round_to(*c.kernels, precision, rows * c.size(value), c.gradient(value, row));
 }
 
 // Where an op's backward puts a gradient it can only set: the buffer itself, or scratch to be added by `commit`.

@@ -12,6 +12,7 @@
 #include "host.hpp"
 #include "prepacked.hpp"
 #include "program.hpp"
+#include "rounded.hpp"
 #include "run_guards.hpp"
 #include "source.hpp"
 #include "thread_pool.hpp"
@@ -34,8 +35,8 @@ struct Request {
   double seconds = 0;                    // stop after a step when this has passed; 0: never
   Host* host = nullptr;
   // train alone
-  int64_t iteration = 0;
-  const double* learning_rates = nullptr;  // per step
+  std::vector<int64_t> iterations;         // per optimizer
+  const double* learning_rates = nullptr;  // [optimizers, steps]; steps left out take none
 };
 
 struct GradientRequest {
@@ -84,11 +85,13 @@ class Engine {
     end_change();
   }
   index_t steps_done() const { return steps_done_.load(std::memory_order_relaxed); }
+  // Of them, those that changed nothing, as gradients were not finite.
+  index_t steps_left_out() const { return steps_left_out_.load(std::memory_order_relaxed); }
 
  protected:
   virtual void begin_change() = 0;  // throws when a run is under way
   virtual void end_change() = 0;
-  std::atomic<index_t> steps_done_{0};
+  std::atomic<index_t> steps_done_{0}, steps_left_out_{0};
 };
 
 std::unique_ptr<Engine> make_engine(const Graph& graph, bool is_double, bool fuse);
@@ -181,7 +184,7 @@ class TypedEngine final : public Engine {
   void infer(const Source* inputs, index_t n, void* const* outputs) const;
   using Prepacked = typename PrepackedWeights<T>::Copy;
   void infer_block(const Source* inputs, index_t first, index_t rows, void* const* outputs, Prepacked* prepacked,
-                   PoolLease* by_units) const;
+                   T* const* rounded, PoolLease* by_units) const;
   index_t unit_rows(int workers) const;
   void infer_units(const Context<T>& context, int op, index_t rows, PoolLease& pool) const;
   void infer_with_host(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs,
@@ -196,13 +199,14 @@ class TypedEngine final : public Engine {
   Updater<T> updater_;
   WeightStore<T> moved_;
   PackedOperands<T> packed_;
+  RoundedWeights<T> rounded_;
   mutable PrepackedWeights<T> prepacked_;             // of inference
   mutable std::vector<ThreadTuner> few_rows_tuners_;  // by rows - 1
   index_t n_activities_ = 0;
   index_t train_block_ = 0, infer_block_ = 0;
   index_t infer_elements_ = 0;       // of a frame, per row
   std::vector<bool> direct_output_;  // per output: computed where the caller wants it
-  bool any_alias_ = false, has_large_kernel_ = false;
+  bool any_alias_ = false, has_large_kernel_ = false, has_float16_ = false;
   double flops_ = 0;       // of one sample, forward
   bool prepared_ = false;  // the updater, for the optimizer as it is
   std::atomic<bool> running_{false};

@@ -78,14 +78,14 @@ void Graph::check_parameter(int id, index_t rows, index_t width, const char* who
 }
 
 int Graph::add_value(index_t size, int producer) {
-  values.push_back({size, producer, producer >= 0 && bfloat16_, {}});
+  values.push_back({size, producer, producer >= 0 ? precision_ : Precision::full, {}});
   return static_cast<int>(values.size()) - 1;
 }
 
 // Appends an op; a size >= 0 gives it one output of that size.
 int Graph::add_op(Op op, index_t size) {
   const int id = static_cast<int>(ops.size());
-  op.bfloat16 = bfloat16_ && op.kind != OpKind::host && op.kind != OpKind::activity;
+  if (op.kind != OpKind::host && op.kind != OpKind::activity) op.precision = precision_;
   for (int x : op.inputs) values[static_cast<std::size_t>(x)].consumers.push_back(id);
   int value = -1;
   if (size >= 0) op.outputs.push_back(value = add_value(size, id));
@@ -383,25 +383,46 @@ int Graph::host_loss(int position, double weight, int mask) {
   return add_loss(loss, "sum");
 }
 
+namespace {
+
+// How many slots a parameter needs; -1: any of some.
+int slots_needed(const OptimizerSpec& s, const Parameter& p) {
+  switch (s.kind) {
+    case OptimizerKind::sgd: return s.p[0] != 0 ? 1 : 0;
+    case OptimizerKind::rmsprop: return 1 + (s.p[1] > 0 ? 1 : 0) + (s.p[3] != 0 ? 1 : 0);
+    case OptimizerKind::adam: return 2 + (s.p[3] != 0 ? 1 : 0);
+    case OptimizerKind::adagrad:
+    case OptimizerKind::lion: return 1;
+    case OptimizerKind::adadelta:
+    case OptimizerKind::adamax:
+    case OptimizerKind::nadam:
+    case OptimizerKind::ftrl:
+    case OptimizerKind::lamb:
+    case OptimizerKind::schedule_free: return 2;
+    case OptimizerKind::adafactor: return p.n_slots == 3 ? 3 : 1;  // a vector has no rows and columns
+    case OptimizerKind::muon: return p.n_slots == 1 ? 1 : 2;       // a matrix, or what takes adam's step
+    case OptimizerKind::count: break;
+  }
+  return 0;
+}
+
+}  // namespace
+
 void Graph::check_trainable() const {
-  if (optimizer.where == Optimizer::Where::none) fail("train: the plan has no optimizer; call set_optimizer first.");
-  if (optimizer.where == Optimizer::Where::host) return;
-  const OptimizerSpec& s = optimizer.spec;
-  int needed = 0;
-  if (s.kind == OptimizerKind::sgd) needed = s.p[0] != 0 ? 1 : 0;
-  if (s.kind == OptimizerKind::rmsprop) needed = 1 + (s.p[1] > 0 ? 1 : 0) + (s.p[3] != 0 ? 1 : 0);
-  if (s.kind == OptimizerKind::adam) needed = 2 + (s.p[3] != 0 ? 1 : 0);
-  if (s.kind == OptimizerKind::adagrad || s.kind == OptimizerKind::lion) needed = 1;
-  if (s.kind == OptimizerKind::adadelta || s.kind == OptimizerKind::adamax || s.kind == OptimizerKind::nadam ||
-      s.kind == OptimizerKind::ftrl || s.kind == OptimizerKind::lamb)
-    needed = 2;
-  if (s.kind == OptimizerKind::nadam && optimizer.product == nullptr)
-    fail("train: nadam needs an array for its product.");
+  for (const Optimizer& optimizer : optimizers) {
+    if (optimizer.where == Optimizer::Where::none) fail("train: the plan has no optimizer; call set_optimizer first.");
+    if (optimizer.where == Optimizer::Where::host) return;
+    if (optimizer.spec.kind == OptimizerKind::nadam && optimizer.product == nullptr)
+      fail("train: nadam needs an array for its product.");
+  }
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Parameter& p = parameters[i];
     if (!p.trainable) continue;
     const std::string who = "train: parameter " + text(static_cast<index_t>(i));
-    if (s.kind == OptimizerKind::adafactor) needed = p.n_slots == 3 ? 3 : 1;  // a vector has no rows and columns
+    if (p.optimizer >= static_cast<int>(optimizers.size())) fail(who + " has an optimizer that is not there.");
+    const Optimizer& optimizer = optimizers[static_cast<std::size_t>(p.optimizer)];
+    const OptimizerSpec& s = optimizer.spec;
+    const int needed = slots_needed(s, p);
     if (p.n_slots != needed) fail(who + " needs " + text(needed) + " optimizer slots, got " + text(p.n_slots) + ".");
     if (p.factored != (s.kind == OptimizerKind::adafactor))
       fail(who + " has slots of another optimizer; call set_slots again.");
@@ -438,7 +459,8 @@ std::string Graph::describe(int id) const {
   if (op.kind == OpKind::dense || op.kind == OpKind::activation) {
     line += std::string(" ") + activation_names()[static_cast<std::size_t>(op.activation.kind)].name;
   }
-  if (op.bfloat16) line += " bfloat16";
+  if (op.bfloat16()) line += " bfloat16";
+  if (op.float16()) line += " float16";
   if (op.kind == OpKind::dropout) line += " rate " + std::to_string(op.rate);
   return line;
 }

@@ -15,8 +15,8 @@ namespace densekit {
 
 struct Value {
   index_t size = 0;
-  int producer = -1;      // op; -1 for an input
-  bool bfloat16 = false;  // made by an op in bfloat16: its gradient is rounded by whoever writes it
+  int producer = -1;                      // op; -1 for an input
+  Precision precision = Precision::full;  // of the op that made it: its gradient is rounded by whoever writes it
   std::vector<int> consumers;
 };
 
@@ -43,6 +43,7 @@ struct Parameter {
   void* ema = nullptr;
   void* accumulator = nullptr;
   bool decay = true;
+  int optimizer = 0;  // position among the graph's
   index_t size() const { return rows * width; }
 };
 
@@ -65,6 +66,7 @@ struct Loss {
   bool by_rows() const { return !host && !whole_batch; }  // can be computed before the last row is known
 };
 
+// How the parameters that name it are updated.
 struct Optimizer {
   enum class Where { none, native, host } where = Where::none;
   OptimizerSpec spec;
@@ -73,10 +75,20 @@ struct Optimizer {
   void* product = nullptr;  // nadam: one element, updated in place
 };
 
+// Gradients are those of so many times the loss, and divided by it before they update. Dynamic: a step whose gradients are
+// not all finite is left out and halves the scale; `growth_steps` steps in a row double it.
+struct LossScale {
+  double fixed = 1;
+  float* scale = nullptr;  // dynamic; null: fixed
+  int32_t* counter = nullptr;
+  int64_t growth_steps = 0;
+  double now() const { return scale != nullptr ? static_cast<double>(*scale) : fixed; }
+};
+
 class Graph {
  public:
-  // Ops added from now on compute in bfloat16: products on rounded operands, every result rounded. Float alone.
-  void compute_in_bfloat16(bool on) { bfloat16_ = on; }
+  // Ops added from now on compute so: products on rounded operands, every result rounded. Float alone.
+  void compute_in(Precision precision) { precision_ = precision; }
 
   int input(index_t size);
   int dense(int x, int kernel, int bias, index_t in_features, index_t out_features, const ActivationSpec& activation);
@@ -110,7 +122,8 @@ class Graph {
   std::vector<int> inputs, outputs;  // value ids
   std::vector<Parameter> parameters;
   std::vector<Loss> losses;
-  Optimizer optimizer;
+  std::vector<Optimizer> optimizers = std::vector<Optimizer>(1);
+  LossScale loss_scale;
   int random_nodes = 0;
   int host_nodes = 0;
 
@@ -125,7 +138,7 @@ class Graph {
   int output_value(int position) const;
   int add_loss(Loss loss, const std::string& reduction);
 
-  bool bfloat16_ = false;
+  Precision precision_ = Precision::full;
 };
 
 // True when relu is plain max(x, 0), which a GEMM does in its epilogue.

@@ -41,6 +41,12 @@ Tables<T>& tables() {
   return t;
 }
 
+template <class T>
+RoundedWeights<T>& rounded_of_thread() {
+  static thread_local RoundedWeights<T> r;
+  return r;
+}
+
 // Whether this call is one of a loop; what a thread costs it, in multiply-adds.
 class CallPace {
  public:
@@ -72,7 +78,7 @@ thread_local CallPace::Clock::time_point CallPace::latest_;
 
 template <class T>
 void TypedEngine<T>::infer_block(const Source* inputs, index_t first, index_t rows, void* const* outputs,
-                                 Prepacked* prepacked, PoolLease* by_units) const {
+                                 Prepacked* prepacked, T* const* rounded, PoolLease* by_units) const {
   Tables<T>& t = tables<T>();
   if (t.value.size() < graph_.values.size()) t.value.resize(graph_.values.size());
   if (t.saved.size() < graph_.ops.size()) t.saved.resize(graph_.ops.size());
@@ -83,6 +89,7 @@ void TypedEngine<T>::infer_block(const Source* inputs, index_t first, index_t ro
   c.graph = &graph_;
   c.program = &infer_;
   c.constants = &constants_;
+  c.rounded = rounded;
   if (prepacked != nullptr) c.moved = &prepacked->panels, c.packed = &prepacked->packed;
   c.frame.value = t.value.data();
   c.frame.saved = t.saved.data();
@@ -132,7 +139,7 @@ void TypedEngine<T>::infer_units(const Context<T>& c, int i, index_t rows, PoolL
     const index_t unit = worker * share, units = std::min(share, op.out_features - unit);
     if (units <= 0) return;
     if (in_panels) ops::dense_panels(c, i, 0, rows, unit, unit + units);
-    else ops::dense_units(c, i, 0, rows, {unit, units, c.data(op.kernel) + unit, op.out_features});
+    else ops::dense_units(c, i, 0, rows, {unit, units, c.dense_data(op, op.kernel) + unit, op.out_features});
   });
   ops::dense_activate(c, i, 0, rows);
 }
@@ -168,24 +175,25 @@ template <class T>
 void TypedEngine<T>::infer(const Source* inputs, index_t n, void* const* outputs) const {
   FlushDenormals flush;
   const std::shared_ptr<Prepacked> prepacked = prepacked_.latest();
+  T* const* rounded = has_float16_ ? rounded_of_thread<T>().round(graph_, *kernels_) : nullptr;
   const double work = flops_ / 2 * static_cast<double>(std::max(n, kFewRows));
   const CallPace pace(work);
   if (work < 2 * pace.worth_a_thread()) {
     for (index_t row = 0; row < n; row += infer_block_) {
-      infer_block(inputs, row, std::min(infer_block_, n - row), outputs, prepacked.get(), nullptr);
+      infer_block(inputs, row, std::min(infer_block_, n - row), outputs, prepacked.get(), rounded, nullptr);
     }
     return;
   }
   PoolLease pool;
   if (pool.workers() > 1 && has_large_kernel_ && n <= std::min(infer_block_, unit_rows(pool.workers()))) {
-    return infer_block(inputs, 0, n, outputs, prepacked.get(), &pool);
+    return infer_block(inputs, 0, n, outputs, prepacked.get(), rounded, &pool);
   }
   if (pool.workers() > 1 && n <= kFewRows) {
-    if (!pace.in_loop()) return infer_block(inputs, 0, n, outputs, prepacked.get(), &pool);
+    if (!pace.in_loop()) return infer_block(inputs, 0, n, outputs, prepacked.get(), rounded, &pool);
     ThreadTuner& tuner = few_rows_tuners_[static_cast<std::size_t>(n - 1)];  // it is ours as long as the pool is
     const int threads = tuner.next(pool.workers(), n);
     if (threads > 1) pool.limit(threads);
-    infer_block(inputs, 0, n, outputs, prepacked.get(), threads > 1 ? &pool : nullptr);
+    infer_block(inputs, 0, n, outputs, prepacked.get(), rounded, threads > 1 ? &pool : nullptr);
     return tuner.record(pace.seconds(), n);
   }
   // Equal parts, none larger than a block, as many for each thread.
@@ -195,7 +203,7 @@ void TypedEngine<T>::infer(const Source* inputs, index_t n, void* const* outputs
   const index_t share = (n + workers * rounds - 1) / (workers * rounds);
   const index_t parts = (n + share - 1) / share;
   pool.run(static_cast<int>(parts), workers > 1, [&](int part) {
-    infer_block(inputs, part * share, std::min(share, n - part * share), outputs, prepacked.get(), nullptr);
+    infer_block(inputs, part * share, std::min(share, n - part * share), outputs, prepacked.get(), rounded, nullptr);
   });
 }
 
@@ -215,6 +223,7 @@ void TypedEngine<T>::infer_with_host(const std::vector<Source>& inputs, index_t 
   request.host = host;
   Batch<T> batch;
   start(batch, request, infer_, workspace, false);
+  if (has_float16_) batch.context.rounded = rounded_of_thread<T>().round(graph_, *kernels_);
   batch.context.activity = nullptr;
   batch.rows = n;
   PoolLease pool;

@@ -144,9 +144,9 @@ const std::vector<KindName>& constraint_names() {
 }
 
 const std::vector<KindName>& optimizer_names() {
-  static const std::vector<KindName> table = {{"sgd", 2},      {"rmsprop", 4}, {"adam", 4},     {"adagrad", 1},
-                                              {"adadelta", 2}, {"adamax", 3},  {"nadam", 3},    {"lion", 2},
-                                              {"ftrl", 5},     {"lamb", 3},    {"adafactor", 4}};
+  static const std::vector<KindName> table = {
+      {"sgd", 2},  {"rmsprop", 4}, {"adam", 4}, {"adagrad", 1},   {"adadelta", 2}, {"adamax", 3},       {"nadam", 3},
+      {"lion", 2}, {"ftrl", 5},    {"lamb", 3}, {"adafactor", 4}, {"muon", 12},    {"schedule_free", 4}};
   return table;
 }
 

@@ -12,6 +12,10 @@
 
 namespace densekit {
 
+// What values are rounded to, in buffers of the plan's type: bfloat16 has float32's range, products packed and, where the
+// CPU has them, instructions of its own; float16 has more digits, and products in float32 on rounded operands.
+enum class Precision : uint8_t { full, bfloat16, float16 };
+
 enum class OpKind {
 #define DENSEKIT_OP(name) name,
 #define DENSEKIT_NAMED_OP(name) name,
@@ -92,7 +96,9 @@ using OpSpec = std::variant<std::monostate, ElementwiseSpec, ReduceSpec, Rearran
 struct Op {
   OpKind kind = OpKind::dense;
   Scope scope = Scope::row;
-  bool bfloat16 = false;             // results, and gradients of inputs, are rounded to bfloat16
+  Precision precision = Precision::full;  // results, and gradients of inputs, are rounded to it
+  bool bfloat16() const { return precision == Precision::bfloat16; }
+  bool float16() const { return precision == Precision::float16; }
   std::vector<int> inputs, outputs;  // value ids
   std::vector<int> parameters;       // parameters it reads, and gives gradients of; dense has its two apart
   std::vector<int> state;            // parameters it writes, once a training step is done

@@ -17,7 +17,7 @@ void PackedOperands<T>::prepare(const Graph& graph, const Program& program, cons
   graph_ = &graph;
   kernels_ = kernels;
   const bool any = std::any_of(graph.ops.begin(), graph.ops.end(),
-                               [](const Op& op) { return op.bfloat16 && op.kind == OpKind::dense; });
+                               [](const Op& op) { return op.bfloat16() && op.kind == OpKind::dense; });
   forward_.clear();
   transposed_.clear();
   dz_.clear();
@@ -34,7 +34,7 @@ void PackedOperands<T>::prepare(const Graph& graph, const Program& program, cons
     };
     for (std::size_t i = 0; i < graph.ops.size(); ++i) {
       const Op& op = graph.ops[i];
-      if (!op.bfloat16 || op.kind != OpKind::dense) continue;
+      if (!op.bfloat16() || op.kind != OpKind::dense) continue;
       cut(forward_[at(op.kernel)], op.in_features, op.out_features);
       const ProgramOp& plan = program.ops[i];
       if (!plan.backward) continue;

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "machine.hpp"
+#include "rounded.hpp"
 #include "thread_pool.hpp"
 
 namespace densekit {
@@ -51,14 +52,15 @@ void PrepackedWeights<T>::prepare(const Graph& graph, const Program& program, co
   std::vector<bool> seen(graph.parameters.size(), false);
   for (const Op& op : graph.ops) {
     if (op.kind != OpKind::dense || seen[static_cast<std::size_t>(op.kernel)]) continue;
+    if (RoundedWeights<T>::has(graph, op.kernel)) continue;  // copied at each call
     const Parameter& p = graph.parameters[static_cast<std::size_t>(op.kernel)];
     const index_t bytes = p.size() * static_cast<index_t>(sizeof(T));
-    if (!op.bfloat16 && bytes <= machine().l2) continue;
+    if (!op.bfloat16() && bytes <= machine().l2) continue;
     seen[static_cast<std::size_t>(op.kernel)] = true;
     watched_.push_back(op.kernel);
-    all_bytes_ += op.bfloat16 ? kernels->bfloat16_packed(p.rows, p.width) * index_t(sizeof(uint32_t)) : bytes;
-    packs_ = packs_ || op.bfloat16;
-    if (!op.bfloat16) moves_.in_panels.push_back(op.kernel);
+    all_bytes_ += op.bfloat16() ? kernels->bfloat16_packed(p.rows, p.width) * index_t(sizeof(uint32_t)) : bytes;
+    packs_ = packs_ || op.bfloat16();
+    if (!op.bfloat16()) moves_.in_panels.push_back(op.kernel);
   }
   const auto unversioned = [&](int id) {
     return graph.parameters[static_cast<std::size_t>(id)].write_version == nullptr;

@@ -14,6 +14,7 @@ struct TypedRecording final : Recording {
   Batch<T> batch;
   Buffer<T> copies;
   std::vector<T*> weights;  // per parameter: its copy, or null
+  RoundedWeights<T> rounded;
   bool input_gradients = false;
 };
 
@@ -89,6 +90,7 @@ std::unique_ptr<Recording> TypedEngine<T>::record(Request request, bool input_gr
   begin_batch(r->batch, 0);
   r->batch.context.counters = r->request.counters.data();
   copy_weights(*r, *program);
+  if (has_float16_) r->batch.context.rounded = r->rounded.round(graph_, *kernels_);
   PoolLease pool(flops_ * static_cast<double>(r->request.n) > kSplitFlops);
   run_stages(r->batch, pool, flush, 0, turning_point(*program));
   write_predictions(r->batch, 0, r->batch.rows);
@@ -126,7 +128,7 @@ void TypedEngine<T>::pull_back(Recording& recording, const std::vector<const voi
   gradients_prepared_ = true;
   std::vector<T*> parameters;
   for (void* p : wanted.parameters) parameters.push_back(static_cast<T*>(p));
-  const UpdateStep step{0, 0.0, batch.rows, nullptr, &flush, &batch.host_gradients};
+  const UpdateStep step{nullptr, nullptr, batch.rows, nullptr, &flush, &batch.host_gradients};
   gradient_updater_.gradients(batch.context, step, parameters);
   batch.context.own_weights = nullptr;
   for (std::size_t i = 0; i < wanted.inputs.size(); ++i) {
@@ -160,9 +162,9 @@ void TypedEngine<T>::apply(const std::vector<const void*>& gradients, int64_t it
   context.kernels = kernels_;
   context.graph = &graph_;
   context.program = &train_;
-  UpdateStep step{iteration, learning_rate, 0, host, &flush, nullptr};
+  UpdateStep step{&iteration, &learning_rate, 0, host, &flush, nullptr};
   step.given = &gradients;
-  updater_.step(context, step, pool);
+  updater_.step(context, step, pool, nullptr);
 }
 
 #define DENSEKIT_INSTANTIATE(T)                                                                                 \

@@ -113,11 +113,11 @@ void TypedEngine<T>::run_units(Batch<T>& batch, PoolLease& pool, int i) const {
       const index_t share = share_of(op.out_features, workers, kUnitGrain);
       whole.unit = worker * share;
       whole.units = std::min(share, op.out_features - whole.unit);
-      whole.kernel = c.data(op.kernel) + whole.unit;
+      whole.kernel = c.dense_data(op, op.kernel) + whole.unit;
     } else {
       for (const Panel<T>& panel : *panels) {
         if (panel.worker != worker) continue;
-        if (op.bfloat16) whole = {whole.units > 0 ? whole.unit : panel.unit, whole.units + panel.units, nullptr, 0};
+        if (op.bfloat16()) whole = {whole.units > 0 ? whole.unit : panel.unit, whole.units + panel.units, nullptr, 0};
         else ops::dense_units(own, i, 0, batch.rows, {panel.unit, panel.units, panel.weights, panel.units});
       }
     }
@@ -132,11 +132,12 @@ void TypedEngine<T>::run_inputs(Batch<T>& batch, PoolLease& pool, int i) const {
   const Context<T>& c = batch.context;
   const Op& op = c.op(i);
   const index_t inputs = op.in_features,
-                share = share_of(inputs, pool.workers(), op.bfloat16 ? kBfloat16Panel : kInputGrain);
+                share = share_of(inputs, pool.workers(), op.bfloat16() ? kBfloat16Panel : kInputGrain);
   pool.run_workers(pool.workers(), true, [&](int worker) {
     ops::dense_backward_dx(c, i, 0, batch.rows, worker * share, std::min(inputs, (worker + 1) * share));
   });
-  if (!op.bfloat16) round_gradient(c, op.inputs[0], 0, batch.rows);  // a product in bfloat16 has rounded what it stored
+  if (!op.bfloat16())
+    round_gradient(c, op.inputs[0], 0, batch.rows);  // a product in bfloat16 has rounded what it stored
 }
 
 // The input of the graph that this op alone reads, where threads have buffers for it, or -1. Every thread gathers all its

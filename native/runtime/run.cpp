@@ -81,6 +81,7 @@ TypedEngine<T>::TypedEngine(const Graph& graph, bool fuse) : graph_(graph) {
     n_activities_ += op.kind == OpKind::activity;
   }
   flops_ = static_cast<double>(graph.flops_per_sample());
+  has_float16_ = RoundedWeights<T>::wanted(graph);
   train_block_ = block_rows(train_);
   infer_block_ = infer_rows();
   prepacked_.prepare(graph, infer_, kernels_);
@@ -107,7 +108,7 @@ void TypedEngine<T>::begin_batch(Batch<T>& batch, index_t step) const {
   std::fill(batch.worker_inputs.begin(), batch.worker_inputs.end(),
             nullptr);  // this batch may be shared out in another way
   batch.context.batch = batch.rows;
-  batch.context.activity_scale = T(1) / static_cast<T>(batch.rows);
+  batch.context.activity_scale = batch.context.loss_scale / static_cast<T>(batch.rows);
   for (std::size_t i = 0; i < graph_.losses.size(); ++i) {
     const Loss& loss = graph_.losses[i];
     if (loss.host) continue;
@@ -130,7 +131,7 @@ void TypedEngine<T>::begin_batch(Batch<T>& batch, index_t step) const {
       if (r.weights[i].elements != loss.positions) divisor /= static_cast<double>(loss.positions);  // one a sample
     }
     batch.loss_divisor[i] = divisor;
-    batch.loss_scale[i] = divisor == 0 ? T(0) : static_cast<T>(loss.weight / divisor);
+    batch.loss_scale[i] = divisor == 0 ? T(0) : static_cast<T>(loss.weight / divisor) * batch.context.loss_scale;
   }
 }
 
@@ -173,6 +174,7 @@ Moves TypedEngine<T>::find_moves(index_t batch_rows) const {
   index_t total = 0;
   const auto visit = [&](const Op& op, int id) {
     if (id < 0 || seen[static_cast<std::size_t>(id)] || !updater_.may_move(id)) return;
+    if (has_float16_ && RoundedWeights<T>::has(graph_, id)) return;
     seen[static_cast<std::size_t>(id)] = true;
     const index_t rows = batch_rows * op.rows_per_sample;
     const index_t size = graph_.parameters[static_cast<std::size_t>(id)].size(),
@@ -208,7 +210,7 @@ index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program
   FlushDenormals flush;
   const auto begin = Clock::now();
   auto last_signal = begin, last_step = begin;
-  steps_done_ = 0;
+  steps_done_ = steps_left_out_ = 0;
   const index_t rows = std::min(request.batch_size, request.n);
   workspace.prepare(graph_, program, rows);
   Batch<T> batch;
@@ -228,17 +230,28 @@ index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program
   batch.context.worker_inputs = batch.worker_inputs.data();
   std::vector<uint64_t> counters = request.counters;
   batch.context.counters = counters.data();
+  std::vector<int64_t> iterations = request.iterations;
+  std::vector<double> rates(iterations.size());
   while (steps_done_ < steps) {
     const index_t s = steps_done_;
+    if (training) batch.context.loss_scale = static_cast<T>(graph_.loss_scale.now());
     begin_batch(batch, s);
+    if (has_float16_) batch.context.rounded = rounded_.round(graph_, *kernels_);
     pool.limit(tuner.next(most, rows));
     visit.threads(pool.workers());
     run_stages(batch, pool, flush);
     double step_penalties = penalties;
     if (training) {
-      const UpdateStep update{request.iteration + s, request.learning_rates[s], batch.rows, request.host, &flush,
-                              &batch.host_gradients};
-      step_penalties = updater_.step(batch.context, update, pool);
+      const index_t made = s - steps_left_out_;
+      for (std::size_t i = 0; i < iterations.size(); ++i) {
+        iterations[i] = request.iterations[i] + made;
+        rates[i] = request.learning_rates[static_cast<index_t>(i) * steps + made];
+      }
+      UpdateStep update{iterations.data(), rates.data(), batch.rows, request.host, &flush, &batch.host_gradients};
+      update.loss_scale = batch.context.loss_scale;
+      bool left_out = false;
+      step_penalties = updater_.step(batch.context, update, pool, &left_out);
+      if (left_out) ++steps_left_out_;
       write_state(batch);
     }
     write_losses(batch, step_penalties, request.losses + s * static_cast<index_t>(1 + graph_.losses.size()));
@@ -313,11 +326,12 @@ void TypedEngine<T>::gradients(const Request& request, const GradientRequest& wa
   Batch<T> batch;
   start(batch, request, program, workspace, wanted.training);
   begin_batch(batch, 0);
+  if (has_float16_) batch.context.rounded = rounded_.round(graph_, *kernels_);
   PoolLease pool;
   run_stages(batch, pool, flush);
   std::vector<T*> parameters;
   for (void* p : wanted.parameters) parameters.push_back(static_cast<T*>(p));
-  const UpdateStep step{0, 0.0, batch.rows, request.host, &flush, &batch.host_gradients};
+  const UpdateStep step{nullptr, nullptr, batch.rows, request.host, &flush, &batch.host_gradients};
   write_losses(batch, updater.gradients(batch.context, step, parameters), request.losses);
   for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
     const int v = graph_.inputs[i];

@@ -141,7 +141,7 @@ void TypedEngine<T>::mask_losses(Batch<T>& batch) const {
     if (loss.reduction == Reduction::mean_with_sample_weight)
       divisor = source.data != nullptr && source.elements == loss.positions ? sum : sum / static_cast<double>(each);
     batch.loss_divisor[i] = divisor;
-    batch.loss_scale[i] = divisor == 0 ? T(0) : static_cast<T>(loss.weight / divisor);
+    batch.loss_scale[i] = divisor == 0 ? T(0) : static_cast<T>(loss.weight / divisor) * batch.context.loss_scale;
   }
 }
 
@@ -173,7 +173,7 @@ void TypedEngine<T>::native_loss(Batch<T>& batch, std::size_t i, index_t row, in
   if (plan.fused_op >= 0) {
     T* dz = plan.write == GradientWrite::none ? nullptr : c.gradient(v, row);
     kernels_->loss_from_logits(batch.loss_spec[i], n, width, target, labels, y, weight, scale, row_loss, y, dz);
-    if (graph_.values[static_cast<std::size_t>(v)].bfloat16) kernels_->bfloat16_round(n * width, y, y);
+    round_to(*kernels_, graph_.values[static_cast<std::size_t>(v)].precision, n * width, y);
     if (dz != nullptr) round_gradient(c, v, row, rows);
     return;
   }
@@ -213,7 +213,7 @@ void TypedEngine<T>::host_losses(Batch<T>& batch) const {
                                                    loss.mask < 0 ? nullptr : c.value(loss.mask, 0), gradient, &d);
     if (!gradient) continue;
     if (d != nullptr) {
-      pass_gradient(c, v, write, 0, batch.rows, static_cast<const T*>(d), static_cast<T>(loss.weight));
+      pass_gradient(c, v, write, 0, batch.rows, static_cast<const T*>(d), static_cast<T>(loss.weight) * c.loss_scale);
     } else if (write == GradientWrite::set) {
       std::memset(c.gradient(v, 0), 0, static_cast<std::size_t>(batch.rows * c.size(v)) * sizeof(T));
     }

@@ -43,11 +43,9 @@ void Updater<T>::prepare(const Graph& graph, const Kernels<T>* kernels) {
   works_.clear();
   fixed_.clear();
   elements_ = 0;
-  const Optimizer& o = graph.optimizer;
-  any_scaled_ = o.where == Optimizer::Where::native &&
-                (o.spec.kind == OptimizerKind::lamb || o.spec.kind == OptimizerKind::adafactor);
-  const bool all_buffered = any_scaled_ || o.where == Optimizer::Where::host || o.spec.clip_norm > 0 ||
-                            o.spec.global_clip_norm > 0 || o.accumulation_steps > 1;
+  rules_.assign(graph.optimizers.size(), Rule{});
+  const bool all_buffered = graph.optimizers[0].where == Optimizer::Where::host || graph.loss_scale.scale != nullptr;
+  any_scaled_ = false;
   any_buffered_ = any_constraint_ = false;
   index_t buffered = 0;
   for (std::size_t id = 0; id < graph.parameters.size(); ++id) {
@@ -61,7 +59,11 @@ void Updater<T>::prepare(const Graph& graph, const Kernels<T>* kernels) {
     find_contributions(work);
     const bool from_host = std::any_of(work.contributions.begin(), work.contributions.end(),
                                        [](const Contribution& x) { return x.role == Role::host; });
-    work.buffered = all_buffered || from_host || p.host_regularizer ||
+    const Optimizer& o = optimizer(work);
+    const bool scaled = o.where == Optimizer::Where::native && (is_scaled(work) || is_orthogonal(work));
+    any_scaled_ = any_scaled_ || scaled;
+    work.buffered = all_buffered || scaled || o.spec.clip_norm > 0 || o.spec.global_clip_norm > 0 ||
+                    o.accumulation_steps > 1 || from_host || p.host_regularizer ||
                     p.regularizer.kind == RegularizerKind::orthogonal;
     work.clamp = is_clamp(p.constraint) && !p.host_constraint;
     work.constrained_after = p.host_constraint || (p.constraint.kind != ConstraintKind::none && !work.clamp);
@@ -110,7 +112,7 @@ template <class T>
 bool Updater<T>::may_move(int parameter) const {
   const Work* work = find_work(parameter);
   return work != nullptr && !work->buffered && !work->constrained_after &&
-         graph_->optimizer.ema_overwrite_frequency == 0;
+         optimizer(*work).ema_overwrite_frequency == 0;
 }
 
 template <class T>
@@ -155,7 +157,7 @@ void Updater<T>::cut_items(std::size_t index, const Panel<T>* panel, bool counts
     return !op_functions<T>(graph_->ops[static_cast<std::size_t>(x.op)].kind).splits_gradient;
   });
   const bool bfloat16 = std::any_of(work.contributions.begin(), work.contributions.end(), [&](const Contribution& x) {
-    return graph_->ops[static_cast<std::size_t>(x.op)].bfloat16;
+    return graph_->ops[static_cast<std::size_t>(x.op)].bfloat16();
   });
   const index_t least = bfloat16 ? kBfloat16ItemRows : kItemRows;
   const index_t row_bytes = (panel == nullptr ? p.width : panel->units) * static_cast<index_t>(sizeof(T));
@@ -192,10 +194,10 @@ void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, con
     } else if (use.role == Role::op) {
       op_functions<T>(op.kind).parameter_gradient(c, use.op, use.slot, step.batch, {block.row, block.rows}, g,
                                                   accumulate);
-      if (op.bfloat16) kernels_->bfloat16_round(block.size(), g, g);
+      round_to(*kernels_, op.precision, block.size(), g);
     } else if (use.role == Role::bias) {
       kernels_->column_sums(step.batch * op.rows_per_sample, op.out_features, dense_dz(c, use.op), g, accumulate);
-      if (op.bfloat16) kernels_->bfloat16_round(op.out_features, g, g);
+      round_to(*kernels_, op.precision, op.out_features, g);
     } else {
       Gemm<T> gemm;
       gemm.m = block.rows;
@@ -218,12 +220,14 @@ void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, con
         }
         gemm.prefetch_size = block.size();
       }
-      run_product(*kernels_, op.bfloat16, gemm,
+      run_product(*kernels_, op.bfloat16(), gemm,
                   c.packed == nullptr ? nullptr : c.packed->dz(use.op, gemm.k, block.unit));
+      if (op.float16()) round_to(*kernels_, op.precision, block.size(), g);
     }
     accumulate = true;
   }
   if (!accumulate) std::memset(g, 0, static_cast<std::size_t>(block.size()) * sizeof(T));
+  else if (step.loss_scale != 1) kernels_->scale(block.size(), g, static_cast<T>(1 / step.loss_scale), g);
 }
 
 template <class T>
@@ -246,32 +250,39 @@ void Updater<T>::add_penalty_gradient(const Work& work, const Block& block, T* g
 
 template <class T>
 void Updater<T>::begin_updates(const UpdateStep& step) {
-  spec_ = graph_->optimizer.spec;
-  const int64_t made = step.iteration / graph_->optimizer.accumulation_steps;  // updates, not calls
-  if (made == 0 && spec_.ema_momentum >= 0) spec_.ema_momentum = 0;  // the average begins at the first weights
-  update_ = {};
-  update_.learning_rate = static_cast<T>(step.learning_rate);
-  update_.step = made + 1;
-  update_.power[0] = power(spec_.p[0], update_.step);
-  update_.power[1] = power(spec_.p[1], update_.step);
-  if (graph_->optimizer.product != nullptr) update_.product = *as<T>(graph_->optimizer.product);
+  for (std::size_t i = 0; i < rules_.size(); ++i) {
+    const Optimizer& o = graph_->optimizers[i];
+    Rule& rule = rules_[i];
+    rule.spec = o.spec;
+    rule.iteration = step.iterations[i];
+    rule.updates = (rule.iteration + 1) % o.accumulation_steps == 0;
+    const int64_t made = rule.iteration / o.accumulation_steps;             // updates, not calls
+    if (made == 0 && o.spec.ema_momentum >= 0) rule.spec.ema_momentum = 0;  // the average begins at the first weights
+    Update<T>& u = rule.update = {};
+    u.learning_rate = static_cast<T>(step.learning_rates[i]);
+    u.step = made + 1;
+    u.power[0] = power(o.spec.p[0], u.step);
+    u.power[1] = power(o.spec.p[1], u.step);
+    if (o.product != nullptr) u.product = *as<T>(o.product);
+  }
 }
 
 template <class T>
 Update<T> Updater<T>::update_of(const Work& work, const Block& block, const T* g) const {
   const Parameter& p = parameter(work);
-  Update<T> u = update_;
+  const OptimizerSpec& spec = rule(work).spec;
+  Update<T> u = rule(work).update;
   u.n = block.size();
   u.w = block.weights;
   u.g = g;
   std::copy(std::begin(block.slots), std::end(block.slots), u.slot);
-  if (spec_.ema_momentum >= 0) u.ema = block.ema;
+  if (spec.ema_momentum >= 0) u.ema = block.ema;
   if (!work.buffered && p.regularizer.kind == RegularizerKind::l1l2) {
     u.l1 = static_cast<T>(p.regularizer.p[0]);
     u.l2 = static_cast<T>(p.regularizer.p[1]);
   }
   u.clip_scale = work.clip_scale;
-  u.decay = p.decay;
+  if (p.decay) u.weight_decay = spec.kind == OptimizerKind::muon && p.n_slots == 2 ? spec.p[11] : spec.weight_decay;
   u.clamp = work.clamp;
   if (work.clamp) {
     const bool non_neg = p.constraint.kind == ConstraintKind::non_neg;
@@ -297,10 +308,11 @@ void Updater<T>::first_pass(const Context<T>& c, const UpdateStep& step, Item& i
     T* g = work.gradient + block.row * block.units;
     block_gradient(c, step, work, block, g);
     add_penalty_gradient(work, block, g);
+    if (graph_->loss_scale.scale != nullptr) item.finite = std::isfinite(kernels_->sum_of_magnitudes(block.size(), g));
   } else {
     T* g = thread_scratch<T>().weight.reserve(block.size());
     block_gradient(c, step, work, block, g);
-    kernels_->update(spec_, update_of(work, block, g));
+    kernels_->update(rule(work).spec, update_of(work, block, g));
     pack(c, work, block);
   }
 }
@@ -339,9 +351,10 @@ void Updater<T>::for_workers(PoolLease& pool, bool parallel, Body body) {
 }
 
 template <class T>
-double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& pool) {
+double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& pool, bool* left_out) {
+  const bool dynamic = graph_->loss_scale.scale != nullptr;
   ask_host_regularizers(step);
-  advance_product(step);
+  if (!dynamic) advance_product(step);
   begin_updates(step);
   const double cost = 2.0 * static_cast<double>(step.batch * elements_) + 10.0 * static_cast<double>(elements_);
   const bool parallel = cost > kParallelWork;
@@ -350,42 +363,45 @@ double Updater<T>::step(const Context<T>& c, const UpdateStep& step, PoolLease& 
     for (std::size_t i : items) first_pass(own, step, items_[i]);
   });
   double penalties = sum_penalties() + whole_penalties();
-  bool updated = true;
-  if (graph_->optimizer.where == Optimizer::Where::host) {
+  if (graph_->optimizers[0].where == Optimizer::Where::host) {
     std::vector<const void*> gradients;
     for (const Work& w : works_) gradients.push_back(w.gradient);
     {
       const CallerFloatMode mode(*step.flush);
-      step.host->optimize(step.iteration, step.learning_rate, gradients);
+      step.host->optimize(step.iterations[0], step.learning_rates[0], gradients);
     }
     if (c.packed != nullptr) c.packed->pack_kernels(*c.moved, pool);
     return penalties;
   }
+  if (dynamic) {
+    const bool finite = all_finite();
+    rescale(finite);
+    if (left_out != nullptr) *left_out = !finite;
+    if (!finite) return penalties;
+    advance_product(step);
+    begin_updates(step);
+  }
   if (any_buffered_) {
-    if (graph_->optimizer.accumulation_steps > 1) updated = accumulate(step);
-    if (updated) {
-      find_clip_scales();
-      if (any_scaled_) {
-        pool.run(static_cast<int>(works_.size()), parallel,
-                 [&](int i) { update_scaled(works_[static_cast<std::size_t>(i)]); });
-        if (c.packed != nullptr) c.packed->pack_kernels(*c.moved, pool);
-      } else {
-        for_workers(pool, parallel, [&](int, const std::vector<std::size_t>& items) {
-          for (std::size_t i : items) {
-            const Block& block = items_[i].block;
-            const Work& work = works_[items_[i].work];
-            if (!work.buffered) continue;
-            kernels_->update(spec_, update_of(work, block, work.gradient + block.row * block.units));
-            pack(c, work, block);
-          }
-        });
-      }
+    for (const Work& work : works_) {
+      if (optimizer(work).accumulation_steps > 1) accumulate(work);
     }
+    find_clip_scales();
+    if (any_scaled_) update_whole_parameters(pool, parallel);
+    for_workers(pool, parallel, [&](int, const std::vector<std::size_t>& items) {
+      for (std::size_t i : items) {
+        const Block& block = items_[i].block;
+        const Work& work = works_[items_[i].work];
+        if (!work.buffered || !rule(work).updates || is_scaled(work) || is_orthogonal(work)) continue;
+        kernels_->update(rule(work).spec, update_of(work, block, work.gradient + block.row * block.units));
+        pack(c, work, block);
+      }
+    });
+    if (any_scaled_ && c.packed != nullptr) c.packed->pack_kernels(*c.moved, pool);
   }
-  if (!updated) {
-    for (const Work& w : works_) moving_averages(step, w);
+  for (const Work& w : works_) {
+    if (!rule(w).updates) moving_averages(w);
   }
-  if (constrain(step, pool, updated) && c.packed != nullptr) c.packed->pack_kernels(*c.moved, pool);
+  if (constrain(step, pool) && c.packed != nullptr) c.packed->pack_kernels(*c.moved, pool);
   return penalties;
 }
 

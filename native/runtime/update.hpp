@@ -13,13 +13,15 @@
 namespace densekit {
 
 struct UpdateStep {
-  int64_t iteration = 0;  // calls before this one: with accumulation several make one update
-  double learning_rate = 0;
+  // Per optimizer. Calls before this one: with accumulation several make one update.
+  const int64_t* iterations = nullptr;
+  const double* learning_rates = nullptr;
   index_t batch = 0;
   Host* host = nullptr;
   const FlushDenormals* flush = nullptr;
   const std::vector<HostGradients>* host_gradients = nullptr;  // per host node
   const std::vector<const void*>* given = nullptr;  // per trainable parameter: its gradient, in place of the graph's
+  double loss_scale = 1;                            // the graph's gradients are so many times too large
 };
 
 template <class T>
@@ -32,8 +34,9 @@ class Updater {
   bool may_move(int parameter) const;
   // ... and its gradient is one product, so that the units may lie apart.
   bool may_lie_in_panels(int parameter) const;
-  // Updates every trainable parameter; returns the penalties, taken before the update.
-  double step(const Context<T>& context, const UpdateStep& step, PoolLease& pool);
+  // Updates every trainable parameter; returns the penalties, taken before the update. With a dynamic loss scale gradients
+  // that are not finite change nothing but the scale: then `left_out` becomes true.
+  double step(const Context<T>& context, const UpdateStep& step, PoolLease& pool, bool* left_out);
   // The gradients alone, penalties' included; gradients[p] per trainable parameter.
   double gradients(const Context<T>& context, const UpdateStep& step, const std::vector<T*>& gradients);
   // The penalties of the present weights.
@@ -72,6 +75,14 @@ class Updater {
     int owner = -1;      // the thread that owns the weights; -1: none
     bool counts = true;  // false: the copies of other threads, whose penalty is the same
     double penalty = 0;
+    bool finite = true;  // its gradient
+  };
+  // An optimizer, as it is in this step.
+  struct Rule {
+    OptimizerSpec spec;
+    Update<T> update;  // what all its updates have in common
+    int64_t iteration = 0;
+    bool updates = true;  // false: gradients are only accumulated
   };
 
   void find_contributions(Work& work) const;
@@ -85,20 +96,31 @@ class Updater {
   double block_penalty(const Work& work, const Block& block) const;
   void add_penalty_gradient(const Work& work, const Block& block, T* g) const;
   Update<T> update_of(const Work& work, const Block& block, const T* g) const;
+  void update_whole_parameters(PoolLease& pool, bool parallel);
   void update_scaled(const Work& work) const;
+  void update_orthogonal(const Work& work, PoolLease& pool);
+  void second_update(const Work& work, const Update<T>& all, double rate) const;
+  bool is_scaled(const Work& work) const;
+  bool is_orthogonal(const Work& work) const;
   void pack(const Context<T>& c, const Work& work, const Block& block) const;
   void first_pass(const Context<T>& c, const UpdateStep& step, Item& item);
   void ask_host_regularizers(const UpdateStep& step);
   void advance_product(const UpdateStep& step) const;
   void begin_updates(const UpdateStep& step);
   double whole_penalties();
-  bool accumulate(const UpdateStep& step);
+  bool all_finite() const;
+  void rescale(bool finite) const;
+  void accumulate(const Work& work) const;
   void find_clip_scales();
-  void moving_averages(const UpdateStep& step, const Work& work) const;
-  bool constrain(const UpdateStep& step, PoolLease& pool, bool updated);  // true if it looked at the weights
-  bool overwrites(const UpdateStep& step) const;
+  void moving_averages(const Work& work) const;
+  bool constrain(const UpdateStep& step, PoolLease& pool);  // true if it looked at the weights
+  bool overwrites(const Work& work) const;
   double sum_penalties() const;
   const Parameter& parameter(const Work& work) const { return graph_->parameters[static_cast<std::size_t>(work.id)]; }
+  const Rule& rule(const Work& work) const { return rules_[static_cast<std::size_t>(parameter(work).optimizer)]; }
+  const Optimizer& optimizer(const Work& work) const {
+    return graph_->optimizers[static_cast<std::size_t>(parameter(work).optimizer)];
+  }
 
   const Graph* graph_ = nullptr;
   const Kernels<T>* kernels_ = nullptr;
@@ -106,9 +128,8 @@ class Updater {
   std::vector<Work> fixed_;  // other parameters with a penalty
   std::vector<Item> items_;
   std::vector<std::vector<std::size_t>> items_of_;  // per thread: its items
-  OptimizerSpec spec_;                              // of this step
-  Update<T> update_;                                // what all updates of this step have in common
-  Buffer<T> gradients_, orthogonal_;
+  std::vector<Rule> rules_;                         // per optimizer
+  Buffer<T> gradients_, orthogonal_, products_;
   int64_t elements_ = 0;
   bool any_buffered_ = false, any_constraint_ = false, any_scaled_ = false;
 };

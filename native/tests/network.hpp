@@ -45,7 +45,7 @@ struct Mlp {
     out = sizes.back();
     const double inf = std::numeric_limits<double>::infinity();
     int value = graph.input(in);
-    graph.compute_in_bfloat16(bfloat16);
+    graph.compute_in(bfloat16 ? Precision::bfloat16 : Precision::full);
     weights.reserve(2 * sizes.size());
     for (std::size_t i = 0; i + 1 < sizes.size(); ++i) {
       const int kernel = add(random, sizes[i], sizes[i + 1], std::sqrt(3.0 / double(sizes[i])));
@@ -62,8 +62,8 @@ struct Mlp {
                           : kind == "sigmoid" ? loss_spec("binary_crossentropy", {0, 0, 1e-7})
                                               : loss_spec("mean_squared_error", {});
     graph.loss(0, loss, out, 1.0, "sum_over_batch_size");
-    graph.optimizer.where = Optimizer::Where::native;
-    graph.optimizer.spec = optimizer_spec("adam", {0.9, 0.999, 1e-7, 0});
+    graph.optimizers[0].where = Optimizer::Where::native;
+    graph.optimizers[0].spec = optimizer_spec("adam", {0.9, 0.999, 1e-7, 0});
     for (index_t r = 0; r < samples; ++r) {
       for (index_t j = 0; j < in; ++j) x.push_back(T(random.uniform(-1, 1)));
       const int label = random.below(static_cast<int>(out));
@@ -110,7 +110,7 @@ struct Mlp {
         totals;
     for (int e = 0; e < epochs; ++e) {
       Request r = request(batch_size, losses, rates);
-      r.iteration = e * steps;
+      r.iterations = {e * steps};
       engine->train(r);
       for (index_t s = 0; s < steps; ++s) totals.push_back(losses[static_cast<std::size_t>(2 * s)]);
     }

@@ -1,4 +1,5 @@
 #include "check.hpp"
+#include "kernels/reference/reference.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -370,6 +371,26 @@ TEST(bfloat16_rounds_to_nearest_even_and_keeps_nan_and_infinity) {
     run_bfloat16(kernels, p.g);
     for (index_t j = 0; j < 20; ++j) CHECK(std::isnan(p.c[2 * 22 + j]));
     for (index_t i = 0; i < 5; ++i) CHECK(!std::isfinite(p.c[i * 22 + 19]) || p.c[i * 22 + 19] == 0);
+  });
+}
+
+TEST(float16_rounds_to_nearest_even_down_to_its_smallest_step) {
+  for_float([](const Kernels<float>& kernels) {
+    Random random;
+    std::vector<float> x = {1.0f,    1.00048828125f, 1.00146484375f, 65504,           65519.9f, 65520,
+                            -65536,  1e9f,           INFINITY,       -INFINITY,       0.0f,     -0.0f,
+                            NAN,     2049,           2051,           1e-8f,           2.9e-8f,  3.1e-8f,
+                            6.0e-5f, 6.2e-5f,        -1e-7f,         6.103515625e-05f};
+    for (int i = 0; i < 1000; ++i) x.push_back(float(random.uniform(-1, 1) * std::ldexp(1.0, random.below(50) - 30)));
+    std::vector<float> y(x.size()), expected(x.size());
+    kernels.float16_round(index_t(x.size()), x.data(), y.data());
+    densekit::reference::table_f32.float16_round(index_t(x.size()), x.data(), expected.data());
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      if (std::isnan(x[i])) CHECK(std::isnan(y[i]));
+      else CHECK(y[i] == expected[i] && std::signbit(y[i]) == std::signbit(x[i]));
+    }
+    CHECK(y[1] == 1.0f && y[2] == 1.001953125f && y[3] == 65504 && y[4] == 65504 && std::isinf(y[5]) && y[13] == 2048);
+    CHECK(y[15] == 0 && y[16] == 0 && y[17] == 0x1p-24f);
   });
 }
 

@@ -474,12 +474,16 @@ TEST(optimizers) {
     specs.push_back({OptimizerKind::ftrl, {-0.75, 0.25, 0.5, 0, 0}});
     specs.push_back({OptimizerKind::lamb, {0.9, 0.999, 1e-7}});
     specs.push_back({OptimizerKind::adafactor, {-0.8, 1e-30, 1e-3, 1}});
+    specs.push_back({OptimizerKind::muon, {0.9, 0.999, 1e-7, 0.5, 0.95, 1}});
+    specs.push_back({OptimizerKind::muon, {0.9, 0.999, 1e-7, 0, 0.95, 1}});  // 0: a matrix, see below
+    specs.push_back({OptimizerKind::muon, {0.9, 0.999, 1e-7, 0, 0.5, 0}});
+    specs.push_back({OptimizerKind::schedule_free, {0.9, 0.999, 1e-8, 0}});
+    specs.push_back({OptimizerKind::schedule_free, {0.75, 0.999, 1e-8, 20}});
     std::vector<bool> seen(std::size_t(OptimizerKind::count));
     for (const OptimizerSpec& s : specs) seen[std::size_t(s.kind)] = true;
     for (bool kind : seen) CHECK(kind);
     for (OptimizerSpec s : specs) {
       for (int flags = 0; flags < 32; ++flags) {
-        s.weight_decay = flags & 1 ? 0.1 : 0;
         s.clip_value = flags & 2 ? 0.3 : 0;
         s.ema_momentum = flags & 4 ? 0.75 : -1;
         for (index_t n : {index_t(0), index_t(5), index_t(33)}) {
@@ -502,7 +506,8 @@ TEST(optimizers) {
             u.power[1] = power(s.p[1], 7);
             if (flags & 8) u.l1 = 0.25f, u.l2 = 0.125f, u.clip_scale = 0.5f;
             u.clamp = flags & 16, u.low = -0.25f, u.high = 0.5f;
-            u.decay = flags != 3;
+            u.weight_decay = flags & 1 && flags != 3 ? 0.1 : 0;
+            if (s.kind == OptimizerKind::muon && s.p[3] == 0) u.slot[1] = nullptr;
           };
           Update<T> u;
           Update<double> u2;

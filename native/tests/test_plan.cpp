@@ -91,7 +91,7 @@ void panels_and_single_steps(int threads, bool bfloat16) {
     Request r = one_by_one.request(kBatch, loss, rate);
     r.index += step * kBatch;
     r.n = kBatch;
-    r.iteration = step;
+    r.iterations = {step};
     r.counters.assign(r.counters.size(), static_cast<uint64_t>(step));
     one_by_one.engine->train(r);
     CHECK(loss[0] == losses[static_cast<std::size_t>(step)]);

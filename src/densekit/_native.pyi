@@ -18,8 +18,10 @@ class Plan:
     def input(self, size: int) -> int:
         """A value fed by the caller; inputs are numbered in order."""
 
-    def compute_in_bfloat16(self, on: bool) -> None:
-        """Whether ops added from now on round operands and results to bfloat16."""
+    def compute_in(self, dtype: str) -> None:
+        """
+        What ops added from now on round to: 'bfloat16', 'float16', or the plan's dtype.
+        """
 
     def dense(
         self,
@@ -155,9 +157,12 @@ class Plan:
         ema_overwrite_frequency: int = 0,
         accumulation_steps: int = 1,
         product: Array | None = None,
+        index: int = 0,
     ) -> None:
         """
-        The update rule; may be set again. ema_momentum < 0: no average; `product`: nadam's array.
+        An update rule; index 0 may be set again and takes the place of all, others follow.
+
+        ema_momentum < 0: no average; `product`: nadam's array.
         """
 
     def set_slots(
@@ -167,8 +172,20 @@ class Plan:
         ema: Array | None = None,
         accumulator: Array | None = None,
         decay: bool = True,
+        optimizer: int = 0,
     ) -> None:
         """The optimizer's arrays for a parameter, updated in place."""
+
+    def set_loss_scale(
+        self,
+        fixed: float,
+        scale: Array | None = None,
+        counter: Array | None = None,
+        growth_steps: int = 0,
+    ) -> None:
+        """
+        Gradients are of so many times the loss; with `scale` and `counter`, written to, dynamic.
+        """
 
     def set_host_optimizer(self, fn: Callable[[int, float, list[Array]], object]) -> None:
         """
@@ -182,7 +199,7 @@ class Plan:
         weights: list[Array | None],
         index: Array,
         batch_size: int,
-        iteration: int,
+        iterations: int | Sequence[int],
         learning_rates: Array,
         keys: Sequence[int],
         counters: Sequence[int],
@@ -248,6 +265,10 @@ class Plan:
     @property
     def steps_done(self) -> int:
         """Complete steps of the latest train or evaluate, also when it raised."""
+
+    @property
+    def steps_left_out(self) -> int:
+        """Of them, those whose gradients were not finite."""
 
     def record(
         self,

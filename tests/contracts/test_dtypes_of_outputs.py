@@ -226,7 +226,15 @@ def test_weights_of_several_floats_obey_penalties_and_constraints() -> None:
     assert int(model.optimizer.iterations) == 1
 
 
-@pytest.mark.usefixtures("native_engine")  # the definitions can train them
-def test_weights_in_bfloat16_say_that_they_do_not_train() -> None:
-    with pytest.raises(ValueError, match="mixed_bfloat16"):
-        trained("float32", "bfloat16")
+def test_weights_in_bfloat16_train() -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, "tanh", dtype="bfloat16")])
+    model.add(keras.layers.Dense(1, dtype="bfloat16", kernel_regularizer=lambda w: 0.1 * (w * w)))
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    before = [np.asarray(w.numpy(), "float32") for w in model.weights]
+    x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
+    history = model.fit(x, x[:, :1], epochs=5, verbose=0).history["loss"]
+    assert history[-1] < 0.8 * history[0]
+    for weight, old in zip(model.weights, before, strict=True):
+        assert weight.dtype == "bfloat16"
+        assert (np.asarray(weight.numpy(), "float32") != old).any()

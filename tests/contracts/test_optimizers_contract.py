@@ -16,9 +16,8 @@ from densekit._core.registry import components
 ALL = components("keras.optimizers")
 WRAPPERS = {"LossScaleOptimizer", "MultiOptimizer", "OptimizerMap"}
 OPTIMIZERS = {n: c for n, c in ALL.items() if n not in {"Optimizer", *WRAPPERS}}
-ON_HOST = {"Muon", "ScheduleFreeAdamW"}
 SCHEDULES = components("keras.optimizers.schedules")
-ONE_SLOT = {"SGD", "Adagrad", "Lion"}
+ONE_SLOT = {"SGD", "Adagrad", "Lion", "Muon"}
 
 
 def variables() -> list[Any]:
@@ -76,7 +75,7 @@ def test_saved_state_continues_the_same_way(name: str) -> None:
         np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
-@pytest.mark.parametrize("name", sorted({*OPTIMIZERS} - ON_HOST))
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_native_form(name: str) -> None:
     optimizer = OPTIMIZERS[name]()
     assert native_form(optimizer) is not None
@@ -106,7 +105,7 @@ def test_ftrl_without_a_falling_rate_runs_on_the_host() -> None:
     assert native_form(densekit.optimizers.Ftrl(learning_rate_power=0.0)) is None
 
 
-@pytest.mark.parametrize("name", sorted({*OPTIMIZERS} - ON_HOST))
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
 def test_native_slots_are_the_optimizers_own_variables(name: str) -> None:
     ws = variables()
     extra = {"SGD": {"momentum": 0.5}, "RMSprop": {"momentum": 0.5, "centered": True}}
@@ -217,11 +216,16 @@ KERNELS: list[tuple[str, dict[str, Any]]] = [
     ("Lamb", {}),
     ("Adafactor", {}),
     ("Adafactor", {"epsilon_2": 0.5, "clip_threshold": 0.3, "beta_2_decay": -0.5}),
+    ("Muon", {}),
+    ("Muon", {"nesterov": False, "rms_rate": None, "ns_steps": 2, "adam_weight_decay": None}),
+    ("Muon", {"exclude_layers": ["kernel"], "adam_lr_ratio": 0.5}),
+    ("ScheduleFreeAdamW", {}),
+    ("ScheduleFreeAdamW", {"beta_1": 0.7, "warmup_steps": 4}),
 ]
 
 
 def test_every_native_optimizer_is_tried() -> None:
-    assert {name for name, _ in KERNELS} == set(OPTIMIZERS) - ON_HOST
+    assert {name for name, _ in KERNELS} == set(OPTIMIZERS)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

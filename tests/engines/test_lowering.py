@@ -96,9 +96,7 @@ def test_a_layer_with_its_own_call_is_followed_or_runs_on_the_host() -> None:
 
 
 def test_another_dtype_runs_on_the_host() -> None:
-    model = functional(
-        lambda x: keras.layers.Dense(2)(keras.layers.Dense(3, dtype="mixed_float16")(x))
-    )
+    model = functional(lambda x: keras.layers.Dense(2)(keras.layers.Dense(3, dtype="float64")(x)))
     assert kinds(model) == ["host", "dense"]
 
 

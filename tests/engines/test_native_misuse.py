@@ -122,7 +122,7 @@ def run(built: Any, **changed: Any) -> int:
         "weights": [None],
         "index": np.arange(4),
         "batch_size": 2,
-        "iteration": 0,
+        "iterations": 0,
         "learning_rates": np.zeros(2),
         "keys": [],
         "counters": [],

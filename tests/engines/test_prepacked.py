@@ -29,7 +29,7 @@ class Wide:
         sizes = options.get("sizes", (*WIDE, 7))
         self.plan = _native.Plan(dtype)
         if options.get("bfloat16"):
-            self.plan.compute_in_bfloat16(True)
+            self.plan.compute_in("bfloat16")
         self.out = sizes[-1]
         self.weights, self.write_version = [], []
         x = self.plan.input(sizes[0] * options.get("positions", 1))

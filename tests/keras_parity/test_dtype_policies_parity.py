@@ -72,3 +72,25 @@ def test_mixed_float16_wraps_the_optimizer(scale: bool, tmp_path: Path) -> None:
     wrapped = densekit.optimizers.LossScaleOptimizer(densekit.optimizers.SGD())
     ours.compile(wrapped, "mse")
     assert ours.optimizer is wrapped
+
+
+@pytest.mark.parametrize("policy", ["bfloat16", "float16"])
+@pytest.mark.parametrize("optimizer", ["SGD", "RMSprop", "Adamax"])
+def test_weights_of_half_precision_train(policy: str, optimizer: str) -> None:
+    """Variables, computation and slots in 16 bits: losses as near as their last place allows."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 5)).astype("float32")
+    y = np.sin(x.sum(1, keepdims=True)).astype("float32")
+    start = [rng.normal(size=s) * 0.3 for s in ((5, 16), (16,), (16, 1), (1,))]
+    losses = []
+    for lib in (keras, densekit):
+        layers = [lib.layers.Dense(16, "tanh", dtype=policy), lib.layers.Dense(1, dtype=policy)]
+        model = lib.Sequential([lib.Input((5,)), *layers])
+        model.set_weights(start)
+        model.compile(getattr(lib.optimizers, optimizer)(0.02), "mse")
+        history = model.fit(x, y, epochs=4, batch_size=16, shuffle=False, verbose=0)
+        losses.append(history.history["loss"])
+        assert {w.dtype for w in model.weights} == {policy}
+    eps = 2.0**-9 if policy == "bfloat16" else 2.0**-12
+    np.testing.assert_allclose(losses[1], losses[0], rtol=12 * eps)
+    assert losses[1][-1] < 0.9 * losses[1][0]

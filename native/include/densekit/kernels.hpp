@@ -91,9 +91,9 @@ struct Update {
   T product = 1;             // nadam: of its momenta so far, this step's included
   T l1 = 0, l2 = 0;          // regularizer folded into the gradient
   T clip_scale = 1;          // from clip_norm / global_clip_norm
-  bool decay = true;         // false: excluded from weight decay
+  double weight_decay = 0;   // of this parameter; that of the spec is for whoever sets this
   T* direction =
-      nullptr;         // lamb, adafactor: receives the step before it is scaled, w only decays; direction == g allowed
+      nullptr;  // lamb, adafactor, muon: receives the step before it is scaled, w only decays; direction == g allowed
   bool clamp = false;  // elementwise constraint: w = min(max(w, low), high)
   T low = 0, high = 0;
 };
@@ -125,6 +125,8 @@ struct Kernels {
   void (*bfloat16_pack)(const T* b, index_t b_row, index_t b_col, index_t k, index_t n, index_t first_k, index_t last_k,
                         index_t first_n, index_t last_n, uint32_t* packed);
   void (*bfloat16_round)(index_t n, const T* x, T* y);  // y == x allowed
+  // To the nearest even float16 (11 significant bits, above 65504 infinity, down to 2^-24), float alone; y == x allowed.
+  void (*float16_round)(index_t n, const T* x, T* y);
 
   // Products of int8, float alone. int8_quantize takes a row of k floats: scale = high / (max |x| + epsilon), words hold
   // round(x * scale) within [low, high], to even where two are equally near; a row that is not finite gets the scale NaN. int8_pack takes a

@@ -167,11 +167,14 @@ enum class OptimizerKind : int32_t {
   ftrl,       // learning_rate_power (below 0), l1, l2, l2_shrinkage, beta   slots: sum of squares, linear
   lamb,       // beta_1, beta_2, epsilon            slots: momentum, velocity; scaled by norms of the whole parameter
   adafactor,  // beta_2_decay, epsilon_1, epsilon_2, clip_threshold   slots: velocity[, rows, columns]; scaled as lamb is
+  muon,  // adam_beta_1, adam_beta_2, epsilon, adam_lr_ratio, momentum, nesterov, ns_steps, a, b, c, rms_rate (-1: none),
+         // adam_weight_decay   slots: momentum, or momentum and velocity of what takes adam's step; see update_muon
+  schedule_free,  // beta_1, beta_2, epsilon, warmup_steps   slots: momentum (the weights z), velocity
   count
 };
 struct OptimizerSpec {
   OptimizerKind kind = OptimizerKind::sgd;
-  double p[5] = {0, 0, 0, 0, 0};
+  double p[12] = {};
   double weight_decay = 0;  // w -= w * weight_decay * lr, before the update; AdamW is adam with this set
   double clip_value = 0;    // 0: off
   double clip_norm = 0;     // per variable; 0: off

@@ -24,6 +24,20 @@ DENSEKIT_INLINE void multiply_wide(Words a, uint32_t b, Words& low, Words& high)
   high = (Words)((even >> 32) | (odd & ~uint64_t(0xffffffffu)));
 }
 
+// Below 2^-14 the last place of a float16 is 2^-24, which is that of a float32 in [0.5, 1).
+DENSEKIT_INLINE Vec<float> round_float16(Vec<float> v) {
+  const Words all = (Words)v, sign = all & 0x80000000u, magnitude = all ^ sign;
+  const Words even = (magnitude + 0xFFFu + ((magnitude >> 13) & 1u)) & 0xFFFFE000u;
+  const Vec<float> half = broadcast(0.5f), size = (Vec<float>)magnitude, rounded = (Vec<float>)even;
+  const Vec<float> small = (size + half) - half, large = rounded > 65504.0f ? broadcast(__builtin_inff()) : rounded;
+  const Vec<float> found = size < 0x1p-14f ? small : large;
+  return v == v ? (Vec<float>)((Words)found | sign) : v;
+}
+
+void float16_round(index_t n, const float* x, float* y) {
+  for_vectors<float>(n, [&](index_t i, auto part) { store(y + i, round_float16(load(x + i, part)), part); });
+}
+
 template <int... Lane>
 DENSEKIT_INLINE Words interleave_low(Words a, Words b, Ints<Lane...>) {
   return __builtin_shufflevector(a, b, (Lane / 2 + Lane % 2 * kWords)...);

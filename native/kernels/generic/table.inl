@@ -1,7 +1,7 @@
 template <class T>
 constexpr Kernels<T> make_table() {
   Kernels<T> t{};
-  if constexpr (sizeof(T) == 4) t = with_int8(bfloat16_table());
+  if constexpr (sizeof(T) == 4) t = with_int8(bfloat16_table()), t.float16_round = float16_round;
   t.isa = DENSEKIT_ISA_NAME;
   t.lanes = kLanes<T>;
   t.gemm_scratch = gemm_scratch<T>;

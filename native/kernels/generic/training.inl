@@ -4,7 +4,7 @@
 template <class T, class Rule>
 DENSEKIT_INLINE void update_weights(const OptimizerSpec& s, const Update<T>& u, Rule rule) {
   const bool plain = u.l1 == 0 && u.l2 == 0 && u.clip_scale == 1 && s.clip_value <= 0 && !u.ema && !u.clamp &&
-                     (s.weight_decay == 0 || !u.decay);
+                     u.weight_decay == 0;
   if (plain) {  // Zen 4, Adam on 50,000 weights: 11.0 us, 12.9 us the general way
     T* weights = u.w;
     const T* gradient = u.g;
@@ -15,7 +15,7 @@ DENSEKIT_INLINE void update_weights(const OptimizerSpec& s, const Update<T>& u, 
   const bool penalised = u.l1 != 0 || u.l2 != 0, clips = s.clip_value > 0;
   const Vec<T> l1 = broadcast(u.l1), l2 = broadcast(T(2) * u.l2), scale = broadcast(u.clip_scale);
   const Vec<T> clip_low = broadcast(T(-s.clip_value)), clip_high = broadcast(T(s.clip_value));
-  const Vec<T> decay = broadcast(u.decay ? T(s.weight_decay * double(u.learning_rate)) : T(0));
+  const Vec<T> decay = broadcast(T(u.weight_decay * double(u.learning_rate)));
   const Vec<T> ema = broadcast(T(s.ema_momentum)), ema_rest = broadcast(T(1 - s.ema_momentum));
   const Vec<T> low = broadcast(u.low), high = broadcast(u.high);
   for_vectors<T>(u.n, [&](index_t i, auto part) __attribute__((always_inline)) {
@@ -153,6 +153,59 @@ void lamb(const OptimizerSpec& s, const Update<T>& u) {
   });
 }
 
+// Adam's rule; `greatest` is the slot of amsgrad, or null.
+template <class T>
+void adam(const OptimizerSpec& s, const Update<T>& u, double rate, T* greatest) {
+  const double correction = __builtin_sqrt(1 - u.power[1]) / (1 - u.power[0]);
+  const Vec<T> alpha = broadcast(T(rate * correction));
+  const Vec<T> rest_1 = broadcast(T(1 - s.p[0])), rest_2 = broadcast(T(1 - s.p[1])), epsilon = broadcast(T(s.p[2]));
+  T *momentum = u.slot[0], *velocity = u.slot[1];
+  update_weights<T>(s, u, [=](index_t i, auto part, Vec<T> w, Vec<T> g) __attribute__((always_inline)) {
+    Vec<T> m = load(momentum + i, part), v = load(velocity + i, part);
+    m = fma(g - m, rest_1, m);
+    v = fma(fma(g, g, -v), rest_2, v);
+    store(momentum + i, m, part);
+    store(velocity + i, v, part);
+    if (greatest) {
+      v = max_or_second(load(greatest + i, part), v);
+      store(greatest + i, v, part);
+    }
+    return w - quotient<T>(alpha * m, sqrt(v) + epsilon);
+  });
+}
+
+template <class T>
+void muon(const OptimizerSpec& s, const Update<T>& u) {
+  if (u.slot[1] != nullptr) return adam<T>(s, u, double(u.learning_rate) * s.p[3], nullptr);
+  const Vec<T> keep = broadcast(T(s.p[4]));
+  const bool nesterov = s.p[5] != 0;
+  T *momentum = u.slot[0], *direction = u.direction;
+  update_weights<T>(s, u, [=](index_t i, auto part, Vec<T> w, Vec<T> g) __attribute__((always_inline)) {
+    const Vec<T> m = fma(keep, load(momentum + i, part), g);
+    store(momentum + i, m, part);
+    store(direction + i, nesterov ? fma(keep, m, g) : m, part);
+    return w;
+  });
+}
+
+template <class T>
+void schedule_free(const OptimizerSpec& s, const Update<T>& u) {
+  const double t = double(u.step), warm = s.p[3] > 0 && t < s.p[3] ? t / s.p[3] : 1.0;
+  const Vec<T> rate = broadcast(T(double(u.learning_rate) * warm)), correction = broadcast(T(1 / (1 - u.power[1])));
+  const Vec<T> share = broadcast(T(s.p[0])), rest_1 = broadcast(T(1 - s.p[0])), rest_2 = broadcast(T(1 - s.p[1]));
+  const Vec<T> epsilon = broadcast(T(s.p[2])), old = broadcast(T(1 - 1 / t)), now = broadcast(T(1 / t));
+  T *base = u.slot[0], *velocity = u.slot[1];
+  update_weights<T>(s, u, [=](index_t i, auto part, Vec<T> w, Vec<T> g) __attribute__((always_inline)) {
+    Vec<T> z = load(base + i, part), v = load(velocity + i, part);
+    const Vec<T> x = (w - rest_1 * z) / share;
+    v = fma(fma(g, g, -v), rest_2, v);
+    z -= rate * g / (sqrt(v * correction) + epsilon);
+    store(base + i, z, part);
+    store(velocity + i, v, part);
+    return fma(rest_1, z, share * fma(old, x, now * z));
+  });
+}
+
 template <class T>
 double adafactor(const OptimizerSpec& s, double keep, index_t rows, index_t width, T* g, T* v, T* r, T* c) {
   const Vec<T> old = broadcast(T(keep)), rest = broadcast(T(1 - keep)), epsilon = broadcast(T(s.p[1]));
@@ -211,9 +264,11 @@ void update(const OptimizerSpec& s, const Update<T>& u) {
         return w;
       });
     }
+    case OptimizerKind::muon: return muon<T>(s, u);
+    case OptimizerKind::schedule_free: return schedule_free<T>(s, u);
+    case OptimizerKind::adam: return adam<T>(s, u, double(u.learning_rate), s.p[3] != 0 ? u.slot[2] : nullptr);
     case OptimizerKind::sgd:
-    case OptimizerKind::rmsprop:
-    case OptimizerKind::adam: break;
+    case OptimizerKind::rmsprop: break;
     case OptimizerKind::count: return;
   }
   const Vec<T> rate = broadcast(u.learning_rate);
@@ -230,44 +285,26 @@ void update(const OptimizerSpec& s, const Update<T>& u) {
       return nesterov ? w + fma(momentum, m, -step) : w + m;
     });
   }
-  if (s.kind == OptimizerKind::rmsprop) {
-    const Vec<T> rho = broadcast(T(s.p[0])), rest = broadcast(T(1 - s.p[0])), epsilon = broadcast(T(s.p[2]));
-    const Vec<T> momentum = broadcast(T(s.p[1]));
-    T* velocity = u.slot[0];
-    T* buffer = s.p[1] > 0 ? u.slot[1] : nullptr;
-    T* average = s.p[3] != 0 ? u.slot[s.p[1] > 0 ? 2 : 1] : nullptr;
-    return update_weights<T>(s, u, [=](index_t i, auto part, Vec<T> w, Vec<T> g) __attribute__((always_inline)) {
-      const Vec<T> v = fma(rho, load(velocity + i, part), rest * (g * g));
-      store(velocity + i, v, part);
-      Vec<T> denominator = v + epsilon;
-      if (average) {
-        const Vec<T> a = fma(rho, load(average + i, part), rest * g);
-        store(average + i, a, part);
-        denominator = v - a * a + epsilon;
-      }
-      Vec<T> step = rate * g / sqrt(denominator);
-      if (buffer) {
-        step = fma(momentum, load(buffer + i, part), step);
-        store(buffer + i, step, part);
-      }
-      return w - step;
-    });
-  }
-  const double correction = __builtin_sqrt(1 - u.power[1]) / (1 - u.power[0]);
-  const Vec<T> alpha = broadcast(T(double(u.learning_rate) * correction));
-  const Vec<T> rest_1 = broadcast(T(1 - s.p[0])), rest_2 = broadcast(T(1 - s.p[1])), epsilon = broadcast(T(s.p[2]));
-  T *momentum = u.slot[0], *velocity = u.slot[1], *greatest = s.p[3] != 0 ? u.slot[2] : nullptr;
+  const Vec<T> rho = broadcast(T(s.p[0])), rest = broadcast(T(1 - s.p[0])), epsilon = broadcast(T(s.p[2]));
+  const Vec<T> momentum = broadcast(T(s.p[1]));
+  T* velocity = u.slot[0];
+  T* buffer = s.p[1] > 0 ? u.slot[1] : nullptr;
+  T* average = s.p[3] != 0 ? u.slot[s.p[1] > 0 ? 2 : 1] : nullptr;
   update_weights<T>(s, u, [=](index_t i, auto part, Vec<T> w, Vec<T> g) __attribute__((always_inline)) {
-    Vec<T> m = load(momentum + i, part), v = load(velocity + i, part);
-    m = fma(g - m, rest_1, m);
-    v = fma(fma(g, g, -v), rest_2, v);
-    store(momentum + i, m, part);
+    const Vec<T> v = fma(rho, load(velocity + i, part), rest * (g * g));
     store(velocity + i, v, part);
-    if (greatest) {
-      v = max_or_second(load(greatest + i, part), v);
-      store(greatest + i, v, part);
+    Vec<T> denominator = v + epsilon;
+    if (average) {
+      const Vec<T> a = fma(rho, load(average + i, part), rest * g);
+      store(average + i, a, part);
+      denominator = v - a * a + epsilon;
     }
-    return w - quotient<T>(alpha * m, sqrt(v) + epsilon);
+    Vec<T> step = rate * g / sqrt(denominator);
+    if (buffer) {
+      step = fma(momentum, load(buffer + i, part), step);
+      store(buffer + i, step, part);
+    }
+    return w - step;
   });
 }
 

@@ -127,6 +127,15 @@ void bfloat16_round(index_t n, const float* x, float* y) {
   for (index_t i = 0; i < n; ++i) y[i] = rounded(x[i]);
 }
 
+void float16_round(index_t n, const float* x, float* y) {
+  for (index_t i = 0; i < n; ++i) {
+    int exponent = 0;
+    std::frexp(x[i], &exponent);  // |x| = f 2^exponent, f in [0.5, 1): 11 bits of it, none below 2^-24
+    const double unit = std::ldexp(1.0, std::max(exponent - 11, -24)), near = std::nearbyint(x[i] / unit) * unit;
+    y[i] = std::isfinite(x[i]) ? float(std::fabs(near) > 65504 ? std::copysign(INFINITY, near) : near) : x[i];
+  }
+}
+
 index_t bfloat16_scratch(const Gemm<float>&, bool) { return 0; }
 
 void bfloat16_gemm(const Gemm<float>& g, const uint32_t* packed_b, float*) {
@@ -776,6 +785,27 @@ double further_rule(const OptimizerSpec& s, const Update<T>& u, index_t i, doubl
     case OptimizerKind::lion:
       u.slot[0][i] = T(s.p[1] * first + (1 - s.p[1]) * g);
       return w - lr * sign(s.p[0] * first + (1 - s.p[0]) * g);
+    case OptimizerKind::muon: {
+      if (u.slot[1] == nullptr) {
+        const double m = s.p[4] * first + g;
+        u.slot[0][i] = T(m);
+        u.direction[i] = T(s.p[5] != 0 ? g + s.p[4] * m : m);
+        return w;
+      }
+      const double m = first + (g - first) * (1 - s.p[0]), v = second + (g * g - second) * (1 - s.p[1]);
+      u.slot[0][i] = T(m);
+      u.slot[1][i] = T(v);
+      return w -
+             lr * s.p[3] * std::sqrt(1 - std::pow(s.p[1], t)) / (1 - std::pow(s.p[0], t)) * m / (std::sqrt(v) + s.p[2]);
+    }
+    case OptimizerKind::schedule_free: {
+      const double v = second + (g * g - second) * (1 - s.p[1]), warm = s.p[3] > 0 ? std::min(t / s.p[3], 1.0) : 1;
+      const double z = first - lr * warm * g / (std::sqrt(v / (1 - std::pow(s.p[1], t))) + s.p[2]);
+      const double x = (w - (1 - s.p[0]) * first) / s.p[0];
+      u.slot[0][i] = T(z);
+      u.slot[1][i] = T(v);
+      return (1 - s.p[0]) * z + s.p[0] * ((1 - 1 / t) * x + z / t);
+    }
     case OptimizerKind::sgd:
     case OptimizerKind::rmsprop:
     case OptimizerKind::adam:
@@ -798,7 +828,7 @@ void update(const OptimizerSpec& s, const Update<T>& u) {
     double w = u.w[i];
     double g = (u.g[i] + double(u.l1) * sign(w) + 2.0 * u.l2 * w) * u.clip_scale;
     if (s.clip_value > 0) g = clip(g, -s.clip_value, s.clip_value);
-    if (u.decay) w -= w * s.weight_decay * lr;
+    w -= w * u.weight_decay * lr;
     if (s.kind == OptimizerKind::sgd) {
       const double momentum = s.p[0];
       if (momentum == 0) {
@@ -1008,6 +1038,7 @@ constexpr Kernels<T> make_table() {
     t.int8_packed = int8_packed;
     t.int8_pack = int8_pack;
     t.int8_gemm = int8_gemm;
+    t.float16_round = float16_round;
   }
   t.activate = activate<T>;
   t.activate_backward = activate_backward<T>;

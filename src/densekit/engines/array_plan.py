@@ -35,11 +35,11 @@ class ArrayPlan:
     """Methods of `PlanBuilder` that act on arrays, and the record of a named op."""
 
     dtype: str
-    bfloat16: bool
+    precision: str
     steps: list[Step]
 
     def rounded(self, x: Handle) -> Handle:
-        """`x` with its values rounded to bfloat16."""
+        """`x` with its values rounded to what is computed in now."""
         raise NotImplementedError
 
     def reshape(self, x: Handle, sample_shape: Sequence[int]) -> Handle:
@@ -71,9 +71,9 @@ class ArrayPlan:
         """
         if not reads_integers and any("int" in x.dtype for x in xs):
             raise NotLowerable("integers stay integers")  # which floats round beyond their digits
-        if self.bfloat16:
+        if self.precision:
             xs = [self.rounded(x) for x in xs]
-        y = self._new(sample_shape, dtype or ("bfloat16" if self.bfloat16 else self.dtype))
+        y = self._new(sample_shape, dtype or self.precision or self.dtype)
         arguments = {
             "op": kind,
             "parameters": list(parameters),
@@ -81,7 +81,7 @@ class ArrayPlan:
             "attributes": attributes,
         }
         inputs = tuple(x.value for x in xs)
-        self.steps.append(Step("op", inputs, (y.value,), arguments, self.bfloat16))
+        self.steps.append(Step("op", inputs, (y.value,), arguments, self.precision))
         return y
 
     # Elementwise
@@ -367,7 +367,7 @@ class ArrayPlan:
     ) -> Handle:
         """``x`` quantized row by row times `kernel`, over the scales of row and unit."""
         features, units = kernel.shape
-        if self.dtype != "float32" or self.bfloat16:
+        if self.dtype != "float32" or self.precision:
             raise NotLowerable("its product of int8 is of float32 inputs")
         if not x.sample_shape or x.shape[-1] != features:
             raise NotLowerable(f"its last axis is not of {features} features")

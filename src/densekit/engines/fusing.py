@@ -42,7 +42,7 @@ def _joined(before: Step, step: Step) -> Step | None:
     """One step in place of two, or None."""
     if before.kind != "dense" or before.arguments["activation"] != "linear":
         return None
-    if before.bfloat16 or step.bfloat16:  # each step rounds
+    if before.precision or step.precision:  # each step rounds
         return None
     if step.kind == "activation" and step.arguments["activation"] not in _NOT_TAKEN:
         keys = ("activation", "parameters")

@@ -88,6 +88,7 @@ class HostNode:
         self._is_first = is_first
         self._floats = [i for i, d in enumerate(self._input_dtypes) if d.kind == "f"]
         self.added_losses = False
+        self.loss_scale: Callable[[], float] = lambda: 1.0  # of what it adds to the loss, too
         self._differentiate = Differentiator()
         self._lent = LentRows()
         self._pending: tuple[Callable[[Any], list[Any]], int, int] | None = None
@@ -114,7 +115,9 @@ class HostNode:
                 inputs[i] = value
             return self._call(values[len(self._floats) :], inputs, assigned)
 
-        values = [arrays[i] for i in self._floats] + [v.current() for v in self._function.variables]
+        values = [arrays[i] for i in self._floats] + [
+            _boxed_value(v) for v in self._function.variables
+        ]
         results, vjp = self._differentiate(definition, values)
         for variable, value in zip(assigned, results[n + 1 :], strict=True):
             variable.assign(value)
@@ -147,7 +150,8 @@ class HostNode:
     ) -> list[Any]:
         """Outputs; the sum of the losses that layers added; new values of the `assigned` state."""
         variables = self._function.variables if values else []
-        with StatelessScope(zip(variables, values, strict=True), collect_losses=True) as scope:
+        typed = [(v, _in_own_dtype(v, value)) for v, value in zip(variables, values, strict=True)]
+        with StatelessScope(typed, collect_losses=True) as scope:
             outputs = tree.flatten(self._function.function(*inputs))
             self.added_losses = self.added_losses or bool(scope.losses)
             extra = sum((ops.sum(loss) for loss in scope.losses), np.zeros((), self._dtype))
@@ -164,7 +168,8 @@ class HostNode:
             np.array(d.reshape(batch, *shape))
             for d, shape in zip(d_rows, self._output_shapes, strict=True)
         ]
-        gradients = vjp([*cotangents, np.ones((), self._dtype), *[None] * n_assigned])
+        scale = np.asarray(self.loss_scale(), self._dtype)
+        gradients = vjp([*cotangents, scale, *[None] * n_assigned])
         inputs: list[Array | None] = [None] * len(self._input_shapes)
         for i, gradient in zip(self._floats, gradients, strict=False):
             inputs[i] = _plain(gradient, self._dtype).reshape(batch, -1)
@@ -258,11 +263,12 @@ def host_regularizer(
 
     differentiate = Differentiator()
 
-    def penalty_of(weight: Any) -> Any:
+    def penalty_of(value: Any) -> Any:
+        weight = _in_own_dtype(variable, value)
         return ops.sum(returned(regularizer(weight), regularizer, "a penalty"))
 
     def penalty() -> tuple[float, Array]:
-        result, vjp = differentiate(penalty_of, [variable.current()])
+        result, vjp = differentiate(penalty_of, [_boxed_value(variable)])
         (gradient,) = vjp(np.ones_like(np.asarray(result)))
         return float(result), _plain(gradient, np.dtype(dtype or variable.dtype))
 
@@ -276,6 +282,16 @@ def host_constraint(variable: Variable, constraint: Any) -> Callable[[], None]:
         variable.assign(returned(constraint(variable.value), constraint, "the weights"))
 
     return project
+
+
+def _boxed_value(variable: Variable) -> Any:
+    """What is differentiated by: `autograd` knows no bfloat16, so that the cast becomes a step."""
+    value = variable.current()
+    return np.asarray(value, np.float32) if variable.dtype == "bfloat16" else value
+
+
+def _in_own_dtype(variable: Variable, value: Any) -> Any:
+    return ops.cast(value, "bfloat16") if variable.dtype == "bfloat16" else value
 
 
 def _plain(value: Any, dtype: np.dtype[Any]) -> Array:

@@ -25,6 +25,8 @@ from densekit.ops._symbolic import FunctionOperation
 
 Shape = tuple[int, ...]
 
+_HALVES = frozenset({"bfloat16", "float16"})
+
 
 def lower_graph(
     graph: Any, dtype: str, training: bool | None, input_shapes: Sequence[Shape] | None = None
@@ -288,15 +290,15 @@ class _Part:
 def lower_op(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]:
     """An op, in the type its definition gives."""
     dtypes = {tensor.dtype for tensor in node.outputs}
-    if not dtypes <= {plan.dtype, "bfloat16", "bool", "int32", "int64"}:
+    if not dtypes <= {plan.dtype, *_halves(plan), "bool", "int32", "int64"}:
         raise NotLowerable(
             f"it gives {', '.join(sorted(dtypes))}, the plan computes in {plan.dtype}"
         )
-    plan.bfloat16 = dtypes == {"bfloat16"}
+    plan.precision = dtypes.pop() if len(dtypes) == 1 and dtypes <= _halves(plan) else ""
     try:
         outputs = lower_operation(plan, node.operation, *_with_handles(node, inputs))
     finally:
-        plan.bfloat16 = False
+        plan.precision = ""
     for tensor, handle in zip(node.outputs, outputs, strict=True):
         if tensor.dtype != handle.dtype:
             raise NotLowerable(f"it gives {tensor.dtype}")
@@ -320,13 +322,13 @@ def _lower(
     lower = partial(
         layer.lower if layer._dk_form is None else layer._dk_form.lower, **options or {}
     )
-    if not _is_mixed_bfloat16(layer):
+    plan.precision = _mixed_precision(layer)
+    if not plan.precision:
         return lower(plan, *inputs)
-    plan.bfloat16 = True
     try:  # a reshape or the identity rounds nothing on its own
         return [plan.rounded(y) for y in _as_list(lower(plan, *inputs))]
     finally:
-        plan.bfloat16 = False
+        plan.precision = ""
 
 
 def _graph_of(operation: Any) -> Any:
@@ -340,7 +342,7 @@ def _graph_of(operation: Any) -> Any:
 def _is_native(layer: Layer, plan: PlanBuilder) -> bool:
     if not has_lowering(layer):
         return False
-    if _is_mixed_bfloat16(layer):
+    if _mixed_precision(layer):
         return plan.dtype == "float32"
     return layer.compute_dtype == layer.variable_dtype == plan.dtype
 
@@ -357,8 +359,15 @@ def _draws_while_predicting(layer: Layer, plan: PlanBuilder) -> bool:
     return bool(plan.training) and not plan.learns and bool(layer.non_trainable_variables)
 
 
-def _is_mixed_bfloat16(layer: Layer) -> bool:
-    return (layer.compute_dtype, layer.variable_dtype) == ("bfloat16", "float32")
+def _mixed_precision(layer: Layer) -> str:
+    """The 16-bit type that a layer with float32 variables computes in, or ``""``."""
+    mixed = layer.variable_dtype == "float32" and layer.compute_dtype in _HALVES
+    return layer.compute_dtype if mixed else ""
+
+
+def _halves(plan: PlanBuilder) -> frozenset[str]:
+    """The 16-bit types that are rounded to in the plan's buffers."""
+    return _HALVES if plan.dtype == "float32" else frozenset()
 
 
 def _options(node: Any) -> dict[str, Any] | None:

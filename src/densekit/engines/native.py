@@ -78,12 +78,13 @@ class NativeEngine:
         values = {h.value: self.plan.input(max(h.size, 0)) for h in read}
         self._read_targets = [output for output, _ in plan.targets]
         for step in plan.steps:
-            self.plan.compute_in_bfloat16(step.bfloat16)
+            self.plan.compute_in(step.precision or plan.dtype)
             getattr(self, f"_{step.kind}")(step, values)
         self._masks = plan.masks or [None] * len(plan.outputs)
         self._mask_values = [None if m is None else values[m.value] for m in self._masks]
         for handle in (*plan.outputs, *(m for m in self._masks if m is not None)):
             self.plan.output(values[handle.value])
+        self._rounds_to_float16 = any(step.precision == "float16" for step in plan.steps)
         self._of_losses = [term.output for term in losses]
         self._unweighted: dict[int, str] = {}  # by output: names of losses over the whole batch
         for i, term in enumerate(losses):
@@ -98,6 +99,7 @@ class NativeEngine:
             self.plan.given_loss(value, term.weight, followed.reduction, at)
         if optimizer is not None:
             self._counts_itself = parameters.set_optimizer(optimizer)
+            self._follow(optimizer)
         self.plan.finalize()
         self.flops_per_sample = int(self.plan.flops_per_sample())
         self._seeds = list(plan.seed_generators)
@@ -230,6 +232,18 @@ class NativeEngine:
         own = mask.sample_shape
         return not form.whole_batch and own == positions[: len(own)] and 0 not in positions
 
+    def _follow(self, optimizer: Any) -> None:
+        """Take over what is asked of the optimizer before and after each run."""
+        parts = optimizer.native_parts
+        self._parts = [part for part in parts if part.built] or parts[:1]
+        scale = optimizer.native_loss_scale()
+        self._leaves_out = scale.is_dynamic and not self._counts_itself
+        if scale.is_dynamic or self._rounds_to_float16:
+            array, counter = scale.arrays
+            self.plan.set_loss_scale(scale.fixed, array, counter, scale.growth_steps)
+            for node in self._nodes:
+                node.loss_scale = scale.now
+
     # Running
 
     def _numbers(self, inputs: list[Array]) -> list[Array]:
@@ -268,8 +282,7 @@ class NativeEngine:
         losses = np.empty((steps, 1 + self.n_losses))
         losses.fill(_NO_STEP)
         rooms = self._with_masks(predictions)
-        iteration = self.optimizer.steps_counted()
-        rates = self.optimizer.learning_rates(iteration, steps)
+        iterations, rates = self._rates(steps)
         keys, counters = self.random_words()
         done = 0
         try:
@@ -280,7 +293,7 @@ class NativeEngine:
                     [block.weights[i] for i in self._of_losses],
                     block.picks,
                     block.batch_size,
-                    iteration,
+                    iterations,
                     rates,
                     keys,
                     counters,
@@ -294,6 +307,16 @@ class NativeEngine:
         finally:
             self._advance(done)
         return losses[:done]
+
+    def _rates(self, steps: int) -> tuple[Any, Any]:
+        """The counts of the optimizer, or of its parts, and the learning rates of steps to come."""
+        if len(self._parts) == 1 or self._counts_itself:
+            part = self.optimizer if self._counts_itself else self._parts[0]
+            iteration = part.steps_counted()
+            return iteration, part.learning_rates(iteration, steps)
+        iterations = [part.steps_counted() for part in self._parts]
+        rates = [p.learning_rates(i, steps) for p, i in zip(self._parts, iterations, strict=True)]
+        return iterations, np.concatenate(rates)
 
     def evaluate(self, block: Block, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
         """Losses and predictions of the picked rows; as `train`, without changing anything."""
@@ -441,7 +464,8 @@ class NativeEngine:
         if not steps:
             return
         if not self._counts_itself and self._trainable:  # nothing to train is no update
-            self.optimizer.advance(steps)
+            left_out = self.plan.steps_left_out if self._leaves_out else 0
+            self.optimizer.advance(steps - left_out)
         if self._seeds:
             for generator in {id(g): g for g in self._seeds}.values():
                 generator.advance(steps)

@@ -245,6 +245,8 @@ def _floats(plan: PlanBuilder, *xs: Any) -> None:
         if isinstance(x, Handle) and "int" in x.dtype:
             raise NotLowerable(f"it computes with {x.dtype}")
         other = {"float16", "float32", "float64"} - {plan.dtype}
+        if isinstance(x, Handle) and plan.dtype == "float32":
+            other.discard("float16")  # whose values are there, rounded
         if isinstance(x, Handle | Variable) and x.dtype in other:
             raise NotLowerable(f"it computes in {x.dtype}, the plan in {plan.dtype}")
 
@@ -485,8 +487,9 @@ def _cast(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Hand
             x if "int" in x.dtype or x.dtype == "bool" else plan.activation(x, NativeForm("trunc"))
         )
         return Handle(whole.value, whole.shape, dtype)
-    if dtype == "bfloat16":
-        return plan.rounded(x if "float" in x.dtype else Handle(x.value, x.shape, plan.dtype))
+    if dtype == "bfloat16" or (dtype == "float16" and plan.dtype == "float32"):
+        floats = x if "float" in x.dtype else Handle(x.value, x.shape, plan.dtype)
+        return plan.rounded(floats, dtype)
     if dtype != plan.dtype:
         raise NotLowerable(f"it gives {dtype}, the plan computes in {plan.dtype}")
     return Handle(x.value, x.shape, dtype)

@@ -48,7 +48,7 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
         self.adds_losses = False  # whether a definition in it does
         self.writes_weights = False  # whether one assigns to what optimizers train
         self.mixes_rows = False  # whether outputs of one depend on other rows of its batch
-        self.bfloat16 = False  # what is recorded now computes in bfloat16, on float32 buffers
+        self.precision = ""  # "bfloat16", "float16": what is recorded now computes so, on float32
         self.steps: list[Step] = []
         self.inputs: list[Handle] = []
         self.outputs: list[Handle] = []
@@ -116,7 +116,7 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
         )
 
     def _users_function(self, function: Any, x: Handle) -> Handle:
-        if self.lower_function is not None and not self.bfloat16 and x.dtype == self.dtype:
+        if self.lower_function is not None and not self.precision and x.dtype == self.dtype:
             try:
                 return self.lower_function(function, x)
             except NotLowerable:
@@ -255,13 +255,14 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
 
     # What the walker calls
 
-    def rounded(self, x: Handle) -> Handle:
-        """`x`, if float with its values rounded to bfloat16."""
-        if x.dtype == "bfloat16" or "float" not in x.dtype:
+    def rounded(self, x: Handle, precision: str = "") -> Handle:
+        """`x`, if float with its values rounded to `precision`, or what is computed in now."""
+        precision = precision or self.precision
+        if x.dtype == precision or "float" not in x.dtype:
             return x
-        y = self._new(x.sample_shape, "bfloat16")
+        y = self._new(x.sample_shape, precision)
         arguments = {"activation": "linear", "parameters": (), "width": max(x.size, 1)}
-        self.steps.append(Step("activation", (x.value,), (y.value,), arguments, True))
+        self.steps.append(Step("activation", (x.value,), (y.value,), arguments, precision))
         return y
 
     def input(self, sample_shape: Shape, dtype: str = "float32") -> Handle:
@@ -336,11 +337,14 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
     def _record(self, kind: str, xs: Sequence[Handle], shape: Shape, **arguments: Any) -> Handle:
         if kind not in _MAKE_FLOATS and not all("float" in x.dtype for x in xs):
             raise NotLowerable("integers stay integers")
-        if self.bfloat16 and kind != "dense":  # which rounds what it reads
+        if self.precision and (kind, self.precision) != (
+            "dense",
+            "bfloat16",
+        ):  # it rounds what it reads
             xs = [self.rounded(x) for x in xs]
-        y = self._new(shape, "bfloat16" if self.bfloat16 else self.dtype)
+        y = self._new(shape, self.precision or self.dtype)
         inputs = tuple(x.value for x in xs)
-        self.steps.append(Step(kind, inputs, (y.value,), arguments, self.bfloat16))
+        self.steps.append(Step(kind, inputs, (y.value,), arguments, self.precision))
         return y
 
     def _new(self, sample_shape: Sequence[Any], dtype: str) -> Handle:

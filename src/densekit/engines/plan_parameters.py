@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from densekit._core.dtypes import to_numpy_dtype
-from densekit._core.errors import message
 from densekit._core.native_form import native_form
 from densekit._core.types import Array
 from densekit._core.variable import Variable, aligned_empty
@@ -78,15 +77,6 @@ class PlanParameters:
 
     def _add_foreign(self, variable: Variable) -> int:
         """A variable of another dtype: the host alone reads it, the plan brings its gradient."""
-        if variable.dtype == "bfloat16":
-            raise ValueError(
-                message(
-                    f"Variable {variable.path!r}",
-                    "float16, float32 or float64 to train",
-                    variable.dtype,
-                    "Train with the policy 'mixed_bfloat16', whose weights are float32.",
-                )
-            )
         stand_in = aligned_empty(variable.shape, self._dtype)
         stand_in[...] = 0
         number = self._plan.parameter(stand_in, True, None)
@@ -104,22 +94,30 @@ class PlanParameters:
         if form is None:
             self._plan.set_host_optimizer(self._on_host(partial(self._apply, optimizer)))
             return True
-        product = optimizer.native_product()
-        self._plan.set_optimizer(
-            form.kind,
-            list(form.parameters),
-            **optimizer.native_options(),
-            product=None if product is None else product.array,
-        )
+        parts = optimizer.native_parts
+        parts = [part for part in parts if part.built] or parts[:1]
+        for i, part in enumerate(parts):
+            rule = native_form(part)
+            product = part.native_product()
+            assert rule is not None
+            self._plan.set_optimizer(
+                rule.kind,
+                list(rule.parameters),
+                **part.native_options(),
+                product=None if product is None else product.array,
+                index=i,
+            )
+        positions = {id(part): i for i, part in enumerate(parts)}
         for variable in self._trainable:
-            average = optimizer.native_ema(variable)
-            accumulator = optimizer.native_accumulator(variable)
+            part = optimizer.native_part_of(variable)
+            average, accumulator = part.native_ema(variable), part.native_accumulator(variable)
             self._plan.set_slots(
                 self._numbers[id(variable)],
-                [slot.array for slot in optimizer.native_slots(variable)],
+                [slot.array for slot in part.native_slots(variable)],
                 None if average is None else average.array,
                 None if accumulator is None else accumulator.array,
-                optimizer.native_part_of(variable).weight_decay_of(variable) != 0,
+                part.weight_decay_of(variable) != 0,
+                positions[id(part)],
             )
         return False
 

@@ -18,4 +18,4 @@ class Step:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     arguments: dict[str, Any] = field(default_factory=dict)
-    bfloat16: bool = False
+    precision: str = ""  # what it rounds to: "bfloat16", "float16", or ""

@@ -7,9 +7,11 @@ from typing import Any, Self
 
 from densekit import ops
 from densekit._core.errors import describe, message
+from densekit._core.native_form import NativeForm, native_form
 from densekit._core.registry import Names, export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit._core.variable import Variable
+from densekit.optimizers._native import LossScale
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._options import check_count, number
 from densekit.optimizers._update_pipeline import when
@@ -121,6 +123,22 @@ class LossScaleOptimizer(Wrapper):
     def iterations(self) -> Any:
         """How many updates were made."""
         return self.inner_optimizer.iterations
+
+    def native_form(self) -> NativeForm | None:
+        """``loss_scale(dynamic_growth_steps)``, if the kernels know the inner optimizer."""
+        known = all(native_form(part) is not None for part in self.native_parts if part.built)
+        return NativeForm("loss_scale", (float(self.dynamic_growth_steps),)) if known else None
+
+    def native_loss_scale(self) -> LossScale:
+        """The dynamic scale with its counter."""
+        if not self.built:  # there is nothing to train
+            return LossScale()
+        arrays = self.dynamic_scale.array.reshape(1), self.step_counter.array.reshape(1)
+        return LossScale(1.0, arrays, int(self.dynamic_growth_steps))
+
+    def advance(self, steps: int) -> None:
+        """Count `steps` steps that the engine has made on the buffers."""
+        self.inner_optimizer.advance(steps)
 
     def steps_counted(self) -> int:
         """Steps that the inner optimizer was asked for."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from densekit._core.errors import describe, message
+from densekit._core.native_form import NativeForm, native_form
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit._core.variable import Variable
@@ -132,6 +133,19 @@ class MultiOptimizer(Wrapper):
             if own:
                 part.apply_gradients(own)
         self._iterations.assign_add(1)
+
+    def native_form(self) -> NativeForm | None:
+        """``multi()``, if the kernels know each optimizer that has variables."""
+        used = [part for part in self._inner_optimizers if part.built]
+        known = used and all(native_form(part) is not None for part in used)
+        return NativeForm("multi") if known else None
+
+    def advance(self, steps: int) -> None:
+        """Count `steps` steps that the engine has made on the buffers."""
+        super().advance(steps)
+        for part in self._inner_optimizers:
+            if part.built:
+                part.advance(steps)
 
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         """As each optimizer does for its variables."""

@@ -182,7 +182,7 @@ class Muon(Optimizer):
             "rms_rate": self.rms_rate,
         }
 
-    def _later(self) -> NativeForm | None:
+    def native_form(self) -> NativeForm | None:
         """``muon(adam_beta_1, adam_beta_2, epsilon, adam_lr_ratio, momentum, ...)``."""
         if any(v.overwrite_with_gradient for v in self._dk_index):
             return None
@@ -191,6 +191,7 @@ class Muon(Optimizer):
             *(self.momentum, self.nesterov, self.ns_steps),
             *(self.muon_a, self.muon_b, self.muon_c),
             -1.0 if self.rms_rate is None else self.rms_rate,
+            self.adam_weight_decay or 0.0,
         )
         return NativeForm("muon", tuple(float(n) for n in numbers))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,24 @@ def rate_of(source: Callable[..., Any], *step: Any) -> Any:
 told_rates: ContextVar[dict[int, Any]] = ContextVar("densekit_rates", default={})  # noqa: B039
 
 
+class LossScale(NamedTuple):
+    """What the loss is multiplied by: a number, or one that the kernels write with its counter."""
+
+    fixed: float = 1.0
+    arrays: tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None] = (None, None)
+    growth_steps: int = 0
+
+    def now(self) -> float:
+        """The factor of the next step."""
+        scale = self.arrays[0]
+        return self.fixed if scale is None else float(scale[0])
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether steps may be left out."""
+        return self.arrays[0] is not None
+
+
 class NativeView:
     """The engine's side of `Optimizer`.
 
@@ -41,6 +59,7 @@ class NativeView:
     ema_momentum: float
     ema_overwrite_frequency: int | None
     gradient_accumulation_steps: int | None
+    loss_scale_factor: float | None
     _iterations: Variable
     _learning_rate: Any
     _dk_averages: list[Variable | None]
@@ -121,6 +140,10 @@ class NativeView:
             return float(rate_of(self._learning_rate))
         finally:
             self._iterations.array[...] = before
+
+    def native_loss_scale(self) -> LossScale:
+        """The factor on the loss, which gradients are divided by again."""
+        return LossScale(float(self.loss_scale_factor or 1.0))
 
     def steps_counted(self) -> int:
         """Steps so far, each call of `apply` one: with accumulation several make an update."""

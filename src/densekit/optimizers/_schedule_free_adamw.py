@@ -90,6 +90,6 @@ class ScheduleFreeAdamW(Moments):
         """The constructor's arguments."""
         return {**super().get_config(), "warmup_steps": self.warmup_steps}
 
-    def _later(self) -> NativeForm:
+    def native_form(self) -> NativeForm:
         """``schedule_free(beta_1, beta_2, epsilon, warmup_steps)``."""
         return NativeForm("schedule_free", (*self._dk_numbers(), float(self.warmup_steps)))

@@ -26,8 +26,9 @@ def numbers_of(
         return penalties, activities, losses, id(optimizer)
     try:
         for variable in trainable:
-            optimizer.native_slots(variable)
-            optimizer.native_ema(variable), optimizer.native_accumulator(variable)
+            part = optimizer.native_part_of(variable)
+            part.native_slots(variable)
+            part.native_ema(variable), part.native_accumulator(variable)
     except IndexError as error:
         raise ValueError(
             message(
@@ -38,7 +39,10 @@ def numbers_of(
             )
         ) from error
     decays = [optimizer.native_part_of(v).weight_decay_of(v) for v in trainable]
-    return penalties, activities, losses, _form(optimizer), optimizer.native_options(), decays
+    rules = [(_form(part), part.native_options()) for part in optimizer.native_parts if part.built]
+    scale = optimizer.native_loss_scale()
+    factor = scale.growth_steps if scale.is_dynamic else scale.fixed
+    return penalties, activities, losses, _form(optimizer), rules, decays, factor
 
 
 def _form(definition: Any) -> Any:

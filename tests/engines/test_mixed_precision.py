@@ -1,6 +1,6 @@
-"""Policy mixed_bfloat16: lowered natively, close to the definition, the same bits however it runs.
+"""Mixed precision: lowered natively, close to the definition, the same bits however it runs.
 
-A bfloat16 number has 8 significant bits: rounding to it is off by at most EPS of the number.
+A bfloat16 number has 8 significant bits, a float16 number 11: rounding is off by at most EPS of it.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from densekit.layers import Layer
 Array = npt.NDArray[Any]
 L = keras.layers
 
-EPS = 2.0**-9
+EPS = {"bfloat16": 2.0**-9, "float16": 2.0**-12}
 X = np.random.default_rng(0).normal(size=(48, 12)).astype("float32")
 LABELS = np.arange(48) % 3
 
 
-@pytest.fixture(autouse=True)
-def mixed() -> Any:
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    yield
+@pytest.fixture(autouse=True, params=["bfloat16", "float16"])
+def half(request: Any) -> Any:
+    keras.config.set_dtype_policy(f"mixed_{request.param}")
+    yield request.param
     keras.backend.clear_session()
 
 
@@ -90,36 +90,46 @@ def test_the_network_is_native(network: Any) -> None:
     assert set(steps(build(network, on_host=True))) <= {"host", "activity"}
 
 
-def test_what_is_read_is_rounded_once() -> None:
-    assert steps(build(plain)) == ["dense", "dense", "dense"]
+def test_what_is_read_is_rounded_once(half: str) -> None:
+    read = [] if half == "bfloat16" else ["activation"]  # products in bfloat16 round as they read
+    assert steps(build(plain)) == [*read, "dense", "dense", "dense"]
     x = keras.Input((12,))
     model = keras.Model(x, L.Dropout(0.5)(L.ReLU()(x)))
     assert steps(model) == ["activation", "activation", "dropout"]
     assert steps(keras.Model(x, L.Flatten()(x))) == ["activation"]
 
 
-def test_other_half_precision_runs_on_the_host() -> None:
+def test_weights_of_half_precision_run_on_the_host(half: str) -> None:
     x = keras.Input((12,))
-    model = keras.Model(x, L.Dense(2, dtype="float16")(L.Dense(3, dtype="mixed_float16")(x)))
-    assert steps(model) == ["host", "host"]
-    assert steps(keras.Model(x, L.Dense(2, dtype="bfloat16")(x))) == ["host"]
+    assert steps(keras.Model(x, L.Dense(2, dtype=half)(x))) == ["host"]
+
+
+def test_both_in_one_network(half: str) -> None:
+    other = "mixed_float16" if half == "bfloat16" else "mixed_bfloat16"
+    x = keras.Input((12,))
+    model = keras.Model(x, L.Dense(3)(L.Dense(20, "relu", dtype=other)(L.Dense(20, "tanh")(x))))
+    assert "host" not in steps(model)
+    by_definition = np.asarray(Layer.__call__(model, X, training=False)).astype("f8")
+    off = np.abs(model.predict(X, verbose=0).astype("f8") - by_definition)
+    assert off.max() <= 10 * EPS["bfloat16"] * max(1.0, float(np.abs(by_definition).max()))
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_predictions_are_those_of_the_definition(network: Any) -> None:
+def test_predictions_are_those_of_the_definition(network: Any, half: str) -> None:
     model = build(network)
     natively = model.predict(X, verbose=0)
     by_definition = np.asarray(Layer.__call__(model, X, training=False))
     assert natively.dtype.name == model.output.dtype
     # Some ten roundings from input to output, on values of order 1.
-    bound = 10 * EPS * max(1.0, float(np.abs(by_definition).astype("f8").max()))
+    bound = 10 * EPS[half] * max(1.0, float(np.abs(by_definition).astype("f8").max()))
     off = np.abs(natively.astype("f8") - by_definition.astype("f8"))
     assert off.max() <= bound
     assert np.median(off) <= bound / 10
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_a_step_is_that_of_the_definition(network: Any) -> None:
+def test_a_step_is_that_of_the_definition(network: Any, half: str) -> None:
+    eps = EPS[half]
     results = []
     for on_host in (False, True):
         model = build(network, on_host)
@@ -131,17 +141,18 @@ def test_a_step_is_that_of_the_definition(network: Any) -> None:
         after = model.get_weights()
         results.append((loss, [b - a for a, b in zip(before, after, strict=True)]))
     (loss, gradients), (expected_loss, expected) = results
-    assert abs(loss - expected_loss) <= 8 * EPS * max(1.0, abs(expected_loss))
+    assert abs(loss - expected_loss) <= 8 * eps * max(1.0, abs(expected_loss))
     for ours, theirs in zip(gradients, expected, strict=True):
         # The sum over 48 rows of terms off by some ten roundings, against the largest gradient.
         scale = float(np.abs(theirs).max())
         assert scale > 0
-        assert np.abs(ours - theirs).max() <= 24 * EPS * scale
-        assert np.median(np.abs(ours - theirs)) <= 4 * EPS * scale
+        assert np.abs(ours - theirs).max() <= 24 * eps * scale
+        assert np.median(np.abs(ours - theirs)) <= 4 * eps * scale
 
 
-def test_the_last_layer_decides_the_dtype_of_predictions() -> None:
-    assert build(plain).predict(X, verbose=0).dtype == ml_dtypes.bfloat16
+def test_the_last_layer_decides_the_dtype_of_predictions(half: str) -> None:
+    expected = ml_dtypes.bfloat16 if half == "bfloat16" else np.float16
+    assert build(plain).predict(X, verbose=0).dtype == expected
     assert build(branches).predict(X, verbose=0).dtype == np.float32
     assert {v.dtype for v in build(plain).weights} == {"float32"}
 
@@ -209,11 +220,11 @@ def test_weights_that_change_outside_a_block_are_packed_again(extra: dict[str, A
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_digits_are_read_as_well_as_in_float32() -> None:
+def test_digits_are_read_as_well_as_in_float32(half: str) -> None:
     (x, y), (x_test, y_test) = keras.datasets.digits.load_data()
     x, x_test = x.astype("float32") / 16, x_test.astype("float32") / 16
     wrong = {}
-    for policy in ("float32", "mixed_bfloat16"):
+    for policy in ("float32", f"mixed_{half}"):
         wrong[policy] = 0
         for seed in range(3):
             keras.config.set_dtype_policy(policy)
@@ -225,19 +236,92 @@ def test_digits_are_read_as_well_as_in_float32() -> None:
             model.fit(x, y, epochs=15, verbose=0)
             wrong[policy] += int((model.predict(x_test, verbose=0).argmax(-1) != y_test).sum())
     # Two counts of errors differ by two standard deviations at most, were they independent.
-    assert wrong["mixed_bfloat16"] <= wrong["float32"] + 2 * (2 * wrong["float32"]) ** 0.5
+    assert wrong[f"mixed_{half}"] <= wrong["float32"] + 2 * (2 * wrong["float32"]) ** 0.5
 
 
-def test_a_policy_outlives_the_file(tmp_path: Any) -> None:
+def test_a_policy_outlives_the_file(tmp_path: Any, half: str) -> None:
     model = build(plain)
     model.save(tmp_path / "m.keras")
     keras.backend.clear_session()
     loaded = keras.models.load_model(tmp_path / "m.keras")
-    assert [layer.dtype_policy.name for layer in loaded.layers[1:]] == ["mixed_bfloat16"] * 3
+    assert [layer.dtype_policy.name for layer in loaded.layers[1:]] == [f"mixed_{half}"] * 3
     assert "host" not in steps(loaded)
     assert (loaded.predict(X, verbose=0) == model.predict(X, verbose=0)).all()
 
 
-def test_a_float64_plan_refuses() -> None:
-    with pytest.raises(ValueError, match="expected a plan of dtype 'float32'"):
-        _native.Plan("float64").compute_in_bfloat16(True)
+def test_a_float64_plan_refuses(half: str) -> None:
+    with pytest.raises(ValueError, match="a plan of dtype 'float64' cannot compute in"):
+        _native.Plan("float64").compute_in(half)
+
+
+# Loss scaling
+
+
+def small_gradients(scale: bool) -> Any:
+    """A network whose gradients by its first kernel are too small for float16."""
+    keras.config.set_dtype_policy("mixed_float16")
+    model = keras.Sequential([keras.Input((12,)), L.Dense(8, "tanh"), L.Dense(1)])
+    keras.config.set_dtype_policy("float32")
+    keras.utils.set_random_seed(1)
+    model.set_weights([1e-1 * np.random.default_rng(2).normal(size=w.shape) for w in model.weights])
+    model.compile(keras.optimizers.SGD(1e5), "mse", auto_scale_loss=scale, loss_weights=1e-6)
+    return model
+
+
+def test_loss_scaling_keeps_small_gradients() -> None:
+    y = np.ones((48, 1), "float32")
+    moved = []
+    for scale in (False, True):
+        model = small_gradients(scale)
+        before = model.get_weights()
+        model.train_on_batch(X, y)
+        moved.append(
+            [np.abs(b - a).max() for a, b in zip(before, model.get_weights(), strict=True)]
+        )
+    reference = keras.Sequential([keras.Input((12,)), L.Dense(8, "tanh"), L.Dense(1)])
+    reference.set_weights(before)
+    reference.compile(keras.optimizers.SGD(1e5), "mse", loss_weights=1e-6)
+    reference.train_on_batch(X, y)
+    true = [np.abs(b - a).max() for a, b in zip(before, reference.get_weights(), strict=True)]
+    np.testing.assert_allclose(moved[1], true, rtol=0.02)
+    assert moved[0][0] < 0.5 * true[0]
+
+
+def test_the_scale_falls_until_gradients_are_finite_and_grows_again() -> None:
+    keras.config.set_dtype_policy("mixed_float16")
+    model = keras.Sequential([keras.Input((12,)), L.Dense(8, "tanh"), L.Dense(1)])
+    inner = keras.optimizers.SGD(1e-3)
+    scaled = keras.optimizers.LossScaleOptimizer(inner, 2.0**30, dynamic_growth_steps=40)
+    model.compile(scaled, "mse")
+    y = np.ones((48, 1), "float32")
+    model.fit(X, y, batch_size=4, epochs=4, shuffle=False, verbose=0)
+    steps_made = int(model.optimizer.iterations)
+    left_out = 48 - steps_made
+    assert 8 <= left_out <= 30  # to about 2 ** 15, at which the gradients of the loss are finite
+    assert float(model.optimizer.dynamic_scale) == 2.0 ** (30 - left_out)
+    assert 8 < int(model.optimizer.step_counter) <= steps_made  # since the latest one left out
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+    model.fit(X, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+    assert float(model.optimizer.dynamic_scale) >= 2.0 ** (30 - left_out)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_skipped_steps_have_the_same_bits_in_one_call_and_step_by_step(threads: int) -> None:
+    keras.config.set_threads(threads)
+    y = np.ones((48, 1), "float32")
+    found = []
+    for at_once in (True, False):
+        keras.config.set_dtype_policy("mixed_float16")
+        keras.utils.set_random_seed(2)
+        model = keras.Sequential([keras.Input((12,)), L.Dense(8, "tanh"), L.Dense(1)])
+        rate = keras.optimizers.schedules.ExponentialDecay(0.1, 4, 0.5)
+        scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(rate), 2.0**24, 3)
+        model.compile(scaled, "mse")
+        if at_once:
+            model.fit(X, y, batch_size=4, shuffle=False, verbose=0)
+        else:
+            for i in range(0, 48, 4):
+                model.train_on_batch(X[i : i + 4], y[i : i + 4])
+        found.append([v.numpy() for v in (*model.weights, *model.optimizer.variables)])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_array_equal(ours, theirs)

@@ -1,6 +1,6 @@
-"""Policy mixed_bfloat16 beside real Keras: dtypes, predictions, and steps from the same weights.
+"""Mixed precision beside real Keras: dtypes, predictions, and steps from the same weights.
 
-A bfloat16 number has 8 significant bits: a rounding is off by at most EPS of the number. The two
+A bfloat16 number has 8 significant bits, one of float16 11: a rounding is off by EPS of it. The two
 round in different places inside an activation, and sum in another order.
 """
 
@@ -18,7 +18,7 @@ import densekit
 
 Array = npt.NDArray[Any]
 
-EPS = 2.0**-9
+EPS = {"mixed_bfloat16": 2.0**-9, "mixed_float16": 2.0**-12}
 ROWS, FEATURES = 64, 9
 X = np.random.default_rng(4).normal(size=(ROWS, FEATURES)).astype("float32")
 LABELS = np.arange(ROWS) % 3
@@ -27,11 +27,11 @@ ONE_HOT = np.eye(3, dtype="float32")[LABELS]
 Network = Callable[[Any], Any]
 
 
-@pytest.fixture(autouse=True)
-def mixed() -> Any:
+@pytest.fixture(autouse=True, params=list(EPS))
+def eps(request: Any) -> Any:
     for module in (densekit, keras):
-        module.config.set_dtype_policy("mixed_bfloat16")
-    yield
+        module.config.set_dtype_policy(request.param)
+    yield EPS[request.param]
     for module in (densekit, keras):
         module.backend.clear_session()
 
@@ -78,19 +78,19 @@ def both(network: Network) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("network", [n for n, _, _ in NETWORKS])
-def test_predictions(network: Network) -> None:
+def test_predictions(network: Network, eps: float) -> None:
     ours, theirs = both(network)
     y, expected = ours.predict(X, verbose=0), np.asarray(theirs.predict(X, verbose=0))
     assert y.dtype == expected.dtype
     assert [w.dtype for w in ours.weights] == [w.dtype for w in theirs.weights]
     off = np.abs(y.astype("f8") - expected.astype("f8"))
     scale = max(1.0, float(np.abs(expected.astype("f8")).max()))
-    assert off.max() <= 10 * EPS * scale  # some ten roundings from input to output
-    assert np.median(off) <= EPS * scale
+    assert off.max() <= 10 * eps * scale  # some ten roundings from input to output
+    assert np.median(off) <= eps * scale
 
 
 @pytest.mark.parametrize(("network", "loss", "y"), NETWORKS)
-def test_steps(network: Network, loss: str, y: Array) -> None:
+def test_steps(network: Network, loss: str, y: Array, eps: float) -> None:
     ours, theirs = both(network)
     before = ours.get_weights()
     losses = []
@@ -98,8 +98,8 @@ def test_steps(network: Network, loss: str, y: Array) -> None:
         model.compile(module.optimizers.SGD(0.1), loss)
         history = model.fit(X, y, batch_size=16, epochs=2, shuffle=False, verbose=0)
         losses.append(history.history["loss"])
-    np.testing.assert_allclose(losses[0], losses[1], rtol=8 * EPS)
+    np.testing.assert_allclose(losses[0], losses[1], rtol=8 * eps)
     moved = [np.asarray(a) - b for a, b in zip(theirs.get_weights(), before, strict=True)]
     for a, b, way in zip(ours.get_weights(), theirs.get_weights(), moved, strict=True):
         # Eight steps whose gradients are sums of terms with some ten roundings each.
-        assert np.abs(a - np.asarray(b)).max() <= 24 * EPS * np.abs(way).max()
+        assert np.abs(a - np.asarray(b)).max() <= 24 * eps * np.abs(way).max()
