@@ -97,6 +97,10 @@ def optimizers() -> Iterator[tuple[str, Any]]:
     for name, cls in OPTIMIZERS.items():
         if name in ("SGD", "RMSprop"):
             yield name, cls(0.1, momentum=0.5)
+        if name == "Muon":  # of other polynomials, one step of the iteration stays finite
+            yield name, cls(0.1, ns_steps=1)
+        if name == "ScheduleFreeAdamW":
+            yield name, cls(0.1, warmup_steps=100)
         for options in OPTIONS[1:]:
             yield name, cls(0.1, **options)
 

@@ -15,7 +15,7 @@ from densekit import losses, optimizers
 from densekit._core.native_form import native_form
 from densekit._core.registry import components
 from densekit.engines.host import HostLoss
-from densekit.engines.native import NativeEngine
+from densekit.engines.plan_parameters import PlanParameters
 
 from . import samples
 
@@ -26,10 +26,12 @@ LOSSES = [
     for sample in entries
     if native_form(getattr(losses, name)(**sample.arguments)) is not None
 ]
+# Those that hold others are compared in tests/optimizers/test_wrappers.py.
+HOLDERS = {"Optimizer", "LossScaleOptimizer", "MultiOptimizer", "OptimizerMap"}
 OPTIMIZERS = [
     name
     for name in components("keras.optimizers")
-    if name != "Optimizer" and native_form(getattr(optimizers, name)()) is not None
+    if name not in HOLDERS and native_form(getattr(optimizers, name)()) is not None
 ]
 
 
@@ -94,7 +96,7 @@ def no_host(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("this runs on the host")
 
     monkeypatch.setattr(HostLoss, "__call__", refuse)
-    monkeypatch.setattr(NativeEngine, "_apply_on_host", refuse)
+    monkeypatch.setattr(PlanParameters, "_apply", refuse)
 
 
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])

@@ -28,7 +28,8 @@ FAMILIES: dict[type, str] = {
     # of single layers
     " _batch_shape _dtype _embeddings _kernel _merge_function _output_shape",
     keras.optimizers.Optimizer: "_accumulators _apply_weight_decay _average_gradients"
-    " _backend_update_step _clip_gradients _get_variable_index _iterations _learning_rate _linears"
+    " _backend_update_step _clip_gradients _get_variable_index _inner_optimizers _iterations"
+    " _learning_rate _linears _loss_scale_factor _optimizer_map"
     " _momentums _trainable_variables _u_product _use_weight_decay _variables _velocities"
     " _velocity_hats",
     keras.optimizers.schedules.LearningRateSchedule: "_m_mul _t_mul",

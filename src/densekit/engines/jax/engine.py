@@ -131,7 +131,7 @@ class JaxEngine:
 
         trial = gathered(
             block,
-            run._replace(rows=run.full, steps=1),
+            run._replace(rows=min(run.rows, run.full), steps=1),
             1,
             self._inputs,
             self._losses_of,
