@@ -39,9 +39,9 @@ def abs_max_quantize(
     Example:
 
     >>> import densekit as keras
-    >>> q, scale = keras.quantizers.abs_max_quantize(keras.ops.array([[1.0, -2.0]]), axis=-1)
+    >>> q, scale = keras.quantizers.abs_max_quantize(keras.ops.array([[1.0, -4.0]]), axis=-1)
     >>> q.tolist(), scale.tolist()
-    ([[63, -127]], [[63.5]])
+    ([[32, -127]], [[31.75]])
     """
     if to_numpy:
         inputs = ops.convert_to_numpy(inputs)
@@ -71,9 +71,9 @@ class AbsMaxQuantizer(Quantizer):
     Example:
 
     >>> import densekit as keras
-    >>> q, scale = keras.quantizers.AbsMaxQuantizer(axis=0)(keras.ops.array([[1.0], [-2.0]]))
+    >>> q, scale = keras.quantizers.AbsMaxQuantizer(axis=0)(keras.ops.array([[1.0], [-4.0]]))
     >>> q.tolist(), scale.tolist()
-    ([[63], [-127]], [[63.5]])
+    ([[32], [-127]], [[31.75]])
     """
 
     def __init__(

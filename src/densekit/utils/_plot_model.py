@@ -121,11 +121,11 @@ def plot_model(
 
     Example:
 
-    >>> import densekit as keras, os, tempfile
+    >>> import densekit as keras, pathlib, tempfile
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
-    >>> path = os.path.join(tempfile.mkdtemp(), "model.svg")
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "model.svg")
     >>> keras.utils.plot_model(model, path, show_shapes=True)
-    >>> open(path).read()[:4]
+    >>> path.read_text()[:4]
     '<svg'
     """
     dot = model_to_dot(
