@@ -368,3 +368,14 @@ def test_layers_of_a_subclass_are_named_by_layers_first(tmp_path) -> None:
     with h5py.File(path) as file:
         assert set(file["layers"]) == {"dense", "dense_1", "dense_2"}
         assert "rest" not in file and "outputs" not in file
+
+
+def test_save_format_is_passed_over_where_the_extension_says_it(tmp_path) -> None:
+    model = sequential()
+    for name, given in (("a.h5", "h5"), ("a.keras", "keras"), ("b.keras", "tf")):
+        with pytest.warns(UserWarning, match="save_format is deprecated"):
+            model.save(tmp_path / name, save_format=given)
+        assert (tmp_path / name).is_file()
+    with pytest.raises(ValueError, match="save_format='tf' is deprecated"):
+        model.save(tmp_path / "folder", save_format="tf")
+    assert not (tmp_path / "folder").exists()

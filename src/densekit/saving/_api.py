@@ -38,6 +38,7 @@ def save_model(
     overwrite: bool = True,
     zipped: bool | None = None,
     include_optimizer: bool = True,
+    save_format: str | None = None,
 ) -> None:
     """Write a whole model: architecture, weights, compile arguments and optimizer state.
 
@@ -49,9 +50,10 @@ def save_model(
         overwrite: whether an existing file is replaced without asking. Default: ``True``.
         zipped: ``False`` writes a folder in place of a ``.keras`` file. Default: ``True``.
         include_optimizer: legacy format only. Default: ``True``.
+        save_format: of Keras 2: the extension says it; given, it brings a warning.
 
     Raises:
-        ValueError: for another extension.
+        ValueError: for another extension, or a `save_format` without one.
 
     Example:
 
@@ -63,6 +65,8 @@ def save_model(
     (None, 2)
     """
     path = _path(filepath, "save_model", ValueError)
+    if save_format is not None:
+        _check_format(save_format, path)
     if zipped is False:
         if path.suffix == ".keras":
             raise ValueError(
@@ -87,6 +91,24 @@ def save_model(
         write_keras(model, path)
     else:
         _legacy_h5.write_model(model, path, include_optimizer)
+
+
+def _check_format(save_format: str, path: Path) -> None:
+    """Pass over what the extension says better.
+
+    Raises:
+        ValueError: if there is no such extension.
+    """
+    if path.suffix not in (".keras", *_LEGACY):
+        raise ValueError(
+            message(
+                f"save_model: save_format={save_format!r} is deprecated",
+                "a path that ends in '.keras' or '.h5'",
+                repr(str(path)),
+                "Leave save_format out and let the path end so.",
+            )
+        )
+    warn("save_model: save_format is deprecated: leave it out, the extension says it")
 
 
 @export("keras.saving")
