@@ -104,7 +104,8 @@ nb::object Plan::record(const nb::list& inputs, std::vector<uint64_t> keys, std:
 
 nb::object Plan::sum_rows(const nb::list& inputs, const nb::list& seeds) {
   Engine& runner = running();
-  if (graph.host_nodes > 0 || graph.random_nodes > 0) throw nb::value_error("sum_rows: the plan asks the host or draws.");
+  if (graph.host_nodes > 0 || graph.random_nodes > 0)
+    throw nb::value_error("sum_rows: the plan asks the host or draws.");
   Request request = make_request(inputs, nb::list(), nb::list(), 0);
   if (request.inputs.empty() || request.inputs[0].rows < 1)
     throw nb::value_error("sum_rows: at least one row is needed.");
@@ -115,7 +116,8 @@ nb::object Plan::sum_rows(const nb::list& inputs, const nb::list& seeds) {
   const int type = type_number(is_double);
   std::vector<nb::object> outputs, held;
   std::vector<const void*> given;
-  if (nb::len(seeds) != graph.outputs.size()) throw nb::value_error("sum_rows: one gradient is needed for each output.");
+  if (nb::len(seeds) != graph.outputs.size())
+    throw nb::value_error("sum_rows: one gradient is needed for each output.");
   for (std::size_t i = 0; i < graph.outputs.size(); ++i) {
     const index_t size = graph.values[static_cast<std::size_t>(graph.outputs[i])].size;
     outputs.push_back(new_array(type, {n, size}));
