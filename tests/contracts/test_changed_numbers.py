@@ -32,6 +32,7 @@ STRUCTURE = {
     "ignore_class",
     "input_dim",
     "output_dim",
+    "lora_rank",
 }
 STRUCTURE |= {"learning_rate", "initial_accumulator_value"}
 READ_ONCE = {"ActivityRegularization.l1", "ActivityRegularization.l2"}  # make a regularizer
@@ -266,13 +267,15 @@ def layers() -> Iterator[tuple[str, Any]]:
 def test_layer(cls: Any, name: str, tries: list[Any]) -> None:
     def network(layer: Any) -> Any:
         keras.utils.set_random_seed(1)
-        inner = keras.layers.Dense(6)
+        inner = keras.layers.Dense(6, name="inner")  # the config has a name given by counting
         after = [keras.layers.Reshape((2, 3)), layer, keras.layers.Flatten()]
-        model = keras.Sequential([keras.Input((3,)), inner, *after, keras.layers.Dense(4)])
+        last = keras.layers.Dense(4, name="last")
+        model = keras.Sequential([keras.Input((3,)), inner, *after, last])
         model.compile("sgd", "mse")
         return model
 
     def run(config: Any, value: Any, how: str) -> list[Any]:
+        keras.utils.set_random_seed(1)  # initializers draw their seeds when they are made
         layer = cls.from_config(config)
         first = network(layer)
         fit(first)

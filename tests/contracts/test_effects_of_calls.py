@@ -96,16 +96,16 @@ def model_of(layer: Any, subclass: bool) -> Any:
     keras.utils.set_random_seed(2)
     head = layers.Dense(2, kernel_initializer="ones")
     if not subclass:
-        model: Any = keras.Sequential([keras.Input((3,)), layer, head])
+        model: Any = keras.Sequential([keras.Input((3,)), layer, layers.Flatten(), head])
     else:
 
         class Own(keras.Model):
             def __init__(self) -> None:
                 super().__init__()
-                self.first, self.head = layer, head
+                self.first, self.flat, self.head = layer, layers.Flatten(), head
 
             def call(self, inputs: Any) -> Any:
-                return self.head(self.first(inputs))
+                return self.head(self.flat(self.first(inputs)))
 
         model = Own()
         model.build((None, 3))

@@ -114,7 +114,7 @@ SAMPLES: dict[str, list[tuple[dict[str, Any], Any]]] = {
     "Subtract": [({}, [(3,), (3,)])],
     "TernaryDense": [
         ({"units": 4, "activation": "tanh", "bias_initializer": "ones"}, (3,)),
-        ({"units": 2, "threshold": 0.1, "use_bias": False}, (2, 3)),
+        ({"units": 2, "threshold": 0.5, "use_bias": False}, (2, 3)),
     ],
     "TimeDistributed": [({"layer": inner}, (4, 3))],
     "UnitNormalization": [({}, (3,)), ({"axis": 1}, (2, 3))],

@@ -145,3 +145,69 @@ def test_a_layer_as_activation_stays_native(activation: Layer) -> None:
     model = keras.Sequential([keras.Input((4,)), dense])
     assert kinds(model, training=True) == ["dense"]
     assert_says_what_the_definition_says(model)
+
+
+class Weighted(Layer):
+    """A weight of a dtype of its own, used by `use`."""
+
+    def __init__(self, own: str, use: Any) -> None:
+        super().__init__()
+        self.own, self.use = own, use
+
+    def build(self, input_shape: Any) -> None:
+        self.w = self.add_weight(shape=(4, 4), dtype=self.own, initializer="ones", name="w")
+
+    def call(self, inputs: Any) -> Any:
+        return keras.ops.cast(self.use(inputs, self.w), self.compute_dtype)
+
+
+@pytest.mark.parametrize("own", ["float16", "bfloat16", "float64", "int32"])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda x, w: keras.ops.matmul(x, w),
+        lambda x, w: keras.ops.multiply(x, w[0]),
+        lambda x, w: keras.ops.take(w, keras.ops.cast(x > 0, "int32")[:, 0], axis=0),
+    ],
+    ids=["matmul", "multiply", "take"],
+)
+def test_weights_of_another_dtype_are_read_as_they_are(own: str, use: Any) -> None:
+    def trained(engine: str) -> list[Any]:
+        keras.utils.set_random_seed(1)
+        layer = Weighted(own, use)
+        model = keras.Sequential([keras.Input((4,)), layer, keras.layers.Dense(2)])
+        model.compile(keras.optimizers.SGD(0.1), "mse", engine=engine)
+        assert_says_what_the_definition_says(model)
+        model.fit(X, X[:, :2], batch_size=3, epochs=2, shuffle=False, verbose=0)
+        assert_says_what_the_definition_says(model)
+        return [np.asarray(v.numpy(), np.float32) for v in model.variables]
+
+    eps = 2**-8 if own == "bfloat16" else 2**-11 if own == "float16" else 2**-18
+    for found, wanted in zip(trained("native"), trained("reference"), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=eps, atol=eps)
+
+
+def test_low_rank_of_float32_beside_float64() -> None:
+    layer = keras.layers.Dense(2, lora_rank=2, dtype="float64")
+    model = keras.Sequential([keras.Input((4,), dtype="float64"), layer])
+    layer.lora_kernel_b.assign(np.ones((2, 2)))
+    np.testing.assert_allclose(model.predict(X, verbose=0), X @ layer.kernel + layer.bias)
+
+
+def test_bfloat16_weights_train_where_the_output_has_no_rows() -> None:
+    class Mean(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = keras.layers.Dense(2, dtype="bfloat16")
+
+        def call(self, x: Any) -> Any:
+            return keras.ops.mean(keras.ops.cast(self.dense(x), "float32"), axis=0, keepdims=True)
+
+    model = Mean()
+    model.build((None, 4))
+    model.dense.kernel.assign(np.zeros((4, 2)))
+    model.compile(keras.optimizers.SGD(0.5), "mse")
+    x, y = np.ones((4, 4), "float32"), np.ones((4, 2), "float32")
+    model.fit(x, y, verbose=0)
+    # d mean((w x - 1)^2) = -2 / 2 for each unit, of which 0.5 is taken away.
+    np.testing.assert_array_equal(np.asarray(model.dense.kernel, np.float32), np.full((4, 2), 0.5))

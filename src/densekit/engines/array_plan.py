@@ -71,6 +71,7 @@ class ArrayPlan:
         """
         if not reads_integers and any("int" in x.dtype for x in xs):
             raise NotLowerable("integers stay integers")  # which floats round beyond their digits
+        self._read(*parameters, *state)
         if self.precision:
             xs = [self.rounded(x) for x in xs]
         y = self._new(sample_shape, dtype or self.precision or self.dtype)
@@ -83,6 +84,14 @@ class ArrayPlan:
         inputs = tuple(x.value for x in xs)
         self.steps.append(Step("op", inputs, (y.value,), arguments, self.precision))
         return y
+
+    def _read(self, *variables: Variable) -> None:
+        """Refuse variables whose buffers are not of the plan's floats: the core reads no others."""
+        for variable in variables:
+            if variable.dtype != self.dtype:
+                raise NotLowerable(
+                    f"its {variable.name!r} is in {variable.dtype}, the plan in {self.dtype}"
+                )
 
     # Elementwise
 

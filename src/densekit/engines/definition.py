@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from densekit import ops
 from densekit._core import tree
 from densekit._core.boxes import unboxed
 from densekit._core.engine import Array, Block, EngineKind
 from densekit._core.scope import StatelessScope
 from densekit._core.tensor import lend
 from densekit._core.variable import Variable
-from densekit.engines.differentiate import Differentiator
+from densekit.engines.differentiate import Differentiator, boxed_value, in_own_dtype
 from densekit.engines.kinds import engine_kind, inside
 from densekit.engines.objective import Batch, Objective
 from densekit.engines.rows import is_missing
@@ -71,7 +72,8 @@ class DefinitionEngine:
         assigned: list[Variable] = []
 
         def definition(*values: Any) -> dict[str, Any]:
-            scope = StatelessScope(zip(self._trainable, values, strict=True), True)
+            pairs = zip(self._trainable, values, strict=True)
+            scope = StatelessScope([(v, in_own_dtype(v, value)) for v, value in pairs], True)
             found = self._objective(scope, Batch(inputs, targets, weights))
             assigned[:] = [v for v in self._state if scope.get_current_value(v) is not None]
             state = [scope.get_current_value(v) for v in assigned]
@@ -83,7 +85,7 @@ class DefinitionEngine:
                 "state": state,
             }
 
-        values = [variable.value for variable in self._trainable]
+        values = [boxed_value(variable, variable.value) for variable in self._trainable]
         if self._optimizer is None:
             results = tree.map_structure(np.asarray, definition(*values))
         else:
@@ -98,4 +100,6 @@ class DefinitionEngine:
         seeds: dict[str, Any] = tree.map_structure(lambda leaf: None, results)
         scale = float(self._optimizer.scale_loss(1.0))
         seeds["total"] = np.asarray(scale, results["total"].dtype)
-        self._optimizer.apply(vjp(seeds), self._trainable)
+        gradients = zip(vjp(seeds), self._trainable, strict=True)
+        own = [None if g is None else ops.cast(g, v.dtype) for g, v in gradients]
+        self._optimizer.apply(own, self._trainable)

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from densekit import ops
 from densekit._core import tree
+from densekit._core.variable import Variable
 from densekit.ops._gradient import value_and_vjp
 
 Vjp = Callable[[Any], list[Any]]
@@ -39,6 +41,16 @@ class Differentiator:
                 self._by_jax = True
                 return found
         return _jax_value_and_vjp(function, values)
+
+
+def boxed_value(variable: Variable, value: Any) -> Any:
+    """What is differentiated by: `autograd` knows no bfloat16, so that the cast becomes a step."""
+    return np.asarray(value, np.float32) if variable.dtype == "bfloat16" else value
+
+
+def in_own_dtype(variable: Variable, value: Any) -> Any:
+    """What was differentiated by, as the variable reads."""
+    return ops.cast(value, "bfloat16") if variable.dtype == "bfloat16" else value
 
 
 def _jax_value_and_vjp(function: Callable[..., Any], values: Sequence[Any]) -> tuple[Any, Vjp]:

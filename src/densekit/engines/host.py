@@ -22,7 +22,7 @@ from densekit._core.masks import set_mask
 from densekit._core.scope import StatelessScope
 from densekit._core.tensor import lend
 from densekit._core.variable import Variable
-from densekit.engines.differentiate import Differentiator
+from densekit.engines.differentiate import Differentiator, boxed_value, in_own_dtype
 from densekit.engines.exact import exact_values
 from densekit.engines.lent_rows import LentRows
 
@@ -116,7 +116,7 @@ class HostNode:
             return self._call(values[len(self._floats) :], inputs, assigned)
 
         values = [arrays[i] for i in self._floats] + [
-            _boxed_value(v) for v in self._function.variables
+            boxed_value(v, v.current()) for v in self._function.variables
         ]
         results, vjp = self._differentiate(definition, values)
         for variable, value in zip(assigned, results[n + 1 :], strict=True):
@@ -150,7 +150,7 @@ class HostNode:
     ) -> list[Any]:
         """Outputs; the sum of the losses that layers added; new values of the `assigned` state."""
         variables = self._function.variables if values else []
-        typed = [(v, _in_own_dtype(v, value)) for v, value in zip(variables, values, strict=True)]
+        typed = [(v, in_own_dtype(v, value)) for v, value in zip(variables, values, strict=True)]
         with StatelessScope(typed, collect_losses=True) as scope:
             outputs = tree.flatten(self._function.function(*inputs))
             self.added_losses = self.added_losses or bool(scope.losses)
@@ -264,11 +264,11 @@ def host_regularizer(
     differentiate = Differentiator()
 
     def penalty_of(value: Any) -> Any:
-        weight = _in_own_dtype(variable, value)
+        weight = in_own_dtype(variable, value)
         return ops.sum(returned(regularizer(weight), regularizer, "a penalty"))
 
     def penalty() -> tuple[float, Array]:
-        result, vjp = differentiate(penalty_of, [_boxed_value(variable)])
+        result, vjp = differentiate(penalty_of, [boxed_value(variable, variable.current())])
         (gradient,) = vjp(np.ones_like(np.asarray(result)))
         return float(result), _plain(gradient, np.dtype(dtype or variable.dtype))
 
@@ -282,16 +282,6 @@ def host_constraint(variable: Variable, constraint: Any) -> Callable[[], None]:
         variable.assign(returned(constraint(variable.value), constraint, "the weights"))
 
     return project
-
-
-def _boxed_value(variable: Variable) -> Any:
-    """What is differentiated by: `autograd` knows no bfloat16, so that the cast becomes a step."""
-    value = variable.current()
-    return np.asarray(value, np.float32) if variable.dtype == "bfloat16" else value
-
-
-def _in_own_dtype(variable: Variable, value: Any) -> Any:
-    return ops.cast(value, "bfloat16") if variable.dtype == "bfloat16" else value
 
 
 def _plain(value: Any, dtype: np.dtype[Any]) -> Array:

@@ -72,6 +72,7 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
         features, units = kernel.shape
         if not x.sample_shape or x.shape[-1] != features:
             raise NotLowerable(f"its last axis is not of {features} features")
+        self._read(kernel, *([] if bias is None else [bias]))
         form = _form(activation)
         fused = form if form is not None and form.kind != _ROWWISE_HALVING else NativeForm("linear")
         y = self._record(
