@@ -12,6 +12,8 @@ import pytest
 
 import densekit as keras
 
+# What JAX, loaded by other tests, and Python 3.12 say of processes that other threads run in.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*")
 KINDS = [pytest.param(False, id="threads"), pytest.param(True, id="processes")]
 
 
