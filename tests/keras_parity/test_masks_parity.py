@@ -51,6 +51,7 @@ def cases() -> list[Any]:
             shapes = shape if isinstance(shape, list) else [shape]
             # Keras has no such argument, and cannot scale along this axis.
             ours = "flatten" in arguments or (name == "RMSNormalization" and "axis" in arguments)
+            ours = ours or not hasattr(keras.layers, name)  # of a later release
             if name not in OTHER and not ours and all(len(one) > 1 for one in shapes):
                 found.append(pytest.param(name, arguments, shape, id=f"{name}-{i}"))
     return found
