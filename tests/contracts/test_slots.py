@@ -20,6 +20,7 @@ KINDS = {
     "keras.metrics": keras.metrics.Metric,
     "keras.optimizers": keras.optimizers.Optimizer,
     "keras.optimizers.schedules": keras.optimizers.schedules.LearningRateSchedule,
+    "keras.quantizers": (keras.Quantizer, keras.quantizers.QuantizationConfig),
     "keras.dtype_policies": keras.DTypePolicy,
 }
 
