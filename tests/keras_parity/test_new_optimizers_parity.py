@@ -137,7 +137,9 @@ def test_configs_variables_and_files_are_those_of_keras(kind: str) -> None:
         assert densekit.optimizers.serialize(made[1]) == config
         assert densekit.optimizers.serialize(densekit.optimizers.deserialize(config)) == config
         for lib, optimizer in zip((keras, densekit), made, strict=True):
-            optimizer.build([lib.Variable(np.ones(s), name=n) for n, s in SHAPES.items()])
+            optimizer.build(
+                [lib.Variable(np.ones(s, "float32"), name=n) for n, s in SHAPES.items()]
+            )
         theirs, ours = ([(v.path, v.shape, v.dtype) for v in o.variables] for o in made)
         assert ours == theirs
         store: dict[str, Any] = {}
