@@ -262,12 +262,13 @@ def load_weights(
                 )
             )
         with damage_as_value_error(path):
-            if _legacy_h5.holds_weights(path):  # Keras 2 took any name that ends in .h5
-                _legacy_h5.load_weights(path, model, skip_mismatch, by_name=False)
-                return
             weights = reading_shards(path) if path.suffix == ".json" else weights_at(path)
             with weights as places:
-                read_state(model, places, skip_mismatch, tuple(objects_to_skip or ()))
+                legacy = places.legacy  # Keras 2 took any name that ends in .h5
+                if not legacy:
+                    read_state(model, places, skip_mismatch, tuple(objects_to_skip or ()))
+            if legacy:
+                _legacy_h5.load_weights(path, model, skip_mismatch, by_name=False)
     elif path.suffix in _LEGACY:
         with damage_as_value_error(path):
             _legacy_h5.load_weights(path, model, skip_mismatch, bool(by_name))

@@ -63,6 +63,7 @@ class Places:
         self._files = files
         names = [name for file in files for name in file]
         self._backslashes = any("\\" in name for name in names)
+        self.legacy = any("layer_names" in file.attrs for file in files)  # by the names of layers
         self.old = any(name.startswith(_OLD_LAYERS) for name in names)
 
     def find(self, path: str) -> Entry | None:

@@ -20,6 +20,7 @@ from densekit.saving._entries import make_entry
 from densekit.saving._errors import damage_as_value_error
 from densekit.saving._h5 import (
     address,
+    as_array,
     attribute_text,
     bad_file,
     child,
@@ -327,7 +328,7 @@ class _Collected(dict[str, Any]):
     """Takes the arrays of one object as a file would."""
 
     def __setitem__(self, key: str, value: object) -> None:
-        super().__setitem__(key, np.asarray(getattr(value, "value", value)))
+        super().__setitem__(key, as_array(value))
 
 
 def _weights_of(model: object) -> tuple[Weights, set[str]]:

@@ -272,9 +272,14 @@ def attribute_names(holder: Any, name: str, most: int) -> list[str]:
     return names
 
 
+def as_array(value: Any) -> npt.NDArray[Any]:
+    """The values of an array or a variable."""
+    return np.asarray(getattr(value, "value", value))
+
+
 def put_array(parent: Any, name: str, value: Any) -> None:
     """Write an array; bfloat16, which HDF5 does not know, as two raw bytes and a mark."""
-    array = np.asarray(getattr(value, "value", value))
+    array = as_array(value)
     data = parent.create_dataset(name, data=array)
     if array.dtype.name == "bfloat16":
         data.attrs["dtype"] = "bfloat16"

@@ -99,14 +99,6 @@ def _compile(model: Any, file: Any, where: str) -> None:
     _assign(pairs)
 
 
-def holds_weights(path: Path) -> bool:
-    """Whether `path` is a file of weights in the legacy format, whatever its name."""
-    if path.suffix != ".h5" or not path.is_file():
-        return False
-    with _h5.open_file(path) as file:
-        return "layer_names" in file.attrs
-
-
 def load_weights(path: Path, model: object, skip_mismatch: bool, by_name: bool) -> None:
     """Read the weights of a legacy file into `model`: all fit, or none is assigned."""
     with _h5.open_file(path) as file:

@@ -13,13 +13,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from densekit._core.errors import describe, message
 from densekit.saving._atomic import replacing, scratch_folder
 from densekit.saving._config import parse_json
 from densekit.saving._entries import Entry, NewEntry, Places
-from densekit.saving._h5 import bad_file, open_file, put_array
+from densekit.saving._h5 import as_array, bad_file, open_file, put_array
 
 MAP_ENDING, SHARD_ENDING = ".weights.json", ".weights.h5"
 _GIB = 1024**3
@@ -57,7 +55,7 @@ class _Writer:
 
     def put(self, place: str, name: object, key: str, value: object) -> None:
         """Write one array of the object at `place`, into a new shard if this one is full."""
-        array = np.asarray(getattr(value, "value", value))
+        array = as_array(value)
         if array.nbytes > self._most:
             raise ValueError(
                 message(
