@@ -67,6 +67,7 @@ CASES: list[tuple[Any, Any]] = [
     (tf.gather(X, [[1, 1], [0, 1]], batch_dims=1), [[-2, -2], [3, 4]]),
     (tf.add_n([X, X, X]), 3 * X),
     (tf.cumsum(X), X.cumsum(0)),
+    (tf.math.cumsum(X), X.cumsum(0)),
     (tf.math.log(X * X), np.log(X * X)),
     (tf.math.squared_difference(X, 1.0), (X - 1) ** 2),
     (tf.math.divide_no_nan(X, 0.0), 0 * X),

@@ -74,10 +74,9 @@ class _Finder(importlib.abc.MetaPathFinder):
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname.partition(".")[0] not in _NAMES:
             return None
-        ours = _our_name(fullname)
-        if importlib.util.find_spec(ours) is None:
-            raise _no_module(fullname)
-        return importlib.machinery.ModuleSpec(fullname, _Loader(ours), is_package=True)
+        return importlib.machinery.ModuleSpec(
+            fullname, _Loader(_our_name(fullname)), is_package=True
+        )
 
 
 class _Loader(importlib.abc.Loader):

@@ -23,6 +23,7 @@ from densekit.compat.tensorflow._names import (
     absent,
     lookup,
 )
+from densekit.compat.tensorflow.math import cumsum as cumsum
 
 if TYPE_CHECKING:
     from densekit._core.variable import Variable as KerasVariable
@@ -178,19 +179,6 @@ def split(
     """`ops.split`: into equal parts, or parts of the sizes given."""
     sizes = num_or_size_splits
     return ops.split(value, sizes if np.ndim(sizes) == 0 else np.cumsum(sizes)[:-1].tolist(), axis)
-
-
-def cumsum(
-    x: object,
-    axis: int = 0,
-    exclusive: object = False,
-    reverse: object = False,
-    name: str | None = None,
-) -> Any:
-    """`ops.cumsum`, over the first axis if none is given."""
-    if exclusive or reverse:
-        raise NotImplementedError(absent("tf.cumsum with exclusive or reverse"))
-    return ops.cumsum(x, axis)
 
 
 def range(

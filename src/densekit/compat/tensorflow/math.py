@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit import ops
-from densekit.compat.tensorflow._names import BOTH, ELEMENTWISE, REDUCTIONS, lookup
+from densekit.compat.tensorflow._names import BOTH, ELEMENTWISE, REDUCTIONS, absent, lookup
 
 _MORE = "log log1p expm1 rsqrt reciprocal ceil erf softplus"
 __getattr__ = lookup(
@@ -14,16 +14,25 @@ __getattr__ = lookup(
     | ELEMENTWISE
     | REDUCTIONS
     | {name: (name, {}) for name in _MORE.split()}
-    | {"cumsum": ("cumsum", {}), "top_k": ("top_k", {"input": "x"})}
+    | {"divide_no_nan": ("divide_no_nan", {"x": "x1", "y": "x2"})}
+    | {"top_k": ("top_k", {"input": "x"})}
     | {f"is_{name}": (f"is{name}", {}) for name in ("nan", "inf", "finite")},
 )
+
+
+def cumsum(
+    x: object,
+    axis: int = 0,
+    exclusive: object = False,
+    reverse: object = False,
+    name: str | None = None,
+) -> Any:
+    """`ops.cumsum`, over the first axis if none is given."""
+    if exclusive or reverse:
+        raise NotImplementedError(absent("tf.cumsum with exclusive or reverse"))
+    return ops.cumsum(x, axis)
 
 
 def squared_difference(x: Any, y: Any, name: str | None = None) -> Any:
     """``(x - y)**2``."""
     return ops.square(ops.subtract(x, y))
-
-
-def divide_no_nan(x: Any, y: Any, name: str | None = None) -> Any:
-    """``x / y``, and 0 where `y` is 0."""
-    return ops.divide_no_nan(x, y)
