@@ -16,6 +16,11 @@ import numpy.typing as npt
 from densekit._core.types import Array
 
 
+def goes_beside(dtype: np.dtype[Any], floats: np.dtype[Any]) -> bool:
+    """Whether values of a dtype go beside the `floats` of an engine, which cannot hold them."""
+    return dtype.kind in "biuU" or dtype.itemsize > floats.itemsize
+
+
 class ExactValues:
     """The exact values of one native call, by number of the plan's value.
 

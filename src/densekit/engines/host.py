@@ -23,7 +23,7 @@ from densekit._core.scope import StatelessScope
 from densekit._core.tensor import lend
 from densekit._core.variable import Variable
 from densekit.engines.differentiate import Differentiator, boxed_value, in_own_dtype
-from densekit.engines.exact import exact_values
+from densekit.engines.exact import exact_values, goes_beside
 from densekit.engines.lent_rows import LentRows
 
 Array = npt.NDArray[Any]
@@ -82,8 +82,7 @@ class HostNode:
         self._inputs = tuple(inputs)  # their numbers in the plan
         made = zip(outputs, map(data_dtype, output_dtypes), strict=True)
         self._exact = [  # outputs that the plan's floats cannot hold
-            None if t.kind not in "biuU" and t.itemsize <= self._dtype.itemsize else (value, t)
-            for value, t in made
+            (value, t) if goes_beside(t, self._dtype) else None for value, t in made
         ] or [None] * len(output_shapes)
         self._is_first = is_first
         self._floats = [i for i, d in enumerate(self._input_dtypes) if d.kind == "f"]

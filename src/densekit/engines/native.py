@@ -31,7 +31,8 @@ from densekit.engines.plan import PlanBuilder, Step
 from densekit.engines.plan_parameters import PlanParameters
 from densekit.engines.products import core_product, multiplying_by
 from densekit.engines.reductions import reduction_of
-from densekit.engines.rows import empty_rows, is_readable, readable, rows_at_once, without_text
+from densekit.engines.rows import PredictsRows, is_readable, readable, rows_at_once, without_text
+from densekit.engines.steps import Handle
 
 _on_host = partial(multiplying_by, core_product(_native.matmul))
 
@@ -39,7 +40,7 @@ _NO_STEP = -1.797e308  # what a row of the losses holds until its step is done
 _NOTHING = nullcontext()
 
 
-class NativeEngine:
+class NativeEngine(PredictsRows):
     """A plan with its losses and optimizer, ready to run on the variables' own buffers.
 
     Args:
@@ -49,6 +50,8 @@ class NativeEngine:
         optimizer: a built optimizer; None for a plan that does not train.
         penalties: whether regularizers of the variables are part of the loss.
     """
+
+    outputs: Sequence[Handle]
 
     def __init__(
         self,
@@ -368,16 +371,6 @@ class NativeEngine:
         finally:
             exact_values.reset(token)
         self.exact_predictions = [None if v is None else exact.of_all_steps(v) for v in wanted]
-
-    def predict(self, inputs: list[Array], n: int) -> list[Array]:
-        """Outputs of `n` rows, one array per output, in the shapes and dtypes of the model's."""
-        outputs = self.empty_outputs(n)
-        self.predict_into(inputs, n, outputs)
-        return outputs
-
-    def empty_outputs(self, n: int) -> list[Array]:
-        """Room for the outputs of `n` rows."""
-        return [empty_rows(n, h) for h in self.outputs]
 
     def predict_into(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
         """Write the outputs of `n` rows."""

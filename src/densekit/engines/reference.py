@@ -34,17 +34,18 @@ from densekit._core.tensor import lend
 from densekit._core.variable import Variable
 from densekit.engines import kinds
 from densekit.engines.definition import DefinitionEngine
+from densekit.engines.exact import goes_beside
 from densekit.engines.host import definition_dtype
 from densekit.engines.on_host import lower_whole
 from densekit.engines.reductions import reduction_of
-from densekit.engines.rows import empty_rows
+from densekit.engines.rows import PredictsRows
 from densekit.ops._formula_steps import Step
 
 # Held from reading state to writing it: threads that predict with one model take turns.
 _state_lock = threading.RLock()
 
 
-class ReferenceEngine:
+class ReferenceEngine(PredictsRows):
     """A model as one function of whole batches.
 
     Args:
@@ -103,8 +104,9 @@ class ReferenceEngine:
                 mask = self._steps.masks[i]
                 if mask is not None:
                     masks[i].append(mask)
-                if self._is_exact(i):
-                    exact[i].append(np.asarray(y, data_dtype(self.outputs[i].dtype)))
+                own = data_dtype(self.outputs[i].dtype)
+                if goes_beside(own, np.dtype(self.dtype)):
+                    exact[i].append(np.asarray(y, own))
             start = stop
         self.exact_predictions = [np.concatenate(ys) if ys else None for ys in exact]
         self.prediction_masks = [np.concatenate(ms) if ms else None for ms in masks]
@@ -128,21 +130,6 @@ class ReferenceEngine:
             picks=np.arange(step.rows),
             start=0,
         )
-
-    def _is_exact(self, i: int) -> bool:
-        """Whether predictions are of a type that the floats of the metrics cannot hold."""
-        own = data_dtype(self.outputs[i].dtype)
-        return own.kind in "biuU" or own.itemsize > np.dtype(self.dtype).itemsize
-
-    def predict(self, inputs: list[Array], n: int) -> list[Array]:
-        """Outputs of `n` rows, one array per output, in the shapes and dtypes of the model's."""
-        outputs = self.empty_outputs(n)
-        self.predict_into(inputs, n, outputs)
-        return outputs
-
-    def empty_outputs(self, n: int) -> list[Array]:
-        """Room for the outputs of `n` rows."""
-        return [empty_rows(n, y) for y in self.outputs]
 
     def predict_into(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
         """Write the outputs of `n` rows."""

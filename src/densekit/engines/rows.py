@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -85,7 +86,25 @@ def without_text(column: Array) -> Array:
     return np.zeros((len(column), math.prod(column.shape[1:])), np.bool_)
 
 
-def empty_rows(n: int, handle: Output) -> Array:
-    """Room for `n` rows of an output; strings are objects, as their length is open."""
-    dtype = object if handle.dtype == STRING else data_dtype(handle.dtype)
-    return np.empty((n, *handle.sample_shape), dtype)
+class PredictsRows(ABC):
+    """`predict`, for engines that have `outputs` and `predict_into`."""
+
+    outputs: Sequence[Output]
+
+    @abstractmethod
+    def predict_into(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
+        """Write the outputs of `n` rows."""
+
+    def predict(self, inputs: list[Array], n: int) -> list[Array]:
+        """Outputs of `n` rows, one array per output, in the shapes and dtypes of the model's."""
+        outputs = self.empty_outputs(n)
+        self.predict_into(inputs, n, outputs)
+        return outputs
+
+    def empty_outputs(self, n: int) -> list[Array]:
+        """Room for the outputs of `n` rows; strings are objects, as their length is open."""
+        dtypes = [object if y.dtype == STRING else data_dtype(y.dtype) for y in self.outputs]
+        return [
+            np.empty((n, *y.sample_shape), dtype)
+            for y, dtype in zip(self.outputs, dtypes, strict=True)
+        ]

@@ -14,6 +14,7 @@ from densekit._core.dtypes import data_dtype
 from densekit._core.engine import Array, Block, EngineKind, LossTerm, Source
 from densekit._core.errors import message
 from densekit._core.variable import Variable
+from densekit.engines.exact import goes_beside
 from densekit.engines.host import definition_dtype
 from densekit.engines.jax.loop import Loop, wide_numbers
 from densekit.engines.jax.packing import shapes_of
@@ -23,14 +24,14 @@ from densekit.engines.jax.runs import Run, gathered, runs_of
 from densekit.engines.jax.steps import Step, Touched
 from densekit.engines.objective import Batch, counts_rows
 from densekit.engines.plan import PlanBuilder
-from densekit.engines.rows import empty_rows
+from densekit.engines.rows import PredictsRows
 
 _MOST_ROWS = 1 << 16  # of one call that predicts
 # Steps of a plan that do the same for a row whatever its batch holds.
 _BY_ROWS = {"dense", "activation", "dropout", "affine", "merge", "concatenate", "op"}
 
 
-class JaxEngine:
+class JaxEngine(PredictsRows):
     """A model, traced.
 
     Args:
@@ -172,27 +173,13 @@ class JaxEngine:
                     mask = mask.reshape(run.steps * run.size, *mask.shape[2:])
                     masks[i].append(mask[: run.rows])
         self.prediction_masks = [np.concatenate(ms) if ms else None for ms in masks]
+        own = [data_dtype(output.dtype) for output in self.outputs]
         self.exact_predictions = [
-            np.concatenate(ys).astype(data_dtype(h.dtype)) if ys and self._is_exact(h) else None
-            for ys, h in zip(made, self.outputs, strict=True)
+            np.concatenate(ys).astype(t) if ys and goes_beside(t, np.dtype(self.dtype)) else None
+            for ys, t in zip(made, own, strict=True)
         ]
 
-    def _is_exact(self, output: Any) -> bool:
-        """Whether predictions are of a type that the floats of the metrics cannot hold."""
-        own = data_dtype(output.dtype)
-        return own.kind in "biu" or own.itemsize > np.dtype(self.dtype).itemsize
-
     # Predictions
-
-    def predict(self, inputs: list[Array], n: int) -> list[Array]:
-        """Outputs of `n` rows, one array per output, in the shapes and dtypes of the model's."""
-        outputs = self.empty_outputs(n)
-        self.predict_into(inputs, n, outputs)
-        return outputs
-
-    def empty_outputs(self, n: int) -> list[Array]:
-        """Room for the outputs of `n` rows."""
-        return [empty_rows(n, y) for y in self.outputs]
 
     def predict_into(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
         """Write the outputs of `n` rows."""
