@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
+from densekit._core import types
 from densekit._core.registry import export
 
-F = TypeVar("F", bound=Callable[..., Any])
-Logs = dict[str, Any] | None
+F = TypeVar("F", bound=Callable[..., object])
+Logs = types.Logs | None
+
+
+class RunParams(TypedDict, total=False):
+    """What a run was asked for, as callbacks are told it."""
+
+    verbose: int | str
+    epochs: int
+    steps: int | None  # of an epoch; None: not known yet
 
 
 def only_batches_if(wanted: Callable[[Any], bool]) -> Callable[[F], F]:
@@ -53,11 +62,11 @@ class Callback:
     """
 
     def __init__(self) -> None:
-        self.params: dict[str, Any] | None = None
-        self._model: Any = None
+        self.params: RunParams | None = None
+        self._model: object = None
 
-    def set_params(self, params: dict[str, Any]) -> None:
-        """Receive ``{"verbose", "epochs", "steps"}`` before the run."""
+    def set_params(self, params: RunParams) -> None:
+        """Receive the run's ``{"verbose", "epochs", "steps"}`` before it begins."""
         self.params = params
 
     def set_model(self, model: object) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar, Unpack
 
-from densekit._core import tree
+from densekit._core import tree, types
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit.callbacks._callback import Callback, Logs, wants_batches
+from densekit.callbacks._callback import Callback, Logs, RunParams, wants_batches
 from densekit.callbacks._history import History
 from densekit.callbacks._progbar_logger import ProgbarLogger
+
+C = TypeVar("C", bound=Callback)
 
 
 @export("keras.callbacks")
@@ -41,10 +43,10 @@ class CallbackList(Callback):
         add_history: bool = False,
         add_progbar: bool = False,
         model: object = None,
-        **params: object,
+        **params: Unpack[RunParams],
     ) -> None:
         super().__init__()
-        self.callbacks: list[Any] = tree.flatten(callbacks) if callbacks else []
+        self.callbacks: list[Callback] = tree.flatten(callbacks) if callbacks else []
         for callback in self.callbacks:
             _check(callback)
         self._history = self._dk_find(History)
@@ -59,7 +61,7 @@ class CallbackList(Callback):
             self.set_model(model)
         self.set_params(params)
 
-    def _dk_find(self, kind: type) -> Any:
+    def _dk_find(self, kind: type[C]) -> C | None:
         found = [c for c in self.callbacks if isinstance(c, kind)]
         return found[-1] if found else None
 
@@ -68,20 +70,20 @@ class CallbackList(Callback):
         return any(wants_batches(callback, mode) for callback in self.callbacks)
 
     @property
-    def shows_progress(self) -> bool:
-        """Whether a progress bar moves while an epoch runs."""
-        return self._progbar is not None and self._progbar.verbose == 1
+    def progress(self) -> ProgbarLogger | None:
+        """The progress bar that moves while an epoch runs."""
+        return self._progbar if self._progbar is not None and self._progbar.verbose == 1 else None
 
-    def set_params(self, params: dict[str, Any]) -> None:
+    def set_params(self, params: RunParams) -> None:
         self.params = params
         if params:
             for callback in self.callbacks:
                 callback.set_params(params)
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: object) -> None:
         super().set_model(model)
         if self._history is not None:
-            model.history = self._history
+            self.model.history = self._history
         for callback in self.callbacks:
             callback.set_model(model)
 
@@ -166,7 +168,7 @@ class CallbackList(Callback):
             callback.on_predict_end(logs)
 
 
-def _shown(logs: Logs) -> dict[str, Any]:
+def _shown(logs: Logs) -> types.Logs:
     """A copy that all callbacks share, its keys sorted; what one adds the next ones see."""
     return {key: logs[key] for key in sorted(logs)} if logs else {}
 

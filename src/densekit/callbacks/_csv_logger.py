@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterable
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 
@@ -81,7 +81,7 @@ class CSVLogger(Callback):
         self.writer = None
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> object:
     if isinstance(value, str) or not isinstance(value, Iterable):
         return value
     if isinstance(value, np.ndarray) and value.ndim == 0:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit._core.console import write
 from densekit._core.frames import warn
 from densekit._core.registry import export
+from densekit._core.types import Array
 from densekit.callbacks._callback import Logs
 from densekit.callbacks._monitor_callback import MonitorCallback
 
@@ -56,7 +55,7 @@ class EarlyStopping(MonitorCallback):
         self.wait = 0
         self.stopped_epoch = 0
         self.best_epoch = 0
-        self.best_weights: Any = None
+        self.best_weights: list[Array] | None = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self.wait = 0
@@ -97,7 +96,7 @@ class EarlyStopping(MonitorCallback):
                 write(f"Restoring the weights of the best epoch: {self.best_epoch + 1}.")
             self.model.set_weights(self.best_weights)
 
-    def get_monitor_value(self, logs: Logs) -> Any:
+    def get_monitor_value(self, logs: Logs) -> float | None:
         """The monitored value, or None with a warning if the logs do not have it."""
         value = (logs or {}).get(self.monitor)
         if value is None:

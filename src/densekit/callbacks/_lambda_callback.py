@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from densekit._core.registry import export
 from densekit.callbacks._callback import Callback
 
-Hook = Callable[..., Any] | None
+Hook = Callable[..., object] | None
 
 
 @export("keras.callbacks")

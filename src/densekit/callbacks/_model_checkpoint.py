@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import numpy as np
 
+from densekit._core import types
 from densekit._core.console import write
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
@@ -136,7 +136,7 @@ class ModelCheckpoint(MonitorCallback):
         if self.verbose > 0:
             write(f"\nEpoch {epoch + 1}: finished saving model to {path}")
 
-    def _dk_should_save(self, epoch: int, logs: dict[str, Any], path: str) -> bool:
+    def _dk_should_save(self, epoch: int, logs: types.Logs, path: str) -> bool:
         if not self.save_best_only:
             if self.verbose > 0:
                 write(f"\nEpoch {epoch + 1}: saving model to {path}")
@@ -163,7 +163,7 @@ class ModelCheckpoint(MonitorCallback):
             write(f"\nEpoch {epoch + 1}: {self.monitor} did not improve from {best}")
         return False
 
-    def _dk_path(self, epoch: int, batch: int | None, logs: dict[str, Any]) -> str:
+    def _dk_path(self, epoch: int, batch: int | None, logs: types.Logs) -> str:
         fields = dict(logs)
         if batch is not None:
             fields.setdefault("batch", batch + 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any
 
 from densekit._core.errors import message
 from densekit._core.frames import warn
@@ -36,9 +35,9 @@ class MonitorCallback(Callback):
             mode = "auto"
         self.monitor = monitor
         self.mode = mode
-        self.best: Any = baseline
+        self.best = baseline
         self.min_delta = abs(min_delta)
-        self.monitor_op: Callable[[Any, Any], Any] | None = None
+        self.monitor_op: Callable[[float, float], bool] | None = None
 
     def _set_monitor_op(self) -> None:
         """Decide which way is better, once the model's metrics are known."""
@@ -68,7 +67,7 @@ class MonitorCallback(Callback):
                     return str(metric._direction)
         return None
 
-    def _is_improvement(self, value: Any, reference: Any) -> bool:
+    def _is_improvement(self, value: float, reference: float | None) -> bool:
         if reference is None:
             return True
         assert self.monitor_op is not None

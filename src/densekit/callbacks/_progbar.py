@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
 from densekit._core.console import screen, write
 from densekit._core.registry import export
+from densekit._core.types import Array
 
 # A page made of a notebook may show every update: few are enough.
 _NOTEBOOK_INTERVAL = 0.5
@@ -70,7 +70,7 @@ class Progbar:
         self.stateless_metrics = None if stateless_metrics is None else set(stateless_metrics)
         self._screen = screen()
         self._seen = 0
-        self._values: dict[str, tuple[float, int]] = {}
+        self._values: dict[str, tuple[float | Array, int]] = {}
         self._start = time.time()
         self._last_update = 0.0
         self._after_first_step: float | None = None
@@ -80,7 +80,7 @@ class Progbar:
     def update(
         self,
         current: int,
-        values: Iterable[tuple[str, Any]] | None = None,
+        values: Iterable[tuple[str, float | Array]] | None = None,
         finalize: bool | None = None,
     ) -> None:
         """Show that `current` steps are done, with the latest ``(name, value)`` pairs."""
@@ -105,7 +105,7 @@ class Progbar:
             write(" - ".join([*self._title, self._count(current), elapsed, *self._values_texts()]))
         self._last_update = now
 
-    def add(self, n: int, values: Iterable[tuple[str, Any]] | None = None) -> None:
+    def add(self, n: int, values: Iterable[tuple[str, float | Array]] | None = None) -> None:
         """Show that `n` more steps are done."""
         self.update(self._seen + n, values)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from densekit._core.console import write
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit.callbacks._callback import Callback, Logs, only_batches_if
+from densekit.callbacks._callback import Callback, Logs, RunParams, only_batches_if
 from densekit.callbacks._progbar import Progbar
 
 # A `predict` with verbose="auto" that is done sooner than this shows no bar at all.
@@ -42,7 +41,7 @@ class ProgbarLogger(Callback):
         self._dk_quiet_until = 0.0
         self._dk_auto = False
 
-    def set_params(self, params: dict[str, Any]) -> None:
+    def set_params(self, params: RunParams) -> None:
         verbose = params["verbose"]
         self._dk_auto = verbose == "auto"
         if not self._dk_auto and verbose not in (0, 1, 2):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit._core.errors import message
 from densekit._core.registry import export
+from densekit._core.variable import Variable
 from densekit.callbacks._callback import Callback, Logs
 
 
@@ -32,7 +31,7 @@ class SwapEMAWeights(Callback):
         self.swap_on_epoch = swap_on_epoch
         self._dk_averages_in_model = False
 
-    def _dk_pairs(self) -> list[tuple[Any, Any]]:
+    def _dk_pairs(self) -> list[tuple[Variable, Variable]]:
         parts = self.model.optimizer.native_parts
         averaging = [part for part in parts if part.use_ema and part.built]
         if not averaging:

@@ -7,14 +7,14 @@ import time
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from densekit._core import types
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Array
 from densekit.callbacks._callback import Callback, Logs, only_batches_if
-from densekit.layers import Embedding
-
-Array = npt.NDArray[Any]
+from densekit.layers import Embedding, Layer
+from densekit.optimizers import Optimizer
 
 _MISSING = message(
     "TensorBoard",
@@ -63,15 +63,15 @@ class TensorBoard(Callback):
 
     def __init__(
         self,
-        log_dir: Any = "logs",
+        log_dir: str | os.PathLike[str] = "logs",
         histogram_freq: int = 0,
         write_graph: bool = True,
         write_images: bool = False,
         write_steps_per_second: bool = False,
-        update_freq: Any = "epoch",
-        profile_batch: Any = 0,
+        update_freq: int | str = "epoch",
+        profile_batch: object = 0,
         embeddings_freq: int = 0,
-        embeddings_metadata: Any = None,
+        embeddings_metadata: str | dict[str, str] | None = None,
     ) -> None:
         super().__init__()
         if profile_batch not in (0, "0"):
@@ -108,18 +108,19 @@ class TensorBoard(Callback):
             self._dk_writers[part] = self._dk_new_writer(os.path.join(self.log_dir, part))
         return self._dk_writers[part]
 
-    def _dk_scalars(self, part: str, values: dict[str, Any], step: int) -> None:
+    def _dk_scalars(self, part: str, values: types.Logs, step: int) -> None:
         for tag, value in values.items():
             if np.size(value) == 1:
                 self._dk_writer(part).add_scalar(tag, float(np.reshape(value, ())), step)
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: object) -> None:
         super().set_model(model)
         self._dk_close()
         if self.write_graph and type(model).__name__ in ("Functional", "Sequential"):
-            self._dk_writer("train").file_writer.add_summary(_config_summary(model.to_json()), 0)
+            summary = _config_summary(self.model.to_json())
+            self._dk_writer("train").file_writer.add_summary(summary, 0)
         if self.embeddings_freq and isinstance(self.embeddings_metadata, dict):
-            names = {layer.name for layer in _embeddings(model)}
+            names = {layer.name for layer in _embeddings(self.model.layers)}
             unknown = sorted(self.embeddings_metadata.keys() - names)
             if unknown:
                 raise ValueError(
@@ -141,7 +142,7 @@ class TensorBoard(Callback):
     @_if_batches
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         step = self._dk_train_batches
-        if self.update_freq == "epoch" or step % self.update_freq:
+        if isinstance(self.update_freq, str) or step % self.update_freq:
             return
         values = {f"batch_{name}": value for name, value in (logs or {}).items()}
         if self.write_steps_per_second:
@@ -211,7 +212,7 @@ class TensorBoard(Callback):
 
     def _dk_write_embeddings(self, epoch: int) -> None:
         """What TensorBoard's projector shows."""
-        for layer in _embeddings(self.model):
+        for layer in _embeddings(self.model.layers):
             metadata = self.embeddings_metadata
             path = metadata.get(layer.name) if isinstance(metadata, dict) else metadata
             rows = None
@@ -224,11 +225,11 @@ class TensorBoard(Callback):
             )
 
 
-def _embeddings(model: Any) -> list[Any]:
-    return [layer for layer in model.layers if isinstance(layer, Embedding)]
+def _embeddings(layers: list[Layer]) -> list[Embedding]:
+    return [layer for layer in layers if isinstance(layer, Embedding)]
 
 
-def _rates(optimizer: Any) -> dict[str, float]:
+def _rates(optimizer: Optimizer | None) -> dict[str, float]:
     """The learning rate, or those of several optimizers by name."""
     parts = [] if optimizer is None else optimizer.native_parts
     several = len(parts) > 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Array
 
 _VARIABLES = "KERAS_DISTRIBUTION_"
 _HEARTBEAT_S = 15  # after which a process that is silent counts as lost
@@ -69,7 +70,7 @@ def initialize(
     job_addresses = job_addresses or os.environ.get(f"{_VARIABLES}JOB_ADDRESSES")
     num_processes = _number(num_processes, "NUM_PROCESSES")
     process_id = _number(process_id, "PROCESS_ID")
-    configure: Any = jax.config.update
+    configure: Callable[[str, str], None] = jax.config.update
     configure("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(
         coordinator_address=job_addresses.split(",")[0] if job_addresses else None,
@@ -79,12 +80,12 @@ def initialize(
     )
 
 
-def name_of(device: Any) -> str:
+def name_of(device: jax.Device) -> str:
     """Kind and number of a device of JAX."""
     return f"{device.platform}:{device.id}"
 
 
-def mesh_of(devices: Any, axis_names: tuple[str, ...]) -> Mesh:
+def mesh_of(devices: Array, axis_names: tuple[str, ...]) -> Mesh:
     """The mesh of JAX for an array of names of devices.
 
     Raises:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from functools import cached_property
-from typing import Any
 
 import jax
 import numpy as np
-import numpy.typing as npt
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Array
 from densekit.distribution._devices import list_devices, mesh_of
 from densekit.ops import KerasTensor
 
@@ -39,7 +38,10 @@ class DeviceMesh:
     """
 
     def __init__(
-        self, shape: Sequence[int], axis_names: Sequence[str], devices: Any = None
+        self,
+        shape: Sequence[int],
+        axis_names: Sequence[str],
+        devices: Sequence[str] | Array | None = None,
     ) -> None:
         if not shape or len(shape) != len(axis_names):
             raise ValueError(
@@ -62,7 +64,7 @@ class DeviceMesh:
             )
         self.shape = tuple(shape)
         self.axis_names = tuple(axis_names)
-        self.devices: npt.NDArray[Any] = names.reshape(self.shape)
+        self.devices: Array = names.reshape(self.shape)
 
     @cached_property
     def backend_mesh(self) -> Mesh:
@@ -138,7 +140,7 @@ class TensorLayout:
             raise ValueError(
                 message("TensorLayout", "a `device_mesh`", "None", "Pass one when making it.")
             )
-        spec: Any = PartitionSpec
+        spec: Callable[..., PartitionSpec] = PartitionSpec
         return NamedSharding(self._device_mesh.backend_mesh, spec(*self.axes))
 
     def __repr__(self) -> str:
@@ -146,7 +148,7 @@ class TensorLayout:
 
 
 @export("keras.distribution")
-class LayoutMap(MutableMapping[str, Any]):
+class LayoutMap(MutableMapping[str, TensorLayout | None]):
     """Layouts by the path of a variable, or by a regular expression that matches all of it.
 
     A tuple of names of axes stands for a `TensorLayout`. A path that nothing matches gives None;
@@ -187,7 +189,7 @@ class LayoutMap(MutableMapping[str, Any]):
             )
         return self._layouts[matching[0]] if matching else None
 
-    def __setitem__(self, key: str, layout: Any) -> None:
+    def __setitem__(self, key: str, layout: object) -> None:
         if key in self._layouts:
             raise ValueError(
                 message("LayoutMap", "a new key", f"{key!r}, which is set", "Delete it first.")
@@ -218,7 +220,9 @@ class LayoutMap(MutableMapping[str, Any]):
 
 
 @export("keras.distribution")
-def distribute_tensor(tensor: Any, layout: TensorLayout) -> Any:
+def distribute_tensor(
+    tensor: Array | jax.Array | KerasTensor, layout: TensorLayout
+) -> jax.Array | KerasTensor:
     """A tensor shared out as a layout says; inside compiled functions a wish about its value.
 
     Args:
@@ -240,7 +244,7 @@ def distribute_tensor(tensor: Any, layout: TensorLayout) -> Any:
         return tensor
     sharding = layout.backend_layout
     if isinstance(tensor, jax.core.Tracer):
-        constrain: Any = jax.lax.with_sharding_constraint
+        constrain: Callable[..., jax.Array] = jax.lax.with_sharding_constraint
         return constrain(tensor, sharding)
     whole = np.asarray(tensor)
     return jax.make_array_from_callback(whole.shape, sharding, whole.__getitem__)

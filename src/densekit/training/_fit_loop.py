@@ -223,9 +223,9 @@ def run_epoch(
                 continue
             end(first + per_call - 1, session.logs(model))
             first = steps
-        elif callbacks.shows_progress and steps != feed.num_batches:
+        elif callbacks.progress is not None and steps != feed.num_batches:
             # The end of the epoch shows the last one.
-            getattr(callbacks._progbar, f"on_{mode}_batch_end")(steps - 1, session.logs(model))
+            getattr(callbacks.progress, f"on_{mode}_batch_end")(steps - 1, session.logs(model))
         if getattr(model, stop):
             return steps
     if every and steps > first:
@@ -280,8 +280,8 @@ def predict_rows(
             made = lend_all(parts[0] if len(parts) == 1 else parts)
             last = start // batch_size + per_call - 1
             callbacks.on_predict_batch_end(last, {"outputs": made})
-        elif callbacks.shows_progress and stop < rows:
-            callbacks._progbar.on_predict_batch_end(-(-stop // batch_size) - 1)
+        elif callbacks.progress is not None and stop < rows:
+            callbacks.progress.on_predict_batch_end(-(-stop // batch_size) - 1)
         if stopped():
             outputs = [y[:stop] for y in outputs]
             break

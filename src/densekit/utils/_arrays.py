@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from densekit._core.errors import message
 from densekit._core.registry import export
+from densekit._core.types import Array
 
 
 @export("keras.utils")
-def to_categorical(x: Any, num_classes: int | None = None) -> npt.NDArray[Any]:
+def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Array:
     """One-hot rows: ``y[..., c] = 1`` where ``x[...] == c``, else 0, in float64.
 
     Args:
@@ -54,7 +53,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> npt.NDArray[Any]:
 
 
 @export("keras.utils")
-def normalize(x: Any, axis: int = -1, order: int = 2) -> npt.NDArray[Any]:
+def normalize(x: ArrayLike, axis: int = -1, order: int = 2) -> Array:
     """``x / norm(x)`` along an axis; vectors of norm 0 stay 0.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import ItemsView, Iterator, KeysView, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from difflib import get_close_matches
 from typing import Any
 
@@ -35,10 +35,10 @@ class Config:
     '{"learning_rate": 0.1, "seed": 3}'
     """
 
-    _config: dict[str, Any]
+    _config: dict[str, object]
     _frozen: bool
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: object) -> None:
         self._config = kwargs
         self._frozen = False
 
@@ -55,14 +55,14 @@ class Config:
         """Allow changes again."""
         self._frozen = False
 
-    def _changeable(self) -> dict[str, Any]:
+    def _changeable(self) -> dict[str, object]:
         if self._frozen:
             raise ValueError(
                 message("Config", "no changes, as it is frozen", "one", "Call `unfreeze()` first.")
             )
         return self._config
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """The entries as a new dict."""
         return dict(self._config)
 
@@ -74,27 +74,29 @@ class Config:
         """Names of the entries."""
         return self._config.keys()
 
-    def values(self) -> ValuesView[Any]:
+    def values(self) -> ValuesView[object]:
         """Values of the entries."""
         return self._config.values()
 
-    def items(self) -> ItemsView[str, Any]:
+    def items(self) -> ItemsView[str, object]:
         """Names and values of the entries."""
         return self._config.items()
 
-    def get(self, keyname: str, value: Any = None) -> Any:
+    def get(self, keyname: str, value: object = None) -> Any:
         """The value of an entry, `value` if there is none."""
         return self._config.get(keyname, value)
 
-    def pop(self, *args: Any) -> Any:
+    def pop(self, keyname: str, *default: object) -> Any:
         """Take an entry out, as from a dict."""
-        return self._changeable().pop(*args)
+        return self._changeable().pop(keyname, *default)
 
-    def update(self, *args: Any, **kwargs: Any) -> None:
+    def update(
+        self, *args: Mapping[str, object] | Iterable[tuple[str, object]], **kwargs: object
+    ) -> None:
         """Set several entries, as of a dict."""
         self._changeable().update(*args, **kwargs)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         if name in _OWN or hasattr(type(self), name):
             object.__setattr__(self, name, value)
         else:
@@ -110,7 +112,7 @@ class Config:
             message("Config", f"an entry, of {sorted(config)}", repr(name), action)
         )
 
-    def __setitem__(self, key: str, item: Any) -> None:
+    def __setitem__(self, key: str, item: object) -> None:
         self._changeable()[key] = item
 
     def __getitem__(self, key: str) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 from densekit._core import tree
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Index
 
 
 @export("keras.utils")
@@ -78,7 +79,7 @@ def split_dataset(
     if shuffle:
         np.random.default_rng(seed).shuffle(order)
 
-    def part(index: Any) -> Any:
+    def part(index: Index) -> Any:
         return tree.pack_as(dataset, [array[index] for array in arrays])
 
     return part(order[:left]), part(order[rows - right :])

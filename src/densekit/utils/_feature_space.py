@@ -1,32 +1,38 @@
-"""`FeatureSpace`: from named columns to what a network takes.
-
-Long by its kinds of features: each is a short constructor of its own.
-"""
+"""`FeatureSpace`: from named columns to what a network takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, Protocol, TypeGuard
 
 import numpy as np
 
 from densekit import layers, saving
 from densekit._core.dtypes import INTEGER_TYPES, STRING
 from densekit._core.errors import describe, message
-from densekit._core.naming import unique_name
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
-from densekit._core.types import Config
+from densekit._core.types import Array, Config
 from densekit.layers.preprocessing._base import as_array
 from densekit.layers.preprocessing._index_lookup import IndexLookup
-from densekit.utils._features import Cross, Feature, TFDConcat, TFDIdentity
+from densekit.ops import KerasTensor
+from densekit.utils._feature_kinds import FeatureKinds
+from densekit.utils._features import Cross, Feature, TFDConcat
 
-Columns = dict[str, Any]
+
+class Table(Protocol):
+    """Columns by name: a dict, or a table of another package."""
+
+    def __getitem__(self, name: str, /) -> object:
+        """The column of a name."""
+
+    def __contains__(self, name: object, /) -> bool:
+        """Whether there is a column of that name."""
 
 
 @export("keras.utils")
-class FeatureSpace(layers.Layer):
+class FeatureSpace(FeatureKinds, layers.Layer):
     """Prepares and encodes columns of structured data: a dict of arrays, or a table.
 
     Each feature has a layer of its own, `preprocessors[name]`; what it gives is encoded one-hot,
@@ -61,9 +67,9 @@ class FeatureSpace(layers.Layer):
 
     def __init__(
         self,
-        features: Mapping[str, Any],
+        features: Mapping[str, str | Feature | Config],
         output_mode: str = "concat",
-        crosses: Iterable[Any] | None = None,
+        crosses: Iterable[Sequence[str] | Cross | Config] | None = None,
         crossing_dim: int = 32,
         hashing_dim: int = 32,
         num_discretization_bins: int = 32,
@@ -93,105 +99,16 @@ class FeatureSpace(layers.Layer):
             cross.name: layers.HashedCrossing(cross.crossing_dim, name=cross.name)
             for cross in self.crosses
         }
-        self.one_hot_encoders: Columns = {}
-        self.concat: Any = None
+        self.one_hot_encoders: dict[str, layers.CategoryEncoding] = {}
+        self.concat: TFDConcat | None = None
         self._dk_is_adapted = False
 
-    # Kinds of features
-
-    @classmethod
-    def cross(
-        cls, feature_names: Iterable[str], crossing_dim: int, output_mode: str = "one_hot"
-    ) -> Cross:
-        """Combinations of features, hashed into `crossing_dim` buckets."""
-        return Cross(tuple(feature_names), crossing_dim, output_mode)
-
-    @classmethod
-    def feature(cls, dtype: str, preprocessor: object, output_mode: str) -> Feature:
-        """A column of a type, prepared by a layer of the user's own."""
-        return Feature(dtype, preprocessor, output_mode)
-
-    @classmethod
-    def float(cls, name: str | None = None) -> Feature:
-        """Numbers as they are."""
-        name = name or unique_name("float")
-        return Feature("float32", TFDIdentity(name=f"{name}_preprocessor"), "float")
-
-    @classmethod
-    def float_rescaled(
-        cls, scale: object = 1.0, offset: object = 0.0, name: str | None = None
-    ) -> Feature:
-        """Numbers times `scale`, plus `offset`."""
-        name = f"{name or unique_name('float_rescaled')}_preprocessor"
-        return Feature("float32", layers.Rescaling(scale, offset, name=name), "float")
-
-    @classmethod
-    def float_normalized(cls, name: str | None = None) -> Feature:
-        """Numbers brought to mean 0 and variance 1 of the data that `adapt` sees."""
-        name = f"{name or unique_name('float_normalized')}_preprocessor"
-        return Feature("float32", layers.Normalization(axis=-1, name=name), "float")
-
-    @classmethod
-    def float_discretized(
-        cls,
-        num_bins: int | None,
-        bin_boundaries: object = None,
-        output_mode: str = "one_hot",
-        name: str | None = None,
-    ) -> Feature:
-        """The bin that numbers fall in; `adapt` makes `num_bins`, or they have boundaries."""
-        name = f"{name or unique_name('float_discretized')}_preprocessor"
-        bins = layers.Discretization(num_bins=num_bins, bin_boundaries=bin_boundaries, name=name)
-        return Feature("float32", bins, output_mode)
-
-    @classmethod
-    def integer_categorical(
-        cls,
-        max_tokens: int | None = None,
-        num_oov_indices: int = 1,
-        output_mode: str = "one_hot",
-        name: str | None = None,
-    ) -> Feature:
-        """Whole numbers by their index among those that `adapt` sees."""
-        name = f"{name or unique_name('integer_categorical')}_preprocessor"
-        lookup = layers.IntegerLookup(max_tokens, num_oov_indices, name=name)
-        return Feature("int32", lookup, output_mode)
-
-    @classmethod
-    def string_categorical(
-        cls,
-        max_tokens: int | None = None,
-        num_oov_indices: int = 1,
-        output_mode: str = "one_hot",
-        name: str | None = None,
-    ) -> Feature:
-        """Strings by their index among those that `adapt` sees."""
-        name = f"{name or unique_name('string_categorical')}_preprocessor"
-        lookup = layers.StringLookup(max_tokens, num_oov_indices, name=name)
-        return Feature("string", lookup, output_mode)
-
-    @classmethod
-    def string_hashed(
-        cls, num_bins: int, output_mode: str = "one_hot", name: str | None = None
-    ) -> Feature:
-        """Strings hashed into `num_bins` buckets."""
-        name = f"{name or unique_name('string_hashed')}_preprocessor"
-        return Feature("string", layers.Hashing(num_bins, name=name), output_mode)
-
-    @classmethod
-    def integer_hashed(
-        cls, num_bins: int, output_mode: str = "one_hot", name: str | None = None
-    ) -> Feature:
-        """Whole numbers hashed into `num_bins` buckets."""
-        name = f"{name or unique_name('integer_hashed')}_preprocessor"
-        return Feature("int32", layers.Hashing(num_bins, name=name), output_mode)
-
-    def _dk_feature(self, name: str, given: Any) -> Feature:
+    def _dk_feature(self, name: str, given: object) -> Feature:
         if isinstance(given, Feature):
             return given
         if isinstance(given, dict):
             return _feature(given)
-        sizes: dict[str, tuple[Any, ...]] = {
+        sizes: dict[str, tuple[int, ...]] = {
             "float": (),
             "float_normalized": (),
             "float_rescaled": (),
@@ -210,7 +127,7 @@ class FeatureSpace(layers.Layer):
         made: Feature = getattr(type(self), given)(*sizes[given], name=name)
         return made
 
-    def _dk_cross(self, given: Any) -> Cross:
+    def _dk_cross(self, given: Sequence[str] | Cross | Config) -> Cross:
         if isinstance(given, dict):
             given = _cross(given)
         if not isinstance(given, Cross) and not self.crossing_dim:
@@ -225,7 +142,7 @@ class FeatureSpace(layers.Layer):
             )
         return cross
 
-    def _dk_refuse(self, expected: str, got: str, action: str) -> None:
+    def _dk_refuse(self, expected: str, got: str, action: str) -> NoReturn:
         raise ValueError(message(f"FeatureSpace {self.name!r}", expected, got, action))
 
     # Learning from data
@@ -250,11 +167,11 @@ class FeatureSpace(layers.Layer):
         self.get_encoded_features()
         self.built = True
 
-    def _dk_source(self, dataset: Any) -> Callable[[str], Any]:
+    def _dk_source(self, dataset: object) -> Callable[[str], Array | Iterator[Array]]:
         """What gives the column of a name: an array, or an iterable of batches."""
         if _is_table(dataset):
-            self._dk_check_names(dataset)
-            return lambda name: _upright(dataset[name])
+            table = self._dk_table(dataset)
+            return lambda name: _upright(table[name])
         if isinstance(dataset, str | bytes) or not isinstance(dataset, Iterable):
             self._dk_refuse(
                 "a dict of columns, a table or an iterable of batches",
@@ -263,15 +180,14 @@ class FeatureSpace(layers.Layer):
             )
         rows = list(dataset) if isinstance(dataset, Iterator) else dataset  # read more than once
 
-        def column(name: str) -> Iterator[Any]:
+        def column(name: str) -> Iterator[Array]:
             for given in rows:
                 batch = given[0] if isinstance(given, tuple) else given
-                self._dk_check_names(batch)
-                yield _upright(batch[name])
+                yield _upright(self._dk_table(batch)[name])
 
         return column
 
-    def _dk_check_names(self, data: Any) -> None:
+    def _dk_table(self, data: object) -> Table:
         if not _is_table(data):
             self._dk_refuse("a dict of columns or a table", describe(data), "Pass dict(frame).")
         missing = [name for name in self.features if name not in data]
@@ -279,13 +195,14 @@ class FeatureSpace(layers.Layer):
             self._dk_refuse(
                 f"the columns {list(self.features)}", f"none named {missing[0]!r}", "Add it."
             )
+        return data
 
     def _dk_adaptable(self) -> list[str]:
         return [name for name, layer in self.preprocessors.items() if _learns(layer)]
 
     # Encoding
 
-    def get_inputs(self) -> Columns:
+    def get_inputs(self) -> dict[str, KerasTensor]:
         """The symbolic inputs by the names of the columns, for a functional model.
 
         Raises:
@@ -360,8 +277,8 @@ class FeatureSpace(layers.Layer):
             ValueError: before `adapt`, or for anything else.
         """
         self.get_encoded_features()
-        self._dk_check_names(data)
-        given = {name: as_array(data[name]) for name in self.features}
+        table = self._dk_table(data)
+        given = {name: as_array(table[name]) for name in self.features}
         single = any(np.ndim(column) == 0 for column in given.values())
         encoded = self._dk_encode({name: _upright(column) for name, column in given.items()})
         if not single:
@@ -406,11 +323,11 @@ class FeatureSpace(layers.Layer):
         """Nothing."""
 
 
-def _is_table(data: object) -> bool:
+def _is_table(data: object) -> TypeGuard[Table]:
     return isinstance(data, Mapping) or (hasattr(data, "columns") and hasattr(data, "dtypes"))
 
 
-def _upright(column: Any) -> Any:
+def _upright(column: object) -> Array:
     """A column with a batch axis and one of size 1."""
     array = as_array(column)
     return array if np.ndim(array) > 1 else np.reshape(array, (-1, 1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
@@ -27,7 +26,7 @@ class Feature:
         ValueError: for another mode.
     """
 
-    def __init__(self, dtype: str, preprocessor: Any, output_mode: str) -> None:
+    def __init__(self, dtype: str, preprocessor: Layer | Config, output_mode: str) -> None:
         self.output_mode = _checked("Feature", output_mode, ("int", "one_hot", "float"))
         self.dtype = dtype
         if isinstance(preprocessor, dict):

@@ -7,8 +7,9 @@ import hmac
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -26,16 +27,16 @@ _SHA256_DIGITS = 64
 
 @export("keras.utils")
 def get_file(
-    fname: Any = None,
-    origin: Any = None,
+    fname: str | os.PathLike[str] | None = None,
+    origin: str | os.PathLike[str] | None = None,
     untar: bool = False,
     md5_hash: str | None = None,
     file_hash: str | None = None,
     cache_subdir: str = "datasets",
     hash_algorithm: str = "auto",
     extract: bool = False,
-    archive_format: Any = "auto",
-    cache_dir: Any = None,
+    archive_format: str | Sequence[str] | None = "auto",
+    cache_dir: str | os.PathLike[str] | None = None,
     force_download: bool = False,
 ) -> str:
     """The path of a file that is fetched from `origin` unless it is there already.
@@ -116,7 +117,7 @@ def get_file(
     return str(extracted)
 
 
-def _name_of(fname: Any, origin: str) -> str:
+def _name_of(fname: str | os.PathLike[str] | None, origin: str) -> str:
     name = os.fspath(fname) if fname else os.path.basename(urlsplit(origin).path)
     if not name or os.sep in name or name in (".", ".."):
         raise ValueError(
@@ -130,7 +131,7 @@ def _name_of(fname: Any, origin: str) -> str:
     return name
 
 
-def _cache(given: Any) -> Path:
+def _cache(given: str | os.PathLike[str] | None) -> Path:
     """The folder of kept files; one for temporary files if it cannot be written to."""
     home = given or os.environ.get("KERAS_HOME") or Path("~", ".keras")
     folder = Path(home).expanduser()

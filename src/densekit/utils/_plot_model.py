@@ -9,6 +9,7 @@ from typing import Any
 from densekit._core.errors import describe, message
 from densekit._core.frames import filters_traceback
 from densekit._core.registry import export
+from densekit.layers import Layer
 from densekit.utils._plotting.diagram import Shown, diagram_of
 from densekit.utils._plotting.dot import Dot
 from densekit.utils._plotting.lines import STYLES
@@ -19,7 +20,7 @@ _DIRECTIONS = ("TB", "BT", "LR", "RL")
 @export("keras.utils")
 @filters_traceback
 def model_to_dot(
-    model: Any,
+    model: Layer,
     show_shapes: bool = False,
     show_dtype: bool = False,
     show_layer_names: bool = True,
@@ -90,7 +91,7 @@ def model_to_dot(
 @export("keras.utils")
 @filters_traceback
 def plot_model(
-    model: object,
+    model: Layer,
     to_file: str | Path = "model.png",
     show_shapes: bool = False,
     show_dtype: bool = False,
@@ -102,7 +103,7 @@ def plot_model(
     show_trainable: bool = False,
     splines: str = "ortho",
     **kwargs: Any,
-) -> Any:
+) -> object:
     """Draw a model to a file: SVG, HTML or Graphviz' text; PNG, PDF and others by matplotlib.
 
     Args:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Array
 from densekit.data._pydataset import PyDataset
 
 
 @export("keras.utils")
 def pad_sequences(
-    sequences: Any,
+    sequences: Sequence[Sequence[object] | Array],
     maxlen: int | None = None,
-    dtype: Any = "int32",
+    dtype: npt.DTypeLike = "int32",
     padding: str = "pre",
     truncating: str = "pre",
-    value: Any = 0.0,
-) -> npt.NDArray[Any]:
+    value: object = 0.0,
+) -> Array:
     """Sequences of unequal length as one array ``(sequences, maxlen, ...)``.
 
     Args:
@@ -80,8 +80,10 @@ def pad_sequences(
     return result
 
 
-def _checked_rows(sequences: Any) -> Sequence[Any]:
-    found: Any = sequences if hasattr(sequences, "__len__") else None
+def _checked_rows(
+    sequences: Sequence[Sequence[object] | Array],
+) -> Sequence[Sequence[object] | Array]:
+    found = sequences if hasattr(sequences, "__len__") else None
     lonely = [] if found is None else [row for row in found if not hasattr(row, "__len__")]
     if found is None or lonely:
         raise ValueError(
@@ -92,7 +94,7 @@ def _checked_rows(sequences: Any) -> Sequence[Any]:
                 "Pass lists or arrays.",
             )
         )
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 class _Windows(PyDataset):
@@ -100,8 +102,8 @@ class _Windows(PyDataset):
 
     def __init__(
         self,
-        data: npt.NDArray[Any],
-        targets: npt.NDArray[Any] | None,
+        data: Array,
+        targets: Array | None,
         starts: npt.NDArray[np.int64],
         offsets: npt.NDArray[np.int64],
         batch_size: int | None,
@@ -115,9 +117,9 @@ class _Windows(PyDataset):
     def __len__(self) -> int:
         return -(-len(self._starts) // (self._batch_size or 1))
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int) -> Array | tuple[Array, Array]:
         if self._batch_size is None:
-            starts: Any = self._starts[index]
+            starts = self._starts[index : index + 1].reshape(())
         else:
             starts = self._starts[index * self._batch_size : (index + 1) * self._batch_size]
         windows = self._data[np.add.outer(starts, self._offsets)]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit._core.registry import export
 from densekit.models._graph import history
+from densekit.ops import KerasTensor
 
 
 @export("keras.utils")
-def get_source_inputs(tensor: Any) -> Any:
+def get_source_inputs(tensor: object) -> object:
     """The symbolic tensors from which one is computed, each once.
 
     Args:
@@ -22,9 +21,9 @@ def get_source_inputs(tensor: Any) -> Any:
     >>> keras.utils.get_source_inputs(keras.ops.relu(x) + x) == [x]
     True
     """
-    if not hasattr(tensor, "_keras_history"):
+    if not isinstance(tensor, KerasTensor):
         return tensor
-    found: dict[int, Any] = {}
+    found: dict[int, KerasTensor] = {}
     seen: set[int] = set()
     waiting = [tensor]
     while waiting:  # no recursion: a model may be a thousand layers deep

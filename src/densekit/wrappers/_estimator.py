@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 import numpy as np
 
@@ -32,6 +32,12 @@ except ImportError:  # the classes can be named, not made
     ClassifierMixin = RegressorMixin = TransformerMixin = _Absent
 
 
+class Quiet(TypedDict, total=False):
+    """Arguments of `Model.predict`."""
+
+    verbose: int | str
+
+
 class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A network that is made, or cloned, anew for each `fit`."""
 
@@ -39,7 +45,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         self,
         model: Model | Callable[..., Model],
         warm_start: bool = False,
-        model_kwargs: dict[str, Any] | None = None,
+        model_kwargs: dict[str, object] | None = None,
         fit_kwargs: dict[str, Any] | None = None,
     ) -> None:
         if sklearn is None:
@@ -103,7 +109,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         self._metadata_request = requests
         return self
 
-    def fit(self, X: Any, y: Any, **kwargs: Any) -> Self:
+    def fit(self, X: object, y: object, **kwargs: object) -> Self:
         """Make the network and fit it.
 
         Args:
@@ -116,9 +122,9 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             ValueError: for data that scikit-learn refuses.
         """
         several = self.__sklearn_tags__().target_tags.multi_output
-        X, y = validate_data(self, X, y, multi_output=several)
-        y = self._targets(y)
-        model = self._made(X, y)
+        rows, given = validate_data(self, X, y, multi_output=several)
+        targets = self._targets(given)
+        model = self._made(rows, targets)
         if not model.compiled or not model.loss or not model.optimizer:
             raise RuntimeError(
                 message(
@@ -128,7 +134,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
                     "Call `compile` before.",
                 )
             )
-        self.history_ = model.fit(X, y, **{**(self.fit_kwargs or {}), **kwargs})
+        self.history_ = model.fit(rows, targets, **{**(self.fit_kwargs or {}), **kwargs})
         self.model_ = model
         return self
 
@@ -148,7 +154,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         X = validate_data(self, X, reset=False)
         return np.asarray(self.model_.predict(X, **self._quietly()))
 
-    def _quietly(self) -> dict[str, Any]:
+    def _quietly(self) -> Quiet:
         """A `verbose` for `fit` counts for predictions as well."""
         given = self.fit_kwargs or {}
         return {"verbose": given["verbose"]} if "verbose" in given else {}

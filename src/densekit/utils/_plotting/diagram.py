@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 from densekit._core import tree
 from densekit.models import Sequential
 from densekit.models._given_graph import given_graph
+from densekit.ops import Operation
 
-End = tuple[Any, int]  # a layer, and which of its outputs or inputs
+End = tuple[Operation, int]  # a layer, and which of its outputs or inputs
 
 _HEADER, _PLAIN, _GOOD, _BAD = "#1f2933", "#ffffff", "#22863a", "#b22222"
 
@@ -70,7 +70,7 @@ class Shown:
     trainable: bool = False
 
 
-def diagram_of(model: Any, shown: Shown, expand: bool, path: str = "") -> Group:
+def diagram_of(model: Operation, shown: Shown, expand: bool, path: str = "") -> Group:
     """The diagram of a built model; one that is no graph of layers is one box."""
     group = Group(f"{path}{model.name}", model.name)
     inner = f"{group.name}/"
@@ -96,7 +96,7 @@ def _is_graph(layer: object) -> bool:
     return isinstance(layer, Sequential) or given_graph(layer) is not None
 
 
-def _connections(model: Any, layers: list[Any]) -> Iterator[tuple[End, End]]:
+def _connections(model: Operation, layers: list[Operation]) -> Iterator[tuple[End, End]]:
     """Pairs of ``(layer, which output)`` and ``(layer, which input)``."""
     if isinstance(model, Sequential):
         for source, target in pairwise(layers):
@@ -110,19 +110,20 @@ def _connections(model: Any, layers: list[Any]) -> Iterator[tuple[End, End]]:
                 yield (source, position), (node.operation, i)
 
 
-def _end(layer: Any, position: int, path: str, expand: bool, outgoing: bool) -> str:
+def _end(layer: Operation, position: int, path: str, expand: bool, outgoing: bool) -> str:
     """The box where an arrow ends: inside of a nested model, if that is shown."""
     while expand and _is_graph(layer):
         path = f"{path}{layer.name}/"
         if isinstance(layer, Sequential):
             layer = layer.layers[-1 if outgoing else 0]
-            continue
-        tensor = (layer.outputs if outgoing else layer.inputs)[position]
-        layer, _, position = tensor._keras_history
+        elif (given := given_graph(layer)) is not None:
+            tensor = (given.outputs if outgoing else given.inputs)[position]
+            assert tensor._keras_history is not None  # a node made it
+            layer, _, position = tensor._keras_history
     return f"{path}{layer.name}"
 
 
-def _rows(layer: Any, shown: Shown) -> list[list[Cell]]:
+def _rows(layer: Operation, shown: Shown) -> list[list[Cell]]:
     kind = type(layer).__name__
     title = ((layer.name, True), (f" ({kind})", False)) if shown.names else ((kind, True),)
     rows = [[Cell(title, _HEADER, "#ffffff", 16.0)]]
@@ -137,7 +138,8 @@ def _rows(layer: Any, shown: Shown) -> list[list[Cell]]:
     if shown.dtype:
         cells.append(_labelled("Output dtype", _described(layer, "output", "dtype")))
     if shown.trainable and getattr(layer, "weights", None):
-        text, ground = ("Trainable", _GOOD) if layer.trainable else ("Non-trainable", _BAD)
+        trained = getattr(layer, "trainable", False)
+        text, ground = ("Trainable", _GOOD) if trained else ("Non-trainable", _BAD)
         cells.append(Cell(((text, True),), ground, "#ffffff"))
     return [*rows, cells] if cells else rows
 

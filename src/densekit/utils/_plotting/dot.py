@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from densekit._core.errors import message
 from densekit.utils._plotting.diagram import Box, Cell, Group
@@ -143,7 +142,7 @@ class Dot:
     def _repr_svg_(self) -> str:
         return self.create("svg").decode()
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Callable[..., bool | bytes]:
         if name.startswith("write_"):
             return lambda path: self.write(path, name.removeprefix("write_"))
         if name.startswith("create_"):
