@@ -10,6 +10,7 @@ import numpy as np
 
 from densekit import layers, metrics, models, tree
 from densekit._core.tensor import Tensor
+from densekit._core.types import Array
 from densekit.training import GradientTape
 
 
@@ -42,7 +43,7 @@ def _wrap(family: type, method: str) -> None:
     setattr(family, method, call)
 
 
-def _as_array(tensor: Tensor) -> np.ndarray[Any, Any]:
+def _as_array(tensor: Tensor) -> Array:
     """A NumPy array of the caller's own."""
     return np.array(tensor)
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from densekit import engines
 from densekit._core import settings, tree
 from densekit._core.errors import describe, message
 from densekit._core.text import as_strings, holds_text
+from densekit._core.types import Array
 from densekit.data._encoding import (
     BLOCK_ROWS,
     NUMBER_KINDS,
@@ -25,8 +25,6 @@ from densekit.data._encoding import (
 )
 from densekit.data._tables import named_columns
 from densekit.ops._dispatch import is_tracer
-
-Array = npt.NDArray[Any]
 
 _SMALL = 4  # bytes of an element up to which its type is kept
 
@@ -137,7 +135,7 @@ def _is_pandas(value: object, kind: str) -> bool:
     return pandas is not None and isinstance(value, getattr(pandas, kind))
 
 
-def _read_series(series: Any, what: str, dtype: np.dtype[Any]) -> Array:
+def _read_series(series: Any, what: str, dtype: np.dtype[np.generic]) -> Array:
     if lacks_values(series):
         return filled_with_nan(series, dtype)
     values: Array | None = np.asarray(series)
@@ -148,7 +146,7 @@ def _read_series(series: Any, what: str, dtype: np.dtype[Any]) -> Array:
     return values
 
 
-def _read_frame(frame: Any, what: str, dtype: np.dtype[Any]) -> Array:
+def _read_frame(frame: Any, what: str, dtype: np.dtype[np.generic]) -> Array:
     """The frame's own memory, if that is one block; else one new array, filled in blocks of rows,
     so that no column is converted twice and no other table is made on the way.
     """
@@ -163,7 +161,7 @@ def _read_frame(frame: Any, what: str, dtype: np.dtype[Any]) -> Array:
     return table
 
 
-def _read_table(named: list[tuple[str, Any]], what: str, dtype: np.dtype[Any]) -> Array:
+def _read_table(named: list[tuple[str, Any]], what: str, dtype: np.dtype[np.generic]) -> Array:
     """One new array of the columns of a table of polars or Arrow."""
     names = [name for name, _ in named]
     columns: list[Array | None] = [np.asarray(column) for _, column in named]
@@ -175,7 +173,9 @@ def _read_table(named: list[tuple[str, Any]], what: str, dtype: np.dtype[Any]) -
     return table
 
 
-def _type_of_table(columns: list[Array | None], what: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
+def _type_of_table(
+    columns: list[Array | None], what: str, dtype: np.dtype[np.generic]
+) -> np.dtype[np.generic]:
     """`dtype`, or that of labels."""
     kinds = {"f" if column is None else column.dtype.kind for column in columns}
     labels = what in ("y", "sample_weight") and kinds and kinds <= set("biu")
@@ -322,7 +322,7 @@ def readable_once(column: Any, dtype: str, is_input: bool) -> Any:
     return _copied(column, np.dtype(dtype))
 
 
-def _copied(column: Array, dtype: np.dtype[Any]) -> Array:
+def _copied(column: Array, dtype: np.dtype[np.generic]) -> Array:
     copy = np.empty(column.shape, dtype)
     for start in range(0, len(copy), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)

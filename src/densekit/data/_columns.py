@@ -14,7 +14,7 @@ from densekit._core.dtypes import STRING
 from densekit._core.errors import StructureError, describe, message
 from densekit._core.frames import warn
 from densekit._core.text import as_strings
-from densekit.data._arrays import Array as Array
+from densekit._core.types import Array
 from densekit.data._arrays import as_array, is_sparse
 from densekit.data._tables import KnownColumns
 

@@ -31,12 +31,12 @@ def lacks_values(series: Any) -> bool:
     return nullable and bool(series.hasnans)
 
 
-def filled_with_nan(series: Any, dtype: np.dtype[Any]) -> Array:
+def filled_with_nan(series: Any, dtype: np.dtype[np.generic]) -> Array:
     """The values of a column that `lacks_values`."""
     return np.asarray(series.to_numpy(dtype, na_value=np.nan))
 
 
-def objects_as_numbers(objects: Array, dtype: np.dtype[Any]) -> Array | None:
+def objects_as_numbers(objects: Array, dtype: np.dtype[np.generic]) -> Array | None:
     """Python objects as numbers, NaN for ``None`` and ``pandas.NA``; None if some are neither."""
     numbers = np.empty(objects.shape, dtype)
     for start in range(0, len(objects), BLOCK_ROWS):

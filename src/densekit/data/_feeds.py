@@ -12,7 +12,8 @@ from densekit import engines
 from densekit._core.engine import Block, Index
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
-from densekit.data._arrays import Array, SparseRows, is_sparse
+from densekit._core.types import Array
+from densekit.data._arrays import SparseRows, is_sparse
 from densekit.data._columns import Columns
 
 Order = Callable[[int, int], Index]  # rows, rows of a block

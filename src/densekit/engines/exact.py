@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextvars import ContextVar
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,7 @@ import numpy.typing as npt
 from densekit._core.types import Array
 
 
-def goes_beside(dtype: np.dtype[Any], floats: np.dtype[Any]) -> bool:
+def goes_beside(dtype: np.dtype[np.generic], floats: np.dtype[np.generic]) -> bool:
     """Whether values of a dtype go beside the `floats` of an engine, which cannot hold them."""
     return dtype.kind in "biuU" or dtype.itemsize > floats.itemsize
 
@@ -33,7 +32,7 @@ class ExactValues:
 
     def __init__(
         self,
-        columns: dict[int, tuple[Array, np.dtype[Any]]],
+        columns: dict[int, tuple[Array, np.dtype[np.generic]]],
         index: npt.NDArray[np.int64] | None = None,
         batch_size: int = 0,
         wanted: Iterable[int] = (),

@@ -12,7 +12,6 @@ from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from densekit import losses, ops
 from densekit._core import tree
@@ -21,12 +20,11 @@ from densekit._core.errors import message, returned
 from densekit._core.masks import set_mask
 from densekit._core.scope import StatelessScope
 from densekit._core.tensor import lend
+from densekit._core.types import Array
 from densekit._core.variable import Variable
 from densekit.engines.differentiate import Differentiator, boxed_value, in_own_dtype
 from densekit.engines.exact import exact_values, goes_beside
 from densekit.engines.lent_rows import LentRows
-
-Array = npt.NDArray[Any]
 
 # Held from reading state to writing it: threads that predict with one model take turns.
 _state_lock = threading.RLock()
@@ -283,11 +281,11 @@ def host_constraint(variable: Variable, constraint: Any) -> Callable[[], None]:
     return project
 
 
-def _plain(value: Any, dtype: np.dtype[Any]) -> Array:
+def _plain(value: Any, dtype: np.dtype[np.generic]) -> Array:
     return np.ascontiguousarray(value, dtype=dtype)
 
 
-def definition_dtype(name: str, dtype: str) -> np.dtype[Any]:
+def definition_dtype(name: str, dtype: str) -> np.dtype[np.generic]:
     """The dtype a definition is handed: its own, but floats of 16 bits are the plan's."""
     return data_dtype(dtype if name in ("bfloat16", "float16") else name)
 

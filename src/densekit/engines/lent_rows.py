@@ -6,9 +6,9 @@ import sys
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from densekit._core.tensor import lend
+from densekit._core.types import Array
 
 # Smaller copies cost less than the care. Above it, fresh memory comes from the system page by page:
 # on Zen 4, 4 MB copied and passed through tanh take 0.5 ms in memory at hand, 2.8 ms in fresh one.
@@ -24,9 +24,9 @@ class LentRows:
     """
 
     def __init__(self) -> None:
-        self._spare: dict[int, npt.NDArray[Any]] = {}
+        self._spare: dict[int, Array] = {}
 
-    def lend(self, i: int, rows: npt.NDArray[Any], dtype: np.dtype[Any]) -> Any:
+    def lend(self, i: int, rows: Array, dtype: np.dtype[np.generic]) -> Any:
         """The rows of input `i` in `dtype`, as a tensor that stays as it is."""
         if not _LEAST_BYTES <= rows.size * dtype.itemsize <= _MOST_BYTES:
             return lend(np.array(rows, dtype))

@@ -10,7 +10,7 @@ import numpy as np
 
 from densekit._core.tensor import lent_product
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 _FLOATS = (np.dtype("float32"), np.dtype("float64"))
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from densekit._core.tensor import Tensor
+from densekit._core.types import Array
 from densekit._core.variable import Variable
 from densekit._core.watched import equip
 from densekit.engines.native import NativeEngine, array_class, set_class
 from densekit.engines.plan import PlanBuilder
-
-Array = npt.NDArray[Any]
 
 _Watched = array_class("densekit.Watched")
 equip(_Watched)

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from densekit._core.dtypes import STRING, data_dtype
 from densekit._core.engine import Output
-
-Array = npt.NDArray[Any]
+from densekit._core.types import Array
 
 
 class Missing:

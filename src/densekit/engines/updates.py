@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy.typing as npt
-
 from densekit._core.native_form import native_form
+from densekit._core.types import Array
 from densekit._core.variable import Variable
 from densekit.engines.native import NativeEngine
 from densekit.engines.plan import PlanBuilder
-
-Array = npt.NDArray[Any]
 
 
 class NativeUpdates:

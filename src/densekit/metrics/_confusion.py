@@ -8,6 +8,7 @@ import numpy as np
 
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.metrics._counts import (
     NEVER,
@@ -81,7 +82,7 @@ class _OneCount(Counter):
         """The count, or one for each threshold."""
         return self._dk_shown(self._dk_of("accumulator"))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "thresholds": self.init_thresholds}
 
@@ -199,7 +200,7 @@ class _Share(Counter):
         first, second = self._dk_kept
         return self._dk_shown(ratio(self._dk_of(first), self._dk_of(second)))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),
@@ -315,7 +316,7 @@ class BestAt(Counter):
         reached = held.astype(np.float32) >= np.float32(self.value)
         return self._dk_rounded(np.max(np.where(reached, best, 0.0)))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from densekit._core import settings
 from densekit._core.allowance import claim
 from densekit._core.errors import describe, message
+from densekit._core.types import Array
 from densekit.losses._shapes import aligned
 
 # Below every prediction that is among the top k, and not above itself.
@@ -100,7 +101,7 @@ def count(
     slots = len(limits) + 1
     bins = above + slots * np.arange(labels) if per_label else above
 
-    def tails(chosen: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    def tails(chosen: Array) -> npt.NDArray[np.float64]:
         """Weight of the chosen predictions above at least 0, 1, 2, ... thresholds."""
         weights = chosen if weight is None else np.where(chosen, weight, 0.0)
         histogram = np.bincount(bins.ravel(), weights.ravel(), slots * labels)
@@ -117,9 +118,7 @@ def count(
     return Counts(tp, fp, tn, fn)
 
 
-def _number_exceeded(
-    y_pred: npt.NDArray[Any], limits: npt.NDArray[Any], even: bool
-) -> npt.NDArray[np.int64]:
+def _number_exceeded(y_pred: Array, limits: Array, even: bool) -> npt.NDArray[np.int64]:
     """For each prediction how many of the sorted `limits` are below it; NaN is above none."""
     nan = np.isnan(y_pred)
     if not even:
@@ -155,7 +154,7 @@ def spread_weights(
     return np.broadcast_to(weight.reshape(weight.shape + (1,) * (len(shape) - weight.ndim)), shape)
 
 
-def _only_top(y_pred: npt.NDArray[Any], k: int) -> npt.NDArray[Any]:
+def _only_top(y_pred: Array, k: int) -> Array:
     """Predictions with all but the `k` largest of each row replaced by `NEVER`."""
     top = np.argsort(-y_pred, axis=-1, kind="stable")[..., :k]
     kept = np.full_like(y_pred, NEVER)

@@ -9,6 +9,7 @@ import numpy as np
 from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.losses._shapes import aligned
 from densekit.metrics._counts import spread_weights
@@ -138,7 +139,7 @@ class FBetaScore(Metric):
             score = np.mean(score)
         return self._dk_rounded(score)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),
@@ -178,7 +179,7 @@ class F1Score(FBetaScore):
     ) -> None:
         super().__init__(average, 1.0, threshold, name, dtype)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         config = super().get_config()
         del config["beta"]

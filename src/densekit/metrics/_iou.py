@@ -14,6 +14,7 @@ from densekit._core.dtypes import is_float_dtype, to_numpy_dtype
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.registry import export
+from densekit._core.types import Array, Config
 from densekit.metrics._counts import spread_weights
 from densekit.metrics._metric import Metric
 
@@ -113,7 +114,7 @@ class IoU(Metric):
         matrix = np.bincount(cells, None if weight is None else weight[counts], minlength=n * n)
         self._dk_add(self.total_cm, matrix.reshape(n, n))
 
-    def _dk_labels(self, y: Any, sparse: bool) -> npt.NDArray[Any]:
+    def _dk_labels(self, y: Any, sparse: bool) -> Array:
         y = np.asarray(y)
         y = y if sparse else np.argmax(y, axis=self.axis)
         with np.errstate(invalid="ignore"):  # NaN becomes a label that is none
@@ -149,7 +150,7 @@ class IoU(Metric):
         mean = shares.sum() / (occurs.sum() + small)
         return np.array(mean, self.dtype if is_float_dtype(self.dtype) else "float32")[()]
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),
@@ -161,7 +162,7 @@ class IoU(Metric):
             "axis": self.axis,
         }
 
-    def _dk_config_without(self, *fixed: str) -> dict[str, Any]:
+    def _dk_config_without(self, *fixed: str) -> Config:
         return {key: value for key, value in IoU.get_config(self).items() if key not in fixed}
 
 
@@ -203,7 +204,7 @@ class BinaryIoU(IoU):
         positive = np.asarray(y_pred, np.float32) >= self.threshold
         super().update_state(y_true, positive, sample_weight)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         config = self._dk_config_without(
             "num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis"
@@ -257,7 +258,7 @@ class MeanIoU(IoU):
             axis=axis,
         )
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return self._dk_config_without("target_class_ids")
 
@@ -309,7 +310,7 @@ class OneHotIoU(IoU):
             axis=axis,
         )
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return self._dk_config_without("sparse_y_true")
 
@@ -358,6 +359,6 @@ class OneHotMeanIoU(MeanIoU):
             axis=axis,
         )
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return self._dk_config_without("target_class_ids", "sparse_y_true")

@@ -49,7 +49,7 @@ def serialize(metric: Any) -> Any:
     return serialize_keras_object(metric)
 
 
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(config: Any, custom_objects: dict[str, object] | None = None) -> Any:
     """The metric or metric function of a config."""
     return deserialize_keras_object(config, custom_objects=custom_objects, module_objects=_NAMES)
 

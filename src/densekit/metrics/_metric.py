@@ -21,6 +21,7 @@ from densekit._core.registry import export, public_name
 from densekit._core.scope import StatelessScope, in_stateless_scope
 from densekit._core.tensor import Tensor, give, give_all, lend_all
 from densekit._core.tracked import TrackedMetric
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.metrics._called_back import is_traced, result_back, update_back
 from densekit.ops._dispatch import raw
@@ -299,12 +300,12 @@ class Metric(TrackedMetric):
 
     # Config
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments; subclasses add theirs."""
         return {"name": self.name, "dtype": self.dtype}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """Create from `get_config`."""
         return cls(**config)
 
@@ -321,6 +322,6 @@ def _shows(exact: np.float64, shown: Any) -> bool:
     return kind is np.float32 and bool(-3e38 < exact < 3e38) and bool(kind(exact) == value)
 
 
-def _fits(exact: Any, dtype: np.dtype[Any]) -> bool:
+def _fits(exact: Any, dtype: np.dtype[np.generic]) -> bool:
     """Whether a sum is one number that no rounding to `dtype` makes infinite, which would warn."""
     return type(exact) is np.float64 and dtype.char in "fd" and bool(abs(exact) < 3e38)

@@ -9,6 +9,7 @@ import numpy as np
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.losses._shapes import aligned
 from densekit.metrics._counts import spread_weights
@@ -138,7 +139,7 @@ class R2Score(Metric):
             return score
         return 1 - (1 - score) * (samples - 1) / (samples - self.num_regressors - 1)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),

@@ -18,6 +18,7 @@ from densekit._core.serialization import (
     serialize_keras_object,
 )
 from densekit._core.tensor import Tensor, lend
+from densekit._core.types import Config
 from densekit.losses._shapes import labels
 from densekit.metrics._metric import Metric
 from densekit.metrics._samplewise import masked, samplewise
@@ -192,13 +193,13 @@ class MeanMetricWrapper(Mean):
             return None
         return ops.not_equal(labels(y_true, ops.convert_to_tensor(y_pred), self.name), ignored)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         kwargs = {key: serialize_keras_object(v) for key, v in self._fn_kwargs.items()}
         return {**super().get_config(), "fn": serialize_keras_object(self._fn), **kwargs}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """Create from `get_config`."""
         if isinstance(config.get("fn"), dict | str):
             config = {
@@ -230,11 +231,11 @@ class FunctionMean(MeanMetricWrapper):
         own = public_name(type(self)) is not None
         return own and self._fn_kwargs.get("axis", -1) == -1
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {"name": self.name, "dtype": self.dtype, **self._fn_kwargs}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """Create from `get_config`."""
         return cls(**config)

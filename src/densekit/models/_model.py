@@ -16,6 +16,7 @@ from densekit._core.frames import filters_traceback, hide_internal_frames, warn
 from densekit._core.name_scope import in_scope
 from densekit._core.registry import export
 from densekit._core.scope import variable_scope as _scope
+from densekit._core.types import Config
 from densekit.layers import Input, Layer
 from densekit.layers._base.call import call_context, call_info
 from densekit.models._followed import FollowedLayer
@@ -106,13 +107,13 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
         read = not own and (name[:1] == "_" or self._tracker.is_read(name))
         return super()._dk_depends_on(name, value) and (read or name in _OF_GRAPHS)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         state = dict(super().__getstate__())
         for name in ("_dk_graph_cache", "_dk_fast_call", "_dk_fast_version", "_dk_variables"):
             state.pop(name, None)
         return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         given = given_graph(self)
         if given is not None:
@@ -256,21 +257,21 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
 
     # Configs
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Of a graph its layers and how they are connected, in Keras' form; else the arguments."""
         given = given_graph(self)
         if given is None or not _takes_graphs(type(self)):
             return super().get_config()
         return functional_config(self, given)
 
-    def get_trainable_config(self, config: dict[str, Any]) -> list[bool] | None:
+    def get_trainable_config(self, config: Config) -> list[bool] | None:
         """None where the config holds the layers, each with its own flag."""
         if given_graph(self) is not None and _takes_graphs(type(self)):
             return None
         return super().get_trainable_config(config)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+    def from_config(cls, config: Config, custom_objects: Any = None) -> Any:
         """Create from `get_config`."""
         if "input_layers" in config and _takes_graphs(cls):
             return revive_functional(cls, config, custom_objects, Model)
@@ -286,13 +287,13 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
                 )
             ) from error
 
-    def get_build_config(self) -> dict[str, Any] | None:
+    def get_build_config(self) -> Config | None:
         """What `build_from_config` needs; ``{"input_shape": None}`` for a graph, which is built."""
         return (
             {"input_shape": None} if given_graph(self) is not None else super().get_build_config()
         )
 
-    def build_from_config(self, config: dict[str, Any] | None) -> None:
+    def build_from_config(self, config: Config | None) -> None:
         """Build as `get_build_config` recorded."""
         if given_graph(self) is not None:
             return

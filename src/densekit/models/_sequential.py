@@ -10,6 +10,7 @@ from densekit._core.dtypes import STRING
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config
 from densekit.layers import InputLayer, Layer
 from densekit.layers._base.shapes import standardize_shape
 from densekit.layers._base.tracking import no_tracking
@@ -57,7 +58,7 @@ class Sequential(Model):
         self.__dict__["_dk_whole"] = None
         self._tracker.changed()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         self._functional  # noqa: B018 - which carries the graph into the copy
         return super().__getstate__()
 
@@ -290,7 +291,7 @@ class Sequential(Model):
         yield "layers", self.layers  # before all else: what the user adds comes after
         yield from attribute_children(self, machinery(Sequential) - {"optimizer"})
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The layers, and the shape the model was built for."""
         config = {
             "name": self.name,
@@ -302,13 +303,13 @@ class Sequential(Model):
             config["build_input_shape"] = self._dk_stack[0].batch_shape
         return config
 
-    def get_trainable_config(self, config: dict[str, Any]) -> list[bool] | None:
+    def get_trainable_config(self, config: Config) -> list[bool] | None:
         """None where the config holds the layers, each with its own flag."""
         kept = type(self).get_config is Sequential.get_config
         return None if kept else super().get_trainable_config(config)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+    def from_config(cls, config: Config, custom_objects: Any = None) -> Any:
         """Create from `get_config`."""
         if "name" not in config or "layers" not in config:
             raise ValueError(

@@ -11,13 +11,15 @@ from densekit._core.registry import export
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from densekit.saving._model import SavedModel
+
 
 class Storage:
     """`save` and what belongs to it."""
 
     @filters_traceback
     def save(
-        self,
+        self: SavedModel,
         filepath: str | Path,
         overwrite: bool = True,
         zipped: bool | None = None,
@@ -28,14 +30,17 @@ class Storage:
 
     @filters_traceback
     def save_weights(
-        self, filepath: str | Path, overwrite: bool = True, max_shard_size: float | None = None
+        self: SavedModel,
+        filepath: str | Path,
+        overwrite: bool = True,
+        max_shard_size: float | None = None,
     ) -> None:
         """Write the weights to a ``.weights.h5`` file, or shards: see `saving.save_weights`."""
         saving.save_weights(self, filepath, overwrite, max_shard_size)
 
     @filters_traceback
     def load_weights(
-        self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any
+        self: SavedModel, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any
     ) -> None:
         """Read weights from a file: see `saving.load_weights`."""
         saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
@@ -74,7 +79,7 @@ class Storage:
 
 
 @export("keras.models")
-def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Any:
+def model_from_json(json_string: str, custom_objects: dict[str, object] | None = None) -> Any:
     """Create a model, with fresh weights, from what `Model.to_json` returned.
 
     Args:

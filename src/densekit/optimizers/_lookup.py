@@ -28,7 +28,7 @@ def serialize(optimizer: Optimizer) -> Any:
     return serialize_keras_object(optimizer)
 
 
-def deserialize(config: Config, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(config: Config, custom_objects: dict[str, object] | None = None) -> Any:
     """The optimizer of a config; the case of a built-in class name does not matter."""
     known = _NAMES.get(str(config.get("class_name")))
     if known is not None:

@@ -10,6 +10,7 @@ from densekit._core.errors import describe, message
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.registry import Names, export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.optimizers._native import LossScale
 from densekit.optimizers._optimizer import Optimizer
@@ -166,7 +167,7 @@ class LossScaleOptimizer(Wrapper):
         """As the inner optimizer does."""
         self.inner_optimizer.finalize_variable_values(var_list)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             "name": self.name,
@@ -176,9 +177,7 @@ class LossScaleOptimizer(Wrapper):
         }
 
     @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
-    ) -> Self:
+    def from_config(cls, config: Config, custom_objects: dict[str, object] | None = None) -> Self:
         """Create from `get_config`."""
         config = dict(config)
         inner = deserialize_keras_object(

@@ -9,6 +9,7 @@ from densekit._core.errors import describe, message
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._wrapper import Wrapper
@@ -154,7 +155,7 @@ class MultiOptimizer(Wrapper):
             if own:
                 part.finalize_variable_values(own)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             "optimizer_map": serialize_keras_object(self._optimizer_map),
@@ -163,9 +164,7 @@ class MultiOptimizer(Wrapper):
         }
 
     @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
-    ) -> Self:
+    def from_config(cls, config: Config, custom_objects: dict[str, object] | None = None) -> Self:
         """Create from `get_config`."""
         config = dict(config)
         config["optimizer_map"] = deserialize_keras_object(

@@ -10,6 +10,7 @@ from typing import Any
 from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._options import optional
@@ -162,7 +163,7 @@ class Muon(Optimizer):
         decay = self.adam_weight_decay if self._dk_takes_adam(variable) else self.weight_decay
         return decay if decay is not None and self._use_weight_decay(variable) else 0.0
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),

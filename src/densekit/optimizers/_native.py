@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from densekit._core.errors import returned
 from densekit._core.registry import public_name
+from densekit._core.types import Array, Config
 from densekit._core.variable import Variable
 from densekit.optimizers.schedules._schedule import LearningRateSchedule
 
@@ -30,7 +31,7 @@ class LossScale(NamedTuple):
     """What the loss is multiplied by: a number, or one that the kernels write with its counter."""
 
     fixed: float = 1.0
-    arrays: tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None] = (None, None)
+    arrays: tuple[Array | None, Array | None] = (None, None)
     growth_steps: int = 0
 
     def now(self) -> float:
@@ -67,7 +68,7 @@ class NativeView:
     _dk_index: dict[Variable, int]
     _dk_undecayed: set[Variable]
 
-    def native_options(self) -> dict[str, Any]:
+    def native_options(self) -> Config:
         """The common options as the kernel names them; what is off is 0 (-1 for `ema_momentum`)."""
         return {
             "weight_decay": self.weight_decay or 0.0,

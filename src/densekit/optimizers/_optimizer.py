@@ -19,6 +19,7 @@ from densekit._core.registry import Names, export
 from densekit._core.scope import StatelessScope, in_stateless_scope, variable_scope
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit._core.tensor import give_all, lend
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.ops._dispatch import raw
 from densekit.optimizers._checked_step import CheckedStep
@@ -286,7 +287,7 @@ class Optimizer(UpdatePipeline):
                 constrain(variable)
         self._iterations.assign_add(1)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         # A copy has buffers of its own.
         return {**self.__dict__, "_dk_updates": None, "_dk_checked": None}
 
@@ -447,7 +448,7 @@ class Optimizer(UpdatePipeline):
 
     # Config
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments; subclasses add theirs."""
         rate = self._learning_rate
         if isinstance(rate, Variable):
@@ -469,9 +470,7 @@ class Optimizer(UpdatePipeline):
         }
 
     @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
-    ) -> Self:
+    def from_config(cls, config: Config, custom_objects: dict[str, object] | None = None) -> Self:
         """Create from `get_config`."""
         config = dict(config)
         if isinstance(config.get("learning_rate"), dict):

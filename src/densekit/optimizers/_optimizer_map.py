@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, MutableMapping
-from typing import Any, Self
+from typing import Self
 
 from densekit._core.errors import describe, message
 from densekit._core.registry import Names, export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._wrapper import Wrapper
@@ -106,7 +107,7 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
         """The optimizer of `variable`."""
         return self[variable.path]
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             "default_optimizer": serialize_keras_object(self._default_optimizer),
@@ -114,9 +115,7 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
         }
 
     @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
-    ) -> Self:
+    def from_config(cls, config: Config, custom_objects: dict[str, object] | None = None) -> Self:
         """Create from `get_config`."""
         names = Names("keras.optimizers")
         chosen = config["optimizer_map"]

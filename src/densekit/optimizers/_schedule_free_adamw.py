@@ -8,6 +8,7 @@ from typing import Any, Unpack
 from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.optimizers._moments import Moments
 from densekit.optimizers._options import Options, at_least_0, number
@@ -86,7 +87,7 @@ class ScheduleFreeAdamW(Moments):
         x = (1 - 1 / t) * x + 1 / t * z
         self.assign(variable, (1 - self.beta_1) * z + self.beta_1 * x)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "warmup_steps": self.warmup_steps}
 

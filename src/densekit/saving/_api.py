@@ -7,11 +7,12 @@ import sys
 import zipfile
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from densekit._core.errors import describe, message
 from densekit._core.frames import filters_traceback, warn
 from densekit._core.registry import export
+from densekit.layers import Layer
 from densekit.saving import _legacy_h5
 from densekit.saving._atomic import replacing
 from densekit.saving._entries import make_entry
@@ -24,6 +25,7 @@ from densekit.saving._keras_zip import (
     write_folder,
     write_keras,
 )
+from densekit.saving._model import SavedModel
 from densekit.saving._shards import MAP_ENDING, SHARD_ENDING, reading_shards, writing_shards
 from densekit.saving._state import read_state, write_state
 
@@ -33,7 +35,7 @@ _LEGACY = (".h5", ".hdf5")
 @export("keras.saving")
 @filters_traceback
 def save_model(
-    model: object,
+    model: SavedModel | Layer,
     filepath: str | Path,
     overwrite: bool = True,
     zipped: bool | None = None,
@@ -90,7 +92,7 @@ def save_model(
     if path.suffix == ".keras":
         write_keras(model, path)
     else:
-        _legacy_h5.write_model(model, path, include_optimizer)
+        _legacy_h5.write_model(cast("SavedModel", model), path, include_optimizer)
 
 
 def _check_format(save_format: str, path: Path) -> None:
@@ -115,7 +117,7 @@ def _check_format(save_format: str, path: Path) -> None:
 @filters_traceback
 def load_model(
     filepath: str | Path,
-    custom_objects: dict[str, Any] | None = None,
+    custom_objects: dict[str, object] | None = None,
     compile: bool = True,
     safe_mode: bool = True,
 ) -> Any:
@@ -167,11 +169,11 @@ def load_model(
 @export("keras.saving")
 @filters_traceback
 def save_weights(
-    model: object,
+    model: SavedModel | Layer,
     filepath: str | Path,
     overwrite: bool = True,
     max_shard_size: float | None = None,
-    objects_to_skip: list[Any] | None = None,
+    objects_to_skip: list[Layer] | None = None,
 ) -> None:
     """Write the weights of a built model, and the state of its optimizer if it has any.
 
@@ -229,11 +231,11 @@ def _weights_path(path: Path, sharded: bool) -> Path:
 @export("keras.saving")
 @filters_traceback
 def load_weights(
-    model: object,
+    model: SavedModel | Layer,
     filepath: str | Path,
     skip_mismatch: bool = False,
     by_name: bool | None = None,
-    objects_to_skip: list[Any] | None = None,
+    objects_to_skip: list[Layer] | None = None,
 ) -> None:
     """Read weights into a built model: all fit and are assigned, or the model stays as it was.
 
@@ -268,10 +270,12 @@ def load_weights(
                 if not legacy:
                     read_state(model, places, skip_mismatch, tuple(objects_to_skip or ()))
             if legacy:
-                _legacy_h5.load_weights(path, model, skip_mismatch, by_name=False)
+                legacy_model = cast("SavedModel", model)
+                _legacy_h5.load_weights(path, legacy_model, skip_mismatch, by_name=False)
     elif path.suffix in _LEGACY:
         with damage_as_value_error(path):
-            _legacy_h5.load_weights(path, model, skip_mismatch, bool(by_name))
+            legacy_model = cast("SavedModel", model)
+            _legacy_h5.load_weights(path, legacy_model, skip_mismatch, bool(by_name))
     else:
         raise ValueError(
             message(
@@ -289,7 +293,7 @@ def _path(given: object, where: str, error: type[Exception]) -> Path:
     return Path(given)
 
 
-def _require_built(model: Any, where: str) -> None:
+def _require_built(model: SavedModel | Layer, where: str) -> None:
     if not model.built:
         raise ValueError(
             message(

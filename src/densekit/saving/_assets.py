@@ -65,5 +65,5 @@ def unpacked(names: Iterable[str], read: Callable[[str], bytes]) -> Iterator[Pat
         yield root
 
 
-def _owners(model: Any, method: str) -> list[tuple[str, Any]]:
+def _owners(model: object, method: str) -> list[tuple[str, Any]]:
     return [(path, part) for path, part in visit_all(model) if hasattr(part, method)]

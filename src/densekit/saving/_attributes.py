@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 
-def attribute_children(obj: Any, skip: frozenset[str]) -> Iterator[tuple[str, Any]]:
+def attribute_children(obj: object, skip: frozenset[str]) -> Iterator[tuple[str, object]]:
     """Attributes outside `skip` in the order in which Keras visits them.
 
     Files name ours without the prefix that keeps them apart from users' attributes.

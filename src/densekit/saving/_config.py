@@ -10,6 +10,7 @@ from densekit._core import registry
 from densekit._core.errors import describe, message
 from densekit._core.serialization import deserialize_whole, serialize_whole
 from densekit._core.types import Config
+from densekit.saving._model import SavedModel
 from densekit.saving._modernize import modern_object
 
 KERAS_VERSION = "3.15.1"  # the release whose format is written
@@ -34,18 +35,18 @@ def model_to_json(model: object) -> str:
     return json.dumps(without_recent(serialize_whole(model)))
 
 
-def to_json(model: Any, **kwargs: Any) -> str:
+def to_json(model: object, **kwargs: Any) -> str:
     """The whole architecture of `model`; `kwargs` go to `json.dumps`."""
     return json.dumps(serialize_whole(model), **kwargs)
 
 
-def from_json(text: str | bytes, custom_objects: dict[str, Any] | None) -> Any:
+def from_json(text: str | bytes, custom_objects: dict[str, object] | None) -> SavedModel:
     """The model that `to_json` described."""
     with registry.custom_object_scope(custom_objects):
         return revive_model(modern_object(parse_json(text, "model_from_json")), None)
 
 
-def without_recent(config: Any) -> Any:
+def without_recent(config: object) -> object:
     """A config without the recent arguments of components that have their defaults."""
     if isinstance(config, list | tuple):
         return [without_recent(item) for item in config]
@@ -65,7 +66,7 @@ def metadata_json() -> str:
     return json.dumps({"keras_version": KERAS_VERSION, "date_saved": now})
 
 
-def parse_json(text: str | bytes, where: str) -> dict[str, Any]:
+def parse_json(text: str | bytes, where: str) -> Config:
     """A dict from JSON, refused if it is damaged, no dict, or nested beyond any real config."""
     try:
         config = json.loads(text)
@@ -75,7 +76,7 @@ def parse_json(text: str | bytes, where: str) -> dict[str, Any]:
         ) from error
     if not isinstance(config, dict):
         raise ValueError(message(where, "the JSON of a model", describe(config), _AGAIN))
-    level: list[Any] = [config]
+    level: list[list[object] | dict[str, object]] = [config]
     for _ in range(_MAX_DEPTH):
         level = [
             value
@@ -102,13 +103,13 @@ def allowed(weight_bytes: int) -> int:
 
 
 def revive_model(
-    config: Config, custom_objects: dict[str, Any] | None, compile: bool = True
-) -> Any:
+    config: Config, custom_objects: dict[str, object] | None, compile: bool = True
+) -> SavedModel:
     """Build the model that `config` describes."""
     if not compile:
         config = {**config, "compile_config": None}
     try:
-        model = deserialize_whole(config, custom_objects)
+        model: SavedModel = deserialize_whole(config, custom_objects)
         kinds = ("keras", "Model"), ("keras.utils", "FeatureSpace")
         if not isinstance(model, tuple(filter(None, (registry.if_loaded(*k) for k in kinds)))):
             raise ValueError(message("model config", "a model", describe(model), _AGAIN))

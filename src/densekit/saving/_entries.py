@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Protocol
 
-from densekit.saving._h5 import Stored, group, link_kind, put_array, stored
+from densekit._core.types import ArrayLike
+from densekit.saving._h5 import Group, Stored, group, link_kind, put_array, stored
 
 
 class Entry:
@@ -14,10 +15,10 @@ class Entry:
     The arrays of one object may lie in several groups: those of the shards that hold some of them.
     """
 
-    def __init__(self, *groups: Any) -> None:
+    def __init__(self, *groups: Group) -> None:
         self._groups = groups
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: str, value: ArrayLike) -> None:
         put_array(self._groups[0], key, value)
 
     def __getitem__(self, key: str) -> Stored:
@@ -40,10 +41,16 @@ class Entry:
         return list(dict.fromkeys(key for holder in self._groups for key in holder))
 
 
-NewEntry = Callable[[str, object], Entry]  # (path, name of the object) -> its place in a new file
+class Store(Protocol):
+    """What takes the arrays of one object."""
+
+    def __setitem__(self, key: str, value: ArrayLike) -> None: ...
 
 
-def make_entry(file: Any, path: str, name: object) -> Entry:
+NewEntry = Callable[[str, object], Store]  # (path, name of the object) -> its place in a new file
+
+
+def make_entry(file: Group, path: str, name: object) -> Entry:
     """A new place for the variables of the object at `path`; its name is kept beside them."""
     parent = file.create_group(path) if path else file
     variables = parent.create_group("vars")
@@ -59,7 +66,7 @@ class Places:
     backslashes in it.
     """
 
-    def __init__(self, *files: Any) -> None:
+    def __init__(self, *files: Group) -> None:
         self._files = files
         names = [name for file in files for name in file]
         self._backslashes = any("\\" in name for name in names)

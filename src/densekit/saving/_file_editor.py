@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -14,11 +14,12 @@ from densekit._core.errors import describe, message
 from densekit._core.frames import filters_traceback
 from densekit._core.registry import export
 from densekit._core.seeds import SeedGenerator
-from densekit._core.types import Config
+from densekit._core.types import Array, ArrayLike, Config
 from densekit.saving._atomic import replacing
 from densekit.saving._entries import make_entry
 from densekit.saving._errors import damage_as_value_error
 from densekit.saving._h5 import (
+    Group,
     address,
     as_array,
     attribute_text,
@@ -33,8 +34,16 @@ from densekit.saving._keras_zip import descriptions, weights_file
 from densekit.saving._shards import SHARD_ENDING
 from densekit.saving._state import visit_all, write_state
 
-Weights = dict[str, Any]  # name -> array, or the Weights of an object inside
+Weights = dict[str, "Array | Weights"]  # name -> array, or the Weights of an object inside
 _VARIABLES = "vars"
+
+
+class Comparison(TypedDict):
+    """What `KerasFileEditor.compare` found: status "success" or "error"."""
+
+    status: str
+    error_count: int
+    match_count: int
 
 
 @export("keras.saving")
@@ -75,9 +84,9 @@ class KerasFileEditor:
     def __init__(self, filepath: str | os.PathLike[str]) -> None:
         self.filepath = filepath
         path = Path(filepath)
-        self.metadata: dict[str, Any] | None = None
+        self.metadata: Config | None = None
         self.config: Config | None = None
-        self.model: Any = None
+        self.model: object = None
         if path.suffix == ".keras":
             kind = "model"
             with damage_as_value_error(path):
@@ -101,7 +110,7 @@ class KerasFileEditor:
             version, date = (self.metadata.get(key) for key in ("keras_version", "date_saved"))
             write(f"Saved with Keras {version} - date: {date}")
 
-    def _read(self, holder: Any, path: str, met: set[int]) -> Weights:
+    def _read(self, holder: Group, path: str, met: set[int]) -> Weights:
         """The arrays and objects below `holder`; objects that hold nothing are left out."""
         if address(holder) in met:
             raise bad_file(f"HDF5 entry {path!r}", "a group that also lies elsewhere")
@@ -128,7 +137,7 @@ class KerasFileEditor:
             write(line)
 
     @filters_traceback
-    def compare(self, reference_model: Any) -> dict[str, Any]:
+    def compare(self, reference_model: object) -> Comparison:
         """Print where the file and a model differ: objects and arrays that one lacks, shapes.
 
         Returns:
@@ -170,38 +179,37 @@ class KerasFileEditor:
         del holder[name]
 
     @filters_traceback
-    def add_object(self, object_path: str, weights: Mapping[str, Any]) -> None:
+    def add_object(self, object_path: str, weights: Mapping[str, ArrayLike]) -> None:
         """Add an object at a path whose parent exists, with arrays such as ``{"0": kernel}``."""
         added = _arrays(weights, "add_object")
         *parents, name = object_path.split("/")
         holder = self.weights_dict
         for part in parents:
-            if not isinstance(holder.get(part), dict):
-                raise _not_found("/".join(parents))
-            holder = holder[part]
+            holder = _held(holder, part, "/".join(parents))
         holder[name] = added
 
     @filters_traceback
     def delete_weight(self, object_name: str, weight_name: str) -> None:
         """Remove one array of the object at a name or path."""
         holder, name = self._find(object_name)
-        if weight_name not in holder[name]:
+        arrays = _held(holder, name)
+        if weight_name not in arrays:
             raise ValueError(
                 message(
                     f"delete_weight of {object_name!r}",
-                    f"one of {list(holder[name])}",
+                    f"one of {list(arrays)}",
                     repr(weight_name),
                     "Look at `summary()`.",
                 )
             )
-        del holder[name][weight_name]
+        del arrays[weight_name]
 
     @filters_traceback
-    def add_weights(self, object_name: str, weights: Mapping[str, Any]) -> None:
+    def add_weights(self, object_name: str, weights: Mapping[str, ArrayLike]) -> None:
         """Add arrays to the object at a name or path, or put them in place of others."""
         added = _arrays(weights, "add_weights")
         holder, name = self._find(object_name)
-        holder[name].update(added)
+        _held(holder, name).update(added)
 
     @filters_traceback
     def save(self, filepath: str | os.PathLike[str]) -> None:
@@ -219,13 +227,13 @@ class KerasFileEditor:
         """The same as `save`."""
         self.save(filepath)
 
-    def _write(self, weights: Weights, file: object, path: str) -> None:
+    def _write(self, weights: Weights, file: Group, path: str) -> None:
         arrays = {key: value for key, value in weights.items() if not isinstance(value, dict)}
         if arrays:
             name = self.object_metadata.get(f"/{path}" if path else "", {}).get("name")
             entry = make_entry(file, path, name)
-            for key, value in arrays.items():
-                entry[key] = value
+            for key, array in arrays.items():
+                entry[key] = array
         for key, value in weights.items():
             if isinstance(value, dict) and value:
                 self._write(value, file, f"{path}/{key}" if path else key)
@@ -236,9 +244,7 @@ class KerasFileEditor:
         if parents:
             holder = self.weights_dict
             for part in parents:
-                holder = holder.get(part, {})
-                if not isinstance(holder, dict):
-                    raise _not_found(name)
+                holder = _held(holder, part, name)
             found = [holder] if last in holder else []
         else:
             found = [holder for holder in _objects(self.weights_dict) if last in holder]
@@ -263,13 +269,20 @@ def _objects(weights: Weights) -> Iterator[Weights]:
             yield from _objects(value)
 
 
+def _held(weights: Weights, name: str, path: str | None = None) -> Weights:
+    found = weights.get(name)
+    if not isinstance(found, dict):
+        raise _not_found(path or name)
+    return found
+
+
 def _not_found(path: str) -> ValueError:
     return ValueError(
         message("KerasFileEditor", "an object of the file", f"path {path!r}", "See `summary()`.")
     )
 
 
-def _arrays(weights: Mapping[str, Any], where: str) -> Weights:
+def _arrays(weights: Mapping[str, ArrayLike], where: str) -> Weights:
     if not isinstance(weights, Mapping):
         raise ValueError(
             message(
@@ -324,10 +337,10 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-class _Collected(dict[str, Any]):
+class _Collected(dict[str, Array]):
     """Takes the arrays of one object as a file would."""
 
-    def __setitem__(self, key: str, value: object) -> None:
+    def __setitem__(self, key: str, value: ArrayLike) -> None:
         super().__setitem__(key, as_array(value))
 
 
@@ -339,7 +352,7 @@ def _weights_of(model: object) -> tuple[Weights, set[str]]:
     """
     places: list[tuple[str, _Collected]] = []
 
-    def new_entry(path: str, name: object) -> Any:
+    def new_entry(path: str, name: object) -> _Collected:
         places.append((path, _Collected()))
         return places[-1][1]
 
@@ -350,7 +363,7 @@ def _weights_of(model: object) -> tuple[Weights, set[str]]:
         if arrays:
             holder = root
             for part in path.split("/") if path else ():
-                holder = holder.setdefault(part, {})
+                holder = _held({part: holder.setdefault(part, {})}, part)
             holder.update(arrays)
     return root, {f"/{path}" for path in drawn}
 

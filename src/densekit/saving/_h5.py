@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import message
+from densekit._core.types import Array, ArrayLike, DTypeLike, Operand, Shape
 from densekit.saving._h5_types import is_bfloat16, is_known
 
 # DEFLATE cannot expand beyond 1032:1, so more than this is a claim, not compression. The floor lets
@@ -33,6 +33,45 @@ _FILTERS = {1, 2, 3, 4, 5, 6, 32000}  # those that come with HDF5 and h5py; othe
 
 # Bytes that may still be read from the open file, in a list of one.
 _budget: ContextVar[list[int]] = ContextVar("densekit_reading")
+
+
+class Attributes(Protocol):
+    """What stands beside an object of a file."""
+
+    def get(self, name: str) -> object: ...
+    def get_id(self, name: str) -> Any: ...  # of h5py, which has no types
+    def __getitem__(self, name: str) -> str | bytes | Array | np.generic: ...
+    def __setitem__(self, name: str, value: object) -> None: ...
+    def __contains__(self, name: object) -> bool: ...
+    def __len__(self) -> int: ...
+
+
+class Dataset(Protocol):
+    """An array in a file: `h5py.Dataset`."""
+
+    shape: Shape | None
+    dtype: np.dtype[np.generic]
+    attrs: Attributes
+    external: object
+    is_virtual: bool
+    id: Any  # of h5py, which has no types
+
+    def __getitem__(self, key: Operand) -> Array: ...
+
+
+class Group(Protocol):
+    """What holds others in a file, and the file itself: `h5py.Group`, `h5py.File`."""
+
+    attrs: Attributes
+    id: Any  # of h5py, which has no types
+
+    def create_group(self, name: str) -> Group: ...
+    def require_group(self, name: str) -> Group: ...
+    def create_dataset(self, name: str, data: Array) -> Dataset: ...
+    def __getitem__(self, name: str) -> Group | Dataset: ...
+    def __contains__(self, name: object) -> bool: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __len__(self) -> int: ...
 
 
 def h5py() -> Any:
@@ -56,7 +95,7 @@ def bad_file(where: str, got: str) -> ValueError:
 @contextmanager
 def open_file(
     source: str | Path | io.BytesIO, mode: str = "r", size: int | None = None
-) -> Iterator[Any]:
+) -> Iterator[Group]:
     """An open `h5py.File`; what the library cannot parse is a ValueError.
 
     Inside, no more is read in all than could be compressed to `size` bytes. Default: those of
@@ -80,7 +119,7 @@ def open_file(
             _budget.reset(token)
 
 
-def child(parent: Any, name: str) -> Any | None:
+def child(parent: Group, name: str) -> Group | Dataset | None:
     """The object that `parent` holds under the path `name`, or None."""
     current = parent
     for part in name.split("/"):
@@ -98,7 +137,7 @@ def child(parent: Any, name: str) -> Any | None:
     return current
 
 
-def link_kind(parent: Any, name: str) -> Any | None:
+def link_kind(parent: Group, name: str) -> object:
     """The kind of link that `parent` holds under one name; nothing is opened."""
     try:
         return parent.id.links.get_info(name.encode("utf-8", "surrogateescape")).type
@@ -106,7 +145,7 @@ def link_kind(parent: Any, name: str) -> Any | None:
         return None
 
 
-def group(parent: Any, name: str) -> Any | None:
+def group(parent: Group, name: str) -> Group | None:
     """The group at the path `name`, or None if there is nothing."""
     found = child(parent, name)
     if found is not None and not isinstance(found, h5py().Group):
@@ -114,12 +153,12 @@ def group(parent: Any, name: str) -> Any | None:
     return found
 
 
-def is_group(item: object) -> bool:
+def is_group(item: object) -> TypeGuard[Group]:
     """Whether an object of a file holds others."""
     return isinstance(item, h5py().Group)
 
 
-def address(item: Any) -> int:
+def address(item: Group) -> int:
     """Where an object lies in its file: the same for all links to it."""
     return int(h5py().h5o.get_info(item.id).addr)
 
@@ -127,9 +166,9 @@ def address(item: Any) -> int:
 class Stored(NDArrayOperatorsMixin):
     """An array in a file: shape and type are known, the values are read when they are asked for."""
 
-    def __init__(self, data: Any, where: str, budget: list[int]) -> None:
+    def __init__(self, data: Dataset, shape: Shape, where: str, budget: list[int]) -> None:
         self._data, self._where, self._budget = data, where, budget
-        self.shape: tuple[int, ...] = data.shape
+        self.shape = shape
         self.ndim = len(self.shape)
         kind = data.id.get_type()
         self._bfloat16 = is_bfloat16(kind, _text(data.attrs.get("dtype")))
@@ -137,7 +176,7 @@ class Stored(NDArrayOperatorsMixin):
             raise bad_file(where, "elements that are neither IEEE floats nor plain integers")
         self.dtype = to_numpy_dtype("bfloat16") if self._bfloat16 else data.dtype
 
-    def read(self) -> npt.NDArray[Any]:
+    def read(self) -> Array:
         """The values."""
         data = self._data
         self._budget[0] -= math.prod(self.shape) * data.dtype.itemsize
@@ -151,15 +190,17 @@ class Stored(NDArrayOperatorsMixin):
             return value
         return value.view(self.dtype) if value.dtype.kind == "V" else value.astype(self.dtype)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
         value = self.read()
         return value if dtype is None else value.astype(dtype)
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    def __array_ufunc__(
+        self, ufunc: np.ufunc, method: str, *inputs: object, **kwargs: object
+    ) -> object:
         values = [x.read() if isinstance(x, Stored) else x for x in inputs]
         return getattr(ufunc, method)(*values, **kwargs)
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: Operand) -> Array:
         return self.read()[key]
 
     def __len__(self) -> int:
@@ -183,7 +224,7 @@ class Stored(NDArrayOperatorsMixin):
         return getattr(self.read(), name)  # whatever else an array can do
 
 
-def stored(parent: object, name: str) -> Stored:
+def stored(parent: Group, name: str) -> Stored:
     """The array at the path `name`, not read yet.
 
     Raises:
@@ -205,7 +246,7 @@ def stored(parent: object, name: str) -> Stored:
         filters = {plan.get_filter(i)[0] for i in range(plan.get_nfilters())}
         if not filters <= _FILTERS:
             raise bad_file(where, "values behind an unknown filter")
-        found = Stored(data, where, _budget.get())
+        found = Stored(data, data.shape, where, _budget.get())
         declared = math.prod(data.shape) * data.dtype.itemsize
         kept = data.id.get_storage_size()
     except (TypeError, KeyError, OSError, RuntimeError) as error:  # types that NumPy has not
@@ -215,16 +256,16 @@ def stored(parent: object, name: str) -> Stored:
     return found
 
 
-def read_array(parent: Any, name: str) -> npt.NDArray[Any]:
+def read_array(parent: Group, name: str) -> Array:
     """The values of the array at the path `name`; errors as `stored`."""
     return stored(parent, name).read()
 
 
-def _text(value: Any) -> Any:
+def _text(value: object) -> object:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def _attribute(holder: Any, name: str) -> Any:
+def _attribute(holder: Group, name: str) -> str | Array | np.generic | None:
     """The value of an attribute, None if there is none; a damaged one is a ValueError."""
     try:
         if name not in holder.attrs:
@@ -232,28 +273,30 @@ def _attribute(holder: Any, name: str) -> Any:
         identifier = holder.attrs.get_id(name)
         if math.prod(identifier.shape) > _MAX_NAMES:
             raise bad_file(f"HDF5 attribute {name!r}", f"shape {identifier.shape}")
-        return _text(holder.attrs[name])
+        value = holder.attrs[name]
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
     except (TypeError, KeyError, OSError, RuntimeError, MemoryError) as error:
         raise bad_file(f"HDF5 attribute {name!r}", f"a damaged one ({error})") from error
 
 
-def attribute_text(holder: object, name: str) -> str | None:
+def attribute_text(holder: Group, name: str) -> str | None:
     """A string attribute, or None."""
     value = _attribute(holder, name)
     if isinstance(value, np.generic | np.ndarray) and value.ndim == 0:
-        value = _text(value.item())
+        value = value.item()
+        value = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
     if value is not None and not isinstance(value, str):
         raise bad_file(f"HDF5 attribute {name!r}", "something else than a text")
     return value
 
 
-def attribute_names(holder: Any, name: str, most: int) -> list[str]:
+def attribute_names(holder: Group, name: str, most: int) -> list[str]:
     """A list of names kept in one attribute, or in several numbered ones when it was too long.
 
     More than `most` are an error, and no name may come twice: one array would be read as often as
     it is named.
     """
-    names: list[Any] = []
+    names: list[object] = []
     chunks = [name] if name in holder.attrs else [f"{name}{i}" for i in range(len(holder.attrs))]
     for chunk in chunks:
         value = _attribute(holder, chunk)
@@ -265,19 +308,20 @@ def attribute_names(holder: Any, name: str, most: int) -> list[str]:
         names += (_text(item) for item in items)
         if len(names) > most:
             raise bad_file(f"HDF5 attribute {name!r}", f"more than {most} names")
-    if not all(isinstance(item, str) for item in names):
+    texts = [item for item in names if isinstance(item, str)]
+    if len(texts) < len(names):
         raise bad_file(f"HDF5 attribute {name!r}", "something else than a list of names")
-    if len(set(names)) < len(names):
+    if len(set(texts)) < len(texts):
         raise bad_file(f"HDF5 attribute {name!r}", "a name twice")
-    return names
+    return texts
 
 
-def as_array(value: Any) -> npt.NDArray[Any]:
+def as_array(value: ArrayLike) -> Array:
     """The values of an array or a variable."""
     return np.asarray(getattr(value, "value", value))
 
 
-def put_array(parent: Any, name: str, value: Any) -> None:
+def put_array(parent: Group, name: str, value: ArrayLike) -> None:
     """Write an array; bfloat16, which HDF5 does not know, as two raw bytes and a mark."""
     array = as_array(value)
     data = parent.create_dataset(name, data=array)

@@ -8,11 +8,14 @@ type is compared as a whole with the standard ones.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from h5py.h5t import TypeID
 
 
 @cache
-def _standard() -> list[Any]:
+def _standard() -> list[TypeID]:
     from h5py import h5t  # optional at import: training does not need it
 
     sizes = (8, 16, 32, 64)
@@ -22,7 +25,7 @@ def _standard() -> list[Any]:
 
 
 @cache
-def _brain() -> list[Any]:
+def _brain() -> list[TypeID]:
     """bfloat16 as a float type of HDF5: the upper half of an IEEE float of 32 bits."""
     from h5py import h5t
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit._core.types import Config
 
 _WEIGHTS = {
@@ -66,7 +64,7 @@ def from_keras1(name: str, config: Config) -> str:
     return name
 
 
-def _penalty(config: Config) -> Any:
+def _penalty(config: Config) -> Config:
     """``{"name": "L1L2Regularizer", "l1": ..., "l2": ...}`` named its class among its arguments."""
     if config["name"] not in _PENALTIES:
         return config
@@ -74,6 +72,6 @@ def _penalty(config: Config) -> Any:
     return {"class_name": "L1L2", "config": factors}
 
 
-def _bound(config: Config) -> Any:
+def _bound(config: Config) -> Config:
     inner = {_RENAMED_BOUNDS.get(key, key): value for key, value in config.items()}
     return {"class_name": inner.pop("name"), "config": inner}

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from densekit._core.allowance import allowance
 from densekit._core.errors import message
 from densekit._core.registry import custom_object_scope
+from densekit._core.types import Config
 from densekit.saving._assets import (
     ASSETS,
     files_in,
@@ -33,7 +33,8 @@ from densekit.saving._config import (
     revive_model,
 )
 from densekit.saving._entries import Places, make_entry
-from densekit.saving._h5 import bad_file, open_file
+from densekit.saving._h5 import Group, bad_file, open_file
+from densekit.saving._model import SavedModel
 from densekit.saving._modernize import modern_object
 from densekit.saving._state import read_state, write_state
 
@@ -76,7 +77,7 @@ def write_folder(model: object, path: Path) -> None:
                 part.write_bytes(asset.read_bytes())
 
 
-def read_keras(path: Path, custom_objects: dict[str, Any] | None, compile: bool) -> Any:
+def read_keras(path: Path, custom_objects: dict[str, object] | None, compile: bool) -> SavedModel:
     """Revive the model in a `.keras` file or folder."""
     config, weights, packed = _parts(path)
     size = weights.stat().st_size if isinstance(weights, Path) else weights.getbuffer().nbytes
@@ -111,7 +112,7 @@ def weights_at(path: Path) -> Iterator[Places]:
 
 
 @contextmanager
-def weights_file(path: Path) -> Iterator[Any]:
+def weights_file(path: Path) -> Iterator[Group]:
     """The open file of weights at `path`, or inside a `.keras` file or folder."""
     if path.suffix != ".keras":
         with open_file(path) as file:
@@ -127,7 +128,7 @@ def weights_file(path: Path) -> Iterator[Any]:
         yield file
 
 
-def descriptions(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def descriptions(path: Path) -> tuple[Config, Config]:
     """The config and the metadata in a `.keras` file or folder."""
     if path.is_dir():
         texts = [(path / name).read_bytes() for name in (CONFIG, METADATA)]

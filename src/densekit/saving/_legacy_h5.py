@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,9 @@ from densekit._core.serialization import (
     beyond_keras,
     serialize_keras_object,
 )
+from densekit._core.types import ArrayLike, Config
+from densekit._core.variable import Variable
+from densekit.layers import Layer
 from densekit.saving import _h5
 from densekit.saving._atomic import replacing
 from densekit.saving._config import (
@@ -29,6 +31,8 @@ from densekit.saving._config import (
     revive_model,
     without_recent,
 )
+from densekit.saving._h5 import Group
+from densekit.saving._model import SavedModel
 from densekit.saving._modernize import modern_object, modern_training
 from densekit.saving._old_optimizers import old_state
 from densekit.saving._state import seed_states
@@ -39,7 +43,7 @@ _NAMES = "compile_config"  # beyond Keras, as the next: losses and metrics by th
 _SEEDS = "seed_generators"  # beyond Keras, which ignores it: a resumed run draws the same bits
 
 
-def read_model(path: Path, custom_objects: dict[str, Any] | None, compile: bool) -> Any:
+def read_model(path: Path, custom_objects: dict[str, object] | None, compile: bool) -> SavedModel:
     """Revive the model in a legacy `.h5` file."""
     with (
         _h5.open_file(path) as file,
@@ -70,7 +74,7 @@ def read_model(path: Path, custom_objects: dict[str, Any] | None, compile: bool)
     return model
 
 
-def _compile(model: Any, file: Any, where: str) -> None:
+def _compile(model: SavedModel, file: Group, where: str) -> None:
     text = _h5.attribute_text(file, "training_config")
     if text is None:  # the saved model was not compiled
         return
@@ -99,7 +103,7 @@ def _compile(model: Any, file: Any, where: str) -> None:
     _assign(pairs)
 
 
-def load_weights(path: Path, model: object, skip_mismatch: bool, by_name: bool) -> None:
+def load_weights(path: Path, model: SavedModel, skip_mismatch: bool, by_name: bool) -> None:
     """Read the weights of a legacy file into `model`: all fit, or none is assigned."""
     with _h5.open_file(path) as file:
         group = file
@@ -109,7 +113,8 @@ def load_weights(path: Path, model: object, skip_mismatch: bool, by_name: bool) 
         _assign(find(group, model, skip_mismatch))
 
 
-Pair = tuple[Any, Any]  # a variable, and the array for it, of its shape
+Weighted = Layer | SavedModel
+Pair = tuple[Variable, ArrayLike]  # a variable, and the array for it, of its shape
 
 
 def _assign(pairs: Iterable[Pair]) -> None:
@@ -118,11 +123,11 @@ def _assign(pairs: Iterable[Pair]) -> None:
         variable.assign(value)
 
 
-def _layer_weights(layer: Any) -> list[Any]:
+def _layer_weights(layer: Weighted) -> list[Variable]:
     return [*layer.trainable_weights, *layer.non_trainable_weights]
 
 
-def _stored(group: object, name: str, most: int) -> list[_h5.Stored]:
+def _stored(group: Group, name: str, most: int) -> list[_h5.Stored]:
     """The arrays named in the group of a layer; more than `most` are not even looked at."""
     holder = _h5.group(group, name)
     if holder is None:
@@ -131,17 +136,17 @@ def _stored(group: object, name: str, most: int) -> list[_h5.Stored]:
     return [_h5.stored(holder, n) for n in names]
 
 
-def _most_arrays(model: Any) -> int:
+def _most_arrays(model: SavedModel) -> int:
     """How many arrays a layer in a file may have: some more than the model, for a clear error."""
     return len(model.weights) + 64
 
 
-def _layer_names(group: Any, model: Any) -> list[str]:
+def _layer_names(group: Group, model: SavedModel) -> list[str]:
     """Names of the layers in a file; those without weights may differ from the model's."""
     return _h5.attribute_names(group, "layer_names", 10 * len(model.layers) + 1000)
 
 
-def _by_order(group: Any, model: Any, skip_mismatch: bool) -> list[Pair]:
+def _by_order(group: Group, model: SavedModel, skip_mismatch: bool) -> list[Pair]:
     """Layers with weights, matched in order."""
     layers = [layer for layer in model.layers if _layer_weights(layer)]
     stored, most = [], _most_arrays(model)
@@ -166,7 +171,7 @@ def _by_order(group: Any, model: Any, skip_mismatch: bool) -> list[Pair]:
     return pairs + _top_level(group, model, skip_mismatch)
 
 
-def _by_name(group: Any, model: Any, skip_mismatch: bool) -> list[Pair]:
+def _by_name(group: Group, model: SavedModel, skip_mismatch: bool) -> list[Pair]:
     """Layers matched by name; those that only one side has are passed over."""
     layers = {layer.name: layer for layer in model.layers}
     pairs, most = [], _most_arrays(model)
@@ -177,7 +182,7 @@ def _by_name(group: Any, model: Any, skip_mismatch: bool) -> list[Pair]:
     return pairs + _top_level(group, model, skip_mismatch)
 
 
-def _top_level(group: object, model: object, skip_mismatch: bool) -> list[Pair]:
+def _top_level(group: Group, model: SavedModel, skip_mismatch: bool) -> list[Pair]:
     """Weights of the model itself, outside its layers."""
     if _h5.group(group, _TOP) is None:
         return []
@@ -185,13 +190,13 @@ def _top_level(group: object, model: object, skip_mismatch: bool) -> list[Pair]:
     return _match(model, _own_weights(model), values, _TOP, skip_mismatch)
 
 
-def _own_weights(model: Any) -> list[Any]:
+def _own_weights(model: SavedModel) -> list[Variable]:
     inner = {id(weight) for layer in model.layers for weight in _layer_weights(layer)}
     return [weight for weight in _layer_weights(model) if id(weight) not in inner]
 
 
 def _match(
-    layer: Any, variables: list[Any], values: list[_h5.Stored], name: str, skip: bool
+    layer: Weighted, variables: list[Variable], values: list[_h5.Stored], name: str, skip: bool
 ) -> list[Pair]:
     expected, got = [v.shape for v in variables], [v.shape for v in values]
     if len(expected) == len(got):
@@ -216,7 +221,7 @@ def _match(
     ]
 
 
-def write_model(model: Any, path: Path, include_optimizer: bool) -> None:
+def write_model(model: SavedModel, path: Path, include_optimizer: bool) -> None:
     """Write the whole model in the legacy format."""
     with replacing(path) as temporary, _h5.open_file(temporary, "w") as file:
         file.attrs["backend"] = "jax"  # Keras knows no other name; the arrays are the same
@@ -243,11 +248,11 @@ def write_model(model: Any, path: Path, include_optimizer: bool) -> None:
                 _write_arrays(file.create_group("optimizer_weights"), list(optimizer.variables))
 
 
-def _long_names(training: dict[str, Any]) -> dict[str, Any]:
+def _long_names(training: Config) -> Config:
     """Compile arguments with "mean_squared_error" for "mse": Keras opens only the long names."""
     losses, metrics = registry.Names("keras.losses"), registry.Names("keras.metrics")
 
-    def spell(value: Any, tables: tuple[Any, ...]) -> Any:
+    def spell(value: object, tables: tuple[registry.Names, ...]) -> object:
         if isinstance(value, dict):
             plain = "class_name" in value
             return value if plain else {k: spell(v, tables) for k, v in value.items()}
@@ -268,7 +273,7 @@ def _long_names(training: dict[str, Any]) -> dict[str, Any]:
 _CHOSEN_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
 
 
-def _write_weights(group: Any, model: Any) -> None:
+def _write_weights(group: Group, model: SavedModel) -> None:
     group.attrs["backend"] = "jax"
     group.attrs["keras_version"] = KERAS_VERSION
     _write_names(group, "layer_names", [layer.name for layer in model.layers])
@@ -277,7 +282,7 @@ def _write_weights(group: Any, model: Any) -> None:
     _write_arrays(group.create_group(_TOP), _own_weights(model))
 
 
-def _write_arrays(group: Any, variables: list[Any]) -> None:
+def _write_arrays(group: Group, variables: list[Variable]) -> None:
     paths = [variable.path for variable in variables]
     if len(set(paths)) < len(paths):
         paths = [f"{i}/{path}" for i, path in enumerate(paths)]
@@ -286,7 +291,7 @@ def _write_arrays(group: Any, variables: list[Any]) -> None:
         _h5.put_array(group, path, variable)
 
 
-def _write_names(group: Any, name: str, names: list[str]) -> None:
+def _write_names(group: Group, name: str, names: list[str]) -> None:
     data = np.array([n.encode() for n in names])
     chunks = max(1, -(-data.nbytes // _HEADER_LIMIT))
     if chunks == 1:

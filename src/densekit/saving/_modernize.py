@@ -54,7 +54,7 @@ def modern_object(value: Any) -> Any:
     return value
 
 
-def _located(name: str) -> dict[str, Any]:
+def _located(name: str) -> dict[str, str | None]:
     """Module, class name and registered name of a class known by its name alone."""
     if registry.get_registered_object(name) is not None:
         return {"module": None, "class_name": name, "registered_name": name}
@@ -141,7 +141,7 @@ def _any_case(name: str) -> str:
     return next((known for known in names if known.lower() == name.lower()), name)
 
 
-def _renamed_losses(loss: Any) -> Any:
+def _renamed_losses(loss: object) -> object:
     if isinstance(loss, list):
         return [_renamed_losses(item) for item in loss]
     if isinstance(loss, dict) and "class_name" not in loss:

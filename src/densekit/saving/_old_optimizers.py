@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from densekit._core.frames import warn
-from densekit._core.types import Config
+from densekit._core.types import Array, ArrayLike, Config, HasShape
+from densekit._core.variable import Variable
+from densekit.optimizers import Nadam, Optimizer
+
+Pair = tuple[Variable, ArrayLike]  # and what a file has for it
 
 _RENAMED = {"lr": "learning_rate", "beta1": "beta_1", "beta2": "beta_2"}
 _WITHOUT_EFFECT = ("is_legacy_optimizer", "jit_compile")
@@ -37,7 +40,7 @@ def modern_optimizer_arguments(name: str, config: Config, version: str) -> Confi
     return config
 
 
-def _decaying(rate: Any, decay: float) -> Any:
+def _decaying(rate: object, decay: float) -> object:
     """``rate / (1 + decay * iterations)``, as a schedule."""
     if isinstance(rate, dict):
         warn("`decay` on top of a learning rate schedule cannot be kept: only the schedule is.")
@@ -79,8 +82,8 @@ _SIDE_BY_SIDE_BEFORE = {"Ftrl"}  # everywhere else, earlier releases had one slo
 
 
 def old_state(
-    optimizer: Any, names: Sequence[str] | None, values: Sequence[Any]
-) -> list[tuple[Any, Any]] | None:
+    optimizer: Optimizer, names: Sequence[str] | None, values: Sequence[HasShape]
+) -> list[Pair] | None:
     """Pairs of variable and stored array, or None if the arrays are not the optimizer's.
 
     Args:
@@ -104,20 +107,20 @@ def old_state(
     return None if pairs is None else [*head, *pairs, *_product(optimizer, head, new)]
 
 
-def _head(optimizer: Any, values: list[Any]) -> tuple[list[tuple[Any, Any]], list[Any]]:
+def _head(optimizer: Optimizer, values: list[HasShape]) -> tuple[list[Pair], list[HasShape]]:
     """The count of steps, and the product of momenta that Nadam kept after it."""
-    head: list[tuple[Any, Any]] = []
+    head: list[Pair] = []
     if values and values[0].shape == ():
         head.append((optimizer._iterations, values.pop(0)))
-        if type(optimizer).__name__ == "Nadam" and values and values[0].shape == ():
+        if isinstance(optimizer, Nadam) and values and values[0].shape == ():
             head.append((optimizer.native_product(), values.pop(0)))
     return head, values
 
 
-def _slots(optimizer: Any) -> dict[str, list[Any]]:
+def _slots(optimizer: Optimizer) -> dict[str, list[Variable]]:
     """The slot variables by the last part of their names, in the order of the weights."""
     kinds = {"average", *(slot for groups in _GROUPS.values() for g in groups for slot in g)}
-    found: dict[str, list[Any]] = {}
+    found: dict[str, list[Variable]] = {}
     for variable in optimizer.variables:
         ends = [kind for kind in kinds if variable.name.endswith(f"_{kind}")]
         if ends:
@@ -127,12 +130,12 @@ def _slots(optimizer: Any) -> dict[str, list[Any]]:
 
 def _matched(
     groups: tuple[tuple[str, ...], ...],
-    slots: dict[str, list[Any]],
+    slots: dict[str, list[Variable]],
     weights: list[tuple[int, ...]],
-    values: list[Any],
-) -> list[tuple[Any, Any]] | None:
+    values: list[HasShape],
+) -> list[Pair] | None:
     """Slots and values paired in the order of `groups`; a group may be missing on either side."""
-    pairs: list[tuple[Any, Any]] = []
+    pairs: list[Pair] = []
     rest = list(values)
     for group in groups:
         size = len(weights) * len(group)
@@ -149,10 +152,8 @@ def _matched(
     return None if any(value.shape != (1,) for value in rest) else pairs
 
 
-def _product(
-    optimizer: Any, head: list[tuple[Any, Any]], new: bool
-) -> Iterator[tuple[Any, np.ndarray[Any, Any]]]:
+def _product(optimizer: Optimizer, head: list[Pair], new: bool) -> Iterator[tuple[Variable, Array]]:
     """Keras 2.11 to 2.15 did not keep the product of Nadam's momenta; it follows from the steps."""
-    if type(optimizer).__name__ == "Nadam" and new and head:
-        steps = np.arange(1, min(int(head[0][1]), 1 << 16) + 1)
-        yield optimizer.native_product(), np.prod(optimizer._dk_u(steps.astype(float)))
+    if isinstance(optimizer, Nadam) and new and head:
+        steps = np.arange(1, min(int(np.asarray(head[0][1])), 1 << 16) + 1)
+        yield optimizer.native_product(), np.asarray(np.prod(optimizer._dk_u(steps.astype(float))))

@@ -11,13 +11,13 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 from densekit._core.errors import describe, message
+from densekit._core.types import ArrayLike
 from densekit.saving._atomic import replacing, scratch_folder
 from densekit.saving._config import parse_json
 from densekit.saving._entries import Entry, NewEntry, Places
-from densekit.saving._h5 import as_array, bad_file, open_file, put_array
+from densekit.saving._h5 import Group, as_array, bad_file, open_file, put_array
 
 MAP_ENDING, SHARD_ENDING = ".weights.json", ".weights.h5"
 _GIB = 1024**3
@@ -30,7 +30,7 @@ class _Writer:
     def __init__(self, folder: Path, base: str, most_bytes: float) -> None:
         self._folder, self._base, self._most = folder, base, most_bytes
         self._open = ExitStack()
-        self._file: Any = None
+        self._file: Group | None = None
         self._filled = 0
         self.total = 0
         self.names: list[str] = []
@@ -53,7 +53,7 @@ class _Writer:
         """The place of an object: its arrays go into the shard that has room for them."""
         return _ShardedEntry(self, f"{path}/vars" if path else "vars", name)
 
-    def put(self, place: str, name: object, key: str, value: object) -> None:
+    def put(self, place: str, name: object, key: str, value: ArrayLike) -> None:
         """Write one array of the object at `place`, into a new shard if this one is full."""
         array = as_array(value)
         if array.nbytes > self._most:
@@ -69,6 +69,7 @@ class _Writer:
             self._next()
         self._filled += array.nbytes
         self.total += array.nbytes
+        assert self._file is not None
         variables = self._file.require_group(place)
         if isinstance(name, str):
             variables.attrs["name"] = name
@@ -85,7 +86,7 @@ class _ShardedEntry(Entry):
         super().__init__()
         self._writer, self._place, self._name = writer, place, name
 
-    def __setitem__(self, key: str, value: object) -> None:
+    def __setitem__(self, key: str, value: ArrayLike) -> None:
         self._writer.put(self._place, self._name, key, value)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from densekit._core.frames import warn
 from densekit._core.naming import to_snake_case
 from densekit._core.scope import StatelessScope
 from densekit._core.seeds import SeedGenerator
+from densekit._core.types import Array, ArrayLike
 from densekit._core.variable import Variable
 from densekit.layers import Layer
 from densekit.losses import Loss
@@ -25,10 +25,11 @@ from densekit.ops import Operation
 from densekit.optimizers import Optimizer
 from densekit.saving._attributes import attribute_children
 from densekit.saving._entries import Entry, NewEntry, Places
-from densekit.saving._old_optimizers import old_state
+from densekit.saving._old_optimizers import Pair, old_state
 
 _STATEFUL = (Operation, Optimizer, Metric, Loss, SeedGenerator)
 _CONTAINERS = (list, tuple, dict)
+Container = list[object] | tuple[object, ...] | dict[str, object]
 
 
 @cache
@@ -37,7 +38,7 @@ def _own_names(family: type) -> frozenset[str]:
     return frozenset(dir(family(name="_")))  # a name of its own, so that none is used up
 
 
-def _children(obj: Any) -> Iterator[tuple[str, Any]]:
+def _children(obj: object) -> Iterator[tuple[str, object]]:
     own = getattr(obj, "_dk_saved_children", None)  # models say it themselves
     if own is not None:
         return iter(own())
@@ -54,12 +55,12 @@ class _Walk:
     which numbered a table that listed them a second time.
     """
 
-    def __init__(self, visit: Callable[[str, Any], bool], twice: bool = False) -> None:
+    def __init__(self, visit: Callable[[str, object], bool], twice: bool = False) -> None:
         self._visit = visit
         self._twice = twice
         self._done: set[int] = set()
 
-    def object(self, path: str, obj: Any) -> None:
+    def visit(self, path: str, obj: object) -> None:
         if id(obj) in self._done:
             return
         self._done.add(id(obj))  # before its children: objects may refer back to it
@@ -67,13 +68,13 @@ class _Walk:
         for name, value in _children(obj):
             place = f"{path}/{name}" if path else name
             if isinstance(value, _STATEFUL):
-                self.object(place, value)
+                self.visit(place, value)
             elif isinstance(value, _CONTAINERS):
                 self._container(place, value, set())
         if not done:
             self._done.discard(id(obj))
 
-    def _container(self, path: str, container: Any, within: set[int]) -> None:
+    def _container(self, path: str, container: Container, within: set[int]) -> None:
         if id(container) in within:
             return
         within.add(id(container))
@@ -84,7 +85,7 @@ class _Walk:
                 place = _numbered(name, used)
                 if self._twice and isinstance(value, Layer) and value.weights:
                     _numbered(name, used)
-                self.object(f"{path}/{place}", value)
+                self.visit(f"{path}/{place}", value)
             elif isinstance(value, _CONTAINERS):
                 self._container(f"{path}/{_numbered('container', used)}", value, within)
 
@@ -95,19 +96,19 @@ def _numbered(name: str, used: dict[str, int]) -> str:
     return f"{name}_{count}" if count else name
 
 
-def visit_all(model: Any) -> list[tuple[str, Any]]:
+def visit_all(model: object) -> list[tuple[str, object]]:
     """Every stateful object that `model` holds, itself included, by the path of its state."""
-    found: list[tuple[str, Any]] = []
+    found: list[tuple[str, object]] = []
 
     def visit(path: str, obj: object) -> bool:
         found.append((path, obj))
         return True
 
-    _Walk(visit).object("", model)
+    _Walk(visit).visit("", model)
     return found
 
 
-def write_state(model: Any, new_entry: NewEntry, skip: tuple[Any, ...] = ()) -> None:
+def write_state(model: object, new_entry: NewEntry, skip: tuple[object, ...] = ()) -> None:
     """Write the variables of `model` and of everything it holds, but not what is to `skip`."""
     skipped = {id(obj) for obj in skip}
 
@@ -121,10 +122,10 @@ def write_state(model: Any, new_entry: NewEntry, skip: tuple[Any, ...] = ()) -> 
             obj.save_own_variables(new_entry(path, getattr(obj, "name", None)))
         return True
 
-    _Walk(visit).object("", model)
+    _Walk(visit).visit("", model)
 
 
-def _counted_twice(model: Any, places: Places) -> dict[int, str]:
+def _counted_twice(model: object, places: Places) -> dict[int, str]:
     """Paths of the layers, by identity, if the file numbers them as Keras 2.12 and 2.13 did."""
     if not places.old:
         return {}
@@ -135,8 +136,9 @@ def _counted_twice(model: Any, places: Places) -> dict[int, str]:
             paths.setdefault(id(obj), path)
         return True
 
-    _Walk(visit, twice=True).object("", model)
-    weighted = [paths[id(layer)] for layer in model.layers if layer.weights and id(layer) in paths]
+    _Walk(visit, twice=True).visit("", model)
+    layers: list[Layer] = getattr(model, "layers", [])
+    weighted = [paths[id(layer)] for layer in layers if layer.weights and id(layer) in paths]
     return paths if all(places.find(path) is not None for path in weighted) else {}
 
 
@@ -150,13 +152,13 @@ class _Assignments(StatelessScope):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pairs: list[tuple[Any, Any]] = []
+        self.pairs: list[tuple[Variable, Array]] = []
 
-    def add_update(self, update: tuple[Any, Any]) -> None:
+    def add_update(self, update: tuple[Variable, ArrayLike]) -> None:
         variable, value = update
-        update = variable, np.asarray(value)  # read now: the shape is that of the variable
-        self.pairs.append(update)
-        super().add_update(update)
+        read = variable, np.asarray(value)  # now: the shape is that of the variable
+        self.pairs.append(read)
+        super().add_update(read)
 
     def apply(self) -> None:
         for variable, value in self.pairs:
@@ -175,7 +177,7 @@ def _load_own(obj: object, entry: Entry) -> None:
             variable.assign(value)
 
 
-def _of_keras2(optimizer: Optimizer, entry: Entry) -> Any:
+def _of_keras2(optimizer: Optimizer, entry: Entry) -> list[Pair] | None:
     """The state of an optimizer as Keras 2.12 to 2.15 ordered it, if the file has that."""
     count = len(entry.keys())
     if count == len(optimizer.variables) or not optimizer.built:
@@ -188,14 +190,14 @@ def _of_keras2(optimizer: Optimizer, entry: Entry) -> Any:
 
 
 def read_state(
-    model: Any, places: Places, skip_mismatch: bool = False, skip: tuple[Any, ...] = ()
+    model: object, places: Places, skip_mismatch: bool = False, skip: tuple[object, ...] = ()
 ) -> None:
     """Read what `write_state` wrote. Unless `skip_mismatch`, all is assigned or nothing.
 
     Raises:
         ValueError: naming the objects whose variables do not fit the file.
     """
-    failures: dict[int, tuple[Any, Exception]] = {}
+    failures: dict[int, tuple[object, Exception]] = {}
     skipped = {id(obj) for obj in skip}
     assignments = _Assignments()
     renumbered = _counted_twice(model, places)
@@ -214,7 +216,7 @@ def read_state(
         failures.pop(id(obj), None)
         return True
 
-    _Walk(visit).object("", model)
+    _Walk(visit).visit("", model)
     if failures:
         obj, error = next(iter(failures.values()))
         names = [str(getattr(o, "name", o)) for o, _ in failures.values()]

@@ -14,7 +14,7 @@ from densekit._core import settings
 from densekit._core.engine import Block, Engine, LossTerm
 from densekit._core.native_form import native_form
 from densekit._core.tensor import lend_all
-from densekit.data._columns import Array
+from densekit._core.types import Array, Logs
 from densekit.data._streams import Feed, StreamFeed
 from densekit.training._loss_terms import with_targets
 from densekit.training._not_finite import FiniteWatch
@@ -129,7 +129,7 @@ class Session:
             steps = min(steps, _HOST_STEPS)
         return max(1, steps)
 
-    def logs(self, model: TrainableModel) -> dict[str, Any]:
+    def logs(self, model: TrainableModel) -> Logs:
         """What callbacks are told."""
         return logs_of(model)
 

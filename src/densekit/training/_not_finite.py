@@ -16,7 +16,8 @@ import numpy as np
 from densekit._core.engine import Block
 from densekit._core.errors import message
 from densekit._core.frames import warn
-from densekit.data._columns import Array, Column
+from densekit._core.types import Array
+from densekit.data._columns import Column
 from densekit.data._tables import KnownColumns
 
 # What to do about finite data: nothing has been learned before the first step.

@@ -21,6 +21,7 @@ from densekit._core.engine import Block
 from densekit._core.errors import message
 from densekit._core.tensor import lend_all
 from densekit._core.text import as_strings, holds_text
+from densekit._core.types import Logs
 from densekit._core.variable import Variable
 from densekit.data._arrays import as_array
 from densekit.data._columns import Columns
@@ -159,7 +160,7 @@ class StepSession:
                 if "loss" in name and (type(value) in _NUMBERS or np.ndim(value) == 0):
                     self.watch.look_at_last(block, float(value))
 
-    def logs(self, model: TrainableModel) -> dict[str, Any]:
+    def logs(self, model: TrainableModel) -> Logs:
         """The values of the metrics, if they go by the names of what the step returned; or that."""
         values: dict[str, Any] = model.get_metrics_result()
         if isinstance(self._logs, dict) and set(self._logs) != set(values):

@@ -11,13 +11,8 @@ from densekit._core import tree
 from densekit._core.errors import message
 from densekit._core.plan import NotLowerable
 from densekit._core.tensor import lend_all
-from densekit.data._columns import (
-    Array,
-    Columns,
-    check_rows,
-    match_inputs,
-    unpack_x_y_sample_weight,
-)
+from densekit._core.types import Array
+from densekit.data._columns import Columns, check_rows, match_inputs, unpack_x_y_sample_weight
 from densekit.data._feeds import check_count, is_stream, warn_out_of_data
 from densekit.data._streams import StreamFeed
 from densekit.training._fit_loop import callback_list, predict_rows

@@ -12,9 +12,9 @@ from densekit import losses
 from densekit._core import tree
 from densekit._core.dtypes import STRING
 from densekit._core.errors import describe, message
+from densekit._core.types import Array
 from densekit.data._arrays import as_array, as_arrays, is_sparse, numbers_as_arrays, readable_once
 from densekit.data._columns import (
-    Array,
     Column,
     Columns,
     Signature,

@@ -9,7 +9,8 @@ import numpy as np
 
 from densekit import engines, losses
 from densekit._core.engine import Block
-from densekit.data._columns import Array, Column, Columns
+from densekit._core.types import Array
+from densekit.data._columns import Column, Columns
 from densekit.training._fit_loop import Session
 from densekit.training._preparation import Preparation
 from densekit.training._runtime import Runtime

@@ -22,6 +22,7 @@ from densekit._core.scope import (
     without_scope,
 )
 from densekit._core.tensor import Tensor
+from densekit._core.types import Array
 from densekit._core.variable import Variable
 from densekit._core.watched import WATCHED, read
 from densekit.layers import Layer
@@ -30,8 +31,6 @@ from densekit.ops._deferred import Formulas
 from densekit.ops._gradient import Parts, backward, is_live, new_node, new_trace
 from densekit.training._layer_engines import recorder_of
 from densekit.training._runtime import Runtime
-
-Array = np.ndarray[Any, Any]
 
 
 class _Call:

@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from densekit import engines
 from densekit._core import assignments, masks
 from densekit._core.boxes import BOXES
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.tensor import Tensor
+from densekit._core.types import Array
 from densekit.ops._deferred import DeferredBox, settled
 from densekit.ops._formula_steps import SLOTS
 from densekit.ops._gradient import new_node
-
-Array = npt.NDArray[Any]
 
 _NONE: dict[str, Any] = {}
 _forms: dict[str, NativeForm] = {}

@@ -13,7 +13,8 @@ from densekit._core.errors import describe, message, returned
 from densekit._core.masks import set_mask
 from densekit._core.scope import in_stateless_scope
 from densekit._core.tensor import lend
-from densekit.data._columns import Array, Column, Signature, output_keys
+from densekit._core.types import Array
+from densekit.data._columns import Column, Signature, output_keys
 from densekit.metrics import Mean, MeanMetricWrapper, Metric
 from densekit.metrics._lookup import check
 

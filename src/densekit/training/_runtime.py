@@ -10,7 +10,8 @@ from densekit._core import assignments, tree
 from densekit._core.engine import Engine, EngineKind, LossTerm, Recorder, Source
 from densekit._core.errors import message, returned
 from densekit._core.plan import NotLowerable
-from densekit.data._columns import Array, Signature
+from densekit._core.types import Array, Config
+from densekit.data._columns import Signature
 from densekit.layers import Layer
 from densekit.ops import KerasTensor
 from densekit.training._built_from import identity, numbers_of
@@ -54,10 +55,10 @@ class Runtime:
         self._pattern: Any = None  # which variables and layers are trainable
         self.flops_per_sample = 0
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {"_model": self._model, "_engine_name": self._engine_name}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Config) -> None:
         self.__init__(state["_model"])  # type: ignore[misc]
         self._engine_name = state["_engine_name"]
 

@@ -10,7 +10,8 @@ import numpy as np
 from densekit import losses
 from densekit._core.engine import Engine, LossTerm
 from densekit._core.plan import NotLowerable
-from densekit.data._columns import Array, Columns, output_keys
+from densekit._core.types import Array
+from densekit.data._columns import Columns, output_keys
 from densekit.data._streams import Feed, StreamFeed
 from densekit.training._compiled import Compiled
 from densekit.training._fit_loop import Session

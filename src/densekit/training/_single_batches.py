@@ -39,7 +39,7 @@ class SingleBatches:
         self._sessions = sessions
         self.quick: dict[bool, QuickBatch | None] = {}  # by training: what runs batches of a kind
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "quick": {}}
 
     def run(

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 from densekit._core.errors import message
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 _NOBODY: AbstractContextManager[Any] = nullcontext()
 _claiming = threading.Lock()

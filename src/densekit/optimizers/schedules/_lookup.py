@@ -13,7 +13,7 @@ def serialize(learning_rate_schedule: Any) -> Any:
     return serialize_keras_object(learning_rate_schedule)
 
 
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(config: Any, custom_objects: dict[str, object] | None = None) -> Any:
     """The schedule of a config."""
     return deserialize_keras_object(
         config,
