@@ -150,6 +150,10 @@ class Engine(Protocol):
         """Work of a forward pass, from which the length of blocks follows; 0 if not known."""
 
     @property
+    def block_rows(self) -> float:
+        """How many rows keep it busy between two turns of metrics, progress bar and Ctrl-C."""
+
+    @property
     def has_host_steps(self) -> bool:
         """Whether parts of it run in Python, which may look at a batch as a whole."""
 
@@ -195,6 +199,9 @@ class Engine(Protocol):
 
     def evaluate(self, block: Block, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
         """Losses and predictions of the picked rows; as `train`, without training."""
+
+    def forget_data(self) -> None:
+        """The data set that blocks came from is done with: what was kept of it may go."""
 
     def predict(self, inputs: list[Array], n: int) -> list[Array]:
         """Outputs of `n` rows, one array per output, in the shapes and dtypes of the model's."""

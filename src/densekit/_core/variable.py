@@ -249,6 +249,11 @@ class Variable:
         """A copy of the buffer, whatever the variable reads as in the present scope."""
         return np.array(self._value)
 
+    def holds(self, value: npt.NDArray[Any]) -> bool:
+        """Whether the buffer has these very bits, whatever the variable reads as."""
+        word = np.uint8 if self._value.itemsize % 4 or not self._value.ndim else np.uint32
+        return np.array_equal(self._value.view(word), value.view(word))
+
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
         """The element type, as NumPy has it: without the name, which takes longer to make."""

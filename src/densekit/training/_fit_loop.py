@@ -25,14 +25,6 @@ from densekit.training._runtime import Runtime
 if TYPE_CHECKING:
     from densekit.training._model import TrainableModel
 
-# A block of steps is one native call, after which metrics, the progress bar and Ctrl-C get their
-# turn. Its length follows from the model and the data alone, not from the clock: results never
-# depend on how fast the machine is. 30 ms at 200 GFLOP/s, 0.3 s at a tenth of that, and small
-# enough for the caches of NumPy. Weights that move to the threads for a call cost up to 0.4 ms of
-# it: Zen 4, a step of 784-128-64-10, batch 32, takes 104 us in blocks of 2 GFLOP, 101.5 us in
-# blocks of 6, 100 us in blocks of 20.
-_BLOCK_FLOPS = 6e9
-_BLOCK_ROWS = 32768
 _PREDICT_FLOPS = 4e9  # of a native call: the bar moves between two
 _HOST_STEPS = 32  # with parts that run in Python
 _PREDICTION_BYTES = 1 << 26
@@ -119,7 +111,7 @@ class Session:
         """Steps of one native call."""
         if isinstance(feed, StreamFeed):
             return 1
-        rows = min(_BLOCK_ROWS, _BLOCK_FLOPS / max(3 * self._engine.flops_per_sample, 1))
+        rows = self._engine.block_rows
         if self._row_bytes:
             rows = min(rows, _PREDICTION_BYTES / self._row_bytes)
         if feed.copied_rows is not None:
@@ -133,6 +125,10 @@ class Session:
         """What callbacks are told."""
         return logs_of(model)
 
+    def ends(self) -> None:
+        """No more blocks of this data set will come."""
+        self._engine.forget_data()
+
     def run(self, block: Block, training: bool) -> None:
         """Run a block, then update losses and metrics."""
         terms = self.terms
@@ -141,6 +137,7 @@ class Session:
             self.made_at = moment
             engine = self.engine_for(block.inputs, terms)
             if engine is not self._engine:
+                self._engine.forget_data()
                 self._use(engine)
         if self._own_losses and self._meets_other_targets(block):
             self._use(self.engine_for(block.inputs, self.terms))

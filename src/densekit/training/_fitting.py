@@ -130,6 +130,9 @@ class Fitting:
                 if model.stop_training:
                     break
         finally:
+            session.ends()
+            if tests is not None:
+                tests.ends()
             if epochs > 0 and model.optimizer is not None and model.optimizer.built:
                 model.optimizer.finalize_variable_values(model.trainable_variables)
         run.on_train_end(logs)
@@ -159,7 +162,10 @@ class Fitting:
             feed = data.feed(x, y, sample_weight, None, batch_size, steps, repeated=False)
             session = self._session(feed, None, False, self._sessions.watch("evaluate"))
         run = callback_list(model, callbacks, verbose, feed.num_batches)
-        logs = self._run_test(session, feed, run)
+        try:
+            logs = self._run_test(session, feed, run)
+        finally:
+            session.ends()
         return logs if return_dict else self._compiled.in_order(logs)
 
     def _session(

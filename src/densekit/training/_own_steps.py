@@ -143,6 +143,9 @@ class StepSession:
         """Steps of one call of the function."""
         return int(self._model.steps_per_execution)
 
+    def ends(self) -> None:
+        """Nothing is kept."""
+
     def run(self, block: Block, training: bool) -> None:
         """Run the steps of a block."""
         function = self._function

@@ -35,6 +35,9 @@ class WholeBatchSession(Session):
         """One step."""
         return 1
 
+    def ends(self) -> None:
+        """Nothing is kept."""
+
     def run(self, block: Block, training: bool) -> None:
         """Run a block, then update losses and metrics."""
         for step in block.single_steps():

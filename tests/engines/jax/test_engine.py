@@ -238,15 +238,15 @@ def test_an_error_leaves_the_weights_of_the_steps_before(monkeypatch: pytest.Mon
     monkeypatch.setattr(runs, "BYTES", 400)
 
     model.compile(keras.optimizers.SGD(0.1), "mse", engine="jax")
-    gathered, calls = engine_file.gathered, []
+    picks_of, calls = engine_file.picks_of, []
 
     def broken(*given: Any) -> Any:
         calls.append(given)
         if len(calls) == 3:  # the first shows the types
             raise RuntimeError("broken")
-        return gathered(*given)
+        return picks_of(*given)
 
-    monkeypatch.setattr(engine_file, "gathered", broken)
+    monkeypatch.setattr(engine_file, "picks_of", broken)
     with pytest.raises(RuntimeError, match="broken"):
         model.fit(X, Y, batch_size=3, shuffle=False, verbose=0)
     assert int(model.optimizer.iterations) == 3

@@ -9,7 +9,7 @@ import jax
 
 from densekit._core import tree
 from densekit._core.frames import warn
-from densekit.engines.jax.loop import wide_numbers
+from densekit.engines.jax.numbers import numbers
 
 
 class CompiledStep:
@@ -26,7 +26,7 @@ class CompiledStep:
     def __call__(self, state: Any, data: Any) -> Any:
         """What the step gives."""
         leaves = [getattr(leaf, "dtype", None) for leaf in tree.flatten(state)]
-        with wide_numbers(any(dtype == "float64" for dtype in leaves)):
+        with numbers(any(dtype == "float64" for dtype in leaves)):
             if self._compiled is None:
                 return self._step(state, data)
             try:

@@ -11,22 +11,30 @@ import numpy.typing as npt
 
 from densekit._core import settings
 from densekit._core.dtypes import data_dtype
-from densekit._core.engine import Array, Block, EngineKind, LossTerm, Source
+from densekit._core.engine import Array, Block, EngineKind, Index, LossTerm, Source
 from densekit._core.errors import message
 from densekit._core.variable import Variable
 from densekit.engines.exact import goes_beside
 from densekit.engines.host import definition_dtype
-from densekit.engines.jax.loop import Loop, wide_numbers
+from densekit.engines.jax.loop import Loop
+from densekit.engines.jax.numbers import numbers
 from densekit.engines.jax.packing import shapes_of
 from densekit.engines.jax.placement import Placement, all_processes, present
 from densekit.engines.jax.predictor import Predictor
-from densekit.engines.jax.runs import Run, gathered, runs_of
+from densekit.engines.jax.resident import Resident
+from densekit.engines.jax.runs import Run, gathered, picks_of, runs_of
 from densekit.engines.jax.steps import Step, Touched
 from densekit.engines.objective import Batch, counts_rows
 from densekit.engines.plan import PlanBuilder
 from densekit.engines.rows import PredictsRows
 
 _MOST_ROWS = 1 << 16  # of one call that predicts
+# Work and rows of a block. After each, weights come back and the host looks at losses, which takes
+# some milliseconds for some megabytes; Ctrl-C waits for its end. About a second at 100 GFLOP/s
+# of two cores, or at 10 TFLOP/s of other devices.
+_BLOCK_FLOPS = {"cpu": 1e11}
+_BLOCK_FLOPS_ELSEWHERE = 1e13
+_BLOCK_ROWS = 1 << 20
 # Steps of a plan that do the same for a row whatever its batch holds.
 _BY_ROWS = {"dense", "activation", "dropout", "affine", "merge", "concatenate", "op"}
 
@@ -81,6 +89,13 @@ class JaxEngine(PredictsRows):
         self._loop: Loop | None = None
         self._predictor: Predictor | None = None
         self._placement: Placement | None = None
+        self._resident = Resident(self._inputs, self._losses_of, self.dtype)
+
+    @property
+    def block_rows(self) -> float:
+        """How many rows keep it busy between two turns of metrics, progress bar and Ctrl-C."""
+        flops = _BLOCK_FLOPS.get(jax.default_backend(), _BLOCK_FLOPS_ELSEWHERE)
+        return min(_BLOCK_ROWS, flops / max(3 * self.flops_per_sample, 1))
 
     @property
     def added_losses(self) -> bool:
@@ -95,16 +110,17 @@ class JaxEngine(PredictsRows):
         wanted = tuple(room is not None for room in predictions)
         found: list[tuple[Run, Any, list[Any]]] = []
         self._place()
-        with wide_numbers(self._wide), all_processes(self._name):
+        with numbers(self._wide), all_processes(self._name):
             state: list[Any] | None = None
             rates = self._step.rates.of(block.steps)
             try:
                 for run in runs_of(block, self._pads, self._placement):
                     if self._loop is None:
                         self._loop = self._new_loop(block, run)
-                    batches = self._gathered(block, run, self._loop.capacity(run.steps, run.size))
+                    picks = picks_of(block, run, self._loop.capacity(run.steps, run.size))
+                    batches = self._gathered(block, picks)
                     if state is None:
-                        read, state = self._loop.read.pack(), self._loop.written.pack()
+                        read, state = self._loop.read.pack(), self._loop.written.give_away()
                     state, made, outputs = self._loop(read, state, batches, run, rates, wanted)
                     found.append((run, made, outputs))
             finally:
@@ -116,10 +132,15 @@ class JaxEngine(PredictsRows):
 
     evaluate = train  # no optimizer, no training
 
-    def _gathered(self, block: Block, run: Run, capacity: int) -> Batch:
-        return gathered(
-            block, run, capacity, self._inputs, self._losses_of, self.dtype, self._placement
-        )
+    def _gathered(self, block: Block, picks: Index) -> Batch:
+        if self._placement is None and self._resident.takes(block):
+            return self._resident.picked(picks)
+        types = self._inputs, self._losses_of, self.dtype
+        return gathered(block, picks, *types, self._placement)
+
+    def forget_data(self) -> None:
+        """The data set that blocks came from is done with: its copy on the device goes."""
+        self._resident.forget()
 
     def _new_loop(self, block: Block, run: Run) -> Loop:
         """The compiled loop, for the variables that the step touches."""
@@ -130,15 +151,9 @@ class JaxEngine(PredictsRows):
             given = dict(zip(self._known, values, strict=True))
             return self._step(given, batch, None, rates, touched)[1]
 
-        trial = gathered(
-            block,
-            run._replace(rows=min(run.rows, run.full), steps=1),
-            1,
-            self._inputs,
-            self._losses_of,
-            self.dtype,
-            None,
-        )
+        first_step = run._replace(rows=min(run.rows, run.full), steps=1)
+        types = self._inputs, self._losses_of, self.dtype
+        trial = gathered(block, picks_of(block, first_step, 1), *types, None)
         first = jax.tree.map(lambda column: column[0], trial)
         jax.eval_shape(step, shapes_of(self._known), first)
         return Loop(self._step, touched, self._pads, self._placement)
@@ -193,7 +208,7 @@ class JaxEngine(PredictsRows):
                 self._placement,
             )
         most = n if self.needs_batches else _MOST_ROWS
-        with wide_numbers(self._wide), all_processes(self._name):
+        with numbers(self._wide), all_processes(self._name):
             for start in range(0, n, max(most, 1)):
                 stop = min(start + most, n)
                 given = zip(inputs, self._inputs, strict=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -19,12 +18,6 @@ from densekit.engines.jax.rates import Told
 from densekit.engines.jax.runs import Run
 from densekit.engines.jax.steps import Step, Touched
 from densekit.engines.objective import Batch
-
-
-def wide_numbers(wide: bool) -> AbstractContextManager[None]:
-    """Inside, JAX computes in float64 if asked to; else as it is set."""
-    context: AbstractContextManager[None] = jax.enable_x64(True) if wide else nullcontext()
-    return context
 
 
 class Loop:
@@ -44,8 +37,9 @@ class Loop:
     ) -> None:
         self._step = step
         self._pads = pads
-        self.written = Packing(list(touched.written))
-        self.read = Packing([v for v in touched.read if v not in touched.written])
+        keeps, read = placement is None, [v for v in touched.read if v not in touched.written]
+        self.written = Packing(list(touched.written), keeps, counted=False)
+        self.read = Packing(read, keeps, counted=True)
         self._placement = placement
         whole: dict[str, Any] = {} if placement is None else {"out_shardings": placement.whole}
         self._compiled = jax.jit(self._run, static_argnums=(4,), donate_argnums=(1,), **whole)

@@ -1,9 +1,13 @@
-"""Variables in one array for each dtype: one transfer and one argument, however many there are."""
+"""Variables on the device: small ones in one array for each dtype, large ones as they are.
+
+Small ones then take one transfer and one argument, however many they are. Large ones stay on the
+device from one call to the next, as long as nobody else writes them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,61 +15,121 @@ import numpy as np
 
 from densekit._core.types import Array
 from densekit._core.variable import Variable
+from densekit.engines.jax.numbers import on_device
 
 Packed = list[jax.Array]
 
+_LARGE = 1 << 14  # elements: packing this much takes as long as an argument of its own
 
-_shape: Callable[[tuple[int, ...], np.dtype[Any]], Any] = jax.ShapeDtypeStruct
+_shape: Callable[[tuple[int, ...], np.dtype[np.generic]], jax.ShapeDtypeStruct]
+_shape = jax.ShapeDtypeStruct
 
 
-def shapes_of(arrays: Sequence[Any]) -> list[Any]:
-    """What tracing needs to know of arrays or variables."""
-    return [_shape(a.shape, np.dtype(a.dtype)) for a in arrays]
+def shapes_of(variables: Sequence[Variable]) -> list[jax.ShapeDtypeStruct]:
+    """What tracing needs to know of variables."""
+    return [_shape(v.shape, v.numpy_dtype) for v in variables]
+
+
+class _Kept(NamedTuple):
+    """The value of a large variable on the device, and how often that was written when it got it.
+
+    Without a count the numbers themselves are compared.
+    """
+
+    value: jax.Array
+    version: tuple[int, ...] | None
 
 
 class Packing:
-    """Where each of some variables lies in a flat array of its dtype."""
+    """Where each of some variables lies in what a compiled function takes and gives.
 
-    def __init__(self, variables: Sequence[Variable]) -> None:
+    Args:
+        variables: in order.
+        keeps: whether values of large ones stay on the device.
+        counted: whether all that writes them counts as `Variable.write_version` says; what
+            optimizers keep is also written by native steps, which do not count there.
+    """
+
+    def __init__(self, variables: Sequence[Variable], keeps: bool, counted: bool) -> None:
         self.variables = list(variables)
-        self._groups: dict[str, list[int]] = {}
+        self._keeps, self._counted = keeps, counted
+        small: dict[str, list[int]] = {}
+        self._alone: list[int] = []
         for i, variable in enumerate(self.variables):
-            self._groups.setdefault(variable.dtype, []).append(i)
+            if keeps and variable.size >= _LARGE:
+                self._alone.append(i)
+            else:
+                small.setdefault(variable.dtype, []).append(i)
+        self._groups = list(small.values())
+        self._kept: dict[int, _Kept] = {}
 
-    def pack(self) -> list[Array]:
+    def pack(self) -> list[Array | jax.Array]:
         """The present values."""
-        return [
+        small = [
             np.concatenate([self.variables[i].snapshot().ravel() for i in group])
-            for group in self._groups.values()
+            for group in self._groups
         ]
+        return [*small, *(self._on_device(i) for i in self._alone)]
+
+    def give_away(self) -> list[Array | jax.Array]:
+        """The same, for a call that they are donated to."""
+        packed = self.pack()
+        self._kept.clear()
+        return packed
+
+    def _on_device(self, i: int) -> jax.Array:
+        variable, kept = self.variables[i], self._kept.get(i)
+        if kept is None or not self._is_current(variable, kept):
+            version = _version(variable)
+            kept = self._kept[i] = _Kept(
+                on_device(variable.snapshot(), variable.numpy_dtype), version
+            )
+        return kept.value
+
+    def _is_current(self, variable: Variable, kept: _Kept) -> bool:
+        if kept.value.is_deleted():
+            return False
+        if self._counted and kept.version is not None:
+            return kept.version == _version(variable)
+        return variable.holds(np.asarray(kept.value))
 
     def unpack(self, packed: Sequence[jax.Array]) -> list[jax.Array]:
         """The values, in the variables' order and shapes; may be traced."""
-        values: list[Any] = [None] * len(self.variables)
-        for flat, group in zip(packed, self._groups.values(), strict=True):
+        values: dict[int, jax.Array] = {}
+        for flat, group in zip(packed, self._groups, strict=False):
             start = 0
             for i in group:
                 variable = self.variables[i]
                 values[i] = flat[start : start + variable.size].reshape(variable.shape)
                 start += variable.size
-        return values
+        values |= zip(self._alone, packed[len(self._groups) :], strict=True)
+        return [values[i] for i in range(len(self.variables))]
 
-    def repack(self, values: Sequence[Any]) -> Packed:
-        """Values in the variables' order, flat again; may be traced."""
-        return [
-            jnp.concatenate([jnp.ravel(values[i]) for i in group])
-            for group in self._groups.values()
-        ]
+    def repack(self, values: Sequence[jax.Array]) -> Packed:
+        """Values in the variables' order, as they are packed; may be traced."""
+        small = [jnp.concatenate([jnp.ravel(values[i]) for i in group]) for group in self._groups]
+        return [*small, *(values[i] for i in self._alone)]
 
-    def assign(self, packed: Sequence[jax.Array]) -> None:
+    def assign(self, packed: Sequence[Array | jax.Array]) -> None:
         """Write the values to the variables, unless a run that failed has taken them along."""
         if any(isinstance(flat, jax.Array) and flat.is_deleted() for flat in packed):
             return
         arrays = [np.asarray(flat) for flat in packed]  # all are there, or none is written
-        for flat, group in zip(arrays, self._groups.values(), strict=True):
+        for flat, group in zip(arrays, self._groups, strict=False):
             start = 0
             for i in group:
                 variable = self.variables[i]
                 part = flat[start : start + variable.size]
                 variable.array[...] = part.reshape(variable.shape)
                 start += variable.size
+        first = len(self._groups)
+        for i, array, value in zip(self._alone, arrays[first:], packed[first:], strict=True):
+            variable = self.variables[i]
+            variable.array[...] = array
+            if isinstance(value, jax.Array):
+                self._kept[i] = _Kept(value, _version(variable))
+
+
+def _version(variable: Variable) -> tuple[int, ...] | None:
+    version = variable.write_version
+    return None if version is None else tuple(version.tolist())

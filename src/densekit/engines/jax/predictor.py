@@ -80,7 +80,9 @@ class Predictor:
             return self._outputs(dict(zip(self._known, values, strict=True)), inputs, touched)[0]
 
         jax.eval_shape(trial, shapes_of(self._known), given)
-        return Packing(list(touched.read)), Packing(list(touched.written))
+        keeps = self._placement is None
+        written = Packing(list(touched.written), keeps, counted=False)
+        return Packing(list(touched.read), keeps, counted=True), written
 
     def _call(self, packed: Any, inputs: list[Any]) -> Any:
         assert self._packings is not None

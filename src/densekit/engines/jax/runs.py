@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import jax
 import numpy as np
+import numpy.typing as npt
 
-from densekit._core.engine import Block
+from densekit._core.engine import Block, Index
 from densekit._core.types import Array
 from densekit.engines.jax.placement import Placement, rows_at
 from densekit.engines.objective import Batch
 
 BYTES = 1 << 24  # of the rows of one dispatch: a cache may hold them
+_ELSEWHERE = 64  # so many times as much where memory is no cache's: few dispatches
 
 
 class Run(NamedTuple):
@@ -46,7 +49,8 @@ def runs_of(block: Block, pads: bool, placement: Placement | None) -> list[Run]:
     size = placement.fitting(batch) if placement is not None and pads else batch
     columns = [*block.inputs, *block.targets, *block.weights]
     row = sum(8 * math.prod(c.shape[1:]) for c in columns if c is not None)
-    at_once = max(1, BYTES // max(row * batch, 1))
+    most = BYTES if jax.default_backend() == "cpu" else BYTES * _ELSEWHERE
+    at_once = max(1, most // max(row * batch, 1))
     rest = n % batch
     steps = n // batch + (1 if rest and pads else 0)
     runs = []
@@ -60,24 +64,13 @@ def runs_of(block: Block, pads: bool, placement: Placement | None) -> list[Run]:
     return runs
 
 
-def gathered(
-    block: Block,
-    run: Run,
-    capacity: int,
-    dtypes: Sequence[Any],
-    outputs: Sequence[int],
-    floats: str,
-    placement: Placement | None,
-) -> Batch:
-    """The rows of a run as ``(capacity, size, ...)``, in the types that definitions are handed.
+def picks_of(block: Block, run: Run, capacity: int) -> Index:
+    """Which rows of the columns make the steps of a run: ``(capacity, size)``.
 
     What lacks to a whole batch is filled up with its last row, whose numbers are harmless.
 
     Args:
         capacity: steps to make room for.
-        dtypes: of the inputs.
-        outputs: for each loss the output that it is of.
-        floats: dtype of targets and weights.
     """
     picks = block.picks[run.start : run.start + run.rows]
     lacking = run.steps * run.full - run.rows
@@ -89,8 +82,26 @@ def gathered(
     if capacity > run.steps:
         unused = np.broadcast_to(picks[:1, :1], (capacity - run.steps, run.size))
         picks = np.concatenate([picks, unused])
+    return picks
 
-    def gather(column: Array | None, dtype: Any) -> Any:
+
+def gathered(
+    block: Block,
+    picks: Index,
+    dtypes: Sequence[npt.DTypeLike],
+    outputs: Sequence[int],
+    floats: str,
+    placement: Placement | None,
+) -> Batch:
+    """The picked rows, in the shape of the picks and the types that definitions are handed.
+
+    Args:
+        dtypes: of the inputs.
+        outputs: for each loss the output that it is of.
+        floats: dtype of targets and weights.
+    """
+
+    def gather(column: Array | None, dtype: npt.DTypeLike) -> Array | jax.Array | None:
         if column is None:
             return None
         if placement is None:

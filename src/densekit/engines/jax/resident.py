@@ -1,0 +1,119 @@
+"""`Resident`: a data set on the device, from which batches are picked there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from densekit._core.engine import Block, Index
+from densekit._core.types import Array
+from densekit.engines.jax.numbers import on_device
+from densekit.engines.objective import Batch
+
+_PART = 4  # of a device's memory that a data set may take
+_ON_PROCESSOR = 1 << 31  # bytes, beside the arrays of the user
+
+_Columns = list[jax.Array | None]
+
+
+class Resident:
+    """The columns of the data set that blocks come from, for as long as it is the same one.
+
+    Args:
+        dtypes: of the inputs in the definition.
+        outputs: for each loss the output that it is of.
+        floats: dtype of targets and weights.
+    """
+
+    def __init__(
+        self, dtypes: Sequence[npt.DTypeLike], outputs: Sequence[int], floats: str
+    ) -> None:
+        self._dtypes, self._outputs, self._floats = list(dtypes), list(outputs), floats
+        self._source: tuple[list[Array], list[Array | None], list[Array | None]] | None = None
+        self._columns: tuple[_Columns, _Columns, _Columns] | None = None
+
+    def takes(self, block: Block) -> bool:
+        """Whether the data set of a block lies on the device, or is brought there now.
+
+        Not one of a single step, and none that would take much of the memory.
+        """
+        source = block.inputs, block.targets, block.weights
+        if self._source is not None and all(map(_same, self._source, source)):
+            return self._columns is not None
+        self.forget()
+        if block.source is not None or max(map(len, block.inputs)) <= block.batch_size:
+            return False
+        self._source = source
+        columns = self._listed(block)
+        if sum(_bytes(column, dtype) for column, dtype in columns) <= room():
+            placed = [_placed(column, dtype) for column, dtype in columns]
+            first, second = len(block.inputs), len(block.inputs) + len(self._outputs)
+            self._columns = placed[:first], placed[first:second], placed[second:]
+        return self._columns is not None
+
+    def picked(self, picks: Index) -> Batch:
+        """Rows of the data set, in the shape of the picks."""
+        assert self._columns is not None
+        return Batch(*_pick(self._columns, picks.astype(np.int32), self._types()))
+
+    def forget(self) -> None:
+        """The data set is done with."""
+        self._source = self._columns = None
+
+    def _listed(self, block: Block) -> list[tuple[Array | None, np.dtype[np.generic]]]:
+        targets = [block.targets[i] for i in self._outputs]
+        weights = [block.weights[i] for i in self._outputs]
+        types = [t for group in self._types() for t in group]
+        columns = [*block.inputs, *targets, *weights]
+        return [(c, np.dtype(t)) for c, t in zip(columns, types, strict=True)]
+
+    def _types(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        floats = (self._floats,) * len(self._outputs)
+        return tuple(np.dtype(t).name for t in self._dtypes), floats, floats
+
+
+def room() -> int:
+    """Bytes that a data set may take on the device."""
+    device = jax.local_devices()[0]
+    if device.platform == "cpu":
+        return _ON_PROCESSOR
+    known = device.memory_stats() or {}
+    return int(known.get("bytes_limit", _PART * _ON_PROCESSOR)) // _PART
+
+
+def _same(one: object, two: object) -> bool:
+    return one is two
+
+
+def _bytes(column: Array | None, dtype: np.dtype[np.generic]) -> int:
+    return 0 if column is None else column.size * min(column.itemsize, dtype.itemsize)
+
+
+def _placed(column: Array | None, dtype: np.dtype[np.generic]) -> jax.Array | None:
+    """A column on the device; narrow numbers stay narrow there."""
+    if column is None:
+        return None
+    narrow = column.itemsize < dtype.itemsize and column.dtype.kind in "biuf"
+    return on_device(column, column.dtype if narrow else dtype)
+
+
+@partial(jax.jit, static_argnums=2)
+def _pick(
+    columns: tuple[_Columns, _Columns, _Columns],
+    picks: jax.Array,
+    types: tuple[tuple[str, ...], ...],
+) -> tuple[_Columns, ...]:
+    """Compiled for each size of a data set, which takes less than to compile steps for each."""
+
+    def pick(column: jax.Array | None, dtype: str) -> jax.Array | None:
+        if column is None:
+            return None
+        rows: jax.Array = column.at[picks].get(mode="promise_in_bounds")
+        return rows.astype(jnp.dtype(dtype))
+
+    return tuple(list(map(pick, group, ts)) for group, ts in zip(columns, types, strict=True))
