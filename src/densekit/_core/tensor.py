@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
 from densekit._core import settings, tree
 from densekit._core.errors import message
 from densekit._core.masks import HasMask, set_mask
+from densekit._core.types import Array, TensorLike
 from densekit._core.watched import WATCHED, read
+
+T = TypeVar("T")
 
 _IN_PLACE = (
     *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"),
@@ -24,15 +27,15 @@ _IN_PLACE = (
 )
 
 # The product of matrices that an engine lends; takes what `np.matmul` takes. None: NumPy's.
-lent_product: ContextVar[Callable[[Any, Any], Any] | None] = ContextVar(
+lent_product: ContextVar[Callable[[TensorLike, TensorLike], TensorLike] | None] = ContextVar(
     "densekit_product", default=None
 )
 
 
-def array_product(x1: Any, x2: Any) -> Any:
+def array_product(x1: TensorLike, x2: TensorLike) -> TensorLike:
     """``x1 @ x2`` of NumPy arrays."""
-    product = lent_product.get()
-    return np.matmul(x1, x2) if product is None else product(x1, x2)
+    product: Callable[[TensorLike, TensorLike], TensorLike] = lent_product.get() or np.matmul
+    return product(x1, x2)
 
 
 class Tensor(HasMask, np.ndarray):
@@ -161,6 +164,10 @@ def give_all(structure: Any) -> Any:
     return tree.map_structure(give, structure)
 
 
+@overload
+def as_tensor(value: Array) -> Tensor: ...
+@overload
+def as_tensor(value: T) -> T: ...
 def as_tensor(value: Any) -> Any:
     """A plain array that nobody else holds as a tensor on its memory; else the value itself."""
     return value.view(Tensor) if type(value) is np.ndarray else value

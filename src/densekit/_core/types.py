@@ -22,7 +22,7 @@ Shape: TypeAlias = tuple[int, ...]
 PartialShape: TypeAlias = tuple[int | None, ...]  # None: any size
 Axis: TypeAlias = int | None
 Axes: TypeAlias = int | Sequence[int] | None  # None: all
-DTypeLike: TypeAlias = npt.DTypeLike  # None: `floatx`, or that of the value
+DTypeLike: TypeAlias = npt.DTypeLike | None  # None: `floatx`, or that of the value
 
 # Plain data, as files hold it. Its values are open: what `get_config` returns goes back to a
 # constructor as it is, which says itself what it takes.
@@ -64,13 +64,25 @@ class TensorLike(Protocol):
     def T(self) -> TensorLike:
         """With the axes in reverse order."""
 
+    @property
+    def max(self) -> Callable[..., TensorLike]:
+        """Largest element along axes."""
+
+    @property
+    def sum(self) -> Callable[..., TensorLike]:
+        """Sum along axes."""
+
+    @property
+    def view(self) -> Callable[..., TensorLike]:
+        """The same memory as another type."""
+
     def astype(self, dtype: Operand, /) -> TensorLike: ...
     def reshape(self, shape: Operand, /) -> TensorLike: ...
     def item(self) -> Any: ...
     def tolist(self) -> Any: ...
     def __array__(self) -> Array: ...
     def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[Any]: ...
+    def __iter__(self) -> Iterator[TensorLike]: ...
     def __getitem__(self, key: Operand, /) -> TensorLike: ...
     def __bool__(self) -> bool: ...
     def __int__(self) -> int: ...
@@ -102,6 +114,11 @@ class TensorLike(Protocol):
     def __ne__(self, other: object, /) -> TensorLike: ...  # type: ignore[override]
 
 
+Pullback: TypeAlias = Callable[
+    [TensorLike], TensorLike
+]  # the gradient of an input, of the output's
+
+
 class HasShape(Protocol):
     """What has the shape and dtype of a tensor, if no numbers: a symbolic tensor, a variable."""
 
@@ -124,4 +141,5 @@ class Namespace(Protocol):
     linalg: Namespace
     fft: Namespace
 
+    def __hash__(self) -> int: ...
     def __getattr__(self, name: str, /) -> Callable[..., TensorLike]: ...

@@ -10,6 +10,7 @@ from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
+from densekit._core.types import ArrayLike
 from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
 from densekit.losses._native_forms import has_native_loss
 from densekit.losses._shapes import aligned, as_float, labels
@@ -73,7 +74,7 @@ def _sparse_form(
 @has_native_loss(_binary_form)
 def binary_crossentropy(
     y_true: Any,
-    y_pred: object,
+    y_pred: ArrayLike,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
@@ -157,8 +158,8 @@ class BinaryCrossentropy(BuiltinLoss):
 @export("keras.losses")
 @has_native_loss(_categorical_form)
 def categorical_crossentropy(
-    y_true: object,
-    y_pred: object,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
@@ -241,7 +242,7 @@ class CategoricalCrossentropy(BuiltinLoss):
 @export("keras.losses")
 @has_native_loss(_sparse_form)
 def sparse_categorical_crossentropy(
-    y_true: object,
+    y_true: ArrayLike,
     y_pred: Any,
     from_logits: bool = False,
     ignore_class: int | None = None,

@@ -8,6 +8,7 @@ from densekit import ops
 from densekit._core import settings
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
+from densekit._core.types import ArrayLike
 from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
 from densekit.losses._crossentropy import check_axis, smooth_classes, warn_of_one_class
 from densekit.losses._native_forms import are_numbers, has_native_loss
@@ -162,7 +163,7 @@ class BinaryFocalCrossentropy(BuiltinLoss):
 @has_native_loss(_categorical_focal_form)
 def categorical_focal_crossentropy(
     y_true: Any,
-    y_pred: object,
+    y_pred: ArrayLike,
     alpha: float = 0.25,
     gamma: float = 2.0,
     from_logits: bool = False,

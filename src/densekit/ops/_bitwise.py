@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from densekit._core.types import ArrayLike, TensorLike
 from densekit.ops._dispatch import meet, namespace
 from densekit.ops._operation import operation
 
 
 @operation("numpy", tensors=2)
-def bitwise_and(x: Any, y: Any) -> Any:
+def bitwise_and(x: ArrayLike, y: ArrayLike) -> TensorLike:
     """The bits that are set in both.
 
     Example:
@@ -23,61 +22,61 @@ def bitwise_and(x: Any, y: Any) -> Any:
 
 
 @operation("numpy", tensors=2)
-def bitwise_or(x: Any, y: Any) -> Any:
+def bitwise_or(x: ArrayLike, y: ArrayLike) -> TensorLike:
     """The bits that are set in one or both."""
     xp, x, y = meet(x, y)
     return xp.bitwise_or(x, y)
 
 
 @operation("numpy", tensors=2)
-def bitwise_xor(x: Any, y: Any) -> Any:
+def bitwise_xor(x: ArrayLike, y: ArrayLike) -> TensorLike:
     """The bits in which the two differ."""
     xp, x, y = meet(x, y)
     return xp.bitwise_xor(x, y)
 
 
 @operation("numpy")
-def bitwise_not(x: Any) -> Any:
+def bitwise_not(x: TensorLike) -> TensorLike:
     """Every bit turned round: ``-x - 1`` of signed integers."""
     return namespace(x).bitwise_not(x)
 
 
 @operation("numpy")
-def bitwise_invert(x: Any) -> Any:
+def bitwise_invert(x: TensorLike) -> TensorLike:
     """The same as `bitwise_not`."""
     return namespace(x).bitwise_not(x)
 
 
 @operation("numpy", tensors=2)
-def bitwise_left_shift(x: Any, y: Any) -> Any:
+def bitwise_left_shift(x: ArrayLike, y: ArrayLike) -> TensorLike:
     """``x * 2**y``: the bits moved up by `y` places."""
     xp, x, y = meet(x, y)
     return xp.left_shift(x, y)
 
 
 @operation("numpy", tensors=2)
-def left_shift(x: Any, y: Any) -> Any:
+def left_shift(x: ArrayLike, y: ArrayLike) -> TensorLike:
     """The same as `bitwise_left_shift`."""
     xp, x, y = meet(x, y)
     return xp.left_shift(x, y)
 
 
 @operation("numpy", tensors=2)
-def bitwise_right_shift(x: Any, y: Any) -> Any:
+def bitwise_right_shift(x: ArrayLike, y: ArrayLike) -> TensorLike:
     """``floor(x / 2**y)``: the bits moved down by `y` places."""
     xp, x, y = meet(x, y)
     return xp.right_shift(x, y)
 
 
 @operation("numpy", tensors=2)
-def right_shift(x: Any, y: Any) -> Any:
+def right_shift(x: ArrayLike, y: ArrayLike) -> TensorLike:
     """The same as `bitwise_right_shift`."""
     xp, x, y = meet(x, y)
     return xp.right_shift(x, y)
 
 
 @operation("numpy", tensors=2)
-def gcd(x1: Any, x2: Any) -> Any:
+def gcd(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """Greatest common divisor.
 
     Example:
@@ -91,7 +90,7 @@ def gcd(x1: Any, x2: Any) -> Any:
 
 
 @operation("numpy", tensors=2)
-def lcm(x1: Any, x2: Any) -> Any:
+def lcm(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """Least common multiple."""
     xp, x1, x2 = meet(x1, x2)
     return xp.lcm(x1, x2)

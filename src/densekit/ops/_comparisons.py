@@ -6,112 +6,113 @@ from typing import Any
 
 import numpy as np
 
+from densekit._core.types import ArrayLike, TensorLike
 from densekit.ops._dispatch import as_array, astype, meet, namespace, select
 from densekit.ops._operation import operation
 
 
 @operation("numpy", tensors=2)
-def equal(x1: Any, x2: Any) -> Any:
+def equal(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """``x1 == x2``."""
     xp, x1, x2 = meet(x1, x2)
     return xp.equal(x1, x2)
 
 
 @operation("numpy", tensors=2)
-def not_equal(x1: Any, x2: Any) -> Any:
+def not_equal(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """``x1 != x2``."""
     xp, x1, x2 = meet(x1, x2)
     return xp.not_equal(x1, x2)
 
 
 @operation("numpy", tensors=2)
-def less(x1: Any, x2: Any) -> Any:
+def less(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """``x1 < x2``."""
     xp, x1, x2 = meet(x1, x2)
     return xp.less(x1, x2)
 
 
 @operation("numpy", tensors=2)
-def less_equal(x1: Any, x2: Any) -> Any:
+def less_equal(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """``x1 <= x2``."""
     xp, x1, x2 = meet(x1, x2)
     return xp.less_equal(x1, x2)
 
 
 @operation("numpy", tensors=2)
-def greater(x1: Any, x2: Any) -> Any:
+def greater(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """``x1 > x2``."""
     xp, x1, x2 = meet(x1, x2)
     return xp.greater(x1, x2)
 
 
 @operation("numpy", tensors=2)
-def greater_equal(x1: Any, x2: Any) -> Any:
+def greater_equal(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """``x1 >= x2``."""
     xp, x1, x2 = meet(x1, x2)
     return xp.greater_equal(x1, x2)
 
 
 @operation("numpy", tensors=2)
-def logical_and(x1: Any, x2: Any) -> Any:
+def logical_and(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """Both are true."""
     return namespace(x1, x2).logical_and(x1, x2)
 
 
 @operation("numpy", tensors=2)
-def logical_or(x1: Any, x2: Any) -> Any:
+def logical_or(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """Either is true."""
     return namespace(x1, x2).logical_or(x1, x2)
 
 
 @operation("numpy", tensors=2)
-def logical_xor(x1: Any, x2: Any) -> Any:
+def logical_xor(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """Exactly one is true."""
     return namespace(x1, x2).logical_xor(x1, x2)
 
 
 @operation("numpy")
-def logical_not(x: Any) -> Any:
+def logical_not(x: TensorLike) -> TensorLike:
     """It is false."""
     return namespace(x).logical_not(x)
 
 
 @operation("numpy")
-def isnan(x: Any) -> Any:
+def isnan(x: TensorLike) -> TensorLike:
     """It is NaN."""
     return namespace(x).isnan(x)
 
 
 @operation("numpy")
-def isinf(x: Any) -> Any:
+def isinf(x: TensorLike) -> TensorLike:
     """It is an infinity."""
     return namespace(x).isinf(x)
 
 
 @operation("numpy")
-def isfinite(x: Any) -> Any:
+def isfinite(x: TensorLike) -> TensorLike:
     """It is neither NaN nor an infinity."""
     return namespace(x).isfinite(x)
 
 
 @operation("numpy", tensors=2, arguments=("x1", "x2", "rtol", "atol"))
 def isclose(
-    x1: object, x2: object, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> Any:
+    x1: ArrayLike, x2: ArrayLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> TensorLike:
     """``|x1 - x2| <= atol + rtol * |x2|``."""
     return namespace(x1, x2).isclose(x1, x2, rtol=rtol, atol=atol, equal_nan=equal_nan)
 
 
 @operation("numpy", "AllClose", tensors=2)
 def allclose(
-    x1: object, x2: object, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> Any:
+    x1: ArrayLike, x2: ArrayLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> TensorLike:
     """Whether `isclose` holds everywhere."""
     return namespace(x1, x2).allclose(x1, x2, rtol=rtol, atol=atol, equal_nan=equal_nan)
 
 
 @operation("numpy", tensors=3)
-def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
+def where(condition: Any, x1: ArrayLike | None = None, x2: ArrayLike | None = None) -> Any:
     """``x1`` where `condition` is true, else ``x2``; with one argument, where it is true."""
     if x1 is None and x2 is None:
         return tuple(np.asarray(i, np.int32) for i in np.nonzero(condition))
@@ -121,6 +122,6 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
 
 
 @operation("numpy")
-def nonzero(x: Any) -> Any:
+def nonzero(x: TensorLike) -> tuple[TensorLike, ...]:
     """Indices of the elements that are not 0, one array per axis."""
     return tuple(astype(i, "int32") for i in namespace(x).nonzero(x))

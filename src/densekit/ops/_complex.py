@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from densekit._core.errors import message
+from densekit._core.types import ArrayLike, TensorLike
 from densekit.ops._dispatch import dtype_name, floating, is_jax, meet, namespace
 from densekit.ops._operation import operation
 
 
 @operation("numpy", views=True)
-def real(x: Any) -> Any:
+def real(x: TensorLike) -> TensorLike:
     """Real part; a real array is its own."""
     return namespace(x).real(x) if _is_complex(x) else x
 
 
 @operation("numpy", views=True)
-def imag(x: Any) -> Any:
+def imag(x: TensorLike) -> TensorLike:
     """Imaginary part; zeros of a real array.
 
     Example:
@@ -36,7 +35,7 @@ def _is_complex(x: object) -> bool:
 
 
 @operation("numpy", alias="conj")
-def conjugate(x: Any) -> Any:
+def conjugate(x: TensorLike) -> TensorLike:
     """The imaginary part negated."""
     return namespace(x).conjugate(x)
 
@@ -45,7 +44,7 @@ conj = conjugate
 
 
 @operation("numpy")
-def angle(x: Any) -> Any:
+def angle(x: TensorLike) -> TensorLike:
     """Angle in the complex plane, ``arctan2(imag, real)``: 0 or pi of a real array.
 
     Example:
@@ -62,13 +61,13 @@ def angle(x: Any) -> Any:
 
 
 @operation("numpy")
-def isreal(x: Any) -> Any:
+def isreal(x: TensorLike) -> TensorLike:
     """Whether the imaginary part is 0."""
     return namespace(x).isreal(x)
 
 
 @operation("nn", tensors=2)
-def polar(abs_: Any, angle: Any) -> Any:
+def polar(abs_: ArrayLike, angle: ArrayLike) -> TensorLike:
     """The complex numbers ``abs_ * (cos(angle) + i sin(angle))``.
 
     Example:
@@ -82,12 +81,12 @@ def polar(abs_: Any, angle: Any) -> Any:
     return _joined(abs_ * xp.cos(angle), abs_ * xp.sin(angle))
 
 
-def _joined(a: Any, b: Any) -> Any:
+def _joined(a: TensorLike, b: TensorLike) -> TensorLike:
     return a + np.complex64(1j) * b
 
 
 @operation("math")
-def view_as_complex(x: Any) -> Any:
+def view_as_complex(x: TensorLike) -> TensorLike:
     """Pairs in the last axis as complex numbers: shape (..., 2) to (...).
 
     Raises:
@@ -112,7 +111,7 @@ def view_as_complex(x: Any) -> Any:
 
 
 @operation("math")
-def view_as_real(x: Any) -> Any:
+def view_as_real(x: TensorLike) -> TensorLike:
     """Complex numbers as pairs: shape (...) to (..., 2)."""
     xp = namespace(x)
     return xp.stack([real(x), imag(x)], axis=-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from densekit._core.boxes import unboxed
 from densekit._core.dtypes import standardize_dtype, to_numpy_dtype
 from densekit._core.registry import export
 from densekit._core.tensor import as_tensor, lend
+from densekit._core.types import Array, ArrayLike, DTypeLike, TensorLike
 from densekit._core.variable import Variable
 from densekit.ops._dispatch import (
     as_array,
@@ -27,32 +29,34 @@ from densekit.ops._symbolic import KerasTensor
 
 
 @operation("core", views=True)
-def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any = None) -> Any:
+def convert_to_tensor(
+    x: TensorLike, dtype: DTypeLike = None, sparse: bool | None = None, ragged: bool | None = None
+) -> TensorLike:
     """`x` as an array of `dtype`, by default of its own; lists of floats become `floatx`."""
     return x if dtype is None else astype(x, standardize_dtype(dtype))
 
 
 @operation("numpy")
-def array(x: Any, dtype: Any = None) -> Any:
+def array(x: TensorLike, dtype: DTypeLike = None) -> TensorLike:
     """A new array with the elements of `x`."""
     x = x if dtype is None else astype(x, standardize_dtype(dtype))
     return namespace(x).array(x)
 
 
 @operation("numpy")
-def copy(x: Any) -> Any:
+def copy(x: TensorLike) -> TensorLike:
     """A new array with the elements of `x`."""
     return namespace(x).array(x)
 
 
 @operation("core", views=True)
-def cast(x: Any, dtype: Any) -> Any:
+def cast(x: TensorLike, dtype: DTypeLike) -> TensorLike:
     """`x` in another type."""
     return astype(x, standardize_dtype(dtype))
 
 
 @operation("core", views=True)
-def saturate_cast(x: Any, dtype: Any) -> Any:
+def saturate_cast(x: TensorLike, dtype: DTypeLike) -> TensorLike:
     """`x` in another type, with values out of its range brought to its ends."""
     name = standardize_dtype(dtype)
     kind = to_numpy_dtype(name)
@@ -63,7 +67,7 @@ def saturate_cast(x: Any, dtype: Any) -> Any:
 
 
 @export("keras.ops")
-def convert_to_numpy(x: Any) -> Any:
+def convert_to_numpy(x: ArrayLike) -> Array:
     """`x` as a NumPy array of the caller's own."""
     return np.array(unboxed(as_array(x) if isinstance(x, list | tuple | Variable) else x))
 
@@ -87,105 +91,116 @@ def dtype(x: object) -> str:
 
 
 @operation("numpy")
-def size(x: Any) -> Any:
+def size(x: TensorLike) -> int:
     """Number of elements."""
     return int(np.prod(x.shape, dtype=np.int64))
 
 
 @operation("numpy")
-def ndim(x: Any) -> Any:
+def ndim(x: TensorLike) -> int:
     """Number of axes."""
     return len(x.shape)
 
 
 @operation("core", views=True)
-def stop_gradient(variable: Any) -> Any:
+def stop_gradient(variable: TensorLike) -> TensorLike:
     """`variable` as a constant: gradients do not flow through it."""
     xp = namespace(variable)
     if xp is np:
         return variable
     if is_jax(xp):
-        return sys.modules["jax"].lax.stop_gradient(variable)
-    while library(type(variable)) is not None:
-        variable = variable._value
-    return lend(variable)
+        constant: TensorLike = sys.modules["jax"].lax.stop_gradient(variable)
+        return constant
+    inside: Any = variable
+    while library(type(inside)) is not None:
+        inside = inside._value
+    constant = lend(inside)
+    return constant
 
 
 @export("keras.ops")
-def zeros(shape: Any, dtype: Any = None) -> Any:
+def zeros(shape: int | Sequence[int], dtype: DTypeLike = None) -> TensorLike:
     """Zeros."""
     return as_tensor(np.zeros(shape, to_numpy_dtype(dtype)))
 
 
 @export("keras.ops")
-def ones(shape: Any, dtype: Any = None) -> Any:
+def ones(shape: int | Sequence[int], dtype: DTypeLike = None) -> TensorLike:
     """Ones."""
     return as_tensor(np.ones(shape, to_numpy_dtype(dtype)))
 
 
 @export("keras.ops")
-def empty(shape: Any, dtype: Any = None) -> Any:
+def empty(shape: int | Sequence[int], dtype: DTypeLike = None) -> TensorLike:
     """An array whose elements are not set."""
     return as_tensor(np.empty(shape, to_numpy_dtype(dtype)))
 
 
 @operation("numpy", tensors=0, arguments=("fill_value",))
-def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+def full(shape: int | Sequence[int], fill_value: ArrayLike, dtype: DTypeLike = None) -> TensorLike:
     """Copies of one value."""
     value = astype(as_array(fill_value), standardize_dtype(dtype))
     return namespace(value).array(namespace(value).broadcast_to(value, shape))
 
 
-def _like(x: Any, value: Any, dtype: Any) -> Any:
+def _like(x: TensorLike, value: ArrayLike, dtype: DTypeLike) -> TensorLike:
     xp = namespace(x, value)
     kind = to_numpy_dtype(dtype_name(x) if dtype is None else dtype)
     return xp.full(tuple(x.shape), value, kind)
 
 
 @operation("numpy")
-def zeros_like(x: Any, dtype: Any = None) -> Any:
+def zeros_like(x: TensorLike, dtype: DTypeLike = None) -> TensorLike:
     """Zeros in the shape of `x`."""
     return _like(x, 0, dtype)
 
 
 @operation("numpy")
-def ones_like(x: Any, dtype: Any = None) -> Any:
+def ones_like(x: TensorLike, dtype: DTypeLike = None) -> TensorLike:
     """Ones in the shape of `x`."""
     return _like(x, 1, dtype)
 
 
 @operation("numpy")
-def empty_like(x: Any, dtype: Any = None) -> Any:
+def empty_like(x: TensorLike, dtype: DTypeLike = None) -> TensorLike:
     """An array in the shape of `x`; what is in it is not promised."""
     return _like(x, 0, dtype)
 
 
 @operation("numpy", tensors=2)
-def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
+def full_like(x: ArrayLike, fill_value: ArrayLike, dtype: DTypeLike = None) -> TensorLike:
     """Copies of one value in the shape of `x`."""
     return _like(as_array(x), fill_value, dtype)
 
 
 @export("keras.ops")
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
+def eye(N: int, M: int | None = None, k: int = 0, dtype: DTypeLike = None) -> TensorLike:
     """Ones on the k-th diagonal of an (N, M) matrix of zeros."""
-    return as_tensor(np.eye(N, M, k, to_numpy_dtype(dtype)))
+    matrix: Array = np.eye(N, M, k, to_numpy_dtype(dtype))
+    return as_tensor(matrix)
 
 
 @export("keras.ops")
-def identity(n: int, dtype: Any = None) -> Any:
+def identity(n: int, dtype: DTypeLike = None) -> TensorLike:
     """The (n, n) matrix with ones on the diagonal."""
-    return as_tensor(np.eye(n, dtype=to_numpy_dtype(dtype)))
+    matrix: Array = np.eye(n, dtype=to_numpy_dtype(dtype))
+    return as_tensor(matrix)
 
 
 @export("keras.ops")
-def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
+def tri(N: int, M: int | None = None, k: int = 0, dtype: DTypeLike = None) -> TensorLike:
     """Ones on and below the k-th diagonal."""
-    return as_tensor(np.tri(N, M, k, to_numpy_dtype(dtype)))
+    matrix: Array = np.tri(N, M, k, to_numpy_dtype(dtype))
+    return as_tensor(matrix)
 
 
 @operation("numpy", tensors=0, arguments=("start", "stop", "step"))
-def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
+def arange(
+    start: Any,
+    stop: float | None = None,
+    step: float | None = None,
+    dtype: DTypeLike = None,
+) -> TensorLike:
     """Numbers from `start` (0 if `stop` is not given) in steps of `step` up to before `stop`."""
     given = [value for value in (start, stop, step) if value is not None]
     if dtype is None:
@@ -196,14 +211,14 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
 
 @operation("numpy", tensors=2)
 def linspace(
-    start: Any,
-    stop: Any,
+    start: ArrayLike,
+    stop: ArrayLike,
     num: int = 50,
     endpoint: bool = True,
     retstep: bool = False,
-    dtype: Any = None,
+    dtype: DTypeLike = None,
     axis: int = 0,
-) -> Any:
+) -> TensorLike | tuple[TensorLike, TensorLike]:
     """`num` numbers at equal distances from `start` to `stop`, left out if not `endpoint`."""
     start, stop = floating(as_array(start)), floating(as_array(stop))
     kind = to_numpy_dtype(dtype if dtype is not None else np.result_type(start, stop).name)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import numpy as np
 
 from densekit._core.errors import message
+from densekit._core.types import Namespace, Pullback, TensorLike
 from densekit.ops._core_ops import stop_gradient
 from densekit.ops._dispatch import as_array, dtype_name, floating, is_jax, meet, namespace
 from densekit.ops._operation import operation
 
 
-def _matrix(where: str, x: Any) -> Any:
+def _matrix(where: str, x: TensorLike) -> TensorLike:
     if x.ndim < 2:
         raise ValueError(
             message(f"ops.{where}", "a matrix", f"shape {tuple(x.shape)}", "Pass two axes or more.")
@@ -22,12 +23,12 @@ def _matrix(where: str, x: Any) -> Any:
     return floating(x)
 
 
-def _transposed(xp: Any, x: Any) -> Any:
+def _transposed(xp: Namespace, x: TensorLike) -> TensorLike:
     return xp.swapaxes(x, -1, -2)
 
 
 @operation("numpy")
-def slogdet(x: Any) -> Any:
+def slogdet(x: TensorLike) -> tuple[TensorLike, TensorLike]:
     """``(sign, log(abs(det)))`` of the determinant, without overflow.
 
     Example:
@@ -41,13 +42,13 @@ def slogdet(x: Any) -> Any:
 
 
 @operation("math")
-def logdet(x: Any) -> Any:
+def logdet(x: TensorLike) -> TensorLike:
     """Logarithm of the determinant of a positive definite matrix."""
     return namespace(x).linalg.slogdet(_matrix("logdet", x))[1]
 
 
 @operation("linalg")
-def eigh(x: Any) -> Any:
+def eigh(x: TensorLike) -> tuple[TensorLike, TensorLike]:
     """``(w, v)`` with ``x @ v == v * w``: eigenvalues, ascending, of a symmetric matrix.
 
     Example:
@@ -59,13 +60,14 @@ def eigh(x: Any) -> Any:
     """
     xp, x = namespace(x), _matrix("eigh", x)
     if is_jax(xp):
-        return tuple(xp.linalg.eigh(x))
+        values, vectors = xp.linalg.eigh(x)
+        return values, vectors
     values, vectors = xp.linalg.eigh((x + _transposed(xp, x)) / 2)
     return values, vectors
 
 
 @operation("linalg")
-def eig(x: Any) -> Any:
+def eig(x: TensorLike) -> tuple[TensorLike, TensorLike]:
     """``(w, v)`` with ``x @ v == v * w``: complex eigenvalues and vectors of a square matrix."""
     xp, x = namespace(x), _matrix("eig", x)
     values, vectors = xp.linalg.eig(x)
@@ -76,7 +78,7 @@ def eig(x: Any) -> Any:
 
 
 @operation("linalg", tensors=2, convert=as_array)
-def solve_triangular(a: Any, b: Any, lower: bool = False) -> Any:
+def solve_triangular(a: TensorLike, b: TensorLike, lower: bool = False) -> TensorLike:
     """The x of ``a @ x == b``; of `a` the upper (or lower) triangle alone is read.
 
     Shapes: (..., n, n) and (..., n, m) or (n,).
@@ -90,14 +92,14 @@ def solve_triangular(a: Any, b: Any, lower: bool = False) -> Any:
     return _solve_triangular(a, b, lower)
 
 
-def _solve_triangular(a: Any, b: Any, lower: bool) -> Any:
+def _solve_triangular(a: TensorLike, b: TensorLike, lower: bool) -> TensorLike:
     xp, a, b = meet(_matrix("solve_triangular", a), floating(b))
     a = xp.tril(a) if lower else xp.triu(a)
     return xp.linalg.solve(a, b)
 
 
 @operation("linalg")
-def cholesky_inverse(x: Any, upper: bool = False) -> Any:
+def cholesky_inverse(x: TensorLike, upper: bool = False) -> TensorLike:
     """Inverse of the matrix whose root, as `cholesky` gives it, is `x`."""
     xp, x = namespace(x), _matrix("cholesky_inverse", x)
     inverse = _solve_triangular(x, np.eye(x.shape[-1], dtype=x.dtype), not upper)
@@ -106,7 +108,7 @@ def cholesky_inverse(x: Any, upper: bool = False) -> Any:
 
 
 @operation("linalg")
-def pinv(x: Any, rcond: float | None = None) -> Any:
+def pinv(x: TensorLike, rcond: float | None = None) -> TensorLike:
     """Pseudo-inverse (Moore, Penrose) by the singular value decomposition.
 
     Args:
@@ -126,38 +128,39 @@ def pinv(x: Any, rcond: float | None = None) -> Any:
     return _pinv(xp, x, share)
 
 
-def _pinv(xp: Any, x: Any, share: float) -> Any:
+def _pinv(xp: Namespace, x: TensorLike, share: float) -> TensorLike:
     return (xp.linalg.pinv if xp is np or is_jax(xp) else _boxed_pinv())(x, share)
 
 
 @cache
-def _boxed_pinv() -> Any:
+def _boxed_pinv() -> Callable[..., TensorLike]:
     """`pinv` as an `autograd` primitive; autograd's own takes no cut-off."""
     from autograd import numpy as anp  # optional and slow
     from autograd.extend import defvjp, primitive
 
-    def vjp(p: Any, x: Any, share: float) -> Any:
+    def vjp(p: TensorLike, x: TensorLike, share: float) -> Pullback:
         p_t = _transposed(anp, p)
 
-        def pullback(g: Any) -> Any:
+        def pullback(g: TensorLike) -> TensorLike:
             g_t = _transposed(anp, g)
             outside = g_t - anp.matmul(x, anp.matmul(p, g_t))  # (I - x p) g'
             inside = g_t - anp.matmul(anp.matmul(g_t, p), x)  # g' (I - p x)
-            return (
+            gradient: TensorLike = (
                 anp.matmul(anp.matmul(outside, p), p_t)
                 + anp.matmul(anp.matmul(p_t, p), inside)
                 - _transposed(anp, anp.matmul(anp.matmul(p, g_t), p))
             )
+            return gradient
 
         return pullback
 
-    pinv_box = primitive(np.linalg.pinv)
+    pinv_box: Callable[..., TensorLike] = primitive(np.linalg.pinv)
     defvjp(pinv_box, vjp)
     return pinv_box
 
 
 @operation("linalg", tensors=2, convert=as_array)
-def lstsq(a: Any, b: Any, rcond: float | None = None) -> Any:
+def lstsq(a: TensorLike, b: TensorLike, rcond: float | None = None) -> TensorLike:
     """The x that makes ``a @ x - b`` smallest, the smallest such x if there are several.
 
     Shapes: (m, n) and (m,) or (m, k) to (n,) or (n, k).
@@ -176,7 +179,7 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> Any:
 
 
 @operation("linalg")
-def matrix_rank(x: Any, tol: float | None = None) -> Any:
+def matrix_rank(x: TensorLike, tol: float | None = None) -> TensorLike:
     """Number of singular values that are not 0, as int32.
 
     `tol`: share of the largest singular value up to which one counts as 0. Default: the longer
@@ -189,7 +192,7 @@ def matrix_rank(x: Any, tol: float | None = None) -> Any:
 
 
 @operation("linalg")
-def lu_factor(x: Any) -> Any:
+def lu_factor(x: TensorLike) -> tuple[TensorLike, TensorLike]:
     """``(lu, pivots)``: L below the diagonal (of ones) and U on and above it, with rows exchanged.
 
     Row i was exchanged with row ``pivots[i]``, in that order; then ``x == L @ U``.
@@ -213,7 +216,7 @@ def lu_factor(x: Any) -> Any:
     return xp.reshape(factors, x.shape), pivots
 
 
-def _lu(xp: Any, x: Any) -> tuple[Any, list[int]]:
+def _lu(xp: Namespace, x: TensorLike) -> tuple[TensorLike, list[int]]:
     """Elimination with the largest element of each column as pivot."""
     rows, columns = x.shape
     below = xp.zeros_like(x)  # what was subtracted from each row: L without its diagonal

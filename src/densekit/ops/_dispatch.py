@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import sys
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from densekit._core import settings
 from densekit._core.dtypes import COMPLEX_TYPES, FLOAT_TYPES, standardize_dtype, to_numpy_dtype
 from densekit._core.tensor import Tensor
+from densekit._core.types import Namespace, TensorLike
 from densekit._core.variable import Variable
 from densekit._core.watched import WATCHED, read
 
@@ -56,18 +57,18 @@ def _let_boxes_hold_tensors() -> None:
     sys.modules["autograd.numpy.numpy_boxes"].ArrayBox.register(Tensor)
 
 
-def namespace(*values: Any) -> Any:
+def namespace(*values: object) -> Namespace:
     """The module whose functions handle all of `values`: ``numpy`` unless one is foreign."""
     for value in values:
         kind = type(value)
         if kind not in PLAIN:
             name = library(kind)
             if name is not None:
-                return sys.modules[name]
+                return cast(Namespace, sys.modules[name])
     return np
 
 
-def is_jax(xp: Any) -> bool:
+def is_jax(xp: Namespace) -> bool:
     """Whether a namespace is that of JAX."""
     return bool(xp is not np and xp.__name__ == "jax.numpy")
 
@@ -92,18 +93,20 @@ def default_dtype(value: object) -> str:
     return "int32" if kind.kind in "iu" else str(kind.name)
 
 
-def as_array(value: Any) -> Any:
+def as_array(value: Any) -> TensorLike:
     """An array, traced value or box: lists and Python scalars get the default types.
 
     What comes of a variable is for computing with at once: it changes with the variable.
     """
+    array: TensorLike = value
     kind = type(value)
     if kind in ARRAYS:
-        return value
+        return array
     if isinstance(value, Variable) or kind in WATCHED:
-        return raw(value)
+        array = raw(value)
+        return array
     if library(kind) is not None:
-        return value
+        return array
     if isinstance(value, list | tuple):
         items = [as_array(item) for item in value]
         xp = namespace(*items)
@@ -168,7 +171,7 @@ def result_type(*dtypes: object) -> str:
     return name
 
 
-def meet(x1: Any, x2: Any) -> tuple[Any, Any, Any]:
+def meet(x1: Any, x2: Any) -> tuple[Namespace, TensorLike, TensorLike]:
     """``(namespace, x1, x2)`` with the operands in the type in which they meet.
 
     Python scalars take the type of the array, as does a NumPy float64 scalar (`np.sqrt(2)`).
@@ -206,7 +209,7 @@ def _adopt(array: Any, scalar: Any) -> tuple[Any, Any]:
     return array, (np.asarray(scalar, array.dtype) if array.dtype.kind == "V" else kind(scalar))
 
 
-def select(xp: Any, condition: Any, x1: Any, x2: Any) -> Any:
+def select(xp: Namespace, condition: TensorLike, x1: Any, x2: Any) -> TensorLike:
     """``xp.where``, broadcasting under autograd too, which has forgotten that in its gradient."""
     if xp is not np and not is_jax(xp):
         shape = np.broadcast_shapes(np.shape(condition), np.shape(x1), np.shape(x2))
@@ -214,12 +217,12 @@ def select(xp: Any, condition: Any, x1: Any, x2: Any) -> Any:
     return xp.where(condition, x1, x2)
 
 
-def astype(x: Any, dtype: str) -> Any:
+def astype(x: TensorLike, dtype: str) -> TensorLike:
     """`x` in the type named; the same object if it is of that type."""
     return x if dtype_name(x) == dtype else x.astype(to_numpy_dtype(dtype))
 
 
-def floating(x: Any) -> Any:
+def floating(x: TensorLike) -> TensorLike:
     """`x` as floats: integers and booleans become `floatx`."""
     if x.dtype.kind in "fcV":  # V: bfloat16
         return x

@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from densekit._core.types import ArrayLike, Namespace, TensorLike
 from densekit.ops._core_ops import stop_gradient
 from densekit.ops._dispatch import as_array, floating, is_jax, meet, namespace, select
 from densekit.ops._operation import operation
 
 
-def _meet_as_floats(x1: Any, x2: Any) -> tuple[Any, Any, Any]:
+def _meet_as_floats(x1: ArrayLike, x2: ArrayLike) -> tuple[Namespace, TensorLike, TensorLike]:
     xp, x1, x2 = meet(x1, x2)
     x1, x2 = as_array(x1), as_array(x2)
     return (xp, x1, x2) if is_jax(xp) else meet(floating(x1), floating(x2))
 
 
-def _recorded(xp: object) -> bool:
+def _recorded(xp: Namespace) -> bool:
     return xp is not np and not is_jax(xp)
 
 
 @operation("numpy", quiet=True)
-def arccosh(x: Any) -> Any:
+def arccosh(x: TensorLike) -> TensorLike:
     """Inverse hyperbolic cosine, NaN below 1."""
     return namespace(x).arccosh(floating(x))
 
 
 @operation("numpy")
-def arcsinh(x: Any) -> Any:
+def arcsinh(x: TensorLike) -> TensorLike:
     """Inverse hyperbolic sine."""
     return namespace(x).arcsinh(floating(x))
 
 
 @operation("numpy")
-def cbrt(x: Any) -> Any:
+def cbrt(x: TensorLike) -> TensorLike:
     """Cube root, that of a negative number negative.
 
     Example:
@@ -50,25 +49,25 @@ def cbrt(x: Any) -> Any:
 
 
 @operation("numpy")
-def deg2rad(x: Any) -> Any:
+def deg2rad(x: TensorLike) -> TensorLike:
     """``x * pi / 180``."""
     return namespace(x).deg2rad(floating(x))
 
 
 @operation("numpy")
-def rad2deg(x: Any) -> Any:
+def rad2deg(x: TensorLike) -> TensorLike:
     """``x * 180 / pi``."""
     return namespace(x).rad2deg(floating(x))
 
 
 @operation("numpy")
-def fabs(x: Any) -> Any:
+def fabs(x: TensorLike) -> TensorLike:
     """Absolute value as a float."""
     return namespace(x).fabs(floating(x))
 
 
 @operation("numpy", tensors=2)
-def fmax(x1: Any, x2: Any) -> Any:
+def fmax(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """The larger one; a NaN only where both are.
 
     Example:
@@ -85,7 +84,7 @@ def fmax(x1: Any, x2: Any) -> Any:
 
 
 @operation("numpy", tensors=2)
-def fmin(x1: Any, x2: Any) -> Any:
+def fmin(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """The smaller one; a NaN only where both are."""
     xp, x1, x2 = meet(x1, x2)
     if not _recorded(xp):
@@ -95,7 +94,7 @@ def fmin(x1: Any, x2: Any) -> Any:
 
 
 @operation("numpy", tensors=2, quiet=True)
-def fmod(x1: Any, x2: Any) -> Any:
+def fmod(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """``x1 - trunc(x1 / x2) * x2``: the remainder with the sign of `x1`.
 
     Example:
@@ -113,7 +112,7 @@ def fmod(x1: Any, x2: Any) -> Any:
 
 
 @operation("numpy", tensors=2)
-def heaviside(x1: Any, x2: Any) -> Any:
+def heaviside(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """0 where ``x1 < 0``, `x2` where it is 0, else 1.
 
     Example:
@@ -130,14 +129,14 @@ def heaviside(x1: Any, x2: Any) -> Any:
 
 
 @operation("numpy", tensors=2)
-def hypot(x1: Any, x2: Any) -> Any:
+def hypot(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """``sqrt(x1**2 + x2**2)`` without overflow."""
     xp, x1, x2 = _meet_as_floats(x1, x2)
     return xp.hypot(x1, x2)
 
 
 @operation("numpy", tensors=2, convert=as_array, quiet=True)
-def ldexp(x1: Any, x2: Any) -> Any:
+def ldexp(x1: TensorLike, x2: TensorLike) -> TensorLike:
     """``x1 * 2**x2`` for integers `x2`.
 
     Example:
@@ -153,21 +152,21 @@ def ldexp(x1: Any, x2: Any) -> Any:
 
 
 @operation("numpy", tensors=2)
-def logaddexp2(x1: Any, x2: Any) -> Any:
+def logaddexp2(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """``log2(2**x1 + 2**x2)`` without overflow."""
     xp, x1, x2 = _meet_as_floats(x1, x2)
     return xp.logaddexp2(x1, x2)
 
 
 @operation("numpy", tensors=2)
-def nextafter(x1: Any, x2: Any) -> Any:
+def nextafter(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """The number next to `x1` on the way to `x2` that the type can hold."""
     xp, x1, x2 = _meet_as_floats(x1, x2)
     return xp.nextafter(x1, x2)
 
 
 @operation("numpy")
-def signbit(x: Any) -> Any:
+def signbit(x: TensorLike) -> TensorLike:
     """Whether the sign is a minus, that of -0.0 too."""
     x = stop_gradient(x)
     xp = namespace(x)
@@ -175,18 +174,18 @@ def signbit(x: Any) -> Any:
 
 
 @operation("numpy")
-def sinc(x: Any) -> Any:
+def sinc(x: TensorLike) -> TensorLike:
     """``sin(pi x) / (pi x)``, and 1 at 0."""
     return namespace(x).sinc(floating(x))
 
 
 @operation("numpy", "Isposinf")
-def isposinf(x: Any) -> Any:
+def isposinf(x: TensorLike) -> TensorLike:
     """Whether an element is plus infinity."""
     return namespace(x).isposinf(x)
 
 
 @operation("numpy", "Isneginf")
-def isneginf(x: Any) -> Any:
+def isneginf(x: TensorLike) -> TensorLike:
     """Whether an element is minus infinity."""
     return namespace(x).isneginf(x)

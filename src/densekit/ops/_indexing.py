@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import builtins
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from densekit._core.boxes import BOXES, unboxed
+from densekit._core.types import Array, ArrayLike, Operand, Pullback, TensorLike
 from densekit.ops._dispatch import as_array, astype, dtype_name, is_jax, namespace
 from densekit.ops._operation import operation
 
 
 @operation("numpy", arguments=("x", "key"), views=True)
-def get_item(x: Any, key: Any) -> Any:
+def get_item(x: TensorLike, key: Operand) -> TensorLike:
     """``x[key]``."""
     return x[key]
 
 
 @operation("numpy", tensors=2, views=True)
-def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+def take(x: ArrayLike, indices: ArrayLike, axis: int | None = None) -> TensorLike:
     """Elements at `indices` along `axis`, by default of the flat array; -1 is the last."""
     x, indices = as_array(x), as_array(indices)
     xp = namespace(x, indices)
@@ -31,7 +34,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
 
 
 @operation("numpy", tensors=2)
-def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
+def take_along_axis(x: ArrayLike, indices: ArrayLike, axis: int | None = None) -> TensorLike:
     """One element per index, matched with the other axes: ``x[i, indices[i, j]]``."""
     x, indices = as_array(x), as_array(indices)
     xp = namespace(x, indices)
@@ -44,20 +47,20 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
         tuple(1 if a == axis else n for a, n in enumerate(x.shape)),
         tuple(1 if a == axis else n for a, n in enumerate(indices.shape)),
     )
-    grid = list(np.ogrid[tuple(np.s_[:n] for n in shape)])
+    grid: list[TensorLike] = list(np.ogrid[tuple(np.s_[:n] for n in shape)])
     grid[axis] = indices
     if any(n != m and a != axis for a, (n, m) in enumerate(zip(x.shape, shape, strict=True))):
         x = xp.broadcast_to(x, tuple(x.shape[a] if a == axis else n for a, n in enumerate(shape)))
     return x[tuple(grid)]
 
 
-def _order(x: Any, axis: int | None) -> Any:
+def _order(x: TensorLike, axis: int | None) -> TensorLike:
     """Indices that sort, equals in their order."""
     xp = namespace(x)
     return xp.argsort(x, axis=axis) if is_jax(xp) else xp.argsort(x, axis=axis, kind="stable")
 
 
-def ascending(x: Any, axis: int = -1) -> Any:
+def ascending(x: TensorLike, axis: int = -1) -> TensorLike:
     """Sorted along `axis`, differentiable in every library."""
     xp = namespace(x)
     if xp is np or is_jax(xp):
@@ -66,19 +69,19 @@ def ascending(x: Any, axis: int = -1) -> Any:
 
 
 @operation("numpy")
-def sort(x: Any, axis: int = -1) -> Any:
+def sort(x: TensorLike, axis: int = -1) -> TensorLike:
     """Elements in ascending order along `axis`."""
     return ascending(x, axis)
 
 
 @operation("numpy")
-def argsort(x: Any, axis: int = -1) -> Any:
+def argsort(x: TensorLike, axis: int = -1) -> TensorLike:
     """Indices that sort along `axis`, equals in their order."""
     return astype(_order(x, axis), "int32")
 
 
 @operation("math")
-def top_k(x: Any, k: int, sorted: bool = True) -> Any:
+def top_k(x: TensorLike, k: int, sorted: bool = True) -> tuple[TensorLike, TensorLike]:
     """The `k` largest along the last axis, descending: ``(values, indices)``."""
     order = _order(-x if dtype_name(x)[0] in "fb" else ~x, -1)  # ~x: descending without overflow
     indices = astype(order[..., :k], "int32")
@@ -86,7 +89,7 @@ def top_k(x: Any, k: int, sorted: bool = True) -> Any:
 
 
 @operation("math", "InTopK", tensors=2, convert=as_array)
-def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
+def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> TensorLike:
     """Whether fewer than `k` predictions of a row exceed that of its target."""
     xp = namespace(targets, predictions)
     own = take_along_axis(predictions, xp.expand_dims(targets, -1), axis=-1)
@@ -94,27 +97,29 @@ def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
 
 
 @operation("core", tensors=1, arguments=("inputs", "start_indices"), views=True)
-def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
+def slice(inputs: TensorLike, start_indices: Sequence[int], shape: Sequence[int]) -> TensorLike:
     """The block of size `shape` that begins at `start_indices`."""
     return inputs[_block(start_indices, shape)]
 
 
-def _block(starts: Any, shape: Any) -> tuple[Any, ...]:
+def _block(starts: Iterable[int], shape: Sequence[int]) -> tuple[builtins.slice, ...]:
     return tuple(_range(int(s), int(n)) for s, n in zip(starts, shape, strict=True))
 
 
-def _range(start: int, size: int) -> Any:
+def _range(start: int, size: int) -> builtins.slice:
     return np.s_[start : start + size]
 
 
 @operation("core", tensors=3)
-def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
+def slice_update(inputs: ArrayLike, start_indices: Sequence[int], updates: ArrayLike) -> TensorLike:
     """A copy of `inputs` with the block at `start_indices` replaced by `updates`."""
     inputs, updates = as_array(inputs), as_array(updates)
     xp = namespace(inputs, updates)
     block = _block(np.asarray(start_indices), updates.shape)
     if is_jax(xp):
-        return xp.asarray(inputs).at[block].set(updates)
+        array: Any = xp.asarray(inputs)
+        updated: TensorLike = array.at[block].set(updates)
+        return updated
     covered = np.zeros(inputs.shape, bool)
     covered[block] = True
     widths = [(cut.start, n - cut.stop) for cut, n in zip(block, inputs.shape, strict=True)]
@@ -124,7 +129,9 @@ def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
 
 
 @operation("core", tensors=3)
-def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Any:
+def scatter_update(
+    inputs: ArrayLike, indices: ArrayLike, updates: ArrayLike, reduction: str | None = None
+) -> TensorLike:
     """A copy of `inputs` with ``inputs[indices[i]]`` set to (or combined with) ``updates[i]``.
 
     `reduction`: None, ``"add"``, ``"max"``, ``"min"`` or ``"mul"``.
@@ -132,17 +139,23 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
     inputs, indices, updates = as_array(inputs), as_array(indices), as_array(updates)
     places = tuple(indices[..., axis] for axis in range(indices.shape[-1]))
     if is_jax(namespace(inputs, updates)):
-        at = namespace(inputs, updates).asarray(inputs).at[places]
-        return getattr(at, {None: "set", "mul": "multiply"}.get(reduction, str(reduction)))(updates)
+        array: Any = namespace(inputs, updates).asarray(inputs)
+        method = {None: "set", "mul": "multiply"}.get(reduction, str(reduction))
+        updated: TensorLike = getattr(array.at[places], method)(updates)
+        return updated
     if type(inputs) in BOXES or type(updates) in BOXES:
         return _boxed_scatter()(inputs, updates, places, reduction)
     return _scattered(inputs, updates, places, reduction)
 
 
+Places: TypeAlias = tuple[TensorLike, ...]  # an index for each of the leading axes
+
 _COMBINE = {"add": np.add, "max": np.maximum, "min": np.minimum, "mul": np.multiply}
 
 
-def _scattered(inputs: Any, updates: Any, places: Any, reduction: str | None) -> Any:
+def _scattered(
+    inputs: TensorLike, updates: TensorLike, places: Places, reduction: str | None
+) -> Array:
     result = np.array(inputs)
     if reduction is None:
         result[places] = updates
@@ -152,8 +165,12 @@ def _scattered(inputs: Any, updates: Any, places: Any, reduction: str | None) ->
 
 
 def _shares(
-    result: Any, inputs: Any, updates: Any, places: Any, reduction: str | None
-) -> tuple[Any, Any]:
+    result: TensorLike,
+    inputs: TensorLike,
+    updates: TensorLike,
+    places: Places,
+    reduction: str | None,
+) -> tuple[TensorLike, TensorLike]:
     """Slopes of the result by the inputs, in their shape, and by the updates, in theirs."""
     result, inputs, updates = map(unboxed, (result, inputs, updates))
     ones = np.ones_like(result)
@@ -174,16 +191,16 @@ def _shares(
 
 
 @cache
-def _boxed_scatter() -> Any:
+def _boxed_scatter() -> Callable[..., TensorLike]:
     """`_scattered` as an `autograd` primitive."""
     from autograd.extend import defvjp, primitive  # optional and slow
 
-    box = primitive(_scattered)
+    box: Callable[..., TensorLike] = primitive(_scattered)
 
-    def by_inputs(result: Any, *args: Any) -> Any:
+    def by_inputs(result: TensorLike, *args: Any) -> Pullback:
         return lambda g: g * _shares(result, *args)[0]
 
-    def by_updates(result: Any, *args: Any) -> Any:
+    def by_updates(result: TensorLike, *args: Any) -> Pullback:
         return lambda g: g[args[2]] * _shares(result, *args)[1]
 
     defvjp(box, by_inputs, by_updates)
@@ -191,13 +208,15 @@ def _boxed_scatter() -> Any:
 
 
 @operation("core", tensors=2, convert=as_array)
-def scatter(indices: Any, values: Any, shape: Any) -> Any:
+def scatter(indices: TensorLike, values: TensorLike, shape: Sequence[int]) -> TensorLike:
     """Zeros of `shape` with ``values[i]`` added at ``indices[i]``."""
     zeros = np.zeros(tuple(shape), dtype_name(values))
     return scatter_update(zeros, indices, values, reduction="add")
 
 
-def _segment(reduction: str, data: Any, segment_ids: Any, num_segments: int | None) -> Any:
+def _segment(
+    reduction: str, data: TensorLike, segment_ids: TensorLike, num_segments: int | None
+) -> TensorLike:
     ids = np.asarray(segment_ids)
     count = int(ids.max(initial=-1)) + 1 if num_segments is None else num_segments
     xp, dtype = namespace(data), dtype_name(data)
@@ -212,31 +231,31 @@ def _segment(reduction: str, data: Any, segment_ids: Any, num_segments: int | No
 
 @operation("math", tensors=2, convert=as_array)
 def segment_sum(
-    data: object, segment_ids: object, num_segments: int | None = None, sorted: bool = False
-) -> Any:
+    data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False
+) -> TensorLike:
     """Sums of the rows of `data` that share a segment id; 0 for an id without rows."""
     return _segment("add", data, segment_ids, num_segments)
 
 
 @operation("math", tensors=2, convert=as_array)
 def segment_prod(
-    data: object, segment_ids: object, num_segments: int | None = None, sorted: bool = False
-) -> Any:
+    data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False
+) -> TensorLike:
     """Products of the rows of `data` that share a segment id; 1 for an id without rows."""
     return _segment("mul", data, segment_ids, num_segments)
 
 
 @operation("math", tensors=2, convert=as_array)
 def segment_max(
-    data: object, segment_ids: object, num_segments: int | None = None, sorted: bool = False
-) -> Any:
+    data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False
+) -> TensorLike:
     """Maxima of the rows of `data` that share a segment id."""
     return _segment("max", data, segment_ids, num_segments)
 
 
 @operation("math", tensors=2, convert=as_array)
 def segment_min(
-    data: object, segment_ids: object, num_segments: int | None = None, sorted: bool = False
-) -> Any:
+    data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False
+) -> TensorLike:
     """Minima of the rows of `data` that share a segment id."""
     return _segment("min", data, segment_ids, num_segments)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from densekit._core.errors import message
+from densekit._core.types import Axes, Namespace, TensorLike
 from densekit.ops._dispatch import (
     as_array,
     astype,
@@ -25,7 +27,7 @@ from densekit.ops._shapes import diagonal
 
 
 @operation("numpy", tensors=2, convert=as_array)
-def matmul(x1: Any, x2: Any) -> Any:
+def matmul(x1: TensorLike, x2: TensorLike) -> TensorLike:
     """Matrix product over the last two axes, the others broadcast."""
     xp, x1, x2 = meet(x1, x2)
     if dtype_name(x1) == "int8":
@@ -33,7 +35,7 @@ def matmul(x1: Any, x2: Any) -> Any:
     return matrix_product(xp, x1, x2)
 
 
-def _int8_product(xp: Any, x1: Any, x2: Any) -> Any:
+def _int8_product(xp: Namespace, x1: TensorLike, x2: TensorLike) -> TensorLike:
     """The product as int32, exact: of bytes it would run over at once."""
     if is_jax(xp) or not (np.ndim(x1) and np.ndim(x2)):
         return xp.matmul(astype(x1, "int32"), astype(x2, "int32"))
@@ -43,7 +45,7 @@ def _int8_product(xp: Any, x1: Any, x2: Any) -> Any:
 
 
 @operation("numpy", tensors=2, convert=as_array)
-def dot(x1: Any, x2: Any) -> Any:
+def dot(x1: TensorLike, x2: TensorLike) -> TensorLike:
     """Product over the last axis of `x1` and the last but one of `x2`."""
     xp, x1, x2 = meet(x1, x2)
     if np.ndim(x1) > 1 and np.ndim(x2) == 2:
@@ -52,28 +54,30 @@ def dot(x1: Any, x2: Any) -> Any:
 
 
 @operation("numpy", tensors=2, convert=as_array)
-def vdot(x1: Any, x2: Any) -> Any:
+def vdot(x1: TensorLike, x2: TensorLike) -> TensorLike:
     """Scalar product of the flattened arrays."""
     xp, x1, x2 = meet(x1, x2)
     return xp.dot(xp.ravel(x1), xp.ravel(x2))
 
 
 @operation("numpy", tensors=2, convert=as_array)
-def inner(x1: Any, x2: Any) -> Any:
+def inner(x1: TensorLike, x2: TensorLike) -> TensorLike:
     """Product over the last axes."""
     xp, x1, x2 = meet(x1, x2)
     return xp.inner(x1, x2)
 
 
 @operation("numpy", tensors=2, convert=as_array)
-def outer(x1: Any, x2: Any) -> Any:
+def outer(x1: TensorLike, x2: TensorLike) -> TensorLike:
     """All products of an element of `x1` with one of `x2`, shape (size 1, size 2)."""
     xp, x1, x2 = meet(x1, x2)
     return xp.ravel(x1)[:, None] * xp.ravel(x2)[None, :]
 
 
 @operation("numpy", tensors=2, convert=as_array)
-def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Any:
+def tensordot(
+    x1: TensorLike, x2: TensorLike, axes: int | Sequence[int] | Sequence[Sequence[int]] = 2
+) -> TensorLike:
     """Products summed over pairs of axes: the last and first `axes`, or two lists of them."""
     xp, x1, x2 = meet(x1, x2)
     if axes == 1 and np.ndim(x1) > 1 and np.ndim(x2) == 2:
@@ -81,12 +85,12 @@ def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Any:
     return xp.tensordot(x1, x2, axes=axes)
 
 
-def _term(value: Any) -> Any:
+def _term(value: object) -> object:
     return value if isinstance(value, str) else as_array(value)
 
 
 @operation("numpy", tensors=99, arguments=("operands",), convert=_term)
-def einsum(subscripts: str, *operands: Any) -> Any:
+def einsum(subscripts: str, *operands: TensorLike) -> TensorLike:
     """Products summed as the subscripts say: ``einsum("bi,io->bo", x, kernel)``."""
     dtypes = {dtype_name(x) for x in operands}
     dtype = "int32" if dtypes == {"int8"} else result_type(*dtypes)
@@ -94,13 +98,15 @@ def einsum(subscripts: str, *operands: Any) -> Any:
 
 
 @operation("numpy")
-def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> TensorLike:
     """Sum of the diagonal over two axes."""
     return namespace(x).sum(diagonal(x, offset, axis1, axis2), axis=-1, **widened(x))
 
 
 @operation("linalg", quiet=True)
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+def norm(
+    x: TensorLike, ord: float | str | None = None, axis: Axes = None, keepdims: bool = False
+) -> TensorLike:
     """Norm of vectors (one axis) or matrices (two); `ord` as in `numpy.linalg.norm`."""
     xp, x = namespace(x), floating(x)
     axis = tuple(axis) if isinstance(axis, list | tuple) else axis
@@ -130,11 +136,13 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         return xp.sum(astype(as_array(x != 0), dtype_name(x)), axis=axes, keepdims=keepdims)
     if ord == 1:
         return xp.sum(size, axis=axes, keepdims=keepdims)
-    return xp.sum(size**ord, axis=axes, keepdims=keepdims) ** (1.0 / ord)
+    degree: Any = ord
+    inverse: float = 1.0 / degree
+    return xp.sum(size**degree, axis=axes, keepdims=keepdims) ** inverse
 
 
 @operation("linalg")
-def qr(x: Any, mode: str = "reduced") -> Any:
+def qr(x: TensorLike, mode: str = "reduced") -> tuple[TensorLike, TensorLike]:
     """``(q, r)`` with orthonormal columns in q and r upper triangular: ``x == q @ r``."""
     xp, x = namespace(x), floating(x)
     if xp is np or is_jax(xp):
@@ -157,7 +165,7 @@ def qr(x: Any, mode: str = "reduced") -> Any:
 
 
 @cache
-def _boxed_qr() -> Any:
+def _boxed_qr() -> Callable[..., tuple[TensorLike, TensorLike]]:
     """The reduced `qr` of no more columns than rows as an `autograd` primitive.
 
     Reference: Walter and Lehmann, Algorithmic differentiation of linear algebra functions, 2010,
@@ -166,13 +174,14 @@ def _boxed_qr() -> Any:
     from autograd import numpy as anp  # optional and slow
     from autograd.extend import defvjp, primitive
 
-    def transposed(x: Any) -> Any:
-        return anp.swapaxes(x, -1, -2)
+    def transposed(x: TensorLike) -> TensorLike:
+        swapped: TensorLike = anp.swapaxes(x, -1, -2)
+        return swapped
 
-    def vjp(answer: Any, _: Any) -> Any:
+    def vjp(answer: tuple[TensorLike, TensorLike], _: object) -> Callable[..., TensorLike]:
         q, r = answer[0], answer[1]
 
-        def pullback(g: Any) -> Any:
+        def pullback(g: TensorLike) -> TensorLike:
             g_q, g_r = g[0], g[1]
             both = anp.matmul(r, transposed(g_r)) - anp.matmul(transposed(g_q), q)
             symmetric = anp.tril(both) + transposed(anp.tril(both, -1))
@@ -181,32 +190,34 @@ def _boxed_qr() -> Any:
 
         return pullback
 
-    qr_box = primitive(lambda x: tuple(np.linalg.qr(x)))
+    qr_box: Callable[..., tuple[TensorLike, TensorLike]] = primitive(
+        lambda x: tuple(np.linalg.qr(x))
+    )
     defvjp(qr_box, vjp)
     return qr_box
 
 
 @operation("linalg")
-def inv(x: Any) -> Any:
+def inv(x: TensorLike) -> TensorLike:
     """Inverse of a square matrix."""
     return namespace(x).linalg.inv(floating(x))
 
 
 @operation("linalg")
-def det(x: Any) -> Any:
+def det(x: TensorLike) -> TensorLike:
     """Determinant."""
     return namespace(x).linalg.det(floating(x))
 
 
 @operation("linalg", tensors=2, convert=as_array)
-def solve(a: Any, b: Any) -> Any:
+def solve(a: TensorLike, b: TensorLike) -> TensorLike:
     """The x of ``a @ x == b``."""
     xp, a, b = meet(floating(a), floating(b))
     return xp.linalg.solve(a, b)
 
 
 @operation("linalg")
-def cholesky(x: Any, upper: bool = False) -> Any:
+def cholesky(x: TensorLike, upper: bool = False) -> TensorLike:
     """Lower triangular root of a positive definite matrix, or its transpose."""
     xp = namespace(x)
     root = xp.linalg.cholesky(floating(x))
@@ -214,6 +225,6 @@ def cholesky(x: Any, upper: bool = False) -> Any:
 
 
 @operation("linalg", "SVD")
-def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+def svd(x: TensorLike, full_matrices: bool = True, compute_uv: bool = True) -> TensorLike:
     """Singular value decomposition ``(u, s, vh)``, or s alone."""
     return namespace(x).linalg.svd(floating(x), full_matrices=full_matrices, compute_uv=compute_uv)

@@ -9,6 +9,7 @@ import numpy as np
 from densekit._core import settings
 from densekit._core.dtypes import standardize_dtype
 from densekit._core.errors import describe, message
+from densekit._core.types import DTypeLike, Namespace, TensorLike
 from densekit.ops._dispatch import as_array, astype, dtype_name, floating, meet, namespace
 from densekit.ops._nn import log_sigmoid, log_softmax
 from densekit.ops._operation import operation
@@ -20,8 +21,8 @@ def _typed(given: dict[str, Any]) -> dict[str, Any]:
 
 @operation("nn", settle=_typed)
 def one_hot(
-    x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False
-) -> Any:
+    x: TensorLike, num_classes: int, axis: int = -1, dtype: DTypeLike = None, sparse: bool = False
+) -> TensorLike:
     """1 at the place of the class, 0 elsewhere; a label out of range gives zeros."""
     xp = namespace(x)
     classes = np.arange(num_classes)
@@ -32,13 +33,13 @@ def one_hot(
 
 @operation("nn")
 def multi_hot(
-    inputs: Any,
+    inputs: TensorLike,
     num_classes: int | None = None,
     axis: int = -1,
-    dtype: Any = None,
+    dtype: DTypeLike = None,
     sparse: bool = False,
     **kwargs: Any,
-) -> Any:
+) -> TensorLike:
     """1 at the place of every class named along the last axis of `inputs`, 0 elsewhere."""
     num_classes = kwargs.get("num_tokens", num_classes)
     return namespace(inputs).max(
@@ -46,7 +47,7 @@ def multi_hot(
     )
 
 
-def _same_shape(name: str, target: Any, output: Any) -> None:
+def _same_shape(name: str, target: TensorLike, output: TensorLike) -> None:
     if tuple(target.shape) != tuple(output.shape) or not output.ndim:
         raise ValueError(
             message(
@@ -58,14 +59,16 @@ def _same_shape(name: str, target: Any, output: Any) -> None:
         )
 
 
-def _inside(xp: Any, probability: Any) -> Any:
+def _inside(xp: Namespace, probability: TensorLike) -> TensorLike:
     """Kept by `epsilon` away from 0 and 1, where the logarithm has no end."""
     epsilon = settings.epsilon()
     return xp.minimum(xp.maximum(probability, epsilon), 1.0 - epsilon)
 
 
 @operation("nn", tensors=2, convert=as_array)
-def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Any:
+def binary_crossentropy(
+    target: TensorLike, output: TensorLike, from_logits: bool = False
+) -> TensorLike:
     """``-target * log(output) - (1 - target) * log(1 - output)``, element by element."""
     if tuple(target.shape) != tuple(output.shape):
         _same_shape("binary_crossentropy", target, output)
@@ -76,7 +79,7 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
     return -(target * xp.log(output) + (1.0 - target) * xp.log(1.0 - output))
 
 
-def _log_probability(output: Any, from_logits: bool, axis: int) -> Any:
+def _log_probability(output: TensorLike, from_logits: bool, axis: int) -> TensorLike:
     output = floating(output)
     if from_logits:
         return log_softmax(output, axis)
@@ -86,8 +89,8 @@ def _log_probability(output: Any, from_logits: bool, axis: int) -> Any:
 
 @operation("nn", tensors=2, convert=as_array, quiet=True)
 def categorical_crossentropy(
-    target: object, output: object, from_logits: bool = False, axis: int = -1
-) -> Any:
+    target: TensorLike, output: TensorLike, from_logits: bool = False, axis: int = -1
+) -> TensorLike:
     """``-sum(target * log(output))`` along `axis`; probabilities are first scaled to sum 1."""
     _same_shape("categorical_crossentropy", target, output)
     xp, target, log_output = meet(target, _log_probability(output, from_logits, axis))
@@ -96,8 +99,8 @@ def categorical_crossentropy(
 
 @operation("nn", tensors=2, convert=as_array, quiet=True)
 def sparse_categorical_crossentropy(
-    target: Any, output: Any, from_logits: bool = False, axis: int = -1
-) -> Any:
+    target: TensorLike, output: TensorLike, from_logits: bool = False, axis: int = -1
+) -> TensorLike:
     """``-log(output[target])`` with integer targets, whose shape lacks `axis` or has 1 there.
 
     A label outside ``0..classes-1`` gives 0.

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import numpy as np
 
 from densekit._core.tensor import array_product
+from densekit._core.types import Namespace, TensorLike
 from densekit.ops._dispatch import is_jax
 
 
-def matrix_product(xp: Any, x1: Any, x2: Any) -> Any:
+def matrix_product(xp: Namespace, x1: TensorLike, x2: TensorLike) -> TensorLike:
     """``xp.matmul(x1, x2)``."""
     if xp is np:
         return array_product(x1, x2)
@@ -24,21 +25,21 @@ def matrix_product(xp: Any, x1: Any, x2: Any) -> Any:
 
 
 @cache
-def _recorded(xp: Any) -> Any:
+def _recorded(xp: Namespace) -> Callable[[TensorLike, TensorLike], TensorLike]:
     """The product of arrays of two axes or more as a primitive of `autograd`."""
     from autograd.extend import defvjp, primitive  # optional and slow
     from autograd.numpy.numpy_vjps import unbroadcast_f
 
-    def transposed(x: Any) -> Any:
+    def transposed(x: TensorLike) -> TensorLike:
         return xp.swapaxes(x, -1, -2)
 
-    def product(x1: Any, x2: Any) -> Any:
+    def product(x1: TensorLike, x2: TensorLike) -> TensorLike:
         return array_product(x1, x2)
 
-    def as_result(g: Any, y: Any) -> Any:
+    def as_result(g: TensorLike, y: TensorLike) -> TensorLike:
         return g if g.dtype == y.dtype else g.astype(y.dtype)  # float64 comes of `maximum`
 
-    recorded = primitive(product)
+    recorded: Callable[[TensorLike, TensorLike], TensorLike] = primitive(product)
     defvjp(
         recorded,
         lambda y, x1, x2: unbroadcast_f(x1, lambda g: recorded(as_result(g, y), transposed(x2))),

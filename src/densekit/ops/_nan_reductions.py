@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from densekit._core.types import ArrayLike, Axes, DTypeLike, Namespace, TensorLike
 from densekit.ops._dispatch import as_array, astype, dtype_name, floating, namespace, select
 from densekit.ops._indexing import take_along_axis
 from densekit.ops._operation import operation
-from densekit.ops._reductions import Axis, running, widened
+from densekit.ops._reductions import running, widened
 from densekit.ops._statistics import neighbours, sorted_rows
 
 
-def _filled(x: Any, value: float) -> tuple[Any, Any, Any]:
+def _filled(x: TensorLike, value: float) -> tuple[Namespace, TensorLike, TensorLike]:
     """``(namespace, x, known)``: `x` with `value` for NaN, and where it has none."""
     xp = namespace(x)
     if x.dtype.kind not in "fcV":
@@ -22,16 +21,16 @@ def _filled(x: Any, value: float) -> tuple[Any, Any, Any]:
     return xp, select(xp, missing, np.asarray(value, x.dtype), x), xp.logical_not(missing)
 
 
-def _along(axis: Any) -> Any:
+def _along(axis: Axes) -> Axes:
     return tuple(axis) if isinstance(axis, list) else axis
 
 
-def _count(xp: Any, known: Any, axis: Any, keepdims: bool, dtype: str) -> Any:
+def _count(xp: Namespace, known: TensorLike, axis: Axes, keepdims: bool, dtype: str) -> TensorLike:
     return astype(as_array(xp.sum(known, axis=axis, keepdims=keepdims)), dtype)
 
 
 @operation("numpy")
-def nansum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def nansum(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """Sum of the elements that are not NaN; 0 if there are none.
 
     Example:
@@ -45,14 +44,14 @@ def nansum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 @operation("numpy")
-def nanprod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def nanprod(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """Product of the elements that are not NaN; 1 if there are none."""
     xp, x, _ = _filled(x, 1.0)
     return xp.prod(x, axis=_along(axis), keepdims=keepdims, **widened(x))
 
 
 @operation("numpy", quiet=True)
-def nanmean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def nanmean(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """Mean of the elements that are not NaN; NaN if there are none.
 
     Example:
@@ -64,34 +63,34 @@ def nanmean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return _mean(floating(x), _along(axis), keepdims)
 
 
-def _mean(x: Any, axis: Any, keepdims: bool) -> Any:
+def _mean(x: TensorLike, axis: Axes, keepdims: bool) -> TensorLike:
     xp, x, known = _filled(x, 0.0)
     total = xp.sum(x, axis=axis, keepdims=keepdims)
     return total / _count(xp, known, axis, keepdims, dtype_name(x))
 
 
 @operation("numpy", quiet=True)
-def nanvar(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def nanvar(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """Mean squared distance from `nanmean` of the elements that are not NaN."""
     return _variance(x, _along(axis), keepdims)
 
 
-def _variance(x: Any, axis: Any, keepdims: bool) -> Any:
+def _variance(x: TensorLike, axis: Axes, keepdims: bool) -> TensorLike:
     x = floating(x)
     distance = x - _mean(x, axis, keepdims=True)
     return _mean(distance * distance, axis, keepdims)
 
 
 @operation("numpy", quiet=True)
-def nanstd(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def nanstd(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """Square root of `nanvar`."""
     return namespace(x).sqrt(_variance(x, _along(axis), keepdims))
 
 
-def _extreme(choose: str, x: Any, axis: Any, keepdims: bool) -> Any:
+def _extreme(choose: str, x: TensorLike, axis: Axes, keepdims: bool) -> TensorLike:
     axis, outside = _along(axis), -np.inf if choose == "max" else np.inf
     xp, filled, known = _filled(x, outside)
-    found = getattr(xp, choose)(filled, axis=axis, keepdims=keepdims)
+    found: TensorLike = getattr(xp, choose)(filled, axis=axis, keepdims=keepdims)
     if x.dtype.kind not in "fcV":
         return found
     empty = xp.logical_not(xp.any(known, axis=axis, keepdims=keepdims))
@@ -99,18 +98,18 @@ def _extreme(choose: str, x: Any, axis: Any, keepdims: bool) -> Any:
 
 
 @operation("numpy")
-def nanmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def nanmax(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """Largest element that is not NaN; NaN if there is none."""
     return _extreme("max", x, axis, keepdims)
 
 
 @operation("numpy")
-def nanmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def nanmin(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """Smallest element that is not NaN; NaN if there is none."""
     return _extreme("min", x, axis, keepdims)
 
 
-def _position(choose: str, x: Any, axis: int | None, keepdims: bool) -> Any:
+def _position(choose: str, x: TensorLike, axis: int | None, keepdims: bool) -> TensorLike:
     xp, filled, known = _filled(x, -np.inf if choose == "argmax" else np.inf)
     found = astype(as_array(getattr(xp, choose)(filled, axis=axis, keepdims=keepdims)), "int32")
     nothing = xp.logical_not(xp.any(known, axis=axis, keepdims=keepdims))
@@ -118,30 +117,30 @@ def _position(choose: str, x: Any, axis: int | None, keepdims: bool) -> Any:
 
 
 @operation("numpy")
-def nanargmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+def nanargmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> TensorLike:
     """Index of the largest element that is not NaN, -1 if there is none."""
     return _position("argmax", x, axis, keepdims)
 
 
 @operation("numpy")
-def nanargmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+def nanargmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> TensorLike:
     """Index of the smallest element that is not NaN, -1 if there is none."""
     return _position("argmin", x, axis, keepdims)
 
 
 @operation("numpy")
-def nancumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+def nancumsum(x: TensorLike, axis: int | None = None, dtype: DTypeLike = None) -> TensorLike:
     """Running sum along `axis`, NaN counting as 0."""
     return running("cumsum", _filled(x, 0.0)[1], axis, dtype)
 
 
 @operation("numpy")
-def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+def nancumprod(x: TensorLike, axis: int | None = None, dtype: DTypeLike = None) -> TensorLike:
     """Running product along `axis`, NaN counting as 1."""
     return running("cumprod", _filled(x, 1.0)[1], axis, dtype)
 
 
-def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
+def _quantile(x: TensorLike, q: ArrayLike, axis: Axes, method: str, keepdims: bool) -> TensorLike:
     """As in `quantile`, but each row counts its own known elements."""
     xp, x = namespace(x), floating(x)
     flat, kept = sorted_rows(x, axis, method)  # NaN sorts last
@@ -158,8 +157,8 @@ def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
 
 @operation("numpy", arguments=("x", "q"))
 def nanquantile(
-    x: object, q: object, axis: object = None, method: str = "linear", keepdims: bool = False
-) -> Any:
+    x: TensorLike, q: ArrayLike, axis: Axes = None, method: str = "linear", keepdims: bool = False
+) -> TensorLike:
     """`quantile` of the elements that are not NaN; NaN if there are none.
 
     Example:
@@ -173,13 +172,13 @@ def nanquantile(
 
 @operation("numpy", arguments=("x", "q"))
 def nanpercentile(
-    x: object, q: object, axis: object = None, method: str = "linear", keepdims: bool = False
-) -> Any:
+    x: TensorLike, q: ArrayLike, axis: Axes = None, method: str = "linear", keepdims: bool = False
+) -> TensorLike:
     """`nanquantile` of ``q / 100``."""
     return _quantile(x, np.asarray(q) / 100.0, axis, method, keepdims)
 
 
 @operation("numpy")
-def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def nanmedian(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """`median` of the elements that are not NaN; NaN if there are none."""
     return _quantile(x, 0.5, axis, "midpoint", keepdims)

@@ -5,10 +5,11 @@ They never overflow, pass NaN on, and at a kink take the slope that Keras' formu
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from densekit._core import settings
 from densekit._core.errors import describe, message
+from densekit._core.types import Axes, Namespace, TensorLike
 from densekit.ops._core_ops import stop_gradient
 from densekit.ops._dispatch import floating, namespace
 from densekit.ops._operation import operation
@@ -18,74 +19,74 @@ SELU_ALPHA = 1.6732632423543772848170429916717  # Klambauer et al. 2017, equatio
 SELU_SCALE = 1.0507009873554804934193349852946
 
 
-def _minus_magnitude(xp: Any, x: Any) -> Any:
+def _minus_magnitude(xp: Namespace, x: TensorLike) -> TensorLike:
     """``-|x|`` with slope -1 at 0, so that smooth formulas built on it have their slope there."""
     return xp.where(x >= 0, -x, x)
 
 
-def _rectified(xp: Any, x: Any) -> Any:
+def _rectified(xp: Namespace, x: TensorLike) -> TensorLike:
     """``max(x, 0)`` with slope 0 at 0."""
     return xp.where(x <= 0, 0, x)
 
 
-def _logistic(xp: Any, x: Any) -> Any:
+def _logistic(xp: Namespace, x: TensorLike) -> TensorLike:
     small = xp.exp(_minus_magnitude(xp, x))
     return xp.where(x >= 0, 1, small) / (1.0 + small)
 
 
-def _softplus(xp: Any, x: Any) -> Any:
+def _softplus(xp: Namespace, x: TensorLike) -> TensorLike:
     positive = xp.where(x >= 0, x, 0)
     return positive + xp.log1p(xp.exp(_minus_magnitude(xp, x)))
 
 
-def _exponential_minus_one(xp: Any, x: Any) -> Any:
+def _exponential_minus_one(xp: Namespace, x: TensorLike) -> TensorLike:
     """``expm1(min(x, 0))``: the branch not taken never overflows."""
     return xp.expm1(xp.where(x > 0, 0, x))
 
 
 @operation("nn")
-def relu(x: Any) -> Any:
+def relu(x: TensorLike) -> TensorLike:
     """``max(x, 0)``; slope 0 at 0."""
     return _rectified(namespace(x), x)
 
 
 @operation("nn")
-def relu6(x: Any) -> Any:
+def relu6(x: TensorLike) -> TensorLike:
     """``min(max(x, 0), 6)``; slope 0 at 0 and 6."""
     xp = namespace(x)
     return xp.where(x >= 6, 6, _rectified(xp, x))
 
 
 @operation("nn")
-def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
+def leaky_relu(x: TensorLike, negative_slope: float = 0.2) -> TensorLike:
     """``x`` if ``x >= 0`` else ``negative_slope * x``."""
     xp, x = namespace(x), floating(x)
     return xp.where(x >= 0, x, negative_slope * x)
 
 
 @operation("nn")
-def elu(x: Any, alpha: float = 1.0) -> Any:
+def elu(x: TensorLike, alpha: float = 1.0) -> TensorLike:
     """``x`` if ``x > 0`` else ``alpha * (exp(x) - 1)``."""
     xp, x = namespace(x), floating(x)
     return xp.where(x > 0, x, alpha * _exponential_minus_one(xp, x))
 
 
 @operation("nn")
-def celu(x: Any, alpha: float = 1.0) -> Any:
+def celu(x: TensorLike, alpha: float = 1.0) -> TensorLike:
     """``x`` if ``x > 0`` else ``alpha * (exp(x / alpha) - 1)``."""
     xp, x = namespace(x), floating(x)
     return xp.where(x > 0, x, alpha * _exponential_minus_one(xp, x / alpha))
 
 
 @operation("nn")
-def selu(x: Any) -> Any:
+def selu(x: TensorLike) -> TensorLike:
     """``scale * elu(x, alpha)`` with the constants of self-normalising networks."""
     xp, x = namespace(x), floating(x)
     return SELU_SCALE * xp.where(x > 0, x, SELU_ALPHA * _exponential_minus_one(xp, x))
 
 
 @operation("nn", quiet=True)
-def gelu(x: Any, approximate: bool = True) -> Any:
+def gelu(x: TensorLike, approximate: bool = True) -> TensorLike:
     """``x * Phi(x)``, Phi the normal distribution function, or its tanh approximation."""
     xp, x = namespace(x), floating(x)
     if approximate:
@@ -94,13 +95,13 @@ def gelu(x: Any, approximate: bool = True) -> Any:
 
 
 @operation("nn")
-def sigmoid(x: Any) -> Any:
+def sigmoid(x: TensorLike) -> TensorLike:
     """``1 / (1 + exp(-x))``."""
     return _logistic(namespace(x), floating(x))
 
 
 @operation("nn", alias="swish", quiet=True)
-def silu(x: Any) -> Any:
+def silu(x: TensorLike) -> TensorLike:
     """``x * sigmoid(x)``."""
     x = floating(x)
     return x * _logistic(namespace(x), x)
@@ -110,44 +111,44 @@ swish = silu
 
 
 @operation("nn")
-def log_sigmoid(x: Any) -> Any:
+def log_sigmoid(x: TensorLike) -> TensorLike:
     """``log(sigmoid(x)) == -softplus(-x)``."""
     return -_softplus(namespace(x), -floating(x))
 
 
 @operation("nn")
-def softplus(x: Any) -> Any:
+def softplus(x: TensorLike) -> TensorLike:
     """``log(1 + exp(x))``."""
     return _softplus(namespace(x), floating(x))
 
 
 @operation("nn", quiet=True)
-def softsign(x: Any) -> Any:
+def softsign(x: TensorLike) -> TensorLike:
     """``x / (1 + |x|)``."""
     x = floating(x)
     return x / (1.0 + namespace(x).abs(x))
 
 
 @operation("nn", quiet=True)
-def mish(x: Any) -> Any:
+def mish(x: TensorLike) -> TensorLike:
     """``x * tanh(softplus(x))``."""
     xp, x = namespace(x), floating(x)
     return x * xp.tanh(_softplus(xp, x))
 
 
-def _hard_sigmoid(xp: Any, x: Any) -> Any:
+def _hard_sigmoid(xp: Namespace, x: TensorLike) -> TensorLike:
     shifted = x + 3.0
     return xp.where(shifted >= 6, 6, _rectified(xp, shifted)) / 6.0
 
 
 @operation("nn")
-def hard_sigmoid(x: Any) -> Any:
+def hard_sigmoid(x: TensorLike) -> TensorLike:
     """``relu6(x + 3) / 6``."""
     return _hard_sigmoid(namespace(x), floating(x))
 
 
 @operation("nn", alias="hard_swish", quiet=True)
-def hard_silu(x: Any) -> Any:
+def hard_silu(x: TensorLike) -> TensorLike:
     """``x * hard_sigmoid(x)``."""
     x = floating(x)
     return x * _hard_sigmoid(namespace(x), x)
@@ -157,7 +158,7 @@ hard_swish = hard_silu
 
 
 @operation("nn")
-def hard_tanh(x: Any) -> Any:
+def hard_tanh(x: TensorLike) -> TensorLike:
     """``min(max(x, -1), 1)``."""
     xp = namespace(x)
     low = xp.where(x < -1, -1, x)
@@ -165,14 +166,14 @@ def hard_tanh(x: Any) -> Any:
 
 
 @operation("nn")
-def tanh_shrink(x: Any) -> Any:
+def tanh_shrink(x: TensorLike) -> TensorLike:
     """``x - tanh(x)``."""
     x = floating(x)
     return x - namespace(x).tanh(x)
 
 
 @operation("nn")
-def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
+def soft_shrink(x: TensorLike, threshold: float = 0.5) -> TensorLike:
     """``x`` brought nearer to 0 by `threshold`, and 0 between -threshold and threshold."""
     xp, x = namespace(x), floating(x)
     inner = xp.where(x < -threshold, x + threshold, xp.where(xp.isnan(x), x, 0))
@@ -180,28 +181,28 @@ def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
 
 
 @operation("nn")
-def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
+def hard_shrink(x: TensorLike, threshold: float = 0.5) -> TensorLike:
     """``x`` if ``|x| > threshold`` else 0."""
     xp, x = namespace(x), floating(x)
     return xp.where(xp.abs(x) <= threshold, 0, x)
 
 
 @operation("nn", arguments=("x",))
-def threshold(x: Any, threshold: float, default_value: float) -> Any:
+def threshold(x: TensorLike, threshold: float, default_value: float) -> TensorLike:
     """``x`` if ``x > threshold`` else `default_value`."""
     xp = namespace(x)
     return xp.where(x <= threshold, default_value, x)
 
 
 @operation("nn", quiet=True)
-def squareplus(x: Any, b: float = 4) -> Any:
+def squareplus(x: TensorLike, b: float = 4) -> TensorLike:
     """``(x + sqrt(x**2 + b)) / 2``."""
     xp, x = namespace(x), floating(x)
     return (x + xp.sqrt(x * x + b)) / 2.0
 
 
 @operation("nn")
-def sparse_plus(x: Any) -> Any:
+def sparse_plus(x: TensorLike) -> TensorLike:
     """0 up to -1, ``(x + 1)**2 / 4`` between, ``x`` from 1 on."""
     xp, x = namespace(x), floating(x)
     inner = xp.where((x > -1) & (x < 1), x, 0)
@@ -210,14 +211,14 @@ def sparse_plus(x: Any) -> Any:
 
 
 @operation("nn")
-def sparse_sigmoid(x: Any) -> Any:
+def sparse_sigmoid(x: TensorLike) -> TensorLike:
     """0 up to -1, ``(x + 1) / 2`` between, 1 from 1 on."""
     xp, x = namespace(x), floating(x)
     return 0.5 * xp.minimum(xp.maximum(x + 1.0, 0.0), 2.0)  # shares the slope at its two corners
 
 
 @operation("nn")
-def glu(x: Any, axis: int = -1) -> Any:
+def glu(x: TensorLike, axis: int = -1) -> TensorLike:
     """``a * sigmoid(b)`` for the two halves of `axis`, whose size must be even."""
     xp, x = namespace(x), floating(x)
     if x.shape[axis] % 2:
@@ -228,18 +229,18 @@ def glu(x: Any, axis: int = -1) -> Any:
     return first * _logistic(xp, second)
 
 
-def _finite_maximum(xp: Any, x: Any, axis: Any) -> Any:
+def _finite_maximum(xp: Namespace, x: TensorLike, axis: Axes) -> TensorLike:
     """What to subtract before `exp`: the maximum, 0 if infinite or NaN; constant to gradients."""
     top = xp.max(stop_gradient(x), axis=axis, keepdims=True)
     return xp.where(xp.isfinite(top), top, 0)
 
 
-def _shifted(xp: Any, x: Any, axis: Any) -> Any:
+def _shifted(xp: Namespace, x: TensorLike, axis: Axes) -> TensorLike:
     return x - xp.max(stop_gradient(x), axis=axis, keepdims=True)
 
 
 @operation("nn", quiet=True)
-def softmax(x: Any, axis: Any = -1) -> Any:
+def softmax(x: TensorLike, axis: Axes = -1) -> TensorLike:
     """``exp(x) / sum(exp(x))`` along `axis`; None means over all elements."""
     xp, x = namespace(x), floating(x)
     powers = xp.exp(_shifted(xp, x, axis))
@@ -247,7 +248,7 @@ def softmax(x: Any, axis: Any = -1) -> Any:
 
 
 @operation("nn", quiet=True)
-def log_softmax(x: Any, axis: Any = -1) -> Any:
+def log_softmax(x: TensorLike, axis: Axes = -1) -> TensorLike:
     """``x - logsumexp(x)`` along `axis`; None means over all elements."""
     xp, x = namespace(x), floating(x)
     moved = _shifted(xp, x, axis)
@@ -255,7 +256,7 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
 
 
 @operation("math", quiet=True)
-def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def logsumexp(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """``log(sum(exp(x)))`` along `axis` without overflow."""
     xp, x = namespace(x), floating(x)
     top = _finite_maximum(xp, x, axis)
@@ -264,7 +265,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @operation("nn", quiet=True)
-def sparsemax(x: Any, axis: int = -1) -> Any:
+def sparsemax(x: TensorLike, axis: int = -1) -> TensorLike:
     """The point of the probability simplex nearest to `x` (Martins and Astudillo 2016, alg. 1)."""
     xp, x = namespace(x), floating(x)
     z = xp.moveaxis(x, axis, -1)
@@ -284,7 +285,9 @@ def sparsemax(x: Any, axis: int = -1) -> Any:
 
 
 @operation("nn")
-def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = False) -> Any:
+def moments(
+    x: TensorLike, axes: Axes, keepdims: bool = False, synchronized: bool = False
+) -> tuple[TensorLike, TensorLike]:
     """``(mean, variance)`` over `axes`."""
     xp, x = namespace(x), floating(x)
     axes = tuple(axes) if isinstance(axes, list | tuple) else axes
@@ -294,7 +297,9 @@ def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = Fals
 
 
 @operation("nn", quiet=True)
-def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = None) -> Any:
+def normalize(
+    x: TensorLike, axis: int | Sequence[int] = -1, order: int = 2, epsilon: float | None = None
+) -> TensorLike:
     """``x / max(norm(x), epsilon)`` along `axis`."""
     xp, x = namespace(x), floating(x)
     epsilon = settings.epsilon() if epsilon is None else epsilon

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from densekit._core import settings
 from densekit._core.errors import message
+from densekit._core.types import ArrayLike, TensorLike
 from densekit.ops._dispatch import as_array, astype, dtype_name, floating, namespace, result_type
 from densekit.ops._operation import operation
 
 
-def _optional(value: Any) -> Any:
+def _optional(value: ArrayLike | None) -> TensorLike | None:
     return None if value is None else as_array(value)
 
 
 @operation("nn", "BatchNorm", arguments=("x", "mean", "variance", "offset", "scale"))
 def batch_normalization(
-    x: Any,
-    mean: Any,
-    variance: Any,
+    x: TensorLike,
+    mean: ArrayLike,
+    variance: ArrayLike,
     axis: int,
-    offset: object = None,
-    scale: object = None,
+    offset: ArrayLike | None = None,
+    scale: ArrayLike | None = None,
     epsilon: float = 1e-3,
-) -> Any:
+) -> TensorLike:
     """``(x - mean) / sqrt(variance + epsilon) * scale + offset``, one number a place of `axis`.
 
     Args:
@@ -44,29 +45,30 @@ def batch_normalization(
     xp = namespace(x, *(v for v in given if v is not None))
     shape = [1] * x.ndim
     shape[axis] = -1
-    mean, variance, offset, scale = (
+    center, spread, shift, gain = (
         None if v is None else xp.reshape(v, tuple(shape)) for v in given
     )
-    factor = 1.0 / xp.sqrt(variance + epsilon)
-    factor = factor if scale is None else factor * scale
-    rest = -mean * factor
-    return x * factor + (rest if offset is None else rest + offset)
+    assert center is not None and spread is not None
+    factor = 1.0 / xp.sqrt(spread + epsilon)
+    factor = factor if gain is None else factor * gain
+    rest = -center * factor
+    return x * factor + (rest if shift is None else rest + shift)
 
 
-def _wide(x: Any) -> Any:
+def _wide(x: TensorLike) -> TensorLike:
     """At least float32: half precision has no digits for a mean of squares."""
     return astype(x, result_type(dtype_name(x), "float32"))
 
 
 @operation("nn", "LayerNorm", arguments=("x", "gamma", "beta"))
 def layer_normalization(
-    x: Any,
-    gamma: Any = None,
-    beta: Any = None,
-    axis: Any = -1,
+    x: TensorLike,
+    gamma: ArrayLike | None = None,
+    beta: ArrayLike | None = None,
+    axis: int | Sequence[int] = -1,
     epsilon: float | None = None,
     rms_scaling: bool = False,
-) -> Any:
+) -> TensorLike:
     """``(x - mean) / sqrt(variance + epsilon) * gamma + beta``, mean and variance over `axis`.
 
     Args:
@@ -90,7 +92,7 @@ def layer_normalization(
     axes = tuple(sorted(a % x.ndim for a in ([axis] if isinstance(axis, int) else axis)))
     shape = tuple(n if a in axes else 1 for a, n in enumerate(x.shape))
 
-    def fitted(v: Any) -> Any:
+    def fitted(v: TensorLike) -> TensorLike:
         return astype(v if v.ndim == x.ndim else xp.reshape(v, shape), dtype_name(wide))
 
     factor = 1.0 / xp.sqrt(xp.var(wide, axis=axes, keepdims=True) + epsilon)
@@ -104,8 +106,11 @@ def layer_normalization(
 
 @operation("nn", "RMSNorm", arguments=("x", "scale"))
 def rms_normalization(
-    x: Any, scale: Any = None, axis: Any = -1, epsilon: float | None = None
-) -> Any:
+    x: TensorLike,
+    scale: ArrayLike | None = None,
+    axis: int | Sequence[int] = -1,
+    epsilon: float | None = None,
+) -> TensorLike:
     """``x / sqrt(mean(x**2) + epsilon) * scale``, the mean over `axis`.
 
     Args:
@@ -131,7 +136,7 @@ def rms_normalization(
 
 
 @operation("nn", "PSNR", tensors=2, convert=as_array, quiet=True)
-def psnr(x1: Any, x2: Any, max_val: float) -> Any:
+def psnr(x1: TensorLike, x2: TensorLike, max_val: float) -> TensorLike:
     """Peak signal-to-noise ratio in decibel: ``20 log10(max_val) - 10 log10(mean((x1 - x2)**2))``.
 
     Raises:

@@ -10,7 +10,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import (
+    Any,
+    Concatenate,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 import numpy as np
 
@@ -18,24 +28,96 @@ from densekit._core.boxes import DEFERRED
 from densekit._core.frames import hide_internal_frames
 from densekit._core.registry import export
 from densekit._core.tensor import Tensor, as_tensor, lend
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.ops._dispatch import ARRAYS, PLAIN, as_array, operand
 from densekit.ops._symbolic import FunctionOperation, any_symbolic
 
 F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
 
 
+class UnaryOp(Protocol[P, R]):
+    """An op of one tensor: it takes an `ArrayLike`, its body is handed a `TensorLike`."""
+
+    @overload
+    def __call__(self, x: ArrayLike, /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def __call__(self, **kwargs: object) -> R: ...
+
+
+class BinaryOp(Protocol[P, R]):
+    """An op of two tensors."""
+
+    @overload
+    def __call__(self, x1: ArrayLike, x2: ArrayLike, /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def __call__(self, x1: ArrayLike = ..., /, **kwargs: object) -> R: ...
+
+
+class UnaryDecorator(Protocol):
+    """Makes an op of a body."""
+
+    @overload
+    def __call__(self, body: Callable[Concatenate[TensorLike, P], R], /) -> UnaryOp[P, R]: ...
+    @overload
+    def __call__(self, body: F, /) -> F: ...
+
+
+class BinaryDecorator(Protocol):
+    """Makes an op of a body."""
+
+    @overload
+    def __call__(
+        self, body: Callable[Concatenate[TensorLike, TensorLike, P], R], /
+    ) -> BinaryOp[P, R]: ...
+    @overload
+    def __call__(self, body: F, /) -> F: ...
+
+
+class Options(TypedDict, total=False):
+    """Further arguments of `operation`."""
+
+    arguments: tuple[str, ...] | None
+    convert: Callable[[Any], object] | None
+    quiet: bool
+    alias: str
+    views: bool
+    settle: Callable[[Config], Config]
+
+
+@overload
+def operation(
+    module: str,
+    class_name: str | None = ...,
+    *,
+    tensors: Literal[1] = ...,
+    **options: Unpack[Options],
+) -> UnaryDecorator: ...
+@overload
+def operation(
+    module: str, class_name: str | None = ..., *, tensors: Literal[2], **options: Unpack[Options]
+) -> BinaryDecorator: ...
+@overload
+def operation(
+    module: str,
+    class_name: str | None = ...,
+    *,
+    tensors: Literal[0, 3, 99],
+    **options: Unpack[Options],
+) -> Callable[[F], F]: ...
 def operation(
     module: str,
     class_name: str | None = None,
     *,
     tensors: int = 1,
     arguments: tuple[str, ...] | None = None,
-    convert: Callable[[Any], Any] | None = None,
+    convert: Callable[[Any], object] | None = None,
     quiet: bool = False,
     alias: str = "",
     views: bool = False,
-    settle: Callable[[dict[str, Any]], dict[str, Any]] = dict,
-) -> Callable[[F], F]:
+    settle: Callable[[Config], Config] = dict,
+) -> Any:
     """Make a function an op.
 
     Args:
@@ -54,7 +136,7 @@ def operation(
     convert = convert or (as_array if tensors == 1 else operand)
     plain = ARRAYS if tensors == 1 else PLAIN
 
-    def decorate(function: F) -> F:
+    def decorate(function: Callable[..., object]) -> Callable[..., object]:
         names = _parameters(function)[:tensors]
         node_class = _node_class(module, class_name, arguments or names, function)
         node_class.settle = staticmethod(settle)
@@ -102,12 +184,12 @@ def operation(
 
         call = wraps(function)(view if views else compute)
         node_class.function = staticmethod(call)
-        return cast(F, export("keras.ops", *([alias] if alias else []))(call))
+        return export("keras.ops", *([alias] if alias else []))(call)
 
     return decorate
 
 
-def as_given(value: Any) -> Any:
+def as_given(value: object) -> object:
     """The `convert` of an op that hands its arguments on."""
     return value
 
@@ -128,7 +210,7 @@ def _copied(result: Any) -> Any:
     return as_tensor(result)
 
 
-def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+def _parameters(function: Callable[..., object]) -> tuple[str, ...]:
     """Names of the parameters, ``*args`` and keyword-only ones last."""
     code = function.__code__  # `inspect.signature` is slow, and there are two hundred ops
     variadic = bool(code.co_flags & inspect.CO_VARARGS)
@@ -140,7 +222,7 @@ def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def _node_class(
-    module: str, class_name: str | None, arguments: tuple[str, ...], function: Callable[..., Any]
+    module: str, class_name: str | None, arguments: tuple[str, ...], function: Callable[..., object]
 ) -> type[FunctionOperation]:
     class_name = class_name or "".join(p.capitalize() for p in function.__name__.split("_"))
     variadic = bool(function.__code__.co_flags & inspect.CO_VARARGS)
@@ -162,7 +244,7 @@ def _node_class(
 
 def _record(
     node_class: type[FunctionOperation],
-    function: Callable[..., Any],
+    function: Callable[..., object],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:

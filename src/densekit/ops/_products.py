@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import message
+from densekit._core.types import ArrayLike, DTypeLike, TensorLike
 from densekit.ops._core_ops import linspace
 from densekit.ops._dispatch import as_array, astype, dtype_name, floating, is_jax, meet, namespace
 from densekit.ops._operation import operation
@@ -15,13 +14,13 @@ from densekit.ops._operation import operation
 
 @operation("numpy", tensors=2, convert=as_array)
 def cross(
-    x1: Any,
-    x2: Any,
+    x1: TensorLike,
+    x2: TensorLike,
     axisa: int = -1,
     axisb: int = -1,
     axisc: int = -1,
     axis: int | None = None,
-) -> Any:
+) -> TensorLike:
     """Vector product along axes of three elements; of two, the third element of it.
 
     Args:
@@ -61,7 +60,7 @@ def cross(
 
 
 @operation("numpy", tensors=2, convert=as_array)
-def kron(x1: Any, x2: Any) -> Any:
+def kron(x1: TensorLike, x2: TensorLike) -> TensorLike:
     """Kronecker product: each element of `x1` times the whole of `x2`, block by block.
 
     Example:
@@ -79,7 +78,7 @@ def kron(x1: Any, x2: Any) -> Any:
 
 
 @operation("numpy")
-def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
+def vander(x: TensorLike, N: int | None = None, increasing: bool = False) -> TensorLike:
     """Matrix of powers of a vector, one row an element: ``x**(N-1), ..., x, 1``.
 
     Example:
@@ -97,7 +96,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
 
 
 @operation("numpy", tensors=2, convert=as_array)
-def correlate(x1: Any, x2: Any, mode: str = "valid") -> Any:
+def correlate(x1: TensorLike, x2: TensorLike, mode: str = "valid") -> TensorLike:
     """``c[k] = sum over n of x1[n + k] * x2[n]`` of two vectors.
 
     `mode`: ``"valid"`` for the k at which the shorter lies within the longer, ``"same"`` for as
@@ -124,7 +123,7 @@ def correlate(x1: Any, x2: Any, mode: str = "valid") -> Any:
 
 
 @operation("math", "CDist", tensors=2, convert=as_array)
-def cdist(x: Any, y: Any) -> Any:
+def cdist(x: TensorLike, y: TensorLike) -> TensorLike:
     """Euclidean distance of each vector of `x` from each of `y`.
 
     Shapes: (..., m, d) and (..., n, d) to (..., m, n).
@@ -153,7 +152,7 @@ def cdist(x: Any, y: Any) -> Any:
 
 
 @operation("numpy", quiet=True)
-def corrcoef(x: Any) -> Any:
+def corrcoef(x: TensorLike) -> TensorLike:
     """Pearson's correlation of the rows of `x`, from -1 to 1.
 
     Shapes: (variables, observations) to (variables, variables).
@@ -174,7 +173,9 @@ def corrcoef(x: Any) -> Any:
 
 
 @operation("numpy", arguments=("y",))
-def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+def trapezoid(
+    y: TensorLike, x: ArrayLike | None = None, dx: ArrayLike = 1.0, axis: int = -1
+) -> TensorLike:
     """Area below the curve through samples `y`: ``sum((y[i] + y[i+1]) / 2 * (x[i+1] - x[i]))``.
 
     Args:
@@ -199,7 +200,9 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 
 
 @operation("numpy")
-def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) -> Any:
+def histogram(
+    x: TensorLike, bins: int = 10, range: tuple[float, float] | None = None
+) -> tuple[TensorLike, TensorLike]:
     """``(counts, edges)`` of a vector in `bins` bins of equal width over `range`.
 
     Args:
@@ -232,7 +235,8 @@ def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) 
         )
     xp = namespace(x)
     if is_jax(xp):
-        return tuple(xp.histogram(x, bins=bins, range=range))
+        found, bounds = xp.histogram(x, bins=bins, range=range)
+        return found, bounds
     counts, edges = np.histogram(np.asarray(x), bins=bins, range=range)
     kind = to_numpy_dtype(dtype_name(floating(x)))
     return counts.astype(kind), edges.astype(kind)
@@ -240,14 +244,14 @@ def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) 
 
 @operation("numpy", tensors=2)
 def logspace(
-    start: object,
-    stop: object,
+    start: ArrayLike,
+    stop: ArrayLike,
     num: int = 50,
     endpoint: bool = True,
-    base: object = 10,
-    dtype: object = None,
+    base: ArrayLike = 10,
+    dtype: DTypeLike = None,
     axis: int = 0,
-) -> Any:
+) -> TensorLike:
     """``base ** linspace(start, stop, num)``.
 
     Example:
@@ -262,13 +266,13 @@ def logspace(
 
 @operation("numpy", tensors=2)
 def geomspace(
-    start: object,
-    stop: object,
+    start: ArrayLike,
+    stop: ArrayLike,
     num: int = 50,
     endpoint: bool = True,
-    dtype: object = None,
+    dtype: DTypeLike = None,
     axis: int = 0,
-) -> Any:
+) -> TensorLike:
     """`num` numbers at equal ratios from `start` to `stop`, which have the same sign.
 
     Example:
@@ -284,13 +288,13 @@ def geomspace(
     return _narrow(xp.exp(line) * xp.expand_dims(sign, axis), start, stop, dtype)
 
 
-def _wide(value: Any) -> Any:
+def _wide(value: ArrayLike) -> TensorLike:
     """In float64, so that only the result is rounded; JAX has its own widest type."""
     x = as_array(value)
     return x if is_jax(namespace(x)) else astype(x, "float64")
 
 
-def _narrow(found: Any, start: Any, stop: Any, dtype: Any) -> Any:
+def _narrow(found: TensorLike, start: ArrayLike, stop: ArrayLike, dtype: DTypeLike) -> TensorLike:
     if dtype is None:
         dtype = np.result_type(floating(as_array(start)), floating(as_array(stop))).name
     return astype(found, dtype_name(np.zeros(0, to_numpy_dtype(dtype))))

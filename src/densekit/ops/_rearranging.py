@@ -11,6 +11,7 @@ import numpy as np
 
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import message
+from densekit._core.types import Array, ArrayLike, DTypeLike, TensorLike
 from densekit.ops._dispatch import (
     as_array,
     astype,
@@ -26,19 +27,19 @@ from densekit.ops._shapes import arrays, diag, flip, split, stack, swapaxes
 
 
 @operation("numpy", views=True)
-def fliplr(x: Any) -> Any:
+def fliplr(x: TensorLike) -> TensorLike:
     """Columns (the second axis) in reverse order."""
     return flip(x, 1)
 
 
 @operation("numpy", views=True)
-def flipud(x: Any) -> Any:
+def flipud(x: TensorLike) -> TensorLike:
     """Rows (the first axis) in reverse order."""
     return flip(x, 0)
 
 
 @operation("numpy", views=True)
-def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
+def rot90(array: TensorLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> TensorLike:
     """Turned `k` times by 90 degrees, from the first of `axes` towards the second.
 
     Raises:
@@ -70,25 +71,25 @@ def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
 
 
 @operation("numpy", views=True)
-def vsplit(x: Any, indices_or_sections: int | Sequence[int]) -> Any:
+def vsplit(x: TensorLike, indices_or_sections: int | Sequence[int]) -> list[TensorLike]:
     """`split` along the first axis."""
     return split(x, indices_or_sections, axis=0)
 
 
 @operation("numpy", views=True)
-def hsplit(x: Any, indices_or_sections: int | Sequence[int]) -> Any:
+def hsplit(x: TensorLike, indices_or_sections: int | Sequence[int]) -> list[TensorLike]:
     """`split` along the second axis, of a vector along its only one."""
     return split(x, indices_or_sections, axis=min(1, x.ndim - 1))
 
 
 @operation("numpy", views=True)
-def dsplit(x: Any, indices_or_sections: int | Sequence[int]) -> Any:
+def dsplit(x: TensorLike, indices_or_sections: int | Sequence[int]) -> list[TensorLike]:
     """`split` along the third axis."""
     return split(x, indices_or_sections, axis=2)
 
 
 @operation("numpy", convert=arrays)
-def dstack(xs: Any) -> Any:
+def dstack(xs: Sequence[ArrayLike]) -> TensorLike:
     """Joined along the third axis; vectors of n elements count as (1, n, 1).
 
     Example:
@@ -105,7 +106,7 @@ def dstack(xs: Any) -> Any:
     return xp.reshape(joined, (1,) * (3 - joined.ndim) + tuple(joined.shape))
 
 
-def _in_one_type(xs: list[Any]) -> list[Any]:
+def _in_one_type(xs: list[TensorLike]) -> list[TensorLike]:
     first = xs[0]
     for x in xs[1:]:
         _, first, _ = meet(first, x)
@@ -113,13 +114,13 @@ def _in_one_type(xs: list[Any]) -> list[Any]:
 
 
 @operation("numpy")
-def diagflat(x: Any, k: int = 0) -> Any:
+def diagflat(x: TensorLike, k: int = 0) -> TensorLike:
     """The matrix with the elements of `x`, in one row, as its k-th diagonal."""
     return diag(namespace(x).ravel(x), k)
 
 
 @operation("numpy", views=True)
-def view(x: Any, dtype: Any = None) -> Any:
+def view(x: TensorLike, dtype: DTypeLike = None) -> TensorLike:
     """The same bytes read as another type; the last axis grows or shrinks with the item size.
 
     Example:
@@ -133,21 +134,22 @@ def view(x: Any, dtype: Any = None) -> Any:
 
 
 @operation("numpy")
-def argpartition(x: Any, kth: int, axis: int | None = -1) -> Any:
+def argpartition(x: TensorLike, kth: int, axis: int | None = -1) -> TensorLike:
     """Indices that put the `kth` smallest in its place, the smaller ones before it."""
     xp = namespace(x)
     if axis is None:
         x, axis = xp.ravel(x), 0
     if is_jax(xp):
         return xp.argpartition(x, kth, axis=axis)
-    order = np.moveaxis(xp.argsort(x, axis=axis, kind="stable"), axis, -1)
+    places: Any = xp.argsort(x, axis=axis, kind="stable")
+    order: Array = np.moveaxis(places, axis, -1)
     cut = kth % order.shape[-1] + 1
     order = np.concatenate([order[..., :cut], np.sort(order[..., cut:], axis=-1)], axis=-1)
     return np.moveaxis(order, -1, axis).astype("int32")
 
 
 @operation("numpy")
-def unravel_index(indices: Any, shape: Sequence[int]) -> Any:
+def unravel_index(indices: TensorLike, shape: Sequence[int]) -> tuple[TensorLike, ...]:
     """The position in an array of `shape` of each index into the flat array: one array an axis.
 
     Example:
@@ -163,12 +165,14 @@ def unravel_index(indices: Any, shape: Sequence[int]) -> Any:
     return tuple(astype(as_array(i), dtype_name(indices)) for i in np.unravel_index(flat, shape))
 
 
-def _operands(values: Any) -> Any:
+def _operands(values: object) -> object:
     return [operand(v) for v in values] if isinstance(values, list | tuple) else operand(values)
 
 
 @operation("numpy", tensors=3, convert=_operands)
-def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
+def select(
+    condlist: Sequence[TensorLike], choicelist: Sequence[ArrayLike], default: Any = 0
+) -> TensorLike:
     """Of each place, the choice whose condition is the first that is true; else `default`.
 
     Example:
@@ -179,7 +183,7 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     >>> ops.select([x < 2, x > 2], [x, x * 10], 0).tolist()
     [1, 0, 30]
     """
-    found = default
+    found: TensorLike = default
     for condition, choice in reversed(list(zip(condlist, choicelist, strict=True))):
         _, choice, found = meet(as_array(choice), found)
         found = choose(namespace(condition, choice, found), condition, choice, found)
@@ -188,15 +192,15 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 
 @operation("numpy")
 def unique(
-    x: object,
+    x: TensorLike,
     sorted: bool = True,
     return_index: bool = False,
     return_inverse: bool = False,
     return_counts: bool = False,
     axis: int | None = None,
     size: int | None = None,
-    fill_value: object = None,
-) -> Any:
+    fill_value: ArrayLike | None = None,
+) -> TensorLike | tuple[TensorLike, ...]:
     """The distinct elements in ascending order, or the distinct slices along `axis`.
 
     Args:
@@ -238,7 +242,7 @@ def unique(
     return tuple(parts)
 
 
-def _sized(values: Any, axis: int, size: int | None, fill: Any) -> Any:
+def _sized(values: TensorLike, axis: int, size: int | None, fill: ArrayLike | None) -> TensorLike:
     if size is None:
         return values
     kept = np.take(values, np.arange(min(size, values.shape[axis])), axis=axis)
@@ -249,7 +253,7 @@ def _sized(values: Any, axis: int, size: int | None, fill: Any) -> Any:
 
 
 @operation("math")
-def extract_sequences(x: Any, sequence_length: int, sequence_stride: int) -> Any:
+def extract_sequences(x: TensorLike, sequence_length: int, sequence_stride: int) -> TensorLike:
     """Windows along the last axis: ``y[..., i, j] == x[..., i * sequence_stride + j]``.
 
     Shapes: (..., n) to (..., 1 + (n - sequence_length) // sequence_stride, sequence_length).
@@ -265,7 +269,9 @@ def extract_sequences(x: Any, sequence_length: int, sequence_stride: int) -> Any
 
 
 @operation("nn")
-def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") -> Any:
+def space_to_depth(
+    x: TensorLike, block_size: int, data_format: str = "channels_last"
+) -> TensorLike:
     """Blocks of `block_size` by `block_size` places become channels.
 
     Shapes: (n, h, w, c) to (n, h / b, w / b, c b b); (n, c, h, w) for ``"channels_first"``.
@@ -281,7 +287,9 @@ def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") 
 
 
 @operation("nn")
-def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") -> Any:
+def depth_to_space(
+    x: TensorLike, block_size: int, data_format: str = "channels_last"
+) -> TensorLike:
     """Channels become blocks of `block_size` by `block_size` places: `space_to_depth` undone."""
     xp, b = namespace(x), block_size
     if data_format == "channels_last":
@@ -294,7 +302,7 @@ def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") 
 
 
 @operation("einops", arguments=("tensor", "pattern"), views=True)
-def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Any:
+def rearrange(tensor: TensorLike, pattern: str, **axes_lengths: int) -> TensorLike:
     """Axes split, reordered and joined as a pattern says: ``"b (h p) c -> (b h) p c"``.
 
     Args:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from densekit._core.types import ArrayLike, Axes, DTypeLike, TensorLike
 from densekit.ops._dispatch import (
     ARRAYS,
     as_array,
@@ -17,8 +18,6 @@ from densekit.ops._dispatch import (
 )
 from densekit.ops._operation import operation
 
-Axis = int | tuple[int, ...] | None
-
 _SUM_TYPES = {
     "bool": "int32",
     "int8": "int32",
@@ -28,11 +27,11 @@ _SUM_TYPES = {
 }
 
 
-def _axes(axis: Any) -> Any:
+def _axes(axis: Axes) -> Axes:
     return tuple(axis) if isinstance(axis, list) else axis
 
 
-def widened(x: Any, dtype: Any = None) -> dict[str, Any]:
+def widened(x: TensorLike, dtype: DTypeLike = None) -> dict[str, Any]:
     """Keyword for `sum` and `prod`: the type of the result, narrow integers widened to 32 bits."""
     if dtype is None and x.dtype.kind == "f":
         return {}
@@ -40,117 +39,128 @@ def widened(x: Any, dtype: Any = None) -> dict[str, Any]:
 
 
 @operation("numpy")
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def sum(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """Sum of the elements along `axis`."""
     return namespace(x).sum(x, axis=_axes(axis), keepdims=keepdims, **widened(x))
 
 
 @operation("numpy")
-def prod(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Any:
+def prod(
+    x: TensorLike, axis: Axes = None, keepdims: bool = False, dtype: DTypeLike = None
+) -> TensorLike:
     """Product of the elements along `axis`."""
     return namespace(x).prod(x, axis=_axes(axis), keepdims=keepdims, **widened(x, dtype))
 
 
 @operation("numpy")
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def mean(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """Arithmetic mean along `axis`."""
     if type(axis) is int and type(x) in ARRAYS and x.ndim > 1 and x.size and x.dtype.char in "fd":
         # As NumPy does, without its looks at other types.
         total = np.add.reduce(x, axis=axis, keepdims=bool(keepdims))  # type: ignore[call-overload]
-        return np.true_divide(total, x.dtype.type(x.shape[axis]))
+        quotient: TensorLike = np.true_divide(total, x.dtype.type(x.shape[axis]))
+        return quotient
     return namespace(x).mean(floating(x), axis=_axes(axis), keepdims=keepdims)
 
 
 @operation("numpy")
-def var(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def var(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """Mean squared distance from the mean along `axis`."""
     return namespace(x).var(floating(x), axis=_axes(axis), keepdims=keepdims)
 
 
 @operation("numpy")
-def std(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def std(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """Square root of `var`."""
     return namespace(x).std(floating(x), axis=_axes(axis), keepdims=keepdims)
 
 
-def _extreme(choose: str, x: Any, axis: Any, keepdims: bool, initial: Any) -> Any:
+def _extreme(
+    choose: str, x: TensorLike, axis: Axes, keepdims: bool, initial: ArrayLike | None
+) -> TensorLike:
     xp = namespace(x)
-    found = getattr(xp, choose)(x, axis=_axes(axis), keepdims=keepdims)
-    return found if initial is None else getattr(xp, choose + "imum")(found, initial)
+    found: TensorLike = getattr(xp, choose)(x, axis=_axes(axis), keepdims=keepdims)
+    if initial is not None:
+        found = getattr(xp, choose + "imum")(found, initial)
+    return found
 
 
 @operation("numpy")
-def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Any:
+def max(
+    x: TensorLike, axis: Axes = None, keepdims: bool = False, initial: ArrayLike | None = None
+) -> TensorLike:
     """Largest element along `axis`, at least `initial`."""
     return _extreme("max", x, axis, keepdims, initial)
 
 
 @operation("numpy")
-def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Any:
+def min(
+    x: TensorLike, axis: Axes = None, keepdims: bool = False, initial: ArrayLike | None = None
+) -> TensorLike:
     """Smallest element along `axis`, at most `initial`."""
     return _extreme("min", x, axis, keepdims, initial)
 
 
 @operation("numpy")
-def amax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def amax(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """Largest element along `axis`."""
     return _extreme("max", x, axis, keepdims, None)
 
 
 @operation("numpy")
-def amin(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def amin(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """Smallest element along `axis`."""
     return _extreme("min", x, axis, keepdims, None)
 
 
 @operation("numpy")
-def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def all(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """Whether every element along `axis` is true."""
     return namespace(x).all(x, axis=_axes(axis), keepdims=keepdims)
 
 
 @operation("numpy")
-def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def any(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """Whether an element along `axis` is true."""
     return namespace(x).any(x, axis=_axes(axis), keepdims=keepdims)
 
 
-def _position(choose: str, x: Any, axis: int | None, keepdims: bool) -> Any:
+def _position(choose: str, x: TensorLike, axis: int | None, keepdims: bool) -> TensorLike:
     found = getattr(namespace(x), choose)(x, axis=axis, keepdims=keepdims)
     return astype(as_array(found), "int32")
 
 
 @operation("numpy")
-def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> TensorLike:
     """Index of the largest element, the first of equals; without `axis` in the flat array."""
     return _position("argmax", x, axis, keepdims)
 
 
 @operation("numpy")
-def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+def argmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> TensorLike:
     """Index of the smallest element, the first of equals; without `axis` in the flat array."""
     return _position("argmin", x, axis, keepdims)
 
 
 @operation("numpy")
-def count_nonzero(x: Any, axis: Axis = None) -> Any:
+def count_nonzero(x: TensorLike, axis: Axes = None) -> TensorLike:
     """Number of elements that are not 0 along `axis`."""
     return astype(as_array(namespace(x).count_nonzero(x, axis=_axes(axis))), "int32")
 
 
 @operation("numpy")
-def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+def cumsum(x: TensorLike, axis: int | None = None, dtype: DTypeLike = None) -> TensorLike:
     """Running sum along `axis`."""
     return running("cumsum", x, axis, dtype)
 
 
 @operation("numpy")
-def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+def cumprod(x: TensorLike, axis: int | None = None, dtype: DTypeLike = None) -> TensorLike:
     """Running product along `axis`."""
     return running("cumprod", x, axis, dtype)
 
 
-def running(name: str, x: Any, axis: int | None, dtype: Any) -> Any:
+def running(name: str, x: TensorLike, axis: int | None, dtype: Any) -> TensorLike:
     """`cumsum` or `cumprod`."""
     dtype = dtype or ("int32" if dtype_name(x) == "bool" else dtype_name(x))
     xp, x = namespace(x), astype(x, dtype)

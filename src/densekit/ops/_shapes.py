@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from densekit._core.types import ArrayLike, Namespace, TensorLike
 from densekit.ops._dispatch import as_array, astype, dtype_name, namespace, result_type, select
 from densekit.ops._operation import operation
 
 
-def arrays(xs: Any) -> Any:
+def arrays(xs: object) -> TensorLike | list[TensorLike]:
     """Read a sequence of arrays; a single array stays one."""
     return [as_array(x) for x in xs] if isinstance(xs, list | tuple) else as_array(xs)
 
 
-def _joinable(xs: Any) -> tuple[Any, list[Any]]:
+def _joinable(xs: Iterable[Any]) -> tuple[Namespace, list[TensorLike]]:
     xs = list(xs)
     dtype = result_type(*(dtype_name(x) for x in xs))
     return namespace(*xs), [astype(x, dtype) for x in xs]
@@ -28,49 +29,51 @@ def _newshape(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 @operation("numpy", settle=_newshape, views=True)
-def reshape(x: Any, newshape: int | Sequence[int]) -> Any:
+def reshape(x: TensorLike, newshape: int | Sequence[int]) -> TensorLike:
     """The same elements in another shape; one size may be -1."""
     return namespace(x).reshape(x, newshape if isinstance(newshape, int) else tuple(newshape))
 
 
 @operation("numpy", views=True)
-def ravel(x: Any) -> Any:
+def ravel(x: TensorLike) -> TensorLike:
     """The elements in one axis."""
     return namespace(x).ravel(x)
 
 
 @operation("numpy", views=True)
-def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> TensorLike:
     """Axes in the order of `axes`, by default reversed."""
     return namespace(x).transpose(x, axes)
 
 
 @operation("numpy", views=True)
-def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+def swapaxes(x: TensorLike, axis1: int, axis2: int) -> TensorLike:
     """Two axes exchanged."""
     return namespace(x).swapaxes(x, axis1, axis2)
 
 
 @operation("numpy", views=True)
-def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+def moveaxis(
+    x: TensorLike, source: int | Sequence[int], destination: int | Sequence[int]
+) -> TensorLike:
     """Axes moved to other places, the others in their order."""
     return namespace(x).moveaxis(x, source, destination)
 
 
 @operation("numpy", views=True)
-def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
+def expand_dims(x: TensorLike, axis: int | Sequence[int]) -> TensorLike:
     """New axes of size 1 at the places `axis` of the result."""
     return namespace(x).expand_dims(x, tuple(axis) if isinstance(axis, list) else axis)
 
 
 @operation("numpy", views=True)
-def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Any:
+def squeeze(x: TensorLike, axis: int | Sequence[int] | None = None) -> TensorLike:
     """Without the axes of size 1, or without those named."""
     return namespace(x).squeeze(x, tuple(axis) if isinstance(axis, list) else axis)
 
 
 @operation("numpy", views=True)
-def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
+def broadcast_to(x: TensorLike, shape: Sequence[int]) -> TensorLike:
     """Repeated along axes of size 1 up to `shape`."""
     xp = namespace(x)
     leading = (1,) * (len(shape) - x.ndim)
@@ -78,35 +81,35 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
 
 
 @operation("numpy", convert=arrays)
-def concatenate(xs: Any, axis: int | None = 0) -> Any:
+def concatenate(xs: Sequence[ArrayLike] | TensorLike, axis: int | None = 0) -> TensorLike:
     """Arrays joined along an existing axis."""
     xp, xs = _joinable(xs)
     return xp.concatenate(xs, axis=axis)
 
 
 @operation("numpy", convert=arrays)
-def stack(x: Any, axis: int = 0) -> Any:
+def stack(x: Sequence[ArrayLike] | TensorLike, axis: int = 0) -> TensorLike:
     """Arrays of one shape joined along a new axis."""
     xp, x = _joinable(x)
     return xp.stack(x, axis=axis)
 
 
 @operation("numpy", convert=arrays)
-def vstack(xs: Any) -> Any:
+def vstack(xs: Sequence[ArrayLike] | TensorLike) -> TensorLike:
     """Joined along the first axis, vectors as rows."""
     xp, xs = _joinable(xs)
     return xp.vstack(xs)
 
 
 @operation("numpy", convert=arrays)
-def hstack(xs: Any) -> Any:
+def hstack(xs: Sequence[ArrayLike] | TensorLike) -> TensorLike:
     """Joined along the second axis, vectors along their only one."""
     xp, xs = _joinable(xs)
     return xp.hstack(xs)
 
 
 @operation("numpy", tensors=2, convert=as_array)
-def append(x1: Any, x2: Any, axis: int | None = None) -> Any:
+def append(x1: TensorLike, x2: TensorLike, axis: int | None = None) -> TensorLike:
     """`x2` after `x1` along `axis`, by default both flattened."""
     xp, (x1, x2) = _joinable([x1, x2])
     if axis is None:
@@ -115,14 +118,18 @@ def append(x1: Any, x2: Any, axis: int | None = None) -> Any:
 
 
 @operation("numpy", views=True)
-def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> Any:
+def split(
+    x: TensorLike, indices_or_sections: int | Sequence[int], axis: int = 0
+) -> list[TensorLike]:
     """A list of parts: so many equal ones, or cut before the indices given."""
     cuts = indices_or_sections
     return list(namespace(x).split(x, cuts if isinstance(cuts, int) else list(cuts), axis=axis))
 
 
 @operation("numpy", views=True)
-def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> Any:
+def array_split(
+    x: TensorLike, indices_or_sections: int | Sequence[int], axis: int = 0
+) -> list[TensorLike]:
     """Like `split`, but the parts may differ in size by one."""
     cuts = indices_or_sections
     return list(
@@ -131,14 +138,14 @@ def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0)
 
 
 @operation("core", views=True)
-def unstack(x: Any, num: int | None = None, axis: int = 0) -> Any:
+def unstack(x: TensorLike, num: int | None = None, axis: int = 0) -> list[TensorLike]:
     """A list of the slices along `axis`, which disappears."""
     moved = namespace(x).moveaxis(x, axis, 0)
     return [moved[i] for i in range(moved.shape[0] if num is None else num)]
 
 
 @operation("numpy")
-def tile(x: Any, repeats: int | Sequence[int]) -> Any:
+def tile(x: TensorLike, repeats: int | Sequence[int]) -> TensorLike:
     """The whole array repeated along each axis."""
     times = (repeats,) if isinstance(repeats, int) else tuple(repeats)
     ndim = max(x.ndim, len(times))
@@ -148,19 +155,23 @@ def tile(x: Any, repeats: int | Sequence[int]) -> Any:
 
 
 @operation("numpy")
-def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
+def repeat(
+    x: TensorLike, repeats: int | Sequence[int] | TensorLike, axis: int | None = None
+) -> TensorLike:
     """Each element repeated along `axis`."""
     return namespace(x).repeat(x, np.asarray(repeats) if np.ndim(repeats) else repeats, axis=axis)
 
 
 @operation("numpy")
-def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Any:
+def roll(
+    x: TensorLike, shift: int | Sequence[int], axis: int | Sequence[int] | None = None
+) -> TensorLike:
     """Elements moved on by `shift` places, the last ones coming in at the front."""
     return namespace(x).roll(x, shift, axis=axis)
 
 
 @operation("numpy", views=True)
-def flip(x: Any, axis: int | Sequence[int] | None = None) -> Any:
+def flip(x: TensorLike, axis: int | Sequence[int] | None = None) -> TensorLike:
     """Elements in reverse order along `axis`, by default all axes."""
     axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
     cut = [slice(None)] * x.ndim
@@ -170,7 +181,12 @@ def flip(x: Any, axis: int | Sequence[int] | None = None) -> Any:
 
 
 @operation("numpy", arguments=("x", "constant_values"))
-def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
+def pad(
+    x: TensorLike,
+    pad_width: ArrayLike,
+    mode: str = "constant",
+    constant_values: ArrayLike | None = None,
+) -> TensorLike:
     """Room around the array: ``((before, after), ...)``, or one pair or number for all axes."""
     xp = namespace(x)
     width = [tuple(w) for w in np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()]
@@ -183,7 +199,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
 
 
 @operation("numpy")
-def diag(x: Any, k: int = 0) -> Any:
+def diag(x: TensorLike, k: int = 0) -> TensorLike:
     """The diagonal of a matrix, or a matrix with the vector `x` as diagonal."""
     if x.ndim != 1:
         return diagonal(x, k)
@@ -194,7 +210,7 @@ def diag(x: Any, k: int = 0) -> Any:
 
 
 @operation("numpy")
-def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> TensorLike:
     """The diagonal over two axes; it becomes the last axis."""
     x = namespace(x).moveaxis(x, (axis1, axis2), (-2, -1))
     rows, columns = x.shape[-2:]
@@ -204,23 +220,23 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
 
 
 @operation("numpy")
-def tril(x: Any, k: int = 0) -> Any:
+def tril(x: TensorLike, k: int = 0) -> TensorLike:
     """Zero above the k-th diagonal."""
     return namespace(x).tril(x, k)
 
 
 @operation("numpy")
-def triu(x: Any, k: int = 0) -> Any:
+def triu(x: TensorLike, k: int = 0) -> TensorLike:
     """Zero below the k-th diagonal."""
     return namespace(x).triu(x, k)
 
 
-def _mesh_input(value: Any) -> Any:
+def _mesh_input(value: object) -> object:
     return value if isinstance(value, str) else as_array(value)
 
 
 @operation("numpy", tensors=99, arguments=("x",), convert=_mesh_input, views=True)
-def meshgrid(*x: Any, indexing: str = "xy") -> Any:
+def meshgrid(*x: TensorLike, indexing: str = "xy") -> list[TensorLike]:
     """Coordinate arrays of the grid that vectors span; ``"ij"`` keeps the order of the axes."""
     xp = namespace(*x)
     vectors = [xp.ravel(v) for v in x]

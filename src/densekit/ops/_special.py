@@ -6,17 +6,17 @@ import math
 import sys
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
+from densekit._core.types import TensorLike
 from densekit.ops._dispatch import floating, is_jax, namespace
 from densekit.ops._operation import operation
 
 _SLOPE = 2.0 / math.sqrt(math.pi)  # of erf at 0
 
 
-def _elementwise(function: Callable[[float], float], x: Any) -> Any:
+def _elementwise(function: Callable[[float], float], x: TensorLike) -> TensorLike:
     values = [function(value) for value in np.ravel(x).astype(np.float64).tolist()]
     return np.array(values, np.float64).reshape(np.shape(x)).astype(x.dtype)
 
@@ -35,20 +35,20 @@ def _erfinv(y: float) -> float:
     return math.copysign(x, y)
 
 
-def _erf_numpy(x: Any) -> Any:
+def _erf_numpy(x: TensorLike) -> TensorLike:
     return _elementwise(math.erf, x)
 
 
-def _erfc_numpy(x: Any) -> Any:
+def _erfc_numpy(x: TensorLike) -> TensorLike:
     return _elementwise(math.erfc, x)
 
 
-def _erfinv_numpy(x: Any) -> Any:
+def _erfinv_numpy(x: TensorLike) -> TensorLike:
     return _elementwise(_erfinv, x)
 
 
 @lru_cache(maxsize=1)
-def _boxed() -> dict[str, Callable[[Any], Any]]:
+def _boxed() -> dict[str, Callable[[TensorLike], TensorLike]]:
     """The functions as `autograd` primitives; only asked for when a box is at hand."""
     from autograd import numpy as anp  # optional and slow
     from autograd.extend import defvjp, primitive
@@ -60,33 +60,34 @@ def _boxed() -> dict[str, Callable[[Any], Any]]:
     return {"erf": erf_box, "erfc": erfc_box, "erf_inv": erfinv_box}
 
 
-def _choose(name: str, on_numpy: Callable[[Any], Any], x: Any) -> Any:
+def _choose(name: str, on_numpy: Callable[[TensorLike], TensorLike], x: TensorLike) -> TensorLike:
     xp = namespace(x)
     if xp is np:
         return on_numpy(x)
     if is_jax(xp):
-        return getattr(sys.modules["jax"].lax, name)(x)
+        found: TensorLike = getattr(sys.modules["jax"].lax, name)(x)
+        return found
     return _boxed()[name](x)
 
 
-def erfc_values(x: Any) -> Any:
+def erfc_values(x: TensorLike) -> TensorLike:
     """`erfc` of a floating array of any library."""
     return _choose("erfc", _erfc_numpy, x)
 
 
 @operation("math")
-def erf(x: Any) -> Any:
+def erf(x: TensorLike) -> TensorLike:
     """Error function ``2 / sqrt(pi) * integral from 0 to x of exp(-t**2) dt``."""
     return _choose("erf", _erf_numpy, floating(x))
 
 
 @operation("math")
-def erfc(x: Any) -> Any:
+def erfc(x: TensorLike) -> TensorLike:
     """``1 - erf(x)``, without the cancellation."""
     return erfc_values(floating(x))
 
 
 @operation("math")
-def erfinv(x: Any) -> Any:
+def erfinv(x: TensorLike) -> TensorLike:
     """Inverse of `erf` on (-1, 1)."""
     return _choose("erf_inv", _erfinv_numpy, floating(x))

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from densekit._core.dtypes import to_numpy_dtype
+from densekit._core.errors import message
+from densekit._core.types import ArrayLike, Axes, Namespace, TensorLike
 from densekit.ops._core_ops import stop_gradient
 from densekit.ops._dispatch import as_array, astype, dtype_name, floating, namespace
 from densekit.ops._indexing import ascending
@@ -15,7 +17,7 @@ from densekit.ops._operation import operation
 _METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
-def sorted_rows(x: Any, axis: Any, method: str) -> tuple[Any, tuple[int, ...]]:
+def sorted_rows(x: TensorLike, axis: Axes, method: str) -> tuple[Any, tuple[int, ...]]:
     """`x` with the axes of `axis` joined into a last one, sorted; the kept shape."""
     if method not in _METHODS:
         raise ValueError(f"quantile: expected `method` to be one of {_METHODS}, got {method!r}.")
@@ -34,7 +36,7 @@ def sorted_rows(x: Any, axis: Any, method: str) -> tuple[Any, tuple[int, ...]]:
     return ascending(xp.reshape(flat, (*flat.shape[: x.ndim - len(axes)], -1))), kept
 
 
-def neighbours(xp: Any, place: Any, method: str) -> tuple[Any, Any, Any]:
+def neighbours(xp: Namespace, place: TensorLike, method: str) -> tuple[Any, Any, Any]:
     """Positions below and above `place`, and the share of the one above."""
     below, above = xp.floor(place).astype(int), xp.ceil(place).astype(int)
     if method == "nearest":
@@ -49,7 +51,7 @@ def neighbours(xp: Any, place: Any, method: str) -> tuple[Any, Any, Any]:
     return below, above, shares[method]
 
 
-def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
+def _quantile(x: TensorLike, q: ArrayLike, axis: Axes, method: str, keepdims: bool) -> TensorLike:
     """By sorting and interpolating, so that every array library differentiates it."""
     xp, x = namespace(x), floating(x)
     q = np.asarray(q, np.float64)
@@ -69,34 +71,43 @@ def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Any:
 
 @operation("numpy", arguments=("x", "q"))
 def quantile(
-    x: object, q: object, axis: object = None, method: str = "linear", keepdims: bool = False
-) -> Any:
+    x: TensorLike, q: ArrayLike, axis: Axes = None, method: str = "linear", keepdims: bool = False
+) -> TensorLike:
     """The values below which the shares `q`, from 0 to 1, of the elements lie."""
     return _quantile(x, q, axis, method, keepdims)
 
 
 @operation("numpy", arguments=("x", "q"))
 def percentile(
-    x: object, q: object, axis: object = None, method: str = "linear", keepdims: bool = False
-) -> Any:
+    x: TensorLike, q: ArrayLike, axis: Axes = None, method: str = "linear", keepdims: bool = False
+) -> TensorLike:
     """`quantile` of ``q / 100``."""
     return _quantile(x, np.asarray(q) / 100.0, axis, method, keepdims)
 
 
 @operation("numpy")
-def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def median(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """The value in the middle, the mean of two if their number is even."""
     return _quantile(x, 0.5, axis, "midpoint", keepdims)
 
 
 @operation("numpy", arguments=("x", "weights"))
-def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
+def average(x: TensorLike, axis: int | None = None, weights: ArrayLike | None = None) -> TensorLike:
     """Mean along `axis` with `weights`, in the shape of `x` or of the axis."""
     xp, x = namespace(x, weights), floating(x)
     if weights is None:
         return xp.mean(x, axis=axis)
     weights = astype(as_array(weights), dtype_name(x))
     if weights.ndim != x.ndim:
+        if axis is None:
+            raise TypeError(
+                message(
+                    "ops.average",
+                    "`axis` where `weights` have another shape than `x`",
+                    f"shapes {tuple(weights.shape)} and {tuple(x.shape)}",
+                    "Say which axis the weights go along.",
+                )
+            )
         shape = [1] * x.ndim
         shape[axis] = -1
         weights = xp.reshape(weights, tuple(shape))
@@ -104,34 +115,36 @@ def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
 
 
 @operation("numpy")
-def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def ptp(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """Largest minus smallest element along `axis`."""
     xp = namespace(x)
     return xp.max(x, axis=axis, keepdims=keepdims) - xp.min(x, axis=axis, keepdims=keepdims)
 
 
 @operation("numpy")
-def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
+def diff(a: TensorLike, n: int = 1, axis: int = -1) -> TensorLike:
     """Differences of neighbours along `axis`, taken `n` times."""
     return namespace(a).diff(a, n, axis)
 
 
 @operation("numpy", tensors=2, convert=as_array)
-def digitize(x: Any, bins: Any) -> Any:
+def digitize(x: TensorLike, bins: TensorLike) -> TensorLike:
     """Index of the bin each element falls in; `bins` are ascending edges."""
     x, bins = stop_gradient(x), stop_gradient(bins)
     return astype(as_array(namespace(x, bins).digitize(x, bins)), "int32")
 
 
 @operation("numpy", "SearchSorted", tensors=2, convert=as_array)
-def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
+def searchsorted(sorted_sequence: TensorLike, values: TensorLike, side: str = "left") -> TensorLike:
     """Where `values` would have to be put in to keep the order."""
     xp = namespace(sorted_sequence, values)
     return astype(as_array(xp.searchsorted(sorted_sequence, values, side=side)), "int32")
 
 
 @operation("numpy")
-def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Any:
+def bincount(
+    x: TensorLike, weights: ArrayLike | None = None, minlength: int = 0, sparse: bool = False
+) -> TensorLike:
     """How often each of 0, 1, 2, ... occurs, or the sum of its weights, row by row."""
     x = stop_gradient(x)
     if x.ndim == 2:
@@ -145,7 +158,9 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
 
 
 @operation("numpy", "IsIn", tensors=2, convert=as_array)
-def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) -> Any:
+def isin(
+    x1: TensorLike, x2: TensorLike, assume_unique: bool = False, invert: bool = False
+) -> TensorLike:
     """Whether each element of `x1` occurs in `x2`."""
     x1, x2 = stop_gradient(x1), stop_gradient(x2)
     return namespace(x1, x2).isin(x1, x2, assume_unique=assume_unique, invert=invert)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from densekit._core.dtypes import to_numpy_dtype
+from densekit._core.types import Array, TensorLike
 from densekit.ops._dispatch import astype, dtype_name, floating, is_jax, namespace
 from densekit.ops._operation import operation
 
 
-def _window(function: Callable[..., Any], size: Any, *shape: float) -> Any:
+def _window(function: Callable[..., Array], size: TensorLike, *shape: float) -> TensorLike:
     return function(int(size), *shape).astype(to_numpy_dtype(None))
 
 
 @operation("numpy")
-def bartlett(x: Any) -> Any:
+def bartlett(x: TensorLike) -> TensorLike:
     """Triangle of `x` points that begins and ends at 0.
 
     Example:
@@ -30,25 +30,25 @@ def bartlett(x: Any) -> Any:
 
 
 @operation("numpy")
-def blackman(x: Any) -> Any:
+def blackman(x: TensorLike) -> TensorLike:
     """Window of `x` points: ``0.42 - 0.5 cos(2 pi n / (x - 1)) + 0.08 cos(4 pi n / (x - 1))``."""
     return _window(np.blackman, x)
 
 
 @operation("numpy")
-def hamming(x: Any) -> Any:
+def hamming(x: TensorLike) -> TensorLike:
     """Window of `x` points: ``0.54 - 0.46 cos(2 pi n / (x - 1))``."""
     return _window(np.hamming, x)
 
 
 @operation("numpy")
-def hanning(x: Any) -> Any:
+def hanning(x: TensorLike) -> TensorLike:
     """Window of `x` points: ``0.5 - 0.5 cos(2 pi n / (x - 1))``."""
     return _window(np.hanning, x)
 
 
 @operation("numpy")
-def kaiser(x: Any, beta: Any) -> Any:
+def kaiser(x: TensorLike, beta: float) -> TensorLike:
     """Window of `x` points: ``i0(beta sqrt(1 - t**2)) / i0(beta)`` for t from -1 to 1."""
     return _window(np.kaiser, x, float(beta))
 
@@ -59,7 +59,7 @@ _COSINES = np.cos(2 * np.pi * np.arange(256) / 256)
 
 
 @operation("numpy", quiet=True)
-def i0(x: Any) -> Any:
+def i0(x: TensorLike) -> TensorLike:
     """Modified Bessel function of the first kind, order 0: the mean of ``exp(x cos t)``.
 
     Example:

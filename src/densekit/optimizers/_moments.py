@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Unpack
 
 from densekit import ops
-from densekit._core.types import Config
+from densekit._core.types import Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._options import Options, at_least_0, number, within
@@ -47,7 +47,7 @@ class Moments(Optimizer):
         self.assign_add(m, (gradient - m) * (1 - self.beta_1))
         return m
 
-    def _dk_follow_square(self, gradient: object, variable: Variable) -> Variable:
+    def _dk_follow_square(self, gradient: TensorLike, variable: Variable) -> Variable:
         v = self._velocities[self._dk_index[variable]]
         self.assign_add(v, (ops.square(gradient) - v) * (1 - self.beta_2))
         return v

@@ -8,7 +8,7 @@ from typing import Unpack
 from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._options import Options, at_least_0, within
@@ -75,12 +75,12 @@ class RMSprop(Optimizer):
         if self.centered:
             self._average_gradients = self.add_optimizer_variables(variables, "average_gradient")
 
-    def update_step(self, gradient: object, variable: Variable, learning_rate: object) -> None:
+    def update_step(self, gradient: TensorLike, variable: Variable, learning_rate: object) -> None:
         """Change `variable` by one gradient."""
         i = self._dk_index[variable]
         v = self._velocities[i]
         self.assign(v, self.rho * v + (1 - self.rho) * ops.square(gradient))
-        spread = v
+        spread: Variable | TensorLike = v
         if self.centered:
             a = self._average_gradients[i]
             self.assign(a, self.rho * a + (1 - self.rho) * gradient)

@@ -10,6 +10,7 @@ import numpy as np
 
 from densekit import ops
 from densekit._core.errors import returned
+from densekit._core.types import ArrayLike, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._clipping import clip_by_global_norm, clip_by_norm
 from densekit.optimizers._native import NativeView
@@ -27,7 +28,7 @@ class UpdatePipeline(State, NativeView):
         """The learning rate of the next step."""
         raise NotImplementedError
 
-    def update_step(self, gradient: object, variable: Variable, learning_rate: object) -> None:
+    def update_step(self, gradient: TensorLike, variable: Variable, learning_rate: object) -> None:
         """Change `variable` and its slots by one gradient."""
         raise NotImplementedError
 
@@ -172,7 +173,7 @@ def constrain(variable: Variable) -> None:
         variable.assign(weights)
 
 
-def when(condition: object, changed: Iterable[Variable], update: Callable[[], None]) -> None:
+def when(condition: ArrayLike, changed: Iterable[Variable], update: Callable[[], None]) -> None:
     """Do `update`, which changes the variables `changed`, if `condition` holds.
 
     A traced condition has no value yet: then the update is made and each variable chooses.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit import ops
+from densekit._core.types import ArrayLike
 
 
 def compute_float8_scale(amax: Any, scale: Any, dtype_max: float, margin: int = 0) -> Any:
@@ -44,7 +45,7 @@ def compute_float8_amax_history(x: Any, amax_history: Any) -> Any:
 
 
 def quantize_and_dequantize(
-    inputs: object, scale: object, quantized_dtype: str, compute_dtype: str
+    inputs: ArrayLike, scale: ArrayLike, quantized_dtype: str, compute_dtype: str
 ) -> Any:
     """`inputs` as they come out of a float8 type: scaled, kept in its range, rounded, scaled back.
 

@@ -14,6 +14,7 @@ import numpy as np
 
 import densekit as keras
 from densekit import ops, tree
+from densekit._core.types import ArrayLike, DTypeLike
 from densekit.compat.tensorflow import linalg, math, nn, random
 from densekit.compat.tensorflow._names import (
     BOTH,
@@ -107,22 +108,22 @@ def size(input: Any, out_type: Any = None, name: str | None = None) -> Any:
 
 
 def argmax(
-    input: object, axis: int | None = None, output_type: object = "int64", name: object = None
+    input: ArrayLike, axis: int | None = None, output_type: object = "int64", name: object = None
 ) -> Any:
     """`ops.argmax`, over the first axis if none is given."""
     return ops.cast(ops.argmax(input, 0 if axis is None else axis), output_type)
 
 
 def argmin(
-    input: object, axis: int | None = None, output_type: object = "int64", name: object = None
+    input: ArrayLike, axis: int | None = None, output_type: object = "int64", name: object = None
 ) -> Any:
     """`ops.argmin`, over the first axis if none is given."""
     return ops.cast(ops.argmin(input, 0 if axis is None else axis), output_type)
 
 
 def matmul(
-    a: object,
-    b: object,
+    a: ArrayLike,
+    b: ArrayLike,
     transpose_a: object = False,
     transpose_b: object = False,
     name: str | None = None,
@@ -182,10 +183,10 @@ def split(
 
 
 def range(
-    start: object,
-    limit: object = None,
-    delta: object = 1,
-    dtype: object = None,
+    start: float,
+    limit: float | None = None,
+    delta: float = 1,
+    dtype: DTypeLike = None,
     name: str | None = None,
 ) -> Any:
     """`ops.arange`."""

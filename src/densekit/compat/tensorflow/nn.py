@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit import ops, random
+from densekit._core.types import ArrayLike
 from densekit.compat.tensorflow._names import lookup
 
 _ACTIVATIONS = "relu relu6 elu selu gelu silu sigmoid tanh softplus softsign"
@@ -21,21 +22,21 @@ __getattr__ = lookup(
 
 
 def sparse_softmax_cross_entropy_with_logits(
-    labels: object, logits: object, name: str | None = None
+    labels: ArrayLike, logits: ArrayLike, name: str | None = None
 ) -> Any:
     """One loss for each row of logits, whose class is an integer."""
     return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
 
 
 def softmax_cross_entropy_with_logits(
-    labels: object, logits: object, axis: int = -1, name: str | None = None
+    labels: ArrayLike, logits: ArrayLike, axis: int = -1, name: str | None = None
 ) -> Any:
     """One loss for each row of logits, whose target is a distribution."""
     return ops.categorical_crossentropy(labels, logits, from_logits=True, axis=axis)
 
 
 def sigmoid_cross_entropy_with_logits(
-    labels: object = None, logits: object = None, name: str | None = None
+    labels: Any = None, logits: Any = None, name: str | None = None
 ) -> Any:
     """One loss for each logit: ``max(z, 0) - z*y + log(1 + exp(-|z|))``."""
     return ops.binary_crossentropy(labels, logits, from_logits=True)
