@@ -75,6 +75,7 @@ NB_MODULE(_native, m) {
   m.doc() = "The native core: plans, kernels and the thread pool.";
   bind_plan(m);
   bind_functions(m);
+  bind_notes(m);
   bind_tables(m);
   m.def("available_isas", available_isas, "Instruction sets built in that this machine can run, best first.");
   m.def(

@@ -111,5 +111,6 @@ class Plan {
 void bind_recording(nb::module_& m, nb::class_<Plan>& plan);
 void bind_plan(nb::module_& m);
 void bind_functions(nb::module_& m);
+void bind_notes(nb::module_& m);
 
 }  // namespace densekit::bindings

@@ -349,6 +349,19 @@ def philox(key: int, counter: int, n: int) -> Array:
 def permutation(key: int, counter: int, n: int, block: int) -> Array:
     """0..n-1 in a random order, shuffled inside every `block` of them."""
 
+def quicken(
+    box: type,
+    truth: type,
+    formula: type,
+    step: type,
+    places: object,
+    tensor: type,
+    own: type,
+) -> dict[str, Callable[..., object]]:
+    """
+    Has the core note the ops of boxes that wait; gives the methods of `box` that did, by name.
+    """
+
 def activation_kinds() -> dict[str, int]:
     """Name -> number of parameters."""
 

@@ -83,7 +83,7 @@ def engine_kind(name: str | None = None) -> EngineKind:
         inside = _inside.get()
         if inside is not None:
             return inside
-        name = default_name()
+        name = settings.get("engine") or default_name()
     kind = _loaded.get(name)
     if kind is None:
         check_engine(name, "engine")

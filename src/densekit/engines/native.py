@@ -23,6 +23,7 @@ from densekit._native import get_threads as get_threads
 from densekit._native import machine as machine
 from densekit._native import mean_loss as mean_loss
 from densekit._native import permutation as permutation
+from densekit._native import quicken as quicken
 from densekit._native import set_class as set_class
 from densekit._native import set_threads as set_threads
 from densekit.engines.exact import ExactValues, exact_values

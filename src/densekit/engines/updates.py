@@ -48,13 +48,12 @@ class NativeUpdates:
 
     def apply_like(self, optimizer: Any, gradients: list[Array]) -> bool:
         """The same if each gradient has type and shape of its variable; else nothing, and False."""
-        counter = optimizer._iterations.array
-        iteration = int(counter)
+        iteration = int(optimizer._iterations._value)
         done: bool = self._engine.plan.apply_like(
             gradients, iteration, optimizer.rate_at(iteration)
         )
         if done:
-            counter[()] = iteration + 1
+            optimizer._iterations.array[()] = iteration + 1
         return done
 
 

@@ -75,9 +75,26 @@ def std(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     return namespace(x).std(floating(x), axis=_axes(axis), keepdims=keepdims)
 
 
+# NumPy calls its loop for each row, which takes 40 ns; a call for a column takes 300.
+_FEW_COLUMNS = 4
+
+
+def _extreme_of_few(choose: np.ufunc, x: TensorLike) -> TensorLike:
+    """The extreme along the last axis, column by column."""
+    found: TensorLike = choose(x[..., 0], x[..., 1])
+    for i in range(2, x.shape[-1]):
+        choose(found, x[..., i], out=found)
+    return found
+
+
 def _extreme(
     choose: str, x: TensorLike, axis: Axes, keepdims: bool, initial: ArrayLike | None
 ) -> TensorLike:
+    if type(axis) is int and type(x) in ARRAYS and not keepdims and x.ndim > 1 and initial is None:
+        columns = x.shape[-1]
+        last = axis == -1 or axis == x.ndim - 1
+        if last and 2 <= columns <= _FEW_COLUMNS and x.size > 16 * columns:
+            return _extreme_of_few(np.maximum if choose == "max" else np.minimum, x)
     xp = namespace(x)
     found: TensorLike = getattr(xp, choose)(x, axis=_axes(axis), keepdims=keepdims)
     if initial is not None:

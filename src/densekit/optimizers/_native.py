@@ -130,7 +130,7 @@ class NativeView:
         """The learning rate of one step."""
         rate = self._learning_rate
         if isinstance(rate, Variable):
-            return float(rate.array)
+            return float(rate._value)
         return float(self.learning_rates(iteration, 1)[0])
 
     def _dk_called_at(self, iteration: int) -> float:
