@@ -10,12 +10,13 @@ PACKAGE_SOURCES := $(shell find src native -type f -not -name '*.so' -not -path 
 
 NATIVE_SOURCES := $(shell find native -name '*.cpp' -o -name '*.hpp' -o -name '*.inl')
 
-.PHONY: help demo test test-python test-native test-threads test-neon test-isa count-instructions lint bench bench-short docs wgan format clean
+.PHONY: help demo test test-python test-native test-threads test-neon test-isa count-instructions keras-tests lint bench bench-short docs wgan format clean
 
 help:
 	@echo "make demo         set up and train the handwritten digits: curves and kernels in digits.png"
 	@echo "make test         set up and pass all tests"
 	@echo "make test-native, test-threads, test-neon, test-isa, count-instructions: the C++ core (CONTRIBUTING.md)"
+	@echo "make keras-tests  Keras' own tests, fetched, against densekit"
 	@echo "make lint         style, types, import contracts"
 	@echo "make bench        measure against Keras, PyTorch, JAX, scikit-learn and ONNX Runtime"
 	@echo "make docs         run every example in README and docs"
@@ -96,6 +97,10 @@ test-isa: $(STAMPS)/test-tools $(STAMPS)/package
 count-instructions: $(STAMPS)/package
 	@scripts/need.sh valgrind=valgrind
 	$(PY) scripts/count_instructions.py $(if $(UPDATE),--update)
+
+# Keras' own tests, which are fetched; ARGS="layers/core -v --json now.json" chooses and compares.
+keras-tests: $(STAMPS)/test-tools $(STAMPS)/package
+	$(PY) scripts/keras_own_tests.py $(ARGS)
 
 lint: $(STAMPS)/test-tools $(STAMPS)/package
 	$(BIN)/ruff check .
