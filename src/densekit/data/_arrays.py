@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import mmap
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeGuard, overload
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from densekit import engines
 from densekit._core import settings, tree
 from densekit._core.errors import describe, message
 from densekit._core.text import as_strings, holds_text
-from densekit._core.types import Array
+from densekit._core.types import Array, Operand
 from densekit.data._encoding import (
     BLOCK_ROWS,
     NUMBER_KINDS,
@@ -23,13 +23,14 @@ from densekit.data._encoding import (
     not_numbers,
     objects_as_numbers,
 )
+from densekit.data._table_types import Frame, HasDtype, Series, SparseMatrix
 from densekit.data._tables import named_columns
 from densekit.ops._dispatch import is_tracer
 
 _SMALL = 4  # bytes of an element up to which its type is kept
 
 
-def as_array(value: Any, what: str, dtype: str | None = None) -> Array:
+def as_array(value: object, what: str, dtype: str | None = None) -> Array:
     """One column of data: an array of numbers with at least the batch axis.
 
     Args:
@@ -37,12 +38,12 @@ def as_array(value: Any, what: str, dtype: str | None = None) -> Array:
         dtype: type of the numbers where a table or a sparse matrix must be converted; None:
             `floatx`.
     """
-    array: Array = value
-    if type(value) is not np.ndarray:
-        if is_tracer(value):
-            return array
-        array = _read(value, what, dtype or settings.floatx())
-    return _checked(array, what, dtype)
+    if type(value) is np.ndarray:
+        return _checked(value, what, dtype)
+    if is_tracer(value):
+        traced: Any = value  # as good as an array
+        return traced  # type: ignore[no-any-return]
+    return _checked(_read(value, what, dtype or settings.floatx()), what, dtype)
 
 
 def _checked(value: Array, what: str, dtype: str | None) -> Array:
@@ -78,17 +79,17 @@ def as_arrays(
     if type(value) is np.ndarray or is_sparse(value):  # some of the latter are dicts as well
         return as_array(value, what, dtype)
 
-    def one(leaf: Any) -> Any:
+    def one(leaf: object) -> Array | SparseRows | None:
         if leaf is None or isinstance(leaf, SparseRows):
             return leaf
         is_text = text and holds_text(leaf)
         array = as_strings(leaf, f"`{what}`") if is_text else as_array(leaf, what, dtype)
-        return array[:, None] if _is_pandas(leaf, "Series") else array
+        return array[:, None] if _is_series(leaf) else array
 
     return tree.map_structure(one, numbers_as_arrays(value, lists) if lists else value)
 
 
-def _read(value: Any, what: str, dtype: str) -> Any:
+def _read(value: object, what: str, dtype: str) -> Any:
     if isinstance(value, SparseRows):
         return value
     if is_sparse(value):
@@ -102,9 +103,9 @@ def _read(value: Any, what: str, dtype: str) -> Any:
                 )
             )
         return SparseRows(value, dtype)
-    if _is_pandas(value, "DataFrame"):
+    if _is_frame(value):
         return _read_frame(value, what, np.dtype(dtype))
-    if _is_pandas(value, "Series"):
+    if _is_series(value):
         return _read_series(value, what, np.dtype(dtype))
     if isinstance(value, str | bytes):  # a leaf of a list
         raise not_numbers(what, np.asarray([value]))
@@ -120,8 +121,8 @@ def _read(value: Any, what: str, dtype: str) -> Any:
     columns = named_columns(value)
     if columns:
         return _read_table(columns, what, np.dtype(dtype))
-    dtypes: Any = getattr(value, "dtypes", None)
-    if hasattr(dtypes, "__iter__"):  # of another library's table, maybe with nothing in common
+    dtypes: Iterable[object] | None = getattr(value, "dtypes", None)
+    if isinstance(dtypes, Iterable):  # of another library's table, maybe with nothing in common
         kinds = {getattr(kind, "kind", "O") for kind in dtypes}
         return np.asarray(value, np.float64 if kinds and kinds <= set("biuf") else None)
     return np.asarray(value)
@@ -135,7 +136,15 @@ def _is_pandas(value: object, kind: str) -> bool:
     return pandas is not None and isinstance(value, getattr(pandas, kind))
 
 
-def _read_series(series: Any, what: str, dtype: np.dtype[np.generic]) -> Array:
+def _is_frame(value: object) -> TypeGuard[Frame]:
+    return _is_pandas(value, "DataFrame")
+
+
+def _is_series(value: object) -> TypeGuard[Series]:
+    return _is_pandas(value, "Series")
+
+
+def _read_series(series: Series, what: str, dtype: np.dtype[np.generic]) -> Array:
     if lacks_values(series):
         return filled_with_nan(series, dtype)
     values: Array | None = np.asarray(series)
@@ -146,7 +155,7 @@ def _read_series(series: Any, what: str, dtype: np.dtype[np.generic]) -> Array:
     return values
 
 
-def _read_frame(frame: Any, what: str, dtype: np.dtype[np.generic]) -> Array:
+def _read_frame(frame: Frame, what: str, dtype: np.dtype[np.generic]) -> Array:
     """The frame's own memory, if that is one block; else one new array, filled in blocks of rows,
     so that no column is converted twice and no other table is made on the way.
     """
@@ -161,7 +170,7 @@ def _read_frame(frame: Any, what: str, dtype: np.dtype[np.generic]) -> Array:
     return table
 
 
-def _read_table(named: list[tuple[str, Any]], what: str, dtype: np.dtype[np.generic]) -> Array:
+def _read_table(named: list[tuple[str, Array]], what: str, dtype: np.dtype[np.generic]) -> Array:
     """One new array of the columns of a table of polars or Arrow."""
     names = [name for name, _ in named]
     columns: list[Array | None] = [np.asarray(column) for _, column in named]
@@ -186,8 +195,8 @@ def _fill(
     table: Array,
     columns: list[Array | None],
     what: str,
-    names: Sequence[Any],
-    source: Callable[[int], Any],
+    names: Sequence[object],
+    source: Callable[[int], HasDtype | None],
 ) -> None:
     """Write the columns that are there into a table, block by block of rows.
 
@@ -203,11 +212,12 @@ def _fill(
             if column.dtype.kind == "O":
                 part = objects_as_numbers(column[rows], table.dtype)
                 if part is None:
-                    raise not_numbers(what, source(j), names[j])
+                    told = source(j)
+                    raise not_numbers(what, column if told is None else told, names[j])
             table[rows, j] = part
 
 
-def _is_one_block(frame: Any) -> bool:
+def _is_one_block(frame: Frame) -> bool:
     """Whether the columns are those of one array of numbers: then its first row is a view."""
     if not frame.shape[1]:
         return False
@@ -217,7 +227,7 @@ def _is_one_block(frame: Any) -> bool:
     )
 
 
-def _column(series: object, what: str, name: object) -> Array | None:
+def _column(series: Series, what: str, name: object) -> Array | None:
     """The memory of a column of a frame, of numbers or objects; None if it lacks values."""
     if lacks_values(series):
         return None
@@ -230,7 +240,7 @@ def _column(series: object, what: str, name: object) -> Array | None:
 # Lists
 
 
-def numbers_as_arrays(value: Any, count: int = 1) -> Any:
+def numbers_as_arrays(value: object, count: int = 1) -> object:
     """`value` with lists of numbers, nested or not, made arrays.
 
     Args:
@@ -249,7 +259,7 @@ def numbers_as_arrays(value: Any, count: int = 1) -> Any:
     return parts
 
 
-def _is_number_list(value: Any) -> bool:
+def _is_number_list(value: Sequence[object]) -> bool:
     if isinstance(value[0], list | tuple):
         return all(isinstance(v, list | tuple) and v and _is_number_list(v) for v in value)
     return are_numbers(value)
@@ -258,7 +268,7 @@ def _is_number_list(value: Any) -> bool:
 # Sparse matrices
 
 
-def is_sparse(value: object) -> bool:
+def is_sparse(value: object) -> TypeGuard[SparseMatrix]:
     """Whether `value` is a matrix or array of `scipy.sparse`."""
     sparse = sys.modules.get("scipy.sparse")
     return sparse is not None and bool(sparse.issparse(value))
@@ -274,7 +284,7 @@ class SparseRows:
 
     ndim = 2
 
-    def __init__(self, matrix: Any, dtype: str) -> None:
+    def __init__(self, matrix: SparseMatrix, dtype: str) -> None:
         if matrix.ndim != 2 or matrix.dtype.kind not in "biuf":
             raise ValueError(
                 message(
@@ -295,7 +305,7 @@ class SparseRows:
         """Some rows, sparse as they are."""
         return SparseRows(self._matrix[rows], self.dtype.name)
 
-    def __getitem__(self, rows: Any) -> Array:
+    def __getitem__(self, rows: Operand) -> Array:
         part = self._matrix[rows]
         dense = np.zeros(part.shape, self.dtype)
         part.astype(self.dtype).toarray(out=dense)
@@ -305,7 +315,11 @@ class SparseRows:
 # Layouts
 
 
-def readable_once(column: Any, dtype: str, is_input: bool) -> Any:
+@overload
+def readable_once(column: Array, dtype: str, is_input: bool) -> Array: ...
+@overload
+def readable_once(column: Array | None, dtype: str, is_input: bool) -> Array | None: ...
+def readable_once(column: Array | None, dtype: str, is_input: bool) -> Array | None:
     """`column`, or one copy of it that the core can read: made in blocks of rows, in the plan's
     type if that is not larger than its own.
 
@@ -331,7 +345,7 @@ def _copied(column: Array, dtype: np.dtype[np.generic]) -> Array:
 
 
 def _lies_in_a_file(column: Array) -> bool:
-    base: Any = column
+    base: object = column
     while base is not None:
         if isinstance(base, mmap.mmap | np.memmap):
             return True

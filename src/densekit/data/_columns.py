@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from densekit.data._arrays import as_array, is_sparse
 from densekit.data._tables import KnownColumns
 
 Column = Array | None
+Triple: TypeAlias = tuple[object, object, object]  # inputs, targets, weights as users pass them
 
 
 class Columns(NamedTuple):
@@ -45,17 +46,17 @@ class Signature(NamedTuple):
     where: str
     input_names: list[str]
     input_shapes: list[tuple[int | None, ...]]
-    input_structure: Any
+    input_structure: object
     output_names: list[str]
     output_shapes: list[tuple[int | None, ...]]
-    output_structure: Any
+    output_structure: object
     known_columns: KnownColumns
     input_dtypes: list[str]
     outputs_are_named: bool = False
     optional_inputs: frozenset[str] = frozenset()
 
 
-def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+def unpack_x_y_sample_weight(data: object) -> Triple:
     """``(x, y, sample_weight)`` from ``x``, ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``."""
     if not isinstance(data, tuple | list):
         return data, None, None
@@ -112,10 +113,12 @@ def match_inputs(x: object, signature: Signature) -> list[Array]:
         is_left_out = leaf is None and name in signature.optional_inputs
         columns.append(None if is_left_out else conform(_column(leaf, dtype, where), shape, where))
     there = [column for column in columns if column is not None]
-    return there if len(there) == len(columns) else _with_missing(columns, signature)
+    if len(there) < len(columns):
+        return cast("list[Array]", _with_missing(columns, signature))
+    return there
 
 
-def _with_missing(columns: list[Column], signature: Signature) -> list[Any]:
+def _with_missing(columns: list[Column], signature: Signature) -> list[Array | engines.Missing]:
     """Columns with something in place of optional inputs that are None."""
     rows = max((len(column) for column in columns if column is not None), default=0)
     return [
@@ -190,7 +193,7 @@ def match_outputs(
 
 
 def _require(
-    given: Sequence[Any], names: Sequence[str], needed: Sequence[bool], where: str, what: str
+    given: Sequence[object], names: Sequence[str], needed: Sequence[bool], where: str, what: str
 ) -> None:
     """Refuse targets that lack some which are needed."""
     for one, name, wanted in zip(given, names, needed, strict=True):
@@ -216,8 +219,8 @@ def output_keys(signature: Signature) -> list[str]:
 
 
 def _spread(
-    columns: list[Any], signature: Signature, needed: Sequence[bool], what: str
-) -> list[Any]:
+    columns: list[object], signature: Signature, needed: Sequence[bool], what: str
+) -> list[object]:
     """Give `columns` to the outputs that need one."""
     if len(columns) != sum(needed):
         raise StructureError(
@@ -290,7 +293,7 @@ def check_weight_structure(y: object, sample_weight: object) -> None:
         )
 
 
-def class_weights(y: Array, class_weight: Any, classes: int | None) -> Array:
+def class_weights(y: Array, class_weight: object, classes: int | None) -> Array:
     """The weight of each sample's class; 1 for classes that are not listed, which is said.
 
     Args:
@@ -298,7 +301,10 @@ def class_weights(y: Array, class_weight: Any, classes: int | None) -> Array:
             gives every class that occurs the same share.
     """
     balanced = isinstance(class_weight, str) and class_weight == "balanced"
-    if not balanced and not isinstance(class_weight, Mapping):
+    by_class: Mapping[int, float] = {}
+    if isinstance(class_weight, Mapping):
+        by_class = class_weight
+    elif not balanced:
         raise TypeError(
             message(
                 "`class_weight`",
@@ -316,8 +322,8 @@ def class_weights(y: Array, class_weight: Any, classes: int | None) -> Array:
     labels = np.rint(y).astype(np.int64)
     if balanced:
         found, counts = np.unique(labels, return_counts=True)
-        class_weight = dict(zip(found.tolist(), len(labels) / (len(found) * counts), strict=True))
-    for key, weight in class_weight.items():
+        by_class = dict(zip(found.tolist(), len(labels) / (len(found) * counts), strict=True))
+    for key, weight in by_class.items():
         whole = isinstance(key, int | float | np.integer | np.floating) and key == int(key)
         if not whole or key < 0 or (classes is not None and key >= classes):
             raise ValueError(
@@ -333,7 +339,7 @@ def class_weights(y: Array, class_weight: Any, classes: int | None) -> Array:
             raise ValueError(
                 message("`class_weight`", "finite weights >= 0", f"{weight!r}", "Change it.")
             )
-    unlisted = sorted(set(np.unique(labels).tolist()) - {int(key) for key in class_weight})
+    unlisted = sorted(set(np.unique(labels).tolist()) - {int(key) for key in by_class})
     if unlisted:
         listed = ", ".join(map(str, unlisted[:5]))
         warn(
@@ -345,8 +351,8 @@ def class_weights(y: Array, class_weight: Any, classes: int | None) -> Array:
             )
         )
     top = int(labels.max(initial=0))
-    table = np.ones(max(top, *(int(k) for k in class_weight), 0) + 1, settings.floatx())
-    for key, weight in class_weight.items():
+    table = np.ones(max(top, *(int(k) for k in by_class), 0) + 1, settings.floatx())
+    for key, weight in by_class.items():
         table[int(key)] = weight
     if labels.size and labels.min() < 0:
         return np.where(labels < 0, table.dtype.type(1), table[np.maximum(labels, 0)])

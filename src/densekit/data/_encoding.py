@@ -6,12 +6,13 @@ pandas is never imported.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 
 from densekit._core.errors import message
 from densekit._core.types import Array
+from densekit.data._table_types import HasDtype, Series
 
 # Rows that are converted at a time: their source and their copy stay in the cache of a core.
 BLOCK_ROWS = 1024
@@ -19,19 +20,19 @@ NUMBER_KINDS = "biuf"
 _NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
 
 
-def are_numbers(values: Any) -> bool:
+def are_numbers(values: Iterable[object]) -> bool:
     """Whether Python objects are all numbers; text is none."""
     return all(isinstance(value, _NUMBERS) for value in values)
 
 
-def lacks_values(series: Any) -> bool:
+def lacks_values(series: Series) -> bool:
     """Whether a column of pandas is of a nullable type of numbers, and values are missing."""
     dtype = series.dtype
     nullable = not isinstance(dtype, np.dtype) and getattr(dtype, "kind", "O") in NUMBER_KINDS
     return nullable and bool(series.hasnans)
 
 
-def filled_with_nan(series: Any, dtype: np.dtype[np.generic]) -> Array:
+def filled_with_nan(series: Series, dtype: np.dtype[np.generic]) -> Array:
     """The values of a column that `lacks_values`."""
     return np.asarray(series.to_numpy(dtype, na_value=np.nan))
 
@@ -61,7 +62,7 @@ def _without_missing(objects: Array) -> Array:
     return copy
 
 
-def not_numbers(what: str, source: Any, column: Any = None) -> ValueError:
+def not_numbers(what: str, source: HasDtype, column: object = None) -> ValueError:
     """The error for data that hold no numbers, with the line that encodes them.
 
     Args:
@@ -78,7 +79,7 @@ def not_numbers(what: str, source: Any, column: Any = None) -> ValueError:
     return ValueError(message(where, "numbers", f"{kind} (invalid dtype: {source.dtype})", action))
 
 
-def _encoding(what: str, variable: str, source: Any, column: Any) -> tuple[str, str]:
+def _encoding(what: str, variable: str, source: HasDtype, column: object) -> tuple[str, str]:
     """Of which kind the data are, and what to type."""
     dtype = source.dtype
     kind = getattr(dtype, "kind", "O")
@@ -123,22 +124,23 @@ def _indicators(what: str, column: object) -> str:
     return f"{what} = pd.get_dummies({what}, columns=[{column!r}], dtype=float)"
 
 
-def _samples(source: Any) -> list[Any]:
+def _samples(source: HasDtype) -> list[object]:
     """Some of the values, missing ones left out."""
     first = np.asarray(source[:100]).ravel()
     return [v for v in first if v is not None and type(v).__name__ != "NAType" and v == v][:20]
 
 
-def _name(source: object) -> str:
+def _name(source: HasDtype) -> str:
     return "text" if any(isinstance(v, str | bytes) for v in _samples(source)) else "objects"
 
 
-def _are_written_numbers(source: object) -> bool:
+def _are_written_numbers(source: HasDtype) -> bool:
     samples = _samples(source)
-    if not samples or not all(isinstance(v, str | bytes | np.number | float) for v in samples):
+    written = [v for v in samples if isinstance(v, str | bytes | np.number | float)]
+    if not samples or len(written) < len(samples):
         return False
     try:
-        for value in samples:
+        for value in written:
             float(value)
     except ValueError:
         return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
@@ -104,12 +103,14 @@ class ArrayFeed:
             return picked
         # Columns that the core cannot read are copied for these rows alone, never as a whole.
 
-        def gather(column: Array | None) -> Any:
+        def gather(column: Array | None) -> Array | None:
             rows = picked.pick(column)
             return None if rows is None else engines.readable(rows)
 
         return picked._replace(
-            inputs=[gather(column) for column in inputs],
+            inputs=[
+                engines.readable(rows) for rows in map(picked.pick, inputs) if rows is not None
+            ],
             targets=[gather(column) for column in targets],
             weights=[gather(column) for column in weights],
             picks=np.arange(stop - start, dtype=np.int64),

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from densekit._core import tree
 from densekit._core.errors import describe, message
+from densekit._core.types import Array
 from densekit.data._arrays import SparseRows, as_arrays
+from densekit.data._columns import Triple
 from densekit.data._feeds import is_stream
 
 
 def train_validation_split(
     x: object, y: object, sample_weight: object, split: object, dtype: str, text: bool = False
-) -> tuple[Any, Any]:
+) -> tuple[Triple, Triple]:
     """``((x, y, w), (x, y, w))``: the first ``floor(n * (1 - split))`` rows and the others, as
     views.
 
@@ -38,10 +39,10 @@ def train_validation_split(
     first = next((leaf for leaf in tree.flatten(x) if leaf is not None), None)
     n = 0 if first is None else len(first)
 
-    def beside(part: Any, what: str) -> Any:
+    def beside(part: object, what: str) -> object:
         # A list of n lists of numbers is one array; of other lengths, one for each output.
-        several = isinstance(part, list | tuple) and len(part) != n
-        return as_arrays(part, what, dtype, len(part) if several else 1)
+        count = len(part) if isinstance(part, list | tuple) else n
+        return as_arrays(part, what, dtype, 1 if count == n else count)
 
     data = x, beside(y, "y"), beside(sample_weight, "sample_weight")
     at = math.floor(n * (1.0 - split))
@@ -52,11 +53,12 @@ def train_validation_split(
             "provide more data, or a different value for the `validation_split` argument."
         )
 
-    def part(rows: slice) -> Any:
-        def cut(column: Any) -> Any:
+    def part(rows: slice) -> Triple:
+        def cut(column: Array | SparseRows) -> Array | SparseRows:
             return column.part(rows) if isinstance(column, SparseRows) else column[rows]
 
-        return tree.map_structure(lambda a: None if a is None else cut(a), data)
+        parts: Triple = tree.map_structure(lambda a: None if a is None else cut(a), data)
+        return parts
 
     head, tail = part(slice(0, at)), part(slice(at, n))
     return head, tail

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import cast
 
 import numpy as np
 
 from densekit import engines
 from densekit._core.engine import Block
 from densekit._core.errors import message
-from densekit.data._columns import Columns, unpack_x_y_sample_weight
+from densekit.data._columns import Columns, Triple, unpack_x_y_sample_weight
 from densekit.data._feeds import ArrayFeed, Order, check_count, warn_out_of_data
 from densekit.data._pydataset import PyDataset, works_ahead
 
@@ -36,8 +36,8 @@ class StreamFeed:
 
     def __init__(
         self,
-        source: Any,
-        convert: Callable[[Any, Any, Any], Columns],
+        source: Iterable[object],
+        convert: Callable[[object, object, object], Columns],
         steps: int | None,
         order: Order | None = None,
     ) -> None:
@@ -47,11 +47,11 @@ class StreamFeed:
         self.steps = check_count(steps, "steps")
         self._known = _length(source)
         self._ended_after: int | None = None  # steps until an open source first ended
-        self._kept: list[Any] | None = None
-        if hasattr(source, "__next__"):
+        self._kept: list[object] | None = None
+        if isinstance(source, Iterator):
             self._kept = list(itertools.islice(source, _KEPT))
-        self._first: list[Any] | None = None
-        self._pass: Iterator[Any] | None = None
+        self._first: list[object] | None = None
+        self._pass: Iterator[object] | None = None
         self._taken = 0  # steps of the present pass
         self._sample: Columns | None = None
 
@@ -71,7 +71,7 @@ class StreamFeed:
             for hook in ("on_epoch_begin", "on_epoch_end")
         )
 
-    def first_batch(self) -> tuple[Any, Any, Any]:
+    def first_batch(self) -> Triple:
         """The first batch, looked at without being used up."""
         if self._first is None:
             if self._kept is None:
@@ -95,7 +95,7 @@ class StreamFeed:
             self._sample = self._convert(*self.first_batch())
         return self._sample
 
-    def raw_batches(self) -> Iterator[Any]:
+    def raw_batches(self) -> Iterator[object]:
         """What the source yields in one epoch."""
         wanted = self.steps or self._known
         if self._pass is None or (self.steps is None and self._taken):
@@ -149,7 +149,7 @@ class StreamFeed:
         self._pass = self._new_pass()
         self._taken = 0
 
-    def _new_pass(self) -> Iterator[Any]:
+    def _new_pass(self) -> Iterator[object]:
         source = self._source
         if self._kept is not None:
             return itertools.chain(self._kept, source)
@@ -162,18 +162,18 @@ class StreamFeed:
             return self._batches(range(length))
         return self._in_order(self._order, length)
 
-    def _in_order(self, order: Order, length: int) -> Iterator[Any]:
+    def _in_order(self, order: Order, length: int) -> Iterator[object]:
         # The order is drawn when the first batch is taken: that of an epoch follows from what was
         # trained before it.
         yield from self._batches(order(length, length).tolist() if length else [])
 
-    def _batches(self, indices: Iterable[int]) -> Iterator[Any]:
+    def _batches(self, indices: Iterable[int]) -> Iterator[object]:
         source = self._source
         if isinstance(source, PyDataset) and works_ahead(source):
             from densekit.data._workers import made_ahead  # with multiprocessing: slow to import
 
             return made_ahead(source, indices)
-        return map(source.__getitem__, indices)
+        return map(cast("Sequence[object]", source).__getitem__, indices)
 
     def begin_anew(self) -> None:
         """Before training, and before each validation: the next epoch begins with the first
@@ -202,7 +202,7 @@ def _empty() -> ValueError:
     )
 
 
-def _length(source: Any) -> int | None:
+def _length(source: object) -> int | None:
     """Number of batches of a pass, None if it cannot be told."""
     if isinstance(source, PyDataset):
         return source.num_batches
@@ -210,6 +210,6 @@ def _length(source: Any) -> int | None:
     if isinstance(batches, int):
         return batches
     try:
-        return len(source)
+        return len(source)  # type: ignore[arg-type]
     except (TypeError, NotImplementedError):
         return None

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import TypeGuard, cast
 
 from densekit._core import tree
 from densekit._core.errors import describe, message
+from densekit._core.types import Array
+from densekit.data._table_types import ArrowTable, HasDtype, PolarsTable
 
 
 class KnownColumns:
@@ -33,7 +35,7 @@ class KnownColumns:
             found = {name: column_names(leaf) for name, leaf in _by_input(x, input_names)}
             self.names = {name: names for name, names in found.items() if names is not None}
 
-    def arrange(self, x: Any, input_names: Sequence[str], where: str) -> Any:
+    def arrange(self, x: object, input_names: Sequence[str], where: str) -> object:
         """The inputs `x` with the columns of their frames in the known order.
 
         Raises:
@@ -48,7 +50,7 @@ class KnownColumns:
             }
         inputs = iter(input_names)
 
-        def arrange(leaf: Any) -> Any:
+        def arrange(leaf: object) -> object:
             name = next(inputs, "")
             return arranged(leaf, self.names.get(name), f"{where} {self._kind} {name!r}")
 
@@ -82,7 +84,7 @@ class KnownColumns:
 def column_names(table: object) -> list[str] | None:
     """Names of the columns of a frame; None for what is no frame or numbers its columns."""
     if _is_arrow(table):
-        names = list(table.column_names)  # type: ignore[attr-defined]
+        names = list(table.column_names)
     elif hasattr(table, "columns") and hasattr(table, "dtypes"):
         names = list(table.columns)
     else:
@@ -90,7 +92,7 @@ def column_names(table: object) -> list[str] | None:
     return names if names and all(isinstance(name, str) for name in names) else None
 
 
-def arranged(table: Any, wanted: list[str] | None, where: str) -> Any:
+def arranged(table: object, wanted: list[str] | None, where: str) -> object:
     """A frame with its columns in the order of the names `wanted`; anything else as it is.
 
     Raises:
@@ -111,24 +113,28 @@ def arranged(table: Any, wanted: list[str] | None, where: str) -> Any:
                 _action(missing, extra),
             )
         )
-    return table.select(wanted) if _is_arrow(table) else table[wanted]
+    return table.select(wanted) if _is_arrow(table) else cast("HasDtype", table)[wanted]
 
 
-def named_columns(table: Any) -> list[tuple[str, Any]]:
+def named_columns(table: object) -> list[tuple[str, Array]]:
     """Names and columns of a table of polars or Arrow; none for anything else."""
     if _is_arrow(table):
         return [(name, table.column(i)) for i, name in enumerate(table.column_names)]
-    if hasattr(table, "columns") and hasattr(table, "to_series"):
+    if _is_polars(table):
         return [(name, table.to_series(i)) for i, name in enumerate(table.columns)]
     return []
 
 
-def _is_arrow(table: object) -> bool:
+def _is_arrow(table: object) -> TypeGuard[ArrowTable]:
     """Whether `table` is a ``Table`` or ``RecordBatch`` of Arrow."""
     return hasattr(table, "column_names") and hasattr(table, "select")
 
 
-def _by_input(x: Any, input_names: Sequence[str]) -> Iterable[tuple[str, Any]]:
+def _is_polars(table: object) -> TypeGuard[PolarsTable]:
+    return hasattr(table, "columns") and hasattr(table, "to_series")
+
+
+def _by_input(x: object, input_names: Sequence[str]) -> Iterable[tuple[str, object]]:
     if isinstance(x, dict):
         return ((str(key), leaf) for key, leaf in x.items())
     return zip(input_names, tree.flatten(x), strict=False)

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
 
 from densekit._core.errors import message
 from densekit.data._pydataset import PyDataset
@@ -16,7 +15,7 @@ from densekit.data._pydataset import PyDataset
 _received: list[PyDataset] = []  # the data set of this process, if it is one of the workers
 
 
-def made_ahead(dataset: PyDataset, indices: Iterable[int]) -> Iterator[Any]:
+def made_ahead(dataset: PyDataset, indices: Iterable[int]) -> Iterator[object]:
     """The batches of those numbers, in that order.
 
     Up to `max_queue_size` of them are made or waiting while the caller trains. The workers live as
@@ -28,7 +27,7 @@ def made_ahead(dataset: PyDataset, indices: Iterable[int]) -> Iterator[Any]:
     """
     most = max(1, dataset.max_queue_size)
     remaining = iter(indices)
-    waiting: deque[Future[Any]] = deque()
+    waiting: deque[Future[object]] = deque()
     pool, make = _workers(dataset)
     try:
         for index in itertools.islice(remaining, most):
@@ -51,7 +50,7 @@ def made_ahead(dataset: PyDataset, indices: Iterable[int]) -> Iterator[Any]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _workers(dataset: PyDataset) -> tuple[Executor, Callable[[int], Any]]:
+def _workers(dataset: PyDataset) -> tuple[Executor, Callable[[int], object]]:
     """A pool, and what its workers call to make the batch of a number."""
     if not dataset.use_multiprocessing:
         return ThreadPoolExecutor(dataset.workers, "densekit-data"), dataset.__getitem__
@@ -68,5 +67,5 @@ def _receive(dataset: PyDataset) -> None:
     _received[:] = [dataset]
 
 
-def _make(index: int) -> Any:
+def _make(index: int) -> object:
     return _received[0][index]
