@@ -8,7 +8,7 @@ The native core computes the same words; `tests/contracts` holds the two against
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from densekit._core.name_scope import in_scope
 from densekit._core.naming import auto_name
 from densekit._core.registry import export
 from densekit._core.thread_seeds import Reserved, draw_seed, seed_thread
-from densekit._core.types import Config
+from densekit._core.types import Config, TensorLike
 from densekit._core.variable import Variable
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)  # Salmon et al., table 2
@@ -176,9 +176,9 @@ class SeedGenerator:
             path=in_scope(f"{self.name}/seed_generator_state"),
         )
 
-    def next(self, ordered: bool = True) -> Any:
+    def next(self, ordered: bool = True) -> TensorLike:
         """The pair ``[seed, counter]``, shape (2,); the counter then moves on by one."""
-        pair = self.state.value
+        pair: TensorLike = self.state.value
         if not isinstance(pair, np.ndarray):  # traced, or an array of another library
             self.state.assign(pair + np.array([0, 1], np.uint32))
             return pair
@@ -199,6 +199,10 @@ class SeedGenerator:
     def from_config(cls, config: Config) -> SeedGenerator:
         """Create from `get_config`."""
         return cls(**config)
+
+
+# What a draw begins with: a number, a generator that moves on, or a pair of words; None: any.
+Seed: TypeAlias = int | SeedGenerator | TensorLike | None
 
 
 def seed_pair(seed: Any) -> tuple[Any, Any]:

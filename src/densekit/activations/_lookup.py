@@ -8,12 +8,13 @@ from typing import Any
 from densekit._core import registry
 from densekit._core.identifiers import resolve
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config, TensorLike
 from densekit.activations._rectifiers import linear
 
 _MODULE = "keras.activations"
 
 
-def get(identifier: Any) -> Callable[..., Any]:
+def get(identifier: object) -> Callable[..., TensorLike]:
     """The activation function that a name, function, object, class, config or None stands for.
 
     Args:
@@ -31,13 +32,13 @@ def get(identifier: Any) -> Callable[..., Any]:
     """
     if identifier is None:
         return linear
-    found: Callable[..., Any] = resolve(
+    found: Callable[..., TensorLike] = resolve(
         identifier, family="activation function", names=registry.Names(_MODULE)
     )
     return found
 
 
-def serialize(activation: Callable[..., Any]) -> Any:
+def serialize(activation: Callable[..., TensorLike]) -> Any:
     """The name of a built-in activation, else its config.
 
     Args:
@@ -58,7 +59,7 @@ def serialize(activation: Callable[..., Any]) -> Any:
     return serialize_keras_object(activation)
 
 
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(config: object, custom_objects: Config | None = None) -> object:
     """The activation that `serialize` described.
 
     Args:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from densekit import ops
 from densekit._core.native_form import has_native_form
 from densekit._core.registry import export
+from densekit._core.types import ArrayLike, TensorLike
 
 
 @export("keras.activations")
 @has_native_form("linear")
-def linear(x: Any) -> Any:
+def linear(x: ArrayLike) -> TensorLike:
     """The input itself.
 
     Formula: ``f(x) = x``.
@@ -28,14 +28,18 @@ def linear(x: Any) -> Any:
     >>> keras.activations.linear(3.0)
     3.0
     """
-    return ops.convert_to_tensor(x) if type(x) is np.ndarray else x  # the caller's own array
+    # An array is the caller's own; what is none stays what it is.
+    return ops.convert_to_tensor(x) if type(x) is np.ndarray else x  # type: ignore[return-value]
 
 
 @export("keras.activations")
 @has_native_form("relu", 0.0, math.inf, 0.0)
 def relu(
-    x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
-) -> Any:
+    x: ArrayLike,
+    negative_slope: float = 0.0,
+    max_value: float | None = None,
+    threshold: float = 0.0,
+) -> TensorLike:
     """Rectified linear unit.
 
     Formula: ``f(x) = min(x, max_value) if x > threshold else negative_slope * (x - threshold)``.
@@ -60,7 +64,9 @@ def relu(
         return ops.leaky_relu(x, negative_slope=negative_slope)
     x = ops.convert_to_tensor(x)
     if threshold != 0:
-        y = ops.where(x <= threshold, ops.zeros_like(x), x)  # this way round nan stays nan
+        y: TensorLike = ops.where(
+            x <= threshold, ops.zeros_like(x), x
+        )  # this way round nan stays nan
     elif max_value == 6:
         y = ops.relu6(x)  # not clip: the slope at 6 is 0, as Keras has it
     else:
@@ -74,7 +80,7 @@ def relu(
 
 @export("keras.activations")
 @has_native_form("relu", 0.0, 6.0, 0.0)
-def relu6(x: Any) -> Any:
+def relu6(x: ArrayLike) -> TensorLike:
     """Rectified linear unit that saturates at 6.
 
     Formula: ``f(x) = min(max(x, 0), 6)``.
@@ -95,7 +101,7 @@ def relu6(x: Any) -> Any:
 
 @export("keras.activations")
 @has_native_form("relu", 0.2, math.inf, 0.0)
-def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
+def leaky_relu(x: ArrayLike, negative_slope: float = 0.2) -> TensorLike:
     """Rectified linear unit with a slope below zero.
 
     Formula: ``f(x) = x if x >= 0 else negative_slope * x``.
@@ -118,7 +124,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
 
 @export("keras.activations")
 @has_native_form("elu", 1.0)
-def elu(x: Any, alpha: float = 1.0) -> Any:
+def elu(x: ArrayLike, alpha: float = 1.0) -> TensorLike:
     """Exponential linear unit.
 
     Formula: ``f(x) = x if x > 0 else alpha * (exp(x) - 1)``.
@@ -140,7 +146,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
 
 @export("keras.activations")
 @has_native_form("celu", 1.0)
-def celu(x: Any, alpha: float = 1.0) -> Any:
+def celu(x: ArrayLike, alpha: float = 1.0) -> TensorLike:
     """Exponential linear unit whose slope is continuous for every `alpha`.
 
     Formula: ``f(x) = max(x, 0) + min(0, alpha * (exp(x / alpha) - 1))``.
@@ -162,7 +168,7 @@ def celu(x: Any, alpha: float = 1.0) -> Any:
 
 @export("keras.activations")
 @has_native_form("selu")
-def selu(x: Any) -> Any:
+def selu(x: ArrayLike) -> TensorLike:
     """Scaled exponential linear unit: keeps mean 0 and variance 1 from layer to layer.
 
     Formula: ``f(x) = 1.0507009873554805 * elu(x, alpha=1.6732632423543772)``. Use it with
@@ -183,7 +189,7 @@ def selu(x: Any) -> Any:
 
 
 @export("keras.activations")
-def threshold(x: Any, threshold: float, default_value: float) -> Any:
+def threshold(x: ArrayLike, threshold: float, default_value: float) -> TensorLike:
     """The input above a threshold, a constant elsewhere.
 
     Formula: ``f(x) = x if x > threshold else default_value``.

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import ops
 from densekit._core.errors import message
 from densekit._core.frames import warn
 from densekit._core.native_form import has_native_form
 from densekit._core.registry import export
+from densekit._core.types import ArrayLike, TensorLike
 
 
 @export("keras.activations")
 @has_native_form("softmax")
-def softmax(x: Any, axis: int | tuple[int, ...] = -1) -> Any:
+def softmax(x: ArrayLike, axis: int | tuple[int, ...] = -1) -> TensorLike:
     """Positive values that sum to 1: the probabilities of classes from their scores.
 
     Formula: ``f(x)_i = exp(x_i) / sum_j exp(x_j)``, computed on ``x - max(x)``.
@@ -50,7 +49,7 @@ def softmax(x: Any, axis: int | tuple[int, ...] = -1) -> Any:
 
 @export("keras.activations")
 @has_native_form("log_softmax")
-def log_softmax(x: Any, axis: int = -1) -> Any:
+def log_softmax(x: ArrayLike, axis: int = -1) -> TensorLike:
     """Logarithm of softmax, without underflow.
 
     Formula: ``f(x)_i = x_i - log(sum_j exp(x_j))``.
@@ -70,7 +69,7 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
 
 @export("keras.activations")
 @has_native_form("sparsemax")
-def sparsemax(x: Any, axis: int = -1) -> Any:
+def sparsemax(x: ArrayLike, axis: int = -1) -> TensorLike:
     """Projection onto the probability simplex: like softmax, with exact zeros.
 
     Formula: ``f(x)_i = max(x_i - tau(x), 0)`` with ``tau`` such that the values sum to 1.
@@ -92,7 +91,7 @@ def sparsemax(x: Any, axis: int = -1) -> Any:
 
 @export("keras.activations")
 @has_native_form("glu")
-def glu(x: Any, axis: int = -1) -> Any:
+def glu(x: ArrayLike, axis: int = -1) -> TensorLike:
     """Gated linear unit: one half of an axis gates the other.
 
     Formula: ``f([a, b]) = a * sigmoid(b)``.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import ops
 from densekit._core.native_form import has_native_form
 from densekit._core.registry import export
+from densekit._core.types import ArrayLike, TensorLike
 
 
 @export("keras.activations")
 @has_native_form("hard_shrink", 0.5)
-def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
+def hard_shrink(x: ArrayLike, threshold: float = 0.5) -> TensorLike:
     """Zero for small inputs, the input itself elsewhere.
 
     Formula: ``f(x) = x if abs(x) > threshold else 0``.
@@ -31,7 +30,7 @@ def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
 
 @export("keras.activations")
 @has_native_form("soft_shrink", 0.5)
-def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
+def soft_shrink(x: ArrayLike, threshold: float = 0.5) -> TensorLike:
     """Moves every input towards zero by `threshold`.
 
     Formula: ``f(x) = sign(x) * max(abs(x) - threshold, 0)``.
@@ -51,7 +50,7 @@ def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
 
 @export("keras.activations")
 @has_native_form("tanh_shrink")
-def tanh_shrink(x: Any) -> Any:
+def tanh_shrink(x: ArrayLike) -> TensorLike:
     """The input without its hyperbolic tangent.
 
     Formula: ``f(x) = x - tanh(x)``.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import ops
 from densekit._core.native_form import has_native_form
 from densekit._core.registry import export
+from densekit._core.types import ArrayLike, TensorLike
 
 
 @export("keras.activations")
 @has_native_form("sigmoid")
-def sigmoid(x: Any) -> Any:
+def sigmoid(x: ArrayLike) -> TensorLike:
     """Logistic function: the probability of "yes" from its log-odds.
 
     Formula: ``f(x) = 1 / (1 + exp(-x))``.
@@ -30,7 +29,7 @@ def sigmoid(x: Any) -> Any:
 
 @export("keras.activations")
 @has_native_form("log_sigmoid")
-def log_sigmoid(x: Any) -> Any:
+def log_sigmoid(x: ArrayLike) -> TensorLike:
     """Logarithm of the sigmoid, without underflow.
 
     Formula: ``f(x) = -log(1 + exp(-x))``.
@@ -49,7 +48,7 @@ def log_sigmoid(x: Any) -> Any:
 
 @export("keras.activations")
 @has_native_form("hard_sigmoid")
-def hard_sigmoid(x: Any) -> Any:
+def hard_sigmoid(x: ArrayLike) -> TensorLike:
     """Piecewise linear sigmoid.
 
     Formula: ``f(x) = min(max(x + 3, 0), 6) / 6``.
@@ -68,7 +67,7 @@ def hard_sigmoid(x: Any) -> Any:
 
 @export("keras.activations")
 @has_native_form("sparse_sigmoid")
-def sparse_sigmoid(x: Any) -> Any:
+def sparse_sigmoid(x: ArrayLike) -> TensorLike:
     """Piecewise linear sigmoid that reaches 0 and 1 at -1 and 1.
 
     Formula: ``f(x) = min(max((x + 1) / 2, 0), 1)``.
@@ -89,7 +88,7 @@ def sparse_sigmoid(x: Any) -> Any:
 
 @export("keras.activations")
 @has_native_form("tanh")
-def tanh(x: Any) -> Any:
+def tanh(x: ArrayLike) -> TensorLike:
     """Hyperbolic tangent.
 
     Formula: ``f(x) = (exp(x) - exp(-x)) / (exp(x) + exp(-x))``.
@@ -108,7 +107,7 @@ def tanh(x: Any) -> Any:
 
 @export("keras.activations")
 @has_native_form("hard_tanh")
-def hard_tanh(x: Any) -> Any:
+def hard_tanh(x: ArrayLike) -> TensorLike:
     """Piecewise linear tanh.
 
     Formula: ``f(x) = min(max(x, -1), 1)``.
@@ -127,7 +126,7 @@ def hard_tanh(x: Any) -> Any:
 
 @export("keras.activations")
 @has_native_form("softsign")
-def softsign(x: Any) -> Any:
+def softsign(x: ArrayLike) -> TensorLike:
     """Sigmoid shape with polynomial tails.
 
     Formula: ``f(x) = x / (1 + abs(x))``.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import ops
 from densekit._core.native_form import has_native_form
 from densekit._core.registry import export
+from densekit._core.types import ArrayLike, TensorLike
 
 
 @export("keras.activations")
 @has_native_form("gelu", 0.0)
-def gelu(x: Any, approximate: bool = False) -> Any:
+def gelu(x: ArrayLike, approximate: bool = False) -> TensorLike:
     """Gaussian error linear unit.
 
     Formula: ``f(x) = x * P(X <= x)`` with ``X ~ N(0, 1)``, that is
@@ -35,7 +34,7 @@ def gelu(x: Any, approximate: bool = False) -> Any:
 
 @export("keras.activations", "swish")
 @has_native_form("silu")
-def silu(x: Any) -> Any:
+def silu(x: ArrayLike) -> TensorLike:
     """Sigmoid-weighted linear unit, also called swish.
 
     Formula: ``f(x) = x * sigmoid(x)``.
@@ -56,7 +55,7 @@ def silu(x: Any) -> Any:
 
 @export("keras.activations", "hard_swish")
 @has_native_form("hard_silu")
-def hard_silu(x: Any) -> Any:
+def hard_silu(x: ArrayLike) -> TensorLike:
     """Piecewise quadratic approximation of `silu`, also called hard swish.
 
     Formula: ``f(x) = x * hard_sigmoid(x)``.
@@ -77,7 +76,7 @@ def hard_silu(x: Any) -> Any:
 
 @export("keras.activations")
 @has_native_form("mish")
-def mish(x: Any) -> Any:
+def mish(x: ArrayLike) -> TensorLike:
     """Smooth, not monotone, unbounded above.
 
     Formula: ``f(x) = x * tanh(log(1 + exp(x)))``.
@@ -99,7 +98,7 @@ def mish(x: Any) -> Any:
 
 @export("keras.activations")
 @has_native_form("softplus")
-def softplus(x: Any) -> Any:
+def softplus(x: ArrayLike) -> TensorLike:
     """Smooth relu.
 
     Formula: ``f(x) = log(1 + exp(x))``, without overflow.
@@ -121,7 +120,7 @@ def softplus(x: Any) -> Any:
 
 @export("keras.activations")
 @has_native_form("squareplus", 4.0)
-def squareplus(x: Any, b: float = 4) -> Any:
+def squareplus(x: ArrayLike, b: float = 4) -> TensorLike:
     """Algebraic relative of softplus.
 
     Formula: ``f(x) = (x + sqrt(x**2 + b)) / 2``.
@@ -143,7 +142,7 @@ def squareplus(x: Any, b: float = 4) -> Any:
 
 @export("keras.activations")
 @has_native_form("exponential")
-def exponential(x: Any) -> Any:
+def exponential(x: ArrayLike) -> TensorLike:
     """Exponential function: positive outputs such as rates.
 
     Formula: ``f(x) = exp(x)``.
@@ -162,7 +161,7 @@ def exponential(x: Any) -> Any:
 
 @export("keras.activations")
 @has_native_form("sparse_plus")
-def sparse_plus(x: Any) -> Any:
+def sparse_plus(x: ArrayLike) -> TensorLike:
     """Quadratic bend between 0 and the identity; the integral of `sparse_sigmoid`.
 
     Formula: ``f(x) = 0`` for ``x <= -1``, ``(x + 1)**2 / 4`` between, ``x`` for ``x >= 1``.

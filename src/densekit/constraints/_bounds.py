@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from densekit import ops
 from densekit._core.errors import describe, message
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.constraints._base import Constraint
 
 
@@ -26,7 +25,7 @@ class NonNeg(Constraint):
     [0.0, 2.0]
     """
 
-    def __call__(self, w: Any) -> Any:
+    def __call__(self, w: ArrayLike) -> TensorLike:
         """The projection of a weight of any shape."""
         return ops.maximum(w, 0)
 
@@ -76,7 +75,7 @@ class Clip(Constraint):
         self.min_value = float(min_value)
         self.max_value = float(max_value)
 
-    def __call__(self, w: Any) -> Any:
+    def __call__(self, w: ArrayLike) -> TensorLike:
         """The projection of a weight of any shape."""
         return ops.clip(w, self.min_value, self.max_value)
 

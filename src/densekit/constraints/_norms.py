@@ -7,19 +7,17 @@ vector of zeros stays zero, and one that already complies shrinks by a hair.
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import ops
 from densekit._core import settings
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.constraints._base import Constraint
 
 Axis = int | tuple[int, ...] | list[int] | None
 
 
-def _norms(w: Any, axis: Axis) -> Any:
+def _norms(w: ArrayLike, axis: Axis) -> TensorLike:
     axis = tuple(axis) if isinstance(axis, list) else axis
     return ops.sqrt(ops.sum(ops.square(w), axis=axis, keepdims=True))
 
@@ -57,7 +55,7 @@ class MaxNorm(Constraint):
         self.max_value = max_value
         self.axis = axis
 
-    def __call__(self, w: Any) -> Any:
+    def __call__(self, w: ArrayLike) -> TensorLike:
         """The projection of a weight of any shape."""
         w = ops.convert_to_tensor(w)
         norms = _norms(w, self.axis)
@@ -103,7 +101,7 @@ class MinMaxNorm(Constraint):
         self.rate = rate
         self.axis = axis
 
-    def __call__(self, w: Any) -> Any:
+    def __call__(self, w: ArrayLike) -> TensorLike:
         """The projection of a weight of any shape."""
         w = ops.convert_to_tensor(w)
         norms = _norms(w, self.axis)
@@ -148,7 +146,7 @@ class UnitNorm(Constraint):
     def __init__(self, axis: Axis = 0) -> None:
         self.axis = axis
 
-    def __call__(self, w: Any) -> Any:
+    def __call__(self, w: ArrayLike) -> TensorLike:
         """The projection of a weight of any shape."""
         w = ops.convert_to_tensor(w)
         return w / (settings.epsilon() + _norms(w, self.axis))

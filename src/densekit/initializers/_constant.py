@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
-from densekit._core.types import Config
+from densekit._core.types import Array, Config, DTypeLike, TensorLike
 from densekit.initializers._base import Initializer
 
 
@@ -36,7 +37,7 @@ class Constant(Initializer):
     def __init__(self, value: object = 0.0) -> None:
         self.value = value
 
-    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+    def __call__(self, shape: Sequence[int], dtype: DTypeLike = None) -> TensorLike:
         """An array of `shape`; `dtype` None means `floatx`."""
         value = np.asarray(self.value).astype(to_numpy_dtype(dtype))
         return np.array(np.broadcast_to(value, tuple(shape)))
@@ -64,7 +65,7 @@ class Zeros(Initializer):
     [0.0, 0.0]
     """
 
-    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+    def __call__(self, shape: Sequence[int], dtype: DTypeLike = None) -> TensorLike:
         """An array of `shape`; `dtype` None means `floatx`."""
         return np.zeros(tuple(shape), to_numpy_dtype(dtype))
 
@@ -82,7 +83,7 @@ class Ones(Initializer):
     [1.0, 1.0]
     """
 
-    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+    def __call__(self, shape: Sequence[int], dtype: DTypeLike = None) -> TensorLike:
         """An array of `shape`; `dtype` None means `floatx`."""
         return np.ones(tuple(shape), to_numpy_dtype(dtype))
 
@@ -109,7 +110,7 @@ class Identity(Initializer):
     def __init__(self, gain: float = 1.0) -> None:
         self.gain = gain
 
-    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+    def __call__(self, shape: Sequence[int], dtype: DTypeLike = None) -> TensorLike:
         """A matrix of `shape`; `dtype` None means `floatx`."""
         shape = tuple(shape)
         if len(shape) != 2:
@@ -117,7 +118,8 @@ class Identity(Initializer):
                 message("Identity", "a shape of rank 2", f"{shape}", "Use it for matrices only.")
             )
         dtype = to_numpy_dtype(dtype)
-        return np.eye(*shape, dtype=dtype) * np.asarray(self.gain, dtype)
+        matrix: Array = np.eye(*shape, dtype=dtype) * np.asarray(self.gain, dtype)
+        return matrix
 
     def get_config(self) -> Config:
         """``{"gain": ...}``; Keras leaves it out, and so do we where it is 1."""

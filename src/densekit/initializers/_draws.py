@@ -6,14 +6,14 @@ seed start from the same weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from densekit._core.dtypes import to_numpy_dtype
-from densekit._core.seeds import seed_pair
-from densekit._core.types import Array
+from densekit._core.seeds import Seed, seed_pair
+from densekit._core.types import Array, DTypeLike
 
 _MASK = (1 << 64) - 1
 
@@ -26,30 +26,33 @@ def generator(seed: object) -> np.random.Generator:
 
 
 def _draw(
-    seed: Any, shape: Any, dtype: Any, distribution: Callable[[np.random.Generator, Any], Any]
+    seed: Seed,
+    shape: Sequence[int],
+    dtype: DTypeLike,
+    distribution: Callable[[np.random.Generator, Any], Any],
 ) -> Array:
     values = np.asarray(distribution(generator(seed), tuple(shape)))
     return values.astype(to_numpy_dtype(dtype))
 
 
-def normal(seed: object, shape: object, dtype: object, mean: float, stddev: float) -> Array:
+def normal(seed: Seed, shape: Sequence[int], dtype: DTypeLike, mean: float, stddev: float) -> Array:
     """Normal values."""
     return _draw(seed, shape, dtype, lambda g, n: mean + stddev * g.standard_normal(n))
 
 
-def uniform(seed: object, shape: object, dtype: object, low: float, high: float) -> Array:
+def uniform(seed: Seed, shape: Sequence[int], dtype: DTypeLike, low: float, high: float) -> Array:
     """Uniform values in [low, high)."""
     return _draw(seed, shape, dtype, lambda g, n: low + (high - low) * g.random(n))
 
 
 def truncated_normal(
-    seed: object, shape: object, dtype: object, mean: float, stddev: float
+    seed: Seed, shape: Sequence[int], dtype: DTypeLike, mean: float, stddev: float
 ) -> Array:
     """Normal values; those beyond two standard deviations are drawn again."""
     return _draw(seed, shape, dtype, lambda g, n: mean + stddev * _within_two(g, n))
 
 
-def _within_two(g: np.random.Generator, shape: Any) -> Array:
+def _within_two(g: np.random.Generator, shape: Sequence[int]) -> Array:
     values = np.asarray(g.standard_normal(shape))
     flat = values.reshape(-1)
     outside = np.flatnonzero(np.abs(flat) > 2)

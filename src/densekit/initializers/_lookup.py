@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -12,12 +11,13 @@ from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import message
 from densekit._core.identifiers import resolve
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config, DTypeLike, TensorLike
 from densekit._core.variable import Variable
 
 _MODULE = "keras.initializers"
 
 
-def get(identifier: Any) -> Callable[..., Any] | None:
+def get(identifier: object) -> Callable[..., TensorLike] | None:
     """The initializer that a name, object, class, config, array or callable stands for.
 
     Args:
@@ -36,7 +36,7 @@ def get(identifier: Any) -> Callable[..., Any] | None:
     """
     if isinstance(identifier, np.ndarray | np.generic | Variable) or _is_array(identifier):
         return _from_array(np.array(identifier))
-    found: Callable[..., Any] | None = resolve(
+    found: Callable[..., TensorLike] | None = resolve(
         identifier, family="initializer", names=registry.Names(_MODULE)
     )
     return found
@@ -46,8 +46,8 @@ def _is_array(value: object) -> bool:
     return hasattr(value, "__array__") and hasattr(value, "shape") and not callable(value)
 
 
-def _from_array(array: Any) -> Callable[..., Any]:
-    def initialize(shape: Any, dtype: Any = None) -> Any:
+def _from_array(array: TensorLike) -> Callable[..., TensorLike]:
+    def initialize(shape: Sequence[int], dtype: DTypeLike = None) -> TensorLike:
         if tuple(shape) != array.shape:
             raise ValueError(
                 message(
@@ -62,7 +62,7 @@ def _from_array(array: Any) -> Callable[..., Any]:
     return initialize
 
 
-def serialize(initializer: Any) -> Any:
+def serialize(initializer: object) -> object:
     """The config of an initializer.
 
     Args:
@@ -80,7 +80,7 @@ def serialize(initializer: Any) -> Any:
     return serialize_keras_object(initializer)
 
 
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(config: object, custom_objects: Config | None = None) -> object:
     """The initializer that `serialize` described.
 
     Args:

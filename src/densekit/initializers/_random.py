@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.seeds import SeedGenerator, make_default_seed
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
-from densekit._core.types import Config
+from densekit._core.types import Config, DTypeLike, TensorLike
 from densekit.initializers import _draws
 from densekit.initializers._base import Initializer
 
@@ -72,7 +72,7 @@ class RandomNormal(RandomInitializer):
         self.stddev = stddev
         super().__init__(seed=seed)
 
-    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+    def __call__(self, shape: Sequence[int], dtype: DTypeLike = None) -> TensorLike:
         """An array of `shape`; `dtype` None means `floatx`."""
         return _draws.normal(self.seed, shape, dtype, self.mean, self.stddev)
 
@@ -108,7 +108,7 @@ class TruncatedNormal(RandomInitializer):
         self.stddev = stddev
         super().__init__(seed=seed)
 
-    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+    def __call__(self, shape: Sequence[int], dtype: DTypeLike = None) -> TensorLike:
         """An array of `shape`; `dtype` None means `floatx`."""
         return _draws.truncated_normal(self.seed, shape, dtype, self.mean, self.stddev)
 
@@ -143,7 +143,7 @@ class RandomUniform(RandomInitializer):
         self.maxval = maxval
         super().__init__(seed=seed)
 
-    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+    def __call__(self, shape: Sequence[int], dtype: DTypeLike = None) -> TensorLike:
         """An array of `shape`; `dtype` None means `floatx`."""
         return _draws.uniform(self.seed, shape, dtype, self.minval, self.maxval)
 
@@ -181,7 +181,7 @@ class Orthogonal(RandomInitializer):
         self.gain = gain
         super().__init__(seed=seed)
 
-    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+    def __call__(self, shape: Sequence[int], dtype: DTypeLike = None) -> TensorLike:
         """An array of `shape`; `dtype` None means `floatx`."""
         shape = tuple(shape)
         if len(shape) < 2:

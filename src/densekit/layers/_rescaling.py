@@ -8,7 +8,7 @@ from densekit import ops
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
-from densekit._core.types import Config
+from densekit._core.types import ArrayLike, Config
 from densekit.layers._base.elementwise import Elementwise
 
 
@@ -27,7 +27,7 @@ class Rescaling(Elementwise):
     [[-1.0, 1.0]]
     """
 
-    def __init__(self, scale: object, offset: object = 0.0, **kwargs: object) -> None:
+    def __init__(self, scale: ArrayLike, offset: ArrayLike = 0.0, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self._allow_non_tensor_positional_args = True
         self.scale = scale

@@ -60,8 +60,8 @@ class RootMeanSquaredError(Mean):
 
     def update_state(self, y_true: object, y_pred: object, sample_weight: object = None) -> None:  # type: ignore[override]
         """Add targets and predictions of shape ``(batch, ...)``."""
-        y_true, y_pred = aligned(y_true, y_pred, self.name)
-        error = ops.cast(y_pred, self.dtype) - ops.cast(y_true, self.dtype)
+        true, pred = aligned(y_true, y_pred, self.name)
+        error = ops.cast(pred, self.dtype) - ops.cast(true, self.dtype)
         super().update_state(ops.square(error), sample_weight=sample_weight)
 
     def result(self) -> Any:

@@ -218,7 +218,7 @@ def linspace(
     retstep: bool = False,
     dtype: DTypeLike = None,
     axis: int = 0,
-) -> TensorLike | tuple[TensorLike, TensorLike]:
+) -> Any:
     """`num` numbers at equal distances from `start` to `stop`, left out if not `endpoint`."""
     start, stop = floating(as_array(start)), floating(as_array(stop))
     kind = to_numpy_dtype(dtype if dtype is not None else np.result_type(start, stop).name)

@@ -93,20 +93,18 @@ def default_dtype(value: object) -> str:
     return "int32" if kind.kind in "iu" else str(kind.name)
 
 
-def as_array(value: Any) -> TensorLike:
+def as_array(value: object) -> TensorLike:
     """An array, traced value or box: lists and Python scalars get the default types.
 
     What comes of a variable is for computing with at once: it changes with the variable.
     """
-    array: TensorLike = value
     kind = type(value)
     if kind in ARRAYS:
-        return array
+        return value  # type: ignore[return-value]  # by its type
     if isinstance(value, Variable) or kind in WATCHED:
-        array = raw(value)
-        return array
+        return raw(value)  # type: ignore[no-any-return]
     if library(kind) is not None:
-        return array
+        return value  # type: ignore[return-value]  # by its type
     if isinstance(value, list | tuple):
         items = [as_array(item) for item in value]
         xp = namespace(*items)
@@ -118,7 +116,7 @@ def as_array(value: Any) -> TensorLike:
     return np.asarray(value)
 
 
-def operand(value: Any) -> Any:
+def operand(value: object) -> Any:
     """Like `as_array`, but Python scalars and None stay: they take the type of what they meet."""
     return value if type(value) in PLAIN else as_array(value)
 

@@ -31,7 +31,7 @@ def one_hot(
     return found if axis in (-1, x.ndim) else xp.moveaxis(found, -1, axis)
 
 
-@operation("nn")
+@operation("nn")  # type: ignore[arg-type]
 def multi_hot(
     inputs: TensorLike,
     num_classes: int | None = None,

@@ -58,28 +58,21 @@ class BinaryOp(Protocol[P, R]):
 class UnaryDecorator(Protocol):
     """Makes an op of a body."""
 
-    @overload
     def __call__(self, body: Callable[Concatenate[TensorLike, P], R], /) -> UnaryOp[P, R]: ...
-    @overload
-    def __call__(self, body: F, /) -> F: ...
 
 
 class BinaryDecorator(Protocol):
     """Makes an op of a body."""
 
-    @overload
     def __call__(
         self, body: Callable[Concatenate[TensorLike, TensorLike, P], R], /
     ) -> BinaryOp[P, R]: ...
-    @overload
-    def __call__(self, body: F, /) -> F: ...
 
 
 class Options(TypedDict, total=False):
     """Further arguments of `operation`."""
 
     arguments: tuple[str, ...] | None
-    convert: Callable[[Any], object] | None
     quiet: bool
     alias: str
     views: bool
@@ -92,18 +85,25 @@ def operation(
     class_name: str | None = ...,
     *,
     tensors: Literal[1] = ...,
+    convert: Callable[[object], TensorLike] | None = ...,
     **options: Unpack[Options],
 ) -> UnaryDecorator: ...
 @overload
-def operation(
-    module: str, class_name: str | None = ..., *, tensors: Literal[2], **options: Unpack[Options]
+def operation(  # type: ignore[overload-overlap]  # the narrower one is meant
+    module: str,
+    class_name: str | None = ...,
+    *,
+    tensors: Literal[2],
+    convert: Callable[[object], TensorLike] | None = ...,
+    **options: Unpack[Options],
 ) -> BinaryDecorator: ...
 @overload
 def operation(
     module: str,
     class_name: str | None = ...,
     *,
-    tensors: Literal[0, 3, 99],
+    tensors: int = ...,
+    convert: Callable[[object], object] | None = ...,
     **options: Unpack[Options],
 ) -> Callable[[F], F]: ...
 def operation(
@@ -112,7 +112,7 @@ def operation(
     *,
     tensors: int = 1,
     arguments: tuple[str, ...] | None = None,
-    convert: Callable[[Any], object] | None = None,
+    convert: Callable[[object], object] | None = None,
     quiet: bool = False,
     alias: str = "",
     views: bool = False,

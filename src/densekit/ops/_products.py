@@ -248,7 +248,7 @@ def logspace(
     stop: ArrayLike,
     num: int = 50,
     endpoint: bool = True,
-    base: ArrayLike = 10,
+    base: float | TensorLike = 10,
     dtype: DTypeLike = None,
     axis: int = 0,
 ) -> TensorLike:

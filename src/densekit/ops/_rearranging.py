@@ -301,7 +301,7 @@ def depth_to_space(
     return xp.reshape(xp.transpose(x, (0, 1, 4, 2, 5, 3)), (n, c // b**2, h * b, w * b))
 
 
-@operation("einops", arguments=("tensor", "pattern"), views=True)
+@operation("einops", arguments=("tensor", "pattern"), views=True)  # type: ignore[arg-type]
 def rearrange(tensor: TensorLike, pattern: str, **axes_lengths: int) -> TensorLike:
     """Axes split, reordered and joined as a pattern says: ``"b (h p) c -> (b h) p c"``.
 

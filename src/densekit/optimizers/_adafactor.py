@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import Config, TensorLike
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._options import Options
@@ -92,7 +92,9 @@ class Adafactor(Optimizer):
             return None
         return self.add_variable(shape, dtype=variable.dtype, name=variable.name)
 
-    def update_step(self, gradient: TensorLike, variable: Variable, learning_rate: object) -> None:
+    def update_step(
+        self, gradient: TensorLike, variable: Variable, learning_rate: ArrayLike
+    ) -> None:
         """Change `variable` by one gradient."""
         i = self._dk_index[variable]
         r, c, v = self._dk_rows[i], self._dk_columns[i], self._velocities[i]

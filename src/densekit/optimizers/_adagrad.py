@@ -8,7 +8,7 @@ from typing import Unpack
 from densekit import initializers, ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import Config, TensorLike
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._options import Options, at_least_0
@@ -64,7 +64,9 @@ class Adagrad(Optimizer):
             variables, "accumulator", initializers.Constant(self.initial_accumulator_value)
         )
 
-    def update_step(self, gradient: TensorLike, variable: Variable, learning_rate: object) -> None:
+    def update_step(
+        self, gradient: TensorLike, variable: Variable, learning_rate: ArrayLike
+    ) -> None:
         """Change `variable` by one gradient."""
         a = self._dk_sums[self._dk_index[variable]]
         self.assign_add(a, ops.square(gradient))

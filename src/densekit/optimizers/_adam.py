@@ -9,7 +9,7 @@ from densekit import ops
 from densekit._core.errors import message
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import Config, TensorLike
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._moments import Moments
 from densekit.optimizers._options import Options
@@ -69,7 +69,9 @@ class Adam(Moments):
         if self.amsgrad:
             self._velocity_hats = self.add_optimizer_variables(variables, "velocity_hat")
 
-    def update_step(self, gradient: TensorLike, variable: Variable, learning_rate: object) -> None:
+    def update_step(
+        self, gradient: TensorLike, variable: Variable, learning_rate: ArrayLike
+    ) -> None:
         """Change `variable` by one gradient."""
         t = self._dk_step_number(variable.dtype)
         correction = (1 - self.beta_2**t) ** 0.5 / (1 - self.beta_1**t)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import TensorLike
+from densekit._core.types import ArrayLike, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._moments import Moments
 
@@ -40,7 +40,9 @@ class Adamax(Moments):
 
     _dk_slots = ("momentum", "norm")
 
-    def update_step(self, gradient: TensorLike, variable: Variable, learning_rate: object) -> None:
+    def update_step(
+        self, gradient: TensorLike, variable: Variable, learning_rate: ArrayLike
+    ) -> None:
         """Change `variable` by one gradient."""
         u = self._velocities[self._dk_index[variable]]  # the second slot, here `norm`
         correction = 1 - self.beta_1 ** self._dk_step_number(variable.dtype)

@@ -9,7 +9,7 @@ from densekit import initializers, ops
 from densekit._core.errors import describe, message
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import Config, TensorLike
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._options import Options
@@ -100,7 +100,9 @@ class Ftrl(Optimizer):
             [initializers.Constant(self.initial_accumulator_value), "zeros"],
         )
 
-    def update_step(self, gradient: TensorLike, variable: Variable, learning_rate: object) -> None:
+    def update_step(
+        self, gradient: TensorLike, variable: Variable, learning_rate: ArrayLike
+    ) -> None:
         """Change `variable` by one gradient."""
         i = self._dk_index[variable]
         n, z = self._dk_squares[i], self._linears[i]

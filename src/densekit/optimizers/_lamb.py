@@ -5,7 +5,7 @@ from __future__ import annotations
 from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import TensorLike
+from densekit._core.types import ArrayLike, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._moments import Moments
 
@@ -41,7 +41,9 @@ class Lamb(Moments):
     You et al., "Large batch optimization for deep learning", ICLR 2020, algorithm 2.
     """
 
-    def update_step(self, gradient: TensorLike, variable: Variable, learning_rate: object) -> None:
+    def update_step(
+        self, gradient: TensorLike, variable: Variable, learning_rate: ArrayLike
+    ) -> None:
         """Change `variable` by one gradient."""
         t = self._dk_step_number(variable.dtype)
         m = self._dk_follow_mean(gradient, variable)

@@ -9,7 +9,7 @@ from densekit import ops
 from densekit._core import settings
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import TensorLike
+from densekit._core.types import ArrayLike, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._moments import Moments
 
@@ -66,7 +66,9 @@ class Nadam(Moments):
         self.assign(self._u_product, self._u_product.value * u)
         super()._backend_update_step(grads, trainable_variables, learning_rate)
 
-    def update_step(self, gradient: TensorLike, variable: Variable, learning_rate: object) -> None:
+    def update_step(
+        self, gradient: TensorLike, variable: Variable, learning_rate: ArrayLike
+    ) -> None:
         """Change `variable` by one gradient."""
         t = self._dk_step_number(variable.dtype)
         product = ops.cast(self._u_product.value, variable.dtype)

@@ -19,7 +19,7 @@ from densekit._core.registry import Names, export
 from densekit._core.scope import StatelessScope, in_stateless_scope, variable_scope
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit._core.tensor import give_all, lend
-from densekit._core.types import Config, TensorLike
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.ops._dispatch import raw
 from densekit.optimizers._checked_step import CheckedStep
@@ -204,7 +204,9 @@ class Optimizer(UpdatePipeline):
 
     # The step
 
-    def update_step(self, gradient: TensorLike, variable: Variable, learning_rate: object) -> None:
+    def update_step(
+        self, gradient: TensorLike, variable: Variable, learning_rate: ArrayLike
+    ) -> None:
         """Change `variable` and its slots by one gradient: the formula of the subclass."""
         raise NotImplementedError(
             message(

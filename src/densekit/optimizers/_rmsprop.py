@@ -8,7 +8,7 @@ from typing import Unpack
 from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import Config, TensorLike
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._options import Options, at_least_0, within
@@ -75,7 +75,9 @@ class RMSprop(Optimizer):
         if self.centered:
             self._average_gradients = self.add_optimizer_variables(variables, "average_gradient")
 
-    def update_step(self, gradient: TensorLike, variable: Variable, learning_rate: object) -> None:
+    def update_step(
+        self, gradient: TensorLike, variable: Variable, learning_rate: ArrayLike
+    ) -> None:
         """Change `variable` by one gradient."""
         i = self._dk_index[variable]
         v = self._velocities[i]
@@ -85,7 +87,9 @@ class RMSprop(Optimizer):
             a = self._average_gradients[i]
             self.assign(a, self.rho * a + (1 - self.rho) * gradient)
             spread = spread - ops.square(a)
-        step = ops.cast(learning_rate, variable.dtype) * gradient / ops.sqrt(spread + self.epsilon)
+        step: Variable | TensorLike = (
+            ops.cast(learning_rate, variable.dtype) * gradient / ops.sqrt(spread + self.epsilon)
+        )
         if self.momentum > 0:
             m = self._momentums[i]
             self.assign(m, self.momentum * m + step)

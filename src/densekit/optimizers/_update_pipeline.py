@@ -28,7 +28,9 @@ class UpdatePipeline(State, NativeView):
         """The learning rate of the next step."""
         raise NotImplementedError
 
-    def update_step(self, gradient: TensorLike, variable: Variable, learning_rate: object) -> None:
+    def update_step(
+        self, gradient: TensorLike, variable: Variable, learning_rate: ArrayLike
+    ) -> None:
         """Change `variable` and its slots by one gradient."""
         raise NotImplementedError
 

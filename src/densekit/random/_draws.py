@@ -8,7 +8,7 @@ of one word each, as plans make them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,9 @@ import numpy as np
 from densekit._core.dtypes import standardize_dtype, to_numpy_dtype
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit._core.seeds import seed_pair
+from densekit._core.seeds import Seed, seed_pair
 from densekit._core.tensor import as_tensor
-from densekit._core.types import Array
+from densekit._core.types import Array, ArrayLike, DTypeLike, TensorLike
 from densekit.ops._dispatch import as_array, is_jax, namespace
 from densekit.ops._row_draws import normal_of_rows
 from densekit.random._noise import gaussian
@@ -27,7 +27,11 @@ _MASK = (1 << 64) - 1
 
 
 def _draw(
-    seed: Any, dtype: Any, shape: Any, distribution: Callable[..., Any], *parameters: Any
+    seed: Seed,
+    dtype: DTypeLike,
+    shape: Sequence[int],
+    distribution: Callable[..., Any],
+    *parameters: TensorLike,
 ) -> Array:
     """What ``distribution(generator, *parameters)`` gives, an array of that shape."""
     kind = to_numpy_dtype(dtype)
@@ -53,24 +57,31 @@ def _draw(
 
 @export("keras.random")
 def normal(
-    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
-) -> Array:
+    shape: Sequence[int],
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: DTypeLike = None,
+    seed: Seed = None,
+) -> TensorLike:
     """Normal values, element by element a function of the seed: `random/_noise.py:gaussian`."""
     shape = tuple(shape)
     if None in shape:
-        rows: Array = normal_of_rows(shape, mean, stddev, dtype, seed)
+        rows: TensorLike = normal_of_rows(shape, mean, stddev, dtype, seed)
         return rows
-    drawn: Array = as_tensor(gaussian(shape, seed, standardize_dtype(dtype), mean, stddev))
-    return drawn
+    return as_tensor(gaussian(shape, seed, standardize_dtype(dtype), mean, stddev))
 
 
 @export("keras.random")
 def truncated_normal(
-    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
+    shape: Sequence[int],
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: DTypeLike = None,
+    seed: Seed = None,
 ) -> Array:
     """Normal values within two standard deviations: those beyond are drawn again."""
 
-    def distribution(g: np.random.Generator) -> Any:
+    def distribution(g: np.random.Generator) -> Array:
         values = np.asarray(g.standard_normal(tuple(shape)))
         flat = values.reshape(-1)
         outside = np.flatnonzero(np.abs(flat) > 2)
@@ -84,23 +95,30 @@ def truncated_normal(
 
 @export("keras.random")
 def uniform(
-    shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None
+    shape: Sequence[int],
+    minval: float = 0.0,
+    maxval: float = 1.0,
+    dtype: DTypeLike = None,
+    seed: Seed = None,
 ) -> Array:
     """Uniform values in ``[minval, maxval)``; whole numbers for an integer `dtype`."""
     if not standardize_dtype(dtype).startswith(("float", "bf")):
         return randint(shape, int(minval), int(maxval), dtype, seed)
 
-    def distribution(g: np.random.Generator) -> Any:
+    def distribution(g: np.random.Generator) -> Array:
         values = minval + (maxval - minval) * g.random(tuple(shape))
         # Rounding to a narrow type may reach `maxval`, which is excluded.
         kind = to_numpy_dtype(dtype).type
-        return np.minimum(values.astype(kind), np.nextafter(kind(maxval), kind(minval)))
+        below: Array = np.minimum(values.astype(kind), np.nextafter(kind(maxval), kind(minval)))
+        return below
 
     return _draw(seed, dtype, shape, distribution)
 
 
 @export("keras.random")
-def randint(shape: Any, minval: int, maxval: int, dtype: Any = "int32", seed: Any = None) -> Array:
+def randint(
+    shape: Sequence[int], minval: int, maxval: int, dtype: DTypeLike = "int32", seed: Seed = None
+) -> Array:
     """Whole numbers in ``[minval, maxval)``."""
     if standardize_dtype(dtype).startswith(("float", "bf", "bool")):
         raise ValueError(
@@ -110,7 +128,7 @@ def randint(shape: Any, minval: int, maxval: int, dtype: Any = "int32", seed: An
 
 
 @export("keras.random")
-def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
+def shuffle(x: ArrayLike, axis: int = 0, seed: Seed = None) -> TensorLike:
     """The slices along `axis` in random order."""
     x = as_array(x)
     rows = x.shape[axis]
@@ -119,7 +137,9 @@ def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
 
 
 @export("keras.random")
-def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Array:
+def categorical(
+    logits: ArrayLike, num_samples: int, dtype: DTypeLike = "int32", seed: Seed = None
+) -> Array:
     """Class indices ``(batch, num_samples)``, drawn with probabilities ``softmax(logits)``."""
     logits = as_array(logits)
     if logits.ndim != 2:
@@ -128,36 +148,50 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any =
         )
     shape = (logits.shape[0], num_samples, logits.shape[1])
 
-    def distribution(g: np.random.Generator, logits: Array) -> Any:
-        return np.argmax(logits.astype(np.float64)[:, None, :] + g.gumbel(size=shape), axis=-1)
+    def distribution(g: np.random.Generator, logits: Array) -> Array:
+        noisy: Array = logits.astype(np.float64)[:, None, :] + g.gumbel(size=shape)
+        classes: Array = np.argmax(noisy, axis=-1)
+        return classes
 
     return _draw(seed, dtype, shape[:2], distribution, logits)
 
 
 @export("keras.random")
 def binomial(
-    shape: Any, counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None
+    shape: Sequence[int],
+    counts: ArrayLike,
+    probabilities: ArrayLike,
+    dtype: DTypeLike = None,
+    seed: Seed = None,
 ) -> Array:
     """Numbers of successes in `counts` trials."""
 
-    def distribution(g: np.random.Generator, n: Array, p: Array) -> Any:
+    def distribution(g: np.random.Generator, n: Array, p: Array) -> Array:
         return g.binomial(n.astype(np.int64), p, tuple(shape))
 
     return _draw(seed, dtype, shape, distribution, as_array(counts), as_array(probabilities))
 
 
 @export("keras.random")
-def beta(shape: Any, alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> Array:
+def beta(
+    shape: Sequence[int],
+    alpha: ArrayLike,
+    beta: ArrayLike,
+    dtype: DTypeLike = None,
+    seed: Seed = None,
+) -> Array:
     """Values in (0, 1) with density proportional to ``x**(alpha-1) * (1-x)**(beta-1)``."""
     given = as_array(alpha), as_array(beta)
     return _draw(seed, dtype, shape, lambda g, a, b: g.beta(a, b, tuple(shape)), *given)
 
 
 @export("keras.random")
-def gamma(shape: Any, alpha: Any, dtype: Any = None, seed: Any = None) -> Array:
+def gamma(
+    shape: Sequence[int], alpha: ArrayLike, dtype: DTypeLike = None, seed: Seed = None
+) -> Array:
     """Positive values with density proportional to ``x**(alpha-1) * exp(-x)``."""
 
-    def distribution(g: np.random.Generator, alpha: Array) -> Any:
+    def distribution(g: np.random.Generator, alpha: Array) -> Array:
         return g.standard_gamma(alpha, tuple(shape))
 
     return _draw(seed, dtype, shape, distribution, as_array(alpha))

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from densekit._core.registry import export
-from densekit._core.seeds import philox_words, seed_pair
+from densekit._core.seeds import Seed, philox_words, seed_pair
 from densekit._core.tensor import as_tensor
+from densekit._core.types import ArrayLike, TensorLike
 from densekit.ops._core_ops import convert_to_tensor
 from densekit.ops._dispatch import floating, namespace
 from densekit.ops._symbolic import KerasTensor
 
 
 @export("keras.random")
-def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Any:
+def dropout(
+    inputs: ArrayLike,
+    rate: float,
+    noise_shape: Sequence[int | None] | None = None,
+    seed: Seed = None,
+) -> TensorLike:
     """Zero a share `rate` of the elements at random and scale the others by ``1 / (1 - rate)``.
 
     Element e is kept if its random 32-bit word is at least ``rate * 2**32``. Sizes of 1 in
     `noise_shape` share one word along their axis; None there stands for the size of the input.
     """
     if isinstance(inputs, KerasTensor):
-        return KerasTensor(inputs.shape, inputs.dtype)
+        return KerasTensor(inputs.shape, inputs.dtype)  # type: ignore[return-value]
     x = floating(convert_to_tensor(inputs))
     if rate == 0:
         return x

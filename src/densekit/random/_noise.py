@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from densekit._core.dtypes import to_numpy_dtype
-from densekit._core.seeds import philox_words, seed_pair
+from densekit._core.seeds import Seed, philox_words, seed_pair
+from densekit._core.types import DTypeLike, TensorLike
 from densekit.ops._dispatch import namespace
 
 # Wichura, "Algorithm AS 241" (Applied Statistics 37, 1988), PPND16: numerators and denominators of
@@ -81,19 +83,20 @@ _FAR = (
 )
 
 
-def _ratio(form: tuple[tuple[float, ...], tuple[float, ...]], x: Any) -> Any:
+def _ratio(form: tuple[tuple[float, ...], tuple[float, ...]], x: TensorLike) -> TensorLike:
     above, below = (_polynomial(part, x) for part in form)
     return above / below
 
 
-def _polynomial(coefficients: tuple[float, ...], x: Any) -> Any:
-    *others, total = coefficients
+def _polynomial(coefficients: tuple[float, ...], x: TensorLike) -> TensorLike:
+    *others, last = coefficients
+    total: Any = last
     for coefficient in reversed(others):
         total = coefficient + total * x
-    return total
+    return total  # type: ignore[no-any-return]
 
 
-def normal_quantile(words: Any, dtype: Any = np.float64) -> Any:
+def normal_quantile(words: TensorLike, dtype: DTypeLike = np.float64) -> TensorLike:
     """The standard normal quantile of ``(word + 1/2) / 2**32`` for each 32-bit word.
 
     Worked out in `dtype`, to its last digits: the distance to 1/2 and to the nearer end are taken
@@ -101,7 +104,7 @@ def normal_quantile(words: Any, dtype: Any = np.float64) -> Any:
     """
     xp = namespace(words)
 
-    def share(whole: Any) -> Any:
+    def share(whole: TensorLike) -> TensorLike:
         return (whole.astype(dtype) + 0.5) * 2.0**-32
 
     q = share((words ^ np.uint32(1 << 31)).view(np.int32))
@@ -112,8 +115,12 @@ def normal_quantile(words: Any, dtype: Any = np.float64) -> Any:
 
 
 def gaussian(
-    shape: Any, seed: Any, dtype: Any = None, mean: float = 0.0, stddev: float = 1.0
-) -> Any:
+    shape: Sequence[int],
+    seed: Seed,
+    dtype: DTypeLike = None,
+    mean: float = 0.0,
+    stddev: float = 1.0,
+) -> TensorLike:
     """Normal numbers, rounded once: element e is the quantile of ``(word e + 1/2) / 2**32``."""
     words = philox_words(*seed_pair(seed), math.prod(shape))
     kind = to_numpy_dtype(dtype)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.regularizers._base import Regularizer, check_factor
 
 
@@ -35,7 +33,7 @@ class L1(Regularizer):
     def __init__(self, l1: float | None = 0.01) -> None:
         self.l1 = check_factor("L1", "l1", 0.01 if l1 is None else l1)
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: ArrayLike) -> TensorLike:
         """The penalty of an array of any shape, a scalar."""
         return self.l1 * ops.sum(ops.abs(x))
 
@@ -72,7 +70,7 @@ class L2(Regularizer):
     def __init__(self, l2: float | None = 0.01) -> None:
         self.l2 = check_factor("L2", "l2", 0.01 if l2 is None else l2)
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: ArrayLike) -> TensorLike:
         """The penalty of an array of any shape, a scalar."""
         return self.l2 * ops.sum(ops.square(x))
 
@@ -112,7 +110,7 @@ class L1L2(Regularizer):
         self.l1 = check_factor("L1L2", "l1", 0.0 if l1 is None else l1)
         self.l2 = check_factor("L1L2", "l2", 0.0 if l2 is None else l2)
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: ArrayLike) -> TensorLike:
         """The penalty of an array of any shape, a scalar."""
         # A factor of 0 switches its term off: 0 * inf would be nan.
         penalty = ops.zeros_like(ops.sum(x))

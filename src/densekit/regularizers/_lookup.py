@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from densekit._core import registry
 from densekit._core.identifiers import resolve
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config, TensorLike
 
 _MODULE = "keras.regularizers"
 
 
-def get(identifier: Any) -> Callable[..., Any] | None:
+def get(identifier: object) -> Callable[..., TensorLike] | None:
     """The regularizer that a name, object, class, config or callable stands for; None stays None.
 
     Args:
@@ -27,13 +27,13 @@ def get(identifier: Any) -> Callable[..., Any] | None:
     >>> keras.regularizers.get("L2").get_config()
     {'l2': 0.01}
     """
-    found: Callable[..., Any] | None = resolve(
+    found: Callable[..., TensorLike] | None = resolve(
         identifier, family="regularizer", names=registry.Names(_MODULE)
     )
     return found
 
 
-def serialize(regularizer: Any) -> Any:
+def serialize(regularizer: object) -> object:
     """The config of a regularizer.
 
     Args:
@@ -51,7 +51,7 @@ def serialize(regularizer: Any) -> Any:
     return serialize_keras_object(regularizer)
 
 
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(config: object, custom_objects: Config | None = None) -> object:
     """The regularizer that `serialize` described.
 
     Args:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import ops
 from densekit._core.errors import describe, message
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.regularizers._base import Regularizer, check_factor
 
 _MODES = ("rows", "columns")
@@ -51,7 +49,7 @@ class OrthogonalRegularizer(Regularizer):
             )
         self.mode = mode
 
-    def __call__(self, inputs: Any) -> Any:
+    def __call__(self, inputs: ArrayLike) -> TensorLike:
         """The penalty of a matrix ``(rows, columns)``, a scalar."""
         inputs = ops.convert_to_tensor(inputs)
         if len(inputs.shape) != 2:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from densekit import layers
 from densekit._core.naming import unique_name
-from densekit._core.types import Config
+from densekit._core.types import ArrayLike, Config
 from densekit.utils._features import Cross, Feature, TFDIdentity
 
 
@@ -33,7 +33,7 @@ class FeatureKinds:
 
     @classmethod
     def float_rescaled(
-        cls, scale: object = 1.0, offset: object = 0.0, name: str | None = None
+        cls, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0, name: str | None = None
     ) -> Feature:
         """Numbers times `scale`, plus `offset`."""
         name = f"{name or unique_name('float_rescaled')}_preprocessor"

@@ -108,14 +108,14 @@ def size(input: Any, out_type: Any = None, name: str | None = None) -> Any:
 
 
 def argmax(
-    input: ArrayLike, axis: int | None = None, output_type: object = "int64", name: object = None
+    input: ArrayLike, axis: int | None = None, output_type: DTypeLike = "int64", name: object = None
 ) -> Any:
     """`ops.argmax`, over the first axis if none is given."""
     return ops.cast(ops.argmax(input, 0 if axis is None else axis), output_type)
 
 
 def argmin(
-    input: ArrayLike, axis: int | None = None, output_type: object = "int64", name: object = None
+    input: ArrayLike, axis: int | None = None, output_type: DTypeLike = "int64", name: object = None
 ) -> Any:
     """`ops.argmin`, over the first axis if none is given."""
     return ops.cast(ops.argmin(input, 0 if axis is None else axis), output_type)
@@ -161,12 +161,12 @@ def gather(
 
 
 def one_hot(
-    indices: object,
+    indices: ArrayLike,
     depth: int,
     on_value: float = 1,
     off_value: float = 0,
     axis: int = -1,
-    dtype: object = "float32",
+    dtype: DTypeLike = "float32",
     name: str | None = None,
 ) -> Any:
     """`ops.one_hot`, with other values than one and zero if asked."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from densekit import ops
+from densekit._core.types import ArrayLike
 from densekit.compat.tensorflow._names import BOTH, ELEMENTWISE, REDUCTIONS, absent, lookup
 
 _MORE = "log log1p expm1 rsqrt reciprocal ceil erf softplus"
@@ -21,7 +22,7 @@ __getattr__ = lookup(
 
 
 def cumsum(
-    x: object,
+    x: ArrayLike,
     axis: int = 0,
     exclusive: object = False,
     reverse: object = False,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from densekit import ops, random
+from densekit._core.seeds import Seed
 from densekit._core.types import ArrayLike
 from densekit.compat.tensorflow._names import lookup
 
@@ -48,7 +50,11 @@ def l2_loss(t: Any, name: str | None = None) -> Any:
 
 
 def dropout(
-    x: object, rate: float, noise_shape: object = None, seed: object = None, name: str | None = None
+    x: ArrayLike,
+    rate: float,
+    noise_shape: Sequence[int | None] | None = None,
+    seed: Seed = None,
+    name: str | None = None,
 ) -> Any:
     """Zeros at random, the rest divided by ``1 - rate``."""
     return random.dropout(x, rate, noise_shape, seed)

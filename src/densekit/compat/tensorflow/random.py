@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import densekit as keras
+from densekit._core.seeds import Seed
+from densekit._core.types import ArrayLike, DTypeLike
 from densekit.compat.tensorflow._names import lookup
 
 
@@ -57,10 +59,10 @@ def shuffle(value: Any, seed: Any = None, name: str | None = None) -> Any:
 
 
 def categorical(
-    logits: object,
+    logits: ArrayLike,
     num_samples: int,
-    dtype: object = "int64",
-    seed: object = None,
+    dtype: DTypeLike = "int64",
+    seed: Seed = None,
     name: str | None = None,
 ) -> Any:
     """Classes drawn by their logits."""

@@ -272,10 +272,10 @@ class IndexLookup(Preprocessing):
     def call(self, inputs: Any) -> Any:
         """The indices, as `output_mode` says; the tokens of indices if `invert`."""
         if self.invert:
-            indices = np.asarray(inputs).astype(np.int64)
+            places = np.asarray(inputs).astype(np.int64)
             table = self._dk_read([*self.get_vocabulary(), self.oov_token])
-            inside = (indices >= 0) & (indices < len(table))
-            return ops.convert_to_tensor(table[np.where(inside, indices, -1)])
+            inside = (places >= 0) & (places < len(table))
+            return ops.convert_to_tensor(table[np.where(inside, places, -1)])
         indices = ops.convert_to_tensor(self._dk_indices(self._dk_read(inputs)))
         if self.output_mode == "int":
             return indices
