@@ -34,7 +34,9 @@ def dense(width: int, kernel: Array, bias: Array, threads: int) -> Any:
     keras.config.set_threads(threads)
     plan = _native.Plan("float32")
     k, b = plan.parameter(np.array(kernel), False), plan.parameter(np.array(bias), False)
-    plan.output(plan.dense(plan.input(width), k, b, width, width))
+    sizes = {"in_features": [width], "out_features": [width]}
+    names, numbers = {"activation": "linear"}, {"activation_parameters": []}
+    plan.output(plan.op("dense", [plan.input(width)], [k, b], [], names, sizes, numbers)[0])
     plan.finalize()
     plan.set_call_shape([width], [width])
     return plan.call

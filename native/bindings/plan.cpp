@@ -24,15 +24,6 @@ bool fuse_by_default() {
   return setting == nullptr || std::string(setting) != "0";
 }
 
-std::vector<double> as_doubles(nb::handle object, const char* what) {
-  PyObject* array = PyArray_FROMANY(object.ptr(), NPY_DOUBLE, 0, 1, NPY_ARRAY_CARRAY_RO | NPY_ARRAY_FORCECAST);
-  if (array == nullptr) nb::raise_python_error();
-  const nb::object holder = nb::steal(array);
-  const auto* data = static_cast<const double*>(array_data(holder));
-  if (array_size(holder) < 1) throw nb::value_error((std::string(what) + ": expected at least one element.").c_str());
-  return {data, data + array_size(holder)};
-}
-
 void require_callable(nb::handle function, const char* what) {
   if (!nb::isinstance<nb::callable>(function))
     throw nb::type_error((std::string(what) + ": expected a callable.").c_str());
@@ -56,10 +47,6 @@ void Plan::compute_in(const std::string& dtype) {
   else if (dtype != own)
     throw nb::value_error(("compute_in: a plan of dtype '" + own + "' cannot compute in '" + dtype + "'.").c_str());
   building().compute_in(precision);
-}
-
-int Plan::affine(int x, nb::handle scale, nb::handle offset, index_t width) {
-  return building().affine(x, as_doubles(scale, "affine scale"), as_doubles(offset, "affine offset"), width);
 }
 
 std::vector<int> Plan::host(const std::vector<int>& inputs, const std::vector<index_t>& sizes,
@@ -260,36 +247,6 @@ void bind_building(nb::class_<Plan>& c) {
   c.def("compute_in", &Plan::compute_in, nb::arg("dtype"),
         "What ops added from now on round to: 'bfloat16', 'float16', or the plan's dtype.");
   c.def(
-      "dense",
-      [](Plan& p, int x, int kernel, int bias, index_t in, index_t out, const std::string& kind,
-         const Doubles& params) { return p.building().dense(x, kernel, bias, in, out, activation_spec(kind, params)); },
-      nb::arg("x"), nb::arg("kernel"), nb::arg("bias"), nb::arg("in_features"), nb::arg("out_features"),
-      nb::arg("activation") = "linear", nb::arg("params") = Doubles{},
-      "activation(x @ kernel + bias); `bias` is -1 for none.");
-  c.def(
-      "activation",
-      [](Plan& p, int x, const std::string& kind, const Doubles& params, index_t width) {
-        return p.building().activation(x, activation_spec(kind, params), width);
-      },
-      nb::arg("x"), nb::arg("kind"), nb::arg("params"), nb::arg("width"),
-      "A formula over the last axis, `width` wide.");
-  c.def(
-      "dropout", [](Plan& p, int x, double rate) { return p.building().dropout(x, rate); }, nb::arg("x"),
-      nb::arg("rate"), "Zeroes elements in training; random nodes are numbered in order.");
-  c.def("affine", &Plan::affine, nb::arg("x"), nb::arg("scale"), nb::arg("offset"), nb::arg("width"),
-        nb::sig("def affine(self, x: int, scale: ArrayLike, offset: ArrayLike, width: int) -> int"),
-        "x * scale + offset with constants over the last axis.");
-  c.def(
-      "merge",
-      [](Plan& p, const std::string& kind, const std::vector<int>& xs) { return p.building().merge(kind, xs); },
-      nb::arg("kind"), nb::arg("xs"), "Elementwise add, subtract, multiply, average, maximum or minimum.");
-  c.def(
-      "concatenate",
-      [](Plan& p, const std::vector<int>& xs, const std::vector<index_t>& inners) {
-        return p.building().concatenate(xs, inners);
-      },
-      nb::arg("xs"), nb::arg("inners"), "Joins values; each gives inners[i] contiguous elements in turn.");
-  c.def(
       "op",
       [](Plan& p, const std::string& kind, const std::vector<int>& inputs, const std::vector<int>& parameters,
          const std::vector<int>& state, std::map<std::string, std::string> names,
@@ -305,14 +262,7 @@ void bind_building(nb::class_<Plan>& c) {
       },
       nb::arg("kind"), nb::arg("inputs"), nb::arg("parameters"), nb::arg("state"), nb::arg("names"),
       nb::arg("integers"), nb::arg("numbers"), nb::arg("bytes") = std::map<std::string, nb::bytes>{},
-      "Any op that native/ops/table.inl names, with its attributes; gives its outputs.");
-  c.def(
-      "added_loss", [](Plan& p, int x, double factor, bool sums) { p.building().added_loss(x, factor, sums); },
-      nb::arg("x"), nb::arg("factor"), nb::arg("sums") = false,
-      "Adds factor * sum(x) / batch to the total loss; factor * sum(x) if it sums.");
-  c.def(
-      "activity_l1l2", [](Plan& p, int x, double l1, double l2) { p.building().activity_l1l2(x, l1, l2); },
-      nb::arg("x"), nb::arg("l1"), nb::arg("l2"), "Adds (l1 sum|x| + l2 sum x^2) / batch to the total loss.");
+      "An op of native/ops/table.inl, by its attributes; gives its outputs.");
   c.def(
       "host", &Plan::host, nb::arg("inputs"), nb::arg("sizes"), nb::arg("params"), nb::arg("forward"),
       nb::arg("backward"),

@@ -27,7 +27,6 @@ class Plan {
   // Building. Each may be called until finalize().
   Graph& building();
   void compute_in(const std::string& dtype);
-  int affine(int x, nb::handle scale, nb::handle offset, index_t width);
   std::vector<int> host(const std::vector<int>& inputs, const std::vector<index_t>& sizes,
                         const std::vector<int>& parameters, nb::object forward, nb::object backward);
   int parameter(nb::object array, bool trainable, nb::object write_version);

@@ -12,10 +12,8 @@ template <class T>
 const OpFunctions<T>& op_functions(OpKind kind) {
   static const OpFunctions<T> table[] = {
 #define DENSEKIT_OP(name) ops::name##_functions<T>(),
-#define DENSEKIT_NAMED_OP(name) DENSEKIT_OP(name)
 #include "ops/table.inl"
 #undef DENSEKIT_OP
-#undef DENSEKIT_NAMED_OP
       {}  // host: stages of its own
   };
   return table[static_cast<std::size_t>(kind)];

@@ -1,4 +1,5 @@
 // Dropout: y = x * mask / (1 - rate). The mask is a function of (key, counter, element), so the backward makes it anew.
+#include "ops/make.hpp"
 #include "ops/ops.hpp"
 
 namespace densekit::ops {
@@ -13,7 +14,7 @@ void dropout_forward(const Context<T>& c, int i, index_t row, index_t rows) {
   if (!c.training) {
     std::memcpy(y, x, static_cast<std::size_t>(n) * sizeof(T));
   } else {
-    c.kernels->dropout(n, x, y, op.rate, c.keys[op.random_node], c.counters[op.random_node],
+    c.kernels->dropout(n, x, y, op.get<DropoutSpec>().rate, c.keys[op.random_node], c.counters[op.random_node],
                        static_cast<uint64_t>(row * size));
   }
 }
@@ -27,9 +28,19 @@ void dropout_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const T* dy = c.gradient(op.outputs[0], row);
   if (!c.training) return pass_gradient(c, op.inputs[0], write, row, rows, dy);
   const GradientTarget<T> dx(c, op.inputs[0], write, row, rows);
-  c.kernels->dropout(rows * size, dy, dx.data(), op.rate, c.keys[op.random_node], c.counters[op.random_node],
-                     static_cast<uint64_t>(row * size));
+  c.kernels->dropout(rows * size, dy, dx.data(), op.get<DropoutSpec>().rate, c.keys[op.random_node],
+                     c.counters[op.random_node], static_cast<uint64_t>(row * size));
   dx.commit();
+}
+
+// numbers: rate.
+std::vector<index_t> dropout_make(const Graph& graph, Op& op, const Attributes& attributes) {
+  require_counts(op, attributes, 1, 0);
+  const double rate = attributes.number("rate");
+  if (!(rate >= 0 && rate <= 1)) attributes.fail("rate must be in 0..1, got " + std::to_string(rate) + ".");
+  op.spec = DropoutSpec{rate};
+  op.random_node = graph.random_nodes;
+  return {size_of(graph, op.inputs[0])};
 }
 
 DENSEKIT_DEFINE_OP(dropout, .forward = dropout_forward<T>, .backward = dropout_backward<T>)

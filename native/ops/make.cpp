@@ -10,10 +10,8 @@ const char* kind_name(OpKind kind) {
   switch (kind) {
 #define DENSEKIT_OP(name) \
   case OpKind::name: return #name;
-#define DENSEKIT_NAMED_OP(name) DENSEKIT_OP(name)
 #include "ops/table.inl"
 #undef DENSEKIT_OP
-#undef DENSEKIT_NAMED_OP
     case OpKind::host: return "host";
   }
   return "?";
@@ -21,8 +19,7 @@ const char* kind_name(OpKind kind) {
 
 std::vector<index_t> make_op(const Graph& graph, Op& op, const Attributes& attributes) {
   std::string choices;
-#define DENSEKIT_OP(name)
-#define DENSEKIT_NAMED_OP(kind_)                     \
+#define DENSEKIT_OP(kind_)                           \
   if (attributes.op == #kind_) {                     \
     op.kind = OpKind::kind_;                         \
     return ops::kind_##_make(graph, op, attributes); \
@@ -30,7 +27,6 @@ std::vector<index_t> make_op(const Graph& graph, Op& op, const Attributes& attri
   choices += (choices.empty() ? "" : ", ") + std::string(#kind_);
 #include "ops/table.inl"
 #undef DENSEKIT_OP
-#undef DENSEKIT_NAMED_OP
   throw std::invalid_argument("Unknown op '" + attributes.op + "'. Choose from: " + choices + ".");
 }
 
@@ -51,6 +47,22 @@ index_t size_of(const Graph& graph, int value) { return graph.values[static_cast
 
 index_t parameter_size(const Graph& graph, int parameter) {
   return graph.parameters[static_cast<std::size_t>(parameter)].size();
+}
+
+void require_shape(const Graph& graph, int parameter, index_t rows, index_t width, const Attributes& attributes,
+                   const char* what) {
+  const Parameter& p = graph.parameters[static_cast<std::size_t>(parameter)];
+  if (p.rows == rows && p.width == width) return;
+  attributes.fail(std::string(what) + ": expected parameter " + std::to_string(parameter) + " as (" +
+                  std::to_string(rows) + ", " + std::to_string(width) + "), got (" + std::to_string(p.rows) + ", " +
+                  std::to_string(p.width) + ").");
+}
+
+void require_divides(const Graph& graph, int value, index_t width, const Attributes& attributes, const char* what) {
+  const index_t size = size_of(graph, value);
+  if (width >= 1 && size % width == 0) return;
+  attributes.fail(std::string(what) + " " + std::to_string(width) + " does not divide the " + std::to_string(size) +
+                  " elements of value " + std::to_string(value) + ".");
 }
 
 int optional_parameter(const Graph& graph, const Op& op, const Attributes& attributes, const char* name, index_t size) {

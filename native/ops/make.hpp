@@ -1,4 +1,4 @@
-// Building named ops: each checks its attributes and fills in its record, in its own file.
+// Building ops: each checks its attributes and fills in its record, in its own file.
 #pragma once
 #include <vector>
 
@@ -14,12 +14,9 @@ std::vector<index_t> make_op(const Graph& graph, Op& op, const Attributes& attri
 
 namespace ops {
 
-#define DENSEKIT_OP(name)
-#define DENSEKIT_NAMED_OP(name) \
-  std::vector<index_t> name##_make(const Graph& graph, Op& op, const Attributes& attributes);
+#define DENSEKIT_OP(name) std::vector<index_t> name##_make(const Graph& graph, Op& op, const Attributes& attributes);
 #include "ops/table.inl"
 #undef DENSEKIT_OP
-#undef DENSEKIT_NAMED_OP
 
 // `text` in the sentence of a std::invalid_argument unless `holds`.
 void require(bool holds, const Attributes& attributes, const char* text);
@@ -27,6 +24,11 @@ void require(bool holds, const Attributes& attributes, const char* text);
 void require_counts(const Op& op, const Attributes& attributes, std::size_t inputs, std::size_t parameters);
 index_t size_of(const Graph& graph, int value);
 index_t parameter_size(const Graph& graph, int parameter);
+// A parameter of rows x width elements; `what` names it.
+void require_shape(const Graph& graph, int parameter, index_t rows, index_t width, const Attributes& attributes,
+                   const char* what);
+// `width` divides the elements a sample of the value.
+void require_divides(const Graph& graph, int value, index_t width, const Attributes& attributes, const char* what);
 // Position of the attribute's parameter, or -1 for none.
 int optional_parameter(const Graph& graph, const Op& op, const Attributes& attributes, const char* name, index_t size);
 

@@ -49,10 +49,8 @@ namespace ops {
 #define DENSEKIT_OP(name) \
   template <class T>      \
   OpFunctions<T> name##_functions();
-#define DENSEKIT_NAMED_OP(name) DENSEKIT_OP(name)
 #include "ops/table.inl"
 #undef DENSEKIT_OP
-#undef DENSEKIT_NAMED_OP
 
 // At the end of an op's file: its functions, for both element types, e.g. DENSEKIT_DEFINE_OP(dense, .forward =
 // dense_forward<T>, .backward = dense_backward<T>).

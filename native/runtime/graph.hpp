@@ -91,16 +91,7 @@ class Graph {
   void compute_in(Precision precision) { precision_ = precision; }
 
   int input(index_t size);
-  int dense(int x, int kernel, int bias, index_t in_features, index_t out_features, const ActivationSpec& activation);
-  int activation(int x, const ActivationSpec& spec, index_t width);
-  int dropout(int x, double rate);
-  int affine(int x, std::vector<double> scale, std::vector<double> offset, index_t width);
-  int merge(const std::string& kind, const std::vector<int>& xs);
-  int concatenate(const std::vector<int>& xs, const std::vector<index_t>& inners);
-  void activity_l1l2(int x, double l1, double l2);
-  // factor * sum(x) / batch, part of the total; not divided by the batch if it `sums`.
-  void added_loss(int x, double factor, bool sums = false);
-  // Any op of ops/table.inl that is named there; gives its outputs.
+  // An op of ops/table.inl; gives its outputs.
   std::vector<int> op(const std::vector<int>& inputs, const std::vector<int>& parameters, const std::vector<int>& state,
                       const Attributes& attributes);
   std::vector<int> host(const std::vector<int>& xs, const std::vector<index_t>& sizes,
@@ -132,9 +123,8 @@ class Graph {
 
  private:
   void check_value(int id, const char* who) const;
-  void check_parameter(int id, index_t rows, index_t width, const char* who) const;
   int add_value(index_t size, int producer);
-  int add_op(Op op, index_t size);
+  std::vector<int> add_op(Op op, const std::vector<index_t>& sizes);
   int output_value(int position) const;
   int add_loss(Loss loss, const std::string& reduction);
 

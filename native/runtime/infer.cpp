@@ -120,9 +120,10 @@ index_t TypedEngine<T>::unit_rows(int workers) const {
   double all = 0, longest = 0;
   for (const Op& op : graph_.ops) {
     if (op.kind != OpKind::dense) continue;
-    all += static_cast<double>(op.in_features * op.out_features);
-    longest += static_cast<double>(op.in_features *
-                                   std::min(op.out_features, share_of(op.out_features, workers, kUnitGrain)) * workers);
+    const DenseSpec& s = op.dense();
+    all += static_cast<double>(s.in_features * s.out_features);
+    longest += static_cast<double>(s.in_features *
+                                   std::min(s.out_features, share_of(s.out_features, workers, kUnitGrain)) * workers);
   }
   return longest > kUneven * all ? kUnevenUnitRows : kUnitRows;
 }
@@ -130,16 +131,17 @@ index_t TypedEngine<T>::unit_rows(int workers) const {
 template <class T>
 void TypedEngine<T>::infer_units(const Context<T>& c, int i, index_t rows, PoolLease& pool) const {
   const Op& op = c.op(i);
-  const double work = static_cast<double>(std::max(kFewRows, rows * op.rows_per_sample) * op.in_features) *
-                      static_cast<double>(op.out_features);
+  const DenseSpec& s = op.dense();
+  const double work = static_cast<double>(std::max(kFewRows, rows * s.rows_per_sample) * s.in_features) *
+                      static_cast<double>(s.out_features);
   const int workers = work < kUnitWork ? 1 : pool.workers();
-  const index_t share = share_of(op.out_features, workers, kUnitGrain);
-  const bool in_panels = c.panels(op.kernel) != nullptr;
+  const index_t share = share_of(s.out_features, workers, kUnitGrain);
+  const bool in_panels = c.panels(s.kernel) != nullptr;
   pool.run_workers(workers, workers > 1, [&](int worker) {
-    const index_t unit = worker * share, units = std::min(share, op.out_features - unit);
+    const index_t unit = worker * share, units = std::min(share, s.out_features - unit);
     if (units <= 0) return;
     if (in_panels) ops::dense_panels(c, i, 0, rows, unit, unit + units);
-    else ops::dense_units(c, i, 0, rows, {unit, units, c.dense_data(op, op.kernel) + unit, op.out_features});
+    else ops::dense_units(c, i, 0, rows, {unit, units, c.dense_data(op, s.kernel) + unit, s.out_features});
   });
   ops::dense_activate(c, i, 0, rows);
 }

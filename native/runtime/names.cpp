@@ -57,6 +57,10 @@ const std::vector<const char*>& normalization_names() {
   static const std::vector<const char*> table = {DENSEKIT_NORMALIZATIONS(DENSEKIT_KIND)};
   return table;
 }
+const std::vector<const char*>& merge_names() {
+  static const std::vector<const char*> table = {DENSEKIT_MERGES(DENSEKIT_KIND)};
+  return table;
+}
 #undef DENSEKIT_KIND
 
 ElementwiseKind elementwise_kind(const std::string& name) {
@@ -68,6 +72,7 @@ ReductionKind reduction_kind(const std::string& name) {
 NormalizationKind normalization_kind(const std::string& name) {
   return static_cast<NormalizationKind>(position("normalization", normalization_names(), name));
 }
+MergeKind merge_kind(const std::string& name) { return static_cast<MergeKind>(position("merge", merge_names(), name)); }
 
 const std::vector<KindName>& activation_names() {
   static const std::vector<KindName> table = {

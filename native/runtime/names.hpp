@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "densekit/specs.hpp"
+#include "runtime/op.hpp"
 
 namespace densekit {
 
@@ -23,6 +24,7 @@ const std::vector<KindName>& optimizer_names();
 const std::vector<const char*>& elementwise_names();
 const std::vector<const char*>& reduction_names();
 const std::vector<const char*>& normalization_names();
+const std::vector<const char*>& merge_names();
 
 // Throw std::invalid_argument naming the choices when the name or the number of parameters is wrong.
 ActivationSpec activation_spec(const std::string& kind, const std::vector<double>& parameters);
@@ -33,5 +35,6 @@ OptimizerSpec optimizer_spec(const std::string& kind, const std::vector<double>&
 ElementwiseKind elementwise_kind(const std::string& name);
 ReductionKind reduction_kind(const std::string& name);
 NormalizationKind normalization_kind(const std::string& name);
+MergeKind merge_kind(const std::string& name);
 
 }  // namespace densekit

@@ -18,17 +18,52 @@ enum class Precision : uint8_t { full, bfloat16, float16 };
 
 enum class OpKind {
 #define DENSEKIT_OP(name) name,
-#define DENSEKIT_NAMED_OP(name) name,
 #include "ops/table.inl"
 #undef DENSEKIT_OP
-#undef DENSEKIT_NAMED_OP
   host
 };
 
 // row: any split of the rows will do. batch: needs all rows before its forward, and again before its backward.
 enum class Scope : uint8_t { row, batch };
 
-enum class MergeKind : uint8_t { add, subtract, multiply, average, maximum, minimum };
+struct DenseSpec {
+  int kernel = -1, bias = -1;  // parameter ids
+  index_t in_features = 0, out_features = 0;
+  index_t rows_per_sample = 1;  // rows of the product that one sample makes
+  ActivationSpec activation;
+};
+
+struct ActivateSpec {
+  ActivationSpec activation;
+  index_t width = 0;  // elements of the axis it runs along
+};
+
+struct DropoutSpec {
+  double rate = 0;
+};
+
+struct AffineSpec {  // its constants are the scale, then the offset
+  index_t width = 0, n_scale = 1, n_offset = 1;
+};
+
+#define DENSEKIT_MERGES(X) X(add) X(subtract) X(multiply) X(average) X(maximum) X(minimum)
+enum class MergeKind : uint8_t {
+#define DENSEKIT_KIND(name) name,
+  DENSEKIT_MERGES(DENSEKIT_KIND)
+#undef DENSEKIT_KIND
+};
+struct MergeSpec {
+  MergeKind kind = MergeKind::add;
+};
+
+struct ConcatenateSpec {
+  std::vector<index_t> inners;  // contiguous elements each input gives in turn
+};
+
+struct ActivitySpec {  // l1 sum|x| + l2 sum x^2 + linear sum x
+  double l1 = 0, l2 = 0, linear = 0;
+  bool sums = false;  // is not divided by the batch
+};
 
 // Where an elementwise formula finds an operand: the value inputs[at], parameters[at], or constants[at...]; and how far
 // apart its elements are along each axis of the result, 0 where one meets many.
@@ -86,53 +121,51 @@ struct Int8Weights {
 };
 struct Int8Spec {
   std::shared_ptr<const Int8Weights> weights;
+  index_t in_features = 0, out_features = 0;
   double epsilon = 0, low = -127, high = 127;  // of the inputs' quantizer
   int bias = -1;                               // position among the parameters
 };
 
-using OpSpec = std::variant<std::monostate, ElementwiseSpec, ReduceSpec, RearrangeSpec, ProductSpec, NormalizationSpec,
-                            BatchNormalizationSpec, NoiseSpec, Int8Spec>;
+using OpSpec = std::variant<std::monostate, DenseSpec, ActivateSpec, DropoutSpec, AffineSpec, MergeSpec,
+                            ConcatenateSpec, ActivitySpec, ElementwiseSpec, ReduceSpec, RearrangeSpec, ProductSpec,
+                            NormalizationSpec, BatchNormalizationSpec, NoiseSpec, Int8Spec>;
 
-struct Op {
+// Aligned to lines of the cache, which makes it 256 bytes: the address of one is a shift away.
+struct alignas(64) Op {
   OpKind kind = OpKind::dense;
   Scope scope = Scope::row;
   Precision precision = Precision::full;  // results, and gradients of inputs, are rounded to it
   bool bfloat16() const { return precision == Precision::bfloat16; }
   bool float16() const { return precision == Precision::float16; }
   std::vector<int> inputs, outputs;  // value ids
-  std::vector<int> parameters;       // parameters it reads, and gives gradients of; dense has its two apart
+  std::vector<int> parameters;       // parameters it reads, and gives gradients of
   std::vector<int> state;            // parameters it writes, once a training step is done
   OpSpec spec;
   index_t saved = 0;           // elements a sample that its forward saves for its backward
   index_t batch_elements = 0;  // what an op over the batch keeps, and per block of kBatchBlock rows
   index_t block_elements = 0;
   std::vector<double> constants;  // in the plan's type: Context::constants
-  ActivationSpec activation;      // dense, activation
-  int kernel = -1, bias = -1;     // dense: parameter ids
-  index_t in_features = 0, out_features = 0;
-  index_t rows_per_sample = 1;  // rows of the product, or of the last axis, that one sample makes
-  index_t width = 0;            // elements of the last axis of the input
-  double rate = 0;              // dropout
-  int random_node = -1;
-  MergeKind merge = MergeKind::add;
-  std::vector<double> scale, offset;  // affine
-  std::vector<index_t> inners;        // concatenate: contiguous elements each input gives in turn
-  double l1 = 0, l2 = 0, linear = 0;  // activity
-  bool sums = false;                  // activity: linear is not divided by the batch
+  index_t rows_per_sample = 1;    // of ops along the last axis: its rows in a sample
+  index_t width = 0;              // and its elements
+  int random_node = -1;           // of ops that draw
   int host_node = -1;
 
   int parameter(int position) const { return position < 0 ? -1 : parameters[static_cast<std::size_t>(position)]; }
+  // The spec of the op's kind; no other may be asked for. Unchecked: ops read it for every few rows.
   template <class Spec>
   const Spec& get() const {
-    return std::get<Spec>(spec);
+    const Spec* found = std::get_if<Spec>(&spec);
+    if (found == nullptr) __builtin_unreachable();
+    return *found;
   }
+  const DenseSpec& dense() const { return get<DenseSpec>(); }
 };
 
 // Reductions over the batch are taken in blocks of so many rows, and the blocks added in order: bits do not depend on
 // who computed which.
 constexpr index_t kBatchBlock = 64;
 
-// What Graph::op is told beside values and parameters; each throws std::invalid_argument when it is not there.
+// What Graph::op is given beside values and parameters; each throws std::invalid_argument when it is not there.
 struct Attributes {
   std::string op;
   std::map<std::string, std::string> names;
@@ -147,6 +180,7 @@ struct Attributes {
   index_t integer(const std::string& key) const { return only(integer_list(key), key); }
   double number(const std::string& key) const { return only(number_list(key), key); }
   bool flag(const std::string& key) const { return integers.count(key) != 0 && integer(key) != 0; }
+  [[noreturn]] void fail(const std::string& sentence) const;
 
  private:
   template <class Table>
@@ -160,7 +194,6 @@ struct Attributes {
     if (list.size() != 1) fail("attribute '" + key + "' takes one number.");
     return list[0];
   }
-  [[noreturn]] void fail(const std::string& sentence) const;
 };
 
 }  // namespace densekit

@@ -35,11 +35,12 @@ void PackedOperands<T>::prepare(const Graph& graph, const Program& program, cons
     for (std::size_t i = 0; i < graph.ops.size(); ++i) {
       const Op& op = graph.ops[i];
       if (!op.bfloat16() || op.kind != OpKind::dense) continue;
-      cut(forward_[at(op.kernel)], op.in_features, op.out_features);
+      const DenseSpec& s = op.dense();
+      cut(forward_[at(s.kernel)], s.in_features, s.out_features);
       const ProgramOp& plan = program.ops[i];
       if (!plan.backward) continue;
-      if (plan.writes[0] != GradientWrite::none) cut(transposed_[at(op.kernel)], op.out_features, op.in_features);
-      if (graph.parameters[at(op.kernel)].trainable) cut(dz_[i], batch * op.rows_per_sample, op.out_features);
+      if (plan.writes[0] != GradientWrite::none) cut(transposed_[at(s.kernel)], s.out_features, s.in_features);
+      if (graph.parameters[at(s.kernel)].trainable) cut(dz_[i], batch * s.rows_per_sample, s.out_features);
     }
     return used;
   };
@@ -103,7 +104,7 @@ void PackedOperands<T>::pack_kernels(const WeightStore<T>& moved, PoolLease& poo
 template <class T>
 void PackedOperands<T>::pack_dz(int op, const T* dz, index_t batch_rows, index_t first, index_t last) {
   if (get(dz_, op) == nullptr) return;
-  const index_t width = graph_->ops[at(op)].out_features;
+  const index_t width = graph_->ops[at(op)].dense().out_features;
   kernels_->bfloat16_pack(dz + first * width, width, 1, batch_rows, width, first, last, 0, width, get(dz_, op));
 }
 

@@ -51,16 +51,18 @@ void PrepackedWeights<T>::prepare(const Graph& graph, const Program& program, co
   moves_.only_read = true;
   std::vector<bool> seen(graph.parameters.size(), false);
   for (const Op& op : graph.ops) {
-    if (op.kind != OpKind::dense || seen[static_cast<std::size_t>(op.kernel)]) continue;
-    if (RoundedWeights<T>::has(graph, op.kernel)) continue;  // copied at each call
-    const Parameter& p = graph.parameters[static_cast<std::size_t>(op.kernel)];
+    if (op.kind != OpKind::dense) continue;
+    const int kernel = op.dense().kernel;
+    if (seen[static_cast<std::size_t>(kernel)]) continue;
+    if (RoundedWeights<T>::has(graph, kernel)) continue;  // copied at each call
+    const Parameter& p = graph.parameters[static_cast<std::size_t>(kernel)];
     const index_t bytes = p.size() * static_cast<index_t>(sizeof(T));
     if (!op.bfloat16() && bytes <= machine().l2) continue;
-    seen[static_cast<std::size_t>(op.kernel)] = true;
-    watched_.push_back(op.kernel);
+    seen[static_cast<std::size_t>(kernel)] = true;
+    watched_.push_back(kernel);
     all_bytes_ += op.bfloat16() ? kernels->bfloat16_packed(p.rows, p.width) * index_t(sizeof(uint32_t)) : bytes;
     packs_ = packs_ || op.bfloat16();
-    if (!op.bfloat16()) moves_.in_panels.push_back(op.kernel);
+    if (!op.bfloat16()) moves_.in_panels.push_back(kernel);
   }
   const auto unversioned = [&](int id) {
     return graph.parameters[static_cast<std::size_t>(id)].write_version == nullptr;

@@ -8,12 +8,8 @@ namespace {
 std::size_t at(int id) { return static_cast<std::size_t>(id); }
 
 bool has_trainable(const Graph& graph, const Op& op) {
-  const auto trainable = [&](int p) { return p >= 0 && graph.parameters[at(p)].trainable; };
-  if (trainable(op.kernel) || trainable(op.bias)) return true;
-  for (int p : op.parameters) {
-    if (trainable(p)) return true;
-  }
-  return false;
+  const auto trainable = [&](int p) { return graph.parameters[at(p)].trainable; };
+  return std::any_of(op.parameters.begin(), op.parameters.end(), trainable);
 }
 
 // A gradient is needed where it leads on to something wanted: upstream to a trainable parameter (or an input whose
@@ -59,13 +55,23 @@ bool op_runs_backward(const Graph& graph, const Program& program, const Op& op) 
 // softmax + (sparse) categorical and sigmoid + binary cross-entropy, of probabilities, when the activation is the last
 // thing before the loss and nobody else reads its result.
 bool is_pair(const Graph& graph, const Op& op, const Loss& loss) {
-  if (op.kind != OpKind::dense && op.kind != OpKind::activation) return false;
+  const ActivationSpec* activation = nullptr;
+  index_t width = 0;
+  if (op.kind == OpKind::dense) {
+    activation = &op.dense().activation;
+    width = op.dense().out_features;
+  }
+  if (op.kind == OpKind::activation) {
+    activation = &op.get<ActivateSpec>().activation;
+    width = op.get<ActivateSpec>().width;
+  }
+  if (activation == nullptr) return false;
   if (graph.values[at(op.outputs[0])].consumers.size() != 0 || !loss.by_rows() || loss.given || loss.spec.p[0] != 0)
     return false;
   const bool row = loss.spec.kind == LossKind::categorical_crossentropy ||
                    loss.spec.kind == LossKind::sparse_categorical_crossentropy;
-  if (op.activation.kind == ActivationKind::softmax) return row && loss.width == op.width;
-  return op.activation.kind == ActivationKind::sigmoid && loss.spec.kind == LossKind::binary_crossentropy;
+  if (activation->kind == ActivationKind::softmax) return row && loss.width == width;
+  return activation->kind == ActivationKind::sigmoid && loss.spec.kind == LossKind::binary_crossentropy;
 }
 
 void fuse_losses(const Graph& graph, Program& program) {
@@ -128,18 +134,19 @@ void choose_buffers(const Graph& graph, Program& program) {
       elements += p.saved;
       continue;
     }
-    const bool half = halves_width(op.activation.kind);
-    p.keeps_pre = half || (p.backward && saved_for_backward(op.activation).pre && !p.fused_loss);
+    const DenseSpec& s = op.dense();
+    const bool half = halves_width(s.activation.kind);
+    p.keeps_pre = half || (p.backward && saved_for_backward(s.activation).pre && !p.fused_loss);
     p.own_dz = half && p.backward;
-    if (op.activation.kind != ActivationKind::linear && !p.fused_loss) {
-      const bool in_product = is_plain_relu(op.activation) && !p.keeps_pre;
-      p.activates = in_product                             ? Activates::in_product
-                    : takes_whole_rows(op.activation.kind) ? Activates::by_rows
-                                                           : Activates::by_units;
+    if (s.activation.kind != ActivationKind::linear && !p.fused_loss) {
+      const bool in_product = is_plain_relu(s.activation) && !p.keeps_pre;
+      p.activates = in_product                            ? Activates::in_product
+                    : takes_whole_rows(s.activation.kind) ? Activates::by_rows
+                                                          : Activates::by_units;
     }
-    if (p.keeps_pre) p.saved = op.rows_per_sample * op.out_features;
+    if (p.keeps_pre) p.saved = s.rows_per_sample * s.out_features;
     elements += p.saved;
-    if (p.own_dz) elements += op.rows_per_sample * op.out_features;
+    if (p.own_dz) elements += s.rows_per_sample * s.out_features;
   }
   program.elements_per_sample = elements;
 }

@@ -47,11 +47,12 @@ void TypedEngine<T>::copy_weights(TypedRecording<T>& r, const Program& program) 
       const Op& op = graph_.ops[i];
       if (!program.ops[i].backward || op.kind == OpKind::host) continue;
       const auto keep = [&](int id) {
-        if (id < 0 || seen[static_cast<std::size_t>(id)]) return;
+        if (seen[static_cast<std::size_t>(id)]) return;
         seen[static_cast<std::size_t>(id)] = true;
         visit(static_cast<std::size_t>(id));
       };
-      if (op.kernel >= 0 && program.has_gradient[static_cast<std::size_t>(op.inputs[0])]) keep(op.kernel);
+      if (op.kind == OpKind::dense && program.has_gradient[static_cast<std::size_t>(op.inputs[0])])
+        keep(op.dense().kernel);
       if (op_functions<T>(op.kind).reads_parameters) {
         for (int id : op.parameters) keep(id);
       }

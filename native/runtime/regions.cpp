@@ -34,7 +34,8 @@ constexpr index_t kInputGrain = 16;  // no two threads write to one line of a gr
 // A dense op whose kernel no core's cache holds.
 template <class T>
 bool TypedEngine<T>::is_large(const Op& op) {
-  return op.kind == OpKind::dense && op.in_features * op.out_features * static_cast<index_t>(sizeof(T)) > machine().l2;
+  return op.kind == OpKind::dense &&
+         op.dense().in_features * op.dense().out_features * static_cast<index_t>(sizeof(T)) > machine().l2;
 }
 
 template <class T>
@@ -53,10 +54,11 @@ void TypedEngine<T>::run_stage(Batch<T>& batch, PoolLease& pool, const Stage& st
   };
   const auto by_units = [&](int i) {
     const Op& op = c.op(i);
-    if (op.kind == OpKind::dense && c.panels(op.kernel) != nullptr) return true;
+    if (op.kind == OpKind::dense && c.panels(op.dense().kernel) != nullptr) return true;
     if (parts == 1 || !is_large(op)) return false;
-    const auto units = static_cast<double>(share_of(op.out_features, pool.workers(), kUnitGrain) * pool.workers());
-    return units <= kMostUneven * static_cast<double>(op.out_features);
+    const DenseSpec& s = op.dense();
+    const auto units = static_cast<double>(share_of(s.out_features, pool.workers(), kUnitGrain) * pool.workers());
+    return units <= kMostUneven * static_cast<double>(s.out_features);
   };
   Stage rest = stage;
   for (int i = stage.forward_begin; i < stage.forward_end; ++i) {
@@ -92,6 +94,7 @@ template <class T>
 void TypedEngine<T>::run_units(Batch<T>& batch, PoolLease& pool, int i) const {
   const Context<T>& c = batch.context;
   const Op& op = c.op(i);
+  const DenseSpec& s = op.dense();
   const int input = own_input(batch, i);
   const int workers = pool.workers();
   pool.run_workers(workers, true, [&](int worker) {
@@ -106,14 +109,14 @@ void TypedEngine<T>::run_units(Batch<T>& batch, PoolLease& pool, int i) const {
       gather(*kernels_, source, batch.pick, begin, x);
     }
     const Context<T> own = c.of_worker(worker);
-    const std::vector<Panel<T>>* panels = c.panels(op.kernel);
+    const std::vector<Panel<T>>* panels = c.panels(s.kernel);
     ops::DenseUnits<T> whole{0, 0, nullptr,
-                             op.out_features};  // units in one piece: in bfloat16 the worker's panels are, too
+                             s.out_features};  // units in one piece: in bfloat16 the worker's panels are, too
     if (panels == nullptr) {
-      const index_t share = share_of(op.out_features, workers, kUnitGrain);
+      const index_t share = share_of(s.out_features, workers, kUnitGrain);
       whole.unit = worker * share;
-      whole.units = std::min(share, op.out_features - whole.unit);
-      whole.kernel = c.dense_data(op, op.kernel) + whole.unit;
+      whole.units = std::min(share, s.out_features - whole.unit);
+      whole.kernel = c.dense_data(op, s.kernel) + whole.unit;
     } else {
       for (const Panel<T>& panel : *panels) {
         if (panel.worker != worker) continue;
@@ -131,7 +134,7 @@ template <class T>
 void TypedEngine<T>::run_inputs(Batch<T>& batch, PoolLease& pool, int i) const {
   const Context<T>& c = batch.context;
   const Op& op = c.op(i);
-  const index_t inputs = op.in_features,
+  const index_t inputs = op.dense().in_features,
                 share = share_of(inputs, pool.workers(), op.bfloat16() ? kBfloat16Panel : kInputGrain);
   pool.run_workers(pool.workers(), true, [&](int worker) {
     ops::dense_backward_dx(c, i, 0, batch.rows, worker * share, std::min(inputs, (worker + 1) * share));

@@ -17,8 +17,9 @@ class RoundedWeights {
   }
   // Whether a copy of this parameter is read.
   static bool has(const Graph& graph, int parameter) {
-    return std::any_of(graph.ops.begin(), graph.ops.end(),
-                       [&](const Op& op) { return reads(op) && (op.kernel == parameter || op.bias == parameter); });
+    return std::any_of(graph.ops.begin(), graph.ops.end(), [&](const Op& op) {
+      return reads(op) && (op.dense().kernel == parameter || op.dense().bias == parameter);
+    });
   }
   // Per parameter: its copy, or null.
   T* const* round(const Graph& graph, const Kernels<T>& kernels) {
@@ -27,9 +28,7 @@ class RoundedWeights {
     const auto each = [&](auto visit) {
       for (const Op& op : graph.ops) {
         if (!reads(op)) continue;
-        for (int id : {op.kernel, op.bias}) {
-          if (id >= 0) visit(static_cast<std::size_t>(id));
-        }
+        for (int id : op.parameters) visit(static_cast<std::size_t>(id));
       }
     };
     each([&](std::size_t id) { total += padded<T>(graph.parameters[id].size()); });

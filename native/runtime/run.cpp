@@ -76,8 +76,7 @@ TypedEngine<T>::TypedEngine(const Graph& graph, bool fuse) : graph_(graph) {
   constants_.resize(graph.ops.size());
   for (std::size_t i = 0; i < graph.ops.size(); ++i) {
     const Op& op = graph.ops[i];
-    for (const auto* part : {&op.scale, &op.offset, &op.constants})
-      constants_[i].insert(constants_[i].end(), part->begin(), part->end());
+    constants_[i].assign(op.constants.begin(), op.constants.end());
     n_activities_ += op.kind == OpKind::activity;
   }
   flops_ = static_cast<double>(graph.flops_per_sample());
@@ -172,11 +171,11 @@ Moves TypedEngine<T>::find_moves(index_t batch_rows) const {
   if (train_.has_host || std::any_of(graph_.parameters.begin(), graph_.parameters.end(), asks_host)) return moves;
   std::vector<bool> seen(graph_.parameters.size(), false);
   index_t total = 0;
-  const auto visit = [&](const Op& op, int id) {
-    if (id < 0 || seen[static_cast<std::size_t>(id)] || !updater_.may_move(id)) return;
+  const auto visit = [&](const Op& op, const DenseSpec& s, int id) {
+    if (seen[static_cast<std::size_t>(id)] || !updater_.may_move(id)) return;
     if (has_float16_ && RoundedWeights<T>::has(graph_, id)) return;
     seen[static_cast<std::size_t>(id)] = true;
-    const index_t rows = batch_rows * op.rows_per_sample;
+    const index_t rows = batch_rows * s.rows_per_sample;
     const index_t size = graph_.parameters[static_cast<std::size_t>(id)].size(),
                   bytes = size * static_cast<index_t>(sizeof(T));
     if (bytes < kPanelledBytes) {
@@ -184,15 +183,14 @@ Moves TypedEngine<T>::find_moves(index_t batch_rows) const {
       return;
     }
     const bool own_rows = graph_.values[static_cast<std::size_t>(op.inputs[0])].producer < 0;
-    const index_t crossing = rows * (op.out_features + (own_rows ? 0 : op.in_features));
+    const index_t crossing = rows * (s.out_features + (own_rows ? 0 : s.in_features));
     if (size < crossing || !updater_.may_lie_in_panels(id)) return;
     total += bytes;
     moves.in_panels.push_back(id);
   };
   for (const Op& op : graph_.ops) {
     if (op.kind != OpKind::dense) continue;
-    visit(op, op.kernel);
-    visit(op, op.bias);
+    for (int id : op.parameters) visit(op, op.dense(), id);
   }
   if (total > kAllPanels) moves.in_panels.clear();
   return moves;

@@ -12,7 +12,8 @@ index_t TypedEngine<T>::block_rows(const Program& program) const {
   const index_t half = machine().l2 / 2;
   index_t weights = 0;
   for (const Op& op : graph_.ops) {
-    if (op.kind == OpKind::dense) weights += op.in_features * op.out_features * static_cast<index_t>(sizeof(T));
+    if (op.kind == OpKind::dense)
+      weights += op.dense().in_features * op.dense().out_features * static_cast<index_t>(sizeof(T));
   }
   if (weights > half) return std::numeric_limits<index_t>::max() / 4;
   const index_t row = std::max<index_t>(1, program.elements_per_sample * static_cast<index_t>(sizeof(T)));

@@ -93,11 +93,11 @@ template <class T>
 void Updater<T>::find_contributions(Work& work) const {
   for (std::size_t i = 0; i < graph_->ops.size(); ++i) {
     const Op& op = graph_->ops[i];
-    if (op.kernel == work.id) work.contributions.push_back({Role::kernel, static_cast<int>(i), 0});
-    if (op.bias == work.id) work.contributions.push_back({Role::bias, static_cast<int>(i), 0});
     for (std::size_t k = 0; k < op.parameters.size(); ++k) {
       if (op.parameters[k] != work.id) continue;
-      work.contributions.push_back({op.kind == OpKind::host ? Role::host : Role::op, static_cast<int>(i), k});
+      Role role = op.kind == OpKind::host ? Role::host : Role::op;
+      if (op.kind == OpKind::dense) role = k == 0 ? Role::kernel : Role::bias;
+      work.contributions.push_back({role, static_cast<int>(i), k});
     }
   }
 }
@@ -196,18 +196,20 @@ void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, con
                                                   accumulate);
       round_to(*kernels_, op.precision, block.size(), g);
     } else if (use.role == Role::bias) {
-      kernels_->column_sums(step.batch * op.rows_per_sample, op.out_features, dense_dz(c, use.op), g, accumulate);
-      round_to(*kernels_, op.precision, op.out_features, g);
+      const DenseSpec& s = op.dense();
+      kernels_->column_sums(step.batch * s.rows_per_sample, s.out_features, dense_dz(c, use.op), g, accumulate);
+      round_to(*kernels_, op.precision, s.out_features, g);
     } else {
+      const DenseSpec& s = op.dense();
       Gemm<T> gemm;
       gemm.m = block.rows;
       gemm.n = block.units;
-      gemm.k = step.batch * op.rows_per_sample;
+      gemm.k = step.batch * s.rows_per_sample;
       gemm.a = c.dense_x(use.op) + block.row;
       gemm.a_row = 1;
-      gemm.a_col = op.in_features;
+      gemm.a_col = s.in_features;
       gemm.b = dense_dz(c, use.op) + block.unit;
-      gemm.b_row = op.out_features;
+      gemm.b_row = s.out_features;
       gemm.c = g;
       gemm.c_row = block.units;
       gemm.accumulate = accumulate;

@@ -20,7 +20,8 @@ index_t panel_units(const Graph& graph, int id, bool only_read) {
   constexpr auto size = static_cast<index_t>(sizeof(T));
   const index_t width = graph.parameters[static_cast<std::size_t>(id)].width;
   for (const Op& op : graph.ops) {
-    if (op.bfloat16() && op.kernel == id) return kBfloat16Panel;  // those of the packed kernel
+    if (op.bfloat16() && op.kind == OpKind::dense && op.dense().kernel == id)
+      return kBfloat16Panel;  // those of the packed kernel
   }
   return (only_read || width * size >= kWideKernelRow ? kWidePanelRow : kPanelRow) / size;
 }

@@ -51,7 +51,7 @@ void Workspace<T>::prepare(const Graph& graph, const Program& program, index_t r
     }
     for (std::size_t i = 0; i < graph.ops.size(); ++i) {
       const Op& op = graph.ops[i];
-      if (program.ops[i].own_dz) dz_[i] = cut.take(rows * op.rows_per_sample * op.out_features);
+      if (program.ops[i].own_dz) dz_[i] = cut.take(rows * op.dense().rows_per_sample * op.dense().out_features);
       if (op.scope != Scope::batch) continue;
       batch_[i] = cut.take(op.batch_elements + (rows + kBatchBlock - 1) / kBatchBlock * op.block_elements);
     }

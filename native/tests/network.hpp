@@ -26,6 +26,18 @@ Source rows_of(const std::vector<T>& data, index_t elements, char type) {
   return s;
 }
 
+inline int dense(Graph& graph, int x, int kernel, int bias, index_t in, index_t out, const std::string& activation,
+                 const std::vector<double>& parameters) {
+  Attributes a;
+  a.op = "dense";
+  a.names["activation"] = activation;
+  a.integers = {{"in_features", {in}}, {"out_features", {out}}};
+  a.numbers["activation_parameters"] = parameters;
+  std::vector<int> weights = {kernel};
+  if (bias >= 0) weights.push_back(bias);
+  return graph.op({x}, weights, {}, a)[0];
+}
+
 template <class T>
 struct Mlp {
   Graph graph;
@@ -51,9 +63,9 @@ struct Mlp {
       const int kernel = add(random, sizes[i], sizes[i + 1], std::sqrt(3.0 / double(sizes[i])));
       const int bias = add(random, sizes[i + 1], 1, 0.0);
       const bool end = i + 2 == sizes.size();
-      if (end && dropout > 0) value = graph.dropout(value, dropout);
-      const ActivationSpec f = end ? activation_spec(last, {}) : activation_spec("relu", {0, inf, 0});
-      value = graph.dense(value, kernel, bias, sizes[i], sizes[i + 1], f);
+      if (end && dropout > 0) value = graph.op({value}, {}, {}, {"dropout", {}, {}, {{"rate", {dropout}}}})[0];
+      value = end ? dense(graph, value, kernel, bias, sizes[i], sizes[i + 1], last, {})
+                  : dense(graph, value, kernel, bias, sizes[i], sizes[i + 1], "relu", {0, inf, 0});
     }
     graph.output(value);
     const std::string kind = last;

@@ -279,15 +279,17 @@ TEST(a_malformed_graph_is_refused) {
   const int x = g.input(6);
   float w[12] = {};
   const int p = g.parameter(w, 3, 4, true);
-  const ActivationSpec linear;
-  CHECK(refuses([&] { g.dense(7, p, -1, 3, 4, linear); }));
-  CHECK(refuses([&] { g.dense(x, 5, -1, 3, 4, linear); }));
-  CHECK(refuses([&] { g.dense(x, p, p, 3, 4, linear); }));
-  CHECK(refuses([&] { g.dense(x, p, -1, 4, 3, linear); }));
-  CHECK(refuses([&] { g.merge("add", {x, g.input(5)}); }));
+  const auto dense = [&](int value, int kernel, int bias, index_t in, index_t out) {
+    return network::dense(g, value, kernel, bias, in, out, "linear", {});
+  };
+  CHECK(refuses([&] { dense(7, p, -1, 3, 4); }));
+  CHECK(refuses([&] { dense(x, 5, -1, 3, 4); }));
+  CHECK(refuses([&] { dense(x, p, p, 3, 4); }));
+  CHECK(refuses([&] { dense(x, p, -1, 4, 3); }));
+  CHECK(refuses([&] { g.op({x, g.input(5)}, {}, {}, {"merge", {{"merge", "add"}}, {}, {}}); }));
   CHECK(refuses([&] { g.loss(0, LossSpec{}, 1, 1.0, "sum"); }));
   CHECK(g.ops.empty());
-  CHECK(g.dense(x, p, -1, 3, 4, linear) == 2);
+  CHECK(dense(x, p, -1, 3, 4) == 2);
   CHECK(g.values[2].size == 8);
   CHECK(g.flops_per_sample() == 48);
   CHECK(g.describe(0) == "v2 = dense(v0, p0) 3 -> 4 linear");

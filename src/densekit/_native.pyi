@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
 
@@ -23,33 +23,6 @@ class Plan:
         What ops added from now on round to: 'bfloat16', 'float16', or the plan's dtype.
         """
 
-    def dense(
-        self,
-        x: int,
-        kernel: int,
-        bias: int,
-        in_features: int,
-        out_features: int,
-        activation: str = "linear",
-        params: Sequence[float] = [],
-    ) -> int:
-        """activation(x @ kernel + bias); `bias` is -1 for none."""
-
-    def activation(self, x: int, kind: str, params: Sequence[float], width: int) -> int:
-        """A formula over the last axis, `width` wide."""
-
-    def dropout(self, x: int, rate: float) -> int:
-        """Zeroes elements in training; random nodes are numbered in order."""
-
-    def affine(self, x: int, scale: ArrayLike, offset: ArrayLike, width: int) -> int:
-        """x * scale + offset with constants over the last axis."""
-
-    def merge(self, kind: str, xs: Sequence[int]) -> int:
-        """Elementwise add, subtract, multiply, average, maximum or minimum."""
-
-    def concatenate(self, xs: Sequence[int], inners: Sequence[int]) -> int:
-        """Joins values; each gives inners[i] contiguous elements in turn."""
-
     def op(
         self,
         kind: str,
@@ -61,17 +34,7 @@ class Plan:
         numbers: Mapping[str, Sequence[float]],
         bytes: Mapping[str, bytes] = {},
     ) -> list[int]:
-        """
-        Any op that native/ops/table.inl names, with its attributes; gives its outputs.
-        """
-
-    def added_loss(self, x: int, factor: float, sums: bool = False) -> None:
-        """
-        Adds factor * sum(x) / batch to the total loss; factor * sum(x) if it sums.
-        """
-
-    def activity_l1l2(self, x: int, l1: float, l2: float) -> None:
-        """Adds (l1 sum|x| + l2 sum x^2) / batch to the total loss."""
+        """An op of native/ops/table.inl, by its attributes; gives its outputs."""
 
     def host(
         self,

@@ -77,7 +77,7 @@ def follow(engine: str, make: Any, x: Any, y: Any, **fit: Any) -> list[Any]:
 def agree(other: str, floats: str, make: Any, x: Any, y: Any, **fit: Any) -> None:
     """Each of some tens of roundings of a step may be handed on by those that follow.
 
-    NumPy rounds for both native host steps and the reference. JAX rounds products of weights that
+    NumPy rounds for both native host nodes and the reference. JAX rounds products of weights that
     are float32 in any policy, as those of low rank are, in another order.
     """
     ours, theirs = (keras.tree.flatten(follow(e, make, x, y, **fit)) for e in ("native", other))

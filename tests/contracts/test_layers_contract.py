@@ -286,7 +286,7 @@ def test_the_native_form_is_the_definition(
     shapes = shape if isinstance(shape, list) else [shape]
     handles = [plan.input(one, dtype) for one in shapes]
     plan.outputs = [layer.lower(plan, *handles)]
-    assert plan.has_host_steps == (name == "EinsumDense" and not is_dense(arguments["equation"]))
+    assert plan.has_host_nodes == (name == "EinsumDense" and not is_dense(arguments["equation"]))
     engine = NativeEngine(plan, [], [], None)
     arrays = inputs if isinstance(inputs, list) else [inputs]
     got = engine.predict(arrays, 7)[0].reshape(wanted.shape)

@@ -256,7 +256,9 @@ def test_native_step_is_the_definition(name: str, arguments: dict[str, Any], dty
         plan = _native.Plan(dtype)
         params = [plan.parameter(w.array, True) for w in trained]
         plan.set_constraint(params[0], "non_neg", [])
-        out = plan.dense(plan.input(3), *params, 3, 2, "linear", [])
+        sizes = {"in_features": [3], "out_features": [2]}
+        names, numbers = {"activation": "linear"}, {"activation_parameters": []}
+        out = plan.op("dense", [plan.input(3)], params, [], names, sizes, numbers)[0]
         plan.loss(plan.output(out) or 0, "mean_squared_error", [], 2, 1.0, "sum_over_batch_size")
         form = native_form(owner)
         assert form is not None

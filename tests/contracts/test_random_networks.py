@@ -111,7 +111,7 @@ def run(seed: int, threads: int) -> list[Any]:
         y = rng.standard_normal((300, *model.output_shape[1:])).astype("float32")
         history = model.fit(x, y, batch_size=130, epochs=2, verbose=0).history
         (engine,) = [e for key, e in model._dk_runtime._engines.items() if key[0] == "train"]
-        assert not engine.has_host_steps, engine.builder.host_reasons
+        assert not engine.has_host_nodes, engine.builder.host_reasons
         return [*history.values(), *model.get_weights(), model.predict(x, verbose=0)]
     finally:
         native.set_threads(before)

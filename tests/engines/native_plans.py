@@ -38,6 +38,60 @@ class Halve(keras.layers.Layer):
         return inputs * 0.5
 
 
+def dense(
+    plan: _native.Plan,
+    x: Any,
+    kernel: int,
+    bias: int,
+    in_features: int,
+    out_features: int,
+    activation: str = "linear",
+    parameters: Sequence[float] = (),
+) -> int:
+    """``activation(x @ kernel + bias)``; `bias` is -1 for none."""
+    weights = [kernel] if bias < 0 else [kernel, bias]
+    sizes = {"in_features": [in_features], "out_features": [out_features]}
+    numbers = {"activation_parameters": list(parameters)}
+    return plan.op("dense", [x], weights, [], {"activation": activation}, sizes, numbers)[0]
+
+
+def activation(
+    plan: _native.Plan, x: int, kind: str, parameters: Sequence[float], width: int
+) -> int:
+    """A formula over rows of `width` elements."""
+    numbers = {"activation_parameters": list(parameters)}
+    names, widths = {"activation": kind}, {"width": [width]}
+    return plan.op("activation", [x], [], [], names, widths, numbers)[0]
+
+
+def dropout(plan: _native.Plan, x: int, rate: float) -> int:
+    """`x` with elements zeroed in training."""
+    return plan.op("dropout", [x], [], [], {}, {}, {"rate": [rate]})[0]
+
+
+def affine(
+    plan: _native.Plan, x: int, scale: Sequence[float], offset: Sequence[float], width: int
+) -> int:
+    """``x * scale + offset`` over rows of `width` elements."""
+    numbers = {"scale": list(scale), "offset": list(offset)}
+    return plan.op("affine", [x], [], [], {}, {"width": [width]}, numbers)[0]
+
+
+def merge(plan: _native.Plan, kind: str, xs: Sequence[int]) -> int:
+    """Values of equal size, elementwise."""
+    return plan.op("merge", xs, [], [], {"merge": kind}, {}, {})[0]
+
+
+def concatenate(plan: _native.Plan, xs: Sequence[int], inners: Sequence[int]) -> int:
+    """Values joined; each gives ``inners[i]`` contiguous elements in turn."""
+    return plan.op("concatenate", xs, [], [], {}, {"inners": inners}, {})[0]
+
+
+def activity(plan: _native.Plan, x: int, l1: float, l2: float, linear: float = 0.0) -> None:
+    """A penalty on values."""
+    plan.op("activity", [x], [], [], {}, {}, {"l1": [l1], "l2": [l2], "linear": [linear]})
+
+
 @dataclass
 class Built:
     """A plan with the arrays it trains."""
@@ -117,7 +171,7 @@ def add_dense(
         built.parameters.append(b)
     if parameters is None:
         parameters = ACTIVATION_PARAMETERS.get(activation, [])
-    return built.plan.dense(x, kernel, offset, *sizes, activation, parameters)
+    return dense(built.plan, x, kernel, offset, *sizes, activation, parameters)
 
 
 def new_plan(dtype: str = "float64", fuse: bool | None = None) -> Built:

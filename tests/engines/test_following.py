@@ -107,7 +107,7 @@ def test_own_layers_run_natively(make: Any) -> None:
 def test_own_dense_layers_are_one_step_each() -> None:
     inputs = keras.Input((4,))
     model = keras.Model(inputs, OwnDense(2)(OwnDense(3, "relu")(inputs)))
-    assert [step.kind for step in plan_of(model, True).steps] == ["dense", "dense"]
+    assert [op.kind for op in plan_of(model, True).ops] == ["dense", "dense"]
 
 
 class LooksAtWeights(Layer):

@@ -1,4 +1,4 @@
-"""Host steps: gradients against finite differences, state, losses and errors."""
+"""Host nodes: gradients against finite differences, state, losses and errors."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def build(network: Callable[[Any], Any], on_host: bool = False) -> Any:
 
 
 def steps(model: Any, training: bool = True) -> list[str]:
-    return [step.kind for step in lower_graph(model._dk_graph(), "float32", training).steps]
+    return [op.kind for op in lower_graph(model._dk_graph(), "float32", training).ops]
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -199,7 +199,7 @@ class HostDescent(keras.optimizers.SGD):
     ],
     ids=["clipped", "host optimizer", "scaled", "constraint", "average"],
 )
-def test_weights_that_change_outside_a_block_are_packed_again(extra: dict[str, Any]) -> None:
+def test_weights_that_change_outside_a_chunk_are_packed_again(extra: dict[str, Any]) -> None:
     """Several steps in one call leave the weights of single calls, which pack them afresh."""
     weights = []
     optimizer = extra.pop("optimizer", keras.optimizers.SGD(0.5))

@@ -9,7 +9,7 @@ import pytest
 
 import densekit as keras
 from densekit import losses
-from densekit._core.engine import Block
+from densekit._core.engine import Chunk
 from densekit.engines import LossTerm, NativeEngine, lower_graph
 from densekit.engines.rows import is_readable, readable
 
@@ -29,7 +29,7 @@ def trainer(*layers: Any, loss: Any = "mse") -> tuple[Any, NativeEngine]:
 
 def test_steps_are_counted() -> None:
     _, engine = trainer()
-    steps = engine.train(Block(0, 4, [X], [Y], [None], INDEX), [None])
+    steps = engine.train(Chunk(0, 4, [X], [Y], [None], INDEX), [None])
     assert steps.shape == (3, 2)
     np.testing.assert_array_equal(steps[:, 0], steps[:, 1])
     assert int(engine.optimizer.iterations.numpy()) == 3
@@ -39,7 +39,7 @@ def test_dropout_counters_move_on_with_the_steps() -> None:
     model, engine = trainer(keras.layers.Dropout(0.5))
     state = model.layers[0].seed_generator.state
     before = int(state.numpy()[1])
-    engine.train(Block(0, 4, [X], [Y], [None], INDEX), [None])
+    engine.train(Chunk(0, 4, [X], [Y], [None], INDEX), [None])
     assert int(state.numpy()[1]) == before + 3
 
 
@@ -51,7 +51,7 @@ def test_nodes_that_share_a_generator_draw_differently() -> None:
     engine = NativeEngine(plan, [], [LossTerm(0, losses.as_loss("mse"))], keras.optimizers.SGD())
     ones = np.ones((8, 64), "float32")
     outputs: list[Any] = [np.empty((8, 64), "float32") for _ in range(2)]
-    engine.train(Block(0, 8, [ones], [ones, None], [None, None], np.arange(8)), outputs)
+    engine.train(Chunk(0, 8, [ones], [ones, None], [None, None], np.arange(8)), outputs)
     assert (outputs[0] != outputs[1]).any()
     assert set(np.unique(outputs[0])) == {0.0, 2.0}
 
@@ -67,14 +67,14 @@ def test_a_failing_step_is_not_counted() -> None:
 
     _, engine = trainer(loss=loss)
     with pytest.raises(RuntimeError, match="stop"):
-        engine.train(Block(0, 3, [X], [Y], [None], INDEX), [None])
+        engine.train(Chunk(0, 3, [X], [Y], [None], INDEX), [None])
     assert int(engine.optimizer.iterations.numpy()) == 2
 
 
 def test_evaluation_changes_nothing() -> None:
     model, engine = trainer(keras.layers.Dropout(0.5))
     state = [v.numpy() for v in (*model.variables, *engine.optimizer.variables)]
-    engine.evaluate(Block(0, 4, [X], [Y], [None], INDEX), [None])
+    engine.evaluate(Chunk(0, 4, [X], [Y], [None], INDEX), [None])
     for before, variable in zip(
         state, (*model.variables, *engine.optimizer.variables), strict=True
     ):

@@ -47,8 +47,8 @@ def test_activation_on_its_own(kind: str, rng: np.random.Generator) -> None:
     x, _ = data(rng)
     built = new_plan()
     h = add_dense(built, built.plan.input(4), (4, 6), rng)
-    y = built.plan.activation(
-        h, kind, ACTIVATION_PARAMETERS.get(kind, []), 3 if kind != "glu" else 6
+    y = plans.activation(
+        built.plan, h, kind, ACTIVATION_PARAMETERS.get(kind, []), 3 if kind != "glu" else 6
     )
     built.plan.output(y)
     out = 3 if kind == "glu" else 6
@@ -166,9 +166,12 @@ def test_branches_merge(kind: str, rng: np.random.Generator) -> None:
         branches = branches[:2]
     if kind == "concatenate":
         # (2, 3) per sample, joined along the last axis.
-        merged = plan.concatenate([*branches, branches[0]], [3, 3, 3, 3])
+        merged = plans.concatenate(plan, [*branches, branches[0]], [3, 3, 3, 3])
     else:
-        merged = plan.merge(kind, branches)
+        of_many = kind in ("add", "average")
+        merged = branches[0] if not of_many else plans.merge(plan, kind, branches)
+        for branch in [] if of_many else branches[1:]:
+            merged = plans.merge(plan, kind, [merged, branch])
     width = 24 if kind == "concatenate" else 6
     plan.output(add_dense(built, merged, (width, 3), rng))
     plan.output(branches[0])  # read by a loss of its own, too
@@ -183,7 +186,7 @@ def test_a_value_merged_with_itself(rng: np.random.Generator) -> None:
     for kind in ("add", "multiply", "average", "maximum"):
         built = new_plan()
         h = add_dense(built, built.plan.input(4), (4, 3), rng, "tanh")
-        built.plan.output(built.plan.merge(kind, [h, h]))
+        built.plan.output(plans.merge(built.plan, kind, [h, h]))
         built.plan.loss(0, "mean_squared_error", [], 3)
         built.plan.finalize()
         check_gradients(built, [x], [target])
@@ -195,8 +198,8 @@ def test_shared_layer_applied_twice_and_to_rows(rng: np.random.Generator) -> Non
     w, b = rng.standard_normal((4, 4)) / 2, rng.standard_normal(4)
     built.parameters += [w, b]
     kernel, bias = plan.parameter(w, True), plan.parameter(b, True)
-    h = plan.dense(plan.input(12), kernel, bias, 4, 4, "tanh", [])  # three rows a sample
-    h = plan.dense(h, kernel, bias, 4, 4, "tanh", [])
+    h = plans.dense(plan, plan.input(12), kernel, bias, 4, 4, "tanh", [])  # three rows a sample
+    h = plans.dense(plan, h, kernel, bias, 4, 4, "tanh", [])
     plan.output(h)
     plan.loss(0, "mean_squared_error", [], 4)
     plan.finalize()
@@ -228,10 +231,10 @@ def test_affine_dropout_and_activity(rng: np.random.Generator) -> None:
     x, target = data(rng)
     built = new_plan()
     plan = built.plan
-    h = plan.affine(plan.input(4), rng.random(4) + 0.5, [0.3], 4)
+    h = plans.affine(plan, plan.input(4), rng.random(4) + 0.5, [0.3], 4)
     h = add_dense(built, h, (4, 5), rng, "tanh")
-    plan.activity_l1l2(h, 0.1, 0.2)
-    h = plan.dropout(h, 0.4)
+    plans.activity(plan, h, 0.1, 0.2)
+    h = plans.dropout(plan, h, 0.4)
     plan.output(add_dense(built, h, (5, 3), rng))
     plan.loss(0, "mean_squared_error", [], 3)
     plan.finalize()

@@ -10,6 +10,7 @@ import pytest
 
 from densekit import _native
 
+from . import native_plans as plans
 from .native_plans import add_dense, mlp, new_plan
 
 W = np.zeros((3, 2), "f")
@@ -28,27 +29,27 @@ def started() -> _native.Plan:
 
 
 BUILDING: list[tuple[str, Callable[[_native.Plan], Any]]] = [
-    ("no value 9", lambda p: p.dense(9, 0, 1, 3, 2)),
-    ("no parameter 7", lambda p: p.dense(0, 7, 1, 3, 2)),
-    ("expected parameter 0", lambda p: p.dense(0, 0, 1, 3, 5)),
-    ("expected parameter 0", lambda p: p.dense(0, 0, 0, 3, 2)),
-    ("multiple of in_features", lambda p: p.dense(0, 0, 1, 2, 2)),
-    ("1 or more", lambda p: p.dense(0, 0, 1, 0, 2)),
-    ("Unknown activation", lambda p: p.dense(0, 0, 1, 3, 2, "swoosh")),
-    ("takes 3 parameters", lambda p: p.dense(0, 0, 1, 3, 2, "relu", [0.0])),
-    ("even", lambda p: p.activation(0, "glu", [], 3)),
-    ("does not divide", lambda p: p.activation(0, "tanh", [], 2)),
-    ("no value -1", lambda p: p.activation(-1, "tanh", [], 3)),
-    ("rate", lambda p: p.dropout(0, 1.5)),
-    ("rate", lambda p: p.dropout(0, float("nan"))),
-    ("1 or 3", lambda p: p.affine(0, [1.0, 2.0], [0.0], 3)),
-    ("Unknown merge", lambda p: p.merge("xor", [0, 0])),
-    ("at least one", lambda p: p.merge("add", [])),
-    ("two values", lambda p: p.merge("subtract", [0, 0, 0])),
-    ("equal sizes", lambda p: p.merge("add", [0, p.input(4)])),
-    ("does not divide", lambda p: p.concatenate([0, 0], [2, 3])),
-    ("as many inners", lambda p: p.concatenate([0, 0], [3])),
-    ("before the joined", lambda p: p.concatenate([0, p.input(2)], [3, 1])),
+    ("no value 9", lambda p: plans.dense(p, 9, 0, 1, 3, 2)),
+    ("no parameter 7", lambda p: plans.dense(p, 0, 7, 1, 3, 2)),
+    ("expected parameter 0", lambda p: plans.dense(p, 0, 0, 1, 3, 5)),
+    ("expected parameter 0", lambda p: plans.dense(p, 0, 0, 0, 3, 2)),
+    ("multiple of in_features", lambda p: plans.dense(p, 0, 0, 1, 2, 2)),
+    ("1 or more", lambda p: plans.dense(p, 0, 0, 1, 0, 2)),
+    ("Unknown activation", lambda p: plans.dense(p, 0, 0, 1, 3, 2, "swoosh")),
+    ("takes 3 parameters", lambda p: plans.dense(p, 0, 0, 1, 3, 2, "relu", [0.0])),
+    ("even", lambda p: plans.activation(p, 0, "glu", [], 3)),
+    ("does not divide", lambda p: plans.activation(p, 0, "tanh", [], 2)),
+    ("no value -1", lambda p: plans.activation(p, -1, "tanh", [], 3)),
+    ("rate", lambda p: plans.dropout(p, 0, 1.5)),
+    ("rate", lambda p: plans.dropout(p, 0, float("nan"))),
+    ("1 or 3", lambda p: plans.affine(p, 0, [1.0, 2.0], [0.0], 3)),
+    ("Unknown merge", lambda p: plans.merge(p, "xor", [0, 0])),
+    ("at least two", lambda p: plans.merge(p, "add", [0])),
+    ("takes 2 values", lambda p: plans.merge(p, "subtract", [0, 0, 0])),
+    ("equal sizes", lambda p: plans.merge(p, "add", [0, p.input(4)])),
+    ("does not divide", lambda p: plans.concatenate(p, [0, 0], [2, 3])),
+    ("as many inners", lambda p: plans.concatenate(p, [0, 0], [3])),
+    ("before the joined", lambda p: plans.concatenate(p, [0, p.input(2)], [3, 1])),
     ("no value 5", lambda p: p.output(5)),
     ("no output", lambda p: p.loss(0, "mean_squared_error", [], 3)),
     ("no parameter 4", lambda p: p.host([0], [1], [4], len, len)),
@@ -72,7 +73,7 @@ def test_building(message: str, call: Callable[[_native.Plan], Any]) -> None:
     plan = started()
     with pytest.raises(ValueError, match=message):
         call(plan)
-    plan.output(plan.dense(0, 0, 1, 3, 2))  # the plan is as good as before
+    plan.output(plans.dense(plan, 0, 0, 1, 3, 2))  # the plan is as good as before
     plan.finalize()
     out = np.ones((2, 2), "f")
     extra = [np.zeros((2, 4), "f")] if "equal sizes" in message else []
@@ -90,7 +91,7 @@ def test_building(message: str, call: Callable[[_native.Plan], Any]) -> None:
         lambda p: p.host([0], [1], [], None, len),
         lambda p: p.host_loss(0, 3),
         lambda p: p.set_host_constraint(0, "x"),
-        lambda p: p.dense("a", 0, 1, 3, 2),
+        lambda p: plans.dense(p, "a", 0, 1, 3, 2),
     ],
 )
 def test_wrong_types(call: Callable[[_native.Plan], Any]) -> None:

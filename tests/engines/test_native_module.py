@@ -112,7 +112,12 @@ def test_call_takes_only_what_it_was_made_for(rng: np.random.Generator) -> None:
 def test_one_array_may_be_input_and_output(rng: np.random.Generator) -> None:
     plan = _native.Plan("float32")
     x = plan.input(3)
-    for value in (x, plan.dropout(x, 0.5), plan.activation(x, "relu", plans.PLAIN_RELU, 3), x):
+    for value in (
+        x,
+        plans.dropout(plan, x, 0.5),
+        plans.activation(plan, x, "relu", plans.PLAIN_RELU, 3),
+        x,
+    ):
         plan.output(value)
     plan.finalize()
     a = rng.standard_normal((40, 3)).astype("f")
@@ -129,7 +134,7 @@ def trained(threads: int, batch_size: int, dtype: str = "float32") -> list[Array
     rng = np.random.default_rng(3)
     built = new_plan(dtype)
     h = add_dense(built, built.plan.input(100), (100, 300), rng, "relu", plans.PLAIN_RELU)
-    h = built.plan.dropout(h, 0.3)
+    h = plans.dropout(built.plan, h, 0.3)
     h = add_dense(built, h, (300, 130), rng, "tanh")
     built.plan.output(add_dense(built, h, (130, 10), rng, "softmax"))
     built.plan.loss(0, "sparse_categorical_crossentropy", [0, np.nan, 1e-7], 10)
@@ -160,7 +165,7 @@ def test_same_bits_for_any_number_of_threads(batch_size: int, dtype: str) -> Non
 
 def test_dropout_depends_on_key_and_counter_alone(rng: np.random.Generator) -> None:
     plan = _native.Plan("float32")
-    plan.output(plan.dropout(plan.input(50), 0.25))
+    plan.output(plans.dropout(plan, plan.input(50), 0.25))
     plan.loss(0, "mean_squared_error", [], 50)
     plan.set_optimizer("sgd", [0, 0])
     plan.finalize()
@@ -203,7 +208,9 @@ from densekit import _native
 _native.set_threads(2)
 w = np.ones((256, 256), "f")
 plan = _native.Plan("float32")
-plan.output(plan.dense(plan.input(256), plan.parameter(w, False), -1, 256, 256))
+kernel, sizes = plan.parameter(w, False), {"in_features": [256], "out_features": [256]}
+names, numbers = {"activation": "linear"}, {"activation_parameters": []}
+plan.output(plan.op("dense", [plan.input(256)], [kernel], [], names, sizes, numbers)[0])
 plan.finalize()
 x = np.ones((512, 256), "f")
 def check():

@@ -373,7 +373,7 @@ def test_the_penalty_is_counted_on_fixed_parameters_too(rng: np.random.Generator
     x, y = data(rng)
     plan = _native.Plan("float64")
     w = rng.standard_normal((4, 3))
-    plan.output(plan.dense(plan.input(4), plan.parameter(w, False), -1, 4, 3))
+    plan.output(plans.dense(plan, plan.input(4), plan.parameter(w, False), -1, 4, 3))
     plan.loss(0, "mean_squared_error", [], 3)
     plan.set_regularizer(0, "l1l2", [0.5, 0.0])
     plan.set_optimizer("sgd", [0, 0])

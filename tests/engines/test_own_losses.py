@@ -182,7 +182,7 @@ def test_added_losses_are_followed(kind: str) -> None:
         model.compile(keras.optimizers.SGD(0.05), "mse", engine=engine)
         history = model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0).history
         if engine == "native":
-            assert not plan_of(model).has_host_steps
+            assert not plan_of(model).has_host_nodes
         found.append((history["loss"], model.evaluate(x, y, verbose=0), model.get_weights()))
         model(x)
         assert len(model.losses) == 1

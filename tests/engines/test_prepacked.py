@@ -15,6 +15,8 @@ import pytest
 import densekit as keras
 from densekit import _native
 
+from .native_plans import dense
+
 Array = npt.NDArray[Any]
 
 STABLE_CALLS = 32  # calls until a copy is made
@@ -40,7 +42,7 @@ class Wide:
             kernel = self.plan.parameter(w, False, write_version if versioned else None)
             bias = self.plan.parameter(b, False)
             activation = options.get("activation", "softmax") if n_out == self.out else "tanh"
-            x = self.plan.dense(x, kernel, bias, n_in, n_out, activation)
+            x = dense(self.plan, x, kernel, bias, n_in, n_out, activation)
             self.weights.append(w)
             self.write_version.append(write_version)
         self.out *= options.get("positions", 1)

@@ -110,7 +110,7 @@ def blocks() -> Any:
 def test_natively_it_is_the_definition(make: Any) -> None:
     native, history, x = trained(make, "native")
     (engine,) = [e for key, e in native._dk_runtime._engines.items() if key[0] == "train"]
-    assert not engine.has_host_steps, engine.builder.host_reasons
+    assert not engine.has_host_nodes, engine.builder.host_reasons
     other, wanted, _ = trained(make, "reference")
     np.testing.assert_allclose(history, wanted, rtol=2e-5)
     for mine, reference in zip(native.get_weights(), other.get_weights(), strict=True):

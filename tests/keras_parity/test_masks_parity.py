@@ -282,7 +282,7 @@ def test_losses_metrics_and_weights_follow_keras(
         )
         found.append((history, result, model.get_weights()))
         if module is densekit and name not in NOT_NATIVE:
-            assert not any(e.has_host_steps for e in model._dk_runtime._engines.values())
+            assert not any(e.has_host_nodes for e in model._dk_runtime._engines.values())
     ours, theirs = found
     np.testing.assert_allclose(ours[0], theirs[0], rtol=2e-5)
     assert ours[1].keys() == theirs[1].keys()

@@ -80,7 +80,7 @@ def test_a_call_may_set_the_mask_itself() -> None:
     p = np.asarray(model(X))
     assert loss == pytest.approx((p[0, 0, 0] ** 2 + p[1, 1, 0] ** 2) / 2, rel=1e-6)
     assert measured == pytest.approx(loss)
-    assert not any(e.has_host_steps for e in model._dk_runtime._engines.values())
+    assert not any(e.has_host_nodes for e in model._dk_runtime._engines.values())
 
 
 def test_nothing_counts() -> None:
@@ -185,4 +185,4 @@ def test_unread_masks_cost_nothing() -> None:
     with pytest.warns(UserWarning, match="does not support masking"):
         model = keras.Model(ids, layers.Dense(1)(layers.Flatten()(x)))
     plan = lower_graph(model._dk_graph(), "float32", True)
-    assert [step.kind for step in plan.steps] == ["op", "dense"]
+    assert [op.kind for op in plan.ops] == ["embedding", "dense"]

@@ -28,7 +28,7 @@ class LossTerm(NamedTuple):
     target: tuple[int, ...] | None = None
 
 
-class Block(NamedTuple):
+class Chunk(NamedTuple):
     """Some steps in a row: columns of data and which of their rows, in order.
 
     Attributes:
@@ -39,7 +39,7 @@ class Block(NamedTuple):
         weights: for each output a column or None.
         picks: rows of the columns.
         start: the first of them, if they are consecutive.
-        source: where the rows come from, if they were copied for the block.
+        source: where the rows come from, if they were copied for the chunk.
     """
 
     first_step: int
@@ -61,8 +61,8 @@ class Block(NamedTuple):
         """Number of steps."""
         return -(-len(self.picks) // self.batch_size)
 
-    def single_steps(self) -> Iterator[Block]:
-        """Each step as a block."""
+    def single_steps(self) -> Iterator[Chunk]:
+        """Each step as a chunk."""
         for i, first in enumerate(range(0, len(self.picks), self.batch_size)):
             stop = first + self.batch_size
             yield self._replace(
@@ -73,11 +73,11 @@ class Block(NamedTuple):
             )
 
     def source_row(self, row: int) -> int:
-        """Number of a row of the block in the data that the user passed."""
+        """Number of a row of the chunk in the data that the user passed."""
         return int((self.picks if self.source is None else self.source)[row])
 
     def pick(self, column: Array | None) -> Array | None:
-        """The block's rows of a column, in order."""
+        """The chunk's rows of a column, in order."""
         if column is None:
             return None
         if self.start is None:
@@ -147,14 +147,14 @@ class Engine(Protocol):
 
     @property
     def flops_per_sample(self) -> int:
-        """Work of a forward pass, from which the length of blocks follows; 0 if not known."""
+        """Work of a forward pass, from which the length of chunks follows; 0 if not known."""
 
     @property
-    def block_rows(self) -> float:
+    def chunk_rows(self) -> float:
         """How many rows keep it busy between two turns of metrics, progress bar and Ctrl-C."""
 
     @property
-    def has_host_steps(self) -> bool:
+    def has_host_nodes(self) -> bool:
         """Whether parts of it run in Python, which may look at a batch as a whole."""
 
     @property
@@ -185,8 +185,8 @@ class Engine(Protocol):
     def has_masks(self) -> bool:
         """Whether an output has a mask, which only a call of the definition hands on."""
 
-    def train(self, block: Block, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
-        """Train on the picked rows of a block, in order.
+    def train(self, chunk: Chunk, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
+        """Train on the picked rows of a chunk, in order.
 
         Args:
             predictions: for each output None, or room ``(rows, size)`` of type `dtype` for the
@@ -197,11 +197,11 @@ class Engine(Protocol):
             seed generators have moved on by as many steps, also when a step raises.
         """
 
-    def evaluate(self, block: Block, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
+    def evaluate(self, chunk: Chunk, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
         """Losses and predictions of the picked rows; as `train`, without training."""
 
     def forget_data(self) -> None:
-        """The data set that blocks came from is done with: what was kept of it may go."""
+        """The data set that chunks came from is done with: what was kept of it may go."""
 
     def predict(self, inputs: list[Array], n: int) -> list[Array]:
         """Outputs of `n` rows, one array per output, in the shapes and dtypes of the model's."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from densekit import engines
-from densekit._core.engine import Block, Index
+from densekit._core.engine import Chunk, Index
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.types import Array
@@ -66,8 +66,8 @@ class ArrayFeed:
         """Steps of an epoch."""
         return self.steps or self._pass_steps
 
-    def blocks(self, block_steps: int) -> Iterator[Block]:
-        """The steps of one epoch, up to `block_steps` at a time."""
+    def chunks(self, chunk_steps: int) -> Iterator[Chunk]:
+        """The steps of one epoch, up to `chunk_steps` at a time."""
         wanted = self.steps or self._pass_steps
         if self.steps is None:
             self._index = None
@@ -79,9 +79,9 @@ class ArrayFeed:
             if self._position >= self._pass_steps:
                 warn_out_of_data()
                 break
-            steps = min(block_steps, wanted - step, self._pass_steps - self._position)
+            steps = min(chunk_steps, wanted - step, self._pass_steps - self._position)
             start = self._position * self.batch_size
-            yield self._block(step, start, min(start + steps * self.batch_size, self.rows))
+            yield self._chunk(step, start, min(start + steps * self.batch_size, self.rows))
             self._position += steps
             step += steps
         if self._position >= self._pass_steps:
@@ -92,13 +92,13 @@ class ArrayFeed:
             return self._natural
         return self._order(self.rows, self.batch_size if self._shuffle == "batch" else self.rows)
 
-    def _block(self, step: int, start: int, stop: int) -> Block:
+    def _chunk(self, step: int, start: int, stop: int) -> Chunk:
         assert self._index is not None
         index = self._index[start:stop]
         natural = self._index is self._natural
         inputs, targets, weights = self.sample
         first = start if natural else None
-        picked = Block(step, self.batch_size, inputs, targets, weights, index, first)
+        picked = Chunk(step, self.batch_size, inputs, targets, weights, index, first)
         if self._direct:
             return picked
         # Columns that the core cannot read are copied for these rows alone, never as a whole.
@@ -120,7 +120,7 @@ class ArrayFeed:
 
     @property
     def copied_rows(self) -> int | None:
-        """Rows of a block, if they are copied before a run; else None."""
+        """Rows of a chunk, if they are copied before a run; else None."""
         return None if self._direct else engines.rows_at_once(self.sample.inputs)
 
     def begin_anew(self) -> None:

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 
 from densekit import engines
-from densekit._core.engine import Block
+from densekit._core.engine import Chunk
 from densekit._core.errors import message
 from densekit.data._columns import Columns, Triple, unpack_x_y_sample_weight
 from densekit.data._feeds import ArrayFeed, Order, check_count, warn_out_of_data
@@ -125,7 +125,7 @@ class StreamFeed:
         if self._known is not None and self._taken >= self._known:
             self._pass = None
 
-    def blocks(self, block_steps: int) -> Iterator[Block]:
+    def chunks(self, chunk_steps: int) -> Iterator[Chunk]:
         """The batches of one epoch, one at a time."""
         for step, batch in enumerate(self.raw_batches()):
             inputs, targets, weights = self._convert(*unpack_x_y_sample_weight(batch))
@@ -143,7 +143,7 @@ class StreamFeed:
                     )
                 )
             index = np.arange(rows, dtype=np.int64)
-            yield Block(step, rows, inputs, targets, weights, index, 0)
+            yield Chunk(step, rows, inputs, targets, weights, index, 0)
 
     def _start_pass(self) -> None:
         self._pass = self._new_pass()

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from densekit._core.variable import Variable
-from densekit.engines.steps import Handle, NotLowerable, Shape, Step
+from densekit.engines.plan_op import Handle, NotLowerable, PlanOp, Shape, native_op
 
 _COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 _MOST_SUMMED = (1 << 31) // (127 * 128)  # products of int8 whose sum 32 bits hold
@@ -32,11 +32,11 @@ class _Operand:
 
 
 class ArrayPlan:
-    """Methods of `PlanBuilder` that act on arrays, and the record of a named op."""
+    """Methods of `PlanBuilder` that act on arrays, and the record of a native op."""
 
     dtype: str
     precision: str
-    steps: list[Step]
+    ops: list[PlanOp]
 
     def rounded(self, x: Handle) -> Handle:
         """`x` with its values rounded to what is computed in now."""
@@ -58,6 +58,7 @@ class ArrayPlan:
         state: Sequence[Variable] = (),
         dtype: str | None = None,
         reads_integers: bool = False,
+        rounds_inputs: bool = True,
         **attributes: Any,
     ) -> Handle:
         """A native op by its name in ``native/ops/table.inl``, with one output.
@@ -67,22 +68,16 @@ class ArrayPlan:
             state: variables it writes when a training step is done.
             dtype: of the result in the definition. Default: that of the plan.
             reads_integers: whether rounding of large ones does not reach the result.
+            rounds_inputs: whether values are rounded before it in lower precision, or by itself.
             **attributes: strings, numbers or lists of numbers, by name.
         """
         if not reads_integers and any("int" in x.dtype for x in xs):
             raise NotLowerable("integers stay integers")  # which floats round beyond their digits
         self._read(*parameters, *state)
-        if self.precision:
+        if self.precision and rounds_inputs:
             xs = [self.rounded(x) for x in xs]
         y = self._new(sample_shape, dtype or self.precision or self.dtype)
-        arguments = {
-            "op": kind,
-            "parameters": list(parameters),
-            "state": list(state),
-            "attributes": attributes,
-        }
-        inputs = tuple(x.value for x in xs)
-        self.steps.append(Step("op", inputs, (y.value,), arguments, self.precision))
+        self.ops.append(native_op(kind, xs, [y], attributes, parameters, state, self.precision))
         return y
 
     def _read(self, *variables: Variable) -> None:
@@ -394,7 +389,8 @@ class ArrayPlan:
             low=float(low),
             high=float(high),
             bias=-1 if bias is None else 0,
-            **{"in": features, "out": units},
+            in_features=features,
+            out_features=units,
         )
 
     def not_native(self, reason: str) -> Handle:

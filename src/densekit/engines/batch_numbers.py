@@ -15,7 +15,7 @@ import numpy as np
 from densekit._core.native_form import NativeForm
 from densekit._core.variable import Variable
 from densekit.engines.plan import PlanBuilder
-from densekit.engines.steps import Handle, NotLowerable
+from densekit.engines.plan_op import Handle, NotLowerable
 
 _ENDS = {"mean": "mean", "sum": "sum"}
 _KEEP = ("mean", "sum", "convert_to_tensor", "array", "copy", "identity", "squeeze")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from densekit import ops
 from densekit._core import tree
 from densekit._core.boxes import unboxed
-from densekit._core.engine import Array, Block, EngineKind
+from densekit._core.engine import Array, Chunk, EngineKind
 from densekit._core.scope import StatelessScope
 from densekit._core.tensor import lend
 from densekit._core.variable import Variable
@@ -56,19 +56,19 @@ class DefinitionEngine:
         self.outputs: list[Array] = []  # of the latest step
         self.masks: list[Array | None] = []  # the same
 
-    def step(self, block: Block) -> npt.NDArray[np.float64]:
-        """One step on all rows of a block; its total and each single loss, (1, 1 + losses)."""
+    def step(self, chunk: Chunk) -> npt.NDArray[np.float64]:
+        """One step on all rows of a chunk; its total and each single loss, (1, 1 + losses)."""
         with inside(self._kind or engine_kind()):
-            return self._step(block)
+            return self._step(chunk)
 
-    def _step(self, block: Block) -> npt.NDArray[np.float64]:
+    def _step(self, chunk: Chunk) -> npt.NDArray[np.float64]:
         def pick(column: Any) -> Any:
             there = column is not None and not is_missing(column)
-            return lend(np.array(column[block.picks])) if there else None
+            return lend(np.array(column[chunk.picks])) if there else None
 
-        inputs = [pick(column) for column in block.inputs]
-        targets = [pick(block.targets[term.output]) for term in self._losses]
-        weights = [pick(block.weights[term.output]) for term in self._losses]
+        inputs = [pick(column) for column in chunk.inputs]
+        targets = [pick(chunk.targets[term.output]) for term in self._losses]
+        weights = [pick(chunk.weights[term.output]) for term in self._losses]
         assigned: list[Variable] = []
 
         def definition(*values: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from densekit._core import tree
 from densekit._core.masks import mask_of
 from densekit._core.scope import StatelessScope
 from densekit.engines.masked import Masks, checked, mask_outputs, previous_mask, stand_ins
-from densekit.engines.steps import NotLowerable
+from densekit.engines.plan_op import NotLowerable
 from densekit.layers import Layer
 from densekit.layers._base.call import CallContext, call_context
 from densekit.layers._base.losses import sublayers

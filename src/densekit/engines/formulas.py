@@ -19,7 +19,7 @@ from densekit.engines import native
 from densekit.engines.fusing import fused
 from densekit.engines.lowering import lower_op
 from densekit.engines.plan import PlanBuilder
-from densekit.engines.steps import Handle, NotLowerable
+from densekit.engines.plan_op import Handle, NotLowerable
 from densekit.ops import KerasTensor
 from densekit.ops._formula_steps import Slot, Step
 
@@ -290,7 +290,7 @@ class FormulaProgram:
         if self._outputs:
             plan = lowered.plan
             plan.outputs = [lowered.handles[p] for p in self._outputs]
-            plan.steps = fused(plan.steps, {h.value for h in plan.outputs})
+            plan.ops = fused(plan.ops, {h.value for h in plan.outputs})
             self._engine = native.NativeEngine(plan, penalties=False)
         self._seeds: dict[tuple[int, float], Array] = {}
         self._only_loss: Any = None  # the whole formula is a built-in loss of what a model gave

@@ -54,7 +54,7 @@ def lower_graph(
     if any(isinstance(output, BatchNumber) for output in plan.outputs):
         raise NotLowerable("an output is one number for the batch")
     wanted = {h.value for h in (*plan.outputs, *plan.masks) if h is not None}
-    plan.steps = fused(without_unused(plan.steps, wanted), wanted)
+    plan.ops = fused(without_unused(plan.ops, wanted), wanted)
     return plan
 
 

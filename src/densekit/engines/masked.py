@@ -11,7 +11,7 @@ from typing import Any
 
 from densekit._core import tree
 from densekit._core.masks import any_mask, mask_of, masks_of, set_mask
-from densekit.engines.steps import Handle, NotLowerable, Step
+from densekit.engines.plan_op import Handle, NotLowerable, PlanOp
 from densekit.layers import Layer
 from densekit.ops import KerasTensor
 
@@ -129,20 +129,21 @@ class MaskedFunction:
         return handles[:count], masks + [None] * (count - len(masks))
 
 
-_PURE = frozenset({"dense", "activation", "affine", "merge", "concatenate", "op"})
+# What does more than make values: it adds to the loss, draws a number in its turn, or is Python.
+_NOT_PURE = frozenset({"host", "activity", "dropout", "noise"})
 
 
-def without_unused(steps: list[Step], wanted: set[int]) -> list[Step]:
-    """The steps without those whose results nobody reads, such as masks that no layer hands on.
+def without_unused(ops: list[PlanOp], wanted: set[int]) -> list[PlanOp]:
+    """The ops without those whose results nobody reads, such as masks that no layer hands on.
 
     Args:
         wanted: values that are read from outside.
     """
     wanted, kept = set(wanted), []
-    for step in reversed(steps):
-        pure = step.kind in _PURE and not step.arguments.get("state")
-        if pure and step.arguments.get("op") != "noise" and not wanted.intersection(step.outputs):
+    for op in reversed(ops):
+        pure = op.kind not in _NOT_PURE and not op.arguments.get("state")
+        if pure and not wanted.intersection(op.outputs):
             continue
-        wanted.update(step.inputs)
-        kept.append(step)
+        wanted.update(op.inputs)
+        kept.append(op)
     return kept[::-1]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from densekit import _native
 from densekit._core.dtypes import STRING, data_dtype, to_numpy_dtype
-from densekit._core.engine import Array, Block, LossTerm
+from densekit._core.engine import Array, Chunk, LossTerm
 from densekit._core.errors import message
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.variable import Variable
@@ -28,15 +28,21 @@ from densekit._native import set_class as set_class
 from densekit._native import set_threads as set_threads
 from densekit.engines.exact import ExactValues, exact_values
 from densekit.engines.host import HostLoss, HostNode
-from densekit.engines.plan import PlanBuilder, Step
+from densekit.engines.plan import PlanBuilder
+from densekit.engines.plan_op import Handle, PlanOp
 from densekit.engines.plan_parameters import PlanParameters
 from densekit.engines.products import core_product, multiplying_by
 from densekit.engines.reductions import reduction_of
 from densekit.engines.rows import PredictsRows, is_readable, readable, rows_at_once, without_text
-from densekit.engines.steps import Handle
 
 _on_host = partial(multiplying_by, core_product(_native.matmul))
 
+_NUMBERS = (
+    "constants",
+    "activation_parameters",
+    "scale",
+    "offset",
+)  # attributes that are floats even if empty
 _NO_STEP = -1.797e308  # what a row of the losses holds until its step is done
 _NOTHING = nullcontext()
 
@@ -68,7 +74,7 @@ class NativeEngine(PredictsRows):
         self.dtype = plan.dtype
         self.outputs = plan.outputs
         self.n_losses = len(losses)
-        self.has_host_steps = plan.has_host_steps
+        self.has_host_nodes = plan.has_host_nodes
         self.needs_batches = plan.needs_batches
         self.writes_weights = plan.writes_weights
         self.adds_losses = plan.adds_losses
@@ -81,14 +87,15 @@ class NativeEngine(PredictsRows):
         read = [*plan.inputs, *(handle for _, handle in plan.targets)]
         values = {h.value: self.plan.input(max(h.size, 0)) for h in read}
         self._read_targets = [output for output, _ in plan.targets]
-        for step in plan.steps:
-            self.plan.compute_in(step.precision or plan.dtype)
-            getattr(self, f"_{step.kind}")(step, values)
+        for op in plan.ops:
+            self.plan.compute_in(op.precision or plan.dtype)
+            add = self._host if op.kind == "host" else self._native
+            add(op, values)
         self._masks = plan.masks or [None] * len(plan.outputs)
         self._mask_values = [None if m is None else values[m.value] for m in self._masks]
         for handle in (*plan.outputs, *(m for m in self._masks if m is not None)):
             self.plan.output(values[handle.value])
-        self._rounds_to_float16 = any(step.precision == "float16" for step in plan.steps)
+        self._rounds_to_float16 = any(op.precision == "float16" for op in plan.ops)
         self._of_losses = [term.output for term in losses]
         self._unweighted: dict[int, str] = {}  # by output: names of losses over the whole batch
         for i, term in enumerate(losses):
@@ -115,53 +122,9 @@ class NativeEngine(PredictsRows):
 
     # Building
 
-    def _dense(self, step: Step, values: dict[int, int]) -> None:
-        a = step.arguments
-        bias = -1 if a["bias"] is None else self._add_parameter(a["bias"], False)
-        values[step.outputs[0]] = self.plan.dense(
-            values[step.inputs[0]],
-            self._add_parameter(a["kernel"], False),
-            bias,
-            a["in_features"],
-            a["out_features"],
-            a["activation"],
-            list(a["parameters"]),
-        )
-
-    def _activation(self, step: Step, values: dict[int, int]) -> None:
-        a = step.arguments
-        values[step.outputs[0]] = self.plan.activation(
-            values[step.inputs[0]], a["activation"], list(a["parameters"]), a["width"]
-        )
-
-    def _dropout(self, step: Step, values: dict[int, int]) -> None:
-        x = values[step.inputs[0]]
-        values[step.outputs[0]] = self.plan.dropout(x, step.arguments["rate"])
-
-    def _affine(self, step: Step, values: dict[int, int]) -> None:
-        a = step.arguments
-        x = values[step.inputs[0]]
-        values[step.outputs[0]] = self.plan.affine(x, a["scale"], a["offset"], a["width"])
-
-    def _merge(self, step: Step, values: dict[int, int]) -> None:
-        xs = [values[x] for x in step.inputs]
-        values[step.outputs[0]] = self.plan.merge(step.arguments["merge"], xs)
-
-    def _concatenate(self, step: Step, values: dict[int, int]) -> None:
-        xs = [values[x] for x in step.inputs]
-        values[step.outputs[0]] = self.plan.concatenate(xs, step.arguments["inners"])
-
-    def _activity(self, step: Step, values: dict[int, int]) -> None:
-        a = step.arguments
-        self.plan.activity_l1l2(values[step.inputs[0]], a["l1"], a["l2"])
-
-    def _added_loss(self, step: Step, values: dict[int, int]) -> None:
-        a = step.arguments
-        self.plan.added_loss(values[step.inputs[0]], a["factor"], a["sums"])
-
-    def _op(self, step: Step, values: dict[int, int]) -> None:
-        """A named op; its attributes go over by type: whole numbers, floats, strings, bytes."""
-        a = step.arguments
+    def _native(self, op: PlanOp, values: dict[int, int]) -> None:
+        """Attributes go over by type: whole numbers, floats, strings, bytes."""
+        a = op.arguments
         names: dict[str, str] = {}
         integers: dict[str, list[int]] = {}
         numbers: dict[str, list[float]] = {}
@@ -174,13 +137,13 @@ class NativeEngine(PredictsRows):
                 names[key] = value
                 continue
             items = value if isinstance(value, list) else [value]
-            if key == "constants" or any(isinstance(item, float) for item in items):
+            if key in _NUMBERS or any(isinstance(item, float) for item in items):
                 numbers[key] = [float(item) for item in items]
             else:
                 integers[key] = [int(item) for item in items]
         made = self.plan.op(
-            a["op"],
-            [values[x] for x in step.inputs],
+            op.kind,
+            [values[x] for x in op.inputs],
             [self._add_parameter(v, False) for v in a["parameters"]],
             [self._add_parameter(v, False) for v in a["state"]],
             names,
@@ -188,27 +151,27 @@ class NativeEngine(PredictsRows):
             numbers,
             bytes_,
         )
-        values.update(zip(step.outputs, made, strict=True))
+        values.update(zip(op.outputs, made, strict=True))
 
-    def _host(self, step: Step, values: dict[int, int]) -> None:
+    def _host(self, op: PlanOp, values: dict[int, int]) -> None:
         node = HostNode(
-            **step.arguments,
+            **op.arguments,
             dtype=self.dtype,
-            inputs=step.inputs,
-            outputs=step.outputs,
+            inputs=op.inputs,
+            outputs=op.outputs,
             is_first=not self._nodes,
         )
         self._nodes.append(node)
-        sizes = [int(np.prod(shape)) for shape in step.arguments["output_shapes"]]
-        variables = step.arguments["function"].variables
+        sizes = [int(np.prod(shape)) for shape in op.arguments["output_shapes"]]
+        variables = op.arguments["function"].variables
         made = self.plan.host(
-            [values[x] for x in step.inputs],
+            [values[x] for x in op.inputs],
             sizes,
             [self._add_parameter(v, False) for v in variables if self.builder.learns],
             _on_host(node.forward),
             _on_host(node.backward),
         )
-        values.update(zip(step.outputs, made, strict=True))
+        values.update(zip(op.outputs, made, strict=True))
 
     def _add_loss(self, term: LossTerm) -> None:
         output = self.outputs[term.output]
@@ -254,15 +217,15 @@ class NativeEngine(PredictsRows):
         """What the core reads of the inputs: strings go beside the plan."""
         return [without_text(column) for column in inputs] if self._takes_text else inputs
 
-    def _columns(self, block: Block) -> list[Array]:
+    def _columns(self, chunk: Chunk) -> list[Array]:
         """What the core reads row by row: inputs, and targets that losses in the plan read."""
-        inputs = self._numbers(block.inputs)
-        found = [block.targets[output] for output in self._read_targets]
+        inputs = self._numbers(chunk.inputs)
+        found = [chunk.targets[output] for output in self._read_targets]
         return [*inputs, *(y for y in found if y is not None)] if found else inputs
 
-    def _check_weights(self, block: Block) -> None:
+    def _check_weights(self, chunk: Chunk) -> None:
         for output, name in self._unweighted.items():
-            weights = block.weights[output]
+            weights = chunk.weights[output]
             if weights is not None:
                 raise ValueError(
                     message(
@@ -273,7 +236,7 @@ class NativeEngine(PredictsRows):
                     )
                 )
 
-    def train(self, block: Block, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
+    def train(self, chunk: Chunk, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
         """Train on the picked rows, in order.
 
         Returns:
@@ -281,8 +244,8 @@ class NativeEngine(PredictsRows):
             the seed generators have moved on by as many steps, also when a step raises.
         """
         if self._unweighted:
-            self._check_weights(block)
-        steps = block.steps
+            self._check_weights(chunk)
+        steps = chunk.steps
         losses = np.empty((steps, 1 + self.n_losses))
         losses.fill(_NO_STEP)
         rooms = self._with_masks(predictions)
@@ -290,13 +253,13 @@ class NativeEngine(PredictsRows):
         keys, counters = self.random_words()
         done = 0
         try:
-            with self._exactly(block, predictions) if self._nodes else _NOTHING:
+            with self._exactly(chunk, predictions) if self._nodes else _NOTHING:
                 done = self.plan.train(
-                    self._columns(block),
-                    [block.targets[i] for i in self._of_losses],
-                    [block.weights[i] for i in self._of_losses],
-                    block.picks,
-                    block.batch_size,
+                    self._columns(chunk),
+                    [chunk.targets[i] for i in self._of_losses],
+                    [chunk.weights[i] for i in self._of_losses],
+                    chunk.picks,
+                    chunk.batch_size,
                     iterations,
                     rates,
                     keys,
@@ -322,20 +285,20 @@ class NativeEngine(PredictsRows):
         rates = [p.learning_rates(i, steps) for p, i in zip(self._parts, iterations, strict=True)]
         return iterations, np.concatenate(rates)
 
-    def evaluate(self, block: Block, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
+    def evaluate(self, chunk: Chunk, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
         """Losses and predictions of the picked rows; as `train`, without changing anything."""
         if self._unweighted:
-            self._check_weights(block)
-        losses = np.empty((block.steps, 1 + self.n_losses))
+            self._check_weights(chunk)
+        losses = np.empty((chunk.steps, 1 + self.n_losses))
         rooms = self._with_masks(predictions)
         keys, counters = self.random_words()
-        with self._exactly(block, predictions) if self._nodes else _NOTHING:
+        with self._exactly(chunk, predictions) if self._nodes else _NOTHING:
             done = self.plan.evaluate(
-                self._columns(block),
-                [block.targets[i] for i in self._of_losses],
-                [block.weights[i] for i in self._of_losses],
-                block.picks,
-                block.batch_size,
+                self._columns(chunk),
+                [chunk.targets[i] for i in self._of_losses],
+                [chunk.weights[i] for i in self._of_losses],
+                chunk.picks,
+                chunk.batch_size,
                 keys,
                 counters,
                 losses,
@@ -357,15 +320,15 @@ class NativeEngine(PredictsRows):
         return [*predictions, *(room for room, m in made if m is not None)]
 
     @contextmanager
-    def _exactly(self, block: Block, predictions: list[Array | None]) -> Iterator[None]:
+    def _exactly(self, chunk: Chunk, predictions: list[Array | None]) -> Iterator[None]:
         """Inside, values that are no floats of the plan go beside it; predictions are kept."""
         wanted = [
             None if y is None or h.dtype == self._dtype.name else h.value
             for h, y in zip(self.outputs, predictions, strict=True)
         ]
-        columns = self._exact_columns(block.inputs)
+        columns = self._exact_columns(chunk.inputs)
         kept = [v for v in wanted if v is not None]
-        exact = ExactValues(columns, block.picks, block.batch_size, kept)
+        exact = ExactValues(columns, chunk.picks, chunk.batch_size, kept)
         token = exact_values.set(exact)
         try:
             yield
@@ -425,7 +388,7 @@ class NativeEngine(PredictsRows):
         if len(self.builder.inputs) != 1 or len(self.outputs) != 1 or self.has_masks:
             return None
         x, y = self.builder.inputs[0], self.outputs[0]
-        if self.builder.has_host_steps:
+        if self.builder.has_host_nodes:
             return None
         self.plan.set_call_shape(list(x.sample_shape), list(y.sample_shape))
         call: Callable[[Any], Any] = self.plan.call

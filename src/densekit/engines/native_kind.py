@@ -102,7 +102,7 @@ class NativeKind:
 
 
 def plan_of(source: Source) -> PlanBuilder:
-    """The plan of a model: of its graph, or of its whole call as one host step."""
+    """The plan of a model: of its graph, or of its whole call as one host node."""
     if source.graph is not None:
         shapes = [shape for shape, _ in source.inputs]
         try:

@@ -18,7 +18,7 @@ from densekit.ops import KerasTensor
 
 
 def lower_whole(source: Source) -> PlanBuilder:
-    """A plan of one host step: for models whose calls do not follow a graph of samples.
+    """A plan of one host node: for models whose calls do not follow a graph of samples.
 
     Raises:
         NotLowerable: if the outputs are not one row for each row of the inputs.
@@ -41,7 +41,7 @@ def lower_whole(source: Source) -> PlanBuilder:
         if plan.learns:
             found.written |= {id(v) for v in source.state}
     plan.outputs, plan.masks = function.split(
-        _host_step(plan, function, source.variables, source.state, source.name, xs, found)
+        _host_node(plan, function, source.variables, source.state, source.name, xs, found)
     )
     return plan
 
@@ -93,7 +93,7 @@ def call_on_host(
     if plan.learns:
         found.written |= {id(v) for v in state}
     return function.split(
-        _host_step(plan, function, variables, state, operation.name, inputs, found, reason)
+        _host_node(plan, function, variables, state, operation.name, inputs, found, reason)
     )
 
 
@@ -106,7 +106,7 @@ def _dtype(found: str, declared: str) -> str:
     return declared if "float" in found and "float" in declared else found
 
 
-def _host_step(
+def _host_node(
     plan: PlanBuilder,
     function: Callable[..., Any],
     variables: Sequence[Variable],

@@ -18,7 +18,7 @@ from densekit._core.native_form import NativeForm
 from densekit._core.variable import Variable
 from densekit.engines.batch_numbers import batch_number, has_numbers, lower_of_numbers
 from densekit.engines.plan import PlanBuilder
-from densekit.engines.steps import Handle, NotLowerable
+from densekit.engines.plan_op import Handle, NotLowerable
 from densekit.ops._symbolic import FunctionOperation
 
 Arguments = dict[str, Any]

@@ -16,8 +16,8 @@ from densekit.engines.fusing import fused
 from densekit.engines.lowering import lower_parts
 from densekit.engines.masked import without_unused
 from densekit.engines.plan import PlanBuilder
+from densekit.engines.plan_op import Handle, NotLowerable
 from densekit.engines.reductions import reduction_of
-from densekit.engines.steps import Handle, NotLowerable
 from densekit.losses import Loss
 from densekit.ops import KerasTensor
 
@@ -33,7 +33,7 @@ class FollowedLoss:
 
 def lower_losses(plan: PlanBuilder, terms: Sequence[LossTerm]) -> None:
     """Follow the losses without a native form into the plan; what cannot be stays on the host."""
-    before = len(plan.steps)
+    before = len(plan.ops)
     for i, term in enumerate(terms):
         if native_form(term.loss) is not None:
             continue
@@ -45,10 +45,10 @@ def lower_losses(plan: PlanBuilder, terms: Sequence[LossTerm]) -> None:
             plan.go_back(mark)
             del plan.targets[targets:]
             plan.loss_reasons[i] = str(why)
-    if len(plan.steps) > before:
+    if len(plan.ops) > before:
         read = [*plan.outputs, *plan.masks, *(loss.rows for loss in plan.losses.values())]
         wanted = {handle.value for handle in read if handle is not None}
-        plan.steps = fused(without_unused(plan.steps, wanted), wanted)
+        plan.ops = fused(without_unused(plan.ops, wanted), wanted)
 
 
 def _followed(plan: PlanBuilder, term: LossTerm) -> FollowedLoss:

@@ -1,12 +1,13 @@
 """`PlanBuilder`: what a layer's `lower` writes its native form to.
 
-It only records: a list of `Step`s over values that are sized per sample. Engines read it.
+It only records: a list of `PlanOp`s over values that are sized per sample. Engines read it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,17 @@ from densekit._core.seeds import SeedGenerator
 from densekit._core.variable import Variable
 from densekit.engines.array_plan import ArrayPlan
 from densekit.engines.host import HostFunction
-from densekit.engines.steps import Handle as Handle
-from densekit.engines.steps import NotLowerable as NotLowerable
-from densekit.engines.steps import Shape as Shape
-from densekit.engines.steps import Step as Step
+from densekit.engines.plan_op import Handle as Handle
+from densekit.engines.plan_op import NotLowerable as NotLowerable
+from densekit.engines.plan_op import PlanOp as PlanOp
+from densekit.engines.plan_op import Shape as Shape
+from densekit.engines.plan_op import native_op
 
 _ROWWISE_HALVING = "glu"  # the one activation whose output is narrower than its input
-_MAKE_FLOATS = ("dense", "affine")  # of integers, too; the others would keep them
 # Activations that need the whole last axis at once.
 ROWWISE = frozenset({"softmax", "log_softmax", "sparsemax", _ROWWISE_HALVING})
 _MERGES = ("add", "subtract", "multiply", "average", "maximum", "minimum")
+_AT_ONCE = ("add", "average")  # of any number of values
 
 
 class PlanBuilder(ArrayPlan, plan.PlanBuilder):
@@ -49,7 +51,7 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
         self.writes_weights = False  # whether one assigns to what optimizers train
         self.mixes_rows = False  # whether outputs of one depend on other rows of its batch
         self.precision = ""  # "bfloat16", "float16": what is recorded now computes so, on float32
-        self.steps: list[Step] = []
+        self.ops: list[PlanOp] = []
         self.inputs: list[Handle] = []
         self.outputs: list[Handle] = []
         self.masks: list[Handle | None] = []  # of the outputs, as far as they have one
@@ -59,7 +61,7 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
         self.seed_generators: list[SeedGenerator] = []  # one for each dropout, in order
         # How a function that users write enters the plan, if somebody knows.
         self.lower_function: Callable[[Any, Handle], Handle] | None = None
-        self.host_reasons: list[tuple[str, str]] = []  # of each host step: its name, and why
+        self.host_reasons: list[tuple[str, str]] = []  # of each host node: its name, and why
         self.parts: list[tuple[str, str, str]] = []  # name, class, why not native or ""
         self._values = 0
 
@@ -72,17 +74,17 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
         features, units = kernel.shape
         if not x.sample_shape or x.shape[-1] != features:
             raise NotLowerable(f"its last axis is not of {features} features")
-        self._read(kernel, *([] if bias is None else [bias]))
         form = _form(activation)
         fused = form if form is not None and form.kind != _ROWWISE_HALVING else NativeForm("linear")
-        y = self._record(
+        y = self.op(
             "dense",
             [x],
             (*x.sample_shape[:-1], units),
-            kernel=kernel,
-            bias=bias,
+            [kernel] if bias is None else [kernel, bias],
+            reads_integers=True,
+            rounds_inputs=self.precision != "bfloat16",  # its products do
             activation=fused.kind,
-            parameters=fused.parameters,
+            activation_parameters=list(fused.parameters),
             in_features=features,
             out_features=units,
         )
@@ -96,14 +98,7 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
         if form.kind == "linear":
             return x
         if form.kind not in ROWWISE:
-            return self._record(
-                "activation",
-                [x],
-                x.sample_shape,
-                activation=form.kind,
-                parameters=form.parameters,
-                width=max(x.size, 1),
-            )
+            return self._activation(x, form, x.sample_shape, max(x.size, 1))
         if not x.sample_shape:
             raise NotLowerable("it acts on a last axis that is not there")
         width = x.sample_shape[-1]
@@ -112,9 +107,25 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
             if width % 2:
                 raise NotLowerable("its last axis cannot be halved")
             shape = (*shape[:-1], width // 2)
-        return self._record(
-            "activation", [x], shape, activation=form.kind, parameters=form.parameters, width=width
+        return self._activation(x, form, shape, width)
+
+    def _activation(self, x: Handle, form: NativeForm, shape: Shape, width: int) -> Handle:
+        return self._of_floats(
+            "activation",
+            [x],
+            shape,
+            activation=form.kind,
+            activation_parameters=list(form.parameters),
+            width=width,
         )
+
+    def _of_floats(
+        self, kind: str, xs: Sequence[Handle], shape: Shape, **attributes: Any
+    ) -> Handle:
+        """An op whose definition gives integers for integers, which the plan's floats cannot."""
+        if not all("float" in x.dtype for x in xs):
+            raise NotLowerable("integers stay integers")
+        return self.op(kind, xs, shape, **attributes)
 
     def _users_function(self, function: Any, x: Handle) -> Handle:
         if self.lower_function is not None and not self.precision and x.dtype == self.dtype:
@@ -129,7 +140,7 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
     def dropout(self, x: Handle, rate: float, seed_generator: SeedGenerator) -> Handle:
         """`x` with a share `rate` of its elements set to 0 and the others scaled up."""
         self.seed_generators.append(seed_generator)
-        return self._record("dropout", [x], x.sample_shape, rate=float(rate))
+        return self._of_floats("dropout", [x], x.sample_shape, rate=float(rate))
 
     def noise(
         self, x: Handle, stddev: float, multiplies: bool, seed_generator: SeedGenerator
@@ -140,7 +151,7 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
 
     def added_loss(self, x: Handle, factor: float, sums: bool = False) -> None:
         """Add ``factor * sum(x) / batch`` to the loss, or ``factor * sum(x)`` if it sums."""
-        self.steps.append(Step("added_loss", (x.value,), (), {"factor": factor, "sums": sums}))
+        self._penalty(x, 0.0, 0.0, factor, sums)
 
     def affine(self, x: Handle, scale: Any, offset: Any) -> Handle:
         """``x * scale + offset``; both are scalars or go along the last axis."""
@@ -151,9 +162,15 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
         for array in (scale, offset):
             if array.size not in (1, width) or (array.size != 1 and array.shape[-1] != width):
                 raise NotLowerable("its numbers go along another axis than the last")
-        scale = np.ascontiguousarray(np.broadcast_to(scale.reshape(-1), (width,)))
-        offset = np.ascontiguousarray(np.broadcast_to(offset.reshape(-1), (width,)))
-        return self._record("affine", [x], x.sample_shape, scale=scale, offset=offset, width=width)
+        return self.op(
+            "affine",
+            [x],
+            x.sample_shape,
+            reads_integers=True,
+            scale=np.broadcast_to(scale.reshape(-1), (width,)).tolist(),
+            offset=np.broadcast_to(offset.reshape(-1), (width,)).tolist(),
+            width=width,
+        )
 
     def reshape(self, x: Handle, sample_shape: Sequence[int]) -> Handle:
         """`x` with another shape per sample; one entry may be -1. Costs nothing."""
@@ -175,7 +192,10 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
             if not all("float" in x.dtype for x in xs):
                 raise NotLowerable("integers stay integers")
             return self._merge_broadcast(kind, xs)
-        return self._record("merge", xs, xs[0].sample_shape, merge=kind)
+        if kind in _AT_ONCE or len(xs) == 2:
+            return self._of_floats("merge", xs, xs[0].sample_shape, merge=kind)
+        # Products and extrema pair by pair: the partial results are what their gradients need.
+        return reduce(lambda x, y: self.merge(kind, [x, y]), xs)
 
     def _merge_broadcast(self, kind: str, xs: Sequence[Handle]) -> Handle:
         """Pair by pair; values of lower rank get axes of size 1 after the batch axis."""
@@ -205,10 +225,9 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
         inners = [math.prod(x.sample_shape[axis - 1 :]) for x in xs]
         shape = (*first[1:axis], along, *first[axis + 1 :])
         if not all(x.dtype == "bool" for x in xs):
-            return self._record("concatenate", xs, shape, inners=inners)  # type: ignore[arg-type]
+            return self._of_floats("concatenate", xs, shape, inners=inners)  # type: ignore[arg-type]
         y = self._new(shape, "bool")
-        inputs = tuple(x.value for x in xs)
-        self.steps.append(Step("concatenate", inputs, (y.value,), {"inners": inners}))
+        self.ops.append(native_op("concatenate", xs, [y], {"inners": inners}))
         return y
 
     def activity_regularizer(self, x: Handle, regularizer: Callable[[Any], Any]) -> Handle:
@@ -216,7 +235,7 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
         form = native_form(regularizer)
         if form is not None and form.kind == "l1l2":
             l1, l2 = form.parameters
-            self.steps.append(Step("activity", (x.value,), (), {"l1": l1, "l2": l2}))
+            self._penalty(x, l1, l2, 0.0)
             return x
 
         def penalised(value: Any) -> Any:
@@ -227,6 +246,11 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
             return value
 
         return self.host_function(HostFunction(penalised), [x], [(x.shape, x.dtype)])[0]
+
+    def _penalty(self, x: Handle, l1: float, l2: float, linear: float, sums: bool = False) -> None:
+        numbers = {"l1": float(l1), "l2": float(l2), "linear": float(linear)}
+        attributes = {**numbers, "sums": int(sums)}
+        self.ops.append(native_op("activity", [x], (), attributes))
 
     def host(
         self,
@@ -262,8 +286,8 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
         if x.dtype == precision or "float" not in x.dtype:
             return x
         y = self._new(x.sample_shape, precision)
-        arguments = {"activation": "linear", "parameters": (), "width": max(x.size, 1)}
-        self.steps.append(Step("activation", (x.value,), (y.value,), arguments, precision))
+        attributes = {"activation": "linear", "activation_parameters": [], "width": max(x.size, 1)}
+        self.ops.append(native_op("activation", [x], [y], attributes, precision=precision))
         return y
 
     def input(self, sample_shape: Shape, dtype: str = "float32") -> Handle:
@@ -278,19 +302,19 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
 
     @property
     def variables(self) -> frozenset[int]:
-        """The variables that some step reads, by id."""
-        leaves = tree.flatten([list(step.arguments.values()) for step in self.steps])
+        """The variables that some op reads, by id."""
+        leaves = tree.flatten([list(op.arguments.values()) for op in self.ops])
         return frozenset(id(leaf) for leaf in leaves if isinstance(leaf, Variable))
 
     @property
-    def has_host_steps(self) -> bool:
+    def has_host_nodes(self) -> bool:
         """Whether some of it runs in Python."""
-        return any(step.kind == "host" for step in self.steps)
+        return any(op.kind == "host" for op in self.ops)
 
     @property
     def needs_batches(self) -> bool:
         """Whether it matters which rows make a batch: for state, or for their neighbours."""
-        hosts = [step.arguments["function"] for step in self.steps if step.kind == "host"]
+        hosts = [op.arguments["function"] for op in self.ops if op.kind == "host"]
         return self.mixes_rows or any(function.writes for function in hosts)
 
     def host_function(
@@ -300,7 +324,7 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
         outputs: Sequence[tuple[tuple[int | None, ...], str]],
         reason: str = "",
     ) -> list[Handle]:
-        """A host step; `outputs` are the shapes, with the batch axis, and the dtypes.
+        """A host node; `outputs` are the shapes, with the batch axis, and the dtypes.
 
         Args:
             reason: why it is one.
@@ -319,7 +343,7 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
             "output_dtypes": [h.dtype for h in handles],
         }
         inputs = tuple(x.value for x in xs)
-        self.steps.append(Step("host", inputs, tuple(h.value for h in handles), arguments))
+        self.ops.append(PlanOp("host", inputs, tuple(h.value for h in handles), arguments))
         self.host_reasons.append((function.name, reason))
         return handles
 
@@ -333,20 +357,7 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
             del record[length:]
 
     def _records(self) -> tuple[list[Any], ...]:
-        return self.steps, self.seed_generators, self.host_reasons, self.parts
-
-    def _record(self, kind: str, xs: Sequence[Handle], shape: Shape, **arguments: Any) -> Handle:
-        if kind not in _MAKE_FLOATS and not all("float" in x.dtype for x in xs):
-            raise NotLowerable("integers stay integers")
-        if self.precision and (kind, self.precision) != (
-            "dense",
-            "bfloat16",
-        ):  # it rounds what it reads
-            xs = [self.rounded(x) for x in xs]
-        y = self._new(shape, self.precision or self.dtype)
-        inputs = tuple(x.value for x in xs)
-        self.steps.append(Step(kind, inputs, (y.value,), arguments, self.precision))
-        return y
+        return self.ops, self.seed_generators, self.host_reasons, self.parts
 
     def _new(self, sample_shape: Sequence[Any], dtype: str) -> Handle:
         handle = Handle(self._values, (None, *sample_shape), dtype)

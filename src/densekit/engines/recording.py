@@ -32,7 +32,7 @@ class Recorder:
     """An engine without losses, whose calls can be taken back later.
 
     Args:
-        plan: without host steps, with outputs in its own dtype.
+        plan: without host nodes, with outputs in its own dtype.
         trainable: the variables; gradients are given by those that the plan reads.
     """
 
@@ -48,7 +48,7 @@ class Recorder:
     @staticmethod
     def can_record(plan: PlanBuilder) -> bool:
         """Whether all of a plan runs natively, in one dtype, and no mask is to be handed on."""
-        if plan.has_host_steps or plan.adds_losses or any(mask is not None for mask in plan.masks):
+        if plan.has_host_nodes or plan.adds_losses or any(mask is not None for mask in plan.masks):
             return False
         return all(h.dtype == plan.dtype for h in plan.outputs)
 

@@ -17,7 +17,7 @@ from densekit._core import seeds, tree
 from densekit._core.dtypes import data_dtype
 from densekit._core.engine import (
     Array,
-    Block,
+    Chunk,
     Engine,
     EngineKind,
     Index,
@@ -71,7 +71,7 @@ class ReferenceEngine(PredictsRows):
         self.outputs = plan.outputs
         self.n_losses = len(losses)
         self._with_loss = {term.output for term in losses}
-        self.has_host_steps = True
+        self.has_host_nodes = True
         self.needs_batches = plan.needs_batches
         self.writes_weights = plan.writes_weights
         self.adds_losses = self.added_losses = plan.adds_losses
@@ -86,13 +86,13 @@ class ReferenceEngine(PredictsRows):
             source.definition, trainable, source.state, losses, optimizer, ENGINE
         )
 
-    def train(self, block: Block, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
+    def train(self, chunk: Chunk, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
         """Train on the picked rows, one batch after the other."""
         losses = []
         exact: list[list[Array]] = [[] for _ in self.outputs]
         masks: list[list[Array]] = [[] for _ in self.outputs]
         start = 0
-        for step in block.single_steps():
+        for step in chunk.single_steps():
             losses.append(self._steps.step(self._in_own_types(step)))
             stop = start + step.rows
             for i, (y, room) in enumerate(zip(self._steps.outputs, predictions, strict=True)):
@@ -114,7 +114,7 @@ class ReferenceEngine(PredictsRows):
 
     evaluate = train  # no optimizer, no training
 
-    def _in_own_types(self, step: Block) -> Block:
+    def _in_own_types(self, step: Chunk) -> Chunk:
         """The picked rows of a step, in the types that definitions are handed."""
 
         def floats(i: int, column: Array | None) -> Array | None:

@@ -44,14 +44,14 @@ READABLE_TYPES = "?bBhHiIlLqQefd"  # dtypes the core reads as they are
 
 _COPIED_BYTES = 1 << 20
 
-# A block of steps is one native call, after which metrics, the progress bar and Ctrl-C get their
+# A chunk of steps is one native call, after which metrics, the progress bar and Ctrl-C get their
 # turn. Its length follows from the model and the data alone, not from the clock: results never
 # depend on how fast the machine is. 30 ms at 200 GFLOP/s, 0.3 s at a tenth of that, and small
 # enough for the caches of NumPy. Weights that move to the threads for a call cost up to 0.4 ms of
-# it: Zen 4, a step of 784-128-64-10, batch 32, takes 104 us in blocks of 2 GFLOP, 101.5 us in
-# blocks of 6, 100 us in blocks of 20.
-_BLOCK_FLOPS = 6e9
-_BLOCK_ROWS = 32768
+# it: Zen 4, a step of 784-128-64-10, batch 32, takes 104 us in chunks of 2 GFLOP, 101.5 us in
+# chunks of 6, 100 us in chunks of 20.
+_CHUNK_FLOPS = 6e9
+_CHUNK_ROWS = 32768
 
 
 def is_readable(column: object) -> bool:
@@ -100,12 +100,12 @@ class PredictsRows(ABC):
     flops_per_sample: int
 
     @property
-    def block_rows(self) -> float:
+    def chunk_rows(self) -> float:
         """How many rows keep it busy between two turns of metrics, progress bar and Ctrl-C."""
-        return min(_BLOCK_ROWS, _BLOCK_FLOPS / max(3 * self.flops_per_sample, 1))
+        return min(_CHUNK_ROWS, _CHUNK_FLOPS / max(3 * self.flops_per_sample, 1))
 
     def forget_data(self) -> None:  # noqa: B027 - nothing is kept
-        """The data set that blocks came from is done with."""
+        """The data set that chunks came from is done with."""
 
     @abstractmethod
     def predict_into(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:

@@ -1,4 +1,4 @@
-"""Steps, blocks of steps and epochs: the loops of `fit`, `evaluate` and `predict`."""
+"""Steps, chunks of steps and epochs: the loops of `fit`, `evaluate` and `predict`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from densekit import callbacks, engines
 from densekit._core import settings
-from densekit._core.engine import Block, Engine, LossTerm
+from densekit._core.engine import Chunk, Engine, LossTerm
 from densekit._core.native_form import native_form
 from densekit._core.tensor import lend_all
 from densekit._core.types import Array, Logs
@@ -99,25 +99,25 @@ class Session:
         ]
         self._row_bytes = sum(8 * math.prod(s) for s in self._shapes if s is not None)
 
-    def _meets_other_targets(self, block: Block) -> bool:
+    def _meets_other_targets(self, chunk: Chunk) -> bool:
         """Whether targets have another shape than those that own losses were followed with."""
-        terms = with_targets(self.terms, block.targets)
+        terms = with_targets(self.terms, chunk.targets)
         if all(old is new for old, new in zip(self.terms, terms, strict=True)):
             return False
         self.terms = terms
         return True
 
-    def block_steps(self, feed: Feed) -> int:
+    def chunk_steps(self, feed: Feed) -> int:
         """Steps of one native call."""
         if isinstance(feed, StreamFeed):
             return 1
-        rows = self._engine.block_rows
+        rows = self._engine.chunk_rows
         if self._row_bytes:
             rows = min(rows, _PREDICTION_BYTES / self._row_bytes)
         if feed.copied_rows is not None:
             rows = min(rows, feed.copied_rows)
         steps = int(rows // feed.batch_size)
-        if self._engine.has_host_steps:
+        if self._engine.has_host_nodes:
             steps = min(steps, _HOST_STEPS)
         return max(1, steps)
 
@@ -126,38 +126,38 @@ class Session:
         return logs_of(model)
 
     def ends(self) -> None:
-        """No more blocks of this data set will come."""
+        """No more chunks of this data set will come."""
         self._engine.forget_data()
 
-    def run(self, block: Block, training: bool) -> None:
-        """Run a block, then update losses and metrics."""
+    def run(self, chunk: Chunk, training: bool) -> None:
+        """Run a chunk, then update losses and metrics."""
         terms = self.terms
         moment = self.moment()
         if moment != self.made_at or self.has_open_shapes:
             self.made_at = moment
-            engine = self.engine_for(block.inputs, terms)
+            engine = self.engine_for(chunk.inputs, terms)
             if engine is not self._engine:
                 self._engine.forget_data()
                 self._use(engine)
-        if self._own_losses and self._meets_other_targets(block):
-            self._use(self.engine_for(block.inputs, self.terms))
-        n = block.rows
+        if self._own_losses and self._meets_other_targets(chunk):
+            self._use(self.engine_for(chunk.inputs, self.terms))
+        n = chunk.rows
         dtype = self._engine.dtype
         predictions: list[Array | None] = [
             None if shape is None else np.empty((n, math.prod(shape)), dtype)
             for shape in self._shapes
         ]
         run = self._engine.train if training else self._engine.evaluate
-        losses = run(block, predictions)
-        self._loss.add(losses[:, 0], block.batch_size, n)
+        losses = run(chunk, predictions)
+        self._loss.add(losses[:, 0], chunk.batch_size, n)
         if self.watch is not None:
-            self.watch.look(block, losses[:, 0])
+            self.watch.look(chunk, losses[:, 0])
         for i, mean in enumerate(self._term_means):
-            mean.add(losses[:, 1 + i], block.batch_size, n)
+            mean.add(losses[:, 1 + i], chunk.batch_size, n)
         if self._metrics is not None:
-            self._update_metrics(block, predictions)
+            self._update_metrics(chunk, predictions)
 
-    def _update_metrics(self, block: Block, predictions: list[Array | None]) -> None:
+    def _update_metrics(self, chunk: Chunk, predictions: list[Array | None]) -> None:
         assert self._metrics is not None
         for i, (rows, shape) in enumerate(zip(predictions, self._shapes, strict=True)):
             if rows is None or shape is None:
@@ -168,13 +168,13 @@ class Session:
                 y_pred = y_pred if exact is None else exact
             masks = self._engine.prediction_masks
             mask = masks[i] if masks else None
-            y_true = _as_keras_floats(block.pick(block.targets[i]))
-            weight = _as_keras_floats(block.pick(block.weights[i]))
-            if self._at_once or block.steps == 1:
+            y_true = _as_keras_floats(chunk.pick(chunk.targets[i]))
+            weight = _as_keras_floats(chunk.pick(chunk.weights[i]))
+            if self._at_once or chunk.steps == 1:
                 self._metrics.update_output(i, y_true, y_pred, weight, mask)
                 continue
-            for start in range(0, len(rows), block.batch_size):
-                part = slice(start, start + block.batch_size)
+            for start in range(0, len(rows), chunk.batch_size):
+                part = slice(start, start + chunk.batch_size)
                 self._metrics.update_output(
                     i,
                     None if y_true is None else y_true[part],
@@ -207,14 +207,14 @@ def run_epoch(
     every = callbacks.wants_batches(mode)
     per_call = model.steps_per_execution
     first = steps = 0  # first step since the hooks were called; steps made
-    turns = runtime.turns.block if training else nullcontext()
+    turns = runtime.turns.chunk if training else nullcontext()
     feed.epoch_begins()
-    for block in feed.blocks(per_call if every else session.block_steps(feed)):
+    for chunk in feed.chunks(per_call if every else session.chunk_steps(feed)):
         if every and steps == first:
             begin(first)
         with turns:
-            session.run(block, training)
-        steps = block.first_step + block.steps
+            session.run(chunk, training)
+        steps = chunk.first_step + chunk.steps
         if every:
             if steps - first < per_call:
                 continue
@@ -249,7 +249,7 @@ def predict_rows(
     callbacks: callbacks.CallbackList,
     stopped: Callable[[], bool],
 ) -> list[Array]:
-    """Outputs for arrays in memory, in blocks between which callbacks are called.
+    """Outputs for arrays in memory, in chunks between which callbacks are called.
 
     Args:
         steps: batches to look at; None: all.
@@ -258,14 +258,14 @@ def predict_rows(
     if steps is not None:
         rows = min(rows, steps * batch_size)
     every = callbacks.wants_batches("predict")
-    block = per_call * batch_size if every else _predict_block(engine, batch_size)
+    chunk = per_call * batch_size if every else _predict_chunk(engine, batch_size)
     # What runs in Python may look at the batch as a whole; rows that run natively never do.
-    most = block if engine.has_host_steps else min(block, _most_rows(engine))
-    if not engine.has_host_steps and not all(map(engines.is_readable, inputs)):
+    most = chunk if engine.has_host_nodes else min(chunk, _most_rows(engine))
+    if not engine.has_host_nodes and not all(map(engines.is_readable, inputs)):
         most = min(most, engines.rows_at_once(inputs))
     outputs = engine.empty_outputs(rows)
-    for start in range(0, rows, block):
-        stop = min(start + block, rows)
+    for start in range(0, rows, chunk):
+        stop = min(start + chunk, rows)
         if every:
             callbacks.on_predict_batch_begin(start // batch_size)
         for first in range(start, stop, most):  # between two calls Ctrl-C gets its turn
@@ -285,11 +285,11 @@ def predict_rows(
     return outputs
 
 
-def _predict_block(engine: Engine, batch_size: int) -> int:
+def _predict_chunk(engine: Engine, batch_size: int) -> int:
     """Rows between two turns of the callbacks, a multiple of the batch size."""
     if engine.needs_batches:
         return batch_size
-    rows = 4096 if engine.has_host_steps else _most_rows(engine)
+    rows = 4096 if engine.has_host_nodes else _most_rows(engine)
     return max(1, rows // batch_size) * batch_size
 
 

@@ -116,8 +116,8 @@ class KerasSteps:
                 type(leaf) is np.ndarray for leaf in tree.flatten(part)
             ):
                 return None
-        session, block = self._batches.session_and_block(x, y, sample_weight, None, training)
-        session.run(block, training)
+        session, chunk = self._batches.session_and_chunk(x, y, sample_weight, None, training)
+        session.run(chunk, training)
         return model.get_metrics_result()
 
     def _track_loss(self, loss: Any, x: Any) -> None:

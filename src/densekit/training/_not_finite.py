@@ -1,8 +1,8 @@
 """NaN and infinity while training: said once a run, with the place they come from.
 
 Nothing is looked through beforehand: what is not finite in the data reaches the loss of its step,
-or the loss of the next one through the weights. So the sum of a block's losses, which is there
-anyway, tells; only then the rows of the block are searched.
+or the loss of the next one through the weights. So the sum of a chunk's losses, which is there
+anyway, tells; only then the rows of the chunk are searched.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from densekit._core.engine import Block
+from densekit._core.engine import Chunk
 from densekit._core.errors import message
 from densekit._core.frames import warn
 from densekit._core.types import Array
@@ -52,33 +52,33 @@ class FiniteWatch:
         self.epoch = 0
         self.validates = False
 
-    def look(self, block: Block, losses: Array) -> None:
-        """Check the total losses of the steps of a block."""
+    def look(self, chunk: Chunk, losses: Array) -> None:
+        """Check the total losses of the steps of a chunk."""
         if self._warned or math.isfinite(losses.sum() if len(losses) > 1 else losses[0]):
             return
         step = int(np.argmin(np.isfinite(losses)))
         self._warned = True
-        warn(self._text(block, step, losses[step]), RuntimeWarning)
+        warn(self._text(chunk, step, losses[step]), RuntimeWarning)
 
-    def look_at_last(self, block: Block, loss: float) -> None:
-        """Check the one loss that the steps of a block gave."""
+    def look_at_last(self, chunk: Chunk, loss: float) -> None:
+        """Check the one loss that the steps of a chunk gave."""
         if not math.isfinite(loss):
-            losses = np.zeros(block.steps)
+            losses = np.zeros(chunk.steps)
             losses[-1] = loss
-            self.look(block, losses)
+            self.look(chunk, losses)
 
-    def _text(self, block: Block, step: int, loss: object) -> str:
-        found = self._first_bad(block, step)
+    def _text(self, chunk: Chunk, step: int, loss: object) -> str:
+        found = self._first_bad(chunk, step)
         if found is None:
             return message(
-                self._when(block.first_step + step + 1),
+                self._when(chunk.first_step + step + 1),
                 "a finite loss",
                 f"{loss} from finite data",
-                _FIRST if self.epoch + block.first_step + step == 0 else _LATER,
+                _FIRST if self.epoch + chunk.first_step + step == 0 else _LATER,
             )
         place, row, value = found
-        number = block.first_step + row // block.batch_size + 1
-        source = block.source_row(row)
+        number = chunk.first_step + row // chunk.batch_size + 1
+        source = chunk.source_row(row)
         return message(
             self._when(number),
             "finite numbers",
@@ -92,12 +92,12 @@ class FiniteWatch:
         validation = "validation after " if self.validates else ""
         return f"{self._what}, {validation}epoch {self.epoch + 1}, step {step}"
 
-    def _first_bad(self, block: Block, step: int) -> tuple[str, int, Any] | None:
-        """Place, row of the block and value of what is not finite up to a step of the block."""
-        rows = min((step + 1) * block.batch_size, block.rows)
+    def _first_bad(self, chunk: Chunk, step: int) -> tuple[str, int, Any] | None:
+        """Place, row of the chunk and value of what is not finite up to a step of the chunk."""
+        rows = min((step + 1) * chunk.batch_size, chunk.rows)
         found = [
             (int(row), place, name, array[row])
-            for place, name, array in self._arrays(block)
+            for place, name, array in self._arrays(chunk)
             for row in _bad_rows(array[:rows])
         ]
         if not found:
@@ -111,17 +111,17 @@ class FiniteWatch:
             place += [] if names is None else [f"({names[column]!r})"]
         return " ".join(place), row, flat[column]
 
-    def _arrays(self, block: Block) -> Iterator[tuple[list[str], str, Array]]:
+    def _arrays(self, chunk: Chunk) -> Iterator[tuple[list[str], str, Array]]:
         """Words for the place, name of the input or output, and rows of every column."""
         groups: list[tuple[str, list[str], list[Column]]] = [
-            ("x", self._input_names, list(block.inputs)),
-            ("y", self._output_names, block.targets),
-            ("sample_weight", self._output_names, block.weights),
+            ("x", self._input_names, list(chunk.inputs)),
+            ("y", self._output_names, chunk.targets),
+            ("sample_weight", self._output_names, chunk.weights),
         ]
         for what, given, columns in groups:
             names = given or [str(i) for i in range(len(columns))]
             for name, column in zip(names, columns, strict=False):
-                picked = block.pick(column)
+                picked = chunk.pick(column)
                 if picked is not None and picked.dtype.kind == "f":
                     several = [repr(name)] if len(columns) > 1 else []
                     yield [f"`{what}`", *several], name, picked

@@ -17,7 +17,7 @@ from densekit import engines
 from densekit._core import settings, tree
 from densekit._core.boxes import unboxed
 from densekit._core.dtypes import to_numpy_dtype
-from densekit._core.engine import Block
+from densekit._core.engine import Chunk
 from densekit._core.errors import message
 from densekit._core.tensor import lend_all
 from densekit._core.text import as_strings, holds_text
@@ -139,29 +139,29 @@ class StepSession:
         self._function = getattr(model, f"{mode}_function")
         self._logs: Any = None
 
-    def block_steps(self, feed: Feed) -> int:
+    def chunk_steps(self, feed: Feed) -> int:
         """Steps of one call of the function."""
         return int(self._model.steps_per_execution)
 
     def ends(self) -> None:
         """Nothing is kept."""
 
-    def run(self, block: Block, training: bool) -> None:
-        """Run the steps of a block."""
+    def run(self, chunk: Chunk, training: bool) -> None:
+        """Run the steps of a chunk."""
         function = self._function
         with engines.inside(self._runtime.kind):
-            if len(block.picks) <= block.batch_size and type(function) is StepLoop:
-                data = self._data.batch(block)
+            if len(chunk.picks) <= chunk.batch_size and type(function) is StepLoop:
+                data = self._data.batch(chunk)
                 if function.is_stateless:
                     self._logs = function(iter((data,)))
                 else:
                     self._logs = function.step(data)
             else:
-                self._logs = function(self._data.batches(block))
+                self._logs = function(self._data.batches(chunk))
         if self.watch is not None and isinstance(self._logs, dict):
             for name, value in self._logs.items():
                 if "loss" in name and (type(value) in _NUMBERS or np.ndim(value) == 0):
-                    self.watch.look_at_last(block, float(value))
+                    self.watch.look_at_last(chunk, float(value))
 
     def logs(self, model: TrainableModel) -> Logs:
         """The values of the metrics, if they go by the names of what the step returned; or that."""
@@ -214,22 +214,22 @@ class BatchStructure:
             return as_strings(leaf, "`x`")
         return as_array(leaf, name)
 
-    def batches(self, block: Block) -> Iterator[Any]:
-        """The batches of a block, one for each step."""
-        columns = (block.inputs, block.targets, block.weights)
-        for start in range(0, len(block.picks), block.batch_size):
-            picks = block.picks[start : start + block.batch_size]
-            first = None if block.start is None else block.start + start
+    def batches(self, chunk: Chunk) -> Iterator[Any]:
+        """The batches of a chunk, one for each step."""
+        columns = (chunk.inputs, chunk.targets, chunk.weights)
+        for start in range(0, len(chunk.picks), chunk.batch_size):
+            picks = chunk.picks[start : start + chunk.batch_size]
+            first = None if chunk.start is None else chunk.start + start
             yield self._batch(columns, picks, first)
 
-    def batch(self, block: Block) -> Any:
-        """The only batch of a block."""
+    def batch(self, chunk: Chunk) -> Any:
+        """The only batch of a chunk."""
         if not self._is_bare:
-            columns = (block.inputs, block.targets, block.weights)
-            return self._batch(columns, block.picks, block.start)
-        picks, first = block.picks, block.start
+            columns = (chunk.inputs, chunk.targets, chunk.weights)
+            return self._batch(columns, chunk.picks, chunk.start)
+        picks, first = chunk.picks, chunk.start
         floatx = self._floatx
-        x, y = block.inputs[0], block.targets[0]
+        x, y = chunk.inputs[0], chunk.targets[0]
         return _rows(x, picks, first, floatx), _rows(y, picks, first, floatx)
 
     def _batch(self, columns: Sequence[Any], picks: Any, first: int | None) -> Any:

@@ -139,11 +139,11 @@ class Predictions:
             model.stop_predicting = False
             run.on_predict_begin()
             made: list[Any] = []
-            for block in feed.blocks(1):
-                run.on_predict_batch_begin(block.first_step)
-                outputs = tree.map_structure(np.asarray, function(batches.batches(block)))
+            for chunk in feed.chunks(1):
+                run.on_predict_batch_begin(chunk.first_step)
+                outputs = tree.map_structure(np.asarray, function(batches.batches(chunk)))
                 made.append(outputs)
-                run.on_predict_batch_end(block.first_step, {"outputs": outputs})
+                run.on_predict_batch_end(chunk.first_step, {"outputs": outputs})
                 if model.stop_predicting:
                     break
             run.on_predict_end()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from densekit import engines, losses
-from densekit._core.engine import Block
+from densekit._core.engine import Chunk
 from densekit._core.types import Array
 from densekit.data._columns import Column, Columns
 from densekit.training._fit_loop import Session
@@ -68,12 +68,12 @@ class QuickBatch:
             self._data.check_targets(self._runtime.signature(), [y])
         return self._session
 
-    def block(self, x: Array, y: Array, weight: Array | None) -> Block:
+    def chunk(self, x: Array, y: Array, weight: Array | None) -> Chunk:
         """The batch as one step."""
         rows = len(x)
         if len(self._picks) != rows:
             self._picks = np.arange(rows, dtype=np.int64)
-        return Block(0, rows, [x], [y], [weight], self._picks, 0)
+        return Chunk(0, rows, [x], [y], [weight], self._picks, 0)
 
 
 def quick_batch(

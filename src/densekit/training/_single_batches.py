@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from densekit._core import tree
-from densekit._core.engine import Block
+from densekit._core.engine import Chunk
 from densekit.data._feeds import ArrayFeed
 from densekit.training._compiled import Compiled
 from densekit.training._fit_loop import Session, logs_of
@@ -56,24 +56,24 @@ class SingleBatches:
         if has_own_step(type(model), "train" if training else "test"):
             logs = self._run_own(x, y, weight, class_weight, training)
             return logs if return_dict else self._compiled.in_order(logs)
-        session, block = self.session_and_block(x, y, weight, class_weight, training)
+        session, chunk = self.session_and_chunk(x, y, weight, class_weight, training)
         model.reset_metrics()
-        with self._runtime.turns.block:
-            session.run(block, training)
+        with self._runtime.turns.chunk:
+            session.run(chunk, training)
         if training and type(x) is not np.ndarray:
             self._data.remember_columns(x, y)
         logs = logs_of(model)
         return logs if return_dict else self._compiled.in_order(logs)
 
-    def session_and_block(
+    def session_and_chunk(
         self, x: Any, y: Any, weight: Any, class_weight: Any, training: bool
-    ) -> tuple[Session, Block]:
-        """A batch as a block, and the session that runs it."""
+    ) -> tuple[Session, Chunk]:
+        """A batch as a chunk, and the session that runs it."""
         quick = self.quick.get(training)
         if quick is not None and class_weight is None:
             known = quick.session_for(x, y, weight)
             if known is not None:
-                return known, quick.block(x, y, weight)
+                return known, quick.chunk(x, y, weight)
         columns = self._data.array_columns(x, y, weight, class_weight)
         feed = ArrayFeed(columns, batch_size=max(columns.rows, 1), steps=None)
         what = "train_on_batch" if training else "test_on_batch"
@@ -81,8 +81,8 @@ class SingleBatches:
         self.quick[training] = quick_batch(
             self._model, self._runtime, self._data, session, (x, y, weight), columns
         )
-        (block,) = feed.blocks(1)
-        return session, block
+        (chunk,) = feed.chunks(1)
+        return session, chunk
 
     def _run_own(
         self, x: object, y: object, weight: object, class_weight: object, training: bool
@@ -93,9 +93,9 @@ class SingleBatches:
         feed = self._data.step_feed(batches, x, y, weight, class_weight, max(rows, 1), None)
         session = self._sessions.of_steps(batches, training)
         model.reset_metrics()
-        for block in feed.blocks(1):
-            with self._runtime.turns.block:
-                session.run(block, training)
+        for chunk in feed.chunks(1):
+            with self._runtime.turns.chunk:
+                session.run(chunk, training)
         if training:
             self._data.remember_columns(x)
         return session.logs(model)

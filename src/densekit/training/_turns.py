@@ -1,4 +1,4 @@
-"""Threads that use one model: one trains or evaluates, others predict between its blocks."""
+"""Threads that use one model: one trains or evaluates, others predict between its chunks."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _claiming = threading.Lock()
 
 
 class Turns:
-    """Who trains or evaluates a model, and the lock that its blocks of steps take."""
+    """Who trains or evaluates a model, and the lock that its chunks of steps take."""
 
     def __init__(self) -> None:
-        self.block = threading.RLock()
+        self.chunk = threading.RLock()
         self._owner: int | None = None
         self._depth = 0
 
@@ -47,8 +47,8 @@ class Turns:
                 self._owner = None
 
     def to_predict(self) -> AbstractContextManager[Any]:
-        """What predictions run in: between two blocks, if another thread makes them."""
-        return _NOBODY if self._owner in (None, threading.get_ident()) else self.block
+        """What predictions run in: between two chunks, if another thread makes them."""
+        return _NOBODY if self._owner in (None, threading.get_ident()) else self.chunk
 
     def guarded(self, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """`call`, in its turn."""

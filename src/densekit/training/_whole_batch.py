@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from densekit import engines
-from densekit._core.engine import Block, LossTerm
+from densekit._core.engine import Chunk, LossTerm
 from densekit.data._streams import Feed
 from densekit.training._fit_loop import Session
 
@@ -31,26 +31,26 @@ class WholeBatchSession(Session):
     def _use(self, engine: Any) -> None:
         """Nothing to lay out: shapes are known when a step is done."""
 
-    def block_steps(self, feed: Feed) -> int:
+    def chunk_steps(self, feed: Feed) -> int:
         """One step."""
         return 1
 
     def ends(self) -> None:
         """Nothing is kept."""
 
-    def run(self, block: Block, training: bool) -> None:
-        """Run a block, then update losses and metrics."""
-        for step in block.single_steps():
+    def run(self, chunk: Chunk, training: bool) -> None:
+        """Run a chunk, then update losses and metrics."""
+        for step in chunk.single_steps():
             losses = self._definition.step(step)
             self._loss.add_step(losses[0, 0], step.rows)
             for i, mean in enumerate(self._term_means):
                 mean.add_step(losses[0, 1 + i], step.rows)
             if self.watch is not None:
-                self.watch.look(block, losses[:, 0])
+                self.watch.look(chunk, losses[:, 0])
             if self._metrics is not None:
                 self._measure(step)
 
-    def _measure(self, step: Block) -> None:
+    def _measure(self, step: Chunk) -> None:
         assert self._metrics is not None
         for i, needed in enumerate(self._metrics.needs_predictions):
             if not needed:

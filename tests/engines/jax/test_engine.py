@@ -109,7 +109,7 @@ def test_what_looks_over_the_batch_is_compiled_for_each_size(loss: str) -> None:
     same(*on_both(run))
 
 
-def test_blocks_of_several_dispatches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_of_several_dispatches(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(engine: str) -> Any:
         model = small()
         rate = keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)

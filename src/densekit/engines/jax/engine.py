@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from densekit._core import settings
 from densekit._core.dtypes import data_dtype
-from densekit._core.engine import Array, Block, EngineKind, Index, LossTerm, Source
+from densekit._core.engine import Array, Chunk, EngineKind, Index, LossTerm, Source
 from densekit._core.errors import message
 from densekit._core.variable import Variable
 from densekit.engines.exact import goes_beside
@@ -29,14 +29,14 @@ from densekit.engines.plan import PlanBuilder
 from densekit.engines.rows import PredictsRows
 
 _MOST_ROWS = 1 << 16  # of one call that predicts
-# Work and rows of a block. After each, weights come back and the host looks at losses, which takes
+# Work and rows of a chunk. After each, weights come back and the host looks at losses, which takes
 # some milliseconds for some megabytes; Ctrl-C waits for its end. About a second at 100 GFLOP/s
 # of two cores, or at 10 TFLOP/s of other devices.
-_BLOCK_FLOPS = {"cpu": 1e11}
-_BLOCK_FLOPS_ELSEWHERE = 1e13
-_BLOCK_ROWS = 1 << 20
+_CHUNK_FLOPS = {"cpu": 1e11}
+_CHUNK_FLOPS_ELSEWHERE = 1e13
+_CHUNK_ROWS = 1 << 20
 # Steps of a plan that do the same for a row whatever its batch holds.
-_BY_ROWS = {"dense", "activation", "dropout", "affine", "merge", "concatenate", "op"}
+_NOT_BY_ROWS = {"host", "activity", "batch_normalization"}
 
 
 class JaxEngine(PredictsRows):
@@ -51,7 +51,7 @@ class JaxEngine(PredictsRows):
         optimizer: a built optimizer; None unless it trains.
     """
 
-    has_host_steps = False
+    has_host_nodes = False
 
     def __init__(
         self,
@@ -92,10 +92,10 @@ class JaxEngine(PredictsRows):
         self._resident = Resident(self._inputs, self._losses_of, self.dtype)
 
     @property
-    def block_rows(self) -> float:
+    def chunk_rows(self) -> float:
         """How many rows keep it busy between two turns of metrics, progress bar and Ctrl-C."""
-        flops = _BLOCK_FLOPS.get(jax.default_backend(), _BLOCK_FLOPS_ELSEWHERE)
-        return min(_BLOCK_ROWS, flops / max(3 * self.flops_per_sample, 1))
+        flops = _CHUNK_FLOPS.get(jax.default_backend(), _CHUNK_FLOPS_ELSEWHERE)
+        return min(_CHUNK_ROWS, flops / max(3 * self.flops_per_sample, 1))
 
     @property
     def added_losses(self) -> bool:
@@ -105,20 +105,20 @@ class JaxEngine(PredictsRows):
 
     # Steps
 
-    def train(self, block: Block, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
-        """Steps on the picked rows of a block, in order: see `Engine.train`."""
+    def train(self, chunk: Chunk, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
+        """Steps on the picked rows of a chunk, in order: see `Engine.train`."""
         wanted = tuple(room is not None for room in predictions)
         found: list[tuple[Run, Any, list[Any]]] = []
         self._place()
         with numbers(self._wide), all_processes(self._name):
             state: list[Any] | None = None
-            rates = self._step.rates.of(block.steps)
+            rates = self._step.rates.of(chunk.steps)
             try:
-                for run in runs_of(block, self._pads, self._placement):
+                for run in runs_of(chunk, self._pads, self._placement):
                     if self._loop is None:
-                        self._loop = self._new_loop(block, run)
-                    picks = picks_of(block, run, self._loop.capacity(run.steps, run.size))
-                    batches = self._gathered(block, picks)
+                        self._loop = self._new_loop(chunk, run)
+                    picks = picks_of(chunk, run, self._loop.capacity(run.steps, run.size))
+                    batches = self._gathered(chunk, picks)
                     if state is None:
                         read, state = self._loop.read.pack(), self._loop.written.give_away()
                     state, made, outputs = self._loop(read, state, batches, run, rates, wanted)
@@ -132,17 +132,17 @@ class JaxEngine(PredictsRows):
 
     evaluate = train  # no optimizer, no training
 
-    def _gathered(self, block: Block, picks: Index) -> Batch:
-        if self._placement is None and self._resident.takes(block):
+    def _gathered(self, chunk: Chunk, picks: Index) -> Batch:
+        if self._placement is None and self._resident.takes(chunk):
             return self._resident.picked(picks)
         types = self._inputs, self._losses_of, self.dtype
-        return gathered(block, picks, *types, self._placement)
+        return gathered(chunk, picks, *types, self._placement)
 
     def forget_data(self) -> None:
-        """The data set that blocks came from is done with: its copy on the device goes."""
+        """The data set that chunks came from is done with: its copy on the device goes."""
         self._resident.forget()
 
-    def _new_loop(self, block: Block, run: Run) -> Loop:
+    def _new_loop(self, chunk: Chunk, run: Run) -> Loop:
         """The compiled loop, for the variables that the step touches."""
         touched = Touched({}, {})
         rates = self._step.rates.of(1)
@@ -153,7 +153,7 @@ class JaxEngine(PredictsRows):
 
         first_step = run._replace(rows=min(run.rows, run.full), steps=1)
         types = self._inputs, self._losses_of, self.dtype
-        trial = gathered(block, picks_of(block, first_step, 1), *types, None)
+        trial = gathered(chunk, picks_of(chunk, first_step, 1), *types, None)
         first = jax.tree.map(lambda column: column[0], trial)
         jax.eval_shape(step, shapes_of(self._known), first)
         return Loop(self._step, touched, self._pads, self._placement)
@@ -239,7 +239,4 @@ def _keeps_rows_apart(plan: PlanBuilder) -> bool:
     """Whether each row of a batch comes out as it would alone."""
     if plan.adds_losses or plan.mixes_rows:
         return False
-    return all(
-        step.kind in _BY_ROWS and step.arguments.get("op") != "batch_normalization"
-        for step in plan.steps
-    )
+    return all(op.kind not in _NOT_BY_ROWS for op in plan.ops)

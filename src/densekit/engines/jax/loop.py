@@ -21,7 +21,7 @@ from densekit.engines.objective import Batch
 
 
 class Loop:
-    """Runs a step over the batches of a block.
+    """Runs a step over the batches of a chunk.
 
     The number of steps is an argument: a loop compiled for a capacity runs any number up to it.
 
@@ -63,7 +63,7 @@ class Loop:
             written: of what is written; given away.
             batches: arrays with an axis of steps in front, with room for more than the run's.
             run: what they are of.
-            rates: those of the block.
+            rates: those of the chunk.
             wanted: for each output whether its predictions are.
         """
         if self._placement is not None:

@@ -1,4 +1,4 @@
-"""`Rates`: learning rates that Python is asked for before a block, as it may not be traceable."""
+"""`Rates`: learning rates that Python is asked for before a chunk, as it may not be traceable."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Rates:
         self._room = 0
 
     def of(self, steps: int) -> Told:
-        """The rates of some steps to come, with room for the longest block so far."""
+        """The rates of some steps to come, with room for the longest chunk so far."""
         self._room = max(self._room, steps)
         told = []
         for part in self._parts:

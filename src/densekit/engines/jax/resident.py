@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from densekit._core.engine import Block, Index
+from densekit._core.engine import Chunk, Index
 from densekit._core.types import Array
 from densekit.engines.jax.numbers import on_device
 from densekit.engines.objective import Batch
@@ -22,7 +22,7 @@ _Columns = list[jax.Array | None]
 
 
 class Resident:
-    """The columns of the data set that blocks come from, for as long as it is the same one.
+    """The columns of the data set that chunks come from, for as long as it is the same one.
 
     Args:
         dtypes: of the inputs in the definition.
@@ -37,22 +37,22 @@ class Resident:
         self._source: tuple[list[Array], list[Array | None], list[Array | None]] | None = None
         self._columns: tuple[_Columns, _Columns, _Columns] | None = None
 
-    def takes(self, block: Block) -> bool:
-        """Whether the data set of a block lies on the device, or is brought there now.
+    def takes(self, chunk: Chunk) -> bool:
+        """Whether the data set of a chunk lies on the device, or is brought there now.
 
         Not one of a single step, and none that would take much of the memory.
         """
-        source = block.inputs, block.targets, block.weights
+        source = chunk.inputs, chunk.targets, chunk.weights
         if self._source is not None and all(map(_same, self._source, source)):
             return self._columns is not None
         self.forget()
-        if block.source is not None or max(map(len, block.inputs)) <= block.batch_size:
+        if chunk.source is not None or max(map(len, chunk.inputs)) <= chunk.batch_size:
             return False
         self._source = source
-        columns = self._listed(block)
+        columns = self._listed(chunk)
         if sum(_bytes(column, dtype) for column, dtype in columns) <= room():
             placed = [_placed(column, dtype) for column, dtype in columns]
-            first, second = len(block.inputs), len(block.inputs) + len(self._outputs)
+            first, second = len(chunk.inputs), len(chunk.inputs) + len(self._outputs)
             self._columns = placed[:first], placed[first:second], placed[second:]
         return self._columns is not None
 
@@ -65,11 +65,11 @@ class Resident:
         """The data set is done with."""
         self._source = self._columns = None
 
-    def _listed(self, block: Block) -> list[tuple[Array | None, np.dtype[np.generic]]]:
-        targets = [block.targets[i] for i in self._outputs]
-        weights = [block.weights[i] for i in self._outputs]
+    def _listed(self, chunk: Chunk) -> list[tuple[Array | None, np.dtype[np.generic]]]:
+        targets = [chunk.targets[i] for i in self._outputs]
+        weights = [chunk.weights[i] for i in self._outputs]
         types = [t for group in self._types() for t in group]
-        columns = [*block.inputs, *targets, *weights]
+        columns = [*chunk.inputs, *targets, *weights]
         return [(c, np.dtype(t)) for c, t in zip(columns, types, strict=True)]
 
     def _types(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:

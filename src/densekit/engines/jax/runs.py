@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from densekit._core.engine import Block, Index
+from densekit._core.engine import Chunk, Index
 from densekit._core.types import Array
 from densekit.engines.jax.placement import Placement, rows_at
 from densekit.engines.objective import Batch
@@ -23,7 +23,7 @@ class Run(NamedTuple):
     """Steps of one shape.
 
     Attributes:
-        start: the first row of the block.
+        start: the first row of the chunk.
         rows: how many of them.
         steps: how many steps.
         size: rows of a step as it is compiled.
@@ -39,15 +39,15 @@ class Run(NamedTuple):
     last: int
 
 
-def runs_of(block: Block, pads: bool, placement: Placement | None) -> list[Run]:
-    """The runs of a block.
+def runs_of(chunk: Chunk, pads: bool, placement: Placement | None) -> list[Run]:
+    """The runs of a chunk.
 
     Args:
         pads: whether a batch may be filled up with rows that do not count.
     """
-    n, batch = block.rows, block.batch_size
+    n, batch = chunk.rows, chunk.batch_size
     size = placement.fitting(batch) if placement is not None and pads else batch
-    columns = [*block.inputs, *block.targets, *block.weights]
+    columns = [*chunk.inputs, *chunk.targets, *chunk.weights]
     row = sum(8 * math.prod(c.shape[1:]) for c in columns if c is not None)
     most = BYTES if jax.default_backend() == "cpu" else BYTES * _ELSEWHERE
     at_once = max(1, most // max(row * batch, 1))
@@ -64,7 +64,7 @@ def runs_of(block: Block, pads: bool, placement: Placement | None) -> list[Run]:
     return runs
 
 
-def picks_of(block: Block, run: Run, capacity: int) -> Index:
+def picks_of(chunk: Chunk, run: Run, capacity: int) -> Index:
     """Which rows of the columns make the steps of a run: ``(capacity, size)``.
 
     What lacks to a whole batch is filled up with its last row, whose numbers are harmless.
@@ -72,7 +72,7 @@ def picks_of(block: Block, run: Run, capacity: int) -> Index:
     Args:
         capacity: steps to make room for.
     """
-    picks = block.picks[run.start : run.start + run.rows]
+    picks = chunk.picks[run.start : run.start + run.rows]
     lacking = run.steps * run.full - run.rows
     if lacking:
         picks = np.concatenate([picks, np.repeat(picks[-1:], lacking)])
@@ -86,7 +86,7 @@ def picks_of(block: Block, run: Run, capacity: int) -> Index:
 
 
 def gathered(
-    block: Block,
+    chunk: Chunk,
     picks: Index,
     dtypes: Sequence[npt.DTypeLike],
     outputs: Sequence[int],
@@ -109,9 +109,9 @@ def gathered(
         shape = *picks.shape, *column.shape[1:]
         return placement.shared(shape, 1, lambda part: rows_at(column, picks[part[:2]], dtype))
 
-    inputs = zip(block.inputs, dtypes, strict=True)
+    inputs = zip(chunk.inputs, dtypes, strict=True)
     return Batch(
         [gather(column, dtype) for column, dtype in inputs],
-        [gather(block.targets[i], floats) for i in outputs],
-        [gather(block.weights[i], floats) for i in outputs],
+        [gather(chunk.targets[i], floats) for i in outputs],
+        [gather(chunk.weights[i], floats) for i in outputs],
     )

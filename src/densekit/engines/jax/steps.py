@@ -90,7 +90,7 @@ class Step:
         Args:
             values: of all variables that may be touched; others count as constants.
             real: how many rows count; None: all.
-            rates: those that `Rates.of` gave for the block.
+            rates: those that `Rates.of` gave for the chunk.
             touched: told what is read and written.
         """
         with inside(self._kind):
