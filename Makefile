@@ -10,7 +10,7 @@ PACKAGE_SOURCES := $(shell find src native -type f -not -name '*.so' -not -path 
 
 NATIVE_SOURCES := $(shell find native -name '*.cpp' -o -name '*.hpp' -o -name '*.inl')
 
-.PHONY: help demo test test-python test-native test-threads test-neon test-isa count-instructions keras-tests lint bench bench-short docs wgan format clean
+.PHONY: help demo test test-python test-native test-threads test-neon test-isa count-instructions keras-tests lint bench bench-short bench-gpu docs wgan format clean
 
 help:
 	@echo "make demo         set up and train the handwritten digits: curves and kernels in digits.png"
@@ -19,6 +19,7 @@ help:
 	@echo "make keras-tests  Keras' own tests, fetched, against densekit"
 	@echo "make lint         style, types, import contracts"
 	@echo "make bench        measure against Keras, PyTorch, JAX, scikit-learn and ONNX Runtime"
+	@echo "make bench-gpu    the JAX engine on a GPU, against plain JAX, Keras and PyTorch"
 	@echo "make docs         run every example in README and docs"
 	@echo "make wgan         the W-GAN example: a ring of Gaussians in wgan.png"
 
@@ -119,6 +120,10 @@ bench: $(STAMPS)/bench-tools $(STAMPS)/torch $(STAMPS)/package
 
 bench-short: $(STAMPS)/bench-tools $(STAMPS)/package
 	$(PY) benchmarks/run.py --short
+
+# On a machine with a GPU, in an environment that has JAX and PyTorch for it: both are installed as their own guides say.
+bench-gpu: $(STAMPS)/test-tools $(STAMPS)/package
+	$(PY) benchmarks/gpu.py --write
 
 clean:
 	rm -rf build $(VENV)

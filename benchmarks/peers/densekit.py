@@ -24,6 +24,20 @@ def training(w: Training, x: Array, y: Array, threads: int) -> _keras_code.Run:
     return _keras_code.Run(keras, w, x, y)
 
 
+def many(w: Training, x: Array, y: Array, members: int) -> _keras_code.Many:
+    return _keras_code.Many(keras, w, x, y, members)
+
+
+def device() -> str:
+    import jax
+
+    return jax.devices()[0].device_kind
+
+
+def on_device(w: Network, x: Array) -> Any:
+    return _keras_code.on_device(keras, w, x)
+
+
 def inference(w: Network, x: Array, threads: int) -> dict[str, Any]:
     keras.config.set_threads(threads)
     return _keras_code.paths(keras, w, x, lambda y: y)

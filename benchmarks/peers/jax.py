@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,6 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from workloads import BETA_1, BETA_2, EPSILON, LEARNING_RATE, Array, Network, Training
+
+# Products in fewer bits, on weights that keep all of them.
+_COMPUTE = jnp.bfloat16 if os.environ.get("DENSEKIT_BENCHMARK_POLICY") == "mixed_bfloat16" else None
 
 # Dropout masks and shuffles from the fast generator.
 jax.config.update("jax_default_prng_impl", "unsafe_rbg")
@@ -18,15 +23,22 @@ def version() -> str:
     return jax.__version__
 
 
+def device() -> str:
+    return jax.devices()[0].device_kind
+
+
 def logits(w: Network, weights: Any, x: Any, key: Any = None) -> Any:
     hidden = jax.nn.relu if w.activation == "relu" else partial(jax.nn.gelu, approximate=False)
+    if _COMPUTE is not None:
+        weights, x = jax.tree.map(lambda a: a.astype(_COMPUTE), (weights, x))
     for kernel, bias in weights[:-1]:
         x = hidden(x @ kernel + bias)
         if w.dropout and key is not None:
             key, draw = jax.random.split(key)
             kept = jax.random.bernoulli(draw, 1 - w.dropout, x.shape)
             x = jnp.where(kept, x / (1 - w.dropout), 0)
-    return x @ weights[-1][0] + weights[-1][1]
+    z = x @ weights[-1][0] + weights[-1][1]
+    return z if _COMPUTE is None else z.astype(jnp.float32)
 
 
 def output(w: Network, z: Any) -> Any:
@@ -94,6 +106,53 @@ class Run:
 
 def training(w: Training, x: Array, y: Array, threads: int) -> Run:
     return Run(w, x, y)
+
+
+class Many:
+    """Networks side by side, all on the same batches."""
+
+    note = "vmap"
+
+    def __init__(self, w: Training, x: Array, y: Array, members: int) -> None:
+        self.w, self.x, self.y = w, jnp.asarray(x), jnp.asarray(y)
+        one = fresh(w)
+        self.state = jax.tree.map(lambda a: jnp.stack([a] * members), one)
+        axes = jax.tree.map(lambda a: 0, one)
+
+        @partial(jax.jit, static_argnums=4, donate_argnums=2)
+        def epoch(x: Any, y: Any, state: Any, key: Any, rows: int) -> Any:
+            steps = rows // w.batch
+            order = jax.random.permutation(key, rows)[: steps * w.batch]
+            together = jax.vmap(partial(step, w, x, y), in_axes=(axes, None))
+            return jax.lax.scan(together, state, order.reshape(steps, w.batch))[0]
+
+        self._epoch, self._keys = epoch, iter(jax.random.split(jax.random.key(1), 1 << 16))
+
+    def epochs(self, k: int, rows: int) -> int:
+        for _ in range(k):
+            self.state = self._epoch(self.x, self.y, self.state, next(self._keys), rows)
+        jax.block_until_ready(self.state)
+        return k * rows
+
+    def check(self, steps: int) -> Array:
+        return Run(self.w, np.asarray(self.x), np.asarray(self.y)).check(steps)
+
+
+def many(w: Training, x: Array, y: Array, members: int) -> Many:
+    return Many(w, x, y, members)
+
+
+def on_device(w: Network, x: Array) -> Callable[[bool], None]:
+    """Predicts a batch on the device; waits for it if told to."""
+    weights, rows = jax.tree.map(jnp.array, w.weights()), jnp.asarray(x)
+    call = jax.jit(lambda weights, x: output(w, logits(w, weights, x)))
+
+    def run(wait: bool) -> None:
+        y = call(weights, rows)
+        if wait:
+            jax.block_until_ready(y)
+
+    return run
 
 
 def inference(w: Network, x: Array, threads: int) -> dict[str, Any]:

@@ -28,7 +28,19 @@ def set_threads(n: int) -> None:
 
 def training(w: Training, x: Array, y: Array, threads: int) -> _keras_code.Run:
     set_threads(threads)
+    if "DENSEKIT_BENCHMARK_POLICY" in os.environ:
+        keras.config.set_dtype_policy(os.environ["DENSEKIT_BENCHMARK_POLICY"])
     return _keras_code.Run(keras, w, x, y)
+
+
+def device() -> str:
+    import jax
+
+    return jax.devices()[0].device_kind
+
+
+def on_device(w: Network, x: Array) -> Any:
+    return _keras_code.on_device(keras, w, x)
 
 
 def inference(w: Network, x: Array, threads: int) -> dict[str, Any]:
