@@ -49,7 +49,6 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
     ],
     "losses": [(_ALIGNMENT, r"(?i:ctc)")],
     "initializers": [(_SIGNALS, r"(?i:stft)(Initializer)?")],
-    "callbacks": [("it is not there yet, also with the extra densekit[jax]", r"OrbaxCheckpoint")],
     "optimizers": [
         (_KERAS_2, r"legacy"),
     ],

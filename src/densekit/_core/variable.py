@@ -68,6 +68,7 @@ class Variable:
     """
 
     __array_priority__ = 100
+    reference: Variable | None = None  # the weight that it is kept for, as an optimizer's slot
 
     def __init__(
         self,

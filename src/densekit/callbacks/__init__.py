@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         LearningRateScheduler as LearningRateScheduler,
     )
     from densekit.callbacks._model_checkpoint import ModelCheckpoint as ModelCheckpoint
+    from densekit.callbacks._orbax_checkpoint import OrbaxCheckpoint as OrbaxCheckpoint
     from densekit.callbacks._progbar import Progbar as Progbar
     from densekit.callbacks._progbar_logger import ProgbarLogger as ProgbarLogger
     from densekit.callbacks._reduce_lr_on_plateau import ReduceLROnPlateau as ReduceLROnPlateau
@@ -38,6 +39,7 @@ else:
             "_lambda_callback": "LambdaCallback",
             "_learning_rate_scheduler": "LearningRateScheduler",
             "_model_checkpoint": "ModelCheckpoint",
+            "_orbax_checkpoint": "OrbaxCheckpoint",
             "_progbar": "Progbar",
             "_progbar_logger": "ProgbarLogger",
             "_reduce_lr_on_plateau": "ReduceLROnPlateau",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from densekit._core.errors import describe, message
 from densekit._core.variable import Variable
+from densekit.saving._tree import flat, nested
 
 _FORMATS = ("backend_tensor", "numpy_array")
 _KINDS = (
@@ -56,7 +56,10 @@ class StateTree:
                     "Pass one.",
                 )
             )
-        return {kind: _nested(self._dk_state(kind)) for kind in _KINDS}
+        return {
+            kind: nested(((v.path, v.numpy()) for v in self._dk_state(kind)), "get_state_tree")
+            for kind in _KINDS
+        }
 
     def set_state_tree(self, state_tree: dict[str, Any]) -> None:
         """Assign what `get_state_tree` gave; paths that the model has not are passed over.
@@ -68,13 +71,13 @@ class StateTree:
             ValueError: for an unknown kind, or a shape that does not fit; nothing is assigned then.
         """
         pairs: list[tuple[Variable, Any]] = []
-        for kind, nested in state_tree.items():
+        for kind, values in state_tree.items():
             if kind not in _KINDS:
                 raise ValueError(
                     message("set_state_tree", f"the keys {_KINDS}", describe(kind), "Remove it.")
                 )
-            values = dict(_flat(nested))
-            pairs += [(v, values[v.path]) for v in self._dk_state(kind) if v.path in values]
+            given = dict(flat(values))
+            pairs += [(v, given[v.path]) for v in self._dk_state(kind) if v.path in given]
         for variable, value in pairs:
             if np.shape(value) != tuple(variable.shape):
                 raise ValueError(
@@ -92,31 +95,3 @@ class StateTree:
         if kind == "optimizer_variables":
             return [] if self.optimizer is None else list(self.optimizer.variables)
         return list(getattr(self, kind))
-
-
-def _nested(variables: Sequence[Variable]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for variable in variables:
-        *folders, name = variable.path.split("/")
-        place = tree
-        for folder in folders:
-            place = place.setdefault(folder, {})
-        if name in place:
-            raise ValueError(
-                message(
-                    "get_state_tree",
-                    "a path for each variable",
-                    f"two of {variable.path!r}",
-                    "Give layers names of their own.",
-                )
-            )
-        place[name] = variable.numpy()
-    return tree
-
-
-def _flat(tree: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{path}{name}/")
-        else:
-            yield f"{path}{name}", value

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from densekit.saving._model import SavedModel
+    from densekit.saving._orbax import OrbaxFolder
 
 
 class Storage:
@@ -72,6 +73,12 @@ class Storage:
         from densekit.export import export_model  # slow: a room that most models never need
 
         export_model(self, filepath, format, verbose, input_signature, **kwargs)
+
+    def _dk_orbax_folder(self, path: str, keep: int | None) -> OrbaxFolder:
+        """Where `callbacks.OrbaxCheckpoint` writes checkpoints."""
+        from densekit.saving._orbax import OrbaxFolder  # slow: most models never need it
+
+        return OrbaxFolder(path, keep)
 
     def to_json(self, **kwargs: object) -> str:
         """The architecture as JSON; `kwargs` go to `json.dumps`."""

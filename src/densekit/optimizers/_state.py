@@ -68,12 +68,14 @@ class State(CountsAssignments):
         self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
     ) -> Variable:
         """Create a variable of the shape and dtype of `reference_variable`, named after both."""
-        return self.add_variable(
+        variable = self.add_variable(
             shape=reference_variable.shape,
             initializer=initializer,
             dtype=reference_variable.dtype,
             name=f"{reference_variable.path.replace('/', '_')}_{name or 'var'}",
         )
+        variable.reference = reference_variable
+        return variable
 
     def add_optimizer_variables(
         self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros"

@@ -26,6 +26,7 @@ from densekit.saving._keras_zip import (
     write_keras,
 )
 from densekit.saving._model import SavedModel
+from densekit.saving._orbax import is_orbax, load_orbax_weights, read_orbax
 from densekit.saving._shards import MAP_ENDING, SHARD_ENDING, reading_shards, writing_shards
 from densekit.saving._state import read_state, write_state
 
@@ -124,7 +125,8 @@ def load_model(
     """Revive a model that `save_model`, or Keras, wrote.
 
     Args:
-        filepath: a ``.keras`` file or folder, or a legacy ``.h5`` file.
+        filepath: a ``.keras`` file or folder, a legacy ``.h5`` file, or a folder of checkpoints as
+            `callbacks.OrbaxCheckpoint` writes them, of which the latest is read.
         custom_objects: users' classes and functions by name. Default: none.
         compile: whether to compile as the saved model was. Default: ``True``.
         safe_mode: accepted for Keras' sake; code in a file is never run.
@@ -152,6 +154,9 @@ def load_model(
     if path.suffix in _LEGACY:
         with damage_as_value_error(path):
             return _legacy_h5.read_model(path, custom_objects, compile)
+    if is_orbax(path):
+        with damage_as_value_error(path):
+            return read_orbax(path, custom_objects, compile)
     if path.suffix == ".keras":
         if path.is_file():
             got = f"{str(path)!r}, which is no zip file or is cut short"
@@ -241,8 +246,8 @@ def load_weights(
 
     Args:
         model: a built `Model` of the architecture that was saved.
-        filepath: a ``.weights.h5``, ``.keras`` or legacy ``.h5`` file, or the ``.weights.json`` of
-            sharded weights.
+        filepath: a ``.weights.h5``, ``.keras`` or legacy ``.h5`` file, the ``.weights.json`` of
+            sharded weights, or a folder of Orbax checkpoints.
         skip_mismatch: leave layers that do not fit as they are, with a warning. Default: ``False``.
         by_name: legacy files only: match layers by name, not order. Default: ``False``.
         objects_to_skip: layers to leave as they are.
@@ -276,6 +281,9 @@ def load_weights(
         with damage_as_value_error(path):
             legacy_model = cast("SavedModel", model)
             _legacy_h5.load_weights(path, legacy_model, skip_mismatch, bool(by_name))
+    elif is_orbax(path):
+        with damage_as_value_error(path):
+            load_orbax_weights(path, model, skip_mismatch)
     else:
         raise ValueError(
             message(

@@ -85,11 +85,27 @@ class Placement:
 
     def cut(self, variable: Variable, value: Any) -> Any:
         """A traced value of a variable, shared out as its layout says."""
-        axes = self.distribution.get_variable_layout(variable).axes
-        if not any(axes):
+        sharding = self._of(variable)
+        if sharding is None:
             return value
         constrain: Callable[[Any, Any], Any] = jax.lax.with_sharding_constraint
-        return constrain(value, self._sharding(axes))
+        return constrain(value, sharding)
+
+    def shards(self, variable: Variable) -> Array | jax.Array:
+        """A copy of a variable's value, of which each device holds its part; else an array."""
+        sharding, value = self._of(variable), variable.snapshot()
+        if sharding is None:
+            return value
+        with jax.enable_x64(True):  # whatever it holds, it is kept
+            return jax.make_array_from_callback(value.shape, sharding, value.__getitem__)
+
+    def _of(self, variable: Variable) -> NamedSharding | None:
+        """The sharding of a variable, None if it is kept whole. State of an optimizer that belongs
+        to a weight lies as the weight does.
+        """
+        owner = variable if variable.reference is None else variable.reference
+        axes = self.distribution.get_variable_layout(owner).axes
+        return self._sharding(axes) if any(axes) else None
 
     def _sharding(self, axes: Sequence[str | None]) -> NamedSharding:
         spec: Any = PartitionSpec
