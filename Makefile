@@ -61,7 +61,7 @@ wgan: $(STAMPS)/runtime $(STAMPS)/package
 test: test-python docs
 
 test-python: $(STAMPS)/test-tools $(STAMPS)/package
-	$(PY) -m pytest -q tests
+	$(PY) -m pytest -q -n auto --maxprocesses 8 --dist loadfile tests
 
 docs: $(STAMPS)/test-tools $(STAMPS)/package
 	$(PY) -m pytest -q scripts/check_examples.py

@@ -50,7 +50,7 @@ OBJECTS = [
     lambda lib: lib.losses.mean_squared_error,
     lambda lib: lib.layers.Dense(3, activation="relu", kernel_regularizer="l2", name="d"),
     lambda lib: lib.layers.Dropout(0.25, name="d"),
-    lambda lib: lib.optimizers.SGD(lib.optimizers.schedules.ExponentialDecay(0.25, 10, 0.5)),
+    lambda lib: lib.optimizers.SGD(lib.optimizers.schedules.CosineDecay(0.25, 10), name="s"),
     lambda lib: [lib.layers.Flatten(name="f"), {"a": lib.metrics.MeanSquaredError(name="m")}],
 ]
 

@@ -22,17 +22,26 @@ from densekit.wrappers import SKLearnClassifier, SKLearnRegressor, SKLearnTransf
 QUIET = {"verbose": 0}
 
 
-def network(
-    X: Any, y: Any, loss: str, last: str = "linear", layers: tuple[int, ...] = (10,)
-) -> keras.Model:
-    keras.utils.set_random_seed(0)  # the checks compare fits
-    rows = h = keras.Input(X.shape[1:])
-    for units in layers:
-        h = keras.layers.Dense(units, activation="relu")(h)
-    columns = y.shape[1] if y.ndim > 1 else 1
-    model = keras.Model(rows, keras.layers.Dense(columns, activation=last)(h))
-    model.compile(keras.optimizers.RMSprop(0.01), loss)
-    return model
+class Builder:
+    """Builds the network of a test; its name is part of names of tests."""
+
+    def __call__(
+        self, X: Any, y: Any, loss: str, last: str = "linear", layers: tuple[int, ...] = (10,)
+    ) -> keras.Model:
+        keras.utils.set_random_seed(0)  # the checks compare fits
+        rows = h = keras.Input(X.shape[1:])
+        for units in layers:
+            h = keras.layers.Dense(units, activation="relu")(h)
+        columns = y.shape[1] if y.ndim > 1 else 1
+        model = keras.Model(rows, keras.layers.Dense(columns, activation=last)(h))
+        model.compile(keras.optimizers.RMSprop(0.01), loss)
+        return model
+
+    def __repr__(self) -> str:
+        return "network"
+
+
+network = Builder()
 
 
 def classifier(**fit: Any) -> SKLearnClassifier:

@@ -38,8 +38,8 @@ class Room:
         return getattr(self._module(self._files[name]), name)
 
     def load_all(self) -> None:
-        """Load every file."""
-        for file in {*self._files.values(), *self._public_files}:
+        """Load every file, in the order of the room's table."""
+        for file in dict.fromkeys((*self._files.values(), *self._public_files)):
             self._module(file)
 
     def _module(self, file: str) -> Any:
@@ -119,7 +119,7 @@ def room_of(module: str) -> Room | None:
 def load_all() -> None:
     """Load every file of every room."""
     loaded: set[str] = set()
-    while waiting := _rooms.keys() - loaded:  # loading a room may bring in another
+    while waiting := [p for p in _rooms if p not in loaded]:  # loading a room may bring in another
         for package in waiting:
             _rooms[package].load_all()
-        loaded |= waiting
+        loaded.update(waiting)
