@@ -2,7 +2,7 @@
 
 Mnih et al., "Asynchronous methods for deep reinforcement learning", arXiv:1602.01783, with many
 poles in one process in place of many processes: one network says how likely each action is and
-what a state is worth, and learns both from some steps of all poles. The advantage is that of
+the value of a state, and learns both from some steps of all poles. The advantage is that of
 Schulman et al., arXiv:1506.02438, equation 16. Writes actor_critic.png.
 """
 
@@ -23,7 +23,7 @@ ENTROPY = 0.01
 
 
 def build_network() -> keras.Model:
-    """A state in; logits of the actions and the worth of the state out."""
+    """A state in; logits of the actions and the value of the state out."""
     state = keras.Input((STATE,))
     hidden = keras.layers.Dense(64, "tanh")(state)
     hidden = keras.layers.Dense(64, "tanh")(hidden)
@@ -35,19 +35,19 @@ def play(network, poles: Pole, rng: np.random.Generator):
     rows = []
     for _ in range(STEPS):
         states = poles.state
-        logits, worth = network(states)
+        logits, values = network(states)
         noise = rng.gumbel(size=logits.shape)  # the largest logit with noise is a draw
         actions = np.argmax(logits + noise, axis=1)
         afters, fell, over = poles.step(actions)
-        rows.append((states, actions, worth[:, 0], fell, over, network(afters)[1][:, 0]))
+        rows.append((states, actions, values[:, 0], fell, over, network(afters)[1][:, 0]))
     return [np.stack(column) for column in zip(*rows, strict=True)]
 
 
-def advantages(worth, fell, over, after):
+def advantages(values, fell, over, after):
     """How much better than expected things went, step by step from the end."""
-    surprise = 1 + DISCOUNT * (1 - fell) * after - worth
-    found = np.zeros_like(worth)
-    following = np.zeros(worth.shape[1], worth.dtype)
+    surprise = 1 + DISCOUNT * (1 - fell) * after - values
+    found = np.zeros_like(values)
+    following = np.zeros(values.shape[1], values.dtype)
     for t in reversed(range(STEPS)):
         following = surprise[t] + DISCOUNT * TRACE * (1 - over[t]) * following
         found[t] = following
@@ -55,15 +55,15 @@ def advantages(worth, fell, over, after):
 
 
 def update(network, optimizer, states, actions, advantage, returns) -> None:
-    """One step: likelier what went well, closer to what came, not too sure."""
+    """One step: policy gradient, squared error of the values, entropy bonus."""
     chosen = ops.one_hot(actions, ACTIONS)
     with keras.GradientTape() as tape:
-        logits, worth = network(states, training=True)
+        logits, values = network(states, training=True)
         logs = ops.log_softmax(logits)
-        policy = -ops.mean(ops.sum(logs * chosen, axis=1) * advantage)
-        value = ops.mean((worth[:, 0] - returns) ** 2)
+        policy_loss = -ops.mean(ops.sum(logs * chosen, axis=1) * advantage)
+        value_loss = ops.mean((values[:, 0] - returns) ** 2)
         entropy = -ops.mean(ops.sum(ops.exp(logs) * logs, axis=1))
-        loss = policy + 0.5 * value - ENTROPY * entropy
+        loss = policy_loss + 0.5 * value_loss - ENTROPY * entropy
     gradients = tape.gradient(loss, network.trainable_variables)
     optimizer.apply(gradients, network.trainable_variables)
 
@@ -76,9 +76,9 @@ def train(updates: int, seed: int):
     optimizer = keras.optimizers.Adam(3e-3, global_clipnorm=1.0)
     progress = []
     for step in range(updates):
-        states, actions, worth, fell, over, after = play(network, poles, rng)
-        advantage = advantages(worth, fell, over, after)
-        returns = advantage + worth
+        states, actions, values, fell, over, after = play(network, poles, rng)
+        advantage = advantages(values, fell, over, after)
+        returns = advantage + values
         scaled = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         rows = states.reshape(-1, STATE), actions.reshape(-1)
         update(network, optimizer, *rows, scaled.reshape(-1), returns.reshape(-1))

@@ -1,9 +1,9 @@
 """Deep Q-learning: keep a pole upright on a cart.
 
 Mnih et al., "Human-level control through deep reinforcement learning", Nature 518, 2015, algorithm
-1: a network learns what each action is worth, from transitions drawn from a memory, towards what a
-slower copy of it says of the next state. The worth of the next action is chosen by the network and
-told by its copy, as in van Hasselt, Guez and Silver, arXiv:1509.06461. Writes dqn.png.
+1: a network learns the value of each action from transitions sampled from a replay buffer, towards
+the target network's value of the next state. The next action is chosen by the network and its value
+taken from the target network, as in van Hasselt, Guez and Silver, arXiv:1509.06461. Writes dqn.png.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FOLLOW = 200  # updates between two copies
 
 
 def build_network() -> keras.Model:
-    """A state in, the worth of each action out."""
+    """A state in, the value of each action out."""
     return keras.Sequential(
         [
             keras.Input((STATE,)),
@@ -57,14 +57,14 @@ class Memory:
 
 
 def update(network, copy, optimizer, states, actions, afters, goes_on) -> float:
-    """One step towards ``1 + discount * worth of the next state``; the loss."""
+    """One step towards ``1 + discount * value of the next state``; the loss."""
     best = np.argmax(network(afters), axis=1)
     after = np.take_along_axis(copy(afters), best[:, None], axis=1)[:, 0]
     target = 1 + DISCOUNT * goes_on * after
     chosen = ops.one_hot(actions, ACTIONS)
     with keras.GradientTape() as tape:
-        worth = ops.sum(network(states, training=True) * chosen, axis=1)
-        loss = ops.mean((worth - target) ** 2)
+        values = ops.sum(network(states, training=True) * chosen, axis=1)
+        loss = ops.mean((values - target) ** 2)
     optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
     return float(loss)
 
@@ -106,11 +106,11 @@ def plot(progress: list, network: keras.Model) -> None:
     angle = np.linspace(-0.2, 0.2, 101, dtype="float32")
     turning = np.linspace(-2, 2, 101, dtype="float32")
     grid = np.stack(np.meshgrid([0.0], [0.0], angle, turning), axis=-1).reshape(-1, STATE)
-    worth = network.predict(grid.astype("float32"), verbose=0)
-    lead = (worth[:, 1] - worth[:, 0]).reshape(101, 101)
+    values = network.predict(grid.astype("float32"), verbose=0)
+    lead = (values[:, 1] - values[:, 0]).reshape(101, 101)
     most = np.abs(lead).max()
     shown = plane.pcolormesh(angle, turning, lead.T, cmap="RdBu", vmin=-most, vmax=most)
-    figure.colorbar(shown, ax=plane, label="worth of right less worth of left")
+    figure.colorbar(shown, ax=plane, label="Q(right) - Q(left)")
     plane.set(title="What the network has learned", xlabel="angle", ylabel="angular speed")
     figure.savefig("dqn.png", dpi=120)
 
@@ -124,7 +124,7 @@ def main() -> None:
     played = lengths(lambda s: np.argmax(network(s), axis=1), 100, seed=2)
     print(f"100 episodes: {played.mean():.0f} of 200 steps upright, the shortest {played.min()}")
     plot(progress, network)
-    print("dqn.png: length of episodes, worth of the actions")
+    print("dqn.png: length of episodes, values of the actions")
 
 
 if __name__ == "__main__":

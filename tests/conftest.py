@@ -1,4 +1,4 @@
-"""Shared by every test: Keras on its JAX backend as the witness, seeds fixed."""
+"""Shared by every test: Keras on its JAX backend as the reference, seeds fixed."""
 
 from __future__ import annotations
 

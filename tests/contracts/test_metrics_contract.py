@@ -127,18 +127,18 @@ def test_functions_take_lists_as_well() -> None:
 @pytest.mark.parametrize("name", METRICS)
 def test_variables_stand_for_their_values(name: str) -> None:
     y_true, y_pred, weight = data(name)
-    metric, witness = create(name), create(name)
+    metric, reference = create(name), create(name)
     for _ in range(2):  # some create their variables at the first update
         metric.update_state(y_true, y_pred, weight)
-        witness.update_state(y_true, y_pred, weight)
+        reference.update_state(y_true, y_pred, weight)
     updated = metric.stateless_update_state(metric.variables, y_true, y_pred, weight)
-    expected = witness.stateless_update_state(
-        [v.numpy() for v in witness.variables], y_true, y_pred, weight
+    expected = reference.stateless_update_state(
+        [v.numpy() for v in reference.variables], y_true, y_pred, weight
     )
     for one, other in zip(updated, expected, strict=True):
         np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(
-        metric.stateless_result(metric.variables), witness.stateless_result(witness.variables)
+        metric.stateless_result(metric.variables), reference.stateless_result(reference.variables)
     )
 
 

@@ -477,7 +477,7 @@ case("sparse_categorical_crossentropy", np.array([[0], [3], [-1]], "int32"), X, 
 IDS = [f"{name}-{k}" for k, (name, _, _) in enumerate(CASES)]
 EPS = float(np.finfo("float32").eps)
 
-# Where Keras on JAX cannot be the witness, with the reason.
+# Where Keras on JAX cannot be the reference, with the reason.
 KERAS_SPEC_DIFFERS = {
     "unique": "as of bincount",
     "bincount": "the size follows the data, which we see no further than the trial run",
@@ -552,11 +552,11 @@ def test_symbolic(index: int) -> None:
     assert type(operation).__name__ == type(expected).__name__
     module = type(expected).__module__
     assert registry.public_name(type(operation)) == (module, type(expected).__name__)
-    config, witness = operation.get_config(), expected.get_config()
-    assert without_name(config) == without_name(witness)
+    config, reference = operation.get_config(), expected.get_config()
+    assert without_name(config) == without_name(reference)
     node, their_node = operation._inbound_nodes[0], expected._inbound_nodes[0]
     assert len(node.input_tensors) == len(their_node.input_tensors)
-    again = type(operation).from_config({**without_name(witness), "name": "again"})
+    again = type(operation).from_config({**without_name(reference), "name": "again"})
     assert [t.shape for t in tree.flatten(again(*node.args, **node.kwargs))] == [
         t.shape for t in ours
     ]
@@ -822,13 +822,13 @@ def test_gradient(index: int) -> None:
 
         return jax.jit(gradient)(*values)  # compiled whole: several times faster than op by op
 
-    witness = by_jax(theirs)
+    reference = by_jax(theirs)
     found = {"jax": by_jax(ours)}
     if kwargs != COMPLETE:
         outputs, vjp = ops.value_and_vjp(ours, values)
         found["autograd"] = vjp(tree.pack_as(outputs, seeds))
     for gradients in found.values():
-        for gradient, expect in zip(gradients, witness, strict=True):
+        for gradient, expect in zip(gradients, reference, strict=True):
             assert gradient.dtype == "float32"
             expect = np.asarray(expect)
             scale = float(np.max(np.abs(expect[np.isfinite(expect)]), initial=1.0))
