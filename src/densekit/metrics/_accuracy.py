@@ -10,6 +10,7 @@ from densekit._core.registry import export
 from densekit._core.types import Config
 from densekit.losses._shapes import aligned, labels
 from densekit.metrics._reduction import FunctionMean
+from densekit.metrics._right_answers import above_threshold, counted_by, of_classes, of_one_hot
 
 
 def accuracy(y_true: Any, y_pred: Any) -> Any:
@@ -46,6 +47,7 @@ class Accuracy(FunctionMean):
 
 
 @export("keras.metrics")
+@counted_by(above_threshold)
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
     """1 where ``y_pred > threshold`` equals the target, else 0.
 
@@ -97,6 +99,7 @@ class BinaryAccuracy(FunctionMean):
 
 
 @export("keras.metrics")
+@counted_by(of_one_hot)
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
     """1 where the largest prediction of a row is at the largest target, else 0.
 
@@ -142,6 +145,7 @@ class CategoricalAccuracy(FunctionMean):
 
 
 @export("keras.metrics")
+@counted_by(of_classes)
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
     """1 where the largest prediction of a row is at its label, else 0.
 

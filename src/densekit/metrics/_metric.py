@@ -33,7 +33,10 @@ def _of_numbers(update: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(update)
     def update_state(self: Any, *args: Any, **kwargs: Any) -> Any:
         if BOXES and not in_stateless_scope():
-            args = tuple([v if type(v) in _PLAIN else _number(v) for v in args])
+            for value in args:
+                if type(value) not in _PLAIN:
+                    args = tuple([v if type(v) in _PLAIN else _number(v) for v in args])
+                    break
             if kwargs:
                 kwargs = {name: _number(value) for name, value in kwargs.items()}
         try:
@@ -47,6 +50,7 @@ def _of_numbers(update: Callable[..., Any]) -> Callable[..., Any]:
     return update_state
 
 
+_LARGEST = 3e38
 _PLAIN = frozenset({np.ndarray, Tensor, np.float32, float, type(None)})
 
 
@@ -116,6 +120,7 @@ class Metric(TrackedMetric):
     def __init__(self, dtype: object = None, name: str | None = None) -> None:
         self._variables: list[Variable] = []
         self._metrics: list[Metric] = []
+        # By variable: its sum as an array of float64; of one number with what the variable showed.
         self._dk_exact: dict[Variable, Any] = {}
         self.name = name or auto_name(type(self))
         self._dtype_policy = get_dtype_policy(dtype or settings.floatx())
@@ -198,34 +203,40 @@ class Metric(TrackedMetric):
         if in_stateless_scope():
             variable.assign(variable.current() + amount)
             return
-        self._dk_add_exactly(variable, np.asarray(amount, np.float64)[()])
-
-    def _dk_add_exactly(self, variable: Variable, amount: Any) -> None:
-        """`_dk_add` where no scope is active, of float64."""
-        exact, shown = self._dk_exact.get(variable), variable.array
-        # Mostly a number that nothing has touched since.
-        if type(exact) is not np.float64 or not _shows(exact, shown):
-            exact = self._dk_sum(variable)
-        exact = exact + amount
-        self._dk_exact[variable] = exact
-        if _fits(exact, shown.dtype):
-            shown[()] = exact
+        exact = np.asarray(amount, np.float64)
+        shown = variable.array
+        if not shown.ndim and not exact.ndim:
+            self._dk_add_number(variable, float(exact))
             return
+        exact = self._dk_exact[variable] = self._dk_sum(variable) + exact
         with np.errstate(over="ignore"):
             shown[...] = exact
+
+    def _dk_add_number(self, variable: Variable, amount: float) -> None:
+        """`_dk_add` to a variable of one number, where no scope is active."""
+        known, shown = self._dk_exact.get(variable), variable.array
+        # Mostly a number that nothing has touched since.
+        if known is None or known[1] != shown.item():
+            known = float(self._dk_sum(variable)), 0.0
+        exact = known[0] + amount
+        if abs(exact) < _LARGEST:  # no float32 overflows, which would warn
+            shown[()] = exact
+        else:
+            with np.errstate(over="ignore"):
+                shown[()] = exact
+        self._dk_exact[variable] = exact, shown.item()
 
     def _dk_sum(self, variable: Variable) -> Any:
         """The float64 sum behind `variable`, or its value if that was assigned since."""
         if in_stateless_scope():
             return variable.current()
-        exact = self._dk_exact.get(variable)
-        shown = variable.array
-        if type(exact) is np.float64 and _shows(exact, shown):
-            return exact
+        known, shown = self._dk_exact.get(variable), variable._value
+        if type(known) is tuple:
+            return np.float64(known[0] if known[1] == shown.item() else shown.item())
         with np.errstate(over="ignore"):
-            if exact is None or not np.array_equal(np.asarray(exact, shown.dtype), shown):
-                exact = shown.astype(np.float64)
-        return exact
+            if known is None or not np.array_equal(np.asarray(known, shown.dtype), shown):
+                known = shown.astype(np.float64)[()]
+        return known
 
     def _dk_rounded(self, value: Any) -> Any:
         """A result in the metric's dtype."""
@@ -311,17 +322,3 @@ class Metric(TrackedMetric):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
-
-
-def _shows(exact: np.float64, shown: Any) -> bool:
-    """Whether a variable of one number shows this sum."""
-    value = shown[()]
-    kind = type(value)
-    if kind is np.float64:
-        return bool(value == exact)
-    return kind is np.float32 and bool(-3e38 < exact < 3e38) and bool(kind(exact) == value)
-
-
-def _fits(exact: Any, dtype: np.dtype[np.generic]) -> bool:
-    """Whether a sum is one number that no rounding to `dtype` makes infinite, which would warn."""
-    return type(exact) is np.float64 and dtype.char in "fd" and bool(abs(exact) < 3e38)

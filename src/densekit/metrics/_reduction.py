@@ -10,6 +10,7 @@ import numpy as np
 from densekit import ops
 from densekit._core.errors import returned
 from densekit._core.masks import mask_of
+from densekit._core.native_form import NativeForm
 from densekit._core.registry import export, public_name
 from densekit._core.scope import in_stateless_scope
 from densekit._core.serialization import (
@@ -19,12 +20,13 @@ from densekit._core.serialization import (
 )
 from densekit._core.tensor import Tensor, lend
 from densekit._core.types import Config
+from densekit.losses._native_forms import loss_form
 from densekit.losses._shapes import labels
 from densekit.metrics._metric import Metric
+from densekit.metrics._right_answers import count_right
 from densekit.metrics._samplewise import masked, samplewise
 
 _NUMBERS = frozenset({float, np.float32, np.float64})
-_ONE = np.float64(1)
 
 
 def _total(values: Any) -> Any:
@@ -111,8 +113,8 @@ class Mean(Metric):
         """Add values of shape ``(batch, ...)``; those of one sample count as their mean."""
         if sample_weight is None and type(values) in _NUMBERS and not in_stateless_scope():
             kind = self.total.numpy_dtype.type
-            self._dk_add_exactly(self.total, np.float64(kind(values)))
-            self._dk_add_exactly(self.count, _ONE)
+            self._dk_add_number(self.total, float(kind(values)))
+            self._dk_add_number(self.count, 1.0)
             return
         self._dk_add_values(values, sample_weight)
 
@@ -170,10 +172,25 @@ class MeanMetricWrapper(Mean):
         own = public_name(type(self)) is not None and public_name(self._fn) is not None
         return own and axis == -1
 
+    def form_of_total(self) -> NativeForm | None:
+        """The kernel that computes what `update_state` adds for arrays of one type and shape."""
+        own = type(self)
+        known = own.update_state is MeanMetricWrapper.update_state
+        return loss_form(self._fn, self._fn_kwargs) if known else None
+
+    def add_total(self, total: float, count: int) -> None:
+        """Add so many samples whose values have that sum; no scope is active."""
+        self._dk_add_number(self.total, float(total))
+        self._dk_add_number(self.count, float(count))
+
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Add targets and predictions of shape ``(batch, ...)``."""
         y_true, y_pred = lend(y_true), lend(y_pred)
         mask = mask_of(y_pred)
+        if sample_weight is None and mask is None and not in_stateless_scope():
+            right = count_right(self._fn, self._fn_kwargs, y_true, y_pred)
+            if right is not None:
+                return self.add_total(right, len(y_pred))
         values = self._fn(y_true, y_pred, **self._fn_kwargs)
         values = returned(values, self._fn, "a value for each sample")
         if mask is not None:

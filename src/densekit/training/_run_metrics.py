@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from densekit import losses, metrics
-from densekit._core import tree
+from densekit import engines, losses, metrics
+from densekit._core import masks, tree
 from densekit._core.errors import describe, message, returned
-from densekit._core.masks import set_mask
 from densekit._core.scope import in_stateless_scope
 from densekit._core.tensor import lend
 from densekit._core.types import Array
@@ -169,12 +168,26 @@ class CompileMetrics(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: a column of targets, predictions and weights for each output."""
+        known = sample_weight is None and len(self._plain) == 1 and 0 in self._checked
+        if known and type(y_true) is type(y_pred) is np.ndarray and not in_stateless_scope():
+            return self._update_plainly(y_true, y_pred)
         columns = tree.flatten(y_true), tree.flatten(y_pred)
         weights = [None] if sample_weight is None else tree.flatten(sample_weight)
         if len(weights) < len(columns[0]):
             weights = [weights[0]] * len(columns[0])
         for i, (true, pred, weight) in enumerate(zip(*columns, weights, strict=True)):
             self.update_output(i, true, pred, weight)
+
+    def _update_plainly(self, y_true: Array, y_pred: Array) -> None:
+        """Add a batch of the only output, without weights: by kernels where they are the same."""
+        alike = y_true.dtype is y_pred.dtype and y_true.shape == y_pred.shape
+        alike = alike and y_pred.ndim == 2 and len(y_pred) > 0
+        if alike and masks.in_use:
+            alike = masks.mask_of(y_pred) is None
+        for group in (self._plain[0], self._weighted[0]):
+            for metric in group:
+                if not alike or not _add_total(metric, y_true, y_pred):
+                    metric.update_state(lend(y_true), lend(y_pred))
 
     def update_output(
         self, i: int, y_true: Array | None, y_pred: Any, weight: Any, mask: Array | None = None
@@ -189,7 +202,7 @@ class CompileMetrics(Metric):
                     losses.check_chance_broadcast(function, y_true, y_pred, where)
         y_true, y_pred, weight = lend(y_true), lend(y_pred), lend(weight)
         if mask is not None:
-            set_mask(y_pred, lend(mask != 0))
+            masks.set_mask(y_pred, lend(mask != 0))
         for metric in self._plain[i]:
             metric.update_state(y_true, y_pred)
         for metric in self._weighted[i]:
@@ -216,6 +229,19 @@ class CompileMetrics(Metric):
                     name = _free(f"{prefix}weighted_{metric.name}", results)
                 results[name] = _result(metric)
         return results
+
+
+def _add_total(metric: Metric, y_true: Array, y_pred: Array) -> bool:
+    """Add a batch by the kernel of the metric's function; False if only its definition will do."""
+    if not isinstance(metric, MeanMetricWrapper) or metric.total.numpy_dtype != y_pred.dtype:
+        return False
+    form = metric.form_of_total()
+    if form is None or form.whole_batch or form.kind.startswith("sparse"):
+        return False
+    found = engines.engine_kind().mean_loss(form, y_true, y_pred, 1.0)
+    if found is not None:
+        metric.add_total(found[0], len(y_pred))
+    return found is not None
 
 
 def _are_metrics(group: Any) -> bool:
