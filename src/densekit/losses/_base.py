@@ -22,6 +22,7 @@ from densekit._core.serialization import (
     serialize_keras_object,
 )
 from densekit._core.tensor import lend
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.losses._native_forms import loss_form
 from densekit.losses._reduction import reduce_weighted_values, standardize_reduction
 from densekit.losses._shapes import same_rank
@@ -58,7 +59,7 @@ class Loss(CountsAssignments):
         self,
         name: str | None = None,
         reduction: str | None = "sum_over_batch_size",
-        dtype: Any = None,
+        dtype: object = None,
     ) -> None:
         self.name = name or auto_name(type(self))
         self.reduction = standardize_reduction(reduction)
@@ -88,7 +89,9 @@ class Loss(CountsAssignments):
             hide_internal_frames(error)
             raise
 
-    def _dk_reduced(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Any:
+    def _dk_reduced(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike
+    ) -> TensorLike:
         """The loss by its definition."""
         given_mask = mask_of(y_pred)
         y_true, y_pred = self._dk_tensors(y_true), self._dk_tensors(y_pred)
@@ -109,7 +112,7 @@ class Loss(CountsAssignments):
         )
 
     @property
-    def _dk_formula(self) -> Any:
+    def _dk_formula(self) -> object:
         """What error texts name."""
         return self
 
@@ -125,12 +128,12 @@ class Loss(CountsAssignments):
             return type(y)(self._dk_tensors(item) for item in y)
         return ops.convert_to_tensor(lend(y), dtype=self.dtype)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """``{"name": ..., "reduction": ...}``."""
         return {"name": self.name, "reduction": self.reduction}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """Create from `get_config`."""
         return cls(**config)
 
@@ -163,27 +166,27 @@ class LossFunctionWrapper(Loss):
 
     def __init__(
         self,
-        fn: Callable[..., Any],
+        fn: Callable[..., TensorLike],
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
-        dtype: Any = None,
-        **kwargs: Any,
+        dtype: object = None,
+        **kwargs: object,
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.fn = fn
-        self._fn_kwargs = kwargs
+        self._fn_kwargs: Config = kwargs
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Any, y_pred: Any) -> TensorLike:
         """One loss per sample."""
         if hasattr(y_true, "shape") and hasattr(y_pred, "shape"):
             y_true, y_pred = same_rank(y_true, y_pred)
         return self.fn(y_true, y_pred, **self._fn_kwargs)
 
     @property
-    def _dk_formula(self) -> Any:
+    def _dk_formula(self) -> object:
         return self.fn
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Name, reduction, the function and its further arguments."""
         config = super().get_config()
         config["fn"] = serialize_keras_object(self.fn)
@@ -191,7 +194,7 @@ class LossFunctionWrapper(Loss):
         return config
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """Create from `get_config`."""
         if "fn" in config:
             rest = {key: value for key, value in config.items() if key != "fn"}
@@ -213,27 +216,27 @@ class BuiltinLoss(LossFunctionWrapper):
     """A class around one function of this room: its config names the function's arguments."""
 
     # Arguments that Keras leaves out of configs, with their defaults: written only if they differ.
-    _dk_seldom: ClassVar[dict[str, Any]] = {}
+    _dk_seldom: ClassVar[Config] = {}
 
     def __init__(
         self,
-        fn: Callable[..., Any],
+        fn: Callable[..., TensorLike],
         reduction: str | None,
         name: str | None,
-        dtype: Any,
-        **kwargs: Any,
+        dtype: object,
+        **kwargs: object,
     ) -> None:
         super().__init__(fn, reduction=reduction, name=name, dtype=dtype, **kwargs)
         for key, value in kwargs.items():
             setattr(self, key, value)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         arguments = self.__dict__.get("_fn_kwargs", {})
         if name in arguments:
             arguments[name] = value
         super().__setattr__(name, value)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         config = Loss.get_config(self)
         for key, value in self._fn_kwargs.items():

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from densekit._core import registry
 from densekit._core.errors import message
 from densekit._core.frames import warn
+from densekit._core.types import Array, Config, PartialShape, TensorLike
 from densekit.losses._base import LossFunctionWrapper
 from densekit.losses._shapes import label_shape_error, same_shape, shape_error
 
@@ -27,9 +27,9 @@ _BINARY = ("binary_crossentropy", "binary_focal_crossentropy")
 _PROBABILITIES = ("sigmoid", "hard_sigmoid", "sparse_sigmoid", "softmax", "sparsemax")
 
 
-def function_of(loss: Any) -> tuple[str | None, dict[str, Any]]:
+def function_of(loss: Any) -> tuple[str | None, Config]:
     """The built-in function behind a loss, by name, and its fixed arguments; None for others."""
-    arguments: dict[str, Any] = {}
+    arguments: Config = {}
     if isinstance(loss, LossFunctionWrapper):
         loss, arguments = loss.fn, loss._fn_kwargs
     public = registry.public_name(loss)
@@ -47,7 +47,7 @@ def checks_values(loss: object) -> bool:
 
 
 def check_targets(
-    loss: Any, y_true: npt.NDArray[Any], output_shape: Sequence[int | None], name: str
+    loss: object, y_true: Array, output_shape: Sequence[int | None], name: str
 ) -> None:
     """Refuse targets that a built-in loss cannot mean; look at each array once, before training.
 
@@ -95,7 +95,7 @@ def check_targets(
         _warn_of_plus_minus(where, y_true)
 
 
-def _one_shape(true: tuple[Any, ...], pred: tuple[Any, ...]) -> bool:
+def _one_shape(true: PartialShape, pred: PartialShape) -> bool:
     """Whether shapes agree, up to a last axis of size 1."""
     if len(true) == len(pred) + 1 and true[-1] == 1:
         true = true[:-1]
@@ -104,9 +104,7 @@ def _one_shape(true: tuple[Any, ...], pred: tuple[Any, ...]) -> bool:
     return same_shape(true, pred)
 
 
-def _check_labels(
-    where: str, labels: npt.NDArray[Any], classes: int | None, ignored: int | None
-) -> None:
+def _check_labels(where: str, labels: Array, classes: int | None, ignored: int | None) -> None:
     if labels.size == 0 or classes is None:
         return
     if ignored is not None:
@@ -127,7 +125,7 @@ def _check_labels(
     _check_whole(where, labels)
 
 
-def _check_whole(where: str, labels: npt.NDArray[Any]) -> None:
+def _check_whole(where: str, labels: Array) -> None:
     if labels.dtype.kind == "f" and (labels != np.floor(labels)).any():
         raise ValueError(
             message(
@@ -139,7 +137,7 @@ def _check_whole(where: str, labels: npt.NDArray[Any]) -> None:
         )
 
 
-def _warn_of_plus_minus(where: str, y_true: npt.NDArray[Any]) -> None:
+def _warn_of_plus_minus(where: str, y_true: Array) -> None:
     if y_true.size == 0 or y_true.dtype.kind == "b":
         return
     low, high = y_true.min(), y_true.max()
@@ -156,7 +154,10 @@ def _warn_of_plus_minus(where: str, y_true: npt.NDArray[Any]) -> None:
 
 
 def check_chance_broadcast(
-    function: Callable[[Any, Any], Any], y_true: Any, y_pred: Any, where: str
+    function: Callable[[TensorLike, TensorLike], object],
+    y_true: TensorLike,
+    y_pred: TensorLike,
+    where: str,
 ) -> None:
     """Refuse a function that takes targets ``(n,)`` beside predictions ``(n, n)`` only because a
     batch has as many rows as there are units: with one row more it cannot broadcast them.

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import ops
 from densekit._core.registry import export
+from densekit._core.types import ArrayLike, TensorLike
 from densekit.losses._base import BuiltinLoss
 from densekit.losses._shapes import as_float, labels
 
 
 @export("keras.losses")
 def circle(
-    y_true: Any,
-    y_pred: Any,
-    ref_labels: Any = None,
-    ref_embeddings: Any = None,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    ref_labels: ArrayLike | None = None,
+    ref_embeddings: ArrayLike | None = None,
     remove_diagonal: bool = True,
     gamma: float = 80,
     margin: float = 0.4,
-) -> Any:
+) -> TensorLike:
     """How far rows of one class are apart, and rows of different classes together.
 
     Formula: with the distances ``d = max(1 - y_pred @ ref.T, 0)`` of a row to others, m = `margin`:
@@ -70,7 +69,7 @@ def circle(
     return ops.where(both, values, ops.zeros_like(values))
 
 
-def _logsumexp(x: Any, chosen: Any) -> Any:
+def _logsumexp(x: ArrayLike, chosen: TensorLike) -> TensorLike:
     """Of the chosen elements of each row; of a row without any some finite number, constant."""
     none = ops.logical_not(ops.any(chosen, axis=1, keepdims=True))
     rest = ops.where(none, ops.zeros_like(x), ops.full_like(x, float("-inf")))
@@ -127,6 +126,6 @@ class Circle(BuiltinLoss):
             remove_diagonal=remove_diagonal,
         )
 
-    def valid(self, y_true: Any, y_pred: Any) -> Any:
+    def valid(self, y_true: ArrayLike, y_pred: TensorLike) -> TensorLike:
         """Rows whose loss is not 0, as in Keras."""
         return ops.greater(self.call(y_true, ops.stop_gradient(y_pred)), 0)

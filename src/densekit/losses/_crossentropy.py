@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from densekit import ops
 from densekit._core import settings
@@ -10,7 +10,7 @@ from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import ArrayLike
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
 from densekit.losses._native_forms import has_native_loss
 from densekit.losses._shapes import aligned, as_float, labels
@@ -24,14 +24,14 @@ def check_axis(loss: str, axis: object) -> None:
         raise ValueError(message(loss, "`axis` to be an integer", describe(axis), "Pass axis=-1."))
 
 
-def smooth_classes(y_true: Any, label_smoothing: float) -> Any:
+def smooth_classes(y_true: TensorLike, label_smoothing: float) -> TensorLike:
     """Move a share of each row's mass to all its classes equally."""
     if not label_smoothing:
         return y_true
     return y_true * (1.0 - label_smoothing) + label_smoothing / y_true.shape[-1]
 
 
-def warn_of_one_class(loss: str, y_pred: Any) -> None:
+def warn_of_one_class(loss: str, y_pred: TensorLike) -> None:
     """One class has probability 1 whatever the model computes."""
     if y_pred.shape[-1] == 1:
         warn(
@@ -73,12 +73,12 @@ def _sparse_form(
 @export("keras.losses", "bce", "BCE")
 @has_native_loss(_binary_form)
 def binary_crossentropy(
-    y_true: Any,
+    y_true: ArrayLike,
     y_pred: ArrayLike,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
-) -> Any:
+) -> TensorLike:
     """Cross-entropy of independent yes/no targets, averaged along `axis`.
 
     Formula: mean of ``-t * log(p) - (1 - t) * log(1 - p)``, ``p`` clipped to [epsilon, 1 -
@@ -163,7 +163,7 @@ def categorical_crossentropy(
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
-) -> Any:
+) -> TensorLike:
     """Cross-entropy of one-hot targets.
 
     Formula: ``-sum(t * log(p))``, ``p`` divided by its sum and clipped to [epsilon, 1 - epsilon];
@@ -243,11 +243,11 @@ class CategoricalCrossentropy(BuiltinLoss):
 @has_native_loss(_sparse_form)
 def sparse_categorical_crossentropy(
     y_true: ArrayLike,
-    y_pred: Any,
+    y_pred: ArrayLike,
     from_logits: bool = False,
     ignore_class: int | None = None,
     axis: int = -1,
-) -> Any:
+) -> TensorLike:
     """Cross-entropy of integer labels.
 
     Formula: ``-log(p[y_true])``, ``p`` divided by its sum and clipped to [epsilon, 1 - epsilon];
@@ -314,7 +314,7 @@ class SparseCategoricalCrossentropy(BuiltinLoss):
     0.6931
     """
 
-    _dk_seldom: ClassVar[dict[str, Any]] = {"axis": -1}
+    _dk_seldom: ClassVar[Config] = {"axis": -1}
 
     def __init__(
         self,
@@ -335,7 +335,7 @@ class SparseCategoricalCrossentropy(BuiltinLoss):
             axis=axis,
         )
 
-    def valid(self, y_true: Any, y_pred: Any) -> Any:
+    def valid(self, y_true: ArrayLike, y_pred: TensorLike) -> TensorLike | None:
         """Where the label is not the ignored class."""
         ignored = self._fn_kwargs["ignore_class"]
         if ignored is None:

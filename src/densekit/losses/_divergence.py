@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import ops
 from densekit._core import settings
 from densekit._core.registry import export
+from densekit._core.types import ArrayLike, TensorLike
 from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
 from densekit.losses._native_forms import epsilon_form, has_native_loss
 from densekit.losses._shapes import aligned
@@ -16,7 +15,7 @@ Reduction = str | None
 
 @export("keras.losses", "kld", "KLD", "kullback_leibler_divergence")
 @has_native_loss(epsilon_form("kl_divergence"))
-def kl_divergence(y_true: Any, y_pred: Any) -> Any:
+def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> TensorLike:
     """How many nats the distribution `y_pred` wastes on data from `y_true`.
 
     Formula: ``sum(t * log(t / p))``, both clipped to [epsilon, 1]. The result is ``(batch, ...)``.
@@ -78,7 +77,7 @@ class KLDivergence(BuiltinLoss):
 
 @export("keras.losses")
 @has_native_loss(epsilon_form("poisson"))
-def poisson(y_true: Any, y_pred: Any) -> Any:
+def poisson(y_true: ArrayLike, y_pred: ArrayLike) -> TensorLike:
     """Negative log-likelihood of counts with rate `y_pred`, without its constant, averaged.
 
     Formula: ``mean(y_pred - y_true * log(y_pred + epsilon))``. The result is ``(batch, ...)``.

@@ -8,7 +8,7 @@ from densekit import ops
 from densekit._core import settings
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import ArrayLike
+from densekit._core.types import ArrayLike, TensorLike
 from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
 from densekit.losses._crossentropy import check_axis, smooth_classes, warn_of_one_class
 from densekit.losses._native_forms import are_numbers, has_native_loss
@@ -53,15 +53,15 @@ def _categorical_focal_form(
 @export("keras.losses")
 @has_native_loss(_binary_focal_form)
 def binary_focal_crossentropy(
-    y_true: Any,
-    y_pred: Any,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
     apply_class_balancing: bool = False,
     alpha: float = 0.25,
     gamma: float = 2.0,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
-) -> Any:
+) -> TensorLike:
     """Binary cross-entropy weighted towards wrong predictions, averaged along `axis`.
 
     Formula: mean of ``(1 - p_t)**gamma * bce(t, p)`` with ``p_t = t p + (1 - t)(1 - p)``; with
@@ -162,14 +162,14 @@ class BinaryFocalCrossentropy(BuiltinLoss):
 @export("keras.losses")
 @has_native_loss(_categorical_focal_form)
 def categorical_focal_crossentropy(
-    y_true: Any,
+    y_true: ArrayLike,
     y_pred: ArrayLike,
     alpha: float = 0.25,
     gamma: float = 2.0,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
-) -> Any:
+) -> TensorLike:
     """Cross-entropy of one-hot targets weighted towards wrong predictions.
 
     Formula: ``sum(alpha * (1 - p)**gamma * -t * log(p))``, ``p`` divided by its sum and clipped to

@@ -8,6 +8,7 @@ from densekit import ops
 from densekit._core.errors import describe, message
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
+from densekit._core.types import ArrayLike, TensorLike
 from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
 from densekit.losses._native_forms import are_numbers, has_native_loss
 from densekit.losses._shapes import as_float, labels
@@ -23,7 +24,9 @@ def _generalized_form(q: Any = None) -> NativeForm | None:
 
 @export("keras.losses")
 @has_native_loss(_generalized_form)
-def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Any:
+def categorical_generalized_cross_entropy(
+    y_true: ArrayLike, y_pred: ArrayLike, q: float
+) -> TensorLike:
     """Cross-entropy of integer labels that forgives wrong labels.
 
     Formula: ``(1 - p[y_true]**q) / q``. The result is ``(batch, ...)``.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import ops
 from densekit._core.registry import export
+from densekit._core.types import ArrayLike, TensorLike
 from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
 from densekit.losses._native_forms import has_native_loss, plain_form
 from densekit.losses._shapes import aligned
@@ -13,7 +12,7 @@ from densekit.losses._shapes import aligned
 Reduction = str | None
 
 
-def _plus_minus(y_true: Any) -> Any:
+def _plus_minus(y_true: TensorLike) -> TensorLike:
     """Targets as -1 and 1: if all of them are 0 or 1 they are converted, else left alone."""
     binary = ops.all(ops.logical_or(ops.equal(y_true, 0), ops.equal(y_true, 1)))
     return ops.where(binary, 2.0 * y_true - 1.0, y_true)
@@ -21,7 +20,7 @@ def _plus_minus(y_true: Any) -> Any:
 
 @export("keras.losses")
 @has_native_loss(plain_form("hinge"))
-def hinge(y_true: Any, y_pred: Any) -> Any:
+def hinge(y_true: ArrayLike, y_pred: ArrayLike) -> TensorLike:
     """Mean along the last axis of how far predictions are from the right side by a margin of 1.
 
     Formula: ``mean(max(1 - y_true * y_pred, 0))``, targets -1 or 1 (0 and 1 are converted). The
@@ -82,7 +81,7 @@ class Hinge(BuiltinLoss):
 
 @export("keras.losses")
 @has_native_loss(plain_form("squared_hinge"))
-def squared_hinge(y_true: Any, y_pred: Any) -> Any:
+def squared_hinge(y_true: ArrayLike, y_pred: ArrayLike) -> TensorLike:
     """Mean of the squares of `hinge` along the last axis.
 
     Formula: ``mean(max(1 - y_true * y_pred, 0)**2)``, targets -1 or 1 (0 and 1 are converted). The
@@ -139,7 +138,7 @@ class SquaredHinge(BuiltinLoss):
 
 @export("keras.losses")
 @has_native_loss(plain_form("categorical_hinge"))
-def categorical_hinge(y_true: Any, y_pred: Any) -> Any:
+def categorical_hinge(y_true: ArrayLike, y_pred: ArrayLike) -> TensorLike:
     """How far the right class is from beating every other by a margin of 1.
 
     Formula: ``max(neg - pos + 1, 0)``, ``pos = sum(y_true * y_pred)``,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from densekit._core import registry
 from densekit._core.identifiers import resolve
 from densekit._core.naming import object_name
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config, TensorLike
 from densekit.losses._base import Loss, LossFunctionWrapper
 
 _MODULE = "keras.losses"
 
 
-def get(identifier: Any) -> Callable[..., Any] | None:
+def get(identifier: object) -> Callable[..., TensorLike] | None:
     """The loss function or object that a name, object, class, config or callable stands for.
 
     Args:
@@ -30,7 +30,7 @@ def get(identifier: Any) -> Callable[..., Any] | None:
     >>> keras.losses.get("mse").__name__
     'mean_squared_error'
     """
-    found: Callable[..., Any] | None = resolve(
+    found: Callable[..., TensorLike] | None = resolve(
         identifier, family="loss", names=registry.Names(_MODULE)
     )
     return found
@@ -60,7 +60,7 @@ def as_loss(identifier: object) -> Loss | None:
     return LossFunctionWrapper(found, name=name)
 
 
-def serialize(loss: Any) -> Any:
+def serialize(loss: object) -> object:
     """The config of a loss object or function.
 
     Args:
@@ -78,7 +78,7 @@ def serialize(loss: Any) -> Any:
     return serialize_keras_object(loss)
 
 
-def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(name: str, custom_objects: Config | None = None) -> object:
     """The loss that `serialize` described.
 
     Args:

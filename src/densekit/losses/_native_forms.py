@@ -6,16 +6,17 @@ function declares how to make its form, instead of one fixed form.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from numbers import Real
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from densekit._core import settings
 from densekit._core.native_form import NativeForm
+from densekit._core.types import Config
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
-_makers: dict[Callable[..., Any], Callable[..., NativeForm | None]] = {}
+_makers: dict[object, Callable[..., NativeForm | None]] = {}
 
 
 def has_native_loss(make: Callable[..., NativeForm | None]) -> Callable[[F], F]:
@@ -43,7 +44,7 @@ def are_numbers(*values: object) -> bool:
     return all(isinstance(value, Real) for value in values)
 
 
-def loss_form(function: Any, arguments: Mapping[str, Any]) -> NativeForm | None:
+def loss_form(function: object, arguments: Config) -> NativeForm | None:
     """The native form of a loss function called with these keyword arguments, or None."""
     make = _makers.get(function)
     return None if make is None else make(**arguments)

@@ -8,6 +8,7 @@ from densekit import ops
 from densekit._core import settings
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
+from densekit._core.types import ArrayLike, TensorLike
 from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
 from densekit.losses._native_forms import are_numbers, has_native_loss
 from densekit.losses._shapes import aligned
@@ -34,7 +35,7 @@ def _tversky_form(alpha: Any = 0.5, beta: Any = 0.5, axis: Axis = None) -> Nativ
 
 @export("keras.losses")
 @has_native_loss(_dice_form)
-def dice(y_true: Any, y_pred: Any, axis: Axis = None) -> Any:
+def dice(y_true: ArrayLike, y_pred: ArrayLike, axis: Axis = None) -> TensorLike:
     """One minus the share that two sets have in common.
 
     Formula: ``1 - 2 sum(t p) / (sum(t) + sum(p) + epsilon)``. The result is without `axis`.
@@ -104,8 +105,8 @@ class Dice(BuiltinLoss):
 @export("keras.losses")
 @has_native_loss(_tversky_form)
 def tversky(
-    y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Axis = None
-) -> Any:
+    y_true: ArrayLike, y_pred: ArrayLike, alpha: float = 0.5, beta: float = 0.5, axis: Axis = None
+) -> TensorLike:
     """`dice` with a weight of its own for each kind of error.
 
     Formula: ``1 - c / (c + alpha * sum(t (1 - p)) + beta * sum((1 - t) p) + epsilon)``,

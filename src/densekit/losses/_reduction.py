@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from densekit import ops
 from densekit._core.errors import describe, message
+from densekit._core.types import ArrayLike, DTypeLike, TensorLike
 from densekit.losses._shapes import same_rank, same_shape
 
 _MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
@@ -30,12 +29,12 @@ def standardize_reduction(reduction: object) -> str | None:
 
 
 def reduce_weighted_values(
-    values: Any,
-    sample_weight: Any = None,
-    mask: Any = None,
+    values: TensorLike,
+    sample_weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
     reduction: str | None = "sum_over_batch_size",
-    dtype: Any = None,
-) -> Any:
+    dtype: DTypeLike = None,
+) -> TensorLike:
     """Weight the per-sample losses and reduce them.
 
     Formula: with N elements in `values`: ``sum(values * weight) / N`` for ``"sum_over_batch_size"``
@@ -56,17 +55,19 @@ def reduce_weighted_values(
     return _reduce(values, weight, reduction)
 
 
-def _with_mask(weight: Any, mask: Any, dtype: Any, reduction: str | None) -> Any:
-    mask = ops.cast(mask, dtype)
+def _with_mask(
+    weight: TensorLike | None, mask: ArrayLike, dtype: DTypeLike, reduction: str | None
+) -> TensorLike:
+    counts = ops.cast(mask, dtype)
     if reduction in ("sum_over_batch_size", "mean"):
-        mask = mask * ops.divide_no_nan(_count(mask), ops.sum(mask))
+        counts = counts * ops.divide_no_nan(_count(counts), ops.sum(counts))
     if weight is None:
-        return mask
-    mask, weight = match_weight(mask, weight)
-    return mask * weight
+        return counts
+    counts, weight = match_weight(counts, weight)
+    return counts * weight
 
 
-def match_weight(values: Any, weight: Any) -> tuple[Any, Any]:
+def match_weight(values: TensorLike, weight: TensorLike) -> tuple[TensorLike, TensorLike]:
     """A weight that multiplies `values` without surprise.
 
     Accepted: a scalar; the shape of `values`; its leading axes, one weight for all that follows;
@@ -91,11 +92,11 @@ def match_weight(values: Any, weight: Any) -> tuple[Any, Any]:
     )
 
 
-def _count(x: Any) -> float:
+def _count(x: TensorLike) -> float:
     return float(np.prod(tuple(x.shape), dtype=np.int64))
 
 
-def _reduce(values: Any, weight: Any, reduction: str | None) -> Any:
+def _reduce(values: TensorLike, weight: TensorLike | None, reduction: str | None) -> TensorLike:
     if reduction in _NO_REDUCTION or tuple(values.shape) in ((), (0,)):
         return values
     total = ops.sum(values)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from densekit import ops
 from densekit._core import settings
 from densekit._core.native_form import NativeForm, has_native_form
 from densekit._core.registry import export
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
 from densekit.losses._native_forms import epsilon_form, has_native_loss
 from densekit.losses._shapes import aligned
@@ -22,7 +23,7 @@ def _cosine_form(axis: int = -1) -> NativeForm | None:
 @export("keras.losses", "mse", "MSE")
 @has_native_form("mean_squared_error")
 @has_native_loss(lambda: NativeForm("mean_squared_error"))
-def mean_squared_error(y_true: Any, y_pred: Any) -> Any:
+def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> TensorLike:
     """Mean of squared errors along the last axis.
 
     Formula: ``mean((y_true - y_pred)**2)``. The result is ``(batch, ...)``.
@@ -79,7 +80,7 @@ class MeanSquaredError(BuiltinLoss):
 @export("keras.losses", "mae", "MAE")
 @has_native_form("mean_absolute_error")
 @has_native_loss(lambda: NativeForm("mean_absolute_error"))
-def mean_absolute_error(y_true: Any, y_pred: Any) -> Any:
+def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> TensorLike:
     """Mean of absolute errors along the last axis.
 
     Formula: ``mean(abs(y_true - y_pred))``. The result is ``(batch, ...)``.
@@ -135,7 +136,7 @@ class MeanAbsoluteError(BuiltinLoss):
 
 @export("keras.losses", "mape", "MAPE")
 @has_native_loss(epsilon_form("mean_absolute_percentage_error"))
-def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Any:
+def mean_absolute_percentage_error(y_true: ArrayLike, y_pred: ArrayLike) -> TensorLike:
     """Mean of relative errors along the last axis, in percent.
 
     Formula: ``100 * mean(abs(y_true - y_pred) / max(abs(y_true), epsilon))``. The result is
@@ -193,7 +194,7 @@ class MeanAbsolutePercentageError(BuiltinLoss):
 
 @export("keras.losses", "msle", "MSLE")
 @has_native_loss(epsilon_form("mean_squared_logarithmic_error"))
-def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Any:
+def mean_squared_logarithmic_error(y_true: ArrayLike, y_pred: ArrayLike) -> TensorLike:
     """Mean of squared differences of logarithms along the last axis.
 
     Formula: ``mean((log(1 + max(y_true, epsilon)) - log(1 + max(y_pred, epsilon)))**2)``. The
@@ -252,7 +253,7 @@ class MeanSquaredLogarithmicError(BuiltinLoss):
 
 @export("keras.losses")
 @has_native_loss(_cosine_form)
-def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
+def cosine_similarity(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> TensorLike:
     """Minus the cosine of the angle between targets and predictions.
 
     Formula: ``-sum(u * v)`` with ``u``, ``v`` the two scaled to length 1 (a vector of zeros stays
@@ -299,7 +300,7 @@ class CosineSimilarity(BuiltinLoss):
     -1.0
     """
 
-    _dk_seldom: ClassVar[dict[str, Any]] = {"axis": -1}
+    _dk_seldom: ClassVar[Config] = {"axis": -1}
 
     def __init__(
         self,

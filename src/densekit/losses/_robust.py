@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.losses._base import BuiltinLoss, LossFunctionWrapper
 from densekit.losses._native_forms import are_numbers, has_native_loss, plain_form
 from densekit.losses._shapes import aligned
@@ -21,7 +22,7 @@ def _huber_form(delta: Any = 1.0) -> NativeForm | None:
 
 @export("keras.losses")
 @has_native_loss(_huber_form)
-def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Any:
+def huber(y_true: ArrayLike, y_pred: ArrayLike, delta: float = 1.0) -> TensorLike:
     """Squared error near zero, absolute error beyond `delta`, averaged along the last axis.
 
     Formula: mean of ``e**2 / 2 if abs(e) <= delta else delta * abs(e) - delta**2 / 2``,
@@ -75,7 +76,7 @@ class Huber(BuiltinLoss):
     Reference: Huber, "Robust estimation of a location parameter", 1964.
     """
 
-    _dk_seldom: ClassVar[dict[str, Any]] = {"delta": 1.0}
+    _dk_seldom: ClassVar[Config] = {"delta": 1.0}
 
     def __init__(
         self,
@@ -97,7 +98,7 @@ class Huber(BuiltinLoss):
 
 @export("keras.losses", "logcosh")
 @has_native_loss(plain_form("log_cosh"))
-def log_cosh(y_true: Any, y_pred: Any) -> Any:
+def log_cosh(y_true: ArrayLike, y_pred: ArrayLike) -> TensorLike:
     """Mean of the logarithm of cosh of the error along the last axis: a smooth absolute error.
 
     Formula: ``mean(log(cosh(y_pred - y_true)))``, computed as ``e + softplus(-2 e) - log(2)``. The

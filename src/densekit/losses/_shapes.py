@@ -11,11 +11,12 @@ from densekit._core.dtypes import is_float_dtype
 from densekit._core.errors import message
 from densekit._core.settings import floatx
 from densekit._core.tensor import Tensor, lend
+from densekit._core.types import ArrayLike, PartialShape, TensorLike
 
 _ARRAYS = frozenset({np.ndarray, Tensor})
 
 
-def same_rank(a: Any, b: Any) -> tuple[Any, Any]:
+def same_rank(a: TensorLike, b: TensorLike) -> tuple[TensorLike, TensorLike]:
     """Give two arrays one rank where they differ by a last axis of size 1.
 
     ``(n,)`` becomes ``(n, 1)``; above rank 1 the longer one loses that axis. Other shapes come back
@@ -29,20 +30,20 @@ def same_rank(a: Any, b: Any) -> tuple[Any, Any]:
     return a, b
 
 
-def same_shape(a: Any, b: Any) -> bool:
+def same_shape(a: PartialShape, b: PartialShape) -> bool:
     """Whether two shapes agree; None, in a symbolic one, agrees with everything."""
     return len(a) == len(b) and all(
         m == n or m is None or n is None for m, n in zip(a, b, strict=True)
     )
 
 
-def as_float(x: Any) -> Any:
+def as_float(x: ArrayLike) -> TensorLike:
     """An array of a floating-point type: integers become `floatx`."""
     x = ops.convert_to_tensor(lend(x))
     return x if is_float_dtype(x.dtype) else ops.cast(x, floatx())
 
 
-def aligned(y_true: Any, y_pred: Any, loss: str) -> tuple[Any, Any]:
+def aligned(y_true: Any, y_pred: Any, loss: str) -> tuple[TensorLike, TensorLike]:
     """Targets and predictions as arrays of one type and shape, or an error with its remedy."""
     if (
         type(y_true) in _ARRAYS
@@ -60,7 +61,7 @@ def aligned(y_true: Any, y_pred: Any, loss: str) -> tuple[Any, Any]:
     return y_true, y_pred
 
 
-def shape_error(loss: str, true: tuple[Any, ...], pred: tuple[Any, ...]) -> str:
+def shape_error(loss: str, true: PartialShape, pred: PartialShape) -> str:
     """The error text for targets of a shape that predictions do not have."""
     if loss.startswith("categorical") and pred and same_shape(_without_column(true), pred[:-1]):
         action = (
@@ -74,7 +75,7 @@ def shape_error(loss: str, true: tuple[Any, ...], pred: tuple[Any, ...]) -> str:
     return message(loss, f"y_true of the shape of y_pred, {pred}", f"{true}", action)
 
 
-def labels(y_true: Any, y_pred: Any, loss: str) -> Any:
+def labels(y_true: Any, y_pred: TensorLike, loss: str) -> TensorLike:
     """Integer labels, one for each row of classes in `y_pred`."""
     y_true = ops.convert_to_tensor(lend(y_true))
     if len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == 1:
@@ -84,7 +85,7 @@ def labels(y_true: Any, y_pred: Any, loss: str) -> Any:
     return ops.cast(y_true, "int32")
 
 
-def label_shape_error(loss: str, true: tuple[Any, ...], pred: tuple[Any, ...]) -> str:
+def label_shape_error(loss: str, true: PartialShape, pred: PartialShape) -> str:
     """The error text for labels of a shape that does not fit the predictions."""
     if same_shape(true, pred):
         action = (
@@ -96,5 +97,5 @@ def label_shape_error(loss: str, true: tuple[Any, ...], pred: tuple[Any, ...]) -
     return message(loss, expected, f"{true}", action)
 
 
-def _without_column(shape: tuple[Any, ...]) -> tuple[Any, ...]:
+def _without_column(shape: PartialShape) -> PartialShape:
     return shape[:-1] if len(shape) > 1 and shape[-1] == 1 else shape

@@ -112,10 +112,11 @@ def allclose(
 
 
 @operation("numpy", tensors=3)
-def where(condition: Any, x1: ArrayLike | None = None, x2: ArrayLike | None = None) -> Any:
+def where(condition: Any, x1: ArrayLike | None = None, x2: ArrayLike | None = None) -> TensorLike:
     """``x1`` where `condition` is true, else ``x2``; with one argument, where it is true."""
     if x1 is None and x2 is None:
-        return tuple(np.asarray(i, np.int32) for i in np.nonzero(condition))
+        indices = tuple(np.asarray(i, np.int32) for i in np.nonzero(condition))
+        return indices  # type: ignore[return-value]  # one argument: as `nonzero`
     condition = astype(as_array(condition), "bool")
     _, x1, x2 = meet(x1, x2)
     return select(namespace(condition, x1, x2), condition, x1, x2)

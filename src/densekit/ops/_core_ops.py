@@ -218,14 +218,14 @@ def linspace(
     retstep: bool = False,
     dtype: DTypeLike = None,
     axis: int = 0,
-) -> Any:
+) -> TensorLike:
     """`num` numbers at equal distances from `start` to `stop`, left out if not `endpoint`."""
     start, stop = floating(as_array(start)), floating(as_array(stop))
     kind = to_numpy_dtype(dtype if dtype is not None else np.result_type(start, stop).name)
     xp = namespace(start, stop)
     if xp is np or is_jax(xp):
         line = xp.linspace(start, stop, num, endpoint, retstep, kind, axis)
-        return (line[0], line[1].astype(kind)) if retstep else line
+        return (line[0], line[1].astype(kind)) if retstep else line  # type: ignore[return-value]
     step = (stop - start) / max(num - 1 if endpoint else num, 1)
     line = xp.moveaxis(start[..., None] + step[..., None] * np.arange(num, dtype=kind), -1, axis)
-    return (line, step) if retstep else line
+    return (line, step) if retstep else line  # type: ignore[return-value]

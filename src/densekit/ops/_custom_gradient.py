@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -13,14 +13,18 @@ from densekit._core import tree
 from densekit._core.boxes import BOXES, unboxed
 from densekit._core.registry import export
 from densekit._core.tensor import as_tensor
+from densekit._core.types import Array, ArrayLike
 from densekit.ops._dispatch import as_array, is_jax, namespace, raw
 from densekit.ops._gradient import Parts, backward, new_node, new_trace
 from densekit.ops._operation import as_given, operation
 from densekit.ops._symbolic import Operation, any_symbolic
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 
 @export("keras.ops")
-def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
+def custom_gradient(f: Callable[P, tuple[R, Callable[..., object]]]) -> Callable[P, R]:
     """Give a function a gradient of one's own.
 
     Args:
@@ -69,7 +73,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
 class CustomGradient(Operation):
     """Graph node of a function with a gradient of its own: one step, never followed inside."""
 
-    def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
+    def __init__(self, function: Callable[..., object], name: str | None = None) -> None:
         super().__init__(name=name)
         self._function = function
 
@@ -80,9 +84,9 @@ class CustomGradient(Operation):
 
 def _as_one_step(
     outputs: object,
-    gradient: Callable[[Any], Any],
+    gradient: Callable[..., object],
     trace: int,
-    parents: list[Any],
+    parents: list[object],
     recorded: list[bool],
 ) -> Any:
     """The outputs as boxes of a node whose way back is the user's."""
@@ -90,7 +94,7 @@ def _as_one_step(
 
     values = [as_array(leaf) for leaf in tree.flatten(outputs)]
 
-    def vjp(upstream: Any) -> list[Any]:
+    def vjp(upstream: Sequence[Array | None]) -> list[object]:
         filled = [
             np.zeros(v.shape, v.dtype) if g is None else g
             for g, v in zip(upstream, values, strict=True)
@@ -114,7 +118,7 @@ def _as_one_step(
     return tree.pack_as(outputs, boxes)
 
 
-def _hand_on(index: int, count: int) -> Callable[[Any], tuple[Parts]]:
+def _hand_on(index: int, count: int) -> Callable[[object], tuple[Parts]]:
     return lambda gradient: (Parts(gradient if k == index else None for k in range(count)),)
 
 
@@ -125,7 +129,12 @@ def _hand_on(index: int, count: int) -> Callable[[Any], tuple[Parts]]:
     arguments=("fun", "primals", "tangents"),
     convert=as_given,
 )
-def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False) -> Any:
+def jvp(
+    fun: Callable[..., Any],
+    primals: Sequence[ArrayLike],
+    tangents: Sequence[ArrayLike],
+    has_aux: bool = False,
+) -> tuple[Any, ...]:
     """``(fun(*primals), derivative)`` along `tangents`: the Jacobian times a vector.
 
     Args:
@@ -150,7 +159,8 @@ def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fa
     tangents = [as_array(raw(x)) for x in tangents]
     if is_jax(namespace(*primals, *tangents)):
         given = (tuple(primals), tuple(tangents))
-        return sys.modules["jax"].jvp(fun, *given, has_aux=has_aux)
+        pair: tuple[Any, ...] = sys.modules["jax"].jvp(fun, *given, has_aux=has_aux)
+        return pair
     from autograd.tracer import new_box  # optional and slow
 
     with new_trace() as trace, np.errstate(all="ignore"):

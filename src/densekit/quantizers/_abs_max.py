@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from densekit import ops
 from densekit._core.errors import message
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import ArrayLike, Axes, Config, TensorLike
 from densekit.quantizers._base import Quantizer
 
 _EPSILON = 1e-7
 
 
 def abs_max_quantize(
-    inputs: Any,
-    axis: Any,
+    inputs: ArrayLike,
+    axis: Axes,
     value_range: tuple[int, int] = (-127, 127),
     dtype: str = "int8",
     epsilon: float = _EPSILON,
     to_numpy: bool = False,
-) -> tuple[Any, Any]:
+) -> tuple[TensorLike, TensorLike]:
     """``scale = high / (max |inputs| + epsilon)``; ``round(inputs * scale)``, kept in the range.
 
     Args:
@@ -78,7 +76,7 @@ class AbsMaxQuantizer(Quantizer):
 
     def __init__(
         self,
-        axis: Any = None,
+        axis: Axes = None,
         value_range: tuple[int, int] = (-127, 127),
         epsilon: float = _EPSILON,
         output_dtype: str = "int8",
@@ -99,7 +97,9 @@ class AbsMaxQuantizer(Quantizer):
                 )
             )
 
-    def __call__(self, x: Any, axis: Any = None, to_numpy: bool = False) -> tuple[Any, Any]:
+    def __call__(
+        self, x: ArrayLike, axis: Axes = None, to_numpy: bool = False
+    ) -> tuple[TensorLike, TensorLike]:
         """Whole numbers and the scale of `x`; `axis` goes before that of the constructor."""
         axis = self.axis if axis is None else axis
         low, high = self.value_range

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from densekit._core.registry import export
 from densekit._core.types import Config
@@ -38,6 +38,6 @@ class Quantizer:
         raise NotImplementedError(f"{self} does not implement get_config()")
 
     @classmethod
-    def from_config(cls, config: Config) -> Any:
+    def from_config(cls, config: Config) -> Self:
         """Create from `get_config`."""
         return cls(**config)

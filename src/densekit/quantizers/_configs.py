@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Self
 
 from densekit._core.dtype_policy import QUANTIZATION_MODES
 from densekit._core.errors import describe, message
@@ -51,7 +51,7 @@ class QuantizationConfig:
         }
 
     @classmethod
-    def from_config(cls, config: Config) -> Any:
+    def from_config(cls, config: Config) -> Self:
         """Create from `get_config`."""
         return cls(**{name: deserialize_keras_object(value) for name, value in config.items()})
 
@@ -157,10 +157,9 @@ class Int4QuantizationConfig(QuantizationConfig):
         return {**super().get_config(), "block_size": self.block_size}
 
     @classmethod
-    def from_config(cls, config: Config) -> Any:
+    def from_config(cls, config: Config) -> Self:
         """Create from `get_config`; files from before there were groups have none."""
-        created: Int4QuantizationConfig = super().from_config({"block_size": None, **config})
-        return created
+        return super().from_config({"block_size": None, **config})
 
 
 def _check(config: QuantizationConfig, name: str, wanted: object) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from densekit import ops
+from densekit._core.types import ArrayLike, TensorLike
 
 
 def fake_quant_with_min_max_vars(
-    inputs: Any,
-    min_vals: Any,
-    max_vals: Any,
+    inputs: ArrayLike,
+    min_vals: ArrayLike,
+    max_vals: ArrayLike,
     num_bits: int = 8,
     narrow_range: bool = False,
     axis: int | None = None,
-) -> Any:
+) -> TensorLike:
     """Round `inputs` to ``2 ** num_bits`` even steps between two bounds; 0 is one of them.
 
     The gradient passes where `inputs` lie within the bounds; beyond, it goes to the bounds.
@@ -43,7 +44,9 @@ def fake_quant_with_min_max_vars(
         min_vals, max_vals = ops.reshape(min_vals, shape), ops.reshape(max_vals, shape)
 
     @ops.custom_gradient
-    def rounded(x: Any, low: Any, high: Any) -> Any:
+    def rounded(
+        x: TensorLike, low: TensorLike, high: TensorLike
+    ) -> tuple[TensorLike, Callable[..., object]]:
         most, least = (1 << int(num_bits)) - 1, int(narrow_range)
         width = ops.subtract(high, low)
         step, per_step = ops.divide(width, most - least), ops.divide(most - least, width)
@@ -53,8 +56,8 @@ def fake_quant_with_min_max_vars(
         at_zero = ops.floor(ops.add(ops.multiply(ops.negative(bottom), per_step), 0.5))
         steps = ops.floor(ops.add(ops.subtract(ops.multiply(shifted, per_step), at_zero), 0.5))
 
-        def gradient(upstream: Any) -> tuple[Any, Any, Any]:
-            def share(where: Any, bound: Any) -> Any:
+        def gradient(upstream: TensorLike) -> tuple[TensorLike, TensorLike, TensorLike]:
+            def share(where: TensorLike, bound: TensorLike) -> TensorLike:
                 return ops.reshape(ops.sum(ops.where(where, upstream, 0.0), along), bound.shape)
 
             inside = ops.logical_and(x >= bottom, x <= top)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import ops
-from densekit._core.types import ArrayLike
+from densekit._core.types import ArrayLike, TensorLike
 
 
-def compute_float8_scale(amax: Any, scale: Any, dtype_max: float, margin: int = 0) -> Any:
+def compute_float8_scale(
+    amax: TensorLike, scale: ArrayLike, dtype_max: float, margin: int = 0
+) -> TensorLike:
     """The next scale: ``amax * 2 ** margin / dtype_max``; the present one where `amax` is no use.
 
     Args:
@@ -30,7 +30,7 @@ def compute_float8_scale(amax: Any, scale: Any, dtype_max: float, margin: int = 
     return ops.reciprocal(factor)
 
 
-def compute_float8_amax_history(x: Any, amax_history: Any) -> Any:
+def compute_float8_amax_history(x: ArrayLike, amax_history: TensorLike) -> TensorLike:
     """`amax_history` moved on by one, with the largest absolute value of `x` in front.
 
     Example:
@@ -46,7 +46,7 @@ def compute_float8_amax_history(x: Any, amax_history: Any) -> Any:
 
 def quantize_and_dequantize(
     inputs: ArrayLike, scale: ArrayLike, quantized_dtype: str, compute_dtype: str
-) -> Any:
+) -> TensorLike:
     """`inputs` as they come out of a float8 type: scaled, kept in its range, rounded, scaled back.
 
     Args:

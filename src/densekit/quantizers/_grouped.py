@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from densekit import ops
+from densekit._core.types import ArrayLike, TensorLike
 
 
 def abs_max_quantize_grouped_with_zero_point(
-    inputs: Any,
+    inputs: ArrayLike,
     block_size: int,
     value_range: tuple[int, int] = (-8, 7),
     dtype: str = "int8",
     epsilon: float = 1e-7,
     to_numpy: bool = False,
-) -> tuple[Any, Any, Any]:
+) -> tuple[TensorLike, TensorLike, TensorLike]:
     """``round(inputs / scale) + zero``; the lowest of a group becomes the lowest whole number.
 
     Shapes:
@@ -56,7 +56,9 @@ def abs_max_quantize_grouped_with_zero_point(
     return whole, ops.squeeze(scale, axis=1), ops.cast(ops.squeeze(zero, axis=1), "int8")
 
 
-def dequantize_groups(whole: Any, scale: Any, zero: Any, g_idx: Any, group_axis: int) -> Any:
+def dequantize_groups(
+    whole: ArrayLike, scale: ArrayLike, zero: ArrayLike, g_idx: ArrayLike, group_axis: int
+) -> TensorLike:
     """``(whole - zero) * scale``, with those of the group that `g_idx` names along `group_axis`."""
     groups = ops.cast(g_idx, "int32")
     scales = ops.take(scale, groups, axis=group_axis)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from densekit import ops
 from densekit._core.dtypes import standardize_dtype
 from densekit._core.errors import describe, message
+from densekit._core.types import Shape, TensorLike
+from densekit._core.variable import Variable
 
 
-def pack_int4(arr: Any, axis: int = 0, dtype: str = "int8") -> tuple[Any, tuple[int, ...], int]:
+def pack_int4(arr: TensorLike, axis: int = 0, dtype: str = "int8") -> tuple[TensorLike, Shape, int]:
     """Put neighbours along an axis into one byte, the first into its low half.
 
     Args:
@@ -50,7 +50,9 @@ def pack_int4(arr: Any, axis: int = 0, dtype: str = "int8") -> tuple[Any, tuple[
     return ops.convert_to_tensor(packed), packed.shape, length
 
 
-def unpack_int4(packed: Any, orig_len: int, axis: int = 0, dtype: str = "int8") -> Any:
+def unpack_int4(
+    packed: TensorLike | Variable, orig_len: int, axis: int = 0, dtype: str = "int8"
+) -> TensorLike:
     """The numbers that `pack_int4` put into bytes: in [-8, 7], or for ``"uint8"`` in [0, 15].
 
     Args:

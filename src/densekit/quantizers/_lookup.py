@@ -8,11 +8,12 @@ from typing import Any
 from densekit._core import registry
 from densekit._core.errors import describe, message
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Config
 
 _MODULE = "keras.quantizers"
 
 
-def get(identifier: Any, **kwargs: Any) -> Any:
+def get(identifier: object, **kwargs: Any) -> Any:
     """The quantizer that a name, object, class or config stands for; None stays None.
 
     Args:
@@ -42,7 +43,7 @@ def get(identifier: Any, **kwargs: Any) -> Any:
     return found(**kwargs) if inspect.isclass(found) else found
 
 
-def serialize(initializer: Any) -> Any:
+def serialize(initializer: object) -> object:
     """The config of a quantizer.
 
     Example:
@@ -54,7 +55,7 @@ def serialize(initializer: Any) -> Any:
     return serialize_keras_object(initializer)
 
 
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(config: object, custom_objects: Config | None = None) -> object:
     """The quantizer that `serialize` described.
 
     Args:
