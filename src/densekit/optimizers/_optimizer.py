@@ -32,6 +32,7 @@ from densekit.optimizers._options import (
     optional,
     within,
 )
+from densekit.optimizers._stateless import step_natively
 from densekit.optimizers._update_pipeline import UpdatePipeline, constrain
 from densekit.optimizers.schedules._schedule import LearningRateSchedule
 
@@ -437,9 +438,13 @@ class Optimizer(UpdatePipeline):
                         "Call `build(trainable_variables)` and pass one value for each variable.",
                     )
                 )
+        state, values = [*map(raw, optimizer_variables)], [*map(raw, trainable_variables)]
+        found = step_natively(self, state, grads, values)
+        if found is not None:
+            return found
         mapping = [
-            *zip(self._trainable_variables, map(raw, trainable_variables), strict=True),
-            *zip(self.variables, map(raw, optimizer_variables), strict=True),
+            *zip(self._trainable_variables, values, strict=True),
+            *zip(self.variables, state, strict=True),
         ]
         with StatelessScope(mapping) as scope:
             self.apply(grads)
