@@ -12,6 +12,7 @@ import numpy as np
 from densekit import engines
 from densekit._core import settings, tree
 from densekit._core.errors import describe, message
+from densekit._core.foreign import as_numpy, is_exporter
 from densekit._core.text import as_strings, holds_text
 from densekit._core.types import Array, Operand
 from densekit.data._encoding import (
@@ -109,7 +110,7 @@ def _read(value: object, what: str, dtype: str) -> Any:
         return _read_series(value, what, np.dtype(dtype))
     if isinstance(value, str | bytes):  # a leaf of a list
         raise not_numbers(what, np.asarray([value]))
-    if not hasattr(value, "__array__"):
+    if not is_exporter(value):
         raise ValueError(
             message(
                 f"`{what}`",
@@ -125,7 +126,7 @@ def _read(value: object, what: str, dtype: str) -> Any:
     if isinstance(dtypes, Iterable):  # of another library's table, maybe with nothing in common
         kinds = {getattr(kind, "kind", "O") for kind in dtypes}
         return np.asarray(value, np.float64 if kinds and kinds <= set("biuf") else None)
-    return np.asarray(value)
+    return as_numpy(value)
 
 
 # Tables

@@ -10,6 +10,7 @@ import numpy as np
 from densekit import engines
 from densekit._core.engine import Chunk, Index
 from densekit._core.errors import describe, message
+from densekit._core.foreign import is_exporter
 from densekit._core.frames import warn
 from densekit._core.types import Array
 from densekit.data._arrays import SparseRows, is_sparse
@@ -136,7 +137,7 @@ class ArrayFeed:
 
 def is_stream(x: object) -> bool:
     """Whether `x` yields batches, rather than being data itself."""
-    if x is None or isinstance(x, list | tuple | dict | str) or hasattr(x, "__array__"):
+    if x is None or isinstance(x, list | tuple | dict | str) or is_exporter(x):
         return False
     if is_sparse(x) or isinstance(x, SparseRows):
         return False

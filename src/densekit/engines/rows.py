@@ -12,6 +12,7 @@ import numpy as np
 from densekit._core.dtypes import STRING, data_dtype
 from densekit._core.engine import Output
 from densekit._core.types import Array
+from densekit._core.variable import aligned_empty
 
 
 class Missing:
@@ -118,9 +119,13 @@ class PredictsRows(ABC):
         return outputs
 
     def empty_outputs(self, n: int) -> list[Array]:
-        """Room for the outputs of `n` rows; strings are objects, as their length is open."""
-        dtypes = [object if y.dtype == STRING else data_dtype(y.dtype) for y in self.outputs]
+        """Room for the outputs of `n` rows; strings are objects, as their length is open.
+
+        It starts on a cache line, as JAX wants memory that it takes without a copy.
+        """
         return [
-            np.empty((n, *y.sample_shape), dtype)
-            for y, dtype in zip(self.outputs, dtypes, strict=True)
+            np.empty((n, *y.sample_shape), object)
+            if y.dtype == STRING
+            else aligned_empty((n, *y.sample_shape), data_dtype(y.dtype))
+            for y in self.outputs
         ]

@@ -15,6 +15,7 @@ import numpy as np
 
 from densekit._core import settings
 from densekit._core.dtypes import COMPLEX_TYPES, FLOAT_TYPES, standardize_dtype, to_numpy_dtype
+from densekit._core.foreign import as_numpy
 from densekit._core.tensor import Tensor
 from densekit._core.types import Namespace, TensorLike
 from densekit._core.variable import Variable
@@ -113,7 +114,7 @@ def as_array(value: object) -> TensorLike:
         return np.asarray(value, to_numpy_dtype(default_dtype(value)))
     if kind in SCALARS:
         return np.asarray(value, to_numpy_dtype(default_dtype(value)))
-    return np.asarray(value)
+    return as_numpy(value)
 
 
 def operand(value: object) -> Any:

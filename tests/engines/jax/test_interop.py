@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import densekit as keras
+from densekit.data._arrays import as_array
 
 X = np.linspace(-1, 1, 24, dtype="float32").reshape(8, 3)
 
@@ -141,3 +142,19 @@ def test_draws_are_the_same_words_traced() -> None:
         # Outside, normal numbers are worked out in float64: `normal_quantile`.
         ulps = 4 if place == 1 else 0
         np.testing.assert_allclose(one, two, rtol=ulps * 2.0**-23, atol=0)
+
+
+def place(array: Any) -> int:
+    return int(array.unsafe_buffer_pointer()) if isinstance(array, jax.Array) else array.ctypes.data
+
+
+@pytest.mark.parametrize("engine", ["native", "jax"])
+def test_arrays_go_in_and_out_without_a_copy(engine: str) -> None:
+    ours = model()
+    ours.compile("sgd", "mse", engine=engine)
+    predicted = ours.predict(X, verbose=0)
+    assert place(jnp.from_dlpack(predicted)) == place(predicted)
+    x = jnp.asarray(X)
+    assert place(as_array(x, "x")) == place(x)
+    traced = ours(x)
+    assert place(np.from_dlpack(traced)) == place(traced)

@@ -11,6 +11,7 @@ from densekit import ops
 from densekit._core import masks, tree
 from densekit._core.dtypes import data_dtype, is_float_dtype, table_dtype
 from densekit._core.errors import describe, message, returned
+from densekit._core.foreign import as_numpy, is_exporter
 from densekit._core.frames import hide_internal_frames
 from densekit._core.scope import StatelessScope, in_stateless_scope, recording_scope
 from densekit._core.tensor import Tensor, give_all, lend, lend_all
@@ -180,8 +181,10 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, MaskOwner, Operation):
             wanted = self.autocast and is_float_dtype(value.dtype)
             wanted = wanted and str(value.dtype) != self.input_dtype
             return ops.cast(value, self.input_dtype) if wanted else value
-        if hasattr(value, "__array__"):
-            return self._dk_convert_array(np.asarray(value, table_dtype(value)))
+        if is_exporter(value):
+            dtype = table_dtype(value)
+            array = as_numpy(value) if dtype is None else np.asarray(value, dtype)
+            return self._dk_convert_array(array)
         return value
 
     def _dk_convert_arguments(self, args: Any, kwargs: Any) -> tuple[Any, dict[str, Any]]:
