@@ -8,12 +8,14 @@ private to Keras, and a test that reaches for it is no test of behaviour: it is 
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import inspect
+import os
 import re
 import sys
 from collections import defaultdict
@@ -44,7 +46,10 @@ _HOMES = {
     "ops.random": ["random"],
     "utils.io_utils": ["config", "utils"],
     "utils.traceback_utils": ["config"],
+    "utils.summary_utils": ["models"],
     "saving": ["saving", "utils"],
+    "tree": ["tree"],
+    "": ["", "models"],
 }
 
 
@@ -64,7 +69,9 @@ def _specials(backend: str) -> dict[str, dict[str, Any]]:
     common = {
         "set_keras_mask": masks.set_mask,
         "get_keras_mask": masks.mask_of,
-        "any_symbolic_tensors": densekit.ops.any_symbolic,
+        "any_symbolic_tensors": lambda args=(), kwargs=None: densekit.ops.any_symbolic(
+            args, kwargs or {}
+        ),
         **shapes,
     }
     flags = {
@@ -84,11 +91,21 @@ def _specials(backend: str) -> dict[str, dict[str, Any]]:
         "backend.config": {"backend": lambda: backend},
         "backend.tensorflow.trainer": {"TensorFlowTrainer": Trainer},
         "backend.common": common,
+        "backend.common.keras_tensor": common,
         "backend.common.masking": common,
         "backend.common.variables": common,
         "utils.module_utils": {
-            "tensorflow": Framework("tensorflow"),
-            "torch": Framework("torch"),
+            **{name: Framework(name) for name in FRAMEWORKS},
+            "optree": _Available("optree"),
+        },
+        "utils.file_utils": {
+            name: getattr(os.path if hasattr(os.path, name) else os, name)
+            for name in ("join", "exists", "isdir", "listdir", "makedirs")
+        },
+        "utils.io_utils": {"set_logging_verbosity": lambda _: None},
+        "legacy.saving.legacy_h5_format": {
+            "save_model_to_hdf5": lambda model, file, **kw: model.save(file, **kw),
+            "load_model_from_hdf5": densekit.saving.load_model,
         },
         "utils": {"removesuffix": str.removesuffix, "removeprefix": str.removeprefix},
         "utils.python_utils": {"removesuffix": str.removesuffix},
@@ -145,6 +162,12 @@ class Missing(ModuleType):
         if _collecting():
             return self
         raise Outside(self._why)
+
+
+class _Available(ModuleType):
+    """A library of Keras' that is asked about, not used."""
+
+    available = True
 
 
 def Framework(name: str) -> Missing:
@@ -285,6 +308,8 @@ class StandIn(ModuleType):
         special = finder.specials.get(room, {})
         if name in special:
             return special[name]
+        if full == "keras.src.ops.random":
+            return importlib.import_module("keras.src.random")
         if room == "utils.module_utils":
             return importlib.import_module(name)
         if finder.has_module(full) or room_exists(room, name):
@@ -305,6 +330,9 @@ class StandIn(ModuleType):
             found = _of_densekit(f"{home}.{name}".strip("."))
             if found is not None:
                 return found
+        constants = _constants(finder.sources.joinpath(*self.__name__.split(".")))
+        if name in constants:
+            return constants[name]
         if room.startswith("ops.") and name[0].isupper():
             found = finder.operation(self.__name__, name)
             if found is not None:
@@ -364,6 +392,18 @@ def _public_names(api: Path) -> dict[str, dict[str, list[str]]]:
                 for alias in node.names:
                     public = f"{room}.{alias.asname or alias.name}".strip(".")
                     found[node.module][alias.name].append(public)
+    return found
+
+
+@functools.cache
+def _constants(module: Path) -> dict[str, Any]:
+    """The plain values that a module of Keras' sources gives a name: lists of types, bounds."""
+    file = module.with_suffix(".py")
+    found: dict[str, Any] = {}
+    for node in ast.parse(file.read_text()).body if file.exists() else ():
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            with contextlib.suppress(ValueError):
+                found[node.targets[0].id] = ast.literal_eval(node.value)
     return found
 
 
