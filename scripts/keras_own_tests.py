@@ -138,6 +138,7 @@ def run_file(sources: Path, path: Path, result: Path, options: argparse.Namespac
 
     sys.path.insert(0, str(HERE))
     import keras_stand_ins
+    import ml_dtypes  # noqa: F401  # so that NumPy knows "bfloat16", which the tests write
 
     os.environ["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
     known = tomllib.loads(LIST.read_text())

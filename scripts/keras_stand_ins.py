@@ -416,8 +416,25 @@ def _init_arguments(file: Path) -> dict[str, list[str]]:
     for node in ast.parse(file.read_text()).body:
         if isinstance(node, ast.ClassDef):
             init = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
-            found[node.name] = [a.arg for n in init for a in n.args.args[1:]]
+            bases = [found[b.id] for b in node.bases if isinstance(b, ast.Name) and b.id in found]
+            own = [[a.arg for a in n.args.args[1:] + n.args.kwonlyargs] for n in init]
+            found[node.name] = (own or bases or [[]])[0]
     return found
+
+
+def _applied(function: Callable[..., Any], tensors: Sequence[Any], options: Any) -> Any:
+    """Call a function with options by name, and tensors for its other parameters in order."""
+    before = []
+    tensors = list(tensors)
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL or not tensors:
+            break
+        if parameter.name in options:
+            before.append(options[parameter.name])
+            options = {k: v for k, v in options.items() if k != parameter.name}
+        else:
+            before.append(tensors.pop(0))
+    return function(*before, *tensors, **options)
 
 
 def _operation_class(name: str, function: Callable[..., Any], arguments: list[str]) -> type:
@@ -432,12 +449,18 @@ def _operation_class(name: str, function: Callable[..., Any], arguments: list[st
             if unknown:
                 raise TypeError(f"{name}.__init__() got an unexpected keyword {unknown}")
 
+        def __getattr__(self, wanted: str) -> Any:
+            options = self.__dict__.get("options", {})
+            if wanted not in options:
+                raise AttributeError(wanted)
+            return options[wanted]
+
         def call(self, *tensors: Any, **more: Any) -> Any:
-            return function(*tensors, **self.options, **more)
+            return _applied(function, tensors, {**self.options, **more})
 
         def compute_output_spec(self, *tensors: Any, **more: Any) -> Any:
             return densekit.ops.compute_output_spec(
-                lambda *t: function(*t, **self.options, **more), *tensors
+                lambda *t: _applied(function, t, {**self.options, **more}), *tensors
             )
 
     Applied.__name__ = Applied.__qualname__ = name
