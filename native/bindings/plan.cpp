@@ -393,6 +393,7 @@ void bind_plan(nb::module_& m) {
   bind_parameters(c);
   bind_running(c);
   bind_recording(m, c);
+  bind_many(m, c);
 }
 
 }  // namespace densekit::bindings

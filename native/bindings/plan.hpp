@@ -58,6 +58,19 @@ class Plan {
   index_t evaluate(const nb::list& inputs, const nb::list& targets, const nb::list& weights, nb::handle index,
                    index_t batch_size, std::vector<uint64_t> keys, std::vector<uint64_t> counters, nb::handle losses,
                    const nb::list& predictions, double seconds);
+  // The same, checked and ready; what they point into stays with the caller.
+  Request training_request(const nb::list& inputs, const nb::list& targets, const nb::list& weights, nb::handle index,
+                           index_t batch_size, Iterations iterations, nb::handle learning_rates,
+                           std::vector<uint64_t> keys, std::vector<uint64_t> counters, nb::handle losses,
+                           const nb::list& predictions, double seconds);
+  Request test_request(const nb::list& inputs, const nb::list& targets, const nb::list& weights, nb::handle index,
+                       index_t batch_size, std::vector<uint64_t> keys, std::vector<uint64_t> counters,
+                       nb::handle losses, const nb::list& predictions, double seconds);
+  // Whether a run calls Python.
+  bool asks_host() const {
+    return !host_nodes.empty() || !host_losses.empty() || !host_regularizers.empty() || !host_constraints.empty() ||
+           host_optimizer.is_valid();
+  }
   void predict(const nb::list& inputs, index_t n, const nb::list& outputs);
   nb::object call(nb::handle x);
   void set_call_shape(const std::vector<npy_intp>& in_shape, const std::vector<npy_intp>& out_shape);
@@ -91,6 +104,7 @@ class Plan {
 
  private:
   friend class Recorded;
+  friend class PreparedRun;
   Engine& running();
   Request make_request(const nb::list& inputs, const nb::list& targets, const nb::list& weights, index_t n);
   void finish_request(Request& request, nb::handle index, index_t batch_size, std::vector<uint64_t> keys,
@@ -108,6 +122,7 @@ class Plan {
 };
 
 void bind_recording(nb::module_& m, nb::class_<Plan>& plan);
+void bind_many(nb::module_& m, nb::class_<Plan>& plan);
 void bind_plan(nb::module_& m);
 void bind_functions(nb::module_& m);
 void bind_notes(nb::module_& m);

@@ -112,10 +112,11 @@ index_t rows_needed(nb::handle index) {
 
 }  // namespace
 
-index_t Plan::train(const nb::list& inputs, const nb::list& targets, const nb::list& weights, nb::handle index,
-                    index_t batch_size, Iterations iterations, nb::handle learning_rates, std::vector<uint64_t> keys,
-                    std::vector<uint64_t> counters, nb::handle losses, const nb::list& predictions, double seconds) {
-  Engine& runner = running();
+Request Plan::training_request(const nb::list& inputs, const nb::list& targets, const nb::list& weights,
+                               nb::handle index, index_t batch_size, Iterations iterations, nb::handle learning_rates,
+                               std::vector<uint64_t> keys, std::vector<uint64_t> counters, nb::handle losses,
+                               const nb::list& predictions, double seconds) {
+  running();
   Request request = make_request(inputs, targets, weights, rows_needed(index));
   finish_request(request, index, batch_size, std::move(keys), std::move(counters), losses, predictions);
   require_dense(learning_rates, NPY_DOUBLE, false, "learning_rates");
@@ -129,25 +130,41 @@ index_t Plan::train(const nb::list& inputs, const nb::list& targets, const nb::l
   }
   request.learning_rates = static_cast<const double*>(array_data(learning_rates));
   request.seconds = seconds;
+  return request;
+}
+
+index_t Plan::train(const nb::list& inputs, const nb::list& targets, const nb::list& weights, nb::handle index,
+                    index_t batch_size, Iterations iterations, nb::handle learning_rates, std::vector<uint64_t> keys,
+                    std::vector<uint64_t> counters, nb::handle losses, const nb::list& predictions, double seconds) {
+  Request request = training_request(inputs, targets, weights, index, batch_size, std::move(iterations), learning_rates,
+                                     std::move(keys), std::move(counters), losses, predictions, seconds);
   PythonHost host(*this, targets, weights);
   request.host = &host;
   nb::gil_scoped_release no_gil;
-  return runner.train(request);
+  return running().train(request);
 }
 
-index_t Plan::evaluate(const nb::list& inputs, const nb::list& targets, const nb::list& weights, nb::handle index,
-                       index_t batch_size, std::vector<uint64_t> keys, std::vector<uint64_t> counters,
-                       nb::handle losses, const nb::list& predictions, double seconds) {
-  Engine& runner = running();
+Request Plan::test_request(const nb::list& inputs, const nb::list& targets, const nb::list& weights, nb::handle index,
+                           index_t batch_size, std::vector<uint64_t> keys, std::vector<uint64_t> counters,
+                           nb::handle losses, const nb::list& predictions, double seconds) {
+  running();
   Request request = make_request(inputs, targets, weights, rows_needed(index));
   keys.resize(static_cast<std::size_t>(graph.random_nodes));  // nothing is random in a test
   counters.resize(static_cast<std::size_t>(graph.random_nodes));
   finish_request(request, index, batch_size, std::move(keys), std::move(counters), losses, predictions);
   request.seconds = seconds;
+  return request;
+}
+
+index_t Plan::evaluate(const nb::list& inputs, const nb::list& targets, const nb::list& weights, nb::handle index,
+                       index_t batch_size, std::vector<uint64_t> keys, std::vector<uint64_t> counters,
+                       nb::handle losses, const nb::list& predictions, double seconds) {
+  Request request = test_request(inputs, targets, weights, index, batch_size, std::move(keys), std::move(counters),
+                                 losses, predictions, seconds);
   PythonHost host(*this, targets, weights);
   request.host = &host;
   nb::gil_scoped_release no_gil;
-  return runner.evaluate(request);
+  return running().evaluate(request);
 }
 
 void Plan::predict(const nb::list& inputs, index_t n, const nb::list& outputs) {

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from densekit import random as random
     from densekit import regularizers as regularizers
     from densekit import saving as saving
+    from densekit import sweeps as sweeps
     from densekit import tree as tree
     from densekit import utils as utils
     from densekit import wrappers as wrappers
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from densekit.optimizers import Optimizer as Optimizer
     from densekit.quantizers import Quantizer as Quantizer
     from densekit.regularizers import Regularizer as Regularizer
+    from densekit.sweeps import fit_many as fit_many
     from densekit.training import GradientTape as GradientTape
     from densekit.training import value_and_grad as value_and_grad
 else:
@@ -93,6 +95,7 @@ else:
             "random": "",
             "regularizers": "Regularizer",
             "saving": "",
+            "sweeps": "fit_many",
             "densekit.training": "GradientTape value_and_grad",
             "tree": "",
             "utils": "",

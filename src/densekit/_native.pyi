@@ -258,6 +258,42 @@ class Plan:
         The same if each gradient has its parameter's type and shape; else False.
         """
 
+    def prepare_train(
+        self,
+        inputs: list[Array],
+        targets: list[Array | None],
+        weights: list[Array | None],
+        index: Array,
+        batch_size: int,
+        iterations: int | Sequence[int],
+        learning_rates: Array,
+        keys: Sequence[int],
+        counters: Sequence[int],
+        losses: Array,
+        predictions: list[Array | None],
+        seconds: float = 0.0,
+    ) -> PreparedRun:
+        """What `train` would run, for `run_many`."""
+
+    def prepare_evaluate(
+        self,
+        inputs: list[Array],
+        targets: list[Array | None],
+        weights: list[Array | None],
+        index: Array,
+        batch_size: int,
+        keys: Sequence[int],
+        counters: Sequence[int],
+        losses: Array,
+        predictions: list[Array | None],
+        seconds: float = 0.0,
+    ) -> PreparedRun:
+        """What `evaluate` would run, for `run_many`."""
+
+    @property
+    def asks_host(self) -> bool:
+        """Whether a run calls Python."""
+
 class Recorded:
     """A batch run forward, with what its backward needs."""
 
@@ -271,6 +307,14 @@ def array_class(name: str) -> type:
 
 def set_class(array: Array, type: type) -> None:
     """Gives an array another class of the same layout."""
+
+class PreparedRun:
+    """A run of a plan, checked, with all that it reads and writes."""
+
+def run_many(runs: list[PreparedRun]) -> list[int | BaseException]:
+    """
+    Runs of different plans, each on one thread, all at once: steps done, or what a run failed with.
+    """
 
 def activation(kind: str, params: Sequence[float], x: Array) -> Array:
     """f(x), row by row."""
@@ -313,13 +357,7 @@ def permutation(key: int, counter: int, n: int, block: int) -> Array:
     """0..n-1 in a random order, shuffled inside every `block` of them."""
 
 def quicken(
-    box: type,
-    truth: type,
-    formula: type,
-    step: type,
-    places: object,
-    tensor: type,
-    own: type,
+    box: type, truth: type, formula: type, step: type, places: object, tensor: type, own: type
 ) -> dict[str, Callable[..., object]]:
     """
     Has the core note the ops of boxes that wait; gives the methods of `box` that did, by name.

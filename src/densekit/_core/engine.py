@@ -218,6 +218,22 @@ class Engine(Protocol):
         """
 
 
+class Run(NamedTuple):
+    """Steps of one model among others that run at the same time.
+
+    Attributes:
+        engine: trains or evaluates.
+        chunk: its steps; models that share rows have the same columns.
+        predictions: room, as for `Engine.train`.
+        training: whether to train.
+    """
+
+    engine: Engine
+    chunk: Chunk
+    predictions: list[Array | None]
+    training: bool
+
+
 class Recorder(Protocol):
     """Calls inside tapes: each can be taken back later."""
 
@@ -326,3 +342,20 @@ class EngineKind(Protocol):
 
     def permutation(self, key: int, counter: int, n: int, block: int) -> Index:
         """``range(n)``, shuffled inside every `block`: `_core.seeds.permutation`."""
+
+    @property
+    def members_at_once(self) -> int:
+        """How many models `fit_many` keeps at work: more hold more memory and gain nothing."""
+
+    def why_alone(self, engine: Engine) -> str | None:
+        """Why the runs of one of its engines are not made side by side; None: they are."""
+
+    def run_many(self, runs: Sequence[Run]) -> list[npt.NDArray[np.float64] | Exception]:
+        """Runs of different models, with the bits that each has alone.
+
+        Between two calls the same engines come back in the same order, fewer as models end.
+
+        Returns:
+            for each run what `Engine.train` or `Engine.evaluate` returns or, of one that failed,
+            what it raised: it harms no other.
+        """

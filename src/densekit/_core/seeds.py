@@ -8,6 +8,8 @@ The native core computes the same words; `tests/contracts` holds the two against
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +19,7 @@ from densekit._core.errors import describe, message
 from densekit._core.name_scope import in_scope
 from densekit._core.naming import auto_name
 from densekit._core.registry import export
-from densekit._core.thread_seeds import Reserved, draw_seed, seed_thread
+from densekit._core.thread_seeds import Reserved, draw_seed, restore, save, seed_thread
 from densekit._core.types import Config, TensorLike
 from densekit._core.variable import Variable
 
@@ -135,6 +137,17 @@ def set_random_seed(seed: int) -> None:
         )
     seed_thread(seed)
     np.random.seed(seed)
+
+
+@contextmanager
+def kept_random_state() -> Iterator[None]:
+    """What is seeded and drawn inside leaves the random state of the caller as it was."""
+    state, saved = np.random.get_state(), save()
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
+        restore(saved)
 
 
 @export("keras.random")

@@ -12,6 +12,7 @@ import threading
 from typing import Any, NamedTuple
 
 _MOST = int(1e9)
+_State = tuple[object, ...]
 
 
 class _Own(threading.local):
@@ -50,6 +51,32 @@ def seed_thread(seed: int) -> None:
         random.seed(seed)
 
 
+class Saved(NamedTuple):
+    """Where the seeds of a thread come from, and Python's `random`, at some moment."""
+
+    module: _State
+    of_main: _State | None
+    own: _State | None
+    reserved: int
+
+
+def save() -> Saved:
+    """What `restore` brings back in this thread."""
+    with _seeding:
+        of_main, own = (None if s is None else s.getstate() for s in (_of_main, _own.stream))
+        return Saved(random.getstate(), of_main, own, _own.reserved)
+
+
+def restore(saved: Saved) -> None:
+    """Go on from that moment."""
+    global _of_main
+    with _seeding:
+        random.setstate(saved.module)
+        _of_main = _at(saved.of_main)
+        _own.stream = _at(saved.own)
+        _own.reserved = saved.reserved
+
+
 def draw_seed() -> int:
     """The next seed of this thread."""
     with _seeding:
@@ -80,3 +107,12 @@ def _copy(stream: Any) -> random.Random:
     copied = random.Random()
     copied.setstate(stream.getstate())
     return copied
+
+
+def _at(state: _State | None) -> random.Random | None:
+    """A stream in that state; None of None."""
+    if state is None:
+        return None
+    stream = random.Random()
+    stream.setstate(state)
+    return stream

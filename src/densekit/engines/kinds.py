@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 import re
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import cast
 
+import numpy as np
+import numpy.typing as npt
+
 from densekit._core import settings
-from densekit._core.engine import EngineKind
+from densekit._core.engine import EngineKind, Run
 from densekit._core.errors import message
 
 _VARIABLE = "DENSEKIT_ENGINE"
@@ -98,6 +102,18 @@ def default_name() -> str:
         name = check_engine(os.environ.get(_VARIABLE) or "native", f"environment {_VARIABLE}")
         settings.put("engine", name)
     return str(name)
+
+
+def one_after_another(runs: Sequence[Run]) -> list[npt.NDArray[np.float64] | Exception]:
+    """`EngineKind.run_many` for engines that do not run side by side."""
+    results: list[npt.NDArray[np.float64] | Exception] = []
+    for engine, chunk, predictions, training in runs:
+        run = engine.train if training else engine.evaluate
+        try:
+            results.append(run(chunk, predictions))
+        except Exception as error:
+            results.append(error)
+    return results
 
 
 class inside:

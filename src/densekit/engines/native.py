@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from densekit import _native
 from densekit._core.dtypes import STRING, data_dtype, to_numpy_dtype
-from densekit._core.engine import Array, Chunk, LossTerm
+from densekit._core.engine import Array, Chunk, LossTerm, Run
 from densekit._core.errors import message
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.variable import Variable
+from densekit._native import PreparedRun as PreparedRun
 from densekit._native import active_isa as active_isa
 from densekit._native import array_class as array_class
 from densekit._native import available_isas as available_isas
@@ -24,6 +25,7 @@ from densekit._native import machine as machine
 from densekit._native import mean_loss as mean_loss
 from densekit._native import permutation as permutation
 from densekit._native import quicken as quicken
+from densekit._native import run_many as run_many
 from densekit._native import set_class as set_class
 from densekit._native import set_threads as set_threads
 from densekit.engines.exact import ExactValues, exact_values
@@ -243,6 +245,21 @@ class NativeEngine(PredictsRows):
             per step done the total and each loss, (steps, 1 + losses). The optimizer's count and
             the seed generators have moved on by as many steps, also when a step raises.
         """
+        told = self._told_to_train(chunk, predictions)
+        losses: npt.NDArray[np.float64] = told[-3]
+        done = 0
+        try:
+            with self._exactly(chunk, predictions) if self._nodes else _NOTHING:
+                done = self.plan.train(*told)
+        except BaseException:
+            done = steps_done(losses)
+            raise
+        finally:
+            self.advance(done)
+        return losses[:done]
+
+    def _told_to_train(self, chunk: Chunk, predictions: list[Array | None]) -> tuple[Any, ...]:
+        """The arguments of the plan's `train`; the last three are losses, predictions, seconds."""
         if self._unweighted:
             self._check_weights(chunk)
         steps = chunk.steps
@@ -251,29 +268,20 @@ class NativeEngine(PredictsRows):
         rooms = self._with_masks(predictions)
         iterations, rates = self._rates(steps)
         keys, counters = self.random_words()
-        done = 0
-        try:
-            with self._exactly(chunk, predictions) if self._nodes else _NOTHING:
-                done = self.plan.train(
-                    self._columns(chunk),
-                    [chunk.targets[i] for i in self._of_losses],
-                    [chunk.weights[i] for i in self._of_losses],
-                    chunk.picks,
-                    chunk.batch_size,
-                    iterations,
-                    rates,
-                    keys,
-                    counters,
-                    losses,
-                    rooms,
-                    0.0,
-                )
-        except BaseException:
-            done = int(np.count_nonzero(losses[:, 0] != _NO_STEP))
-            raise
-        finally:
-            self._advance(done)
-        return losses[:done]
+        return (
+            self._columns(chunk),
+            [chunk.targets[i] for i in self._of_losses],
+            [chunk.weights[i] for i in self._of_losses],
+            chunk.picks,
+            chunk.batch_size,
+            iterations,
+            rates,
+            keys,
+            counters,
+            losses,
+            rooms,
+            0.0,
+        )
 
     def _rates(self, steps: int) -> tuple[Any, Any]:
         """The counts of the optimizer, or of its parts, and the learning rates of steps to come."""
@@ -287,25 +295,44 @@ class NativeEngine(PredictsRows):
 
     def evaluate(self, chunk: Chunk, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
         """Losses and predictions of the picked rows; as `train`, without changing anything."""
+        told = self._told_to_evaluate(chunk, predictions)
+        losses: npt.NDArray[np.float64] = told[-3]
+        with self._exactly(chunk, predictions) if self._nodes else _NOTHING:
+            done = self.plan.evaluate(*told)
+        return losses[:done]
+
+    def _told_to_evaluate(self, chunk: Chunk, predictions: list[Array | None]) -> tuple[Any, ...]:
+        """The arguments of the plan's `evaluate`, as `_told_to_train`."""
         if self._unweighted:
             self._check_weights(chunk)
         losses = np.empty((chunk.steps, 1 + self.n_losses))
         rooms = self._with_masks(predictions)
         keys, counters = self.random_words()
-        with self._exactly(chunk, predictions) if self._nodes else _NOTHING:
-            done = self.plan.evaluate(
-                self._columns(chunk),
-                [chunk.targets[i] for i in self._of_losses],
-                [chunk.weights[i] for i in self._of_losses],
-                chunk.picks,
-                chunk.batch_size,
-                keys,
-                counters,
-                losses,
-                rooms,
-                0.0,
-            )
-        return losses[:done]
+        return (
+            self._columns(chunk),
+            [chunk.targets[i] for i in self._of_losses],
+            [chunk.weights[i] for i in self._of_losses],
+            chunk.picks,
+            chunk.batch_size,
+            keys,
+            counters,
+            losses,
+            rooms,
+            0.0,
+        )
+
+    @property
+    def asks_host(self) -> bool:
+        """Whether a run calls Python, which it does on its own thread alone."""
+        return self.plan.asks_host
+
+    def make_ready(self, run: Run) -> tuple[PreparedRun, npt.NDArray[np.float64]]:
+        """A run for `run_together`, and its losses."""
+        if run.training:
+            told = self._told_to_train(run.chunk, run.predictions)
+            return self.plan.prepare_train(*told), told[-3]
+        told = self._told_to_evaluate(run.chunk, run.predictions)
+        return self.plan.prepare_evaluate(*told), told[-3]
 
     def _with_masks(self, predictions: list[Array | None]) -> list[Array | None]:
         """Room for predictions, and for the masks of those that are asked for."""
@@ -417,7 +444,8 @@ class NativeEngine(PredictsRows):
             counters.append(counter + (stream << 32))
         return keys, counters
 
-    def _advance(self, steps: int) -> None:
+    def advance(self, steps: int) -> None:
+        """The optimizer's count and the seed generators move on by so many steps."""
         if not steps:
             return
         if not self._counts_itself and self._trainable:  # nothing to train is no update
@@ -426,3 +454,8 @@ class NativeEngine(PredictsRows):
         if self._seeds:
             for generator in {id(g): g for g in self._seeds}.values():
                 generator.advance(steps)
+
+
+def steps_done(losses: npt.NDArray[np.float64]) -> int:
+    """How many steps of a training that failed have their losses."""
+    return int(np.count_nonzero(losses[:, 0] != _NO_STEP))

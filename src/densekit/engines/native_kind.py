@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from densekit._core.engine import (
     Array,
     Engine,
@@ -13,18 +16,22 @@ from densekit._core.engine import (
     LossTerm,
     Program,
     Recorder,
+    Run,
     Source,
     Updates,
 )
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.plan import NotLowerable
 from densekit._core.variable import Variable
-from densekit.engines import formulas, native, recording
+from densekit.engines import formulas, kinds, native, recording
 from densekit.engines.lowering import lower_graph, lower_layer
 from densekit.engines.on_host import lower_whole
 from densekit.engines.plan import PlanBuilder
+from densekit.engines.side_by_side import run_together
 from densekit.engines.updates import NativeUpdates
 from densekit.ops._formula_steps import Step
+
+_MEMBERS_PER_THREAD = 16
 
 
 class NativeKind:
@@ -99,6 +106,24 @@ class NativeKind:
     def permutation(self, key: int, counter: int, n: int, block: int) -> Index:
         """``range(n)``, shuffled inside every `block`."""
         return native.permutation(key, counter, n, block)
+
+    @property
+    def members_at_once(self) -> int:
+        """So many that threads seldom wait for the last of a round."""
+        return _MEMBERS_PER_THREAD * native.get_threads()
+
+    def why_alone(self, engine: Engine) -> str | None:
+        """A plan that calls Python does so on the thread that runs it."""
+        if isinstance(engine, native.NativeEngine) and not engine.asks_host:
+            return None
+        return "parts of the model run in Python"
+
+    def run_many(self, runs: Sequence[Run]) -> list[npt.NDArray[np.float64] | Exception]:
+        """Each on one thread, all threads at once; those that ask Python one after another."""
+        results = kinds.one_after_another([r for r in runs if self.why_alone(r.engine)])
+        alone = iter(results)
+        beside = iter(run_together([r for r in runs if not self.why_alone(r.engine)]))
+        return [next(alone if self.why_alone(run.engine) else beside) for run in runs]
 
 
 def plan_of(source: Source) -> PlanBuilder:

@@ -24,6 +24,7 @@ from densekit._core.engine import (
     LossTerm,
     Program,
     Recorder,
+    Run,
     Source,
     Updates,
 )
@@ -215,6 +216,16 @@ class ReferenceKind:
     def permutation(self, key: int, counter: int, n: int, block: int) -> Index:
         """``range(n)``, shuffled inside every `block`."""
         return seeds.permutation(key, counter, n, block)
+
+    members_at_once = 1
+
+    def why_alone(self, engine: Engine) -> str | None:
+        """It computes in Python."""
+        return "the engine 'reference' computes in Python"
+
+    def run_many(self, runs: Sequence[Run]) -> list[npt.NDArray[np.float64] | Exception]:
+        """One after the other."""
+        return kinds.one_after_another(runs)
 
 
 ENGINE: EngineKind = ReferenceKind()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from densekit import callbacks, engines
 from densekit._core import settings
@@ -30,6 +30,10 @@ _HOST_STEPS = 32  # with parts that run in Python
 _PREDICTION_BYTES = 1 << 26
 
 
+T = TypeVar("T")
+Runs = Generator["PendingRun", None, T]  # a loop that waits for each of its chunks
+
+
 def callback_list(
     model: TrainableModel,
     given: Any,
@@ -50,6 +54,14 @@ def callback_list(
         steps=steps,
         model=model,
     )
+
+
+class PendingRun(NamedTuple):
+    """A chunk of steps that a loop waits for."""
+
+    session: Session | StepSession
+    chunk: Chunk
+    training: bool
 
 
 class Session:
@@ -91,7 +103,7 @@ class Session:
     made_at: Any
 
     def _use(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
         handles, metrics = engine.outputs, self._metrics
         needed = [False] * len(handles) if metrics is None else metrics.needs_predictions
         self._shapes = [
@@ -111,13 +123,13 @@ class Session:
         """Steps of one native call."""
         if isinstance(feed, StreamFeed):
             return 1
-        rows = self._engine.chunk_rows
+        rows = self.engine.chunk_rows
         if self._row_bytes:
             rows = min(rows, _PREDICTION_BYTES / self._row_bytes)
         if feed.copied_rows is not None:
             rows = min(rows, feed.copied_rows)
         steps = int(rows // feed.batch_size)
-        if self._engine.has_host_nodes:
+        if self.engine.has_host_nodes:
             steps = min(steps, _HOST_STEPS)
         return max(1, steps)
 
@@ -127,28 +139,38 @@ class Session:
 
     def ends(self) -> None:
         """No more chunks of this data set will come."""
-        self._engine.forget_data()
+        self.engine.forget_data()
 
     def run(self, chunk: Chunk, training: bool) -> None:
         """Run a chunk, then update losses and metrics."""
+        predictions = self.make_ready(chunk)
+        run = self.engine.train if training else self.engine.evaluate
+        self.follow(chunk, predictions, run(chunk, predictions))
+
+    def make_ready(self, chunk: Chunk) -> list[Array | None]:
+        """Have the engine that fits the chunk; room for the predictions that metrics look at."""
         terms = self.terms
         moment = self.moment()
         if moment != self.made_at or self.has_open_shapes:
             self.made_at = moment
             engine = self.engine_for(chunk.inputs, terms)
-            if engine is not self._engine:
-                self._engine.forget_data()
+            if engine is not self.engine:
+                self.engine.forget_data()
                 self._use(engine)
         if self._own_losses and self._meets_other_targets(chunk):
             self._use(self.engine_for(chunk.inputs, self.terms))
         n = chunk.rows
-        dtype = self._engine.dtype
-        predictions: list[Array | None] = [
+        dtype = self.engine.dtype
+        return [
             None if shape is None else np.empty((n, math.prod(shape)), dtype)
             for shape in self._shapes
         ]
-        run = self._engine.train if training else self._engine.evaluate
-        losses = run(chunk, predictions)
+
+    def follow(
+        self, chunk: Chunk, predictions: list[Array | None], losses: npt.NDArray[np.float64]
+    ) -> None:
+        """Update losses and metrics by what the engine gave for a chunk."""
+        n = chunk.rows
         self._loss.add(losses[:, 0], chunk.batch_size, n)
         if self.watch is not None:
             self.watch.look(chunk, losses[:, 0])
@@ -163,10 +185,10 @@ class Session:
             if rows is None or shape is None:
                 continue
             y_pred = rows.reshape(len(rows), *shape)
-            if self._engine.exact_predictions:
-                exact = self._engine.exact_predictions[i]
+            if self.engine.exact_predictions:
+                exact = self.engine.exact_predictions[i]
                 y_pred = y_pred if exact is None else exact
-            masks = self._engine.prediction_masks
+            masks = self.engine.prediction_masks
             mask = masks[i] if masks else None
             y_true = _as_keras_floats(chunk.pick(chunk.targets[i]))
             weight = _as_keras_floats(chunk.pick(chunk.weights[i]))
@@ -193,13 +215,15 @@ def _as_keras_floats(rows: Array | None) -> Array | None:
 
 def run_epoch(
     model: TrainableModel,
-    runtime: Runtime,
     session: Session | StepSession,
     feed: Feed,
     callbacks: callbacks.CallbackList,
     training: bool,
-) -> int:
-    """All steps of one epoch, with the batch hooks of the callbacks; returns how many."""
+) -> Runs[int]:
+    """All steps of one epoch, with the batch hooks of the callbacks; returns how many.
+
+    Blocks are yielded to whoever runs them: `run_all`, or `fit_many` with those of other models.
+    """
     mode = "train" if training else "test"
     begin = getattr(callbacks, f"on_{mode}_batch_begin")
     end = getattr(callbacks, f"on_{mode}_batch_end")
@@ -207,13 +231,11 @@ def run_epoch(
     every = callbacks.wants_batches(mode)
     per_call = model.steps_per_execution
     first = steps = 0  # first step since the hooks were called; steps made
-    turns = runtime.turns.chunk if training else nullcontext()
     feed.epoch_begins()
     for chunk in feed.chunks(per_call if every else session.chunk_steps(feed)):
         if every and steps == first:
             begin(first)
-        with turns:
-            session.run(chunk, training)
+        yield PendingRun(session, chunk, training)
         steps = chunk.first_step + chunk.steps
         if every:
             if steps - first < per_call:
@@ -229,6 +251,24 @@ def run_epoch(
         end(first + per_call - 1, session.logs(model))
     feed.epoch_ends()
     return steps
+
+
+def run_all(runs: Runs[T], runtime: Runtime) -> T:
+    """What a loop of one model returns, its chunks run as they come."""
+    try:
+        while True:
+            try:
+                session, chunk, training = next(runs)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            if training:
+                with runtime.turns.chunk:
+                    session.run(chunk, True)
+            else:
+                session.run(chunk, False)
+    finally:
+        runs.close()
 
 
 def logs_of(model: TrainableModel) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from densekit._core.types import Logs
 from densekit.data._split import train_validation_split
 from densekit.data._streams import Feed
 from densekit.training._compiled import Compiled
-from densekit.training._fit_loop import Session, callback_list, run_epoch
+from densekit.training._fit_loop import Runs, Session, callback_list, run_all, run_epoch
 from densekit.training._limits import limited_epochs, limited_steps
 from densekit.training._not_finite import FiniteWatch, unnamed_watch
 from densekit.training._overrides import has_own_step
@@ -43,7 +43,11 @@ class Fitting:
         self._compiled = compiled
         self._sessions = sessions
 
-    def fit(
+    def fit(self, *arguments: Any) -> History:
+        """Train for some epochs: `Trainer.fit`, whose arguments these are."""
+        return run_all(self.epochs(*arguments), self._runtime)
+
+    def epochs(
         self,
         x: object,
         y: object,
@@ -61,8 +65,13 @@ class Fitting:
         validation_steps: int | None,
         validation_batch_size: int | None,
         validation_freq: object,
-    ) -> History:
-        """Train for some epochs: `Trainer.fit`."""
+        warns: bool = True,
+    ) -> Runs[History]:
+        """The loop of `fit`, which waits for each chunk of steps.
+
+        Args:
+            warns: whether a loss that is not finite is said.
+        """
         model, data = self._model, self._data
         own, own_test = has_own_step(type(model), "train"), has_own_step(type(model), "test")
         self._compiled.check_to_train()
@@ -96,6 +105,8 @@ class Fitting:
             )
         native = not own or (validation is not None and not own_test)
         watch = self._sessions.watch("fit") if native else unnamed_watch("fit")
+        if not warns:
+            watch.silence()
         session = self._session(feed, batches, True, watch)
         tests = None
         if validation is not None:
@@ -115,7 +126,7 @@ class Fitting:
                 watch.epoch, watch.validates = epoch, False
                 run.on_epoch_begin(epoch)
                 session = self._sessions.fresh(session, feed, True)
-                steps = run_epoch(model, self._runtime, session, feed, run, training=True)
+                steps = yield from run_epoch(model, session, feed, run, training=True)
                 # An epoch for which no data were left shows the numbers before it, as in Keras.
                 trained = session.logs(model) if steps or not trained else trained
                 logs = dict(trained)
@@ -123,7 +134,7 @@ class Fitting:
                     assert tests is not None
                     tests = self._sessions.fresh(tests, validation, False)
                     watch.validates = True
-                    results = self._run_test(tests, validation, run)
+                    results = yield from self._run_test(tests, validation, run)
                     logs |= {f"val_{name}": value for name, value in results.items()}
                     logs = {name: logs[name] for name in sorted(logs)}
                 run.on_epoch_end(epoch, logs)
@@ -163,7 +174,7 @@ class Fitting:
             session = self._session(feed, None, False, self._sessions.watch("evaluate"))
         run = callback_list(model, callbacks, verbose, feed.num_batches)
         try:
-            logs = self._run_test(session, feed, run)
+            logs = run_all(self._run_test(session, feed, run), self._runtime)
         finally:
             session.ends()
         return logs if return_dict else self._compiled.in_order(logs)
@@ -178,13 +189,13 @@ class Fitting:
 
     def _run_test(
         self, session: Session | StepSession, feed: Feed, callbacks: CallbackList
-    ) -> dict[str, Any]:
+    ) -> Runs[dict[str, Any]]:
         model = self._model
         feed.begin_anew()
         model.stop_evaluating = False
         callbacks.on_test_begin()
         model.reset_metrics()
-        run_epoch(model, self._runtime, session, feed, callbacks, training=False)
+        yield from run_epoch(model, session, feed, callbacks, training=False)
         logs = session.logs(model)
         callbacks.on_test_end(logs)
         return logs

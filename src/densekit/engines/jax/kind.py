@@ -32,6 +32,12 @@ class JaxKind(native_kind.NativeKind):
             return super().make(source, trainable, losses, optimizer)
         return JaxEngine(self, source, plan, trainable, losses, optimizer)
 
+    def why_alone(self, engine: Engine) -> str | None:
+        """Models on JAX run one at a time."""
+        if isinstance(engine, JaxEngine):
+            return "the engine 'jax' runs one model at a time"
+        return super().why_alone(engine)
+
     def compiled(self, step: Callable[..., Any]) -> Callable[..., Any]:
         """The function, compiled; one that cannot be traced runs as it is, and that is said."""
         return CompiledStep(step)

@@ -1,0 +1,205 @@
+"""`fit_many`: a network for each point of a grid, trained side by side."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+
+from densekit._core.errors import describe, message
+from densekit._core.frames import filters_traceback, warn
+from densekit._core.seeds import kept_random_state
+from densekit.callbacks import Callback, EarlyStopping, Progbar
+from densekit.data._feeds import is_stream
+from densekit.sweeps._grid import Point, points_of, seeds_of
+from densekit.sweeps._member import FitArguments, Member
+from densekit.sweeps._rounds import run_round
+from densekit.sweeps._sweep import Sweep
+
+
+@filters_traceback
+def fit_many(
+    build: Callable[..., object],
+    grid: object,
+    x: object,
+    y: object = None,
+    *,
+    epochs: int = 1,
+    batch_size: int | None = None,
+    validation_data: object = None,
+    seeds: object = None,
+    early_stopping: EarlyStopping | None = None,
+    patience: int | None = None,
+    callbacks: Callable[..., Iterable[Callback]] | None = None,
+    sample_weight: object = None,
+    class_weight: dict[int, float] | str | None = None,
+    validation_split: float = 0.0,
+    validation_batch_size: int | None = None,
+    validation_steps: int | None = None,
+    validation_freq: object = 1,
+    shuffle: object = True,
+    steps_per_epoch: int | None = None,
+    verbose: object = "auto",
+) -> Sweep:
+    """Train a network for each point of a grid, many at the same time.
+
+    Each gets the bits that it gets alone: by `set_random_seed` with its seed, `build` and `fit`.
+    Networks that run natively are trained side by side, each on one thread; the others one after
+    another. One that fails, or whose loss becomes NaN, harms no other.
+
+    Args:
+        build: gives a compiled model, called with a point's entries as arguments.
+        grid: a list of dicts, or a dict of lists, of which every combination is a point.
+        x, y: arrays as for `Model.fit`, which all networks read.
+        epochs: as for `fit`, like all that is not named here. Default: ``1``.
+        seeds: an integer, from which the members' seeds count up, or one for each. The caller's
+            random state stays what it was. Default: none, each goes on with the caller's.
+        early_stopping: an `EarlyStopping`, of which each member gets a copy. Default: none.
+        patience: short for one that watches the validation loss, or the loss if there is none.
+            Default: ``None``.
+        callbacks: gives the callbacks of a member, called as `build`. One that looks at every
+            batch has its member trained alone. Default: none.
+        verbose: 0 silent, 1 a progress bar over the members. Default: ``"auto"``, which is 1.
+
+    Returns:
+        a `Sweep`, with ``models``, ``table`` and ``best(monitor)``.
+
+    Raises:
+        ValueError: for a grid, seeds or data that do not fit; what the first member failed with,
+            if all fail.
+
+    Example:
+
+    >>> import densekit as keras, numpy as np
+    >>> x = np.random.default_rng(0).random((64, 3))
+    >>> def build(units):
+    ...     layers = [keras.Input((3,)), keras.layers.Dense(units, "relu"), keras.layers.Dense(1)]
+    ...     model = keras.Sequential(layers)
+    ...     model.compile("adam", "mse")
+    ...     return model
+    >>> grid = {"units": [4, 8]}
+    >>> sweep = keras.fit_many(build, grid, x, x[:, 0], epochs=2, seeds=0, verbose=0)
+    >>> len(sweep.models), sorted(sweep.columns)
+    (2, ['epochs', 'loss', 'seed', 'units'])
+    >>> sweep.best("loss").count_params() in (21, 41)
+    True
+    """
+    _check_arrays(x, validation_data)
+    points = points_of(grid)
+    stopping = _stopping(early_stopping, patience, validation_data, validation_split)
+    arguments: FitArguments = {
+        "x": x,
+        "y": y,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "validation_data": validation_data,
+        "sample_weight": sample_weight,
+        "class_weight": class_weight,
+        "validation_split": validation_split,
+        "validation_batch_size": validation_batch_size,
+        "validation_steps": validation_steps,
+        "validation_freq": validation_freq,
+        "shuffle": shuffle,
+        "steps_per_epoch": steps_per_epoch,
+    }
+
+    def callbacks_of(point: Point) -> list[Callback]:
+        own = [] if callbacks is None else list(callbacks(**point))
+        return [*own, *([] if stopping is None else [copy.deepcopy(stopping)])]
+
+    pairs = zip(points, seeds_of(seeds, len(points)), strict=True)
+    members = [Member(i, point, seed) for i, (point, seed) in enumerate(pairs)]
+    bar = Progbar(len(members), verbose=int(verbose not in (0, False)), unit_name="model")
+    with nullcontext() if seeds is None else kept_random_state():
+        _train(members, build, arguments, callbacks_of, bar)
+    _report(members)
+    return Sweep(members)
+
+
+def _train(
+    members: list[Member],
+    build: Callable[..., object],
+    arguments: FitArguments,
+    callbacks_of: Callable[[Point], list[Callback]],
+    bar: Progbar,
+) -> None:
+    """Every member to its end, so many at work at a time as is of use."""
+    waiting, active = deque(members), list[Member]()
+    most = 1
+    try:
+        while waiting or active:
+            while waiting and len(active) < most:
+                member = waiting.popleft()
+                member.build(build)
+                while any(not member.parts.isdisjoint(m.parts) for m in active):
+                    active = _round(active)  # it would have found them trained
+                active.append(member)
+                member.start(arguments, callbacks_of)
+                if member.pending is None:
+                    active.pop()
+                else:
+                    most = max(most, member.kind.members_at_once)
+                bar.update(len(members) - len(waiting) - len(active))
+            active = _round(active)
+            bar.update(len(members) - len(waiting) - len(active))
+    finally:
+        for member in active:
+            member.close()
+
+
+def _round(active: list[Member]) -> list[Member]:
+    """A round; those that have not ended."""
+    run_round(active)
+    return [m for m in active if m.pending is not None]
+
+
+def _stopping(
+    given: EarlyStopping | None, patience: int | None, validation: object, split: float
+) -> EarlyStopping | None:
+    if given is not None and patience is not None:
+        raise ValueError(
+            message("fit_many", "`early_stopping` or `patience`", "both", "Pass one of them.")
+        )
+    if patience is None:
+        return given
+    monitor = "loss" if validation is None and not split else "val_loss"
+    return EarlyStopping(monitor=monitor, patience=patience)
+
+
+def _check_arrays(x: object, validation_data: object) -> None:
+    """Members read the same rows over and over, each in an order of its own."""
+    for name, data in (("x", x), ("validation_data", validation_data)):
+        if is_stream(data):
+            raise ValueError(
+                message(
+                    f"fit_many `{name}`", "arrays", describe(data), "Collect the batches first."
+                )
+            )
+
+
+def _report(members: list[Member]) -> None:
+    """Say what did not go side by side, and who failed or diverged."""
+    failed = [m for m in members if m.error is not None]
+    if len(failed) == len(members):
+        assert failed[0].error is not None
+        raise failed[0].error
+    said = []
+    reasons = Counter(m.alone for m in members if m.alone is not None)
+    for reason, count in reasons.items():
+        said.append(f"{count} of {len(members)} members ran one after another: {reason}.")
+    if failed:
+        first = failed[0]
+        said.append(
+            f"{len(failed)} of {len(members)} members failed, the first of them, member "
+            f"{first.index}, with {type(first.error).__name__}: {first.error} See `.errors`."
+        )
+    diverged = [m.index for m in members if m.has_diverged]
+    if diverged:
+        listed = ", ".join(map(str, diverged[:10])) + (", ..." if len(diverged) > 10 else "")
+        said.append(
+            f"{len(diverged)} of {len(members)} members ended with a loss that is not finite: "
+            f"{listed}. Lower their learning rate or clip their gradients."
+        )
+    for sentence in said:
+        warn(f"fit_many: {sentence}")
