@@ -6,7 +6,7 @@ an array of NumPy an `Array`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -130,6 +130,15 @@ class HasShape(Protocol):
     @property
     def dtype(self) -> object:
         """Element type or its name."""
+
+
+class Store(Protocol):
+    """Where a layer writes its weights, by name: a group of a file."""
+
+    def keys(self) -> Collection[str]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, name: str, /) -> Array: ...
+    def __setitem__(self, name: str, value: Any, /) -> None: ...
 
 
 ArrayLike: TypeAlias = TensorLike | HasShape | npt.ArrayLike

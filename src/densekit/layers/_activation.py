@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from densekit import activations
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, PartialShape, TensorLike
 from densekit.layers._base.activated import activated_shape
 from densekit.layers._base.elementwise import Elementwise
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -30,16 +33,16 @@ class Activation(Elementwise):
     [[0.0, 2.0]]
     """
 
-    def __init__(self, activation: object, **kwargs: object) -> None:
+    def __init__(self, activation: object, **kwargs: Unpack[AllLayerOptions]) -> None:
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
         self._build_at_init()
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """``activation(inputs)``."""
         return self.activation(inputs)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> PartialShape:
         """The shape of the input, or what the activation makes of it."""
         return activated_shape(self.activation, tuple(input_shape))
 

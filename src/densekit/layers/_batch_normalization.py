@@ -5,17 +5,21 @@ Long by its card and the thirteen things it is configured by.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Unpack
 
 from densekit import constraints, initializers, ops, regularizers
 from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, DTypeLike, PartialShape, TensorLike
 from densekit._core.variable import Variable
 from densekit.layers._base.elementwise import Elementwise
 from densekit.layers._base.input_spec import InputSpec
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 _CLIPPING = ("rmax", "rmin", "dmax")
 
@@ -85,7 +89,7 @@ class BatchNormalization(Elementwise):
         renorm_clipping: Any = None,
         renorm_momentum: float = 0.99,
         synchronized: bool = False,
-        **kwargs: object,
+        **kwargs: Unpack[AllLayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.axis = int(axis)
@@ -112,7 +116,7 @@ class BatchNormalization(Elementwise):
         )
         self.renorm_momentum = renorm_momentum
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         """Create weights and statistics for inputs of `input_shape`, batch axis included."""
         self.compute_output_shape(input_shape)
         size = input_shape[self.axis]
@@ -122,7 +126,7 @@ class BatchNormalization(Elementwise):
                 name=name, shape=(size,), initializer=initializer, trainable=False, autocast=False
             )
 
-        def deviation(shape: Any, dtype: Any = None) -> Any:
+        def deviation(shape: Sequence[int], dtype: DTypeLike = None) -> TensorLike:
             variance: Any = self.moving_variance_initializer
             return ops.sqrt(variance(shape, dtype=dtype))
 
@@ -153,7 +157,7 @@ class BatchNormalization(Elementwise):
             self.renorm_stddev = statistic("renorm_stddev", deviation)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: size})
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> PartialShape:
         """The shape of the input."""
         if not -len(input_shape) <= self.axis < len(input_shape):
             raise ValueError(
@@ -166,11 +170,13 @@ class BatchNormalization(Elementwise):
             )
         return tuple(input_shape)
 
-    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+    def call(
+        self, inputs: TensorLike, training: bool | None = None, mask: TensorLike | None = None
+    ) -> TensorLike:
         """The normalized inputs; `mask` is true where a position counts for the statistics."""
         x = ops.cast(inputs, "float64" if str(inputs.dtype) == "float64" else "float32")
-        scale: Any = 1.0 if self.gamma is None else ops.cast(self.gamma, x.dtype)
-        offset: Any = 0.0 if self.beta is None else ops.cast(self.beta, x.dtype)
+        scale: float | TensorLike = 1.0 if self.gamma is None else ops.cast(self.gamma, x.dtype)
+        offset: float | TensorLike = 0.0 if self.beta is None else ops.cast(self.beta, x.dtype)
         if training and self.trainable and 0 not in x.shape:
             mean, variance = self._dk_moments(x, mask)
             if self.renorm:
@@ -186,12 +192,12 @@ class BatchNormalization(Elementwise):
         y = x * self._dk_spread(factor, x) + self._dk_spread(offset - mean * factor, x)
         return ops.cast(y, self.compute_dtype)
 
-    def _dk_spread(self, statistic: Any, x: Any) -> Any:
+    def _dk_spread(self, statistic: TensorLike, x: TensorLike) -> TensorLike:
         shape = [1] * len(x.shape)
         shape[self.axis] = x.shape[self.axis]
         return ops.reshape(statistic, shape)
 
-    def _dk_moments(self, x: Any, mask: Any) -> tuple[Any, Any]:
+    def _dk_moments(self, x: TensorLike, mask: TensorLike | None) -> tuple[TensorLike, TensorLike]:
         """Mean and biased variance of all positions that count."""
         rank = len(x.shape)
         axes = tuple(i for i in range(rank) if i != self.axis % rank)
@@ -213,10 +219,12 @@ class BatchNormalization(Elementwise):
         rest = ops.where(counts, x - self._dk_spread(mean, x), 0.0)
         return mean, ops.sum(ops.square(rest), axis=axes) / number
 
-    def _dk_follow(self, statistic: Variable, latest: Any, momentum: float) -> None:
+    def _dk_follow(self, statistic: Variable, latest: TensorLike, momentum: float) -> None:
         statistic.assign(ops.cast(statistic, latest.dtype) * momentum + latest * (1.0 - momentum))
 
-    def _dk_renormalize(self, mean: Any, variance: Any) -> tuple[Any, Any]:
+    def _dk_renormalize(
+        self, mean: TensorLike, variance: TensorLike
+    ) -> tuple[TensorLike, TensorLike]:
         """The correction ``x * r + d`` towards the moving statistics, which then follow."""
         deviation = ops.sqrt(variance + self.epsilon)
         known = ops.maximum(ops.cast(self.renorm_stddev, mean.dtype), self.epsilon**0.5)
@@ -279,7 +287,7 @@ class BatchNormalization(Elementwise):
         }
 
 
-def _checked_clipping(bounds: dict[str, Any]) -> dict[str, Any]:
+def _checked_clipping(bounds: Config) -> Config:
     wrong = set(bounds) - set(_CLIPPING)
     rmax, rmin, dmax = (bounds.get(key) for key in _CLIPPING)
     crossed = rmax is not None and rmin is not None and rmax < rmin

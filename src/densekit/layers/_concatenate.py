@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from densekit import ops
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config, PartialShape, TensorLike
 from densekit.layers._base.merging import Merge
-from densekit.layers._base.shapes import Shape
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -29,11 +32,11 @@ class Concatenate(Merge):
     (5, 5)
     """
 
-    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: int = -1, **kwargs: Unpack[AllLayerOptions]) -> None:
         super().__init__(**kwargs)
         self.axis = axis
 
-    def compute_output_shape(self, input_shape: Any) -> Shape:
+    def compute_output_shape(self, input_shape: Sequence[PartialShape]) -> PartialShape:
         """The sizes added up along `axis`."""
         self._dk_check_list(input_shape)
         shapes = [list(shape) for shape in input_shape]
@@ -50,19 +53,19 @@ class Concatenate(Merge):
             )
         sizes = [shape[axis] for shape in shapes]
         merged = [next((s[i] for s in shapes if s[i] is not None), None) for i in range(rank)]
-        merged[axis] = None if None in sizes else sum(sizes)
+        merged[axis] = None if None in sizes else sum(n for n in sizes if n is not None)
         return tuple(merged)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Sequence[TensorLike]) -> TensorLike:
         """The inputs end to end."""
         if not isinstance(inputs, list | tuple):
             raise self._dk_refuse("a list of inputs", inputs, "Call it on a list: layer([a, b]).")
         return self._merge_function(inputs)
 
-    def _merge_function(self, inputs: Sequence[Any]) -> Any:
+    def _merge_function(self, inputs: Sequence[TensorLike]) -> TensorLike:
         return ops.concatenate(inputs, axis=self.axis)
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> TensorLike | None:
         """Masks end to end, too; what has none counts."""
         masks = self._dk_checked_masks(inputs, mask)
         if all(m is None for m in masks):
@@ -74,12 +77,12 @@ class Concatenate(Merge):
         """One copying step."""
         return plan.concatenate(xs, self.axis)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "axis": self.axis}
 
 
-def _spread(x: Any, mask: Any) -> Any:
+def _spread(x: TensorLike, mask: TensorLike | None) -> TensorLike:
     """A mask with the shape of its tensor."""
     if mask is None:
         return ops.ones_like(x, dtype="bool")
@@ -89,6 +92,8 @@ def _spread(x: Any, mask: Any) -> Any:
 
 
 @export("keras.layers")
-def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:
+def concatenate(
+    inputs: Sequence[TensorLike], axis: int = -1, **kwargs: Unpack[AllLayerOptions]
+) -> Any:
     """``Concatenate(axis, **kwargs)(inputs)``: the layer `Concatenate` at once."""
     return Concatenate(axis=axis, **kwargs)(inputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -11,11 +11,14 @@ from densekit import activations, adapt, constraints, initializers, ops, regular
 from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, Identifier, PartialShape, TensorLike
 from densekit._core.variable import Variable
 from densekit.layers._base.activated import activated_shape
 from densekit.layers._base.adaptable import Adaptable
 from densekit.layers._base.input_spec import InputSpec
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import LayerOptions
 
 
 @export("keras.layers")
@@ -72,21 +75,21 @@ class Dense(Adaptable):
     def __init__(
         self,
         units: int,
-        activation: Any = None,
+        activation: Identifier = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: Identifier = "glorot_uniform",
+        bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier = None,
+        bias_regularizer: Identifier = None,
+        activity_regularizer: Identifier = None,
+        kernel_constraint: Identifier = None,
+        bias_constraint: Identifier = None,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
-        quantization_config: Any = None,
+        quantization_config: object = None,
         *,
         flatten: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         if not isinstance(units, int | np.integer) or units <= 0:
             raise ValueError(
@@ -107,7 +110,7 @@ class Dense(Adaptable):
         self.input_spec = InputSpec(min_ndim=2)
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         """Create kernel and bias for inputs of `input_shape`, batch axis included."""
         features = self._dk_features(input_shape)
         self._dk_add_weight((features, self.units), self.kernel_initializer)
@@ -127,7 +130,7 @@ class Dense(Adaptable):
             self.input_spec = InputSpec(min_ndim=2, axes={-1: features})
         self._dk_built_weight()
 
-    def _dk_features(self, input_shape: Any) -> int:
+    def _dk_features(self, input_shape: PartialShape) -> int:
         axes = tuple(input_shape)[1:] if self.flatten else tuple(input_shape)[-1:]
         if not axes or None in axes:
             raise ValueError(
@@ -138,7 +141,7 @@ class Dense(Adaptable):
                     "Give the input's features a size, e.g. keras.Input((784,)).",
                 )
             )
-        return math.prod(axes)
+        return math.prod(n for n in axes if n is not None)
 
     @property
     def kernel(self) -> Any:
@@ -148,7 +151,7 @@ class Dense(Adaptable):
     def _dk_use(self) -> adapt.Use:
         return adapt.MatrixUse(self.flatten)
 
-    def call(self, inputs: Any, training: Any = None) -> Any:
+    def call(self, inputs: TensorLike, training: bool | None = None) -> TensorLike:
         """``activation(inputs @ kernel + bias)``."""
         if self.flatten:
             inputs = ops.reshape(inputs, (inputs.shape[0], math.prod(inputs.shape[1:])))
@@ -157,7 +160,7 @@ class Dense(Adaptable):
             outputs = ops.add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> PartialShape:
         """The input shape with its features replaced by `units`, or what the activation leaves."""
         kept = input_shape[:1] if self.flatten else input_shape[:-1]
         return activated_shape(self.activation, (*kept, self.units))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from densekit import ops
 from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import Config, PartialShape, TensorLike
 from densekit.layers._base.merging import Merge
-from densekit.layers._base.shapes import Shape
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -38,7 +41,9 @@ class Dot(Merge):
     (5, 1)
     """
 
-    def __init__(self, axes: Any, normalize: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Unpack[AllLayerOptions]
+    ) -> None:
         super().__init__(**kwargs)
         pair = axes if isinstance(axes, list | tuple) else [axes, axes]
         if not isinstance(axes, int | list | tuple):
@@ -55,7 +60,7 @@ class Dot(Merge):
             raise self._dk_refuse("other axes than the batch axis", self.axes, "Count from 1.")
         return axes
 
-    def compute_output_shape(self, input_shape: Any) -> Shape:
+    def compute_output_shape(self, input_shape: Sequence[PartialShape]) -> PartialShape:
         """The axes not summed over."""
         self._dk_check_list(input_shape)
         self._dk_check_pair(input_shape)
@@ -71,11 +76,11 @@ class Dot(Merge):
         shape = (*first, *second[1:])
         return shape if len(shape) > 1 else (*shape, 1)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Sequence[TensorLike]) -> TensorLike:
         """The products."""
         return self._merge_function(inputs)
 
-    def _merge_function(self, inputs: Sequence[Any]) -> Any:
+    def _merge_function(self, inputs: Sequence[TensorLike]) -> TensorLike:
         self._dk_check_pair(inputs)
         x, y = inputs
         i, j = self._dk_pair((len(x.shape), len(y.shape)))
@@ -103,7 +108,7 @@ class Dot(Merge):
         y = plan.reshape(y, (size, y.size // size))
         return plan.reshape(plan.product(x, y), [n for n in whole[1:] if n is not None])
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "axes": self.axes, "normalize": self.normalize}
 
@@ -116,6 +121,8 @@ def _product(shape: Sequence[int], without: int) -> int:
 
 
 @export("keras.layers")
-def dot(inputs: Any, axes: Any = -1, **kwargs: Any) -> Any:
+def dot(
+    inputs: Sequence[TensorLike], axes: int | Sequence[int] = -1, **kwargs: Unpack[AllLayerOptions]
+) -> Any:
     """``Dot(axes, **kwargs)(inputs)``: the layer `Dot` at once."""
     return Dot(axes=axes, **kwargs)(inputs)

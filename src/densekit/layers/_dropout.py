@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
@@ -13,11 +13,14 @@ from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, Lowered, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.seeds import SeedGenerator
-from densekit._core.types import Config
+from densekit._core.types import Config, PartialShape, TensorLike
 from densekit.layers._base.elementwise import Elementwise
 
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
-def checked_share(where: str, name: str, value: Any) -> Any:
+
+def checked_share(where: str, name: str, value: float) -> float:
     """`value`, or TypeError unless it is a number, ValueError unless it lies in [0, 1]."""
     is_number = isinstance(value, numbers.Real | np.generic | np.ndarray)
     if not is_number:
@@ -55,7 +58,11 @@ class Dropout(Elementwise):
     """
 
     def __init__(
-        self, rate: float, noise_shape: object = None, seed: int | None = None, **kwargs: object
+        self,
+        rate: float,
+        noise_shape: object = None,
+        seed: int | None = None,
+        **kwargs: Unpack[AllLayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.rate = checked_share("Dropout", "rate", rate)
@@ -65,7 +72,7 @@ class Dropout(Elementwise):
             self.seed_generator = SeedGenerator(seed)
         self._build_at_init()
 
-    def call(self, inputs: Any, training: Any = False) -> Any:
+    def call(self, inputs: TensorLike, training: bool | None = False) -> TensorLike:
         """The inputs, thinned out if `training`."""
         if not training or self.rate == 0:
             return inputs
@@ -90,7 +97,7 @@ class Dropout(Elementwise):
         """Sizes of the mask for inputs of a shape, None for theirs; None if all are."""
         return self.noise_shape
 
-    def _dk_drop(self, inputs: Any) -> Any:
+    def _dk_drop(self, inputs: TensorLike) -> TensorLike:
         return self.call(inputs, training=True)
 
     def get_config(self) -> Config:
@@ -103,7 +110,7 @@ class Dropout(Elementwise):
         }
 
 
-def _noise_shape(shape: object) -> tuple[int | None, ...]:
+def _noise_shape(shape: object) -> PartialShape:
     is_text = isinstance(shape, str)
     sizes = tuple(shape) if not is_text and hasattr(shape, "__iter__") else None
     if sizes is None or any(n is not None and (not isinstance(n, int) or n <= 0) for n in sizes):

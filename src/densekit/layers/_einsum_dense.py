@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from densekit import activations, adapt, constraints, initializers, ops, regularizers
 from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, Identifier, PartialShape, TensorLike
 from densekit._core.variable import Variable
 from densekit.layers._base.activated import activated_shape
 from densekit.layers._base.adaptable import Adaptable
 from densekit.layers._base.einsum_shapes import EinsumShapes, einsum_shapes
 from densekit.layers._base.input_spec import InputSpec
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -57,19 +60,19 @@ class EinsumDense(Adaptable):
         self,
         equation: str,
         output_shape: Any,
-        activation: Any = None,
+        activation: Identifier = None,
         bias_axes: str | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: Identifier = "glorot_uniform",
+        bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier = None,
+        bias_regularizer: Identifier = None,
+        kernel_constraint: Identifier = None,
+        bias_constraint: Identifier = None,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
         gptq_unpacked_column_size: int | None = None,
-        quantization_config: Any = None,
-        **kwargs: Any,
+        quantization_config: object = None,
+        **kwargs: Unpack[AllLayerOptions],
     ) -> None:
         if gptq_unpacked_column_size is not None:
             got, name = describe(gptq_unpacked_column_size), "gptq_unpacked_column_size"
@@ -88,12 +91,12 @@ class EinsumDense(Adaptable):
         self.bias_constraint = constraints.get(bias_constraint)
         self._dk_take_options(lora_rank, lora_alpha, quantization_config)
 
-    def _dk_shapes(self, input_shape: Any) -> EinsumShapes:
+    def _dk_shapes(self, input_shape: PartialShape) -> EinsumShapes:
         where = f"EinsumDense {self.name!r}"
         partial = self.partial_output_shape
         return einsum_shapes(self.equation, self.bias_axes, input_shape, partial, where)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         """Create kernel and bias for inputs of `input_shape`, batch axis included."""
         shapes = self._dk_shapes(input_shape)
         self.input_spec = InputSpec(ndim=len(input_shape))
@@ -128,14 +131,14 @@ class EinsumDense(Adaptable):
         product = same and bias and len(set(kernel)) == 2 and kernel[0] not in outputs
         return adapt.EinsumUse(self.equation, self.input_spec.ndim, product)
 
-    def call(self, inputs: Any, training: Any = None) -> Any:
+    def call(self, inputs: TensorLike, training: bool | None = None) -> TensorLike:
         """``activation(einsum(equation, inputs, kernel) + bias)``."""
         outputs = ops.einsum(self.equation, inputs, self.kernel)
         if self.bias is not None:
             outputs = ops.add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
         """The sizes of the letters of the outputs, or what the activation leaves."""
         shape = self._dk_shapes(input_shape).output
         known = self.equation.replace("...", "")

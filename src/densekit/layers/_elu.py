@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from densekit import activations
 from densekit._core.native_form import NativeForm
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import TensorLike
 from densekit.layers._base.elementwise import Elementwise
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -28,12 +32,12 @@ class ELU(Elementwise):
     exponential linear units" (ICLR 2016), equation 15.
     """
 
-    def __init__(self, alpha: float = 1.0, **kwargs: object) -> None:
+    def __init__(self, alpha: float = 1.0, **kwargs: Unpack[AllLayerOptions]) -> None:
         super().__init__(**kwargs)
         self.alpha = alpha
         self._build_at_init()
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """The unit's outputs."""
         return activations.elu(inputs, alpha=self.alpha)
 

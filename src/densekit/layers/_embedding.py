@@ -9,7 +9,7 @@ from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, Identifier, PartialShape, TensorLike
 from densekit._core.variable import Variable
 from densekit.layers._base.adaptable import Adaptable
 from densekit.ops._symbolic import KerasTensor
@@ -57,14 +57,14 @@ class Embedding(Adaptable):
         self,
         input_dim: int,
         output_dim: int,
-        embeddings_initializer: Any = "uniform",
-        embeddings_regularizer: Any = None,
-        embeddings_constraint: Any = None,
+        embeddings_initializer: Identifier = "uniform",
+        embeddings_regularizer: Identifier = None,
+        embeddings_constraint: Identifier = None,
         mask_zero: bool = False,
         weights: Any = None,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
-        quantization_config: Any = None,
+        quantization_config: object = None,
         **kwargs: Any,
     ) -> None:
         for name, size in {"input_dim": input_dim, "output_dim": output_dim}.items():
@@ -108,19 +108,19 @@ class Embedding(Adaptable):
     def _dk_use(self) -> adapt.TableUse:
         return adapt.TableUse(self.input_dim)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """The rows."""
         return ops.cast(self._dk_use().apply(inputs, self.embeddings), self.compute_dtype)
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: TensorLike, mask: TensorLike | None = None) -> TensorLike | None:
         """True where the number is not 0, if `mask_zero`."""
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> PartialShape:
         """The shape of the input, with `output_dim` behind."""
         return (*input_shape, self.output_dim)
 
-    def compute_output_spec(self, inputs: Any) -> KerasTensor:
+    def compute_output_spec(self, inputs: TensorLike) -> KerasTensor:
         """The shape of the input with `output_dim` behind, of the compute dtype."""
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
 

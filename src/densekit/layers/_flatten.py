@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from densekit import ops
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, PartialShape, TensorLike
 from densekit.layers._base.formats import checked_format
 from densekit.layers._base.input_spec import InputSpec
 from densekit.layers._base.layer import Layer
 from densekit.ops._symbolic import KerasTensor
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -33,7 +36,7 @@ class Flatten(Layer):
     (2, 12)
     """
 
-    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, data_format: str | None = None, **kwargs: Unpack[AllLayerOptions]) -> None:
         super().__init__(**kwargs)
         self.data_format = checked_format("Flatten", data_format)
         self.input_spec = InputSpec(min_ndim=1)
@@ -41,19 +44,22 @@ class Flatten(Layer):
     def _dk_moves_axis(self, rank: int) -> bool:
         return self.data_format == "channels_first" and rank > 2
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """The rows."""
         rank = len(inputs.shape)
         if self._dk_moves_axis(rank):
             inputs = ops.transpose(inputs, axes=(0, *range(2, rank), 1))
         return ops.reshape(inputs, (inputs.shape[0], math.prod(inputs.shape[1:])))
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
         """``(batch, product of the other sizes)``."""
         sizes = tuple(input_shape[1:])
-        return (input_shape[0], None if None in sizes else math.prod(sizes))
+        return (
+            input_shape[0],
+            None if None in sizes else math.prod(n for n in sizes if n is not None),
+        )
 
-    def compute_output_spec(self, inputs: Any) -> KerasTensor:
+    def compute_output_spec(self, inputs: TensorLike) -> KerasTensor:
         """The rows, of the inputs' dtype."""
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype=inputs.dtype)
 

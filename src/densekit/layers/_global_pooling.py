@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from densekit import ops
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, PartialShape, TensorLike
 from densekit.layers._base.formats import checked_format
 from densekit.layers._base.input_spec import InputSpec
 from densekit.layers._base.layer import Layer
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 class GlobalPooling1D(Layer):
     """Base: the axis of the steps, and shapes."""
 
     def __init__(
-        self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any
+        self,
+        data_format: str | None = None,
+        keepdims: bool = False,
+        **kwargs: Unpack[AllLayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.data_format = checked_format(type(self).__name__, data_format)
@@ -28,7 +34,7 @@ class GlobalPooling1D(Layer):
     def _dk_axis(self) -> int:
         return 1 if self.data_format == "channels_last" else 2
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> PartialShape:
         """Without the axis of the steps, or with 1 there."""
         kept = (1,) if self.keepdims else ()
         return (*input_shape[: self._dk_axis], *kept, *input_shape[self._dk_axis + 1 :])
@@ -61,11 +67,11 @@ class GlobalAveragePooling1D(GlobalPooling1D):
     [[2.0]]
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Unpack[AllLayerOptions]) -> None:
         super().__init__(*args, **kwargs)
         self.supports_masking = True
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
+    def call(self, inputs: TensorLike, mask: TensorLike | None = None) -> TensorLike:
         """The means, of the steps where `mask` is True."""
         axis, keep = self._dk_axis, self.keepdims
         if mask is None:
@@ -97,6 +103,6 @@ class GlobalMaxPooling1D(GlobalPooling1D):
     [[3.0]]
     """
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """The maxima."""
         return ops.max(inputs, axis=self._dk_axis, keepdims=self.keepdims)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from densekit import constraints, initializers, ops, regularizers
 from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, PartialShape, TensorLike
 from densekit._core.variable import Variable
 from densekit.layers._base.elementwise import Elementwise
 from densekit.layers._base.input_spec import InputSpec
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -62,7 +65,7 @@ class GroupNormalization(Elementwise):
         gamma_regularizer: object = None,
         beta_constraint: object = None,
         gamma_constraint: object = None,
-        **kwargs: object,
+        **kwargs: Unpack[AllLayerOptions],
     ) -> None:
         if not isinstance(groups, int) or (groups <= 0 and groups != -1):
             raise ValueError(
@@ -81,11 +84,11 @@ class GroupNormalization(Elementwise):
         self.beta_constraint = constraints.get(beta_constraint)
         self.gamma_constraint = constraints.get(gamma_constraint)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         """Create `gamma` and `beta` for inputs of `input_shape`, batch axis included."""
         size = input_shape[self.axis]
         groups = size if self.groups == -1 else self.groups
-        if size is None or size % groups:
+        if size is None or groups is None or size % groups:
             raise ValueError(
                 message(
                     f"GroupNormalization {self.name!r}",
@@ -109,7 +112,7 @@ class GroupNormalization(Elementwise):
             autocast=False,
         )
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """The normalized inputs."""
         wide = "float64" if str(inputs.dtype) == "float64" else "float32"
         shape = tuple(inputs.shape)

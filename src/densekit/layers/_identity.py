@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from densekit._core import tree
 from densekit._core.plan import Handle, Lowered, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import TensorLike
 from densekit.layers._base.elementwise import Elementwise
 from densekit.ops._symbolic import KerasTensor
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -24,15 +28,15 @@ class Identity(Elementwise):
 
     _dk_passes_text = True
 
-    def __init__(self, **kwargs: object) -> None:
+    def __init__(self, **kwargs: Unpack[AllLayerOptions]) -> None:
         super().__init__(**kwargs)
         self._build_at_init()
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """The inputs."""
         return inputs
 
-    def compute_output_spec(self, inputs: Any) -> Any:
+    def compute_output_spec(self, inputs: TensorLike) -> Any:
         """Shapes and dtypes of the inputs."""
         return tree.map_structure(lambda x: KerasTensor(x.shape, dtype=x.dtype), inputs)
 

@@ -8,9 +8,9 @@ from densekit._core.dtypes import standardize_dtype
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, PartialShape
 from densekit.layers._base.layer import Layer
-from densekit.layers._base.shapes import Shape, standardize_shape
+from densekit.layers._base.shapes import standardize_shape
 from densekit.ops._symbolic import KerasTensor, Node
 
 
@@ -85,7 +85,7 @@ class InputLayer(Layer):
         raise ValueError(message("Input", expected, got, action))
 
     def _dk_check_tensor(
-        self, tensor: Any, shape: Any, size: Any, batch_shape: Any, dtype: Any
+        self, tensor: Any, shape: Any, size: Any, batch_shape: Any, dtype: object
     ) -> None:
         if not isinstance(tensor, KerasTensor):
             self._dk_refuse("a KerasTensor as tensor", describe(tensor), "Pass a symbolic tensor.")
@@ -106,8 +106,8 @@ class InputLayer(Layer):
                 )
 
     @property
-    def batch_shape(self) -> Shape:
-        """Shape with the batch axis."""
+    def batch_shape(self) -> PartialShape:
+        """PartialShape with the batch axis."""
         return self._batch_shape
 
     @property
@@ -118,7 +118,7 @@ class InputLayer(Layer):
     def call(self) -> None:
         """Nothing: values are fed by the model."""
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[object, ...]:
         return _revive, (type(self), self.get_config())
 
     def get_config(self) -> Config:
@@ -127,7 +127,7 @@ class InputLayer(Layer):
         return {name: getattr(self, name) for name in names}
 
 
-def _revive(cls: Any, config: Config) -> Any:
+def _revive(cls: type[InputLayer], config: Config) -> InputLayer:
     return cls.from_config(config)
 
 

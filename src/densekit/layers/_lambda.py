@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from densekit import ops
 from densekit._core import tree
@@ -15,10 +15,13 @@ from densekit._core.serialization import (
     deserialize_keras_object,
     serialize_keras_object,
 )
-from densekit._core.types import Config
+from densekit._core.types import Config, TensorLike
 from densekit.layers._base.layer import Layer
 from densekit.layers._base.shapes import is_shape, specs_of
 from densekit.ops._growth import check_growth
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -48,9 +51,9 @@ class Lambda(Layer):
         self,
         function: Callable[..., Any],
         output_shape: Any = None,
-        mask: Any = None,
-        arguments: dict[str, Any] | None = None,
-        **kwargs: Any,
+        mask: TensorLike | None = None,
+        arguments: Config | None = None,
+        **kwargs: Unpack[AllLayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         if not callable(function):
@@ -65,7 +68,9 @@ class Lambda(Layer):
         except ValueError:  # some functions written in C do not tell
             self._dk_accepts = frozenset()
 
-    def call(self, inputs: Any, mask: Any = None, training: Any = None) -> Any:
+    def call(
+        self, inputs: TensorLike, mask: TensorLike | None = None, training: bool | None = None
+    ) -> Any:
         """``function(inputs, **arguments)``."""
         context = {"mask": mask, "training": training}
         extra = {name: value for name, value in context.items() if name in self._dk_accepts}
@@ -88,7 +93,9 @@ class Lambda(Layer):
             return (batch, *given)
         return type(given)((batch, *shape) for shape in given)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(
+        self, inputs: TensorLike, previous_mask: TensorLike | None = None
+    ) -> TensorLike | None:
         """As given."""
         return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask
 
@@ -103,7 +110,7 @@ class Lambda(Layer):
         return {**super().get_config(), **config}
 
     @classmethod
-    def from_config(cls, config: Config, custom_objects: Any = None, **_: Any) -> Any:
+    def from_config(cls, config: Config, custom_objects: Config | None = None, **_: Any) -> Self:
         """Create from `get_config`."""
         names = [n for n in ("function", "output_shape", "mask", "arguments") if n in config]
         with custom_object_scope(custom_objects):
@@ -113,7 +120,7 @@ class Lambda(Layer):
         return cls(**(config | parts))
 
 
-def _revive(name: str, config: Any) -> Any:
+def _revive(name: str, config: object) -> Any:
     """An argument of the constructor; in the place of a function stands a function."""
     if name == "arguments" or not (isinstance(config, dict) and "class_name" in config):
         return deserialize_keras_object(config)

@@ -7,7 +7,7 @@ from typing import Any
 from densekit import constraints, initializers, ops, regularizers
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, PartialShape, TensorLike
 from densekit.layers._base.normalizing import AlongAxes
 
 
@@ -57,7 +57,7 @@ class LayerNormalization(AlongAxes):
         gamma_regularizer: object = None,
         beta_constraint: object = None,
         gamma_constraint: object = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         if kwargs.pop("rms_scaling", False):
             raise ValueError("LayerNormalization: `rms_scaling` is gone, use RMSNormalization.")
@@ -74,7 +74,7 @@ class LayerNormalization(AlongAxes):
         self.gamma_constraint = constraints.get(gamma_constraint)
         self.autocast = False
 
-    def build(self, input_shape: object) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         """Create `gamma` and `beta` for inputs of `input_shape`, batch axis included."""
         shape = self._dk_fix_axes(input_shape)
         self.gamma = self.beta = None
@@ -97,7 +97,7 @@ class LayerNormalization(AlongAxes):
                 autocast=False,
             )
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """The normalized inputs."""
         wide = "float64" if str(inputs.dtype) == "float64" else "float32"
         x = ops.cast(inputs, wide)

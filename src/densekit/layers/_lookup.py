@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
@@ -12,7 +10,7 @@ from densekit.layers._base.layer import Layer
 
 
 @export("keras.layers")
-def serialize(layer: Layer) -> dict[str, Any]:
+def serialize(layer: Layer) -> Config:
     """The config that `deserialize` reads.
 
     Example:
@@ -27,7 +25,7 @@ def serialize(layer: Layer) -> dict[str, Any]:
 
 
 @export("keras.layers")
-def deserialize(config: Config, custom_objects: dict[str, Any] | None = None) -> Layer:
+def deserialize(config: Config, custom_objects: Config | None = None) -> Layer:
     """The layer that `config` describes, not built.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -10,7 +10,11 @@ from densekit import ops
 from densekit._core.masks import set_mask
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object
+from densekit._core.types import Config, TensorLike
 from densekit.layers._base.elementwise import Elementwise
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -34,24 +38,24 @@ class Masking(Elementwise):
     [[True, False]]
     """
 
-    def __init__(self, mask_value: Any = 0.0, **kwargs: Any) -> None:
+    def __init__(self, mask_value: Any = 0.0, **kwargs: Unpack[AllLayerOptions]) -> None:
         super().__init__(**kwargs)
         if isinstance(mask_value, dict) and mask_value.get("config") is not None:
             mask_value = deserialize_keras_object(mask_value)
         self.mask_value = mask_value
         self._build_at_init()
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: TensorLike, mask: TensorLike | None = None) -> TensorLike | None:
         """True where a feature is not `mask_value`."""
         return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """The inputs, 0 where they are masked."""
         counts = ops.any(ops.not_equal(inputs, self.mask_value), axis=-1, keepdims=True)
         outputs = ops.where(counts, inputs, np.zeros((), str(inputs.dtype)))
         set_mask(outputs, ops.squeeze(counts, axis=-1))
         return outputs
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {**super().get_config(), "mask_value": self.mask_value}

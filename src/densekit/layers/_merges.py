@@ -11,6 +11,7 @@ import numpy as np
 from densekit import ops
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
+from densekit._core.types import PartialShape, TensorLike
 from densekit.layers._base.merging import Extremum, MaskedMerge, Merge
 
 
@@ -26,7 +27,7 @@ class Add(Merge):
     [[2.0, 2.0]]
     """
 
-    def _merge_function(self, inputs: Sequence[Any]) -> Any:
+    def _merge_function(self, inputs: Sequence[TensorLike]) -> TensorLike:
         return reduce(ops.add, inputs)
 
     def lower(self, plan: PlanBuilder, *xs: Handle) -> Handle:
@@ -49,12 +50,12 @@ class Subtract(Merge):
     [[0.0, 0.0]]
     """
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Sequence[PartialShape]) -> None:
         """Check that two inputs fit; there are no weights."""
         super().build(input_shape)
         self._dk_check_pair(input_shape)
 
-    def _merge_function(self, inputs: Sequence[Any]) -> Any:
+    def _merge_function(self, inputs: Sequence[TensorLike]) -> TensorLike:
         self._dk_check_pair(inputs)
         return ops.subtract(inputs[0], inputs[1])
 
@@ -75,7 +76,9 @@ class Multiply(MaskedMerge):
     [[3.0, 3.0]]
     """
 
-    def _dk_merged(self, inputs: Sequence[Any], masks: Sequence[Any]) -> Any:
+    def _dk_merged(
+        self, inputs: Sequence[TensorLike], masks: Sequence[TensorLike | None]
+    ) -> TensorLike:
         one = np.ones((), str(inputs[0].dtype))
         pairs = zip(inputs, masks, strict=True)
         return reduce(ops.multiply, (x if m is None else ops.where(m, x, one) for x, m in pairs))
@@ -97,7 +100,7 @@ class Average(Merge):
     [[2.0, 2.0]]
     """
 
-    def _merge_function(self, inputs: Sequence[Any]) -> Any:
+    def _merge_function(self, inputs: Sequence[TensorLike]) -> TensorLike:
         return ops.divide(reduce(ops.add, inputs), len(inputs))
 
     def lower(self, plan: PlanBuilder, *xs: Handle) -> Handle:
@@ -144,7 +147,7 @@ class Minimum(Extremum):
 
 
 def _function_of(layer: type[Merge]) -> Callable[..., Any]:
-    def merge(inputs: Any, **kwargs: Any) -> Any:
+    def merge(inputs: Sequence[TensorLike], **kwargs: Any) -> Any:
         return layer(**kwargs)(inputs)
 
     merge.__name__ = merge.__qualname__ = layer.__name__.lower()

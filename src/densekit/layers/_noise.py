@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Unpack
 
 from densekit import ops, random
 from densekit._core.plan import Handle, Lowered, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.seeds import SeedGenerator
-from densekit._core.types import Config
+from densekit._core.types import Config, TensorLike
 from densekit.layers._base.elementwise import Elementwise
 from densekit.layers._dropout import checked_share
 from densekit.random._noise import gaussian
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 _LIMIT = -1.6732632423543772 * 1.0507009873554805  # -alpha * scale of selu
 
@@ -35,7 +39,9 @@ class GaussianNoise(Elementwise):
     [[1.0, 1.0]]
     """
 
-    def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, stddev: float, seed: int | None = None, **kwargs: Unpack[AllLayerOptions]
+    ) -> None:
         super().__init__(**kwargs)
         self.stddev = checked_share("GaussianNoise", "stddev", stddev)
         self.seed = seed
@@ -43,11 +49,11 @@ class GaussianNoise(Elementwise):
             self.seed_generator = SeedGenerator(seed)
         self._build_at_init()
 
-    def call(self, inputs: Any, training: Any = False) -> Any:
+    def call(self, inputs: TensorLike, training: bool | None = False) -> TensorLike:
         """The inputs, with noise if `training`."""
         if not training or self.stddev == 0:
             return inputs
-        noise = gaussian(inputs.shape, self.seed_generator, self.compute_dtype)
+        noise: TensorLike = gaussian(inputs.shape, self.seed_generator, self.compute_dtype)
         return inputs + self.stddev * noise
 
     def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
@@ -82,7 +88,9 @@ class GaussianDropout(Elementwise):
     overfitting" (JMLR 15, 2014), section 10.
     """
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, rate: float, seed: int | None = None, **kwargs: Unpack[AllLayerOptions]
+    ) -> None:
         super().__init__(**kwargs)
         self.rate = checked_share("GaussianDropout", "rate", rate)
         self.seed = seed
@@ -90,11 +98,11 @@ class GaussianDropout(Elementwise):
             self.seed_generator = SeedGenerator(seed)
         self._build_at_init()
 
-    def call(self, inputs: Any, training: Any = False) -> Any:
+    def call(self, inputs: TensorLike, training: bool | None = False) -> TensorLike:
         """The inputs, with noise if `training`."""
         if not training or self.rate == 0:
             return inputs
-        noise = gaussian(inputs.shape, self.seed_generator, self.compute_dtype)
+        noise: TensorLike = gaussian(inputs.shape, self.seed_generator, self.compute_dtype)
         return inputs * (1.0 + self._dk_stddev() * noise)
 
     def _dk_stddev(self) -> float:
@@ -138,7 +146,11 @@ class AlphaDropout(Elementwise):
     """
 
     def __init__(
-        self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any
+        self,
+        rate: float,
+        noise_shape: Sequence[int | None] | None = None,
+        seed: int | None = None,
+        **kwargs: Unpack[AllLayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.rate = checked_share("AlphaDropout", "rate", rate)
@@ -148,7 +160,7 @@ class AlphaDropout(Elementwise):
             self.seed_generator = SeedGenerator(seed)
         self._build_at_init()
 
-    def call(self, inputs: Any, training: Any = False) -> Any:
+    def call(self, inputs: TensorLike, training: bool | None = False) -> TensorLike:
         """The inputs, some replaced if `training`."""
         if not training or self.rate == 0:
             return inputs
@@ -174,7 +186,7 @@ class AlphaDropout(Elementwise):
         thinned = plan.dropout(plan.affine(x, 1.0, -_LIMIT), self.rate, self.seed_generator)
         return plan.affine(thinned, a * (1 - self.rate), a * _LIMIT * (1 - self.rate))
 
-    def _dk_drop(self, inputs: Any) -> Any:
+    def _dk_drop(self, inputs: TensorLike) -> TensorLike:
         return self.call(inputs, training=True)
 
     def get_config(self) -> Config:

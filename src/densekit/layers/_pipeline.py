@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Self
 
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
-from densekit._core.types import Config
+from densekit._core.types import Config, PartialShape, TensorLike
 from densekit.layers._base.layer import Layer
 
 
@@ -32,21 +33,23 @@ class Pipeline(Layer):
     [[0.0, 2.0]]
     """
 
-    def __init__(self, layers: Any, name: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, layers: Iterable[Layer], name: str | None = None, **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self._dk_parts = list(layers)
         self._convert_input_args = False
         self._allow_non_tensor_positional_args = True
 
     @property
-    def layers(self) -> list[Any]:
+    def layers(self) -> list[Layer]:
         """The layers."""
         return self._dk_parts
 
     def build(self, input_shape: object = None) -> None:
         """Nothing: each layer is built when it is called."""
 
-    def call(self, inputs: Any, training: Any = True, mask: Any = None) -> Any:
+    def call(
+        self, inputs: TensorLike, training: bool | None = True, mask: TensorLike | None = None
+    ) -> TensorLike:
         """What the last layer makes of it."""
         for layer in self._dk_parts:
             given = {"training": training, "mask": mask}
@@ -56,13 +59,15 @@ class Pipeline(Layer):
             )
         return inputs
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
         """That of the last layer."""
         for layer in self._dk_parts:
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
 
-    def compute_output_spec(self, inputs: Any, training: Any = True, mask: Any = None) -> Any:
+    def compute_output_spec(
+        self, inputs: TensorLike, training: bool | None = True, mask: TensorLike | None = None
+    ) -> Any:
         """What `call` gives for symbolic inputs."""
         return self.call(inputs, training=training, mask=mask)
 
@@ -71,7 +76,7 @@ class Pipeline(Layer):
         return {"layers": serialize_keras_object(list(self._dk_parts)), "name": self.name}
 
     @classmethod
-    def from_config(cls, config: Config) -> Any:
+    def from_config(cls, config: Config) -> Self:
         """Create from `get_config`."""
         layers = config.get("layers")
         if not isinstance(layers, list | tuple):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from densekit import activations, constraints, initializers, regularizers
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, PartialShape, TensorLike
 from densekit.layers._base.elementwise import Elementwise
 from densekit.layers._base.input_spec import InputSpec
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -41,7 +44,7 @@ class PReLU(Elementwise):
         alpha_regularizer: object = None,
         alpha_constraint: object = None,
         shared_axes: Any = None,
-        **kwargs: object,
+        **kwargs: Unpack[AllLayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.alpha_initializer = initializers.get(alpha_initializer)
@@ -50,7 +53,7 @@ class PReLU(Elementwise):
         one = shared_axes is not None and not isinstance(shared_axes, list | tuple)
         self.shared_axes = [shared_axes] if one else shared_axes and list(shared_axes)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         """Create the slopes for inputs of `input_shape`, batch axis included."""
         shape = list(input_shape[1:])
         shared = self.shared_axes or []
@@ -66,7 +69,7 @@ class PReLU(Elementwise):
         own = {i: n for i, n in enumerate(input_shape) if shared and i > 0 and i not in shared}
         self.input_spec = InputSpec(ndim=len(input_shape), axes=own)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """The rectified inputs."""
         return activations.relu(inputs) - self.alpha * activations.relu(-inputs)
 

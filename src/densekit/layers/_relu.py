@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -14,11 +14,14 @@ from densekit._core.frames import warn
 from densekit._core.native_form import NativeForm
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, TensorLike
 from densekit.layers._base.elementwise import Elementwise
 
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
-def _checked(where: str, name: str, value: Any) -> Any:
+
+def _checked(where: str, name: str, value: float) -> float:
     is_number = isinstance(value, numbers.Real | np.generic | np.ndarray)
     if value is not None and not is_number:
         raise TypeError(message(where, f"`{name}`, a number", describe(value), "Pass e.g. 0.0."))
@@ -56,7 +59,7 @@ class ReLU(Elementwise):
         max_value: float | None = None,
         negative_slope: float = 0.0,
         threshold: float = 0.0,
-        **kwargs: object,
+        **kwargs: Unpack[AllLayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.max_value = None if max_value is None else _checked("ReLU", "max_value", max_value)
@@ -64,7 +67,7 @@ class ReLU(Elementwise):
         self.threshold = _checked("ReLU", "threshold", threshold)
         self._build_at_init()
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """The rectified inputs."""
         return activations.relu(
             inputs,
@@ -123,7 +126,7 @@ class LeakyReLU(Elementwise):
         self.negative_slope = _checked("LeakyReLU", "negative_slope", negative_slope)
         self._build_at_init()
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """The rectified inputs."""
         return activations.leaky_relu(inputs, negative_slope=self.negative_slope)
 

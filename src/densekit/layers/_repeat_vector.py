@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
@@ -10,9 +10,12 @@ from densekit import ops
 from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, PartialShape, TensorLike
 from densekit.layers._base.input_spec import InputSpec
 from densekit.layers._base.layer import Layer
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -33,7 +36,7 @@ class RepeatVector(Layer):
     (5, 3, 2)
     """
 
-    def __init__(self, n: int, **kwargs: Any) -> None:
+    def __init__(self, n: int, **kwargs: Unpack[AllLayerOptions]) -> None:
         super().__init__(**kwargs)
         if not isinstance(n, int | np.integer) or isinstance(n, bool):
             raise TypeError(message("RepeatVector", "an integer `n`", describe(n), "Pass e.g. 2."))
@@ -42,11 +45,11 @@ class RepeatVector(Layer):
         self.n = int(n)
         self.input_spec = InputSpec(ndim=2)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """The repeated rows."""
         return ops.repeat(ops.expand_dims(inputs, 1), self.n, axis=1)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> PartialShape:
         """``(batch, n, features)``."""
         return (input_shape[0], self.n, input_shape[1])
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Self, Unpack
 
 from densekit import ops
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
-from densekit._core.types import ArrayLike, Config
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.layers._base.elementwise import Elementwise
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -27,13 +30,15 @@ class Rescaling(Elementwise):
     [[-1.0, 1.0]]
     """
 
-    def __init__(self, scale: ArrayLike, offset: ArrayLike = 0.0, **kwargs: object) -> None:
+    def __init__(
+        self, scale: ArrayLike, offset: ArrayLike = 0.0, **kwargs: Unpack[AllLayerOptions]
+    ) -> None:
         super().__init__(**kwargs)
         self._allow_non_tensor_positional_args = True
         self.scale = scale
         self.offset = offset
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """``inputs * scale + offset`` in the compute dtype."""
         dtype = self.compute_dtype
         scale, offset = ops.cast(self.scale, dtype), ops.cast(self.offset, dtype)
@@ -52,7 +57,7 @@ class Rescaling(Elementwise):
         }
 
     @classmethod
-    def from_config(cls, config: Config) -> Any:
+    def from_config(cls, config: Config) -> Self:
         """Create from `get_config`."""
         numbers = {k: deserialize_keras_object(config[k]) for k in ("scale", "offset")}
         return cls(**{**config, **numbers})

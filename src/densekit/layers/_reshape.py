@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Unpack
 
 from densekit import ops
 from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, PartialShape, TensorLike
 from densekit.layers._base.layer import Layer
 from densekit.ops._symbolic import KerasTensor
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -31,7 +35,7 @@ class Reshape(Layer):
     (5, 2, 3)
     """
 
-    def __init__(self, target_shape: Any, **kwargs: Any) -> None:
+    def __init__(self, target_shape: Sequence[int], **kwargs: Unpack[AllLayerOptions]) -> None:
         super().__init__(**kwargs)
         target = tuple(target_shape)
         bad = any(not isinstance(n, int) or n < -1 for n in target)
@@ -47,7 +51,7 @@ class Reshape(Layer):
         self.target_shape = target
         self.built = True
 
-    def _dk_resolved(self, sizes: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def _dk_resolved(self, sizes: tuple[int | None, ...]) -> PartialShape:
         target = self.target_shape
         if None in sizes:
             return tuple(None if n == -1 else n for n in target)
@@ -64,16 +68,16 @@ class Reshape(Layer):
             )
         return tuple(total // known if n == -1 else n for n in target)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """The same elements in the new shape."""
         shape = self._dk_resolved(tuple(inputs.shape[1:]))
         return ops.reshape(inputs, (inputs.shape[0], *shape))  # type: ignore[arg-type]
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> PartialShape:
         """``(batch, *target_shape)``."""
         return (input_shape[0], *self._dk_resolved(tuple(input_shape[1:])))
 
-    def compute_output_spec(self, inputs: Any) -> KerasTensor:
+    def compute_output_spec(self, inputs: TensorLike) -> KerasTensor:
         """The new shape, of the inputs' dtype."""
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype=inputs.dtype)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Unpack
 
 from densekit import ops
 from densekit._core.dtypes import is_float_dtype
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, DTypeLike, Identifier, PartialShape, TensorLike
 from densekit.layers._embedding import Embedding
 from densekit.ops._symbolic import KerasTensor
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -53,13 +56,13 @@ class ReversibleEmbedding(Embedding):
         input_dim: int,
         output_dim: int,
         tie_weights: bool = True,
-        embeddings_initializer: Any = "uniform",
-        embeddings_regularizer: Any = None,
-        embeddings_constraint: Any = None,
+        embeddings_initializer: Identifier = "uniform",
+        embeddings_regularizer: Identifier = None,
+        embeddings_constraint: Identifier = None,
         mask_zero: bool = False,
-        reverse_dtype: Any = None,
+        reverse_dtype: DTypeLike = None,
         logit_soft_cap: float | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[AllLayerOptions],
     ) -> None:
         super().__init__(
             input_dim,
@@ -84,7 +87,7 @@ class ReversibleEmbedding(Embedding):
                 initializer=self.embeddings_initializer,
             )
 
-    def call(self, inputs: Any, reverse: bool = False) -> Any:
+    def call(self, inputs: TensorLike, reverse: bool = False) -> TensorLike:
         """The rows, or with `reverse` the scores."""
         if not reverse:
             return super().call(inputs)
@@ -93,23 +96,23 @@ class ReversibleEmbedding(Embedding):
             inputs, kernel = (ops.cast(x, self.reverse_dtype) for x in (inputs, kernel))
         return self._dk_capped(ops.matmul(inputs, kernel))
 
-    def _dk_capped(self, scores: Any) -> Any:
+    def _dk_capped(self, scores: TensorLike) -> TensorLike:
         cap = self.logit_soft_cap
         return scores if cap is None else ops.multiply(ops.tanh(ops.divide(scores, cap)), cap)
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: TensorLike, mask: TensorLike | None = None) -> TensorLike | None:
         """True where the number is not 0, if `mask_zero`; what comes back has no mask."""
         return None if is_float_dtype(inputs.dtype) else super().compute_mask(inputs, mask)
 
     def compute_output_shape(
-        self, input_shape: Any, reverse: bool = False
-    ) -> tuple[int | None, ...]:
+        self, input_shape: PartialShape, reverse: bool = False
+    ) -> PartialShape:
         """`output_dim` behind the shape of the input; with `reverse` `input_dim` as last axis."""
         if reverse:
             return (*input_shape[:-1], self.input_dim)
         return super().compute_output_shape(input_shape)
 
-    def compute_output_spec(self, inputs: Any, reverse: bool = False) -> KerasTensor:
+    def compute_output_spec(self, inputs: TensorLike, reverse: bool = False) -> KerasTensor:
         """That shape, of the compute dtype, or of `reverse_dtype` on the way back."""
         dtype = self.reverse_dtype if reverse and self.reverse_dtype else self.compute_dtype
         return KerasTensor(self.compute_output_shape(inputs.shape, reverse), dtype=dtype)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from densekit import ops
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, PartialShape, TensorLike
 from densekit.layers._base.normalizing import AlongAxes
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -35,18 +38,20 @@ class RMSNormalization(AlongAxes):
     Reference: Zhang and Sennrich, "Root mean square layer normalization" (NeurIPS 2019), eq. 4.
     """
 
-    def __init__(self, axis: object = -1, epsilon: float = 1e-6, **kwargs: object) -> None:
+    def __init__(
+        self, axis: object = -1, epsilon: float = 1e-6, **kwargs: Unpack[AllLayerOptions]
+    ) -> None:
         super().__init__(**kwargs)
         self.supports_masking = False
         self._dk_set_axis(axis)
         self.epsilon = epsilon
 
-    def build(self, input_shape: object) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         """Create `scale` for inputs of `input_shape`, batch axis included."""
         shape = self._dk_fix_axes(input_shape)
         self.scale = self.add_weight(name="scale", shape=shape, initializer="ones")
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """The scaled inputs."""
         wide = "float64" if str(inputs.dtype) == "float64" else "float32"
         x = ops.cast(inputs, wide)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from densekit import activations, ops
 from densekit._core.errors import message
 from densekit._core.native_form import NativeForm
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, TensorLike
 from densekit.layers._base.elementwise import Elementwise
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -30,12 +33,12 @@ class Softmax(Elementwise):
     [[0.25, 0.25, 0.25, 0.25]]
     """
 
-    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: int | tuple[int, ...] = -1, **kwargs: Unpack[AllLayerOptions]) -> None:
         super().__init__(**kwargs)
         self.axis = axis
         self._build_at_init()
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
+    def call(self, inputs: TensorLike, mask: TensorLike | None = None) -> TensorLike:
         """Probabilities; `mask` is true where an entry counts."""
         if mask is not None:
             mask = self._dk_as_bool(mask, inputs.shape)
@@ -52,7 +55,7 @@ class Softmax(Elementwise):
             outputs = activations.softmax(inputs, axis=axis)
         return outputs if mask is None else ops.where(mask, outputs, 0.0)
 
-    def _dk_as_bool(self, mask: Any, shape: tuple[int, ...]) -> Any:
+    def _dk_as_bool(self, mask: TensorLike, shape: tuple[int, ...]) -> TensorLike:
         sizes = zip(reversed(mask.shape), reversed(shape), strict=False)
         if len(mask.shape) > len(shape) or any(m not in (1, n) for m, n in sizes):
             raise ValueError(

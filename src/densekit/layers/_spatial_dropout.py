@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from densekit import random
 from densekit._core.plan import Handle, Lowered, PlanBuilder
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, TensorLike
 from densekit.layers._base.formats import checked_format
 from densekit.layers._base.input_spec import InputSpec
 from densekit.layers._dropout import Dropout
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import FurtherOptions
 
 
 class SpatialDropout(Dropout):
@@ -26,12 +29,12 @@ class SpatialDropout(Dropout):
         seed: int | None = None,
         name: str | None = None,
         dtype: object = None,
-        **kwargs: object,
+        **kwargs: Unpack[FurtherOptions],
     ) -> None:
         super().__init__(rate, seed=seed, name=name, dtype=dtype, **kwargs)
         self.input_spec = InputSpec(ndim=self._dk_rank)
 
-    def call(self, inputs: Any, training: Any = False) -> Any:
+    def call(self, inputs: TensorLike, training: bool | None = False) -> TensorLike:
         """The inputs, some features 0 if `training`."""
         if not training or self.rate == 0:
             return inputs
@@ -68,7 +71,7 @@ class _WithFormat(SpatialDropout):
         seed: int | None = None,
         name: str | None = None,
         dtype: object = None,
-        **kwargs: object,
+        **kwargs: Unpack[FurtherOptions],
     ) -> None:
         super().__init__(rate, seed=seed, name=name, dtype=dtype, **kwargs)
         self.data_format = checked_format(type(self).__name__, data_format)

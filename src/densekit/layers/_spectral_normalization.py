@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from densekit import initializers, ops
 from densekit._core.errors import message
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, PartialShape, TensorLike
 from densekit._core.variable import Variable
 from densekit.layers._base.input_spec import InputSpec
 from densekit.layers._base.layer import Layer
 from densekit.layers._wrapper import Wrapper
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -40,7 +43,9 @@ class SpectralNormalization(Wrapper):
     adversarial networks" (ICLR 2018), algorithm 1.
     """
 
-    def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: object) -> None:
+    def __init__(
+        self, layer: Layer, power_iterations: int = 1, **kwargs: Unpack[AllLayerOptions]
+    ) -> None:
         super().__init__(layer, **kwargs)
         if power_iterations <= 0:
             raise ValueError(
@@ -76,7 +81,7 @@ class SpectralNormalization(Wrapper):
             trainable=False,
         )
 
-    def call(self, inputs: Any, training: Any = False) -> Any:
+    def call(self, inputs: TensorLike, training: bool | None = False) -> TensorLike:
         """What the layer inside makes of it, its kernel normalized first if `training`."""
         if training:
             u, kernel = self.normalized_weights()
@@ -84,7 +89,7 @@ class SpectralNormalization(Wrapper):
             self.kernel.assign(kernel)
         return ops.cast(self.layer(inputs), inputs.dtype)
 
-    def normalized_weights(self) -> tuple[Any, Any]:
+    def normalized_weights(self) -> tuple[TensorLike, TensorLike]:
         """The next `u` and the kernel divided by its singular value."""
         kernel, u = self.kernel.value, self.vector_u.value
         weights = ops.reshape(kernel, (-1, self.kernel.shape[-1]))
@@ -98,7 +103,7 @@ class SpectralNormalization(Wrapper):
         sigma = ops.where(is_zero, ops.ones_like(sigma), sigma)
         return ops.where(is_zero, u, new), ops.cast(kernel / sigma, self.kernel.dtype)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: PartialShape) -> Any:
         """That of the layer inside."""
         return self.layer.compute_output_shape(input_shape)
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
 from densekit import activations, constraints, initializers, ops, regularizers
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Config, Identifier, PartialShape, Pullback, TensorLike
 from densekit.layers._base.activated import activated_shape
 from densekit.layers._base.input_spec import InputSpec
 from densekit.layers._base.layer import Layer
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import LayerOptions
 
 
 @export("keras.layers")
@@ -56,16 +60,16 @@ class TernaryDense(Layer):
         self,
         units: int,
         threshold: float | None = None,
-        activation: Any = None,
+        activation: Identifier = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
-        **kwargs: Any,
+        kernel_initializer: Identifier = "glorot_uniform",
+        bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier = None,
+        bias_regularizer: Identifier = None,
+        activity_regularizer: Identifier = None,
+        kernel_constraint: Identifier = None,
+        bias_constraint: Identifier = None,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         if not isinstance(units, int | np.integer) or units <= 0:
             expected = "`units`, an integer >= 1"
@@ -87,7 +91,7 @@ class TernaryDense(Layer):
         self.input_spec = InputSpec(min_ndim=2)
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         """Create kernel and bias for inputs of `input_shape`, batch axis included."""
         features = input_shape[-1]
         self.kernel = self.add_weight(
@@ -108,10 +112,10 @@ class TernaryDense(Layer):
             )
         self.input_spec = InputSpec(min_ndim=2, axes={-1: features})
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """``activation(inputs @ t + bias)``."""
 
-        def ternary(kernel: Any) -> Any:
+        def ternary(kernel: TensorLike) -> tuple[TensorLike, Pullback]:
             sizes = ops.abs(kernel)
             threshold = ops.mean(sizes) if self.threshold is None else self.threshold
             signs = ops.multiply(ops.sign(kernel), ops.cast(sizes > threshold, kernel.dtype))
@@ -123,11 +127,11 @@ class TernaryDense(Layer):
             outputs = ops.add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
         """The input shape with its features replaced by `units`, or what the activation leaves."""
         return activated_shape(self.activation, (*input_shape[:-1], self.units))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {
             **super().get_config(),

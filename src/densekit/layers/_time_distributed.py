@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from densekit import ops
 from densekit._core.errors import message
 from densekit._core.registry import export
+from densekit._core.types import Config, PartialShape, TensorLike
 from densekit.layers._base.layer import Layer
 from densekit.layers._wrapper import Wrapper
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -33,11 +37,11 @@ class TimeDistributed(Wrapper):
     (2, 5, 4)
     """
 
-    def __init__(self, layer: Layer, **kwargs: object) -> None:
+    def __init__(self, layer: Layer, **kwargs: Unpack[AllLayerOptions]) -> None:
         super().__init__(layer, **kwargs)
         self.supports_masking = True
 
-    def _dk_step_shape(self, shape: object) -> tuple[int | None, ...]:
+    def _dk_step_shape(self, shape: object) -> PartialShape:
         if not isinstance(shape, tuple | list) or len(shape) < 3:
             raise ValueError(
                 message(
@@ -53,12 +57,14 @@ class TimeDistributed(Wrapper):
         """Build the layer inside for one step."""
         super().build(self._dk_step_shape(input_shape))
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> PartialShape:
         """That of the layer inside, with the steps behind the batch."""
         inner = self.layer.compute_output_shape(self._dk_step_shape(input_shape))
         return (inner[0], input_shape[1], *inner[1:])
 
-    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+    def call(
+        self, inputs: TensorLike, training: bool | None = None, mask: TensorLike | None = None
+    ) -> TensorLike:
         """The outputs of all steps."""
         if mask is not None and tuple(mask.shape[:2]) != tuple(inputs.shape[:2]):
             raise ValueError(
@@ -70,9 +76,9 @@ class TimeDistributed(Wrapper):
                 )
             )
         known = self.layer._dk_call_info.names
-        steps: list[Any] = []
+        steps: list[TensorLike] = []
         for t in range(inputs.shape[1]):
-            given: dict[str, Any] = {"training": training} if "training" in known else {}
+            given: Config = {"training": training} if "training" in known else {}
             if mask is not None and "mask" in known:
                 given["mask"] = mask[:, t]
             steps.append(self.layer.call(inputs[:, t], **given))

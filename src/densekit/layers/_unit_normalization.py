@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from densekit import ops
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, TensorLike
 from densekit.layers._base.normalizing import AlongAxes
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -29,12 +32,12 @@ class UnitNormalization(AlongAxes):
     [0.6, 0.8]
     """
 
-    def __init__(self, axis: object = -1, **kwargs: object) -> None:
+    def __init__(self, axis: object = -1, **kwargs: Unpack[AllLayerOptions]) -> None:
         super().__init__(**kwargs)
         self._dk_set_axis(axis)
         self._build_at_init()
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """The scaled inputs."""
         return ops.normalize(inputs, axis=self.axis, order=2, epsilon=1e-12)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Self, Unpack
 
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
-from densekit._core.types import Config
+from densekit._core.types import Config, PartialShape
 from densekit.layers._base.layer import Layer
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -31,13 +34,13 @@ class Wrapper(Layer):
     (1, 3)
     """
 
-    def __init__(self, layer: Layer, **kwargs: Any) -> None:
+    def __init__(self, layer: Layer, **kwargs: Unpack[AllLayerOptions]) -> None:
         if not isinstance(layer, Layer):
             raise ValueError(message("Wrapper", "a layer", describe(layer), "Pass e.g. Dense(1)."))
         super().__init__(**kwargs)
         self.layer = layer
 
-    def build(self, input_shape: object = None) -> None:
+    def build(self, input_shape: PartialShape | None = None) -> None:
         """Build the layer inside."""
         if not self.layer.built:
             self.layer.build(input_shape)
@@ -47,7 +50,7 @@ class Wrapper(Layer):
         return {**super().get_config(), "layer": serialize_keras_object(self.layer)}
 
     @classmethod
-    def from_config(cls, config: Config, custom_objects: Any = None) -> Any:
+    def from_config(cls, config: Config, custom_objects: Config | None = None) -> Self:
         """Create from `get_config`."""
         rest = {key: value for key, value in config.items() if key != "layer"}
         return cls(deserialize_keras_object(config["layer"], custom_objects=custom_objects), **rest)

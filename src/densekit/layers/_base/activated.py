@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from densekit._core.errors import returned
 from densekit._core.native_form import native_form
-from densekit.layers._base.shapes import Shape
+from densekit._core.types import PartialShape
 from densekit.ops._symbolic import KerasTensor, Operation, compute_output_spec
 
 
-def activated_shape(activation: Any, shape: Shape) -> Shape:
+def activated_shape(activation: Callable[..., object] | None, shape: PartialShape) -> PartialShape:
     """The shape of ``activation(x)`` for an `x` of a shape: that of `x` for most, not for all.
 
     A function that is not ours is tried out on a few rows.
@@ -23,5 +23,5 @@ def activated_shape(activation: Any, shape: Shape) -> Shape:
         spec = activation.compute_output_spec(tensor)
     else:
         spec = compute_output_spec(activation, tensor)
-    made: Shape = tuple(returned(spec, activation, "a tensor").shape)
+    made: PartialShape = tuple(returned(spec, activation, "a tensor").shape)
     return made

@@ -13,7 +13,7 @@ from densekit import adapt
 from densekit._core.errors import message
 from densekit._core.registry import public_name
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
-from densekit._core.types import Config
+from densekit._core.types import Config, Store
 from densekit._core.variable import Variable
 from densekit.layers._base.layer import Layer
 
@@ -139,7 +139,7 @@ class Adaptable(Layer):
             super()._dk_quantize(config, type_check)  # a subclass may have changed the formula
         adapt.quantize_weight(self, config)
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: Store) -> None:
         """Write the layer's own weights to `store` under "0", "1", ...; LoRA is merged."""
         if self._dk_form is None:
             super().save_own_variables(store)
@@ -147,7 +147,7 @@ class Adaptable(Layer):
         for index, value in enumerate(self._dk_form.stored().values()):
             store[str(index)] = value
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Store) -> None:
         """Read what `save_own_variables` wrote; a correction begins anew, at nothing.
 
         Raises:

@@ -14,7 +14,7 @@ _PLAIN = (str, int, float, bool, type(None))
 class AutoConfig:
     """Remembers how an instance of a class without `get_config` was created."""
 
-    _dk_constructor_arguments: dict[str, Any] | None
+    _dk_constructor_arguments: Config | None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         instance = super().__new__(cls)
@@ -53,14 +53,14 @@ def _writes_no_config(cls: type) -> bool:
     return owner.__dict__.get("_dk_config_is_default", False) is True
 
 
-def _arguments(cls: type, args: Any, kwargs: Any) -> dict[str, Any] | None:
+def _arguments(cls: type, args: Any, kwargs: Any) -> Config | None:
     signature = inspect.signature(cls.__init__)  # type: ignore[misc]
     try:
         bound = signature.bind(None, *args, **kwargs)
     except TypeError:  # the constructor itself will say what is wrong
         return None
     bound.apply_defaults()
-    found: dict[str, Any] = {}
+    found: Config = {}
     for name, parameter in list(signature.parameters.items())[1:]:
         value = bound.arguments[name]
         if parameter.kind is parameter.VAR_KEYWORD:

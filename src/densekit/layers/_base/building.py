@@ -10,6 +10,7 @@ from typing import Any
 
 from densekit._core.frames import hide_internal_frames, warn
 from densekit._core.tracked import TrackedLayer
+from densekit._core.types import Config, PartialShape
 from densekit.layers._base.call import CallContext, CallInfo, call_context, call_info, shapes_for
 from densekit.layers._base.shapes import has_tensors, shapes_of
 from densekit.layers._base.tracking import Tracker
@@ -18,7 +19,7 @@ from densekit.ops._symbolic import compute_output_spec
 build_lock = threading.RLock()  # one build at a time: two threads may call a new layer at once
 
 
-def recorded(build: Callable[..., Any]) -> Callable[..., Any]:
+def recorded(build: Callable[..., object]) -> Callable[..., None]:
     """Wrap a `build` method: note its arguments, mark the layer built and lock it, or undo all."""
 
     @wraps(build)
@@ -63,18 +64,18 @@ class BuildOnce(TrackedLayer):
 
     name: str
     built: bool
-    call: Callable[..., Any]
+    call: Callable[..., object]
     _dk_call_info: CallInfo
-    _dk_build_shapes: dict[str, Any] | None
+    _dk_build_shapes: Config | None
     _tracker: Tracker
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
             cls.build = recorded(cls.__dict__["build"])  # type: ignore[method-assign]
 
     @recorded
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: PartialShape | None = None) -> None:
         """Create the weights for inputs of `input_shape`, batch axis included."""
         self._check_super_called()
         if not has_own_build(self) and any(not child.built for child in self._tracker.layers):
@@ -86,7 +87,7 @@ class BuildOnce(TrackedLayer):
     def _post_build(self) -> None:
         """Runs after each `build`; for subclasses."""
 
-    def get_build_config(self) -> dict[str, Any] | None:
+    def get_build_config(self) -> Config | None:
         """What `build_from_config` needs: ``{"input_shape": ...}``; None before `build`."""
         shapes = self._dk_build_shapes
         if shapes is None:
@@ -95,14 +96,14 @@ class BuildOnce(TrackedLayer):
             return {"input_shape": next(iter(shapes.values()))}
         return {"shapes_dict": shapes}
 
-    def build_from_config(self, config: dict[str, Any] | None) -> None:
+    def build_from_config(self, config: Config | None) -> None:
         """Build as `get_build_config` recorded."""
         if config and "input_shape" in config:
             self.build(config["input_shape"])
         elif config and "shapes_dict" in config:
             self.build(**config["shapes_dict"])
 
-    def _dk_build_for(self, arguments: dict[str, Any], symbolic: bool) -> None:
+    def _dk_build_for(self, arguments: Config, symbolic: bool) -> None:
         """Build from the arguments of the first call."""
         shapes = {
             f"{name}_shape": shapes_of(value)

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from densekit._core.name_scope import joined, open_scopes
+from densekit._core.types import Config
 
 
 class CallInfo(NamedTuple):
@@ -15,11 +16,11 @@ class CallInfo(NamedTuple):
 
     names: tuple[str, ...]
     has_training: bool
-    default_training: Any
+    default_training: bool | None
     mask_names: tuple[str, ...] = ()  # arguments that are filled with the masks of others
 
 
-def call_info(call: Callable[..., Any]) -> CallInfo:
+def call_info(call: Callable[..., object]) -> CallInfo:
     """Read the signature of a bound `call` method."""
     parameters = inspect.signature(call).parameters
     training = parameters.get("training")
@@ -38,7 +39,7 @@ class CallContext:
     __slots__ = ("calling", "owner", "parent", "scopes", "training")
 
     def __init__(
-        self, owner: Any, parent: CallContext | None, calling: bool, training: Any = None
+        self, owner: Any, parent: CallContext | None, calling: bool, training: bool | None = None
     ) -> None:
         self.owner = owner
         self.parent = parent
@@ -49,7 +50,7 @@ class CallContext:
     def path(self) -> str:
         """Names from the outermost owner down: ``model/dense``."""
         names: list[tuple[str, int]] = []
-        last: Any = None
+        last: object = None
         context: CallContext | None = self
         while context is not None:
             if context.owner is not last:
@@ -68,8 +69,8 @@ def is_computing() -> bool:
 
 
 def shapes_for(
-    method: Callable[..., Any], shapes: dict[str, Any], arguments: tuple[str, ...], owner: str
-) -> dict[str, Any]:
+    method: Callable[..., object], shapes: Config, arguments: tuple[str, ...], owner: str
+) -> Config:
     """Match shapes, ``{"inputs_shape": ...}``, to the parameters of `method`.
 
     A method of one parameter gets the first shape. Otherwise each parameter ``x_shape`` must belong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from densekit._core.frames import hide_internal_frames
 from densekit._core.scope import StatelessScope, in_stateless_scope, recording_scope
 from densekit._core.tensor import Tensor, give_all, lend, lend_all
 from densekit._core.text import as_strings, holds_text
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable, autocast_dtype
 from densekit._core.watched import WATCHED, read
 from densekit.layers._base.building import BuildOnce, build_lock
@@ -37,7 +39,7 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, MaskOwner, Operation):
 
     _dk_reads_text = False  # whether strings are what it is for
     _dk_passes_text = False  # whether it takes strings among other things
-    activity_regularizer: Any
+    activity_regularizer: Callable[..., TensorLike] | None
     autocast: bool
     _input_spec: Any
     _allow_non_tensor_positional_args: bool
@@ -187,7 +189,7 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, MaskOwner, Operation):
             return self._dk_convert_array(array)
         return value
 
-    def _dk_convert_arguments(self, args: Any, kwargs: Any) -> tuple[Any, dict[str, Any]]:
+    def _dk_convert_arguments(self, args: Any, kwargs: Any) -> tuple[Any, Config]:
         if self._convert_input_args:
             args = tuple(tree.map_structure(self._dk_convert, arg) for arg in args)
             kwargs = {k: tree.map_structure(self._dk_convert, v) for k, v in kwargs.items()}
@@ -209,8 +211,8 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, MaskOwner, Operation):
 
     def stateless_call(
         self,
-        trainable_variables: Any,
-        non_trainable_variables: Any,
+        trainable_variables: Sequence[ArrayLike],
+        non_trainable_variables: Sequence[ArrayLike],
         *args: Any,
         return_losses: bool = False,
         **kwargs: Any,
@@ -231,7 +233,7 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, MaskOwner, Operation):
         where = f"{type(self).__name__} {self.name!r}.stateless_call"
         if not self.built:
             raise ValueError(message(where, "a built layer", "one not built", "Call it first."))
-        pairs: list[tuple[Variable, Any]] = []
+        pairs: list[tuple[Variable, ArrayLike]] = []
         for name, values in (
             ("trainable_variables", trainable_variables),
             ("non_trainable_variables", non_trainable_variables),

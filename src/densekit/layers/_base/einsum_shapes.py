@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from densekit._core.errors import message
-
-Shape = tuple[int | None, ...]
+from densekit._core.types import PartialShape
 
 # Letters of inputs, kernel and outputs; an ellipsis stands at one end of inputs and outputs.
 _FORMS = (
@@ -22,13 +21,17 @@ class EinsumShapes(NamedTuple):
 
     kernel: tuple[int, ...]
     bias: tuple[int, ...] | None
-    output: Shape
+    output: PartialShape
     input_axes: list[int]
     output_axes: list[int]
 
 
 def einsum_shapes(
-    equation: str, bias_axes: str | None, input_shape: Any, partial: Shape, where: str
+    equation: str,
+    bias_axes: str | None,
+    input_shape: PartialShape,
+    partial: PartialShape,
+    where: str,
 ) -> EinsumShapes:
     """Read `equation` for inputs of a shape and outputs of a `partial` shape, without batch axis.
 

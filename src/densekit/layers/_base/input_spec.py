@@ -8,8 +8,8 @@ from densekit._core import tree
 from densekit._core.dtypes import standardize_dtype
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit._core.types import Config
-from densekit.layers._base.shapes import Shape, standardize_shape
+from densekit._core.types import Config, PartialShape
+from densekit.layers._base.shapes import standardize_shape
 
 
 @export("keras.layers")
@@ -51,7 +51,7 @@ class InputSpec:
         optional: bool = False,
     ) -> None:
         self.dtype = None if dtype is None else standardize_dtype(dtype)
-        self.shape: Shape | None = None if shape is None else standardize_shape(shape)
+        self.shape: PartialShape | None = None if shape is None else standardize_shape(shape)
         self.ndim = ndim if self.shape is None else len(self.shape)
         self.max_ndim = max_ndim
         self.min_ndim = min_ndim
@@ -93,7 +93,7 @@ class InputSpec:
         """Create from `get_config`."""
         return cls(**config)
 
-    def mismatch(self, shape: Shape, dtype: object) -> str | None:
+    def mismatch(self, shape: PartialShape, dtype: object) -> str | None:
         """What an input of this shape and dtype should be instead, or None if it fits."""
         ndim = len(shape)
         if self.ndim is not None and ndim != self.ndim and not self.allow_last_axis_squeeze:
@@ -119,7 +119,7 @@ class InputSpec:
         return None
 
 
-def _squeezed(shape: Shape) -> Shape:
+def _squeezed(shape: PartialShape) -> PartialShape:
     return shape[:-1] if shape and shape[-1] == 1 else shape
 
 

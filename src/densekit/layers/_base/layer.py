@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from densekit import adapt, regularizers
 from densekit._core.absent import advice_on_arguments
@@ -12,6 +12,7 @@ from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.registry import export
 from densekit._core.serialization import serialize_keras_object
+from densekit._core.types import Config, Identifier
 from densekit._core.variable import Variable
 from densekit.layers._base.auto_config import AutoConfig
 from densekit.layers._base.call import call_info, shapes_for
@@ -62,9 +63,9 @@ class Layer(AutoConfig, CallOwner):
     def __init__(
         self,
         *,
-        activity_regularizer: Any = None,
+        activity_regularizer: Identifier = None,
         trainable: bool = True,
-        dtype: Any = None,
+        dtype: object = None,
         autocast: bool = True,
         name: str | None = None,
         **kwargs: Any,
@@ -101,7 +102,7 @@ class Layer(AutoConfig, CallOwner):
         self._trainable = trainable
         self._dk_path: str | None = None
         self._input_spec: Any = None
-        self._dk_build_shapes: dict[str, Any] | None = None
+        self._dk_build_shapes: Config | None = None
         self.__dict__["_dk_losses"] = []
         self._allow_non_tensor_positional_args = False
         self._convert_input_args = True
@@ -112,7 +113,7 @@ class Layer(AutoConfig, CallOwner):
             self.__dict__["_tracker"] = Tracker()
         return self._tracker
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         tracker = self._dk_ensure_tracker()
         value = tracker.track(value, name)
         before = self.__dict__.get(name, _ABSENT)
@@ -124,7 +125,7 @@ class Layer(AutoConfig, CallOwner):
         ):
             tracker.changed()
 
-    def _dk_depends_on(self, name: str, value: Any) -> bool:
+    def _dk_depends_on(self, name: str, value: object) -> bool:
         """Whether what the layer computes may follow from this attribute."""
         return name not in _FLAGS and not name.startswith("_dk_")
 
@@ -136,19 +137,19 @@ class Layer(AutoConfig, CallOwner):
         elif self._dk_depends_on(name, value) and self._tracker.matters(value, _ABSENT):
             self._tracker.changed()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Config:
         """A copy of a layer keeps its weights and leaves the graph it was called in."""
         return {**self.__dict__, "_inbound_nodes": [], "_dk_losses": []}
 
     @property
-    def _dk_layers(self) -> list[Any]:
+    def _dk_layers(self) -> list[Layer]:
         return self._tracker.layers
 
-    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Any]:
+    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Layer]:
         """For scripts that ask Keras' layers so; here nothing does."""
         return self._dk_flatten_layers(include_self, recursive)
 
-    def _dk_flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Any]:
+    def _dk_flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Layer]:
         inner = list(sublayers(self)) if recursive else list(self._tracker.layers)
         return [self, *inner] if include_self else inner
 
@@ -172,7 +173,9 @@ class Layer(AutoConfig, CallOwner):
         """``"int8"`` or ``"int4"``; None: weights are floats."""
         return self._dtype_policy.of_path(self._dk_path).quantization_mode
 
-    def quantize(self, mode: Any = None, config: Any = None, type_check: bool = True) -> None:
+    def quantize(
+        self, mode: str | None = None, config: object = None, type_check: bool = True
+    ) -> None:
         """Keep the layer's main weight in fewer bits from now on.
 
         Args:
@@ -196,7 +199,7 @@ class Layer(AutoConfig, CallOwner):
         """
         adapt.quantize(self, mode, config, partial(self._dk_quantize, type_check=type_check))
 
-    def _dk_quantize(self, config: Any, type_check: bool) -> None:
+    def _dk_quantize(self, config: object, type_check: bool) -> None:
         raise NotImplementedError(
             f"Layer {type(self).__name__} does not have a `quantize` method implemented."
         )
@@ -207,11 +210,11 @@ class Layer(AutoConfig, CallOwner):
         return self._input_spec
 
     @input_spec.setter
-    def input_spec(self, value: Any) -> None:
+    def input_spec(self, value: object) -> None:
         self._input_spec = value
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
-        """Shape of the output for inputs of a shape, batch axis included."""
+        """PartialShape of the output for inputs of a shape, batch axis included."""
         raise NotImplementedError(
             f"Layer {type(self).__name__} should define `compute_output_shape(self, input_shape)`."
         )
@@ -234,7 +237,7 @@ class Layer(AutoConfig, CallOwner):
         """Whether a class wrote `compute_output_shape`."""
         return type(self).compute_output_shape is not Layer.compute_output_shape
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments, as plain data."""
         self._check_super_called()
         config = {"name": self.name, **self._auto_config()}
@@ -245,7 +248,7 @@ class Layer(AutoConfig, CallOwner):
         return self._dk_accepted(config)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: Config) -> Self:
         """Create from `get_config`."""
         return cls(**config)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from densekit import ops
 from densekit._core import tree
 from densekit._core.errors import describe, message, returned
 from densekit._core.scope import stateless_scope
+from densekit._core.types import TensorLike
 from densekit.layers._base.tracking import Tracker
 
 
@@ -19,7 +20,7 @@ class LossOwner:
 
     name: str
     _tracker: Tracker
-    _dk_losses: list[Any]
+    _dk_losses: list[TensorLike]
 
     def add_metric(self, *args: object, **kwargs: object) -> None:
         """Gone since Keras 3.
@@ -63,7 +64,7 @@ class LossOwner:
             for value in losses:
                 scope.add_loss(value, self)
 
-    def _dk_own_losses(self) -> list[Any]:
+    def _dk_own_losses(self) -> list[TensorLike]:
         scope = stateless_scope()
         return list(self._dk_losses) if scope is None else scope.losses_of(self)
 
@@ -77,7 +78,7 @@ class LossOwner:
             layer._dk_clear_losses()
 
     @property
-    def losses(self) -> list[Any]:
+    def losses(self) -> list[TensorLike]:
         """Added losses of this layer and those inside it, then one penalty per regularized weight.
 
         Penalties are computed anew on each read, for trainable weights only.
@@ -91,7 +92,9 @@ class LossOwner:
                 losses.append(returned(penalty, variable.regularizer, "a penalty"))
         return losses
 
-    def _dk_add_activity_losses(self, regularizer: Any, outputs: Any) -> None:
+    def _dk_add_activity_losses(
+        self, regularizer: Callable[..., TensorLike], outputs: TensorLike
+    ) -> None:
         """Penalise each output; the mean over the batch, so that its size does not matter."""
         for output in tree.flatten(outputs):
             if not ops.is_tensor(output):

@@ -6,6 +6,7 @@ from typing import Any
 
 from densekit._core import masks, tree
 from densekit._core.frames import warn
+from densekit._core.types import Config
 from densekit.layers._base.call import CallInfo
 from densekit.layers._base.shapes import has_tensors
 
@@ -22,7 +23,7 @@ class MaskOwner:
         """The mask of the output: that of the input."""
         return previous_mask
 
-    def _dk_take_masks(self, given: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    def _dk_take_masks(self, given: Any, args: Any, kwargs: Config) -> Any:
         """Fill arguments named after masks; gives the mask of the first argument.
 
         Args:
@@ -41,7 +42,7 @@ class MaskOwner:
             previous = masks.masks_of(next(iter(arguments.values()), None))
         return previous if masks.any_mask(previous) else None
 
-    def _dk_masks_wanted(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    def _dk_masks_wanted(self, arguments: Config) -> Config:
         """Masks for the arguments of `call` that ask for them and were not given."""
         info = self._dk_call_info
         if not info.mask_names:
@@ -59,7 +60,7 @@ class MaskOwner:
                     wanted[name] = mask
         return wanted
 
-    def _dk_pass_mask(self, inputs: Any, outputs: Any, previous: Any) -> None:
+    def _dk_pass_mask(self, inputs: object, outputs: object, previous: Any) -> None:
         """Have the mask of the layer go along with its outputs."""
         if not self.supports_masking:
             warn(

@@ -9,9 +9,8 @@ import numpy as np
 from densekit import ops
 from densekit._core import tree
 from densekit._core.errors import describe, message
+from densekit._core.types import PartialShape
 from densekit.ops._symbolic import KerasTensor
-
-Shape = tuple[int | None, ...]
 
 
 def is_tensor(value: object) -> bool:
@@ -24,7 +23,7 @@ def has_tensors(value: object) -> bool:
     return any(is_tensor(leaf) for leaf in tree.flatten(value))
 
 
-def shapes_of(value: Any) -> Any:
+def shapes_of(value: object) -> Any:
     """The shape, or the structure of shapes, of a tensor or a structure of tensors."""
     return tree.map_structure(lambda x: None if x is None else tuple(x.shape), value)
 
@@ -47,7 +46,7 @@ def specs_of(shape: Any, dtype: str) -> Any:
     )
 
 
-def standardize_shape(shape: Any) -> Shape:
+def standardize_shape(shape: Any) -> PartialShape:
     """A shape as a tuple of non-negative ints and None."""
     try:
         checked = tuple(None if n is None else n.__index__() for n in shape)

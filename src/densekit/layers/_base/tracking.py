@@ -11,11 +11,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Self
 from weakref import WeakSet
 
 from densekit._core.seeds import SeedGenerator
 from densekit._core.tracked import TrackedLayer, TrackedMetric
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.layers._base.call import is_computing
 
@@ -67,7 +68,7 @@ class Tracker:
         """Whether what is computed may follow from the attribute of that name."""
         return self.reads is None or name is None or name in self.reads
 
-    def _store_of(self, value: Any) -> list[Any] | None:
+    def _store_of(self, value: object) -> list[Any] | None:
         if isinstance(value, Variable):
             if any(v is value for v in self.trainable_variables):
                 return self.trainable_variables
@@ -161,10 +162,10 @@ class Tracker:
             return False
         return not is_computing() or self.holds_state(old) or self.holds_state(new)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Config:
         return {**self.__dict__, "_told": None, "_heard": -1}
 
-    def track(self, value: Any, name: str | None = None) -> Any:
+    def track(self, value: object, name: str | None = None) -> Any:
         """Track `value` or, in a list, tuple, dict or set, its items. Returns what to store."""
         if not _tracking.get():
             return value
@@ -265,7 +266,7 @@ class _Tracked:
     _plain: Callable[[Any], Any]  # what a copy is made through: the type without tracking
 
     @classmethod
-    def of(cls, items: Any, tracker: Tracker) -> Any:
+    def of(cls, items: Iterable[object], tracker: Tracker) -> Self:
         """A container that holds `items` and reports to `tracker`."""
         container = cls()
         container._tracker = tracker
@@ -275,7 +276,7 @@ class _Tracked:
     def _fill(self, items: object) -> None:
         raise NotImplementedError
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return type(self), (), (self._plain(self), self._tracker)
 
     def __setstate__(self, state: tuple[Any, Tracker | None]) -> None:
@@ -311,7 +312,7 @@ class TrackedDict(_Tracked, dict):  # type: ignore[type-arg]
         for key, value in dict(*args, **kwargs).items():
             self[key] = value
 
-    def __ior__(self, other: Any) -> Any:  # type: ignore[misc]
+    def __ior__(self, other: object) -> Any:  # type: ignore[misc]
         self.update(other)
         return self
 
@@ -325,7 +326,7 @@ class TrackedSet(_Tracked, set):  # type: ignore[type-arg]
     def _fill(self, items: Any) -> None:
         self.update(items)
 
-    def update(self, *others: Iterable[Any]) -> None:
+    def update(self, *others: Iterable[object]) -> None:
         """As `set.update`."""
         for items in others:
             for item in items:

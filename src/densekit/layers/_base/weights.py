@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from densekit._core.dtypes import is_float_dtype, standardize_dtype
 from densekit._core.errors import message
 from densekit._core.frames import filters_traceback
 from densekit._core.name_scope import in_scope
-from densekit._core.types import Config
+from densekit._core.types import Array, ArrayLike, Config, Store
 from densekit._core.variable import Variable
 from densekit.layers._base.call import call_context
 from densekit.layers._base.dtypes import TypedByPolicy
@@ -32,7 +32,7 @@ class WeightOwner(TypedByPolicy):
     def add_weight(
         self,
         *args: object,
-        shape: Any = None,
+        shape: Sequence[int | None] | None = None,
         initializer: object = None,
         dtype: object = None,
         trainable: bool = True,
@@ -70,7 +70,7 @@ class WeightOwner(TypedByPolicy):
         name = name or None
         variable = Variable(
             initializers.get(initializer),
-            shape=() if shape is None else tuple(shape),
+            shape=() if shape is None else tuple(shape),  # type: ignore[arg-type]  # refuses None
             dtype=dtype,
             trainable=trainable,
             autocast=autocast,
@@ -177,12 +177,12 @@ class WeightOwner(TypedByPolicy):
             for layer, flag in zip(layers, flags, strict=True):
                 layer.mark_trainable(flag is not False)
 
-    def get_weights(self) -> list[np.ndarray[Any, Any]]:
+    def get_weights(self) -> list[Array]:
         """Copies of the values of `weights`."""
         return [v.numpy() for v in self.weights]
 
     @filters_traceback
-    def set_weights(self, weights: Any) -> None:
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Overwrite the values of `weights`, all or, if one does not fit, none.
 
         Raises:
@@ -221,12 +221,12 @@ class WeightOwner(TypedByPolicy):
             )
         return sum(v.size for v in self.weights)
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: Store) -> None:
         """Write the layer's own weights to `store` under "0", "1", ..."""
         for index, variable in enumerate(self._dk_own_weights()):
             store[str(index)] = variable
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Store) -> None:
         """Read what `save_own_variables` wrote.
 
         Raises:
@@ -252,7 +252,9 @@ class WeightOwner(TypedByPolicy):
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
 
-    def _dk_check_values(self, method: str, variables: list[Variable], values: list[Any]) -> None:
+    def _dk_check_values(
+        self, method: str, variables: list[Variable], values: Sequence[Any]
+    ) -> None:
         """Refuse before anything is overwritten."""
         for variable, value in zip(variables, values, strict=True):
             if np.shape(value) != variable.shape:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from densekit._core.errors import describe, message
 from densekit.layers._base.layer import Layer
 from densekit.layers._base.shapes import is_tensor
 
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
-def as_array(data: Any) -> Any:
+
+def as_array(data: object) -> Any:
     """`data` as an array; a table by its columns."""
     if isinstance(data, np.ndarray) or ops.is_tensor(data):
         return data
@@ -26,7 +29,7 @@ def is_whole(data: object) -> bool:
     return ops.is_tensor(data) or (hasattr(data, "shape") and hasattr(data, "__array__"))
 
 
-def batches(data: Any, where: str) -> Iterator[Any]:
+def batches(data: object, where: str) -> Iterator[Any]:
     """The inputs in an array or table, or in an iterable of batches, ``x`` or ``(x, y, ...)``.
 
     Raises:
@@ -51,7 +54,7 @@ def batches(data: Any, where: str) -> Iterator[Any]:
 class Preprocessing(Layer):
     """Base of layers that take what raw data come as: arrays, lists, columns of tables."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Unpack[AllLayerOptions]) -> None:
         super().__init__(**kwargs)
         self._allow_non_tensor_positional_args = True
         self._convert_input_args = False
@@ -59,7 +62,7 @@ class Preprocessing(Layer):
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         return super().__call__(self._dk_as_input(inputs), *args, **kwargs)
 
-    def _dk_as_input(self, inputs: Any) -> Any:
+    def _dk_as_input(self, inputs: object) -> object:
         """What the user passed, as tensors."""
         if isinstance(inputs, list | tuple) and any(map(is_tensor, inputs)):
             return inputs  # several

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from densekit import ops
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, PartialShape, TensorLike
 from densekit.layers.preprocessing._base import Preprocessing, as_array
 from densekit.layers.preprocessing._encoding import (
     checked_mode,
@@ -16,6 +16,9 @@ from densekit.layers.preprocessing._encoding import (
     refuse_sparse,
 )
 from densekit.ops._symbolic import KerasTensor
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -49,7 +52,7 @@ class CategoryEncoding(Preprocessing):
         num_tokens: int | None = None,
         output_mode: str = "multi_hot",
         sparse: bool = False,
-        **kwargs: object,
+        **kwargs: Unpack[AllLayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         if num_tokens is None or num_tokens < 1:
@@ -66,7 +69,7 @@ class CategoryEncoding(Preprocessing):
         self.output_mode = checked_mode("CategoryEncoding", mode, ("count", "one_hot", "multi_hot"))
         self.sparse = refuse_sparse("CategoryEncoding", sparse)
 
-    def call(self, inputs: Any, count_weights: Any = None) -> Any:
+    def call(self, inputs: TensorLike, count_weights: TensorLike | None = None) -> TensorLike:
         """The rows; `count_weights`, shaped like the inputs, says what each number counts."""
         if count_weights is not None and self.output_mode != "count":
             raise ValueError(
@@ -82,11 +85,13 @@ class CategoryEncoding(Preprocessing):
             numbers, self.output_mode, self.num_tokens, self.compute_dtype, count_weights
         )
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> PartialShape:
         """The shape of the rows."""
         return encoded_shape(input_shape, self.output_mode, self.num_tokens)
 
-    def compute_output_spec(self, inputs: Any, count_weights: Any = None) -> KerasTensor:
+    def compute_output_spec(
+        self, inputs: TensorLike, count_weights: TensorLike | None = None
+    ) -> KerasTensor:
         """The rows, of the compute dtype."""
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, PartialShape, Store, TensorLike
 from densekit.layers.preprocessing import _quantiles as quantiles
 from densekit.layers.preprocessing._base import Preprocessing, as_array, batches
 from densekit.layers.preprocessing._encoding import (
@@ -124,7 +124,7 @@ class Discretization(Preprocessing):
         if self.num_bins is not None:
             self.summary = quantiles.empty()
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """The bins, as `output_mode` says."""
         if self.bin_boundaries is None:
             raise ValueError(
@@ -141,17 +141,17 @@ class Discretization(Preprocessing):
         depth = len(self.bin_boundaries) + 1
         return encoded(found, self.output_mode, depth, self.output_dtype)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> PartialShape:
         """The shape of the encoded bins."""
         known = self.bin_boundaries is not None
         depth = len(self.bin_boundaries) + 1 if known else self.num_bins  # type: ignore[arg-type]
         return encoded_shape(input_shape, self.output_mode, depth)
 
-    def compute_output_spec(self, inputs: Any) -> KerasTensor:
+    def compute_output_spec(self, inputs: TensorLike) -> KerasTensor:
         """The encoded bins, of the output dtype."""
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.output_dtype)
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Store) -> None:
         """Boundaries are in the config; old files carry a summary."""
         if len(store.keys()) == 1:
             self.summary = np.asarray(store["0"], np.float32)
@@ -169,7 +169,7 @@ class Discretization(Preprocessing):
         }
 
     @classmethod
-    def from_config(cls, config: Config) -> Any:
+    def from_config(cls, config: Config) -> Self:
         """Create from `get_config`."""
         if config.get("num_bins") is None:
             return cls(**config)

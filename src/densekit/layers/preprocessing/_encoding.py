@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import ops
 from densekit._core.errors import describe, message
-
-Shape = tuple[int | None, ...]
+from densekit._core.types import PartialShape, TensorLike
 
 
 def checked_mode(where: str, mode: object, modes: tuple[str, ...]) -> str:
@@ -26,9 +23,9 @@ def refuse_sparse(where: str, sparse: object) -> bool:
     return False
 
 
-def encoded_shape(input_shape: Any, output_mode: str, depth: int | None) -> Shape:
+def encoded_shape(input_shape: PartialShape, output_mode: str, depth: int | None) -> PartialShape:
     """The shape of `encoded` for inputs of a shape."""
-    shape: Shape = tuple(input_shape)
+    shape: PartialShape = tuple(input_shape)
     if output_mode == "int":
         return shape
     if output_mode == "one_hot":
@@ -36,7 +33,9 @@ def encoded_shape(input_shape: Any, output_mode: str, depth: int | None) -> Shap
     return (*shape[:1], *shape[2:], depth) if len(shape) > 1 else (depth,)
 
 
-def encoded(inputs: Any, output_mode: str, depth: int, dtype: str, weights: Any = None) -> Any:
+def encoded(
+    inputs: TensorLike, output_mode: str, depth: int, dtype: str, weights: TensorLike | None = None
+) -> TensorLike:
     """Numbers in ``[0, depth)`` as `output_mode` says; others give zeros.
 
     "int" leaves them, "one_hot" makes a row of each, "multi_hot" one of all along axis 1, "count"

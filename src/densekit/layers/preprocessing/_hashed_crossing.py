@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.text import as_strings
-from densekit._core.types import Array, Config
+from densekit._core.types import Array, Config, PartialShape, TensorLike
 from densekit.layers._base.shapes import is_tensor
 from densekit.layers.preprocessing._base import Preprocessing, as_array
 from densekit.layers.preprocessing._encoding import (
@@ -25,7 +25,8 @@ from densekit.layers.preprocessing._encoding import (
 from densekit.layers.preprocessing._hashes import combined_fingerprint64, farm_fingerprint64
 from densekit.ops._symbolic import KerasTensor
 
-Shape = tuple[int | None, ...]
+if TYPE_CHECKING:
+    from densekit.layers._base.options import FurtherOptions
 
 _KEY = 0xDECAFCAFFE  # where TensorFlow begins, so that the buckets are those of Keras
 
@@ -67,7 +68,7 @@ class HashedCrossing(Preprocessing):
         sparse: bool = False,
         name: str | None = None,
         dtype: object = None,
-        **kwargs: object,
+        **kwargs: Unpack[FurtherOptions],
     ) -> None:
         if dtype is None:
             dtype = "int64" if output_mode == "int" else settings.floatx()
@@ -80,12 +81,12 @@ class HashedCrossing(Preprocessing):
             )
         self.num_bins = int(num_bins)
 
-    def _dk_as_input(self, inputs: Any) -> Any:
+    def _dk_as_input(self, inputs: object) -> object:
         if not isinstance(inputs, list | tuple):
             return inputs
         return [x if is_tensor(x) else as_array(x) for x in inputs]
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Sequence[TensorLike]) -> TensorLike:
         """The buckets, as `output_mode` says."""
         self._dk_check_several(inputs)
         columns = [np.asarray(x) for x in inputs]
@@ -112,7 +113,7 @@ class HashedCrossing(Preprocessing):
         if not isinstance(inputs, list | tuple) or len(inputs) < 2:
             self._dk_refuse("a list of at least two inputs", describe(inputs), "Pass (a, b).")
 
-    def _dk_check_shapes(self, shapes: Sequence[Shape]) -> None:
+    def _dk_check_shapes(self, shapes: Sequence[PartialShape]) -> None:
         rank = len(shapes[0])
         if rank > 2 or (rank == 2 and shapes[0][-1] != 1):
             self._dk_refuse(
@@ -124,14 +125,14 @@ class HashedCrossing(Preprocessing):
     def _dk_refuse(self, expected: str, got: str, action: str) -> None:
         raise ValueError(message(f"HashedCrossing {self.name!r}", expected, got, action))
 
-    def compute_output_shape(self, input_shape: Any) -> Shape:
+    def compute_output_shape(self, input_shape: Sequence[PartialShape]) -> PartialShape:
         """The shape of the buckets of inputs of these shapes."""
         self._dk_check_several(input_shape)
         shapes = [tuple(shape) for shape in input_shape]
         self._dk_check_shapes(shapes)
         return encoded_shape(shapes[0], self.output_mode, self.num_bins)
 
-    def compute_output_spec(self, inputs: Any) -> KerasTensor:
+    def compute_output_spec(self, inputs: Sequence[TensorLike]) -> KerasTensor:
         """The encoded buckets."""
         self._dk_check_several(inputs)
         shape = self.compute_output_shape([x.shape for x in inputs])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, PartialShape, TensorLike
 from densekit.layers.preprocessing._base import Preprocessing
 from densekit.layers.preprocessing._encoding import (
     checked_mode,
@@ -21,6 +21,9 @@ from densekit.layers.preprocessing._encoding import (
 from densekit.layers.preprocessing._hashes import checked_salt, hasher
 from densekit.layers.preprocessing._text import buckets_of, texts_of
 from densekit.ops._symbolic import KerasTensor
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -60,7 +63,7 @@ class Hashing(Preprocessing):
         salt: object = None,
         output_mode: str = "int",
         sparse: bool = False,
-        **kwargs: object,
+        **kwargs: Unpack[AllLayerOptions],
     ) -> None:
         if kwargs.get("dtype") is None:
             kwargs["dtype"] = "int64" if output_mode == "int" else settings.floatx()
@@ -80,7 +83,7 @@ class Hashing(Preprocessing):
         self.mask_value = mask_value
         self.salt = checked_salt("Hashing", salt)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """The buckets, as `output_mode` says."""
         values = np.asarray(inputs)
         masks = self.mask_value is not None and self.num_bins > 1
@@ -92,11 +95,11 @@ class Hashing(Preprocessing):
             ops.convert_to_tensor(buckets), self.output_mode, self.num_bins, self.compute_dtype
         )
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> PartialShape:
         """The shape of the encoded buckets."""
         return encoded_shape(input_shape, self.output_mode, self.num_bins)
 
-    def compute_output_spec(self, inputs: Any) -> KerasTensor:
+    def compute_output_spec(self, inputs: TensorLike) -> KerasTensor:
         """The encoded buckets."""
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
 from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
-from densekit._core.types import Array, Config
+from densekit._core.types import Array, ArrayLike, Config, PartialShape, Store, TensorLike
 from densekit.layers.preprocessing._base import Preprocessing
 from densekit.layers.preprocessing._encoding import (
     checked_mode,
@@ -26,6 +26,8 @@ from densekit.layers.preprocessing._encoding import (
 from densekit.layers.preprocessing._hashes import checked_salt, hasher
 from densekit.layers.preprocessing._text import buckets_of
 from densekit.ops._symbolic import KerasTensor
+
+Token: TypeAlias = str | int
 
 VOCABULARY = "vocabulary.txt"
 
@@ -42,15 +44,15 @@ class IndexLookup(Preprocessing):
         max_tokens: int | None,
         num_oov_indices: int,
         mask_token: Any,
-        oov_token: Any,
+        oov_token: Token,
         vocabulary: Any,
-        idf_weights: Any,
+        idf_weights: object,
         invert: bool,
         output_mode: str,
         sparse: bool,
         pad_to_max_tokens: bool,
         oov_method: str,
-        salt: Any,
+        salt: object,
         **kwargs: Any,
     ) -> None:
         where = type(self).__name__
@@ -89,15 +91,15 @@ class IndexLookup(Preprocessing):
         self.salt = checked_salt(where, salt)
         self._dk_is_given = bool(is_given)
         self._dk_announced = size or 0  # by a file whose vocabulary is read after the layers
-        self.input_vocabulary: Any = None
-        self.input_idf_weights: Any = None
+        self.input_vocabulary: object = None
+        self.input_idf_weights: object = None
         self._dk_tokens = self._dk_read([])
         self._dk_idf: Array | None = None
         self.reset_state()
         if vocabulary is not None:
             self.set_vocabulary(vocabulary, idf_weights)
 
-    def _dk_read(self, values: Any) -> Array:
+    def _dk_read(self, values: object) -> Array:
         """Tokens as an array of the vocabulary's type."""
         raise NotImplementedError
 
@@ -123,7 +125,7 @@ class IndexLookup(Preprocessing):
         """Number of indices, those of mask and unknown tokens included."""
         return len(self._dk_tokens) + self._dk_token_start
 
-    def get_vocabulary(self, include_special_tokens: bool = True) -> list[Any]:
+    def get_vocabulary(self, include_special_tokens: bool = True) -> list[Token]:
         """The tokens by index, with those for mask and unknown or without."""
         special = [self.mask_token] * self._dk_oov_start + [self.oov_token] * self.num_oov_indices
         return [*(special if include_special_tokens else []), *self._dk_tokens.tolist()]
@@ -167,7 +169,7 @@ class IndexLookup(Preprocessing):
                 raise ValueError(message(where, expected, describe(given), "Set another one."))
         self._dk_keep(tokens, given, idf_weights, 0 if leads else self._dk_token_start)
 
-    def _dk_keep(self, tokens: Array, given: Any, weights: Any, front: int) -> None:
+    def _dk_keep(self, tokens: Array, given: object, weights: ArrayLike | None, front: int) -> None:
         self._dk_tokens = tokens
         self._dk_order = np.argsort(tokens)
         self._dk_sorted = tokens[self._dk_order]
@@ -198,7 +200,7 @@ class IndexLookup(Preprocessing):
                 self.update_state(batch)
         self.finalize_state()
 
-    def update_state(self, data: Any) -> None:
+    def update_state(self, data: object) -> None:
         """Count the tokens of one batch more; `finalize_state` makes the vocabulary."""
         if self._dk_is_given:
             raise ValueError(
@@ -234,8 +236,8 @@ class IndexLookup(Preprocessing):
 
     def reset_state(self) -> None:
         """Forget what was counted."""
-        self._dk_counts: Counter[Any] = Counter()
-        self._dk_documents: Counter[Any] = Counter()
+        self._dk_counts: Counter[Token] = Counter()
+        self._dk_documents: Counter[Token] = Counter()
         self._dk_rows = 0
 
     def _dk_indices(self, values: Array) -> Array:
@@ -269,7 +271,7 @@ class IndexLookup(Preprocessing):
         index = np.where(masked, 0 if self.output_mode == "int" else _DROPPED, index)
         return index[places].reshape(values.shape)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """The indices, as `output_mode` says; the tokens of indices if `invert`."""
         if self.invert:
             places = np.asarray(inputs).astype(np.int64)
@@ -311,22 +313,22 @@ class IndexLookup(Preprocessing):
         """Size of the vocabulary, None before there is one."""
         return self.vocabulary_size() if len(self._dk_tokens) else self._dk_announced or None
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> PartialShape:
         """The shape of the encoded indices."""
         return encoded_shape(input_shape, self.output_mode, self._dk_depth)
 
-    def compute_output_spec(self, inputs: Any) -> KerasTensor:
+    def compute_output_spec(self, inputs: TensorLike) -> KerasTensor:
         """The encoded indices: int64, or `floatx` where they are rows; tokens if `invert`."""
         dtype = "int64" if self.output_mode == "int" else settings.floatx()
         dtype = self.vocabulary_dtype if self.invert else dtype
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype=dtype)
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: Store) -> None:
         """Write the weights of the indices for "tf_idf"."""
         if self._dk_idf is not None:
             store["idf_weights"] = self._dk_idf
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Store) -> None:
         """Read what `save_own_variables` wrote."""
         if self.output_mode == "tf_idf" and "idf_weights" in store.keys():  # noqa: SIM118
             self._dk_idf = np.asarray(store["idf_weights"], settings.floatx())
@@ -373,7 +375,7 @@ class IndexLookup(Preprocessing):
         }
 
     @classmethod
-    def from_config(cls, config: Config) -> Any:
+    def from_config(cls, config: Config) -> Self:
         """Create from `get_config`; a config never names a file to read.
 
         Raises:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from densekit._core.errors import describe, message
@@ -64,7 +66,7 @@ class IntegerLookup(IndexLookup):
         oov_method: str = "floormod",
         name: str | None = None,
         salt: object = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         if vocabulary_dtype != "int64":
             raise ValueError(

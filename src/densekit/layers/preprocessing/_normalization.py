@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -11,10 +12,13 @@ from densekit._core import settings
 from densekit._core.errors import message
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import ArrayLike, Config, PartialShape, TensorLike
 from densekit.layers._base.elementwise import Elementwise
 from densekit.layers.preprocessing._base import Preprocessing, as_array
 from densekit.layers.preprocessing._moments import moments_of
+
+if TYPE_CHECKING:
+    from densekit.layers._base.options import AllLayerOptions
 
 
 @export("keras.layers")
@@ -47,11 +51,11 @@ class Normalization(Preprocessing, Elementwise):
 
     def __init__(
         self,
-        axis: Any = -1,
+        axis: int | Sequence[int] | None = -1,
         mean: Any = None,
         variance: Any = None,
         invert: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[AllLayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.axis = () if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
@@ -76,9 +80,9 @@ class Normalization(Preprocessing, Elementwise):
         self.input_mean = mean
         self.input_variance = variance
         self.invert = invert
-        self._dk_shape: tuple[int, ...] | None = None
+        self._dk_shape: Any = None
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         """Create mean and variance for inputs of `input_shape`, batch axis included."""
         rank = len(input_shape)
         sizes = {a % rank: input_shape[a] for a in self.axis if -rank <= a < rank}
@@ -140,12 +144,12 @@ class Normalization(Preprocessing, Elementwise):
         """The variance, likewise."""
         return self._dk_statistic("adapt_variance", self.input_variance)
 
-    def _dk_statistic(self, name: str, given: Any) -> Any:
+    def _dk_statistic(self, name: str, given: ArrayLike | None) -> TensorLike | None:
         if self._dk_shape is None:
             return None
         return self._dk_spread(getattr(self, name).value if given is None else given)
 
-    def _dk_spread(self, given: Any) -> Any:
+    def _dk_spread(self, given: ArrayLike) -> TensorLike:
         """A number for each entry of `axis`, aligned to the last of them."""
         assert self._dk_shape is not None
         kept = sorted(a % len(self._dk_shape) for a in self.axis)
@@ -155,13 +159,14 @@ class Normalization(Preprocessing, Elementwise):
             shape[axis] = size
         return ops.broadcast_to(ops.reshape(given, shape), self._dk_shape)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: ArrayLike) -> TensorLike:
         """The normalized inputs."""
-        inputs = ops.cast(ops.convert_to_tensor(as_array(inputs)), self.compute_dtype)
+        x = ops.cast(ops.convert_to_tensor(as_array(inputs)), self.compute_dtype)
+        mean: TensorLike = self.mean
         deviation = ops.maximum(ops.sqrt(self.variance), settings.epsilon())
         if self.invert:
-            return self.mean + inputs * deviation
-        return (inputs - self.mean) / deviation
+            return mean + x * deviation
+        return (x - mean) / deviation
 
     def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """Two elementwise steps: of large numbers the mean must go before they are scaled.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from densekit._core.registry import export
 from densekit._core.text import as_strings
 from densekit._core.types import Array, Config
@@ -64,7 +66,7 @@ class StringLookup(IndexLookup):
         name: str | None = None,
         salt: object = None,
         oov_method: str = "floormod",
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         self.__dict__["encoding"] = encoding  # the vocabulary is read with it
         super().__init__(

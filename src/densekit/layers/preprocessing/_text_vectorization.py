@@ -5,8 +5,9 @@ Long by its arguments: each step from text to row has one, and files and `adapt`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from densekit._core.errors import message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object
 from densekit._core.text import as_strings
-from densekit._core.types import Array, Config
+from densekit._core.types import Array, ArrayLike, Config, PartialShape, Store, TensorLike
 from densekit.layers.preprocessing._base import Preprocessing
 from densekit.layers.preprocessing._index_lookup import refuse_path
 from densekit.layers.preprocessing._string_lookup import StringLookup
@@ -29,8 +30,6 @@ from densekit.layers.preprocessing._tokens import (
     standardized,
 )
 from densekit.ops._symbolic import KerasTensor
-
-Shape = tuple[int | None, ...]
 
 _OF_LOOKUP = ("has_input_vocabulary", "max_tokens", "output_mode", "pad_to_max_tokens")
 
@@ -84,12 +83,12 @@ class TextVectorization(Preprocessing):
         max_tokens: int | None = None,
         standardize: Step = "lower_and_strip_punctuation",
         split: Step = "whitespace",
-        ngrams: Any = None,
+        ngrams: int | Sequence[int] | None = None,
         output_mode: str = "int",
         output_sequence_length: int | None = None,
         pad_to_max_tokens: bool = False,
         vocabulary: Any = None,
-        idf_weights: Any = None,
+        idf_weights: ArrayLike | None = None,
         sparse: bool = False,
         ragged: bool = False,
         encoding: str = "utf-8",
@@ -148,7 +147,7 @@ class TextVectorization(Preprocessing):
         """Type of the texts."""
         return "string"
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: PartialShape | None = None) -> None:
         """Nothing: the vocabulary is no weight."""
 
     def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
@@ -171,7 +170,7 @@ class TextVectorization(Preprocessing):
                 self.update_state(batch)
         self.finalize_state()
 
-    def update_state(self, data: Any) -> None:
+    def update_state(self, data: object) -> None:
         """Count the tokens of one batch more; `finalize_state` makes the vocabulary."""
         self._dk_lookup_layer.update_state(self._dk_tokens(data))
 
@@ -191,15 +190,15 @@ class TextVectorization(Preprocessing):
         """Number of indices, those of padding and unknown tokens included."""
         return self._dk_lookup_layer.vocabulary_size()
 
-    def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
+    def set_vocabulary(self, vocabulary: Any, idf_weights: ArrayLike | None = None) -> None:
         """Set the tokens in order of their indices: see `StringLookup.set_vocabulary`."""
         self._dk_lookup_layer.set_vocabulary(vocabulary, idf_weights)
 
-    def _dk_texts(self, data: Any) -> Array:
+    def _dk_texts(self, data: object) -> Array:
         where = f"TextVectorization {self.name!r}"
         return as_strings(data, where, self._dk_lookup_layer.__dict__["encoding"])
 
-    def _dk_tokens(self, data: Any) -> Array:
+    def _dk_tokens(self, data: object) -> Array:
         """The tokens of each text along a last axis, filled with ``""``."""
         where = f"TextVectorization {self.name!r}"
         texts = standardized(self._dk_texts(data), self.standardize, where)
@@ -227,7 +226,7 @@ class TextVectorization(Preprocessing):
         tokens = padded(rows, self.output_sequence_length)
         return tokens.reshape(*shape, tokens.shape[-1])
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: TensorLike) -> TensorLike:
         """The tokens of texts, as `output_mode` says."""
         tokens = self._dk_tokens(inputs)
         lookup, length = self._dk_lookup_layer, self.output_sequence_length
@@ -239,9 +238,9 @@ class TextVectorization(Preprocessing):
             tokens = np.pad(tokens, missing, constant_values="")
         return lookup.call(tokens)
 
-    def compute_output_shape(self, input_shape: Any) -> Shape:
+    def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
         """The shape of the indices or rows; how many tokens a text has is open."""
-        shape: Shape = tuple(input_shape)
+        shape: PartialShape = tuple(input_shape)
         lookup = self._dk_lookup_layer
         if self.split is not None:
             shape = (*(shape[:-1] if len(shape) > 1 else shape), None)
@@ -253,17 +252,17 @@ class TextVectorization(Preprocessing):
             return (*shape[:-1], None)
         return lookup.compute_output_shape(shape)
 
-    def compute_output_spec(self, inputs: Any) -> KerasTensor:
+    def compute_output_spec(self, inputs: TensorLike) -> KerasTensor:
         """Indices, int64, or rows of `floatx`."""
         is_int = self._dk_lookup_layer.output_mode == "int"
         shape = self.compute_output_shape(inputs.shape)
         return KerasTensor(shape, dtype="int64" if is_int else settings.floatx())
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: Store) -> None:
         """Write the weights of the indices for "tf_idf"."""
         self._dk_lookup_layer.save_own_variables(store)
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Store) -> None:
         """Read what `save_own_variables` wrote."""
         self._dk_lookup_layer.load_own_variables(store)
 
@@ -295,7 +294,7 @@ class TextVectorization(Preprocessing):
         }
 
     @classmethod
-    def from_config(cls, config: Config) -> Any:
+    def from_config(cls, config: Config) -> Self:
         """Create from `get_config`; a config never names a file to read.
 
         Raises:
