@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import ops
 from densekit._core import settings
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.losses._shapes import aligned, labels
 from densekit.metrics._reduction import FunctionMean
 from densekit.metrics._right_answers import above_threshold, counted_by, of_classes, of_one_hot
 
 
-def accuracy(y_true: Any, y_pred: Any) -> Any:
+def _as_numbers(holds: TensorLike) -> TensorLike:
+    """1 where it holds, else 0."""
+    numbers: TensorLike = ops.cast(holds, settings.floatx())
+    return numbers
+
+
+def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> TensorLike:
     """1 where target and prediction are equal, else 0."""
-    y_true, y_pred = aligned(y_true, y_pred, "accuracy")
-    return ops.cast(y_true == y_pred, settings.floatx())
+    true, pred = aligned(y_true, y_pred, "accuracy")
+    return _as_numbers(true == pred)
 
 
 @export("keras.metrics")
@@ -48,7 +52,7 @@ class Accuracy(FunctionMean):
 
 @export("keras.metrics")
 @counted_by(above_threshold)
-def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
+def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, threshold: float = 0.5) -> TensorLike:
     """1 where ``y_pred > threshold`` equals the target, else 0.
 
     Args:
@@ -65,8 +69,8 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
     >>> keras.metrics.binary_accuracy([1, 0, 1], [0.9, 0.8, 0.2]).tolist()
     [1.0, 0.0, 0.0]
     """
-    y_true, y_pred = aligned(y_true, y_pred, "binary_accuracy")
-    return ops.cast(y_true == ops.cast(y_pred > threshold, y_true.dtype), settings.floatx())
+    true, pred = aligned(y_true, y_pred, "binary_accuracy")
+    return _as_numbers(true == ops.cast(pred > threshold, true.dtype))
 
 
 @export("keras.metrics")
@@ -100,7 +104,7 @@ class BinaryAccuracy(FunctionMean):
 
 @export("keras.metrics")
 @counted_by(of_one_hot)
-def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
+def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> TensorLike:
     """1 where the largest prediction of a row is at the largest target, else 0.
 
     Args:
@@ -116,8 +120,8 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
     >>> keras.metrics.categorical_accuracy([[0, 1], [1, 0]], [[0.2, 0.8], [0.1, 0.9]]).tolist()
     [1.0, 0.0]
     """
-    y_true, y_pred = aligned(y_true, y_pred, "categorical_accuracy")
-    return ops.cast(ops.argmax(y_true, -1) == ops.argmax(y_pred, -1), settings.floatx())
+    true, pred = aligned(y_true, y_pred, "categorical_accuracy")
+    return _as_numbers(ops.argmax(true, -1) == ops.argmax(pred, -1))
 
 
 @export("keras.metrics")
@@ -146,7 +150,7 @@ class CategoricalAccuracy(FunctionMean):
 
 @export("keras.metrics")
 @counted_by(of_classes)
-def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
+def sparse_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> TensorLike:
     """1 where the largest prediction of a row is at its label, else 0.
 
     Args:
@@ -162,9 +166,9 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
     >>> keras.metrics.sparse_categorical_accuracy([1, 0], [[0.2, 0.8], [0.1, 0.9]]).tolist()
     [1.0, 0.0]
     """
-    y_pred = ops.convert_to_tensor(y_pred)
-    y_true = labels(y_true, y_pred, "sparse_categorical_accuracy")
-    return ops.cast(y_true == ops.argmax(y_pred, -1), settings.floatx())
+    pred = ops.convert_to_tensor(y_pred)
+    label = labels(y_true, pred, "sparse_categorical_accuracy")
+    return _as_numbers(label == ops.argmax(pred, -1))
 
 
 @export("keras.metrics")
@@ -191,7 +195,7 @@ class SparseCategoricalAccuracy(FunctionMean):
         super().__init__(sparse_categorical_accuracy, name, dtype)
 
 
-def _in_top_k(label: Any, y_pred: Any, k: int) -> Any:
+def _in_top_k(label: TensorLike, y_pred: TensorLike, k: int) -> TensorLike:
     """Whether fewer than `k` predictions of the row exceed that of the label.
 
     A label that is no class, and one whose prediction is NaN, never is.
@@ -205,7 +209,7 @@ def _in_top_k(label: Any, y_pred: Any, k: int) -> Any:
 
 
 @export("keras.metrics")
-def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
+def top_k_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5) -> TensorLike:
     """1 where the class of a one-hot target is among the `k` largest predictions, else 0.
 
     Args:
@@ -223,8 +227,8 @@ def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
     >>> keras.metrics.top_k_categorical_accuracy([[0, 1, 0], [0, 0, 1]], y_pred, k=2).tolist()
     [1.0, 0.0]
     """
-    y_true, y_pred = aligned(y_true, y_pred, "top_k_categorical_accuracy")
-    return ops.cast(_in_top_k(ops.argmax(y_true, -1), y_pred, k), settings.floatx())
+    true, pred = aligned(y_true, y_pred, "top_k_categorical_accuracy")
+    return _as_numbers(_in_top_k(ops.argmax(true, -1), pred, k))
 
 
 @export("keras.metrics")
@@ -258,8 +262,8 @@ class TopKCategoricalAccuracy(FunctionMean):
 
 @export("keras.metrics")
 def sparse_top_k_categorical_accuracy(
-    y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
-) -> Any:
+    y_true: ArrayLike, y_pred: ArrayLike, k: int = 5, from_sorted_ids: bool = False
+) -> TensorLike:
     """1 where the label is among the `k` largest predictions, else 0.
 
     Args:
@@ -279,13 +283,13 @@ def sparse_top_k_categorical_accuracy(
     >>> keras.metrics.sparse_top_k_categorical_accuracy([1, 2], y_pred, k=2).tolist()
     [1.0, 0.0]
     """
-    y_pred = ops.convert_to_tensor(y_pred)
-    y_true = labels(y_true, y_pred, "sparse_top_k_categorical_accuracy")
+    predicted = ops.convert_to_tensor(y_pred)
+    label = labels(y_true, predicted, "sparse_top_k_categorical_accuracy")
     if from_sorted_ids:
-        matches = ops.any(y_true[..., None] == y_pred[..., :k], axis=-1)
+        matches = ops.any(label[..., None] == predicted[..., :k], axis=-1)
     else:
-        matches = _in_top_k(y_true, y_pred, k)
-    return ops.cast(matches, settings.floatx())
+        matches = _in_top_k(label, predicted, k)
+    return _as_numbers(matches)
 
 
 @export("keras.metrics")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,9 +10,17 @@ from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Array, ArrayLike, Config
 from densekit.metrics._confusion import ALL_COUNTS, Counter
-from densekit.metrics._counts import Counts, claim_thresholds, count, parse_thresholds, ratio
+from densekit.metrics._counts import (
+    Counts,
+    Thresholds,
+    claim_thresholds,
+    count,
+    parse_thresholds,
+    ratio,
+)
+from densekit.metrics._metric import Result
 
 _CURVES = ("ROC", "PR", "PRGAIN")
 _SUMMATIONS = ("interpolation", "minoring", "majoring")
@@ -65,10 +73,10 @@ class AUC(Counter):
         summation_method: str = "interpolation",
         name: str | None = None,
         dtype: object = None,
-        thresholds: object = None,
+        thresholds: Thresholds = None,
         multi_label: bool = False,
         num_labels: int | None = None,
-        label_weights: Any = None,
+        label_weights: Sequence[float] | Array | None = None,
         from_logits: bool = False,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
@@ -110,30 +118,32 @@ class AUC(Counter):
         elif num_labels:
             self._dk_create((self.num_thresholds, num_labels))
 
-    def _dk_count(self, y_true: object, y_pred: object, sample_weight: object) -> Counts:
-        y_pred = np.asarray(y_pred)
+    def _dk_count(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None
+    ) -> Counts:
+        predictions = np.asarray(y_pred)
         if self.multi_label and not self.variables:
-            if y_pred.ndim != 2:
+            if predictions.ndim != 2:
                 raise ValueError(
                     message(
                         self.name,
                         "predictions of shape (batch, labels) with `multi_label`",
-                        f"shape {y_pred.shape}",
+                        f"shape {predictions.shape}",
                         "Reshape them, or leave `multi_label` out.",
                     )
                 )
-            self._dk_create((self.num_thresholds, y_pred.shape[1]))
+            self._dk_create((self.num_thresholds, predictions.shape[1]))
         return count(
             self.name,
             y_true,
-            ops.sigmoid(y_pred) if self.from_logits else y_pred,
+            ops.sigmoid(predictions) if self.from_logits else predictions,
             self.thresholds,
             sample_weight=sample_weight,
             per_label=self.multi_label,
             label_weights=None if self.multi_label else self.label_weights,
         )
 
-    def result(self) -> Any:
+    def result(self) -> Result:
         """The area; with `multi_label` the mean of the areas by `label_weights`."""
         if not self.variables:
             return self._dk_rounded(0.0)
@@ -155,7 +165,7 @@ class AUC(Counter):
         weights = np.asarray(self.label_weights)
         return self._dk_rounded(ops.divide_no_nan(np.sum(areas * weights), np.sum(weights)))
 
-    def _dk_points(self, tp: Any, fp: Any, tn: Any, fn: Any) -> tuple[Any, Any]:
+    def _dk_points(self, tp: Array, fp: Array, tn: Array, fn: Array) -> tuple[Array, Array]:
         """Abscissas and ordinates of the curve."""
         if self.curve == "ROC":
             return ratio(fp, tn), ratio(tp, fn)
@@ -191,11 +201,11 @@ def _one_of(where: str, name: str, value: object, legal: tuple[str, ...]) -> str
     raise ValueError(message(where, f"`{name}` one of {legal}", describe(value), "Change it."))
 
 
-def _divide(a: Any, b: Any) -> Any:
+def _divide(a: Array, b: Array) -> Array:
     return np.divide(a, b, out=np.zeros(np.shape(b)), where=b != 0)
 
 
-def _interpolated(tp: Any, fp: Any, fn: Any) -> Any:
+def _interpolated(tp: Array, fp: Array, fn: Array) -> Array:
     """Areas between thresholds of the PR curve, true positives being linear in all positives.
 
     Davis and Goadrich, section 4: between two points precision is ``(slope * p + intercept) / p``,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from densekit._core import tree
 from densekit._core.scope import StatelessScope, in_stateless_scope
+from densekit._core.types import Array, TensorLike
 from densekit._core.variable import Variable
 from densekit.ops._dispatch import is_tracer
 
@@ -30,7 +31,12 @@ def is_traced(metric: Measure, given: object) -> bool:
     return any(map(is_tracer, values))
 
 
-def update_back(metric: Measure, update: Callable[..., Any], args: Any, kwargs: Any) -> None:
+def update_back(
+    metric: Measure,
+    update: Callable[..., object],
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+) -> None:
     """``update(metric, *args, **kwargs)``, made by NumPy whenever the compiled function runs."""
     if not metric.variables:  # it makes its state when it sees data
         with StatelessScope():
@@ -38,7 +44,9 @@ def update_back(metric: Measure, update: Callable[..., Any], args: Any, kwargs: 
             update(metric, *zeros[0], **zeros[1])
     variables = metric.variables
 
-    def after(values: Any, args: Any, kwargs: Any) -> list[Any]:
+    def after(
+        values: Sequence[TensorLike], args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> list[Array]:
         pairs = zip(variables, map(np.asarray, values), strict=True)
         args, kwargs = tree.map_structure(_as_numpy, (args, kwargs))
         with StatelessScope(pairs) as scope:
@@ -54,11 +62,11 @@ def update_back(metric: Measure, update: Callable[..., Any], args: Any, kwargs: 
         variable.assign(value)
 
 
-def result_back(metric: Measure, result: Callable[..., Any]) -> Any:
+def result_back(metric: Measure, result: Callable[..., object]) -> object:
     """``result(metric)``, computed by NumPy whenever the compiled function runs."""
     variables = metric.variables
 
-    def of(values: Any) -> Any:
+    def of(values: Sequence[TensorLike]) -> Array:
         with StatelessScope(zip(variables, map(np.asarray, values), strict=True)):
             return np.asarray(result(metric))
 
@@ -68,9 +76,9 @@ def result_back(metric: Measure, result: Callable[..., Any]) -> Any:
     return jax.pure_callback(of, shape, [v.current() for v in variables])
 
 
-def _zeros_like(leaf: Any) -> Any:
-    return np.zeros(leaf.shape, leaf.dtype) if hasattr(leaf, "shape") else leaf
+def _zeros_like(leaf: object) -> object:
+    return np.zeros(leaf.shape, getattr(leaf, "dtype", None)) if hasattr(leaf, "shape") else leaf
 
 
-def _as_numpy(leaf: Any) -> Any:
+def _as_numpy(leaf: object) -> object:
     return np.asarray(leaf) if hasattr(leaf, "shape") else leaf

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Array, ArrayLike, Config
 from densekit._core.variable import Variable
 from densekit.metrics._counts import (
     NEVER,
     Counts,
+    Thresholds,
     claim_thresholds,
     count,
     parse_thresholds,
     ratio,
 )
-from densekit.metrics._metric import Metric
+from densekit.metrics._metric import Metric, Result
 
 
 class Counter(Metric):
@@ -36,7 +37,9 @@ class Counter(Metric):
         for name in self._dk_kept:
             setattr(self, name, self.add_variable(shape, "zeros", name=name))
 
-    def _dk_count(self, y_true: object, y_pred: object, sample_weight: object) -> Counts:
+    def _dk_count(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None
+    ) -> Counts:
         return count(
             self.name,
             y_true,
@@ -47,16 +50,18 @@ class Counter(Metric):
             class_id=self.class_id,
         )
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> None:
         """Add targets 0 or 1 and predictions of shape ``(batch, ...)``."""
         counts = self._dk_count(y_true, y_pred, sample_weight)
         for name in self._dk_kept:
             self._dk_add(getattr(self, name), getattr(counts, name))
 
-    def _dk_of(self, name: str) -> Any:
+    def _dk_of(self, name: str) -> Array:
         return np.asarray(self._dk_sum(getattr(self, name)), np.float64)
 
-    def _dk_shown(self, values: Any) -> Any:
+    def _dk_shown(self, values: Array) -> Result:
         return self._dk_rounded(values[0] if len(self.thresholds) == 1 else values)
 
 
@@ -66,19 +71,21 @@ class _OneCount(Counter):
     accumulator: Variable
 
     def __init__(
-        self, thresholds: object = None, name: str | None = None, dtype: object = None
+        self, thresholds: Thresholds = None, name: str | None = None, dtype: object = None
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.init_thresholds = thresholds
         self.thresholds = parse_thresholds(self.name, thresholds)
         self.accumulator = self.add_variable((len(self.thresholds),), "zeros", name="accumulator")
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> None:
         """Add targets 0 or 1 and predictions of shape ``(batch, ...)``."""
         counts = self._dk_count(y_true, y_pred, sample_weight)
         self._dk_add(self.accumulator, getattr(counts, self._dk_kept[0]))
 
-    def result(self) -> Any:
+    def result(self) -> Result:
         """The count, or one for each threshold."""
         return self._dk_shown(self._dk_of("accumulator"))
 
@@ -182,7 +189,7 @@ class _Share(Counter):
 
     def __init__(
         self,
-        thresholds: object = None,
+        thresholds: Thresholds = None,
         top_k: int | None = None,
         class_id: int | None = None,
         name: str | None = None,
@@ -195,7 +202,7 @@ class _Share(Counter):
         self.thresholds = parse_thresholds(self.name, thresholds, 0.5 if top_k is None else NEVER)
         self._dk_create((len(self.thresholds),))
 
-    def result(self) -> Any:
+    def result(self) -> Result:
         """The share, or one for each threshold; 0 where there is nothing to share."""
         first, second = self._dk_kept
         return self._dk_shown(ratio(self._dk_of(first), self._dk_of(second)))
@@ -308,7 +315,7 @@ class BestAt(Counter):
     def value(self, value: float) -> None:
         setattr(self, self._dk_argument, value)
 
-    def result(self) -> Any:
+    def result(self) -> Result:
         """The best share, 0 if no threshold reaches the value."""
         held = ratio(self._dk_of(self._dk_held[0]), self._dk_of(self._dk_held[1]))
         best = ratio(self._dk_of(self._dk_best[0]), self._dk_of(self._dk_best[1]))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import ops
 from densekit._core import settings
 from densekit._core.registry import export
+from densekit._core.types import ArrayLike, TensorLike
 from densekit.losses._shapes import aligned
 from densekit.metrics._reduction import FunctionMean
 
 
 @export("keras.metrics")
-def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
+def pearson_correlation(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> TensorLike:
     """``cov(y_true, y_pred) / (std(y_true) * std(y_pred))`` along `axis`.
 
     Args:
@@ -68,7 +67,7 @@ class PearsonCorrelation(FunctionMean):
 
 
 @export("keras.metrics")
-def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
+def concordance_correlation(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> TensorLike:
     """How well targets and predictions agree along `axis`.
 
     ``2 * cov(y_true, y_pred) / (var(y_true) + var(y_pred) + d ** 2)``, ``d`` being the difference

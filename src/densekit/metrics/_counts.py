@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,10 @@ import numpy.typing as npt
 from densekit._core import settings
 from densekit._core.allowance import claim
 from densekit._core.errors import describe, message
-from densekit._core.types import Array
+from densekit._core.types import Array, ArrayLike
 from densekit.losses._shapes import aligned
+
+Thresholds: TypeAlias = float | Sequence[float] | Array | None
 
 # Below every prediction that is among the top k, and not above itself.
 NEVER = -1e10
@@ -27,7 +29,7 @@ class Counts(NamedTuple):
     false_negatives: npt.NDArray[np.float64]
 
 
-def parse_thresholds(where: str, thresholds: Any, default: float = 0.5) -> list[float]:
+def parse_thresholds(where: str, thresholds: Thresholds, default: float = 0.5) -> list[float]:
     """One threshold or several as a list, each in ``[0, 1]``."""
     if thresholds is None:
         return [default]
@@ -49,15 +51,15 @@ def evenly_spaced(thresholds: Sequence[float]) -> bool:
 
 def count(
     where: str,
-    y_true: object,
-    y_pred: object,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
     thresholds: Sequence[float],
     *,
-    sample_weight: object = None,
+    sample_weight: ArrayLike | None = None,
     top_k: int | None = None,
     class_id: int | None = None,
     per_label: bool = False,
-    label_weights: object = None,
+    label_weights: ArrayLike | None = None,
 ) -> Counts:
     """Counts of one batch; a prediction is positive if it is above the threshold.
 
@@ -162,10 +164,11 @@ def _only_top(y_pred: Array, k: int) -> Array:
     return kept
 
 
-def ratio(part: Any, rest: Any) -> Any:
+def ratio(part: Array, rest: Array) -> Array:
     """``part / (part + rest)``, 0 where both are 0."""
     total = np.asarray(part + rest)
-    return np.divide(part, total, out=np.zeros(total.shape), where=total != 0)
+    share: Array = np.divide(part, total, out=np.zeros(total.shape), where=total != 0)
+    return share
 
 
 def claim_thresholds(where: str, number: int) -> None:

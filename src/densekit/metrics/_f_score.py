@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Array, ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.losses._shapes import aligned
 from densekit.metrics._counts import spread_weights
-from densekit.metrics._metric import Metric
+from densekit.metrics._metric import Metric, Result
 
 
 @export("keras.metrics")
@@ -83,7 +81,7 @@ class FBetaScore(Metric):
         self.beta = beta
         self.threshold = threshold
 
-    def _build(self, y_true: Any, y_pred: Any) -> None:
+    def _build(self, y_true: TensorLike, y_pred: TensorLike) -> None:
         if y_pred.ndim != 2:
             raise ValueError(
                 message(
@@ -101,20 +99,22 @@ class FBetaScore(Metric):
             shape, "zeros", self.dtype, name="intermediate_weights"
         )
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> None:
         """Add targets 0 or 1 and predictions of shape ``(batch, classes)``."""
-        y_true, y_pred = (np.asarray(a) for a in aligned(y_true, y_pred, self.name))
+        true, pred = (np.asarray(a) for a in aligned(y_true, y_pred, self.name))
         if not self.variables:
-            self._build(y_true, y_pred)
+            self._build(true, pred)
         if self.threshold is None:
             # A row of zeros has no largest prediction.
-            largest = y_pred.max(axis=-1, keepdims=True)
-            chosen = (y_pred >= largest) & (np.abs(y_pred) > 1e-9)
+            largest = pred.max(axis=-1, keepdims=True)
+            chosen = (pred >= largest) & (np.abs(pred) > 1e-9)
         else:
-            chosen = y_pred > self.threshold
-        truth, positive = y_true.astype(np.float64), chosen.astype(np.float64)
+            chosen = pred > self.threshold
+        truth, positive = true.astype(np.float64), chosen.astype(np.float64)
         if sample_weight is not None:
-            weight = spread_weights(self.name, sample_weight, y_pred.shape)
+            weight = spread_weights(self.name, sample_weight, pred.shape)
             truth, positive = truth * weight, positive * weight
         axis = None if self.average == "micro" else 0
         hits = np.sum(truth, axis=axis, where=chosen)
@@ -124,7 +124,7 @@ class FBetaScore(Metric):
         self._dk_add(self.false_negatives, targets - hits)
         self._dk_add(self.intermediate_weights, targets)
 
-    def result(self) -> Any:
+    def result(self) -> Result:
         """The score, or one for each class."""
         if not self.variables:
             return self._dk_rounded(0.0)
@@ -132,7 +132,8 @@ class FBetaScore(Metric):
         epsilon = settings.epsilon()
         precision, recall = tp / (tp + fp + epsilon), tp / (tp + fn + epsilon)
         square = self.beta**2
-        score: Any = (1 + square) * (precision * recall / (square * precision + recall + epsilon))
+        score: Array | np.floating
+        score = (1 + square) * (precision * recall / (square * precision + recall + epsilon))
         if self.average == "weighted":
             score = np.sum(score * weights / (np.sum(weights) + epsilon))
         elif self.average is not None:

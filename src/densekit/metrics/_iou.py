@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +13,9 @@ from densekit._core.dtypes import is_float_dtype, to_numpy_dtype
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.registry import export
-from densekit._core.types import Array, Config
+from densekit._core.types import Array, ArrayLike, Config
 from densekit.metrics._counts import spread_weights
-from densekit.metrics._metric import Metric
+from densekit.metrics._metric import Metric, Result
 
 _CELL_BYTES = 16  # an element of the matrix, and of the exact sums beside it
 
@@ -91,7 +90,9 @@ class IoU(Metric):
                 )
             )
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> None:
         """Add targets and predictions ``(batch, ...)``: labels, or scores of the classes."""
         true = self._dk_labels(y_true, self.sparse_y_true)
         pred = self._dk_labels(y_pred, self.sparse_y_pred)
@@ -114,13 +115,15 @@ class IoU(Metric):
         matrix = np.bincount(cells, None if weight is None else weight[counts], minlength=n * n)
         self._dk_add(self.total_cm, matrix.reshape(n, n))
 
-    def _dk_labels(self, y: Any, sparse: bool) -> Array:
+    def _dk_labels(self, y: ArrayLike, sparse: bool) -> Array:
         y = np.asarray(y)
         y = y if sparse else np.argmax(y, axis=self.axis)
         with np.errstate(invalid="ignore"):  # NaN becomes a label that is none
             return np.asarray(y, to_numpy_dtype(self.dtype))
 
-    def _dk_weights(self, given: object, shape: tuple[int, ...]) -> npt.NDArray[np.float64] | None:
+    def _dk_weights(
+        self, given: ArrayLike | None, shape: tuple[int, ...]
+    ) -> npt.NDArray[np.float64] | None:
         if given is None:
             return None
         weight = spread_weights(self.name, given, shape).ravel()
@@ -139,7 +142,7 @@ class IoU(Metric):
             )
         return whole
 
-    def result(self) -> Any:
+    def result(self) -> Result:
         """The mean over `target_class_ids`; 0 if none of them occurred."""
         matrix = np.asarray(self._dk_sum(self.total_cm), np.float64)
         common = np.diagonal(matrix)
@@ -199,7 +202,9 @@ class BinaryIoU(IoU):
         super().__init__(2, target_class_ids, name=name, dtype=dtype)
         self.threshold = threshold
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> None:
         """Add targets 0 or 1 and predictions ``(batch, ...)``."""
         positive = np.asarray(y_pred, np.float32) >= self.threshold
         super().update_state(y_true, positive, sample_weight)

@@ -10,6 +10,7 @@ from densekit._core.naming import object_name, to_snake_case
 from densekit._core.registry import Names
 from densekit._core.rooms import room_of
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
+from densekit._core.types import Identifier
 from densekit.metrics._metric import Metric
 from densekit.metrics._reduction import MeanMetricWrapper
 
@@ -44,17 +45,17 @@ def _spell(name: str) -> str:
 _NAMES = Names("keras.metrics", _spell)
 
 
-def serialize(metric: Any) -> Any:
+def serialize(metric: object) -> Any:
     """The config of a metric or metric function, for `deserialize`."""
     return serialize_keras_object(metric)
 
 
-def deserialize(config: Any, custom_objects: dict[str, object] | None = None) -> Any:
+def deserialize(config: object, custom_objects: dict[str, object] | None = None) -> Any:
     """The metric or metric function of a config."""
     return deserialize_keras_object(config, custom_objects=custom_objects, module_objects=_NAMES)
 
 
-def get(identifier: Any) -> Any:
+def get(identifier: Identifier | Metric) -> Any:
     """The metric that `identifier` stands for.
 
     Args:
@@ -74,7 +75,9 @@ def get(identifier: Any) -> Any:
 
 
 def resolve(
-    identifier: object, y_true_shape: tuple[int | None, ...], y_pred_shape: tuple[int | None, ...]
+    identifier: Identifier | Metric,
+    y_true_shape: tuple[int | None, ...],
+    y_pred_shape: tuple[int | None, ...],
 ) -> Metric:
     """The metric of `compile` for an output: `get`, and the strings that depend on the shapes.
 
@@ -111,7 +114,7 @@ def resolve(
     return found
 
 
-def check(identifier: object) -> None:
+def check(identifier: Identifier | Metric) -> None:
     """What `resolve` can tell without shapes.
 
     Raises:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from densekit import initializers
 from densekit._core import settings, tree
@@ -21,17 +22,20 @@ from densekit._core.registry import export, public_name
 from densekit._core.scope import StatelessScope, in_stateless_scope
 from densekit._core.tensor import Tensor, give, give_all, lend_all
 from densekit._core.tracked import TrackedMetric
-from densekit._core.types import Config
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.metrics._called_back import is_traced, result_back, update_back
 from densekit.ops._dispatch import raw
 
+Exact: TypeAlias = np.float64 | npt.NDArray[np.float64]  # a sum, or one for each entry
+Result: TypeAlias = TensorLike | np.number
 
-def _of_numbers(update: Callable[..., Any]) -> Callable[..., Any]:
+
+def _of_numbers(update: Callable[..., object]) -> Callable[..., object]:
     """`update` on what is inside of boxes: a metric is not part of what a tape records."""
 
     @wraps(update)
-    def update_state(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def update_state(self: Metric, *args: object, **kwargs: object) -> object:
         if BOXES and not in_stateless_scope():
             for value in args:
                 if type(value) not in _PLAIN:
@@ -41,7 +45,8 @@ def _of_numbers(update: Callable[..., Any]) -> Callable[..., Any]:
                 kwargs = {name: _number(value) for name, value in kwargs.items()}
         try:
             if self._dk_of_numpy and is_traced(self, (args, kwargs)):
-                return update_back(self, update, args, kwargs)
+                update_back(self, update, args, kwargs)
+                return None
             return update(self, *args, **kwargs)
         except Exception as error:
             hide_internal_frames(error)
@@ -54,18 +59,18 @@ _LARGEST = 3e38
 _PLAIN = frozenset({np.ndarray, Tensor, np.float32, float, type(None)})
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> object:
     """What is inside of boxes, in a structure too."""
     if type(value) in BOXES:
         return unboxed(value)
     return tree.map_structure(unboxed, value) if tree.is_nested(value) else value
 
 
-def _result_of(result: Callable[..., Any]) -> Callable[..., Any]:
+def _result_of(result: Callable[..., object]) -> Callable[..., object]:
     """`result`, also of state that is traced."""
 
     @wraps(result)
-    def of(self: Any) -> Any:
+    def of(self: Metric) -> object:
         if self._dk_of_numpy and is_traced(self, ()):
             return result_back(self, result)
         return result(self)
@@ -77,30 +82,31 @@ def _result_of(result: Callable[..., Any]) -> Callable[..., Any]:
 class Metric(TrackedMetric):
     """A number about predictions, gathered batch by batch.
 
-    A subclass makes its state by `add_variable` in `__init__`, changes it in `update_state` and
-    turns it into the number, or a dict of numbers, in `result`.
+        A subclass makes its state by `add_variable` in `__init__`, changes it in `update_state` and
+        turns it into the number, or a dict of numbers, in `result`.
 
-    Args:
-        dtype: type, or policy, of the state and the result. Default: `floatx`.
-        name: name of the metric. Default: numbered after the class.
+        Args:
+            dtype: type, or policy, of the state and the result. Default: `floatx`.
+            name: name of the metric. Default: numbered after the class.
 
-    Raises:
-        NotImplementedError: if a subclass leaves `update_state` or `result` out.
+        Raises:
+            NotImplementedError: if a subclass leaves `update_state` or `result` out.
 
-    Example:
+        Example:
 
-    >>> import densekit as keras
-    >>> class Largest(keras.metrics.Metric):
-    ...     def __init__(self, name="largest", **kwargs):
-    ...         super().__init__(name=name, **kwargs)
-    ...         self.value = self.add_variable(shape=(), initializer="zeros", name="value")
-    ...     def update_state(self, y_true, y_pred, sample_weight=None):
-    ...         self.value.assign(max(self.value.numpy(), y_pred.max()))
-    ...     def result(self):
-    ...         return self.value.numpy()
-    >>> import numpy as np
-    >>> float(Largest()(None, np.array([1.0, 3.0])))
-    3.0
+        >>> import densekit as keras
+        >>> class Largest(keras.metrics.Metric):
+        ...     def __init__(self, name="largest", **kwargs):
+        ...         super().__init__(name=name, **kwargs)
+        ...         self.value = self.add_variable(shape=(), initializer="zeros", name="value")
+        ...     def update_state(self, y_true, y_pred, sample_weight=None):
+        ...         self.value.assign(max(self.value.numpy(), y_pred.max()))
+        ...     def result(self):
+        ...         return self.value.numpy()
+        >>> import numpy as np
+    import numpy.typing as npt
+        >>> float(Largest()(None, np.array([1.0, 3.0])))
+        3.0
     """
 
     # "up" if more is better, "down" if less is: what callbacks with mode="auto" ask.
@@ -121,7 +127,7 @@ class Metric(TrackedMetric):
         self._variables: list[Variable] = []
         self._metrics: list[Metric] = []
         # By variable: its sum as an array of float64; of one number with what the variable showed.
-        self._dk_exact: dict[Variable, Any] = {}
+        self._dk_exact: dict[Variable, Exact | tuple[float, float]] = {}
         self.name = name or auto_name(type(self))
         self._dtype_policy = get_dtype_policy(dtype or settings.floatx())
 
@@ -140,17 +146,15 @@ class Metric(TrackedMetric):
 
     def __setattr__(self, name: str, value: object) -> None:
         if isinstance(value, Variable | Metric):
-            known: list[Any] = self._dk_known(
-                "_variables" if isinstance(value, Variable) else "_metrics"
-            )
+            known = self._dk_known("_variables" if isinstance(value, Variable) else "_metrics")
             if not any(value is other for other in known):
                 known.append(value)
         super().__setattr__(name, value)
 
-    def _dk_known(self, which: str) -> list[Any]:
+    def _dk_known(self, which: str) -> list[Variable | Metric]:
         if which not in self.__dict__:
             raise before_init(self)
-        known: list[Any] = self.__dict__[which]
+        known: list[Variable | Metric] = self.__dict__[which]
         return known
 
     def add_variable(
@@ -195,7 +199,7 @@ class Metric(TrackedMetric):
 
     # Sums without drift
 
-    def _dk_add(self, variable: Variable, amount: object) -> None:
+    def _dk_add(self, variable: Variable, amount: ArrayLike) -> None:
         """``variable <- variable + amount``, with the sum kept in float64 beside the variable.
 
         A float32 sum stops growing at 2 ** 24 ones; this one does not. The variable shows the
@@ -208,7 +212,7 @@ class Metric(TrackedMetric):
         if not shown.ndim and not exact.ndim:
             self._dk_add_number(variable, float(exact))
             return
-        exact = self._dk_exact[variable] = self._dk_sum(variable) + exact
+        exact = self._dk_exact[variable] = self._dk_exact_sum(variable) + exact
         with np.errstate(over="ignore"):
             shown[...] = exact
 
@@ -216,9 +220,10 @@ class Metric(TrackedMetric):
         """`_dk_add` to a variable of one number, where no scope is active."""
         known, shown = self._dk_exact.get(variable), variable.array
         # Mostly a number that nothing has touched since.
-        if known is None or known[1] != shown.item():
-            known = float(self._dk_sum(variable)), 0.0
-        exact = known[0] + amount
+        if isinstance(known, tuple) and known[1] == shown.item():
+            exact = known[0] + amount
+        else:
+            exact = float(self._dk_exact_sum(variable)) + amount
         if abs(exact) < _LARGEST:  # no float32 overflows, which would warn
             shown[()] = exact
         else:
@@ -226,19 +231,21 @@ class Metric(TrackedMetric):
                 shown[()] = exact
         self._dk_exact[variable] = exact, shown.item()
 
-    def _dk_sum(self, variable: Variable) -> Any:
+    def _dk_sum(self, variable: Variable) -> Exact | TensorLike:
         """The float64 sum behind `variable`, or its value if that was assigned since."""
-        if in_stateless_scope():
-            return variable.current()
+        return variable.current() if in_stateless_scope() else self._dk_exact_sum(variable)
+
+    def _dk_exact_sum(self, variable: Variable) -> Exact:
+        """`_dk_sum` where no scope is active."""
         known, shown = self._dk_exact.get(variable), variable._value
-        if type(known) is tuple:
+        if isinstance(known, tuple):
             return np.float64(known[0] if known[1] == shown.item() else shown.item())
         with np.errstate(over="ignore"):
             if known is None or not np.array_equal(np.asarray(known, shown.dtype), shown):
                 known = shown.astype(np.float64)[()]
         return known
 
-    def _dk_rounded(self, value: Any) -> Any:
+    def _dk_rounded(self, value: TensorLike | np.number | float) -> Result:
         """A result in the metric's dtype."""
         if type(value) is float and self.dtype == "float32":
             return np.float32(value)
@@ -273,7 +280,7 @@ class Metric(TrackedMetric):
 
     # Without side effects
 
-    def _dk_mapping(self, values: Sequence[Any]) -> list[tuple[Variable, Any]]:
+    def _dk_mapping(self, values: Sequence[ArrayLike]) -> list[tuple[Variable, TensorLike]]:
         own = self.variables
         if len(values) != len(own):
             raise ValueError(
@@ -286,24 +293,24 @@ class Metric(TrackedMetric):
             )
         return list(zip(own, map(raw, values), strict=True))
 
-    def _dk_values_in(self, scope: StatelessScope) -> list[Any]:
+    def _dk_values_in(self, scope: StatelessScope) -> list[TensorLike]:
         found = [(v, scope.get_current_value(v)) for v in self.variables]
         return [v.numpy() if value is None else give(value) for v, value in found]
 
     def stateless_update_state(
-        self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any
-    ) -> list[Any]:
+        self, metric_variables: Sequence[ArrayLike], *args: object, **kwargs: object
+    ) -> list[TensorLike]:
         """The values of `variables` after `update_state`, which starts from `metric_variables`."""
         with StatelessScope(self._dk_mapping(metric_variables)) as scope:
             self.update_state(*lend_all(args), **lend_all(kwargs))
         return self._dk_values_in(scope)
 
-    def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
+    def stateless_result(self, metric_variables: Sequence[ArrayLike]) -> Any:
         """The result that belongs to the values `metric_variables`."""
         with StatelessScope(self._dk_mapping(metric_variables)):
             return give_all(self.result())
 
-    def stateless_reset_state(self) -> list[Any]:
+    def stateless_reset_state(self) -> list[TensorLike]:
         """The values of `variables` after `reset_state`."""
         with StatelessScope() as scope:
             self.reset_state()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Array, ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.losses._shapes import aligned
 from densekit.metrics._counts import spread_weights
-from densekit.metrics._metric import Metric
+from densekit.metrics._metric import Metric, Result
 
 _AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")
 
@@ -73,7 +71,7 @@ class R2Score(Metric):
         self.num_samples = self.add_variable((), "zeros", name="num_samples")
         self._built = False
 
-    def _build(self, y_true: Any, y_pred: Any) -> None:
+    def _build(self, y_true: TensorLike, y_pred: TensorLike) -> None:
         if y_pred.ndim != 2:
             raise ValueError(
                 message(
@@ -90,24 +88,26 @@ class R2Score(Metric):
         self.count = self.add_variable(shape, "zeros", name="count")
         self._built = True
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> None:
         """Add targets and predictions of shape ``(batch, outputs)``."""
-        y_true, y_pred = (np.asarray(a, np.float64) for a in aligned(y_true, y_pred, self.name))
+        true, pred = (np.asarray(a, np.float64) for a in aligned(y_true, y_pred, self.name))
         if not self._built:
-            self._build(y_true, y_pred)
-        weight: Any = 1.0
+            self._build(true, pred)
+        weight: float | Array = 1.0
         if sample_weight is not None:
-            weight = spread_weights(self.name, sample_weight, y_true.shape)
+            weight = spread_weights(self.name, sample_weight, true.shape)
         for variable, values in (
-            (self.sum, y_true),
-            (self.squared_sum, y_true**2),
-            (self.total_mse, (y_true - y_pred) ** 2),
-            (self.count, np.ones(y_true.shape)),
+            (self.sum, true),
+            (self.squared_sum, true**2),
+            (self.total_mse, (true - pred) ** 2),
+            (self.count, np.ones(true.shape)),
         ):
             self._dk_add(variable, np.sum(values * weight, axis=0))
-        self._dk_add(self.num_samples, y_true.size)
+        self._dk_add(self.num_samples, true.size)
 
-    def result(self) -> Any:
+    def result(self) -> Result:
         """The score, or one for each output."""
         if not self._built:
             return self._dk_rounded(0.0)
@@ -120,14 +120,14 @@ class R2Score(Metric):
             scores = 1 - residual / total
             scores = np.where(np.isinf(scores), 0.0, scores)
             if self.class_aggregation == "uniform_average":
-                score: Any = np.mean(scores)
+                score: Array | np.floating = np.mean(scores)
             elif self.class_aggregation == "variance_weighted_average":
                 score = np.sum(total * scores) / np.sum(total)
             else:
                 score = scores
         return self._dk_rounded(self._dk_adjusted(score))
 
-    def _dk_adjusted(self, score: Any) -> Any:
+    def _dk_adjusted(self, score: Array | np.floating) -> Array | np.floating:
         if self.num_regressors == 0:
             return score
         samples = float(self._dk_sum(self.num_samples))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -19,26 +19,28 @@ from densekit._core.serialization import (
     serialize_keras_object,
 )
 from densekit._core.tensor import Tensor, lend
-from densekit._core.types import Config
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.losses._native_forms import loss_form
 from densekit.losses._shapes import labels
-from densekit.metrics._metric import Metric
+from densekit.metrics._metric import Metric, Result
 from densekit.metrics._right_answers import count_right
 from densekit.metrics._samplewise import masked, samplewise
 
 _NUMBERS = frozenset({float, np.float32, np.float64})
 
 
-def _total(values: Any) -> Any:
+def _total(values: TensorLike) -> TensorLike | np.float64:
     """The sum of `values`, in float64 where it is a plain array."""
     return ops.sum(values) if in_stateless_scope() else _sum(values)
 
 
-def _sum(values: Any) -> Any:
+def _sum(values: TensorLike) -> np.float64:
     """The sum in float64: NumPy's, without the looks at other types."""
     if type(values) is Tensor:
-        return np.add.reduce(values, axis=None, dtype=np.float64)
-    return np.sum(values, dtype=np.float64)
+        total: np.float64 = np.add.reduce(values, axis=None, dtype=np.float64)
+        return total
+    total = np.sum(values, dtype=np.float64)
+    return total
 
 
 @export("keras.metrics")
@@ -65,16 +67,16 @@ class Sum(Metric):
 
     _dk_rowwise = True
 
-    def __init__(self, name: str = "sum", dtype: Any = None) -> None:
+    def __init__(self, name: str = "sum", dtype: object = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.total = self.add_variable((), "zeros", dtype=self.dtype, name="total")
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+    def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add values of shape ``(batch, ...)``."""
-        values, _ = samplewise(self.name, values, sample_weight, ops.sum, self.dtype)
-        self._dk_add(self.total, _total(values))
+        weighted, _ = samplewise(self.name, values, sample_weight, ops.sum, self.dtype)
+        self._dk_add(self.total, _total(weighted))
 
-    def result(self) -> Any:
+    def result(self) -> Result:
         """The sum so far."""
         return self._dk_rounded(self._dk_sum(self.total))
 
@@ -104,12 +106,12 @@ class Mean(Metric):
 
     _dk_rowwise = True
 
-    def __init__(self, name: str = "mean", dtype: Any = None) -> None:
+    def __init__(self, name: str = "mean", dtype: object = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.total = self.add_variable((), "zeros", dtype=self.dtype, name="total")
         self.count = self.add_variable((), "zeros", dtype=self.dtype, name="count")
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+    def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add values of shape ``(batch, ...)``; those of one sample count as their mean."""
         if sample_weight is None and type(values) in _NUMBERS and not in_stateless_scope():
             kind = self.total.numpy_dtype.type
@@ -118,13 +120,13 @@ class Mean(Metric):
             return
         self._dk_add_values(values, sample_weight)
 
-    def _dk_add_values(self, values: Any, sample_weight: Any) -> None:
-        values, weight = samplewise(self.name, values, sample_weight, ops.mean, self.dtype)
-        count = (values.shape or (1,))[0] if weight is None else _total(weight)
-        self._dk_add(self.total, _total(values))
+    def _dk_add_values(self, values: ArrayLike, sample_weight: ArrayLike | None) -> None:
+        weighted, weight = samplewise(self.name, values, sample_weight, ops.mean, self.dtype)
+        count = (weighted.shape or (1,))[0] if weight is None else _total(weight)
+        self._dk_add(self.total, _total(weighted))
         self._dk_add(self.count, count)
 
-    def result(self) -> Any:
+    def result(self) -> Result:
         """The mean so far."""
         total, count = self._dk_sum(self.total), self._dk_sum(self.count)
         if type(total) is type(count) is np.float64:
@@ -156,7 +158,11 @@ class MeanMetricWrapper(Mean):
     """
 
     def __init__(
-        self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any
+        self,
+        fn: Callable[..., ArrayLike],
+        name: str | None = None,
+        dtype: object = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(name=name, dtype=dtype)  # type: ignore[arg-type]
         self._fn = fn
@@ -183,16 +189,18 @@ class MeanMetricWrapper(Mean):
         self._dk_add_number(self.total, float(total))
         self._dk_add_number(self.count, float(count))
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(  # type: ignore[override]
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> None:
         """Add targets and predictions of shape ``(batch, ...)``."""
         y_true, y_pred = lend(y_true), lend(y_pred)
         mask = mask_of(y_pred)
         if sample_weight is None and mask is None and not in_stateless_scope():
             right = count_right(self._fn, self._fn_kwargs, y_true, y_pred)
             if right is not None:
-                return self.add_total(right, len(y_pred))
-        values = self._fn(y_true, y_pred, **self._fn_kwargs)
-        values = returned(values, self._fn, "a value for each sample")
+                return self.add_total(right, len(cast("Tensor", y_pred)))
+        given = self._fn(y_true, y_pred, **self._fn_kwargs)
+        values: ArrayLike = returned(given, self._fn, "a value for each sample")
         if mask is not None:
             weight = 1.0 if sample_weight is None else sample_weight
             sample_weight = masked(self.name, weight, mask, self.dtype)
@@ -202,7 +210,7 @@ class MeanMetricWrapper(Mean):
                 sample_weight = masked(self.name, sample_weight, valid, self.dtype)
         self._dk_add_values(values, sample_weight)
 
-    def _dk_valid(self, y_true: Any, y_pred: Any) -> Any:
+    def _dk_valid(self, y_true: ArrayLike, y_pred: ArrayLike) -> TensorLike | None:
         """Where the label is not the ignored class, whose weight is 0; None: everywhere."""
         ignored = self._fn_kwargs.get("ignore_class")
         sparse = ("keras.losses", "sparse_categorical_crossentropy")
@@ -230,13 +238,13 @@ class FunctionMean(MeanMetricWrapper):
     """The mean of a built-in function; its settings are arguments and attributes."""
 
     def __init__(
-        self, fn: Callable[..., Any], name: str | None, dtype: Any, **configuration: Any
+        self, fn: Callable[..., ArrayLike], name: str | None, dtype: object, **configuration: Any
     ) -> None:
         super().__init__(fn, name, dtype, **configuration)
         for key, value in configuration.items():
             setattr(self, key, value)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         arguments = self.__dict__.get("_fn_kwargs", {})
         if name in arguments:
             arguments[name] = value

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import losses, ops
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.losses._shapes import aligned
+from densekit.metrics._metric import Result
 from densekit.metrics._reduction import FunctionMean, Mean
 
 
@@ -58,13 +57,15 @@ class RootMeanSquaredError(Mean):
     def __init__(self, name: str = "root_mean_squared_error", dtype: object = None) -> None:
         super().__init__(name, dtype=dtype)
 
-    def update_state(self, y_true: object, y_pred: object, sample_weight: object = None) -> None:  # type: ignore[override]
+    def update_state(  # type: ignore[override]
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> None:
         """Add targets and predictions of shape ``(batch, ...)``."""
         true, pred = aligned(y_true, y_pred, self.name)
         error = ops.cast(pred, self.dtype) - ops.cast(true, self.dtype)
         super().update_state(ops.square(error), sample_weight=sample_weight)
 
-    def result(self) -> Any:
+    def result(self) -> Result:
         """The root of the mean so far."""
         return ops.sqrt(super().result())
 
@@ -165,9 +166,10 @@ class LogCoshError(FunctionMean):
         super().__init__(losses.log_cosh, name, dtype)
 
 
-def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
+def cosine_similarity(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> TensorLike:
     """The cosine of the angle between targets and predictions; the loss is its negative."""
-    return -losses.cosine_similarity(y_true, y_pred, axis=axis)
+    distance: TensorLike = losses.cosine_similarity(y_true, y_pred, axis=axis)
+    return -distance
 
 
 @export("keras.metrics")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from densekit import ops
 from densekit._core.errors import message
 from densekit._core.tensor import Tensor
+from densekit._core.types import ArrayLike, Shape, TensorLike
 
 _CHARS = {"float32": "f", "float64": "d"}  # asking a dtype for its name takes longer
 
 
 def samplewise(
-    where: str, values: Any, sample_weight: Any, reduce: Callable[..., Any], dtype: str
-) -> tuple[Any, Any]:
+    where: str,
+    values: ArrayLike,
+    sample_weight: ArrayLike | None,
+    reduce: Callable[..., TensorLike],
+    dtype: str,
+) -> tuple[TensorLike, TensorLike | None]:
     """One value for each sample, times its weight, and the weights.
 
     Weights are a scalar, one for each sample, or one for each entry of the leading axes of
@@ -24,28 +28,30 @@ def samplewise(
     Raises:
         ValueError: for weights of another shape.
     """
-    if type(values) is not Tensor or values.dtype.char != _CHARS.get(dtype):
-        values = ops.cast(ops.convert_to_tensor(values), dtype)
-    if sample_weight is not None:
-        weight = _fitting(where, sample_weight, tuple(values.shape), dtype)
-        values = _reduced(values, len(weight.shape), reduce)
-        sample_weight = ops.broadcast_to(weight, values.shape)
-        values = values * sample_weight
-        sample_weight = _reduced(sample_weight, 1, reduce)
-    return _reduced(values, 1, reduce), sample_weight
+    if type(values) is Tensor and values.dtype.char == _CHARS.get(dtype):
+        found: TensorLike = values
+    else:
+        found = ops.cast(ops.convert_to_tensor(values), dtype)
+    if sample_weight is None:
+        return _reduced(found, 1, reduce), None
+    weight = _fitting(where, sample_weight, tuple(found.shape), dtype)
+    found = _reduced(found, len(weight.shape), reduce)
+    weight = ops.broadcast_to(weight, found.shape)
+    return _reduced(found * weight, 1, reduce), _reduced(weight, 1, reduce)
 
 
-def masked(where: str, sample_weight: Any, valid: Any, dtype: str) -> Any:
+def masked(where: str, sample_weight: ArrayLike, valid: TensorLike, dtype: str) -> TensorLike:
     """A weight for each value, 0 where it is not `valid`."""
     shape = tuple(valid.shape)
     weight = _fitting(where, sample_weight, shape, dtype)
     own = tuple(weight.shape)
-    return ops.reshape(weight, own + (1,) * (len(shape) - len(own))) * ops.cast(valid, dtype)
+    counts: TensorLike = ops.cast(valid, dtype)
+    return ops.reshape(weight, own + (1,) * (len(shape) - len(own))) * counts
 
 
-def _fitting(where: str, sample_weight: Any, shape: tuple[int, ...], dtype: str) -> Any:
+def _fitting(where: str, sample_weight: ArrayLike, shape: Shape, dtype: str) -> TensorLike:
     """The weights as an array with at most as many axes as the values."""
-    weight = ops.cast(ops.convert_to_tensor(sample_weight), dtype)
+    weight: TensorLike = ops.cast(ops.convert_to_tensor(sample_weight), dtype)
     if tuple(weight.shape) == (*shape, 1):
         weight = weight[..., 0]
     fits = len(weight.shape) <= len(shape) and all(
@@ -64,6 +70,6 @@ def _fitting(where: str, sample_weight: Any, shape: tuple[int, ...], dtype: str)
     )
 
 
-def _reduced(values: Any, depth: int, reduce: Callable[..., Any]) -> Any:
+def _reduced(values: TensorLike, depth: int, reduce: Callable[..., TensorLike]) -> TensorLike:
     axes = tuple(range(depth, len(values.shape)))
     return reduce(values, axis=axes) if axes else values
