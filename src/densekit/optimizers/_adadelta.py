@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Unpack
 
 from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._options import Options, at_least_0, within
@@ -64,7 +64,7 @@ class Adadelta(Optimizer):
             variables, ["accumulated_grad", "accumulated_delta_var"]
         )
 
-    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+    def update_step(self, gradient: TensorLike, variable: Variable, learning_rate: object) -> None:
         """Change `variable` by one gradient."""
         i = self._dk_index[variable]
         a, d = self._dk_gradients[i], self._dk_steps[i]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Unpack
 
 from densekit import ops
 from densekit._core.native_form import NativeForm
@@ -147,5 +147,5 @@ class Adafactor(Optimizer):
         }
 
 
-def _rms(x: Any) -> Any:
+def _rms(x: Variable | TensorLike) -> TensorLike:
     return ops.sqrt(ops.mean(ops.square(x)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Unpack
 
 from densekit import ops
 from densekit._core.errors import message
@@ -12,7 +12,7 @@ from densekit._core.registry import export
 from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._moments import Moments
-from densekit.optimizers._options import Options
+from densekit.optimizers._options import Options, OtherOptions
 
 
 @export("keras.optimizers")
@@ -129,13 +129,13 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        learning_rate: Any = 0.001,
+        learning_rate: object = 0.001,
         weight_decay: float = 0.004,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
-        **options: Any,
+        **options: Unpack[OtherOptions],
     ) -> None:
         if weight_decay is None:
             raise ValueError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from operator import is_
 from typing import Any
 
@@ -25,7 +24,7 @@ class CheckedStep:
         self._constraints = [v.constraint for v in self._variables]
         self._count = assignments.count()
 
-    def is_like(self, gradients: Any, variables: Sequence[Any] | Any) -> bool:
+    def is_like(self, gradients: object, variables: object) -> bool:
         """Whether a step with these arguments would be found to be the same, gradients apart."""
         own = self._variables
         if self._count != assignments.count() or self._engine is not engines.engine_kind():
@@ -41,6 +40,6 @@ class CheckedStep:
             return False
         return [v.constraint for v in own] == self._constraints
 
-    def apply(self, optimizer: Any, gradients: Any, variables: Sequence[Any] | Any) -> bool:
+    def apply(self, optimizer: Any, gradients: Any, variables: object) -> bool:
         """Make the step if it is like the one checked; else False, and nothing is done."""
         return self.is_like(gradients, variables) and self._updates.apply_like(optimizer, gradients)

@@ -36,7 +36,7 @@ def deserialize(config: Config, custom_objects: dict[str, object] | None = None)
     return deserialize_keras_object(config, custom_objects=custom_objects, module_objects=_NAMES)
 
 
-def get(identifier: Any) -> Any:
+def get(identifier: object) -> Any:
     """The optimizer that `identifier` stands for.
 
     Args:

@@ -10,7 +10,7 @@ from densekit._core.errors import describe, message
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.registry import Names, export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
-from densekit._core.types import Config
+from densekit._core.types import Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._native import LossScale
 from densekit.optimizers._optimizer import Optimizer
@@ -57,7 +57,7 @@ class LossScaleOptimizer(Wrapper):
         initial_scale: float = 2.0**15,
         dynamic_growth_steps: int = 2000,
         name: str | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         if not isinstance(inner_optimizer, Optimizer):
             raise TypeError(
@@ -117,11 +117,11 @@ class LossScaleOptimizer(Wrapper):
         return self.inner_optimizer.learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
+    def learning_rate(self, value: object) -> None:
         self.inner_optimizer.learning_rate = value
 
     @property
-    def iterations(self) -> Any:
+    def iterations(self) -> Variable | TensorLike:
         """How many updates were made."""
         return self.inner_optimizer.iterations
 
@@ -145,7 +145,7 @@ class LossScaleOptimizer(Wrapper):
         """Steps that the inner optimizer was asked for."""
         return self.inner_optimizer.steps_counted()
 
-    def _dk_hand_on(self, pairs: list[tuple[Any, Variable]]) -> None:
+    def _dk_hand_on(self, pairs: list[tuple[TensorLike, Variable]]) -> None:
         finite = ops.all(ops.stack([ops.all(ops.isfinite(g)) for g, _ in pairs]))
         scale = self.dynamic_scale.value
         grads = [g if v.overwrite_with_gradient else g / scale for g, v in pairs]
@@ -158,7 +158,7 @@ class LossScaleOptimizer(Wrapper):
         self.step_counter.assign(ops.where(counts, counter + 1, 0))
         self.dynamic_scale.assign(scale * ops.where(grows, 2.0, ops.where(finite, 1.0, 0.5)))
 
-    def scale_loss(self, loss: Any) -> Any:
+    def scale_loss(self, loss: TensorLike) -> TensorLike:
         """``loss * dynamic_scale``."""
         scale = self.dynamic_scale.value if self.built else self.initial_scale
         return loss * scale

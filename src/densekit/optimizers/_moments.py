@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Unpack
+from typing import ClassVar, Unpack
 
 from densekit import ops
 from densekit._core.types import Config, TensorLike
@@ -42,7 +42,7 @@ class Moments(Optimizer):
         super().build(variables)
         self._momentums, self._velocities = self.add_optimizer_variables(variables, self._dk_slots)
 
-    def _dk_follow_mean(self, gradient: Any, variable: Variable) -> Variable:
+    def _dk_follow_mean(self, gradient: TensorLike, variable: Variable) -> Variable:
         m = self._momentums[self._dk_index[variable]]
         self.assign_add(m, (gradient - m) * (1 - self.beta_1))
         return m

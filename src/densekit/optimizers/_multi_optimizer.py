@@ -9,9 +9,10 @@ from densekit._core.errors import describe, message
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
-from densekit._core.types import Config
+from densekit._core.types import Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
+from densekit.optimizers._optimizer_map import OptimizerMap
 from densekit.optimizers._wrapper import Wrapper
 
 
@@ -44,7 +45,7 @@ class MultiOptimizer(Wrapper):
 
     def __init__(
         self,
-        optimizer_map: Any,
+        optimizer_map: OptimizerMap | Callable[[Variable], Optimizer],
         loss_scale_factor: float | None = None,
         name: str | None = None,
     ) -> None:
@@ -114,7 +115,7 @@ class MultiOptimizer(Wrapper):
         raise AttributeError(_NO_RATE)
 
     @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
+    def learning_rate(self, value: object) -> None:
         raise AttributeError(_NO_RATE)
 
     @property
@@ -128,7 +129,7 @@ class MultiOptimizer(Wrapper):
         for part in self._inner_optimizers:
             part.loss_scale_factor = value
 
-    def _dk_hand_on(self, pairs: list[tuple[Any, Variable]]) -> None:
+    def _dk_hand_on(self, pairs: list[tuple[TensorLike, Variable]]) -> None:
         for part in self._inner_optimizers:
             own = [pair for pair in pairs if self._dk_parts[pair[1]] is part]
             if own:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
-from densekit.optimizers._options import optional
+from densekit.optimizers._options import OtherOptions, optional
 
 
 @export("keras.optimizers")
@@ -66,7 +66,7 @@ class Muon(Optimizer):
 
     def __init__(
         self,
-        learning_rate: Any = 0.001,
+        learning_rate: object = 0.001,
         adam_beta_1: float = 0.9,
         adam_beta_2: float = 0.999,
         adam_weight_decay: float | None = 0.004,
@@ -83,7 +83,7 @@ class Muon(Optimizer):
         ns_steps: int = 5,
         nesterov: bool = True,
         rms_rate: float | None = 0.2,
-        **options: Any,
+        **options: Unpack[OtherOptions],
     ) -> None:
         super().__init__(learning_rate, weight_decay, **options)
         self.adam_beta_1 = adam_beta_1
@@ -125,10 +125,11 @@ class Muon(Optimizer):
                 slot = self.add_variable_from_reference(variable, name) if needed else None
                 slots.append(slot)
 
-    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+    def update_step(self, gradient: TensorLike, variable: Variable, learning_rate: object) -> None:
         """Change `variable` by one gradient."""
         i = self._dk_index[variable]
-        m: Any = self._momentums[i]
+        m = self._momentums[i]
+        assert m is not None
         v = self._velocities[i]
         rate = ops.cast(learning_rate, variable.dtype)
         if v is not None:
@@ -147,7 +148,7 @@ class Muon(Optimizer):
         """What makes steps as long as Adam's."""
         return 1.0 if self.rms_rate is None else math.sqrt(max(variable.shape)) * self.rms_rate
 
-    def _dk_orthogonal(self, x: Any) -> Any:
+    def _dk_orthogonal(self, x: TensorLike) -> TensorLike:
         """Newton and Schulz' iteration on the shorter side."""
         tall = x.shape[0] > x.shape[1]
         x = ops.transpose(x) if tall else x

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from densekit import ops
 from densekit._core import settings
@@ -56,11 +55,12 @@ class Nadam(Moments):
         dtype = variables[0].dtype if variables else settings.floatx()
         self._u_product = self._dk_own_variable(1.0, "variable", dtype)
 
-    def _dk_u(self, t: Any) -> Any:
-        return self.beta_1 * (1 - 0.5 * _FADE**t)
+    def _dk_u(self, t: float | TensorLike) -> float | TensorLike:
+        momentum: float | TensorLike = self.beta_1 * (1 - 0.5 * _FADE**t)
+        return momentum
 
     def _backend_update_step(
-        self, grads: list[Any], trainable_variables: list[Variable], learning_rate: Any
+        self, grads: list[TensorLike], trainable_variables: list[Variable], learning_rate: object
     ) -> None:
         u = self._dk_u(self._dk_step_number(self._u_product.dtype))
         self.assign(self._u_product, self._u_product.value * u)

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from densekit._core.errors import returned
 from densekit._core.registry import public_name
-from densekit._core.types import Array, Config
+from densekit._core.types import Array, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers.schedules._schedule import LearningRateSchedule
 
 
-def rate_of(source: Callable[..., Any], *step: Any) -> Any:
+def rate_of(source: Callable[..., object], *step: object) -> Any:
     """What a schedule gives for a step, or a callable without arguments."""
     return returned(source(*step), source, "a learning rate")
 
 
 # Rates of the present step by id of the optimizer, where an engine has asked for them beforehand:
 # what computes them may be a function that cannot be traced.
-told_rates: ContextVar[dict[int, Any]] = ContextVar("densekit_rates", default={})  # noqa: B039
+told_rates: ContextVar[dict[int, TensorLike]] = ContextVar("densekit_rates", default={})  # noqa: B039
 
 
 class LossScale(NamedTuple):
@@ -62,7 +62,7 @@ class NativeView:
     gradient_accumulation_steps: int | None
     loss_scale_factor: float | None
     _iterations: Variable
-    _learning_rate: Any
+    _learning_rate: Variable | Callable[..., object]
     _dk_averages: list[Variable | None]
     _accumulators: list[Variable]
     _dk_index: dict[Variable, int]
@@ -117,7 +117,7 @@ class NativeView:
         return np.array([self._dk_called_at(i) for i in iterations], np.float64)
 
     @contextmanager
-    def at_rate(self, rate: Any) -> Iterator[None]:
+    def at_rate(self, rate: TensorLike | None) -> Iterator[None]:
         """Inside, this is the learning rate; None: the optimizer's own."""
         told = told_rates.get()
         token = told_rates.set(told if rate is None else {**told, id(self): rate})
@@ -138,7 +138,7 @@ class NativeView:
         before = int(self._iterations.array)
         self._iterations.array[...] = iteration
         try:
-            return float(rate_of(self._learning_rate))
+            return float(rate_of(cast("Callable[..., object]", self._learning_rate)))
         finally:
             self._iterations.array[...] = before
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from densekit import engines, ops
+from densekit import engines
 from densekit._core import settings
 from densekit._core.boxes import unboxed
 from densekit._core.engine import Updates
 from densekit._core.errors import describe, message
-from densekit._core.frames import filters_traceback, hide_internal_frames, warn
+from densekit._core.frames import filters_traceback, hide_internal_frames
 from densekit._core.naming import auto_name
 from densekit._core.registry import Names, export
 from densekit._core.scope import StatelessScope, in_stateless_scope, variable_scope
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
-from densekit._core.tensor import give_all, lend
+from densekit._core.tensor import give_all
 from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.ops._dispatch import raw
@@ -33,7 +33,7 @@ from densekit.optimizers._options import (
     within,
 )
 from densekit.optimizers._stateless import step_natively
-from densekit.optimizers._update_pipeline import UpdatePipeline, constrain
+from densekit.optimizers._update_pipeline import Pair, UpdatePipeline, constrain
 from densekit.optimizers.schedules._schedule import LearningRateSchedule
 
 _LR = message("optimizer", "its attribute `learning_rate`", "`lr`", "Write `learning_rate`.")
@@ -120,7 +120,7 @@ class Optimizer(UpdatePipeline):
         )
         self.built = False
         self._dk_updates: Updates | None = None
-        self._dk_checked: Any = None  # a step that was checked
+        self._dk_checked: CheckedStep | None = None  # a step that was checked
         self._trainable_variables: list[Variable] = []
         self._dk_index = {}
         self._dk_averages = []
@@ -130,13 +130,13 @@ class Optimizer(UpdatePipeline):
         self._iterations = self._dk_own_variable(0, "iteration", "int32")
         self._learning_rate = self._dk_as_rate(learning_rate)
 
-    def _dk_as_rate(self, value: Any) -> Any:
+    def _dk_as_rate(self, value: object) -> Variable | Callable[..., object]:
         if isinstance(value, LearningRateSchedule) or callable(value):
             return value
         legal = "a number >= 0, a LearningRateSchedule or a callable without arguments"
-        value = number(type(self).__name__, "learning_rate", value, legal)
-        value = number(type(self).__name__, "learning_rate", value, legal, value >= 0)
-        return self._dk_own_variable(float(value), "learning_rate", settings.floatx())
+        found: float = number(type(self).__name__, "learning_rate", value, legal)
+        number(type(self).__name__, "learning_rate", value, legal, found >= 0)
+        return self._dk_own_variable(float(found), "learning_rate", settings.floatx())
 
     @property
     def learning_rate(self) -> Any:
@@ -170,7 +170,7 @@ class Optimizer(UpdatePipeline):
             )
 
     @property
-    def lr(self) -> Any:
+    def lr(self) -> NoReturn:
         """Not there: it is called `learning_rate`."""
         raise AttributeError(_LR)
 
@@ -218,20 +218,10 @@ class Optimizer(UpdatePipeline):
             )
         )
 
-    def assign(self, variable: Variable, value: object) -> None:
-        """``variable <- value``."""
-        variable.assign(value)
-
-    def assign_add(self, variable: Variable, value: object) -> None:
-        """``variable <- variable + value``."""
-        variable.assign_add(value)
-
-    def assign_sub(self, variable: Variable, value: object) -> None:
-        """``variable <- variable - value``."""
-        variable.assign_sub(value)
-
     @filters_traceback
-    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
+    def apply_gradients(
+        self, grads_and_vars: Iterable[tuple[ArrayLike | None, Variable]]
+    ) -> Variable:
         """One step from pairs of gradient and variable. Returns the count of steps."""
         pairs = list(grads_and_vars)
         gradients, variables = zip(*pairs, strict=True) if pairs else ((), ())
@@ -239,7 +229,9 @@ class Optimizer(UpdatePipeline):
         return self._iterations
 
     def apply(
-        self, grads: Sequence[Any], trainable_variables: Iterable[Variable] | None = None
+        self,
+        grads: Sequence[ArrayLike | None],
+        trainable_variables: Iterable[Variable] | None = None,
     ) -> None:
         """One step.
 
@@ -266,7 +258,7 @@ class Optimizer(UpdatePipeline):
             raise
 
     def _dk_apply(
-        self, grads: Sequence[Any], trainable_variables: Iterable[Variable] | None
+        self, grads: Sequence[ArrayLike | None], trainable_variables: Iterable[Variable] | None
     ) -> None:
         """One step that is checked."""
         grads = list(grads)
@@ -294,7 +286,7 @@ class Optimizer(UpdatePipeline):
         # A copy has buffers of its own.
         return {**self.__dict__, "_dk_updates": None, "_dk_checked": None}
 
-    def _dk_update_natively(self, pairs: list[tuple[Any, Variable]]) -> bool:
+    def _dk_update_natively(self, pairs: list[Pair]) -> bool:
         """Make the step in the core, if it knows the formula and has all that it needs."""
         if in_stateless_scope() or self.loss_scale_factor is not None:
             return False
@@ -318,89 +310,7 @@ class Optimizer(UpdatePipeline):
         updates.apply(self, gradients)
         return True
 
-    def _dk_variables_of(
-        self, grads: list[Any], given: Iterable[Variable] | None
-    ) -> list[Variable]:
-        """The variables of a step: known ones, as many as gradients."""
-        if given is None and not self.built:
-            raise ValueError(
-                message(
-                    self.name,
-                    "variables beside the gradients, as the optimizer is not built",
-                    "none",
-                    "Pass them, or call `build(trainable_variables)` first.",
-                )
-            )
-        variables = self._trainable_variables if given is None else list(given)
-        if len(grads) != len(variables):
-            raise ValueError(
-                message(
-                    self.name,
-                    f"a gradient for each of {len(variables)} variables",
-                    f"{len(grads)} gradients",
-                    "Pass None for a variable without gradient.",
-                )
-            )
-        unknown = [v.path for v in variables if v not in self._dk_index] if self.built else []
-        if unknown:
-            raise ValueError(
-                message(
-                    self.name,
-                    "the variables it was built with",
-                    f"unknown {', '.join(unknown)}",
-                    "Create a new optimizer for new variables.",
-                )
-            )
-        return variables
-
-    def _dk_pairs(self, grads: list[Any], variables: list[Variable]) -> list[tuple[Any, Variable]]:
-        """Gradients with their variables, without those that are None."""
-        pairs = []
-        for gradient, variable in zip(grads, variables, strict=True):
-            if gradient is None:
-                continue
-            gradient = lend(gradient)
-            if getattr(gradient, "dtype", None) != variable.numpy_dtype:
-                gradient = ops.cast(gradient, variable.dtype)
-            if tuple(gradient.shape) != variable.shape:
-                raise ValueError(
-                    message(
-                        self.name,
-                        f"a gradient of shape {variable.shape} for {variable.path!r}",
-                        describe(gradient),
-                        "Pass the gradients in the order of the variables.",
-                    )
-                )
-            pairs.append((gradient, variable))
-        if not pairs:
-            raise ValueError(
-                message(self.name, "a gradient", "None for every variable", "Check the loss.")
-            )
-        if len(pairs) < len(grads):
-            missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
-            warn(
-                f"{self.name}: no gradient for {', '.join(missing)}; left unchanged. "
-                "Does the loss depend on them?"
-            )
-        return pairs
-
-    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
-        """With `use_ema`, overwrite the variables by their averages; constraints hold after."""
-        if self.use_ema:
-            if len(var_list) != len(self._dk_averages):
-                raise ValueError(
-                    message(
-                        self.name,
-                        f"the {len(self._dk_averages)} variables it was built with",
-                        f"{len(var_list)}",
-                        "Pass the model's trainable variables.",
-                    )
-                )
-            self._dk_overwrite_by_averages(var_list)
-            for variable in var_list:
-                constrain(variable)
-
-    def scale_loss(self, loss: Any) -> Any:
+    def scale_loss(self, loss: TensorLike) -> TensorLike:
         """``loss * loss_scale_factor``."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
@@ -408,10 +318,10 @@ class Optimizer(UpdatePipeline):
 
     def stateless_apply(
         self,
-        optimizer_variables: Sequence[Any],
-        grads: Sequence[Any],
-        trainable_variables: Sequence[Any],
-    ) -> tuple[list[Any], list[Any]]:
+        optimizer_variables: Sequence[ArrayLike],
+        grads: Sequence[ArrayLike | None],
+        trainable_variables: Sequence[ArrayLike],
+    ) -> tuple[list[TensorLike], list[TensorLike]]:
         """One step on values instead of variables.
 
         Args:
@@ -457,11 +367,12 @@ class Optimizer(UpdatePipeline):
 
     def get_config(self) -> Config:
         """The constructor's arguments; subclasses add theirs."""
-        rate = self._learning_rate
-        if isinstance(rate, Variable):
-            rate = float(rate.array)
+        known = self._learning_rate
+        rate: object
+        if isinstance(known, Variable):
+            rate = float(known.array)
         else:
-            rate = serialize_keras_object(rate)
+            rate = serialize_keras_object(known)
         return {
             "name": self.name,
             "learning_rate": rate,

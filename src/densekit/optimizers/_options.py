@@ -12,10 +12,9 @@ from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 
 
-class Options(TypedDict, total=False):
-    """Keyword arguments common to all optimizers; `Optimizer` describes them."""
+class OtherOptions(TypedDict, total=False):
+    """Keyword arguments common to all optimizers, `weight_decay` apart."""
 
-    weight_decay: float | None
     clipnorm: float | None
     clipvalue: float | None
     global_clipnorm: float | None
@@ -27,7 +26,13 @@ class Options(TypedDict, total=False):
     name: str | None
 
 
-def number(where: str, name: str, value: Any, legal: str, test: bool = True) -> Any:
+class Options(OtherOptions, total=False):
+    """Keyword arguments common to all optimizers; `Optimizer` describes them."""
+
+    weight_decay: float | None
+
+
+def number(where: str, name: str, value: object, legal: str, test: bool = True) -> Any:
     """`value` as a Python number; ValueError unless it is one and `test` holds."""
     if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0:
         value = value.item()
@@ -38,24 +43,26 @@ def number(where: str, name: str, value: Any, legal: str, test: bool = True) -> 
     return value
 
 
-def within(where: str, name: str, value: Any, low: float, high: float) -> Any:
+def within(where: str, name: str, value: object, low: float, high: float) -> float:
     """`value` as a Python number in ``[low, high]``, else ValueError."""
-    value = number(where, name, value, f"a number in [{low}, {high}]")
-    return number(where, name, value, f"a number in [{low}, {high}]", low <= value <= high)
+    found: float = number(where, name, value, f"a number in [{low}, {high}]")
+    number(where, name, value, f"a number in [{low}, {high}]", low <= found <= high)
+    return found
 
 
-def at_least_0(where: str, name: str, value: Any) -> Any:
+def at_least_0(where: str, name: str, value: object) -> float:
     """`value` as a Python number >= 0, else ValueError."""
-    value = number(where, name, value, "a number >= 0")
-    return number(where, name, value, "a number >= 0", value >= 0)
+    found: float = number(where, name, value, "a number >= 0")
+    number(where, name, value, "a number >= 0", found >= 0)
+    return found
 
 
-def optional(where: str, name: str, value: Any) -> Any:
+def optional(where: str, name: str, value: object) -> float | None:
     """None, or `value` as a Python number >= 0."""
     return None if value is None else at_least_0(where, name, value)
 
 
-def check_clipping(where: str, given: dict[str, Any]) -> None:
+def check_clipping(where: str, given: dict[str, object]) -> None:
     """At most one way to clip gradients."""
     chosen = [name for name, value in given.items() if value is not None]
     if len(chosen) > 1:
@@ -80,7 +87,7 @@ def check_count(where: str, name: str, value: object, least: int) -> int | None:
     return int(value)
 
 
-def check_unknown(owner: type, given: dict[str, Any]) -> None:
+def check_unknown(owner: type, given: dict[str, object]) -> None:
     """Nothing may be left over but the `decay` of old Keras, which is ignored."""
     if given.pop("decay", None) is not None:
         warn(f"{owner.__name__}: `decay` is ignored. Use a schedule as `learning_rate`.")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Unpack
 
 from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._moments import Moments
 from densekit.optimizers._options import Options, at_least_0, number
@@ -49,7 +49,7 @@ class ScheduleFreeAdamW(Moments):
 
     def __init__(
         self,
-        learning_rate: Any = 0.0025,
+        learning_rate: object = 0.0025,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
@@ -72,7 +72,7 @@ class ScheduleFreeAdamW(Moments):
             if z is not None:
                 z.assign(variable)
 
-    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+    def update_step(self, gradient: TensorLike, variable: Variable, learning_rate: object) -> None:
         """Change `variable` by one gradient."""
         t = self._dk_step_number(variable.dtype)
         rate = ops.cast(learning_rate, variable.dtype)

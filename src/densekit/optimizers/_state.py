@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any, cast
 
 from densekit import initializers
 from densekit._core.assignments import CountsAssignments
@@ -11,6 +11,7 @@ from densekit._core.errors import before_init, message
 from densekit._core.frames import warn
 from densekit._core.name_scope import in_scope
 from densekit._core.naming import auto_name
+from densekit._core.types import Array, Identifier, Shape
 from densekit._core.variable import Variable
 
 
@@ -20,7 +21,7 @@ class State(CountsAssignments):
     name: str
     _variables: list[Variable]
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         if isinstance(value, Variable) and not isinstance(
             getattr(type(self), name, None), property
         ):
@@ -33,7 +34,9 @@ class State(CountsAssignments):
         if not any(variable is known for known in self._variables):
             self._variables.append(variable)
 
-    def _dk_own_variable(self, value: Any, name: str, dtype: Any, shape: Any = None) -> Variable:
+    def _dk_own_variable(
+        self, value: object, name: str, dtype: object, shape: Shape | None = None
+    ) -> Variable:
         return Variable(
             value,
             shape=shape,
@@ -52,10 +55,10 @@ class State(CountsAssignments):
     def add_variable(
         self,
         shape: Sequence[int],
-        initializer: Any = "zeros",
-        dtype: Any = None,
+        initializer: Identifier = "zeros",
+        dtype: object = None,
         aggregation: str = "none",
-        layout: Any = None,
+        layout: object = None,
         name: str | None = None,
     ) -> Variable:
         """Create a variable of the optimizer and keep it among `variables`."""
@@ -65,7 +68,10 @@ class State(CountsAssignments):
         return variable
 
     def add_variable_from_reference(
-        self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
+        self,
+        reference_variable: Variable,
+        name: str | None = None,
+        initializer: Identifier = "zeros",
     ) -> Variable:
         """Create a variable of the shape and dtype of `reference_variable`, named after both."""
         variable = self.add_variable(
@@ -78,7 +84,10 @@ class State(CountsAssignments):
         return variable
 
     def add_optimizer_variables(
-        self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros"
+        self,
+        trainable_variables: Sequence[Variable],
+        name: str | Sequence[str],
+        initializer: Identifier | Sequence[Identifier] = "zeros",
     ) -> Any:
         """One slot for each variable; several names give several lists.
 
@@ -87,8 +96,11 @@ class State(CountsAssignments):
         A variable with `overwrite_with_gradient` needs no slot and gets None.
         """
         names = [name] if isinstance(name, str) else list(name)
-        each = isinstance(initializer, list | tuple)
-        firsts = list(initializer) if each else [initializer] * len(names)
+        firsts: list[Identifier]
+        if isinstance(initializer, list | tuple):
+            firsts = list(initializer)
+        else:
+            firsts = [cast("Identifier", initializer)] * len(names)
         if len(names) != len(firsts):
             raise ValueError(
                 message(
@@ -107,7 +119,19 @@ class State(CountsAssignments):
                 )
         return slots[0] if isinstance(name, str) else tuple(slots)
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def assign(self, variable: Variable, value: object) -> None:
+        """``variable <- value``."""
+        variable.assign(value)
+
+    def assign_add(self, variable: Variable, value: object) -> None:
+        """``variable <- variable + value``."""
+        variable.assign_add(value)
+
+    def assign_sub(self, variable: Variable, value: object) -> None:
+        """``variable <- variable - value``."""
+        variable.assign_sub(value)
+
+    def set_weights(self, weights: Sequence[Array]) -> None:
         """Overwrite the state by arrays in the order of `variables`.
 
         Raises:
@@ -127,12 +151,12 @@ class State(CountsAssignments):
         for variable, weight in pairs:
             variable.assign(weight)
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: MutableMapping[str, Array]) -> None:
         """Write the state into `store` under ``"0"``, ``"1"``, ..."""
         for i, variable in enumerate(self.variables):
             store[str(i)] = variable.numpy()
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Mapping[str, Array]) -> None:
         """Read the state from `store`; one of another length is left alone, with a warning."""
         found = len(store.keys())
         if found != len(self.variables):

@@ -15,7 +15,7 @@ from densekit._core import assignments
 from densekit._core.native_form import native_form
 from densekit._core.scope import in_stateless_scope
 from densekit._core.tensor import Tensor
-from densekit._core.types import Array
+from densekit._core.types import ArrayLike, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers.schedules._schedule import LearningRateSchedule
 
@@ -56,8 +56,8 @@ class StatelessSteps:
         return True
 
     def step(
-        self, state: Sequence[object], gradients: Sequence[object], values: Sequence[object]
-    ) -> tuple[list[Array], list[Array]] | None:
+        self, state: Sequence[object], gradients: Sequence[ArrayLike | None], values: Sequence[object]
+    ) -> tuple[list[TensorLike], list[TensorLike]] | None:
         """The values after a step, and the state; None if only the definition will do."""
         twin = self._copy
         if twin is None:
@@ -80,9 +80,9 @@ _known: WeakKeyDictionary[Optimizer, StatelessSteps] = WeakKeyDictionary()
 def step_natively(
     optimizer: Optimizer,
     state: Sequence[object],
-    gradients: Sequence[object],
+    gradients: Sequence[ArrayLike | None],
     values: Sequence[object],
-) -> tuple[list[Array], list[Array]] | None:
+) -> tuple[list[TensorLike], list[TensorLike]] | None:
     """One step on values by the kernels; None if only the definition will do."""
     if in_stateless_scope() or not all([type(v) in _ARRAYS for v in (*values, *gradients)]):
         return None

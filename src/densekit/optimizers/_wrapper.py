@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from densekit._core.errors import message
 from densekit._core.frames import filters_traceback
+from densekit._core.types import ArrayLike, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 
@@ -16,7 +16,9 @@ class Wrapper(Optimizer):
 
     @filters_traceback
     def apply(
-        self, grads: Sequence[Any], trainable_variables: Iterable[Variable] | None = None
+        self,
+        grads: Sequence[ArrayLike | None],
+        trainable_variables: Iterable[Variable] | None = None,
     ) -> None:
         """One step; arguments and errors as for `Optimizer.apply`."""
         grads = list(grads)
@@ -28,7 +30,7 @@ class Wrapper(Optimizer):
             self.build(variables)
         self._dk_hand_on(pairs)
 
-    def _dk_hand_on(self, pairs: list[tuple[Any, Variable]]) -> None:
+    def _dk_hand_on(self, pairs: list[tuple[TensorLike, Variable]]) -> None:
         """One step by gradients that are all there."""
         raise NotImplementedError
 
@@ -43,7 +45,7 @@ class Wrapper(Optimizer):
             part.exclude_from_weight_decay(variables, names)
 
 
-_INNER_OPTIONS: dict[str, Any] = {
+_INNER_OPTIONS: dict[str, object] = {
     "weight_decay": None,
     "clipnorm": None,
     "global_clipnorm": None,
@@ -56,7 +58,7 @@ _INNER_OPTIONS: dict[str, Any] = {
 }
 
 
-def check_own_options(where: str, given: dict[str, Any]) -> None:
+def check_own_options(where: str, given: dict[str, object]) -> None:
     """Options of the optimizer inside may only be passed at their defaults, as old files do."""
     for name, value in given.items():
         if name not in _INNER_OPTIONS:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from densekit import ops
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.optimizers.schedules._schedule import (
     LearningRateSchedule,
     check_positive,
@@ -64,11 +63,11 @@ class CosineDecay(LearningRateSchedule):
         self.warmup_target = plain(warmup_target)
         self.warmup_steps = plain(warmup_steps)
 
-    def _dk_decay(self, top: float, t: Any) -> Any:
+    def _dk_decay(self, top: float, t: TensorLike) -> TensorLike:
         fraction = ops.minimum(t, self.decay_steps) / self.decay_steps
         return top * ((1 - self.alpha) * 0.5 * (1.0 + ops.cos(math.pi * fraction)) + self.alpha)
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: ArrayLike) -> TensorLike:
         t = real(step)
         if self.warmup_target is None:
             return rate(self._dk_decay(self.initial_learning_rate, t))

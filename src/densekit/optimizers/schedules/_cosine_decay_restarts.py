@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from densekit import ops
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.optimizers.schedules._schedule import (
     LearningRateSchedule,
     check_positive,
@@ -63,11 +62,12 @@ class CosineDecayRestarts(LearningRateSchedule):
         self.alpha = plain(alpha)
         self.name = name
 
-    def _dk_start(self, run: Any) -> Any:
+    def _dk_start(self, run: TensorLike) -> TensorLike:
         """When a run starts, in units of the first: ``1 + t_mul + ... + t_mul ** (run - 1)``."""
-        return (1.0 - self._t_mul**run) / (1.0 - self._t_mul)
+        start: TensorLike = (1.0 - self._t_mul**run) / (1.0 - self._t_mul)
+        return start
 
-    def _dk_run(self, time: Any) -> tuple[Any, Any]:
+    def _dk_run(self, time: TensorLike) -> tuple[TensorLike, TensorLike]:
         """Number of the run that `time` falls in, and the part of that run that is over."""
         if self._t_mul == 1:
             run = ops.floor(time)
@@ -77,7 +77,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         run = run + ops.cast(self._dk_start(run + 1.0) <= time, run.dtype)
         return run, (time - self._dk_start(run)) / self._t_mul**run
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: ArrayLike) -> TensorLike:
         run, fraction = self._dk_run(real(step) / self.first_decay_steps)
         wave = 0.5 * float(self._m_mul) ** run * (1.0 + ops.cos(math.pi * fraction))
         return rate(self.initial_learning_rate * ((1 - self.alpha) * wave + self.alpha))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit._core.registry import export
+from densekit._core.types import ArrayLike, TensorLike
 from densekit.optimizers.schedules._period_decay import PeriodDecay
 from densekit.optimizers.schedules._schedule import rate
 
@@ -45,5 +44,5 @@ class InverseTimeDecay(PeriodDecay):
     ) -> None:
         super().__init__(initial_learning_rate, decay_steps, decay_rate, staircase, name)
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: ArrayLike) -> TensorLike:
         return rate(self.initial_learning_rate / (1.0 + self.decay_rate * self._dk_periods(step)))

@@ -8,12 +8,12 @@ from densekit._core.registry import Names
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 
 
-def serialize(learning_rate_schedule: Any) -> Any:
+def serialize(learning_rate_schedule: object) -> Any:
     """The config of a schedule, for `deserialize`."""
     return serialize_keras_object(learning_rate_schedule)
 
 
-def deserialize(config: Any, custom_objects: dict[str, object] | None = None) -> Any:
+def deserialize(config: object, custom_objects: dict[str, object] | None = None) -> Any:
     """The schedule of a config."""
     return deserialize_keras_object(
         config,

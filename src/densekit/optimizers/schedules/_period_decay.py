@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import ops
-from densekit._core.types import Config
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.optimizers.schedules._schedule import (
     LearningRateSchedule,
     check_positive,
@@ -32,7 +30,7 @@ class PeriodDecay(LearningRateSchedule):
         self.staircase = staircase
         self.name = name
 
-    def _dk_periods(self, step: Any) -> Any:
+    def _dk_periods(self, step: ArrayLike) -> TensorLike:
         periods = real(step) / self.decay_steps
         return ops.floor(periods) if self.staircase else periods
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 from densekit import ops
 from densekit._core.errors import message
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.optimizers.schedules._schedule import LearningRateSchedule, plain, rate, real
 
 
@@ -61,7 +60,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         self.values = [plain(v) for v in values]
         self.name = name
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: ArrayLike) -> TensorLike:
         t = real(step)
         value = self.values[0] + ops.zeros_like(t)
         for boundary, later in zip(self.boundaries, self.values[1:], strict=True):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import ops
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.optimizers.schedules._schedule import (
     LearningRateSchedule,
     check_positive,
@@ -60,7 +58,7 @@ class PolynomialDecay(LearningRateSchedule):
         self.cycle = cycle
         self.name = name
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: ArrayLike) -> TensorLike:
         t = real(step)
         if self.cycle:
             fraction = t / (self.decay_steps * ops.maximum(1.0, ops.ceil(t / self.decay_steps)))

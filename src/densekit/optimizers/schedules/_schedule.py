@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -10,8 +10,10 @@ from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
+
+Number = TypeVar("Number")
 
 
 @export("keras.optimizers.schedules")
@@ -35,7 +37,7 @@ class LearningRateSchedule:
     0.1
     """
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: ArrayLike) -> ArrayLike:
         """The learning rate of a step, counted from 0."""
         raise NotImplementedError(
             message(
@@ -63,7 +65,7 @@ class LearningRateSchedule:
         return cls(**config)
 
 
-def real(step: Any) -> Any:
+def real(step: ArrayLike) -> TensorLike:
     """`step` as a floating-point number.
 
     Plain numbers and NumPy arrays become float64, so that a rate is rounded once, at the end; a
@@ -72,20 +74,24 @@ def real(step: Any) -> Any:
     value = step.value if isinstance(step, Variable) else step
     if isinstance(value, int | float | np.generic | np.ndarray | list | tuple):
         return np.asarray(value, dtype=np.float64)
-    return ops.cast(value, settings.floatx())
+    return rate(value)
 
 
-def rate(value: Any) -> Any:
+def rate(value: ArrayLike) -> TensorLike:
     """A computed learning rate, rounded to `floatx`."""
-    return ops.cast(value, settings.floatx())
+    rounded: TensorLike = ops.cast(value, settings.floatx())
+    return rounded
 
 
-def plain(value: Any) -> Any:
+def plain(value: Number) -> Number:
     """A NumPy number as a Python one, so that configs are JSON."""
-    return value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, np.generic):
+        number: Number = value.item()
+        return number
+    return value
 
 
-def check_positive(where: str, name: str, value: Any) -> None:
+def check_positive(where: str, name: str, value: float) -> None:
     """Raise ValueError unless ``value > 0``."""
     if not value > 0:
         raise ValueError(
