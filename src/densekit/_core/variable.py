@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakSet
 
 import numpy as np
@@ -19,10 +19,10 @@ from densekit._core.dtypes import is_float_dtype, standardize_dtype, storable_dt
 from densekit._core.errors import describe, message, returned
 from densekit._core.name_scope import in_scope
 from densekit._core.naming import auto_name
+from densekit._core.operators import Operators, operand
 from densekit._core.registry import export
 from densekit._core.scope import stateless_scope, variable_scope
 from densekit._core.tensor import Tensor, as_tensor, lend
-from densekit._core.types import Operand, TensorLike
 
 _ALIGNMENT = 64  # bytes: one cache line, one AVX-512 vector
 
@@ -45,7 +45,7 @@ def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[A
 
 
 @export("keras")
-class Variable:
+class Variable(Operators):
     """A tensor that keeps its name, its place in memory and what to do with it while training.
 
     Args:
@@ -200,7 +200,7 @@ class Variable:
 
     def assign(self, value: Any) -> Any:
         """Overwrite the value; the shape must match exactly. Returns the variable."""
-        value = self._dk_not_none(_operand(value))
+        value = self._dk_not_none(operand(value))
         shape = np.shape(value)
         if tuple(shape) != self.shape:
             raise ValueError(
@@ -236,11 +236,11 @@ class Variable:
 
     def assign_add(self, value: Any) -> Any:
         """Add to the value. Returns the variable."""
-        return self.assign(self.current() + _operand(value))
+        return self.assign(self.current() + operand(value))
 
     def assign_sub(self, value: Any) -> Any:
         """Subtract from the value. Returns the variable."""
-        return self.assign(self.current() - _operand(value))
+        return self.assign(self.current() - operand(value))
 
     @property
     def dtype(self) -> str:
@@ -344,29 +344,6 @@ class Variable:
         part = value[key]
         return lend(part.copy()) if value is self._shown and isinstance(part, Tensor) else part
 
-    if TYPE_CHECKING:  # `_forward_operators` makes them
-
-        def __add__(self, other: Operand, /) -> TensorLike: ...
-        def __radd__(self, other: Operand, /) -> TensorLike: ...
-        def __sub__(self, other: Operand, /) -> TensorLike: ...
-        def __rsub__(self, other: Operand, /) -> TensorLike: ...
-        def __mul__(self, other: Operand, /) -> TensorLike: ...
-        def __rmul__(self, other: Operand, /) -> TensorLike: ...
-        def __truediv__(self, other: Operand, /) -> TensorLike: ...
-        def __rtruediv__(self, other: Operand, /) -> TensorLike: ...
-        def __floordiv__(self, other: Operand, /) -> TensorLike: ...
-        def __rfloordiv__(self, other: Operand, /) -> TensorLike: ...
-        def __mod__(self, other: Operand, /) -> TensorLike: ...
-        def __rmod__(self, other: Operand, /) -> TensorLike: ...
-        def __pow__(self, other: Operand, /) -> TensorLike: ...
-        def __rpow__(self, other: Operand, /) -> TensorLike: ...
-        def __matmul__(self, other: Operand, /) -> TensorLike: ...
-        def __rmatmul__(self, other: Operand, /) -> TensorLike: ...
-        def __lt__(self, other: Operand, /) -> TensorLike: ...
-        def __le__(self, other: Operand, /) -> TensorLike: ...
-        def __gt__(self, other: Operand, /) -> TensorLike: ...
-        def __ge__(self, other: Operand, /) -> TensorLike: ...
-
     def __neg__(self) -> Any:
         return -self.current()
 
@@ -390,44 +367,6 @@ def _python_dtype(value: object) -> str:
     return "int32" if kind.kind in "iu" else kind.name
 
 
-def _operand(value: Any) -> Any:
-    """What to compute with for a value that may be a variable."""
-    return value.current() if isinstance(value, Variable) else getattr(value, "value", value)
-
-
 def _kept(value: Any) -> Any:
     """A value that stays as it is, whatever happens to the array it came as."""
     return lend(np.array(value)) if isinstance(value, np.ndarray) else value
-
-
-def _forward_operators() -> None:
-    """Arithmetic on a variable is arithmetic on its value."""
-    binary = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
-    compare = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
-
-    def forward(name: str, reflected: str) -> Callable[[Variable, Any], Any]:
-        def operator(self: Variable, other: Any) -> Any:
-            if getattr(other, "__array_ufunc__", True) is None:
-                return NotImplemented  # as NumPy does: a symbolic tensor records the op itself
-            value = self.current()
-            if value is self._shown and not value.ndim:
-                value = value[()]  # arithmetic of scalars gives scalars
-            method = getattr(type(value), name, None)
-            other = _operand(other)
-            result = NotImplemented if method is None else method(value, other)
-            if result is NotImplemented:  # the other one may know, but knows no variables
-                method = getattr(type(other), reflected, None)
-                result = NotImplemented if method is None else method(other, value)
-            return result
-
-        operator.__name__ = name
-        return operator
-
-    for name in binary:
-        setattr(Variable, f"__{name}__", forward(f"__{name}__", f"__r{name}__"))
-        setattr(Variable, f"__r{name}__", forward(f"__r{name}__", f"__{name}__"))
-    for name, mirrored in compare.items():
-        setattr(Variable, f"__{name}__", forward(f"__{name}__", f"__{mirrored}__"))
-
-
-_forward_operators()

@@ -8,7 +8,7 @@ from typing import Unpack
 from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import Config, TensorLike
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._options import Options, at_least_0, within
@@ -64,7 +64,9 @@ class Adadelta(Optimizer):
             variables, ["accumulated_grad", "accumulated_delta_var"]
         )
 
-    def update_step(self, gradient: TensorLike, variable: Variable, learning_rate: object) -> None:
+    def update_step(
+        self, gradient: TensorLike, variable: Variable, learning_rate: ArrayLike
+    ) -> None:
         """Change `variable` by one gradient."""
         i = self._dk_index[variable]
         a, d = self._dk_gradients[i], self._dk_steps[i]

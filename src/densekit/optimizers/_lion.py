@@ -9,7 +9,7 @@ from densekit import ops
 from densekit._core.errors import describe, message
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import Config, TensorLike
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._options import Options
@@ -66,7 +66,9 @@ class Lion(Optimizer):
         super().build(variables)
         self._momentums = self.add_optimizer_variables(variables, "momentum")
 
-    def update_step(self, gradient: TensorLike, variable: Variable, learning_rate: object) -> None:
+    def update_step(
+        self, gradient: TensorLike, variable: Variable, learning_rate: ArrayLike
+    ) -> None:
         """Change `variable` by one gradient."""
         m = self._momentums[self._dk_index[variable]]
         direction = ops.sign(self.beta_1 * m.current() + (1 - self.beta_1) * gradient)

@@ -10,7 +10,7 @@ from typing import Unpack
 from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import Config, TensorLike
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._optimizer import Optimizer
 from densekit.optimizers._options import OtherOptions, optional
@@ -125,7 +125,9 @@ class Muon(Optimizer):
                 slot = self.add_variable_from_reference(variable, name) if needed else None
                 slots.append(slot)
 
-    def update_step(self, gradient: TensorLike, variable: Variable, learning_rate: object) -> None:
+    def update_step(
+        self, gradient: TensorLike, variable: Variable, learning_rate: ArrayLike
+    ) -> None:
         """Change `variable` by one gradient."""
         i = self._dk_index[variable]
         m = self._momentums[i]

@@ -60,7 +60,7 @@ class Nadam(Moments):
         return momentum
 
     def _backend_update_step(
-        self, grads: list[TensorLike], trainable_variables: list[Variable], learning_rate: object
+        self, grads: list[TensorLike], trainable_variables: list[Variable], learning_rate: ArrayLike
     ) -> None:
         u = self._dk_u(self._dk_step_number(self._u_product.dtype))
         self.assign(self._u_product, self._u_product.value * u)

@@ -8,7 +8,7 @@ from typing import Unpack
 from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.registry import export
-from densekit._core.types import Config, TensorLike
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._moments import Moments
 from densekit.optimizers._options import Options, at_least_0, number
@@ -72,7 +72,9 @@ class ScheduleFreeAdamW(Moments):
             if z is not None:
                 z.assign(variable)
 
-    def update_step(self, gradient: TensorLike, variable: Variable, learning_rate: object) -> None:
+    def update_step(
+        self, gradient: TensorLike, variable: Variable, learning_rate: ArrayLike
+    ) -> None:
         """Change `variable` by one gradient."""
         t = self._dk_step_number(variable.dtype)
         rate = ops.cast(learning_rate, variable.dtype)

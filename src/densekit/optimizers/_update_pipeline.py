@@ -184,7 +184,7 @@ class UpdatePipeline(State, NativeView):
         self._backend_update_step(grads, variables, self.learning_rate)
 
     def _backend_update_step(
-        self, grads: list[TensorLike], trainable_variables: list[Variable], learning_rate: object
+        self, grads: list[TensorLike], trainable_variables: list[Variable], learning_rate: ArrayLike
     ) -> None:
         for gradient, variable in zip(grads, trainable_variables, strict=True):
             self.update_step(gradient, variable, learning_rate)
