@@ -14,7 +14,7 @@ from densekit._core.serialization import (
     deserialize_keras_object,
     serialize_keras_object,
 )
-from densekit.layers import Input, InputLayer
+from densekit.layers import Input, InputLayer, Layer
 from densekit.models._given_graph import given_graph
 from densekit.models._graph import run, substitute
 from densekit.models._model import Model
@@ -27,10 +27,10 @@ _Clone = Callable[[Operation], Operation]
 @export("keras.models")
 @filters_traceback
 def clone_model(
-    model: Any,
+    model: Layer,
     input_tensors: object = None,
     clone_function: _Clone | None = None,
-    call_function: Callable[..., Any] | None = None,
+    call_function: Callable[..., object] | None = None,
     recursive: bool = False,
 ) -> Any:
     """A copy of `model` with newly initialised weights.
@@ -79,7 +79,9 @@ def clone_model(
     )
 
 
-def _once(clone_function: _Clone | None, call: object, recursive: bool) -> _Clone:
+def _once(
+    clone_function: _Clone | None, call: Callable[..., object] | None, recursive: bool
+) -> _Clone:
     """A function that clones each layer once, so that shared layers stay shared."""
     clones: dict[int, Operation] = {}
     make = clone_function or _from_config
@@ -97,17 +99,18 @@ def _once(clone_function: _Clone | None, call: object, recursive: bool) -> _Clon
     return clone
 
 
-def _from_config(layer: Any) -> Any:
+def _from_config(layer: Any) -> Operation:
     config = layer.get_config()
-    copy = type(layer).from_config(config)
+    copy: Any = type(layer).from_config(config)
     flags = beyond_keras(layer, config).get("trainable_config")
     if flags is not None:
         copy.trainable_from_config(flags)
-    return copy
+    made: Operation = copy
+    return made
 
 
 def _clone_sequential(model: Sequential, clone: _Clone, input_tensors: object) -> Sequential:
-    layers = [clone(layer) for layer in model.layers]
+    layers: list[Any] = [clone(layer) for layer in model.layers]
     if input_tensors is not None:
         tensors = tree.flatten(input_tensors)
         if len(tensors) != 1 or not isinstance(tensors[0], KerasTensor):
@@ -129,7 +132,9 @@ def _clone_sequential(model: Sequential, clone: _Clone, input_tensors: object) -
     return copy
 
 
-def _clone_functional(model: Model, clone: _Clone, call: Any, input_tensors: Any) -> Model:
+def _clone_functional(
+    model: Model, clone: _Clone, call: Callable[..., object] | None, input_tensors: object
+) -> Model:
     if input_tensors is None:
         fresh = [
             Input(batch_shape=x.shape, dtype=x.dtype, name=name)
@@ -149,7 +154,7 @@ def _clone_functional(model: Model, clone: _Clone, call: Any, input_tensors: Any
                 )
             )
 
-    def apply(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def apply(operation: Operation, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         copied = clone(operation)
         return call(copied, *args, **kwargs) if call else copied(*args, **kwargs)
 

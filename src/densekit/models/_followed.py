@@ -8,6 +8,7 @@ import numpy as np
 
 from densekit._core import tree
 from densekit._core.errors import message
+from densekit._core.types import Tree
 from densekit.layers import Layer
 from densekit.layers._base.call import CallContext, call_context
 from densekit.layers._base.shapes import has_tensors, shapes_of
@@ -72,11 +73,13 @@ class FollowedLayer(Layer):
         """
         if type(self).call is FollowedLayer.call or given_graph(self) is not None:
             return
-        given = {} if shapes and input_shape is None else {self._dk_call_info.names[0]: input_shape}
+        given: dict[str, object] = {}
+        if not shapes or input_shape is not None:
+            given[self._dk_call_info.names[0]] = input_shape
         given |= {name.removesuffix("_shape"): shape for name, shape in shapes.items()}
         tensors = {name: tensors_of(shape) for name, shape in given.items()}
-        known = self.__dict__.get("_dk_traced_on")
-        if len(tensors) == 1 and reads_text(known):  # shapes do not say it
+        known = self._dk_inputs_met()
+        if known is not None and len(tensors) == 1 and reads_text(known):  # shapes do not say it
             tensors = dict.fromkeys(tensors, known)
         if len(tensors) == 1:
             self.__dict__["_dk_traced_on"] = next(iter(tensors.values()))
@@ -93,7 +96,7 @@ class FollowedLayer(Layer):
                     )
                 ) from error
 
-    def _dk_build_for(self, arguments: dict[str, Any], symbolic: bool) -> None:
+    def _dk_build_for(self, arguments: dict[str, object], symbolic: bool) -> None:
         if not symbolic:  # for batches of any size, not for this one
             arguments = {k: tree.map_structure(of_any_batch, v) for k, v in arguments.items()}
         if len(arguments) == 1 and reads_text(*arguments.values()):
@@ -137,9 +140,10 @@ class FollowedLayer(Layer):
         found: Graph | None = cached[1]
         return found
 
-    def _dk_inputs_met(self) -> Any:
+    def _dk_inputs_met(self) -> Tree[KerasTensor] | None:
         """Symbolic inputs that the model was built on; None before, and for a graph."""
-        return self.__dict__.get("_dk_traced_on")
+        met: Tree[KerasTensor] | None = self.__dict__.get("_dk_traced_on")
+        return met
 
     def _dk_forget_graph(self) -> None:
         """Follow `call` anew when the graph is asked for."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from densekit import ops
 from densekit._core import tree
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit.models._graph import nodes_between, ordered_operations, run, substitute
+from densekit._core.types import PartialShape, Tree
+from densekit.models._graph import Call, nodes_between, ordered_operations, run, substitute
 from densekit.ops import KerasTensor, Operation
 
 
@@ -35,7 +35,7 @@ class Function(Operation):
     [[0.0, 2.0]]
     """
 
-    def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
+    def __init__(self, inputs: object, outputs: object, name: str | None = None) -> None:
         super().__init__(name=name)
         where = f"Function {self.name!r}"
         for role, structure in (("inputs", inputs), ("outputs", outputs)):
@@ -65,32 +65,32 @@ class Function(Operation):
         found: list[KerasTensor] = tree.flatten(self._structures[1])
         return found
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: object) -> object:
         """The outputs for other inputs, in the structure of the function's own."""
         return self._repeat(inputs, lambda operation, args, kwargs: operation(*args, **kwargs))
 
-    def compute_output_spec(self, inputs: Any) -> Any:
+    def compute_output_spec(self, inputs: object) -> object:
         """Symbolic outputs for symbolic inputs."""
         return self._repeat(
             inputs,
             lambda operation, args, kwargs: operation.compute_output_spec(*args, **kwargs),
         )
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Tree[int | None]) -> object:
         """Shapes of the outputs for shapes of the inputs."""
         shapes = iter(_shapes(input_shape))
         given = [KerasTensor(next(shapes), dtype=tensor.dtype) for tensor in self._inputs]
         spec = self.compute_output_spec(tree.pack_as(self._structures[0], given))
         return tree.map_structure(lambda tensor: tensor.shape, spec)
 
-    def _repeat(self, inputs: Any, call: Callable[[Any, Any, Any], Any]) -> Any:
+    def _repeat(self, inputs: object, call: Call) -> object:
         flat = tree.flatten(inputs)
         if len(flat) != len(self._inputs) or tree.is_nested(inputs) != tree.is_nested(
             self._structures[0]
         ):
             own = f"{len(self._inputs)} inputs in a {type(self._structures[0]).__name__}"
             self._refuse(own, f"{len(flat)} in a {type(inputs).__name__}")
-        values: dict[int, Any] = {}
+        values: dict[int, object] = {}
         for tensor, x in zip(self._inputs, flat, strict=True):
             x = x if isinstance(x, KerasTensor) else ops.convert_to_tensor(x)
             fits = len(x.shape) == len(tensor.shape) and all(
@@ -106,7 +106,7 @@ class Function(Operation):
         raise ValueError(message(f"Function {self.name!r}", expected, got, "Mend the inputs."))
 
 
-def _shapes(structure: Any) -> list[Any]:
+def _shapes(structure: Any) -> list[PartialShape]:
     """The shapes in a structure of shapes."""
     if isinstance(structure, dict):
         return [shape for key in sorted(structure) for shape in _shapes(structure[key])]

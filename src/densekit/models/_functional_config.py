@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from densekit._core import tree
 from densekit._core.errors import describe, message
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
-from densekit._core.types import Config
+from densekit._core.types import Config, Tree
 from densekit.layers import Layer
 from densekit.models._given_graph import GivenGraph, given_graph
 from densekit.ops import KerasTensor, Operation
@@ -31,7 +31,7 @@ def functional_config(model: Layer, given: GivenGraph) -> Config:
         ]
         layers.append(config)
 
-    def place(tensor: KerasTensor) -> list[Any]:
+    def place(tensor: KerasTensor) -> list[str | int]:
         name, index, position = _place(tensor, own)
         assert tensor._keras_history is not None
         # Keras counts the making of a functional model as its first call.
@@ -55,7 +55,7 @@ def _place(tensor: KerasTensor, own: set[int]) -> tuple[str, int, int]:
 
 
 def _node_config(node: Node, own: set[int]) -> Config:
-    def describe_tensor(leaf: Any) -> Any:
+    def describe_tensor(leaf: object) -> object:
         if not isinstance(leaf, KerasTensor):
             return leaf
         config = {
@@ -69,6 +69,10 @@ def _node_config(node: Node, own: set[int]) -> Config:
     return {"args": serialize_keras_object(args), "kwargs": serialize_keras_object(kwargs)}
 
 
+Legacy: TypeAlias = list[Any]  # of Keras 2: ``[layer, n, i, kwargs]``
+M = TypeVar("M", bound=Layer)
+
+
 class _NotYet(Exception):
     """The call needs a tensor of `layer` that has not been revived so far."""
 
@@ -77,7 +81,9 @@ class _NotYet(Exception):
         self.layer = layer
 
 
-def revive_functional(cls: type, config: Config, custom_objects: Any, model_base: type) -> Any:
+def revive_functional(
+    cls: type[M], config: Config, custom_objects: dict[str, object] | None, model_base: type
+) -> M:
     """Make the layers, repeat their calls as soon as their inputs are there, make the model.
 
     Args:
@@ -88,8 +94,8 @@ def revive_functional(cls: type, config: Config, custom_objects: Any, model_base
         extra.pop(key) for key in ("layers", "input_layers", "output_layers")
     )
     name, trainable = extra.pop("name", None), extra.pop("trainable", None)
-    layers: dict[str, Any] = {}
-    waiting: list[tuple[str, list[Any]]] = []
+    layers: dict[str, Operation] = {}
+    waiting: list[tuple[str, list[Config | list[Legacy]]]] = []
     for layer_config in layer_configs:
         layer = deserialize_keras_object(layer_config, custom_objects)
         if not isinstance(layer, Operation):
@@ -126,7 +132,7 @@ def revive_functional(cls: type, config: Config, custom_objects: Any, model_base
             )
         )
 
-    def tensors(places: Any) -> Any:
+    def tensors(places: Any) -> Tree[KerasTensor]:
         if isinstance(places, dict):
             return {key: tensors(value) for key, value in places.items()}
         if len(places) == 3 and isinstance(places[0], str):
@@ -146,11 +152,14 @@ def revive_functional(cls: type, config: Config, custom_objects: Any, model_base
 
 
 def _counted_from_one(
-    layers: dict[str, Any], calls: list[tuple[str, Any]], outputs: Any, model_base: type
+    layers: dict[str, Operation],
+    calls: list[tuple[str, list[Config | list[Legacy]]]],
+    outputs: object,
+    model_base: type,
 ) -> set[str]:
     """Nested models whose calls a file of Keras 2 counts from 1: their making was call 0."""
     least: dict[str, int] = {}
-    stack = [outputs, *(of_layer for _, of_layer in calls)]
+    stack: list[object] = [outputs, *(of_layer for _, of_layer in calls)]
     while stack:
         item = stack.pop()
         if isinstance(item, dict):
@@ -169,18 +178,18 @@ def _counted_from_one(
 class _Place:
     """Stands for a tensor that is not there yet: output `position` of call `index` of a layer."""
 
-    def __init__(self, layer: object, index: object, position: object) -> None:
+    def __init__(self, layer: str, index: int, position: int) -> None:
         self.layer, self.index, self.position = layer, index, position
 
 
 class _Call:
     """The arguments of one call, read once, and the tensors among them found so far."""
 
-    def __init__(self, layers: dict[str, Any], call: Any) -> None:
+    def __init__(self, layers: dict[str, Operation], call: Config | list[Legacy]) -> None:
         if isinstance(call, list):  # Keras 2: [[layer, n, i, kwargs], ...]
             places = [_Place(*item[:3]) for item in call]
             kwargs = call[0][3] if call and len(call[0]) > 3 else {}
-            self.args: list[Any] = [places[0] if len(places) == 1 else places]
+            self.args: list[object] = [places[0] if len(places) == 1 else places]
             self.kwargs = {key: _legacy_place(layers, value) for key, value in kwargs.items()}
         else:
             structure = (list(_data(call["args"])), _data(call["kwargs"]))
@@ -189,7 +198,7 @@ class _Call:
         self.missing = [leaf for leaf in reversed(leaves) if isinstance(leaf, _Place)]
         self.found: dict[int, KerasTensor] = {}
 
-    def arguments(self) -> tuple[list[Any], dict[str, Any]]:
+    def arguments(self) -> tuple[list[object], dict[str, object]]:
         """Arguments with tensors in the places, once none is missing."""
         args, kwargs = tree.map_structure(
             lambda leaf: self.found.get(id(leaf), leaf), (self.args, self.kwargs)
@@ -197,19 +206,20 @@ class _Call:
         return args, kwargs
 
 
-def _data(config: Any) -> Any:
+def _data(config: object) -> Any:
     return deserialize_keras_object(config)
 
 
-def _as_place(leaf: Any) -> Any:
+def _as_place(leaf: object) -> object:
     place = getattr(leaf, "_pre_serialization_keras_history", None)
     return leaf if place is None else _Place(*place)
 
 
-def _legacy_place(layers: dict[str, Any], value: Any) -> Any:
+def _legacy_place(layers: dict[str, Operation], value: object) -> object:
     """Keras 2 wrote a tensor among the keyword arguments as ``[layer, n, i]``."""
-    is_place = isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)
-    return _Place(*value) if is_place and value[0] in layers else value
+    if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
+        return _Place(*value) if value[0] in layers else value
+    return value
 
 
 class _Replay:
@@ -219,12 +229,12 @@ class _Replay:
     it stopped: the work is linear in the size of the graph, whatever the order of the file.
     """
 
-    def __init__(self, layers: dict[str, Any], start: dict[str, int]) -> None:
+    def __init__(self, layers: dict[str, Operation], start: dict[str, int]) -> None:
         self._layers, self._start = layers, start
         self._calls: dict[str, list[_Call]] = {}  # of each layer, the last call first
         self._waiting: dict[str, list[str]] = {}  # layers that wait for a call of the key
 
-    def run(self, calls: list[tuple[str, list[Any]]]) -> None:
+    def run(self, calls: list[tuple[str, list[Config | list[Legacy]]]]) -> None:
         """Make all calls that can be made."""
         for key, of_layer in calls:
             self._calls[key] = [_Call(self._layers, call) for call in reversed(of_layer)]
@@ -259,7 +269,7 @@ class _Replay:
 
 
 def _find(
-    layers: dict[str, Any], start: dict[str, int], name: Any, index: Any, position: Any
+    layers: dict[str, Operation], start: dict[str, int], name: str, index: int, position: int
 ) -> KerasTensor:
     if name not in layers:
         raise ValueError(
@@ -268,5 +278,4 @@ def _find(
     nodes, index = layers[name]._inbound_nodes, start[name] + index
     if not start[name] <= index < len(nodes) or not 0 <= position < len(nodes[index].outputs):
         raise _NotYet(name, index - start[name], position)
-    tensor: KerasTensor = nodes[index].outputs[position]
-    return tensor
+    return nodes[index].outputs[position]

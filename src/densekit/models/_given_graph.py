@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeAlias, TypeVar, cast, overload
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from densekit._core import masks, tree
 from densekit._core.dtypes import STRING, to_numpy_dtype
 from densekit._core.errors import describe, message
 from densekit._core.text import as_strings
+from densekit._core.types import ArrayLike, PartialShape, TensorLike, Tree
 from densekit.layers import Input, Layer
 from densekit.models._graph import (
     Call,
@@ -26,6 +27,7 @@ from densekit.ops import KerasTensor, Operation
 from densekit.ops._symbolic import Node
 
 T = TypeVar("T")
+Given: TypeAlias = TensorLike | KerasTensor | None  # an input; None for an optional one
 
 
 class GivenGraph:
@@ -89,21 +91,23 @@ class GivenGraph:
         return [_source_name(tensor) for tensor in self.outputs]
 
     @property
-    def input_shape(self) -> Any:
+    def input_shape(self) -> PartialShape | list[PartialShape]:
         """Shape of the input, or a list of shapes."""
         shapes = [tensor.shape for tensor in self.inputs]
         return shapes[0] if len(shapes) == 1 else shapes
 
     @property
-    def output_shape(self) -> Any:
+    def output_shape(self) -> PartialShape | list[PartialShape]:
         """Shape of the output, or a list of shapes."""
         shapes = [tensor.shape for tensor in self.outputs]
         return shapes[0] if len(shapes) == 1 else shapes
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(self, inputs: object, training: bool | None = None, mask: object = None) -> object:
         """Run the graph on arrays; `training`, unless None, outdoes flags given in the graph."""
 
-        def call(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        def call(
+            operation: Operation, args: tuple[object, ...], kwargs: dict[str, object]
+        ) -> object:
             if training is not None and isinstance(operation, Layer):
                 kwargs = {**kwargs, "training": training}
             return operation(*args, **kwargs)
@@ -116,14 +120,17 @@ class GivenGraph:
                     masks.set_mask(x, own)
         return self._run(given, call)
 
-    def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+    def compute_output_spec(
+        self, inputs: object, training: bool | None = None, mask: object = None
+    ) -> object:
         """Symbolic outputs for symbolic inputs of any fitting shape."""
         given = self._standardize(inputs)
-        if all(x.shape == own.shape for x, own in zip(given, self.inputs, strict=True)):
+        pairs = zip(given, self.inputs, strict=True)
+        if all(x is not None and x.shape == own.shape for x, own in pairs):
             return tree.map_structure(_fresh, self.output_structure)
         return self._run(given, lambda op, args, kwargs: op.compute_output_spec(*args, **kwargs))
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Tree[int | None]) -> object:
         """Shapes of the outputs for shapes of the inputs."""
         shapes = _shape_leaves(input_shape)
         given = [
@@ -132,8 +139,9 @@ class GivenGraph:
         ]
         return tree.map_structure(lambda x: x.shape, self.compute_output_spec(given))
 
-    def _run(self, inputs: list[Any], call: Call) -> Any:
-        values = {id(tensor): x for tensor, x in zip(self.inputs, inputs, strict=True)}
+    def _run(self, inputs: list[Given], call: Call) -> object:
+        pairs = zip(self.inputs, inputs, strict=True)
+        values: dict[int, object] = {id(tensor): x for tensor, x in pairs}
         run(self.nodes, values, call)
         result = substitute(self.output_structure, values)
         return result[0] if isinstance(result, list | tuple) and len(result) == 1 else result
@@ -149,7 +157,7 @@ class GivenGraph:
             flags_yield=True,
         )
 
-    def _standardize(self, inputs: Any) -> list[Any]:
+    def _standardize(self, inputs: object) -> list[Given]:
         """Inputs in the order of `inputs`, cast to their types; an axis of size 1 may come or go.
 
         A dict may stand for a list: its keys are then the names of the inputs.
@@ -157,7 +165,7 @@ class GivenGraph:
         pairs = zip(self._flat(inputs), self.inputs, strict=True)
         return [self._fit(x, own) for x, own in pairs]
 
-    def _flat(self, inputs: Any) -> list[Any]:
+    def _flat(self, inputs: object) -> list[Any]:
         expected = self.input_structure
         if isinstance(inputs, dict) and not isinstance(expected, dict):
             names = self.input_names
@@ -182,7 +190,7 @@ class GivenGraph:
             "Pass them in the structure the model was made with.",
         )
 
-    def _fit(self, x: Any, own: KerasTensor) -> Any:
+    def _fit(self, x: KerasTensor | ArrayLike | None, own: KerasTensor) -> Given:
         if x is None:
             if not getattr(own._keras_history[0], "optional", False):  # type: ignore[index]
                 raise ValueError(
@@ -316,11 +324,11 @@ def _fresh(tensor: KerasTensor) -> KerasTensor:
     return KerasTensor(tensor.shape, dtype=tensor.dtype)
 
 
-def _copy_between(inputs: Any, outputs: Any, where: str) -> tuple[Any, Any]:
+def _copy_between(inputs: object, outputs: object, where: str) -> tuple[object, object]:
     """The calls between intermediate tensors, repeated on new inputs: the layers stay shared."""
     flat = tree.flatten(inputs)
     nodes, _ = nodes_between(flat, tree.flatten(outputs), where)
-    values: dict[int, Any] = {}
+    values: dict[int, object] = {}
     for tensor in flat:
         if not _is_input(tensor):
             values[id(tensor)] = Input(batch_shape=tensor.shape, dtype=tensor.dtype)
@@ -336,23 +344,22 @@ def _copy_between(inputs: Any, outputs: Any, where: str) -> tuple[Any, Any]:
     return substitute(inputs, values), substitute(outputs, values)
 
 
-def _as_array(x: Any, dtype: str, where: str) -> Any:
+def _as_array(x: ArrayLike, dtype: str, where: str) -> TensorLike:
     if dtype == STRING:
         return as_strings(x, where)
-    if not ops.is_tensor(x):
-        x = np.asarray(x)
-    if isinstance(x, np.ndarray):
-        if x.dtype.kind not in "biufcV":
+    found = cast("TensorLike", x) if ops.is_tensor(x) else np.asarray(x)
+    if isinstance(found, np.ndarray):
+        if found.dtype.kind not in "biufcV":
             raise ValueError(
                 message(
-                    where, "numbers", describe(x), 'Declare `keras.Input(..., dtype="string")`.'
+                    where, "numbers", describe(found), 'Declare `keras.Input(..., dtype="string")`.'
                 )
             )
-        return x if x.dtype.name == dtype else x.astype(to_numpy_dtype(dtype))
-    return x if str(x.dtype) == dtype else ops.cast(x, dtype)
+        return found if found.dtype.name == dtype else found.astype(to_numpy_dtype(dtype))
+    return found if str(found.dtype) == dtype else ops.cast(found, dtype)
 
 
-def _shape_leaves(shape: Any) -> list[tuple[int | None, ...]]:
+def _shape_leaves(shape: Any) -> list[PartialShape]:
     if isinstance(shape, dict):
         return [leaf for key in sorted(shape) for leaf in _shape_leaves(shape[key])]
     if all(n is None or isinstance(n, int) for n in shape):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from densekit._core import tree
@@ -11,7 +11,7 @@ from densekit.layers import Layer
 from densekit.ops import KerasTensor, Operation
 from densekit.ops._symbolic import Node
 
-Call = Callable[[Operation, tuple[Any, ...], dict[str, Any]], Any]
+Call = Callable[[Operation, tuple[object, ...], dict[str, object]], object]
 
 
 class Graph:
@@ -138,7 +138,7 @@ def ordered_operations(
     return sorted(found, key=lambda o: (-operation_depth[id(o)], rank[id(o)]))
 
 
-def substitute(structure: Any, mapping: dict[int, Any]) -> Any:
+def substitute(structure: object, mapping: Mapping[int, object]) -> Any:
     """`structure` with its symbolic tensors replaced by what `mapping` has for their id."""
     return tree.map_structure(
         lambda x: mapping[id(x)] if isinstance(x, KerasTensor) else x, structure
@@ -147,7 +147,7 @@ def substitute(structure: Any, mapping: dict[int, Any]) -> Any:
 
 def run(
     nodes: Iterable[Node],
-    mapping: dict[int, Any],
+    mapping: dict[int, object],
     call: Call,
 ) -> None:
     """Call `call(operation, args, kwargs)` for each node, keeping its outputs in `mapping`."""

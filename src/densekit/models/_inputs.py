@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from densekit._core import tree
 from densekit._core.dtypes import STRING
 from densekit._core.errors import describe, message
 from densekit._core.text import as_strings, holds_text
+from densekit._core.types import Tree
 from densekit.data._arrays import as_array
 from densekit.ops import KerasTensor
 
 
-def tensors_of(shape: Any) -> Any:
+def tensors_of(shape: object) -> Tree[KerasTensor]:
     """Symbolic tensors for a shape or a structure of shapes."""
     if isinstance(shape, dict):
         return {key: tensors_of(value) for key, value in shape.items()}
@@ -31,13 +30,13 @@ def reads_text(tensors: object) -> bool:
     return any(getattr(leaf, "dtype", None) == STRING for leaf in tree.flatten(tensors))
 
 
-def of_any_batch(leaf: Any) -> Any:
+def of_any_batch(leaf: object) -> object:
     """A symbolic tensor for an array whose first axis is the batch; anything else as it is."""
     shape = getattr(leaf, "shape", ())
-    return KerasTensor((None, *shape[1:]), dtype=leaf.dtype) if shape else leaf
+    return KerasTensor((None, *shape[1:]), dtype=getattr(leaf, "dtype", None)) if shape else leaf
 
 
-def as_plain(leaf: Any, text: bool) -> Any:
+def as_plain(leaf: object, text: bool) -> object:
     """Tables and what derives from arrays as arrays."""
     if type(leaf) is np.ndarray and leaf.dtype.kind in "OST" and text:
         return as_strings(leaf, "inputs")

@@ -6,7 +6,7 @@ import inspect
 from abc import ABCMeta
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from densekit._core.name_scope import in_scope
 from densekit._core.registry import export
 from densekit._core.scope import variable_scope as _scope
 from densekit._core.types import Config
+from densekit._core.variable import Variable
 from densekit.layers import Input, Layer
 from densekit.layers._base.call import call_context, call_info
 from densekit.models._followed import FollowedLayer
@@ -30,6 +31,9 @@ from densekit.models._stepper import Stepper
 from densekit.models._storage import Storage
 from densekit.models._trainer import Trainer
 from densekit.saving._attributes import attribute_children
+
+if TYPE_CHECKING:
+    from densekit.models._quantize import Filters
 
 _TRAINING = frozenset({"training"})
 # What counts of a model that is a graph: these, and state.
@@ -82,7 +86,7 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
         Parts.__init__(self)
 
     def _dk_init_graph(
-        self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any
+        self, inputs: object, outputs: object, name: str | None = None, **kwargs: Any
     ) -> None:
         trainable = kwargs.pop("trainable", None)
         if "_dk_super_called" not in self.__dict__:
@@ -101,7 +105,7 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
         self._allow_non_tensor_positional_args = True
         self.built = True
 
-    def _dk_depends_on(self, name: str, value: Any) -> bool:
+    def _dk_depends_on(self, name: str, value: object) -> bool:
         # A graph of layers has no attributes that its own `call` would read.
         own = type(self).call.__module__.startswith("densekit.")
         read = not own and (name[:1] == "_" or self._tracker.is_read(name))
@@ -149,7 +153,7 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
             hide_internal_frames(error)
             raise
 
-    def _dk_call_general(self, args: Any, kwargs: Any) -> Any:
+    def _dk_call_general(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
         """Natively for arrays at inference; else the definition, or a node of a graph."""
         plain = {key: value for key, value in kwargs.items() if value is not None}
         training = plain.pop("training", None)
@@ -184,7 +188,7 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
     # Layers
 
     @property
-    def variables(self) -> list[Any]:
+    def variables(self) -> list[Variable]:
         """All state: weights and the state of seed generators."""
         known, version = self.__dict__.get("_dk_variables"), self._tracker.current()
         if known is None or known[0] != version:
@@ -192,18 +196,18 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
         return [*known[1]]
 
     @property
-    def layers(self) -> list[Any]:
+    def layers(self) -> list[Layer]:
         """The layers directly inside the model; of a graph in its order, input layers included."""
         given = given_graph(self)
         return list(self._tracker.layers) if given is None else [*given.layers]
 
     @layers.setter
-    def layers(self, value: Any) -> None:
+    def layers(self, value: object) -> None:
         raise AttributeError("`Model.layers` is reserved. Use another name for the attribute.")
 
     @filters_traceback
     def quantize(  # type: ignore[override]  # Keras has `type_check` among the others here
-        self, mode: Any = None, config: Any = None, filters: Any = None, **kwargs: Any
+        self, mode: object = None, config: object = None, filters: Filters = None, **kwargs: Any
     ) -> None:
         """Keep the weights of all layers that can in fewer bits from now on.
 
@@ -271,7 +275,7 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
         return super().get_trainable_config(config)
 
     @classmethod
-    def from_config(cls, config: Config, custom_objects: Any = None) -> Any:
+    def from_config(cls, config: Config, custom_objects: dict[str, object] | None = None) -> Any:
         """Create from `get_config`."""
         if "input_layers" in config and _takes_graphs(cls):
             return revive_functional(cls, config, custom_objects, Model)
@@ -307,7 +311,7 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
                 "weights until it is called on data."
             )
 
-    def _dk_saved_children(self) -> Iterator[tuple[str, Any]]:
+    def _dk_saved_children(self) -> Iterator[tuple[str, object]]:
         """What a weight file holds of the model, by the names Keras gives the places."""
         if given_graph(self) is not None:
             yield "layers", self.layers  # before all else: what the user adds comes after
@@ -340,10 +344,12 @@ class Functional(Model, metaclass=ABCMeta):
         ValueError: if an output does not follow from the inputs, or two layers share a name.
     """
 
-    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, inputs: object, outputs: object, name: str | None = None, **kwargs: Any
+    ) -> None:
         self._dk_init_graph(inputs, outputs, name, **kwargs)
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(self, inputs: object, training: bool | None = None, mask: object = None) -> Any:
         """Run the graph on arrays; `training`, unless None, outdoes flags given in the graph."""
         return super().call(inputs, training)
 
@@ -367,7 +373,7 @@ def _takes_graphs(cls: type) -> bool:
     return everything or list(parameters)[:3] == ["inputs", "outputs", "name"]
 
 
-def _means_graph(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+def _means_graph(args: tuple[object, ...], kwargs: dict[str, object]) -> bool:
     """Whether a constructor was given inputs and outputs."""
     if len(args) == 1:
         return "outputs" in kwargs

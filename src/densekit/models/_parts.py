@@ -5,13 +5,18 @@ Those that run data are made when first used, and loaded then.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from densekit import training
 from densekit.data._tables import KnownColumns
+from densekit.optimizers import Optimizer
 from densekit.training._compiled import Compiled
 from densekit.training._runtime import Runtime
+
+if TYPE_CHECKING:
+    from densekit.callbacks import History
 
 # Set while a model runs: none of them changes what a plan computes.
 _RUN_STATE = frozenset(
@@ -34,8 +39,8 @@ _RUN_STATE = frozenset(
 class Parts:
     """The parts of a model, and the attributes that they and the user set while it runs."""
 
-    optimizer: Any
-    loss: Any
+    optimizer: Optimizer | None
+    loss: object
     dtype_policy: Any
     compiled: bool
     built: bool
@@ -45,10 +50,10 @@ class Parts:
     stop_training: bool
     stop_evaluating: bool
     stop_predicting: bool
-    history: Any
-    train_function: Any
-    test_function: Any
-    predict_function: Any
+    history: History | None
+    train_function: Callable[..., object] | None
+    test_function: Callable[..., object] | None
+    predict_function: Callable[..., object] | None
     _initial_epoch: int | None
     _dk_runtime: Runtime
     _dk_compiled: Compiled

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
+from densekit.layers import Layer
 from densekit.quantizers._configs import resolve_config
 
+# Names of layers, as regular expressions, or a function that chooses them; None: all.
+Filters: TypeAlias = str | Sequence[str] | Callable[[Layer], bool] | None
 
-def quantize_model(model: Any, mode: Any, config: Any, filters: Any, type_check: bool) -> None:
+
+def quantize_model(
+    model: Layer, mode: object, config: object, filters: Filters, type_check: bool
+) -> None:
     """Quantize the layers of `model` that have no layers inside and that `filters` choose."""
     where = f"{type(model).__name__}.quantize"
     if filters is not None and not (callable(filters) or isinstance(filters, str | list | tuple)):
@@ -23,14 +30,14 @@ def quantize_model(model: Any, mode: Any, config: Any, filters: Any, type_check:
                 "Pass e.g. 'hidden_.*'.",
             )
         )
-    config = resolve_config(mode, config)
+    resolved = resolve_config(mode, config)
     without: list[str] = []
     for layer in model._dk_flatten_layers():
         inner = layer is model or len(layer._dk_flatten_layers()) != 1
         if inner or not _chosen(layer, filters):
             continue
         try:
-            layer.quantize(config.mode, config=config, type_check=type_check)
+            layer.quantize(resolved.mode, config=resolved, type_check=type_check)
         except NotImplementedError:
             if any(v.ndim > 1 for v in layer.weights):
                 without.append(f"{layer.name} ({type(layer).__name__})")
@@ -38,7 +45,7 @@ def quantize_model(model: Any, mode: Any, config: Any, filters: Any, type_check:
         warn(f"{where}: layers that stay as they are, as none says how: {', '.join(without)}.")
 
 
-def _chosen(layer: Any, filters: Any) -> bool:
+def _chosen(layer: Layer, filters: Filters) -> bool:
     if filters is None:
         return True
     if callable(filters):

@@ -15,7 +15,7 @@ def noting_reads(model: object, names: set[str]) -> Iterator[None]:
     """
     kind: Any = type(model)
 
-    def read(self: Any, name: str) -> Any:
+    def read(self: object, name: str) -> object:
         names.add(name)
         return kind.__getattribute__(self, name)
 

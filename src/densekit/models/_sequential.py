@@ -41,14 +41,19 @@ class Sequential(Model):
     [(4, 8), (8,), (8, 2), (2,)]
     """
 
-    def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(
+        self,
+        layers: Iterable[Layer | KerasTensor] | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+    ) -> None:
         self._dk_init_model(trainable=trainable, name=name)
         self._dk_set_stack([], [])
         self._dk_push(layers or ())
         if layers:
             self._dk_rebuild()
 
-    def _dk_set_stack(self, stack: list[Any], tensors: list[KerasTensor]) -> None:
+    def _dk_set_stack(self, stack: list[Layer], tensors: list[KerasTensor]) -> None:
         """The layers, input layer included, and the outputs of those that have been called."""
         mine = {id(layer) for layer in (*self.__dict__.get("_dk_stack", ()), *stack)}
         others = [layer for layer in self._tracker.layers if id(layer) not in mine]
@@ -62,7 +67,7 @@ class Sequential(Model):
         self._functional  # noqa: B018 - which carries the graph into the copy
         return super().__getstate__()
 
-    def add(self, layer: Any, rebuild: bool = True) -> None:
+    def add(self, layer: Layer | KerasTensor, rebuild: bool = True) -> None:
         """Put a layer on top of the stack.
 
         Raises:
@@ -79,24 +84,25 @@ class Sequential(Model):
                 self.built = before[2]
                 raise
 
-    def _dk_push(self, layers: Iterable[Any]) -> None:
+    def _dk_push(self, layers: Iterable[Layer | KerasTensor]) -> None:
         """Put layers on top of the stack, all or none, in time proportional to their number."""
-        stack = list(self._dk_stack)
+        stack: list[Layer] = list(self._dk_stack)
         names = {layer.name: layer for layer in stack}
         for layer in layers:
             shape = getattr(layer, "_input_shape_arg", None)
             if not stack and shape is not None:
                 stack.append(InputLayer(shape=shape))
                 names[stack[0].name] = stack[0]
+            one: object = layer
             if isinstance(layer, KerasTensor) and layer._keras_history is not None:
-                layer = layer._keras_history[0]
-            self._dk_check_next(layer, stack, names)
-            stack.append(layer)
-            names[layer.name] = layer
+                one = layer._keras_history[0]
+            checked = self._dk_checked_next(one, stack, names)
+            stack.append(checked)
+            names[checked.name] = checked
         self._dk_set_stack(stack, self._dk_tensors)
         self.built = False
 
-    def _dk_check_next(self, layer: Any, stack: list[Any], names: dict[str, Any]) -> None:
+    def _dk_checked_next(self, layer: object, stack: list[Layer], names: dict[str, Layer]) -> Layer:
         where = f"Sequential {self.name!r}.add"
         if not isinstance(layer, Layer):
             raise ValueError(
@@ -120,8 +126,9 @@ class Sequential(Model):
                     "Make a new model for another input.",
                 )
             )
+        return layer
 
-    def pop(self, rebuild: bool = True) -> Any:
+    def pop(self, rebuild: bool = True) -> Layer:
         """Take the last layer off the stack and return it."""
         layer = self.layers[-1]  # an `InputLayer` is no layer of the stack
         self._dk_set_stack(self._dk_stack[:-1], self._dk_tensors[: len(self._dk_stack) - 1])
@@ -141,7 +148,7 @@ class Sequential(Model):
         elif hasattr(first, "input_shape"):
             self.build(first.input_shape)
 
-    def build(self, input_shape: Any = None) -> None:  # type: ignore[override]
+    def build(self, input_shape: object = None) -> None:  # type: ignore[override]
         """Create the weights for inputs of `input_shape`, batch axis included."""
         where = f"Sequential {self.name!r}.build"
         if not self._dk_stack:
@@ -189,7 +196,7 @@ class Sequential(Model):
         whole: Functional = self.__dict__["_dk_whole"]
         return whole
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(self, inputs: object, training: bool | None = None, mask: object = None) -> Any:
         """Run the layers one after the other."""
         whole = self._functional
         if whole is not None:
@@ -199,7 +206,9 @@ class Sequential(Model):
             inputs = layer(inputs, mask=mask) if takes else layer(inputs)
         return inputs
 
-    def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+    def compute_output_spec(
+        self, inputs: object, training: bool | None = None, mask: object = None
+    ) -> Any:
         """Symbolic output for a symbolic input."""
         whole = self._functional
         if whole is not None:
@@ -208,7 +217,7 @@ class Sequential(Model):
             inputs = layer.compute_output_spec(inputs)
         return inputs
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: object) -> Any:
         """Shape of the output for a shape of the input."""
         whole = self._functional
         if whole is not None:
@@ -222,13 +231,13 @@ class Sequential(Model):
         return None if whole is None else whole._dk_graph()
 
     @property
-    def layers(self) -> list[Any]:
+    def layers(self) -> list[Layer]:
         """The layers, without the input layer."""
         stack = self._dk_stack
         return stack[1:] if stack and isinstance(stack[0], InputLayer) else list(stack)
 
     @layers.setter
-    def layers(self, value: Any) -> None:
+    def layers(self, value: object) -> None:
         raise AttributeError("`Sequential.layers` is reserved. Use `add()` and `pop()`.")
 
     def _dk_of_whole(self, name: str) -> Any:
@@ -240,12 +249,12 @@ class Sequential(Model):
         return getattr(whole, name)
 
     @property
-    def input_shape(self) -> Any:
+    def input_shape(self) -> Any:  # type: ignore[override]
         """Shape of the input; AttributeError before the model is built."""
         return self._dk_of_whole("input_shape")
 
     @property
-    def output_shape(self) -> Any:
+    def output_shape(self) -> Any:  # type: ignore[override]
         """Shape of the output; AttributeError before the model is built."""
         return self._dk_of_whole("output_shape")
 
@@ -287,7 +296,7 @@ class Sequential(Model):
             return str(stack[0].dtype)
         return str(super().input_dtype)
 
-    def _dk_saved_children(self) -> Iterator[tuple[str, Any]]:
+    def _dk_saved_children(self) -> Iterator[tuple[str, object]]:
         yield "layers", self.layers  # before all else: what the user adds comes after
         yield from attribute_children(self, machinery(Sequential) - {"optimizer"})
 
@@ -300,7 +309,9 @@ class Sequential(Model):
             "layers": [serialize_keras_object(layer) for layer in self._dk_stack],
         }
         if self._functional is not None:
-            config["build_input_shape"] = self._dk_stack[0].batch_shape
+            first = self._dk_stack[0]
+            assert isinstance(first, InputLayer)  # once it is built
+            config["build_input_shape"] = first.batch_shape
         return config
 
     def get_trainable_config(self, config: Config) -> list[bool] | None:
@@ -309,7 +320,7 @@ class Sequential(Model):
         return None if kept else super().get_trainable_config(config)
 
     @classmethod
-    def from_config(cls, config: Config, custom_objects: Any = None) -> Any:
+    def from_config(cls, config: Config, custom_objects: dict[str, object] | None = None) -> Any:
         """Create from `get_config`."""
         if "name" not in config or "layers" not in config:
             raise ValueError(
@@ -332,7 +343,7 @@ class Sequential(Model):
         return model
 
 
-def _called(layer: Any, x: KerasTensor) -> Any:
+def _called(layer: Layer, x: KerasTensor) -> Any:
     """The output of `layer`; a layer that needs more than one input is refused by name."""
     try:
         return layer(x)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from densekit._core.errors import describe, message
+from densekit._core.types import Array, Config
 from densekit._core.variable import Variable
 from densekit.saving._tree import flat, nested
+
+if TYPE_CHECKING:
+    from densekit.optimizers import Optimizer
 
 _FORMATS = ("backend_tensor", "numpy_array")
 _KINDS = (
@@ -23,12 +28,12 @@ class StateTree:
     """`get_state_tree` and `set_state_tree` of a model."""
 
     if TYPE_CHECKING:
-        optimizer: Any
+        optimizer: Optimizer | None
         trainable_variables: list[Variable]
         non_trainable_variables: list[Variable]
         metrics_variables: list[Variable]
 
-    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
+    def get_state_tree(self, value_format: str = "backend_tensor") -> Config:
         """All of the model's state: weights, optimizer, metrics, as nested dicts of arrays.
 
         Args:
@@ -61,7 +66,7 @@ class StateTree:
             for kind in _KINDS
         }
 
-    def set_state_tree(self, state_tree: dict[str, Any]) -> None:
+    def set_state_tree(self, state_tree: Mapping[str, Config]) -> None:
         """Assign what `get_state_tree` gave; paths that the model has not are passed over.
 
         Args:
@@ -70,7 +75,7 @@ class StateTree:
         Raises:
             ValueError: for an unknown kind, or a shape that does not fit; nothing is assigned then.
         """
-        pairs: list[tuple[Variable, Any]] = []
+        pairs: list[tuple[Variable, Array]] = []
         for kind, values in state_tree.items():
             if kind not in _KINDS:
                 raise ValueError(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from densekit._core.frames import filters_traceback
+from densekit._core.types import ArrayLike, Logs, TensorLike
 from densekit.models._parts import Parts
 from densekit.training._overrides import base_method
 from densekit.training._turns import alone
+
+Values: TypeAlias = Sequence[ArrayLike]  # of variables, in their order
 
 
 class Stepper(Parts):
@@ -52,7 +55,7 @@ class Stepper(Parts):
         return self._dk_batches.run(x, y, sample_weight, None, return_dict, False)
 
     @filters_traceback
-    def predict_on_batch(self, x: Any) -> Any:
+    def predict_on_batch(self, x: object) -> Any:
         """Outputs for all rows as one batch; else the same as `predict`.
 
         Example:
@@ -96,7 +99,7 @@ class Stepper(Parts):
         return self._dk_steps.predict(*args)
 
     @base_method
-    def make_train_function(self, force: bool = False) -> Callable[..., Any]:
+    def make_train_function(self, force: bool = False) -> Callable[..., object]:
         """The function that makes training steps: of an iterator of batches, giving logs.
 
         Args:
@@ -105,12 +108,12 @@ class Stepper(Parts):
         return self._dk_steps.function("train", force)
 
     @base_method
-    def make_test_function(self, force: bool = False) -> Callable[..., Any]:
+    def make_test_function(self, force: bool = False) -> Callable[..., object]:
         """The function that makes steps of an evaluation; as `make_train_function`."""
         return self._dk_steps.function("test", force)
 
     @base_method
-    def make_predict_function(self, force: bool = False) -> Callable[..., Any]:
+    def make_predict_function(self, force: bool = False) -> Callable[..., object]:
         """The function that predicts batches: of an iterator of batches, giving outputs."""
         return self._dk_steps.function("predict", force)
 
@@ -135,7 +138,7 @@ class Stepper(Parts):
         y: object = None,
         y_pred: object = None,
         sample_weight: object = None,
-    ) -> dict[str, Any]:
+    ) -> Logs:
         """Add a batch to the compiled metrics and return the present values."""
         self._dk_compiled.update_metrics(y, y_pred, sample_weight)
         return self._dk_model.get_metrics_result()
@@ -143,15 +146,15 @@ class Stepper(Parts):
     @base_method
     def stateless_compute_loss(
         self,
-        trainable_variables: object,
-        non_trainable_variables: object,
-        metrics_variables: object,
+        trainable_variables: Values,
+        non_trainable_variables: Values,
+        metrics_variables: Values,
         x: object = None,
         y: object = None,
         y_pred: object = None,
         sample_weight: object = None,
         training: bool = True,
-    ) -> tuple[Any, tuple[Any, Any, Any]]:
+    ) -> tuple[TensorLike, tuple[Values, Values, Values]]:
         """`compute_loss` with given values for the variables; gives their values after it, too."""
         given = (trainable_variables, non_trainable_variables, metrics_variables)
         return self._dk_steps.stateless_loss(given, x, y, y_pred, sample_weight, training)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from weakref import WeakSet
 
 import numpy as np
@@ -12,6 +11,7 @@ from densekit._core.errors import message
 from densekit._core.frames import warn
 from densekit._core.registry import public_name
 from densekit._core.scope import StatelessScope
+from densekit._core.types import TensorLike
 from densekit._core.variable import Variable
 from densekit.layers import Layer
 from densekit.layers._base.call import CallContext, call_context
@@ -30,7 +30,7 @@ class _Watch(StatelessScope):
         super().__init__(collect_losses=True)
         self.used = False
 
-    def get_current_value(self, variable: Any) -> Any | None:
+    def get_current_value(self, variable: Variable) -> TensorLike | None:
         self.used = True  # what is computed from the value would be a constant of the graph
         return super().get_current_value(variable)
 
@@ -62,7 +62,7 @@ def trace(model: Layer, inputs: object) -> Graph | None:
     return inference
 
 
-def _follow(model: Layer, inputs: Any, training: bool, reads: set[str]) -> Graph | None:
+def _follow(model: Layer, inputs: object, training: bool, reads: set[str]) -> Graph | None:
     tensors = tree.map_structure(lambda x: KerasTensor(x.shape, dtype=x.dtype), inputs)
     before = [(layer, len(layer._inbound_nodes)) for layer in sublayers(model)]
     kwargs = {"training": training} if model._dk_call_info.has_training else {}
@@ -184,14 +184,14 @@ def _same_operation(a: object, b: object) -> bool:
     return a is b
 
 
-def _same_value(x: Any, y: Any, names: dict[int, int], other_names: dict[int, int]) -> bool:
+def _same_value(x: object, y: object, names: dict[int, int], other_names: dict[int, int]) -> bool:
     if isinstance(x, KerasTensor) and isinstance(y, KerasTensor):
         return names[id(x)] == other_names[id(y)]
     if x is y:
         return True
     if type(x) is not type(y) or isinstance(x, Variable):
         return False
-    if isinstance(x, np.ndarray):
+    if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
         return x.shape == y.shape and x.dtype == y.dtype and bool(np.array_equal(x, y))
     try:
         return bool(x == y)

@@ -56,7 +56,10 @@ class StatelessSteps:
         return True
 
     def step(
-        self, state: Sequence[object], gradients: Sequence[ArrayLike | None], values: Sequence[object]
+        self,
+        state: Sequence[object],
+        gradients: Sequence[ArrayLike | None],
+        values: Sequence[object],
     ) -> tuple[list[TensorLike], list[TensorLike]] | None:
         """The values after a step, and the state; None if only the definition will do."""
         twin = self._copy

@@ -7,18 +7,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from densekit._core.errors import message
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 
 _NUMBER = re.compile(r"_(\d+)(?=/|$)")  # that names have which were not given
 
 
-def nested(pairs: Iterable[tuple[str, Any]], where: str) -> dict[str, Any]:
+def nested(pairs: Iterable[tuple[str, object]], where: str) -> Config:
     """Values by path, with a dict for each folder.
 
     Raises:
         ValueError: if two have one path.
     """
-    tree: dict[str, Any] = {}
+    tree: Config = {}
     for path, value in pairs:
         *folders, name = path.split("/")
         place = tree
@@ -37,7 +38,7 @@ def nested(pairs: Iterable[tuple[str, Any]], where: str) -> dict[str, Any]:
     return tree
 
 
-def flat(tree: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+def flat(tree: Config, path: str = "") -> Iterator[tuple[str, Any]]:
     """The values with their paths."""
     for name, value in tree.items():
         if isinstance(value, dict):

@@ -75,7 +75,7 @@ def diagram_of(model: Operation, shown: Shown, expand: bool, path: str = "") -> 
     group = Group(f"{path}{model.name}", model.name)
     inner = f"{group.name}/"
     if isinstance(model, Sequential):
-        layers = model.layers
+        layers: list[Operation] = [*model.layers]
     elif (given := given_graph(model)) is not None:
         layers = given.operations
     else:
