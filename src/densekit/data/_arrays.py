@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeGuard, overload
+from typing import TYPE_CHECKING, Any, TypeGuard, overload
 
 import numpy as np
 
@@ -24,9 +24,11 @@ from densekit.data._encoding import (
     not_numbers,
     objects_as_numbers,
 )
-from densekit.data._table_types import Frame, HasDtype, Series, SparseMatrix
 from densekit.data._tables import named_columns
 from densekit.ops._dispatch import is_tracer
+
+if TYPE_CHECKING:
+    from densekit.data._table_types import Frame, HasDtype, Series, SparseMatrix
 
 _SMALL = 4  # bytes of an element up to which its type is kept
 

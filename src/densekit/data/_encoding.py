@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from densekit._core.errors import message
 from densekit._core.types import Array
-from densekit.data._table_types import HasDtype, Series
+
+if TYPE_CHECKING:
+    from densekit.data._table_types import HasDtype, Series
 
 # Rows that are converted at a time: their source and their copy stay in the cache of a core.
 BLOCK_ROWS = 1024

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import TypeGuard, cast
+from typing import TYPE_CHECKING, TypeGuard, cast
 
 from densekit._core import tree
 from densekit._core.errors import describe, message
 from densekit._core.types import Array
-from densekit.data._table_types import ArrowTable, HasDtype, PolarsTable
+
+if TYPE_CHECKING:
+    from densekit.data._table_types import ArrowTable, HasDtype, PolarsTable
 
 
 class KnownColumns:
