@@ -15,6 +15,8 @@ HEADINGS = {
     "process": "Whole process: import, build, 5 epochs of `tabular`, predict, save",
     "own-steps": "Steps that users write: 4-64-64-2, batch 64; train_on_batch of 20-32-16-1",
     "own-layers": "Models with parts that users write: a step of fit",
+    "small-calls": "Calls that do little work: 20-32-16-1, 32 rows",
+    "many": "Many small networks, 10 epochs of 10,000 rows: a step of one",
     "callers": "Several Python threads predicting at once: calls a second of all of them",
     "sweep": "One Dense layer, square, one thread: rows and widths",
     "costs": "Cost of a component: a step of 64-64-64-10, batch 32, over plain Adam and relu",
@@ -245,7 +247,7 @@ def _own_steps(found: dict[str, dict[str, float]]) -> str:
 
 
 _OTHERS = {"import": _imports, "process": _processes, "own-steps": _own_steps,
-           "own-layers": _own_steps,
+           "own-layers": _own_steps, "small-calls": _own_steps, "many": _own_steps,
            "callers": _callers,
            "sweep": _sweep, "costs": _costs}  # fmt: skip
 

@@ -37,6 +37,7 @@ _TUNING = (
     "MKL_ENABLE_INSTRUCTIONS", "XLA_FLAGS", "DENSEKIT_ISA", "DENSEKIT_FUSE",
     "OMP_WAIT_POLICY", "GOMP_SPINCOUNT",
 )  # fmt: skip
+_WAYS = (" compiled", " one after another")  # of one peer
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,7 @@ class Bench:
                 print(report.entry_text(group, entry), flush=True)
         for name, other in (("import", self.imports), ("process", self.processes),
                             ("own-steps", self.own_steps), ("own-layers", self.own_layers),
+                            ("small-calls", self.small_calls), ("many", self.many),
                             ("callers", self.callers), ("sweep", self.sweep),
                             ("costs", self.costs)):  # fmt: skip
             if name in names:
@@ -316,6 +318,14 @@ class Bench:
         """Seconds of a step of `fit` of models with parts that users write."""
         return self._best_of("own_layers.py", ("densekit", "keras-jax"))
 
+    def small_calls(self) -> dict[str, dict[str, float]]:
+        """Seconds of calls that do little work."""
+        return self._best_of("small_calls.py", ("densekit", "keras-jax"))
+
+    def many(self) -> dict[str, dict[str, float]]:
+        """Seconds of a step of many networks, side by side and one after another."""
+        return self._best_of("many.py", ("densekit",))
+
     def _best_of(self, script: str, known_to: tuple[str, ...]) -> dict[str, dict[str, float]]:
         peers = [p for p in self.peers if p in known_to]
         best: dict[str, dict[str, float]] = {}
@@ -326,9 +336,9 @@ class Bench:
                 run = subprocess.run(command, capture_output=True, text=True, check=True,
                                      env=environment(p, self.threads))  # fmt: skip
                 for name, seconds in json.loads(run.stdout.splitlines()[-1]).items():
-                    step = name.removesuffix(" compiled")
+                    way = next((w for w in _WAYS if name.endswith(w)), "")
+                    step, path = name.removesuffix(way), f"{p}{way}"
                     known = best.setdefault(step, {})
-                    path = f"{p} compiled" if name != step else p
                     if seconds is not None:
                         known[path] = min(seconds, known.get(path, seconds))
         return best
@@ -439,7 +449,16 @@ def chosen_workloads(options: argparse.Namespace) -> list[str]:
     names = options.only or (
         SHORT_ONLY
         if options.short
-        else [*groups, "import", "process", "own-steps", "own-layers", "callers"]
+        else [
+            *groups,
+            "import",
+            "process",
+            "own-steps",
+            "own-layers",
+            "small-calls",
+            "many",
+            "callers",
+        ]
     )
     names = [n for name in names for n in groups.get(name, [name])]
     return names + ["sweep"] * options.sweep + ["costs"] * options.costs

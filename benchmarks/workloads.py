@@ -125,7 +125,17 @@ INFERENCE = [
     Inference("digits-4096", _DIGITS, rows=4096),
 ]
 
-OTHERS = ["import", "process", "own-steps", "own-layers", "callers", "sweep", "costs"]
+OTHERS = [
+    "import",
+    "process",
+    "own-steps",
+    "own-layers",
+    "small-calls",
+    "many",
+    "callers",
+    "sweep",
+    "costs",
+]
 CALLERS = ["small-1", "digits-1", "digits-64", "digits-4096"]  # called by several threads at once
 
 

@@ -1,47 +1,78 @@
-// Runs of many plans at the same time: each alone on one thread, the threads of the pool side by side.
+// Runs of many plans at the same time, each on one thread.
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
 #include <exception>
+#include <memory>
+#include <mutex>
 #include <new>
 #include <stdexcept>
+#include <thread>
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+
+#include <csignal>
+#endif
 
 #include "plan.hpp"
-#include "python_host.hpp"
+#include "runtime/host.hpp"
 #include "runtime/thread_pool.hpp"
 
 namespace densekit::bindings {
 
+struct Abandoned : std::runtime_error {
+  Abandoned() : std::runtime_error("The run was given up.") {}
+};
+
+// What a run asks that asks nothing but whether it is still wanted.
+class Wanted final : public Host {
+ public:
+  explicit Wanted(const std::atomic<bool>& given_up) : given_up_(given_up) {}
+  double forward(int, bool, index_t, const std::vector<const void*>&, const std::vector<void*>&) override { fail(); }
+  HostGradients backward(int, index_t, const std::vector<const void*>&) override { fail(); }
+  double loss(int, const int64_t*, index_t, const void*, const void*, bool, const void**) override { fail(); }
+  double regularizer(int, const void**) override { fail(); }
+  void constraint(int) override { fail(); }
+  void optimize(int64_t, double, const std::vector<const void*>&) override { fail(); }
+  void check_signals() override {
+    if (given_up_.load(std::memory_order_relaxed)) throw Abandoned();
+  }
+
+ private:
+  [[noreturn]] static void fail() { throw std::logic_error("The plan calls Python."); }
+  const std::atomic<bool>& given_up_;
+};
+
 // A run of a plan, checked, with all that it reads and writes.
 class PreparedRun {
  public:
-  PreparedRun(nb::object plan, Request request, nb::object targets, nb::object weights, bool training, nb::tuple arrays)
+  PreparedRun(nb::object plan, Request request, bool training, nb::tuple arrays)
       : owner_(std::move(plan)),
         plan_(*nb::inst_ptr<Plan>(owner_)),
         arrays_(std::move(arrays)),
-        host_(plan_, std::move(targets), std::move(weights)),
         request_(std::move(request)),
         training_(training) {
     if (plan_.asks_host()) throw nb::value_error("The plan calls Python: it runs by `train` or `evaluate` alone.");
-    request_.host = &host_;  // for Ctrl-C
   }
   PreparedRun(const PreparedRun&) = delete;
   PreparedRun& operator=(const PreparedRun&) = delete;
 
   // Without the GIL. Returns the steps done.
-  index_t run() {
+  index_t run(Host& host) {
     Engine& engine = plan_.running();
+    request_.host = &host;
     return training_ ? engine.train(request_) : engine.evaluate(request_);
   }
-  const Plan& plan() const { return plan_; }
 
  private:
   nb::object owner_;
   Plan& plan_;
   nb::tuple arrays_;  // kept
-  PythonHost host_;
   Request request_;
   bool training_;
 };
@@ -56,7 +87,7 @@ PreparedRun* prepare_train(nb::object self, nb::list inputs, nb::list targets, n
       inputs, targets, weights, index, batch_size, std::move(iterations), learning_rates, std::move(keys),
       std::move(counters), losses, predictions, seconds);
   nb::tuple arrays = nb::make_tuple(inputs, targets, weights, index, learning_rates, losses, predictions);
-  return new PreparedRun(std::move(self), std::move(request), targets, weights, true, std::move(arrays));
+  return new PreparedRun(std::move(self), std::move(request), true, std::move(arrays));
 }
 
 PreparedRun* prepare_evaluate(nb::object self, nb::list inputs, nb::list targets, nb::list weights, nb::object index,
@@ -66,7 +97,7 @@ PreparedRun* prepare_evaluate(nb::object self, nb::list inputs, nb::list targets
       nb::inst_ptr<Plan>(self)->test_request(inputs, targets, weights, index, batch_size, std::move(keys),
                                              std::move(counters), losses, predictions, seconds);
   nb::tuple arrays = nb::make_tuple(inputs, targets, weights, index, losses, predictions);
-  return new PreparedRun(std::move(self), std::move(request), targets, weights, false, std::move(arrays));
+  return new PreparedRun(std::move(self), std::move(request), false, std::move(arrays));
 }
 
 // The Python exception that a function would have thrown this as.
@@ -74,8 +105,6 @@ nb::object as_exception(const std::exception_ptr& failure) {
   const auto make = [](PyObject* type, const char* what) { return nb::borrow(type)(what); };
   try {
     std::rethrow_exception(failure);
-  } catch (nb::python_error& error) {
-    return nb::borrow(error.value());
   } catch (const nb::builtin_exception& error) {
     return make(PyExc_ValueError, error.what());
   } catch (const std::bad_alloc& error) {
@@ -89,40 +118,134 @@ nb::object as_exception(const std::exception_ptr& failure) {
   }
 }
 
-// Runs each, and gives the steps it has done, or what it failed with. One alone has all threads, as by `train`.
-nb::list run_many(const nb::list& list) {
-  std::vector<PreparedRun*> runs;
-  for (nb::handle one : list) runs.push_back(nb::cast<PreparedRun*>(one));
-  std::vector<const Plan*> plans;
-  for (const PreparedRun* run : runs) plans.push_back(&run->plan());
-  std::sort(plans.begin(), plans.end());
-  if (std::adjacent_find(plans.begin(), plans.end()) != plans.end())
-    throw nb::value_error("run_many: a plan has one run at a time.");
-  std::vector<index_t> done(runs.size(), 0);
-  std::vector<std::exception_ptr> failures(runs.size());
-  {
-    nb::gil_scoped_release no_gil;
-    const bool several = runs.size() > 1;
-    PoolLease pool(several);
-    std::atomic<bool> interrupted{false};
-    pool.run(static_cast<int>(runs.size()), several, [&](int number) {
-      const auto i = static_cast<std::size_t>(number);
-      if (interrupted.load(std::memory_order_relaxed)) return;
+// Plans that run inside have one thread each, however many the pool has.
+class Crowd {
+ public:
+  Crowd() : pool_(ThreadPool::instance()), count_(pool_.threads()) {
+    for (int i = 0; i < count_; ++i) pool_.enter();
+  }
+  ~Crowd() {
+    for (int i = 0; i < count_; ++i) pool_.leave();
+  }
+  Crowd(const Crowd&) = delete;
+  Crowd& operator=(const Crowd&) = delete;
+
+ private:
+  ThreadPool& pool_;
+  int count_;
+};
+
+// Threads that take runs as they come, while Python prepares others and looks at the results of those that are done: it
+// neither waits for them nor do they for it.
+class Lane {
+ public:
+  explicit Lane(int threads) : count_(threads) {
+    if (threads < 1) throw nb::value_error("Lane: expected 1 thread or more.");
+  }
+  ~Lane() { close(); }
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+
+  void submit(nb::object run) {
+    auto job = std::make_unique<Job>();
+    job->run = nb::cast<PreparedRun*>(run);
+    job->owner = std::move(run);
+    if (threads_.empty()) start();
+    {
+      const std::lock_guard lock(mutex_);
+      waiting_.push_back(std::move(job));
+      ++under_way_;
+    }
+    submitted_.notify_one();
+  }
+
+  // Those that are done, at least one if any is under way: each with its steps, or what it failed with.
+  nb::list collect() {
+    std::deque<std::unique_ptr<Job>> found;
+    while (under_way_ > 0 && found.empty()) {
+      {
+        nb::gil_scoped_release no_gil;
+        std::unique_lock lock(mutex_);
+        finished_.wait_for(lock, kSignalPeriod, [&] { return !done_.empty(); });
+        found.swap(done_);
+      }
+      if (found.empty() && PyErr_CheckSignals() != 0) nb::raise_python_error();
+    }
+    under_way_ -= static_cast<int>(found.size());
+    nb::list results;
+    for (auto& job : found) {
+      nb::object result = job->failure ? as_exception(job->failure) : nb::cast(job->steps);
+      results.append(nb::make_tuple(job->owner, result));
+    }
+    return results;
+  }
+
+  // Runs that wait are dropped, the others given up soon.
+  void close() {
+    {
+      const std::lock_guard lock(mutex_);
+      given_up_.store(true);
+      waiting_.clear();
+    }
+    submitted_.notify_all();
+    {
+      nb::gil_scoped_release no_gil;
+      for (auto& thread : threads_) thread.join();
+    }
+    threads_.clear();
+    done_.clear();
+    under_way_ = 0;
+  }
+
+ private:
+  static constexpr auto kSignalPeriod = std::chrono::milliseconds(100);  // a user's Ctrl-C is noticed this soon
+  struct Job {
+    nb::object owner;  // dropped with the GIL alone
+    PreparedRun* run = nullptr;
+    index_t steps = 0;
+    std::exception_ptr failure;
+  };
+
+  void start() {
+    given_up_.store(false);
+#if defined(__unix__) || defined(__APPLE__)
+    sigset_t all, before;  // signals belong to the interpreter's threads
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+#endif
+    for (int i = 0; i < count_; ++i) threads_.emplace_back([this] { work(); });
+#if defined(__unix__) || defined(__APPLE__)
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+#endif
+  }
+
+  void work() {
+    Wanted wanted(given_up_);
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      submitted_.wait(lock, [&] { return given_up_.load() || !waiting_.empty(); });
+      if (given_up_.load()) return;
+      std::unique_ptr<Job> job = std::move(waiting_.front());
+      waiting_.pop_front();
+      lock.unlock();
       try {
-        done[i] = runs[i]->run();
-      } catch (const nb::python_error&) {  // of a signal: nothing else calls Python
-        failures[i] = std::current_exception();
-        interrupted.store(true, std::memory_order_relaxed);
-      } catch (...) { failures[i] = std::current_exception(); }
-    });
+        const Crowd crowd;
+        job->steps = job->run->run(wanted);
+      } catch (...) { job->failure = std::current_exception(); }
+      lock.lock();
+      done_.push_back(std::move(job));
+      finished_.notify_one();
+    }
   }
-  nb::list results;
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    if (failures[i]) results.append(as_exception(failures[i]));
-    else results.append(done[i]);
-  }
-  return results;
-}
+
+  const int count_;
+  int under_way_ = 0;  // with the GIL alone
+  std::mutex mutex_;
+  std::condition_variable submitted_, finished_;
+  std::deque<std::unique_ptr<Job>> waiting_, done_;
+  std::atomic<bool> given_up_{false};
+  std::vector<std::thread> threads_;
+};
 
 }  // namespace
 
@@ -144,9 +267,14 @@ void bind_many(nb::module_& m, nb::class_<Plan>& c) {
                 "predictions: list[Array | None], seconds: float = 0.0) -> PreparedRun"),
         "What `evaluate` would run, for `run_many`.");
   c.def_prop_ro("asks_host", &Plan::asks_host, "Whether a run calls Python.");
-  m.def("run_many", run_many, nb::arg("runs"),
-        nb::sig("def run_many(runs: list[PreparedRun]) -> list[int | BaseException]"),
-        "Runs of different plans, each on one thread, all at once: steps done, or what a run failed with.");
+  nb::class_<Lane>(m, "Lane", "Threads that take runs of different plans as they come, each on one thread.")
+      .def(nb::init<int>(), nb::arg("threads"))
+      .def("submit", &Lane::submit, nb::arg("run"), nb::sig("def submit(self, run: PreparedRun) -> None"),
+           "Have it run as soon as a thread is free.")
+      .def("collect", &Lane::collect,
+           nb::sig("def collect(self) -> list[tuple[PreparedRun, int | Exception]]"),
+           "Those that are done, at least one if any is under way: steps, or what a run failed with.")
+      .def("close", &Lane::close, "Give up what is under way, and end the threads.");
 }
 
 }  // namespace densekit::bindings

@@ -311,10 +311,22 @@ def set_class(array: Array, type: type) -> None:
 class PreparedRun:
     """A run of a plan, checked, with all that it reads and writes."""
 
-def run_many(runs: list[PreparedRun]) -> list[int | BaseException]:
+class Lane:
     """
-    Runs of different plans, each on one thread, all at once: steps done, or what a run failed with.
+    Threads that take runs of different plans as they come, each on one thread.
     """
+
+    def __init__(self, threads: int) -> None: ...
+    def submit(self, run: PreparedRun) -> None:
+        """Have it run as soon as a thread is free."""
+
+    def collect(self) -> list[tuple[PreparedRun, int | Exception]]:
+        """
+        Those that are done, at least one if any is under way: steps, or what a run failed with.
+        """
+
+    def close(self) -> None:
+        """Give up what is under way, and end the threads."""
 
 def activation(kind: str, params: Sequence[float], x: Array) -> Array:
     """f(x), row by row."""

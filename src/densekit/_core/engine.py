@@ -234,6 +234,27 @@ class Run(NamedTuple):
     training: bool
 
 
+Losses = npt.NDArray[np.float64]
+
+
+class Lane(Protocol):
+    """Runs of different models, under way at the same time, with the bits that each has alone."""
+
+    def submit(self, run: Run) -> None:
+        """Have it run, now or with others when `collect` is called."""
+
+    def collect(self) -> list[tuple[Run, Losses | Exception]]:
+        """Runs that are done, at least one if any is under way.
+
+        Returns:
+            each with what `Engine.train` or `Engine.evaluate` returns or, if it failed, what it
+            raised: it harms no other.
+        """
+
+    def close(self) -> None:
+        """Give up what is under way."""
+
+
 class Recorder(Protocol):
     """Calls inside tapes: each can be taken back later."""
 
@@ -350,12 +371,5 @@ class EngineKind(Protocol):
     def why_alone(self, engine: Engine) -> str | None:
         """Why the runs of one of its engines are not made side by side; None: they are."""
 
-    def run_many(self, runs: Sequence[Run]) -> list[npt.NDArray[np.float64] | Exception]:
-        """Runs of different models, with the bits that each has alone.
-
-        Between two calls the same engines come back in the same order, fewer as models end.
-
-        Returns:
-            for each run what `Engine.train` or `Engine.evaluate` returns or, of one that failed,
-            what it raised: it harms no other.
-        """
+    def lane(self) -> Lane:
+        """What runs models side by side."""

@@ -34,6 +34,15 @@ class Columns(NamedTuple):
         """Number of rows."""
         return len(self.inputs[0])
 
+    @property
+    def are_readable(self) -> bool:
+        """Whether the core can read all of them where they are."""
+        for columns in self:
+            for column in columns:
+                if column is not None and not engines.is_readable(column):
+                    return False
+        return True
+
 
 class Signature(NamedTuple):
     """What a model takes and gives.

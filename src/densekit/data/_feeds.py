@@ -58,8 +58,7 @@ class ArrayFeed:
         self._order = order
         self._index: Index | None = None
         self._position = 0  # steps of the present pass
-        there = [c for c in (*columns.inputs, *columns.targets, *columns.weights) if c is not None]
-        self._direct = all(engines.is_readable(column) for column in there)
+        self._direct = columns.are_readable
         self._natural = np.arange(rows, dtype=np.int64)
 
     @property

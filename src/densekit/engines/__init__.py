@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from densekit.engines.kinds import engine_kind as engine_kind
     from densekit.engines.kinds import engine_names as engine_names
     from densekit.engines.kinds import inside as inside
-    from densekit.engines.kinds import one_after_another as one_after_another
     from densekit.engines.kinds import register_engine as register_engine
     from densekit.engines.lowering import has_flags as has_flags
     from densekit.engines.lowering import lower_graph as lower_graph
@@ -57,8 +56,7 @@ else:
             "lowering": "has_flags lower_graph lower_layer",
             "on_host": "lower_whole metric_variables",
             "definition": "DefinitionEngine",
-            "kinds": "check_engine default_name engine_kind engine_names inside one_after_another"
-            " register_engine",
+            "kinds": "check_engine default_name engine_kind engine_names inside register_engine",
             "native": "NativeEngine",
             "objective": "Objective beside_targets",
             "plan": "PlanBuilder",

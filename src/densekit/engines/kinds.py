@@ -5,15 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import cast
 
-import numpy as np
-import numpy.typing as npt
-
 from densekit._core import settings
-from densekit._core.engine import EngineKind, Run
+from densekit._core.engine import EngineKind, Losses, Run
 from densekit._core.errors import message
 
 _VARIABLE = "DENSEKIT_ENGINE"
@@ -104,9 +101,34 @@ def default_name() -> str:
     return str(name)
 
 
-def one_after_another(runs: Sequence[Run]) -> list[npt.NDArray[np.float64] | Exception]:
-    """`EngineKind.run_many` for engines that do not run side by side."""
-    results: list[npt.NDArray[np.float64] | Exception] = []
+class Rounds:
+    """A `Lane` in rounds: all that were submitted run when they are collected.
+
+    Args:
+        run_many: gives for each run its losses, or what it raised. Default: one after another.
+    """
+
+    def __init__(self, run_many: Callable[[Sequence[Run]], list[Losses | Exception]] | None = None):
+        self._run_many = run_many or one_after_another
+        self._submitted: list[Run] = []
+
+    def submit(self, run: Run) -> None:
+        """Keep it for the next round."""
+        self._submitted.append(run)
+
+    def collect(self) -> list[tuple[Run, Losses | Exception]]:
+        """A round."""
+        runs, self._submitted = self._submitted, []
+        return list(zip(runs, self._run_many(runs), strict=True))
+
+    def close(self) -> None:
+        """Drop what has not run."""
+        self._submitted = []
+
+
+def one_after_another(runs: Sequence[Run]) -> list[Losses | Exception]:
+    """Runs of engines that do not run side by side."""
+    results: list[Losses | Exception] = []
     for engine, chunk, predictions, training in runs:
         run = engine.train if training else engine.evaluate
         try:

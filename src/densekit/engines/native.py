@@ -16,6 +16,7 @@ from densekit._core.engine import Array, Chunk, LossTerm, Run
 from densekit._core.errors import message
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.variable import Variable
+from densekit._native import Lane as Lane
 from densekit._native import PreparedRun as PreparedRun
 from densekit._native import active_isa as active_isa
 from densekit._native import array_class as array_class
@@ -25,7 +26,6 @@ from densekit._native import machine as machine
 from densekit._native import mean_loss as mean_loss
 from densekit._native import permutation as permutation
 from densekit._native import quicken as quicken
-from densekit._native import run_many as run_many
 from densekit._native import set_class as set_class
 from densekit._native import set_threads as set_threads
 from densekit.engines.exact import ExactValues, exact_values
@@ -327,7 +327,7 @@ class NativeEngine(PredictsRows):
         return self.plan.asks_host
 
     def make_ready(self, run: Run) -> tuple[PreparedRun, npt.NDArray[np.float64]]:
-        """A run for `run_together`, and its losses."""
+        """A run for a `Lane`, and its losses."""
         if run.training:
             told = self._told_to_train(run.chunk, run.predictions)
             return self.plan.prepare_train(*told), told[-3]

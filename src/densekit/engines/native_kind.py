@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from densekit._core.engine import (
     Array,
     Engine,
     EngineKind,
     Index,
+    Lane,
     LossTerm,
     Program,
     Recorder,
-    Run,
     Source,
     Updates,
 )
@@ -27,11 +24,11 @@ from densekit.engines import formulas, kinds, native, recording
 from densekit.engines.lowering import lower_graph, lower_layer
 from densekit.engines.on_host import lower_whole
 from densekit.engines.plan import PlanBuilder
-from densekit.engines.side_by_side import run_together
+from densekit.engines.side_by_side import NativeLane
 from densekit.engines.updates import NativeUpdates
 from densekit.ops._formula_steps import Step
 
-_MEMBERS_PER_THREAD = 16
+_MEMBERS_PER_THREAD = 4
 
 
 class NativeKind:
@@ -109,7 +106,7 @@ class NativeKind:
 
     @property
     def members_at_once(self) -> int:
-        """So many that threads seldom wait for the last of a round."""
+        """So many that a thread seldom waits for Python."""
         return _MEMBERS_PER_THREAD * native.get_threads()
 
     def why_alone(self, engine: Engine) -> str | None:
@@ -118,12 +115,10 @@ class NativeKind:
             return None
         return "parts of the model run in Python"
 
-    def run_many(self, runs: Sequence[Run]) -> list[npt.NDArray[np.float64] | Exception]:
-        """Each on one thread, all threads at once; those that ask Python one after another."""
-        results = kinds.one_after_another([r for r in runs if self.why_alone(r.engine)])
-        alone = iter(results)
-        beside = iter(run_together([r for r in runs if not self.why_alone(r.engine)]))
-        return [next(alone if self.why_alone(run.engine) else beside) for run in runs]
+    def lane(self) -> Lane:
+        """Each run on a thread of its own; in turns if there is only one thread."""
+        threads = native.get_threads()
+        return NativeLane(threads) if threads > 1 else kinds.Rounds()
 
 
 def plan_of(source: Source) -> PlanBuilder:

@@ -21,10 +21,10 @@ from densekit._core.engine import (
     Engine,
     EngineKind,
     Index,
+    Lane,
     LossTerm,
     Program,
     Recorder,
-    Run,
     Source,
     Updates,
 )
@@ -223,9 +223,9 @@ class ReferenceKind:
         """It computes in Python."""
         return "the engine 'reference' computes in Python"
 
-    def run_many(self, runs: Sequence[Run]) -> list[npt.NDArray[np.float64] | Exception]:
+    def lane(self) -> Lane:
         """One after the other."""
-        return kinds.one_after_another(runs)
+        return kinds.Rounds()
 
 
 ENGINE: EngineKind = ReferenceKind()

@@ -1,42 +1,49 @@
-"""Runs of many native engines at the same time: each on one thread, all threads at once."""
+"""`NativeLane`: runs of many native engines at the same time, each on one thread."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import cast
 
-import numpy as np
-import numpy.typing as npt
-
-from densekit._core.engine import Run
+from densekit._core.engine import Losses, Run
 from densekit.engines import native
 
-_Losses = npt.NDArray[np.float64]
 
+class NativeLane:
+    """A `Lane` of native engines that do not ask the host.
 
-def run_together(runs: Sequence[Run]) -> list[_Losses | Exception]:
-    """`EngineKind.run_many` of native engines that do not ask the host."""
-    results: list[_Losses | Exception | None] = [None] * len(runs)
-    ready = []
-    for i, run in enumerate(runs):
-        engine = cast(native.NativeEngine, run.engine)
+    Args:
+        threads: how many run at a time.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._lane = native.Lane(threads)
+        self._under_way: dict[native.PreparedRun, tuple[Run, Losses]] = {}
+        self._refused: list[tuple[Run, Losses | Exception]] = []
+
+    def submit(self, run: Run) -> None:
+        """Have it run as soon as a thread is free."""
         try:
-            ready.append((i, run, engine, *engine.make_ready(run)))
+            prepared, losses = cast(native.NativeEngine, run.engine).make_ready(run)
         except Exception as error:
-            results[i] = error
-    made = native.run_many([prepared for *_, prepared, _ in ready])
-    interrupt: BaseException | None = None
-    for (i, run, engine, _, losses), done in zip(ready, made, strict=True):
-        if isinstance(done, int):
-            steps, results[i] = done, losses[:done]
-        else:
-            steps = native.steps_done(losses)
-            if isinstance(done, Exception):
-                results[i] = done
-            else:
-                interrupt = done
-        if run.training:
-            engine.advance(steps)
-    if interrupt is not None:
-        raise interrupt
-    return cast("list[_Losses | Exception]", results)
+            self._refused.append((run, error))
+            return
+        self._under_way[prepared] = run, losses
+        self._lane.submit(prepared)
+
+    def collect(self) -> list[tuple[Run, Losses | Exception]]:
+        """Those that are done, at least one if any is under way."""
+        results, self._refused = self._refused, []
+        if results:
+            return results
+        for prepared, done in self._lane.collect():
+            run, losses = self._under_way.pop(prepared)
+            steps = native.steps_done(losses) if isinstance(done, Exception) else done
+            if run.training:
+                cast(native.NativeEngine, run.engine).advance(steps)
+            results.append((run, done if isinstance(done, Exception) else losses[:steps]))
+        return results
+
+    def close(self) -> None:
+        """Give up what is under way, and end the threads."""
+        self._lane.close()
+        self._under_way = {}

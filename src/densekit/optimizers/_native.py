@@ -107,7 +107,7 @@ class NativeView:
         rate = self._learning_rate
         if isinstance(rate, Variable):
             rates = np.empty(steps)
-            rates.fill(rate.array)
+            rates.fill(rate._value)
             return rates
         iterations = range(first_iteration, first_iteration + steps)
         if isinstance(rate, LearningRateSchedule):
@@ -148,7 +148,7 @@ class NativeView:
 
     def steps_counted(self) -> int:
         """Steps so far, each call of `apply` one: with accumulation several make an update."""
-        return int(self._iterations.array)
+        return int(self._iterations._value)
 
     def advance(self, steps: int) -> None:
         """Count `steps` steps that the engine has made on the buffers."""

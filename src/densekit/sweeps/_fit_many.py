@@ -13,8 +13,8 @@ from densekit._core.seeds import kept_random_state
 from densekit.callbacks import Callback, EarlyStopping, Progbar
 from densekit.data._feeds import is_stream
 from densekit.sweeps._grid import Point, points_of, seeds_of
+from densekit.sweeps._lanes import Lanes
 from densekit.sweeps._member import FitArguments, Member
-from densekit.sweeps._rounds import run_round
 from densekit.sweeps._sweep import Sweep
 
 
@@ -124,34 +124,38 @@ def _train(
     callbacks_of: Callable[[Point], list[Callback]],
     bar: Progbar,
 ) -> None:
-    """Every member to its end, so many at work at a time as is of use."""
-    waiting, active = deque(members), list[Member]()
+    """Every member to its end, so many at work at a time as are of use."""
+    waiting, active, lanes = deque(members), dict[int, Member](), Lanes()
     most = 1
+
+    def receive() -> None:
+        for member in lanes.receive():
+            go_on(member)
+
+    def go_on(member: Member) -> None:
+        lanes.send(member)
+        if member.pending is None:
+            active.pop(member.index)
+            bar.update(len(members) - len(waiting) - len(active))
+
     try:
         while waiting or active:
-            while waiting and len(active) < most:
-                member = waiting.popleft()
-                member.build(build)
-                while any(not member.parts.isdisjoint(m.parts) for m in active):
-                    active = _round(active)  # it would have found them trained
-                active.append(member)
-                member.start(arguments, callbacks_of)
-                if member.pending is None:
-                    active.pop()
-                else:
-                    most = max(most, member.kind.members_at_once)
-                bar.update(len(members) - len(waiting) - len(active))
-            active = _round(active)
-            bar.update(len(members) - len(waiting) - len(active))
+            if not waiting or len(active) >= most:
+                receive()
+                continue
+            member = waiting.popleft()
+            member.build(build)
+            while any(not member.parts.isdisjoint(m.parts) for m in active.values()):
+                receive()  # a loop would have trained those first
+            active[member.index] = member
+            member.start(arguments, callbacks_of)
+            if member.pending is not None:
+                most = max(most, member.kind.members_at_once)
+            go_on(member)
     finally:
-        for member in active:
+        lanes.close()
+        for member in active.values():
             member.close()
-
-
-def _round(active: list[Member]) -> list[Member]:
-    """A round; those that have not ended."""
-    run_round(active)
-    return [m for m in active if m.pending is not None]
 
 
 def _stopping(

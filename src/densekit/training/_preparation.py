@@ -230,7 +230,7 @@ class Preparation:
         check_weight_structure(y, sample_weight)
         columns = self.array_columns(x, y, sample_weight, class_weight)
         refuse_all_nan(columns.targets, output_keys(self._runtime.signature()))
-        if repeated:
+        if repeated and not columns.are_readable:
             dtype, floats = self._number_types()
             columns = Columns(
                 [readable_once(column, dtype, floats) for column in columns.inputs],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from densekit import engines, ops
 from densekit._core import assignments, tree
 from densekit._core.engine import Engine, EngineKind, LossTerm, Recorder, Source
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from densekit.training._model import TrainableModel
 
 _MOST_ENGINES = 24
+_WIDE = np.dtype(np.float64)
 # The call of a model without the engines.
 _define: Callable[..., Any] = Layer.__call__
 
@@ -198,10 +201,13 @@ class Runtime:
 
     def dtype(self) -> str:
         """Element type of the plans: float64 if a weight is, else float32."""
-        found = {v.dtype for v in self._model.weights}
-        if not found:
-            found = {layer.compute_dtype for layer in self._model._dk_flatten_layers()}
-        return "float64" if "float64" in found else "float32"
+        self._refresh()
+        if self.weights:
+            wide = any(v.numpy_dtype == _WIDE for v in self.weights)
+        else:
+            layers = self._model._dk_flatten_layers()
+            wide = any(layer.compute_dtype == "float64" for layer in layers)
+        return "float64" if wide else "float32"
 
     def _source(self, training: bool | None, shapes: list[tuple[int, ...]]) -> Source:
         """The model for inputs of these shapes; None: for a call that says nothing of training."""

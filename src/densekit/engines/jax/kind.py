@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from densekit._core.dtypes import STRING
-from densekit._core.engine import Engine, EngineKind, LossTerm, Source
+from densekit._core.engine import Engine, EngineKind, Lane, LossTerm, Source
 from densekit._core.variable import Variable
-from densekit.engines import native_kind
+from densekit.engines import kinds, native_kind
 from densekit.engines.jax.compiled_step import CompiledStep
 from densekit.engines.jax.engine import JaxEngine
 
@@ -37,6 +37,10 @@ class JaxKind(native_kind.NativeKind):
         if isinstance(engine, JaxEngine):
             return "the engine 'jax' runs one model at a time"
         return super().why_alone(engine)
+
+    def lane(self) -> Lane:
+        """One after the other."""
+        return kinds.Rounds()
 
     def compiled(self, step: Callable[..., Any]) -> Callable[..., Any]:
         """The function, compiled; one that cannot be traced runs as it is, and that is said."""
