@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
 from collections.abc import Callable
 
 import jax
@@ -78,6 +80,7 @@ def initialize(
         process_id=process_id,
         heartbeat_timeout_seconds=_HEARTBEAT_S,
     )
+    atexit.register(_leave_at_once_after_an_error)  # before JAX waits for all others
 
 
 def name_of(device: jax.Device) -> str:
@@ -109,6 +112,15 @@ def mesh_of(devices: Array, axis_names: tuple[str, ...]) -> Mesh:
 def processes() -> tuple[int, int]:
     """How many processes there are, and which one this is."""
     return jax.process_count(), jax.process_index()
+
+
+def _leave_at_once_after_an_error() -> None:
+    """Let the other processes notice: they wait for this one, and it would wait for them."""
+    if getattr(sys, "last_value", None) is None or hasattr(sys, "ps1"):
+        return
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(1)
 
 
 def _number(given: int | None, name: str) -> int | None:
