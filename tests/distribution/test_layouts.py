@@ -135,3 +135,17 @@ def test_distribute_tensor() -> None:
     assert distribute_tensor(symbolic, layout) is symbolic
     with pytest.raises(ValueError, match="device_mesh"):
         distribute_tensor(np.ones(2), TensorLayout((None,)))
+
+
+def trained(layouts: LayoutMap) -> None:
+    model = densekit.Sequential([densekit.Input((3,)), densekit.layers.Dense(2, name="a")])
+    model.compile("sgd", "mse", engine="jax")
+    with ModelParallel(layout_map=layouts).scope():
+        model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+
+
+def test_keys_that_match_nothing_are_said() -> None:
+    layouts = LayoutMap(mesh_of(densekit.distribution))
+    layouts["a/kernel"] = (None, "model")
+    with pytest.warns(UserWarning, match=r"such as 'sequential.*/a/kernel'"):
+        trained(layouts)

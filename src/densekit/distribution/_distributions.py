@@ -80,6 +80,9 @@ class Distribution:
         """The layout of a tensor inside a model, None if it is left to the compiler."""
         return None
 
+    def check_paths(self, paths: Sequence[str]) -> None:
+        """Warn if nothing that it says is of variables of these paths; said before training."""
+
     @contextmanager
     def scope(self) -> Iterator[None]:
         """Inside, this is the distribution."""
@@ -174,6 +177,15 @@ class ModelParallel(Distribution):
         """The layout that its path has in the map, else whole."""
         found = self._layouts[variable.path]
         return super().get_variable_layout(variable) if found is None else found
+
+    def check_paths(self, paths: Sequence[str]) -> None:
+        """Warn if no key of the map is of variables of these paths."""
+        if self._layouts and not any(self._layouts[path] for path in paths):
+            warn(
+                f"ModelParallel: all weights are kept whole, as none of the keys "
+                f"{list(self._layouts)} matches the path of a variable as a whole, such as "
+                f"{next(iter(paths), '')!r}."
+            )
 
     def get_tensor_layout(self, path: str) -> TensorLayout | None:
         """The layout that a path has in the map."""

@@ -39,6 +39,7 @@ _WEIGHTS = ("trainable_variables", "non_trainable_variables")
 _KINDS = (*_WEIGHTS, "optimizer_variables", "metrics_variables")
 _SLOTS = "optimizer_variables/"
 _ARRAYS, _CONFIG = "pytree", "model_config"
+_ORDER = "order"  # of batches; Keras does not look at it
 _OF_STEP = "_CHECKPOINT_METADATA"  # a file in the folder of each step
 
 MISSING = message(
@@ -100,7 +101,7 @@ class OrbaxFolder:
                     "Use an empty folder, or go on with `initial_epoch` after loading the latest.",
                 )
             )
-        with _quiet():
+        with _together():
             pending = self._checkpointer.save_checkpointables_async(
                 step, _parts(model, weights_only)
             )
@@ -111,7 +112,7 @@ class OrbaxFolder:
 
     def wait(self) -> None:
         """Return when all is written, in every process."""
-        with _quiet():
+        with _together():
             while self._pending:
                 self._pending.pop(0).result()
             self._checkpointer.wait()
@@ -177,6 +178,9 @@ def _parts(model: Any, weights_only: bool) -> dict[str, Any]:
     if weights_only:
         return parts
     parts[_CONFIG] = {"config": model_to_json(model)}
+    order = model.__dict__.get("_dk_shuffle_state")
+    if order is not None:
+        parts[_ORDER] = {"state": order.state.numpy()}
     with tempfile.TemporaryDirectory() as folder:
         save_assets(model, Path(folder))
         files = [
@@ -233,6 +237,10 @@ def _restore(
     for variable, path in found.items():
         if variable not in wrong:
             variable.assign(values[path])
+    order = model.__dict__.get("_dk_shuffle_state")
+    if order is not None and _ORDER in parts:
+        asked = {_ORDER: {"state": np.ndarray}}
+        order.state.assign(checkpointer.load_checkpointables(step, asked)[_ORDER]["state"])
 
 
 @contextmanager
@@ -240,7 +248,7 @@ def _reading(path: Path) -> Iterator[tuple[Any, int, dict[str, Any]]]:
     """A checkpointer, the step to read, and what was written of it."""
     path = path.absolute()
     root, step = (path.parent, int(path.name)) if _is_step(path) else (path, max(_steps(path)))
-    with _quiet(), orbax().training.Checkpointer(directory=root) as checkpointer:
+    with _together(), orbax().training.Checkpointer(directory=root) as checkpointer:
         yield checkpointer, step, checkpointer.checkpointables_metadata(step).metadata
 
 
@@ -253,14 +261,19 @@ def _steps(path: Path) -> list[int]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Inside, Orbax does not say that a part without arrays has none, nor warn of topologies."""
+def _together() -> Iterator[None]:
+    """Inside, the loss of a process says so. Orbax does not say that a part without arrays has
+    none, nor warn of topologies.
+    """
+    from densekit.engines.jax.placement import all_processes  # slow: it imports JAX
+
     logger = logging.getLogger("absl")
     if _no_merge not in logger.filters:
         logger.addFilter(_no_merge)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sharding info not provided", UserWarning)
-        yield
+        with all_processes("checkpoints"):
+            yield
 
 
 def _no_merge(record: logging.LogRecord) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from densekit._core.errors import message
@@ -78,33 +78,26 @@ def matches(model: Any, paths: Sequence[str]) -> dict[Variable, str]:
 
 
 def _of_weights(wanted: list[str], there: list[str], name: str) -> dict[str, str]:
-    """For each path one that is there: all in the same way if there is one.
+    """For each path one that is there: the same for all, or what they are called but for numbers.
 
-    Keras drops the name of a `Sequential` from paths once it was loaded from a file.
+    The name of a `Sequential` goes from paths when it is loaded from a file.
     """
-    changes: list[Callable[[str], str]] = [
-        lambda path: path,
-        lambda path: path.removeprefix(f"{name}/"),
-        lambda path: f"{name}/{path}",
-    ]
-    ways = [{path: change(path) for path in wanted} for change in changes]
-    for way in ways:
-        if all(path in there for path in way.values()):
-            return way
-    for way in ways:
-        ranked = dict(zip(_ranked(there), there, strict=True))
-        mine = dict(zip(wanted, _ranked(list(way.values())), strict=True))
-        if all(rank in ranked for rank in mine.values()):
-            return {path: ranked[rank] for path, rank in mine.items()}
+    if set(wanted) <= set(there):
+        return {path: path for path in wanted}
+    ranked = dict(zip(_ranked(there, name), there, strict=True))
+    mine = dict(zip(wanted, _ranked(wanted, name), strict=True))
+    if ranked.keys() >= set(mine.values()):
+        return {path: ranked[rank] for path, rank in mine.items()}
     return {path: path for path in wanted if path in there}
 
 
-def _ranked(paths: list[str]) -> list[tuple[str, int]]:
+def _ranked(paths: list[str], name: str) -> list[tuple[str, int]]:
     """For each path what it is without numbers, and the how-manieth of these."""
     counts: dict[str, int] = {}
     ranks: dict[str, tuple[str, int]] = {}
+    own = _NUMBER.sub("", name) + "/"
     for path in sorted(paths, key=lambda path: _NUMBER.sub(lambda n: f"_{int(n[1]):09d}", path)):
-        plain = _NUMBER.sub("", path)
+        plain = _NUMBER.sub("", path).removeprefix(own)
         ranks[path] = plain, counts.get(plain, 0)
         counts[plain] = counts.get(plain, 0) + 1
     return [ranks[path] for path in paths]

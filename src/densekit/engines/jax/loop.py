@@ -37,12 +37,15 @@ class Loop:
     ) -> None:
         self._step = step
         self._pads = pads
-        keeps, read = placement is None, [v for v in touched.read if v not in touched.written]
-        self.written = Packing(list(touched.written), keeps, counted=False)
-        self.read = Packing(read, keeps, counted=True)
+        read = [v for v in touched.read if v not in touched.written]
+        self.written = Packing(list(touched.written), placement, counted=False)
+        self.read = Packing(read, placement, counted=True)
         self._placement = placement
-        whole: dict[str, Any] = {} if placement is None else {"out_shardings": placement.whole}
-        self._compiled = jax.jit(self._run, static_argnums=(4,), donate_argnums=(1,), **whole)
+        places: dict[str, Any] = {}
+        if placement is not None:
+            placement.distribution.check_paths([v.path for v in touched.read])
+            places["out_shardings"] = self.written.shardings(), placement.whole, placement.whole
+        self._compiled = jax.jit(self._run, static_argnums=(4,), donate_argnums=(1,), **places)
         self._capacities: dict[Any, int] = {}  # by shapes of a batch
 
     def __call__(

@@ -1,7 +1,8 @@
 """Variables on the device: small ones in one array for each dtype, large ones as they are.
 
 Small ones then take one transfer and one argument, however many they are. Large ones stay on the
-device from one call to the next, as long as nobody else writes them.
+device from one call to the next, as long as nobody else writes them. Where a distribution is set,
+those that are cut go as they are instead: each device has its part.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from densekit._core.types import Array
 from densekit._core.variable import Variable
 from densekit.engines.jax.numbers import on_device
+from densekit.engines.jax.placement import Placement
 
 Packed = list[jax.Array]
 
@@ -45,18 +47,21 @@ class Packing:
 
     Args:
         variables: in order.
-        keeps: whether values of large ones stay on the device.
+        placement: where values lie; None: on the default device, where large ones stay.
         counted: whether all that writes them counts as `Variable.write_version` says; what
             optimizers keep is also written by native steps, which do not count there.
     """
 
-    def __init__(self, variables: Sequence[Variable], keeps: bool, counted: bool) -> None:
+    def __init__(
+        self, variables: Sequence[Variable], placement: Placement | None, counted: bool
+    ) -> None:
         self.variables = list(variables)
-        self._keeps, self._counted = keeps, counted
+        self._placement, self._counted = placement, counted
         small: dict[str, list[int]] = {}
         self._alone: list[int] = []
         for i, variable in enumerate(self.variables):
-            if keeps and variable.size >= _LARGE:
+            large = variable.size >= _LARGE
+            if large if placement is None else placement.sharding_of(variable) is not None:
                 self._alone.append(i)
             else:
                 small.setdefault(variable.dtype, []).append(i)
@@ -77,8 +82,10 @@ class Packing:
         self._kept.clear()
         return packed
 
-    def _on_device(self, i: int) -> jax.Array:
+    def _on_device(self, i: int) -> Array | jax.Array:
         variable, kept = self.variables[i], self._kept.get(i)
+        if self._placement is not None:
+            return self._placement.shards(variable)
         if kept is None or not self._is_current(variable, kept):
             version = _version(variable)
             kept = self._kept[i] = _Kept(
@@ -110,11 +117,19 @@ class Packing:
         small = [jnp.concatenate([jnp.ravel(values[i]) for i in group]) for group in self._groups]
         return [*small, *(values[i] for i in self._alone)]
 
+    def shardings(self) -> list[jax.sharding.Sharding | None]:
+        """How what is packed lies on the devices."""
+        if self._placement is None:
+            return [None] * (len(self._groups) + len(self._alone))
+        alone = [self._placement.sharding_of(self.variables[i]) for i in self._alone]
+        return [*[self._placement.whole] * len(self._groups), *alone]
+
     def assign(self, packed: Sequence[Array | jax.Array]) -> None:
         """Write the values to the variables, unless a run that failed has taken them along."""
         if any(isinstance(flat, jax.Array) and flat.is_deleted() for flat in packed):
             return
-        arrays = [np.asarray(flat) for flat in packed]  # all are there, or none is written
+        read = np.asarray if self._placement is None else self._placement.read
+        arrays = [read(flat) for flat in packed]  # all are there, or none is written
         for flat, group in zip(arrays, self._groups, strict=False):
             start = 0
             for i in group:
@@ -126,7 +141,7 @@ class Packing:
         for i, array, value in zip(self._alone, arrays[first:], packed[first:], strict=True):
             variable = self.variables[i]
             variable.array[...] = array
-            if isinstance(value, jax.Array):
+            if isinstance(value, jax.Array) and self._placement is None:
                 self._kept[i] = _Kept(value, _version(variable))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -15,6 +16,8 @@ from densekit._core import settings
 from densekit._core.errors import message
 from densekit._core.types import Array
 from densekit._core.variable import Variable
+
+_STATUS = re.compile(r"[A-Z_]+: ")  # how errors of the runtime begin, such as "UNAVAILABLE: "
 
 
 class Layout(Protocol):
@@ -47,6 +50,9 @@ class Distribution(Protocol):
     def get_variable_layout(self, variable: Variable) -> Layout:
         """How a variable is cut."""
 
+    def check_paths(self, paths: Sequence[str]) -> None:
+        """Warn if nothing that it says is of these variables."""
+
 
 class Placement:
     """The devices of a distribution, for one engine. Every process is given the whole data, of
@@ -59,6 +65,7 @@ class Placement:
         self._batch = distribution.batch_dim_name
         self.parts = self._mesh.shape[self._batch] if self._batch else 1
         self.whole = self._sharding(())
+        self._gathered = jax.jit(lambda value: value, out_shardings=self.whole)
 
     def fitting(self, rows: int) -> int:
         """The least number of rows, `rows` or more, that can be shared out evenly."""
@@ -85,27 +92,47 @@ class Placement:
 
     def cut(self, variable: Variable, value: Any) -> Any:
         """A traced value of a variable, shared out as its layout says."""
-        sharding = self._of(variable)
+        sharding = self.sharding_of(variable)
         if sharding is None:
             return value
         constrain: Callable[[Any, Any], Any] = jax.lax.with_sharding_constraint
         return constrain(value, sharding)
 
     def shards(self, variable: Variable) -> Array | jax.Array:
-        """A copy of a variable's value, of which each device holds its part; else an array."""
-        sharding, value = self._of(variable), variable.snapshot()
+        """A copy of a variable's value: if it is cut, each device holds its part."""
+        sharding, value = self.sharding_of(variable), variable.snapshot()
         if sharding is None:
             return value
         with jax.enable_x64(True):  # whatever it holds, it is kept
             return jax.make_array_from_callback(value.shape, sharding, value.__getitem__)
 
-    def _of(self, variable: Variable) -> NamedSharding | None:
+    def read(self, value: Array | jax.Array) -> Array:
+        """The whole of an array; in a job of several processes all must ask."""
+        if isinstance(value, jax.Array) and not (
+            value.is_fully_addressable or value.is_fully_replicated
+        ):
+            value = self._gathered(value)
+        return np.asarray(value)
+
+    def sharding_of(self, variable: Variable) -> NamedSharding | None:
         """The sharding of a variable, None if it is kept whole. State of an optimizer that belongs
         to a weight lies as the weight does.
         """
         owner = variable if variable.reference is None else variable.reference
         axes = self.distribution.get_variable_layout(owner).axes
-        return self._sharding(axes) if any(axes) else None
+        if not any(axes):
+            return None
+        for size, axis in zip(owner.shape, axes, strict=False):
+            if axis is not None and size % self._mesh.shape[axis]:
+                raise ValueError(
+                    message(
+                        f"layout {axes} of {owner.path!r}",
+                        f"sizes that {self._mesh.shape[axis]} devices along {axis!r} share evenly",
+                        f"shape {owner.shape}",
+                        "Change the layout, the mesh or the layer's size.",
+                    )
+                )
+        return self._sharding(axes)
 
     def _sharding(self, axes: Sequence[str | None]) -> NamedSharding:
         spec: Any = PartitionSpec
@@ -127,8 +154,9 @@ def all_processes(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
-        if jax.process_count() == 1:
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
+        # What fails when a call is made, not when its result is read, is a ValueError.
+        if jax.process_count() == 1 or not _STATUS.match(str(error)):
             raise
         raise RuntimeError(
             message(

@@ -80,9 +80,8 @@ class Predictor:
             return self._outputs(dict(zip(self._known, values, strict=True)), inputs, touched)[0]
 
         jax.eval_shape(trial, shapes_of(self._known), given)
-        keeps = self._placement is None
-        written = Packing(list(touched.written), keeps, counted=False)
-        return Packing(list(touched.read), keeps, counted=True), written
+        written = Packing(list(touched.written), self._placement, counted=False)
+        return Packing(list(touched.read), self._placement, counted=True), written
 
     def _call(self, packed: Any, inputs: list[Any]) -> Any:
         assert self._packings is not None
