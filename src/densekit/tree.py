@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from densekit._core.errors import describe, message
 from densekit._core.rooms import answers_for_absent as _answers_for_absent
+from densekit._core.tree import children, keys, pack_as, with_children
 from densekit._core.tree import flatten as flatten
 from densekit._core.tree import is_nested as is_nested
 from densekit._core.tree import map_structure as map_structure
-from densekit._core.tree import pack_as
 
 MAP_TO_NONE = object()  # returned by a function of `traverse`: put None there
 
@@ -20,7 +20,7 @@ def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:
     if not is_nested(structure):
         return [((), structure)]
     items = (
-        ((key, structure[key]) for key in sorted(structure))
+        ((key, structure[key]) for key in keys(structure))
         if isinstance(structure, dict)
         else enumerate(structure)
     )
@@ -48,7 +48,7 @@ def assert_same_structure(a: Any, b: Any) -> None:
     if isinstance(a, dict):
         if a.keys() != b.keys():
             raise _differ(a, b)
-        a, b = [a[key] for key in sorted(a)], [b[key] for key in sorted(a)]
+        a, b = [a[key] for key in keys(a)], [b[key] for key in keys(a)]
     if is_nested(a):
         if len(a) != len(b):
             raise _differ(a, b)
@@ -58,7 +58,7 @@ def assert_same_structure(a: Any, b: Any) -> None:
 
 def assert_same_paths(a: object, b: object) -> None:
     """Raise ValueError unless two structures have leaves in the same places."""
-    if [path for path, _ in flatten_with_path(a)] != [path for path, _ in flatten_with_path(b)]:
+    if {path for path, _ in flatten_with_path(a)} != {path for path, _ in flatten_with_path(b)}:
         raise _differ(a, b)
 
 
@@ -82,29 +82,22 @@ def map_structure_up_to(shallow: Any, func: Callable[..., Any], *structures: Any
     """Apply `func` to what stands in the places of the leaves of `shallow`."""
     if not is_nested(shallow):
         return func(*structures)
-    if isinstance(shallow, dict):
-        return {
-            key: map_structure_up_to(child, func, *(s[key] for s in structures))
-            for key, child in shallow.items()
-        }
-    items = [
-        map_structure_up_to(child, func, *(s[i] for s in structures))
-        for i, child in enumerate(shallow)
-    ]
-    return type(shallow)(items)
+    places = keys(shallow) if isinstance(shallow, dict) else range(len(shallow))
+    parts = [map_structure_up_to(shallow[i], func, *(s[i] for s in structures)) for i in places]
+    return with_children(shallow, parts)
 
 
 def map_shape_structure(func: Callable[[Any], Any], structure: Any) -> Any:
-    """Apply `func` to each shape, a tuple or list of ints and None, of a structure of shapes."""
-    if isinstance(structure, list | tuple):
-        if all(n is None or isinstance(n, int) for n in structure):
-            return func(tuple(structure))
-        return type(structure)(map_shape_structure(func, child) for child in structure)
-    if isinstance(structure, dict):
-        return {key: map_shape_structure(func, child) for key, child in structure.items()}
-    raise ValueError(
-        message("map_shape_structure", "shapes", describe(structure), "Pass tuples of ints.")
+    """Apply `func` to each shape, a tuple or list of ints and None, of a structure of shapes.
+
+    What is neither a structure nor a shape is handed to `func`, too.
+    """
+    shape = isinstance(structure, list | tuple) and all(
+        n is None or isinstance(n, int) for n in structure
     )
+    if shape or not is_nested(structure):
+        return func(structure)
+    return with_children(structure, [map_shape_structure(func, c) for c in children(structure)])
 
 
 def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) -> Any:
@@ -116,12 +109,9 @@ def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) 
         new = func(structure)
         if new is not None:
             return None if new is MAP_TO_NONE else new
-    if isinstance(structure, dict):
-        structure = {key: traverse(func, child, top_down) for key, child in structure.items()}
-    elif isinstance(structure, list | tuple):
-        items = [traverse(func, child, top_down) for child in structure]
-        is_record = hasattr(structure, "_fields")
-        structure = type(structure)(*items) if is_record else type(structure)(items)
+    if is_nested(structure):
+        parts = [traverse(func, child, top_down) for child in children(structure)]
+        structure = with_children(structure, parts)
     if not top_down:
         new = func(structure)
         if new is not None:

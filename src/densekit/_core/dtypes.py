@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -90,3 +91,40 @@ def table_dtype(value: Any) -> Any:
         return None  # whole numbers stay whole
     kinds = {getattr(dtype, "kind", "O") for dtype in columns}
     return np.float64 if kinds and kinds <= set("biuf") else None
+
+
+@cache
+def _meet(first: str, second: str) -> str:
+    """Type of ``a + b`` for arrays, by JAX's lattice: integers never widen a float."""
+    if first == second or second == "bool":
+        return first
+    if first == "bool":
+        return second
+    if first in COMPLEX_TYPES or second in COMPLEX_TYPES:
+        wide = {"complex128", "float64"} & {first, second}
+        return "complex128" if wide else "complex64"
+    floats = [name for name in (first, second) if name in FLOAT_TYPES]
+    if len(floats) == 1:
+        return floats[0]
+    if set(floats) == {"float16", "bfloat16"}:
+        return "float32"
+    met = np.promote_types(to_numpy_dtype(first), to_numpy_dtype(second)).name
+    return "float" if met in FLOAT_TYPES and not floats else str(met)
+
+
+def result_type(*dtypes: object) -> str:
+    """Name of the type that arrays of these types produce together.
+
+    Python types are weak: ``result_type("float16", float) == "float16"``.
+    """
+    strong = [standardize_dtype(d) for d in dtypes if d not in (float, int, bool, None)]
+    weak = [d for d in dtypes if d in (float, int, bool)]
+    name = strong[0] if strong else "bool"
+    for other in strong[1:]:
+        name = _meet(name, other)
+        name = settings.floatx() if name == "float" else name
+    if float in weak and name not in (*FLOAT_TYPES, *COMPLEX_TYPES):
+        return settings.floatx()
+    if int in weak and name == "bool":
+        return "int32"
+    return name

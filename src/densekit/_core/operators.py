@@ -1,22 +1,46 @@
-"""Arithmetic on a variable is arithmetic on its value."""
+"""Operators on a variable is arithmetic on its value."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from densekit._core.dtypes import result_type, to_numpy_dtype
 from densekit._core.tensor import Tensor
 from densekit._core.types import Operand, TensorLike
 
+_BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
+_COMPARE = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
+_LOGIC = ("and", "or", "xor")
+_NUMPY = (np.ndarray, np.generic)
+
 
 class Operators:
-    """What a variable computes with: the operators of its value."""
+    """What holds a value, and stands for it in formulas."""
 
-    _shown: Tensor
+    _shown: Tensor  # the value itself, where nothing stands in for it
 
     def current(self) -> Any:
         """The value to compute with."""
         raise NotImplementedError
+
+    def __neg__(self) -> Any:
+        return -self.current()
+
+    def __pos__(self) -> Any:
+        return self.current()
+
+    def __abs__(self) -> Any:
+        return abs(self.current())
+
+    def __invert__(self) -> Any:
+        """``logical_not``, as in Keras."""
+        return self.current() == 0
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return np.round(self.current(), digits or 0)
 
     if TYPE_CHECKING:  # made below
 
@@ -47,34 +71,67 @@ def operand(value: Any) -> Any:
     return value.current() if isinstance(value, Operators) else getattr(value, "value", value)
 
 
-def _forward_operators() -> None:
-    """Arithmetic on a variable is arithmetic on its value."""
-    binary = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
-    compare = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
+def _forward(name: str, reflected: str) -> Callable[[Operators, Any], Any]:
+    divides, multiplies = "truediv" in name, "matmul" in name
 
-    def forward(name: str, reflected: str) -> Callable[[Operators, Any], Any]:
-        def operator(self: Operators, other: Any) -> Any:
-            if getattr(other, "__array_ufunc__", True) is None:
-                return NotImplemented  # as NumPy does: a symbolic tensor records the op itself
-            value = self.current()
-            if value is self._shown and not value.ndim:
-                value = value[()]  # arithmetic of scalars gives scalars
-            method = getattr(type(value), name, None)
-            other = operand(other)
-            result = NotImplemented if method is None else method(value, other)
-            if result is NotImplemented:  # the other one may know, but knows no variables
-                method = getattr(type(other), reflected, None)
-                result = NotImplemented if method is None else method(other, value)
-            return result
+    def operator(self: Operators, other: Any) -> Any:
+        if getattr(other, "__array_ufunc__", True) is None:
+            return NotImplemented  # as NumPy does: a symbolic tensor records the op itself
+        value = self.current()
+        if value is self._shown and not value.ndim:
+            value = value[()]  # arithmetic of scalars gives scalars
+        other = operand(other)
+        if isinstance(value, _NUMPY) and (
+            (isinstance(other, _NUMPY) and other.dtype is not value.dtype)
+            or (value.dtype.kind in "biu" and (divides or type(other) is float))
+        ):
+            value, other = _met(value, other, divides)
+        method = getattr(type(value), name, None)
+        result = NotImplemented if method is None else method(value, other)
+        if result is NotImplemented:  # the other one may know, but knows no variables
+            method = getattr(type(other), reflected, None)
+            result = NotImplemented if method is None else method(other, value)
+        if (
+            multiplies  # NumPy multiplies matrices of bfloat16 as float32
+            and isinstance(result, _NUMPY)
+            and getattr(other, "dtype", None) is value.dtype
+            and result.dtype is not value.dtype
+        ):
+            return result.astype(value.dtype)
+        return result
 
-        operator.__name__ = name
-        return operator
-
-    for name in binary:
-        setattr(Operators, f"__{name}__", forward(f"__{name}__", f"__r{name}__"))
-        setattr(Operators, f"__r{name}__", forward(f"__r{name}__", f"__{name}__"))
-    for name, mirrored in compare.items():
-        setattr(Operators, f"__{name}__", forward(f"__{name}__", f"__{mirrored}__"))
+    operator.__name__ = name
+    return operator
 
 
-_forward_operators()
+def _met(value: Any, other: Any, divides: bool) -> tuple[Any, Any]:
+    """Both in the type in which Keras has them meet, where NumPy knows another."""
+    if type(other) is np.float64:  # as `np.sqrt(2)` gives
+        other = float(other)
+    array = isinstance(other, _NUMPY)
+    if not array and type(other) not in (bool, int, float):
+        return value, other  # another library has rules of its own
+    types = (value.dtype.name, other.dtype.name if array else type(other))
+    dtype = to_numpy_dtype(result_type(*types, float) if divides else result_type(*types))
+    return value.astype(dtype), other.astype(dtype) if array else other
+
+
+def _logic(name: str) -> Callable[[Operators, Any], Any]:
+    def operator(self: Operators, other: Any) -> Any:
+        if getattr(other, "__array_ufunc__", True) is None:
+            return NotImplemented
+        true = self.current() != 0
+        return getattr(true, name)(operand(other) != 0)
+
+    operator.__name__ = name
+    return operator
+
+
+for _name in _BINARY:
+    setattr(Operators, f"__{_name}__", _forward(f"__{_name}__", f"__r{_name}__"))
+    setattr(Operators, f"__r{_name}__", _forward(f"__r{_name}__", f"__{_name}__"))
+for _name, _mirrored in _COMPARE.items():
+    setattr(Operators, f"__{_name}__", _forward(f"__{_name}__", f"__{_mirrored}__"))
+for _name in _LOGIC:
+    setattr(Operators, f"__{_name}__", _logic(f"__{_name}__"))
+    setattr(Operators, f"__r{_name}__", _logic(f"__r{_name}__"))

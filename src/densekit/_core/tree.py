@@ -1,23 +1,55 @@
-"""Nested tuples, lists and dicts of leaves, walked in one fixed order (dicts by sorted key)."""
+"""Nested tuples, lists, deques and dicts of leaves, walked in one fixed order.
+
+Dicts go by sorted key, an `OrderedDict`, and one whose keys cannot be sorted, in its own order.
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-_NESTED = (tuple, list, dict)
+_NESTED = (tuple, list, dict, deque)
 Path = tuple[str | int, ...]
 
 
 def is_nested(structure: object) -> bool:
-    """Whether `structure` is a tuple, list or dict."""
+    """Whether `structure` is a tuple, list, dict or deque."""
     return isinstance(structure, _NESTED)
 
 
-def _children(structure: Any) -> Iterable[Any]:
+def keys(structure: Any) -> list[Any]:
+    """The keys of a dict in the order in which its leaves go."""
+    if isinstance(structure, OrderedDict):
+        return list(structure)
+    try:
+        return sorted(structure)
+    except TypeError:
+        return list(structure)
+
+
+def children(structure: Any) -> list[Any]:
+    """What lies directly inside, in order."""
     if isinstance(structure, dict):
-        return [structure[key] for key in sorted(structure)]
+        return [structure[key] for key in keys(structure)]
     return list(structure)
+
+
+def with_children(structure: Any, parts: Iterable[Any]) -> Any:
+    """A structure of the same kind with other parts, in the order of `children`."""
+    if isinstance(structure, dict):
+        parts = dict(zip(keys(structure), parts, strict=True))
+        made = {key: parts[key] for key in structure}
+        if isinstance(structure, defaultdict):
+            return defaultdict(structure.default_factory, made)
+        return OrderedDict(made) if isinstance(structure, OrderedDict) else made
+    if type(structure) is list:
+        return list(parts)
+    if hasattr(structure, "_fields"):  # a namedtuple
+        return type(structure)(*parts)
+    if isinstance(structure, deque):
+        return deque(parts, structure.maxlen)
+    return type(structure)(parts)
 
 
 def flatten(structure: Any) -> list[Any]:
@@ -25,7 +57,7 @@ def flatten(structure: Any) -> list[Any]:
     if not isinstance(structure, _NESTED):
         return [structure]
     leaves: list[Any] = []
-    for child in _children(structure):
+    for child in children(structure):
         if isinstance(child, _NESTED):
             leaves += flatten(child)
         else:
@@ -39,19 +71,12 @@ def pack_as(structure: Any, leaves: Iterable[Any]) -> Any:
 
 
 def _pack(structure: Any, leaves: Iterator[Any]) -> Any:
-    if isinstance(structure, dict):
-        packed = {key: _pack(structure[key], leaves) for key in sorted(structure)}
-        return {key: packed[key] for key in structure}
     if isinstance(structure, _NESTED):
-        items = [
+        parts = [
             _pack(child, leaves) if isinstance(child, _NESTED) else next(leaves)
-            for child in structure
+            for child in children(structure)
         ]
-        if type(structure) is list:
-            return items
-        if hasattr(structure, "_fields"):  # a namedtuple
-            return type(structure)(*items)
-        return type(structure)(items)
+        return parts if type(structure) is list else with_children(structure, parts)
     return next(leaves)
 
 
@@ -74,7 +99,7 @@ def paths(structure: Any) -> list[Path]:
     if not is_nested(structure):
         return [()]
     if isinstance(structure, dict):
-        inner = [(key, structure[key]) for key in sorted(structure)]
+        inner = [(key, structure[key]) for key in keys(structure)]
     else:
         inner = list(enumerate(structure))
     return [(key, *path) for key, value in inner for path in paths(value)]
@@ -97,7 +122,7 @@ def along(structure: Any, given: Any, partial: bool = True) -> list[Any] | None:
             return None
         if not partial and set(given) != set(structure):
             return None
-        parts = [along(structure[key], given.get(key), partial) for key in sorted(structure)]
+        parts = [along(structure[key], given.get(key), partial) for key in keys(structure)]
     else:
         if not isinstance(given, list | tuple) or len(given) != len(structure):
             return None

@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
+from operator import attrgetter
 from typing import Any
 from weakref import WeakSet
 
@@ -20,7 +21,7 @@ from densekit._core.errors import describe, message, returned
 from densekit._core.name_scope import in_scope
 from densekit._core.naming import auto_name
 from densekit._core.operators import Operators, operand
-from densekit._core.registry import export
+from densekit._core.registry import builtin, export, get_registered_object
 from densekit._core.scope import stateless_scope, variable_scope
 from densekit._core.tensor import Tensor, as_tensor, lend
 
@@ -49,8 +50,9 @@ class Variable(Operators):
     """A tensor that keeps its name, its place in memory and what to do with it while training.
 
     Args:
-        initializer: an array-like value, or a callable ``(shape, dtype) -> array``.
-        shape: shape of the value; needed with a callable, else taken from the value.
+        initializer: an array-like value, a callable ``(shape, dtype) -> array``, or the name of an
+            initializer, e.g. ``"zeros"``.
+        shape: shape of the value; needed with an initializer, else taken from the value.
         dtype: name of the element type. Default: `floatx` for a callable, else that of the value.
         trainable: whether optimizers may update it. Default: ``True``.
         autocast: whether mixed precision may read it in the compute dtype. Default: ``True``.
@@ -58,7 +60,8 @@ class Variable(Operators):
         name: without ``/``. Default: numbered ``variable``.
 
     Raises:
-        ValueError: for an unknown dtype, a missing shape or a shape with unknown entries.
+        ValueError: for an unknown dtype, a missing shape or a shape with unknown entries, and for a
+            `regularizer` or `constraint` that cannot be called.
 
     Example:
 
@@ -98,7 +101,7 @@ class Variable(Operators):
         self.synchronization = synchronization
         self.regularizer = regularizer
         self.constraint = constraint
-        self.overwrite_with_gradient = False
+        self._overwrite_with_gradient = False
         self._value = self._first_value(initializer, shape, dtype)
         self._shown: Tensor = lend(self._value)  # made once: a view costs as much as a small op
         self.write_version = _new_write_version(self._value)  # after every write to the value
@@ -107,6 +110,18 @@ class Variable(Operators):
     def _first_value(
         self, initializer: object, shape: tuple[int, ...] | None, dtype: object
     ) -> npt.NDArray[Any]:
+        if isinstance(initializer, str):
+            found = get_registered_object(initializer) or builtin("keras.initializers", initializer)
+            if found is None:
+                raise ValueError(
+                    message(
+                        f"Variable {self.path!r}",
+                        "a value, an initializer or the name of one",
+                        repr(initializer),
+                        "Pass e.g. 'zeros'.",
+                    )
+                )
+            initializer = found() if isinstance(found, type) else found
         if callable(initializer):
             if shape is None:
                 raise ValueError(
@@ -156,6 +171,37 @@ class Variable(Operators):
                 message(f"Variable {self.path!r}", "a number or an array", "None", "Pass one.")
             )
         return value
+
+    # What is set is checked; reading costs no call of Python.
+    @property
+    def overwrite_with_gradient(self) -> bool:
+        """Whether an optimizer puts the gradient in the place of the value."""
+        return self._overwrite_with_gradient
+
+    @overwrite_with_gradient.setter
+    def overwrite_with_gradient(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise TypeError(
+                message(f"Variable {self.path!r}", "a boolean", describe(value), "Pass True.")
+            )
+        self._overwrite_with_gradient = value
+
+    def _set_regularizer(self, value: Callable[[Any], Any] | None) -> None:
+        self._regularizer = self._function_or_none("regularizer", value)
+
+    def _set_constraint(self, value: Callable[[Any], Any] | None) -> None:
+        self._constraint = self._function_or_none("constraint", value)
+
+    def _function_or_none(self, name: str, value: Any) -> Any:
+        if value is None or callable(value):
+            return value
+        expected = f"`{name}` to be None or callable"
+        raise ValueError(
+            message(f"Variable {self.path!r}", expected, describe(value), "Pass a function.")
+        )
+
+    regularizer = property(attrgetter("_regularizer"), _set_regularizer)
+    constraint = property(attrgetter("_constraint"), _set_constraint)
 
     @property
     def array(self) -> npt.NDArray[Any]:
@@ -331,6 +377,15 @@ class Variable(Operators):
         return len(self._value)
 
     def __bool__(self) -> bool:
+        if self._value.size != 1:
+            raise TypeError(
+                message(
+                    f"Variable {self.path!r}",
+                    "one number where a truth value is asked for",
+                    f"shape {self.shape}",
+                    "Write `ops.any(variable)` or `ops.all(variable)`.",
+                )
+            )
         return bool(self._value)
 
     def __int__(self) -> int:
@@ -343,12 +398,6 @@ class Variable(Operators):
         value = self.current()
         part = value[key]
         return lend(part.copy()) if value is self._shown and isinstance(part, Tensor) else part
-
-    def __neg__(self) -> Any:
-        return -self.current()
-
-    def __abs__(self) -> Any:
-        return abs(self.current())
 
     def __hash__(self) -> int:
         return id(self)

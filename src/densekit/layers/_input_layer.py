@@ -10,8 +10,7 @@ from densekit._core.frames import warn
 from densekit._core.registry import export
 from densekit._core.types import Config, PartialShape
 from densekit.layers._base.layer import Layer
-from densekit.layers._base.shapes import standardize_shape
-from densekit.ops._symbolic import KerasTensor, Node
+from densekit.ops._symbolic import KerasTensor, Node, standardize_shape
 
 
 @export("keras.layers")

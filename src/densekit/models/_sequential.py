@@ -12,11 +12,11 @@ from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit._core.types import Config
 from densekit.layers import InputLayer, Layer
-from densekit.layers._base.shapes import standardize_shape
 from densekit.layers._base.tracking import no_tracking
 from densekit.models._graph import Graph
 from densekit.models._model import Functional, Model, machinery
 from densekit.ops import KerasTensor
+from densekit.ops._symbolic import standardize_shape
 from densekit.saving._attributes import attribute_children
 
 

@@ -14,7 +14,8 @@ from typing import Any, cast
 import numpy as np
 
 from densekit._core import settings
-from densekit._core.dtypes import COMPLEX_TYPES, FLOAT_TYPES, standardize_dtype, to_numpy_dtype
+from densekit._core.dtypes import result_type as result_type
+from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.foreign import as_numpy
 from densekit._core.tensor import Tensor
 from densekit._core.types import Namespace, TensorLike
@@ -131,43 +132,6 @@ def dtype_name(value: object) -> str:
 @cache
 def _name(dtype: object) -> str:
     return str(getattr(dtype, "name", dtype))  # NumPy composes the name anew each time: slow
-
-
-@cache
-def _meet(first: str, second: str) -> str:
-    """Type of ``a + b`` for arrays, by JAX's lattice: integers never widen a float."""
-    if first == second or second == "bool":
-        return first
-    if first == "bool":
-        return second
-    if first in COMPLEX_TYPES or second in COMPLEX_TYPES:
-        wide = {"complex128", "float64"} & {first, second}
-        return "complex128" if wide else "complex64"
-    floats = [name for name in (first, second) if name in FLOAT_TYPES]
-    if len(floats) == 1:
-        return floats[0]
-    if set(floats) == {"float16", "bfloat16"}:
-        return "float32"
-    met = np.promote_types(to_numpy_dtype(first), to_numpy_dtype(second)).name
-    return "float" if met in FLOAT_TYPES and not floats else str(met)
-
-
-def result_type(*dtypes: object) -> str:
-    """Name of the type that arrays of these types produce together.
-
-    Python types are weak: ``result_type("float16", float) == "float16"``.
-    """
-    strong = [standardize_dtype(d) for d in dtypes if d not in (float, int, bool, None)]
-    weak = [d for d in dtypes if d in (float, int, bool)]
-    name = strong[0] if strong else "bool"
-    for other in strong[1:]:
-        name = _meet(name, other)
-        name = settings.floatx() if name == "float" else name
-    if float in weak and name not in (*FLOAT_TYPES, *COMPLEX_TYPES):
-        return settings.floatx()
-    if int in weak and name == "bool":
-        return "int32"
-    return name
 
 
 def meet(x1: Any, x2: Any) -> tuple[Namespace, TensorLike, TensorLike]:

@@ -43,6 +43,18 @@ def _reflected(name: str) -> Callable[..., Any]:
     return lambda self, other: getattr(ops, name)(other, self)
 
 
+def _reshape(self: KerasTensor, newshape: Any) -> Any:
+    """`ops.reshape` of this tensor."""
+    return ops.reshape(self, newshape)
+
+
+def _squeeze(self: KerasTensor, axis: Any = None) -> Any:
+    """`ops.squeeze` of this tensor."""
+    return ops.squeeze(self, axis)
+
+
+KerasTensor.reshape = _reshape  # type: ignore[attr-defined]
+KerasTensor.squeeze = _squeeze  # type: ignore[attr-defined]
 for _method, _name in {**_BINARY, **_OTHERS}.items():
     setattr(KerasTensor, f"__{_method}__", _operator(_name))
 for _method, _name in _BINARY.items():

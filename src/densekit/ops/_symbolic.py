@@ -11,13 +11,29 @@ import numpy as np
 from densekit._core import settings, tree
 from densekit._core.allowance import claim_for_a_while, elements
 from densekit._core.dtypes import STRING, data_dtype, standardize_dtype
-from densekit._core.errors import message
+from densekit._core.errors import describe, message
 from densekit._core.masks import HasMask
 from densekit._core.naming import auto_name
 from densekit._core.registry import export
 from densekit._core.scope import StatelessScope
 from densekit._core.tensor import lend
+from densekit._core.types import PartialShape
 from densekit.ops._growth import check_growth
+
+
+def standardize_shape(shape: Any) -> PartialShape:
+    """A shape as a tuple of non-negative ints and None."""
+    try:
+        checked = tuple(None if n is None else n.__index__() for n in shape)
+    except (TypeError, AttributeError) as error:
+        raise ValueError(
+            message("shape", "a tuple of ints or None", describe(shape), "Write e.g. (784,).")
+        ) from error
+    if any(n is not None and n < 0 for n in checked):
+        raise ValueError(
+            message("shape", "sizes >= 0 or None", describe(shape), "Use None for unknown sizes.")
+        )
+    return checked
 
 
 @export("keras")
@@ -54,9 +70,11 @@ class KerasTensor(HasMask):
     ) -> None:
         if sparse or ragged:
             raise ValueError(
-                message("KerasTensor", "a dense tensor", f"sparse={sparse}", "Pass neither flag.")
+                message(
+                    "KerasTensor", "a dense tensor", f"{sparse=}, {ragged=}", "Pass neither flag."
+                )
             )
-        self._shape = tuple(None if n is None else int(n) for n in shape)
+        self._shape = standardize_shape(shape)
         self._dtype = standardize_dtype(dtype)
         self.name = name or auto_name(type(self))
         self._keras_history: tuple[Operation, int, int] | None = None

@@ -9,7 +9,6 @@ import numpy as np
 from densekit import ops
 from densekit._core import tree
 from densekit._core.errors import describe, message
-from densekit._core.types import PartialShape
 from densekit.ops._symbolic import KerasTensor
 
 
@@ -44,18 +43,3 @@ def specs_of(shape: Any, dtype: str) -> Any:
     raise ValueError(
         message("compute_output_shape", "a shape tuple", describe(shape), "Return a tuple.")
     )
-
-
-def standardize_shape(shape: Any) -> PartialShape:
-    """A shape as a tuple of non-negative ints and None."""
-    try:
-        checked = tuple(None if n is None else n.__index__() for n in shape)
-    except (TypeError, AttributeError) as error:
-        raise ValueError(
-            message("shape", "a tuple of ints or None", describe(shape), "Write e.g. (784,).")
-        ) from error
-    if any(n is not None and n < 0 for n in checked):
-        raise ValueError(
-            message("shape", "sizes >= 0 or None", describe(shape), "Use None for unknown sizes.")
-        )
-    return checked
