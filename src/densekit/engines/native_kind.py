@@ -20,7 +20,7 @@ from densekit._core.engine import (
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.plan import NotLowerable
 from densekit._core.variable import Variable
-from densekit.engines import formulas, kinds, native, recording
+from densekit.engines import kinds, native, recording
 from densekit.engines.lowering import lower_graph, lower_layer
 from densekit.engines.on_host import lower_whole
 from densekit.engines.plan import PlanBuilder
@@ -87,12 +87,16 @@ class NativeKind:
 
     def lowers_formula(self, steps: Sequence[Step]) -> bool:
         """Whether the steps have a native form."""
-        return formulas.can_lower(steps)
+        from densekit.engines.formula_lowering import can_lower  # a first model does not wait
+
+        return can_lower(steps)
 
     def formula(self, steps: Sequence[Step]) -> Program | None:
         """A native program."""
+        from densekit.engines.formulas import FormulaProgram
+
         try:
-            return formulas.FormulaProgram(steps)
+            return FormulaProgram(steps)
         except NotLowerable:
             return None
 

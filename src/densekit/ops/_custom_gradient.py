@@ -15,7 +15,7 @@ from densekit._core.registry import export
 from densekit._core.tensor import as_tensor
 from densekit._core.types import Array, ArrayLike
 from densekit.ops._dispatch import as_array, is_jax, namespace, raw
-from densekit.ops._gradient import Parts, backward, new_node, new_trace
+from densekit.ops._gradient import Node, Parts, backward, new_node, new_trace
 from densekit.ops._operation import as_given, operation
 from densekit.ops._symbolic import Operation, any_symbolic
 
@@ -86,7 +86,7 @@ def _as_one_step(
     outputs: object,
     gradient: Callable[..., object],
     trace: int,
-    parents: list[object],
+    parents: list[Node],
     recorded: list[bool],
 ) -> Any:
     """The outputs as boxes of a node whose way back is the user's."""

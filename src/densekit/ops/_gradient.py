@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, wraps
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -79,6 +79,13 @@ def value_and_vjp(
         ]
 
     return results, vjp
+
+
+class Node(Protocol):
+    """What a box was made of, and how its gradient goes there."""
+
+    parents: Sequence[Any]
+    vjp: Callable[[Any], Any] | None
 
 
 _live: set[int] = set()  # traces that record now
@@ -185,10 +192,10 @@ def _node_type() -> Any:
     return VJPNode
 
 
-def new_node(parents: Sequence[Any] = (), vjp: Callable[[Any], Any] | None = None) -> Any:
+def new_node(parents: Sequence[Node] = (), vjp: Callable[[Any], Any] | None = None) -> Node:
     """A node of a record, made by hand; a root without `parents`."""
     kind = _node_type()
-    node = kind.__new__(kind)
+    node: Node = kind.__new__(kind)
     node.parents = parents
     node.vjp = vjp
     return node

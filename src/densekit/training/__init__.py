@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from densekit.training._sessions import Sessions as Sessions
     from densekit.training._single_batches import SingleBatches as SingleBatches
     from densekit.training._tape import GradientTape as GradientTape
-    from densekit.training._tape import value_and_grad as value_and_grad
+    from densekit.training._value_and_grad import value_and_grad as value_and_grad
 else:
     __getattr__, __dir__, __all__ = lazy_room(
         __name__,
@@ -27,6 +27,7 @@ else:
             "_preparation": "Preparation",
             "_sessions": "Sessions",
             "_single_batches": "SingleBatches",
-            "_tape": "GradientTape value_and_grad",
+            "_tape": "GradientTape",
+            "_value_and_grad": "value_and_grad",
         },
     )

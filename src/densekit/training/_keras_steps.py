@@ -16,7 +16,8 @@ from densekit.training._compiled import Compiled
 from densekit.training._overrides import has_own_loss
 from densekit.training._own_steps import StepLoop
 from densekit.training._single_batches import SingleBatches
-from densekit.training._tape import GradientTape, value_and_grad
+from densekit.training._tape import GradientTape
+from densekit.training._value_and_grad import value_and_grad
 
 if TYPE_CHECKING:
     from densekit.training._model import TrainableModel

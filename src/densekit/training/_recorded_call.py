@@ -7,6 +7,7 @@ instead, so that the gradient can be differentiated again.
 from __future__ import annotations
 
 from functools import cache
+from operator import attrgetter
 from typing import Any
 from weakref import ref
 
@@ -29,7 +30,7 @@ from densekit.engines.notes import note_natively
 from densekit.layers import Layer
 from densekit.layers._base.call import call_context
 from densekit.ops._deferred import Formulas
-from densekit.ops._gradient import Parts, backward, is_live, new_node, new_trace
+from densekit.ops._gradient import Node, Parts, backward, is_live, new_node, new_trace
 from densekit.training._layer_engines import recorder_of
 from densekit.training._runtime import Runtime
 
@@ -143,7 +144,8 @@ class BareCall(_Call):
         self.layer, self.engine, self.pack = quick.model(), quick.engine, quick.pack
         self.training, self.variables = quick.training, quick.variables
         self.seeds = quick.engine.seed_states() if quick.draws else _NOTHING
-        self._tape, self._inputs, self._node = tape, (x,), None
+        self._tape, self._inputs = tape, (x,)
+        self._node: Node | None = None
 
     def node(self) -> Any:
         """The node where its gradient goes, made when it is asked for."""
@@ -154,7 +156,8 @@ class BareCall(_Call):
         return self._node
 
 
-_NOTHING: list[Any] = []
+_NOTHING: list[tuple[Variable, Array]] = []
+_trainable = attrgetter("trainable")
 
 
 class _Quick:
@@ -182,7 +185,7 @@ def run_quickly(tape: Any, model: Any, x: Array, training: bool) -> Any:
     tracker = model._tracker
     if tracker.version != quick.version or tracker.flags != quick.flags:
         return NotImplemented
-    if [v.trainable for v in quick.weights] != quick.trainable:
+    if list(map(_trainable, quick.weights)) != quick.trainable:
         return NotImplemented
     call = BareCall(quick, tape, x)
     call.recorded, outputs = quick.engine.record([x], training, False)
