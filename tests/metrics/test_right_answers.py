@@ -10,8 +10,8 @@ import pytest
 import densekit as keras
 from densekit import metrics
 from densekit._core.tensor import lend
-from densekit.metrics import _right_answers
-from densekit.metrics._right_answers import count_right
+from densekit.metrics import _samplewise
+from densekit.metrics._samplewise import count_at_once
 
 RNG = np.random.default_rng(0)
 
@@ -45,20 +45,20 @@ OTHERS: list[tuple[Any, Any, Any]] = [
 
 
 def test_each_that_counts_has_batches() -> None:
-    assert set(_right_answers._counts) == set(BATCHES)
+    assert set(_samplewise._counts) == set(BATCHES)
 
 
 @pytest.mark.parametrize("function", BATCHES, ids=lambda f: f.__name__)
 def test_the_count_is_the_sum(function: Any) -> None:
     for y_true, y_pred in BATCHES[function]:
-        found = count_right(function, {}, lend(y_true), lend(y_pred))
+        found = count_at_once(function, {}, lend(y_true), lend(y_pred))
         assert found == np.asarray(function(y_true, y_pred), "float64").sum()
         assert 0 < found < 40 or y_true is y_pred
 
 
 @pytest.mark.parametrize("function, y_true, y_pred", OTHERS)
 def test_the_function_has_to_say(function: Any, y_true: Any, y_pred: Any) -> None:
-    assert count_right(function, {}, lend(y_true), lend(y_pred)) is None
+    assert count_at_once(function, {}, lend(y_true), lend(y_pred)) is None
 
 
 def test_settings_count() -> None:

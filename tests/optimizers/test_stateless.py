@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import densekit as keras
-from densekit.optimizers import _optimizer, schedules
+from densekit.optimizers import _stateless, schedules
 from densekit.optimizers._stateless import _known
 
 RNG = np.random.default_rng(0)
@@ -55,7 +55,7 @@ def run(optimizer: Any, ws: list[Any], steps: int = 4) -> list[Any]:
 
 def defined(optimizer: Any, ws: list[Any], monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     with monkeypatch.context() as patch:
-        patch.setattr(_optimizer, "step_natively", lambda *given: None)
+        patch.setattr(_stateless, "step_natively", lambda *given: None)
         return run(optimizer, ws)
 
 

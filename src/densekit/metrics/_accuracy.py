@@ -8,7 +8,8 @@ from densekit._core.registry import export
 from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.losses._shapes import aligned, labels
 from densekit.metrics._reduction import FunctionMean
-from densekit.metrics._right_answers import above_threshold, counted_by, of_classes, of_one_hot
+from densekit.metrics._right_answers import above_threshold, of_classes, of_one_hot
+from densekit.metrics._samplewise import counted_by
 
 
 def _as_numbers(holds: TensorLike) -> TensorLike:

@@ -23,8 +23,7 @@ from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.losses._native_forms import loss_form
 from densekit.losses._shapes import labels
 from densekit.metrics._metric import Metric, Result
-from densekit.metrics._right_answers import count_right
-from densekit.metrics._samplewise import masked, samplewise
+from densekit.metrics._samplewise import count_at_once, masked, samplewise
 
 _NUMBERS = frozenset({float, np.float32, np.float64})
 
@@ -196,7 +195,7 @@ class MeanMetricWrapper(Mean):
         y_true, y_pred = lend(y_true), lend(y_pred)
         mask = mask_of(y_pred)
         if sample_weight is None and mask is None and not in_stateless_scope():
-            right = count_right(self._fn, self._fn_kwargs, y_true, y_pred)
+            right = count_at_once(self._fn, self._fn_kwargs, y_true, y_pred)
             if right is not None:
                 return self.add_total(right, len(cast("Tensor", y_pred)))
         given = self._fn(y_true, y_pred, **self._fn_kwargs)

@@ -2,38 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar
-
 import numpy as np
 
-from densekit._core.tensor import Tensor
 from densekit._core.types import Array
-
-F = TypeVar("F", bound=Callable[..., object])
-
-_counts: dict[object, Callable[..., int | None]] = {}
-
-
-def counted_by(count: Callable[..., int | None]) -> Callable[[F], F]:
-    """Declare what counts for plain arrays; it is called like the function."""
-
-    def declare(function: F) -> F:
-        _counts[function] = count
-        return function
-
-    return declare
-
-
-def count_right(
-    function: object, arguments: Mapping[str, object], y_true: object, y_pred: object
-) -> int | None:
-    """The sum of the function's values, all 0 or 1; None where the function has to say."""
-    count = _counts.get(function)
-    if count is None or type(y_true) is not Tensor or type(y_pred) is not Tensor:
-        return None
-    true, pred = y_true.view(np.ndarray), y_pred.view(np.ndarray)
-    return count(true, pred, **arguments) if pred.dtype.char in "fd" and pred.ndim == 2 else None
 
 
 def of_classes(y_true: Array, y_pred: Array) -> int | None:

@@ -32,7 +32,6 @@ from densekit.optimizers._options import (
     optional,
     within,
 )
-from densekit.optimizers._stateless import step_natively
 from densekit.optimizers._update_pipeline import Pair, UpdatePipeline, constrain
 from densekit.optimizers.schedules._schedule import LearningRateSchedule
 
@@ -348,6 +347,8 @@ class Optimizer(UpdatePipeline):
                         "Call `build(trainable_variables)` and pass one value for each variable.",
                     )
                 )
+        from densekit.optimizers._stateless import step_natively  # a first model does not wait
+
         state, values = [*map(raw, optimizer_variables)], [*map(raw, trainable_variables)]
         found = step_natively(self, state, grads, values)
         if found is not None:
