@@ -104,4 +104,5 @@ def _reduce(values: TensorLike, weight: TensorLike | None, reduction: str | None
         return total
     if reduction == "mean_with_sample_weight" and weight is not None:
         return ops.divide_no_nan(total, ops.sum(weight))
-    return total / _count(values) if _count(values) else 0 * total
+    count = _count(values)
+    return ops.divide(total, count) if count else ops.multiply(0, total)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from densekit._core.types import ArrayLike, TensorLike
+from densekit._core.types import ArrayLike, Namespace, TensorLike
 from densekit.ops._dispatch import (
     SCALARS,
     as_array,
@@ -151,13 +151,13 @@ def sqrt(x: TensorLike) -> TensorLike:
     return namespace(x).sqrt(floating(x))
 
 
-@operation("math", quiet=True)
+@operation("math", quiet=True, keeps_dtype=True)
 def rsqrt(x: TensorLike) -> TensorLike:
     """``1 / sqrt(x)``."""
     return 1.0 / namespace(x).sqrt(floating(x))
 
 
-@operation("numpy", quiet=True)
+@operation("numpy", quiet=True, keeps_dtype=True)
 def reciprocal(x: TensorLike) -> TensorLike:
     """``1 / x``."""
     return 1.0 / floating(x)
@@ -205,10 +205,17 @@ def log10(x: TensorLike) -> TensorLike:
     return namespace(x).log10(floating(x))
 
 
+def _floats(x1: ArrayLike, x2: ArrayLike) -> tuple[Namespace, TensorLike, TensorLike]:
+    """`meet`, and integers as floats."""
+    xp, x1, x2 = meet(x1, x2)
+    x1, x2 = (x if type(x) in SCALARS else floating(x) for x in (x1, x2))
+    return xp, x1, x2
+
+
 @operation("numpy", tensors=2)
 def logaddexp(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """``log(exp(x1) + exp(x2))`` without overflow."""
-    xp, x1, x2 = meet(x1, x2)
+    xp, x1, x2 = _floats(x1, x2)
     return xp.logaddexp(x1, x2)
 
 
@@ -299,7 +306,7 @@ def arctanh(x: TensorLike) -> TensorLike:
 @operation("numpy", tensors=2)
 def arctan2(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     """Angle of the point ``(x2, x1)``."""
-    xp, x1, x2 = meet(x1, x2)
+    xp, x1, x2 = _floats(x1, x2)
     return xp.arctan2(x1, x2)
 
 

@@ -173,7 +173,7 @@ def signbit(x: TensorLike) -> TensorLike:
     return xp.signbit(x) if is_jax(xp) or x.dtype.kind != "b" else np.zeros(x.shape, bool)
 
 
-@operation("numpy")
+@operation("numpy", keeps_dtype=True)
 def sinc(x: TensorLike) -> TensorLike:
     """``sin(pi x) / (pi x)``, and 1 at 0."""
     return namespace(x).sinc(floating(x))

@@ -94,7 +94,10 @@ def einsum(subscripts: str, *operands: TensorLike) -> TensorLike:
     """Products summed as the subscripts say: ``einsum("bi,io->bo", x, kernel)``."""
     dtypes = {dtype_name(x) for x in operands}
     dtype = "int32" if dtypes == {"int8"} else result_type(*dtypes)
-    return namespace(*operands).einsum(subscripts, *(astype(x, dtype) for x in operands))
+    xp = namespace(*operands)
+    # NumPy's einsum does not know bfloat16.
+    inner = "float32" if dtype == "bfloat16" and not is_jax(xp) else dtype
+    return astype(xp.einsum(subscripts, *(astype(x, inner) for x in operands)), dtype)
 
 
 @operation("numpy")

@@ -15,7 +15,8 @@ from densekit.ops._dispatch import is_jax
 def matrix_product(xp: Namespace, x1: TensorLike, x2: TensorLike) -> TensorLike:
     """``xp.matmul(x1, x2)``."""
     if xp is np:
-        return array_product(x1, x2)
+        product = array_product(x1, x2)
+        return product.astype(x1.dtype) if x1.dtype.kind == "V" else product  # V: bfloat16
     if is_jax(xp) or np.ndim(x1) < 2 or np.ndim(x2) < 2:
         return xp.matmul(x1, x2)
     if x2.ndim > 2 or x1.ndim == 2 or not x1.size:

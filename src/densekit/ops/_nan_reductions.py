@@ -129,13 +129,13 @@ def nanargmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) ->
 
 
 @operation("numpy")
-def nancumsum(x: TensorLike, axis: int | None = None, dtype: DTypeLike = None) -> TensorLike:
+def nancumsum(x: TensorLike, axis: Axes = None, dtype: DTypeLike = None) -> TensorLike:
     """Running sum along `axis`, NaN counting as 0."""
     return running("cumsum", _filled(x, 0.0)[1], axis, dtype)
 
 
 @operation("numpy")
-def nancumprod(x: TensorLike, axis: int | None = None, dtype: DTypeLike = None) -> TensorLike:
+def nancumprod(x: TensorLike, axis: Axes = None, dtype: DTypeLike = None) -> TensorLike:
     """Running product along `axis`, NaN counting as 1."""
     return running("cumprod", _filled(x, 1.0)[1], axis, dtype)
 

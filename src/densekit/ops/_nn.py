@@ -57,35 +57,35 @@ def relu6(x: TensorLike) -> TensorLike:
     return xp.where(x >= 6, 6, _rectified(xp, x))
 
 
-@operation("nn")
+@operation("nn", keeps_dtype=True)
 def leaky_relu(x: TensorLike, negative_slope: float = 0.2) -> TensorLike:
     """``x`` if ``x >= 0`` else ``negative_slope * x``."""
     xp, x = namespace(x), floating(x)
     return xp.where(x >= 0, x, negative_slope * x)
 
 
-@operation("nn")
+@operation("nn", keeps_dtype=True)
 def elu(x: TensorLike, alpha: float = 1.0) -> TensorLike:
     """``x`` if ``x > 0`` else ``alpha * (exp(x) - 1)``."""
     xp, x = namespace(x), floating(x)
     return xp.where(x > 0, x, alpha * _exponential_minus_one(xp, x))
 
 
-@operation("nn")
+@operation("nn", keeps_dtype=True)
 def celu(x: TensorLike, alpha: float = 1.0) -> TensorLike:
     """``x`` if ``x > 0`` else ``alpha * (exp(x / alpha) - 1)``."""
     xp, x = namespace(x), floating(x)
     return xp.where(x > 0, x, alpha * _exponential_minus_one(xp, x / alpha))
 
 
-@operation("nn")
+@operation("nn", keeps_dtype=True)
 def selu(x: TensorLike) -> TensorLike:
     """``scale * elu(x, alpha)`` with the constants of self-normalising networks."""
     xp, x = namespace(x), floating(x)
     return SELU_SCALE * xp.where(x > 0, x, SELU_ALPHA * _exponential_minus_one(xp, x))
 
 
-@operation("nn", quiet=True)
+@operation("nn", quiet=True, keeps_dtype=True)
 def gelu(x: TensorLike, approximate: bool = True) -> TensorLike:
     """``x * Phi(x)``, Phi the normal distribution function, or its tanh approximation."""
     xp, x = namespace(x), floating(x)
@@ -94,13 +94,13 @@ def gelu(x: TensorLike, approximate: bool = True) -> TensorLike:
     return 0.5 * x * erfc_values(x * -0.7071067811865476)  # 1 + erf would cancel for x < 0
 
 
-@operation("nn")
+@operation("nn", keeps_dtype=True)
 def sigmoid(x: TensorLike) -> TensorLike:
     """``1 / (1 + exp(-x))``."""
     return _logistic(namespace(x), floating(x))
 
 
-@operation("nn", alias="swish", quiet=True)
+@operation("nn", alias="swish", quiet=True, keeps_dtype=True)
 def silu(x: TensorLike) -> TensorLike:
     """``x * sigmoid(x)``."""
     x = floating(x)
@@ -122,7 +122,7 @@ def softplus(x: TensorLike) -> TensorLike:
     return _softplus(namespace(x), floating(x))
 
 
-@operation("nn", quiet=True)
+@operation("nn", quiet=True, keeps_dtype=True)
 def softsign(x: TensorLike) -> TensorLike:
     """``x / (1 + |x|)``."""
     x = floating(x)
@@ -141,13 +141,13 @@ def _hard_sigmoid(xp: Namespace, x: TensorLike) -> TensorLike:
     return xp.where(shifted >= 6, 6, _rectified(xp, shifted)) / 6.0
 
 
-@operation("nn")
+@operation("nn", keeps_dtype=True)
 def hard_sigmoid(x: TensorLike) -> TensorLike:
     """``relu6(x + 3) / 6``."""
     return _hard_sigmoid(namespace(x), floating(x))
 
 
-@operation("nn", alias="hard_swish", quiet=True)
+@operation("nn", alias="hard_swish", quiet=True, keeps_dtype=True)
 def hard_silu(x: TensorLike) -> TensorLike:
     """``x * hard_sigmoid(x)``."""
     x = floating(x)
@@ -172,7 +172,7 @@ def tanh_shrink(x: TensorLike) -> TensorLike:
     return x - namespace(x).tanh(x)
 
 
-@operation("nn")
+@operation("nn", keeps_dtype=True)
 def soft_shrink(x: TensorLike, threshold: float = 0.5) -> TensorLike:
     """``x`` brought nearer to 0 by `threshold`, and 0 between -threshold and threshold."""
     xp, x = namespace(x), floating(x)
@@ -194,14 +194,14 @@ def threshold(x: TensorLike, threshold: float, default_value: float) -> TensorLi
     return xp.where(x <= threshold, default_value, x)
 
 
-@operation("nn", quiet=True)
+@operation("nn", quiet=True, keeps_dtype=True)
 def squareplus(x: TensorLike, b: float = 4) -> TensorLike:
     """``(x + sqrt(x**2 + b)) / 2``."""
     xp, x = namespace(x), floating(x)
     return (x + xp.sqrt(x * x + b)) / 2.0
 
 
-@operation("nn")
+@operation("nn", keeps_dtype=True)
 def sparse_plus(x: TensorLike) -> TensorLike:
     """0 up to -1, ``(x + 1)**2 / 4`` between, ``x`` from 1 on."""
     xp, x = namespace(x), floating(x)
@@ -210,14 +210,14 @@ def sparse_plus(x: TensorLike) -> TensorLike:
     return xp.where(x >= 1, x, xp.where(x <= -1, 0, xp.where(x < 1, middle, x)))
 
 
-@operation("nn")
+@operation("nn", keeps_dtype=True)
 def sparse_sigmoid(x: TensorLike) -> TensorLike:
     """0 up to -1, ``(x + 1) / 2`` between, 1 from 1 on."""
     xp, x = namespace(x), floating(x)
     return 0.5 * xp.minimum(xp.maximum(x + 1.0, 0.0), 2.0)  # shares the slope at its two corners
 
 
-@operation("nn")
+@operation("nn", keeps_dtype=True)
 def glu(x: TensorLike, axis: int = -1) -> TensorLike:
     """``a * sigmoid(b)`` for the two halves of `axis`, whose size must be even."""
     xp, x = namespace(x), floating(x)

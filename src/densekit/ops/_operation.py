@@ -74,6 +74,7 @@ class Options(TypedDict, total=False):
 
     arguments: tuple[str, ...] | None
     quiet: bool
+    keeps_dtype: bool
     alias: str
     views: bool
     settle: Callable[[Config], Config]
@@ -114,6 +115,7 @@ def operation(
     arguments: tuple[str, ...] | None = None,
     convert: Callable[[object], object] | None = None,
     quiet: bool = False,
+    keeps_dtype: bool = False,
     alias: str = "",
     views: bool = False,
     settle: Callable[[Config], Config] = dict,
@@ -128,6 +130,8 @@ def operation(
         convert: how an array parameter is read. Default: `as_array` for one, `operand` for several.
         quiet: whether NumPy's floating-point warnings are silenced: infinities and NaNs speak for
             themselves. Costs a microsecond.
+        keeps_dtype: whether a bfloat16 result must be asked for: NumPy makes float32 where such an
+            array meets a Python number.
         alias: a second name.
         views: whether the result may lie in the memory of an argument. It is a copy then, unless
             the argument is a tensor: of that, the result is a read-only view.
@@ -140,7 +144,8 @@ def operation(
         names = _parameters(function)[:tensors]
         node_class = _node_class(module, class_name, arguments or names, function)
         node_class.settle = staticmethod(settle)
-        body = np.errstate(all="ignore")(function) if quiet else function
+        body = _in_dtype_of_input(function) if keeps_dtype else function
+        body = np.errstate(all="ignore")(body) if quiet else body
 
         def general(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if DEFERRED:
@@ -187,6 +192,18 @@ def operation(
         return export("keras.ops", *([alias] if alias else []))(call)
 
     return decorate
+
+
+def _in_dtype_of_input(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with a result of bfloat16 for a first argument of bfloat16."""
+
+    def body(x: Any, *args: Any, **kwargs: Any) -> Any:
+        result = function(x, *args, **kwargs)
+        if x.dtype.kind == "V" and result.dtype != x.dtype:
+            return result.astype(x.dtype)
+        return result
+
+    return body
 
 
 def as_given(value: object) -> object:

@@ -151,7 +151,7 @@ def cdist(x: TensorLike, y: TensorLike) -> TensorLike:
     return xp.sqrt(xp.sum(apart * apart, axis=-1))
 
 
-@operation("numpy", quiet=True)
+@operation("numpy", quiet=True, keeps_dtype=True)
 def corrcoef(x: TensorLike) -> TensorLike:
     """Pearson's correlation of the rows of `x`, from -1 to 1.
 
@@ -172,7 +172,7 @@ def corrcoef(x: TensorLike) -> TensorLike:
     return found if x.ndim == 2 else found[0, 0]
 
 
-@operation("numpy", arguments=("y",))
+@operation("numpy", arguments=("y",), keeps_dtype=True)
 def trapezoid(
     y: TensorLike, x: ArrayLike | None = None, dx: ArrayLike = 1.0, axis: int = -1
 ) -> TensorLike:

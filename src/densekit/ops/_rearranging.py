@@ -136,6 +136,8 @@ def view(x: TensorLike, dtype: DTypeLike = None) -> TensorLike:
 @operation("numpy")
 def argpartition(x: TensorLike, kth: int, axis: int | None = -1) -> TensorLike:
     """Indices that put the `kth` smallest in its place, the smaller ones before it."""
+    if not isinstance(kth, int | np.integer):
+        raise ValueError(message("ops.argpartition", "one integer `kth`", repr(kth), "Pass one."))
     xp = namespace(x)
     if axis is None:
         x, axis = xp.ravel(x), 0

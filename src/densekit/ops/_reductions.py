@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from densekit._core.errors import message
 from densekit._core.types import ArrayLike, Axes, DTypeLike, TensorLike
 from densekit.ops._dispatch import (
     ARRAYS,
@@ -177,8 +178,13 @@ def cumprod(x: TensorLike, axis: int | None = None, dtype: DTypeLike = None) -> 
     return running("cumprod", x, axis, dtype)
 
 
-def running(name: str, x: TensorLike, axis: int | None, dtype: Any) -> TensorLike:
-    """`cumsum` or `cumprod`."""
+def running(name: str, x: TensorLike, axis: Axes, dtype: Any) -> TensorLike:
+    """`cumsum` or `cumprod`; a list of axes may hold one."""
+    if isinstance(axis, tuple | list):
+        if len(axis) != 1:
+            expected = "one `axis`, or None"
+            raise ValueError(message(f"ops.{name}", expected, repr(axis), "Call it for each axis."))
+        axis = axis[0]
     dtype = dtype or ("int32" if dtype_name(x) == "bool" else dtype_name(x))
     xp, x = namespace(x), astype(x, dtype)
     if name == "cumprod" and xp is not np and not is_jax(xp):  # autograd has no gradient for it

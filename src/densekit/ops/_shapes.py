@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
+from densekit._core.errors import describe, message
 from densekit._core.types import ArrayLike, Namespace, TensorLike
 from densekit.ops._dispatch import as_array, astype, dtype_name, namespace, result_type, select
 from densekit.ops._operation import operation
@@ -173,9 +175,8 @@ def roll(
 @operation("numpy", views=True)
 def flip(x: TensorLike, axis: int | Sequence[int] | None = None) -> TensorLike:
     """Elements in reverse order along `axis`, by default all axes."""
-    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
     cut = [slice(None)] * x.ndim
-    for a in axes:
+    for a in range(x.ndim) if axis is None else normalize_axis_tuple(axis, x.ndim):
         cut[a] = slice(None, None, -1)
     return x[tuple(cut)]
 
@@ -201,7 +202,11 @@ def pad(
 @operation("numpy")
 def diag(x: TensorLike, k: int = 0) -> TensorLike:
     """The diagonal of a matrix, or a matrix with the vector `x` as diagonal."""
-    if x.ndim != 1:
+    if x.ndim not in (1, 2):
+        raise ValueError(
+            message("ops.diag", "a vector or matrix", describe(x), "Use `diagonal` for more.")
+        )
+    if x.ndim == 2:
         return diagonal(x, k)
     xp, size = namespace(x), x.shape[0] + abs(k)
     padded = xp.pad(x, [(0, abs(k))], "constant")
@@ -238,6 +243,9 @@ def _mesh_input(value: object) -> object:
 @operation("numpy", tensors=99, arguments=("x",), convert=_mesh_input, views=True)
 def meshgrid(*x: TensorLike, indexing: str = "xy") -> list[TensorLike]:
     """Coordinate arrays of the grid that vectors span; ``"ij"`` keeps the order of the axes."""
+    if indexing not in ("xy", "ij"):
+        expected = "`indexing` of 'xy' or 'ij'"
+        raise ValueError(message("ops.meshgrid", expected, repr(indexing), "Pass one of them."))
     xp = namespace(*x)
     vectors = [xp.ravel(v) for v in x]
     order = list(range(len(x)))

@@ -91,7 +91,7 @@ def median(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLi
     return _quantile(x, 0.5, axis, "midpoint", keepdims)
 
 
-@operation("numpy", arguments=("x", "weights"))
+@operation("numpy", arguments=("x", "weights"), keeps_dtype=True)
 def average(x: TensorLike, axis: int | None = None, weights: ArrayLike | None = None) -> TensorLike:
     """Mean along `axis` with `weights`, in the shape of `x` or of the axis."""
     xp, x = namespace(x, weights), floating(x)
@@ -100,7 +100,7 @@ def average(x: TensorLike, axis: int | None = None, weights: ArrayLike | None = 
     weights = astype(as_array(weights), dtype_name(x))
     if weights.ndim != x.ndim:
         if axis is None:
-            raise TypeError(
+            raise ValueError(
                 message(
                     "ops.average",
                     "`axis` where `weights` have another shape than `x`",

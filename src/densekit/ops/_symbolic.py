@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import itertools
+import random
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Any, ClassVar
 
@@ -300,7 +303,12 @@ class FunctionOperation(Operation):
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Shape and dtype of what `call` returns, as `KerasTensor`s."""
         check_growth(type(self).function.__name__, (args, kwargs), self.settings)
-        return super().compute_output_spec(*args, **kwargs)
+        try:
+            return super().compute_output_spec(*args, **kwargs)
+        except IndexError as error:
+            if isinstance(error, ValueError):  # NumPy's AxisError is both
+                raise
+            raise ValueError(str(error)) from error  # a shape that does not fit, for Keras
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FunctionOperation:
@@ -330,56 +338,85 @@ def any_symbolic(args: tuple[Any, ...] | list[Any], kwargs: dict[str, Any] | Non
 # Sizes tried for None: a dimension that follows the trial size is None in the output. The second
 # pair has many divisors, for functions that split or reshape the unknown axis.
 _TRIALS = ((2, 3), (840, 1680))
+_MOST_TRIALS = 256  # of sizes that differ between the unknown axes
 
 
 def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Shapes and dtypes of ``function(*args, **kwargs)`` as `KerasTensor`s, found by trying it out.
 
-    The function runs on small arrays, once if all sizes are known, else twice with different sizes
-    for None. Variables it assigns to keep their values.
+    The function runs on small arrays, once if all sizes are known, else with different sizes for
+    None: the same for every None, or, where that cannot be (``(None, 3) + (2, None)``), whatever
+    sizes go together. Variables it assigns to keep their values.
     """
     given = symbolic_leaves((args, kwargs))
     for tensor in given:
         size = _TRIALS[0][1] * elements(tensor.shape) * data_dtype(tensor.dtype).itemsize
         claim_for_a_while(size, f"an input {tensor.name!r}", f"shape {tensor.shape}")
-    unknown = any(None in tensor.shape for tensor in given)
+    unknown = sum(tensor.shape.count(None) for tensor in given)
 
-    def trial(size: int) -> Any:
+    def trial(*sizes: int) -> Any:
+        left = iter(sizes)
+
         def stand_in(leaf: Any) -> Any:
             if not isinstance(leaf, KerasTensor):
                 return leaf
-            shape = tuple(size if n is None else n for n in leaf.shape)
-            if "int" in leaf.dtype or leaf.dtype == "bool":
-                return lend(np.zeros(shape, data_dtype(leaf.dtype)))
-            value = np.ones(shape, data_dtype(leaf.dtype))
-            if leaf.dtype == STRING:
-                return lend(value)
-            if len(shape) > 1 and shape[-1] == shape[-2]:
-                value += np.eye(shape[-1], dtype=value.dtype)  # can be inverted
-            return lend(value)
+            shape = tuple(next(left) if n is None else n for n in leaf.shape)
+            return lend(_sample(shape, leaf.dtype))
 
         sample_args, sample_kwargs = tree.map_structure(stand_in, (args, kwargs))
         with StatelessScope(), np.errstate(all="ignore"):
             return function(*sample_args, **sample_kwargs)
 
+    if not unknown:
+        return _common_spec([trial()])
     try:
-        first = trial(_TRIALS[0][0])
-        second = trial(_TRIALS[0][1]) if unknown else first
-    except ValueError as error:
-        if not unknown:
-            raise
+        return _common_spec([trial(*[size] * unknown) for size in _TRIALS[0]])
+    except (ValueError, IndexError) as error:
         try:
-            first, second = (trial(size) for size in _TRIALS[1])
-        except ValueError:
-            raise error from None  # that of the small trial is the readable one
+            return _common_spec([trial(*[size] * unknown) for size in _TRIALS[1]])
+        except (ValueError, IndexError):
+            known = {n for tensor in given for n in tensor.shape if n is not None}
+            results = _what_works(trial, [*known.union(_TRIALS[0])], unknown)
+            if not results:
+                raise error from None  # that of the small trial is the readable one
+            return _common_spec(results)
 
-    def spec(a: Any, b: Any) -> Any:
-        if a is None or isinstance(a, str):
-            return a
-        shape = tuple(n if n == m else None for n, m in zip(np.shape(a), np.shape(b), strict=True))
-        return KerasTensor(shape, dtype=_spec_dtype(a))
 
-    return tree.map_structure(spec, first, second)
+def _sample(shape: tuple[int, ...], dtype: str) -> Any:
+    """An array for a trial."""
+    if "int" in dtype or dtype == "bool":
+        return np.zeros(shape, data_dtype(dtype))
+    value = np.ones(shape, data_dtype(dtype))
+    if dtype != STRING and len(shape) > 1 and shape[-1] == shape[-2]:
+        value += np.eye(shape[-1], dtype=value.dtype)  # can be inverted
+    return value
+
+
+def _what_works(trial: Callable[..., Any], sizes: list[int], unknown: int) -> list[Any]:
+    """Results of the trials that do not fail, each unknown axis having one of `sizes`."""
+    every: Iterable[tuple[int, ...]] = itertools.product(sizes, repeat=unknown)
+    if len(sizes) ** unknown > _MOST_TRIALS:
+        draw = random.Random(0)
+        every = (tuple(draw.choices(sizes, k=unknown)) for _ in range(_MOST_TRIALS))
+    results = []
+    for assignment in every:
+        with contextlib.suppress(ValueError, IndexError):
+            results.append(trial(*assignment))
+    return results
+
+
+def _common_spec(results: list[Any]) -> Any:
+    """What the results of all trials have in common."""
+
+    def spec(*values: Any) -> Any:
+        first = values[0]
+        if first is None or isinstance(first, str):
+            return first
+        sizes = zip(*map(np.shape, values), strict=True)
+        shape = tuple(axis[0] if len({*axis}) == 1 else None for axis in sizes)
+        return KerasTensor(shape, dtype=_spec_dtype(first))
+
+    return tree.map_structure(spec, *results)
 
 
 def _spec_dtype(value: Any) -> str:

@@ -1,0 +1,77 @@
+"""Data types of results: bfloat16 stays, integers become floats of the type they meet."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from densekit import losses, ops
+
+KEEPS = [
+    "celu",
+    "elu",
+    "gelu",
+    "hard_sigmoid",
+    "hard_silu",
+    "leaky_relu",
+    "log_sigmoid",
+    "log_softmax",
+    "mish",
+    "reciprocal",
+    "relu",
+    "relu6",
+    "rsqrt",
+    "selu",
+    "sigmoid",
+    "silu",
+    "sinc",
+    "soft_shrink",
+    "softmax",
+    "softplus",
+    "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "squareplus",
+    "tanh",
+    "tanh_shrink",
+    "exp",
+    "log1p",
+    "sqrt",
+    "square",
+]
+
+
+@pytest.mark.parametrize("name", KEEPS)
+def test_bfloat16_stays(name: str) -> None:
+    exact = np.array([[0.5, 1.0], [2.0, 0.25]], "float32")
+    result = getattr(ops, name)(ops.cast(exact, "bfloat16"))
+    assert result.dtype == "bfloat16"
+    expected = np.asarray(getattr(ops, name)(exact))
+    np.testing.assert_allclose(np.asarray(result, "float32"), expected, rtol=0.02, atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["matmul", "dot", "tensordot", "einsum"])
+@pytest.mark.parametrize("other", ["bfloat16", "int32", "bool", "float32"])
+def test_products_have_the_type_in_which_their_arrays_meet(name: str, other: str) -> None:
+    x, y = ops.ones((2, 2), "bfloat16"), ops.ones((2, 2), other)
+    product = {
+        "tensordot": lambda a, b: ops.tensordot(a, b, axes=1),
+        "einsum": lambda a, b: ops.einsum("ij,jk->ik", a, b),
+    }.get(name, getattr(ops, name))
+    for result in (product(x, y), product(y, x)):
+        assert result.dtype == ("float32" if other == "float32" else "bfloat16")
+        assert np.asarray(result, "float32").tolist() == [[2, 2], [2, 2]]
+
+
+@pytest.mark.parametrize("name", ["arctan2", "logaddexp"])
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64"])
+def test_functions_of_two_integers_give_the_default_float(name: str, dtype: str) -> None:
+    one = np.ones(2, dtype)
+    assert getattr(ops, name)(one, one).dtype == "float32"
+    assert getattr(ops, name)(one, np.ones(2, "float16")).dtype == "float16"
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight"])
+def test_losses_have_their_dtype(reduction: str) -> None:
+    loss = losses.MeanSquaredError(reduction, dtype="bfloat16")
+    assert loss(np.ones((2, 2)), np.zeros((2, 2))).dtype == "bfloat16"
