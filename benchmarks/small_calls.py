@@ -73,7 +73,9 @@ def main() -> None:
     else:
         import keras
     found = {name: seconds_of(call, at_least) for name, call in calls(keras).items()}
-    print(json.dumps(found | {"batch hook": batch_hook(keras, at_least)}))
+    if peer == "densekit":  # Keras comes back to Python after every batch in any case
+        found["batch hook"] = batch_hook(keras, at_least)
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class Lanes:
                 member = under_way.pop(id(run.engine))
                 received.append(member)
                 assert member.pending is not None
-                session = member.pending.session
+                session = member.pending[0]
                 assert isinstance(session, Session)
                 try:
                     if isinstance(result, Exception):

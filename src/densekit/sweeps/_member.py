@@ -122,7 +122,7 @@ class Member:
     def why_alone(self) -> str | None:
         """Why the pending run cannot be one of many; None: it can."""
         assert self.pending is not None
-        session = self.pending.session
+        session = self.pending[0]
         if type(session) is not Session:
             assert self.model is not None
             return f"{type(self.model).__name__} has steps of its own, or mixes rows of a batch"

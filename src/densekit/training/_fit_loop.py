@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,9 @@ _PREDICTION_BYTES = 1 << 26
 
 
 T = TypeVar("T")
-Runs = Generator["PendingRun", None, T]  # a loop that waits for each of its chunks
+# What a loop waits for: a session, the chunk that it is to run, and whether to train.
+PendingRun: TypeAlias = "tuple[Session | StepSession, Chunk, bool]"
+Runs = Generator[PendingRun, None, T]
 
 
 def callback_list(
@@ -54,14 +56,6 @@ def callback_list(
         steps=steps,
         model=model,
     )
-
-
-class PendingRun(NamedTuple):
-    """A chunk of steps that a loop waits for."""
-
-    session: Session | StepSession
-    chunk: Chunk
-    training: bool
 
 
 class Session:
@@ -170,12 +164,13 @@ class Session:
         self, chunk: Chunk, predictions: list[Array | None], losses: npt.NDArray[np.float64]
     ) -> None:
         """Update losses and metrics by what the engine gave for a chunk."""
-        n = chunk.rows
-        self._loss.add(losses[:, 0], chunk.batch_size, n)
+        n, total = chunk.rows, losses[:, 0]
+        self._loss.add(total, chunk.batch_size, n)
         if self.watch is not None:
-            self.watch.look(chunk, losses[:, 0])
-        for i, mean in enumerate(self._term_means):
-            mean.add(losses[:, 1 + i], chunk.batch_size, n)
+            self.watch.look(chunk, total)
+        if self._term_means:
+            for i, mean in enumerate(self._term_means):
+                mean.add(losses[:, 1 + i], chunk.batch_size, n)
         if self._metrics is not None:
             self._update_metrics(chunk, predictions)
 
@@ -235,7 +230,7 @@ def run_epoch(
     for chunk in feed.chunks(per_call if every else session.chunk_steps(feed)):
         if every and steps == first:
             begin(first)
-        yield PendingRun(session, chunk, training)
+        yield session, chunk, training
         steps = chunk.first_step + chunk.steps
         if every:
             if steps - first < per_call:

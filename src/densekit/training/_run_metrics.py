@@ -40,11 +40,12 @@ class LossMean(Mean):
             known = float(self.total.array), float(self.count.array)
         total, count = sums = known[0] + loss, known[1] + rows
         self.__dict__["_dk_sums"] = sums  # nothing that is tracked: a step would wait for that
-        if abs(total) < 3e38 and self.dtype == "float32":  # no float32 overflows
-            self.total.array[()], self.count.array[()] = total, count
+        totals, counts = self.total.array, self.count.array
+        if abs(total) < 3e38 and totals.itemsize >= 4:  # nothing overflows
+            totals[()], counts[()] = total, count
             return
         with np.errstate(over="ignore"):
-            self.total.array[...], self.count.array[...] = total, count
+            totals[...], counts[...] = total, count
 
     _dk_sums: tuple[float, float] | None = None
 
