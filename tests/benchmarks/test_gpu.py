@@ -27,18 +27,20 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 def test_tiny_sizes_run_and_peers_agree_with_float64(tmp_path: Path) -> None:
     file = tmp_path / "results.json"
     command = [sys.executable, str(BENCHMARKS / "gpu.py"), "--tiny", "--json", str(file)]
-    command += ["--only", "narrow-14", "broad", "--peers", "densekit", "jax", "torch-graphs"]
+    command += ["--only", "narrow-14", "broad", "many"]
+    command += ["--peers", "densekit", "jax", "torch-graphs"]
     paths = os.pathsep.join([str(Path(densekit.__file__).parents[1]), *sys.path])
     environment = {**os.environ, "PYTHONPATH": paths, "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=240, env=environment, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    narrow, broad = json.loads(file.read_text())["workloads"].values()
+    narrow, broad, many = json.loads(file.read_text())["workloads"].values()
     for peer in ("densekit", "jax"):
         assert narrow[peer]["error"] < 1e-5, narrow
         assert narrow[peer]["inference"] > 0
         assert broad[peer]["median"] > 0, broad
+        assert many[peer]["error"] < 1e-5, many
     assert "missing" in narrow["torch-graphs"]  # not installed, or no GPU
     assert "float32" in done.stdout and "mixed_bfloat16" in done.stdout
 

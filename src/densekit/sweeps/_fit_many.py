@@ -45,8 +45,9 @@ def fit_many(
     """Train a network for each point of a grid, many at the same time.
 
     Each gets the bits that it gets alone: by `set_random_seed` with its seed, `build` and `fit`.
-    Networks that run natively are trained side by side, each on one thread; the others one after
-    another. One that fails, or whose loss becomes NaN, harms no other.
+    Networks that run natively are trained side by side, each on one thread; on the engine "jax",
+    those of the same formula by one compiled loop, to rounding; the others one after another. One
+    that fails, or whose loss becomes NaN, harms no other.
 
     Args:
         build: gives a compiled model, called with a point's entries as arguments.

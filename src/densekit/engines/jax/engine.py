@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -21,12 +22,17 @@ from densekit.engines.jax.numbers import numbers
 from densekit.engines.jax.packing import shapes_of
 from densekit.engines.jax.placement import Placement, all_processes, present
 from densekit.engines.jax.predictor import Predictor
+from densekit.engines.jax.rates import Told
 from densekit.engines.jax.resident import Resident
 from densekit.engines.jax.runs import Run, gathered, picks_of, runs_of
+from densekit.engines.jax.signature import signature_of
 from densekit.engines.jax.steps import Step, Touched
 from densekit.engines.objective import Batch, counts_rows
 from densekit.engines.plan import PlanBuilder
 from densekit.engines.rows import PredictsRows
+
+if TYPE_CHECKING:
+    from densekit.engines.jax.side_by_side import Together
 
 _MOST_ROWS = 1 << 16  # of one call that predicts
 # Work and rows of a chunk. After each, weights come back and the host looks at losses, which takes
@@ -81,15 +87,23 @@ class JaxEngine(PredictsRows):
         known = [*source.variables, *source.state, *trainable]
         if optimizer is not None:
             known += [*optimizer._trainable_variables, *optimizer.variables]
-        self._known = list(dict.fromkeys(known))
-        self._wide = self.dtype == "float64" or any(v.dtype == "float64" for v in self._known)
+        self.known = list(dict.fromkeys(known))
+        self.wide = self.dtype == "float64" or any(v.dtype == "float64" for v in self.known)
         counted = all(counts_rows(t.loss) for t in losses) and not self.has_masks
-        self._pads = _keeps_rows_apart(plan) and counted
+        self.pads = _keeps_rows_apart(plan) and counted
         self.flops_per_sample = 2 * sum(v.size for v in source.variables)
         self._loop: Loop | None = None
         self._predictor: Predictor | None = None
         self._placement: Placement | None = None
-        self._resident = Resident(self._inputs, self._losses_of, self.dtype)
+        self.resident = Resident(self._inputs, self._losses_of, self.dtype)
+        self._made_from = source, plan, trainable, losses, optimizer
+        self.together: Together | None = None  # with others that compute the same formula
+
+    @cached_property
+    def signature(self) -> Hashable | None:
+        """Equal for engines of the same formula; None if only tracing it would tell."""
+        source, plan, trainable, losses, optimizer = self._made_from
+        return signature_of(source, plan, self.known, trainable, losses, optimizer)
 
     @property
     def chunk_rows(self) -> float:
@@ -110,11 +124,11 @@ class JaxEngine(PredictsRows):
         wanted = tuple(room is not None for room in predictions)
         found: list[tuple[Run, Any, list[Any]]] = []
         self._place()
-        with numbers(self._wide), all_processes(self._name):
+        with numbers(self.wide), all_processes(self._name):
             state: list[Any] | None = None
             rates = self._step.rates.of(chunk.steps)
             try:
-                for run in runs_of(chunk, self._pads, self._placement):
+                for run in runs_of(chunk, self.pads, self._placement):
                     if self._loop is None:
                         self._loop = self._new_loop(chunk, run)
                     picks = picks_of(chunk, run, self._loop.capacity(run.steps, run.size))
@@ -127,20 +141,38 @@ class JaxEngine(PredictsRows):
                 if state is not None and self._loop is not None:
                     self._loop.written.assign(state)
             losses = [np.asarray(made, np.float64)[: run.steps] for run, made, _ in found]
-            self._put(found, predictions)
+            self.put(found, predictions)
         return np.concatenate(losses) if losses else np.empty((0, 1 + self.n_losses))
 
     evaluate = train  # no optimizer, no training
 
     def _gathered(self, chunk: Chunk, picks: Index) -> Batch:
-        if self._placement is None and self._resident.takes(chunk):
-            return self._resident.picked(picks)
+        if self._placement is None and self.resident.takes(chunk):
+            return self.resident.picked(picks)
         types = self._inputs, self._losses_of, self.dtype
         return gathered(chunk, picks, *types, self._placement)
 
     def forget_data(self) -> None:
         """The data set that chunks came from is done with: its copy on the device goes."""
-        self._resident.forget()
+        self.resident.forget()
+
+    # With others
+
+    def can_lead(self, chunk: Chunk) -> bool:
+        """Whether its loop can run the steps of others, too."""
+        self._place()
+        with numbers(self.wide):
+            return self._placement is None and self.resident.takes(chunk, single=True)
+
+    def loop_for(self, chunk: Chunk) -> Loop:
+        """The compiled loop."""
+        if self._loop is None:
+            self._loop = self._new_loop(chunk, runs_of(chunk, self.pads, self._placement)[0])
+        return self._loop
+
+    def rates(self, steps: int) -> Told:
+        """The learning rates of some steps to come."""
+        return self._step.rates.of(steps)
 
     def _new_loop(self, chunk: Chunk, run: Run) -> Loop:
         """The compiled loop, for the variables that the step touches."""
@@ -148,15 +180,15 @@ class JaxEngine(PredictsRows):
         rates = self._step.rates.of(1)
 
         def step(values: list[Any], batch: Batch) -> Any:
-            given = dict(zip(self._known, values, strict=True))
+            given = dict(zip(self.known, values, strict=True))
             return self._step(given, batch, None, rates, touched)[1]
 
         first_step = run._replace(rows=min(run.rows, run.full), steps=1)
         types = self._inputs, self._losses_of, self.dtype
         trial = gathered(chunk, picks_of(chunk, first_step, 1), *types, None)
         first = jax.tree.map(lambda column: column[0], trial)
-        jax.eval_shape(step, shapes_of(self._known), first)
-        return Loop(self._step, touched, self._pads, self._placement)
+        jax.eval_shape(step, shapes_of(self.known), first)
+        return Loop(self._step, touched, self.pads, self._placement)
 
     def _place(self) -> None:
         """Compile anew if another distribution was set."""
@@ -166,9 +198,7 @@ class JaxEngine(PredictsRows):
             self._placement = present()
             self._loop = self._predictor = None
 
-    def _put(
-        self, found: list[tuple[Run, Any, list[Any]]], predictions: list[Array | None]
-    ) -> None:
+    def put(self, found: list[tuple[Run, Any, list[Any]]], predictions: list[Array | None]) -> None:
         """Write the predictions to their room."""
         made: list[list[Array]] = [[] for _ in predictions]
         masks: list[list[Array]] = [[] for _ in predictions]
@@ -203,12 +233,12 @@ class JaxEngine(PredictsRows):
             self._predictor = Predictor(
                 self._kind,
                 self._definition,
-                self._known,
+                self.known,
                 not self.needs_batches,
                 self._placement,
             )
         most = n if self.needs_batches else _MOST_ROWS
-        with numbers(self._wide), all_processes(self._name):
+        with numbers(self.wide), all_processes(self._name):
             for start in range(0, n, max(most, 1)):
                 stop = min(start + most, n)
                 given = zip(inputs, self._inputs, strict=True)

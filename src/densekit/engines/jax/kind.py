@@ -11,6 +11,9 @@ from densekit._core.variable import Variable
 from densekit.engines import kinds, native_kind
 from densekit.engines.jax.compiled_step import CompiledStep
 from densekit.engines.jax.engine import JaxEngine
+from densekit.engines.jax.side_by_side import run_together
+
+_MEMBERS = 1 << 10
 
 
 class JaxKind(native_kind.NativeKind):
@@ -32,15 +35,20 @@ class JaxKind(native_kind.NativeKind):
             return super().make(source, trainable, losses, optimizer)
         return JaxEngine(self, source, plan, trainable, losses, optimizer)
 
+    @property
+    def members_at_once(self) -> int:
+        """As many as a device likes to have; each takes the memory of its weights and batches."""
+        return _MEMBERS
+
     def why_alone(self, engine: Engine) -> str | None:
-        """Models on JAX run one at a time."""
+        """What only tracing would tell to be equal, or different, runs alone."""
         if isinstance(engine, JaxEngine):
-            return "the engine 'jax' runs one model at a time"
+            return None if engine.signature is not None else "it has parts of the user's making"
         return super().why_alone(engine)
 
     def lane(self) -> Lane:
-        """One after the other."""
-        return kinds.Rounds()
+        """Those that compute the same formula on the same rows by one loop over all of them."""
+        return kinds.Rounds(run_together)
 
     def compiled(self, step: Callable[..., Any]) -> Callable[..., Any]:
         """The function, compiled; one that cannot be traced runs as it is, and that is said."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,9 @@ from densekit.engines.jax.rates import Told
 from densekit.engines.jax.runs import Run
 from densekit.engines.jax.steps import Step, Touched
 from densekit.engines.objective import Batch
+
+Counts: TypeAlias = tuple[Any, Any, Any]  # steps; rows that count in each, in the last; or traced
+Made: TypeAlias = tuple[Packed, jax.Array, list[jax.Array]]
 
 
 class Loop:
@@ -56,7 +59,7 @@ class Loop:
         run: Run,
         rates: Told,
         wanted: tuple[bool, ...],
-    ) -> tuple[Packed, jax.Array, list[jax.Array]]:
+    ) -> Made:
         """New values of what is written; for each step, or more, losses, predictions and masks.
 
         The results may still be on their way.
@@ -71,9 +74,8 @@ class Loop:
         """
         if self._placement is not None:
             read, written = self._placement.copies(read), self._placement.copies(written)
-        counts = np.int32(run.steps), np.int32(run.full), np.int32(run.last)
-        made: Any = self._compiled(read, written, batches, rates, wanted, counts)
-        return made[0], made[1], made[2]
+        made: Made = self._compiled(read, written, batches, rates, wanted, counts_of(run))
+        return made
 
     def capacity(self, steps: int, size: int) -> int:
         """How many steps of so many rows to make room for: as for the longest run so far."""
@@ -83,14 +85,39 @@ class Loop:
 
     def _run(
         self,
-        read: Any,
-        written: Any,
+        read: Sequence[jax.Array],
+        written: Sequence[jax.Array],
         batches: Batch,
-        rates: Any,
+        rates: Told,
         wanted: tuple[bool, ...],
-        counts: Any,
-    ) -> Any:
+        counts: Counts,
+    ) -> Made:
         """Traced once for each capacity and shape."""
+        capacity = len(jax.tree.leaves(batches)[0])
+
+        def batch_at(i: jax.Array) -> Batch:
+            pick = partial(jax.lax.dynamic_index_in_dim, index=i, keepdims=False)
+            picked: Batch = jax.tree.map(pick, batches)
+            return picked
+
+        return self.steps(read, written, batch_at, capacity, rates, wanted, counts)
+
+    def steps(
+        self,
+        read: Sequence[jax.Array],
+        written: Sequence[jax.Array],
+        batch_at: Callable[[jax.Array], Batch],
+        capacity: int,
+        rates: Told,
+        wanted: tuple[bool, ...],
+        counts: Counts,
+    ) -> Made:
+        """The loop as a formula: new values, and for each step losses, predictions and masks.
+
+        Args:
+            batch_at: gives the rows of a step, by its number.
+            capacity: steps to make room for.
+        """
         constant = dict(zip(self.read.variables, self.read.unpack(read), strict=True))
         constant = {v: self._cut(v, value) for v, value in constant.items()}
         first = [
@@ -98,14 +125,12 @@ class Loop:
             for v, value in zip(self.written.variables, self.written.unpack(written), strict=True)
         ]
         steps, full, last = counts
-        capacity = len(jax.tree.leaves(batches)[0])
 
         @partial(jax.jit, inline=True)  # so that it is traced once for the shapes and the loop
         def one(i: Any, values: list[Any]) -> tuple[list[Any], Any, list[Any]]:
-            pick = partial(jax.lax.dynamic_index_in_dim, index=i, keepdims=False)
             given = constant | dict(zip(self.written.variables, values, strict=True))
             real = jnp.where(i == steps - 1, last, full) if self._pads else None
-            after, results = self._step(given, jax.tree.map(pick, batches), real, rates)
+            after, results = self._step(given, batch_at(i), real, rates)
             losses = jnp.stack([jnp.asarray(x) for x in (results.total, *results.singles)])
             outputs = zip(tree.flatten(results.outputs), wanted, strict=True)
             masks = zip(results.masks, wanted, strict=True)
@@ -130,3 +155,8 @@ class Loop:
 
     def _cut(self, variable: Variable, value: Any) -> Any:
         return value if self._placement is None else self._placement.cut(variable, value)
+
+
+def counts_of(run: Run) -> Counts:
+    """The numbers of a run that compiled steps are told."""
+    return np.int32(run.steps), np.int32(run.full), np.int32(run.last)

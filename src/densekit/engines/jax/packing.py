@@ -50,17 +50,22 @@ class Packing:
         placement: where values lie; None: on the default device, where large ones stay.
         counted: whether all that writes them counts as `Variable.write_version` says; what
             optimizers keep is also written by native steps, which do not count there.
+        keeps: whether large ones stay on the device; else all are packed.
     """
 
     def __init__(
-        self, variables: Sequence[Variable], placement: Placement | None, counted: bool
+        self,
+        variables: Sequence[Variable],
+        placement: Placement | None,
+        counted: bool,
+        keeps: bool = True,
     ) -> None:
         self.variables = list(variables)
         self._placement, self._counted = placement, counted
         small: dict[str, list[int]] = {}
         self._alone: list[int] = []
         for i, variable in enumerate(self.variables):
-            large = variable.size >= _LARGE
+            large = keeps and variable.size >= _LARGE
             if large if placement is None else placement.sharding_of(variable) is not None:
                 self._alone.append(i)
             else:

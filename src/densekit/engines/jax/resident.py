@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,8 @@ _PART = 4  # of a device's memory that a data set may take
 _ON_PROCESSOR = 1 << 31  # bytes, beside the arrays of the user
 
 _Columns = list[jax.Array | None]
+Columns: TypeAlias = tuple[_Columns, _Columns, _Columns]
+Types: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
 
 class Resident:
@@ -35,18 +38,19 @@ class Resident:
     ) -> None:
         self._dtypes, self._outputs, self._floats = list(dtypes), list(outputs), floats
         self._source: tuple[list[Array], list[Array | None], list[Array | None]] | None = None
-        self._columns: tuple[_Columns, _Columns, _Columns] | None = None
+        self._columns: Columns | None = None
 
-    def takes(self, chunk: Chunk) -> bool:
+    def takes(self, chunk: Chunk, single: bool = False) -> bool:
         """Whether the data set of a chunk lies on the device, or is brought there now.
 
-        Not one of a single step, and none that would take much of the memory.
+        None that would take much of the memory, nor one of a single step unless `single` is set.
         """
         source = chunk.inputs, chunk.targets, chunk.weights
         if self._source is not None and all(map(_same, self._source, source)):
             return self._columns is not None
         self.forget()
-        if chunk.source is not None or max(map(len, chunk.inputs)) <= chunk.batch_size:
+        is_single = max(map(len, chunk.inputs)) <= chunk.batch_size
+        if chunk.source is not None or (is_single and not single):
             return False
         self._source = source
         columns = self._listed(chunk)
@@ -58,8 +62,13 @@ class Resident:
 
     def picked(self, picks: Index) -> Batch:
         """Rows of the data set, in the shape of the picks."""
+        return Batch(*_pick(self.columns, picks.astype(np.int32), self.types))
+
+    @property
+    def columns(self) -> Columns:
+        """What lies on the device: inputs, targets, weights."""
         assert self._columns is not None
-        return Batch(*_pick(self._columns, picks.astype(np.int32), self._types()))
+        return self._columns
 
     def forget(self) -> None:
         """The data set is done with."""
@@ -68,11 +77,13 @@ class Resident:
     def _listed(self, chunk: Chunk) -> list[tuple[Array | None, np.dtype[np.generic]]]:
         targets = [chunk.targets[i] for i in self._outputs]
         weights = [chunk.weights[i] for i in self._outputs]
-        types = [t for group in self._types() for t in group]
+        types = [t for group in self.types for t in group]
         columns = [*chunk.inputs, *targets, *weights]
         return [(c, np.dtype(t)) for c, t in zip(columns, types, strict=True)]
 
-    def _types(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    @property
+    def types(self) -> Types:
+        """The types of the columns in the definition."""
         floats = (self._floats,) * len(self._outputs)
         return tuple(np.dtype(t).name for t in self._dtypes), floats, floats
 
@@ -102,18 +113,17 @@ def _placed(column: Array | None, dtype: np.dtype[np.generic]) -> jax.Array | No
     return on_device(column, column.dtype if narrow else dtype)
 
 
-@partial(jax.jit, static_argnums=2)
-def _pick(
-    columns: tuple[_Columns, _Columns, _Columns],
-    picks: jax.Array,
-    types: tuple[tuple[str, ...], ...],
-) -> tuple[_Columns, ...]:
-    """Compiled for each size of a data set, which takes less than to compile steps for each."""
+def pick(columns: Columns, picks: jax.Array, types: Types) -> tuple[_Columns, ...]:
+    """The picked rows; may be traced."""
 
-    def pick(column: jax.Array | None, dtype: str) -> jax.Array | None:
+    def of(column: jax.Array | None, dtype: str) -> jax.Array | None:
         if column is None:
             return None
         rows: jax.Array = column.at[picks].get(mode="promise_in_bounds")
         return rows.astype(jnp.dtype(dtype))
 
-    return tuple(list(map(pick, group, ts)) for group, ts in zip(columns, types, strict=True))
+    return tuple(list(map(of, group, ts)) for group, ts in zip(columns, types, strict=True))
+
+
+# Compiled for each size of a data set, which takes less than to compile steps for each.
+_pick = partial(jax.jit, static_argnums=2)(pick)
