@@ -255,6 +255,15 @@ class Lane(Protocol):
         """Give up what is under way."""
 
 
+class Recorded(Protocol):
+    """A call that can be taken back."""
+
+    def gradients(
+        self, d_outputs: Sequence[Array | None]
+    ) -> tuple[Sequence[Array], Sequence[Array]]:
+        """Of variables, and of inputs as flat rows, from those of the outputs."""
+
+
 class Recorder(Protocol):
     """Calls inside tapes: each can be taken back later."""
 
@@ -271,8 +280,8 @@ class Recorder(Protocol):
 
     def record(
         self, inputs: list[Array], training: bool, input_gradients: bool
-    ) -> tuple[Any, list[Array]]:
-        """All rows as one batch: what has ``gradients(d_outputs)``, and the outputs."""
+    ) -> tuple[Recorded, list[Array]]:
+        """All rows as one batch: the way back, and the outputs."""
 
 
 class Updates(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from densekit._core.engine import LossTerm
@@ -17,7 +17,7 @@ def numbers_of(
     trainable: Sequence[Variable],
     terms: Sequence[LossTerm],
     optimizer: Any,
-) -> Any:
+) -> object:
     """What an engine is told once, of objects that users may change; what runs in Python is not."""
     penalties = [(_form(v.regularizer), _form(v.constraint)) for v in trainable]
     activities = [_form(layer.activity_regularizer) for layer in layers]
@@ -45,18 +45,18 @@ def numbers_of(
     return penalties, activities, losses, _form(optimizer), rules, decays, factor
 
 
-def _form(definition: Any) -> Any:
+def _form(definition: object) -> object:
     return native_form(definition) or id(definition)
 
 
-def identity(terms: Sequence[LossTerm]) -> tuple[Any, ...]:
+def identity(terms: Sequence[LossTerm]) -> tuple[Hashable, ...]:
     return tuple(
         (t.output, id(t.loss), t.weight, t.target if native_form(t.loss) is None else None)
         for t in terms
     )
 
 
-def _form_of_loss(loss: Any) -> Any:
+def _form_of_loss(loss: object) -> object:
     """What an engine knows of a loss: of a user's own its attributes, as it may be followed."""
     form = native_form(loss)
     if form is not None:

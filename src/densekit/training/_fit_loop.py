@@ -38,7 +38,7 @@ Runs = Generator[PendingRun, None, T]
 
 def callback_list(
     model: TrainableModel,
-    given: Any,
+    given: object,
     verbose: Any,
     steps: int | None,
     epochs: int = 1,
@@ -84,7 +84,7 @@ class Session:
         self._loss = loss
         self._term_means = list(term_means)
         self._metrics = metrics
-        self.made_for: Any = None  # the state of the model it fits
+        self.made_for: object = None  # the state of the model it fits
         self._at_once = metrics is None or metrics.are_rowwise
         self._own_losses = any(native_form(term.loss) is None for term in terms)
         self._use(engine)
@@ -93,8 +93,8 @@ class Session:
     # model or of an object it was compiled with.
     engine_for: Callable[[list[Array], Sequence[LossTerm]], Engine]
     has_open_shapes: bool
-    moment: Callable[[], Any]
-    made_at: Any
+    moment: Callable[[], object]
+    made_at: object
 
     def _use(self, engine: Engine) -> None:
         self.engine = engine

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from densekit._core import tree
 from densekit._core.boxes import unboxed
 from densekit._core.scope import StatelessScope, variable_scope
+from densekit._core.types import ArrayLike, Logs, TensorLike
+from densekit._core.variable import Variable
 from densekit.data._columns import unpack_x_y_sample_weight
 from densekit.training._compiled import Compiled
 from densekit.training._overrides import has_own_loss
@@ -21,6 +23,10 @@ from densekit.training._value_and_grad import value_and_grad
 
 if TYPE_CHECKING:
     from densekit.training._model import TrainableModel
+
+
+Values: TypeAlias = Sequence[ArrayLike]  # of variables, in their order
+State: TypeAlias = tuple[Values, ...]  # of trainable variables, others, the optimizer and metrics
 
 
 class KerasSteps:
@@ -78,8 +84,14 @@ class KerasSteps:
         return self._model(x, training=False)
 
     def stateless_loss(
-        self, given: Sequence[Any], x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool
-    ) -> tuple[Any, tuple[Any, Any, Any]]:
+        self,
+        given: Sequence[Values],
+        x: object,
+        y: object,
+        y_pred: object,
+        sample_weight: object,
+        training: bool,
+    ) -> tuple[TensorLike, tuple[Values, Values, Values]]:
         """`compute_loss` with given values for the variables; gives their values after it, too."""
         model = self._model
         own = (model.trainable_variables, model.non_trainable_variables, model.metrics_variables)
@@ -90,19 +102,19 @@ class KerasSteps:
         ]
         with StatelessScope(pairs) as scope:
             loss = _compute_loss(model, x, y, y_pred, sample_weight, training)
-        after = tuple([scope.get_current_value(v) for v in variables] for variables in own)
-        return loss, (after[0], after[1], after[2])
+        trainable, others, metrics = (_values_in(scope, variables) for variables in own)
+        return loss, (trainable, others, metrics)
 
-    def function(self, mode: str, force: bool) -> Callable[..., Any]:
+    def function(self, mode: str, force: bool) -> Callable[..., object]:
         """The loop over steps that the model keeps as ``train_function`` and the like."""
         model, name = self._model, f"{mode}_function"
-        known: Callable[..., Any] | None = getattr(model, name, None)
+        known: Callable[..., object] | None = getattr(model, name, None)
         if known is None or force:
             known = StepLoop(model, mode)
             model.__dict__[name] = known
         return known
 
-    def _by_session(self, data: Any, training: bool) -> dict[str, Any] | None:
+    def _by_session(self, data: object, training: bool) -> Logs | None:
         """The logs of a step that the engine makes as a whole; None where only the formula will
         do.
         """
@@ -121,19 +133,19 @@ class KerasSteps:
         session.run(chunk, training)
         return model.get_metrics_result()
 
-    def _track_loss(self, loss: Any, x: Any) -> None:
+    def _track_loss(self, loss: TensorLike, x: object) -> None:
         rows = next((len(leaf) for leaf in tree.flatten(x) if np.ndim(leaf)), 1)
         assert self._compiled.loss_mean is not None
         self._compiled.loss_mean.update_state(unboxed(loss), sample_weight=rows)
 
     # With states in place of side effects
 
-    def _train_without_effects(self, state: Any, data: Any) -> Any:
+    def _train_without_effects(self, state: State, data: object) -> tuple[Logs, State]:
         model = self._model
         trainable, other, optimizer, metrics = state
         x, y, sample_weight = unpack_x_y_sample_weight(data)
 
-        def loss_of(trainable: Any, other: Any, metrics: Any) -> Any:
+        def loss_of(trainable: Values, other: Values, metrics: Values) -> object:
             y_pred, other, losses = model.stateless_call(
                 trainable, other, x, training=True, return_losses=True
             )
@@ -150,7 +162,7 @@ class KerasSteps:
         logs, metrics = self._stateless_metrics(metrics, loss, x, y, y_pred, sample_weight)
         return logs, (trainable, other, optimizer, metrics)
 
-    def _test_without_effects(self, state: Any, data: Any) -> Any:
+    def _test_without_effects(self, state: State, data: object) -> tuple[Logs, State]:
         model = self._model
         trainable, other, metrics = state
         x, y, sample_weight = unpack_x_y_sample_weight(data)
@@ -165,22 +177,39 @@ class KerasSteps:
         return logs, (trainable, other, metrics)
 
     def _stateless_metrics(
-        self, values: Any, loss: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any
-    ) -> tuple[Any, list[Any]]:
+        self,
+        values: Values,
+        loss: TensorLike,
+        x: object,
+        y: object,
+        y_pred: object,
+        sample_weight: object,
+    ) -> tuple[Logs, list[TensorLike]]:
         variables = self._model.metrics_variables
         with StatelessScope(zip(variables, values, strict=True)) as scope:
             self._track_loss(loss, x)
             logs = self._model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
-            after = [scope.get_current_value(v) for v in variables]
-        return logs, after
+        return logs, _values_in(scope, variables)
+
+
+def _values_in(scope: StatelessScope, variables: list[Variable]) -> list[TensorLike]:
+    """What variables read as in a scope that has a value for each."""
+    values = (scope.get_current_value(v) for v in variables)
+    return [value for value in values if value is not None]
 
 
 def _compute_loss(
-    model: TrainableModel, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool
-) -> Any:
+    model: TrainableModel,
+    x: object,
+    y: object,
+    y_pred: object,
+    sample_weight: object,
+    training: bool,
+) -> TensorLike:
     """`compute_loss`, which a subclass may have written without the argument `training`."""
     given = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
     parameters = inspect.signature(model.compute_loss).parameters
     if "training" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         given["training"] = training
-    return model.compute_loss(**given)
+    loss: TensorLike = model.compute_loss(**given)
+    return loss

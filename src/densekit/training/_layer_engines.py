@@ -9,17 +9,21 @@ from weakref import WeakKeyDictionary
 from densekit import engines
 from densekit._core import tree
 from densekit._core.engine import Recorder
-from densekit._core.types import Array
+from densekit._core.types import Array, TensorLike
 from densekit.layers import Layer
 from densekit.training._outputs import pack_outputs
 from densekit.training._runtime import Runtime
 
-Found: TypeAlias = "tuple[Recorder, Callable[[Sequence[Any]], Any], Callable[[Any], Any]]"
+# What records, what puts inputs together, and what puts outputs together.
+Found: TypeAlias = tuple[
+    Recorder, Callable[[Sequence[TensorLike]], object], Callable[[Sequence[TensorLike]], object]
+]
+Key: TypeAlias = tuple[object, ...]
 
-_of_layers: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
+_of_layers: WeakKeyDictionary[Layer, tuple[Key, Recorder | None]] = WeakKeyDictionary()
 
 
-def recorder_of(layer: object, given: object, arrays: list[Array], training: bool) -> Found | None:
+def recorder_of(layer: Layer, given: object, arrays: list[Array], training: bool) -> Found | None:
     """Engine, what puts inputs together, what puts outputs together; None without native form."""
     if any(x.ndim == 0 or not len(x) or x.dtype.kind not in "biuf" for x in arrays):
         return None
@@ -39,7 +43,7 @@ def recorder_of(layer: object, given: object, arrays: list[Array], training: boo
 
 
 def _of_model(
-    model: Any, runtime: Runtime, given: Any, arrays: list[Array], training: bool
+    model: Any, runtime: Runtime, given: object, arrays: list[Array], training: bool
 ) -> Found | None:
     if not model.built or (model._dk_graph() is None and model._dk_inputs_met() is None):
         model._dk_data.ensure_built(tree.pack_as(given, arrays))
@@ -58,7 +62,7 @@ def _of_model(
         return None
     structure = signature.output_structure
 
-    def packed(values: Sequence[Any]) -> Any:
+    def packed(values: Sequence[TensorLike]) -> object:
         return pack_outputs(structure, values)
 
     return engine, lambda flat: tree.pack_as(given, list(flat)), packed
@@ -69,19 +73,16 @@ def _of_layer(layer: object, given: object, arrays: list[Array], training: bool)
         return None
     if layer.activity_regularizer is not None or isinstance(given, list | tuple | dict):
         return None
-    known = _of_layers.setdefault(layer, {})
     flags = tuple([v.trainable for v in layer.weights])
     kind = engines.engine_kind()
-    key = (kind, layer._tracker.current(), training, arrays[0].shape[1:], flags)
-    if known.get("key") != key:
-        known.clear()
-        known["key"] = key
-        known["engine"] = kind.layer_recorder(
-            layer, training, arrays[0].shape[1:], str(arrays[0].dtype)
-        )
-    engine = known["engine"]
+    key: Key = (kind, layer._tracker.current(), training, arrays[0].shape[1:], flags)
+    known = _of_layers.get(layer)
+    if known is None or known[0] != key:
+        made = kind.layer_recorder(layer, training, arrays[0].shape[1:], str(arrays[0].dtype))
+        known = _of_layers[layer] = key, made
+    engine = known[1]
     return None if engine is None else (engine, _first, _first)
 
 
-def _first(values: Sequence[Any]) -> Any:
+def _first(values: Sequence[TensorLike]) -> TensorLike:
     return values[0]

@@ -15,7 +15,7 @@ from densekit.losses import Loss
 _BY_SHAPE = ("crossentropy", "ce")  # the losses that the shapes decide
 
 
-def check_loss_weights(loss_weights: Any) -> None:
+def check_loss_weights(loss_weights: object) -> None:
     """What `compile` can tell about `loss_weights` before the outputs are known."""
     if loss_weights and not isinstance(loss_weights, list | tuple | dict | float):
         raise ValueError(
@@ -28,7 +28,7 @@ def check_loss_weights(loss_weights: Any) -> None:
         )
 
 
-def check_losses(loss: Any) -> None:
+def check_losses(loss: object) -> None:
     """What `compile` can tell about losses before the outputs are known: that they exist."""
     for one in tree.flatten(loss):
         if one is not None and not (isinstance(one, str) and one.lower() in _BY_SHAPE):
@@ -36,7 +36,7 @@ def check_losses(loss: Any) -> None:
 
 
 def resolve_terms(
-    loss: Any, loss_weights: Any, signature: Signature, targets: list[Column]
+    loss: object, loss_weights: object, signature: Signature, targets: list[Column]
 ) -> list[LossTerm]:
     """The losses in the order of the outputs, their names and weights decided."""
     entries = [_listed(entry) for entry in _per_output(loss, signature, "loss")]
@@ -62,13 +62,13 @@ def resolve_terms(
     return terms
 
 
-def _listed(entry: Any) -> list[Any]:
+def _listed(entry: object) -> list[Any]:
     """The losses of one output: a list of them in a dict, else one."""
     return list(entry) if isinstance(entry, list | tuple) else [entry]
 
 
 def _weights(
-    loss: Any, loss_weights: Any, entries: list[list[Any]], signature: Signature
+    loss: object, loss_weights: object, entries: list[list[Any]], signature: Signature
 ) -> list[list[Any]]:
     """A weight for each loss of each output."""
     if loss_weights is None:
@@ -95,20 +95,21 @@ def _weights(
     return [[next(rest, None) for _ in entry] for entry in entries]
 
 
-def wants_target(loss: Any, signature: Signature) -> list[bool]:
+def wants_target(loss: object, signature: Signature) -> list[bool]:
     """For each output whether it has a loss."""
     entries = [_listed(entry) for entry in _per_output(loss, signature, "loss")]
     return [any(one is not None for one in entry) for entry in entries]
 
 
-def _per_output(spec: Any, signature: Signature, what: str) -> list[Any]:
+def _per_output(spec: object, signature: Signature, what: str) -> list[Any]:
     """What `spec` says for each output: one value for all, a list, or a dict by output name."""
     names = output_keys(signature)
     n = len(names)
     structure = signature.output_structure
     if tree.is_deep(structure) and tree.is_nested(spec):
-        flat = isinstance(spec, list | tuple) and not tree.is_deep(spec) and len(spec) == n
-        found = list(spec) if flat else tree.along(structure, spec)
+        if isinstance(spec, list | tuple) and not tree.is_deep(spec) and len(spec) == n:
+            return list(spec)
+        found = tree.along(structure, spec)
         if found is not None:
             return found
     if isinstance(spec, dict):
@@ -144,7 +145,7 @@ def _per_output(spec: Any, signature: Signature, what: str) -> list[Any]:
     return [spec] * n
 
 
-def _loss_for(identifier: Any, target: Sequence[int], output: Sequence[int | None]) -> Loss:
+def _loss_for(identifier: object, target: Sequence[int], output: Sequence[int | None]) -> Loss:
     """A loss object; ``"crossentropy"`` is decided by the shapes."""
     if isinstance(identifier, str) and identifier.lower() in _BY_SHAPE:
         if tuple(output[-1:]) == (1,):

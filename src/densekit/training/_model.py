@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from densekit._core.seeds import SeedGenerator
-from densekit._core.types import Logs
+from densekit._core.types import Logs, TensorLike, Tree
 from densekit._core.variable import Variable
 from densekit.data._tables import KnownColumns
 
 if TYPE_CHECKING:
+    from densekit.callbacks import History
     from densekit.layers import Layer
     from densekit.layers._base.call import CallInfo
     from densekit.layers._base.tracking import Tracker
@@ -25,8 +26,8 @@ class ModelGraph(Protocol):
     inputs: list[KerasTensor]
     outputs: list[KerasTensor]
     nodes: list[Node]
-    input_structure: Any
-    output_structure: Any
+    input_structure: object
+    output_structure: object
 
 
 class TrainableModel(Protocol):
@@ -36,8 +37,8 @@ class TrainableModel(Protocol):
     """
 
     built: bool
-    optimizer: Any
-    loss: Any
+    optimizer: Any  # an optimizer; None before `compile`
+    loss: object
     compiled: bool
     run_eagerly: bool
     jit_compile: bool
@@ -45,8 +46,8 @@ class TrainableModel(Protocol):
     stop_training: bool
     stop_evaluating: bool
     stop_predicting: bool
-    history: Any
-    predict_function: Any
+    history: History
+    predict_function: Callable[..., object] | None
     _initial_epoch: int | None
     _tracker: Tracker
     _dk_call_info: CallInfo
@@ -75,7 +76,7 @@ class TrainableModel(Protocol):
         """The state of its metrics."""
 
     @property
-    def losses(self) -> list[Any]:
+    def losses(self) -> list[TensorLike]:
         """Penalties, and what its latest call added."""
 
     @property
@@ -112,13 +113,13 @@ class TrainableModel(Protocol):
         y: object = None,
         y_pred: object = None,
         sample_weight: object = None,
-    ) -> dict[str, Any]:
+    ) -> Logs:
         """Add a batch to the metrics."""
 
     def stateless_compute_loss(self, *args: Any, **kwargs: Any) -> Any:
         """`compute_loss` for given values of the variables."""
 
-    def make_predict_function(self, force: bool = False) -> Callable[..., Any] | None:
+    def make_predict_function(self, force: bool = False) -> Callable[..., object] | None:
         """The function that predicts batches; one of a user may only set `predict_function`."""
 
     def _dk_flatten_layers(self, include_self: bool = True) -> list[Layer]:
@@ -127,7 +128,7 @@ class TrainableModel(Protocol):
     def _dk_graph(self) -> ModelGraph | None:
         """The calls inside; None if its `call` cannot be followed."""
 
-    def _dk_inputs_met(self) -> Any:
+    def _dk_inputs_met(self) -> Tree[KerasTensor] | None:
         """Symbolic inputs it was built on; None before."""
 
     def _dk_build_on(self, inputs: object) -> None:

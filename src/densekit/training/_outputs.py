@@ -17,6 +17,6 @@ def unwraps(structure: object) -> bool:
     )
 
 
-def pack_outputs(structure: Any, arrays: Sequence[Any]) -> Any:
+def pack_outputs(structure: object, arrays: Sequence[object]) -> Any:
     """Outputs in the structure that a call of the model gives."""
     return arrays[0] if unwraps(structure) else tree.pack_as(structure, arrays)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 STEPS = {"train": "train_step", "test": "test_step", "predict": "predict_step"}
 _LOSSES = ("compute_loss", "compute_metrics", "stateless_compute_loss")
 
-_Method = TypeVar("_Method", bound=Callable[..., Any])
-_base_methods: set[Any] = set()
+_Method = TypeVar("_Method", bound=Callable[..., object])
+_base_methods: set[object] = set()
 
 
 def base_method(method: _Method) -> _Method:

@@ -41,13 +41,13 @@ class StepLoop:
     """A loop over the model's own step: the function of steps that is made for a model."""
 
     def __init__(self, model: TrainableModel, mode: str) -> None:
-        self.step: Callable[..., Any] = getattr(model, STEPS[mode])
+        self.step: Callable[..., object] = getattr(model, STEPS[mode])
         self.is_stateless = is_stateless(self.step)
         self._model, self._mode = model, mode
-        self._by_engine: dict[str, Callable[..., Any]] = {}
+        self._by_engine: dict[str, Callable[..., object]] = {}
 
-    def __call__(self, batches: Iterator[Any]) -> Any:
-        results: Any = None
+    def __call__(self, batches: Iterator[object]) -> object:
+        results: object = None
         for data in batches:
             if self.is_stateless:
                 results = _with_state(self._model, self._mode, self._compiled(), data)
@@ -55,7 +55,7 @@ class StepLoop:
                 results = self.step(data)
         return results
 
-    def _compiled(self) -> Callable[..., Any]:
+    def _compiled(self) -> Callable[..., object]:
         """The step as the model's engine runs it."""
         kind = engines.engine_kind()
         if kind.name not in self._by_engine:
@@ -63,7 +63,7 @@ class StepLoop:
         return self._by_engine[kind.name]
 
 
-def is_stateless(step: Callable[..., Any]) -> bool:
+def is_stateless(step: Callable[..., object]) -> bool:
     """Whether a step takes ``(state, data)`` rather than ``(data)``."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = inspect.signature(step).parameters.values()
@@ -81,7 +81,7 @@ def _state_of(model: TrainableModel, mode: str) -> list[list[Variable]]:
     return lists
 
 
-def _with_state(model: TrainableModel, mode: str, step: Callable[..., Any], data: Any) -> Any:
+def _with_state(model: TrainableModel, mode: str, step: Callable[..., object], data: Any) -> Any:
     """The result of a step without side effects, whose new state goes to the variables."""
     lists = _state_of(model, mode)
     state = tuple([v.numpy() for v in variables] for variables in lists)
@@ -137,7 +137,7 @@ class StepSession:
         mode = "train" if training else "test"
         getattr(model, f"make_{mode}_function")()
         self._function = getattr(model, f"{mode}_function")
-        self._logs: Any = None
+        self._logs: object = None
 
     def chunk_steps(self, feed: Feed) -> int:
         """Steps of one call of the function."""
@@ -165,7 +165,7 @@ class StepSession:
 
     def logs(self, model: TrainableModel) -> Logs:
         """The values of the metrics, if they go by the names of what the step returned; or that."""
-        values: dict[str, Any] = model.get_metrics_result()
+        values: Logs = model.get_metrics_result()
         if isinstance(self._logs, dict) and set(self._logs) != set(values):
             values = {}
             for name, value in self._logs.items():
@@ -173,10 +173,10 @@ class StepSession:
         return {name: plain(values[name]) for name in sorted(values)}
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """A Python float; if it is no scalar the value itself, which no callback can change."""
     try:
-        return float(value)
+        return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return lend_all(unboxed(value))
 
@@ -190,11 +190,11 @@ class BatchStructure:
 
     def __init__(self, text: bool = False) -> None:
         self._text = text
-        self._structures: list[Any] = [None, None, None]
-        self._floatx: Any = None
+        self._structures: list[object] = [None, None, None]
+        self._floatx: np.dtype[np.generic] | None = None
         self._is_bare = False  # one array and its targets
 
-    def columns(self, x: Any, y: Any, sample_weight: Any) -> Columns:
+    def columns(self, x: object, y: object, sample_weight: object) -> Columns:
         """Columns of a feed: flat lists of arrays."""
         given = [x, y, sample_weight]
         self._structures = given
@@ -209,12 +209,12 @@ class BatchStructure:
         ]
         return Columns(parts[0], [*parts[1]], [*parts[2]])
 
-    def _column(self, leaf: Any, name: str) -> Any:
+    def _column(self, leaf: object, name: str) -> Any:
         if self._text and name == "x" and holds_text(leaf):
             return as_strings(leaf, "`x`")
         return as_array(leaf, name)
 
-    def batches(self, chunk: Chunk) -> Iterator[Any]:
+    def batches(self, chunk: Chunk) -> Iterator[object]:
         """The batches of a chunk, one for each step."""
         columns = (chunk.inputs, chunk.targets, chunk.weights)
         for start in range(0, len(chunk.picks), chunk.batch_size):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Predictions:
 
     # One batch
 
-    def on_batch(self, x: Any) -> Any:
+    def on_batch(self, x: object) -> Any:
         """Outputs for all rows as one batch."""
         model = self._model
         if has_own_step(type(model), "predict"):
@@ -67,7 +68,7 @@ class Predictions:
             )
             return [np.asarray(y) for y in tree.flatten(outputs)]
 
-    def native_call(self, inputs: Any, training: bool | None = None) -> Any:
+    def native_call(self, inputs: object, training: bool | None = None) -> object:
         """Outputs for arrays; NotImplemented where only the definition will do.
 
         Args:
@@ -104,7 +105,12 @@ class Predictions:
     # Many rows
 
     def predict(
-        self, x: Any, batch_size: int | None, verbose: Any, steps: int | None, callbacks: Any
+        self,
+        x: object,
+        batch_size: int | None,
+        verbose: Any,
+        steps: int | None,
+        callbacks: object,
     ) -> Any:
         """Outputs for many samples."""
         steps = limited_steps(steps)
@@ -127,7 +133,12 @@ class Predictions:
         return rows * self._runtime.flops_per_sample <= _QUICK_FLOPS
 
     def _by_steps(
-        self, x: Any, batch_size: Any, verbose: Any, steps: int | None, callbacks: Any
+        self,
+        x: object,
+        batch_size: int | None,
+        verbose: Any,
+        steps: int | None,
+        callbacks: object,
     ) -> Any:
         """What the user's own predict step gives, batch after batch."""
         with self._runtime.turns.to_predict():
@@ -135,10 +146,11 @@ class Predictions:
             feed = self._data.step_feed(batches, x, None, None, None, batch_size, steps)
             model = self._model
             function = model.make_predict_function() or model.predict_function
+            assert function is not None  # one of the two is
             run = callback_list(model, callbacks, verbose, feed.num_batches)
             model.stop_predicting = False
             run.on_predict_begin()
-            made: list[Any] = []
+            made: list[object] = []
             for chunk in feed.chunks(1):
                 run.on_predict_batch_begin(chunk.first_step)
                 outputs = tree.map_structure(np.asarray, function(batches.batches(chunk)))
@@ -150,7 +162,12 @@ class Predictions:
             return tree.map_structure(lambda *parts: np.concatenate(parts), *made)
 
     def _predict(
-        self, x: Any, batch_size: Any, verbose: Any, steps: int | None, callbacks: Any
+        self,
+        x: object,
+        batch_size: int | None,
+        verbose: Any,
+        steps: int | None,
+        callbacks: object,
     ) -> Any:
         batch_size = check_count(batch_size, "batch_size")
         steps = check_count(steps, "steps")
@@ -216,8 +233,9 @@ class Predictions:
                 break
         return [np.concatenate(ys) for ys in zip(*batches, strict=True)]
 
-    def _stream(self, x: Any, verbose: Any, steps: int | None, callbacks: Any) -> Any:
-        source = StreamFeed(x, lambda x, y, w: Columns([], [], []), steps)
+    def _stream(self, x: object, verbose: Any, steps: int | None, callbacks: object) -> Any:
+        given = cast("Iterable[object]", x)
+        source = StreamFeed(given, lambda x, y, w: Columns([], [], []), steps)
         if not self._data.is_followed():
             self._data.ensure_built(source.first_batch()[0])
             source.begin_anew()

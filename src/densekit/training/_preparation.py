@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -48,14 +49,14 @@ class Preparation:
         self._runtime = runtime
         self._compiled = compiled
 
-    def arranged(self, x: Any) -> Any:
+    def arranged(self, x: object) -> object:
         """Inputs with the columns of frames in the order that the model knows."""
         if not self._model._dk_known_columns:
             return x
         signature = self._runtime.signature()
         return self._model._dk_known_columns.arrange(x, signature.input_names, signature.where)
 
-    def arranged_targets(self, y: Any) -> Any:
+    def arranged_targets(self, y: object) -> object:
         """Targets with the columns of frames in the order that the model knows."""
         if not self._model._dk_known_targets or y is None:
             return y
@@ -157,14 +158,14 @@ class Preparation:
         sample_weight = self._arrays(sample_weight, "sample_weight", outputs)
         return self.columns(x, y, sample_weight, class_weight)
 
-    def _arrays(self, value: Any, what: str, lists: int = 0) -> Any:
+    def _arrays(self, value: object, what: str, lists: int = 0) -> Any:
         """`value` as arrays, in the structure it has."""
         if value is None or type(value) is np.ndarray:
             return value
         text = what == "x" and self.takes_text
         return as_arrays(value, what, self._number_types()[0], lists, text)
 
-    def input_arrays(self, given: Any) -> Any:
+    def input_arrays(self, given: object) -> Any:
         """Inputs as arrays, columns of frames in the known order; the model is built for them."""
         x = self._arrays(self.arranged(given), "x")
         self.ensure_built(x, given)
@@ -194,7 +195,7 @@ class Preparation:
 
     def feed(
         self,
-        x: Any,
+        x: object,
         y: object,
         sample_weight: object,
         class_weight: object,
@@ -223,7 +224,8 @@ class Preparation:
                     )
             _check_weights_of_stream(class_weight)
             convert = partial(self.columns, class_weight=class_weight)
-            stream = StreamFeed(x, convert, steps, self._new_order if shuffle else None)
+            batches = cast("Iterable[object]", x)
+            stream = StreamFeed(batches, convert, steps, self._new_order if shuffle else None)
             if not (stream.tells_epochs and self.knows_data()):
                 self.ensure_built(stream.first_batch()[0])
             return stream
@@ -242,7 +244,7 @@ class Preparation:
     def step_feed(
         self,
         data: BatchStructure,
-        x: Any,
+        x: object,
         y: object,
         sample_weight: object,
         class_weight: object,
@@ -256,7 +258,8 @@ class Preparation:
             convert = data.columns
             if class_weight is not None:
                 convert = partial(self._weighted_by_class, data, class_weight)
-            stream = StreamFeed(x, convert, steps, self._new_order if shuffle else None)
+            batches = cast("Iterable[object]", x)
+            stream = StreamFeed(batches, convert, steps, self._new_order if shuffle else None)
             self._prepare_steps(*stream.first_batch()[:2])
             return stream
         if class_weight is not None:
@@ -289,7 +292,9 @@ class Preparation:
             )
         return class_weights(as_array(y, "y"), class_weight, None)
 
-    def _array_feed(self, columns: Columns, batch_size: Any, steps: Any, shuffle: Any) -> ArrayFeed:
+    def _array_feed(
+        self, columns: Columns, batch_size: object, steps: int | None, shuffle: bool | str
+    ) -> ArrayFeed:
         """Columns in memory, cut into batches."""
         return ArrayFeed(columns, batch_size, steps, shuffle, self._new_order)
 

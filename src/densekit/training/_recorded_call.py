@@ -6,9 +6,10 @@ instead, so that the gradient can be differentiated again.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, Protocol, TypeAlias, cast
 from weakref import ref
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from densekit import engines
 from densekit._core import masks, tree
 from densekit._core.boxes import BOXES
+from densekit._core.engine import Recorded, Recorder
 from densekit._core.scope import (
     RecordingScope,
     StatelessScope,
@@ -23,16 +25,59 @@ from densekit._core.scope import (
     without_scope,
 )
 from densekit._core.tensor import Tensor
-from densekit._core.types import Array
+from densekit._core.types import Array, TensorLike
 from densekit._core.variable import Variable
 from densekit._core.watched import WATCHED, read
 from densekit.engines.notes import note_natively
 from densekit.layers import Layer
 from densekit.layers._base.call import call_context
-from densekit.ops._deferred import Formulas
+from densekit.ops._deferred import Formula, Formulas
 from densekit.ops._gradient import Node, Parts, backward, is_live, new_node, new_trace
 from densekit.training._layer_engines import recorder_of
 from densekit.training._runtime import Runtime
+
+Pack: TypeAlias = Callable[[Sequence[TensorLike]], object]
+
+
+class Box(Protocol):
+    """What `autograd` differentiates by: a value in a trace, and the node that made it."""
+
+    _value: TensorLike
+    _trace: int
+    _node: Node
+
+
+class Tape(Protocol):
+    """What is asked of the tapes around a call."""
+
+    outer: VariableScope | None
+
+    @property
+    def trace(self) -> int:
+        """Number of its trace."""
+
+    @property
+    def records(self) -> bool:
+        """Whether it records now."""
+
+    @property
+    def watches_all(self) -> bool:
+        """Whether it watches whatever is trained."""
+
+    def get_current_value(self, variable: Variable) -> Any | None:
+        """What a variable reads as."""
+
+    def watches(self, variable: Variable) -> bool:
+        """Whether it records what a variable does."""
+
+    def watches_frozen(self, layer: Layer) -> bool:
+        """Whether it watches a variable of a layer that is not trained."""
+
+    def root(self, variable: Variable) -> Node:
+        """The node of a variable."""
+
+    def formula(self, formulas: Formulas) -> Formula:
+        """What runs on the values that models gave."""
 
 
 class _Call:
@@ -40,24 +85,28 @@ class _Call:
 
     __slots__ = (*("engine", "layer", "pack", "recorded", "seeds", "training", "variables"),)
 
-    def __init__(self, layer: Any, engine: Any, pack: Any, training: bool) -> None:
+    def __init__(self, layer: Layer, engine: Recorder, pack: Pack, training: bool) -> None:
         self.layer = layer
         self.engine = engine
         self.pack = pack  # flat inputs -> the argument of the call
         self.training = training
         self.variables = engine.variables
-        self.recorded: Any = None
+        self.recorded: Recorded | None = None
         self.seeds = engine.seed_states()
 
-    def gradients(self, d_outputs: list[Any]) -> list[Any]:
+    def gradients(self, d_outputs: Sequence[Array | None]) -> list[TensorLike]:
         """Of variables and then of inputs, natively."""
+        assert self.recorded is not None
         parameters, inputs = self.recorded.gradients(d_outputs)
         pairs = zip(inputs, self.engine.input_shapes, strict=False)
         return [*parameters, *(g if len(s) == 1 else g.reshape(-1, *s) for g, s in pairs)]
 
     def by_definition(
-        self, d_outputs: list[Any], inputs: list[Any], values: list[Any]
-    ) -> list[Any]:
+        self,
+        d_outputs: Sequence[TensorLike | None],
+        inputs: Sequence[TensorLike],
+        values: Sequence[TensorLike],
+    ) -> list[TensorLike | None]:
         """The same, computed so that outer tapes record it: `inputs` and `values` are theirs."""
         from autograd.tracer import new_box  # optional and slow
 
@@ -82,17 +131,19 @@ class _Backward:
 
     __slots__ = ("_call", "_inputs", "_outer", "_values", "_wanted")
 
-    def __init__(self, call: _Call, wanted: list[int], inputs: list[Any], outer: Any) -> None:
+    def __init__(
+        self, call: _Call, wanted: list[int], inputs: Sequence[TensorLike], outer: Sequence[Tape]
+    ) -> None:
         self._call = call
         self._wanted = wanted  # which of the gradients go to the parents
         self._inputs = inputs  # as the tapes outside see them
         self._outer = outer  # these tapes
-        self._values: list[Any] | None = None
+        self._values: list[TensorLike] | None = None
         if outer:
             scope = outer[0]
             self._values = [_value_in(scope, v) for v in call.variables]
 
-    def __call__(self, gradient: Any) -> list[Any]:
+    def __call__(self, gradient: Any) -> list[TensorLike | None]:
         """Gradients of the parents, from that of the output or `Parts` of several."""
         d_outputs = list(gradient) if type(gradient) is Parts else [gradient]
         again = any(tape.records for tape in self._outer)
@@ -100,16 +151,18 @@ class _Backward:
             values = self._values
             if values is None:
                 values = [np.array(v.array) for v in self._call.variables]
-            found = self._call.by_definition(d_outputs, self._inputs, values)
+            found: Sequence[TensorLike | None] = self._call.by_definition(
+                d_outputs, self._inputs, values
+            )
         else:
             found = self._call.gradients(d_outputs)
         return [found[i] for i in self._wanted]
 
 
-def _hand_on(index: int, count: int) -> Any:
+def _hand_on(index: int, count: int) -> Callable[[TensorLike], tuple[Parts]]:
     """The way back from one of several outputs to their call."""
 
-    def vjp(gradient: Any) -> tuple[Parts]:
+    def vjp(gradient: TensorLike) -> tuple[Parts]:
         parts = Parts([None] * count)
         parts[index] = gradient
         return (parts,)
@@ -117,7 +170,7 @@ def _hand_on(index: int, count: int) -> Any:
     return vjp
 
 
-def _value_in(scope: VariableScope, variable: Any) -> Any:
+def _value_in(scope: Tape, variable: Variable) -> TensorLike:
     value = scope.get_current_value(variable)
     return np.array(variable.array) if value is None else value
 
@@ -127,10 +180,10 @@ class Output:
 
     __slots__ = ("_node",)
 
-    def __init__(self, node: Any) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
 
-    def node(self) -> Any:
+    def node(self) -> Node:
         """The node."""
         return self._node
 
@@ -140,14 +193,16 @@ class BareCall(_Call):
 
     __slots__ = ("_inputs", "_node", "_tape")
 
-    def __init__(self, quick: _Quick, tape: Any, x: Array) -> None:
-        self.layer, self.engine, self.pack = quick.model(), quick.engine, quick.pack
+    def __init__(self, quick: _Quick, tape: Tape, x: Array) -> None:
+        model = quick.model()
+        assert model is not None  # it is being called
+        self.layer, self.engine, self.pack = model, quick.engine, quick.pack
         self.training, self.variables = quick.training, quick.variables
         self.seeds = quick.engine.seed_states() if quick.draws else _NOTHING
         self._tape, self._inputs = tape, (x,)
         self._node: Node | None = None
 
-    def node(self) -> Any:
+    def node(self) -> Node:
         """The node where its gradient goes, made when it is asked for."""
         if self._node is None:
             parents = [self._tape.root(v) for v in self.variables]
@@ -176,7 +231,7 @@ class _Quick:
         self.trainable = [v.trainable for v in self.weights]
 
 
-def run_quickly(tape: Any, model: Any, x: Array, training: bool) -> Any:
+def run_quickly(tape: Tape, model: Layer, x: Array, training: bool) -> object:
     """The output of a call like the one before, of an unchanged model, for the only tape."""
     runtime = model.__dict__.get("_dk_runtime")
     quick = None if runtime is None else runtime.quick_records.get(training)
@@ -193,19 +248,19 @@ def run_quickly(tape: Any, model: Any, x: Array, training: bool) -> Any:
 
 
 def run_with_values(
-    tape: Any,
-    layer: Any,
+    tape: Tape,
+    layer: Layer,
     pairs: list[tuple[Variable, Any]],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Any:
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+) -> object:
     """The outputs for given values of the variables, if they are the present ones, recorded or not.
 
     So they are in the first call of a step without side effects. Else NotImplemented.
     """
     if tape.outer is not None or not args or type(args[0]) is not np.ndarray:
         return NotImplemented
-    boxes: dict[int, Any] = {}
+    boxes: dict[int, Box] = {}
     for variable, value in pairs:
         inner = value
         if type(value) in BOXES and value._trace == tape.trace:
@@ -219,12 +274,12 @@ def run_with_values(
 
 
 def run_recorded(
-    innermost: Any,
-    layer: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    boxes: dict[int, Any] | None = None,
-) -> Any:
+    innermost: Tape,
+    layer: Layer,
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+    boxes: dict[int, Box] | None = None,
+) -> object:
     """The outputs of a call inside tapes, or NotImplemented where only the definition will do.
 
     Args:
@@ -256,7 +311,7 @@ def run_recorded(
     traces = {tape.trace for tape in tapes}
     recorded = False
     for leaf in leaves:
-        array = leaf
+        array: Any = leaf
         while type(array) in BOXES:
             if array._trace in traces:
                 recorded = True
@@ -275,7 +330,7 @@ def run_recorded(
     parents_of = []
     for tape in tapes:
         wanted: list[int] = []
-        parents: list[Any] = []
+        parents: list[Node] = []
         for i, variable in enumerate(variables):
             if boxes is not None:
                 if id(variable) in boxes:
@@ -291,7 +346,7 @@ def run_recorded(
                 wanted.append(len(variables) + i)
         parents_of.append((parents, wanted))
     call.recorded, outputs = engine.record(arrays, training, recorded)
-    values: list[Any] = list(outputs)
+    values: list[TensorLike] = list(outputs)
     new_box = _new_box()
     if alone:
         parents, wanted = parents_of[0]
@@ -345,31 +400,33 @@ def _formulas() -> Formulas:
 _ARRAYS = frozenset({np.ndarray, Tensor})
 
 
-def _new_box() -> Any:
+def _new_box() -> Callable[[TensorLike, int, object], TensorLike]:
     from autograd.tracer import new_box  # optional and slow
 
-    return new_box
+    made: Callable[[TensorLike, int, object], TensorLike] = new_box
+    return made
 
 
-def _box_of(leaf: Any, trace: int) -> Any:
+def _box_of(leaf: Any, trace: int) -> Box | None:
     """The box of a trace in or around `leaf`, or None."""
     while type(leaf) in BOXES and leaf._trace > trace:
         leaf = leaf._value
     return leaf if type(leaf) in BOXES and leaf._trace == trace else None
 
 
-def _below(leaf: Any, trace: int) -> Any:
+def _below(leaf: Any, trace: int) -> TensorLike:
     """What tapes outside of `trace` see of `leaf`."""
     while type(leaf) in BOXES and leaf._trace >= trace:
         leaf = leaf._value
-    return leaf
+    below: TensorLike = leaf
+    return below
 
 
-def _tapes(innermost: Any) -> list[Any] | None:
+def _tapes(innermost: Tape) -> list[Tape] | None:
     """The tapes that record, the innermost first; None if variables are substituted around them."""
-    tapes: list[Any] = []
-    scope: Any = innermost
+    tapes: list[Tape] = []
+    scope: object = innermost
     while isinstance(scope, RecordingScope):
-        tapes.append(scope)
+        tapes.append(cast("Tape", scope))
         scope = scope.outer
     return tapes if scope is None else None

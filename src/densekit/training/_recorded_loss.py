@@ -11,12 +11,13 @@ from densekit._core import assignments, masks
 from densekit._core.boxes import BOXES
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.tensor import Tensor
-from densekit._core.types import Array
+from densekit._core.types import Array, TensorLike
+from densekit.losses import Loss
 from densekit.ops._deferred import DeferredBox, settled
 from densekit.ops._formula_steps import SLOTS
 from densekit.ops._gradient import new_node
 
-_NONE: dict[str, Any] = {}
+_NONE: dict[str, object] = {}
 _forms: dict[str, NativeForm] = {}
 
 _MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
@@ -24,7 +25,7 @@ _ARRAYS = frozenset({np.ndarray, Tensor})
 _NAMES = {"f": "float32", "d": "float64"}  # asking a dtype for its name takes longer
 
 
-def run_recorded_loss(tape: Any, loss: Any, args: tuple[Any, ...]) -> Any:
+def run_recorded_loss(tape: Any, loss: Loss, args: tuple[Any, Any]) -> object:
     """The value of a loss of recorded predictions, or NotImplemented for its definition.
 
     Only for one tape: a gradient that another tape records has to be a formula.
@@ -80,24 +81,24 @@ def run_recorded_loss(tape: Any, loss: Any, args: tuple[Any, ...]) -> Any:
     return _at_once(form, y_true, settled(y_pred), divisor)
 
 
-def _at_once(form: NativeForm, y_true: Array, y_pred: Any, divisor: float) -> Any:
+def _at_once(form: NativeForm, y_true: Array, y_pred: Any, divisor: float) -> object:
     """The loss of a box, as one node."""
     found = engines.engine_kind().mean_loss(form, y_true, y_pred._value, divisor)
     if found is None:
         return NotImplemented
     value, slopes = found
 
-    def back(gradient: Any) -> tuple[Any]:
+    def back(gradient: TensorLike) -> tuple[TensorLike]:
         return (slopes if gradient == 1 else slopes * slopes.dtype.type(gradient),)
 
     value = slopes.dtype.type(value)
     return type(y_pred)(value, y_pred._trace, new_node((y_pred._node,), back))
 
 
-def _form_of(loss: Any) -> NativeForm | None:
+def _form_of(loss: Loss) -> NativeForm | None:
     """`native_form`, looked up anew only when something was set."""
     count = assignments.count()
-    known: Any = loss.__dict__.get("_dk_form")
+    known: tuple[object, NativeForm | None] | None = loss.__dict__.get("_dk_form")
     if known is None or known[0] != count:
         form = native_form(loss)
         if form is not None:  # the same object for the same numbers: NaN is among them, too

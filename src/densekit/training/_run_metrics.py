@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,8 @@ from densekit._core import masks, tree
 from densekit._core.errors import describe, message, returned
 from densekit._core.scope import in_stateless_scope
 from densekit._core.tensor import lend
-from densekit._core.types import Array
+from densekit._core.types import Array, ArrayLike, Logs
+from densekit._core.variable import Variable
 from densekit.data._columns import Column, Signature, output_keys
 from densekit.metrics import Mean, MeanMetricWrapper, Metric
 from densekit.metrics._lookup import check
@@ -57,7 +59,7 @@ class LossMean(Mean):
         """The variables have got other values: they count."""
         self.__dict__["_dk_sums"] = None
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+    def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add values as any mean does: a user's own step may."""
         self.forget_sums()
         super().update_state(values, sample_weight)
@@ -81,7 +83,7 @@ class CompileMetrics(Metric):
         ValueError: for anything but a list, tuple or dict.
     """
 
-    def __init__(self, metrics: Any, weighted_metrics: Any) -> None:
+    def __init__(self, metrics: object, weighted_metrics: object) -> None:
         super().__init__(name="compile_metrics")
         for name, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
             if given and not isinstance(given, list | tuple | dict):
@@ -107,7 +109,7 @@ class CompileMetrics(Metric):
         return [m for group in (*self._plain, *self._weighted) for m in group]
 
     @property
-    def variables(self) -> list[Any]:
+    def variables(self) -> list[Variable]:
         """The state of all of them."""
         return [v for metric in self.metrics for v in metric.variables]
 
@@ -138,7 +140,7 @@ class CompileMetrics(Metric):
         self.built = True
 
     def _resolve(
-        self, given: Any, signature: Signature, targets: list[Column], what: str
+        self, given: object, signature: Signature, targets: list[Column], what: str
     ) -> list[list[Metric]]:
         names = output_keys(signature)
         n = len(names)
@@ -213,13 +215,13 @@ class CompileMetrics(Metric):
         for metric in self.metrics:
             metric.reset_state()
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Logs:
         """Value of each metric under the name it has in the logs."""
         if not self.built:
             raise ValueError(
                 message("CompileMetrics", "data before a result", "none", "Call `fit` first.")
             )
-        results: dict[str, Any] = {}
+        results: Logs = {}
         for prefix, group in zip(self._prefixes, self._plain, strict=True):
             for metric in group:
                 results[_free(f"{prefix}{metric.name}", results)] = _result(metric)
@@ -245,12 +247,12 @@ def _add_total(metric: Metric, y_true: Array, y_pred: Array) -> bool:
     return found is not None
 
 
-def _are_metrics(group: Any) -> bool:
+def _are_metrics(group: Iterable[object]) -> bool:
     """Whether what was said for one output is no structure."""
     return not isinstance(group, dict) and not tree.is_deep(group)
 
 
-def _no_match(signature: Signature, what: str, names: list[str], given: Any) -> ValueError:
+def _no_match(signature: Signature, what: str, names: list[str], given: object) -> ValueError:
     return ValueError(
         message(
             f"{signature.where} `{what}`",
@@ -261,7 +263,7 @@ def _no_match(signature: Signature, what: str, names: list[str], given: Any) -> 
     )
 
 
-def check_metrics(given: Any) -> None:
+def check_metrics(given: object) -> None:
     """What `compile` can tell about metrics before the shapes are known: that they exist."""
     for one in tree.flatten(given or ()):
         if one is not None:
@@ -272,7 +274,7 @@ def _result(metric: Metric) -> Any:
     return returned(metric.result(), metric, "a result")
 
 
-def _free(name: str, taken: dict[str, Any]) -> str:
+def _free(name: str, taken: Logs) -> str:
     """`name`, numbered if it is taken."""
     count = 1
     candidate = name
@@ -281,7 +283,7 @@ def _free(name: str, taken: dict[str, Any]) -> str:
     return candidate
 
 
-def _as_list(group: Any) -> list[Any]:
+def _as_list(group: object) -> list[Any]:
     if group is None:
         return []
     return list(group) if isinstance(group, list | tuple) else [group]

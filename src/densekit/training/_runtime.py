@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from densekit._core.engine import Engine, EngineKind, LossTerm, Recorder, Source
 from densekit._core.errors import message, returned
 from densekit._core.plan import NotLowerable
 from densekit._core.types import Array, Config
+from densekit._core.variable import Variable
 from densekit.data._columns import Signature
 from densekit.layers import Layer
 from densekit.ops import KerasTensor
@@ -23,10 +24,12 @@ from densekit.training._turns import Turns
 if TYPE_CHECKING:
     from densekit.training._model import TrainableModel
 
+Key: TypeAlias = tuple[Hashable, ...]  # what an engine was made for
+
 _MOST_ENGINES = 24
 _WIDE = np.dtype(np.float64)
 # The call of a model without the engines.
-_define: Callable[..., Any] = Layer.__call__
+_define: Callable[..., object] = Layer.__call__
 
 
 class Runtime:
@@ -42,20 +45,22 @@ class Runtime:
         self._version = -1
         self._signature: Signature | None = None
         self._flagged: bool | None = None
-        self._refused: dict[Any, NotLowerable] = {}
-        self._engines: dict[Any, Engine] = {}
-        self._recorders: dict[Any, Recorder | None] = {}
-        self.latest_recorder: Any = None  # for which state and shape, and what calls need of it
+        self._refused: dict[Key, NotLowerable] = {}
+        self._engines: dict[Key, Engine] = {}
+        self._recorders: dict[Key, Recorder | None] = {}
+        self.latest_recorder: tuple[Key, Any] | None = (
+            None  # for which state and shape, and what calls need of it
+        )
         self.quick_records: dict[bool, Any] = {}  # calls inside a tape, by training
-        self._built_from: dict[Any, Any] = {}  # what users may set later, by engine
-        self._seen: dict[Any, int] = {}  # the count of changes when that was last looked at
-        self._call: Any = None  # what `model(x)` calls
+        self._built_from: dict[Key, object] = {}  # what users may set later, by engine
+        self._seen: dict[Key, int] = {}  # the count of changes when that was last looked at
+        self._call: Callable[[object], object] | None = None  # what `model(x)` calls
         self.turns = Turns()
         self._collects_losses = False
-        self.weights: list[Any] = []  # of the model, when it was last looked at
-        self._flags: Any = None
-        self._trainable: list[Any] = []
-        self._pattern: Any = None  # which variables and layers are trainable
+        self.weights: list[Variable] = []  # of the model, when it was last looked at
+        self._flags: object = None
+        self._trainable: list[Variable] = []
+        self._pattern: object = None  # which variables and layers are trainable
         self.flops_per_sample = 0
 
     def __getstate__(self) -> dict[str, object]:
@@ -99,7 +104,7 @@ class Runtime:
                 layer.activity_regularizer is not None for layer in self._model._dk_flatten_layers()
             )
 
-    def trainable(self) -> list[Any]:
+    def trainable(self) -> list[Variable]:
         """`trainable_variables`, gathered anew only if something changed."""
         self._refresh()
         flags = (
@@ -114,12 +119,12 @@ class Runtime:
             self._seen = {}
         return self._trainable
 
-    def state(self) -> Any:
+    def state(self) -> tuple[int, object]:
         """What sessions fit: compares unequal once layers or `trainable` flags are others."""
         self.trainable()
         return self._version, self._pattern
 
-    def moment(self) -> Any:
+    def moment(self) -> tuple[int, int, int]:
         """The same as long as no engine can have become stale."""
         tracker = self._model._tracker
         return assignments.count(), tracker.version, tracker.flags
@@ -182,11 +187,11 @@ class Runtime:
             frozenset() if graph is None else optional_inputs(inputs, names),
         )
 
-    def definition(self, structure: Any, training: bool | None) -> Any:
+    def definition(self, structure: object, training: bool | None) -> Callable[..., Any]:
         """The model's call as a function of flat inputs."""
         model = self._model
 
-        def call(*arrays: Any) -> Any:
+        def call(*arrays: object) -> Any:
             flag = {} if training is None else {"training": training}
             return _define(model, tree.pack_as(structure, arrays), **flag)
 
@@ -271,10 +276,10 @@ class Runtime:
         """Whether an input has sizes that the data decide, so that there is an engine for each."""
         return any(None in shape[1:] for shape in self.signature().input_shapes)
 
-    def _key(self, *parts: Any, inputs: Sequence[Array]) -> Any:
+    def _key(self, *parts: Hashable, inputs: Sequence[Array]) -> Key:
         return (*parts, tuple(x.shape[1:] for x in inputs) if self.has_open_shapes else None)
 
-    def _keep(self, key: object, engine: Engine) -> Engine:
+    def _keep(self, key: Key, engine: Engine) -> Engine:
         """Remember an engine, and only so many: data of open sizes makes one per size."""
         while key not in self._engines and len(self._engines) >= _MOST_ENGINES:
             self._engines.pop(next(iter(self._engines)), None)
@@ -282,7 +287,7 @@ class Runtime:
         return engine
 
     def _unless_stale(
-        self, key: object, terms: Sequence[LossTerm], optimizer: object
+        self, key: Key, terms: Sequence[LossTerm], optimizer: object
     ) -> Engine | None:
         """The engine of that key, if what it was built from is still the same."""
         count, engine = assignments.count(), self._engines.get(key)
@@ -394,11 +399,11 @@ class Runtime:
             )
 
 
-def _lacks(inputs: Sequence[Any]) -> bool:
+def _lacks(inputs: Sequence[object]) -> bool:
     return any(engines.is_missing(column) for column in inputs)
 
 
-def _refuse_missing(inputs: Sequence[Any]) -> None:
+def _refuse_missing(inputs: Sequence[object]) -> None:
     """A plan computes with every input.
 
     Raises:

@@ -8,6 +8,7 @@ import numpy as np
 
 from densekit._core import tree
 from densekit._core.engine import Chunk
+from densekit._core.types import Logs
 from densekit.data._feeds import ArrayFeed
 from densekit.training._compiled import Compiled
 from densekit.training._fit_loop import Session, logs_of
@@ -66,7 +67,7 @@ class SingleBatches:
         return logs if return_dict else self._compiled.in_order(logs)
 
     def session_and_chunk(
-        self, x: Any, y: Any, weight: Any, class_weight: Any, training: bool
+        self, x: Any, y: Any, weight: Any, class_weight: object, training: bool
     ) -> tuple[Session, Chunk]:
         """A batch as a chunk, and the session that runs it."""
         quick = self.quick.get(training)
@@ -86,7 +87,7 @@ class SingleBatches:
 
     def _run_own(
         self, x: object, y: object, weight: object, class_weight: object, training: bool
-    ) -> dict[str, Any]:
+    ) -> Logs:
         """One step that the user wrote."""
         batches, model = self._data.batch_structure(), self._model
         rows = max(len(leaf) for leaf in tree.flatten(x))

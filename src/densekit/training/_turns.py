@@ -10,9 +10,11 @@ from typing import Any, TypeVar, cast
 
 from densekit._core.errors import message
 
+T = TypeVar("T")
+R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., object])
 
-_NOBODY: AbstractContextManager[Any] = nullcontext()
+_NOBODY: AbstractContextManager[object] = nullcontext()
 _claiming = threading.Lock()
 
 
@@ -46,14 +48,14 @@ class Turns:
             if not self._depth:
                 self._owner = None
 
-    def to_predict(self) -> AbstractContextManager[Any]:
+    def to_predict(self) -> AbstractContextManager[object]:
         """What predictions run in: between two chunks, if another thread makes them."""
         return _NOBODY if self._owner in (None, threading.get_ident()) else self.chunk
 
-    def guarded(self, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def guarded(self, call: Callable[[T], R]) -> Callable[[T], R]:
         """`call`, in its turn."""
 
-        def in_turn(rows: Any) -> Any:
+        def in_turn(rows: T) -> R:
             with self.to_predict():
                 return call(rows)
 
