@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
 
 import numpy as np
 
@@ -27,10 +26,10 @@ def let_results_tell_numpy() -> None:
 
 
 def _wrap(family: type, method: str) -> None:
-    plain: Callable[..., Any] = getattr(family, method)
+    plain: Callable[..., object] = getattr(family, method)
 
     @wraps(plain)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: object, **kwargs: object) -> object:
         result = plain(*args, **kwargs)
         if type(result) is np.ndarray or isinstance(result, np.generic):
             return _tensor(result)
@@ -48,6 +47,6 @@ def _as_array(tensor: Tensor) -> Array:
     return np.array(tensor)
 
 
-def _tensor(value: Any) -> Any:
+def _tensor(value: object) -> object:
     plain = type(value) is np.ndarray or isinstance(value, np.generic)
     return np.asarray(value).view(Tensor) if plain else value

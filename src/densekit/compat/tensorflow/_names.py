@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
 
 from densekit import ops
 from densekit._core.errors import message
@@ -66,10 +65,10 @@ REARRANGING: Names = {
 }
 
 
-def lookup(module: str, names: Names) -> Callable[[str], Any]:
+def lookup(module: str, names: Names) -> Callable[[str], Callable[..., object]]:
     """``__getattr__`` of a module: functions by the table, one sentence for all other names."""
 
-    def find(name: str) -> Any:
+    def find(name: str) -> Callable[..., object]:
         if name in names:
             return _renamed(name, *names[name])
         try:
@@ -81,11 +80,11 @@ def lookup(module: str, names: Names) -> Callable[[str], Any]:
     return find
 
 
-def _renamed(theirs: str, ours: str, arguments: dict[str, str]) -> Callable[..., Any]:
-    function: Callable[..., Any] = getattr(ops, ours)
+def _renamed(theirs: str, ours: str, arguments: dict[str, str]) -> Callable[..., object]:
+    function: Callable[..., object] = getattr(ops, ours)
 
     @wraps(function)
-    def call(*args: Any, name: str | None = None, **kwargs: Any) -> Any:
+    def call(*args: object, name: str | None = None, **kwargs: object) -> object:
         return function(*args, **{arguments.get(key, key): kwargs[key] for key in kwargs})
 
     call.__name__ = call.__qualname__ = theirs

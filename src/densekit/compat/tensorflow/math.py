@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import ops
-from densekit._core.types import ArrayLike
+from densekit._core.types import ArrayLike, TensorLike
 from densekit.compat.tensorflow._names import BOTH, ELEMENTWISE, REDUCTIONS, absent, lookup
 
 _MORE = "log log1p expm1 rsqrt reciprocal ceil erf softplus"
@@ -27,13 +25,13 @@ def cumsum(
     exclusive: object = False,
     reverse: object = False,
     name: str | None = None,
-) -> Any:
+) -> TensorLike:
     """`ops.cumsum`, over the first axis if none is given."""
     if exclusive or reverse:
         raise NotImplementedError(absent("tf.cumsum with exclusive or reverse"))
     return ops.cumsum(x, axis)
 
 
-def squared_difference(x: Any, y: Any, name: str | None = None) -> Any:
+def squared_difference(x: ArrayLike, y: ArrayLike, name: str | None = None) -> TensorLike:
     """``(x - y)**2``."""
     return ops.square(ops.subtract(x, y))

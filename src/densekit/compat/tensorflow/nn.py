@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from densekit import ops, random
 from densekit._core.seeds import Seed
-from densekit._core.types import ArrayLike
+from densekit._core.types import ArrayLike, TensorLike
 from densekit.compat.tensorflow._names import lookup
 
 _ACTIVATIONS = "relu relu6 elu selu gelu silu sigmoid tanh softplus softsign"
@@ -25,26 +24,26 @@ __getattr__ = lookup(
 
 def sparse_softmax_cross_entropy_with_logits(
     labels: ArrayLike, logits: ArrayLike, name: str | None = None
-) -> Any:
+) -> TensorLike:
     """One loss for each row of logits, whose class is an integer."""
     return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
 
 
 def softmax_cross_entropy_with_logits(
     labels: ArrayLike, logits: ArrayLike, axis: int = -1, name: str | None = None
-) -> Any:
+) -> TensorLike:
     """One loss for each row of logits, whose target is a distribution."""
     return ops.categorical_crossentropy(labels, logits, from_logits=True, axis=axis)
 
 
 def sigmoid_cross_entropy_with_logits(
-    labels: Any = None, logits: Any = None, name: str | None = None
-) -> Any:
+    labels: ArrayLike, logits: ArrayLike, name: str | None = None
+) -> TensorLike:
     """One loss for each logit: ``max(z, 0) - z*y + log(1 + exp(-|z|))``."""
     return ops.binary_crossentropy(labels, logits, from_logits=True)
 
 
-def l2_loss(t: Any, name: str | None = None) -> Any:
+def l2_loss(t: ArrayLike, name: str | None = None) -> TensorLike:
     """Half the sum of squares."""
     return ops.sum(ops.square(t)) / 2
 
@@ -55,6 +54,6 @@ def dropout(
     noise_shape: Sequence[int | None] | None = None,
     seed: Seed = None,
     name: str | None = None,
-) -> Any:
+) -> TensorLike:
     """Zeros at random, the rest divided by ``1 - rate``."""
     return random.dropout(x, rate, noise_shape, seed)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import densekit as keras
 from densekit._core.seeds import Seed
-from densekit._core.types import ArrayLike, DTypeLike
+from densekit._core.types import ArrayLike, DTypeLike, TensorLike
 from densekit.compat.tensorflow._names import lookup
 
 
@@ -16,44 +17,44 @@ def set_seed(seed: int) -> None:
 
 
 def normal(
-    shape: Any,
+    shape: Sequence[int],
     mean: float = 0.0,
     stddev: float = 1.0,
-    dtype: Any = "float32",
-    seed: Any = None,
+    dtype: DTypeLike = "float32",
+    seed: Seed = None,
     name: str | None = None,
-) -> Any:
+) -> TensorLike:
     """Numbers of a normal distribution."""
     return keras.random.normal(tuple(shape), mean, stddev, dtype, seed)
 
 
 def truncated_normal(
-    shape: Any,
+    shape: Sequence[int],
     mean: float = 0.0,
     stddev: float = 1.0,
-    dtype: Any = "float32",
-    seed: Any = None,
+    dtype: DTypeLike = "float32",
+    seed: Seed = None,
     name: str | None = None,
-) -> Any:
+) -> TensorLike:
     """Numbers of a normal distribution, none farther than two standard deviations."""
     return keras.random.truncated_normal(tuple(shape), mean, stddev, dtype, seed)
 
 
 def uniform(
-    shape: Any,
+    shape: Sequence[int],
     minval: Any = 0,
     maxval: Any = None,
-    dtype: Any = "float32",
-    seed: Any = None,
+    dtype: DTypeLike = "float32",
+    seed: Seed = None,
     name: str | None = None,
-) -> Any:
+) -> TensorLike:
     """Numbers from `minval` to below `maxval`, 1 for floats by default."""
     if "int" in str(dtype):
         return keras.random.randint(tuple(shape), minval, maxval, dtype, seed)
     return keras.random.uniform(tuple(shape), minval, 1 if maxval is None else maxval, dtype, seed)
 
 
-def shuffle(value: Any, seed: Any = None, name: str | None = None) -> Any:
+def shuffle(value: ArrayLike, seed: Seed = None, name: str | None = None) -> TensorLike:
     """The rows of `value` in another order."""
     return keras.random.shuffle(value, seed=seed)
 
@@ -64,7 +65,7 @@ def categorical(
     dtype: DTypeLike = "int64",
     seed: Seed = None,
     name: str | None = None,
-) -> Any:
+) -> TensorLike:
     """Classes drawn by their logits."""
     return keras.random.categorical(logits, num_samples, dtype, seed)
 
