@@ -103,7 +103,7 @@ def set_dtype_policy(policy: object) -> None:
         policy: a `DTypePolicy`, or its name, e.g. ``"mixed_bfloat16"``.
 
     Raises:
-        ValueError: for an unknown name.
+        ValueError: for an unknown name, or None.
 
     Example:
 
@@ -113,6 +113,10 @@ def set_dtype_policy(policy: object) -> None:
     'float64'
     >>> keras.config.set_dtype_policy("float32")
     """
+    if policy is None:
+        raise ValueError(
+            message("set_dtype_policy", "a policy or its name", "None", "Pass e.g. 'float32'.")
+        )
     settings.put("dtype_policy", get_dtype_policy(policy))
 
 

@@ -80,3 +80,19 @@ def test_files_hold_them(tmp_path: Path) -> None:
     x = np.ones((2, 3))
     np.testing.assert_array_equal(revived.predict(x, verbose=0), model.predict(x, verbose=0))
     assert keras.dtype_policies.deserialize(keras.dtype_policies.serialize(policies)) == policies
+
+
+def test_a_policy_without_name_is_the_global_one() -> None:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        assert keras.DTypePolicy().name == "mixed_bfloat16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert keras.DTypePolicy().name == "float32"
+
+
+def test_policies_that_are_none_or_no_names_are_refused() -> None:
+    with pytest.raises(ValueError, match="set_dtype_policy"):
+        keras.config.set_dtype_policy(None)
+    with pytest.raises(TypeError, match="source_name"):
+        keras.dtype_policies.QuantizedDTypePolicy("int8", 123)

@@ -163,3 +163,16 @@ def test_one_object_stays_one() -> None:
     assert deserialize_whole(config)[0] is not first
     plain = serialize_keras_object([shared, shared])
     assert "shared_object_id" not in json.dumps(plain)
+
+
+@pytest.mark.parametrize("said", ["subprocess.Popen", "my_pkg>MyDense"])
+def test_what_is_built_in_has_no_other_registered_name(said: str) -> None:
+    config = {"class_name": "Dense", "module": "keras.layers", "config": {"units": 1}}
+    for name in (None, "Dense"):
+        layer = D.saving.deserialize_keras_object({**config, "registered_name": name})
+        assert type(layer) is D.layers.Dense
+    with pytest.raises(ValueError, match="which is Keras' own"):
+        D.saving.deserialize_keras_object({**config, "registered_name": said})
+    function = {"class_name": "function", "module": "builtins", "config": "relu"}
+    with pytest.raises(ValueError, match="which is Keras' own"):
+        D.saving.deserialize_keras_object({**function, "registered_name": said})

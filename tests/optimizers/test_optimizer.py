@@ -292,3 +292,13 @@ def test_stateless_apply_leaves_the_variables_alone() -> None:
     assert (w.numpy().tolist(), int(optimizer.iterations)) == ([1.0], 0)
     with pytest.raises(ValueError, match="expected 2 `optimizer_variables`, got 1"):
         optimizer.stateless_apply(state[:1], gradient(1.0), weights)
+
+
+def test_the_state_of_an_optimizer_that_is_not_built_cannot_be_set() -> None:
+    weight = keras.Variable([1.0, 2.0])
+    source, target = keras.optimizers.Adam(), keras.optimizers.Adam()
+    source.build([weight])
+    with pytest.raises(ValueError, match="not built"):
+        target.set_weights(source.variables)
+    target.build([weight])
+    target.set_weights(source.variables)

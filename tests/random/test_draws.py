@@ -72,3 +72,8 @@ def test_shuffle() -> None:
     np.testing.assert_array_equal(np.sort(shuffled, axis=1), x)
     np.testing.assert_array_equal(shuffled[1] - shuffled[0], 10)  # rows move together
     np.testing.assert_array_equal(random.shuffle(x, axis=1, seed=1), shuffled)
+
+
+def test_a_seed_generator_takes_a_seed_and_a_name_alone() -> None:
+    with pytest.raises(ValueError, match="SeedGenerator"):
+        random.SeedGenerator(1, invalid_arg="value")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -379,3 +380,11 @@ def test_save_format_is_passed_over_where_the_extension_says_it(tmp_path) -> Non
     with pytest.raises(ValueError, match="save_format='tf' is deprecated"):
         model.save(tmp_path / "folder", save_format="tf")
     assert not (tmp_path / "folder").exists()
+
+
+def test_unknown_arguments_of_save_are_a_value_error(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    for save in (model.save, lambda *a, **k: keras.saving.save_model(model, *a, **k)):
+        with pytest.raises(ValueError, match="invalid_arg"):
+            save(tmp_path / "model.keras", invalid_arg="hello")
+    assert not (tmp_path / "model.keras").exists()

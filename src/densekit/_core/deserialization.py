@@ -243,6 +243,8 @@ def _find_class(config: Config, names: Mapping[str, Any] | None) -> Any:
             found = registry.builtin(module, name)
             if found is None and module.startswith(_PRIVATE):
                 found = _builtin_class(name)
+            if found is not None:
+                _refuse_other_name(config, name)
         if found is None and names is not None and ("module" not in config or module):
             found = names.get(name)
         if takes_class(slot, found) or _is_formula(slot, found):
@@ -250,6 +252,20 @@ def _find_class(config: Config, names: Mapping[str, Any] | None) -> Any:
         if found is not None:
             raise _explained(ValueError(_not_a_component(f"{module}.{name}", slot)))
     raise _unknown("class", name)
+
+
+def _refuse_other_name(config: Config, name: str) -> None:
+    """What is Keras' own is registered under no name: a file that says another is not trusted."""
+    said = config.get("registered_name")
+    if said and said not in (name, config.get("class_name")):
+        raise ValueError(
+            message(
+                f"deserialize_keras_object: {name!r}, which is Keras' own",
+                f"no `registered_name` but {name!r}",
+                describe(said),
+                "Remove it from the config.",
+            )
+        )
 
 
 def _is_formula(slot: Slot, found: object) -> bool:
@@ -282,6 +298,7 @@ def _find_function(name: Any, config: Config, names: Mapping[str, Any] | None) -
     if module == "builtins":
         found = formula(slot, name)
         if found is not None:
+            _refuse_other_name(config, name)
             return found
         # Keras 3.6 and older wrote "name" for what is registered as "package>name".
         for key, value in registry.get_custom_objects().items():

@@ -19,7 +19,7 @@ class DTypePolicy:
 
     Args:
         name: a dtype name, which stands for both, or ``"mixed_float16"`` / ``"mixed_bfloat16"``:
-            float32 variables, computation in the 16-bit type. Default: `floatx`.
+            float32 variables, computation in the 16-bit type. Default: that of the global policy.
 
     Raises:
         TypeError: if `name` is not a string.
@@ -34,7 +34,7 @@ class DTypePolicy:
     """
 
     def __init__(self, name: str | None = None) -> None:
-        name = settings.floatx() if name is None else name
+        name = _global_name() if name is None else name
         if not isinstance(name, str):
             raise TypeError(
                 message("DTypePolicy", "a policy name", describe(name), "Pass e.g. 'float32'.")
@@ -100,6 +100,12 @@ class DTypePolicy:
 
     def __repr__(self) -> str:
         return f'<DTypePolicy "{self._name}">'
+
+
+def _global_name() -> str:
+    """The name of the global policy; of a quantized one or a map, `floatx`."""
+    policy = settings.get("dtype_policy")
+    return policy.name if type(policy) is DTypePolicy else settings.floatx()
 
 
 _WHERE = "DTypePolicyMap"

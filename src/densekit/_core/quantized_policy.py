@@ -32,6 +32,7 @@ class QuantizedDTypePolicy(DTypePolicy):
         source_name: name of the policy of floats. Default: the global policy.
 
     Raises:
+        TypeError: if `source_name` is not a string.
         ValueError: for another mode, or int8 beside float16.
 
     Example:
@@ -43,6 +44,15 @@ class QuantizedDTypePolicy(DTypePolicy):
     """
 
     def __init__(self, mode: str, source_name: str | None = None) -> None:
+        if source_name is not None and not isinstance(source_name, str):
+            raise TypeError(
+                message(
+                    "QuantizedDTypePolicy",
+                    "the name of a policy as `source_name`",
+                    describe(source_name),
+                    "Pass e.g. 'float32'.",
+                )
+            )
         source = get_dtype_policy(source_name)
         where = type(self).__name__
         if mode not in QUANTIZATION_MODES:

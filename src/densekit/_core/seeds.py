@@ -170,6 +170,12 @@ class SeedGenerator:
     """
 
     def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: object) -> None:
+        if kwargs:
+            raise ValueError(
+                message(
+                    "SeedGenerator", "`seed` and `name`", f"{sorted(kwargs)}", "Drop the others."
+                )
+            )
         self._initial_seed = seed
         self._reserved: Reserved | None = None  # what to begin with if no seed was drawn
         if seed is None:

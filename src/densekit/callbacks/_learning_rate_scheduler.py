@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,10 @@ from densekit._core.console import write
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit.callbacks._callback import Callback, Logs
+from densekit.callbacks._rates import rate_of, rated, rates
+
+if TYPE_CHECKING:
+    from densekit.optimizers import Optimizer
 
 
 @export("keras.callbacks")
@@ -40,11 +45,14 @@ class LearningRateScheduler(Callback):
         self.verbose = verbose
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        optimizer = self.model.optimizer
+        for name, optimizer in rated(self.model.optimizer).items():
+            self._dk_set_rate(epoch, optimizer, "" if name == "learning_rate" else optimizer.name)
+
+    def _dk_set_rate(self, epoch: int, optimizer: Optimizer, name: str) -> None:
         if not hasattr(optimizer, "learning_rate"):
             raise ValueError('Optimizer must have a "learning_rate" attribute.')
         try:
-            rate = self.schedule(epoch, float(np.asarray(optimizer.learning_rate)))
+            rate = self.schedule(epoch, rate_of(optimizer))
         except TypeError:  # a schedule of the epoch alone
             rate = self.schedule(epoch)
         if not isinstance(rate, float | np.float32 | np.float64):
@@ -58,8 +66,9 @@ class LearningRateScheduler(Callback):
             )
         optimizer.learning_rate = rate
         if self.verbose > 0:
-            write(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")
+            whose = f"{name} learning rate" if name else "learning rate"
+            write(f"\nEpoch {epoch + 1}: LearningRateScheduler setting {whose} to {rate}.")
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if logs is not None:
-            logs["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
+            logs.update(rates(self.model.optimizer))

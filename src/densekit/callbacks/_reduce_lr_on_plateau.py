@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from densekit._core.console import write
@@ -10,6 +12,10 @@ from densekit._core.frames import warn
 from densekit._core.registry import export
 from densekit.callbacks._callback import Logs
 from densekit.callbacks._monitor_callback import MonitorCallback
+from densekit.callbacks._rates import rate_of, rated, rates
+
+if TYPE_CHECKING:
+    from densekit.optimizers import Optimizer
 
 
 @export("keras.callbacks")
@@ -75,7 +81,7 @@ class ReduceLROnPlateau(MonitorCallback):
         if self.monitor_op is None:
             self._set_monitor_op()
         logs = {} if logs is None else logs
-        logs["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
+        logs.update(rates(self.model.optimizer))
         current = logs.get(self.monitor)
         if current is None:
             warn(
@@ -93,19 +99,23 @@ class ReduceLROnPlateau(MonitorCallback):
         elif not self.in_cooldown():
             self.wait += 1
             if self.wait >= self.patience:
-                self._dk_reduce(epoch)
+                optimizers = rated(self.model.optimizer).values()
+                if any([self._dk_reduce(epoch, optimizer) for optimizer in optimizers]):
+                    self.cooldown_counter = self.cooldown
+                    self.wait = 0
 
-    def _dk_reduce(self, epoch: int) -> None:
-        optimizer = self.model.optimizer
-        old = float(np.asarray(optimizer.learning_rate))
+    def _dk_reduce(self, epoch: int, optimizer: Optimizer) -> bool:
+        """Lower a learning rate; False if it is at its bound."""
+        old = rate_of(optimizer)
         if old <= np.float32(self.min_lr):
-            return
+            return False
         new = max(old * self.factor, self.min_lr)
         optimizer.learning_rate = new
         if self.verbose > 0:
-            write(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new}.")
-        self.cooldown_counter = self.cooldown
-        self.wait = 0
+            several = optimizer is not self.model.optimizer
+            whose = f"{optimizer.name} learning rate" if several else "learning rate"
+            write(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing {whose} to {new}.")
+        return True
 
     def in_cooldown(self) -> bool:
         """Whether a reduction is so recent that no other may follow yet."""

@@ -19,6 +19,7 @@ class State(CountsAssignments):
     """A named object with variables, in the order of their creation: the order of files."""
 
     name: str
+    built: bool
     _variables: list[Variable]
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -135,8 +136,17 @@ class State(CountsAssignments):
         """Overwrite the state by arrays in the order of `variables`.
 
         Raises:
-            ValueError: if a shape differs. Nothing has changed then.
+            ValueError: if the optimizer is not built or a shape differs. Nothing has changed then.
         """
+        if not self.built:
+            raise ValueError(
+                message(
+                    f"{self.name}.set_weights",
+                    "an optimizer that knows its weights",
+                    "one that is not built",
+                    "Call `build` with the model's trainable variables first.",
+                )
+            )
         pairs = list(zip(self.variables, weights, strict=False))
         for variable, weight in pairs:
             if variable.shape != tuple(weight.shape):

@@ -42,6 +42,7 @@ def save_model(
     zipped: bool | None = None,
     include_optimizer: bool = True,
     save_format: str | None = None,
+    **unsupported: object,
 ) -> None:
     """Write a whole model: architecture, weights, compile arguments and optimizer state.
 
@@ -56,7 +57,7 @@ def save_model(
         save_format: of Keras 2: the extension says it; given, it brings a warning.
 
     Raises:
-        ValueError: for another extension, or a `save_format` without one.
+        ValueError: for another extension, a `save_format` without one, or an unknown argument.
 
     Example:
 
@@ -67,6 +68,12 @@ def save_model(
     >>> keras.saving.load_model(path).output_shape
     (None, 2)
     """
+    if unsupported:
+        raise ValueError(
+            message(
+                "save_model", "the arguments of its card", f"{sorted(unsupported)}", "Drop them."
+            )
+        )
     path = _path(filepath, "save_model", ValueError)
     if save_format is not None:
         _check_format(save_format, path)
