@@ -82,20 +82,19 @@ namespace {
 PreparedRun* prepare_train(nb::object self, nb::list inputs, nb::list targets, nb::list weights, nb::object index,
                            index_t batch_size, Iterations iterations, nb::object learning_rates,
                            std::vector<uint64_t> keys, std::vector<uint64_t> counters, nb::object losses,
-                           nb::list predictions, double seconds) {
-  Request request = nb::inst_ptr<Plan>(self)->training_request(
-      inputs, targets, weights, index, batch_size, std::move(iterations), learning_rates, std::move(keys),
-      std::move(counters), losses, predictions, seconds);
+                           nb::list predictions) {
+  Request request = nb::inst_ptr<Plan>(self)->training_request(inputs, targets, weights, index, batch_size,
+                                                               std::move(iterations), learning_rates, std::move(keys),
+                                                               std::move(counters), losses, predictions);
   nb::tuple arrays = nb::make_tuple(inputs, targets, weights, index, learning_rates, losses, predictions);
   return new PreparedRun(std::move(self), std::move(request), true, std::move(arrays));
 }
 
 PreparedRun* prepare_evaluate(nb::object self, nb::list inputs, nb::list targets, nb::list weights, nb::object index,
                               index_t batch_size, std::vector<uint64_t> keys, std::vector<uint64_t> counters,
-                              nb::object losses, nb::list predictions, double seconds) {
-  Request request =
-      nb::inst_ptr<Plan>(self)->test_request(inputs, targets, weights, index, batch_size, std::move(keys),
-                                             std::move(counters), losses, predictions, seconds);
+                              nb::object losses, nb::list predictions) {
+  Request request = nb::inst_ptr<Plan>(self)->test_request(inputs, targets, weights, index, batch_size, std::move(keys),
+                                                           std::move(counters), losses, predictions);
   nb::tuple arrays = nb::make_tuple(inputs, targets, weights, index, losses, predictions);
   return new PreparedRun(std::move(self), std::move(request), false, std::move(arrays));
 }
@@ -113,9 +112,7 @@ nb::object as_exception(const std::exception_ptr& failure) {
     return make(PyExc_IndexError, error.what());
   } catch (const std::logic_error& error) {
     return make(PyExc_ValueError, error.what());
-  } catch (const std::exception& error) {
-    return make(PyExc_RuntimeError, error.what());
-  }
+  } catch (const std::exception& error) { return make(PyExc_RuntimeError, error.what()); }
 }
 
 // Plans that run inside have one thread each, however many the pool has.
@@ -251,28 +248,28 @@ class Lane {
 
 void bind_many(nb::module_& m, nb::class_<Plan>& c) {
   nb::class_<PreparedRun>(m, "PreparedRun", "A run of a plan, checked, with all that it reads and writes.");
-  c.def("prepare_train", prepare_train, nb::arg("inputs"), nb::arg("targets"), nb::arg("weights"), nb::arg("index"),
-        nb::arg("batch_size"), nb::arg("iterations"), nb::arg("learning_rates"), nb::arg("keys"), nb::arg("counters"),
-        nb::arg("losses"), nb::arg("predictions"), nb::arg("seconds") = 0.0,
-        nb::sig("def prepare_train(self, inputs: list[Array], targets: list[Array | None], weights: list[Array | None], "
-                "index: Array, batch_size: int, iterations: int | Sequence[int], learning_rates: Array, keys: "
-                "Sequence[int], counters: Sequence[int], losses: Array, predictions: list[Array | None], seconds: "
-                "float = 0.0) -> PreparedRun"),
-        "What `train` would run, for `run_many`.");
+  c.def(
+      "prepare_train", prepare_train, nb::arg("inputs"), nb::arg("targets"), nb::arg("weights"), nb::arg("index"),
+      nb::arg("batch_size"), nb::arg("iterations"), nb::arg("learning_rates"), nb::arg("keys"), nb::arg("counters"),
+      nb::arg("losses"), nb::arg("predictions"),
+      nb::sig("def prepare_train(self, inputs: list[Array], targets: list[Array | None], weights: list[Array | None], "
+              "index: Array, batch_size: int, iterations: int | Sequence[int], learning_rates: Array, keys: "
+              "Sequence[int], counters: Sequence[int], losses: Array, predictions: list[Array | None]) "
+              "-> PreparedRun"),
+      "What `train` would run, for `run_many`.");
   c.def("prepare_evaluate", prepare_evaluate, nb::arg("inputs"), nb::arg("targets"), nb::arg("weights"),
         nb::arg("index"), nb::arg("batch_size"), nb::arg("keys"), nb::arg("counters"), nb::arg("losses"),
-        nb::arg("predictions"), nb::arg("seconds") = 0.0,
+        nb::arg("predictions"),
         nb::sig("def prepare_evaluate(self, inputs: list[Array], targets: list[Array | None], weights: list[Array | "
                 "None], index: Array, batch_size: int, keys: Sequence[int], counters: Sequence[int], losses: Array, "
-                "predictions: list[Array | None], seconds: float = 0.0) -> PreparedRun"),
+                "predictions: list[Array | None]) -> PreparedRun"),
         "What `evaluate` would run, for `run_many`.");
   c.def_prop_ro("asks_host", &Plan::asks_host, "Whether a run calls Python.");
   nb::class_<Lane>(m, "Lane", "Threads that take runs of different plans as they come, each on one thread.")
       .def(nb::init<int>(), nb::arg("threads"))
       .def("submit", &Lane::submit, nb::arg("run"), nb::sig("def submit(self, run: PreparedRun) -> None"),
            "Have it run as soon as a thread is free.")
-      .def("collect", &Lane::collect,
-           nb::sig("def collect(self) -> list[tuple[PreparedRun, int | Exception]]"),
+      .def("collect", &Lane::collect, nb::sig("def collect(self) -> list[tuple[PreparedRun, int | Exception]]"),
            "Those that are done, at least one if any is under way: steps, or what a run failed with.")
       .def("close", &Lane::close, "Give up what is under way, and end the threads.");
 }

@@ -6,16 +6,9 @@
 #include <nanobind/stl/vector.h>
 
 #include "runtime/machine.hpp"
-#include "runtime/names.hpp"
 
 namespace densekit::bindings {
 namespace {
-
-nb::dict name_table(const std::vector<KindName>& rows) {
-  nb::dict table;
-  for (const KindName& row : rows) table[row.name] = row.parameters;
-  return table;
-}
 
 std::vector<std::string> available_isas() {
   int n = 0;
@@ -45,24 +38,6 @@ void set_threads(int n) {
   ThreadPool::instance().set_threads(n);
 }
 
-void bind_tables(nb::module_& m) {
-  m.def(
-      "activation_kinds", [] { return name_table(activation_names()); },
-      nb::sig("def activation_kinds() -> dict[str, int]"), "Name -> number of parameters.");
-  m.def(
-      "loss_kinds", [] { return name_table(loss_names()); }, nb::sig("def loss_kinds() -> dict[str, int]"),
-      "Name -> number of parameters.");
-  m.def(
-      "regularizer_kinds", [] { return name_table(regularizer_names()); },
-      nb::sig("def regularizer_kinds() -> dict[str, int]"), "Name -> number of parameters.");
-  m.def(
-      "constraint_kinds", [] { return name_table(constraint_names()); },
-      nb::sig("def constraint_kinds() -> dict[str, int]"), "Name -> number of parameters.");
-  m.def(
-      "optimizer_kinds", [] { return name_table(optimizer_names()); },
-      nb::sig("def optimizer_kinds() -> dict[str, int]"), "Name -> number of parameters.");
-}
-
 }  // namespace
 }  // namespace densekit::bindings
 
@@ -76,7 +51,7 @@ NB_MODULE(_native, m) {
   bind_plan(m);
   bind_functions(m);
   bind_notes(m);
-  bind_tables(m);
+  bind_testing(m);
   m.def("available_isas", available_isas, "Instruction sets built in that this machine can run, best first.");
   m.def(
       "active_isa", [] { return std::string(active_implementation()->name); },

@@ -54,18 +54,18 @@ class Plan {
   // Running: plan_run.cpp.
   index_t train(const nb::list& inputs, const nb::list& targets, const nb::list& weights, nb::handle index,
                 index_t batch_size, Iterations iterations, nb::handle learning_rates, std::vector<uint64_t> keys,
-                std::vector<uint64_t> counters, nb::handle losses, const nb::list& predictions, double seconds);
+                std::vector<uint64_t> counters, nb::handle losses, const nb::list& predictions);
   index_t evaluate(const nb::list& inputs, const nb::list& targets, const nb::list& weights, nb::handle index,
                    index_t batch_size, std::vector<uint64_t> keys, std::vector<uint64_t> counters, nb::handle losses,
-                   const nb::list& predictions, double seconds);
+                   const nb::list& predictions);
   // The same, checked and ready; what they point into stays with the caller.
   Request training_request(const nb::list& inputs, const nb::list& targets, const nb::list& weights, nb::handle index,
                            index_t batch_size, Iterations iterations, nb::handle learning_rates,
                            std::vector<uint64_t> keys, std::vector<uint64_t> counters, nb::handle losses,
-                           const nb::list& predictions, double seconds);
+                           const nb::list& predictions);
   Request test_request(const nb::list& inputs, const nb::list& targets, const nb::list& weights, nb::handle index,
                        index_t batch_size, std::vector<uint64_t> keys, std::vector<uint64_t> counters,
-                       nb::handle losses, const nb::list& predictions, double seconds);
+                       nb::handle losses, const nb::list& predictions);
   // Whether a run calls Python.
   bool asks_host() const {
     return !host_nodes.empty() || !host_losses.empty() || !host_regularizers.empty() || !host_constraints.empty() ||
@@ -125,6 +125,7 @@ void bind_recording(nb::module_& m, nb::class_<Plan>& plan);
 void bind_many(nb::module_& m, nb::class_<Plan>& plan);
 void bind_plan(nb::module_& m);
 void bind_functions(nb::module_& m);
+void bind_testing(nb::module_& m);
 void bind_notes(nb::module_& m);
 
 }  // namespace densekit::bindings

@@ -115,7 +115,7 @@ index_t rows_needed(nb::handle index) {
 Request Plan::training_request(const nb::list& inputs, const nb::list& targets, const nb::list& weights,
                                nb::handle index, index_t batch_size, Iterations iterations, nb::handle learning_rates,
                                std::vector<uint64_t> keys, std::vector<uint64_t> counters, nb::handle losses,
-                               const nb::list& predictions, double seconds) {
+                               const nb::list& predictions) {
   running();
   Request request = make_request(inputs, targets, weights, rows_needed(index));
   finish_request(request, index, batch_size, std::move(keys), std::move(counters), losses, predictions);
@@ -129,15 +129,14 @@ Request Plan::training_request(const nb::list& inputs, const nb::list& targets, 
     throw nb::value_error("learning_rates: one is needed for each step.");
   }
   request.learning_rates = static_cast<const double*>(array_data(learning_rates));
-  request.seconds = seconds;
   return request;
 }
 
 index_t Plan::train(const nb::list& inputs, const nb::list& targets, const nb::list& weights, nb::handle index,
                     index_t batch_size, Iterations iterations, nb::handle learning_rates, std::vector<uint64_t> keys,
-                    std::vector<uint64_t> counters, nb::handle losses, const nb::list& predictions, double seconds) {
+                    std::vector<uint64_t> counters, nb::handle losses, const nb::list& predictions) {
   Request request = training_request(inputs, targets, weights, index, batch_size, std::move(iterations), learning_rates,
-                                     std::move(keys), std::move(counters), losses, predictions, seconds);
+                                     std::move(keys), std::move(counters), losses, predictions);
   PythonHost host(*this, targets, weights);
   request.host = &host;
   nb::gil_scoped_release no_gil;
@@ -146,21 +145,20 @@ index_t Plan::train(const nb::list& inputs, const nb::list& targets, const nb::l
 
 Request Plan::test_request(const nb::list& inputs, const nb::list& targets, const nb::list& weights, nb::handle index,
                            index_t batch_size, std::vector<uint64_t> keys, std::vector<uint64_t> counters,
-                           nb::handle losses, const nb::list& predictions, double seconds) {
+                           nb::handle losses, const nb::list& predictions) {
   running();
   Request request = make_request(inputs, targets, weights, rows_needed(index));
   keys.resize(static_cast<std::size_t>(graph.random_nodes));  // nothing is random in a test
   counters.resize(static_cast<std::size_t>(graph.random_nodes));
   finish_request(request, index, batch_size, std::move(keys), std::move(counters), losses, predictions);
-  request.seconds = seconds;
   return request;
 }
 
 index_t Plan::evaluate(const nb::list& inputs, const nb::list& targets, const nb::list& weights, nb::handle index,
                        index_t batch_size, std::vector<uint64_t> keys, std::vector<uint64_t> counters,
-                       nb::handle losses, const nb::list& predictions, double seconds) {
+                       nb::handle losses, const nb::list& predictions) {
   Request request = test_request(inputs, targets, weights, index, batch_size, std::move(keys), std::move(counters),
-                                 losses, predictions, seconds);
+                                 losses, predictions);
   PythonHost host(*this, targets, weights);
   request.host = &host;
   nb::gil_scoped_release no_gil;

@@ -12,7 +12,7 @@ void activation_forward(const Context<T>& c, int i, index_t row, index_t rows) {
   const index_t n = rows * c.size(op.inputs[0]);
   const T* x = c.value(op.inputs[0], row);
   T* y = c.value(op.outputs[0], row);
-  if (c.plan(i).fused_loss || s.activation.kind == ActivationKind::linear) {
+  if (c.program_op(i).fused_loss || s.activation.kind == ActivationKind::linear) {
     std::memcpy(y, x, static_cast<std::size_t>(n) * sizeof(T));  // the loss turns it into probabilities
   } else {
     c.kernels->activate(s.activation, n / s.width, s.width, x, y);
@@ -23,10 +23,10 @@ template <class T>
 void activation_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   const auto& s = op.get<ActivateSpec>();
-  const GradientWrite write = c.plan(i).writes[0];
+  const GradientWrite write = c.program_op(i).writes[0];
   if (write == GradientWrite::none) return;
   const T* dy = c.gradient(op.outputs[0], row);
-  if (c.plan(i).fused_loss || s.activation.kind == ActivationKind::linear) {
+  if (c.program_op(i).fused_loss || s.activation.kind == ActivationKind::linear) {
     return pass_gradient(c, op.inputs[0], write, row, rows, dy);
   }
   const GradientTarget<T> dx(c, op.inputs[0], write, row, rows);

@@ -36,7 +36,7 @@ template <class T>
 void activity_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   const auto& s = op.get<ActivitySpec>();
-  const GradientWrite write = c.plan(i).writes[0];
+  const GradientWrite write = c.program_op(i).writes[0];
   if (write == GradientWrite::none) return;
   const index_t n = rows * c.size(op.inputs[0]);
   T* dx = c.gradient(op.inputs[0], row);

@@ -16,7 +16,7 @@ template <class T>
 void affine_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   const auto& s = op.get<AffineSpec>();
-  const GradientWrite write = c.plan(i).writes[0];
+  const GradientWrite write = c.program_op(i).writes[0];
   if (write == GradientWrite::none) return;
   const T zero = 0;
   const GradientTarget<T> dx(c, op.inputs[0], write, row, rows);

@@ -1,6 +1,7 @@
 // Normalization of each column by the mean and variance of the batch, then * gamma + beta; or, of row scope, by those
 // that training left in `mean` and `variance`. As in Keras y = x * scale + offset with scale = gamma / sqrt(variance +
-// epsilon). Sums over the batch are taken in blocks of kBatchBlock rows, and the blocks added in order.
+// epsilon). Sums over the batch are taken in blocks of kBatchBlock rows, and the blocks added in order. With a mask, a
+// second input, mean and variance are those of the rows that count, over their number + an epsilon of its own, as in Keras.
 #include <algorithm>
 #include <cmath>
 
@@ -18,13 +19,22 @@ template <class T>
 struct Kept {
   T *mean, *variance, *factor, *scale, *offset;  // factor: 1 / sqrt(variance + epsilon)
   T *sum_dy, *sum_dy_normal;                     // over the batch: the gradients of beta and gamma
+  T* share;                                      // one number: 1 / the rows that count
   T* blocks;
 };
-constexpr index_t kKept = 7;
+constexpr index_t kKept = 8;
 
 template <class T>
 Kept<T> kept_in(T* p, index_t width) {
-  return {p, p + width, p + 2 * width, p + 3 * width, p + 4 * width, p + 5 * width, p + 6 * width, p + kKept * width};
+  return {p,
+          p + width,
+          p + 2 * width,
+          p + 3 * width,
+          p + 4 * width,
+          p + 5 * width,
+          p + 6 * width,
+          p + 7 * width,
+          p + kKept * width};
 }
 
 template <class T>
@@ -89,6 +99,22 @@ void centred(const Context<T>& c, const Op& op, const T* x, index_t rows, const 
   }
 }
 
+// Of a sample's rows, from `row` on, those that count; null: all.
+template <class T>
+const T* mask_of(const Context<T>& c, const Op& op, index_t row) {
+  return op.inputs.size() == 2 ? c.value(op.inputs[1], row) : nullptr;
+}
+
+template <class T>
+T number_that_count(const Context<T>& c, const Op& op, index_t batch) {
+  const T* mask = mask_of(c, op, 0);
+  const index_t rows = batch * op.rows_per_sample;
+  if (mask == nullptr) return static_cast<T>(rows);
+  index_t number = 0;
+  for (index_t r = 0; r < rows; ++r) number += mask[r] != 0;
+  return static_cast<T>(number) + static_cast<T>(op.constants[0]);
+}
+
 template <class T>
 void before_forward(const Context<T>& c, int i, index_t batch, PoolLease& pool) {
   const Op& op = c.op(i);
@@ -99,16 +125,26 @@ void before_forward(const Context<T>& c, int i, index_t batch, PoolLease& pool) 
     std::copy_n(data_of(c, op, s.variance), op.width, k.variance);
     return finish(c, op, k.mean, k.variance, k.factor, k.scale, k.offset);
   }
-  const T share = T(1) / static_cast<T>(batch * op.rows_per_sample);
+  const T share = *k.share = T(1) / number_that_count(c, op, batch);
   T* no_sum = nullptr;
   sum_blocks(c, i, batch, pool, k.mean, no_sum, [&](index_t row, index_t rows, T* sum, T*) {
-    c.kernels->column_sums(rows * op.rows_per_sample, op.width, c.value(op.inputs[0], row), sum, false);
+    const T *x = c.value(op.inputs[0], row), *mask = mask_of(c, op, row);
+    if (mask == nullptr) return c.kernels->column_sums(rows * op.rows_per_sample, op.width, x, sum, false);
+    std::fill_n(sum, op.width, T(0));
+    for (index_t r = 0; r < rows * op.rows_per_sample; ++r) {
+      if (mask[r] != 0) c.kernels->add(op.width, sum, x + r * op.width, sum);
+    }
   });
   c.kernels->scale(op.width, k.mean, share, k.mean);
   c.kernels->scale(op.width, k.mean, T(-1), k.offset);
   sum_blocks(c, i, batch, pool, k.variance, no_sum, [&](index_t row, index_t rows, T* sum, T*) {
-    centred(c, op, c.value(op.inputs[0], row), rows * op.rows_per_sample, k.offset,
-            [&](index_t n, const T* d, index_t done) { c.kernels->column_dots(n, op.width, d, d, sum, done > 0); });
+    const T* mask = mask_of(c, op, row);
+    centred(c, op, c.value(op.inputs[0], row), rows * op.rows_per_sample, k.offset, [&](index_t n, T* d, index_t done) {
+      for (index_t r = 0; mask != nullptr && r < n; ++r) {
+        if (mask[done + r] == 0) std::fill_n(d + r * op.width, op.width, T(0));
+      }
+      c.kernels->column_dots(n, op.width, d, d, sum, done > 0);
+    });
   });
   c.kernels->scale(op.width, k.variance, share, k.variance);
   finish(c, op, k.mean, k.variance, k.factor, k.scale, k.offset);
@@ -133,7 +169,7 @@ void before_backward(const Context<T>& c, int i, index_t batch, PoolLease& pool)
     const T* dy = c.gradient(op.outputs[0], row);
     c.kernels->column_sums(rows * op.rows_per_sample, op.width, dy, sum, false);
     centred(c, op, c.value(op.inputs[0], row), rows * op.rows_per_sample, minus_mean,
-            [&](index_t n, const T* d, index_t done) {
+            [&](index_t n, T* d, index_t done) {
               c.kernels->column_dots(n, op.width, d, dy + done * op.width, product, done > 0);
             });
   });
@@ -144,7 +180,10 @@ void before_backward(const Context<T>& c, int i, index_t batch, PoolLease& pool)
 template <class T>
 void batch_normalization_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
-  const GradientWrite write = c.plan(i).writes[0];
+  const GradientWrite write = c.program_op(i).writes[0];
+  if (op.inputs.size() == 2 && c.program_op(i).writes[1] == GradientWrite::set) {  // truths have no gradient
+    std::memset(c.gradient(op.inputs[1], row), 0, static_cast<std::size_t>(rows * c.size(op.inputs[1])) * sizeof(T));
+  }
   if (write == GradientWrite::none) return;
   const Kept<T> k = kept(c, i);
   const index_t n = rows * op.rows_per_sample, w = op.width;
@@ -154,19 +193,23 @@ void batch_normalization_backward(const Context<T>& c, int i, index_t row, index
     c.kernels->affine(n, w, c.gradient(op.outputs[0], row), k.scale, w, &zero, 1, dx.data());
     return dx.commit();
   }
-  const T share = T(1) / static_cast<T>(c.batch * op.rows_per_sample);
+  const T share = *k.share;
+  // What counts is not quite centred: the mean is of the sum over the number and an epsilon.
+  const T off = op.inputs.size() == 2 ? static_cast<T>(op.constants[0]) * share : T(0);
+  const T* mask = mask_of(c, op, row);
   T* numbers = thread_scratch<T>().weight.reserve(3 * w);
   T *slope = numbers, *level = numbers + w, *scaled = numbers + 2 * w;
   for (index_t j = 0; j < w; ++j) {
     slope[j] = -k.scale[j] * k.factor[j] * k.sum_dy_normal[j] * share;
-    level[j] = -k.scale[j] * k.sum_dy[j] * share - slope[j] * k.mean[j];
+    level[j] = -k.scale[j] * k.sum_dy[j] * share - slope[j] * k.mean[j] * (T(1) + off);
   }
   // Row by row, so that the second product is added while the first is at hand.
   const T *dy = c.gradient(op.outputs[0], row), *x = c.value(op.inputs[0], row);
   T* to = dx.data();
   for (index_t r = 0; r < n; ++r, dy += w, x += w, to += w) {
-    c.kernels->affine(1, w, x, slope, w, level, w, scaled);
     c.kernels->multiply(w, dy, k.scale, to);
+    if (mask != nullptr && mask[r] == 0) continue;
+    c.kernels->affine(1, w, x, slope, w, level, w, scaled);
     c.kernels->add(w, to, scaled, to);
   }
   dx.commit();
@@ -216,10 +259,11 @@ void write_state(const Context<T>& c, int i, index_t) {
 
 }  // namespace
 
-// integers: width, by_batch; gamma, beta, mean, variance: positions among the parameters. numbers: epsilon, momentum. State: mean
-// and variance.
+// Inputs: the value and, if not all rows count, a mask of them. integers: width, by_batch; gamma, beta, mean, variance:
+// positions among the parameters. numbers: epsilon, momentum, with a mask count_epsilon. State: mean and variance.
 std::vector<index_t> batch_normalization_make(const Graph& graph, Op& op, const Attributes& attributes) {
-  require_counts(op, attributes, 1, op.parameters.size());
+  const bool masked = op.inputs.size() == 2;
+  require_counts(op, attributes, masked ? 2 : 1, op.parameters.size());
   BatchNormalizationSpec s;
   s.epsilon = attributes.number("epsilon");
   s.momentum = attributes.number("momentum");
@@ -232,6 +276,10 @@ std::vector<index_t> batch_normalization_make(const Graph& graph, Op& op, const 
   s.variance = optional_parameter(graph, op, attributes, "variance", op.width);
   require(s.mean >= 0 && s.variance >= 0, attributes, "needs the moving mean and variance.");
   op.rows_per_sample = size / op.width;
+  if (masked) {
+    require(size_of(graph, op.inputs[1]) == op.rows_per_sample, attributes, "the mask needs one element a row.");
+    op.constants = {attributes.number("count_epsilon")};
+  }
   op.spec = s;
   if (attributes.flag("by_batch")) {
     op.scope = Scope::batch;

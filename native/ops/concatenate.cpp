@@ -36,12 +36,12 @@ void concatenate_forward(const Context<T>& c, int i, index_t row, index_t rows) 
 template <class T>
 void concatenate_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
-  const ProgramOp& plan = c.plan(i);
+  const ProgramOp& how = c.program_op(i);
   const T* dy = c.gradient(op.outputs[0], row);
   for_each_piece(c, op, rows, [&](index_t from, std::size_t j, index_t to, index_t n) {
-    if (plan.writes[j] == GradientWrite::none) return;
+    if (how.writes[j] == GradientWrite::none) return;
     T* dx = c.gradient(op.inputs[j], row) + to;
-    if (plan.writes[j] == GradientWrite::add) {
+    if (how.writes[j] == GradientWrite::add) {
       c.kernels->add(n, dx, dy + from, dx);
     } else {
       std::memcpy(dx, dy + from, static_cast<std::size_t>(n) * sizeof(T));

@@ -11,8 +11,8 @@ template <class T>
 T* dense_z(const Context<T>& c, int i, index_t row) {
   const Op& op = c.op(i);
   const DenseSpec& s = op.dense();
-  return c.plan(i).keeps_pre ? c.frame.saved[i] + row * s.rows_per_sample * s.out_features
-                             : c.value(op.outputs[0], row);
+  return c.program_op(i).keeps_pre ? c.frame.saved[i] + row * s.rows_per_sample * s.out_features
+                                   : c.value(op.outputs[0], row);
 }
 
 template <class T>
@@ -43,7 +43,7 @@ void dense_units(const Context<T>& c, int i, index_t row, index_t rows, const De
   g.c = z;
   g.c_row = s.out_features;
   g.bias = s.bias >= 0 ? c.dense_data(op, s.bias) + part.unit : nullptr;
-  g.relu = c.plan(i).activates == Activates::in_product;
+  g.relu = c.program_op(i).activates == Activates::in_product;
   g.prefetch[0] = part.next;
   g.prefetch_size = part.next == nullptr ? 0 : s.in_features * part.units;
   const uint32_t* packed = c.packed == nullptr ? nullptr : c.packed->kernel(s.kernel, part.unit);
@@ -53,7 +53,7 @@ void dense_units(const Context<T>& c, int i, index_t row, index_t rows, const De
     else
       for (index_t r = 0; r < m; ++r) round_to(*c.kernels, op.precision, part.units, z + r * s.out_features);
   }
-  if (c.plan(i).activates != Activates::by_units) return;
+  if (c.program_op(i).activates != Activates::by_units) return;
   if (part.units == s.out_features) return activate_whole(c, i, row, rows);
   T* y = c.value(op.outputs[0], row) + part.unit;
   for (index_t r = 0; r < m; ++r) {
@@ -76,7 +76,7 @@ void dense_panels(const Context<T>& c, int i, index_t row, index_t rows, index_t
 
 template <class T>
 void dense_activate(const Context<T>& c, int i, index_t row, index_t rows) {
-  if (c.plan(i).activates == Activates::by_rows) activate_whole(c, i, row, rows);
+  if (c.program_op(i).activates == Activates::by_rows) activate_whole(c, i, row, rows);
 }
 
 template <class T>
@@ -92,11 +92,11 @@ template <class T>
 void dense_backward_dz(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   const DenseSpec& s = op.dense();
-  const ProgramOp& plan = c.plan(i);
+  const ProgramOp& how = c.program_op(i);
   const index_t m = rows * s.rows_per_sample, first = row * s.rows_per_sample * s.out_features;
   T* dz = dense_dz(c, i) + first;
-  if (s.activation.kind != ActivationKind::linear && !plan.fused_loss) {
-    const T* z = plan.keeps_pre ? c.frame.saved[i] + first : nullptr;
+  if (s.activation.kind != ActivationKind::linear && !how.fused_loss) {
+    const T* z = how.keeps_pre ? c.frame.saved[i] + first : nullptr;
     c.kernels->activate_backward(s.activation, m, s.out_features, z, c.value(op.outputs[0], row),
                                  c.gradient(op.outputs[0], row), dz);
     if (!is_plain_relu(s.activation)) round_to(*c.kernels, op.precision, m * s.out_features, dz);
@@ -111,7 +111,7 @@ template <class T>
 void dense_backward_dx(const Context<T>& c, int i, index_t row, index_t rows, index_t first, index_t last) {
   const Op& op = c.op(i);
   const DenseSpec& s = op.dense();
-  const GradientWrite write = c.plan(i).writes[0];
+  const GradientWrite write = c.program_op(i).writes[0];
   if (write == GradientWrite::none || first >= last) return;
   Gemm<T> g;
   g.m = rows * s.rows_per_sample;

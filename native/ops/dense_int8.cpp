@@ -41,7 +41,7 @@ void dense_int8_backward(const Context<T>& c, int i, index_t row, index_t rows) 
   const Op& op = c.op(i);
   const auto& s = op.get<Int8Spec>();
   const Int8Weights& weights = *s.weights;
-  const GradientWrite write = c.plan(i).writes[0];
+  const GradientWrite write = c.program_op(i).writes[0];
   if (write == GradientWrite::none) return;
   const index_t units = s.out_features;
   Gemm<T> g;

@@ -35,7 +35,7 @@ void backward(const Context<T>& c, int i, index_t row, index_t rows) {
   op_functions<T>(op.kind).backward(c, i, row, rows);
   if (op.bfloat16() && rounds_itself(op)) return;
   for (std::size_t k = 0; k < op.inputs.size(); ++k) {
-    if (c.plan(i).writes[k] != GradientWrite::none) round_gradient(c, op.inputs[k], row, rows);
+    if (c.program_op(i).writes[k] != GradientWrite::none) round_gradient(c, op.inputs[k], row, rows);
   }
 }
 

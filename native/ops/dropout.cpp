@@ -22,7 +22,7 @@ void dropout_forward(const Context<T>& c, int i, index_t row, index_t rows) {
 template <class T>
 void dropout_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
-  const GradientWrite write = c.plan(i).writes[0];
+  const GradientWrite write = c.program_op(i).writes[0];
   if (write == GradientWrite::none) return;
   const index_t size = c.size(op.inputs[0]);
   const T* dy = c.gradient(op.outputs[0], row);

@@ -72,9 +72,9 @@ void for_each_run(const Context<T>& c, int i, index_t row, index_t rows, Run run
   bool flat = axes == 1;
   for (std::size_t k = 0; k < n_operands; ++k) {
     places[k] = place_of(c, i, s.operands[k]);
-    operands[k].step = s.operands[k].strides.back();
-    const bool scalar = operands[k].step == 0 && places[k].per_sample == 0;
-    flat = flat && (scalar || (operands[k].step == 1 && places[k].per_sample == size));
+    operands[k].stride = s.operands[k].strides.back();
+    const bool scalar = operands[k].stride == 0 && places[k].per_sample == 0;
+    flat = flat && (scalar || (operands[k].stride == 1 && places[k].per_sample == size));
   }
   if (flat) {
     for (std::size_t k = 0; k < n_operands; ++k) {
@@ -116,7 +116,7 @@ void add_slopes(const Context<T>& c, int i, std::size_t k, index_t row, index_t 
       const index_t piece = std::min(kPiece, n - done);
       Operand<T> part[3];
       for (std::size_t j = 0; j < s.operands.size(); ++j)
-        part[j] = {operands[j].data + done * operands[j].step, operands[j].step};
+        part[j] = {operands[j].data + done * operands[j].stride, operands[j].stride};
       T* slopes = thread_scratch<T>().block.reserve(piece);
       T* wanted[3] = {nullptr, nullptr, nullptr};
       wanted[k] = slopes;
@@ -149,7 +149,7 @@ void elementwise_backward(const Context<T>& c, int i, index_t row, index_t rows)
   for (std::size_t k = 0; k < s.operands.size(); ++k) {
     if (s.operands[k].from != From::input) continue;
     const auto position = static_cast<std::size_t>(s.operands[k].at);
-    GradientWrite write = c.plan(i).writes[position];
+    GradientWrite write = c.program_op(i).writes[position];
     if (write == GradientWrite::none) continue;
     if (written[position]) write = GradientWrite::add;  // one value may be several operands: x * x
     written[position] = true;

@@ -34,7 +34,7 @@ void embedding_forward(const Context<T>& c, int i, index_t row, index_t rows) {
 template <class T>
 void embedding_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const int x = c.op(i).inputs[0];  // whole numbers have no gradient
-  if (c.plan(i).writes[0] == GradientWrite::set)
+  if (c.program_op(i).writes[0] == GradientWrite::set)
     std::memset(c.gradient(x, row), 0, static_cast<std::size_t>(rows * c.size(x)) * sizeof(T));
 }
 

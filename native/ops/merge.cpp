@@ -47,15 +47,15 @@ T* started_gradient(const Context<T>& c, int value, GradientWrite write, index_t
 template <class T>
 void extremum_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
-  const ProgramOp& plan = c.plan(i);
+  const ProgramOp& how = c.program_op(i);
   const int a = op.inputs[0], b = op.inputs[1];
   const T* dy = c.gradient(op.outputs[0], row);
   if (a == b) {
-    if (plan.writes[0] != GradientWrite::none) pass_gradient(c, a, plan.writes[0], row, rows, dy);
+    if (how.writes[0] != GradientWrite::none) pass_gradient(c, a, how.writes[0], row, rows, dy);
     return;
   }
-  T* da = started_gradient(c, a, plan.writes[0], row, rows);
-  T* db = started_gradient(c, b, plan.writes[1], row, rows);
+  T* da = started_gradient(c, a, how.writes[0], row, rows);
+  T* db = started_gradient(c, b, how.writes[1], row, rows);
   c.kernels->select_backward(rows * c.size(a), op.get<MergeSpec>().kind == MergeKind::maximum, c.value(a, row),
                              c.value(b, row), dy, da, db);
 }
@@ -67,18 +67,18 @@ void merge_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   if (op.get<MergeSpec>().kind == MergeKind::maximum || op.get<MergeSpec>().kind == MergeKind::minimum)
     return extremum_backward(c, i, row, rows);
-  const ProgramOp& plan = c.plan(i);
+  const ProgramOp& how = c.program_op(i);
   const T* dy = c.gradient(op.outputs[0], row);
   for (std::size_t j = 0; j < op.inputs.size(); ++j) {
     const int x = op.inputs[j];
-    if (plan.writes[j] == GradientWrite::none) continue;
+    if (how.writes[j] == GradientWrite::none) continue;
     if (op.get<MergeSpec>().kind == MergeKind::multiply) {
-      const GradientTarget<T> dx(c, x, plan.writes[j], row, rows);
+      const GradientTarget<T> dx(c, x, how.writes[j], row, rows);
       c.kernels->multiply(rows * c.size(x), dy, c.value(op.inputs[1 - j], row), dx.data());
       dx.commit();
     } else {
       const T factor = op.get<MergeSpec>().kind == MergeKind::subtract && j == 1 ? T(-1) : average_factor<T>(op);
-      pass_gradient(c, x, plan.writes[j], row, rows, dy, factor);
+      pass_gradient(c, x, how.writes[j], row, rows, dy, factor);
     }
   }
 }

@@ -42,7 +42,7 @@ template <class T>
 void noise_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   const auto& s = op.get<NoiseSpec>();
-  const GradientWrite write = c.plan(i).writes[0];
+  const GradientWrite write = c.program_op(i).writes[0];
   if (write == GradientWrite::none) return;
   const T* dy = c.gradient(op.outputs[0], row);
   pass_gradient(c, op.inputs[0], write, row, rows, dy);

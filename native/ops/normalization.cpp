@@ -23,7 +23,7 @@ template <class T>
 void normalization_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   const auto& s = op.get<NormalizationSpec>();
-  const GradientWrite write = c.plan(i).writes[0];
+  const GradientWrite write = c.program_op(i).writes[0];
   if (write == GradientWrite::none) return;
   const GradientTarget<T> dx(c, op.inputs[0], write, row, rows);
   c.kernels->normalize_backward(s.kind, rows * op.rows_per_sample, op.width, s.epsilon, c.value(op.inputs[0], row),

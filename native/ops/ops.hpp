@@ -91,7 +91,7 @@ void dense_backward_dx(const Context<T>& c, int i, index_t row, index_t rows, in
 // The gradient of a dense op's pre-activation, after its backward ran: [rows * rows_per_sample, out_features].
 template <class T>
 T* dense_dz(const Context<T>& c, int i) {
-  return c.plan(i).own_dz ? c.frame.dz[i] : c.frame.gradient[c.op(i).outputs[0]];
+  return c.program_op(i).own_dz ? c.frame.dz[i] : c.frame.gradient[c.op(i).outputs[0]];
 }
 
 }  // namespace densekit

@@ -40,10 +40,10 @@ template <class T>
 void pick_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   for (std::size_t k = 0; k < 2; ++k) {  // whole numbers have no gradient
-    if (c.plan(i).writes[k] != GradientWrite::set) continue;
+    if (c.program_op(i).writes[k] != GradientWrite::set) continue;
     std::memset(c.gradient(op.inputs[k], row), 0, static_cast<std::size_t>(rows * c.size(op.inputs[k])) * sizeof(T));
   }
-  if (c.plan(i).writes[0] == GradientWrite::none) return;
+  if (c.program_op(i).writes[0] == GradientWrite::none) return;
   const T *numbers = c.value(op.inputs[1], row), *dy = c.gradient(op.outputs[0], row);
   T* dx = c.gradient(op.inputs[0], row);
   for_each_result(c, i, rows, [&](index_t first, index_t k) {

@@ -49,7 +49,7 @@ void product_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Layout la = layout(s.m, s.k, s.a_transposed), lb = layout(s.k, s.n, s.b_transposed),
                lc = layout(s.m, s.n, false);
   const auto transposed = [](Layout l) { return Layout{l.column, l.row}; };
-  const GradientWrite wa = c.plan(i).writes[0], wb = c.plan(i).writes[1];
+  const GradientWrite wa = c.program_op(i).writes[0], wb = c.program_op(i).writes[1];
   for (index_t r = row; r < row + rows; ++r) {
     for (index_t entry = 0; entry < s.batches; ++entry) {
       const index_t at_a = s.a_shared ? 0 : entry * s.m * s.k, at_b = s.b_shared ? 0 : entry * s.k * s.n;

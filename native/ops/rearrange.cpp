@@ -24,7 +24,7 @@ template <class T>
 void rearrange_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   const auto& s = op.get<RearrangeSpec>();
-  const GradientWrite write = c.plan(i).writes[0];
+  const GradientWrite write = c.program_op(i).writes[0];
   if (write == GradientWrite::none) return;
   const int x = op.inputs[0];
   const bool sets = write == GradientWrite::set && s.covers;

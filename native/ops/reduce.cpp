@@ -18,7 +18,7 @@ template <class T>
 void reduce_backward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   const auto& s = op.get<ReduceSpec>();
-  const GradientWrite write = c.plan(i).writes[0];
+  const GradientWrite write = c.program_op(i).writes[0];
   if (write == GradientWrite::none) return;
   const GradientTarget<T> dx(c, op.inputs[0], write, row, rows);
   c.kernels->reduce_backward(s.kind, rows * s.outer, s.n, s.inner, static_cast<T>(s.scale), c.value(op.inputs[0], row),

@@ -47,7 +47,7 @@ struct Context {
   const uint64_t* counters = nullptr;  // per random node, of this step
 
   const Op& op(int i) const { return graph->ops[static_cast<std::size_t>(i)]; }
-  const ProgramOp& plan(int i) const { return program->ops[static_cast<std::size_t>(i)]; }
+  const ProgramOp& program_op(int i) const { return program->ops[static_cast<std::size_t>(i)]; }
   index_t size(int v) const { return graph->values[static_cast<std::size_t>(v)].size; }
   T* value(int v, index_t row) const { return frame.value[v] + row * size(v); }
   T* gradient(int v, index_t row) const { return frame.gradient[v] + row * size(v); }
@@ -72,7 +72,7 @@ struct Context {
   }
   T* saved(int i, index_t row) const {
     T* buffer = frame.saved[i];
-    return buffer == nullptr ? nullptr : buffer + row * plan(i).saved;
+    return buffer == nullptr ? nullptr : buffer + row * program_op(i).saved;
   }
   const T* constant(int i, index_t at) const { return (*constants)[static_cast<std::size_t>(i)].data() + at; }
   const T* dense_x(int i) const {

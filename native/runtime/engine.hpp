@@ -32,7 +32,6 @@ struct Request {
   std::vector<uint64_t> keys, counters;  // per random node
   double* losses = nullptr;              // [steps, 1 + losses]
   std::vector<void*> predictions;        // per output: [n, size] or null
-  double seconds = 0;                    // stop after a step when this has passed; 0: never
   Host* host = nullptr;
   // train alone
   std::vector<int64_t> iterations;         // per optimizer

@@ -37,9 +37,9 @@ void PackedOperands<T>::prepare(const Graph& graph, const Program& program, cons
       if (!op.bfloat16() || op.kind != OpKind::dense) continue;
       const DenseSpec& s = op.dense();
       cut(forward_[at(s.kernel)], s.in_features, s.out_features);
-      const ProgramOp& plan = program.ops[i];
-      if (!plan.backward) continue;
-      if (plan.writes[0] != GradientWrite::none) cut(transposed_[at(s.kernel)], s.out_features, s.in_features);
+      const ProgramOp& how = program.ops[i];
+      if (!how.backward) continue;
+      if (how.writes[0] != GradientWrite::none) cut(transposed_[at(s.kernel)], s.out_features, s.in_features);
       if (graph.parameters[at(s.kernel)].trainable) cut(dz_[i], batch * s.rows_per_sample, s.out_features);
     }
     return used;

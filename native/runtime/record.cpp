@@ -165,7 +165,7 @@ void TypedEngine<T>::apply(const std::vector<const void*>& gradients, int64_t it
   context.program = &train_;
   UpdateStep step{&iteration, &learning_rate, 0, host, &flush, nullptr};
   step.given = &gradients;
-  updater_.step(context, step, pool, nullptr);
+  updater_.update(context, step, pool, nullptr);
 }
 
 #define DENSEKIT_INSTANTIATE(T)                                                                                 \

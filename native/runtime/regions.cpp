@@ -73,7 +73,8 @@ void TypedEngine<T>::run_stage(Batch<T>& batch, PoolLease& pool, const Stage& st
     rest.forward_begin = i + 1;
   }
   for (int i = stage.backward_end; i-- > stage.backward_begin;) {
-    if (!c.plan(i).backward || parts == 1 || !by_units(i) || c.plan(i).writes[0] == GradientWrite::none) continue;
+    if (!c.program_op(i).backward || parts == 1 || !by_units(i) || c.program_op(i).writes[0] == GradientWrite::none)
+      continue;
     Stage before = rest;
     before.backward_begin = i + 1;
     before.dz = i;

@@ -206,8 +206,7 @@ index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program
   if (!prepared_) updater_.prepare(graph_, kernels_);
   prepared_ = true;
   FlushDenormals flush;
-  const auto begin = Clock::now();
-  auto last_signal = begin, last_step = begin;
+  auto last_signal = Clock::now(), last_step = last_signal;
   steps_done_ = steps_left_out_ = 0;
   const index_t rows = std::min(request.batch_size, request.n);
   workspace.prepare(graph_, program, rows);
@@ -248,7 +247,7 @@ index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program
       UpdateStep update{iterations.data(), rates.data(), batch.rows, request.host, &flush, &batch.host_gradients};
       update.loss_scale = batch.context.loss_scale;
       bool left_out = false;
-      step_penalties = updater_.step(batch.context, update, pool, &left_out);
+      step_penalties = updater_.update(batch.context, update, pool, &left_out);
       if (left_out) ++steps_left_out_;
       write_state(batch);
     }
@@ -258,7 +257,6 @@ index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program
     const auto now = Clock::now();
     tuner.record(std::chrono::duration<double>(now - last_step).count(), batch.rows);
     last_step = now;
-    if (request.seconds > 0 && std::chrono::duration<double>(now - begin).count() >= request.seconds) break;
     if (now - last_signal > kSignalPeriod && request.host != nullptr) {
       last_signal = now;
       const CallerFloatMode mode(flush);

@@ -70,7 +70,7 @@ void TypedEngine<T>::run_rows(Batch<T>& batch, const Stage& stage, int worker, i
       write_predictions(batch, row, rows);
     }
     for (int i = stage.backward_end; i-- > stage.backward_begin;) {
-      if (c.plan(i).backward) backward(c, i, row, rows);
+      if (c.program_op(i).backward) backward(c, i, row, rows);
     }
     if (stage.dz >= 0) ops::dense_backward_dz(c, stage.dz, row, rows);
   }
@@ -150,7 +150,7 @@ template <class T>
 void TypedEngine<T>::native_loss(Batch<T>& batch, std::size_t i, index_t row, index_t rows) const {
   const Context<T>& c = batch.context;
   const Loss& loss = graph_.losses[i];
-  const ProgramLoss& plan = c.program->losses[i];
+  const ProgramLoss& how = c.program->losses[i];
   const LossBuffers<T>& b = batch.workspace->loss(i);
   const int v = loss.value;
   const index_t first = row * loss.positions, n = loss.count(rows),
@@ -163,26 +163,26 @@ void TypedEngine<T>::native_loss(Batch<T>& batch, std::size_t i, index_t row, in
   const T scale = batch.loss_scale[i];
   if (loss.given) {
     std::memcpy(row_loss, y, static_cast<std::size_t>(n) * sizeof(T));
-    if (plan.write == GradientWrite::none) return;
-    const GradientTarget<T> dy(c, v, plan.write, row, rows);
+    if (how.write == GradientWrite::none) return;
+    const GradientTarget<T> dy(c, v, how.write, row, rows);
     if (weight == nullptr) std::fill_n(dy.data(), n, scale);
     else kernels_->scale(n, weight, scale, dy.data());
     dy.commit();
     round_gradient(c, v, row, rows);
     return;
   }
-  if (plan.fused_op >= 0) {
-    T* dz = plan.write == GradientWrite::none ? nullptr : c.gradient(v, row);
+  if (how.fused_op >= 0) {
+    T* dz = how.write == GradientWrite::none ? nullptr : c.gradient(v, row);
     kernels_->loss_from_logits(batch.loss_spec[i], n, width, target, labels, y, weight, scale, row_loss, y, dz);
     round_to(*kernels_, graph_.values[static_cast<std::size_t>(v)].precision, n * width, y);
     if (dz != nullptr) round_gradient(c, v, row, rows);
     return;
   }
-  if (plan.write == GradientWrite::none) {
+  if (how.write == GradientWrite::none) {
     kernels_->loss(batch.loss_spec[i], n, width, target, labels, y, weight, scale, row_loss, nullptr);
     return;
   }
-  const GradientTarget<T> dy(c, v, plan.write, row, rows);
+  const GradientTarget<T> dy(c, v, how.write, row, rows);
   kernels_->loss(batch.loss_spec[i], n, width, target, labels, y, weight, scale, row_loss, dy.data());
   dy.commit();
   round_gradient(c, v, row, rows);
@@ -242,7 +242,7 @@ void TypedEngine<T>::host_backward(Batch<T>& batch, int i) const {
   HostGradients& got = batch.host_gradients[static_cast<std::size_t>(op.host_node)];
   got = batch.request->host->backward(op.host_node, batch.rows, d_outputs);
   for (std::size_t k = 0; k < op.inputs.size(); ++k) {
-    const GradientWrite write = c.plan(i).writes[k];
+    const GradientWrite write = c.program_op(i).writes[k];
     const int x = op.inputs[k];
     if (write == GradientWrite::none) continue;
     if (got.inputs[k] != nullptr) {

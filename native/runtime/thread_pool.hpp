@@ -103,14 +103,21 @@ class PoolLease {
     const int callers = all_->enter();
     if (all_->threads() / callers <= 1 || !all_->try_acquire()) return;
     pool_ = all_;
+    of_this_thread_ = this;
     limit(std::max(1, all_->threads() / callers));  // set_threads may have been first
   }
   ~PoolLease() {
-    if (pool_ != nullptr) pool_->release();
+    if (pool_ != nullptr) {
+      of_this_thread_ = nullptr;
+      pool_->release();
+    }
     if (all_ != nullptr) all_->leave();
   }
   PoolLease(const PoolLease&) = delete;
   PoolLease& operator=(const PoolLease&) = delete;
+
+  // That of a run on this thread; null: there is none. No region calls Python, so that who asks from there is between two.
+  static PoolLease* of_this_thread() { return of_this_thread_; }
 
   int workers() const { return limit_; }
   // No more than n of them from now on.
@@ -153,6 +160,7 @@ class PoolLease {
   ThreadPool* all_ = nullptr;   // where this run counts as one
   ThreadPool* pool_ = nullptr;  // null: it works alone
   int limit_ = 1;
+  inline static thread_local PoolLease* of_this_thread_ = nullptr;
 };
 
 }  // namespace densekit

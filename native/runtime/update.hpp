@@ -36,7 +36,7 @@ class Updater {
   bool may_lie_in_panels(int parameter) const;
   // Updates every trainable parameter; returns the penalties, taken before the update. With a dynamic loss scale gradients
   // that are not finite change nothing but the scale: then `left_out` becomes true.
-  double step(const Context<T>& context, const UpdateStep& step, PoolLease& pool, bool* left_out);
+  double update(const Context<T>& context, const UpdateStep& step, PoolLease& pool, bool* left_out);
   // The gradients alone, penalties' included; gradients[p] per trainable parameter.
   double gradients(const Context<T>& context, const UpdateStep& step, const std::vector<T*>& gradients);
   // The penalties of the present weights.

@@ -168,7 +168,6 @@ class Plan:
         counters: Sequence[int],
         losses: Array,
         predictions: list[Array | None],
-        seconds: float = 0.0,
     ) -> int:
         """
         Trains on the rows `index`, in order, by batches; returns the steps done.
@@ -185,7 +184,6 @@ class Plan:
         counters: Sequence[int],
         losses: Array,
         predictions: list[Array | None],
-        seconds: float = 0.0,
     ) -> int:
         """
         Losses and predictions in inference mode; returns the number of batches done.
@@ -204,34 +202,12 @@ class Plan:
     def set_call_shape(self, in_shape: Sequence[int], out_shape: Sequence[int]) -> None:
         """Shapes without the batch axis of what `call` takes and gives."""
 
-    def gradients(
-        self,
-        inputs: list[Array],
-        targets: list[Array | None],
-        weights: list[Array | None],
-        keys: Sequence[int],
-        counters: Sequence[int],
-        training: bool,
-    ) -> tuple[Array, list[Array], list[Array]]:
-        """(losses, d trainable parameters, d inputs) of all rows as one batch."""
-
-    def describe(self) -> list[str]:
-        """One line for each op, as fused."""
-
     def flops_per_sample(self) -> int:
         """Of the forward products; a multiply-add counts as two."""
 
     @property
-    def prepacked_bytes(self) -> int:
-        """Memory that the prepacked weights of inference take now."""
-
-    @property
-    def steps_done(self) -> int:
-        """Complete steps of the latest train or evaluate, also when it raised."""
-
-    @property
     def steps_left_out(self) -> int:
-        """Of them, those whose gradients were not finite."""
+        """Steps of the latest train whose gradients were not finite."""
 
     def record(
         self,
@@ -271,7 +247,6 @@ class Plan:
         counters: Sequence[int],
         losses: Array,
         predictions: list[Array | None],
-        seconds: float = 0.0,
     ) -> PreparedRun:
         """What `train` would run, for `run_many`."""
 
@@ -286,7 +261,6 @@ class Plan:
         counters: Sequence[int],
         losses: Array,
         predictions: list[Array | None],
-        seconds: float = 0.0,
     ) -> PreparedRun:
         """What `evaluate` would run, for `run_many`."""
 
@@ -328,42 +302,13 @@ class Lane:
     def close(self) -> None:
         """Give up what is under way, and end the threads."""
 
-def activation(kind: str, params: Sequence[float], x: Array) -> Array:
-    """f(x), row by row."""
-
-def activation_gradient(kind: str, params: Sequence[float], x: Array, dy: Array) -> Array:
-    """dy taken back through f at x."""
-
-def loss(kind: str, params: Sequence[float], y_true: Array, y_pred: Array) -> Array:
-    """One loss a row."""
-
-def loss_gradient(kind: str, params: Sequence[float], y_true: Array, y_pred: Array) -> Array:
-    """The gradient of each row's loss."""
-
 def mean_loss(
     kind: str, params: Sequence[float], y_true: Array, y_pred: Array, divisor: float
 ) -> tuple[float, Array]:
     """(sum of the rows' losses / divisor, its gradient)."""
 
-def loss_from_logits(
-    kind: str, params: Sequence[float], y_true: Array, z: Array
-) -> tuple[Array, Array, Array]:
-    """(row losses, probabilities, gradient of z), fused."""
-
-def regularizer(kind: str, params: Sequence[float], w: Array) -> tuple[float, Array]:
-    """(value, gradient)."""
-
-def constraint(kind: str, params: Sequence[float], w: Array) -> Array:
-    """The constrained array, a new one."""
-
 def matmul(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = False) -> Array:
     """a @ b."""
-
-def dropout(x: Array, rate: float, key: int, counter: int) -> Array:
-    """x with elements dropped, as a plan's random node drops them."""
-
-def philox(key: int, counter: int, n: int) -> Array:
-    """The first n words of a random stream, uint32."""
 
 def permutation(key: int, counter: int, n: int, block: int) -> Array:
     """0..n-1 in a random order, shuffled inside every `block` of them."""
@@ -374,21 +319,6 @@ def quicken(
     """
     Has the core note the ops of boxes that wait; gives the methods of `box` that did, by name.
     """
-
-def activation_kinds() -> dict[str, int]:
-    """Name -> number of parameters."""
-
-def loss_kinds() -> dict[str, int]:
-    """Name -> number of parameters."""
-
-def regularizer_kinds() -> dict[str, int]:
-    """Name -> number of parameters."""
-
-def constraint_kinds() -> dict[str, int]:
-    """Name -> number of parameters."""
-
-def optimizer_kinds() -> dict[str, int]:
-    """Name -> number of parameters."""
 
 def available_isas() -> list[str]:
     """Instruction sets built in that this machine can run, best first."""

@@ -16,7 +16,7 @@ import pytest
 from densekit import activations, constraints, losses, regularizers
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.seeds import philox_words
-from densekit.engines.op_lowerings import _UNARY
+from densekit.engines.op_rules.elementwise import _UNARY
 from densekit.ops._gradient import value_and_vjp
 
 from . import samples
@@ -50,19 +50,19 @@ def cotangent_like(y: Any, dtype: str) -> Any:
 def test_every_activation_kernel_has_a_definition(native: Any) -> None:
     reached = {(s.form.kind, len(s.form.parameters)) for _, s in ACTIVATIONS}
     reached |= {(kind, 0) for kind in [*_UNARY.values(), "round"]}  # ops: test_native_ops.py
-    assert reached == set(native.activation_kinds().items())
+    assert reached == set(native.testing.activation_kinds().items())
 
 
 def test_every_loss_kernel_has_a_definition(native: Any) -> None:
     forms = [getattr(losses, n)(**s.arguments).native_form() for n, s in LOSSES]
     reached = {(form.kind, len(form.parameters)) for form in forms if form is not None}
-    assert reached == set(native.loss_kinds().items())
+    assert reached == set(native.testing.loss_kinds().items())
 
 
 def test_every_regularizer_and_constraint_kernel_has_a_definition(native: Any) -> None:
     for room, cases, kinds in (
-        (regularizers, REGULARIZERS, native.regularizer_kinds()),
-        (constraints, CONSTRAINTS, native.constraint_kinds()),
+        (regularizers, REGULARIZERS, native.testing.regularizer_kinds()),
+        (constraints, CONSTRAINTS, native.testing.constraint_kinds()),
     ):
         forms = [native_form(getattr(room, n)(**a)) for n, a in cases]
         reached = {(form.kind, len(form.parameters)) for form in forms if form is not None}
@@ -151,13 +151,13 @@ def test_activation(native: Any, name: str, sample: samples.ActivationSample, dt
         given = np.clip(given, -80, 80) if name == "exponential" else given
         x = given.astype("float64")
         value, vjp = value_and_vjp(function, [x])
-        found = native.activation(kind, list(parameters), given)
+        found = native.testing.activation(kind, list(parameters), given)
         assert found.dtype == dtype
         assert_close(found, value, ulps=8, scale=value_scale(name, x, value), what=name)
 
         cotangent = cotangent_like(value, dtype)
         gradient = vjp(cotangent.astype("float64"))[0]
-        found = native.activation_gradient(kind, list(parameters), given, cotangent)
+        found = native.testing.activation_gradient(kind, list(parameters), given, cotangent)
         assert found.dtype == dtype
         # Slopes read the rounded output y, so their error is absolute in units of 1 + abs(x).
         size = np.max(np.abs(x), axis=-1, keepdims=True) if name == "glu" else np.abs(x)
@@ -177,7 +177,7 @@ def test_activation_of_infinities(
     kind, parameters, _ = sample.form
     x = samples.special_inputs(dtype)
     expected = np.asarray(getattr(activations, name)(x.astype("float64"), **sample.arguments))
-    found = native.activation(kind, list(parameters), x)
+    found = native.testing.activation(kind, list(parameters), x)
     assert np.isnan(found[0, 2]) and np.isnan(expected[0, 2])
     limits = np.isfinite(expected) | np.isinf(expected)
     assert_close(found[limits], expected[limits], ulps=8, scale=2 * np.abs(expected[limits]) + 1)
@@ -241,13 +241,13 @@ def test_loss(native: Any, name: str, sample: samples.LossSample, dtype: str, ed
     targets = native_targets(sample, y_true)
     arguments = (form.kind, list(form.parameters), targets, y_pred)
 
-    rows = native.loss(*arguments)
+    rows = native.testing.loss(*arguments)
     assert rows.shape == value.shape and rows.dtype == dtype
     assert_close(rows, value, ulps=16, scale=np.abs(value) + 1, what=name)
     if ignored is not None:
         assert not rows[y_true == ignored].any()
 
-    found = native.loss_gradient(*arguments)
+    found = native.testing.loss_gradient(*arguments)
     assert found.shape == y_pred.shape and found.dtype == dtype
     if edges and name == "CategoricalGeneralizedCrossEntropy":
         return  # the slope is infinite where the right class has probability 0
@@ -267,7 +267,7 @@ def test_loss_at_corners(native: Any, name: str, sample: samples.LossSample, dty
     gradient = vjp(np.ones_like(value))[0]
     form = row_form(name, sample)
     y_true, y_pred, gradient = (as_a_row(form, a) for a in (y_true, y_pred, gradient))
-    found = native.loss_gradient(form.kind, list(form.parameters), y_true, y_pred)
+    found = native.testing.loss_gradient(form.kind, list(form.parameters), y_true, y_pred)
     scale = np.max(np.abs(gradient), axis=-1, keepdims=True) + 1
     assert_close(found, gradient, ulps=16, scale=scale, what=f"gradient of {name}")
 
@@ -293,7 +293,9 @@ def test_fused_pair(
     apart = getattr(losses, name)(reduction=None, dtype=dtype, **smooth)
     value, vjp = value_and_vjp(lambda z: whole.call(y_true, z), [z])
     kind, parameters, _ = row_form(name, sample)
-    rows, y, dz = native.loss_from_logits(kind, list(parameters), native_targets(sample, y_true), z)
+    rows, y, dz = native.testing.loss_from_logits(
+        kind, list(parameters), native_targets(sample, y_true), z
+    )
     probabilities = getattr(activations, activation)(z)
     assert_close(rows, value, ulps=16, scale=np.abs(value) + 1, what="loss")
     assert_close(y, probabilities, ulps=16, scale=1.0, what="activation")
@@ -311,7 +313,7 @@ def test_a_label_without_class_is_refused(native: Any) -> None:
     labels = np.array([7], "int32")
     assert losses.sparse_categorical_crossentropy(labels, y_pred).tolist() == [0.0]
     with pytest.raises(ValueError, match="label"):
-        native.loss(*form, labels, y_pred)
+        native.testing.loss(*form, labels, y_pred)
 
 
 # ---- Regularizers and constraints
@@ -327,7 +329,7 @@ def test_regularizer(native: Any, name: str, arguments: dict[str, Any], dtype: s
         w = given.astype("float64")
         value, vjp = value_and_vjp(regularizer, [w])
         gradient = vjp(1.0)[0]
-        found, slope = native.regularizer(form.kind, list(form.parameters), given)
+        found, slope = native.testing.regularizer(form.kind, list(form.parameters), given)
         eps = np.finfo(dtype).eps
         assert abs(found - value) <= 4 * eps * w.size * (abs(value) + eps)
         assert slope.dtype == dtype
@@ -336,7 +338,7 @@ def test_regularizer(native: Any, name: str, arguments: dict[str, Any], dtype: s
 
 
 def test_one_vector_is_orthogonal(native: Any) -> None:
-    value, slope = native.regularizer("orthogonal", [0.5, 0.0], np.ones((1, 4)))
+    value, slope = native.testing.regularizer("orthogonal", [0.5, 0.0], np.ones((1, 4)))
     assert value == 0
     assert not slope.any()
     assert float(regularizers.OrthogonalRegularizer(0.5)(np.ones((1, 4)))) == 0
@@ -352,14 +354,14 @@ def test_constraint(native: Any, name: str, arguments: dict[str, Any], dtype: st
         return
     for given in samples.weights(dtype):
         expected = constraint(given.astype("float64"))
-        found = native.constraint(form.kind, list(form.parameters), given)
+        found = native.testing.constraint(form.kind, list(form.parameters), given)
         assert found.dtype == dtype
         assert_close(found, expected, ulps=w_ulps(given), what=name)
         if given.shape[1] == 1 or dict(arguments).get("axis", 0) != 0:
             continue
         bias = given[:, 0].copy()  # a bias counts as a column
         expected = constraint(bias.astype("float64"))
-        found = native.constraint(form.kind, list(form.parameters), bias.reshape(-1, 1))
+        found = native.testing.constraint(form.kind, list(form.parameters), bias.reshape(-1, 1))
         assert_close(found.reshape(-1), expected, ulps=w_ulps(given), what=f"{name} of a bias")
 
 
@@ -374,7 +376,7 @@ def w_ulps(w: Any) -> float:
 @pytest.mark.parametrize(("key", "counter"), [(0, 0), (7, 1), (2**40 + 3, 2**33 + 5)])
 def test_random_words(native: Any, key: int, counter: int) -> None:
     for count in (1, 3, 4, 5, 1001):
-        words = native.philox(key, counter, count)
+        words = native.testing.philox(key, counter, count)
         assert np.array_equal(words, philox_words(key, counter, count))
 
 
@@ -418,12 +420,12 @@ def test_dropout(native: Any, rate: float, dtype: str) -> None:
     x = np.random.default_rng(2).standard_normal((5, 7)).astype(dtype)
     kept = philox_words(9, 4, x.size).reshape(x.shape) >= rate * 2**32
     expected = np.where(kept & (rate < 1), x / (1 - rate) if rate < 1 else 0, 0)
-    assert_close(native.dropout(x, rate, 9, 4), expected, ulps=2)
+    assert_close(native.testing.dropout(x, rate, 9, 4), expected, ulps=2)
 
 
 def test_the_comparison_with_a_kernel_can_fail(native: Any) -> None:
     x = samples.activation_inputs("float32")[0]
-    wrong = native.activation("elu", [1.0 + 1e-4], x)
+    wrong = native.testing.activation("elu", [1.0 + 1e-4], x)
     value = activations.elu(x.astype("float64"))
     with pytest.raises(AssertionError, match="elu"):
         assert_close(wrong, value, ulps=8, scale=value_scale("elu", x, value), what="elu")

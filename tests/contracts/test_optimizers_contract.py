@@ -91,7 +91,7 @@ def test_every_kernel_has_a_class() -> None:
 
     forms = [native_form(cls()) for cls in OPTIMIZERS.values()]
     assert {(f.kind, len(f.parameters)) for f in forms if f} == set(
-        _native.optimizer_kinds().items()
+        _native.testing.optimizer_kinds().items()
     )
 
 
@@ -280,7 +280,7 @@ def test_native_step_is_the_definition(name: str, arguments: dict[str, Any], dty
             )
         plan.finalize()
         for iteration in range(steps):
-            _, grads, _ = plan.gradients([x], [y], [None], [], [], True)
+            _, grads, _ = _native.testing.gradients(plan, [x], [y], [None], [], [], True)
             shaped = [np.array(g).reshape(w.shape) for g, w in zip(grads, expected, strict=True)]
             by_definition(definition).apply(shaped, expected)
             rates = owner.learning_rates(iteration, 1)

@@ -133,7 +133,7 @@ class Built:
             losses,
             predictions or [],
         )
-        assert done == steps == self.plan.steps_done
+        assert done == steps == _native.testing.steps_done(self.plan)
         return losses
 
     def predict(self, x: Array | list[Array], out: int | None = None) -> Array:
@@ -222,7 +222,9 @@ def gradients(
 ) -> tuple[Array, list[Array], list[Array]]:
     """Losses, parameter gradients, input gradients."""
     keys = [5] * len(counters)
-    return built.plan.gradients(x, y, weights or [None] * len(y), keys, counters, training)
+    return _native.testing.gradients(
+        built.plan, x, y, weights or [None] * len(y), keys, counters, training
+    )
 
 
 def check_gradients(

@@ -27,7 +27,7 @@ ELSEWHERE = set(
         "stop_gradient",
     ]
 )
-ACTIVATIONS = sorted(set(_native.activation_kinds()) - ELSEWHERE)
+ACTIVATIONS = sorted(set(_native.testing.activation_kinds()) - ELSEWHERE)
 
 
 def data(rng: np.random.Generator, n: int = 6, width: int = 4, out: int = 3) -> list[np.ndarray]:
@@ -70,7 +70,7 @@ def test_crossentropies(
     built = mlp(
         [4, 5, 3], rng, last=last, loss=loss, loss_parameters=[0, smoothing, 1e-7], fuse=fuse
     )
-    assert ("+ loss" in built.plan.describe()[-1]) == fuse
+    assert ("+ loss" in _native.testing.describe(built.plan)[-1]) == fuse
     weights = rng.random(6)
     check_gradients(built, [x], [target], weights=[weights])
 
@@ -126,7 +126,9 @@ def test_losses_of_the_whole_batch(
     check_gradients(built, [x], [target, target])
     total, whole, rows = plans.gradients(built, [x], [target, target])[0]
     y = built.predict(x, 3)
-    assert whole == pytest.approx(float(_native.loss(loss, parameters, *flat(target, y))[0]))
+    assert whole == pytest.approx(
+        float(_native.testing.loss(loss, parameters, *flat(target, y))[0])
+    )
     assert total == pytest.approx(0.5 * whole + rows)
 
 
@@ -260,7 +262,7 @@ def test_penalties_are_part_of_total_and_gradient(rng: np.random.Generator) -> N
     check_gradients(built, [x], [target])
     losses, _, _ = plans.gradients(built, [x], [target])
     w = built.parameters[0]
-    orthogonal, _ = _native.regularizer("orthogonal", [0.1, 1.0], built.parameters[2])
+    orthogonal, _ = _native.testing.regularizer("orthogonal", [0.1, 1.0], built.parameters[2])
     penalty = 0.01 * np.abs(w).sum() + 0.02 * np.sum(w**2) + orthogonal + np.sum(last**3)
     np.testing.assert_allclose(losses[0] - losses[1], penalty, rtol=1e-12)
 

@@ -283,17 +283,19 @@ def test_set_threads_needs_one() -> None:
     "call",
     [
         lambda: _native.matmul(W, W),
-        lambda: _native.loss("mean_squared_error", [], W, W[:1]),
-        lambda: _native.loss("sparse_categorical_crossentropy", [0, -1, 0], np.array([0, 1, 2]), W),
-        lambda: _native.loss_from_logits("mean_squared_error", [], W, W),
-        lambda: _native.activation("glu", [], np.zeros((2, 3))),
-        lambda: _native.activation_gradient("tanh", [], W, W[:1]),
-        lambda: _native.dropout(W, 2.0, 0, 0),
-        lambda: _native.philox(0, 0, -1),
+        lambda: _native.testing.loss("mean_squared_error", [], W, W[:1]),
+        lambda: _native.testing.loss(
+            "sparse_categorical_crossentropy", [0, -1, 0], np.array([0, 1, 2]), W
+        ),
+        lambda: _native.testing.loss_from_logits("mean_squared_error", [], W, W),
+        lambda: _native.testing.activation("glu", [], np.zeros((2, 3))),
+        lambda: _native.testing.activation_gradient("tanh", [], W, W[:1]),
+        lambda: _native.testing.dropout(W, 2.0, 0, 0),
+        lambda: _native.testing.philox(0, 0, -1),
         lambda: _native.permutation(0, 0, -1, 1),
         lambda: _native.permutation(0, 0, 2**32, 1),
         lambda: _native.permutation(0, 0, 5, 0),
-        lambda: _native.regularizer("l1l2", [1.0], W),
+        lambda: _native.testing.regularizer("l1l2", [1.0], W),
     ],
 )
 def test_single_formulas(call: Callable[[], Any]) -> None:

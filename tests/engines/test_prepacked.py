@@ -80,24 +80,24 @@ def test_bits(options: dict[str, Any], rng: np.random.Generator) -> None:
     width = len(plain.weights[0]) * options.get("positions", 1)
     x = rng.standard_normal((rows, width)).astype(plain.weights[0].dtype)
     versioned.warm(x)
-    assert versioned.plan.prepacked_bytes > 0
+    assert _native.testing.prepacked_bytes(versioned.plan) > 0
     for n in (1, 2, 3, 4, 7, 33, 64, 129, 300):
         np.testing.assert_array_equal(versioned.predict(x[:n]), plain.predict(x[:n]))
-    assert plain.plan.prepacked_bytes == 0
+    assert _native.testing.prepacked_bytes(plain.plan) == 0
 
 
 def test_a_copy_ends_with_the_weights_it_was_made_of(rng: np.random.Generator) -> None:
     wide, x = Wide(rng), rng.standard_normal((5, WIDE[0])).astype("f")
     wide.warm(x)
-    assert wide.plan.prepacked_bytes == wide.weights[0].nbytes
+    assert _native.testing.prepacked_bytes(wide.plan) == wide.weights[0].nbytes
     before = wide.predict(x)
     wide.weights[0] *= 2
     wide.write_version[0][1] += 1
     changed = wide.predict(x)
-    assert wide.plan.prepacked_bytes == 0
+    assert _native.testing.prepacked_bytes(wide.plan) == 0
     assert not np.array_equal(changed, before)
     wide.warm(x)
-    assert wide.plan.prepacked_bytes > 0
+    assert _native.testing.prepacked_bytes(wide.plan) > 0
     np.testing.assert_array_equal(wide.predict(x), changed)
 
 
@@ -105,13 +105,13 @@ def test_nobody_copies_what_is_being_written(rng: np.random.Generator) -> None:
     wide, x = Wide(rng), rng.standard_normal((1, WIDE[0])).astype("f")
     wide.write_version[0][0] = 1
     wide.warm(x)
-    assert wide.plan.prepacked_bytes == 0
+    assert _native.testing.prepacked_bytes(wide.plan) == 0
     wide.write_version[0][:] = (0, 1, 0)
     wide.warm(x)
-    assert wide.plan.prepacked_bytes > 0
+    assert _native.testing.prepacked_bytes(wide.plan) > 0
     wide.write_version[0][0] = 1
     wide.predict(x)
-    assert wide.plan.prepacked_bytes == 0
+    assert _native.testing.prepacked_bytes(wide.plan) == 0
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def warmed(model: Any) -> Array:
     """What a model predicts, once it has made its copy."""
     for _ in range(STABLE_CALLS + 2):
         predicted: Array = model(X)
-    assert any(e.plan.prepacked_bytes for e in model._dk_runtime._engines.values())
+    assert any(_native.testing.prepacked_bytes(e.plan) for e in model._dk_runtime._engines.values())
     return predicted
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from itertools import product as pairs
 from typing import Any
 
@@ -136,3 +138,56 @@ def test_operators_of_tensors_give_tensors(shapes: Any) -> None:
         assert type(got) is Tensor
     for vector in (np.ones(3), lend(np.ones(3))):
         assert multiplying_by(PRODUCT, lambda v=vector: lend(v) @ v)() == 3
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shapes", [((300, 70), (70, 130)), ((40, 90), (90, 500))])
+def test_bits_do_not_depend_on_threads(shapes: Any, dtype: str) -> None:
+    x1, x2 = (RNG.standard_normal(shape).astype(dtype) for shape in shapes)
+    found = set()
+    for threads in (1, 2, 3, 5):
+        _native.set_threads(threads)
+        found |= {PRODUCT(a, b).tobytes() for a, b in pairs(_layouts(x1), _layouts(x2))}
+    assert len(found) == 1
+    np.testing.assert_allclose(PRODUCT(x1, x2), x1 @ x2, rtol=1e-3, atol=1e-4)
+
+
+def test_other_threads_go_on_meanwhile() -> None:
+    x = np.ones((700, 700))
+    done = threading.Event()
+
+    def multiply() -> None:
+        PRODUCT(x, x)
+        done.set()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(100.0)  # nobody is asked to give the GIL back
+    try:
+        thread = threading.Thread(target=multiply)
+        thread.start()
+        went_on = not done.is_set()
+        thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert went_on and done.is_set()
+
+
+def test_what_a_plan_computes_in_python_is_split_over_its_threads() -> None:
+    class Own(L.Layer):
+        def build(self, input_shape: Any) -> None:
+            self.w = self.add_weight(shape=(input_shape[-1], 300))
+
+        def call(self, x: Any) -> Any:
+            _ = float(ops.sum(x))  # which no graph can say
+            return ops.matmul(x, self.w)
+
+    x, y = RNG.standard_normal((128, 90)), RNG.standard_normal((128, 1))
+    found = set()
+    for threads in (1, 2, 3):
+        _native.set_threads(threads)
+        keras.utils.set_random_seed(1)
+        model = keras.Sequential([L.Input((90,)), L.Dense(90), Own(), L.Dense(1)])
+        model.compile("sgd", "mse")
+        model.fit(x, y, batch_size=64, epochs=2, verbose=0)
+        found.add(model.predict(x, batch_size=128, verbose=0).tobytes())
+    assert len(found) == 1

@@ -73,6 +73,21 @@ class Block(layers.Layer):
         return x + self.drop(self.first(x))
 
 
+class Thinned(layers.Layer):
+    """A dropout of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seeds = keras.random.SeedGenerator(8)
+
+    def call(self, x: Any, training: Any = False) -> Any:
+        return keras.random.dropout(x, 0.4, seed=self.seeds) if training else x
+
+
+def thinned() -> Any:
+    return keras.Sequential([keras.Input((6,)), layers.Dense(6), Thinned(), layers.Dense(6)])
+
+
 def trained(make: Any, engine: str) -> tuple[Any, Any, Any]:
     rng = np.random.default_rng(4)
     x = rng.random((40, 6)).astype("float32")
@@ -106,7 +121,7 @@ def blocks() -> Any:
     return keras.Sequential([keras.Input((6,)), Block(), Block()])
 
 
-@pytest.mark.parametrize("make", [VAE, Noisy, blocks, features])
+@pytest.mark.parametrize("make", [VAE, Noisy, blocks, features, thinned])
 def test_natively_it_is_the_definition(make: Any) -> None:
     native, history, x = trained(make, "native")
     (engine,) = [e for key, e in native._dk_runtime._engines.items() if key[0] == "train"]
@@ -120,6 +135,19 @@ def test_natively_it_is_the_definition(make: Any) -> None:
         np.testing.assert_array_equal(mine, reference.numpy())
     assert native.predict(x, verbose=0).shape == x.shape
     assert np.isfinite(native.evaluate(x, x, verbose=0))
+
+
+def test_each_step_of_a_sequence_has_a_dropout_of_its_own() -> None:
+    inner = layers.TimeDistributed(layers.Dropout(0.3, seed=4))
+    model = keras.Sequential([keras.Input((5, 200)), inner])
+    model.compile("sgd", "mse")
+    ones, zeros = np.ones((64, 5, 200), "float32"), np.zeros((64, 5, 200), "float32")
+    loss = model.fit(ones, zeros, batch_size=64, verbose=0).history["loss"][0]
+    (engine,) = [e for key, e in model._dk_runtime._engines.items() if key[0] == "train"]
+    assert not engine.has_host_nodes, engine.builder.host_reasons
+    assert [op.kind for op in engine.builder.ops].count("dropout") == 5
+    assert abs(loss - 1 / 0.7) < 0.02  # the mean square of what is 0 or 1 / 0.7
+    assert model.evaluate(ones, zeros, verbose=0) == 1.0
 
 
 def test_normal_values_are_made_of_words() -> None:

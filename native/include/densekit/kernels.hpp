@@ -98,11 +98,11 @@ struct Update {
   T low = 0, high = 0;
 };
 
-// An operand of an elementwise formula: `step` is 1 along an array, 0 where one number meets them all.
+// An operand of an elementwise formula: `stride` is 1 along an array, 0 where one number meets them all.
 template <class T>
 struct Operand {
   const T* data = nullptr;
-  index_t step = 1;
+  index_t stride = 1;
 };
 
 template <class T>

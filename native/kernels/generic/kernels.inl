@@ -30,6 +30,8 @@ using FirstInts = typename CountUp<N>::Type;
 #include "kernels/generic/vector.inl"
 //
 #ifndef DENSEKIT_INT8_ALONE
+#include "gemm/bfloat16_pack.inl"
+//
 #include "gemm/bfloat16.inl"
 #endif
 #ifndef DENSEKIT_BFLOAT16_ALONE
@@ -52,6 +54,8 @@ using FirstInts = typename CountUp<N>::Type;
 //
 #include "kernels/generic/activations.inl"
 //
+#include "kernels/generic/activate.inl"
+//
 #include "kernels/generic/element_losses.inl"
 //
 #include "kernels/generic/row_losses.inl"
@@ -60,9 +64,17 @@ using FirstInts = typename CountUp<N>::Type;
 //
 #include "kernels/generic/elementwise.inl"
 //
-#include "kernels/generic/array_ops.inl"
+#include "kernels/generic/formulas.inl"
 //
-#include "kernels/generic/training.inl"
+#include "kernels/generic/reduce.inl"
+//
+#include "kernels/generic/normalization.inl"
+//
+#include "kernels/generic/gaussian.inl"
+//
+#include "kernels/generic/optimizers.inl"
+//
+#include "kernels/generic/constraints.inl"
 //
 #include "kernels/generic/table.inl"
 #endif

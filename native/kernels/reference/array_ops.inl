@@ -77,15 +77,15 @@ template <class T>
 void elementwise(ElementwiseKind kind, index_t n, const Operand<T>* x, T* y) {
   const bool three = kind == ElementwiseKind::where;
   for (index_t i = 0; i < n; ++i) {
-    y[i] = T(
-        formula(kind, x[0].data[i * x[0].step], x[1].data[i * x[1].step], three ? x[2].data[i * x[2].step] : T(0)));
+    y[i] = T(formula(kind, x[0].data[i * x[0].stride], x[1].data[i * x[1].stride],
+                     three ? x[2].data[i * x[2].stride] : T(0)));
   }
 }
 
 template <class T>
 void elementwise_backward(ElementwiseKind kind, index_t n, const Operand<T>* x, const T* dy, T* const* d) {
   for (index_t i = 0; i < n; ++i) {
-    const T a = x[0].data[i * x[0].step], b = x[1].data[i * x[1].step], g = dy[i];
+    const T a = x[0].data[i * x[0].stride], b = x[1].data[i * x[1].stride], g = dy[i];
     for (int k = 0; k < (kind == ElementwiseKind::where ? 3 : 2); ++k) {
       if (d[k]) d[k][i] = T(g * formula_slope(kind, k, a, b));
     }

@@ -112,6 +112,7 @@ class PlanBuilder(Protocol):
         gamma: Variable | None,
         beta: Variable | None,
         by_batch: bool,
+        mask: Handle | None = None,
     ) -> Handle:
         """Normalize each entry of `axis` by the batch, or by the moving mean and variance."""
 

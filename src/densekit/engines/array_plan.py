@@ -18,7 +18,6 @@ from densekit._core.variable import Variable
 from densekit.engines.plan_op import Handle, NotLowerable, PlanOp, Shape, native_op
 
 _COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
-_MOST_SUMMED = (1 << 31) // (127 * 128)  # products of int8 whose sum 32 bits hold
 _LARGEST_CONSTANT = 1 << 16  # elements; what is more is better kept out of every plan
 
 
@@ -284,146 +283,9 @@ class ArrayPlan:
             b_shared=int(all_y == 1 and batches != 1),
         )
 
-    # Layers' own
-
-    def activation(self, x: Handle, function: Any) -> Handle:
-        """``function(x)``."""
-        raise NotImplementedError
-
-    def activation_along(self, x: Handle, axes: Sequence[int], function: Any) -> Handle:
-        """A formula of rows along `axes` instead of the last one."""
-        return self._last_axes(
-            x,
-            axes,
-            lambda rows, width: self.reshape(
-                self.activation(self.reshape(rows, (rows.size // width, width)), function),
-                rows.sample_shape,
-            ),
-        )
-
-    def normalization(
-        self,
-        kind: str,
-        x: Handle,
-        axes: Sequence[int],
-        epsilon: float,
-        gamma: Variable | None = None,
-        beta: Variable | None = None,
-    ) -> Handle:
-        """Normalize along `axes`, which count the batch axis as 0: "layer", "rms" or "unit"."""
-        return self._last_axes(
-            x,
-            axes,
-            lambda rows, width: self.op(
-                "normalization",
-                [rows],
-                rows.sample_shape,
-                [v for v in (gamma, beta) if v is not None],
-                normalization=kind,
-                width=width,
-                gamma=-1 if gamma is None else 0,
-                beta=-1 if beta is None else int(gamma is not None),
-                epsilon=float(epsilon),
-            ),
-        )
-
-    def batch_normalization(
-        self,
-        x: Handle,
-        axis: int,
-        epsilon: float,
-        momentum: float,
-        mean: Variable,
-        variance: Variable,
-        gamma: Variable | None,
-        beta: Variable | None,
-        by_batch: bool,
-    ) -> Handle:
-        """Normalize each entry of `axis` by the batch, or by the moving mean and variance."""
-        own = [v for v in (gamma, beta) if v is not None]
-        return self._last_axes(
-            x,
-            [axis],
-            lambda rows, width: self.op(
-                "batch_normalization",
-                [rows],
-                rows.sample_shape,
-                [*own, mean, variance],
-                [mean, variance] if by_batch else [],
-                width=width,
-                by_batch=int(by_batch),
-                gamma=-1 if gamma is None else 0,
-                beta=-1 if beta is None else int(gamma is not None),
-                mean=len(own),
-                variance=len(own) + 1,
-                epsilon=float(epsilon),
-                momentum=float(momentum),
-            ),
-        )
-
-    def dense_int8(
-        self,
-        x: Handle,
-        kernel: Any,
-        scale: Any,
-        bias: Variable | None,
-        quantizer: Any,
-    ) -> Handle:
-        """``x`` quantized row by row times `kernel`, over the scales of row and unit."""
-        features, units = kernel.shape
-        if self.dtype != "float32" or self.precision:
-            raise NotLowerable("its product of int8 is of float32 inputs")
-        if not x.sample_shape or x.shape[-1] != features:
-            raise NotLowerable(f"its last axis is not of {features} features")
-        if features > _MOST_SUMMED:
-            raise NotLowerable("its sums may go beyond 32 bits")
-        low, high = quantizer.value_range
-        return self.op(
-            "dense_int8",
-            [x],
-            (*x.sample_shape[:-1], units),
-            [] if bias is None else [bias],
-            kernel=np.ascontiguousarray(kernel, np.int8),
-            scale=np.asarray(scale, np.float64).reshape(-1).tolist(),
-            epsilon=float(quantizer.epsilon),
-            low=float(low),
-            high=float(high),
-            bias=-1 if bias is None else 0,
-            in_features=features,
-            out_features=units,
-        )
-
-    def not_native(self, reason: str) -> Handle:
-        """Refuse: what a layer's `lower` calls for arguments that have no native form."""
-        raise NotLowerable(reason)
-
-    def embedding(self, x: Handle, table: Variable) -> Handle:
-        """Rows of `table`, picked by the whole numbers of `x`."""
-        if not self._tells_apart([table.shape[0]]):
-            raise NotLowerable(f"its numbers go beyond those to which {self.dtype} is exact")
-        shape = (*x.sample_shape, table.shape[1])
-        return self.op("embedding", [x], shape, [table], reads_integers=True)
-
     def _tells_apart(self, numbers: Sequence[float]) -> bool:
         """Whether rounding an integer to the plan's floats never moves it past one of these."""
         return max(map(abs, numbers), default=0) < 1 << (24 if self.dtype == "float32" else 53)
-
-    def _last_axes(
-        self, x: Handle, axes: Sequence[int], make: Callable[[Handle, int], Handle]
-    ) -> Handle:
-        """`make(x, width)` with the chosen axes last, brought back to their places."""
-        rank = len(x.shape)
-        chosen = sorted(axis % rank for axis in axes)
-        if 0 in chosen:
-            raise NotLowerable("it normalizes over the batch axis")
-        width = math.prod(x.shape[axis] for axis in chosen)  # type: ignore[misc]
-        if width == 0:
-            raise NotLowerable("it has an axis of size 0")
-        order = [axis for axis in range(1, rank) if axis not in chosen] + chosen
-        if order == list(range(1, rank)):
-            return make(x, width)
-        y = make(self.transpose(x, order), width)
-        return self.transpose(y, [order.index(axis) + 1 for axis in range(1, rank)])
 
 
 def _shape(x: Any) -> tuple[Any, ...]:

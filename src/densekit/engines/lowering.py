@@ -20,7 +20,7 @@ from densekit.engines.plan import Handle, NotLowerable, PlanBuilder
 from densekit.engines.registry import lowering_for
 from densekit.layers import Layer, has_lowering
 from densekit.ops import KerasTensor
-from densekit.ops._row_draws import NormalDraw
+from densekit.ops._row_draws import DropoutDraw, NormalDraw, RowDraw
 from densekit.ops._symbolic import FunctionOperation
 
 Shape = tuple[int, ...]
@@ -130,7 +130,7 @@ def _lower_node(
         outputs, made = _lower_natively(plan, node, inputs, masks)
         outputs = _penalised(plan, operation, outputs)
     except NotLowerable as why:
-        if isinstance(operation, NormalDraw) or any(isinstance(x, BatchNumber) for x in inputs):
+        if isinstance(operation, RowDraw) or any(isinstance(x, BatchNumber) for x in inputs):
             raise  # there is nothing to call, or rows stand for a number
         plan.go_back(mark)
         outputs, made = call_on_host(plan, node, inputs, masks, str(why))
@@ -156,6 +156,8 @@ def _lower_natively(
         raise NotLowerable("it reads strings")
     if isinstance(operation, NormalDraw):
         return [_lower_draw(plan, operation)], [None]
+    if isinstance(operation, DropoutDraw):
+        return [_lower_dropout(plan, operation, inputs[0])], [None]
     rule = lowering_for(type(operation))
     if rule is not None:
         outputs = _as_list(rule(plan, operation, *_with_handles(node, inputs)))
@@ -165,9 +167,13 @@ def _lower_natively(
         return outputs, [None] * len(outputs)
     if not isinstance(operation, Layer):
         raise NotLowerable("it is no layer, and no rule is registered for it")
-    if not has_lowering(operation) or reads_masks(operation, masks, node.args, node.kwargs):
+    if not has_lowering(operation):
         return _lower_followed(plan, node, inputs, masks)
     options = _options(node)
+    if reads_masks(operation, masks, node.args, node.kwargs):
+        if not operation._dk_lowers_mask or options is None or len(masks) != 1:
+            return _lower_followed(plan, node, inputs, masks)
+        options = {**options, "mask": masks[0]}
     if options is None:
         raise NotLowerable("it is called with more than tensors")
     if not _is_native(operation, plan):
@@ -190,6 +196,13 @@ def _lower_draw(plan: PlanBuilder, draw: NormalDraw) -> Handle:
     zeros = plan.filled(plan.inputs[0], draw.sample_shape, 0.0)
     y = plan.noise(zeros, draw.stddev, False, draw.seed_generator)
     return y if draw.mean == 0 else plan.elementwise("add", y, draw.mean)
+
+
+def _lower_dropout(plan: PlanBuilder, draw: DropoutDraw, x: Handle) -> Handle:
+    """A mask by the core, which is that of the definition."""
+    if not plan.learns:
+        raise NotLowerable("it draws random numbers where the plan predicts")
+    return plan.dropout(x, draw.rate, draw.seed_generator)
 
 
 def _lower_mask(plan: PlanBuilder, node: Any, inputs: list[Handle], masks: Masks) -> Masks:

@@ -31,7 +31,7 @@ from densekit._native import set_threads as set_threads
 from densekit.engines.exact import ExactValues, exact_values
 from densekit.engines.host import HostLoss, HostNode
 from densekit.engines.plan import PlanBuilder
-from densekit.engines.plan_op import Handle, PlanOp
+from densekit.engines.plan_op import Handle, PlanOp, by_type
 from densekit.engines.plan_parameters import PlanParameters
 from densekit.engines.products import core_product, multiplying_by
 from densekit.engines.reductions import reduction_of
@@ -39,12 +39,6 @@ from densekit.engines.rows import PredictsRows, is_readable, readable, rows_at_o
 
 _on_host = partial(multiplying_by, core_product(_native.matmul))
 
-_NUMBERS = (
-    "constants",
-    "activation_parameters",
-    "scale",
-    "offset",
-)  # attributes that are floats even if empty
 _NO_STEP = -1.797e308  # what a row of the losses holds until its step is done
 _NOTHING = nullcontext()
 
@@ -125,33 +119,13 @@ class NativeEngine(PredictsRows):
     # Building
 
     def _native(self, op: PlanOp, values: dict[int, int]) -> None:
-        """Attributes go over by type: whole numbers, floats, strings, bytes."""
         a = op.arguments
-        names: dict[str, str] = {}
-        integers: dict[str, list[int]] = {}
-        numbers: dict[str, list[float]] = {}
-        bytes_: dict[str, bytes] = {}
-        for key, value in a["attributes"].items():
-            if isinstance(value, np.ndarray):
-                bytes_[key] = value.tobytes()
-                continue
-            if isinstance(value, str):
-                names[key] = value
-                continue
-            items = value if isinstance(value, list) else [value]
-            if key in _NUMBERS or any(isinstance(item, float) for item in items):
-                numbers[key] = [float(item) for item in items]
-            else:
-                integers[key] = [int(item) for item in items]
         made = self.plan.op(
             op.kind,
             [values[x] for x in op.inputs],
             [self._add_parameter(v, False) for v in a["parameters"]],
             [self._add_parameter(v, False) for v in a["state"]],
-            names,
-            integers,
-            numbers,
-            bytes_,
+            *by_type(a["attributes"]),
         )
         values.update(zip(op.outputs, made, strict=True))
 
@@ -246,7 +220,7 @@ class NativeEngine(PredictsRows):
             the seed generators have moved on by as many steps, also when a step raises.
         """
         told = self._told_to_train(chunk, predictions)
-        losses: npt.NDArray[np.float64] = told[-3]
+        losses: npt.NDArray[np.float64] = told[-2]
         done = 0
         try:
             with self._exactly(chunk, predictions) if self._nodes else _NOTHING:
@@ -259,7 +233,7 @@ class NativeEngine(PredictsRows):
         return losses[:done]
 
     def _told_to_train(self, chunk: Chunk, predictions: list[Array | None]) -> tuple[Any, ...]:
-        """The arguments of the plan's `train`; the last three are losses, predictions, seconds."""
+        """The arguments of the plan's `train`; the last two are losses, predictions."""
         if self._unweighted:
             self._check_weights(chunk)
         steps = chunk.steps
@@ -280,7 +254,6 @@ class NativeEngine(PredictsRows):
             counters,
             losses,
             rooms,
-            0.0,
         )
 
     def _rates(self, steps: int) -> tuple[Any, Any]:
@@ -296,7 +269,7 @@ class NativeEngine(PredictsRows):
     def evaluate(self, chunk: Chunk, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
         """Losses and predictions of the picked rows; as `train`, without changing anything."""
         told = self._told_to_evaluate(chunk, predictions)
-        losses: npt.NDArray[np.float64] = told[-3]
+        losses: npt.NDArray[np.float64] = told[-2]
         with self._exactly(chunk, predictions) if self._nodes else _NOTHING:
             done = self.plan.evaluate(*told)
         return losses[:done]
@@ -318,7 +291,6 @@ class NativeEngine(PredictsRows):
             counters,
             losses,
             rooms,
-            0.0,
         )
 
     @property
@@ -330,9 +302,9 @@ class NativeEngine(PredictsRows):
         """A run for a `Lane`, and its losses."""
         if run.training:
             told = self._told_to_train(run.chunk, run.predictions)
-            return self.plan.prepare_train(*told), told[-3]
+            return self.plan.prepare_train(*told), told[-2]
         told = self._told_to_evaluate(run.chunk, run.predictions)
-        return self.plan.prepare_evaluate(*told), told[-3]
+        return self.plan.prepare_evaluate(*told), told[-2]
 
     def _with_masks(self, predictions: list[Array | None]) -> list[Array | None]:
         """Room for predictions, and for the masks of those that are asked for."""

@@ -19,13 +19,13 @@ from densekit._core.native_form import NativeForm, native_form
 from densekit._core.scope import stateless_scope
 from densekit._core.seeds import SeedGenerator
 from densekit._core.variable import Variable
-from densekit.engines.array_plan import ArrayPlan
 from densekit.engines.host import HostFunction
+from densekit.engines.layer_plan import LayerPlan
+from densekit.engines.plan_op import Attribute, native_op
 from densekit.engines.plan_op import Handle as Handle
 from densekit.engines.plan_op import NotLowerable as NotLowerable
 from densekit.engines.plan_op import PlanOp as PlanOp
 from densekit.engines.plan_op import Shape as Shape
-from densekit.engines.plan_op import native_op
 
 _ROWWISE_HALVING = "glu"  # the one activation whose output is narrower than its input
 # Activations that need the whole last axis at once.
@@ -34,7 +34,7 @@ _MERGES = ("add", "subtract", "multiply", "average", "maximum", "minimum")
 _AT_ONCE = ("add", "average")  # of any number of values
 
 
-class PlanBuilder(ArrayPlan, plan.PlanBuilder):
+class PlanBuilder(LayerPlan, plan.PlanBuilder):
     """Records a plan. Layers call the methods named after operations, on and for `Handle`s.
 
     Args:
@@ -286,7 +286,11 @@ class PlanBuilder(ArrayPlan, plan.PlanBuilder):
         if x.dtype == precision or "float" not in x.dtype:
             return x
         y = self._new(x.sample_shape, precision)
-        attributes = {"activation": "linear", "activation_parameters": [], "width": max(x.size, 1)}
+        attributes: dict[str, Attribute] = {
+            "activation": "linear",
+            "activation_parameters": [],
+            "width": max(x.size, 1),
+        }
         self.ops.append(native_op("activation", [x], [y], attributes, precision=precision))
         return y
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from densekit._core.plan import Handle as Handle
 from densekit._core.plan import NotLowerable as NotLowerable
 from densekit._core.plan import Shape as Shape
 from densekit._core.variable import Variable
+
+# What an attribute of an op is: bytes come as an array of int8.
+Attribute: TypeAlias = str | float | Sequence[float] | npt.NDArray[np.int8]
+_FLOATS = frozenset({"constants", "activation_parameters", "scale", "offset"})  # even if empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +38,7 @@ def native_op(
     kind: str,
     inputs: Sequence[Handle],
     outputs: Sequence[Handle],
-    attributes: dict[str, Any],
+    attributes: Mapping[str, Attribute],
     parameters: Sequence[Variable] = (),
     state: Sequence[Variable] = (),
     precision: str = "",
@@ -49,3 +56,25 @@ def native_op(
         arguments,
         precision,
     )
+
+
+def by_type(
+    attributes: Mapping[str, Attribute],
+) -> tuple[dict[str, str], dict[str, list[int]], dict[str, list[float]], dict[str, bytes]]:
+    """Attributes as the core takes them: strings, whole numbers, floats and bytes apart."""
+    names: dict[str, str] = {}
+    integers: dict[str, list[int]] = {}
+    floats: dict[str, list[float]] = {}
+    raw: dict[str, bytes] = {}
+    for key, value in attributes.items():
+        if isinstance(value, np.ndarray):
+            raw[key] = value.tobytes()
+        elif isinstance(value, str):
+            names[key] = value
+        else:
+            items = value if isinstance(value, Sequence) else [value]
+            if key in _FLOATS or any(isinstance(item, float) for item in items):
+                floats[key] = [float(item) for item in items]
+            else:
+                integers[key] = [int(item) for item in items]
+    return names, integers, floats, raw

@@ -16,9 +16,8 @@ _FLOATS = (np.dtype("float32"), np.dtype("float64"))
 
 # NumPy's product wakes threads of its own, which wait for each other: beside those of a plan, or
 # of another process, a step of some µs takes a time slice. Two busy cores, 128 x 784 x 300: 0.5 ms
-# by the core on one thread, 52 ms by NumPy. Further up its threads earn what they cost.
-_MOST = 1 << 28  # multiplications
-# A stack of smaller matrices NumPy multiplies on one thread, without a call for each.
+# by the core on one thread, 52 ms by NumPy. The core splits large ones over the threads that the
+# plan has. A stack of smaller matrices NumPy multiplies on one thread, without a call for each.
 _SMALL = 1 << 18
 
 
@@ -35,8 +34,6 @@ def core_product(matmul: Callable[..., Any]) -> Callable[[Any, Any], Any]:
         if width == 1 or x1.shape[-1] != k or not x1.size or not x2.size:
             return np.matmul(x1, x2)
         if x1.ndim == 2 and x2.ndim == 2:
-            if rows * k * width > _MOST:
-                return np.matmul(x1, x2)
             left, left_transposed = _readable(x1)
             right, right_transposed = _readable(x2)
             return matmul(left, right, left_transposed, right_transposed)

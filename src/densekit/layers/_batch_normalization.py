@@ -70,6 +70,8 @@ class BatchNormalization(Elementwise):
     renormalization" (NeurIPS 2017).
     """
 
+    _dk_lowers_mask = True
+
     def __init__(
         self,
         axis: int = -1,
@@ -246,7 +248,7 @@ class BatchNormalization(Elementwise):
         self.moving_variance.assign(ops.relu(ops.square(latest) - self.epsilon))
         return ops.stop_gradient(r), ops.stop_gradient(d)
 
-    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
+    def lower(self, plan: PlanBuilder, x: Handle, mask: Handle | None = None) -> Handle:
         """One step over the rows; while training it looks at the whole batch before."""
         by_batch = bool(plan.training) and self.trainable
         if by_batch and self.renorm:
@@ -261,6 +263,7 @@ class BatchNormalization(Elementwise):
             self.gamma,
             self.beta,
             by_batch,
+            mask if by_batch else None,
         )
 
     def get_config(self) -> Config:

@@ -19,7 +19,7 @@ from densekit.layers._base.losses import sublayers
 from densekit.models._graph import Graph, nodes_between
 from densekit.models._reads import noting_reads
 from densekit.ops import KerasTensor
-from densekit.ops._row_draws import NormalDraw
+from densekit.ops._row_draws import RowDraw
 from densekit.ops._symbolic import FunctionOperation, Node, recorded_nodes
 
 
@@ -179,7 +179,7 @@ def _number(node: Node, names: dict[int, int]) -> None:
 def _same_operation(a: object, b: object) -> bool:
     if isinstance(a, FunctionOperation) and type(a) is type(b):
         return str(a.settings) == str(b.settings)
-    if isinstance(a, NormalDraw) and isinstance(b, NormalDraw):
+    if isinstance(a, RowDraw) and isinstance(b, RowDraw) and type(a) is type(b):
         return a.says() == b.says()
     return a is b
 

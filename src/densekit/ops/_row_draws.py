@@ -10,7 +10,23 @@ from densekit._core.seeds import SeedGenerator
 from densekit.ops._symbolic import KerasTensor, Node, Operation, recorded_nodes
 
 
-class NormalDraw(Operation):
+class RowDraw(Operation):
+    """What draws for each row of a batch whose size is open.
+
+    Args:
+        seed: the generator.
+    """
+
+    def __init__(self, seed: SeedGenerator) -> None:
+        super().__init__()
+        self.seed_generator = seed
+
+    def says(self) -> tuple[Any, ...]:
+        """What it does, to be compared."""
+        raise NotImplementedError
+
+
+class NormalDraw(RowDraw):
     """Normal values, new ones at each step, as a node without inputs.
 
     Args:
@@ -25,15 +41,44 @@ class NormalDraw(Operation):
     def __init__(
         self, shape: tuple[int, ...], mean: float, stddev: float, seed: SeedGenerator
     ) -> None:
-        super().__init__()
+        super().__init__(seed)
         self.sample_shape = shape
         self.mean = mean
         self.stddev = stddev
-        self.seed_generator = seed
 
     def says(self) -> tuple[Any, ...]:
         """What it draws, to be compared."""
         return self.sample_shape, self.mean, self.stddev, id(self.seed_generator)
+
+
+class DropoutDraw(RowDraw):
+    """`random.dropout` of a tensor, a new mask at each step.
+
+    Args:
+        rate: share of zeros.
+        seed: the generator.
+    """
+
+    def __init__(self, rate: float, seed: SeedGenerator) -> None:
+        super().__init__(seed)
+        self.rate = rate
+
+    def says(self) -> tuple[Any, ...]:
+        """What it does, to be compared."""
+        return self.rate, id(self.seed_generator)
+
+
+def dropout_of_rows(x: KerasTensor, rate: float, seed: object, own_shape: bool) -> KerasTensor:
+    """A symbolic tensor like `x`; while a call is followed, with the node that made it.
+
+    Args:
+        own_shape: whether the mask is of another shape than `x`.
+    """
+    y = KerasTensor(x.shape, x.dtype)
+    plain = 0 < rate < 1 and not own_shape and "float" in x.dtype and x.shape[:1] == (None,)
+    if recorded_nodes.get() is not None and isinstance(seed, SeedGenerator) and plain:
+        Node(DropoutDraw(float(rate), seed), (x,), {}, y)
+    return y
 
 
 def normal_of_rows(shape: tuple[Any, ...], mean: Any, stddev: Any, dtype: Any, seed: Any) -> Any:

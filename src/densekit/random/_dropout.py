@@ -13,6 +13,7 @@ from densekit._core.tensor import as_tensor
 from densekit._core.types import ArrayLike, TensorLike
 from densekit.ops._core_ops import convert_to_tensor
 from densekit.ops._dispatch import floating, namespace
+from densekit.ops._row_draws import dropout_of_rows
 from densekit.ops._symbolic import KerasTensor
 
 
@@ -29,7 +30,7 @@ def dropout(
     `noise_shape` share one word along their axis; None there stands for the size of the input.
     """
     if isinstance(inputs, KerasTensor):
-        return KerasTensor(inputs.shape, inputs.dtype)  # type: ignore[return-value]
+        return dropout_of_rows(inputs, rate, seed, noise_shape is not None)  # type: ignore[return-value]
     x = floating(convert_to_tensor(inputs))
     if rate == 0:
         return x

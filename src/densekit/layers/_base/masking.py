@@ -18,6 +18,7 @@ class MaskOwner:
     supports_masking: bool
     _dk_call_info: CallInfo
     _dk_reads_masks = False  # whether `call` looks at the masks of its inputs
+    _dk_lowers_mask = False  # whether `lower` takes the mask of its input as `mask`
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """The mask of the output: that of the input."""

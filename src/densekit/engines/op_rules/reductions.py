@@ -1,0 +1,122 @@
+"""What makes one element of many: sums, extrema, norms, products of matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from densekit._core import settings
+from densekit._core.native_form import NativeForm
+from densekit._core.variable import Variable
+from densekit.engines.batch_numbers import batch_number
+from densekit.engines.op_rules.rule import (
+    Arguments,
+    constant,
+    first,
+    handle,
+    name_of,
+    require_floats,
+    rule,
+)
+from densekit.engines.plan import PlanBuilder
+from densekit.engines.plan_op import Handle, NotLowerable
+from densekit.ops._symbolic import FunctionOperation
+
+# name: native reduction, whether a mean
+_REDUCTIONS = {
+    "sum": ("sum", False),
+    "mean": ("sum", True),
+    "max": ("max", False),
+    "amax": ("max", False),
+    "min": ("min", False),
+    "amin": ("min", False),
+    "prod": ("prod", False),
+    "logsumexp": ("logsumexp", False),
+    "all": ("min", False),
+    "any": ("max", False),
+}
+
+
+@rule(*_REDUCTIONS)
+def _reduce(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
+    name, x = name_of(operation), handle(first(a))
+    number = batch_number(plan, name, x, a["axis"], a["keepdims"])
+    if number is not None:
+        return number
+    kind, mean = _REDUCTIONS[name]
+    if a.get("initial") is not None:
+        raise NotLowerable("it begins with a given value")
+    truth = name in ("all", "any")
+    if truth and x.dtype != "bool":
+        x = plan.elementwise("not_equal", x, 0.0, dtype="bool")
+    if not truth:
+        require_floats(plan, x)
+        if x.dtype == "bool":
+            raise NotLowerable("it computes with bool")
+    return plan.reduce(kind, x, a["axis"], a["keepdims"], mean, "bool" if truth else None)
+
+
+@rule("argmax", "argmin")
+def _position(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
+    return plan.reduce(name_of(operation), handle(a["x"]), a["axis"], a["keepdims"], dtype="int32")
+
+
+@rule("var", "std")
+def _variance(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
+    x = handle(a["x"])
+    require_floats(plan, x)
+    centred = plan.elementwise("subtract", x, plan.reduce("sum", x, a["axis"], True, True))
+    squares = plan.activation(centred, NativeForm("square"))
+    variance = plan.reduce("sum", squares, a["axis"], a["keepdims"], True)
+    return (
+        variance if name_of(operation) == "var" else plan.activation(variance, NativeForm("sqrt"))
+    )
+
+
+@rule("norm")
+def _norm(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
+    x = handle(a["x"])
+    if a["ord"] not in (None, 2) or not isinstance(a["axis"], int):
+        raise NotLowerable("it takes another norm than the Euclidean one of an axis")
+    require_floats(plan, x)
+    squares = plan.activation(x, NativeForm("square"))
+    return plan.activation(
+        plan.reduce("sum", squares, a["axis"], a["keepdims"]), NativeForm("sqrt")
+    )
+
+
+@rule("normalize")
+def _normalize(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
+    axis = a["axis"]
+    if a["order"] != 2 or axis is None:
+        raise NotLowerable("it takes another norm than the Euclidean one of an axis")
+    epsilon = settings.epsilon() if a["epsilon"] is None else a["epsilon"]
+    require_floats(plan, a["x"])
+    axes = [axis] if isinstance(axis, int) else list(axis)
+    return plan.normalization("unit", handle(a["x"]), axes, epsilon)
+
+
+@rule("cumsum")
+def _cumsum(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
+    x = handle(a["x"])
+    rank = len(x.shape)
+    require_floats(plan, x)
+    if a["axis"] is None or a["axis"] % rank != rank - 1 or a.get("dtype") not in (None, x.dtype):
+        raise NotLowerable("it runs along another axis than the last")
+    width = x.sample_shape[-1]
+    return plan.dense(x, constant(plan, np.triu(np.ones((width, width)))), None)
+
+
+@rule("matmul", "dot")
+def _matmul(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
+    x, y = handle(a["x1"]), a["x2"]
+    require_floats(plan, x, y)
+    if isinstance(y, Handle):
+        if name_of(operation) == "dot":
+            raise NotLowerable("it multiplies samples with each other")
+        return plan.product(x, y)
+    if len(y.shape) == 1:
+        column = plan.elementwise("multiply", x, y)
+        return plan.reduce("sum", column, -1)
+    if len(y.shape) != 2:
+        raise NotLowerable("its second operand is no matrix")
+    return plan.dense(x, y if isinstance(y, Variable) else constant(plan, y), None)
