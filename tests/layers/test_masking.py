@@ -10,6 +10,7 @@ import pytest
 
 import densekit as keras
 from densekit import layers, ops
+from densekit.engines import NativeEngine
 
 X = np.array([[[1, 2], [0, 0], [0, 3]], [[0, 0], [4, 0], [0, 0]]], np.float32)
 MASK = [[True, False, True], [False, True, False]]
@@ -156,6 +157,30 @@ def test_tapes_see_masks() -> None:
         np.testing.assert_allclose(old - new, g, rtol=0, atol=1e-6)
 
 
+def test_a_masked_model_on_a_tape_is_one_native_step() -> None:
+    model = keras.Sequential([keras.Input((3, 2)), layers.Masking(), layers.Dense(1)])
+    y = np.ones((2, 3, 1), np.float32)
+    losses: list[Any] = [
+        lambda y_pred: ops.mean((y_pred - y) ** 2),  # the user's own formula asks for no mask
+        lambda y_pred: keras.losses.MeanAbsoluteError()(y, y_pred),
+    ]
+
+    def gradients(loss_of: Any, call: Any) -> list[Any]:
+        with keras.GradientTape() as tape:
+            y_pred = call(X)
+            assert np.array_equal(y_pred._value._keras_mask, MASK)
+            loss = loss_of(y_pred)
+        return [float(loss), *tape.gradient(loss, model.trainable_variables)]
+
+    for loss_of in losses:
+        for _ in range(3):
+            found = gradients(loss_of, lambda x: model(x, training=True))
+        expected = gradients(loss_of, lambda x: model.layers[1](model.layers[0](x)))
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    assert model._dk_runtime.quick_records[True].engine.variables == model.trainable_variables
+
+
 def test_models_inside_models_and_the_files_keep_masks(tmp_path: Any) -> None:
     inner = keras.Sequential([keras.Input((3, 2)), layers.Masking(), layers.Dense(2)])
     outer = keras.Sequential([keras.Input((3, 2)), inner, layers.Dense(1)])
@@ -186,3 +211,35 @@ def test_unread_masks_cost_nothing() -> None:
         model = keras.Model(ids, layers.Dense(1)(layers.Flatten()(x)))
     plan = lower_graph(model._dk_graph(), "float32", True)
     assert [op.kind for op in plan.ops] == ["embedding", "dense"]
+
+
+def test_a_call_of_a_model_hands_masks_on_natively(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[int] = []
+    predict_masked = NativeEngine.predict_masked
+
+    def noted(self: Any, inputs: Any, n: int) -> Any:
+        runs.append(n)
+        return predict_masked(self, inputs, n)
+
+    monkeypatch.setattr(NativeEngine, "predict_masked", noted)
+    x = keras.Input((3, 2))
+    masked = layers.Masking()(x)
+    outputs = [layers.Dense(4, "tanh")(masked), layers.Dense(1)(x), masked]
+    model = keras.Model(x, outputs)
+    for given in (X, X.astype(">f4"), np.repeat(X, 3, -1)[:, :, ::3], np.tile(X, (300, 1, 1))):
+        found = model(given)
+        expected = layers.Layer.__call__(model, given)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
+            mine, own = (getattr(y, "_keras_mask", None) for y in (one, other))
+            assert (mine is None) == (own is None)
+            if mine is not None:
+                assert mine.dtype == bool and np.array_equal(mine, own)
+        assert type(found[1]) is np.ndarray
+        assert not hasattr(found[0] * 2, "_keras_mask")
+    assert runs == [2, 2, 2, 600]
+    assert [y.shape[0] for y in model(X[:0])] == [0, 0, 0]
+    first = model(X)[0]
+    kept = first._keras_mask.copy()
+    model(np.ones_like(X))
+    assert np.array_equal(first._keras_mask, kept)  # each call has memory of its own

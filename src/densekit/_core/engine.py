@@ -183,7 +183,7 @@ class Engine(Protocol):
 
     @property
     def has_masks(self) -> bool:
-        """Whether an output has a mask, which only a call of the definition hands on."""
+        """Whether an output has a mask."""
 
     def train(self, chunk: Chunk, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
         """Train on the picked rows of a chunk, in order.
@@ -205,6 +205,9 @@ class Engine(Protocol):
 
     def predict(self, inputs: list[Array], n: int) -> list[Array]:
         """Outputs of `n` rows, one array per output, in the shapes and dtypes of the model's."""
+
+    def predict_masked(self, inputs: list[Array], n: int) -> list[Array] | None:
+        """The same with their masks; None: only a call of the definition hands masks on."""
 
     def empty_outputs(self, n: int) -> list[Array]:
         """Room for the outputs of `n` rows."""

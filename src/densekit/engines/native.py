@@ -15,6 +15,7 @@ from densekit._core.dtypes import STRING, data_dtype, to_numpy_dtype
 from densekit._core.engine import Array, Chunk, LossTerm, Run
 from densekit._core.errors import message
 from densekit._core.native_form import NativeForm, native_form
+from densekit._core.tensor import with_mask
 from densekit._core.variable import Variable
 from densekit._native import Lane as Lane
 from densekit._native import PreparedRun as PreparedRun
@@ -335,10 +336,29 @@ class NativeEngine(PredictsRows):
             exact_values.reset(token)
         self.exact_predictions = [None if v is None else exact.of_all_steps(v) for v in wanted]
 
-    def predict_into(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
-        """Write the outputs of `n` rows."""
+    def predict_masked(self, inputs: list[Array], n: int) -> list[Array] | None:
+        """Outputs of `n` rows with their masks."""
+        rooms = self._mask_rooms(n)
+        outputs = self.empty_outputs(n)
+        self.predict_into(inputs, n, outputs, rooms)
+        shapes = [m.sample_shape for m in self._masks if m is not None]
+        masks = iter([room.reshape(n, *s) != 0 for room, s in zip(rooms, shapes, strict=True)])
+        return [
+            y if m is None else with_mask(y, next(masks))
+            for y, m in zip(outputs, self._masks, strict=True)
+        ]
+
+    def predict_into(
+        self,
+        inputs: list[Array],
+        n: int,
+        outputs: list[Array],
+        masks: Sequence[Array] | None = None,
+    ) -> None:
+        """Write the outputs of `n` rows, and their masks, each in the room of its own."""
         if not n:
             return
+        rooms = self._mask_rooms(n) if masks is None else masks
         if self._all_floats:
             # What the core cannot read is copied for some rows at a time.
             most = n if all(map(is_readable, inputs)) else rows_at_once(inputs)
@@ -346,7 +366,8 @@ class NativeEngine(PredictsRows):
                 stop = min(start + most, n)
                 rows = [readable(x[start:stop]) for x in inputs]
                 parts = [y[start:stop].reshape(stop - start, -1) for y in outputs]
-                self.plan.predict(rows, stop - start, [*parts, *self._unread(stop - start)])
+                parts += [mask[start:stop] for mask in rooms]
+                self.plan.predict(rows, stop - start, parts)
             return
         inputs = [readable(x[:]) for x in inputs]
         made = [
@@ -356,7 +377,7 @@ class NativeEngine(PredictsRows):
         exact = ExactValues(self._exact_columns(inputs))
         token = exact_values.set(exact)
         try:
-            self.plan.predict(self._numbers(inputs), n, [*made, *self._unread(n)])
+            self.plan.predict(self._numbers(inputs), n, [*made, *rooms])
         finally:
             exact_values.reset(token)
         for handle, y, floats in zip(self.outputs, outputs, made, strict=True):
@@ -364,8 +385,8 @@ class NativeEngine(PredictsRows):
                 own = exact.get(handle.value)
                 y[...] = (floats if own is None else own).reshape(y.shape)
 
-    def _unread(self, n: int) -> list[Array]:
-        """Room for masks, which predictions are given without."""
+    def _mask_rooms(self, n: int) -> list[Array]:
+        """Room for the masks of `n` rows, which the plan writes after its outputs."""
         masks = (m for m in self._masks if m is not None)
         return [np.empty((n, m.size), self._dtype) for m in masks]
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from densekit._core.tensor import Tensor
+from densekit._core.masks import set_mask
+from densekit._core.tensor import Tensor, as_tensor
+from densekit._core.tensor import lend as lent
 from densekit._core.types import Array
 from densekit._core.variable import Variable
 from densekit._core.watched import equip
 from densekit.engines.native import NativeEngine, array_class, set_class
 from densekit.engines.plan import PlanBuilder
+
+if TYPE_CHECKING:
+    from densekit._native import Recorded
 
 _Watched = array_class("densekit.Watched")
 equip(_Watched)
@@ -28,6 +33,19 @@ equip(_WatchedTensor)
 _lent: dict[int, int] = {}  # by id: how many tapes watch an array
 
 
+class _Masked:
+    """A recorded call whose masks, outputs of the plan as well, have no gradients."""
+
+    __slots__ = ("_count", "_recorded")
+
+    def __init__(self, recorded: Recorded, count: int) -> None:
+        self._recorded, self._count = recorded, count
+
+    def gradients(self, d_outputs: list[Array | None]) -> tuple[list[Array], list[Array]]:
+        """Of parameters and inputs, from those of the outputs."""
+        return self._recorded.gradients([*d_outputs, *[None] * self._count])
+
+
 class Recorder:
     """An engine without losses, whose calls can be taken back later.
 
@@ -42,13 +60,15 @@ class Recorder:
         self._engine = NativeEngine(plan, self.variables, penalties=False)
         self.input_shapes = [h.sample_shape for h in plan.inputs]
         self._shapes = [h.sample_shape for h in plan.outputs]
-        self._is_bare = all(len(shape) == 1 for shape in self._shapes)
+        self._masks = list(plan.masks)
+        self._has_masks = any(mask is not None for mask in self._masks)
+        self._is_bare = all(len(shape) == 1 for shape in self._shapes) and not self._has_masks
         self._seeds = list({id(g): g for g in plan.seed_generators}.values())
 
     @staticmethod
     def can_record(plan: PlanBuilder) -> bool:
-        """Whether all of a plan runs natively, in one dtype, and no mask is to be handed on."""
-        if plan.has_host_nodes or plan.adds_losses or any(mask is not None for mask in plan.masks):
+        """Whether all of a plan runs natively, in one dtype."""
+        if plan.has_host_nodes or plan.adds_losses:
             return False
         return all(h.dtype == plan.dtype for h in plan.outputs)
 
@@ -68,8 +88,21 @@ class Recorder:
         if training:
             for generator in self._seeds:
                 generator.advance(1)
-        pairs = zip(flat, self._shapes, strict=True)
-        return recorded, [y if len(s) == 1 else y.reshape(-1, *s) for y, s in pairs]
+        pairs = zip(flat, self._shapes, strict=False)  # masks come behind
+        outputs = [y if len(s) == 1 else y.reshape(-1, *s) for y, s in pairs]
+        return self._with_masks(recorded, outputs, flat) if self._has_masks else (recorded, outputs)
+
+    def _with_masks(
+        self, recorded: Recorded, outputs: list[Array], flat: list[Array]
+    ) -> tuple[_Masked, list[Array]]:
+        """The outputs as tensors with the masks that the plan gave behind them."""
+        masks = flat[len(outputs) :]
+        rooms = iter(masks)
+        for i, mask in enumerate(self._masks):
+            if mask is not None:
+                outputs[i] = as_tensor(outputs[i])
+                set_mask(outputs[i], lent(next(rooms).reshape(-1, *mask.sample_shape) != 0))
+        return _Masked(recorded, len(masks)), outputs
 
 
 def lend(array: Any) -> None:

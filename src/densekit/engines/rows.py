@@ -118,6 +118,10 @@ class PredictsRows(ABC):
         self.predict_into(inputs, n, outputs)
         return outputs
 
+    def predict_masked(self, inputs: list[Array], n: int) -> list[Array] | None:
+        """None: only a call of the definition hands masks on."""
+        return None
+
     def empty_outputs(self, n: int) -> list[Array]:
         """Room for the outputs of `n` rows; strings are objects, as their length is open.
 

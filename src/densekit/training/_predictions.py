@@ -93,10 +93,13 @@ class Predictions:
         except NotLowerable:
             return NotImplemented
         # Known before it runs, as a call writes its state once: what only the definition leaves.
-        if engine.adds_losses or engine.writes_weights or engine.has_masks:
+        if engine.adds_losses or engine.writes_weights:
             return NotImplemented
         with runtime.turns.to_predict():
-            outputs = engine.predict(arrays, rows)
+            run = engine.predict_masked if engine.has_masks else engine.predict
+            outputs = run(arrays, rows)
+        if outputs is None:
+            return NotImplemented
         if engine.added_losses:
             runtime.note_losses()
             return NotImplemented
