@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from densekit._core.native_form import NativeForm
+from densekit._core.types import Array as Array
+from densekit._core.types import Index as Index
 from densekit._core.variable import Variable
-
-Array = npt.NDArray[Any]
-Index = npt.NDArray[np.int64]
 
 
 class LossTerm(NamedTuple):

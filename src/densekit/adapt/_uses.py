@@ -75,7 +75,7 @@ class KernelUse:
 
     # Scales of quantized operands, whose summed axes have size 1, in other places
 
-    def scale_of_outputs(self, scale: ArrayLike) -> ArrayLike:
+    def scale_of_outputs(self, scale: ArrayLike) -> TensorLike:
         """The scale of a kernel, to divide outputs by: so it is stored."""
         raise NotImplementedError
 
@@ -136,7 +136,7 @@ class MatrixUse(KernelUse):
         """The product with the transposed kernel."""
         return ops.matmul(upstream, ops.transpose(kernel))
 
-    def scale_of_outputs(self, scale: ArrayLike) -> ArrayLike:
+    def scale_of_outputs(self, scale: ArrayLike) -> TensorLike:
         """One number for each unit."""
         return ops.squeeze(scale, axis=0)
 
@@ -192,7 +192,7 @@ class EinsumUse(KernelUse):
         shape = [sizes.get(a, 1) for a in self._outputs]
         return ops.reshape(ops.transpose(scale, self._order(letters)), shape)
 
-    def scale_of_outputs(self, scale: ArrayLike) -> ArrayLike:
+    def scale_of_outputs(self, scale: ArrayLike) -> TensorLike:
         """One number for each letter of the outputs that the kernel has."""
         return self._along_outputs(scale, self._kernel)
 
