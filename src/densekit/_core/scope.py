@@ -24,7 +24,7 @@ class VariableScope:
     outer: VariableScope | None = None  # the scope around it, while it is active
     _token: Token[VariableScope | None] | None = None
 
-    def get_current_value(self, variable: object) -> Any | None:
+    def get_current_value(self, variable: Any) -> Any | None:
         """The value `variable` has in this scope, or None: that of its buffer."""
         raise NotImplementedError
 
@@ -77,7 +77,7 @@ class StatelessScope(VariableScope):
         self.updated: set[int] = set()  # ids of the variables assigned to
         self._losses: list[tuple[object, Any]] = []
 
-    def get_current_value(self, variable: object) -> Any | None:
+    def get_current_value(self, variable: Any) -> Any | None:
         """The value `variable` has in this scope, or None."""
         value = self._values.get(id(variable))
         if value is None and isinstance(self.outer, RecordingScope):
