@@ -28,7 +28,7 @@ class VariableScope:
         """The value `variable` has in this scope, or None: that of its buffer."""
         raise NotImplementedError
 
-    def run_model(self, model: object, x: object, training: bool | None) -> Any:
+    def run_model(self, model: Any, x: Any, training: bool | None) -> Any:
         """What a model gives for one array, if it is known how; else NotImplemented."""
         return NotImplemented
 
