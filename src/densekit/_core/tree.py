@@ -105,7 +105,7 @@ def paths(structure: Any) -> list[Path]:
     return [(key, *path) for key, value in inner for path in paths(value)]
 
 
-def along(structure: Any, given: object, partial: bool = True) -> list[object] | None:
+def along(structure: Any, given: object, partial: bool = True) -> list[Any] | None:
     """What `given` says for each leaf of `structure`, in flat order; None where it does not fit.
 
     What is said for a part that is itself nested holds for all of that part.

@@ -28,7 +28,7 @@ _METHODS = tuple(
 WATCHED: set[type] = set()  # the class of arrays that are watched now, once tapes are in use
 
 
-def read(array: Array) -> Any:
+def read(array: Any) -> Any:
     """A watched array as the box of the active tape; elsewhere the plain array."""
     scope = variable_scope()
     box = None if scope is None else scope.get_current_value(array)
