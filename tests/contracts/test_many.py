@@ -174,3 +174,36 @@ def test_more_members_than_are_at_work_at_once(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(native_kind, "_MEMBERS_PER_THREAD", 1)
     check(dense, {"rate": [0.1, 0.01, 0.001], "units": [3, 4, 5]}, X, Y)
+
+
+def test_own_rows() -> None:
+    folds = [np.arange(ROWS) % 3 == k for k in range(3)]
+    rows, kept = [np.flatnonzero(~fold)[::-1] for fold in folds], folds
+    points: list[dict[str, Any]] = [{"rate": 0.01}] * 3
+    labels = {"loss": "sparse_categorical_crossentropy", "outputs": 3, "last": "softmax"}
+    cases: list[tuple[Any, Any, dict[str, Any]]] = [
+        (dense, Y, {"sample_weight": WEIGHTS}),
+        (dense, Y, {"shuffle": False}),
+        (lambda rate: dense(rate, metrics=["accuracy"], **labels), LABELS, {}),
+    ]
+    cases[2][2]["class_weight"] = "balanced"
+    for build, y, more in cases:
+        sweep = keras.fit_many(
+            build, points, X, y, epochs=2, batch_size=16, seeds=0, verbose=0,
+            rows=rows, validation_rows=kept, **more,
+        )  # fmt: skip
+        for i, (train, test) in enumerate(zip(rows, kept, strict=True)):
+            told = dict(more)
+            weights = told.pop("sample_weight", None)
+            validation = (X[test], y[test])
+            if weights is not None:
+                told["sample_weight"] = weights[train]
+                validation = (*validation, weights[test])  # type: ignore[assignment]
+            expected = alone(
+                build, points[i], i, X[train], y[train], epochs=2, batch_size=16,
+                validation_data=validation, **told,
+            )  # fmt: skip
+            model: Any = sweep.models[i]
+            for ours, theirs in zip(state(model), state(expected), strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+            assert repr(model.history.history) == repr(expected.history.history)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import random
+import signal
 import sys
+import threading
+import time
 import warnings
 from typing import Any
 
@@ -247,3 +251,43 @@ def test_an_interrupt_ends_the_sweep_and_frees_the_models() -> None:
 def test_the_bar_counts_members(capsys: pytest.CaptureFixture[str]) -> None:
     fit_many(dense, [{}, {}, {}], verbose=1)
     assert "3/3" in capsys.readouterr().out
+
+
+def test_rows_that_are_none() -> None:
+    for wrong in ([[0]], [[0, 40], [1]], [[-1], [1]], [[], [1]], [[0.5], [1]], "ab", 3):
+        with pytest.raises(ValueError, match="fit_many `rows`"):
+            fit_many(dense, [{}, {}], rows=wrong)
+    assert len(fit_many(dense, [{}, {}], rows=np.arange(5), validation_rows=np.arange(5, 9))) == 2
+    with pytest.raises(ValueError, match="`validation_rows`"):
+        fit_many(dense, [{}], rows=[[1]], validation_split=0.5)
+    with pytest.raises(ValueError, match="`validation_rows` or `validation_data`"):
+        fit_many(dense, [{}], validation_rows=[[1]], validation_data=(X, Y))
+
+
+def test_members_read_the_rows_where_they_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    from densekit.engines.side_by_side import NativeLane
+
+    submitted = NativeLane.submit
+    seen: list[Any] = []
+
+    def submit(self: Any, run: Any) -> None:
+        seen.append(run.chunk.inputs[0])
+        submitted(self, run)
+
+    monkeypatch.setattr(NativeLane, "submit", submit)
+    threads = keras.config.threads()
+    keras.config.set_threads(2)
+    try:
+        fit_many(dense, [{}, {}], rows=[np.arange(9), np.arange(9, 20)])
+    finally:
+        keras.config.set_threads(threads)
+    assert len(seen) == 4 and all(np.shares_memory(x, X) for x in seen)
+
+
+def test_ctrl_c_ends_runs_under_way() -> None:
+    x = np.zeros((200_000, 3), "float32")
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        keras.fit_many(dense, [{}, {}], x, x[:, 0], epochs=10_000, batch_size=2, verbose=0)
+    assert time.monotonic() - start < 30

@@ -51,15 +51,24 @@ class ArrayFeed:
         self.sample = columns  # shows shapes and types
         self.rows = rows
         self.steps = check_count(steps, "steps")
-        size = check_count(batch_size, "batch_size")
-        self.batch_size = size or (math.ceil(rows / self.steps) if self.steps else 32)
-        self._pass_steps = math.ceil(rows / self.batch_size)
+        self._size = check_count(batch_size, "batch_size")
+        self._kept: Index | None = None
         self._shuffle = shuffle
         self._order = order
         self._index: Index | None = None
         self._position = 0  # steps of the present pass
         self._direct = columns.are_readable
         self._natural = np.arange(rows, dtype=np.int64)
+        self._count_steps()
+
+    def _count_steps(self) -> None:
+        self.batch_size = self._size or (math.ceil(self.rows / self.steps) if self.steps else 32)
+        self._pass_steps = math.ceil(self.rows / self.batch_size)
+
+    def keep(self, rows: Index) -> None:
+        """Take only these rows of the columns, as if they were all there is."""
+        self._kept, self._natural, self.rows = rows, rows, len(rows)
+        self._count_steps()
 
     @property
     def num_batches(self) -> int | None:
@@ -90,12 +99,13 @@ class ArrayFeed:
     def _next_order(self) -> Index:
         if not self._shuffle or self._order is None:
             return self._natural
-        return self._order(self.rows, self.batch_size if self._shuffle == "batch" else self.rows)
+        order = self._order(self.rows, self.batch_size if self._shuffle == "batch" else self.rows)
+        return order if self._kept is None else self._kept[order]
 
     def _chunk(self, step: int, start: int, stop: int) -> Chunk:
         assert self._index is not None
         index = self._index[start:stop]
-        natural = self._index is self._natural
+        natural = self._index is self._natural and self._kept is None
         inputs, targets, weights = self.sample
         first = start if natural else None
         picked = Chunk(step, self.batch_size, inputs, targets, weights, index, first)

@@ -12,7 +12,7 @@ from densekit._core.frames import filters_traceback, warn
 from densekit._core.seeds import kept_random_state
 from densekit.callbacks import Callback, EarlyStopping, Progbar
 from densekit.data._feeds import is_stream
-from densekit.sweeps._grid import Point, points_of, seeds_of
+from densekit.sweeps._grid import Point, points_of, rows_of, seeds_of
 from densekit.sweeps._lanes import Lanes
 from densekit.sweeps._member import FitArguments, Member
 from densekit.sweeps._sweep import Sweep
@@ -29,6 +29,8 @@ def fit_many(
     batch_size: int | None = None,
     validation_data: object = None,
     seeds: object = None,
+    rows: object = None,
+    validation_rows: object = None,
     early_stopping: EarlyStopping | None = None,
     patience: int | None = None,
     callbacks: Callable[..., Iterable[Callback]] | None = None,
@@ -56,6 +58,9 @@ def fit_many(
         epochs: as for `fit`, like all that is not named here. Default: ``1``.
         seeds: an integer, from which the members' seeds count up, or one for each. The caller's
             random state stays what it was. Default: none, each goes on with the caller's.
+        rows: rows of the data that members train on: an array of row numbers or a mask, or a list
+            with one for each member. They are read where they lie. Default: all.
+        validation_rows: the same of those to validate with, in place of `validation_data`.
         early_stopping: an `EarlyStopping`, of which each member gets a copy. Default: none.
         patience: short for one that watches the validation loss, or the loss if there is none.
             Default: ``None``.
@@ -88,6 +93,17 @@ def fit_many(
     """
     _check_arrays(x, validation_data)
     points = points_of(grid)
+    own = rows_of(rows, len(points), x, "rows")
+    own_validation = rows_of(validation_rows, len(points), x, "validation_rows")
+    if validation_rows is not None:
+        if validation_data is not None:
+            expected = "`validation_rows` or `validation_data`"
+            raise ValueError(message("fit_many", expected, "both", "Pass one of them."))
+        validation_data = (x, y) if sample_weight is None else (x, y, sample_weight)
+    if validation_split and (rows is not None or validation_rows is not None):
+        raise ValueError(
+            message("fit_many", "`validation_rows`", "`validation_split`", "Say which rows.")
+        )
     stopping = _stopping(early_stopping, patience, validation_data, validation_split)
     arguments: FitArguments = {
         "x": x,
@@ -111,6 +127,8 @@ def fit_many(
 
     pairs = zip(points, seeds_of(seeds, len(points)), strict=True)
     members = [Member(i, point, seed) for i, (point, seed) in enumerate(pairs)]
+    for member, train, validate in zip(members, own, own_validation, strict=True):
+        member.rows, member.validation_rows = train, validate
     bar = Progbar(len(members), verbose=int(verbose not in (0, False)), unit_name="model")
     with nullcontext() if seeds is None else kept_random_state():
         _train(members, build, arguments, callbacks_of, bar)

@@ -7,6 +7,8 @@ from itertools import product
 
 import numpy as np
 
+from densekit._core import tree
+from densekit._core.engine import Index
 from densekit._core.errors import describe, message
 
 Point = dict[str, object]
@@ -84,3 +86,39 @@ def seeds_of(seeds: object, n: int) -> list[int | None]:
             )
         )
     return [int(seed) for seed in found]
+
+
+def rows_of(rows: object, n: int, data: object, what: str) -> list[Index | None]:
+    """The rows for each of `n` members: an array for all, or a sequence with one for each.
+
+    Raises:
+        ValueError: for another number of them, or for rows that the data do not have.
+    """
+    if rows is None:
+        return [None] * n
+    leaf = next((one for one in tree.flatten(data) if one is not None), ())
+    if isinstance(rows, np.ndarray) and rows.ndim == 1 and rows.dtype != object:
+        return [_index(rows, len(leaf), what)] * n
+    found = list(rows) if isinstance(rows, Iterable) and not isinstance(rows, str) else []
+    if len(found) != n:
+        got = f"{len(found)} of them" if found else describe(rows)
+        expected = f"an array of row numbers, or one for each of {n} members"
+        raise ValueError(message(f"fit_many `{what}`", expected, got, "Pass a list of arrays."))
+    return [_index(one, len(leaf), what) for one in found]
+
+
+def _index(rows: object, count: int, what: str) -> Index:
+    array = np.asarray(rows)
+    if array.dtype == bool and array.shape == (count,):
+        array = np.flatnonzero(array)
+    whole = array.ndim == 1 and array.size and array.dtype.kind in "iu"
+    if not whole or array.min() < 0 or array.max() >= count:
+        raise ValueError(
+            message(
+                f"fit_many `{what}`",
+                f"numbers of rows, 0 to {count - 1}, or a mask of {count}",
+                describe(rows),
+                "Look where they are made.",
+            )
+        )
+    return array.astype(np.int64)

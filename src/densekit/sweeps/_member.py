@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypedDict
 
-from densekit._core.engine import EngineKind
+from densekit._core.engine import EngineKind, Index
 from densekit._core.errors import describe, message
 from densekit._core.seeds import set_random_seed
 from densekit.callbacks import Callback, EarlyStopping, History
@@ -48,6 +48,8 @@ class Member:
 
     def __init__(self, index: int, point: Point, seed: int | None) -> None:
         self.index, self.point, self.seed = index, point, seed
+        self.rows: Index | None = None  # of the data, that it trains on; None: all
+        self.validation_rows: Index | None = None
         self.model: Model | None = None
         self.history: History | None = None
         self.error: Exception | None = None
@@ -103,7 +105,13 @@ class Member:
             self.error = RuntimeError(f"{model.name!r} is trained by another thread.")
             return
         self._loop = model._dk_fitting.epochs(
-            **arguments, verbose=0, callbacks=self._callbacks, initial_epoch=0, warns=False
+            **arguments,
+            verbose=0,
+            callbacks=self._callbacks,
+            initial_epoch=0,
+            warns=False,
+            rows=self.rows,
+            validation_rows=self.validation_rows,
         )
         self.advance()
         if self.pending is None:
@@ -117,6 +125,15 @@ class Member:
 
     def _fit_alone(self, arguments: FitArguments) -> None:
         assert self.model is not None
+        if self.rows is not None or self.validation_rows is not None:
+            raise ValueError(
+                message(
+                    "fit_many `rows`",
+                    "members with the `fit` of `Model`",
+                    f"{type(self.model).__name__}, which has its own",
+                    "Pass it the rows as `x` and `y`.",
+                )
+            )
         self.history = self.model.fit(**arguments, verbose=0, callbacks=self._callbacks)
 
     def why_alone(self) -> str | None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from densekit._core.engine import Index
 from densekit._core.errors import describe, message
 from densekit._core.types import Logs
+from densekit.data._feeds import ArrayFeed
 from densekit.data._split import train_validation_split
 from densekit.data._streams import Feed
 from densekit.training._compiled import Compiled
@@ -66,11 +68,14 @@ class Fitting:
         validation_batch_size: int | None,
         validation_freq: object,
         warns: bool = True,
+        rows: Index | None = None,
+        validation_rows: Index | None = None,
     ) -> Runs[History]:
         """The loop of `fit`, which waits for each chunk of steps.
 
         Args:
             warns: whether a loss that is not finite is said.
+            rows, validation_rows: the only rows of the data to take; they are not copied.
         """
         model, data = self._model, self._data
         own, own_test = has_own_step(type(model), "train"), has_own_step(type(model), "test")
@@ -89,12 +94,17 @@ class Fitting:
                 self._runtime.dtype(),
                 data.takes_text,
             )
+        if rows is not None and class_weight == "balanced":
+            sample_weight, class_weight = data.balanced_weights(y, sample_weight, rows), None
         batches = data.batch_structure() if own else None
         test_batches = data.batch_structure() if own_test else None
         make_feed = data.feed if batches is None else partial(data.step_feed, batches)
         feed = make_feed(
             x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle=shuffle
         )
+        if rows is not None:
+            assert isinstance(feed, ArrayFeed)
+            feed.keep(rows)
         validation = None
         if validation_data is not None:
             validation = data.validation_feed(
@@ -103,6 +113,9 @@ class Fitting:
                 limited_steps(validation_steps),
                 test_batches,
             )
+        if validation_rows is not None:
+            assert isinstance(validation, ArrayFeed)
+            validation.keep(validation_rows)
         native = not own or (validation is not None and not own_test)
         watch = self._sessions.watch("fit") if native else unnamed_watch("fit")
         if not warns:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from densekit import losses
 from densekit._core import tree
 from densekit._core.dtypes import STRING
+from densekit._core.engine import Index
 from densekit._core.errors import describe, message
 from densekit._core.types import Array
 from densekit.data._arrays import as_array, as_arrays, is_sparse, numbers_as_arrays, readable_once
@@ -291,6 +292,16 @@ class Preparation:
                 )
             )
         return class_weights(as_array(y, "y"), class_weight, None)
+
+    def balanced_weights(self, y: object, sample_weight: object, rows: Index) -> Array:
+        """`class_weight="balanced"` by the classes of these rows alone, for each row of `y`."""
+        targets = None if y is None or tree.is_nested(y) else as_array(y, "y")
+        found = self._weights_of_classes(
+            y if targets is None else targets[rows], sample_weight, "balanced"
+        )
+        weights = np.ones(len(found) if targets is None else len(targets), found.dtype)
+        weights[rows] = found
+        return weights
 
     def _array_feed(
         self, columns: Columns, batch_size: object, steps: int | None, shuffle: bool | str
