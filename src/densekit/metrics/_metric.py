@@ -82,31 +82,30 @@ def _result_of(result: Callable[..., object]) -> Callable[..., object]:
 class Metric(TrackedMetric):
     """A number about predictions, gathered batch by batch.
 
-        A subclass makes its state by `add_variable` in `__init__`, changes it in `update_state` and
-        turns it into the number, or a dict of numbers, in `result`.
+    A subclass makes its state by `add_variable` in `__init__`, changes it in `update_state` and
+    turns it into the number, or a dict of numbers, in `result`.
 
-        Args:
-            dtype: type, or policy, of the state and the result. Default: `floatx`.
-            name: name of the metric. Default: numbered after the class.
+    Args:
+        dtype: type, or policy, of the state and the result. Default: `floatx`.
+        name: name of the metric. Default: numbered after the class.
 
-        Raises:
-            NotImplementedError: if a subclass leaves `update_state` or `result` out.
+    Raises:
+        NotImplementedError: if a subclass leaves `update_state` or `result` out.
 
-        Example:
+    Example:
 
-        >>> import densekit as keras
-        >>> class Largest(keras.metrics.Metric):
-        ...     def __init__(self, name="largest", **kwargs):
-        ...         super().__init__(name=name, **kwargs)
-        ...         self.value = self.add_variable(shape=(), initializer="zeros", name="value")
-        ...     def update_state(self, y_true, y_pred, sample_weight=None):
-        ...         self.value.assign(max(self.value.numpy(), y_pred.max()))
-        ...     def result(self):
-        ...         return self.value.numpy()
-        >>> import numpy as np
-    import numpy.typing as npt
-        >>> float(Largest()(None, np.array([1.0, 3.0])))
-        3.0
+    >>> import densekit as keras
+    >>> class Largest(keras.metrics.Metric):
+    ...     def __init__(self, name="largest", **kwargs):
+    ...         super().__init__(name=name, **kwargs)
+    ...         self.value = self.add_variable(shape=(), initializer="zeros", name="value")
+    ...     def update_state(self, y_true, y_pred, sample_weight=None):
+    ...         self.value.assign(max(self.value.numpy(), y_pred.max()))
+    ...     def result(self):
+    ...         return self.value.numpy()
+    >>> import numpy as np
+    >>> float(Largest()(None, np.array([1.0, 3.0])))
+    3.0
     """
 
     # "up" if more is better, "down" if less is: what callbacks with mode="auto" ask.
