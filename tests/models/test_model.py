@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -246,3 +247,34 @@ def test_output_structure_is_kept(x) -> None:
     outputs = model(x)
     assert [leaf.shape for leaf in tree.flatten(outputs)] == [(6, 1), (6, 2)]
     assert isinstance(outputs["b"], list)
+
+
+def test_a_config_of_keras_2_makes_a_model() -> None:
+    first = {"batch_input_shape": [None, 10], "dtype": "float32", "name": "i"}
+    config: dict[str, Any] = {
+        "name": "old",
+        "layers": [
+            {"class_name": "InputLayer", "name": "i", "config": first, "inbound_nodes": []},
+            {
+                "class_name": "Dense",
+                "name": "a",
+                "config": {"units": 3, "name": "a"},
+                "inbound_nodes": [[["i", 0, 0, {}]]],
+            },
+        ],
+        "input_layers": [["i", 0, 0]],
+        "output_layers": [["a", 0, 0]],
+    }
+    assert keras.Model.from_config(config).output_shape == (None, 3)
+    config["layers"][1]["inbound_nodes"] = [[["a", 0, 0, {}]]]
+    with pytest.raises(ValueError, match="loops"):
+        keras.Model.from_config(config)
+
+
+def test_a_loss_for_an_unknown_output_of_a_dict_is_a_key_error() -> None:
+    x = keras.Input((2,))
+    model = keras.Model(x, {name: keras.layers.Dense(1)(x) for name in ("a", "b")})
+    model.compile("sgd", {"a": "mse", "c": "mse"})
+    data = np.ones((4, 2)), {name: np.ones((4, 1)) for name in ("a", "b")}
+    with pytest.raises(KeyError, match="'c'"):
+        model.fit(*data, verbose=0)

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from densekit._core import tree
 from densekit._core.errors import describe, message
+from densekit._core.registry import Names
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit._core.types import Config, Tree
 from densekit.layers import Layer
@@ -97,7 +98,11 @@ def revive_functional(
     layers: dict[str, Operation] = {}
     waiting: list[tuple[str, list[Config | list[Legacy]]]] = []
     for layer_config in layer_configs:
-        layer = deserialize_keras_object(layer_config, custom_objects)
+        # Configs of Keras 2 say no module: layers go by their names.
+        known = None if "module" in layer_config else Names("keras.layers")
+        if known is not None and layer_config["class_name"] not in known:
+            known = None
+        layer = deserialize_keras_object(layer_config, custom_objects, module_objects=known)
         if not isinstance(layer, Operation):
             raise ValueError(
                 message(

@@ -117,7 +117,8 @@ def _per_output(spec: object, signature: Signature, what: str) -> list[Any]:
             return [spec[name] for name in signature.output_names]
         partial = isinstance(signature.output_structure, dict) or what != "loss"
         if not set(spec) <= set(names) or not (partial or set(spec) == set(names)):
-            raise ValueError(
+            kind = KeyError if isinstance(structure, dict) and what == "loss" else ValueError
+            raise kind(
                 message(
                     f"{signature.where} `{what}`",
                     f"the keys {names}",
