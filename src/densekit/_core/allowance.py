@@ -7,9 +7,10 @@ allocates by a number that may come from a file asks here first; outside of load
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 from densekit._core.errors import message
 
@@ -62,6 +63,6 @@ def _refusal(where: str, what: str) -> ValueError:
     )
 
 
-def elements(shape: Iterable[int | None]) -> int:
+def elements(shape: Any) -> int:
     """How many elements an array of `shape` has, unknown sizes counted as 1."""
     return math.prod(n for n in shape if n is not None)

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from densekit._core.native_form import NativeForm
-from densekit._core.types import Array as Array
-from densekit._core.types import Index as Index
 from densekit._core.variable import Variable
+
+Array = npt.NDArray[Any]
+Index = npt.NDArray[np.int64]
 
 
 class LossTerm(NamedTuple):
@@ -103,8 +104,8 @@ class Source(NamedTuple):
     """
 
     graph: Any
-    definition: Callable[..., Any]
-    trial: Callable[..., Any]
+    definition: Callable[..., object]
+    trial: Callable[..., object]
     inputs: list[tuple[tuple[int, ...], str]]
     dtype: str
     training: bool | None
@@ -214,7 +215,7 @@ class Engine(Protocol):
     def predict_into(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
         """Write the outputs of `n` rows."""
 
-    def direct_call(self) -> Callable[[Any], Any] | None:
+    def direct_call(self) -> Callable[[object], object] | None:
         """What ``model(x)`` of one array may call at once; gives NotImplemented for what it does
         not take. None for most.
         """
@@ -297,7 +298,7 @@ class Updates(Protocol):
     def variables(self) -> list[Variable]:
         """What it updates."""
 
-    def fits(self, optimizer: Any) -> bool:
+    def fits(self, optimizer: object) -> bool:
         """Whether what it was made from is still the same."""
 
     def apply(self, optimizer: Any, gradients: list[Array]) -> None:
@@ -314,7 +315,7 @@ class Program(Protocol):
     def recorded(self) -> Sequence[int]:
         """Places of what models gave."""
 
-    def run(self, values: dict[int, Array]) -> tuple[Any, dict[int, Array]]:
+    def run(self, values: dict[int, Array]) -> tuple[object, dict[int, Array]]:
         """Its value, and by place the gradients of what models gave."""
 
 
@@ -369,7 +370,7 @@ class EngineKind(Protocol):
     def formula(self, steps: Sequence[Any]) -> Program | None:
         """What runs a formula on what models gave; None: by its ops, one after the other."""
 
-    def compiled(self, step: Callable[..., Any]) -> Callable[..., Any]:
+    def compiled(self, step: Callable[..., object]) -> Callable[..., object]:
         """A function without side effects as this engine runs it: of values, giving values."""
 
     def permutation(self, key: int, counter: int, n: int, block: int) -> Index:

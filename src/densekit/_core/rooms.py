@@ -11,8 +11,7 @@ import importlib
 import sys
 from collections.abc import Callable
 from dis import opmap
-from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 from densekit._core.absent import hint
 from densekit._core.frames import hide_internal_frames
@@ -31,7 +30,7 @@ class Room:
         self._aliases = aliases
         self.names = sorted({*self._files, *self._public_files, *aliases})
 
-    def load(self, name: str) -> object:
+    def load(self, name: str) -> Any:
         """The object of that name, or the file; KeyError if the room has none."""
         name = self._aliases.get(name, name)
         if name in self._public_files:
@@ -43,7 +42,7 @@ class Room:
         for file in dict.fromkeys((*self._files.values(), *self._public_files)):
             self._module(file)
 
-    def _module(self, file: str) -> ModuleType:
+    def _module(self, file: str) -> Any:
         return importlib.import_module(file if "." in file else f"{self._package}.{file}")
 
 
@@ -67,7 +66,7 @@ def lazy_room(
     if of_components:
         _rooms[package] = room
 
-    def find(name: str) -> object:
+    def find(name: str) -> Any:
         if name not in room.names:
             try:
                 raise _missing(package, name, room.names)
@@ -84,10 +83,10 @@ def lazy_room(
     return find, listing, room.names
 
 
-def answers_for_absent(package: str) -> Callable[[str], NoReturn]:
+def answers_for_absent(package: str) -> Callable[[str], Any]:
     """``__getattr__`` of a room whose names are all loaded."""
 
-    def find(name: str) -> NoReturn:
+    def find(name: str) -> Any:
         known = [n for n in vars(sys.modules[package]) if not n.startswith("_")]
         try:
             raise _missing(package, name, known)

@@ -13,7 +13,6 @@ from contextvars import ContextVar, Token
 from typing import Any, Self
 
 from densekit._core.registry import export
-from densekit._core.types import Config
 
 _active: ContextVar[VariableScope | None] = ContextVar("densekit_scope", default=None)
 
@@ -28,7 +27,7 @@ class VariableScope:
         """The value `variable` has in this scope, or None: that of its buffer."""
         raise NotImplementedError
 
-    def run_model(self, model: Any, x: Any, training: bool | None) -> Any:
+    def run_model(self, model: Any, x: Any, training: Any) -> Any:
         """What a model gives for one array, if it is known how; else NotImplemented."""
         return NotImplemented
 
@@ -46,7 +45,7 @@ class VariableScope:
 class RecordingScope(VariableScope):
     """A scope that records what is computed, and lets assignments through to the buffers."""
 
-    def run(self, layer: Any, args: tuple[Any, ...], kwargs: Config) -> Any:
+    def run(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The outputs of a layer called inside, recorded as one step; else NotImplemented."""
         return NotImplemented
 
@@ -56,7 +55,7 @@ class RecordingScope(VariableScope):
         """The outputs for given values of the variables, as one step; else NotImplemented."""
         return NotImplemented
 
-    def run_loss(self, loss: object, args: tuple[object, object]) -> Any:
+    def run_loss(self, loss: Any, args: tuple[Any, Any]) -> Any:
         """The value of a loss called inside, recorded as one step; else NotImplemented."""
         return NotImplemented
 
@@ -69,13 +68,13 @@ class StatelessScope(VariableScope):
 
     def __init__(
         self,
-        state_mapping: Iterable[tuple[object, object]] | None = None,
+        state_mapping: Iterable[tuple[Any, Any]] | None = None,
         collect_losses: bool = False,
     ) -> None:
         self._values = {id(v): _read(value) for v, value in state_mapping or ()}
         self.collect_losses = collect_losses
         self.updated: set[int] = set()  # ids of the variables assigned to
-        self._losses: list[tuple[object, Any]] = []
+        self._losses: list[tuple[Any, Any]] = []
 
     def get_current_value(self, variable: Any) -> Any | None:
         """The value `variable` has in this scope, or None."""
@@ -95,15 +94,15 @@ class StatelessScope(VariableScope):
         """The losses added in this scope, in order."""
         return [loss for _, loss in self._losses]
 
-    def add_loss(self, loss: object, owner: object = None) -> None:
+    def add_loss(self, loss: Any, owner: Any = None) -> None:
         """Keep a loss that `owner` added."""
         self._losses.append((owner, loss))
 
-    def losses_of(self, owner: object) -> list[Any]:
+    def losses_of(self, owner: Any) -> list[Any]:
         """The losses that `owner` added in this scope."""
         return [loss for who, loss in self._losses if who is owner]
 
-    def clear_losses_of(self, owner: object) -> None:
+    def clear_losses_of(self, owner: Any) -> None:
         """Forget the losses of `owner`."""
         self._losses = [(who, loss) for who, loss in self._losses if who is not owner]
 
@@ -118,7 +117,7 @@ def without_scope() -> Iterator[None]:
         _active.reset(token)
 
 
-def _read(value: object) -> Any:
+def _read(value: Any) -> Any:
     """What a variable holds now, as a variable that stood for itself would be read for ever."""
     return getattr(value, "value", value)
 

@@ -8,13 +8,12 @@ from typing import Any, ClassVar
 from densekit import initializers, ops
 from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, PlanBuilder
-from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.adapt._form import Form
 
 
 def enable_lora(
-    layer: Any, rank: int, lora_alpha: float | None, a_initializer: object, b_initializer: object
+    layer: Any, rank: int, lora_alpha: float | None, a_initializer: Any, b_initializer: Any
 ) -> None:
     """Freeze the main weight of `layer` and add ``(lora_alpha / rank) * A @ B`` to it.
 
@@ -56,7 +55,7 @@ def enable_lora(
 
 
 def add_low_rank(
-    layer: Any, rank: int, lora_alpha: float | None, a_initializer: object, b_initializer: object
+    layer: Any, rank: int, lora_alpha: float | None, a_initializer: Any, b_initializer: Any
 ) -> None:
     """The work of `enable_lora`, also for a layer that is being built."""
     name = layer._dk_weight
@@ -98,7 +97,7 @@ def add_low_rank(
     tracker.changed()
 
 
-def corrected(layer: Any, weight: ArrayLike) -> ArrayLike:
+def corrected(layer: Any, weight: Any) -> Any:
     """`weight` with the product of the thin matrices added, if the layer has them."""
     if not layer.lora_enabled:
         return weight
@@ -122,22 +121,22 @@ class LowRankForm(Form):
         """Shape of the weight."""
         return self._variable.shape
 
-    def weight(self) -> ArrayLike:
+    def weight(self) -> Any:
         """The sum."""
         return corrected(self.layer, self._variable)
 
     @property
-    def call(self) -> Callable[..., TensorLike]:
+    def call(self) -> Callable[..., Any]:
         """That of the layer."""
-        call: Callable[..., TensorLike] = self.layer.call
+        call: Callable[..., Any] = self.layer.call
         return call
 
     def lower_base(self, plan: PlanBuilder, x: Handle, bias: Variable | None) -> Handle:
         """The product with the frozen weight."""
         return self.use.lower(plan, x, self._variable, bias)
 
-    def stored(self) -> Config:
+    def stored(self) -> dict[str, Any]:
         """The sum, in the type of the weight, and what else the layer has."""
         name = self.layer._dk_weight
-        others: Config = self.layer._dk_other_variables()
+        others: dict[str, Any] = self.layer._dk_other_variables()
         return {name: ops.cast(self.weight(), self._variable.dtype), **others}

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from densekit import ops
-from densekit._core.types import Array, ArrayLike, Config, DTypeLike, TensorLike
 from densekit._core.variable import Variable
-from densekit.adapt._form import Form, Quantize
+from densekit.adapt._form import Form
 from densekit.adapt._low_rank import corrected
 
 
@@ -20,7 +18,7 @@ class Part(NamedTuple):
 
     suffix: str
     shape: tuple[int, ...]
-    initializer: object = "zeros"
+    initializer: Any = "zeros"
     dtype: str | None = None  # None: that of the layer's variables
 
 
@@ -42,7 +40,7 @@ class QuantizedForm(Form):
         layer: Any,
         use: Any,
         shape: tuple[int, ...],
-        inputs_quantizer: Quantize | None,
+        inputs_quantizer: Any,
         block_size: int | None,
     ) -> None:
         super().__init__(layer, use)
@@ -61,7 +59,7 @@ class QuantizedForm(Form):
         """The variables."""
         raise NotImplementedError
 
-    def encode(self, weight: ArrayLike, quantizer: Quantize | None = None) -> list[ArrayLike]:
+    def encode(self, weight: Any, quantizer: Any = None) -> list[Any]:
         """Values of the variables for a weight of floats.
 
         Args:
@@ -69,11 +67,11 @@ class QuantizedForm(Form):
         """
         raise NotImplementedError
 
-    def decode(self) -> TensorLike:
+    def decode(self) -> Any:
         """The weight of floats that the variables stand for."""
         raise NotImplementedError
 
-    def whole(self) -> ArrayLike:
+    def whole(self) -> Any:
         """The whole numbers of the weight, one for each element."""
         raise NotImplementedError
 
@@ -101,26 +99,26 @@ class QuantizedForm(Form):
         found: Variable = getattr(self.layer, name)
         return found
 
-    def fill(self, values: Sequence[ArrayLike]) -> None:
+    def fill(self, values: list[Any]) -> None:
         """Assign what `encode` gave."""
         for part, value in zip(self.parts(), values, strict=False):  # `g_idx` stays
             self.variable(part.suffix).assign(value)
 
-    def weight(self) -> ArrayLike:
+    def weight(self) -> Any:
         """Whole numbers, as Keras shows them; with a correction the floats they stand for."""
         if self.layer.lora_enabled:
             return corrected(self.layer, self.decode())
         return self.whole()
 
-    def stored(self) -> Config:
+    def stored(self) -> dict[str, Any]:
         """The variables; a correction is added to the weight, which is quantized anew."""
         parts = self.parts()
-        values: list[ArrayLike] = [self.variable(part.suffix) for part in parts]
+        values: list[Any] = [self.variable(part.suffix) for part in parts]
         if self.layer.lora_enabled:
             new = self.encode(ops.convert_to_numpy(self.weight()))
             values[: len(new)] = new
         name = self.layer._dk_weight
-        others: Config = self.layer._dk_other_variables()
+        others: dict[str, Any] = self.layer._dk_other_variables()
         further = {self._public(p.suffix): v for p, v in zip(parts, values, strict=True)}
         return {name: values[0], **others, **further}
 
@@ -129,7 +127,7 @@ class QuantizedForm(Form):
         for part in self.parts():
             self.variable(part.suffix).notify(self.layer._tracker)
 
-    def constant(self, values: ArrayLike) -> Variable:
+    def constant(self, values: Any) -> Variable:
         """A variable for a plan."""
         made = np.asarray(ops.convert_to_numpy(values), self.layer.compute_dtype)
         return Variable(made, trainable=False, name="constant")
@@ -147,7 +145,7 @@ def group_parts(
     groups = math.ceil(summed / block_size)
     sizes = (groups, others) if along == 0 else (others, groups)
 
-    def numbers(shape: Sequence[int], dtype: DTypeLike = None) -> Array:
+    def numbers(shape: Any, dtype: Any = None) -> Any:
         return np.floor_divide(np.arange(summed), block_size).astype(dtype)
 
     return [

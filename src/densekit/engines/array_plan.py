@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from densekit._core.types import Array, Operand
 from densekit._core.variable import Variable
 from densekit.engines.plan_op import Handle, NotLowerable, PlanOp, Shape, native_op
 
@@ -89,7 +89,7 @@ class ArrayPlan:
 
     # Elementwise
 
-    def elementwise(self, formula: str, *operands: Any, dtype: str | None = None) -> Handle:
+    def elementwise(self, formula: str, *operands: Operand, dtype: str | None = None) -> Handle:
         """``formula(*operands)`` with broadcasting; operands are handles, variables and numbers."""
         rank = max(len(_shape(x)) for x in operands)
         xs: list[Handle] = []
@@ -195,7 +195,7 @@ class ArrayPlan:
 
     # Elements in other places
 
-    def rearrange(self, x: Handle, positions: npt.NDArray[Any]) -> Handle:
+    def rearrange(self, x: Handle, positions: Array) -> Handle:
         """Elements of `x` by their positions in a sample, in the shape of `positions`; -1 is 0."""
         flat = positions.reshape(-1)
         if flat.size == x.size and np.array_equal(flat, np.arange(x.size)):
@@ -208,7 +208,7 @@ class ArrayPlan:
         zeros = self.rearrange(floats, np.full(tuple(sample_shape), -1))
         return zeros if number == 0 else self.elementwise("add", zeros, number)
 
-    def rearranged(self, x: Handle, function: Callable[[Any], Any]) -> list[Handle]:
+    def rearranged(self, x: Handle, function: Callable[[Array], object]) -> list[Handle]:
         """What `function` does with `x`, if all it does is to move, repeat or drop elements.
 
         It is tried on the numbers of the elements; 0 is an element it puts in on its own.

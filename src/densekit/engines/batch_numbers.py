@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from densekit._core.native_form import NativeForm
+from densekit._core.types import Config
 from densekit._core.variable import Variable
 from densekit.engines.plan import PlanBuilder
 from densekit.engines.plan_op import Handle, NotLowerable
@@ -36,7 +37,9 @@ class BatchNumber(Handle):
         return Handle(self.value, self.shape, self.dtype)
 
 
-def batch_number(plan: PlanBuilder, name: str, x: Any, axis: Any, keepdims: Any) -> Handle | None:
+def batch_number(
+    plan: PlanBuilder, name: str, x: object, axis: Any, keepdims: object
+) -> Handle | None:
     """``ops.mean(x)`` or ``ops.sum(x)`` over all axes; None for other reductions."""
     if name not in _ENDS or not isinstance(x, Handle) or keepdims or "float" not in x.dtype:
         return None
@@ -51,13 +54,13 @@ def batch_number(plan: PlanBuilder, name: str, x: Any, axis: Any, keepdims: Any)
     return BatchNumber(x, _ENDS[name])
 
 
-def has_numbers(arguments: dict[str, Any]) -> bool:
+def has_numbers(arguments: Config) -> bool:
     """Whether an operand is a number of the batch."""
     given = [*arguments.values(), *arguments.get("operands", ())]
     return any(isinstance(x, BatchNumber) for x in given)
 
 
-def lower_of_numbers(plan: PlanBuilder, name: str, arguments: dict[str, Any]) -> Handle:
+def lower_of_numbers(plan: PlanBuilder, name: str, arguments: Config) -> Handle:
     """An op of such numbers, if it is linear in them.
 
     Raises:

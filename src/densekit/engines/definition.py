@@ -15,11 +15,12 @@ import numpy.typing as npt
 from densekit import ops
 from densekit._core import tree
 from densekit._core.boxes import unboxed
-from densekit._core.engine import Array, Chunk, EngineKind
+from densekit._core.engine import Array, Chunk, EngineKind, LossTerm
 from densekit._core.scope import StatelessScope
 from densekit._core.tensor import lend
+from densekit._core.types import TensorLike
 from densekit._core.variable import Variable
-from densekit.engines.differentiate import Differentiator, boxed_value, in_own_dtype
+from densekit.engines.differentiate import Differentiator, Vjp, boxed_value, in_own_dtype
 from densekit.engines.kinds import engine_kind, inside
 from densekit.engines.objective import Batch, Objective
 from densekit.engines.rows import is_missing
@@ -39,10 +40,10 @@ class DefinitionEngine:
 
     def __init__(
         self,
-        function: Callable[..., Any],
+        function: Callable[..., object],
         trainable: Sequence[Variable],
         state: Sequence[Variable],
-        losses: Sequence[Any],
+        losses: Sequence[LossTerm],
         optimizer: Any = None,
         kind: EngineKind | None = None,
     ) -> None:
@@ -71,7 +72,7 @@ class DefinitionEngine:
         weights = [pick(chunk.weights[term.output]) for term in self._losses]
         assigned: list[Variable] = []
 
-        def definition(*values: Any) -> dict[str, Any]:
+        def definition(*values: TensorLike) -> dict[str, Any]:
             pairs = zip(self._trainable, values, strict=True)
             scope = StatelessScope([(v, in_own_dtype(v, value)) for v, value in pairs], True)
             found = self._objective(scope, Batch(inputs, targets, weights))
@@ -96,7 +97,7 @@ class DefinitionEngine:
         self.outputs = results["outputs"]
         return np.array([[results["total"], *results["singles"]]], np.float64)
 
-    def _update(self, results: dict[str, Any], vjp: Callable[[Any], list[Any]]) -> None:
+    def _update(self, results: dict[str, Any], vjp: Vjp) -> None:
         seeds: dict[str, Any] = tree.map_structure(lambda leaf: None, results)
         scale = float(self._optimizer.scale_loss(1.0))
         seeds["total"] = np.asarray(scale, results["total"].dtype)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from densekit import ops
 from densekit._core import tree
+from densekit._core.types import Array, TensorLike
 from densekit._core.variable import Variable
 from densekit.ops._gradient import value_and_vjp
 
-Vjp = Callable[[Any], list[Any]]
+Vjp: TypeAlias = Callable[
+    [object], list[Array]
+]  # gradients of the values from those of the outputs
 
 
 class Differentiator:
@@ -26,7 +29,9 @@ class Differentiator:
     def __init__(self) -> None:
         self._by_jax = False
 
-    def __call__(self, function: Callable[..., Any], values: Sequence[Any]) -> tuple[Any, Vjp]:
+    def __call__(
+        self, function: Callable[..., object], values: Sequence[TensorLike]
+    ) -> tuple[Any, Vjp]:
         """``(outputs, vjp)``."""
         if not self._by_jax:
             try:
@@ -43,25 +48,27 @@ class Differentiator:
         return _jax_value_and_vjp(function, values)
 
 
-def boxed_value(variable: Variable, value: Any) -> Any:
+def boxed_value(variable: Variable, value: TensorLike) -> TensorLike:
     """What is differentiated by: `autograd` knows no bfloat16, so that the cast becomes a step."""
     return np.asarray(value, np.float32) if variable.dtype == "bfloat16" else value
 
 
-def in_own_dtype(variable: Variable, value: Any) -> Any:
+def in_own_dtype(variable: Variable, value: TensorLike) -> TensorLike:
     """What was differentiated by, as the variable reads."""
     return ops.cast(value, "bfloat16") if variable.dtype == "bfloat16" else value
 
 
-def _jax_value_and_vjp(function: Callable[..., Any], values: Sequence[Any]) -> tuple[Any, Vjp]:
+def _jax_value_and_vjp(
+    function: Callable[..., object], values: Sequence[TensorLike]
+) -> tuple[Any, Vjp]:
     jax = sys.modules["jax"]
     arrays = [np.asarray(value) for value in values]
     differentiable = [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
-    structure: list[Any] = []
+    structure: list[object] = []
     places: list[int] = []  # of the leaves that are floats
 
-    def floats_and_others(*given: Any) -> tuple[list[Any], list[Any]]:
-        mixed = list(arrays)
+    def floats_and_others(*given: TensorLike) -> tuple[list[Any], list[Any]]:
+        mixed: list[TensorLike] = list(arrays)
         for i, value in zip(differentiable, given, strict=True):
             mixed[i] = value
         structure[:] = [function(*mixed)]
@@ -77,7 +84,7 @@ def _jax_value_and_vjp(function: Callable[..., Any], values: Sequence[Any]) -> t
     found = dict(zip(places, floats, strict=True))
     results = [np.asarray(found.get(i, leaf)) for i, leaf in enumerate(leaves)]
 
-    def vjp(cotangents: Any) -> list[Any]:
+    def vjp(cotangents: object) -> list[Array]:
         given = tree.flatten(cotangents)
         seeds = [
             np.zeros(y.shape, y.dtype)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from densekit._core import tree
 from densekit._core.masks import mask_of
 from densekit._core.scope import StatelessScope
+from densekit._core.types import PartialShape, TensorLike
+from densekit._core.variable import Variable
 from densekit.engines.masked import Masks, checked, mask_outputs, previous_mask, stand_ins
 from densekit.engines.plan_op import NotLowerable
 from densekit.layers import Layer
@@ -18,6 +20,9 @@ from densekit.ops import KerasTensor
 from densekit.ops._symbolic import Node, recorded_nodes
 
 _LONGEST_REASON = 120
+
+
+Ends: TypeAlias = tuple[list[Any], list[Any]]  # outputs of a call, and their masks
 
 
 @dataclass(slots=True)
@@ -50,21 +55,21 @@ class _Watch(StatelessScope):
         self.what = what
         self.reason = ""
 
-    def get_current_value(self, variable: Any) -> Any | None:
+    def get_current_value(self, variable: Variable) -> TensorLike | None:
         self.reason = self.reason or f"{self.what} reads the value of {variable.path!r}"
         return super().get_current_value(variable)
 
-    def add_update(self, update: tuple[Any, Any]) -> None:
+    def add_update(self, update: tuple[Variable, object]) -> None:
         self.reason = self.reason or f"{self.what} assigns to {update[0].path!r}"
         super().add_update(update)
 
-    def add_loss(self, loss: Any, owner: Any = None) -> None:
+    def add_loss(self, loss: object, owner: object = None) -> None:
         if not isinstance(loss, KerasTensor):
             self.reason = self.reason or f"{self.what} adds a loss that follows from no input"
         super().add_loss(loss, owner)
 
 
-def follow_function(function: Any, shape: Any, dtype: str) -> Followed:
+def follow_function(function: Callable[..., object], shape: PartialShape, dtype: str) -> Followed:
     """The graph of a user's function of one tensor, such as an activation.
 
     Raises:
@@ -74,9 +79,7 @@ def follow_function(function: Any, shape: Any, dtype: str) -> Followed:
     return follow_call(lambda: (tree.flatten(function(stand_in)), [None]), [stand_in], "it")
 
 
-def follow_call(
-    call: Callable[[], tuple[list[Any], list[Any]]], stand_ins: list[KerasTensor], what: str
-) -> Followed:
+def follow_call(call: Callable[[], Ends], stand_ins: list[KerasTensor], what: str) -> Followed:
     """The graph of what `call` does with stand-ins: it gives outputs and their masks."""
     nodes: list[Node] = []
     recording = recorded_nodes.set(nodes)
@@ -127,7 +130,7 @@ def follow(
     token = call_context.set(CallContext(layer, None, True, training))
     try:
 
-        def call() -> tuple[list[Any], list[Any]]:
+        def call() -> Ends:
             outputs = [] if only_mask else tree.flatten(layer.call(*args, **kwargs))
             of = [None] * len(node.outputs) if only_mask else outputs
             return outputs, mask_outputs(layer, first, of, previous)

@@ -20,9 +20,9 @@ from densekit._core.errors import message, returned
 from densekit._core.masks import set_mask
 from densekit._core.scope import StatelessScope
 from densekit._core.tensor import lend
-from densekit._core.types import Array
+from densekit._core.types import Array, TensorLike
 from densekit._core.variable import Variable
-from densekit.engines.differentiate import Differentiator, boxed_value, in_own_dtype
+from densekit.engines.differentiate import Differentiator, Vjp, boxed_value, in_own_dtype
 from densekit.engines.exact import exact_values, goes_beside
 from densekit.engines.lent_rows import LentRows
 
@@ -43,7 +43,7 @@ class HostFunction:
 
     def __init__(
         self,
-        function: Callable[..., Any],
+        function: Callable[..., object],
         variables: Sequence[Variable] = (),
         state: Sequence[Variable] = (),
         name: str | None = None,
@@ -88,7 +88,7 @@ class HostNode:
         self.loss_scale: Callable[[], float] = lambda: 1.0  # of what it adds to the loss, too
         self._differentiate = Differentiator()
         self._lent = LentRows()
-        self._pending: tuple[Callable[[Any], list[Any]], int, int] | None = None
+        self._pending: tuple[Vjp, int, int] | None = None
 
     def forward(self, training: bool, rows: list[Array]) -> tuple[list[Array], float]:
         """Outputs of the rows, and the loss they add."""
@@ -106,7 +106,7 @@ class HostNode:
                 variable.assign(value)
             return self._rows(results[:n], batch), float(results[n])
 
-        def definition(*values: Any) -> list[Any]:
+        def definition(*values: TensorLike) -> list[Any]:
             inputs = list(arrays)
             for i, value in zip(self._floats, values, strict=False):
                 inputs[i] = value
@@ -121,7 +121,7 @@ class HostNode:
         self._pending = vjp, batch, len(assigned)
         return self._rows(results[:n], batch), float(results[n])
 
-    def _given(self, rows: list[Array], batch: int) -> list[Any]:
+    def _given(self, rows: list[Array], batch: int) -> list[TensorLike]:
         """The inputs in their shapes and dtypes, lent.
 
         They are copies: the plan uses the buffers of its rows again, before `backward` perhaps, and
@@ -143,7 +143,7 @@ class HostNode:
         ]
 
     def _call(
-        self, values: Sequence[Any], inputs: Sequence[Any], assigned: list[Variable]
+        self, values: Sequence[TensorLike], inputs: Sequence[TensorLike], assigned: list[Variable]
     ) -> list[Any]:
         """Outputs; the sum of the losses that layers added; new values of the `assigned` state."""
         variables = self._function.variables if values else []
@@ -161,7 +161,7 @@ class HostNode:
         assert self._pending is not None
         vjp, batch, n_assigned = self._pending
         self._pending = None
-        cotangents: list[Any] = [
+        cotangents: list[Array | None] = [
             np.array(d.reshape(batch, *shape))
             for d, shape in zip(d_rows, self._output_shapes, strict=True)
         ]
@@ -172,7 +172,7 @@ class HostNode:
             inputs[i] = _plain(gradient, self._dtype).reshape(batch, -1)
         return inputs, [_plain(g, self._dtype) for g in gradients[len(self._floats) :]]
 
-    def _rows(self, outputs: Sequence[Any], batch: int) -> list[Array]:
+    def _rows(self, outputs: Sequence[TensorLike], batch: int) -> list[Array]:
         rows = []
         exact = exact_values.get()
         for i, (output, shape) in enumerate(zip(outputs, self._output_shapes, strict=True)):
@@ -206,7 +206,7 @@ class HostLoss:
 
     def __init__(
         self,
-        loss: Any,
+        loss: Callable[..., object],
         sample_shape: tuple[int, ...],
         dtype: str,
         mask_shape: tuple[int, ...] | None = None,
@@ -239,7 +239,7 @@ class HostLoss:
             name = getattr(self._loss, "name", self._loss)
             losses.check_chance_broadcast(self._loss, y_true, y_pred, f"loss {name!r}")
 
-        def value(prediction: Any) -> Any:
+        def value(prediction: TensorLike) -> object:
             loss = self._loss
             if mask is not None and self._mask_shape is not None:
                 set_mask(prediction, mask.reshape(batch, *self._mask_shape) != 0)
@@ -254,13 +254,13 @@ class HostLoss:
 
 
 def host_regularizer(
-    variable: Variable, regularizer: Any, dtype: str | None = None
+    variable: Variable, regularizer: Callable[..., TensorLike], dtype: str | None = None
 ) -> Callable[[], tuple[float, Array]]:
     """Value and gradient, in `dtype` or that of the variable, of a penalty without native form."""
 
     differentiate = Differentiator()
 
-    def penalty_of(value: Any) -> Any:
+    def penalty_of(value: TensorLike) -> object:
         weight = in_own_dtype(variable, value)
         return ops.sum(returned(regularizer(weight), regularizer, "a penalty"))
 
@@ -272,7 +272,7 @@ def host_regularizer(
     return penalty
 
 
-def host_constraint(variable: Variable, constraint: Any) -> Callable[[], None]:
+def host_constraint(variable: Variable, constraint: Callable[..., object]) -> Callable[[], None]:
     """A constraint without a native form, applied to the variable's buffer."""
 
     def project() -> None:
@@ -290,7 +290,7 @@ def definition_dtype(name: str, dtype: str) -> np.dtype[np.generic]:
     return data_dtype(dtype if name in ("bfloat16", "float16") else name)
 
 
-def _scalar(value: Any, loss: Any) -> float:
+def _scalar(value: Any, loss: object) -> float:
     if np.ndim(value) != 0:
         raise ValueError(
             message(

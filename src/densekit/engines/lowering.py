@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
-from typing import Any
+from typing import Any, cast
 
 from densekit._core import tree
 from densekit._core.dtypes import STRING
 from densekit.engines.batch_numbers import BatchNumber
+from densekit.engines.call_graph import CallGraph, Calls
 from densekit.engines.following import Followed, follow, follow_function
 from densekit.engines.fusing import fused
 from densekit.engines.masked import Masks, Values, reads_masks, without_unused
@@ -21,7 +22,7 @@ from densekit.engines.registry import lowering_for
 from densekit.layers import Layer, has_lowering
 from densekit.ops import KerasTensor
 from densekit.ops._row_draws import DropoutDraw, NormalDraw, RowDraw
-from densekit.ops._symbolic import FunctionOperation
+from densekit.ops._symbolic import FunctionOperation, Node, Operation
 
 Shape = tuple[int, ...]
 
@@ -29,7 +30,7 @@ _HALVES = frozenset({"bfloat16", "float16"})
 
 
 def lower_graph(
-    graph: Any, dtype: str, training: bool | None, input_shapes: Sequence[Shape] | None = None
+    graph: CallGraph, dtype: str, training: bool | None, input_shapes: Sequence[Shape] | None = None
 ) -> PlanBuilder:
     """Lower a graph: ``inputs`` and ``outputs``, lists of `KerasTensor`, and ``nodes`` in order.
 
@@ -47,7 +48,8 @@ def lower_graph(
         shape = tuple(tensor.shape[1:]) if input_shapes is None else input_shapes[i]
         if None in shape:
             raise NotLowerable(f"input {i} has no fixed size: {shape}")
-        values.put([tensor], [plan.input(shape, tensor.dtype)], [None])
+        sizes = tuple(n for n in shape if n is not None)
+        values.put([tensor], [plan.input(sizes, tensor.dtype)], [None])
     _lower_nodes(plan, graph, values)
     add_losses(plan, values, graph.losses)
     plan.outputs, plan.masks = values.of(graph.outputs), values.masks_of(graph.outputs)
@@ -78,7 +80,7 @@ def lower_layer(
     return plan
 
 
-def has_flags(graph: Any) -> bool:
+def has_flags(graph: Calls) -> bool:
     """Whether a plan for ``model(x)`` may differ from that of a model told ``training=False``."""
     for node in graph.nodes:
         if graph.flags_yield and node.kwargs.get("training"):
@@ -89,7 +91,7 @@ def has_flags(graph: Any) -> bool:
     return False
 
 
-def _lower_nodes(plan: PlanBuilder, graph: Any, values: Values) -> None:
+def _lower_nodes(plan: PlanBuilder, graph: Calls, values: Values) -> None:
     for node in graph.nodes:
         if node.is_input:
             continue
@@ -102,7 +104,7 @@ def _lower_nodes(plan: PlanBuilder, graph: Any, values: Values) -> None:
             plan.training = before
 
 
-def _flag(plan: PlanBuilder, graph: Any, node: Any) -> bool | None:
+def _flag(plan: PlanBuilder, graph: Calls, node: Node) -> bool | None:
     """What a call is told of `training`."""
     given = node.kwargs.get("training")
     if given is not None and (plan.training is None or not graph.flags_yield):
@@ -114,7 +116,7 @@ def _flag(plan: PlanBuilder, graph: Any, node: Any) -> bool | None:
 
 
 def _lower_node(
-    plan: PlanBuilder, node: Any, inputs: list[Handle], masks: Masks
+    plan: PlanBuilder, node: Node, inputs: list[Handle], masks: Masks
 ) -> tuple[list[Handle], Masks]:
     operation = node.operation
     graph = _graph_of(operation)
@@ -144,7 +146,7 @@ def _lower_node(
 
 
 def _lower_natively(
-    plan: PlanBuilder, node: Any, inputs: list[Handle], masks: Masks
+    plan: PlanBuilder, node: Node, inputs: list[Handle], masks: Masks
 ) -> tuple[list[Handle], Masks]:
     """The node's native form: its own, a registered one, or that of an op; and masks of it.
 
@@ -205,9 +207,9 @@ def _lower_dropout(plan: PlanBuilder, draw: DropoutDraw, x: Handle) -> Handle:
     return plan.dropout(x, draw.rate, draw.seed_generator)
 
 
-def _lower_mask(plan: PlanBuilder, node: Any, inputs: list[Handle], masks: Masks) -> Masks:
+def _lower_mask(plan: PlanBuilder, node: Node, inputs: list[Handle], masks: Masks) -> Masks:
     """The masks of the outputs of a layer that has a native form."""
-    layer, count = node.operation, len(node.outputs)
+    layer, count = cast("Layer", node.operation), len(node.outputs)
     passes = any(mask is not None for mask in masks) or layer._dk_makes_mask
     if not layer.supports_masking or not passes:
         return [None] * count
@@ -216,10 +218,10 @@ def _lower_mask(plan: PlanBuilder, node: Any, inputs: list[Handle], masks: Masks
 
 
 def _lower_followed(
-    plan: PlanBuilder, node: Any, inputs: list[Handle], masks: Masks
+    plan: PlanBuilder, node: Node, inputs: list[Handle], masks: Masks
 ) -> tuple[list[Handle], Masks]:
     """A user's layer, op by op: its weights become parameters of the plan."""
-    layer = node.operation
+    layer = cast("Layer", node.operation)
     if _has_state(layer) or metric_variables(layer):
         raise NotLowerable("its `call` may write state")
     if _draws_while_predicting(layer, plan):
@@ -275,7 +277,7 @@ def add_losses(plan: PlanBuilder, values: Values, losses: Sequence[KerasTensor])
         plan.adds_losses = True
 
 
-def _lower_user_function(plan: PlanBuilder, function: Any, x: Handle) -> Handle:
+def _lower_user_function(plan: PlanBuilder, function: Callable[..., object], x: Handle) -> Handle:
     """A user's function of one value, such as an activation."""
     mark = plan.mark()
     try:
@@ -292,15 +294,15 @@ def _lower_user_function(plan: PlanBuilder, function: Any, x: Handle) -> Handle:
 class _Part:
     """One node as a graph."""
 
-    node: Any
+    node: Node
     flags_yield: bool
 
     @property
-    def nodes(self) -> list[Any]:
+    def nodes(self) -> list[Node]:
         return [self.node]
 
 
-def lower_op(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]:
+def lower_op(plan: PlanBuilder, node: Node, inputs: list[Handle]) -> list[Handle]:
     """An op, in the type its definition gives."""
     dtypes = {tensor.dtype for tensor in node.outputs}
     if not dtypes <= {plan.dtype, *_halves(plan), "bool", "int32", "int64"}:
@@ -309,7 +311,8 @@ def lower_op(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]
         )
     plan.precision = dtypes.pop() if len(dtypes) == 1 and dtypes <= _halves(plan) else ""
     try:
-        outputs = lower_operation(plan, node.operation, *_with_handles(node, inputs))
+        operation = cast("FunctionOperation", node.operation)
+        outputs = lower_operation(plan, operation, *_with_handles(node, inputs))
     finally:
         plan.precision = ""
     for tensor, handle in zip(node.outputs, outputs, strict=True):
@@ -318,7 +321,7 @@ def lower_op(plan: PlanBuilder, node: Any, inputs: list[Handle]) -> list[Handle]
     return outputs
 
 
-def _with_handles(node: Any, inputs: list[Handle]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _with_handles(node: Node, inputs: list[Handle]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The call's arguments, with handles in place of its symbolic tensors."""
     values = iter(inputs)
     args, kwargs = tree.map_structure(
@@ -329,7 +332,7 @@ def _with_handles(node: Any, inputs: list[Handle]) -> tuple[tuple[Any, ...], dic
 
 
 def _lower(
-    layer: Any, plan: PlanBuilder, inputs: list[Handle], options: dict[str, Any] | None = None
+    layer: Any, plan: PlanBuilder, inputs: list[Handle], options: dict[str, object] | None = None
 ) -> Any:
     """Let the layer write its native form, in its compute dtype."""
     lower = partial(
@@ -344,11 +347,11 @@ def _lower(
         plan.precision = ""
 
 
-def _graph_of(operation: Any) -> Any:
+def _graph_of(operation: Operation) -> CallGraph | None:
     """The graph of a model inside the model, or None."""
     if not isinstance(operation, Layer):
         return None
-    method = getattr(operation, "_dk_graph", None)
+    method: Callable[[], CallGraph | None] | None = getattr(operation, "_dk_graph", None)
     return method() if callable(method) else None
 
 
@@ -383,10 +386,11 @@ def _halves(plan: PlanBuilder) -> frozenset[str]:
     return _HALVES if plan.dtype == "float32" else frozenset()
 
 
-def _options(node: Any) -> dict[str, Any] | None:
+def _options(node: Node) -> dict[str, object] | None:
     """What was passed beside symbolic tensors, if the layer's `lower` takes it; else None."""
     given = {key: value for key, value in node.kwargs.items() if key not in ("training", "mask")}
-    known = signature(type(node.operation).lower).parameters
+    kind: Any = type(node.operation)
+    known = signature(kind.lower).parameters
     options = {
         key: given.pop(key)
         for key, value in list(given.items())
@@ -397,7 +401,7 @@ def _options(node: Any) -> dict[str, Any] | None:
     return options if plain and node.kwargs.get("mask") is None else None
 
 
-def _penalised(plan: PlanBuilder, layer: Any, outputs: list[Handle]) -> list[Handle]:
+def _penalised(plan: PlanBuilder, layer: Operation, outputs: list[Handle]) -> list[Handle]:
     regularizer = getattr(layer, "activity_regularizer", None)
     if regularizer is None:
         return outputs

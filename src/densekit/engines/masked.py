@@ -11,6 +11,7 @@ from typing import Any
 
 from densekit._core import tree
 from densekit._core.masks import any_mask, mask_of, masks_of, set_mask
+from densekit._core.types import TensorLike
 from densekit.engines.plan_op import Handle, NotLowerable, PlanOp
 from densekit.layers import Layer
 from densekit.ops import KerasTensor
@@ -50,7 +51,9 @@ def stand_ins(tensors: Sequence[KerasTensor], masks: Masks) -> list[KerasTensor]
     return made
 
 
-def reads_masks(layer: Layer, masks: Masks, args: Any, kwargs: dict[str, Any]) -> bool:
+def reads_masks(
+    layer: Layer, masks: Masks, args: tuple[object, ...], kwargs: dict[str, object]
+) -> bool:
     """Whether what a call computes follows from masks, not only from its tensors."""
     if any(isinstance(kwargs.get(name), KerasTensor) for name in layer._dk_call_info.mask_names):
         return True
@@ -61,7 +64,9 @@ def reads_masks(layer: Layer, masks: Masks, args: Any, kwargs: dict[str, Any]) -
     return asks or "mask" in layer._dk_call_info.mask_names or layer._dk_reads_masks
 
 
-def mask_outputs(layer: Layer, inputs: Any, outputs: Sequence[Any], previous: Any) -> list[Any]:
+def mask_outputs(
+    layer: Layer, inputs: object, outputs: Sequence[object], previous: object
+) -> list[Any]:
     """The masks that go along with symbolic outputs of a call."""
     found = [mask_of(y) for y in outputs]
     if not layer.supports_masking or all(mask is not None for mask in found):
@@ -75,7 +80,7 @@ def mask_outputs(layer: Layer, inputs: Any, outputs: Sequence[Any], previous: An
     return [old if old is not None else new for old, new in zip(found, made, strict=False)]
 
 
-def previous_mask(args: Any, kwargs: dict[str, Any]) -> Any:
+def previous_mask(args: Sequence[object], kwargs: dict[str, object]) -> object:
     """The mask that a call goes on from: the one it was given, or that of its first argument."""
     given = kwargs.get("mask")
     if given is not None:
@@ -102,12 +107,12 @@ class MaskedFunction:
         masks: which of them have a mask, given behind them.
     """
 
-    def __init__(self, function: Callable[..., Any], masks: Sequence[Any] = ()) -> None:
+    def __init__(self, function: Callable[..., object], masks: Sequence[object] = ()) -> None:
         self._function = function
         self._given = [mask is not None for mask in masks]
         self.made: list[bool] | None = None  # which outputs have one, once it was called
 
-    def __call__(self, *arrays: Any, **flag: Any) -> list[Any]:
+    def __call__(self, *arrays: TensorLike, **flag: bool) -> list[Any]:
         count = len(arrays) - sum(self._given)
         inputs, rest = arrays[:count], iter(arrays[count:])
         for x, has in zip(inputs, self._given, strict=False):

@@ -257,7 +257,7 @@ class NativeEngine(PredictsRows):
             rooms,
         )
 
-    def _rates(self, steps: int) -> tuple[Any, Any]:
+    def _rates(self, steps: int) -> tuple[Any, Array]:
         """The counts of the optimizer, or of its parts, and the learning rates of steps to come."""
         if len(self._parts) == 1 or self._counts_itself:
             part = self.optimizer if self._counts_itself else self._parts[0]
@@ -390,7 +390,7 @@ class NativeEngine(PredictsRows):
         masks = (m for m in self._masks if m is not None)
         return [np.empty((n, m.size), self._dtype) for m in masks]
 
-    def _exact_columns(self, inputs: list[Array]) -> dict[int, tuple[Array, np.dtype[Any]]]:
+    def _exact_columns(self, inputs: list[Array]) -> dict[int, tuple[Array, np.dtype[np.generic]]]:
         """Inputs that the plan's floats may not hold, and what they are in the model."""
         return {
             handle.value: (x, data_dtype(handle.dtype))
@@ -403,7 +403,7 @@ class NativeEngine(PredictsRows):
         """Whether a layer that runs on the host adds losses."""
         return self.adds_losses or any(node.added_losses for node in self._nodes)
 
-    def direct_call(self) -> Callable[[Any], Any] | None:
+    def direct_call(self) -> Callable[[object], object] | None:
         """The plan's direct call, for one input and one output; None for other plans."""
         if len(self.builder.inputs) != 1 or len(self.outputs) != 1 or self.has_masks:
             return None
@@ -411,12 +411,12 @@ class NativeEngine(PredictsRows):
         if self.builder.has_host_nodes:
             return None
         self.plan.set_call_shape(list(x.sample_shape), list(y.sample_shape))
-        call: Callable[[Any], Any] = self.plan.call
+        call: Callable[[object], Any] = self.plan.call
         if y.dtype == self.dtype:
             return call
         dtype = to_numpy_dtype(y.dtype)
 
-        def converted(rows: Any) -> Any:
+        def converted(rows: Any) -> object:
             outputs = call(rows)
             return outputs if outputs is NotImplemented else outputs.astype(dtype)
 

@@ -100,7 +100,7 @@ class NativeKind:
         except NotLowerable:
             return None
 
-    def compiled(self, step: Callable[..., Any]) -> Callable[..., Any]:
+    def compiled(self, step: Callable[..., object]) -> Callable[..., object]:
         """The function as it is."""
         return step
 

@@ -14,6 +14,7 @@ from densekit._core.errors import returned
 from densekit._core.masks import mask_of
 from densekit._core.native_form import native_form
 from densekit._core.scope import StatelessScope
+from densekit._core.types import TensorLike
 from densekit._core.variable import Variable
 from densekit.engines.reductions import reduction_of
 from densekit.losses import Loss
@@ -31,10 +32,10 @@ class Batch(NamedTuple):
 class Results(NamedTuple):
     """What a call of an `Objective` gives: total, each loss unweighted, outputs and their masks."""
 
-    total: Any
-    singles: list[Any]
-    outputs: list[Any]
-    masks: list[Any]
+    total: TensorLike
+    singles: list[TensorLike]
+    outputs: list[TensorLike]
+    masks: list[TensorLike | None]
 
 
 class Objective:
@@ -49,7 +50,7 @@ class Objective:
 
     def __init__(
         self,
-        function: Callable[..., Any],
+        function: Callable[..., object],
         trainable: Sequence[Variable],
         losses: Sequence[LossTerm],
         needs_loss: bool,
@@ -59,7 +60,9 @@ class Objective:
         self._losses = list(losses)
         self._needs_loss = needs_loss
 
-    def __call__(self, scope: StatelessScope, batch: Batch, real: Any = None) -> Results:
+    def __call__(
+        self, scope: StatelessScope, batch: Batch, real: TensorLike | None = None
+    ) -> Results:
         """The losses of a batch; variables read as `scope` says, which gathers the losses added.
 
         Args:
@@ -85,7 +88,7 @@ class Objective:
         return Results(total, singles, outputs, [mask_of(y) for y in outputs])
 
 
-def beside_targets(y_pred: Any, y_true: Any) -> Any:
+def beside_targets(y_pred: TensorLike, y_true: TensorLike | None) -> TensorLike:
     """Predictions of a whole batch, a scalar or a single row, repeated for each target."""
     if y_true is None or (len(y_pred.shape) > 0 and (y_pred.shape[0] != 1 or len(y_true) == 1)):
         return y_pred
@@ -94,7 +97,9 @@ def beside_targets(y_pred: Any, y_true: Any) -> Any:
     return ops.broadcast_to(y_pred, (len(y_true), *y_pred.shape[1:]))
 
 
-def _loss(loss: Any, y_pred: Any, y_true: Any, weight: Any) -> Any:
+def _loss(
+    loss: Any, y_pred: TensorLike, y_true: TensorLike | None, weight: TensorLike | None
+) -> TensorLike:
     if function_of(loss)[0] is not None:  # one of ours compares shapes, Keras broadcasts
         y_pred = beside_targets(y_pred, y_true)
     return ops.sum(returned(loss(y_true, y_pred, sample_weight=weight), loss, "a loss"))
@@ -108,7 +113,13 @@ def counts_rows(loss: Any) -> bool:
     return reduction_of(loss) in ("sum", "sum_over_batch_size")
 
 
-def _loss_of_first(loss: Any, y_pred: Any, y_true: Any, weight: Any, real: Any) -> Any:
+def _loss_of_first(
+    loss: Any,
+    y_pred: TensorLike,
+    y_true: TensorLike | None,
+    weight: TensorLike | None,
+    real: TensorLike,
+) -> TensorLike:
     """The loss of the first rows: the others get the weight 0."""
     rows = y_pred.shape[0]
     counts = ops.cast(ops.arange(rows) < real, y_pred.dtype)
@@ -118,6 +129,6 @@ def _loss_of_first(loss: Any, y_pred: Any, y_true: Any, weight: Any, real: Any) 
     return value if reduction_of(loss) == "sum" else value * (rows / real)
 
 
-def _penalty(variable: Variable) -> Any:
+def _penalty(variable: Variable) -> TensorLike:
     regularizer: Any = variable.regularizer
     return ops.sum(returned(regularizer(variable.value), regularizer, "a penalty"))

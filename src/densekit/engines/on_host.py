@@ -8,6 +8,7 @@ from typing import Any
 
 from densekit._core import tree
 from densekit._core.engine import Source
+from densekit._core.types import TensorLike
 from densekit._core.variable import Variable
 from densekit.engines.host import HostFunction
 from densekit.engines.masked import MaskedFunction, Masks
@@ -15,6 +16,7 @@ from densekit.engines.plan import Handle, NotLowerable, PlanBuilder
 from densekit.engines.probe import Findings, probe
 from densekit.layers import Layer
 from densekit.ops import KerasTensor
+from densekit.ops._symbolic import Node
 
 
 def lower_whole(source: Source) -> PlanBuilder:
@@ -47,7 +49,7 @@ def lower_whole(source: Source) -> PlanBuilder:
 
 
 def call_on_host(
-    plan: PlanBuilder, node: Any, inputs: list[Handle], masks: Masks, reason: str
+    plan: PlanBuilder, node: Node, inputs: list[Handle], masks: Masks, reason: str
 ) -> tuple[list[Handle], Masks]:
     """The node's own call, with arrays in place of its symbolic tensors."""
     operation = node.operation
@@ -63,7 +65,7 @@ def call_on_host(
         variables = [leaf for leaf in leaves if isinstance(leaf, Variable) and leaf.trainable]
         state = []
 
-    def call(*arrays: Any, **flag: Any) -> Any:
+    def call(*arrays: TensorLike, **flag: bool) -> object:
         values = iter(arrays)
         given, named = tree.map_structure(
             lambda leaf: next(values) if isinstance(leaf, KerasTensor) else leaf, (args, kwargs)
@@ -108,7 +110,7 @@ def _dtype(found: str, declared: str) -> str:
 
 def _host_node(
     plan: PlanBuilder,
-    function: Callable[..., Any],
+    function: Callable[..., object],
     variables: Sequence[Variable],
     state: Sequence[Variable],
     name: str,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from densekit._core import tree
 from densekit._core.engine import LossTerm
 from densekit._core.masks import mask_of
 from densekit._core.native_form import native_form
 from densekit.engines.batch_numbers import BatchNumber
-from densekit.engines.following import follow_call
+from densekit.engines.following import Ends, follow_call
 from densekit.engines.fusing import fused
 from densekit.engines.lowering import lower_parts
 from densekit.engines.masked import without_unused
@@ -64,7 +63,7 @@ def _followed(plan: PlanBuilder, term: LossTerm) -> FollowedLoss:
     reduction = reduction_of(loss)
     given = [KerasTensor((None, *term.target), plan.dtype), KerasTensor(output.shape, plan.dtype)]
 
-    def call() -> tuple[list[Any], list[Any]]:
+    def call() -> Ends:
         values = tree.flatten(loss.call(*given))
         return values, [mask_of(value) for value in values]
 

@@ -18,6 +18,7 @@ from densekit._core.errors import returned
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.scope import stateless_scope
 from densekit._core.seeds import SeedGenerator
+from densekit._core.types import TensorLike
 from densekit._core.variable import Variable
 from densekit.engines.host import HostFunction
 from densekit.engines.layer_plan import LayerPlan
@@ -60,7 +61,7 @@ class PlanBuilder(LayerPlan, plan.PlanBuilder):
         self.loss_reasons: dict[int, str] = {}  # by number: why others run in Python
         self.seed_generators: list[SeedGenerator] = []  # one for each dropout, in order
         # How a function that users write enters the plan, if somebody knows.
-        self.lower_function: Callable[[Any, Handle], Handle] | None = None
+        self.lower_function: Callable[[object, Handle], Handle] | None = None
         self.host_reasons: list[tuple[str, str]] = []  # of each host node: its name, and why
         self.parts: list[tuple[str, str, str]] = []  # name, class, why not native or ""
         self._values = 0
@@ -68,7 +69,7 @@ class PlanBuilder(LayerPlan, plan.PlanBuilder):
     # What layers call
 
     def dense(
-        self, x: Handle, kernel: Variable, bias: Variable | None, activation: Any = None
+        self, x: Handle, kernel: Variable, bias: Variable | None, activation: object = None
     ) -> Handle:
         """``activation(x @ kernel + bias)`` along the last axis."""
         features, units = kernel.shape
@@ -90,7 +91,7 @@ class PlanBuilder(LayerPlan, plan.PlanBuilder):
         )
         return y if fused is form else self.activation(y, activation)
 
-    def activation(self, x: Handle, function: Any) -> Handle:
+    def activation(self, x: Handle, function: object) -> Handle:
         """``function(x)``, a callable or a `NativeForm`; row formulas act on the last axis."""
         form = _form(function)
         if form is None:
@@ -127,7 +128,7 @@ class PlanBuilder(LayerPlan, plan.PlanBuilder):
             raise NotLowerable("integers stay integers")
         return self.op(kind, xs, shape, **attributes)
 
-    def _users_function(self, function: Any, x: Handle) -> Handle:
+    def _users_function(self, function: object, x: Handle) -> Handle:
         if self.lower_function is not None and not self.precision and x.dtype == self.dtype:
             try:
                 return self.lower_function(function, x)
@@ -230,7 +231,7 @@ class PlanBuilder(LayerPlan, plan.PlanBuilder):
         self.ops.append(native_op("concatenate", xs, [y], {"inners": inners}))
         return y
 
-    def activity_regularizer(self, x: Handle, regularizer: Callable[[Any], Any]) -> Handle:
+    def activity_regularizer(self, x: Handle, regularizer: Callable[..., TensorLike]) -> Handle:
         """`x`, with ``regularizer(x) / batch`` added to the loss."""
         form = native_form(regularizer)
         if form is not None and form.kind == "l1l2":
@@ -238,7 +239,7 @@ class PlanBuilder(LayerPlan, plan.PlanBuilder):
             self._penalty(x, l1, l2, 0.0)
             return x
 
-        def penalised(value: Any) -> Any:
+        def penalised(value: TensorLike) -> object:
             scope = stateless_scope()
             if scope is not None:
                 penalty = returned(regularizer(value), regularizer, "a penalty")
@@ -369,7 +370,7 @@ class PlanBuilder(LayerPlan, plan.PlanBuilder):
         return handle
 
 
-def _form(function: Any) -> NativeForm | None:
+def _form(function: object) -> NativeForm | None:
     """The native form of an activation; None as activation is the identity."""
     if function is None:
         return NativeForm("linear")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from densekit import ops
 from densekit._core import tree
 from densekit._core.dtypes import data_dtype
 from densekit._core.scope import StatelessScope, stateless_scope
+from densekit._core.types import Array, PartialShape, TensorLike
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Findings:
     written: set[int] = field(default_factory=set)
 
 
-def probe(function: Callable[..., Any], inputs: Sequence[tuple[Any, str]]) -> Findings:
+def probe(function: Callable[..., object], inputs: Sequence[tuple[PartialShape, str]]) -> Findings:
     """Try `function` on rows of these shapes (None for the batch) and dtypes. Changes no variable.
 
     Raises:
@@ -38,7 +38,7 @@ def probe(function: Callable[..., Any], inputs: Sequence[tuple[Any, str]]) -> Fi
     """
     found = Findings()
 
-    def watched(*arrays: Any) -> Any:
+    def watched(*arrays: TensorLike) -> object:
         scope = stateless_scope()
         assert scope is not None
         scope.collect_losses = True
@@ -57,11 +57,13 @@ def probe(function: Callable[..., Any], inputs: Sequence[tuple[Any, str]]) -> Fi
     return found
 
 
-def _mixes_rows(function: Callable[..., Any], inputs: Sequence[tuple[Any, str]]) -> bool:
+def _mixes_rows(
+    function: Callable[..., object], inputs: Sequence[tuple[PartialShape, str]]
+) -> bool:
     """Whether a row comes out otherwise beside other rows."""
     draw = np.random.RandomState(0)
 
-    def rows(shape: Any, dtype: str) -> Any:
+    def rows(shape: PartialShape, dtype: str) -> Array:
         values = draw.random_sample([2 if n is None else n for n in shape])
         return (values + 0.5 if "float" in dtype else values > 0.5).astype(data_dtype(dtype))
 

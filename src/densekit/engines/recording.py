@@ -105,7 +105,7 @@ class Recorder:
         return _Masked(recorded, len(masks)), outputs
 
 
-def lend(array: Any) -> None:
+def lend(array: object) -> None:
     """Let the formulas of users read an array as a box, until it is taken back."""
     _lent[id(array)] = _lent.get(id(array), 0) + 1
     if type(array) is Tensor:

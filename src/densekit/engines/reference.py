@@ -32,6 +32,7 @@ from densekit._core.errors import message
 from densekit._core.native_form import NativeForm
 from densekit._core.scope import StatelessScope
 from densekit._core.tensor import lend
+from densekit._core.types import TensorLike
 from densekit._core.variable import Variable
 from densekit.engines import kinds
 from densekit.engines.definition import DefinitionEngine
@@ -149,7 +150,7 @@ class ReferenceEngine(PredictsRows):
             self._check_rows(y, i, n)
             room[...] = np.asarray(y)
 
-    def _check_rows(self, y: Any, i: int, n: int) -> None:
+    def _check_rows(self, y: TensorLike, i: int, n: int) -> None:
         expected = (n, *self.outputs[i].sample_shape)
         if np.shape(y) != expected:
             raise ValueError(
@@ -161,7 +162,7 @@ class ReferenceEngine(PredictsRows):
                 )
             )
 
-    def direct_call(self) -> Callable[[Any], Any] | None:
+    def direct_call(self) -> Callable[[object], object] | None:
         """None: there is no way that is shorter than `predict`."""
         return None
 
@@ -209,7 +210,7 @@ class ReferenceKind:
         """None: formulas are computed op by op."""
         return None
 
-    def compiled(self, step: Callable[..., Any]) -> Callable[..., Any]:
+    def compiled(self, step: Callable[..., object]) -> Callable[..., object]:
         """The function as it is."""
         return step
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from densekit._core.dtypes import STRING, data_dtype
 from densekit._core.engine import Output
-from densekit._core.types import Array
+from densekit._core.types import Array, Operand
 from densekit._core.variable import aligned_empty
 
 
@@ -31,7 +30,7 @@ class Missing:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows: Any) -> Missing:
+    def __getitem__(self, rows: Operand) -> Missing:
         picked = range(len(self))[rows] if isinstance(rows, slice) else rows
         return Missing((len(picked), *self.shape[1:]))
 
@@ -79,7 +78,7 @@ def readable(column: Array) -> Array:
     return np.ascontiguousarray(column, column.dtype.newbyteorder("=") if known else np.float64)
 
 
-def rows_at_once(columns: Sequence[Any]) -> int:
+def rows_at_once(columns: Sequence[Array]) -> int:
     """How many rows to copy at a time of columns that the core cannot read: few enough for a cache
     of the second level, and many calls' worth of work.
     """

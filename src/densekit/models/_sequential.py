@@ -10,7 +10,7 @@ from densekit._core.dtypes import STRING
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
-from densekit._core.types import Config
+from densekit._core.types import Config, PartialShape
 from densekit.layers import InputLayer, Layer
 from densekit.layers._base.tracking import no_tracking
 from densekit.models._graph import Graph
@@ -249,9 +249,10 @@ class Sequential(Model):
         return getattr(whole, name)
 
     @property
-    def input_shape(self) -> Any:  # type: ignore[override]
+    def input_shape(self) -> PartialShape:  # type: ignore[override]
         """Shape of the input; AttributeError before the model is built."""
-        return self._dk_of_whole("input_shape")
+        shape: PartialShape = self._dk_of_whole("input_shape")
+        return shape
 
     @property
     def output_shape(self) -> Any:  # type: ignore[override]
@@ -269,9 +270,10 @@ class Sequential(Model):
         return list(self._dk_of_whole("outputs"))
 
     @property
-    def input(self) -> Any:
+    def input(self) -> KerasTensor:
         """The symbolic input; AttributeError before the model is built."""
-        return self._dk_of_whole("input")
+        found: KerasTensor = self._dk_of_whole("input")
+        return found
 
     @property
     def output(self) -> Any:

@@ -66,7 +66,7 @@ class Compiled:
     def __init__(self, model: TrainableModel, runtime: Runtime) -> None:
         self._model = model
         self._runtime = runtime
-        self.arguments: dict[str, Any] = {}
+        self.arguments: Config = {}
         self.metrics: CompileMetrics | None = None
         self.loss_mean: LossMean | None = None
         self.term_means: list[LossMean] = []
@@ -145,7 +145,7 @@ class Compiled:
             for name, names in _COMPONENTS.items()
             if name in parts
         }
-        arguments: dict[str, Any] = components | deserialize_keras_object(parts)
+        arguments: Config = components | deserialize_keras_object(parts)
         return arguments
 
     # Losses
@@ -167,7 +167,7 @@ class Compiled:
             self.term_means = [LossMean(name=name) for name in names]
         return self.terms
 
-    def loss(self, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+    def loss(self, y: object, y_pred: object, sample_weight: object) -> Any:
         """The total loss of some predictions by the definitions, penalties included."""
         if sample_weight is None:
             term = self._only_term(y, y_pred)
@@ -286,7 +286,7 @@ class Compiled:
 
 def results_of(metrics: Sequence[Any]) -> Logs:
     """The present value of every metric by its name in the logs."""
-    results: dict[str, Any] = {}
+    results: Logs = {}
     for metric in metrics:
         if type(metric) is LossMean:  # which every step asks
             results[metric.name] = metric.result()

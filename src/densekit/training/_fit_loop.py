@@ -266,7 +266,7 @@ def run_all(runs: Runs[T], runtime: Runtime) -> T:
         runs.close()
 
 
-def logs_of(model: TrainableModel) -> dict[str, Any]:
+def logs_of(model: TrainableModel) -> Logs:
     """The present value of every metric as Python floats, by sorted name."""
     results = model.get_metrics_result()
     if len(results) == 1:

@@ -130,7 +130,7 @@ class Fitting:
         feed.begin_anew()
         model.stop_training = False
         logs: Logs = {}
-        trained: dict[str, Any] = {}
+        trained: Logs = {}
         run.on_train_begin()
         initial_epoch = model._initial_epoch or initial_epoch
         try:
@@ -202,7 +202,7 @@ class Fitting:
 
     def _run_test(
         self, session: Session | StepSession, feed: Feed, callbacks: CallbackList
-    ) -> Runs[dict[str, Any]]:
+    ) -> Runs[Logs]:
         model = self._model
         feed.begin_anew()
         model.stop_evaluating = False

@@ -26,6 +26,8 @@ class ModelGraph(Protocol):
     inputs: list[KerasTensor]
     outputs: list[KerasTensor]
     nodes: list[Node]
+    losses: list[KerasTensor]
+    flags_yield: bool
     input_structure: object
     output_structure: object
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -96,7 +95,7 @@ class FiniteWatch:
         validation = "validation after " if self.validates else ""
         return f"{self._what}, {validation}epoch {self.epoch + 1}, step {step}"
 
-    def _first_bad(self, chunk: Chunk, step: int) -> tuple[str, int, Any] | None:
+    def _first_bad(self, chunk: Chunk, step: int) -> tuple[str, int, object] | None:
         """Place, row of the chunk and value of what is not finite up to a step of the chunk."""
         rows = min((step + 1) * chunk.batch_size, chunk.rows)
         found = [

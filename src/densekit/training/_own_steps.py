@@ -81,7 +81,9 @@ def _state_of(model: TrainableModel, mode: str) -> list[list[Variable]]:
     return lists
 
 
-def _with_state(model: TrainableModel, mode: str, step: Callable[..., object], data: Any) -> Any:
+def _with_state(
+    model: TrainableModel, mode: str, step: Callable[..., object], data: object
+) -> object:
     """The result of a step without side effects, whose new state goes to the variables."""
     lists = _state_of(model, mode)
     state = tuple([v.numpy() for v in variables] for variables in lists)

@@ -111,7 +111,7 @@ class Predictions:
         self,
         x: object,
         batch_size: int | None,
-        verbose: Any,
+        verbose: object,
         steps: int | None,
         callbacks: object,
     ) -> Any:
@@ -139,7 +139,7 @@ class Predictions:
         self,
         x: object,
         batch_size: int | None,
-        verbose: Any,
+        verbose: object,
         steps: int | None,
         callbacks: object,
     ) -> Any:
@@ -168,7 +168,7 @@ class Predictions:
         self,
         x: object,
         batch_size: int | None,
-        verbose: Any,
+        verbose: object,
         steps: int | None,
         callbacks: object,
     ) -> Any:
@@ -236,7 +236,7 @@ class Predictions:
                 break
         return [np.concatenate(ys) for ys in zip(*batches, strict=True)]
 
-    def _stream(self, x: object, verbose: Any, steps: int | None, callbacks: object) -> Any:
+    def _stream(self, x: object, verbose: object, steps: int | None, callbacks: object) -> Any:
         given = cast("Iterable[object]", x)
         source = StreamFeed(given, lambda x, y, w: Columns([], [], []), steps)
         if not self._data.is_followed():

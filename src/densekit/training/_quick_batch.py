@@ -104,7 +104,7 @@ def quick_batch(
     return None if y is None else QuickBatch(model, runtime, data, session, x, y, weight)
 
 
-def _kind(array: Array | None) -> Any:
+def _kind(array: Array | None) -> object:
     """What rows are like, and whether they lie one after another."""
     if array is None:
         return None

@@ -169,7 +169,7 @@ class CompileMetrics(Metric):
             made.append([metrics.resolve(one, true, shape) for one in group])
         return made
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: object, y_pred: object, sample_weight: object = None) -> None:
         """Add a batch: a column of targets, predictions and weights for each output."""
         known = sample_weight is None and len(self._plain) == 1 and 0 in self._checked
         if known and type(y_true) is type(y_pred) is np.ndarray and not in_stateless_scope():
@@ -270,7 +270,7 @@ def check_metrics(given: object) -> None:
             check(one)
 
 
-def _result(metric: Metric) -> Any:
+def _result(metric: Metric) -> object:
     return returned(metric.result(), metric, "a result")
 
 

@@ -66,7 +66,7 @@ def alone(method: F) -> F:
     """Wrap a method that trains or evaluates: while it runs, no other thread may call one."""
 
     @wraps(method)
-    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def wrapper(self: Any, *args: object, **kwargs: object) -> object:
         runtime = self._dk_runtime
         if not runtime.turns.claim():
             raise RuntimeError(

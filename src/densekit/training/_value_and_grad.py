@@ -47,7 +47,7 @@ def value_and_grad(
     """
 
     @wraps(fn)
-    def differentiated(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+    def differentiated(*args: object, **kwargs: object) -> tuple[Any, Any]:
         if variables is None and is_jax(namespace(*tree.flatten(args[0]))):
             jax = sys.modules["jax"]
             found: tuple[Any, Any] = jax.value_and_grad(fn, has_aux=has_aux)(*args, **kwargs)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from densekit import engines
-from densekit._core.engine import Chunk, LossTerm
+from densekit._core.engine import Chunk, Engine, LossTerm
 from densekit.data._streams import Feed
 from densekit.training._fit_loop import Session
 
@@ -23,12 +22,12 @@ class WholeBatchSession(Session):
         self,
         engine: engines.DefinitionEngine,
         terms: Sequence[LossTerm],
-        *others: Any,
+        *others: object,
     ) -> None:
         self._definition = engine
         super().__init__(engine, terms, *others)  # type: ignore[arg-type]
 
-    def _use(self, engine: Any) -> None:
+    def _use(self, engine: Engine) -> None:
         """Nothing to lay out: shapes are known when a step is done."""
 
     def chunk_steps(self, feed: Feed) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 
@@ -19,11 +18,11 @@ class CompiledStep:
         step: values of variables and a batch in, results and new values out.
     """
 
-    def __init__(self, step: Callable[..., Any]) -> None:
+    def __init__(self, step: Callable[..., object]) -> None:
         self._step = step
-        self._compiled: Callable[..., Any] | None = jax.jit(step)
+        self._compiled: Callable[..., object] | None = jax.jit(step)
 
-    def __call__(self, state: Any, data: Any) -> Any:
+    def __call__(self, state: object, data: object) -> object:
         """What the step gives."""
         leaves = [getattr(leaf, "dtype", None) for leaf in tree.flatten(state)]
         with numbers(any(dtype == "float64" for dtype in leaves)):

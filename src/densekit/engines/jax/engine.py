@@ -260,7 +260,7 @@ class JaxEngine(PredictsRows):
                 )
             )
 
-    def direct_call(self) -> Callable[[Any], Any] | None:
+    def direct_call(self) -> Callable[[object], object] | None:
         """None: there is no way that is shorter than `predict`."""
         return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from densekit._core.dtypes import STRING
 from densekit._core.engine import Engine, EngineKind, Lane, LossTerm, Source
@@ -50,7 +49,7 @@ class JaxKind(native_kind.NativeKind):
         """Those that compute the same formula on the same rows by one loop over all of them."""
         return kinds.Rounds(run_together)
 
-    def compiled(self, step: Callable[..., Any]) -> Callable[..., Any]:
+    def compiled(self, step: Callable[..., object]) -> Callable[..., object]:
         """The function, compiled; one that cannot be traced runs as it is, and that is said."""
         return CompiledStep(step)
 
