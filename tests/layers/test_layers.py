@@ -226,3 +226,12 @@ def test_serialize_and_deserialize() -> None:
     assert keras.layers.deserialize(config).get_config() == layer.get_config()
     with pytest.raises(ValueError, match="config of a layer"):
         keras.layers.deserialize(keras.initializers.serialize(keras.initializers.Zeros()))
+
+
+def test_rms_scaling_divides_by_the_deviation_alone() -> None:
+    with pytest.warns(UserWarning, match="RMSNormalization"):
+        layer = layers.LayerNormalization(rms_scaling=True, epsilon=0.0)
+    x = np.array([[0.0, 2.0, 4.0]], "float32")
+    np.testing.assert_allclose(layer(x), x / x.std(), rtol=1e-6)
+    assert [w.name for w in layer.weights] == ["gamma"]
+    assert layer.get_config()["rms_scaling"] is True

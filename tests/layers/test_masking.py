@@ -243,3 +243,12 @@ def test_a_call_of_a_model_hands_masks_on_natively(monkeypatch: pytest.MonkeyPat
     kept = first._keras_mask.copy()
     model(np.ones_like(X))
     assert np.array_equal(first._keras_mask, kept)  # each call has memory of its own
+
+
+def test_a_product_is_0_where_every_factor_is_masked() -> None:
+    other = X[::-1].copy()
+    masking = layers.Masking()
+    both = layers.Multiply()([masking(X), masking(X)])
+    assert np.array_equal(both, np.where(np.array(MASK)[..., None], X * X, 0))
+    known = np.array(MASK)[..., None]
+    assert np.array_equal(layers.Multiply()([masking(X), other]), np.where(known, X * other, other))

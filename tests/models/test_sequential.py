@@ -176,3 +176,39 @@ def test_a_thousand_layers_do_not_exhaust_the_stack() -> None:
 def test_integer_inputs_are_cast_to_the_input_layer_s_type() -> None:
     model = keras.Sequential([keras.Input((2,), dtype="float64"), L.Identity()])
     assert model(np.ones((1, 2), "int64")).dtype.kind == "f"
+
+
+def test_sizes_that_no_weight_depends_on_may_change(rng) -> None:
+    model = keras.Sequential([L.Dense(4), L.Reshape((-1, 2)), L.Dense(3)])
+    for rows in (5, 9, 6):
+        x = rng.normal(size=(2, rows, 7)).astype("float32")
+        expected = x
+        for layer in model.layers or ():
+            expected = layer(expected)
+        np.testing.assert_allclose(model(x), expected, rtol=1e-5, atol=1e-6)
+        assert model.predict(x, verbose=0).shape == (2, 2 * rows, 3)
+    assert model.input_shape == (None, None, 7)
+    with pytest.raises(ValueError, match=r"expected shape \(None, None, 7\)"):
+        model(np.ones((2, 5, 8)))
+    assert model(np.ones((2, 5, 7))).shape == (2, 10, 3)
+
+
+def test_batches_of_a_stream_may_differ_in_size(rng) -> None:
+    def batches():
+        for rows in (3, 5, 3):
+            yield rng.normal(size=(2, rows, 4)), np.zeros((2, rows, 1))
+
+    model = keras.Sequential([L.Dense(8, "relu"), L.Dense(1)])
+    model.compile("sgd", "mse")
+    before = model.fit(batches(), steps_per_epoch=3, verbose=0).history["loss"]
+    assert np.isfinite(before).all()
+    assert sum(len(model.predict_on_batch(x)) for x, _ in batches()) == 6
+
+
+def test_a_model_whose_weights_depend_on_the_sizes_stays_as_it_was() -> None:
+    model = keras.Sequential([L.Flatten(), L.Dense(2)])
+    model(np.ones((2, 5, 7)))
+    with pytest.raises(ValueError, match=r"expected shape \(None, 5, 7\)"):
+        model.predict(np.ones((2, 5, 8)), verbose=0)
+    assert model.input_shape == (None, 5, 7)
+    assert model(np.ones((2, 5, 7))).shape == (2, 2)

@@ -140,6 +140,14 @@ def _column(leaf: object, dtype: str, where: str) -> Array:
     return as_strings(leaf, where) if dtype == STRING else as_array(leaf, "x")
 
 
+class SizeError(ValueError):
+    """Rows of another shape than the model was built for; `shape` is theirs."""
+
+    def __init__(self, text: str, shape: Sequence[int]) -> None:
+        super().__init__(text)
+        self.shape = tuple(shape)
+
+
 def conform(array: Array, shape: Sequence[int | None], where: str) -> Array:
     """`array` in the rank of `shape`, where that differs by a last axis of size 1."""
     if array.ndim == len(shape) + 1 and array.shape[-1] == 1:
@@ -149,13 +157,14 @@ def conform(array: Array, shape: Sequence[int | None], where: str) -> Array:
     if array.ndim != len(shape) or any(
         n is not None and n != m for n, m in zip(shape[1:], array.shape[1:], strict=True)
     ):
-        raise ValueError(
+        raise SizeError(
             message(
                 where,
                 f"shape {(None, *shape[1:])}",
                 f"input shape {array.shape}",
                 "Reshape the data or build the model with another input shape.",
-            )
+            ),
+            array.shape,
         )
     return array
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from densekit import constraints, initializers, ops, regularizers
-from densekit._core.plan import Handle, PlanBuilder
+from densekit._core.errors import message
+from densekit._core.frames import warn
+from densekit._core.plan import Handle, NotLowerable, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.types import Config, PartialShape, TensorLike
 from densekit.layers._base.normalizing import AlongAxes
@@ -31,6 +33,8 @@ class LayerNormalization(AlongAxes):
         gamma_regularizer: penalty on `gamma`. Default: none.
         beta_constraint: function of `beta`, applied after each update. Default: none.
         gamma_constraint: function of `gamma`, applied after each update. Default: none.
+
+    ``rms_scaling=True`` neither subtracts the mean nor adds `beta`; Keras keeps it for old models.
 
     Raises:
         TypeError: if `axis` is neither an integer nor a list.
@@ -59,9 +63,18 @@ class LayerNormalization(AlongAxes):
         gamma_constraint: object = None,
         **kwargs: Any,
     ) -> None:
-        if kwargs.pop("rms_scaling", False):
-            raise ValueError("LayerNormalization: `rms_scaling` is gone, use RMSNormalization.")
+        rms_scaling = bool(kwargs.pop("rms_scaling", False))
+        if rms_scaling:
+            warn(
+                message(
+                    "LayerNormalization",
+                    "`rms_scaling=False`",
+                    "True, which divides by the standard deviation and is kept for old models",
+                    "Use `keras.layers.RMSNormalization`.",
+                )
+            )
         super().__init__(**kwargs)
+        self.rms_scaling = rms_scaling
         self._dk_set_axis(axis)
         self.epsilon = epsilon
         self.center = center
@@ -78,7 +91,7 @@ class LayerNormalization(AlongAxes):
         """Create `gamma` and `beta` for inputs of `input_shape`, batch axis included."""
         shape = self._dk_fix_axes(input_shape)
         self.gamma = self.beta = None
-        if self.scale:
+        if self.scale or self.rms_scaling:
             self.gamma = self.add_weight(
                 name="gamma",
                 shape=shape,
@@ -87,7 +100,7 @@ class LayerNormalization(AlongAxes):
                 constraint=self.gamma_constraint,
                 autocast=False,
             )
-        if self.center:
+        if self.center and not self.rms_scaling:
             self.beta = self.add_weight(
                 name="beta",
                 shape=shape,
@@ -103,7 +116,8 @@ class LayerNormalization(AlongAxes):
         x = ops.cast(inputs, wide)
         mean = ops.mean(x, axis=self._dk_axes, keepdims=True)
         variance = ops.mean(ops.square(x - mean), axis=self._dk_axes, keepdims=True)
-        x = (x - mean) / ops.sqrt(variance + self.epsilon)
+        centered = x if self.rms_scaling else x - mean
+        x = centered / ops.sqrt(variance + self.epsilon)
         if self.gamma is not None:
             x = x * self._dk_spread(self.gamma, inputs)
         if self.beta is not None:
@@ -112,6 +126,8 @@ class LayerNormalization(AlongAxes):
 
     def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """One step over the rows."""
+        if self.rms_scaling:
+            raise NotLowerable("the core subtracts the mean, which `rms_scaling` does not")
         return plan.normalization("layer", x, self._dk_axes, self.epsilon, self.gamma, self.beta)
 
     def get_config(self) -> Config:
@@ -122,7 +138,7 @@ class LayerNormalization(AlongAxes):
             "epsilon": self.epsilon,
             "center": self.center,
             "scale": self.scale,
-            "rms_scaling": False,
+            "rms_scaling": self.rms_scaling,
             "beta_initializer": initializers.serialize(self.beta_initializer),
             "gamma_initializer": initializers.serialize(self.gamma_initializer),
             "beta_regularizer": regularizers.serialize(self.beta_regularizer),

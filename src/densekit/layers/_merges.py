@@ -81,7 +81,12 @@ class Multiply(MaskedMerge):
     ) -> TensorLike:
         one = np.ones((), str(inputs[0].dtype))
         pairs = zip(inputs, masks, strict=True)
-        return reduce(ops.multiply, (x if m is None else ops.where(m, x, one) for x, m in pairs))
+        known = (x if m is None else ops.where(m, x, one) for x, m in pairs)
+        product = reduce(ops.multiply, known)
+        told = [m for m in masks if m is not None]
+        if len(told) < len(masks):
+            return product
+        return ops.where(reduce(ops.logical_or, told), product, np.zeros_like(one))
 
     def lower(self, plan: PlanBuilder, *xs: Handle) -> Handle:
         """One elementwise step."""

@@ -140,6 +140,9 @@ class FollowedLayer(Layer):
         found: Graph | None = cached[1]
         return found
 
+    def _dk_open_to(self, shape: tuple[int, ...]) -> bool:
+        return False
+
     def _dk_inputs_met(self) -> Tree[KerasTensor] | None:
         """Symbolic inputs that the model was built on; None before, and for a graph."""
         met: Tree[KerasTensor] | None = self.__dict__.get("_dk_traced_on")

@@ -182,6 +182,24 @@ class Sequential(Model):
             tensors.append(_called(layer, tensors[-1]))
         self._dk_set_stack(stack, tensors)
 
+    def _dk_open_to(self, shape: tuple[int, ...]) -> bool:
+        """Leave open the sizes in which `shape` differs, if the layers take both."""
+        first = self._dk_stack[0] if self.built else None
+        if not isinstance(first, InputLayer) or len(shape) != len(first.batch_shape):
+            return False
+        known = zip(first.batch_shape[1:], shape[1:], strict=True)
+        opened = (first.batch_shape[0], *(n if n == m else None for n, m in known))
+        try:
+            for sizes in ((None, *shape[1:]), opened):
+                new = InputLayer(batch_shape=sizes, dtype=first.dtype, name=first.name)
+                tensors = [new.output]
+                for layer in self._dk_stack[1:]:
+                    tensors.append(_called(layer, tensors[-1]))
+        except ValueError:
+            return False
+        self._dk_set_stack([new, *self._dk_stack[1:]], tensors)
+        return True
+
     @property
     def _functional(self) -> Functional | None:
         """The same graph as a functional model, None before the model is built."""

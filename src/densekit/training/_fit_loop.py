@@ -96,6 +96,7 @@ class Session:
     has_open_shapes: bool
     moment: Callable[[], object]
     made_at: object
+    are_shapes_open: Callable[[], bool]
 
     def _use(self, engine: Engine) -> None:
         self.engine = engine
@@ -147,7 +148,8 @@ class Session:
         terms = self.terms
         moment = self.moment()
         if moment != self.made_at or self.has_open_shapes:
-            self.made_at = moment
+            if moment != self.made_at:
+                self.made_at, self.has_open_shapes = moment, self.are_shapes_open()
             engine = self.engine_for(chunk.inputs, terms)
             if engine is not self.engine:
                 self.engine.forget_data()

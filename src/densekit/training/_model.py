@@ -133,6 +133,9 @@ class TrainableModel(Protocol):
     def _dk_inputs_met(self) -> Tree[KerasTensor] | None:
         """Symbolic inputs it was built on; None before."""
 
+    def _dk_open_to(self, shape: tuple[int, ...]) -> bool:
+        """Leave sizes of the input open for rows of another shape; whether that can be."""
+
     def _dk_build_on(self, inputs: object) -> None:
         """Build for arrays."""
 

@@ -13,7 +13,7 @@ from densekit._core.errors import message
 from densekit._core.plan import NotLowerable
 from densekit._core.tensor import lend_all
 from densekit._core.types import Array
-from densekit.data._columns import Columns, check_rows, match_inputs, unpack_x_y_sample_weight
+from densekit.data._columns import Columns, check_rows, unpack_x_y_sample_weight
 from densekit.data._feeds import check_count, is_stream, warn_out_of_data
 from densekit.data._streams import StreamFeed
 from densekit.training._fit_loop import callback_list, predict_rows
@@ -50,8 +50,7 @@ class Predictions:
             if type(x) is np.ndarray and model.__dict__.get("_dk_fast_call") is not None:
                 return model(x)
             x = self._data.input_arrays(x)
-            signature = self._runtime.signature()
-            inputs = match_inputs(x, signature)
+            signature, inputs = self._runtime.matched(x)
             check_rows({"x": inputs})
             return pack_outputs(signature.output_structure, self._batch(inputs))
 
@@ -83,8 +82,7 @@ class Predictions:
         model = self._model
         if model._dk_graph() is None and model._dk_inputs_met() is None:
             self._data.ensure_built(inputs)
-        signature = runtime.signature()
-        arrays = match_inputs(inputs, signature)
+        signature, arrays = runtime.matched(inputs)
         rows = len(arrays[0])
         if any(len(x) != rows for x in arrays):
             return NotImplemented
@@ -177,8 +175,7 @@ class Predictions:
         if is_stream(x):
             return self._stream(x, verbose, steps, callbacks)
         x = self._data.input_arrays(x)
-        signature = self._runtime.signature()
-        inputs = match_inputs(x, signature)
+        signature, inputs = self._runtime.matched(x)
         rows = len(inputs[0])
         if any(len(array) != rows for array in inputs):
             sizes = [len(array) for array in inputs]
@@ -259,7 +256,7 @@ class Predictions:
         for batch in source.raw_batches():
             if len(batches) == shown:
                 run.on_predict_batch_begin(shown)
-            inputs = match_inputs(unpack_x_y_sample_weight(batch)[0], signature)
+            signature, inputs = self._runtime.matched(unpack_x_y_sample_weight(batch)[0])
             batches.append([np.atleast_1d(y) for y in self._batch(inputs)])
             if len(batches) - shown == per_call:
                 show()

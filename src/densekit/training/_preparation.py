@@ -23,7 +23,6 @@ from densekit.data._columns import (
     check_rows,
     check_weight_structure,
     class_weights,
-    match_inputs,
     match_outputs,
     match_weights,
     output_keys,
@@ -115,9 +114,8 @@ class Preparation:
         self, x: object, y: object, sample_weight: object, class_weight: object = None
     ) -> Columns:
         """Inputs, targets and weights in the order of the model, checked."""
-        signature = self._runtime.signature()
+        signature, inputs = self._runtime.matched(x)
         outputs = len(signature.output_names)
-        inputs = match_inputs(x, signature)
         needed = wants_target(self._model.loss, signature)
         y = numbers_as_arrays(self.arranged_targets(y), outputs)
         targets = match_outputs(y, signature, needed, "y")

@@ -14,7 +14,7 @@ from densekit._core.errors import message, returned
 from densekit._core.plan import NotLowerable
 from densekit._core.types import Array, Config
 from densekit._core.variable import Variable
-from densekit.data._columns import Signature
+from densekit.data._columns import Signature, SizeError, match_inputs
 from densekit.layers import Layer
 from densekit.ops import KerasTensor
 from densekit.training._built_from import identity, numbers_of
@@ -157,6 +157,20 @@ class Runtime:
         if self._signature is None:
             self._signature = self._read_signature()
         return self._signature
+
+    def matched(self, x: object) -> tuple[Signature, list[Array]]:
+        """What the model takes, and `x` as arrays in that order.
+
+        A model that does not insist on the sizes it was built with is opened to those of `x`.
+        """
+        signature = self.signature()
+        try:
+            return signature, match_inputs(x, signature)
+        except SizeError as error:
+            if not self._model._dk_open_to(error.shape):
+                raise
+            signature = self.signature()
+            return signature, match_inputs(x, signature)
 
     def _read_signature(self) -> Signature:
         model = self._model

@@ -74,6 +74,7 @@ class Sessions:
         session = Session(engine, terms, *followers)
         session.engine_for, session.moment = engine_for, runtime.moment
         session.has_open_shapes = runtime.has_open_shapes
+        session.are_shapes_open = lambda: runtime.has_open_shapes
         session.made_at = made_at
         session.made_for = runtime.state(), self._model.optimizer
         return session
