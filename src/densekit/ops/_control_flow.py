@@ -15,12 +15,13 @@ from densekit._core.boxes import unboxed
 from densekit._core.errors import message
 from densekit._core.registry import export
 from densekit._core.tensor import as_tensor
+from densekit._core.types import ArrayLike, TensorLike
 from densekit.ops._dispatch import as_array, is_jax, namespace
 from densekit.ops._operation import as_given, operation
 
 
 @operation("core", tensors=99, arguments=("index", "branches", "operands"), convert=as_given)
-def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+def switch(index: ArrayLike, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
     """``branches[index](*operands)``; an index out of bounds takes the first or last branch.
 
     Example:
@@ -62,10 +63,12 @@ def associative_scan(
         return sys.modules["jax"].lax.associative_scan(f, arrays, reverse, axis)
     count = leaves[0].shape[axis]
 
-    def part(x: Any, start: int | None, stop: int | None, step: int | None = None) -> Any:
+    def part(
+        x: TensorLike, start: int | None, stop: int | None, step: int | None = None
+    ) -> TensorLike:
         return x[(np.s_[:],) * (axis % x.ndim) + (np.s_[start:stop:step],)]
 
-    def join(x: Any, y: Any) -> Any:
+    def join(x: TensorLike, y: TensorLike) -> TensorLike:
         return namespace(x, y).concatenate([x, y], axis=axis)
 
     scanned = tree.map_structure(lambda x: part(x, None, None, -1), arrays) if reverse else arrays
@@ -81,7 +84,7 @@ def associative_scan(
     return tree.map_structure(_own, scanned)
 
 
-def _own(x: Any) -> Any:
+def _own(x: object) -> object:
     return as_tensor(np.array(x)) if isinstance(x, np.ndarray) else x
 
 
@@ -131,7 +134,7 @@ def vectorize(
         loops = [x.shape[: x.ndim - core] for x, core in zip(mapped, cores, strict=True)]
         loop = np.broadcast_shapes(*loops)
 
-        def one(index: tuple[int, ...]) -> Any:
+        def one(index: tuple[int, ...]) -> object:
             values = [_at(x, index, len(shape)) for x, shape in zip(mapped, loops, strict=True)]
             filled = list(args)
             for place, value in zip(places, values, strict=False):
@@ -145,7 +148,7 @@ def vectorize(
                 message("ops.vectorize", "elements", f"shape {loop}", "Pass arrays that have some.")
             )
 
-        def gather(*leaves: Any) -> Any:
+        def gather(*leaves: object) -> TensorLike:
             xp = namespace(*leaves)
             stacked = xp.stack([as_array(leaf) for leaf in leaves])
             return as_tensor(xp.reshape(stacked, (*loop, *stacked.shape[1:])))
@@ -171,7 +174,7 @@ def _cores(signature: str | None, count: int) -> list[int]:
     return [len([name for name in axes.split(",") if name.strip()]) for axes in inputs]
 
 
-def _at(x: Any, index: tuple[int, ...], loops: int) -> Any:
+def _at(x: TensorLike, index: tuple[int, ...], loops: int) -> TensorLike:
     """The element of `x` at a place of the broadcast loop."""
     own = index[len(index) - loops :]
     return x[tuple(0 if n == 1 else i for i, n in zip(own, x.shape, strict=False))]

@@ -11,8 +11,8 @@ another pass of the same formula walks the same path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from autograd.numpy.numpy_boxes import ArrayBox
@@ -20,6 +20,7 @@ from autograd.tracer import Box
 
 from densekit._core.boxes import BOXES, DEFERRED
 from densekit._core.tensor import Tensor
+from densekit._core.types import Array, DTypeLike, TensorLike
 from densekit.ops._formula_steps import MOST_VALUES, SLOTS, Key, Step
 from densekit.ops._gradient import new_node, teach_boxes
 
@@ -27,6 +28,11 @@ from densekit.ops._gradient import new_node, teach_boxes
 # is another one each time must not fill the memory.
 _MOST_BRANCHES = 16
 _MOST_STEPS = 4096
+
+# An op and what it is called with.
+Function: TypeAlias = Callable[..., Any]
+Args: TypeAlias = Sequence[Any]
+Kwargs: TypeAlias = Mapping[str, Any]
 
 _ARRAYS = frozenset({np.ndarray, Tensor})
 _NUMBERS = frozenset({float, int})
@@ -42,7 +48,7 @@ class Formulas:
     """
 
     def __init__(
-        self, lowers: Callable[[Step], bool], program: Callable[[list[Step]], Any]
+        self, lowers: Callable[[Step], bool], program: Callable[[list[Step]], object]
     ) -> None:
         self.lowers = lowers
         self.program = program
@@ -65,10 +71,10 @@ class Formula:
         self.formulas = formulas
         self.trace = trace
         self.step = formulas.start
-        self.values: dict[int, Any] = {}  # by place: the arrays that went in
+        self.values: dict[int, TensorLike] = {}  # by place: the arrays that went in
         self.made_by: dict[int, Any] = {}  # by place, for those that have a gradient
 
-    def enter(self, value: Any, made_by: Any) -> Any:
+    def enter(self, value: TensorLike, made_by: Any) -> Any:
         """A box around what a model gave; `made_by` says where its gradient goes."""
         before = self.step
         step = before.latest  # mostly the same as in the pass before
@@ -83,7 +89,7 @@ class Formula:
         self.made_by[step.place] = made_by
         return box
 
-    def _entered(self, value: Any) -> Step | None:
+    def _entered(self, value: TensorLike) -> Step | None:
         """The step of a value from outside; None if there is no room for another one."""
         before = self.step
         key = ("value", value.shape, value.dtype)
@@ -93,7 +99,9 @@ class Formula:
             self.formulas.count += 1
         return step
 
-    def note(self, key: Key, arrays: Sequence[Any], function: Any, args: Any, kwargs: Any) -> Any:
+    def note(
+        self, key: Key, arrays: Sequence[Array], function: Function, args: Args, kwargs: Kwargs
+    ) -> object:
         """The result of an op, which waits if it may."""
         before = self.step
         step = before.next.get(key)
@@ -111,7 +119,7 @@ class Formula:
             return DeferredTruth(self, step, function, args, kwargs)
         return DeferredBox(self, step, function, (args, kwargs))
 
-    def _meet(self, key: Key, inputs: int, function: Any, args: Any, kwargs: Any) -> Step:
+    def _meet(self, key: Key, inputs: int, function: Function, args: Args, kwargs: Kwargs) -> Step:
         """The step of an op that has not been here before."""
         before = self.step
         result = function(*map(settled, args), **kwargs)
@@ -150,7 +158,7 @@ class DeferredBox(ArrayBox):  # type: ignore[misc]
         self._formula = formula
         self._step = step
         self._source = source  # a function; for the output of a model what made it
-        self._how = how  # its arguments; None for the output of a model
+        self._how: Any = how  # its arguments; None for the output of a model
 
     def __getattr__(self, name: str) -> Any:
         if name == "_node":
@@ -186,23 +194,23 @@ class DeferredBox(ArrayBox):  # type: ignore[misc]
             program = step.program = self._formula.formulas.program(step.path()) or False
         return program or None
 
-    def learn(self, value: Any) -> None:
+    def learn(self, value: Array) -> None:
         """Take a value that a program found, unless the box has been looked at before."""
         if not self._is_known:
             self._value, self._is_known = value, True
 
-    def _dk_apply(self, function: Any, args: Any, kwargs: Any) -> Any:
+    def _dk_apply(self, function: Function, args: Args, kwargs: Kwargs) -> object:
         """An op of `densekit.ops` on this box and others."""
         return apply(self._formula, function, args, kwargs)
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: object) -> object:
         token = _index_token(index)
         if token is None:
             return ArrayBox.__getitem__(settled(self), settled(index))
         key = ("getitem", SLOTS[self._step.place], token)
         return self._formula.note(key, (), ArrayBox.__getitem__, (self, index), {})
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: object, **kwargs: object) -> object:
         # What ``array - box`` becomes.
         if method == "__call__" and len(inputs) == 2 and inputs[1] is self and not kwargs:
             reflected = _REFLECTED_UFUNCS.get(ufunc)
@@ -219,7 +227,9 @@ class DeferredTruth:
 
     __slots__ = ("_formula", "_how", "_step", "_value")
 
-    def __init__(self, formula: Formula, step: Step, function: Any, args: Any, kwargs: Any) -> None:
+    def __init__(
+        self, formula: Formula, step: Step, function: Function, args: Args, kwargs: Kwargs
+    ) -> None:
         self._formula, self._step = formula, step
         self._how = function, args, kwargs
         self._value: Any = None
@@ -232,21 +242,21 @@ class DeferredTruth:
             self._value = function(*map(settled, args), **kwargs)
         return self._value
 
-    def _dk_apply(self, function: Any, args: Any, kwargs: Any) -> Any:
+    def _dk_apply(self, function: Function, args: Args, kwargs: Kwargs) -> object:
         return apply(self._formula, function, args, kwargs)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> Array:
         return np.array(self.value, dtype)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.value, name)
 
 
-def apply(formula: Formula, function: Any, args: Any, kwargs: Any) -> Any:
+def apply(formula: Formula, function: Function, args: Args, kwargs: Kwargs) -> object:
     """An op on values of which one waits."""
-    tokens: list[Any] = [function]
-    arrays: list[Any] = []
-    kept: list[Any] = []
+    tokens: list[object] = [function]
+    arrays: list[Array] = []
+    kept: list[object] = []
     for value in args:
         kind = type(value)
         if kind is DeferredBox or kind is DeferredTruth:
@@ -271,7 +281,7 @@ def apply(formula: Formula, function: Any, args: Any, kwargs: Any) -> Any:
     return formula.note(tuple(tokens), arrays, function, kept, kwargs)
 
 
-def _setting(value: Any) -> Any:
+def _setting(value: Any) -> object:
     """What tells one setting of an op from another: 1, 1.0 and True are not the same; else None."""
     kind = type(value)
     if kind is tuple:
@@ -279,7 +289,7 @@ def _setting(value: Any) -> Any:
     return (kind, value or repr(value)) if kind in _SETTINGS else None
 
 
-def _index_token(index: Any) -> Any:
+def _index_token(index: Any) -> object:
     """What tells one index from another; None for an index that is computed."""
     if type(index) is tuple:
         parts = tuple(map(_index_token, index))
@@ -292,10 +302,10 @@ def _index_token(index: Any) -> Any:
     return ("at", index) if type(index) is int else None
 
 
-def _binary(name: str, own: Any) -> Any:
+def _binary(name: str, own: Function) -> Function:
     """``box + other`` and its like; `own` is what boxes of the ordinary kind do."""
 
-    def method(self: Any, other: Any) -> Any:
+    def method(self: DeferredBox, other: Any) -> object:
         formula, kind = self._formula, type(other)
         if kind in _NUMBERS:
             return formula.note(
@@ -315,18 +325,18 @@ def _binary(name: str, own: Any) -> Any:
     return method
 
 
-def _unary(name: str, own: Any) -> Any:
-    def method(self: Any) -> Any:
+def _unary(name: str, own: Function) -> Function:
+    def method(self: DeferredBox) -> object:
         return self._formula.note((name, SLOTS[self._step.place]), (), own, (self,), {})
 
     method.__name__ = f"__{name}__"
     return method
 
 
-def _of_value(name: str) -> Any:
+def _of_value(name: str) -> Function:
     """An operator of an array, for a truth that is no operand of an op."""
 
-    def method(self: Any, *others: Any) -> Any:
+    def method(self: DeferredTruth, *others: object) -> object:
         return getattr(self.value, name)(*map(settled, others))
 
     method.__name__ = name

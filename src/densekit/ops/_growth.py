@@ -7,10 +7,10 @@ Shapes of ops are found by trying them out. An op named by a file may ask for a 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from densekit._core import tree
 from densekit._core.allowance import claim_for_a_while, elements, is_limited
+from densekit._core.types import PartialShape
 
 # Ops whose result is at most the inputs times the product of their integer arguments.
 BY_ARGUMENTS = frozenset(
@@ -46,7 +46,7 @@ def check_growth(name: str, inputs: object, settings: object) -> None:
     claim_for_a_while(size * _ITEM_BYTES, f"ops.{name}", f"a result of {size} elements")
 
 
-def _broadcast(shapes: list[Any]) -> int:
+def _broadcast(shapes: list[PartialShape]) -> int:
     """Elements of what several shapes are broadcast to."""
     size = 1
     for axis in range(1, max(map(len, shapes), default=0) + 1):
@@ -54,7 +54,9 @@ def _broadcast(shapes: list[Any]) -> int:
     return size
 
 
-def _contracted(name: str, shapes: list[Any], settings: Any, leaves: list[Any]) -> int:
+def _contracted(
+    name: str, shapes: list[PartialShape], settings: object, leaves: list[object]
+) -> int:
     """Elements of a product: axes that are summed over do not count."""
     if name == "einsum":
         return _of_subscripts(next((leaf for leaf in leaves if isinstance(leaf, str)), ""), shapes)
@@ -69,7 +71,7 @@ def _contracted(name: str, shapes: list[Any], settings: Any, leaves: list[Any]) 
     return elements(a[:-1]) * elements(b) // max(1, elements(summed))
 
 
-def _of_subscripts(text: str, shapes: list[Any]) -> int:
+def _of_subscripts(text: str, shapes: list[PartialShape]) -> int:
     terms, _, result = text.replace(" ", "").partition("->")
     sizes: dict[str, int] = {}
     for term, shape in zip(terms.split(","), shapes, strict=False):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from densekit._core import tree
 from densekit._core.errors import message
 from densekit._core.registry import export
 from densekit._core.tensor import as_tensor
+from densekit._core.types import ArrayLike, TensorLike
 from densekit.ops._comparisons import where
 from densekit.ops._dispatch import as_array, is_jax, namespace
 from densekit.ops._operation import as_given, operation
@@ -23,7 +24,7 @@ def _of_jax(values: object) -> bool:
 
 
 @export("keras.ops")
-def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+def cond(pred: ArrayLike, true_fn: Callable[[], object], false_fn: Callable[[], object]) -> Any:
     """``true_fn()`` if `pred` is true, else ``false_fn()``.
 
     Of a symbolic `pred` both are computed, and one is taken.
@@ -35,7 +36,7 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
     return true_fn() if pred else false_fn()
 
 
-def _either(pred: KerasTensor, true: Any, false: Any) -> Any:
+def _either(pred: KerasTensor, true: object, false: object) -> Any:
     """One of two results that are alike."""
     kinds = [tree.map_structure(lambda x: f"{np.shape(x)}", result) for result in (true, false)]
     if kinds[0] != kinds[1]:
@@ -52,8 +53,8 @@ def _either(pred: KerasTensor, true: Any, false: Any) -> Any:
 
 @export("keras.ops")
 def while_loop(
-    cond: Callable[..., Any],
-    body: Callable[..., Any],
+    cond: Callable[..., ArrayLike],
+    body: Callable[..., object],
     loop_vars: Any,
     maximum_iterations: int | None = None,
 ) -> Any:
@@ -84,7 +85,7 @@ class WhileLoop(FunctionOperation):
     function = staticmethod(while_loop)
     arguments = ("loop_vars",)
 
-    def compute_output_spec(self, loop_vars: Any) -> Any:
+    def compute_output_spec(self, loop_vars: object) -> Any:
         """What goes in comes out; it is not tried, as it might not end."""
 
         def like(value: object) -> KerasTensor:
@@ -95,8 +96,8 @@ class WhileLoop(FunctionOperation):
 
 
 def _while_of_jax(
-    cond: Callable[..., Any],
-    body: Callable[..., Any],
+    cond: Callable[..., ArrayLike],
+    body: Callable[..., object],
     state: tuple[Any, ...],
     limit: int | None,
 ) -> tuple[Any, ...]:
@@ -145,23 +146,23 @@ def scan(
 
 
 @operation("core", tensors=2, arguments=("f", "xs"), convert=as_given)
-def map(f: Callable[[Any], Any], xs: Any) -> Any:
+def map(f: Callable[[Any], object], xs: object) -> Any:
     """`f` of each slice of `xs` along the first axis, stacked."""
     count = len(tree.flatten(xs)[0])
     return _stacked([f(tree.map_structure(lambda x, i=i: x[i], xs)) for i in range(count)])
 
 
 @operation("core", tensors=2, arguments=("function", "elements"), convert=as_given)
-def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
+def vectorized_map(function: Callable[[Any], object], elements: object) -> Any:
     """`function` of each slice of `elements` along the first axis, stacked."""
     return map(function, elements)
 
 
-def _stacked(outputs: list[Any]) -> Any:
+def _stacked(outputs: Sequence[object]) -> Any:
     if not outputs or outputs[0] is None:
         return None
 
-    def join(*leaves: Any) -> Any:
+    def join(*leaves: object) -> TensorLike:
         items = [as_array(leaf) for leaf in leaves]
         return as_tensor(namespace(*items).stack(items))
 

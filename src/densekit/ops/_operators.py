@@ -35,11 +35,11 @@ _OTHERS = {
 }
 
 
-def _operator(name: str) -> Callable[..., Any]:
+def _operator(name: str) -> Callable[..., object]:
     return lambda *args: getattr(ops, name)(*args)
 
 
-def _reflected(name: str) -> Callable[..., Any]:
+def _reflected(name: str) -> Callable[..., object]:
     return lambda self, other: getattr(ops, name)(other, self)
 
 

@@ -21,7 +21,7 @@ class RowDraw(Operation):
         super().__init__()
         self.seed_generator = seed
 
-    def says(self) -> tuple[Any, ...]:
+    def says(self) -> tuple[object, ...]:
         """What it does, to be compared."""
         raise NotImplementedError
 
@@ -46,7 +46,7 @@ class NormalDraw(RowDraw):
         self.mean = mean
         self.stddev = stddev
 
-    def says(self) -> tuple[Any, ...]:
+    def says(self) -> tuple[object, ...]:
         """What it draws, to be compared."""
         return self.sample_shape, self.mean, self.stddev, id(self.seed_generator)
 
@@ -63,7 +63,7 @@ class DropoutDraw(RowDraw):
         super().__init__(seed)
         self.rate = rate
 
-    def says(self) -> tuple[Any, ...]:
+    def says(self) -> tuple[object, ...]:
         """What it does, to be compared."""
         return self.rate, id(self.seed_generator)
 
@@ -81,7 +81,9 @@ def dropout_of_rows(x: KerasTensor, rate: float, seed: object, own_shape: bool) 
     return y
 
 
-def normal_of_rows(shape: tuple[Any, ...], mean: Any, stddev: Any, dtype: Any, seed: Any) -> Any:
+def normal_of_rows(
+    shape: tuple[Any, ...], mean: Any, stddev: Any, dtype: object, seed: object
+) -> Any:
     """A symbolic tensor of normal values whose first axis is the batch.
 
     Raises:
