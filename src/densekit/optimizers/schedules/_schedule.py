@@ -33,7 +33,7 @@ class LearningRateSchedule:
     ...     def __call__(self, step):
     ...         return 0.1 * 0.5**step
     >>> optimizer = keras.optimizers.SGD(learning_rate=Halving())
-    >>> float(optimizer.learning_rate)
+    >>> round(float(optimizer.learning_rate), 6)
     0.1
     """
 
