@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from densekit._core import types
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.registry import export
@@ -146,7 +147,7 @@ class OrbaxCheckpoint(MonitorCallback):
             self._dk_folder = self.model._dk_orbax_folder(self.directory, self.max_to_keep)
         self._dk_folder.save(step, self.model, self.save_weights_only, self.save_on_background)
 
-    def _dk_is_wanted(self, step: int, logs: dict[str, Any]) -> bool:
+    def _dk_is_wanted(self, step: int, logs: types.Logs) -> bool:
         if not self.save_best_only:
             return True
         current = logs.get(self.monitor)

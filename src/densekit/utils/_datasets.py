@@ -13,7 +13,7 @@ from densekit._core.types import Index
 
 
 @export("keras.utils")
-def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+def pack_x_y_sample_weight(x: object, y: object = None, sample_weight: object = None) -> object:
     """`x`, ``(x, y)`` or ``(x, y, sample_weight)``."""
     if y is None:
         return (x,) if isinstance(x, list | tuple) else x
@@ -21,7 +21,7 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
 
 
 @export("keras.utils")
-def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+def unpack_x_y_sample_weight(data: object) -> tuple[Any, Any, Any]:
     """``(x, y, sample_weight)`` of a tuple of up to three parts, None for missing ones.
 
     Raises:
@@ -42,7 +42,7 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
 
 @export("keras.utils")
 def split_dataset(
-    dataset: Any,
+    dataset: object,
     left_size: float | None = None,
     right_size: float | None = None,
     shuffle: bool = False,

@@ -226,7 +226,7 @@ class FeatureSpace(FeatureKinds, layers.Layer):
             self.built = True
         return self.encoded_features
 
-    def _dk_encode(self, columns: Mapping[str, Any]) -> Any:
+    def _dk_encode(self, columns: Mapping[str, object]) -> Any:
         prepared = {name: layer(columns[name]) for name, layer in self.preprocessors.items()}
         crossed = {
             cross.name: self.crossers[cross.name]([prepared[n] for n in cross.feature_names])
@@ -270,7 +270,7 @@ class FeatureSpace(FeatureKinds, layers.Layer):
             self.one_hot_encoders[name] = layers.CategoryEncoding(size, output_mode="multi_hot")
         return self.one_hot_encoders[name](column)
 
-    def __call__(self, data: Any) -> Any:
+    def __call__(self, data: object) -> Any:
         """The encoded features of a dict of columns, of a table, or of a single row.
 
         Raises:
