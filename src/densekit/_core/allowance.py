@@ -7,10 +7,9 @@ allocates by a number that may come from a file asks here first; outside of load
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 from densekit._core.errors import message
 
@@ -63,6 +62,6 @@ def _refusal(where: str, what: str) -> ValueError:
     )
 
 
-def elements(shape: Any) -> int:
+def elements(shape: Iterable[int | None]) -> int:
     """How many elements an array of `shape` has, unknown sizes counted as 1."""
     return math.prod(n for n in shape if n is not None)

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import sys
-from typing import Any, NamedTuple
+from typing import NamedTuple, TextIO
 
 from densekit._core import settings
 
@@ -34,7 +34,7 @@ class Screen(NamedTuple):
 
 def screen() -> Screen:
     """What standard output can do now."""
-    stream: Any = sys.stdout
+    stream: TextIO = sys.stdout
     dumb = os.environ.get("TERM") == "dumb"
     terminal = bool(getattr(stream, "isatty", bool)()) and not dumb
     notebook = not terminal and ("ipykernel" in sys.modules or "PYCHARM_HOSTED" in os.environ)
@@ -50,7 +50,7 @@ def screen() -> Screen:
     )
 
 
-def _columns(stream: Any) -> int:
+def _columns(stream: TextIO) -> int:
     try:
         columns = os.get_terminal_size(stream.fileno()).columns
     except (AttributeError, OSError, ValueError):

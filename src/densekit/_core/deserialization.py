@@ -7,9 +7,9 @@ revived.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from densekit._core import registry
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import describe, message
 from densekit._core.slots import SLOTS, Slot, formula, slot_of, takes_class
-from densekit._core.types import Config
+from densekit._core.types import Array, Config
 
 _PLAIN = (str, int, float, bool)
 SLICE = ("start", "stop", "step")
@@ -37,15 +37,17 @@ _CLASS_MODULES = (
 # Modules of some Keras release whose classes are now exported elsewhere.
 _PRIVATE = ("keras.src.", "keras.engine", "keras.layers.", "keras.optimizers.")
 
+E = TypeVar("E", bound=Exception)
+
 # Objects revived so far, by their number in the file.
 _read: ContextVar[dict[int, Any] | None] = ContextVar("densekit_read_objects", default=None)
 
 
 def deserialize_keras_object(
     config: object,
-    custom_objects: dict[str, Any] | None = None,
+    custom_objects: Config | None = None,
     safe_mode: bool = True,
-    module_objects: Mapping[str, Any] | None = None,
+    module_objects: Mapping[str, object] | None = None,
     **kwargs: object,
 ) -> Any:
     """Revive what `serialize_keras_object` described.
@@ -73,7 +75,7 @@ def deserialize_keras_object(
     return _revive(config, module_objects)
 
 
-def _revive(config: Any, names: Mapping[str, Any] | None = None) -> Any:
+def _revive(config: object, names: Mapping[str, object] | None = None) -> Any:
     if config is None:
         return None
     if isinstance(config, str):
@@ -105,7 +107,7 @@ def _revive(config: Any, names: Mapping[str, Any] | None = None) -> Any:
     return _revive_tagged(config, names)
 
 
-def _revive_string(name: str, names: Mapping[str, Any] | None) -> Any:
+def _revive_string(name: str, names: Mapping[str, object] | None) -> Any:
     custom = registry.get_registered_object(name)
     if custom is not None:
         return custom
@@ -115,7 +117,7 @@ def _revive_string(name: str, names: Mapping[str, Any] | None) -> Any:
     return found() if isinstance(found, type) else found
 
 
-def _revive_tagged(config: Config, names: Mapping[str, Any] | None) -> Any:
+def _revive_tagged(config: Config, names: Mapping[str, object] | None) -> Any:
     class_name, inner = config["class_name"], config.get("config")
     if class_name in _SPECIAL:
         try:
@@ -134,7 +136,7 @@ def _revive_tagged(config: Config, names: Mapping[str, Any] | None) -> Any:
     return _revive_instance(config, {} if inner is None else inner, names)
 
 
-def _revive_tensor(inner: Any) -> Any:
+def _revive_tensor(inner: Config) -> object:
     symbolic = registry.builtin("keras", "KerasTensor")
     assert symbolic is not None
     shape = inner["shape"]
@@ -143,11 +145,11 @@ def _revive_tensor(inner: Any) -> Any:
     return tensor
 
 
-def _revive_array(inner: Any) -> Any:
+def _revive_array(inner: Config) -> Array:
     return np.array(inner["value"], dtype=to_numpy_dtype(inner["dtype"]))
 
 
-def _revive_lambda(inner: Any) -> Any:
+def _revive_lambda(inner: object) -> object:
     custom = registry.get_registered_object(LAMBDA)
     if custom is not None:
         return custom
@@ -161,7 +163,7 @@ def _revive_lambda(inner: Any) -> Any:
     )
 
 
-_SPECIAL: dict[Any, Any] = {
+_SPECIAL: dict[str, Callable[[Any], object]] = {
     "__keras_tensor__": _revive_tensor,
     "__tensor__": _revive_array,
     "__numpy__": _revive_array,
@@ -172,7 +174,7 @@ _SPECIAL: dict[Any, Any] = {
 }
 
 
-def _revive_instance(config: Config, inner: Any, names: Mapping[str, Any] | None) -> Any:
+def _revive_instance(config: Config, inner: object, names: Mapping[str, object] | None) -> Any:
     class_name = config["class_name"]
     shared, number = _read.get(), config.get(SHARED)
     if shared is not None and number is not None and number in shared:
@@ -230,7 +232,7 @@ def _revive_instance(config: Config, inner: Any, names: Mapping[str, Any] | None
     return instance
 
 
-def _find_class(config: Config, names: Mapping[str, Any] | None) -> Any:
+def _find_class(config: Config, names: Mapping[str, object] | None) -> Any:
     name, module = config["class_name"], config.get("module")
     registered = config.get("registered_name", name)
     for key in (registered, name):
@@ -278,7 +280,7 @@ def _builtin_class(name: str) -> Any | None:
     return next((cls for cls in found if isinstance(cls, type)), None)
 
 
-def _find_function(name: Any, config: Config, names: Mapping[str, Any] | None) -> Any:
+def _find_function(name: object, config: Config, names: Mapping[str, object] | None) -> Any:
     if not isinstance(name, str):
         raise TypeError(
             message(
@@ -322,13 +324,13 @@ def _not_a_component(name: str, slot: Slot) -> str:
     )
 
 
-def _explained(error: Exception) -> Any:
+def _explained(error: E) -> E:
     """Mark an error that says it all: what encloses its place passes it on as it is."""
     error.__dict__["_densekit_explained"] = True
     return error
 
 
-def _unknown(kind: str, name: Any) -> Any:
+def _unknown(kind: str, name: object) -> TypeError:
     return _explained(
         TypeError(
             message(
@@ -342,7 +344,7 @@ def _unknown(kind: str, name: Any) -> Any:
     )
 
 
-def deserialize_nested(config: Any, names: Mapping[str, Any]) -> Any:
+def deserialize_nested(config: object, names: Mapping[str, object]) -> Any:
     """Lists and dicts of components of the slot of `names`; plain names stay names."""
     if isinstance(config, dict) and "class_name" not in config:
         return {key: deserialize_nested(value, names) for key, value in config.items()}
@@ -365,7 +367,7 @@ def deserialize_nested(config: Any, names: Mapping[str, Any]) -> Any:
     )
 
 
-def deserialize_function(config: Any, module: str) -> Any:
+def deserialize_function(config: object, module: str) -> Any:
     """The function, or component, that a name or config stands for in the slot of `module`."""
     if isinstance(config, str):
         custom = registry.get_registered_object(config)
@@ -373,7 +375,7 @@ def deserialize_function(config: Any, module: str) -> Any:
     return _revive(config, registry.Names(module)) if isinstance(config, dict) else config
 
 
-def deserialize_whole(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize_whole(config: object, custom_objects: Config | None = None) -> Any:
     """`deserialize_keras_object` that revives one object for configs of the same number."""
     token = _read.set({})
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Self
+from typing import ParamSpec, Self, TypeVar
 
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
@@ -42,8 +42,12 @@ def device(device_name: str) -> Iterator[None]:
     yield
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
 @export("keras")
-def remat(f: Callable[..., Any]) -> Callable[..., Any]:
+def remat(f: Callable[P, R]) -> Callable[P, R]:
     """A function of the same values. Nothing is computed twice to save memory.
 
     Args:
@@ -59,7 +63,7 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
         raise TypeError(message("remat", "a function", describe(f), "Pass a callable."))
 
     @wraps(f, updated=())
-    def again(*args: Any, **kwargs: Any) -> Any:
+    def again(*args: P.args, **kwargs: P.kwargs) -> R:
         return f(*args, **kwargs)
 
     return again

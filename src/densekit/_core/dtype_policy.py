@@ -11,6 +11,7 @@ from densekit._core import settings
 from densekit._core.dtypes import FLOAT_TYPES, standardize_dtype, storable_dtype
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.types import Config
 
 
 @export("keras")
@@ -83,12 +84,12 @@ class DTypePolicy:
         """The policy of a layer that had this one and gets `policy`; a map notes it."""
         return policy
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """``{"name": name}``."""
         return {"name": self._name}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> DTypePolicy:
+    def from_config(cls, config: Config) -> DTypePolicy:
         """Create from `get_config`."""
         return cls(**config)
 
@@ -223,12 +224,12 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._policy_map)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The constructor's arguments."""
         return {"default_policy": self._given_default, "policy_map": self._policy_map}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> DTypePolicyMap:
+    def from_config(cls, config: Config) -> DTypePolicyMap:
         """Create from `get_config`."""
         default, policies = config.get("default_policy"), config.get("policy_map")
         if isinstance(policies, dict):
@@ -266,7 +267,7 @@ def get_dtype_policy(identifier: object) -> DTypePolicy:
     return DTypePolicy(standardize_dtype(identifier))
 
 
-def _from_dict(config: dict[str, Any]) -> DTypePolicy:
+def _from_dict(config: Config) -> DTypePolicy:
     inner, name = config.get("config"), str(config.get("class_name"))
     cls = _quantized(name) if name in _QUANTIZED else _by_class_name.get(name)
     if cls is None or not isinstance(inner, dict):

@@ -59,7 +59,7 @@ def is_int_dtype(dtype: object) -> bool:
     return standardize_dtype(dtype) in INTEGER_TYPES
 
 
-def to_numpy_dtype(dtype: Any) -> np.dtype[Any]:
+def to_numpy_dtype(dtype: object) -> np.dtype[Any]:
     """The NumPy dtype of a name; bfloat16 needs the `ml_dtypes` package."""
     name = standardize_dtype(dtype)
     if name == STRING:
@@ -74,13 +74,13 @@ def to_numpy_dtype(dtype: Any) -> np.dtype[Any]:
     return np.dtype(name)
 
 
-def data_dtype(dtype: Any) -> np.dtype[Any]:
+def data_dtype(dtype: object) -> np.dtype[Any]:
     """The NumPy dtype of what models are fed: of numbers, or of strings of any length."""
     name = standardize_dtype(dtype)
     return np.dtype(str) if name == STRING else to_numpy_dtype(name)
 
 
-def table_dtype(value: Any) -> Any:
+def table_dtype(value: object) -> type[np.float64] | None:
     """What to read a table as whose columns are numbers of different kinds; None: as it is.
 
     NumPy has no common type for, say, a column of booleans and one of floats.

@@ -11,11 +11,11 @@ import warnings
 from collections.abc import Callable
 from functools import wraps
 from types import FrameType, TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from densekit._core import settings
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 _INTERNAL = frozenset({__name__.partition(".")[0], "autograd"})
 # Modules that stand between the package and the user's code when it runs.
@@ -93,7 +93,7 @@ def filters_traceback(function: F) -> F:
     """
 
     @wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: object, **kwargs: object) -> object:
         try:
             return function(*args, **kwargs)
         except Exception as error:

@@ -16,7 +16,7 @@ from densekit._core.serialization import deserialize_keras_object
 
 
 def resolve(
-    identifier: Any, *, family: str, names: Mapping[str, Any], instantiate: bool = True
+    identifier: object, *, family: str, names: Mapping[str, object], instantiate: bool = True
 ) -> Any:
     """Return the component that `identifier` stands for.
 
@@ -51,7 +51,7 @@ def resolve(
     )
 
 
-def _advice(identifier: Any, names: Mapping[str, Any]) -> str:
+def _advice(identifier: object, names: Mapping[str, object]) -> str:
     """The nearest name or, if there is none, all of them."""
     known = sorted(names)
     module = getattr(names, "module", "")

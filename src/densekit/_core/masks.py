@@ -14,7 +14,7 @@ from densekit._core.boxes import BOXES, unboxed
 in_use = False  # whether any tensor ever had a mask: until then nobody looks for them
 
 # Of arrays that take no attribute, by id.
-_beside: dict[int, Any] = {}
+_beside: dict[int, object] = {}
 
 
 def mask_of(x: Any) -> Any:
@@ -26,7 +26,7 @@ def mask_of(x: Any) -> Any:
     return _beside.get(id(x)) if found is None and _beside else found
 
 
-def set_mask(x: Any, mask: Any) -> None:
+def set_mask(x: Any, mask: object) -> None:
     """Have a mask go along with a tensor; None takes it away."""
     global in_use
     in_use = True
@@ -40,7 +40,7 @@ def set_mask(x: Any, mask: Any) -> None:
         _keep_beside(x, mask)
 
 
-def _keep_beside(x: Any, mask: Any) -> None:
+def _keep_beside(x: object, mask: object) -> None:
     key = id(x)
     if mask is None:
         _beside.pop(key, None)
@@ -53,19 +53,19 @@ def _keep_beside(x: Any, mask: Any) -> None:
     _beside[key] = mask
 
 
-def masks_of(structure: Any) -> Any:
+def masks_of(structure: object) -> Any:
     """The mask of each tensor of a structure."""
     return (
         tree.map_structure(mask_of, structure) if tree.is_nested(structure) else mask_of(structure)
     )
 
 
-def any_mask(masks: Any) -> bool:
+def any_mask(masks: object) -> bool:
     """Whether a structure of masks holds one."""
     return any(mask is not None for mask in tree.flatten(masks))
 
 
-def carry_masks(source: Any, target: Any) -> None:
+def carry_masks(source: object, target: object) -> None:
     """Give the tensors of `target` the masks of those of `source` that they were made from."""
     for x, y in zip(tree.flatten(source), tree.flatten(target), strict=False):
         if x is not y:
@@ -84,5 +84,5 @@ class HasMask:
         return getattr(self, "_dk_mask", None)
 
     @_keras_mask.setter
-    def _keras_mask(self, mask: Any) -> None:
+    def _keras_mask(self, mask: object) -> None:
         set_mask(self, mask)

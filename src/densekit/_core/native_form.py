@@ -6,9 +6,9 @@ A definition without a native form runs on the host: the plan calls back into Py
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 
 class NativeForm(NamedTuple):
@@ -19,7 +19,7 @@ class NativeForm(NamedTuple):
     whole_batch: bool = False  # a loss that is one number for the batch, not one for each row
 
 
-_functions: dict[Callable[..., Any], NativeForm] = {}
+_functions: dict[object, NativeForm] = {}
 
 
 def has_native_form(kind: str, *parameters: float) -> Callable[[F], F]:

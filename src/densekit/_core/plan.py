@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
 
+from densekit._core.native_form import NativeForm
 from densekit._core.seeds import SeedGenerator
+from densekit._core.types import Array, ArrayLike, TensorLike
+from densekit._core.types import Shape as Shape
 from densekit._core.variable import Variable
-
-Shape = tuple[int, ...]
 
 
 class NotLowerable(Exception):
@@ -40,6 +41,7 @@ class Handle:
         return math.prod(self.sample_shape)
 
 
+Formula: TypeAlias = Callable[..., TensorLike]  # of tensors
 Lowered: TypeAlias = Handle | Sequence[Handle]
 
 
@@ -53,30 +55,34 @@ class PlanBuilder(Protocol):
     training: bool | None  # what the layer is told
 
     def dense(
-        self, x: Handle, kernel: Variable, bias: Variable | None, activation: Any = None
+        self, x: Handle, kernel: Variable, bias: Variable | None, activation: Formula | None = None
     ) -> Handle:
         """``activation(x @ kernel + bias)`` along the last axis."""
 
     def dense_int8(
         self,
         x: Handle,
-        kernel: Any,
-        scale: Any,
+        kernel: Array,
+        scale: Array,
         bias: Variable | None,
-        quantizer: Any,
+        quantizer: object,
     ) -> Handle:
         """``x`` quantized row by row by `quantizer` times `kernel`, int8, over both scales."""
 
-    def activation(self, x: Handle, function: Any) -> Handle:
+    def activation(self, x: Handle, function: Formula | NativeForm | None) -> Handle:
         """``function(x)``, a callable or a `NativeForm`; row formulas act on the last axis."""
 
-    def activation_along(self, x: Handle, axes: Sequence[int], function: Any) -> Handle:
+    def activation_along(
+        self, x: Handle, axes: Sequence[int], function: Formula | NativeForm | None
+    ) -> Handle:
         """A row formula over several axes, or one that is not the last."""
 
-    def affine(self, x: Handle, scale: Any, offset: Any) -> Handle:
+    def affine(self, x: Handle, scale: ArrayLike, offset: ArrayLike) -> Handle:
         """``x * scale + offset``; both are scalars or go along the last axis."""
 
-    def elementwise(self, formula: str, *operands: Any, dtype: str | None = None) -> Handle:
+    def elementwise(
+        self, formula: str, *operands: Handle | ArrayLike, dtype: str | None = None
+    ) -> Handle:
         """A formula of the core's table, of handles, variables and numbers that broadcast."""
 
     def filled(self, x: Handle, sample_shape: Sequence[int], number: float) -> Handle:
@@ -137,12 +143,12 @@ class PlanBuilder(Protocol):
     def broadcast(self, x: Handle, sample_shape: Sequence[int]) -> Handle:
         """`x` repeated to another shape per sample."""
 
-    def activity_regularizer(self, x: Handle, regularizer: Any) -> Handle:
+    def activity_regularizer(self, x: Handle, regularizer: Formula) -> Handle:
         """`x`, with ``regularizer(x) / batch`` added to the loss."""
 
     def host(
         self,
-        function: Any,
+        function: Callable[..., object],
         xs: Sequence[Handle],
         variables: Sequence[Variable] = (),
         seed_generators: Sequence[SeedGenerator] = (),

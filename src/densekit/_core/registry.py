@@ -14,14 +14,15 @@ from typing import Any, TypeVar
 from densekit._core import rooms
 from densekit._core.errors import describe, message
 from densekit._core.frames import filters_traceback
+from densekit._core.types import Config
 
 T = TypeVar("T")
 
-_builtin: dict[str, dict[str, Any]] = {}
-_public_name: dict[Any, tuple[str, str]] = {}
-_custom: dict[str, Any] = {}
-_custom_name: dict[Any, str] = {}
-_scoped: ContextVar[tuple[dict[str, Any], ...]] = ContextVar("densekit_custom_objects", default=())
+_builtin: dict[str, Config] = {}
+_public_name: dict[object, tuple[str, str]] = {}
+_custom: Config = {}
+_custom_name: dict[object, str] = {}
+_scoped: ContextVar[tuple[Config, ...]] = ContextVar("densekit_custom_objects", default=())
 
 
 def export(module: str, *aliases: str) -> Callable[[T], T]:
@@ -86,7 +87,7 @@ class Names(Mapping[str, Any]):
         return True  # without loading anything
 
 
-def components(module: str) -> dict[str, Any]:
+def components(module: str) -> Config:
     """Built-in components of a public module by their own names, aliases left out."""
     return {k: v for k, v in Names(module).items() if _public_name[v] == (module, k)}
 
@@ -161,8 +162,8 @@ def get_registered_name(component: object) -> str:
 
 def get_registered_object(
     name: str,
-    custom_objects: dict[str, Any] | None = None,
-    module_objects: Mapping[str, Any] | None = None,
+    custom_objects: Config | None = None,
+    module_objects: Mapping[str, object] | None = None,
 ) -> Any | None:
     """Look `name` up: active scopes, `custom_objects`, registered objects, `module_objects`."""
     tables = (*reversed(_scoped.get()), custom_objects or {}, _custom, module_objects or {})
@@ -172,13 +173,13 @@ def get_registered_object(
     return None
 
 
-def get_custom_objects() -> dict[str, Any]:
+def get_custom_objects() -> Config:
     """The live dictionary of registered objects: assigning an entry registers it."""
     return _custom
 
 
 @contextmanager
-def custom_object_scope(custom_objects: dict[str, Any] | None) -> Iterator[None]:
+def custom_object_scope(custom_objects: Config | None) -> Iterator[None]:
     """Make `custom_objects` known by name inside a ``with`` block; None stands for none."""
     token = _scoped.set((*_scoped.get(), dict(custom_objects or {})))
     try:

@@ -11,7 +11,8 @@ import importlib
 import sys
 from collections.abc import Callable
 from dis import opmap
-from typing import Any
+from types import ModuleType
+from typing import Any, NoReturn
 
 from densekit._core.absent import hint
 from densekit._core.frames import hide_internal_frames
@@ -30,7 +31,7 @@ class Room:
         self._aliases = aliases
         self.names = sorted({*self._files, *self._public_files, *aliases})
 
-    def load(self, name: str) -> Any:
+    def load(self, name: str) -> object:
         """The object of that name, or the file; KeyError if the room has none."""
         name = self._aliases.get(name, name)
         if name in self._public_files:
@@ -42,7 +43,7 @@ class Room:
         for file in dict.fromkeys((*self._files.values(), *self._public_files)):
             self._module(file)
 
-    def _module(self, file: str) -> Any:
+    def _module(self, file: str) -> ModuleType:
         return importlib.import_module(file if "." in file else f"{self._package}.{file}")
 
 
@@ -66,7 +67,7 @@ def lazy_room(
     if of_components:
         _rooms[package] = room
 
-    def find(name: str) -> Any:
+    def find(name: str) -> object:
         if name not in room.names:
             try:
                 raise _missing(package, name, room.names)
@@ -83,10 +84,10 @@ def lazy_room(
     return find, listing, room.names
 
 
-def answers_for_absent(package: str) -> Callable[[str], Any]:
+def answers_for_absent(package: str) -> Callable[[str], NoReturn]:
     """``__getattr__`` of a room whose names are all loaded."""
 
-    def find(name: str) -> Any:
+    def find(name: str) -> NoReturn:
         known = [n for n in vars(sys.modules[package]) if not n.startswith("_")]
         try:
             raise _missing(package, name, known)

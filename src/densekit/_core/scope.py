@@ -13,6 +13,7 @@ from contextvars import ContextVar, Token
 from typing import Any, Self
 
 from densekit._core.registry import export
+from densekit._core.types import Config
 
 _active: ContextVar[VariableScope | None] = ContextVar("densekit_scope", default=None)
 
@@ -27,7 +28,7 @@ class VariableScope:
         """The value `variable` has in this scope, or None: that of its buffer."""
         raise NotImplementedError
 
-    def run_model(self, model: Any, x: Any, training: Any) -> Any:
+    def run_model(self, model: Any, x: Any, training: bool | None) -> Any:
         """What a model gives for one array, if it is known how; else NotImplemented."""
         return NotImplemented
 
@@ -45,7 +46,7 @@ class VariableScope:
 class RecordingScope(VariableScope):
     """A scope that records what is computed, and lets assignments through to the buffers."""
 
-    def run(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def run(self, layer: Any, args: tuple[Any, ...], kwargs: Config) -> Any:
         """The outputs of a layer called inside, recorded as one step; else NotImplemented."""
         return NotImplemented
 
@@ -55,7 +56,7 @@ class RecordingScope(VariableScope):
         """The outputs for given values of the variables, as one step; else NotImplemented."""
         return NotImplemented
 
-    def run_loss(self, loss: Any, args: tuple[Any, Any]) -> Any:
+    def run_loss(self, loss: object, args: tuple[object, object]) -> Any:
         """The value of a loss called inside, recorded as one step; else NotImplemented."""
         return NotImplemented
 
@@ -68,13 +69,13 @@ class StatelessScope(VariableScope):
 
     def __init__(
         self,
-        state_mapping: Iterable[tuple[Any, Any]] | None = None,
+        state_mapping: Iterable[tuple[object, object]] | None = None,
         collect_losses: bool = False,
     ) -> None:
         self._values = {id(v): _read(value) for v, value in state_mapping or ()}
         self.collect_losses = collect_losses
         self.updated: set[int] = set()  # ids of the variables assigned to
-        self._losses: list[tuple[Any, Any]] = []
+        self._losses: list[tuple[object, Any]] = []
 
     def get_current_value(self, variable: Any) -> Any | None:
         """The value `variable` has in this scope, or None."""
@@ -94,15 +95,15 @@ class StatelessScope(VariableScope):
         """The losses added in this scope, in order."""
         return [loss for _, loss in self._losses]
 
-    def add_loss(self, loss: Any, owner: Any = None) -> None:
+    def add_loss(self, loss: object, owner: object = None) -> None:
         """Keep a loss that `owner` added."""
         self._losses.append((owner, loss))
 
-    def losses_of(self, owner: Any) -> list[Any]:
+    def losses_of(self, owner: object) -> list[Any]:
         """The losses that `owner` added in this scope."""
         return [loss for who, loss in self._losses if who is owner]
 
-    def clear_losses_of(self, owner: Any) -> None:
+    def clear_losses_of(self, owner: object) -> None:
         """Forget the losses of `owner`."""
         self._losses = [(who, loss) for who, loss in self._losses if who is not owner]
 
@@ -117,7 +118,7 @@ def without_scope() -> Iterator[None]:
         _active.reset(token)
 
 
-def _read(value: Any) -> Any:
+def _read(value: object) -> Any:
     """What a variable holds now, as a variable that stood for itself would be read for ever."""
     return getattr(value, "value", value)
 

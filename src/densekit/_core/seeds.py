@@ -28,8 +28,10 @@ _W0, _W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)  # Weyl increments of th
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
 
+Word: TypeAlias = int | TensorLike  # a number, or one that is traced
 
-def philox_words(key: Any, counter: Any, count: int) -> Any:
+
+def philox_words(key: Word, counter: Word, count: int) -> Any:
     """`count` random words; element ``e`` is word ``e % 4`` of block ``e // 4``.
 
     Key and counter are integers of up to 64 bits, or traced words.
@@ -54,7 +56,7 @@ def philox_words(key: Any, counter: Any, count: int) -> Any:
     return np.stack([c0, c1, c2, c3], axis=1).reshape(-1)[:count]
 
 
-def _traced_words(key: Any, counter: Any, count: int) -> Any:
+def _traced_words(key: Word, counter: Word, count: int) -> Any:
     """The same of a key and a counter of JAX, whose integers have 32 bits unless asked for more."""
     jax, xp = sys.modules["jax"], sys.modules["jax.numpy"]
     blocks = -(-count // 4)
@@ -62,7 +64,7 @@ def _traced_words(key: Any, counter: Any, count: int) -> Any:
     word = xp.zeros(blocks, xp.uint32)
     low, high = (xp.asarray(part.astype(np.uint32)) for part in (block & _LOW, block >> _SHIFT))
 
-    def round_of(_: Any, state: Any) -> Any:
+    def round_of(_: object, state: Any) -> Any:
         (c0, c1, c2, c3), (k0, k1) = state
         high0, low0 = _halves_product(xp, int(_M0), c0)
         high1, low1 = _halves_product(xp, int(_M1), c2)
@@ -78,7 +80,7 @@ def _traced_words(key: Any, counter: Any, count: int) -> Any:
     return xp.stack(words, axis=1).reshape(-1)[:count]
 
 
-def _halves_product(xp: Any, factor: int, x: Any) -> tuple[Any, Any]:
+def _halves_product(xp: Any, factor: int, x: TensorLike) -> tuple[TensorLike, TensorLike]:
     """The upper and the lower word of ``factor * x``, by products of 16 bits."""
     half, low = xp.uint32(16), xp.uint32(0xFFFF)
     a1, a0 = xp.uint32(factor >> 16), xp.uint32(factor & 0xFFFF)
@@ -224,7 +226,7 @@ class SeedGenerator:
 Seed: TypeAlias = int | SeedGenerator | TensorLike | None
 
 
-def seed_pair(seed: Any) -> tuple[Any, Any]:
+def seed_pair(seed: Any) -> tuple[Word, Word]:
     """``(key, counter)`` of an integer, a `SeedGenerator` (which moves on) or None.
 
     Integers, or words of JAX if the state is traced.

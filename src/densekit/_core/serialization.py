@@ -26,12 +26,12 @@ _PLAIN = (str, int, float, bool)
 
 
 # Numbers of the objects met so far, by identity.
-_written: ContextVar[dict[int, tuple[int, Any]] | None] = ContextVar(
+_written: ContextVar[dict[int, tuple[int, object]] | None] = ContextVar(
     "densekit_written_objects", default=None
 )
 
 
-def serialize_whole(obj: Any) -> Any:
+def serialize_whole(obj: object) -> Any:
     """`serialize_keras_object` that numbers objects which occur twice, for `deserialize_whole`."""
     token = _written.set({})
     try:
@@ -59,7 +59,7 @@ def _dicts(config: object) -> Iterator[Config]:
             stack.extend(item)
 
 
-def serialize_keras_object(obj: Any) -> Any:
+def serialize_keras_object(obj: object) -> Any:
     """Describe an object by plain data: ``{"module", "class_name", "config", "registered_name"}``.
 
     Args:
@@ -87,7 +87,7 @@ def serialize_keras_object(obj: Any) -> Any:
     return _serialize_component(obj) if special is None else special
 
 
-def serialize_dict(values: dict[str, Any]) -> dict[str, Any]:
+def serialize_dict(values: Config) -> Config:
     """`serialize_keras_object` applied to the values of a dict."""
     return {key: serialize_keras_object(value) for key, value in values.items()}
 
@@ -138,7 +138,7 @@ def _is_symbolic(obj: object) -> bool:
     return type(obj).__name__ == "KerasTensor" and hasattr(obj, "_keras_history")
 
 
-def _serialize_component(obj: Any) -> dict[str, Any]:
+def _serialize_component(obj: Any) -> Config:
     if isinstance(obj, types.FunctionType):
         name = registry.get_registered_name(obj)
         return {
@@ -177,7 +177,7 @@ def _serialize_component(obj: Any) -> dict[str, Any]:
     return config
 
 
-def beyond_keras(obj: Any, inner: dict[str, Any]) -> dict[str, Any]:
+def beyond_keras(obj: object, inner: Config) -> Config:
     """What Keras' format has no key for and Keras passes over, as keys beside its own.
 
     Which layers of a layer are frozen, if its config `inner` does not say it, and the names of a
@@ -207,7 +207,7 @@ def _named_config(cls: type, inner: Config | None) -> Config:
 
 def _four(
     module: str | None, class_name: str, config: Config | None, registered: str | None
-) -> dict[str, Any]:
+) -> Config:
     return {
         "module": module,
         "class_name": class_name,

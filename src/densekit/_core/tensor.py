@@ -16,7 +16,7 @@ import numpy as np
 from densekit._core import settings, tree
 from densekit._core.errors import message
 from densekit._core.masks import HasMask, set_mask
-from densekit._core.types import Array, TensorLike
+from densekit._core.types import Array, Operand, TensorLike
 from densekit._core.watched import WATCHED, read
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class Tensor(HasMask, np.ndarray):
 
     __slots__ = ("_dk_mask",)
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: Operand, value: Operand) -> None:
         if not self.flags.writeable:
             raise TypeError(
                 message(
@@ -96,7 +96,9 @@ class MaskedArray(HasMask, np.ndarray):
 
     __slots__ = ("_dk_mask",)
 
-    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+    def __array_wrap__(
+        self, array: Any, context: object = None, return_scalar: bool = False
+    ) -> Any:
         return array[()] if return_scalar else np.asarray(array)
 
     def __repr__(self) -> str:
@@ -106,10 +108,10 @@ class MaskedArray(HasMask, np.ndarray):
         return np.array(self).__reduce__()
 
 
-def _rebinding(operator: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def _rebinding(operator: Callable[..., Any]) -> Callable[..., object]:
     """``x += y`` that makes a new array, no wider than a float64 that is already there."""
 
-    def in_place(self: Tensor, other: Any) -> Any:
+    def in_place(self: Tensor, other: object) -> object:
         result = operator(self, other)
         if getattr(result, "dtype", None) != np.float64 or self.dtype == np.float64:
             return result
@@ -143,21 +145,21 @@ def give(value: Any) -> Any:
     return np.array(value) if mask is None else with_mask(np.array(value), give(mask))
 
 
-def with_mask(array: Any, mask: Any) -> MaskedArray:
+def with_mask(array: Array, mask: object) -> MaskedArray:
     """An array that its mask goes along with, on the same memory."""
     masked = array.view(MaskedArray)
     set_mask(masked, mask)
-    return masked  # type: ignore[no-any-return]
+    return masked
 
 
-def lend_all(structure: Any) -> Any:
+def lend_all(structure: object) -> Any:
     """`lend` for each leaf."""
     if isinstance(structure, np.ndarray) or not tree.is_nested(structure):
         return lend(structure)
     return tree.map_structure(lend, structure)
 
 
-def give_all(structure: Any) -> Any:
+def give_all(structure: object) -> Any:
     """`give` for each leaf."""
     if isinstance(structure, np.ndarray) or not tree.is_nested(structure):
         return give(structure)

@@ -99,7 +99,7 @@ def draw_reserved(reserved: Reserved | None) -> int:
     return draw_seed() if reserved is None or here else reserved.seed
 
 
-def _stream() -> Any:  # a `Random`, or None for the module
+def _stream() -> random.Random | None:  # None: that of the module
     return _of_main if is_main() else _own.stream
 
 

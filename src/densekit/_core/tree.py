@@ -18,7 +18,7 @@ def is_nested(structure: object) -> bool:
     return isinstance(structure, _NESTED)
 
 
-def keys(structure: Any) -> list[Any]:
+def keys(structure: dict[Any, object]) -> list[Any]:
     """The keys of a dict in the order in which its leaves go."""
     if isinstance(structure, OrderedDict):
         return list(structure)
@@ -52,7 +52,7 @@ def with_children(structure: Any, parts: Iterable[Any]) -> Any:
     return type(structure)(parts)
 
 
-def flatten(structure: Any) -> list[Any]:
+def flatten(structure: object) -> list[Any]:
     """The leaves in order: ``flatten({"b": 1, "a": [2, 3]}) == [2, 3, 1]``."""
     if not isinstance(structure, _NESTED):
         return [structure]
@@ -65,12 +65,12 @@ def flatten(structure: Any) -> list[Any]:
     return leaves
 
 
-def pack_as(structure: Any, leaves: Iterable[Any]) -> Any:
+def pack_as(structure: object, leaves: Iterable[object]) -> Any:
     """A structure like `structure` with its leaves replaced, in order."""
     return _pack(structure, iter(leaves))
 
 
-def _pack(structure: Any, leaves: Iterator[Any]) -> Any:
+def _pack(structure: object, leaves: Iterator[object]) -> Any:
     if isinstance(structure, _NESTED):
         parts = [
             _pack(child, leaves) if isinstance(child, _NESTED) else next(leaves)
@@ -80,7 +80,7 @@ def _pack(structure: Any, leaves: Iterator[Any]) -> Any:
     return next(leaves)
 
 
-def map_structure(function: Callable[..., Any], *structures: Any) -> Any:
+def map_structure(function: Callable[..., Any], *structures: object) -> Any:
     """Apply `function` leaf by leaf to structures of the same shape."""
     flat = [flatten(s) for s in structures]
     return pack_as(structures[0], [function(*leaves) for leaves in zip(*flat, strict=True)])
@@ -105,7 +105,7 @@ def paths(structure: Any) -> list[Path]:
     return [(key, *path) for key, value in inner for path in paths(value)]
 
 
-def along(structure: Any, given: Any, partial: bool = True) -> list[Any] | None:
+def along(structure: Any, given: object, partial: bool = True) -> list[Any] | None:
     """What `given` says for each leaf of `structure`, in flat order; None where it does not fit.
 
     What is said for a part that is itself nested holds for all of that part.

@@ -15,6 +15,7 @@ import numpy as np
 
 from densekit._core import tree
 from densekit._core.scope import variable_scope
+from densekit._core.types import Array
 
 _BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
 _COMPARE = ("lt", "le", "gt", "ge", "eq", "ne")
@@ -34,21 +35,23 @@ def read(array: Any) -> Any:
     return array.view(np.ndarray) if box is None else box
 
 
-def _read_all(arguments: Any) -> Any:
+def _read_all(arguments: object) -> Any:
     return tree.map_structure(lambda x: read(x) if type(x) in WATCHED else x, arguments)
 
 
-def _ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+def _ufunc(self: object, ufunc: np.ufunc, method: str, *inputs: object, **kwargs: object) -> Any:
     return getattr(ufunc, method)(*_read_all(inputs), **_read_all(kwargs))
 
 
-def _function(self: Any, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+def _function(
+    self: object, func: Callable[..., object], types: object, args: object, kwargs: object
+) -> object:
     recorded = sys.modules.get("autograd.numpy")
     return getattr(recorded, func.__name__, func)(*_read_all(args), **_read_all(kwargs))
 
 
-def _operation(name: str) -> Callable[..., Any]:
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+def _operation(name: str) -> Callable[..., object]:
+    def method(self: Array, *args: object, **kwargs: object) -> object:
         value = read(self)
         found = getattr(type(value), name, None)
         return NotImplemented if found is None else found(value, *_read_all(args), **kwargs)

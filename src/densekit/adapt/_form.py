@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from densekit import ops
 from densekit._core.plan import Handle, PlanBuilder
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.adapt._uses import Use
+
+# Whole numbers and their scale, of a tensor and axes.
+Quantize: TypeAlias = Callable[..., tuple[TensorLike, TensorLike]]
 
 
 class Form:
@@ -29,11 +33,11 @@ class Form:
         """Shape of the weight that the form stands for."""
         raise NotImplementedError
 
-    def weight(self) -> Any:
+    def weight(self) -> ArrayLike:
         """What the layer shows as its weight, correction included."""
         raise NotImplementedError
 
-    def base(self, inputs: Any) -> Any:
+    def base(self, inputs: TensorLike) -> TensorLike:
         """What the layer makes of `inputs`, without correction, bias and activation."""
         raise NotImplementedError
 
@@ -41,16 +45,16 @@ class Form:
         """The native form of `base`, with the bias that goes along with a product."""
         raise NotImplementedError
 
-    def stored(self) -> dict[str, Any]:
+    def stored(self) -> Config:
         """What files hold, in order: the correction is part of the weight there."""
         raise NotImplementedError
 
     @property
-    def call(self) -> Callable[..., Any]:
+    def call(self) -> Callable[..., TensorLike]:
         """The formula of the layer."""
         return self._call
 
-    def _call(self, inputs: Any, training: Any = None) -> Any:
+    def _call(self, inputs: TensorLike, training: object = None) -> TensorLike:
         """The weight on `inputs`, the correction beside it, then what the layer does with it."""
         layer = self.layer
         outputs = self.base(inputs)

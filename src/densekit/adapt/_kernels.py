@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from densekit import ops
 from densekit._core.plan import Handle, PlanBuilder
+from densekit._core.types import ArrayLike, Pullback, TensorLike
 from densekit._core.variable import Variable
+from densekit.adapt._form import Quantize
 from densekit.adapt._quantized import Part, QuantizedForm, group_parts
 from densekit.adapt._uses import KernelUse
 from densekit.quantizers._abs_max import AbsMaxQuantizer
@@ -22,22 +24,22 @@ class KernelForm(QuantizedForm):
 
     use: KernelUse
 
-    def base(self, inputs: Any) -> Any:
+    def base(self, inputs: TensorLike) -> TensorLike:
         """The product; whole numbers have no gradient, so it is given."""
 
-        def product(x: Any) -> Any:
-            def gradient(upstream: Any) -> Any:
+        def product(x: TensorLike) -> tuple[TensorLike, Pullback]:
+            def gradient(upstream: ArrayLike) -> TensorLike:
                 return self.use.pull_back(upstream, self.decode())
 
             return self.product(x), gradient
 
         return ops.custom_gradient(product)(self.use.rows(inputs))
 
-    def product(self, x: Any) -> Any:
+    def product(self, x: TensorLike) -> TensorLike:
         """The product, of inputs as `use` takes them."""
         raise NotImplementedError
 
-    def by_whole_numbers(self, x: Any, scale: Any) -> Any:
+    def by_whole_numbers(self, x: TensorLike, scale: ArrayLike) -> TensorLike:
         """The product with the whole numbers, divided by their scale and that of the inputs."""
         compute = self.layer.compute_dtype
         if self.inputs_quantizer is not None:
@@ -73,22 +75,22 @@ class Int8Kernel(KernelForm):
         scale = tuple(self.use.scale_of_outputs(ops.zeros(kept)).shape)
         return [Part("", self.shape, dtype="int8"), Part("_scale", scale, "ones")]
 
-    def encode(self, weight: Any, quantizer: Any = None) -> list[Any]:
+    def encode(self, weight: ArrayLike, quantizer: Quantize | None = None) -> list[ArrayLike]:
         """By the largest weight of each output."""
         quantizer = quantizer or AbsMaxQuantizer(axis=self.use.kernel_axes)
         whole, scale = quantizer(weight, to_numpy=True)
         return [whole, self.use.scale_of_outputs(scale)]
 
-    def whole(self) -> Any:
+    def whole(self) -> ArrayLike:
         """The variable itself."""
         return self.variable()
 
-    def decode(self) -> Any:
+    def decode(self) -> TensorLike:
         """The numbers by their scales."""
         scale = self.use.scale_of_kernel(self.variable("_scale"), self.shape)
         return ops.divide(ops.cast(self.variable(), self.layer.compute_dtype), scale)
 
-    def product(self, x: Any) -> Any:
+    def product(self, x: TensorLike) -> TensorLike:
         """Sums of whole numbers, exact, and then the scales."""
         return self.by_whole_numbers(x, self.variable("_scale"))
 
@@ -108,7 +110,7 @@ class Int4Kernel(KernelForm):
             return [packed, Part("_scale", (columns,), "ones")]
         return [packed, *group_parts(self.shape, rows, self.block_size, 0, columns)]
 
-    def encode(self, weight: Any, quantizer: Any = None) -> list[Any]:
+    def encode(self, weight: ArrayLike, quantizer: Quantize | None = None) -> list[ArrayLike]:
         """Each column on its own, or each group of its rows."""
         matrix = ops.reshape(weight, self.use.as_matrix(self.shape))
         if self.block_size is not None:
@@ -120,15 +122,15 @@ class Int4Kernel(KernelForm):
         whole, scale = quantizer(matrix, axis=0, to_numpy=True)
         return [pack_int4(whole, axis=self.packed_axis)[0], ops.squeeze(scale, axis=0)]
 
-    def _matrix(self) -> Any:
+    def _matrix(self) -> TensorLike:
         length = self.use.as_matrix(self.shape)[self.packed_axis]
         return unpack_int4(self.variable(), length, axis=self.packed_axis)
 
-    def whole(self) -> Any:
+    def whole(self) -> ArrayLike:
         """The numbers, a byte each."""
         return ops.reshape(self._matrix(), self.shape)
 
-    def decode(self) -> Any:
+    def decode(self) -> TensorLike:
         """The numbers by their scales, less their zeros."""
         compute = self.layer.compute_dtype
         if self.block_size is None:
@@ -138,7 +140,7 @@ class Int4Kernel(KernelForm):
             matrix = dequantize_groups(self._matrix(), scale, zero, self.variable("g_idx"), 0)
         return ops.reshape(ops.cast(matrix, compute), self.shape)
 
-    def product(self, x: Any) -> Any:
+    def product(self, x: TensorLike) -> TensorLike:
         """By the floats the numbers stand for; by themselves if the inputs are whole, too."""
         if self.inputs_quantizer is None:
             return self.use.multiply(x, self.decode())

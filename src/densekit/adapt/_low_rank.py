@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 from densekit import initializers, ops
 from densekit._core.errors import describe, message
 from densekit._core.plan import Handle, PlanBuilder
+from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.adapt._form import Form
 
 
 def enable_lora(
-    layer: Any, rank: int, lora_alpha: float | None, a_initializer: Any, b_initializer: Any
+    layer: Any, rank: int, lora_alpha: float | None, a_initializer: object, b_initializer: object
 ) -> None:
     """Freeze the main weight of `layer` and add ``(lora_alpha / rank) * A @ B`` to it.
 
@@ -55,7 +56,7 @@ def enable_lora(
 
 
 def add_low_rank(
-    layer: Any, rank: int, lora_alpha: float | None, a_initializer: Any, b_initializer: Any
+    layer: Any, rank: int, lora_alpha: float | None, a_initializer: object, b_initializer: object
 ) -> None:
     """The work of `enable_lora`, also for a layer that is being built."""
     name = layer._dk_weight
@@ -97,7 +98,7 @@ def add_low_rank(
     tracker.changed()
 
 
-def corrected(layer: Any, weight: Any) -> Any:
+def corrected(layer: Any, weight: ArrayLike) -> ArrayLike:
     """`weight` with the product of the thin matrices added, if the layer has them."""
     if not layer.lora_enabled:
         return weight
@@ -121,22 +122,22 @@ class LowRankForm(Form):
         """Shape of the weight."""
         return self._variable.shape
 
-    def weight(self) -> Any:
+    def weight(self) -> ArrayLike:
         """The sum."""
         return corrected(self.layer, self._variable)
 
     @property
-    def call(self) -> Callable[..., Any]:
+    def call(self) -> Callable[..., TensorLike]:
         """That of the layer."""
-        call: Callable[..., Any] = self.layer.call
+        call: Callable[..., TensorLike] = self.layer.call
         return call
 
     def lower_base(self, plan: PlanBuilder, x: Handle, bias: Variable | None) -> Handle:
         """The product with the frozen weight."""
         return self.use.lower(plan, x, self._variable, bias)
 
-    def stored(self) -> dict[str, Any]:
+    def stored(self) -> Config:
         """The sum, in the type of the weight, and what else the layer has."""
         name = self.layer._dk_weight
-        others: dict[str, Any] = self.layer._dk_other_variables()
+        others: Config = self.layer._dk_other_variables()
         return {name: ops.cast(self.weight(), self._variable.dtype), **others}

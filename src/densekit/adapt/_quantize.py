@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from densekit._core.errors import message
+from densekit._core.types import Config
 from densekit.adapt._kernels import Int4Kernel, Int8Kernel
 from densekit.adapt._quantized import QuantizedForm
 from densekit.adapt._reversible import Int4Reversible, Int8Reversible, _Reversible
@@ -29,7 +30,7 @@ _FORMS: dict[tuple[str, str], type[QuantizedForm]] = {
 
 
 def quantize(
-    layer: Any, mode: Any, config: Any, weigh: Callable[[QuantizationConfig], None]
+    layer: Any, mode: object, config: object, weigh: Callable[[QuantizationConfig], None]
 ) -> None:
     """Check what `layer.quantize` was given, then let the layer do it by `weigh`.
 
@@ -77,7 +78,7 @@ def quantize_weight(layer: Any, config: QuantizationConfig) -> None:
     form = _form(layer, config, variable.shape, _block_size(layer, config))
     quantizer = config.weight_quantizer
     values = form.encode(variable.numpy(), quantizer)
-    back: dict[str, Any] = {}
+    back: Config = {}
     if isinstance(form, _Reversible) and not layer.tie_weights:
         back = form.encode_back(layer.reverse_embeddings.numpy(), quantizer)
     attributes, tracker = dict(layer.__dict__), layer._tracker

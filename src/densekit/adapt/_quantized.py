@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from densekit import ops
+from densekit._core.types import Array, ArrayLike, Config, DTypeLike, TensorLike
 from densekit._core.variable import Variable
-from densekit.adapt._form import Form
+from densekit.adapt._form import Form, Quantize
 from densekit.adapt._low_rank import corrected
 
 
@@ -18,7 +20,7 @@ class Part(NamedTuple):
 
     suffix: str
     shape: tuple[int, ...]
-    initializer: Any = "zeros"
+    initializer: object = "zeros"
     dtype: str | None = None  # None: that of the layer's variables
 
 
@@ -40,7 +42,7 @@ class QuantizedForm(Form):
         layer: Any,
         use: Any,
         shape: tuple[int, ...],
-        inputs_quantizer: Any,
+        inputs_quantizer: Quantize | None,
         block_size: int | None,
     ) -> None:
         super().__init__(layer, use)
@@ -59,7 +61,7 @@ class QuantizedForm(Form):
         """The variables."""
         raise NotImplementedError
 
-    def encode(self, weight: Any, quantizer: Any = None) -> list[Any]:
+    def encode(self, weight: ArrayLike, quantizer: Quantize | None = None) -> list[ArrayLike]:
         """Values of the variables for a weight of floats.
 
         Args:
@@ -67,11 +69,11 @@ class QuantizedForm(Form):
         """
         raise NotImplementedError
 
-    def decode(self) -> Any:
+    def decode(self) -> TensorLike:
         """The weight of floats that the variables stand for."""
         raise NotImplementedError
 
-    def whole(self) -> Any:
+    def whole(self) -> ArrayLike:
         """The whole numbers of the weight, one for each element."""
         raise NotImplementedError
 
@@ -99,26 +101,26 @@ class QuantizedForm(Form):
         found: Variable = getattr(self.layer, name)
         return found
 
-    def fill(self, values: list[Any]) -> None:
+    def fill(self, values: Sequence[ArrayLike]) -> None:
         """Assign what `encode` gave."""
         for part, value in zip(self.parts(), values, strict=False):  # `g_idx` stays
             self.variable(part.suffix).assign(value)
 
-    def weight(self) -> Any:
+    def weight(self) -> ArrayLike:
         """Whole numbers, as Keras shows them; with a correction the floats they stand for."""
         if self.layer.lora_enabled:
             return corrected(self.layer, self.decode())
         return self.whole()
 
-    def stored(self) -> dict[str, Any]:
+    def stored(self) -> Config:
         """The variables; a correction is added to the weight, which is quantized anew."""
         parts = self.parts()
-        values: list[Any] = [self.variable(part.suffix) for part in parts]
+        values: list[ArrayLike] = [self.variable(part.suffix) for part in parts]
         if self.layer.lora_enabled:
             new = self.encode(ops.convert_to_numpy(self.weight()))
             values[: len(new)] = new
         name = self.layer._dk_weight
-        others: dict[str, Any] = self.layer._dk_other_variables()
+        others: Config = self.layer._dk_other_variables()
         further = {self._public(p.suffix): v for p, v in zip(parts, values, strict=True)}
         return {name: values[0], **others, **further}
 
@@ -127,7 +129,7 @@ class QuantizedForm(Form):
         for part in self.parts():
             self.variable(part.suffix).notify(self.layer._tracker)
 
-    def constant(self, values: Any) -> Variable:
+    def constant(self, values: ArrayLike) -> Variable:
         """A variable for a plan."""
         made = np.asarray(ops.convert_to_numpy(values), self.layer.compute_dtype)
         return Variable(made, trainable=False, name="constant")
@@ -145,7 +147,7 @@ def group_parts(
     groups = math.ceil(summed / block_size)
     sizes = (groups, others) if along == 0 else (others, groups)
 
-    def numbers(shape: Any, dtype: Any = None) -> Any:
+    def numbers(shape: Sequence[int], dtype: DTypeLike = None) -> Array:
         return np.floor_divide(np.arange(summed), block_size).astype(dtype)
 
     return [

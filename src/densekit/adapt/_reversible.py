@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from densekit import ops
+from densekit._core.types import ArrayLike, Config, Pullback, TensorLike
 from densekit._core.variable import Variable
+from densekit.adapt._form import Quantize
 from densekit.adapt._kernels import Int4Kernel, Int8Kernel, KernelForm
 from densekit.adapt._quantized import Part, QuantizedForm
 from densekit.adapt._tables import Int4Table, Int8Table
@@ -19,7 +21,7 @@ class _WayBack:
     """
 
     layer: Any
-    inputs_quantizer: Any
+    inputs_quantizer: Quantize | None
     block_size: int | None
     shape: tuple[int, ...]
     kernel_form: type[KernelForm]
@@ -35,18 +37,18 @@ class _WayBack:
         parts = [part for part in self._kernel().parts() if part.suffix != "g_idx"]
         return [part._replace(dtype=None) if part.suffix == "_zero" else part for part in parts]
 
-    def back(self, inputs: Any) -> Any:
+    def back(self, inputs: TensorLike) -> TensorLike:
         """Scores of all numbers, before the soft cap."""
         if not self.layer.tie_weights:
             return self._kernel().base(inputs)
         floats = ops.transpose(self.decode())  # type: ignore[attr-defined]
 
-        def product(x: Any) -> Any:
+        def product(x: TensorLike) -> tuple[TensorLike, Pullback]:
             return self._tied(x, floats), lambda g: ops.matmul(g, ops.transpose(floats))
 
         return ops.custom_gradient(product)(inputs)
 
-    def _tied(self, x: Any, floats: Any) -> Any:
+    def _tied(self, x: TensorLike, floats: ArrayLike) -> TensorLike:
         compute = self.layer.compute_dtype
         if self.inputs_quantizer is None:
             return ops.matmul(x, floats)
@@ -93,17 +95,22 @@ class _Reversible(_WayBack, QuantizedForm):
             )
             setattr(layer, f"reverse_embeddings{part.suffix}", variable)
 
-    def encode_back(self, weight: Any, quantizer: Any = None) -> dict[str, Any]:
+    def encode_back(
+        self, weight: ArrayLike, quantizer: Quantize | None = None
+    ) -> dict[str, ArrayLike]:
         """Values of the kernel's variables, by their names."""
         names = [f"reverse_embeddings{part.suffix}" for part in self.parts_back()]
         return dict(zip(names, self._kernel().encode(weight, quantizer), strict=True))
 
-    def _call(self, inputs: Any, training: Any = None, reverse: bool = False) -> Any:
+    def _call(
+        self, inputs: TensorLike, training: object = None, reverse: bool = False
+    ) -> TensorLike:
         if not reverse:
             return super()._call(inputs)
-        return self.layer._dk_capped(self.back(inputs))
+        scores: TensorLike = self.layer._dk_capped(self.back(inputs))
+        return scores
 
-    def stored(self) -> dict[str, Any]:
+    def stored(self) -> Config:
         """The table's variables, then those of the kernel."""
         found = super().stored()
         back = [f"reverse_embeddings{part.suffix}" for part in self.parts_back()]

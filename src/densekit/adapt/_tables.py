@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from densekit import ops
 from densekit._core.plan import Handle, PlanBuilder
+from densekit._core.types import ArrayLike, TensorLike
 from densekit._core.variable import Variable
+from densekit.adapt._form import Quantize
 from densekit.adapt._quantized import Part, QuantizedForm, group_parts
 from densekit.adapt._uses import TableUse
 from densekit.quantizers._abs_max import AbsMaxQuantizer
@@ -37,24 +39,24 @@ class Int8Table(TableForm):
         """The numbers and the scales."""
         return [Part("", self.shape, dtype="int8"), Part("_scale", self.shape[:1], "ones")]
 
-    def encode(self, weight: Any, quantizer: Any = None) -> list[Any]:
+    def encode(self, weight: ArrayLike, quantizer: Quantize | None = None) -> list[ArrayLike]:
         """By the largest number of each row."""
         whole, scale = (quantizer or AbsMaxQuantizer(axis=-1))(weight, to_numpy=True)
         return [whole, ops.squeeze(scale, axis=-1)]
 
-    def whole(self) -> Any:
+    def whole(self) -> ArrayLike:
         """The variable itself."""
         return self.variable()
 
-    def decode(self) -> Any:
+    def decode(self) -> TensorLike:
         """The numbers by their scales."""
         scale = ops.expand_dims(self.variable("_scale"), -1)
         return ops.divide(ops.cast(self.variable(), self.layer.compute_dtype), scale)
 
-    def base(self, inputs: Any) -> Any:
+    def base(self, inputs: TensorLike) -> TensorLike:
         """Rows of numbers by their scales."""
 
-        def look_up(numbers: Any) -> Any:
+        def look_up(numbers: TensorLike) -> TensorLike:
             rows = ops.cast(ops.take(self.variable(), numbers, axis=0), self.layer.compute_dtype)
             scale = ops.take(self.variable("_scale"), numbers, axis=0)
             return ops.divide(rows, ops.expand_dims(scale, -1))
@@ -75,7 +77,7 @@ class Int4Table(TableForm):
             return [packed, Part("_scale", (rows,), "ones")]
         return [packed, *group_parts(self.shape, columns, self.block_size, 1, rows)]
 
-    def encode(self, weight: Any, quantizer: Any = None) -> list[Any]:
+    def encode(self, weight: ArrayLike, quantizer: Quantize | None = None) -> list[ArrayLike]:
         """Each row on its own, or each group of its numbers."""
         if self.block_size is not None:
             turned = abs_max_quantize_grouped_with_zero_point(
@@ -87,25 +89,25 @@ class Int4Table(TableForm):
         whole, scale = quantizer(weight, to_numpy=True)
         return [pack_int4(whole, axis=-1)[0], ops.squeeze(scale, axis=-1)]
 
-    def whole(self) -> Any:
+    def whole(self) -> ArrayLike:
         """The numbers, a byte each."""
         return unpack_int4(self.variable(), self.shape[1], axis=-1)
 
-    def decode(self) -> Any:
+    def decode(self) -> TensorLike:
         """The numbers by their scales, less their zeros."""
         return self._floats(self.whole(), lambda variable: variable)
 
-    def base(self, inputs: Any) -> Any:
+    def base(self, inputs: TensorLike) -> TensorLike:
         """Rows of numbers by their scales, less their zeros."""
 
-        def look_up(numbers: Any) -> Any:
+        def look_up(numbers: TensorLike) -> TensorLike:
             packed = ops.take(self.variable(), numbers, axis=0)
             rows = unpack_int4(packed, self.shape[1], axis=-1)
             return self._floats(rows, lambda variable: ops.take(variable, numbers, axis=0))
 
         return self.use.pick(inputs, look_up)
 
-    def _floats(self, whole: Any, chosen: Any) -> Any:
+    def _floats(self, whole: ArrayLike, chosen: Callable[[Variable], ArrayLike]) -> TensorLike:
         compute = self.layer.compute_dtype
         scale = chosen(self.variable("_scale"))
         if self.block_size is None:

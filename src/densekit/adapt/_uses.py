@@ -11,21 +11,20 @@ from typing import Any, Protocol
 
 from densekit import ops
 from densekit._core.plan import Handle, PlanBuilder
+from densekit._core.types import ArrayLike, Pullback, Shape, TensorLike
 from densekit._core.variable import Variable
-
-Shape = tuple[int, ...]
 
 
 class Use(Protocol):
     """Between the inputs of a layer and its weight."""
 
-    def apply(self, inputs: Any, weight: Any) -> Any:
+    def apply(self, inputs: TensorLike, weight: ArrayLike) -> TensorLike:
         """What the layer makes of `inputs` by `weight`, before bias and activation."""
 
-    def apply_thin(self, inputs: Any, a: Any, b: Any) -> Any:
+    def apply_thin(self, inputs: TensorLike, a: ArrayLike, b: ArrayLike) -> TensorLike:
         """`apply` with ``a @ b`` as weight."""
 
-    def finish(self, layer: Any, outputs: Any) -> Any:
+    def finish(self, layer: Any, outputs: TensorLike) -> TensorLike:
         """Bias and activation."""
 
     def lower(
@@ -48,27 +47,27 @@ class KernelUse:
     input_axes: tuple[int, ...]
     kernel_axes: tuple[int, ...]
 
-    def rows(self, inputs: Any) -> Any:
+    def rows(self, inputs: TensorLike) -> TensorLike:
         """The inputs as `multiply` takes them."""
         return inputs
 
-    def multiply(self, inputs: Any, kernel: Any) -> Any:
+    def multiply(self, inputs: TensorLike, kernel: ArrayLike) -> TensorLike:
         """The product."""
         raise NotImplementedError
 
-    def pull_back(self, upstream: Any, kernel: Any) -> Any:
+    def pull_back(self, upstream: ArrayLike, kernel: ArrayLike) -> TensorLike:
         """The gradient of the inputs of `multiply`."""
         raise NotImplementedError
 
-    def apply(self, inputs: Any, weight: Any) -> Any:
+    def apply(self, inputs: TensorLike, weight: ArrayLike) -> TensorLike:
         """The product, of inputs as the layer gets them."""
         return self.multiply(self.rows(inputs), weight)
 
-    def apply_thin(self, inputs: Any, a: Any, b: Any) -> Any:
+    def apply_thin(self, inputs: TensorLike, a: ArrayLike, b: ArrayLike) -> TensorLike:
         """One thin matrix after the other."""
         return ops.matmul(self.apply(inputs, a), b)
 
-    def finish(self, layer: Any, outputs: Any) -> Any:
+    def finish(self, layer: Any, outputs: TensorLike) -> TensorLike:
         """``activation(outputs + bias)``."""
         if layer.bias is not None:
             outputs = ops.add(outputs, layer.bias)
@@ -76,15 +75,15 @@ class KernelUse:
 
     # Scales of quantized operands, whose summed axes have size 1, in other places
 
-    def scale_of_outputs(self, scale: Any) -> Any:
+    def scale_of_outputs(self, scale: ArrayLike) -> TensorLike:
         """The scale of a kernel, to divide outputs by: so it is stored."""
         raise NotImplementedError
 
-    def scale_of_kernel(self, scale: Any, shape: Shape) -> Any:
+    def scale_of_kernel(self, scale: ArrayLike, shape: Shape) -> ArrayLike:
         """A stored scale, to divide the kernel of that `shape` by."""
         raise NotImplementedError
 
-    def scale_of_inputs(self, scale: Any) -> Any:
+    def scale_of_inputs(self, scale: ArrayLike) -> ArrayLike:
         """The scale of inputs, to divide outputs by."""
         return scale
 
@@ -123,25 +122,25 @@ class MatrixUse(KernelUse):
     def __init__(self, flatten: bool = False) -> None:
         self.flatten = flatten
 
-    def rows(self, inputs: Any) -> Any:
+    def rows(self, inputs: TensorLike) -> TensorLike:
         """The inputs as rows of features."""
         if not self.flatten:
             return inputs
         return ops.reshape(inputs, (inputs.shape[0], math.prod(inputs.shape[1:])))
 
-    def multiply(self, inputs: Any, kernel: Any) -> Any:
+    def multiply(self, inputs: TensorLike, kernel: ArrayLike) -> TensorLike:
         """The product."""
         return ops.matmul(inputs, kernel)
 
-    def pull_back(self, upstream: Any, kernel: Any) -> Any:
+    def pull_back(self, upstream: ArrayLike, kernel: ArrayLike) -> TensorLike:
         """The product with the transposed kernel."""
         return ops.matmul(upstream, ops.transpose(kernel))
 
-    def scale_of_outputs(self, scale: Any) -> Any:
+    def scale_of_outputs(self, scale: ArrayLike) -> TensorLike:
         """One number for each unit."""
         return ops.squeeze(scale, axis=0)
 
-    def scale_of_kernel(self, scale: Any, shape: Shape) -> Any:
+    def scale_of_kernel(self, scale: ArrayLike, shape: Shape) -> ArrayLike:
         """It goes along the columns."""
         return scale
 
@@ -169,15 +168,15 @@ class EinsumUse(KernelUse):
         self.input_axes = tuple(i for i, a in enumerate(self._inputs) if a not in self._outputs)
         self.kernel_axes = tuple(i for i, a in enumerate(kernel) if a not in self._outputs)
 
-    def multiply(self, inputs: Any, kernel: Any) -> Any:
+    def multiply(self, inputs: TensorLike, kernel: ArrayLike) -> TensorLike:
         """The sums."""
         return ops.einsum(f"{self._inputs},{self._kernel}->{self._outputs}", inputs, kernel)
 
-    def pull_back(self, upstream: Any, kernel: Any) -> Any:
+    def pull_back(self, upstream: ArrayLike, kernel: ArrayLike) -> TensorLike:
         """The sums the other way round."""
         return ops.einsum(f"{self._outputs},{self._kernel}->{self._inputs}", upstream, kernel)
 
-    def apply_thin(self, inputs: Any, a: Any, b: Any) -> Any:
+    def apply_thin(self, inputs: TensorLike, a: ArrayLike, b: ArrayLike) -> TensorLike:
         """One after the other, if the axis that `b` brings is the last of kernel and outputs."""
         if self._kernel[-1] == self._outputs[-1]:
             return super().apply_thin(inputs, a, b)
@@ -188,20 +187,20 @@ class EinsumUse(KernelUse):
         kept = [letters.index(a) for a in self._outputs if a in letters]
         return kept + [i for i, a in enumerate(letters) if a not in self._outputs]
 
-    def _along_outputs(self, scale: Any, letters: str) -> Any:
+    def _along_outputs(self, scale: Any, letters: str) -> TensorLike:
         sizes = dict(zip(letters, scale.shape, strict=True))
         shape = [sizes.get(a, 1) for a in self._outputs]
         return ops.reshape(ops.transpose(scale, self._order(letters)), shape)
 
-    def scale_of_outputs(self, scale: Any) -> Any:
+    def scale_of_outputs(self, scale: ArrayLike) -> TensorLike:
         """One number for each letter of the outputs that the kernel has."""
         return self._along_outputs(scale, self._kernel)
 
-    def scale_of_inputs(self, scale: Any) -> Any:
+    def scale_of_inputs(self, scale: ArrayLike) -> ArrayLike:
         """One number for each letter of the outputs that the inputs have."""
         return self._along_outputs(scale, self._inputs)
 
-    def scale_of_kernel(self, scale: Any, shape: Shape) -> Any:
+    def scale_of_kernel(self, scale: ArrayLike, shape: Shape) -> ArrayLike:
         """The way of `scale_of_outputs`, back."""
         order = self._order(self._kernel)
         sizes = [1 if axis in self.kernel_axes else shape[axis] for axis in order]
@@ -219,22 +218,22 @@ class TableUse:
     def __init__(self, rows: int) -> None:
         self.rows = rows
 
-    def apply(self, inputs: Any, weight: Any) -> Any:
+    def apply(self, inputs: TensorLike, weight: ArrayLike) -> TensorLike:
         """The rows."""
         return self.pick(inputs, lambda numbers: ops.take(weight, numbers, axis=0))
 
-    def apply_thin(self, inputs: Any, a: Any, b: Any) -> Any:
+    def apply_thin(self, inputs: TensorLike, a: ArrayLike, b: ArrayLike) -> TensorLike:
         """Rows of `a`, times `b`."""
         return ops.matmul(self.apply(inputs, a), b)
 
-    def pick(self, inputs: Any, look_up: Any) -> Any:
+    def pick(self, inputs: TensorLike, look_up: Pullback) -> TensorLike:
         """``look_up(numbers)``, NaN where there is no such row."""
         numbers = ops.stop_gradient(ops.cast(inputs, "int32"))
         inside = ops.logical_and(numbers >= -self.rows, numbers < self.rows)
         rows = look_up(ops.where(inside, numbers, 0))
         return ops.where(ops.expand_dims(inside, -1), rows, float("nan"))
 
-    def finish(self, layer: Any, outputs: Any) -> Any:
+    def finish(self, layer: Any, outputs: TensorLike) -> TensorLike:
         """Nothing is added."""
         return ops.cast(outputs, layer.compute_dtype)
 

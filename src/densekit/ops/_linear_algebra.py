@@ -90,7 +90,7 @@ def _term(value: object) -> object:
 
 
 @operation("numpy", tensors=99, arguments=("operands",), convert=_term)
-def einsum(subscripts: str, *operands: TensorLike) -> TensorLike:
+def einsum(subscripts: str, *operands: Any) -> TensorLike:
     """Products summed as the subscripts say: ``einsum("bi,io->bo", x, kernel)``."""
     dtypes = {dtype_name(x) for x in operands}
     dtype = "int32" if dtypes == {"int8"} else result_type(*dtypes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 from densekit._core.dtype_policy import QUANTIZATION_MODES
 from densekit._core.errors import describe, message
@@ -29,9 +29,7 @@ class QuantizationConfig:
     True
     """
 
-    def __init__(
-        self, weight_quantizer: object = None, activation_quantizer: object = None
-    ) -> None:
+    def __init__(self, weight_quantizer: Any = None, activation_quantizer: Any = None) -> None:
         self.weight_quantizer = weight_quantizer
         self.activation_quantizer = activation_quantizer
 
