@@ -454,3 +454,27 @@ def test_a_loss_is_one_native_step(name: str, reduction: str) -> None:
     finally:
         del type(loss).__call__
     assert steps == [True, False]
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        lambda v, a: v * a,
+        lambda v, a: ops.multiply(v, a),
+        lambda v, a: v + a * v,
+        lambda v, a: ops.where(a > 0, v, 0 * v) * a,
+        lambda v, a: ops.matmul(v, ops.reshape(a, (3, 1))),
+    ],
+)
+def test_arrays_written_to_after_they_were_used_change_no_gradient(formula) -> None:
+    v = keras.Variable(np.ones((2, 3)))
+    gradients = []
+    for wipe in (False, True):
+        a = np.full(3, 2.0, "float32")
+        with keras.GradientTape() as tape:
+            y = ops.sum(formula(v, a))
+        if wipe:
+            a[:] = 0
+        gradients.append(tape.gradient(y, v))
+    assert gradients[0].any()
+    np.testing.assert_array_equal(*gradients)

@@ -189,7 +189,26 @@ def teach_boxes() -> None:
 def _node_type() -> Any:
     from autograd.core import VJPNode  # optional and slow
 
-    return VJPNode
+    class RecordedNode(VJPNode):  # type: ignore[misc]
+        """Keeps the users' arrays as they were: whoever writes to one changes no gradient."""
+
+        __slots__ = ()
+
+        def __init__(
+            self,
+            value: object,
+            function: object,
+            args: tuple[object, ...],
+            kwargs: dict[str, object],
+            positions: Sequence[int],
+            parents: Sequence[Node],
+        ) -> None:
+            for place, arg in enumerate(args):
+                if type(arg) is np.ndarray and arg.flags.writeable and place not in positions:
+                    args = (*args[:place], arg.copy(), *args[place + 1 :])
+            super().__init__(value, function, args, kwargs, positions, parents)
+
+    return RecordedNode
 
 
 def new_node(parents: Sequence[Node] = (), vjp: Callable[[Any], Any] | None = None) -> Node:
