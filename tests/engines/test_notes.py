@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.training.test_formulas import FORMULAS, OTHERS, ROWS, X, network
+from tests.training.test_formulas import FORMULAS, OTHERS, ROWS, X, forget, network
 
 import densekit as keras
 from densekit import ops
@@ -18,6 +18,11 @@ from densekit.ops._formula_steps import SLOTS, Step
 # What is left to Python each time: `array - box` comes in by NumPy's ufuncs, and an op whose result
 # is no box is computed at once.
 BY_PYTHON = ("from the other side", "stopped")
+
+
+@pytest.fixture(autouse=True)
+def nothing_met() -> None:
+    forget()  # so that there is room for every formula
 
 
 def end_of(model: Any, formula: Callable[[Any], Any]) -> tuple[Step, dict[int, Any]]:

@@ -84,6 +84,12 @@ OTHERS: dict[str, Callable[[Any], Any]] = {
     "stacked": lambda y: ops.mean(ops.stack([y, y * 2], axis=1) ** 2),
     "method": lambda y: (y * y).mean(),
     "number of one row": lambda y: y[0, 0] * 2.0,
+    "several results": lambda y: ops.mean(ops.unstack(y, axis=1)[0] * ops.top_k(y, 1)[0][:, 0]),
+    "lists of results": lambda y: (
+        ops.sum(ops.qr(y)[1] ** 2) + ops.mean(ops.meshgrid(y[0], y[1])[0])
+    ),
+    "running sum over the batch": lambda y: ops.mean(ops.cumsum(ops.sum(y, axis=1), axis=-1)),
+    "another byte order": lambda y: ops.mean((y - Y.astype(">f4")) ** 2),
 }
 
 
@@ -98,15 +104,15 @@ def op_by_op() -> Iterator[None]:
     kind: Any = type(engines.engine_kind("native"))
     lowers = kind.lowers_formula
     kind.lowers_formula = lambda self, steps: False
-    _forget()
+    forget()
     try:
         yield
     finally:
         kind.lowers_formula = lowers
-        _forget()
+        forget()
 
 
-def _forget() -> None:
+def forget() -> None:
     """No formula has been met yet."""
     _recorded_call._formulas().start = Step(None, (), 0, (), None)
 
@@ -341,7 +347,7 @@ def test_the_number_of_steps_that_are_remembered_has_a_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(_deferred, "_MOST_STEPS", 8)
-    _forget()
+    forget()
     model = network()
     with op_by_op():
         expected = {name: step(model, formula) for name, formula in FORMULAS.items()}
@@ -349,7 +355,7 @@ def test_the_number_of_steps_that_are_remembered_has_a_limit(
         for name, formula in FORMULAS.items():
             loss, gradients = step(model, formula)
             close([loss, *gradients], [expected[name][0], *expected[name][1]])
-    _forget()
+    forget()
 
 
 def test_a_stateless_call_with_the_present_values_is_native(

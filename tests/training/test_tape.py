@@ -112,6 +112,27 @@ def test_a_model_is_one_native_step(activation: str) -> None:
         close(native, run())
 
 
+@pytest.mark.parametrize("dropout", [False, True])
+@pytest.mark.parametrize(
+    "laid_out",
+    [np.asfortranarray, lambda x: x[:, ::-1], lambda x: x.astype(">f4"), np.longdouble],
+    ids=["by columns", "reversed", "another byte order", "long double"],
+)
+def test_rows_that_the_core_cannot_read_in_place(
+    laid_out: Callable[[Array], Array], dropout: bool
+) -> None:
+    model = network()
+    if not dropout:
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    x = laid_out(rows(5, 3))
+    for _ in range(2):  # the second call is like the first
+        with keras.GradientTape() as tape:
+            y = model(x)
+        expected = model(np.ascontiguousarray(x, "float32"))
+        np.testing.assert_array_equal(ops.convert_to_numpy(y), expected)
+        assert all(g is not None for g in tape.gradient(y, model.trainable_variables))
+
+
 def test_a_native_call_leaves_one_node() -> None:
     model, x = network(), rows(5, 3)
     with keras.GradientTape() as tape:

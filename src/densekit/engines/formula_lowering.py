@@ -123,6 +123,8 @@ class Lowered:
         name = np.dtype(dtype).name
         if name not in (self.dtype, "bool", "int32", "int64"):
             raise NotLowerable(f"it meets {name}")
+        if not np.dtype(dtype).isnative:
+            raise NotLowerable("its bytes are in another order")
         tensor = KerasTensor((None, *shape[1:]), name)
         self.tensors[place] = tensor
         self.handles[place] = self.plan.input(tuple(shape[1:]), name)

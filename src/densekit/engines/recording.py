@@ -14,6 +14,7 @@ from densekit._core.variable import Variable
 from densekit._core.watched import equip
 from densekit.engines.native import NativeEngine, array_class, set_class
 from densekit.engines.plan import PlanBuilder
+from densekit.engines.rows import is_readable, readable
 
 if TYPE_CHECKING:
     from densekit._native import Recorded
@@ -82,7 +83,12 @@ class Recorder:
         """All rows as one batch: what gives gradients of it later, and the outputs."""
         engine = self._engine
         if not self._seeds and self._is_bare and len(inputs) == 1 and inputs[0].ndim > 1:
-            return engine.plan.record(inputs, (), (), training, input_gradients)
+            try:
+                return engine.plan.record(inputs, (), (), training, input_gradients)
+            except (TypeError, ValueError):  # a small step would wait for a look at each array
+                return engine.plan.record(_readable(inputs), (), (), training, input_gradients)
+        if not all(map(is_readable, inputs)):
+            inputs = _readable(inputs)
         keys, counters = engine.random_words()
         recorded, flat = engine.plan.record(inputs, keys, counters, training, input_gradients)
         if training:
@@ -103,6 +109,11 @@ class Recorder:
                 outputs[i] = as_tensor(outputs[i])
                 set_mask(outputs[i], lent(next(rooms).reshape(-1, *mask.sample_shape) != 0))
         return _Masked(recorded, len(masks)), outputs
+
+
+def _readable(inputs: list[Array]) -> list[Array]:
+    """The inputs, with copies of those that the core cannot read where they are."""
+    return [readable(x) for x in inputs]
 
 
 def lend(array: object) -> None:

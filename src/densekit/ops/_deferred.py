@@ -125,8 +125,11 @@ class Formula:
         result = function(*map(settled, args), **kwargs)
         boxed = type(result) in BOXES
         truth = not boxed and getattr(result, "dtype", None) == np.bool_
-        inner = result._value if boxed else result
-        step = Step(before, key, inputs, np.shape(inner), getattr(inner, "dtype", None))
+        if boxed or truth:
+            inner = result._value if boxed else result
+            step = Step(before, key, inputs, np.shape(inner), inner.dtype)
+        else:  # several results, or one without a gradient
+            step = Step(before, key, inputs, (), None)
         step.truth = truth
         step.noted = False
         if self.formulas.room_after(before) and before is self.step:

@@ -100,7 +100,8 @@ def _cumsum(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Ha
     x = handle(a["x"])
     rank = len(x.shape)
     require_floats(plan, x)
-    if a["axis"] is None or a["axis"] % rank != rank - 1 or a.get("dtype") not in (None, x.dtype):
+    along = None if a["axis"] is None else a["axis"] % rank
+    if along in (None, 0) or along != rank - 1 or a.get("dtype") not in (None, x.dtype):
         raise NotLowerable("it runs along another axis than the last")
     width = x.sample_shape[-1]
     return plan.dense(x, constant(plan, np.triu(np.ones((width, width)))), None)
