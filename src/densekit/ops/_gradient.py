@@ -188,6 +188,7 @@ def teach_boxes() -> None:
 @cache
 def _node_type() -> Any:
     from autograd.core import VJPNode  # optional and slow
+    from autograd.tracer import notrace_primitives
 
     class RecordedNode(VJPNode):  # type: ignore[misc]
         """Keeps the users' arrays as they were: whoever writes to one changes no gradient."""
@@ -208,6 +209,7 @@ def _node_type() -> Any:
                     args = (*args[:place], arg.copy(), *args[place + 1 :])
             super().__init__(value, function, args, kwargs, positions, parents)
 
+    notrace_primitives[RecordedNode] = notrace_primitives[VJPNode]  # functions without a gradient
     return RecordedNode
 
 
