@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import atexit
+import math
 import os
+import random
+import secrets
 import sys
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
+from densekit._core.seeds import set_random_seed
 from densekit._core.types import Array
+from densekit.engines.jax.placement import all_processes
 
 _VARIABLES = "KERAS_DISTRIBUTION_"
 _HEARTBEAT_S = 15  # after which a process that is silent counts as lost
@@ -80,6 +87,7 @@ def initialize(
         process_id=process_id,
         heartbeat_timeout_seconds=_HEARTBEAT_S,
     )
+    _agree_on_seeds()
     atexit.register(_leave_at_once_after_an_error)  # before JAX waits for all others
 
 
@@ -112,6 +120,38 @@ def mesh_of(devices: Array, axis_names: tuple[str, ...]) -> Mesh:
 def processes() -> tuple[int, int]:
     """How many processes there are, and which one this is."""
     return jax.process_count(), jax.process_index()
+
+
+def gathered(arrays: Sequence[Array]) -> list[list[Array]]:
+    """Each array as the processes have it, in their order; the first axis may differ."""
+    packed = b"".join(array.tobytes() for array in arrays)
+    with all_processes("data"):
+        lengths = np.array([len(packed), *map(len, arrays)], np.uint32)
+        counts = np.reshape(multihost_utils.process_allgather(lengths), (-1, len(lengths)))
+        room = 1 << int(counts[:, 0].max()).bit_length()  # few sizes are compiled
+        mine = np.zeros(room, np.uint8)
+        mine[: len(packed)] = np.frombuffer(packed, np.uint8)
+        found = np.reshape(multihost_utils.process_allgather(mine), (-1, room))
+    made: list[list[Array]] = [[] for _ in arrays]
+    for part, (_, *rows) in zip(found, counts, strict=True):
+        start = 0
+        for array, n, parts in zip(arrays, rows, made, strict=True):
+            shape = int(n), *array.shape[1:]
+            stop = start + math.prod(shape) * array.itemsize
+            parts.append(np.frombuffer(part[start:stop].tobytes(), array.dtype).reshape(shape))
+            start = stop
+    return made
+
+
+def _agree_on_seeds() -> None:
+    """Unless all were seeded alike, go on from a seed of process 0: weights and orders are drawn in
+    each process, and must be the same.
+    """
+    state = zlib.crc32(repr(random.getstate()).encode())
+    mine = np.array([state, secrets.randbits(31)], np.uint32)
+    found = multihost_utils.process_allgather(mine)
+    if (found[:, 0] != state).any():
+        set_random_seed(int(found[0, 1]))
 
 
 def _leave_at_once_after_an_error() -> None:

@@ -10,8 +10,9 @@ from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.registry import export
+from densekit._core.types import Array
 from densekit._core.variable import Variable
-from densekit.distribution._devices import list_devices, processes
+from densekit.distribution._devices import gathered, list_devices, processes
 from densekit.distribution._layouts import DeviceMesh, LayoutMap, TensorLayout
 
 _BATCH = "batch"
@@ -23,7 +24,7 @@ class Distribution:
     Args:
         device_mesh: the devices.
         batch_dim_name: the axis of the mesh along which rows are shared out.
-        auto_shard_dataset: whether each process is handed the whole data. Only True is there.
+        auto_shard_dataset: whether each process is handed the whole data, not rows of its own.
     """
 
     def __init__(
@@ -39,19 +40,18 @@ class Distribution:
                 )
             )
         self.num_processes, self._process = processes()
-        if not auto_shard_dataset and self.num_processes > 1:
-            raise ValueError(
-                message(
-                    type(self).__name__,
-                    "auto_shard_dataset=True: every process is handed the whole data",
-                    "False",
-                    "Pass the same arrays in all processes, memory-mapped if they are large: each "
-                    "reads its own rows alone.",
-                )
-            )
         self.device_mesh = device_mesh
         self.batch_dim_name = batch_dim_name
         self.auto_shard_dataset = auto_shard_dataset
+
+    @property
+    def has_whole_data(self) -> bool:
+        """Whether each process is handed all rows."""
+        return self.auto_shard_dataset or self.num_processes == 1
+
+    def gathered(self, arrays: Sequence[Array]) -> list[list[Array]]:
+        """Each array as the processes have it, in their order; lengths may differ."""
+        return gathered(arrays)
 
     @property
     def num_model_replicas(self) -> int:
@@ -105,11 +105,10 @@ class DataParallel(Distribution):
         device_mesh: the devices, along its first axis. Default: all, in a row.
         devices: their names, in place of a mesh. Default: ``None``.
         auto_shard_dataset: whether each process is handed the whole data, and reads its own rows.
-            Default: ``True``.
+            If not, each brings rows of its own: a batch has those of all. Default: ``True``.
 
     Raises:
-        ValueError: for a `device_mesh` that is none, or ``auto_shard_dataset=False`` in a job of
-            several processes.
+        ValueError: for a `device_mesh` that is none.
 
     Example:
 

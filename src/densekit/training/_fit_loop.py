@@ -16,6 +16,7 @@ from densekit._core.native_form import native_form
 from densekit._core.tensor import lend_all
 from densekit._core.types import Array, Logs
 from densekit.data._streams import Feed, StreamFeed
+from densekit.training._joined import joined
 from densekit.training._loss_terms import with_targets
 from densekit.training._not_finite import FiniteWatch
 from densekit.training._own_steps import StepSession, plain
@@ -229,7 +230,8 @@ def run_epoch(
     per_call = model.steps_per_execution
     first = steps = 0  # first step since the hooks were called; steps made
     feed.epoch_begins()
-    for chunk in feed.chunks(per_call if every else session.chunk_steps(feed)):
+    chunks = feed.chunks(per_call if every else session.chunk_steps(feed))
+    for chunk in joined(chunks, isinstance(session, Session)):
         if every and steps == first:
             begin(first)
         yield session, chunk, training

@@ -20,7 +20,7 @@ from densekit.engines.host import definition_dtype
 from densekit.engines.jax.loop import Loop
 from densekit.engines.jax.numbers import numbers
 from densekit.engines.jax.packing import shapes_of
-from densekit.engines.jax.placement import Placement, all_processes, present
+from densekit.engines.jax.placement import Placement, agreed, all_processes, present
 from densekit.engines.jax.predictor import Predictor
 from densekit.engines.jax.rates import Told
 from densekit.engines.jax.resident import Resident
@@ -188,6 +188,9 @@ class JaxEngine(PredictsRows):
         trial = gathered(chunk, picks_of(chunk, first_step, 1), *types, None)
         first = jax.tree.map(lambda column: column[0], trial)
         jax.eval_shape(step, shapes_of(self.known), first)
+        if self._placement is not None:
+            sizes = np.array([chunk.rows, chunk.batch_size])
+            agreed(self._name, [sizes, chunk.picks, *(v.snapshot() for v in touched.read)])
         return Loop(self._step, touched, self.pads, self._placement)
 
     def _place(self) -> None:
@@ -230,12 +233,15 @@ class JaxEngine(PredictsRows):
         """Write the outputs of `n` rows."""
         self._place()
         if self._predictor is None:
+            placement = self._placement
+            if placement is not None and not placement.distribution.has_whole_data:
+                placement = None  # each process for its own rows
             self._predictor = Predictor(
                 self._kind,
                 self._definition,
                 self.known,
                 not self.needs_batches,
-                self._placement,
+                placement,
             )
         most = n if self.needs_batches else _MOST_ROWS
         with numbers(self.wide), all_processes(self._name):

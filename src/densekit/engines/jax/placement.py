@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import jax
 import numpy as np
 import numpy.typing as npt
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from densekit._core import settings
@@ -42,6 +44,10 @@ class Distribution(Protocol):
     @property
     def device_mesh(self) -> DeviceMesh:
         """The devices."""
+
+    @property
+    def has_whole_data(self) -> bool:
+        """Whether each process is handed all rows."""
 
     @property
     def batch_dim_name(self) -> str | None:
@@ -167,6 +173,31 @@ def all_processes(name: str) -> Iterator[None]:
                 "checkpoint.",
             )
         ) from error
+
+
+def agreed(name: str, arrays: Iterable[Array]) -> None:
+    """Nothing if all processes of the job have the same numbers, as they must.
+
+    Raises:
+        ValueError: if they have not, in each of them.
+    """
+    if jax.process_count() == 1:
+        return
+    mine = 0
+    for array in arrays:
+        mine = zlib.crc32(array.tobytes(), mine)
+    found = multihost_utils.process_allgather(np.array(mine, np.uint32))
+    others = [int(process) for process in np.flatnonzero(found != found[0])]
+    if others:
+        raise ValueError(
+            message(
+                name,
+                "the same weights and the same order of rows in every process",
+                f"others in process 0 than in {others}",
+                "Run the same code on the same data in all; call `distribution.initialize` first, "
+                "and `utils.set_random_seed` after it.",
+            )
+        )
 
 
 def rows_at(column: Array, picks: npt.NDArray[np.int64], dtype: Any) -> Array:
