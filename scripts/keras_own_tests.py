@@ -103,7 +103,7 @@ def fetched(given: Path | None) -> Path:
         if given is None:
             command = ["pip", "download", "--quiet", "--no-deps", "--no-binary", "keras"]
             wanted = name.replace("-", "==")
-            target = ["--no-build-isolation", "-d", str(FOLDER), wanted]
+            target = ["-d", str(FOLDER), wanted]
             subprocess.run([sys.executable, "-m", *command, *target], check=True)
             given = FOLDER / f"{name}.tar.gz"
         with tarfile.open(given) as archive:
