@@ -222,6 +222,32 @@ def test_members_that_share_layers_wait_for_each_other() -> None:
     assert not sweep.errors
 
 
+@pytest.mark.parametrize("shared", ["metric", "callback"])
+def test_members_that_share_what_keeps_numbers_wait_for_each_other(shared: str) -> None:
+    def sharing() -> tuple[Any, Any]:
+        metric = keras.metrics.MeanAbsoluteError(name="mae")
+        stopping = keras.callbacks.EarlyStopping(monitor="loss", patience=0)
+
+        def build(rate: float) -> Any:
+            model = dense(rate)
+            if shared == "metric":
+                model.compile(keras.optimizers.SGD(rate), "mse", metrics=[metric])
+            return model
+
+        return build, (lambda rate: [stopping]) if shared == "callback" else None
+
+    rates = [0.1, 0.9, 0.01]
+    build, callbacks = sharing()
+    sweep = fit_many(build, {"rate": rates}, seeds=0, epochs=6, callbacks=callbacks)
+    build, callbacks = sharing()
+    for i, rate in enumerate(rates):
+        keras.utils.set_random_seed(i)
+        own = callbacks(rate) if callbacks else None
+        alone = build(rate).fit(X, Y, epochs=6, verbose=0, callbacks=own)
+        found: Any = sweep.histories[i]
+        assert found.history == alone.history
+
+
 def test_streams_are_refused() -> None:
     with pytest.raises(ValueError, match="fit_many `x`: expected arrays"):
         keras.fit_many(dense, [{}], ((X, Y) for _ in range(3)))

@@ -163,11 +163,11 @@ def _train(
                 receive()
                 continue
             member = waiting.popleft()
-            member.build(build)
+            member.build(build, callbacks_of)
             while any(not member.parts.isdisjoint(m.parts) for m in active.values()):
                 receive()  # a loop would have trained those first
             active[member.index] = member
-            member.start(arguments, callbacks_of)
+            member.start(arguments)
             if member.pending is not None:
                 most = max(most, member.kind.members_at_once)
             go_on(member)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import FunctionType
 from typing import TYPE_CHECKING, TypedDict
 
+from densekit import losses
+from densekit._core import tree
 from densekit._core.engine import EngineKind, Index
 from densekit._core.errors import describe, message
 from densekit._core.seeds import set_random_seed
@@ -37,6 +40,10 @@ class FitArguments(TypedDict):
     validation_freq: object
 
 
+def _keeps_nothing(part: object) -> bool:
+    return part is None or isinstance(part, str | type | FunctionType | losses.Loss)
+
+
 class Member:
     """A network that waits for its next run, or has ended.
 
@@ -64,8 +71,10 @@ class Member:
         assert self.model is not None
         return self.model._dk_runtime.kind
 
-    def build(self, build: Callable[..., object]) -> None:
-        """Make the compiled model."""
+    def build(
+        self, build: Callable[..., object], callbacks: Callable[[Point], list[Callback]]
+    ) -> None:
+        """Make the compiled model, and the callbacks of its training."""
         if self.seed is not None:
             set_random_seed(self.seed)
         try:
@@ -75,26 +84,26 @@ class Member:
                 action = "Call `compile` and return the model."
                 raise ValueError(message("fit_many `build`", "a compiled model", got, action))
             self.model = model
+            self._callbacks = callbacks(self.point)
         except Exception as error:
             self.error = error
 
     @property
     def parts(self) -> set[int]:
         """What it must not share with one that is trained at the same time."""
-        if self.model is None:
+        model = self.model
+        if model is None or self.error is not None:
             return set()
-        layers = self.model._dk_flatten_layers()
-        return {id(self.model), *map(id, layers), *map(id, self.model.weights)}
+        compiled = model._dk_compiled.arguments
+        told = [compiled[name] for name in ("optimizer", "loss", "metrics", "weighted_metrics")]
+        kept = [*model._dk_flatten_layers(), *model.weights, *tree.flatten(told), *self._callbacks]
+        # Names and functions keep nothing from one step to the next.
+        return {id(model), *(id(part) for part in kept if not _keeps_nothing(part))}
 
-    def start(self, arguments: FitArguments, callbacks: Callable[[Point], list[Callback]]) -> None:
+    def start(self, arguments: FitArguments) -> None:
         """Begin to train, up to the first run; to the end if it cannot be one of many."""
         model = self.model
-        if model is None:
-            return
-        try:
-            self._callbacks = callbacks(self.point)
-        except Exception as error:
-            self.error = error
+        if model is None or self.error is not None:
             return
         if type(model).fit is not Model.fit:
             self.alone = f"{type(model).__name__} has a `fit` of its own"
