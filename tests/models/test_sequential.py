@@ -212,3 +212,41 @@ def test_a_model_whose_weights_depend_on_the_sizes_stays_as_it_was() -> None:
         model.predict(np.ones((2, 5, 8)), verbose=0)
     assert model.input_shape == (None, 5, 7)
     assert model(np.ones((2, 5, 7))).shape == (2, 2)
+
+
+def test_models_inside_models_take_rows_of_other_sizes(rng) -> None:
+    inner = keras.Sequential([L.Dense(4, "relu"), L.Dense(3)])
+    model = keras.Sequential([inner, L.Dense(2)])
+    for rows in (5, 9):
+        x = rng.normal(size=(2, rows, 7)).astype("float32")
+        expected = model.layers[1](inner.layers[1](inner.layers[0](x)))
+        np.testing.assert_allclose(model(x), expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(model(x, training=True), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_rows_of_other_sizes_are_taken_in_training_mode() -> None:
+    model = keras.Sequential([L.Dense(3)])
+    model(np.ones((2, 5, 7)))
+    assert model(np.ones((2, 9, 7)), training=True).shape == (2, 9, 3)
+
+
+def test_outputs_of_layers_follow_from_the_inputs_of_a_model_that_took_other_sizes(rng) -> None:
+    model = keras.Sequential([L.Dense(3), L.Dense(2)])
+    model(np.ones((2, 5, 7)))
+    early = keras.Model(model.inputs, model.layers[0].output)
+    model(np.ones((2, 9, 7)))
+    x = rng.normal(size=(2, 5, 7)).astype("float32")
+    late = keras.Model(model.inputs, model.layers[0].output)
+    np.testing.assert_array_equal(early(x), late(x))
+    assert late(np.ones((2, 8, 7))).shape == (2, 8, 3)
+
+
+@pytest.mark.parametrize("normalization", [L.LayerNormalization, L.BatchNormalization])
+def test_an_axis_that_weights_lie_along_is_not_opened(normalization) -> None:
+    model = keras.Sequential([L.Dense(4), normalization(axis=1)])
+    model(np.ones((2, 5, 7)))
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"expected shape \(None, 5, 7\)"):
+            model(np.ones((2, 9, 7)))
+    assert model.input_shape == (None, 5, 7)
+    assert [len(layer._inbound_nodes) for layer in model.layers] == [1, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -163,3 +164,13 @@ def test_abstract_operation() -> None:
         Operation(name=3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="dense tensor"):
         KerasTensor((1,), sparse=True)
+
+
+def test_several_unknown_sizes_that_must_divide_take_little_memory() -> None:
+    x = KerasTensor((None, None, None))
+    tracemalloc.start()
+    shapes = [part.shape for part in ops.split(x, 4, axis=1)]
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert shapes == [(None, None, None)] * 4
+    assert most < 100e6

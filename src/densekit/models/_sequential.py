@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from functools import reduce
 from typing import Any
 
 from densekit._core.dtypes import STRING
@@ -16,8 +18,10 @@ from densekit.layers._base.tracking import no_tracking
 from densekit.models._graph import Graph
 from densekit.models._model import Functional, Model, machinery
 from densekit.ops import KerasTensor
-from densekit.ops._symbolic import standardize_shape
+from densekit.ops._symbolic import Node, compute_output_spec, standardize_shape
 from densekit.saving._attributes import attribute_children
+
+_opening = threading.RLock()  # held while models are opened to other sizes
 
 
 @export("keras")
@@ -184,21 +188,40 @@ class Sequential(Model):
 
     def _dk_open_to(self, shape: tuple[int, ...]) -> bool:
         """Leave open the sizes in which `shape` differs, if the layers take both."""
-        first = self._dk_stack[0] if self.built else None
-        if not isinstance(first, InputLayer) or len(shape) != len(first.batch_shape):
-            return False
-        known = zip(first.batch_shape[1:], shape[1:], strict=True)
-        opened = (first.batch_shape[0], *(n if n == m else None for n, m in known))
-        try:
-            for sizes in ((None, *shape[1:]), opened):
-                new = InputLayer(batch_shape=sizes, dtype=first.dtype, name=first.name)
+        with _opening:
+            first = self._dk_stack[0] if self.built else None
+            if not isinstance(first, InputLayer) or len(shape) != len(first.batch_shape):
+                return False
+            known = zip(first.batch_shape[1:], shape[1:], strict=True)
+            opened = (first.batch_shape[0], *(n if n in (None, m) else None for n, m in known))
+            if opened == first.batch_shape:  # by another thread, or nothing to open
+                return True
+            layers = self._dk_stack[1:]
+            before = [len(layer._inbound_nodes) for layer in layers]
+            try:
+                # Layers may say a shape without looking at their weights: these rows are computed.
+                compute_output_spec(_in_a_row(layers), KerasTensor((2, *shape[1:]), first.dtype))
+                new = InputLayer(batch_shape=opened, dtype=first.dtype, name=first.name)
                 tensors = [new.output]
-                for layer in self._dk_stack[1:]:
+                for layer in layers:
                     tensors.append(_called(layer, tensors[-1]))
-        except ValueError:
-            return False
-        self._dk_set_stack([new, *self._dk_stack[1:]], tensors)
-        return True
+            except BaseException as error:
+                for layer, count in zip(layers, before, strict=True):
+                    del layer._inbound_nodes[count:]
+                if isinstance(error, ValueError):
+                    return False
+                raise
+            for layer, old in zip(layers, self._dk_tensors[1:], strict=True):
+                if layer._inbound_nodes[0].outputs == [old]:
+                    _put_first(layer._inbound_nodes.pop(), layer._inbound_nodes)
+            self._dk_set_stack([new, *layers], tensors)
+            return True
+
+    def _dk_takes(self, shape: tuple[int | None, ...]) -> bool:
+        own = self._dk_tensors[0].shape
+        return len(own) == len(shape) and all(
+            n is None or n == m for n, m in zip(own, shape, strict=True)
+        )
 
     @property
     def _functional(self) -> Functional | None:
@@ -218,6 +241,10 @@ class Sequential(Model):
         """Run the layers one after the other."""
         whole = self._functional
         if whole is not None:
+            shape = getattr(inputs, "shape", ())
+            if not isinstance(inputs, KerasTensor) and not self._dk_takes(shape):
+                self._dk_open_to(shape)
+                whole = self._functional or whole
             return whole.call(inputs, training=training, mask=mask)
         for i, layer in enumerate(self.layers):
             takes = i == 0 and mask is not None and "mask" in layer._dk_call_info.mask_names
@@ -361,6 +388,18 @@ class Sequential(Model):
             if not model.built and isinstance(shape, list | tuple):
                 model.build(shape)
         return model
+
+
+def _in_a_row(layers: list[Layer]) -> Callable[[object], object]:
+    return lambda x: reduce(lambda inputs, layer: layer(inputs), layers, x)
+
+
+def _put_first(node: Node, nodes: list[Node]) -> None:
+    """Make `node` the first of an operation's calls, which `layer.output` means."""
+    nodes.insert(0, node)
+    for index, one in enumerate(nodes):
+        for position, tensor in enumerate(one.outputs):
+            tensor._keras_history = (one.operation, index, position)
 
 
 def _called(layer: Layer, x: KerasTensor) -> Any:

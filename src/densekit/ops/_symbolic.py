@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import random
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
@@ -335,9 +336,12 @@ def any_symbolic(args: tuple[Any, ...] | list[Any], kwargs: dict[str, Any] | Non
     return bool(kwargs) and any_symbolic(tuple(kwargs.values()))  # type: ignore[union-attr]
 
 
-# Sizes tried for None: a dimension that follows the trial size is None in the output. The second
-# pair has many divisors, for functions that split or reshape the unknown axis.
-_TRIALS = ((2, 3), (840, 1680))
+# Sizes tried for None: a dimension that follows the trial size is None in the output. Where these
+# fail, a pair of many divisors is tried, for functions that split or reshape the unknown axis: the
+# first of those whose arrays are not too large.
+_SIZES = (2, 3)
+_DIVISIBLE_SIZES = ((840, 1680), (120, 240), (60, 120), (24, 48), (12, 24), (6, 12), (4, 8))
+_MOST_ELEMENTS = 2**22
 _MOST_TRIALS = 256  # of sizes that differ between the unknown axes
 
 
@@ -350,7 +354,7 @@ def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any)
     """
     given = symbolic_leaves((args, kwargs))
     for tensor in given:
-        size = _TRIALS[0][1] * elements(tensor.shape) * data_dtype(tensor.dtype).itemsize
+        size = _SIZES[1] * elements(tensor.shape) * data_dtype(tensor.dtype).itemsize
         claim_for_a_while(size, f"an input {tensor.name!r}", f"shape {tensor.shape}")
     unknown = sum(tensor.shape.count(None) for tensor in given)
 
@@ -370,16 +374,25 @@ def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any)
     if not unknown:
         return _common_spec([trial()])
     try:
-        return _common_spec([trial(*[size] * unknown) for size in _TRIALS[0]])
+        return _common_spec([trial(*[size] * unknown) for size in _SIZES])
     except (ValueError, IndexError) as error:
         try:
-            return _common_spec([trial(*[size] * unknown) for size in _TRIALS[1]])
+            return _common_spec([trial(*[size] * unknown) for size in _divisible(given)])
         except (ValueError, IndexError):
             known = {n for tensor in given for n in tensor.shape if n is not None}
-            results = _what_works(trial, [*known.union(_TRIALS[0])], unknown)
+            results = _what_works(trial, [*known.union(_SIZES)], unknown)
             if not results:
                 raise error from None  # that of the small trial is the readable one
             return _common_spec(results)
+
+
+def _divisible(given: list[KerasTensor]) -> tuple[int, int]:
+    """A pair of sizes for None that many numbers divide."""
+    for pair in _DIVISIBLE_SIZES:
+        shapes = ([pair[1] if n is None else n for n in tensor.shape] for tensor in given)
+        if sum(map(math.prod, shapes)) <= _MOST_ELEMENTS:
+            break
+    return pair
 
 
 def _sample(shape: tuple[int, ...], dtype: str) -> Any:
