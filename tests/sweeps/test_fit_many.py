@@ -283,6 +283,8 @@ def test_rows_that_are_none() -> None:
     for wrong in ([[0]], [[0, 40], [1]], [[-1], [1]], [[], [1]], [[0.5], [1]], "ab", 3):
         with pytest.raises(ValueError, match="fit_many `rows`"):
             fit_many(dense, [{}, {}], rows=wrong)
+    with pytest.raises(ValueError, match="fit_many `x`: expected arrays"):
+        keras.fit_many(dense, [{}], X.tolist(), Y, rows=[[1]])
     assert len(fit_many(dense, [{}, {}], rows=np.arange(5), validation_rows=np.arange(5, 9))) == 2
     with pytest.raises(ValueError, match="`validation_rows`"):
         fit_many(dense, [{}], rows=[[1]], validation_split=0.5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from itertools import product
 
 import numpy as np
@@ -92,11 +92,14 @@ def rows_of(rows: object, n: int, data: object, what: str) -> list[Index | None]
     """The rows for each of `n` members: an array for all, or a sequence with one for each.
 
     Raises:
-        ValueError: for another number of them, or for rows that the data do not have.
+        ValueError: for another number of them, for rows that the data do not have, or for data that
+            have no rows.
     """
     if rows is None:
         return [None] * n
     leaf = next((one for one in tree.flatten(data) if one is not None), ())
+    if not isinstance(leaf, Sized):
+        raise ValueError(message("fit_many `x`", "arrays", describe(leaf), "Use np.asarray."))
     if isinstance(rows, np.ndarray) and rows.ndim == 1 and rows.dtype != object:
         return [_index(rows, len(leaf), what)] * n
     found = list(rows) if isinstance(rows, Iterable) and not isinstance(rows, str) else []
