@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from threading import Barrier
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -11,6 +15,7 @@ from tests.training.test_formulas import FORMULAS, OTHERS, ROWS, X, forget, netw
 
 import densekit as keras
 from densekit import ops
+from densekit.engines import notes
 from densekit.engines.notes import note_natively
 from densekit.ops._deferred import DeferredBox, Formula
 from densekit.ops._formula_steps import SLOTS, Step
@@ -167,3 +172,22 @@ def test_no_object_is_kept_or_lost() -> None:
     for _ in range(50):
         run()
     assert [n - m for n, m in zip(counts(), before, strict=True)] == [0, 0, 0, 0]
+
+
+def test_first_tapes_of_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, calls = Barrier(4), []
+
+    def quicken(*_: object) -> dict[str, Any]:
+        calls.append(1)
+        sleep(0.01)  # meanwhile the others come
+        return {}
+
+    def first() -> dict[str, Any]:
+        begun.wait()
+        return dict(notes.note_natively())
+
+    monkeypatch.setattr(notes, "quicken", quicken)
+    monkeypatch.setattr(notes, "_quickened", cache(notes._quickened.__wrapped__))
+    with ThreadPoolExecutor(4) as pool:
+        assert [run.result() for run in [pool.submit(first) for _ in range(4)]] == [{}] * 4
+    assert len(calls) == 1
