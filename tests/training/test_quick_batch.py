@@ -133,6 +133,15 @@ def test_other_kinds_of_arrays_are_taken_as_before(other):
     assert same(quick, long)
 
 
+@pytest.mark.parametrize("name", ["predict", "predict_on_batch"])
+def test_numbers_that_are_objects_are_predicted_each_time(name):
+    model = compiled()
+    predict = getattr(model, name)
+    expected = predict(X)
+    for x in (X.astype(object), X, X.astype(object)):
+        np.testing.assert_allclose(predict(x), expected, rtol=1e-6)
+
+
 def freeze(model):
     model.layers[0].trainable = False
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from densekit.training._model import TrainableModel
 
 _QUICK_FLOPS = 1e9  # some 50 ms: no bar would be shown
+_CALLED = "biufU"  # kinds of arrays that a call takes as they are; `predict` takes objects, too
 
 
 class Predictions:
@@ -47,7 +48,8 @@ class Predictions:
             rows = max(len(leaf) for leaf in tree.flatten(x))
             return self._by_steps(x, max(rows, 1), 0, None, None)
         with self._runtime.turns.to_predict():
-            if type(x) is np.ndarray and model.__dict__.get("_dk_fast_call") is not None:
+            quick = type(x) is np.ndarray and x.dtype.kind in _CALLED
+            if quick and model.__dict__.get("_dk_fast_call") is not None:
                 return model(x)
             x = self._data.input_arrays(x)
             signature, inputs = self._runtime.matched(x)
@@ -120,7 +122,7 @@ class Predictions:
         quiet = not verbose or verbose == "auto"
         if quiet and callbacks is None and steps is None and type(x) is np.ndarray:
             check_count(batch_size, "batch_size")
-            if self._is_quick(len(x) if x.ndim else 0):
+            if x.dtype.kind in _CALLED and self._is_quick(len(x) if x.ndim else 0):
                 outputs = self._model(x)
                 if isinstance(outputs, np.ndarray):
                     return outputs
