@@ -62,6 +62,15 @@ def associative_scan(
     if is_jax(namespace(*leaves)):
         return sys.modules["jax"].lax.associative_scan(f, arrays, reverse, axis)
     count = leaves[0].shape[axis]
+    if any(x.shape[axis] != count for x in leaves):
+        raise ValueError(
+            message(
+                "ops.associative_scan",
+                f"arrays of one size along axis {axis}, as of their first dimension",
+                f"shapes {[tuple(x.shape) for x in leaves]}",
+                "Cut them to one size.",
+            )
+        )
 
     def part(
         x: TensorLike, start: int | None, stop: int | None, step: int | None = None

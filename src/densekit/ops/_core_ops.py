@@ -10,6 +10,7 @@ import numpy as np
 
 from densekit._core.boxes import unboxed
 from densekit._core.dtypes import standardize_dtype, to_numpy_dtype
+from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.tensor import as_tensor, lend
 from densekit._core.types import Array, ArrayLike, DTypeLike, TensorLike
@@ -28,11 +29,20 @@ from densekit.ops._operation import operation
 from densekit.ops._symbolic import KerasTensor
 
 
+def refuse_sparse(where: str, sparse: object) -> bool:
+    """False, or ValueError: arrays are dense here."""
+    if sparse:
+        raise ValueError(message(where, "`sparse=False`", describe(sparse), "Leave it out."))
+    return False
+
+
 @operation("core", views=True)
 def convert_to_tensor(
     x: TensorLike, dtype: DTypeLike = None, sparse: bool | None = None, ragged: bool | None = None
 ) -> TensorLike:
     """`x` as an array of `dtype`, by default of its own; lists of floats become `floatx`."""
+    if sparse:
+        refuse_sparse("ops.convert_to_tensor", sparse)
     return x if dtype is None else astype(x, standardize_dtype(dtype))
 
 

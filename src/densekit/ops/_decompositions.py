@@ -12,6 +12,7 @@ from densekit._core.errors import message
 from densekit._core.types import Namespace, Pullback, TensorLike
 from densekit.ops._core_ops import stop_gradient
 from densekit.ops._dispatch import as_array, dtype_name, floating, is_jax, meet, namespace
+from densekit.ops._linear_algebra import solved
 from densekit.ops._operation import operation
 
 
@@ -81,7 +82,7 @@ def eig(x: TensorLike) -> tuple[TensorLike, TensorLike]:
 def solve_triangular(a: TensorLike, b: TensorLike, lower: bool = False) -> TensorLike:
     """The x of ``a @ x == b``; of `a` the upper (or lower) triangle alone is read.
 
-    Shapes: (..., n, n) and (..., n, m) or (n,).
+    Shapes: (..., n, n) and (..., n, m) or (..., n).
 
     Example:
 
@@ -95,7 +96,7 @@ def solve_triangular(a: TensorLike, b: TensorLike, lower: bool = False) -> Tenso
 def _solve_triangular(a: TensorLike, b: TensorLike, lower: bool) -> TensorLike:
     xp, a, b = meet(_matrix("solve_triangular", a), floating(b))
     a = xp.tril(a) if lower else xp.triu(a)
-    return xp.linalg.solve(a, b)
+    return solved(xp, a, b)
 
 
 @operation("linalg")

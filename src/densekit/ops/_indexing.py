@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from densekit._core.boxes import BOXES, unboxed
+from densekit._core.errors import message
 from densekit._core.types import Array, ArrayLike, Operand, Pullback, TensorLike
 from densekit.ops._dispatch import as_array, astype, dtype_name, is_jax, namespace
 from densekit.ops._operation import operation
@@ -98,8 +99,24 @@ def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> TensorLike
 
 @operation("core", tensors=1, arguments=("inputs", "start_indices"), views=True)
 def slice(inputs: TensorLike, start_indices: Sequence[int], shape: Sequence[int]) -> TensorLike:
-    """The block of size `shape` that begins at `start_indices`."""
-    return inputs[_block(start_indices, shape)]
+    """The block of size `shape` that begins at `start_indices`; -1 is all from there on."""
+    starts = [
+        int(s) + (n if s < 0 else 0) for s, n in zip(start_indices, inputs.shape, strict=True)
+    ]
+    sizes = [
+        n - start if size == -1 else int(size)
+        for start, size, n in zip(starts, shape, inputs.shape, strict=True)
+    ]
+    if any(not 0 <= size <= n for size, n in zip(sizes, inputs.shape, strict=True)):
+        raise ValueError(
+            message(
+                "ops.slice",
+                f"sizes from 0 to those of {tuple(inputs.shape)}, or -1",
+                f"`shape` {tuple(shape)}",
+                "Pass -1 for all that is left.",
+            )
+        )
+    return inputs[_block(starts, sizes)]
 
 
 def _block(starts: Iterable[int], shape: Sequence[int]) -> tuple[builtins.slice, ...]:
@@ -218,10 +235,22 @@ def _segment(
     reduction: str, data: TensorLike, segment_ids: TensorLike, num_segments: int | None
 ) -> TensorLike:
     ids = np.asarray(segment_ids)
+    if ids.ndim != 1 or not data.ndim or len(ids) != data.shape[0]:
+        raise ValueError(
+            message(
+                "segment ops",
+                "`segment_ids`, a vector with one id for each row of `data`",
+                f"shape {ids.shape} for data of shape {tuple(data.shape)}",
+                "Pass one id a row.",
+            )
+        )
     count = int(ids.max(initial=-1)) + 1 if num_segments is None else num_segments
     xp, dtype = namespace(data), dtype_name(data)
     if reduction == "add" and not is_jax(xp):  # a product with the membership matrix has a gradient
         return xp.tensordot((np.arange(count)[:, None] == ids).astype(dtype), data, axes=1)
+    known = (ids >= 0) & (ids < count)
+    if not known.all():  # a row of no segment goes nowhere
+        ids, data = ids[known], data[known]
     neutral: Any = {"add": 0, "mul": 1, "max": -np.inf, "min": np.inf}[reduction]
     if abs(neutral) == np.inf and dtype[0] in "iu":
         neutral = getattr(np.iinfo(dtype), "min" if reduction == "max" else "max")

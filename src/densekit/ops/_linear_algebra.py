@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from densekit._core.errors import message
-from densekit._core.types import Axes, Namespace, TensorLike
+from densekit._core.types import Axes, Config, Namespace, TensorLike
 from densekit.ops._dispatch import (
     as_array,
     astype,
@@ -144,9 +144,18 @@ def norm(
     return xp.sum(size**degree, axis=axes, keepdims=keepdims) ** inverse
 
 
-@operation("linalg")
+def _known_mode(settings: Config) -> Config:
+    if settings["mode"] not in ("reduced", "complete"):
+        raise ValueError(
+            message("ops.qr", "`mode` 'reduced' or 'complete'", repr(settings["mode"]), "Mend it.")
+        )
+    return settings
+
+
+@operation("linalg", settle=_known_mode)
 def qr(x: TensorLike, mode: str = "reduced") -> tuple[TensorLike, TensorLike]:
     """``(q, r)`` with orthonormal columns in q and r upper triangular: ``x == q @ r``."""
+    _known_mode({"mode": mode})
     xp, x = namespace(x), floating(x)
     if xp is np or is_jax(xp):
         q, r = xp.linalg.qr(x, mode=mode)
@@ -214,8 +223,15 @@ def det(x: TensorLike) -> TensorLike:
 
 @operation("linalg", tensors=2, convert=as_array)
 def solve(a: TensorLike, b: TensorLike) -> TensorLike:
-    """The x of ``a @ x == b``."""
+    """The x of ``a @ x == b``, of shape (..., n, m) or (..., n) as `b`."""
     xp, a, b = meet(floating(a), floating(b))
+    return solved(xp, a, b)
+
+
+def solved(xp: Namespace, a: TensorLike, b: TensorLike) -> TensorLike:
+    """The x of ``a @ x == b``; a vector for each matrix where `b` has one axis less than `a`."""
+    if tuple(b.shape) == tuple(a.shape[:-1]):
+        return xp.linalg.solve(a, b[..., None])[..., 0]
     return xp.linalg.solve(a, b)
 
 

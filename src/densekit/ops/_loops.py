@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from densekit._core import tree
-from densekit._core.errors import message
+from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.tensor import as_tensor
 from densekit._core.types import ArrayLike, TensorLike
@@ -136,9 +136,28 @@ def scan(
     unroll: object = 1,
 ) -> Any:
     """Carry a state along the first axis: ``carry, y = f(carry, x)``. Gives (carry, all y)."""
-    count = length if xs is None else len(tree.flatten(xs)[0])
+    if not callable(f):
+        raise TypeError(message("ops.scan", "`f`, a function", describe(f), "Pass a callable."))
+    if not isinstance(unroll, int) or unroll < (0 if isinstance(unroll, bool) else 1):
+        raise ValueError(
+            message(
+                "ops.scan", "`unroll`, a bool or an int >= 1", describe(unroll), "Leave it out."
+            )
+        )
+    sizes = {len(x) for x in tree.flatten(xs)} if xs is not None else set()
+    sizes |= set() if length is None else {int(length)}
+    if len(sizes) != 1:
+        raise ValueError(
+            message(
+                "ops.scan",
+                "one size of the first axis of all `xs`, or `length`",
+                f"sizes {sorted(sizes)}",
+                "Pass `xs` of one length, or `length` alone.",
+            )
+        )
+    (count,) = sizes
     carry, outputs = init, []
-    for i in reversed(range(count or 0)) if reverse else range(count or 0):
+    for i in reversed(range(count)) if reverse else range(count):
         step = None if xs is None else tree.map_structure(lambda x, i=i: x[i], xs)
         carry, y = f(carry, step)
         outputs.append(y)

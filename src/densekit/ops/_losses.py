@@ -10,6 +10,7 @@ from densekit._core import settings
 from densekit._core.dtypes import standardize_dtype
 from densekit._core.errors import describe, message
 from densekit._core.types import DTypeLike, Namespace, TensorLike
+from densekit.ops._core_ops import refuse_sparse
 from densekit.ops._dispatch import as_array, astype, dtype_name, floating, meet, namespace
 from densekit.ops._nn import log_sigmoid, log_softmax
 from densekit.ops._operation import operation
@@ -24,6 +25,7 @@ def one_hot(
     x: TensorLike, num_classes: int, axis: int = -1, dtype: DTypeLike = None, sparse: bool = False
 ) -> TensorLike:
     """1 at the place of the class, 0 elsewhere; a label out of range gives zeros."""
+    refuse_sparse("ops.one_hot", sparse)
     xp = namespace(x)
     classes = np.arange(num_classes)
     found = xp.equal(x[..., None], classes)
@@ -41,6 +43,7 @@ def multi_hot(
     **kwargs: Any,
 ) -> TensorLike:
     """1 at the place of every class named along the last axis of `inputs`, 0 elsewhere."""
+    refuse_sparse("ops.multi_hot", sparse)
     num_classes = kwargs.get("num_tokens", num_classes)
     return namespace(inputs).max(
         one_hot(inputs, int(num_classes or 0), axis, dtype), axis=1 if inputs.ndim > 1 else 0

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.types import Axes, Namespace, TensorLike
 from densekit.ops._core_ops import stop_gradient
-from densekit.ops._dispatch import floating, namespace
+from densekit.ops._dispatch import astype, dtype_name, floating, namespace
 from densekit.ops._operation import operation
 from densekit.ops._special import erfc_values
 
@@ -291,6 +293,12 @@ def moments(
     """``(mean, variance)`` over `axes`."""
     xp, x = namespace(x), floating(x)
     axes = tuple(axes) if isinstance(axes, list | tuple) else axes
+    dtype = dtype_name(x)
+    if dtype in ("float16", "bfloat16"):  # too narrow for squares
+        found = moments(astype(x, "float32"), axes, keepdims)
+        largest = np.inf if dtype == "bfloat16" else float(np.finfo("float16").max)
+        mean, variance = (astype(xp.clip(part, -largest, largest), dtype) for part in found)
+        return mean, variance
     mean = xp.mean(x, axis=axes, keepdims=True)
     variance = xp.mean(xp.square(x - mean), axis=axes, keepdims=keepdims)
     return (mean if keepdims else xp.squeeze(mean, axis=axes)), variance
@@ -298,16 +306,20 @@ def moments(
 
 @operation("nn", quiet=True)
 def normalize(
-    x: TensorLike, axis: int | Sequence[int] = -1, order: int = 2, epsilon: float | None = None
+    x: TensorLike,
+    axis: int | Sequence[int] | None = -1,
+    order: int = 2,
+    epsilon: float | None = None,
 ) -> TensorLike:
-    """``x / max(norm(x), epsilon)`` along `axis`."""
+    """``x / max(norm(x), epsilon)`` along `axis`; None for all axes."""
     xp, x = namespace(x), floating(x)
     epsilon = settings.epsilon() if epsilon is None else epsilon
     if not isinstance(order, int) or order < 1:
         raise ValueError(
             message("normalize", "`order` to be an int >= 1", describe(order), "Pass e.g. order=2.")
         )
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = (axis,) if isinstance(axis, int) else range(x.ndim) if axis is None else axis
+    axes = tuple(axes)
     if order == 2:
         squares = xp.sum(x * x, axis=axes, keepdims=True)
         return x / xp.sqrt(xp.maximum(squares, epsilon**2))

@@ -266,8 +266,24 @@ def extract_sequences(x: TensorLike, sequence_length: int, sequence_stride: int)
     >>> ops.extract_sequences([1, 2, 3, 4, 5], 3, 2).tolist()
     [[1, 2, 3], [3, 4, 5]]
     """
+    if not x.ndim:
+        raise ValueError(
+            message("ops.extract_sequences", "at least one axis", "a scalar", "Pass a vector.")
+        )
     count = max(0, 1 + (x.shape[-1] - sequence_length) // sequence_stride)
     return x[..., np.arange(count)[:, None] * sequence_stride + np.arange(sequence_length)]
+
+
+def _check_blocks(where: str, x: TensorLike, block_size: int) -> None:
+    if x.ndim != 4 or block_size < 2:
+        raise ValueError(
+            message(
+                where,
+                "images of 4 axes and `block_size` of at least 2",
+                f"shape {tuple(x.shape)}, block_size={block_size}",
+                "Pass e.g. block_size=2.",
+            )
+        )
 
 
 @operation("nn")
@@ -278,6 +294,7 @@ def space_to_depth(
 
     Shapes: (n, h, w, c) to (n, h / b, w / b, c b b); (n, c, h, w) for ``"channels_first"``.
     """
+    _check_blocks("ops.space_to_depth", x, block_size)
     xp, b = namespace(x), block_size
     if data_format == "channels_last":
         n, h, w, c = x.shape
@@ -293,6 +310,7 @@ def depth_to_space(
     x: TensorLike, block_size: int, data_format: str = "channels_last"
 ) -> TensorLike:
     """Channels become blocks of `block_size` by `block_size` places: `space_to_depth` undone."""
+    _check_blocks("ops.depth_to_space", x, block_size)
     xp, b = namespace(x), block_size
     if data_format == "channels_last":
         n, h, w, c = x.shape

@@ -16,13 +16,6 @@ def checked_mode(where: str, mode: object, modes: tuple[str, ...]) -> str:
     return str(mode)
 
 
-def refuse_sparse(where: str, sparse: object) -> bool:
-    """False, or ValueError: arrays are dense here."""
-    if sparse:
-        raise ValueError(message(where, "`sparse=False`", describe(sparse), "Leave it out."))
-    return False
-
-
 def encoded_shape(input_shape: PartialShape, output_mode: str, depth: int | None) -> PartialShape:
     """The shape of `encoded` for inputs of a shape."""
     shape: PartialShape = tuple(input_shape)

@@ -20,9 +20,9 @@ from densekit.layers.preprocessing._encoding import (
     checked_mode,
     encoded,
     encoded_shape,
-    refuse_sparse,
 )
 from densekit.layers.preprocessing._hashes import combined_fingerprint64, farm_fingerprint64
+from densekit.ops._core_ops import refuse_sparse
 from densekit.ops._symbolic import KerasTensor
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from densekit.layers.preprocessing._encoding import (
     checked_mode,
     encoded,
     encoded_shape,
-    refuse_sparse,
 )
 from densekit.layers.preprocessing._hashes import checked_salt, hasher
 from densekit.layers.preprocessing._text import buckets_of, texts_of
+from densekit.ops._core_ops import refuse_sparse
 from densekit.ops._symbolic import KerasTensor
 
 if TYPE_CHECKING:
