@@ -174,3 +174,28 @@ def test_several_unknown_sizes_that_must_divide_take_little_memory() -> None:
     tracemalloc.stop()
     assert shapes == [(None, None, None)] * 4
     assert most < 100e6
+
+
+def test_parts_of_unknown_sizes_have_unknown_sizes() -> None:
+    x = KerasTensor((None, None, 4))
+    for part in (x[:, 3:], x[:, 5:8], x[:, :-4], x[:, ::4], ops.array_split(x, 5, axis=1)[0]):
+        assert part.shape == (None, None, 4)
+    assert x[:, -1:].shape == (None, 1, 4)
+    assert ops.split(x, [1, 3], axis=1)[2].shape == (None, None, 4)
+
+
+def test_sizes_that_go_together_are_found_among_many() -> None:
+    x, y = KerasTensor((None, 4, None)), KerasTensor((None, 6))
+    assert ops.where(x > 0, x, y).shape == (None, 4, 6)
+    rows = KerasTensor((None, None, None))
+    assert ops.segment_sum(rows, np.zeros(5, "int32"), num_segments=3).shape == (3, None, None)
+
+
+@pytest.mark.parametrize("function", [ops.take, ops.take_along_axis])
+def test_an_axis_that_is_not_there_is_refused(function) -> None:
+    with pytest.raises(ValueError, match="axis 2 is out of bounds"):
+        function(np.ones((2, 4)), np.zeros((2, 4), "int32"), axis=2)
+    with pytest.raises(ValueError, match="axis 2 is out of bounds"):
+        function(KerasTensor((None, 4)), np.zeros((2, 4), "int32"), axis=2)
+    with pytest.raises(ValueError, match="at most 1"):
+        ops.top_k(np.ones((3, 1)), 2)

@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from densekit._core import tree
 from densekit._core.boxes import unboxed
@@ -75,7 +76,7 @@ def associative_scan(
     def part(
         x: TensorLike, start: int | None, stop: int | None, step: int | None = None
     ) -> TensorLike:
-        return x[(np.s_[:],) * (axis % x.ndim) + (np.s_[start:stop:step],)]
+        return x[(np.s_[:],) * normalize_axis_index(axis, x.ndim) + (np.s_[start:stop:step],)]
 
     def join(x: TensorLike, y: TensorLike) -> TensorLike:
         return namespace(x, y).concatenate([x, y], axis=axis)

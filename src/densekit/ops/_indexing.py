@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from densekit._core.boxes import BOXES, unboxed
 from densekit._core.errors import message
@@ -31,7 +32,7 @@ def take(x: ArrayLike, indices: ArrayLike, axis: int | None = None) -> TensorLik
         return xp.take(x, indices, axis=axis)
     if axis is None:
         return xp.ravel(x)[indices]
-    return x[(np.s_[:],) * (axis % x.ndim) + (indices,)]
+    return x[(np.s_[:],) * normalize_axis_index(axis, x.ndim) + (indices,)]
 
 
 @operation("numpy", tensors=2)
@@ -43,7 +44,7 @@ def take_along_axis(x: ArrayLike, indices: ArrayLike, axis: int | None = None) -
         return xp.take_along_axis(x, indices, axis=axis)
     if axis is None:
         return xp.ravel(x)[np.ravel(indices)]
-    axis %= x.ndim
+    axis = normalize_axis_index(axis, x.ndim)
     shape = np.broadcast_shapes(
         tuple(1 if a == axis else n for a, n in enumerate(x.shape)),
         tuple(1 if a == axis else n for a, n in enumerate(indices.shape)),
@@ -84,6 +85,15 @@ def argsort(x: TensorLike, axis: int = -1) -> TensorLike:
 @operation("math")
 def top_k(x: TensorLike, k: int, sorted: bool = True) -> tuple[TensorLike, TensorLike]:
     """The `k` largest along the last axis, descending: ``(values, indices)``."""
+    if k > x.shape[-1]:
+        raise ValueError(
+            message(
+                "ops.top_k",
+                f"`k` of at most {x.shape[-1]}, the size of the last axis",
+                str(k),
+                "Pass a smaller `k`.",
+            )
+        )
     order = _order(-x if dtype_name(x)[0] in "fb" else ~x, -1)  # ~x: descending without overflow
     indices = astype(order[..., :k], "int32")
     return take_along_axis(x, indices, axis=-1), indices

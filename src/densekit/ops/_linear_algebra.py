@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from densekit._core.errors import message
 from densekit._core.types import Axes, Config, Namespace, TensorLike
@@ -123,7 +124,7 @@ def norm(
     if ord in (None, "fro") or (ord == 2 and vector):
         return xp.sqrt(xp.sum(xp.square(x), axis=axes, keepdims=keepdims))
     if not vector and ord in (1, -1, np.inf, -np.inf):
-        rows, columns = (a % x.ndim for a in axes)
+        rows, columns = normalize_axis_tuple(axes, x.ndim)
         summed, chosen = (rows, columns) if abs(ord) == 1 else (columns, rows)
         totals = xp.sum(xp.abs(x), axis=summed, keepdims=True)
         found = (xp.max if ord > 0 else xp.min)(totals, axis=chosen, keepdims=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from numpy.lib.array_utils import normalize_axis_tuple
+
 from densekit._core import settings
 from densekit._core.errors import message
 from densekit._core.types import ArrayLike, TensorLike
@@ -89,7 +91,7 @@ def layer_normalization(
     dtype, wide = dtype_name(x), _wide(x)
     xp = namespace(x, *(v for v in (gamma, beta) if v is not None))
     epsilon = settings.epsilon() if epsilon is None else epsilon
-    axes = tuple(sorted(a % x.ndim for a in ([axis] if isinstance(axis, int) else axis)))
+    axes = tuple(sorted(normalize_axis_tuple(axis, x.ndim)))
     shape = tuple(n if a in axes else 1 for a, n in enumerate(x.shape))
 
     def fitted(v: TensorLike) -> TensorLike:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import message
@@ -29,7 +30,7 @@ def sorted_rows(x: TensorLike, axis: Axes, method: str) -> tuple[Any, tuple[int,
         if isinstance(axis, tuple | list)
         else (axis,)
     )
-    axes = tuple(sorted(a % x.ndim for a in axes))
+    axes = tuple(sorted(normalize_axis_tuple(axes, x.ndim)))
     kept = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
     last = tuple(range(x.ndim - len(axes), x.ndim))
     flat = xp.moveaxis(x, axes, last)

@@ -342,6 +342,7 @@ def any_symbolic(args: tuple[Any, ...] | list[Any], kwargs: dict[str, Any] | Non
 _SIZES = (2, 3)
 _DIVISIBLE_SIZES = ((840, 1680), (120, 240), (60, 120), (24, 48), (12, 24), (6, 12), (4, 8))
 _MOST_ELEMENTS = 2**22
+_FEW_ELEMENTS = 2**16
 _MOST_TRIALS = 256  # of sizes that differ between the unknown axes
 
 
@@ -372,25 +373,32 @@ def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any)
             return function(*sample_args, **sample_kwargs)
 
     if not unknown:
-        return _common_spec([trial()])
+        return _common_spec([trial()], given)
     try:
-        return _common_spec([trial(*[size] * unknown) for size in _SIZES])
+        results = [trial(*[size] * unknown) for size in _SIZES]
+        if any(1 in np.shape(leaf) for leaf in tree.flatten(results[0])):  # ``x[:, ::4]``
+            with contextlib.suppress(Exception):
+                results.append(trial(*[_divisible(given, _FEW_ELEMENTS)[0]] * unknown))
+        return _common_spec(results, given)
     except (ValueError, IndexError) as error:
         try:
-            return _common_spec([trial(*[size] * unknown) for size in _divisible(given)])
+            sizes = _divisible(given, _MOST_ELEMENTS)
+            return _common_spec([trial(*[size] * unknown) for size in sizes], given)
         except (ValueError, IndexError):
-            known = {n for tensor in given for n in tensor.shape if n is not None}
-            results = _what_works(trial, [*known.union(_SIZES)], unknown)
+            leaves = tree.flatten((args, kwargs))
+            shapes = [tuple(getattr(leaf, "shape", ())) for leaf in leaves]
+            known = {n for shape in shapes for n in shape if n is not None}.union(_SIZES)
+            results = _what_works(trial, sorted(known), given)
             if not results:
                 raise error from None  # that of the small trial is the readable one
-            return _common_spec(results)
+            return _common_spec(results, given)
 
 
-def _divisible(given: list[KerasTensor]) -> tuple[int, int]:
+def _divisible(given: list[KerasTensor], most: int) -> tuple[int, int]:
     """A pair of sizes for None that many numbers divide."""
     for pair in _DIVISIBLE_SIZES:
         shapes = ([pair[1] if n is None else n for n in tensor.shape] for tensor in given)
-        if sum(map(math.prod, shapes)) <= _MOST_ELEMENTS:
+        if sum(map(math.prod, shapes)) <= most:
             break
     return pair
 
@@ -405,28 +413,45 @@ def _sample(shape: tuple[int, ...], dtype: str) -> Any:
     return value
 
 
-def _what_works(trial: Callable[..., Any], sizes: list[int], unknown: int) -> list[Any]:
+def _what_works(trial: Callable[..., Any], sizes: list[int], given: list[KerasTensor]) -> list[Any]:
     """Results of the trials that do not fail, each unknown axis having one of `sizes`."""
-    every: Iterable[tuple[int, ...]] = itertools.product(sizes, repeat=unknown)
-    if len(sizes) ** unknown > _MOST_TRIALS:
+    axes = [(a, a - x.ndim) for x in given for a, n in enumerate(x.shape) if n is None]
+    every: Iterable[tuple[int, ...]] = itertools.product(sizes, repeat=len(axes))
+    if len(sizes) ** len(axes) > _MOST_TRIALS:
         draw = random.Random(0)
-        every = (tuple(draw.choices(sizes, k=unknown)) for _ in range(_MOST_TRIALS))
+        every = [tuple(draw.choices(sizes, k=len(axes))) for _ in range(_MOST_TRIALS)]
+        for side in (0, 1):  # axes that meet have one size, counted from the front or the back
+            met = {axis[side]: i for i, axis in enumerate(axes)}
+            for chosen in itertools.islice(itertools.product(sizes, repeat=len(met)), _MOST_TRIALS):
+                size_at = dict(zip(met, chosen, strict=True))
+                every.append(tuple(size_at[axis[side]] for axis in axes))
     results = []
     for assignment in every:
+        left = iter(assignment)
+        shapes = [[next(left) if n is None else n for n in x.shape] for x in given]
+        if sum(map(math.prod, shapes)) > _MOST_ELEMENTS:
+            continue
         with contextlib.suppress(ValueError, IndexError):
             results.append(trial(*assignment))
     return results
 
 
-def _common_spec(results: list[Any]) -> Any:
-    """What the results of all trials have in common."""
+def _common_spec(results: list[Any], given: list[KerasTensor]) -> Any:
+    """What the results of all trials have in common.
+
+    Nothing where sizes were unknown may be too little of a size: ``x[:, 5:]``.
+    """
+    are_empty = len(results) == 1 or any(0 in tensor.shape for tensor in given)
 
     def spec(*values: Any) -> Any:
         first = values[0]
         if first is None or isinstance(first, str):
             return first
         sizes = zip(*map(np.shape, values), strict=True)
-        shape = tuple(axis[0] if len({*axis}) == 1 else None for axis in sizes)
+        shape = tuple(
+            None if len({*axis}) > 1 or (axis[0] == 0 and not are_empty) else axis[0]
+            for axis in sizes
+        )
         return KerasTensor(shape, dtype=_spec_dtype(first))
 
     return tree.map_structure(spec, *results)
