@@ -96,3 +96,9 @@ def test_policies_that_are_none_or_no_names_are_refused() -> None:
         keras.config.set_dtype_policy(None)
     with pytest.raises(TypeError, match="source_name"):
         keras.dtype_policies.QuantizedDTypePolicy("int8", 123)
+
+
+def test_int_is_a_name_of_int32_as_in_keras() -> None:
+    assert keras.backend.standardize_dtype("int") == "int32"
+    with pytest.raises(ValueError, match="float"):
+        keras.backend.standardize_dtype("float")

@@ -183,3 +183,17 @@ def test_single_numbers_are_added_as_arrays_of_one_are(dtype: str) -> None:
         metric.update_state(float("nan"))
         metric.update_state(1.0)
     assert np.isnan(one.result()) and np.isnan(other.result())
+
+
+@pytest.mark.parametrize("held", [list, tuple, lambda parts: {"a": parts[0], "b": parts[1:]}])
+def test_what_is_held_in_lists_and_dicts_is_part_of_the_state(held: Any) -> None:
+    class Own(Sum):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = held([keras.Variable(1.0), Mean(), self.total])
+
+    metric = Own()
+    assert len(metric.variables) == 4
+    metric.variables[1].assign(3.0)
+    metric.reset_state()
+    assert [float(v) for v in metric.variables] == [0.0] * 4

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -105,3 +107,12 @@ def test_given_inputs(builder) -> None:
 def test_misuse(wrong) -> None:
     with pytest.raises(ValueError):
         wrong()
+
+
+@pytest.mark.parametrize("other", [tuple, lambda tensors: dict(zip("xz", tensors, strict=True))])
+def test_new_inputs_have_the_keys_of_the_old(other: Any) -> None:
+    inputs = {"x": keras.Input((3,)), "y": keras.Input((3,))}
+    model = keras.Model(inputs, keras.layers.Subtract()([inputs["y"], inputs["x"]]))
+    tensors = [keras.Input((3,)), keras.Input((3,))]
+    with pytest.raises(ValueError, match="in the model's structure"):
+        keras.models.clone_model(model, input_tensors=other(tensors))

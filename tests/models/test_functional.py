@@ -175,3 +175,11 @@ def test_symbolic_inputs_of_another_batch(x) -> None:
     model = keras.Model(given, {"y": L.Dense(2)(given)})
     spec = model.compute_output_spec(keras.KerasTensor((7, 4)))
     assert [t.shape for t in tree.flatten(spec)] == [(7, 2)]
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_outputs_keep_their_kind_in_a_copy_from_the_config(kind: type) -> None:
+    x = keras.Input((3,))
+    model = keras.Model(x, kind([keras.layers.Dense(n)(x) for n in (1, 2)]))
+    copy = keras.models.Functional.from_config(model.get_config())
+    assert type(copy(np.ones((2, 3)))) is kind

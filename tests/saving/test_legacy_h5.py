@@ -109,3 +109,12 @@ def test_the_weights_of_the_model_are_gathered_once_for_all_layers(by_name, tmp_
     Counting.gathered = 0
     model.load_weights(tmp_path / "deep.h5", by_name=by_name)
     assert 0 < Counting.gathered < 10
+
+
+def test_arguments_that_a_file_cannot_heed_are_refused(tmp_path: Path) -> None:
+    made = model()
+    made.save(tmp_path / "m.h5")
+    with pytest.raises(ValueError, match="objects_to_skip"):
+        made.load_weights(tmp_path / "m.h5", objects_to_skip=[made.layers[0]])
+    with pytest.raises(ValueError, match="skip_mismach"):
+        made.load_weights(tmp_path / "m.h5", skip_mismach=True)

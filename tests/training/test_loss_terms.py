@@ -163,3 +163,17 @@ def test_weights_have_the_structure_of_the_targets(named: bool, weights: Any) ->
     y: Any = {"a": Y, "b": Y} if named else [Y, Y]
     with pytest.raises(ValueError, match="sample_weight"):
         model.fit(X, y, sample_weight=weights, verbose=0)
+
+
+def test_a_list_within_the_list_of_losses_is_for_its_output() -> None:
+    def trained(loss: Any) -> list[float]:
+        keras.utils.set_random_seed(1)
+        x = keras.Input((3,))
+        model = keras.Model(x, [keras.layers.Dense(1, name=name)(x) for name in "ab"])
+        model.compile("sgd", loss)
+        y = np.ones((4, 1), "float32")
+        return model.fit(np.eye(4, 3, dtype="float32"), [y, y], verbose=0).history["loss"]
+
+    assert trained(["mse", ["mse", "mae"]]) != trained(["mse", "mse"])
+    same = trained({"a": "mse", "b": ["mse", "mae"]})
+    np.testing.assert_allclose(trained(["mse", ["mse", "mae"]]), same, rtol=1e-6)

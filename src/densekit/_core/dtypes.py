@@ -26,6 +26,8 @@ def standardize_dtype(dtype: Any) -> str:
     if isinstance(dtype, type) and dtype in (float, int, bool, str):  # np.dtype('float64') == float
         return settings.floatx() if dtype is float else _PYTHON_TYPES[dtype]
     name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None)
+    if name == "int":
+        return _PYTHON_TYPES[int]
     if name is None:
         try:
             name = np.dtype(dtype).name

@@ -145,10 +145,17 @@ class Metric(TrackedMetric):
 
     def __setattr__(self, name: str, value: object) -> None:
         if isinstance(value, Variable | Metric):
-            known = self._dk_known("_variables" if isinstance(value, Variable) else "_metrics")
-            if not any(value is other for other in known):
-                known.append(value)
+            self._dk_track(value)
+        elif isinstance(value, list | tuple | dict):
+            for leaf in tree.flatten(value):
+                if isinstance(leaf, Variable | Metric):
+                    self._dk_track(leaf)
         super().__setattr__(name, value)
+
+    def _dk_track(self, value: Variable | Metric) -> None:
+        known = self._dk_known("_variables" if isinstance(value, Variable) else "_metrics")
+        if not any(value is other for other in known):
+            known.append(value)
 
     def _dk_known(self, which: str) -> list[Variable | Metric]:
         if which not in self.__dict__:

@@ -132,6 +132,10 @@ def _clone_sequential(model: Sequential, clone: _Clone, input_tensors: object) -
     return copy
 
 
+def _keys(structure: object) -> set[object] | None:
+    return set(structure) if isinstance(structure, dict) else None
+
+
 def _clone_functional(
     model: Model, clone: _Clone, call: Callable[..., object] | None, input_tensors: object
 ) -> Model:
@@ -144,7 +148,9 @@ def _clone_functional(
     else:
         inputs = input_tensors
         leaves = tree.flatten(inputs)
-        if len(leaves) != len(model.inputs) or not all(isinstance(x, KerasTensor) for x in leaves):
+        tensors = all(isinstance(x, KerasTensor) for x in leaves)
+        alike = _keys(inputs) == _keys(model.input)
+        if len(leaves) != len(model.inputs) or not tensors or not alike:
             raise ValueError(
                 message(
                     f"clone_model of {model.name!r}",

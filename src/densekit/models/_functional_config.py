@@ -144,7 +144,8 @@ def revive_functional(
             layer = layers.get(places[0])
             first = not of_keras2 and layer is not None and given_graph(layer) is not None
             return _find(layers, start, places[0], places[1] - first, places[2])
-        return [tensors(value) for value in places]
+        found = [tensors(value) for value in places]
+        return tuple(found) if isinstance(places, tuple) else found
 
     try:
         model = cls(inputs=tensors(inputs), outputs=tensors(outputs), name=name, **extra)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from densekit import saving
+from densekit._core.errors import message
 from densekit._core.frames import filters_traceback
 from densekit._core.registry import export
 
@@ -44,6 +45,16 @@ class Storage:
         self: SavedModel, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any
     ) -> None:
         """Read weights from a file: see `saving.load_weights`."""
+        unknown = sorted(set(kwargs) - {"by_name", "objects_to_skip"})
+        if unknown:
+            raise ValueError(
+                message(
+                    "load_weights",
+                    "`by_name` or `objects_to_skip` as further arguments",
+                    f"{unknown}",
+                    "Mend the name.",
+                )
+            )
         saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
 
     @filters_traceback

@@ -285,6 +285,15 @@ def load_weights(
                 legacy_model = cast("SavedModel", model)
                 _legacy_h5.load_weights(path, legacy_model, skip_mismatch, by_name=False)
     elif path.suffix in _LEGACY:
+        if objects_to_skip is not None:
+            raise ValueError(
+                message(
+                    "load_weights",
+                    "a '.weights.h5' or '.keras' file for objects_to_skip",
+                    repr(str(path)),
+                    "Pass by_name=True, and other names for the layers to leave.",
+                )
+            )
         with damage_as_value_error(path):
             legacy_model = cast("SavedModel", model)
             _legacy_h5.load_weights(path, legacy_model, skip_mismatch, bool(by_name))

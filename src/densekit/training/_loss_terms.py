@@ -129,6 +129,8 @@ def _per_output(spec: object, signature: Signature, what: str) -> list[Any]:
         return [spec.get(name) for name in names]
     if isinstance(spec, list | tuple):
         leaves = tree.flatten(spec)
+        if len(spec) == n < len(leaves) and not any(isinstance(entry, dict) for entry in spec):
+            return list(spec)  # several losses of an output
         if len(leaves) == 1 and isinstance(structure, dict):
             return leaves * n
         if len(leaves) < n and what == "loss" and not isinstance(structure, dict):
