@@ -133,6 +133,26 @@ def test_rows_that_the_core_cannot_read_in_place(
         assert all(g is not None for g in tape.gradient(y, model.trainable_variables))
 
 
+def test_a_persistent_tape_records_on() -> None:
+    model, x, tape = network(), rows(5, 3), keras.GradientTape(persistent=True)
+    variables, w = model.trainable_variables, keras.Variable(2.0)
+    with tape:
+        first, cube = ops.mean(model(x)), w * w * w
+    with tape:
+        second, both = ops.sum(model(x) * 2.0), cube * w
+    one, other = tape.gradient(first, variables), tape.gradient(second, variables)
+    for g, h in zip(one, other, strict=True):
+        np.testing.assert_allclose(np.asarray(g) * np.size(model(x)) * 2, h, rtol=1e-5, atol=1e-6)
+    assert float(tape.gradient(cube, w)) == 12.0 and float(tape.gradient(both, w)) == 32.0
+    with keras.GradientTape() as inner, tape:  # now it is inside of another one
+        inside = ops.sum(model(x) * 2.0)
+    for g, h in zip(tape.gradient(inside, variables), other, strict=True):
+        np.testing.assert_allclose(g, h, rtol=1e-5, atol=1e-6)
+    assert all(g is not None for g in inner.gradient(inside, variables))
+    tape.reset()
+    assert tape.gradient(cube, w) is None
+
+
 def test_a_native_call_leaves_one_node() -> None:
     model, x = network(), rows(5, 3)
     with keras.GradientTape() as tape:

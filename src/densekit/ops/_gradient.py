@@ -103,6 +103,15 @@ def begin_trace() -> int:
     return trace
 
 
+def resume_trace(trace: int) -> bool:
+    """Record in a trace again, unless one that is newer records: that would be inside of it."""
+    with _tracing:
+        if any(other > trace for other in _live):
+            return False
+        _live.add(trace)
+    return True
+
+
 def end_trace(trace: int) -> None:
     """Record no more in a trace."""
     _live.discard(trace)

@@ -26,7 +26,7 @@ from densekit._core.variable import Variable
 from densekit._core.watched import WATCHED
 from densekit.layers import Layer
 from densekit.ops._deferred import DeferredBox, Formula, Formulas
-from densekit.ops._gradient import Node, begin_trace, end_trace, new_node
+from densekit.ops._gradient import Node, begin_trace, end_trace, new_node, resume_trace
 from densekit.training._recorded_call import (
     BareCall,
     run_quickly,
@@ -92,10 +92,17 @@ class GradientTape(RecordingScope):
             )
         if not self._persistent and (self._used or self._roots):
             self._roots, self._used = {}, False
-        self._trace = begin_trace()
+        if not (self._persistent and self._resumes()):
+            self._trace = begin_trace()
         self._recording = True
         VariableScope.__enter__(self)  # `super()` would cost as much as a small op
         return self
+
+    def _resumes(self) -> bool:
+        """Whether what was recorded before belongs to what comes; its formula has ended."""
+        self.watched_variables()
+        self._formula = None
+        return self._trace >= 0 and resume_trace(self._trace)
 
     def __exit__(self, *exc: object) -> None:
         VariableScope.__exit__(self)
@@ -171,6 +178,7 @@ class GradientTape(RecordingScope):
     def reset(self) -> None:
         """Forget what was recorded."""
         self._roots, self._used, self._formula = {}, False, None
+        self._trace = self._trace if self._recording else -1
 
     @property
     def watches_all(self) -> bool:
@@ -242,9 +250,8 @@ class GradientTape(RecordingScope):
         value = None if self.outer is None else self.outer.get_current_value(variable)
         if not self.watches(variable):
             return value
-        if (
-            value is None
-        ):  # a copy: the optimizer may change the buffer before the gradient is taken
+        # A copy: the optimizer may change the buffer before the gradient is taken.
+        if value is None:
             watched = type(variable) in WATCHED
             value = variable.view(np.ndarray) if watched else variable.snapshot()
         return _box(value, self._trace, self.root(variable))
