@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import numpy as np
@@ -25,6 +25,9 @@ from densekit._core.registry import builtin, export, get_registered_object
 from densekit._core.scope import stateless_scope, variable_scope
 from densekit._core.tensor import Tensor, as_tensor, lend
 
+if TYPE_CHECKING:
+    from densekit._core.types import Array, Shape
+
 _ALIGNMENT = 64  # bytes: one cache line, one AVX-512 vector
 
 _OWN = ("_shown", "_listeners")  # attributes that no copy shares
@@ -36,7 +39,7 @@ _assignments = itertools.count(1)
 autocast_dtype: ContextVar[str | None] = ContextVar("densekit_autocast", default=None)
 
 
-def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     """An uninitialised C-contiguous array that starts on a cache line."""
     dtype = np.dtype(dtype)
     size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
@@ -109,7 +112,7 @@ class Variable(Operators):
 
     def _first_value(
         self, initializer: object, shape: tuple[int, ...] | None, dtype: object
-    ) -> npt.NDArray[Any]:
+    ) -> Array:
         if isinstance(initializer, str):
             found = get_registered_object(initializer) or builtin("keras.initializers", initializer)
             if found is None:
@@ -192,7 +195,7 @@ class Variable(Operators):
     def _set_constraint(self, value: Callable[[Any], Any] | None) -> None:
         self._constraint = self._function_or_none("constraint", value)
 
-    def _function_or_none(self, name: str, value: Any) -> Any:
+    def _function_or_none(self, name: str, value: object) -> Any:
         if value is None or callable(value):
             return value
         expected = f"`{name}` to be None or callable"
@@ -204,7 +207,7 @@ class Variable(Operators):
     constraint = property(attrgetter("_constraint"), _set_constraint)
 
     @property
-    def array(self) -> npt.NDArray[Any]:
+    def array(self) -> Array:
         """The live buffer itself, for engines and savers: writing to it writes the variable.
 
         Ask for it anew before each write: asking is what tells engines, which may keep a copy of
@@ -240,14 +243,14 @@ class Variable(Operators):
             return value
         return value.astype(to_numpy_dtype(dtype)) if is_float_dtype(self.dtype) else value
 
-    def numpy(self) -> npt.NDArray[Any]:
+    def numpy(self) -> Array:
         """A copy of the value."""
         return np.array(unboxed(self.current()))
 
-    def assign(self, value: Any) -> Any:
+    def assign(self, value: object) -> Any:
         """Overwrite the value; the shape must match exactly. Returns the variable."""
         value = self._dk_not_none(operand(value))
-        shape = np.shape(value)
+        shape: Shape = np.shape(value)  # type: ignore[call-overload]  # whatever has one
         if tuple(shape) != self.shape:
             raise ValueError(
                 message(
@@ -280,11 +283,11 @@ class Variable(Operators):
             self._listeners = WeakSet()
         self._listeners.add(tracker)
 
-    def assign_add(self, value: Any) -> Any:
+    def assign_add(self, value: object) -> Any:
         """Add to the value. Returns the variable."""
         return self.assign(self.current() + operand(value))
 
-    def assign_sub(self, value: Any) -> Any:
+    def assign_sub(self, value: object) -> Any:
         """Subtract from the value. Returns the variable."""
         return self.assign(self.current() - operand(value))
 
@@ -293,11 +296,11 @@ class Variable(Operators):
         """Name of the element type."""
         return self._value.dtype.name
 
-    def snapshot(self) -> npt.NDArray[Any]:
+    def snapshot(self) -> Array:
         """A copy of the buffer, whatever the variable reads as in the present scope."""
         return np.array(self._value)
 
-    def holds(self, value: npt.NDArray[Any]) -> bool:
+    def holds(self, value: Array) -> bool:
         """Whether the buffer has these very bits, whatever the variable reads as."""
         word = np.uint8 if self._value.itemsize % 4 or not self._value.ndim else np.uint32
         return np.array_equal(self._value.view(word), value.view(word))
@@ -322,7 +325,7 @@ class Variable(Operators):
         """Number of elements."""
         return self._value.size
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         if copy is False:
             raise ValueError(
                 message(
@@ -394,7 +397,7 @@ class Variable(Operators):
     def __float__(self) -> float:
         return float(self._value)
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: object) -> Any:
         value = self.current()
         part = value[key]
         return lend(part.copy()) if value is self._shown and isinstance(part, Tensor) else part
@@ -403,7 +406,7 @@ class Variable(Operators):
         return id(self)
 
 
-def _new_write_version(value: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:
+def _new_write_version(value: Array) -> npt.NDArray[np.int64] | None:
     """``[runs that train it, such runs so far, assigned]``: engines may keep copies of a matrix."""
     return np.zeros(3, np.int64) if value.ndim > 1 else None
 

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from densekit._core.naming import auto_name
 from densekit._core.registry import export
 from densekit._core.scope import StatelessScope
 from densekit._core.tensor import lend
-from densekit._core.types import PartialShape
+from densekit._core.types import Array, Config, PartialShape
 from densekit.ops._growth import check_growth
 
 
@@ -65,8 +65,8 @@ class KerasTensor(HasMask):
 
     def __init__(
         self,
-        shape: Any,
-        dtype: Any = "float32",
+        shape: object,
+        dtype: object = "float32",
         sparse: bool = False,
         ragged: bool = False,
         record_history: bool = True,
@@ -113,7 +113,7 @@ class KerasTensor(HasMask):
             raise TypeError(_no_value("a length", self))
         return self._shape[0]
 
-    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+    def __array__(self, *args: object, **kwargs: object) -> Array:
         raise ValueError(_no_value("a NumPy array", self))
 
     def __bool__(self) -> bool:
@@ -128,7 +128,7 @@ class KerasTensor(HasMask):
     def __index__(self) -> int:
         raise ValueError(_no_value("an index", self))
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[KerasTensor]:
         raise NotImplementedError(_no_value("an iterable", self))
 
     def __repr__(self) -> str:
@@ -275,7 +275,7 @@ class FunctionOperation(Operation):
     arguments: ClassVar[tuple[str, ...]] = ()  # names of the call arguments
     leading: ClassVar[tuple[str, ...]] = ()  # settings that precede a ``*args`` parameter
     variadic: ClassVar[bool] = False
-    settle: ClassVar[Callable[[dict[str, Any]], dict[str, Any]]] = dict
+    settle: ClassVar[Callable[[Config], Config]] = dict
 
     def __init__(self, *, name: str | None = None, **settings: Any) -> None:
         super().__init__(name=name)
@@ -294,9 +294,9 @@ class FunctionOperation(Operation):
             return function(*lead, *args, **rest, **kwargs)
         return function(**dict(zip(self.arguments, args, strict=False)), **self.settings, **kwargs)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The name and the settings."""
-        config: dict[str, Any] = {"name": self.name, **self.settings}
+        config: Config = {"name": self.name, **self.settings}
         if config.get("dtype") is not None:
             config["dtype"] = standardize_dtype(config["dtype"])
         return config
@@ -312,12 +312,12 @@ class FunctionOperation(Operation):
             raise ValueError(str(error)) from error  # a shape that does not fit, for Keras
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> FunctionOperation:
+    def from_config(cls, config: Config) -> FunctionOperation:
         """Create from `get_config`."""
         return cls(**config)
 
 
-def symbolic_leaves(structure: Any) -> list[KerasTensor]:
+def symbolic_leaves(structure: object) -> list[KerasTensor]:
     """The `KerasTensor`s of a nested structure, in order."""
     return [leaf for leaf in tree.flatten(structure) if isinstance(leaf, KerasTensor)]
 
@@ -362,7 +362,7 @@ def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any)
     def trial(*sizes: int) -> Any:
         left = iter(sizes)
 
-        def stand_in(leaf: Any) -> Any:
+        def stand_in(leaf: object) -> object:
             if not isinstance(leaf, KerasTensor):
                 return leaf
             shape = tuple(next(left) if n is None else n for n in leaf.shape)
@@ -403,7 +403,7 @@ def _divisible(given: list[KerasTensor], most: int) -> tuple[int, int]:
     return pair
 
 
-def _sample(shape: tuple[int, ...], dtype: str) -> Any:
+def _sample(shape: tuple[int, ...], dtype: str) -> Array:
     """An array for a trial."""
     if "int" in dtype or dtype == "bool":
         return np.zeros(shape, data_dtype(dtype))
@@ -443,7 +443,7 @@ def _common_spec(results: list[Any], given: list[KerasTensor]) -> Any:
     """
     are_empty = len(results) == 1 or any(0 in tensor.shape for tensor in given)
 
-    def spec(*values: Any) -> Any:
+    def spec(*values: Any) -> object:
         first = values[0]
         if first is None or isinstance(first, str):
             return first
@@ -457,7 +457,7 @@ def _common_spec(results: list[Any], given: list[KerasTensor]) -> Any:
     return tree.map_structure(spec, *results)
 
 
-def _spec_dtype(value: Any) -> str:
+def _spec_dtype(value: object) -> str:
     dtype = getattr(value, "dtype", None)
     if dtype is not None:
         text = getattr(dtype, "kind", "") in ("U", "S")
