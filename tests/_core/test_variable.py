@@ -81,3 +81,12 @@ def test_integers_meet_python_numbers() -> None:
     assert (variable + 1).dtype == "int32"
     assert (variable + 0.5).dtype == (0.5 * variable).dtype == (variable / 2).dtype == "float32"
     assert (keras.Variable([1.0]) * np.sqrt(2)).dtype == "float32"
+
+
+def test_python_scalars_do_not_widen_variables() -> None:
+    half, flag = keras.Variable([1.0], dtype="bfloat16"), keras.Variable([True], dtype="bool")
+    for result in (half + 1.5, 1.5 - half, half * 1.5, half / 1.5, half**1.5):
+        assert str(result.dtype) == "bfloat16"
+    for result in (flag + 1, 1 - flag, flag * 3):
+        assert str(result.dtype) == "int32"
+    assert float((half + 1.5)[0]) == 2.5

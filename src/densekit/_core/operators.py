@@ -84,6 +84,7 @@ def _forward(name: str, reflected: str) -> Callable[[Operators, Any], Any]:
         if isinstance(value, _NUMPY) and (
             (isinstance(other, _NUMPY) and other.dtype is not value.dtype)
             or (value.dtype.kind in "biu" and (divides or type(other) is float))
+            or type(other) is _WIDENS.get(value.dtype.kind)
         ):
             value, other = _met(value, other, divides)
         method = getattr(type(value), name, None)
@@ -104,6 +105,11 @@ def _forward(name: str, reflected: str) -> Callable[[Operators, Any], Any]:
     return operator
 
 
+# The Python scalars with which NumPy makes a wider type of what is no type of its own (bfloat16),
+# and of booleans, than Keras.
+_WIDENS = {"V": float, "b": int}
+
+
 def _met(value: Any, other: Any, divides: bool) -> tuple[Any, Any]:
     """Both in the type in which Keras has them meet, where NumPy knows another."""
     if type(other) is np.float64:  # as `np.sqrt(2)` gives
@@ -113,7 +119,11 @@ def _met(value: Any, other: Any, divides: bool) -> tuple[Any, Any]:
         return value, other  # another library has rules of its own
     types = (value.dtype.name, other.dtype.name if array else type(other))
     dtype = to_numpy_dtype(result_type(*types, float) if divides else result_type(*types))
-    return value.astype(dtype), other.astype(dtype) if array else other
+    if array:
+        other = other.astype(dtype)
+    elif dtype.kind == "V":
+        other = dtype.type(other)
+    return value.astype(dtype), other
 
 
 def _logic(name: str) -> Callable[[Operators, Any], Any]:
