@@ -25,7 +25,6 @@ MATRIX = np.arange(12, dtype="float32").reshape(3, 4)
         (lambda: ops.space_to_depth(np.ones((1, 2, 2, 4)), 1), ValueError, "block_size"),
         (lambda: ops.one_hot([1], 2, sparse=True), ValueError, "sparse"),
         (lambda: ops.multi_hot([1], 2, sparse=True), ValueError, "sparse"),
-        (lambda: ops.convert_to_tensor([1.0], sparse=True), ValueError, "sparse"),
         (lambda: ops.scan(3, 0.0, MATRIX), TypeError, "callable"),
         (lambda: ops.scan(lambda c, x: (c, x), 0.0, MATRIX, unroll=-1), ValueError, "unroll"),
         (lambda: ops.scan(lambda c, x: (c, x), 0.0), ValueError, "length"),

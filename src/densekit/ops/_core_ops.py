@@ -41,8 +41,6 @@ def convert_to_tensor(
     x: TensorLike, dtype: DTypeLike = None, sparse: bool | None = None, ragged: bool | None = None
 ) -> TensorLike:
     """`x` as an array of `dtype`, by default of its own; lists of floats become `floatx`."""
-    if sparse:
-        refuse_sparse("ops.convert_to_tensor", sparse)
     return x if dtype is None else astype(x, standardize_dtype(dtype))
 
 

@@ -8,12 +8,13 @@ import math
 import random
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from densekit._core import settings, tree
 from densekit._core.allowance import claim_for_a_while, elements
+from densekit._core.auto_config import AutoConfig
 from densekit._core.dtypes import STRING, data_dtype, standardize_dtype
 from densekit._core.errors import describe, message
 from densekit._core.masks import HasMask
@@ -198,22 +199,45 @@ class Node:
 
 
 @export("keras")
-class Operation:
+class Operation(AutoConfig):
     """Something callable on arrays and on symbolic tensors; `Layer` is one.
 
     Args:
-        name: Default: the class name in snake case, numbered.
+        name: without ``/``. Default: the class name in snake case, numbered.
+
+    Raises:
+        ValueError: for a bad name.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> class Scale(keras.Operation):
+    ...     def __init__(self, factor, name=None):
+    ...         super().__init__(name=name)
+    ...         self.factor = factor
+    ...     def call(self, x):
+    ...         return x * self.factor
+    >>> Scale(2.0)(keras.ops.array([1.0])).tolist()
+    [2.0]
+    >>> Scale.from_config(Scale(2.0, name="twice").get_config()).factor
+    2.0
     """
 
+    _dk_config_is_default = True  # this class' `get_config` is the automatic one
     _inbound_nodes: list[Node]
     draws: ClassVar[bool] = False  # whether it makes tensors of nothing
 
     def __init__(self, name: str | None = None) -> None:
         if name is None:
             name = auto_name(type(self))
-        if not isinstance(name, str):
+        if not isinstance(name, str) or "/" in name:
             raise ValueError(
-                message(type(self).__name__, "`name` to be a string", repr(name), "Pass a string.")
+                message(
+                    type(self).__name__,
+                    "`name`, a string without '/'",
+                    describe(name),
+                    "Rename it.",
+                )
             )
         self.name = name
         self.__dict__["_inbound_nodes"] = []  # being called changes nothing in a layer
@@ -236,6 +260,15 @@ class Operation:
         outputs = self.compute_output_spec(*args, **kwargs)
         Node(self, args, kwargs, outputs)
         return outputs
+
+    def get_config(self) -> Config:
+        """The name and the constructor's arguments, as plain data."""
+        return self._dk_accepted({"name": self.name, **self._auto_config()})
+
+    @classmethod
+    def from_config(cls, config: Config) -> Self:
+        """Create from `get_config`."""
+        return cls(**config)
 
     @property
     def input(self) -> Any:
@@ -310,11 +343,6 @@ class FunctionOperation(Operation):
             if isinstance(error, ValueError):  # NumPy's AxisError is both
                 raise
             raise ValueError(str(error)) from error  # a shape that does not fit, for Keras
-
-    @classmethod
-    def from_config(cls, config: Config) -> FunctionOperation:
-        """Create from `get_config`."""
-        return cls(**config)
 
 
 def symbolic_leaves(structure: object) -> list[KerasTensor]:

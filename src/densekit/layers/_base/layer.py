@@ -14,7 +14,6 @@ from densekit._core.registry import export
 from densekit._core.serialization import serialize_keras_object
 from densekit._core.types import Config, Identifier
 from densekit._core.variable import Variable
-from densekit.layers._base.auto_config import AutoConfig
 from densekit.layers._base.call import call_info, shapes_for
 from densekit.layers._base.calling import CallOwner
 from densekit.layers._base.losses import sublayers
@@ -27,7 +26,7 @@ _FLAGS = frozenset({"trainable", "_trainable"})  # a plan is kept for each patte
 
 
 @export("keras.layers")
-class Layer(AutoConfig, CallOwner):
+class Layer(CallOwner):
     """Base of all layers: state made in `build`, a formula in `call`.
 
     A subclass writes `__init__`, `build(input_shape)` (its weights), `call(inputs)` (the formula,

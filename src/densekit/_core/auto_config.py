@@ -73,6 +73,6 @@ def _arguments(cls: type, args: Any, kwargs: Any) -> Config | None:
         else:
             found[name] = value
     for name in ("name", "trainable", "dtype", "activity_regularizer"):
-        found.pop(name, None)  # written by `Layer.get_config`
+        found.pop(name, None)  # written by `get_config` of our own
     plain = all(isinstance(leaf, _PLAIN) for leaf in tree.flatten(found))
     return found if plain else None
