@@ -252,3 +252,27 @@ def test_a_product_is_0_where_every_factor_is_masked() -> None:
     assert np.array_equal(both, np.where(np.array(MASK)[..., None], X * X, 0))
     known = np.array(MASK)[..., None]
     assert np.array_equal(layers.Multiply()([masking(X), other]), np.where(known, X * other, other))
+
+
+def test_a_layer_that_refuses_rows_of_a_trial_keeps_its_mask() -> None:
+    class OfTheseRows(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.supports_masking = True
+
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            return input_shape
+
+        def call(self, inputs: Any, mask: Any = None) -> Any:
+            if not np.array_equal(np.asarray(mask), MASK):
+                raise ValueError("other rows")
+            return inputs * 1.0
+
+    model = keras.Sequential([keras.Input((3, 2)), layers.Masking(), OfTheseRows()])
+    for _ in range(2):
+        found = model(X)
+        assert np.array_equal(found, X) and np.array_equal(found._keras_mask, MASK)
+    assert np.array_equal(model.predict(X, verbose=0), X)
+    model.compile("sgd", "mse")
+    loss = model.evaluate(X, np.ones_like(X), verbose=0)
+    np.testing.assert_allclose(loss, ((X - 1) ** 2)[np.array(MASK)].mean(), rtol=1e-6)

@@ -8,6 +8,7 @@ from typing import Any
 
 from densekit._core import tree
 from densekit._core.engine import Source
+from densekit._core.masks import mask_of
 from densekit._core.types import TensorLike
 from densekit._core.variable import Variable
 from densekit.engines.host import HostFunction
@@ -84,7 +85,10 @@ def call_on_host(
     except Exception:  # it cannot be tried out on any rows: what it says of itself must do
         if any(None in shape[1:] for shape, _ in declared):
             raise
-        found = Findings(declared, written={id(v) for v in state})
+        said = [mask_of(tensor) for tensor in node.outputs]
+        function.made = [mask is not None for mask in said]
+        rest = [(tuple(mask.shape), "bool") for mask in said if mask is not None]
+        found = Findings([*declared, *rest], written={id(v) for v in state})
     made = sum(function.made or ())
     if len(found.outputs) == len(declared) + made:
         declared += found.outputs[len(declared) :]
