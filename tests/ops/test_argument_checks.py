@@ -15,6 +15,8 @@ MATRIX = np.arange(12, dtype="float32").reshape(3, 4)
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
+        (lambda: ops.norm(MATRIX, ord="fro", axis=1), ValueError, "two axes"),
+        (lambda: ops.norm(MATRIX[0], ord="nuc"), ValueError, "two axes"),
         (lambda: ops.qr(MATRIX, mode="r"), ValueError, "reduced"),
         (lambda: ops.slice(MATRIX, (0, 0), (4, 1)), ValueError, "shape"),
         (lambda: ops.slice(MATRIX, (0, 0), (1, -2)), ValueError, "shape"),

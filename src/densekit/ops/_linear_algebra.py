@@ -121,6 +121,10 @@ def norm(
             tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
         )
     vector = len(axes) == 1
+    if isinstance(ord, str) and len(axes) != 2:
+        raise ValueError(
+            message("ops.norm", f"two axes for the matrix norm {ord!r}", f"{axes}", "Pass two.")
+        )
     if ord in (None, "fro") or (ord == 2 and vector):
         return xp.sqrt(xp.sum(xp.square(x), axis=axes, keepdims=keepdims))
     if not vector and ord in (1, -1, np.inf, -np.inf):
