@@ -158,6 +158,9 @@ class Missing(ModuleType):
     def __call__(self, *_: Any, **__: Any) -> Any:
         return self._end()
 
+    def __len__(self) -> int:
+        return 0  # of its devices
+
     def __iter__(self) -> Any:
         return iter(()) if _collecting() else self._end()
 

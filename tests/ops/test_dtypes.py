@@ -75,3 +75,10 @@ def test_functions_of_two_integers_give_the_default_float(name: str, dtype: str)
 def test_losses_have_their_dtype(reduction: str) -> None:
     loss = losses.MeanSquaredError(reduction, dtype="bfloat16")
     assert loss(np.ones((2, 2)), np.zeros((2, 2))).dtype == "bfloat16"
+
+
+def test_arguments_by_name() -> None:
+    x = ops.cast(np.array([0.5, 1.0, 2.0], "float32"), "bfloat16")
+    assert ops.gelu(x=x).dtype == "bfloat16"
+    assert ops.trapezoid(y=x).dtype == "bfloat16"
+    assert float(ops.trapezoid(np.array([0.0, 1.0], "float32"), x=np.array([0.0, 4.0]))) == 2.0

@@ -197,11 +197,12 @@ def operation(
 def _in_dtype_of_input(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, with a result of bfloat16 for a first argument of bfloat16."""
 
-    def body(x: Any, *args: Any, **kwargs: Any) -> Any:
-        result = function(x, *args, **kwargs)
-        if x.dtype.kind == "V" and result.dtype != x.dtype:
-            return result.astype(x.dtype)
-        return result
+    first = _parameters(function)[0]
+
+    def body(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        dtype = (args[0] if args else kwargs[first]).dtype
+        return result.astype(dtype) if dtype.kind == "V" and result.dtype != dtype else result
 
     return body
 
