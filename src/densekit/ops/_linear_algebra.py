@@ -234,8 +234,9 @@ def solve(a: TensorLike, b: TensorLike) -> TensorLike:
 
 
 def solved(xp: Namespace, a: TensorLike, b: TensorLike) -> TensorLike:
-    """The x of ``a @ x == b``; a vector for each matrix where `b` has one axis less than `a`."""
-    if tuple(b.shape) == tuple(a.shape[:-1]):
+    """The x of ``a @ x == b``; a vector for each matrix where `b` cannot be one of columns."""
+    is_matrix = len(b.shape) > 1 and b.shape[-2] == a.shape[-1]
+    if tuple(b.shape) == tuple(a.shape[:-1]) and not is_matrix:
         return xp.linalg.solve(a, b[..., None])[..., 0]
     return xp.linalg.solve(a, b)
 
