@@ -286,7 +286,7 @@ def test_native_step_is_the_definition(name: str, arguments: dict[str, Any], dty
             rates = owner.learning_rates(iteration, 1)
             losses = np.zeros((1, 2))
             rows = np.arange(8, dtype=np.int64)
-            plan.train([x], [y], [None], rows, 8, iteration, rates, [], [], losses, [None], 0.0)
+            plan.train([x], [y], [None], rows, 8, iteration, rates, [], [], losses, [None])
             owner.advance(1)
             # Each step starts from the same bits: what differs is one step's rounding.
             both = zip(
