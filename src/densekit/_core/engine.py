@@ -361,6 +361,9 @@ class EngineKind(Protocol):
     ) -> tuple[float, Array] | None:
         """The sum of the rows' losses, divided, and its gradient; None: by the definition."""
 
+    def begin_formulas(self) -> None:
+        """Get ready to note the formulas of tapes."""
+
     def lowers_formula(self, steps: Sequence[Any]) -> bool:
         """Whether `formula` may give a program for these steps, or more of them.
 

@@ -85,6 +85,12 @@ class NativeKind:
         """The sum of the rows' losses, divided, and its gradient, by the kernels."""
         return native.mean_loss(form.kind, list(form.parameters), y_true, y_pred, divisor)
 
+    def begin_formulas(self) -> None:
+        """Have the core note them."""
+        from densekit.engines.notes import note_natively  # a first model does not wait
+
+        note_natively()
+
     def lowers_formula(self, steps: Sequence[Step]) -> bool:
         """Whether the steps have a native form."""
         from densekit.engines.formula_lowering import can_lower  # a first model does not wait

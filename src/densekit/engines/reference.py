@@ -202,6 +202,9 @@ class ReferenceKind:
         """None: tapes record the definition."""
         return None
 
+    def begin_formulas(self) -> None:
+        """Nothing: they are noted in Python."""
+
     def lowers_formula(self, steps: Sequence[Step]) -> bool:
         """False: formulas are computed op by op."""
         return False

@@ -28,7 +28,6 @@ from densekit._core.tensor import Tensor
 from densekit._core.types import Array, TensorLike
 from densekit._core.variable import Variable
 from densekit._core.watched import WATCHED, read
-from densekit.engines.notes import note_natively
 from densekit.layers import Layer
 from densekit.layers._base.call import call_context
 from densekit.ops._deferred import Formula, Formulas
@@ -387,8 +386,8 @@ def run_recorded(
 
 @cache
 def _formulas_of(name: str) -> Formulas:
-    note_natively()
     kind = engines.engine_kind(name)
+    kind.begin_formulas()
     return Formulas(lambda step: kind.lowers_formula(step.path()), kind.formula)
 
 
