@@ -163,14 +163,15 @@ class Runtime:
 
         A model that does not insist on the sizes it was built with is opened to those of `x`.
         """
-        signature = self.signature()
-        try:
-            return signature, match_inputs(x, signature)
-        except SizeError as error:
-            if not self._model._dk_open_to(error.shape):
-                raise
+        has_opened = False
+        while True:
             signature = self.signature()
-            return signature, match_inputs(x, signature)
+            try:
+                return signature, match_inputs(x, signature)
+            except SizeError as error:
+                if has_opened or not self._model._dk_open_to(error.shape):
+                    raise ValueError(str(error)) from None
+                has_opened = True
 
     def _read_signature(self) -> Signature:
         model = self._model
