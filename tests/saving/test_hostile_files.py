@@ -18,7 +18,7 @@ from tests.saving import hostile_files
 
 MEMORY = 2 << 30  # what the process may ask for beyond what it has
 GROWTH = 256 << 20  # what one file may add to its peak
-SECONDS = 5.0  # for one file: of a busy machine
+SECONDS = 5.0  # of the processor, for one file
 ALL = 300.0
 
 

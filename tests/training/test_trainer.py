@@ -525,7 +525,7 @@ def test_ctrl_c_stops_soon(host: bool) -> None:
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         model.fit(x, x[:, 0], epochs=10000, verbose=0)
-    assert time.perf_counter() - start < 3  # half a second on an idle machine
+    assert time.perf_counter() - start < 15  # half a second on an idle machine; all would be hours
     assert int(model.optimizer.iterations.numpy()) > before
     assert np.isfinite(model.predict(x[:10], verbose=0)).all()
     model.fit(x[:64], x[:64, 0], verbose=0)
