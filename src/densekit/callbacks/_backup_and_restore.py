@@ -6,9 +6,9 @@ import json
 import os
 import shutil
 
-from densekit._core.errors import describe, message
+from densekit._core.errors import message
 from densekit._core.registry import export
-from densekit.callbacks._callback import Callback, Logs, only_batches_if
+from densekit.callbacks._callback import Callback, Logs, check_save_freq, only_batches_if
 
 
 @export("keras.callbacks")
@@ -47,15 +47,7 @@ class BackupAndRestore(Callback):
         super().__init__()
         if not backup_dir:
             raise ValueError("Empty `backup_dir` argument passed. Name a folder.")
-        if save_freq != "epoch" and not isinstance(save_freq, int):
-            raise ValueError(
-                message(
-                    "BackupAndRestore",
-                    "`save_freq` 'epoch' or a number of batches",
-                    describe(save_freq),
-                    "Pass one of these.",
-                )
-            )
+        check_save_freq("BackupAndRestore", save_freq)
         self.backup_dir = os.fspath(backup_dir)
         self.save_freq = save_freq
         self.double_checkpoint = double_checkpoint

@@ -8,10 +8,10 @@ import numpy as np
 
 from densekit._core import types
 from densekit._core.console import write
-from densekit._core.errors import describe, message
+from densekit._core.errors import message
 from densekit._core.frames import warn
 from densekit._core.registry import export
-from densekit.callbacks._callback import Logs, only_batches_if
+from densekit.callbacks._callback import Logs, check_save_freq, only_batches_if
 from densekit.callbacks._monitor_callback import MonitorCallback
 
 
@@ -67,15 +67,7 @@ class ModelCheckpoint(MonitorCallback):
         self._current_epoch = 0
         self._dk_batches_since_save = 0
         self._dk_last_batch: int | None = None
-        if save_freq != "epoch" and not isinstance(save_freq, int):
-            raise ValueError(
-                message(
-                    "ModelCheckpoint",
-                    "`save_freq` 'epoch' or a number of batches",
-                    describe(save_freq),
-                    "Pass one of these.",
-                )
-            )
+        check_save_freq("ModelCheckpoint", save_freq)
         endings = (".weights.h5",) if save_weights_only else (".keras", ".h5")
         if not self.filepath.endswith(endings):
             raise ValueError(

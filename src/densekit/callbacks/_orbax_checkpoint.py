@@ -6,10 +6,10 @@ import os
 from typing import Any
 
 from densekit._core import types
-from densekit._core.errors import describe, message
+from densekit._core.errors import message
 from densekit._core.frames import warn
 from densekit._core.registry import export
-from densekit.callbacks._callback import Logs, only_batches_if
+from densekit.callbacks._callback import Logs, check_save_freq, only_batches_if
 from densekit.callbacks._monitor_callback import MonitorCallback
 
 _MISSING = message(
@@ -77,15 +77,7 @@ class OrbaxCheckpoint(MonitorCallback):
         except ImportError as error:
             raise ImportError(_MISSING) from error
         super().__init__(monitor, mode, initial_value_threshold)
-        if save_freq != "epoch" and not isinstance(save_freq, int):
-            raise ValueError(
-                message(
-                    "OrbaxCheckpoint",
-                    "`save_freq` 'epoch' or a number of batches",
-                    describe(save_freq),
-                    "Pass one of these.",
-                )
-            )
+        check_save_freq("OrbaxCheckpoint", save_freq)
         self.directory = os.fspath(directory)
         self.verbose = verbose
         self.save_best_only = save_best_only
