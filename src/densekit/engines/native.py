@@ -235,8 +235,7 @@ class NativeEngine(PredictsRows):
 
     def _told_to_train(self, chunk: Chunk, predictions: list[Array | None]) -> tuple[Any, ...]:
         """The arguments of the plan's `train`; the last two are losses, predictions."""
-        if self._unweighted:
-            self._check_weights(chunk)
+        rows = self._rows_told(chunk)  # refuses before anything is drawn
         steps = chunk.steps
         losses = np.empty((steps, 1 + self.n_losses))
         losses.fill(_NO_STEP)
@@ -244,17 +243,25 @@ class NativeEngine(PredictsRows):
         iterations, rates = self._rates(steps)
         keys, counters = self.random_words()
         return (
-            self._columns(chunk),
-            [chunk.targets[i] for i in self._of_losses],
-            [chunk.weights[i] for i in self._of_losses],
-            chunk.picks,
-            chunk.batch_size,
+            *rows,
             iterations,
             rates,
             keys,
             counters,
             losses,
             rooms,
+        )
+
+    def _rows_told(self, chunk: Chunk) -> tuple[object, ...]:
+        """The arguments that say which rows a run works on."""
+        if self._unweighted:
+            self._check_weights(chunk)
+        return (
+            self._columns(chunk),
+            [chunk.targets[i] for i in self._of_losses],
+            [chunk.weights[i] for i in self._of_losses],
+            chunk.picks,
+            chunk.batch_size,
         )
 
     def _rates(self, steps: int) -> tuple[Any, Array]:
@@ -277,17 +284,12 @@ class NativeEngine(PredictsRows):
 
     def _told_to_evaluate(self, chunk: Chunk, predictions: list[Array | None]) -> tuple[Any, ...]:
         """The arguments of the plan's `evaluate`, as `_told_to_train`."""
-        if self._unweighted:
-            self._check_weights(chunk)
+        rows = self._rows_told(chunk)
         losses = np.empty((chunk.steps, 1 + self.n_losses))
         rooms = self._with_masks(predictions)
         keys, counters = self.random_words()
         return (
-            self._columns(chunk),
-            [chunk.targets[i] for i in self._of_losses],
-            [chunk.weights[i] for i in self._of_losses],
-            chunk.picks,
-            chunk.batch_size,
+            *rows,
             keys,
             counters,
             losses,
