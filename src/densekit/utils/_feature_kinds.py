@@ -10,6 +10,10 @@ from densekit._core.types import ArrayLike, Config
 from densekit.utils._features import Cross, Feature, TFDIdentity
 
 
+def _layer_name(name: str | None, kind: str) -> str:
+    return f"{name or unique_name(kind)}_preprocessor"
+
+
 class FeatureKinds:
     """Class methods that make features, by the names that a `FeatureSpace` knows them by."""
 
@@ -28,21 +32,21 @@ class FeatureKinds:
     @classmethod
     def float(cls, name: str | None = None) -> Feature:
         """Numbers as they are."""
-        name = name or unique_name("float")
-        return Feature("float32", TFDIdentity(name=f"{name}_preprocessor"), "float")
+        name = _layer_name(name, "float")
+        return Feature("float32", TFDIdentity(name=name), "float")
 
     @classmethod
     def float_rescaled(
         cls, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0, name: str | None = None
     ) -> Feature:
         """Numbers times `scale`, plus `offset`."""
-        name = f"{name or unique_name('float_rescaled')}_preprocessor"
+        name = _layer_name(name, "float_rescaled")
         return Feature("float32", layers.Rescaling(scale, offset, name=name), "float")
 
     @classmethod
     def float_normalized(cls, name: str | None = None) -> Feature:
         """Numbers brought to mean 0 and variance 1 of the data that `adapt` sees."""
-        name = f"{name or unique_name('float_normalized')}_preprocessor"
+        name = _layer_name(name, "float_normalized")
         return Feature("float32", layers.Normalization(axis=-1, name=name), "float")
 
     @classmethod
@@ -54,7 +58,7 @@ class FeatureKinds:
         name: str | None = None,
     ) -> Feature:
         """The bin that numbers fall in; `adapt` makes `num_bins`, or they have boundaries."""
-        name = f"{name or unique_name('float_discretized')}_preprocessor"
+        name = _layer_name(name, "float_discretized")
         bins = layers.Discretization(num_bins=num_bins, bin_boundaries=bin_boundaries, name=name)
         return Feature("float32", bins, output_mode)
 
@@ -67,7 +71,7 @@ class FeatureKinds:
         name: str | None = None,
     ) -> Feature:
         """Whole numbers by their index among those that `adapt` sees."""
-        name = f"{name or unique_name('integer_categorical')}_preprocessor"
+        name = _layer_name(name, "integer_categorical")
         lookup = layers.IntegerLookup(max_tokens, num_oov_indices, name=name)
         return Feature("int32", lookup, output_mode)
 
@@ -80,7 +84,7 @@ class FeatureKinds:
         name: str | None = None,
     ) -> Feature:
         """Strings by their index among those that `adapt` sees."""
-        name = f"{name or unique_name('string_categorical')}_preprocessor"
+        name = _layer_name(name, "string_categorical")
         lookup = layers.StringLookup(max_tokens, num_oov_indices, name=name)
         return Feature("string", lookup, output_mode)
 
@@ -89,7 +93,7 @@ class FeatureKinds:
         cls, num_bins: int, output_mode: str = "one_hot", name: str | None = None
     ) -> Feature:
         """Strings hashed into `num_bins` buckets."""
-        name = f"{name or unique_name('string_hashed')}_preprocessor"
+        name = _layer_name(name, "string_hashed")
         return Feature("string", layers.Hashing(num_bins, name=name), output_mode)
 
     @classmethod
@@ -97,5 +101,5 @@ class FeatureKinds:
         cls, num_bins: int, output_mode: str = "one_hot", name: str | None = None
     ) -> Feature:
         """Whole numbers hashed into `num_bins` buckets."""
-        name = f"{name or unique_name('integer_hashed')}_preprocessor"
+        name = _layer_name(name, "integer_hashed")
         return Feature("int32", layers.Hashing(num_bins, name=name), output_mode)

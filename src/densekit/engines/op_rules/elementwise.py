@@ -83,6 +83,10 @@ _ACTIVATIONS: dict[str, Callable[[Arguments], tuple[str, tuple[float, ...]]]] = 
     "threshold": lambda a: ("threshold", (float(a["threshold"]), float(a["default_value"]))),
 }
 _ROWS = ("softmax", "log_softmax", "sparsemax", "glu")
+_COMPARISONS = (
+    *("less", "less_equal", "greater", "greater_equal", "equal", "not_equal"),
+    *("logical_and", "logical_or", "logical_xor"),
+)
 _BINARY = {
     name: name
     for name in [
@@ -97,34 +101,10 @@ _BINARY = {
         "mod",
         "floor_divide",
         "logaddexp",
-        "less",
-        "less_equal",
-        "greater",
-        "greater_equal",
-        "equal",
-        "not_equal",
-        "logical_and",
-        "logical_or",
-        "logical_xor",
+        *_COMPARISONS,
     ]
 } | {"true_divide": "divide"}
-_TRUTHS = frozenset(
-    [
-        "less",
-        "less_equal",
-        "greater",
-        "greater_equal",
-        "equal",
-        "not_equal",
-        "logical_and",
-        "logical_or",
-        "logical_xor",
-        "logical_not",
-        "isnan",
-        "isinf",
-        "isfinite",
-    ]
-)
+_TRUTHS = frozenset([*_COMPARISONS, "logical_not", "isnan", "isinf", "isfinite"])
 _SAME = ("convert_to_tensor", "array", "copy", "identity")
 
 
