@@ -73,6 +73,8 @@ class ArrayPlan:
         if not reads_integers and any("int" in x.dtype for x in xs):
             raise NotLowerable("integers stay integers")  # which floats round beyond their digits
         self._read(*parameters, *state)
+        if not state:
+            self._refuse_written(parameters)
         if self.precision and rounds_inputs:
             xs = [self.rounded(x) for x in xs]
         y = self._new(sample_shape, dtype or self.precision or self.dtype)
@@ -86,6 +88,14 @@ class ArrayPlan:
                 raise NotLowerable(
                     f"its {variable.name!r} is in {variable.dtype}, the plan in {self.dtype}"
                 )
+
+    def _refuse_written(self, variables: Sequence[Variable]) -> None:
+        """Refuse what an op before writes: the definition reads the new value, an op the old."""
+        for variable in variables:
+            if not variable.trainable and any(
+                variable is written for op in self.ops for written in op.arguments.get("state", ())
+            ):
+                raise NotLowerable(f"it reads {variable.name!r}, which the same step writes")
 
     # Elementwise
 

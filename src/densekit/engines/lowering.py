@@ -222,10 +222,8 @@ def _lower_followed(
 ) -> tuple[list[Handle], Masks]:
     """A user's layer, op by op: its weights become parameters of the plan."""
     layer = cast("Layer", node.operation)
-    if _has_state(layer) or metric_variables(layer):
-        raise NotLowerable("its `call` may write state")
-    if _draws_while_predicting(layer, plan):
-        raise NotLowerable("it draws random numbers where the plan predicts")
+    if metric_variables(layer):
+        raise NotLowerable("its `call` may update metrics")
     if not layer.compute_dtype == layer.variable_dtype == plan.dtype:
         raise NotLowerable(f"it computes in {layer.compute_dtype}, the plan in {plan.dtype}")
     followed = follow(layer, node, plan.training, masks)
@@ -361,13 +359,6 @@ def _is_native(layer: Layer, plan: PlanBuilder) -> bool:
     if _mixed_precision(layer):
         return plan.dtype == "float32"
     return layer.compute_dtype == layer.variable_dtype == plan.dtype
-
-
-def _has_state(layer: Layer) -> bool:
-    """Whether a call may write more than the states of seed generators."""
-    generators = [g for one in layer._dk_flatten_layers() for g in one._tracker.seed_generators]
-    drawn = {id(g.state) for g in generators}
-    return any(id(v) not in drawn for v in layer.non_trainable_variables)
 
 
 def _draws_while_predicting(layer: Layer, plan: PlanBuilder) -> bool:
