@@ -63,10 +63,12 @@ def card() -> dict[str, Any]:
 
 
 def limits(threads: int, held: Iterable[int] = ()) -> dict[str, Any] | None:
-    """FLOP/s of FP32 multiply-adds and bytes/s read from each level, by `threads` at once.
+    """FLOP/s of multiply-adds and bytes/s read from each level, by `threads` at once.
 
-    A read loop is compiled with the system's compiler; None where there is no compiler. Of the
-    sizes in `held`, those little larger than the L3 are read as well: a part of them stays there.
+    Multiply-adds of each type by each unit of the processor: the widest vectors, narrower ones,
+    tiles where there are any. `flops` is the most of float32. The loops are compiled with the
+    system's compiler; None where there is no compiler. Of the sizes in `held`, those little larger
+    than the L3 are read as well: a part of them stays there.
     """
     compiler = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
     if compiler is None:
@@ -96,10 +98,16 @@ def limits(threads: int, held: Iterable[int] = ()) -> dict[str, Any] | None:
         seen = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     return {
         "threads": threads,
-        "flops": seen["flops"],
+        "flops": fastest(seen, "float32"),
+        "units": seen["units"],
         "bytes": dict(zip(sizes, seen["read"], strict=False)),
         "partly": dict(zip(partly, seen["read"][len(sizes) :], strict=True)),
     }
+
+
+def fastest(measured: dict[str, Any], *types: str) -> float:
+    """FLOP/s of the fastest unit for any of these types."""
+    return max(unit["flops"] for unit in measured["units"] if unit["type"] in types)
 
 
 def level(size: float, threads: int) -> str:

@@ -1,13 +1,14 @@
-// The machine's limits: FP32 multiply-adds and reads a second, by a number of threads at once. Prints JSON.
+// The machine's limits: multiply-adds by type and vector width, and reads a second, by a number of threads at once. Prints JSON.
 //   peak THREADS BYTES...        bytes each thread reads, one size a level of the memory
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <thread>
-#include <vector>
+
+#include "../native/tests/limits.hpp"
 
 namespace {
+
+using limits::now;
 
 #if defined(__AVX512F__)
 constexpr int kBytes = 64;
@@ -17,18 +18,6 @@ constexpr int kBytes = 32;
 constexpr int kBytes = 16;
 #endif
 typedef float Vector __attribute__((vector_size(kBytes)));
-constexpr int kLanes = kBytes / 4, kChains = 12;  // latency 4-5, two units: ten chains at least
-
-// CPU time of this thread, where there is such a clock: a limit does not fall because others use the machine.
-double now() {
-#if defined(CLOCK_THREAD_CPUTIME_ID)
-  timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
-#else
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-#endif
-}
 
 // Keeps a value in a register and unknown to the optimiser.
 #if defined(__x86_64__)
@@ -38,18 +27,6 @@ double now() {
 #else
 #define KEEP(v) asm volatile("" : "+m"(v))
 #endif
-
-double multiply_adds(long rounds) {  // FLOP done
-  Vector c[kChains] = {}, a = Vector{} + 0.5f, b = Vector{} + 0.25f;
-  KEEP(a);
-  KEEP(b);
-  for (Vector& v : c) KEEP(v);  // or equal chains would become one
-  for (long r = 0; r < rounds; ++r) {
-    for (Vector& v : c) v = v * a + b;  // contracted to one instruction
-  }
-  for (Vector& v : c) KEEP(v);
-  return 2.0 * kLanes * kChains * double(rounds);
-}
 
 double read_all(const Vector* from, long n, long rounds) {  // bytes read
   Vector s[8] = {};
@@ -90,8 +67,18 @@ double best_rate(int threads, Work work) {
 
 int main(int argc, char** argv) {
   const int threads = argc > 1 ? std::atoi(argv[1]) : 1;
-  std::printf("{\"threads\": %d, \"flops\": %.6g, \"read\": [", threads,
-              best_rate(threads, [](int) { return multiply_adds(100000); }));
+  std::printf("{\"threads\": %d, \"units\": [", threads);
+  bool first = true;
+  for (const limits::Unit& unit : limits::units()) {
+    const double flops = best_rate(threads, [&](int) {
+      unit.run(20000);
+      return 20000 * unit.flops;
+    });
+    std::printf("%s{\"type\": \"%s\", \"unit\": \"%s\", \"bits\": %d, \"flops\": %.6g}", first ? "" : ", ", unit.type,
+                unit.unit, unit.bits, flops);
+    first = false;
+  }
+  std::printf("], \"read\": [");
   for (int i = 2; i < argc; ++i) {
     const long n = std::atol(argv[i]) / kBytes;
     std::vector<Vector*> buffers;

@@ -59,7 +59,20 @@ def machine_text(results: dict[str, Any]) -> str:
             f"limits of {limits['threads']} threads, measured now: {limits['flops'] / 1e9:.0f} "
             f"GFLOP/s of FP32 multiply-adds; reads in GB/s: {reads}"
         )
+        lines += _units(limits)
     return "\n".join(lines)
+
+
+def _units(limits: dict[str, Any]) -> list[str]:
+    """GFLOP/s by type: of each unit of the processor, the fastest first."""
+    by_type: dict[str, list[dict[str, Any]]] = {}
+    for unit in limits.get("units", []):  # not in results of before
+        by_type.setdefault(unit["type"], []).append(unit)
+    texts = []
+    for name, units in by_type.items():
+        units = sorted(units, key=lambda u: -u["flops"])
+        texts.append(f"{name} " + ", ".join(f"{u['unit']} {u['flops'] / 1e9:.0f}" for u in units))
+    return [f"multiply-adds in GFLOP/s: {'; '.join(texts)}"] if texts else []
 
 
 def best(entry: dict[str, Any], ours: bool) -> tuple[str, dict[str, Any]] | None:
@@ -108,6 +121,7 @@ def entry_text(group: str, entry: dict[str, Any]) -> str:
         lines[0] += f"; limit {duration(limit['seconds'])} ({limit['term']})"
     ours = best(entry, True)
     rows = [["", "median", "min", "iqr", "n", "epoch", "first", "of limit", "vs densekit", "error"]]
+    own = entry.get("limit_bfloat16")
     for name, r in sorted(entry["peers"].items(), key=lambda item: item[1]["median"]):
         epoch = duration(r["median"] * entry["rows"] / entry["batch"]) if training else ""
         rows.append(
@@ -119,7 +133,7 @@ def entry_text(group: str, entry: dict[str, Any]) -> str:
                 str(r["rounds"]),
                 epoch,
                 duration(r["first"]) if training else "",
-                f"{100 * limit['seconds'] / r['median']:.1f}%" if limit else "",
+                _share(own if own and r["peer"] == "densekit-bf16" else limit, r),
                 f"{r['median'] / ours[1]['median']:.2f}x" if ours else "",
                 f"{r['error']:.0e}",
             ]
@@ -132,6 +146,10 @@ def entry_text(group: str, entry: dict[str, Any]) -> str:
             lines.append(f"  memory, {name}: {_memory(r['memory'])}")
     lines += [f"  {p}: {why}" for p, why in entry["missing"].items()]
     return "\n".join(lines)
+
+
+def _share(limit: dict[str, Any] | None, r: dict[str, Any]) -> str:
+    return f"{100 * limit['seconds'] / r['median']:.1f}%" if limit else ""
 
 
 def _memory(m: dict[str, Any]) -> str:

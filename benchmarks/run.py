@@ -187,13 +187,15 @@ class Bench:
         batch_bytes = 4 * w.batch * w.widths[0]
         entry = self._workload(w, [p for p in self.peers if p in TRAINS], self.pace.training_s)
         entry["rows"], entry["batch"] = w.rows, w.batch
-        entry["limit"] = self._limit(
-            w.flops_per_step,
-            {
-                "weights and moments": (24 * w.parameters, 12 * w.parameters),
-                "rows": (batch_bytes, 4.0 * w.rows * w.widths[0]),
-            },
-        )
+        traffic = {
+            "weights and moments": (24 * w.parameters, 12 * w.parameters),
+            "rows": (batch_bytes, 4.0 * w.rows * w.widths[0]),
+        }
+        entry["limit"] = self._limit(w.flops_per_step, traffic)
+        if self.limits and "densekit-bf16" in entry["peers"]:
+            flops = machine.fastest(self.limits, "bfloat16", "float32")
+            limits = {**self.limits, "flops": flops}
+            entry["limit_bfloat16"] = machine.least_time(w.flops_per_step, traffic, limits)
         return entry
 
     def inference(self, w: workloads.Inference) -> dict[str, Any]:

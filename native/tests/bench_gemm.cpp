@@ -1,98 +1,68 @@
-// GEMM speed: median and best of repeated runs, GFLOP/s, best as a share of an FMA peak measured in the same run.
-//   bench_gemm [f64 | bf16 [packed]]      e.g. DENSEKIT_ISA=x86-64-v3 bench_gemm
+// GEMM speed on one thread: the three products of a Dense layer side by side, each as a share of the multiply-adds this
+// machine can do, measured before every line (the best so far counts).
+//   bench_gemm [f64 | bf16 [packed]] [MxKxN ...]      e.g. DENSEKIT_ISA=x86-64-v3 bench_gemm f64 128x2048x2048
+// A shape is batch x inputs x units. Times are the best of 15 samples of at least 0.5 ms, each of them CPU time of the thread.
 // Two threads: run it twice at once, each on its own core (taskset).
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <vector>
 
 #include "densekit/kernels.hpp"
+#include "limits.hpp"
 
 using namespace densekit;
 
 namespace {
 
-// CPU time of this thread, where there is such a clock: a machine shared with others takes no part in the numbers.
-double now() {
-#if defined(CLOCK_THREAD_CPUTIME_ID)
-  timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
-#else
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-#endif
-}
-
-struct Times {
-  double best, median;
-};
-
-// Seconds a call, over 15 samples of at least 0.5 ms each.
+// Seconds a call: the best of the samples.
 template <class F>
-Times time_calls(F f) {
+double time_calls(F f) {
   f();
   int calls = 1;
   for (;;) {
-    const double start = now();
+    const double start = limits::now();
     for (int i = 0; i < calls; ++i) f();
-    if (now() - start > 5e-4) break;
+    if (limits::now() - start > 5e-4) break;
     calls *= 2;
   }
-  std::vector<double> samples;
+  double best = 1e9;
   for (int s = 0; s < 15; ++s) {
-    const double start = now();
+    const double start = limits::now();
     for (int i = 0; i < calls; ++i) f();
-    samples.push_back((now() - start) / calls);
+    best = std::min(best, (limits::now() - start) / calls);
   }
-  std::sort(samples.begin(), samples.end());
-  return {samples[0], samples[7]};
+  return best;
 }
 
-#if defined(__x86_64__)
-// The peak: twelve independent chains of 8-lane FMAs (512-bit ones reach no more on Zen 4: two halves each).
-void fma_loop(long rounds) {
-  asm volatile(
-      "1:\n"
-      "vfmadd231ps %%ymm12, %%ymm13, %%ymm0\n vfmadd231ps %%ymm12, %%ymm13, %%ymm1\n"
-      "vfmadd231ps %%ymm12, %%ymm13, %%ymm2\n vfmadd231ps %%ymm12, %%ymm13, %%ymm3\n"
-      "vfmadd231ps %%ymm12, %%ymm13, %%ymm4\n vfmadd231ps %%ymm12, %%ymm13, %%ymm5\n"
-      "vfmadd231ps %%ymm12, %%ymm13, %%ymm6\n vfmadd231ps %%ymm12, %%ymm13, %%ymm7\n"
-      "vfmadd231ps %%ymm12, %%ymm13, %%ymm8\n vfmadd231ps %%ymm12, %%ymm13, %%ymm9\n"
-      "vfmadd231ps %%ymm12, %%ymm13, %%ymm10\n vfmadd231ps %%ymm12, %%ymm13, %%ymm11\n"
-      "dec %0\n jnz 1b\n"
-      : "+r"(rounds)
-      :
-      : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "cc");
-}
+// Multiply-adds a second of the units that an implementation may use, as far as they have been seen.
+struct Limit {
+  std::vector<limits::Unit> units;
+  double best = 0;
 
-// The same of products in bfloat16: 16 lanes x 2 products an instruction.
-__attribute__((target("avx512f"))) void bfloat16_loop(long rounds) {
-  asm volatile(
-      "1:\n"
-      "vdpbf16ps %%zmm12, %%zmm13, %%zmm0\n vdpbf16ps %%zmm12, %%zmm13, %%zmm1\n"
-      "vdpbf16ps %%zmm12, %%zmm13, %%zmm2\n vdpbf16ps %%zmm12, %%zmm13, %%zmm3\n"
-      "vdpbf16ps %%zmm12, %%zmm13, %%zmm4\n vdpbf16ps %%zmm12, %%zmm13, %%zmm5\n"
-      "vdpbf16ps %%zmm12, %%zmm13, %%zmm6\n vdpbf16ps %%zmm12, %%zmm13, %%zmm7\n"
-      "vdpbf16ps %%zmm12, %%zmm13, %%zmm8\n vdpbf16ps %%zmm12, %%zmm13, %%zmm9\n"
-      "vdpbf16ps %%zmm12, %%zmm13, %%zmm10\n vdpbf16ps %%zmm12, %%zmm13, %%zmm11\n"
-      "dec %0\n jnz 1b\n"
-      : "+r"(rounds)
-      :
-      : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "cc");
-}
-#endif
+  Limit(const Implementation& i, bool float64, bool bfloat16) {
+    const bool amx = std::strstr(i.name, "amx") != nullptr, dots = amx || std::strstr(i.name, "bf16") != nullptr;
+    for (const limits::Unit& unit : limits::units()) {
+      const bool own = std::strcmp(unit.type, "bfloat16") == 0;
+      const bool usable = own ? bfloat16 && (unit.bits == 0 ? amx : dots) : unit.bits <= 32 * i.f32->lanes;
+      if (usable && (own || (std::strcmp(unit.type, "float64") == 0) == float64)) units.push_back(unit);
+    }
+    const double start = limits::now();
+    while (limits::now() - start < 0.05) look();  // processors slow down for a moment when wide vectors begin
+  }
+  void look() {
+    for (const limits::Unit& unit : units) best = std::max(best, limits::rate(unit));
+  }
+};
 
 struct Shape {
-  index_t m, k, n;
+  index_t batch, inputs, units;
 };
 
 template <class T>
 struct Bench {
   const Kernels<T>& kernels;
-  double peak;
+  Limit limit;
   bool bfloat16 = false, packed = false;  // packed: the time of packing B is not counted
   T *a = nullptr, *b = nullptr, *c = nullptr, *scratch = nullptr;
 
@@ -103,7 +73,7 @@ struct Bench {
     for (index_t i = 0; i < n; ++i) p[i] = value;
   }
 
-  void run(const char* what, index_t m, index_t n, index_t k, bool a_transposed, bool b_transposed, bool bias) {
+  void product(index_t m, index_t n, index_t k, bool a_transposed, bool b_transposed, bool bias) {
     renew(a, m * k, T(0.5)), renew(b, k * n, T(0.25)), renew(c, m * n, T(0));
     Gemm<T> g;
     g.m = m, g.n = n, g.k = k;
@@ -120,44 +90,44 @@ struct Bench {
       kernels.bfloat16_pack(g.b, g.b_row, g.b_col, k, n, 0, k, 0, n, panels.data() + shift);
     }
     const uint32_t* b_packed = packed ? panels.data() + shift : nullptr;
-    const Times t = time_calls([&] {
+    const double seconds = time_calls([&] {
       if (bfloat16) kernels.bfloat16_gemm(g, b_packed, scratch);
       else kernels.gemm(g, scratch);
     });
-    const double work = 2e-9 * double(m) * double(n) * double(k);
-    std::printf("%-8s %5td x %4td x %4td  median %9.3f us %6.1f GFLOP/s | best %9.3f us %6.1f GFLOP/s %5.1f %%\n", what,
-                m, k, n, t.median * 1e6, work / t.median, t.best * 1e6, work / t.best, 100 * work / t.best / peak);
+    limit.look();
+    const double rate = 2.0 * double(m) * double(n) * double(k) / seconds;
+    std::printf(" | %9.3f us %6.1f %5.1f %%", seconds * 1e6, rate * 1e-9, 100 * rate / limit.best);
+    std::fflush(stdout);
+  }
+
+  void line(Shape s) {
+    std::printf("%5td x %4td x %4td", s.batch, s.inputs, s.units);
+    product(s.batch, s.units, s.inputs, false, false, true);
+    product(s.inputs, s.units, s.batch, true, false, false);
+    product(s.batch, s.inputs, s.units, false, true, false);
+    std::printf("\n");
   }
 };
 
+const std::vector<Shape> kShapes = {
+    {16, 20, 32},   {16, 32, 16},    {16, 16, 1},     {16, 784, 128},    {16, 128, 64},     {16, 64, 10},
+    {32, 20, 32},   {32, 32, 16},    {32, 16, 1},     {32, 784, 128},    {32, 128, 64},     {32, 64, 10},
+    {1, 784, 128},  {1, 512, 512},   {4, 512, 512},   {17, 511, 509},    {64, 512, 512},    {64, 100, 100},
+    {128, 784, 64}, {256, 256, 256}, {128, 512, 512}, {128, 2048, 2048}, {256, 2048, 2048}, {1024, 1024, 1024}};
+
 template <class T>
-void bench(const Implementation& i, const Kernels<T>& kernels, double peak, bool bfloat16 = false,
+void bench(const Implementation& i, const Kernels<T>& kernels, const std::vector<Shape>& shapes, bool bfloat16 = false,
            bool packed = false) {
-  std::printf("%s, %s, peak %.1f GFLOP/s   (M x K x N)\n", i.name,
-              bfloat16         ? "bfloat16"
-              : sizeof(T) == 4 ? "float"
-                               : "double",
-              peak);
-  Bench<T> b{kernels, peak, bfloat16, packed};
-  for (index_t batch : {16, 32}) {
-    for (Shape s : {Shape{0, 20, 32}, Shape{0, 32, 16}, Shape{0, 16, 1}, Shape{0, 784, 128}, Shape{0, 128, 64},
-                    Shape{0, 64, 10}}) {
-      b.run("forward", batch, s.n, s.k, false, false, true);
-      b.run("dW", s.k, s.n, batch, true, false, false);
-      b.run("dX", batch, s.k, s.n, false, true, false);
-    }
-  }
-  for (Shape s : {Shape{1, 784, 128}, Shape{1, 128, 64}, Shape{1, 64, 10}, Shape{1, 512, 512}, Shape{2, 512, 512},
-                  Shape{4, 512, 512}, Shape{8, 512, 512}, Shape{16, 512, 512}, Shape{17, 511, 509}, Shape{32, 512, 512},
-                  Shape{64, 512, 512}})
-    b.run("forward", s.m, s.n, s.k, false, false, true);
-  b.run("dW", 512, 512, 64, true, false, false);
-  b.run("dX", 64, 512, 512, false, true, false);
-  for (Shape s : {Shape{128, 2048, 2048}, Shape{256, 2048, 2048}, Shape{1024, 1024, 1024}}) {
-    b.run("forward", s.m, s.n, s.k, false, false, true);
-    b.run("dW", s.k, s.n, s.m, true, false, false);
-    b.run("dX", s.m, s.k, s.n, false, true, false);
-  }
+  const char* type = bfloat16 ? "bfloat16" : sizeof(T) == 4 ? "float32" : "float64";
+  Bench<T> b{kernels, Limit(i, sizeof(T) == 8, bfloat16), bfloat16, packed};
+  std::printf("%s, %s: at most", i.name, type);
+  for (const limits::Unit& unit : b.limit.units)
+    std::printf(" %.1f GFLOP/s by %s,", limits::rate(unit) * 1e-9, unit.unit);
+  std::printf(
+      " on one thread\nbatch x in x units |        forward: GFLOP/s, share |    weight gradient           |"
+      "     input gradient\n");
+  for (const Shape& s : shapes) b.line(s);
+  std::printf("limit at the end: %.1f GFLOP/s\n", b.limit.best * 1e-9);
   for (T* p : {b.a, b.b, b.c, b.scratch}) std::free(p);
 }
 
@@ -166,16 +136,18 @@ void bench(const Implementation& i, const Kernels<T>& kernels, double peak, bool
 int main(int argc, char** argv) {
   const Implementation* i = active_implementation();
   if (!i) return std::printf("%s\n", implementation_error()), 1;
-  double peak = 0;
-#if defined(__x86_64__)
-  peak = 20000.0 * 12 * 16 / time_calls([] { fma_loop(20000); }).best * 1e-9;
-#endif
-  if (argc > 1 && std::strcmp(argv[1], "bf16") == 0) {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512bf16"))
-      peak = 20000.0 * 12 * 64 / time_calls([] { bfloat16_loop(20000); }).best * 1e-9;
-#endif
-    bench(*i, *i->f32, peak, true, argc > 2);
-  } else if (argc > 1 && std::strcmp(argv[1], "f64") == 0) bench(*i, *i->f64, peak / 2);
-  else bench(*i, *i->f32, peak);
+  bool float64 = false, bfloat16 = false, packed = false;
+  std::vector<Shape> shapes;
+  for (int n = 1; n < argc; ++n) {
+    Shape s;
+    if (std::strcmp(argv[n], "f64") == 0) float64 = true;
+    else if (std::strcmp(argv[n], "bf16") == 0) bfloat16 = true;
+    else if (std::strcmp(argv[n], "packed") == 0) packed = true;
+    else if (std::sscanf(argv[n], "%tdx%tdx%td", &s.batch, &s.inputs, &s.units) == 3) shapes.push_back(s);
+    else return std::printf("bench_gemm: expected f64, bf16, packed or MxKxN, got '%s'.\n", argv[n]), 1;
+  }
+  if (shapes.empty()) shapes = kShapes;
+  if (bfloat16) bench(*i, *i->f32, shapes, true, packed);
+  else if (float64) bench(*i, *i->f64, shapes);
+  else bench(*i, *i->f32, shapes);
 }

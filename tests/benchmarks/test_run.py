@@ -54,6 +54,33 @@ def test_times_and_limits_are_plausible(results: dict[str, Any]) -> None:
                 assert r["min"] > 0.5 * entry["limit"]["seconds"], f"{name}: faster than it can be"
 
 
+def test_limits_are_those_of_the_fastest_unit(results: dict[str, Any], modules: Any) -> None:
+    limits = results["limits"]
+    if limits is None:
+        return  # no compiler to measure with
+    units = [u for u in limits["units"] if u["type"] == "float32"]
+    assert limits["flops"] == max(u["flops"] for u in units) > 0
+    assert {u["type"] for u in limits["units"]} >= {"float32", "float64"}
+    # A loop whose chains wait for each other would leave wide vectors no faster than narrow ones.
+    by_bits = {u["bits"]: u["flops"] for u in units}
+    assert max(by_bits) == 128 or by_bits[max(by_bits)] > 1.2 * by_bits[128]
+    text = modules["report"].machine_text(results)
+    assert all(u["unit"] in text for u in units)
+
+
+def test_share_of_bfloat16_is_of_its_own_limit(modules: Any) -> None:
+    r = {"median": 1.0, "min": 1.0, "iqr": 0.0, "rounds": 3, "first": 1.0, "note": "", "error": 0.0}
+    limit = {"seconds": 0.8, "term": "arithmetic"}
+    entry = {
+        "name": "wide", "title": "1-1", "rows": 1, "batch": 1, "missing": {}, "limit": limit,
+        "limit_bfloat16": {"seconds": 0.2, "term": "arithmetic"},
+        "peers": {"densekit": {**r, "peer": "densekit"},
+                  "densekit-bf16": {**r, "median": 0.5, "peer": "densekit-bf16"}},
+    }  # fmt: skip
+    text = modules["report"].entry_text("training", entry)
+    assert "80.0%" in text and "40.0%" in text and "160" not in text
+
+
 def test_tables_name_every_peer(results: dict[str, Any], modules: Any) -> None:
     text = modules["report"].markdown(results)
     for peer in ("densekit", "jax", "numpy"):
