@@ -307,6 +307,33 @@ def test_what_an_outer_tape_made_can_be_watched() -> None:
     np.testing.assert_allclose(outer.gradient(penalty, w), 54 * np.array([1.0, 2.0]), rtol=1e-6)
 
 
+def test_what_a_model_made_in_an_outer_tape_can_be_watched() -> None:
+    # A penalty on the slope of a critic, as in Wasserstein GANs: formulas wait from the second
+    # pass on, those noted before the inner tape and those after it, too.
+    generator, critic = network(), network()
+    weights = [*generator.trainable_variables, *critic.trainable_variables]
+
+    def penalty() -> tuple[Any, list[Array]]:
+        with keras.GradientTape() as outer:
+            mixed = generator(rows(6, 3)) * 0.5
+            earlier = ops.mean(mixed * mixed)
+            kernel = mixed[:, :1] * np.ones((1, 3), "float32")
+            with keras.GradientTape() as inner:
+                inner.watch(kernel)
+                given = ops.sum(critic(kernel))
+            slope = inner.gradient(given, kernel)
+            total = ops.mean(slope * slope) + earlier + ops.mean(kernel * 2.0) + ops.mean(mixed)
+        return float(total), outer.gradient(total, weights, unconnected_gradients="zero")
+
+    with definitions_alone():
+        wanted, slopes = penalty()
+    for _ in range(3):
+        value, found = penalty()
+        assert value == pytest.approx(wanted, rel=1e-5)
+        for a, b in zip(found, slopes, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
 def test_variables_are_read_as_they_are() -> None:
     v = keras.Variable(2.0)
     with keras.GradientTape() as tape:

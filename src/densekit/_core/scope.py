@@ -108,6 +108,21 @@ class StatelessScope(VariableScope):
         self._losses = [(who, loss) for who, loss in self._losses if who is not owner]
 
 
+class Trial(StatelessScope):
+    """A scope for calls on made-up arrays, to learn what shapes and types come out.
+
+    Layers that refuse some values take these: nobody has passed them.
+    """
+
+
+def on_trial() -> bool:
+    """Whether what is computed now is a trial."""
+    scope = _active.get()
+    while scope is not None and not isinstance(scope, Trial):
+        scope = scope.outer
+    return scope is not None
+
+
 @contextmanager
 def without_scope() -> Iterator[None]:
     """Inside, variables read as their buffers."""

@@ -147,6 +147,33 @@ def settled(value: Any) -> Any:
     return value.value if kind is DeferredTruth else value
 
 
+class Watched(Formula):
+    """In the place of the formula of a box that another tape watches: nothing waits any more.
+
+    What was noted before goes on with the box as it was.
+    """
+
+    __slots__ = ("before",)
+
+    def __init__(self, formulas: Formulas, before: ArrayBox) -> None:
+        super().__init__(formulas, -1)
+        self.step = Step(None, (), 0, (), None)  # no step follows, so the core notes none
+        self.before = before
+
+    def note(
+        self, key: Key, arrays: Sequence[Array], function: Function, args: Args, kwargs: Kwargs
+    ) -> object:
+        """The result of an op, now."""
+        return function(*map(settled, args), **kwargs)
+
+
+def _as_noted(value: Any) -> Any:
+    """`settled`, of a box as it was when an op on it was noted."""
+    if type(value) is DeferredBox and type(value._formula) is Watched:
+        return value._formula.before
+    return settled(value)
+
+
 class DeferredBox(ArrayBox):  # type: ignore[misc]
     """A box of a tape that may wait to be computed."""
 
@@ -177,7 +204,7 @@ class DeferredBox(ArrayBox):  # type: ignore[misc]
 
     def _compute(self) -> None:
         args, kwargs = self._how
-        result = self._source(*map(settled, args), **kwargs)
+        result = self._source(*map(_as_noted, args), **kwargs)
         if type(result) in BOXES:
             value, self._node = result._value, result._node
         else:
@@ -196,6 +223,13 @@ class DeferredBox(ArrayBox):  # type: ignore[misc]
         if program is None:
             program = step.program = self._formula.formulas.program(step.path()) or False
         return program or None
+
+    def watch(self, trace: int) -> None:
+        """Become a box of another trace, around what it was."""
+        before = settled(self)
+        self._formula = Watched(self._formula.formulas, before)
+        self._value, self._is_known = before, True
+        self._trace, self._node = trace, new_node()  # type: ignore[misc]
 
     def learn(self, value: Array) -> None:
         """Take a value that a program found, unless the box has been looked at before."""
@@ -242,7 +276,7 @@ class DeferredTruth:
         """The array."""
         if self._value is None:
             function, args, kwargs = self._how
-            self._value = function(*map(settled, args), **kwargs)
+            self._value = function(*map(_as_noted, args), **kwargs)
         return self._value
 
     def _dk_apply(self, function: Function, args: Args, kwargs: Kwargs) -> object:

@@ -20,7 +20,7 @@ from densekit._core.errors import describe, message
 from densekit._core.masks import HasMask
 from densekit._core.naming import auto_name
 from densekit._core.registry import export
-from densekit._core.scope import StatelessScope
+from densekit._core.scope import Trial
 from densekit._core.tensor import lend
 from densekit._core.types import Array, Config, PartialShape
 from densekit.ops._growth import check_growth
@@ -397,7 +397,7 @@ def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any)
             return lend(_sample(shape, leaf.dtype))
 
         sample_args, sample_kwargs = tree.map_structure(stand_in, (args, kwargs))
-        with StatelessScope(), np.errstate(all="ignore"):
+        with Trial(), np.errstate(all="ignore"):
             return function(*sample_args, **sample_kwargs)
 
     if not unknown:

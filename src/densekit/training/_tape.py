@@ -149,7 +149,10 @@ class GradientTape(RecordingScope):
             if not leaf.trainable:
                 self._frozen |= {id(leaf)}
         elif is_box(leaf):
-            if leaf._trace != self._trace:
+            if type(leaf) is DeferredBox:
+                if leaf._trace != self._trace:
+                    leaf.watch(self._trace)
+            elif leaf._trace != self._trace:
                 # The box that the user holds becomes one of this tape, around what it was.
                 kind: Any = type(leaf)
                 leaf._value = kind(leaf._value, leaf._trace, leaf._node)
@@ -325,7 +328,7 @@ class GradientTape(RecordingScope):
 
     def _at_once(self, target: DeferredBox, sources: object, unconnected: str) -> Any:
         """Gradients by variables of a formula that runs natively as a whole; or NotImplemented."""
-        if target._trace != self._trace or (self._used and not self._persistent):
+        if target._formula.trace != self._trace or (self._used and not self._persistent):
             return NotImplemented
         flat: list[Any] = sources if type(sources) is list else tree.flatten(sources)
         program = target._step.program or target.program()

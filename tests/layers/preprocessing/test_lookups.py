@@ -169,3 +169,35 @@ def test_nothing_is_known_before_adapt() -> None:
 def test_refusals(arguments: Any) -> None:
     with pytest.raises(ValueError):
         layers.StringLookup(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("lookup", "dtype", "tokens"),
+    [("StringLookup", "string", ["a", "b"]), ("IntegerLookup", "int64", [7, 9])],
+    ids=["strings", "integers"],
+)
+def test_an_own_layer_may_hold_a_lookup_that_knows_all_tokens(
+    lookup: str, dtype: str, tokens: list[Any]
+) -> None:
+    # What a layer's outputs are is found by trying it out on made-up tokens.
+    class Looked(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            options = {"vocabulary": tokens, "num_oov_indices": 0, "mask_token": None}
+            self.lookup = getattr(layers, lookup)(**options)
+            self.table = layers.Embedding(2, 3)
+
+        def call(self, inputs: Any) -> Any:
+            return self.table(self.lookup(inputs))
+
+    inputs = keras.Input((), dtype=dtype)
+    model = keras.Model(inputs, Looked()(inputs))
+    assert model.output_shape == (None, 3)
+    x = np.array(tokens * 4)
+    found = model.predict(x, verbose=0)
+    np.testing.assert_array_equal(found[0], model.get_weights()[0][0])
+    model.compile("sgd", "mse")
+    model.fit(x, np.zeros((8, 3)), verbose=0)
+    for call in (model, lambda x: model.predict(x, verbose=0)):
+        with pytest.raises(ValueError, match="num_oov_indices"):
+            call(np.array(["c"] if dtype == "string" else [3]))

