@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -14,21 +13,19 @@ from weakref import WeakSet
 import numpy as np
 import numpy.typing as npt
 
-from densekit._core.allowance import claim
 from densekit._core.boxes import unboxed
-from densekit._core.dtypes import is_float_dtype, standardize_dtype, storable_dtype, to_numpy_dtype
-from densekit._core.errors import describe, message, returned
+from densekit._core.dtypes import is_float_dtype, to_numpy_dtype
+from densekit._core.errors import describe, message
+from densekit._core.initial_value import aligned_empty, initial_value, not_none
 from densekit._core.name_scope import in_scope
 from densekit._core.naming import auto_name
 from densekit._core.operators import Operators, operand
-from densekit._core.registry import builtin, export, get_registered_object
+from densekit._core.registry import export
 from densekit._core.scope import stateless_scope, variable_scope
 from densekit._core.tensor import Tensor, as_tensor, lend
 
 if TYPE_CHECKING:
     from densekit._core.types import Array, Shape
-
-_ALIGNMENT = 64  # bytes: one cache line, one AVX-512 vector
 
 _OWN = ("_shown", "_listeners")  # attributes that no copy shares
 
@@ -37,15 +34,6 @@ _assignments = itertools.count(1)
 
 # Compute dtype that float variables are read in (mixed precision); None reads them as they are.
 autocast_dtype: ContextVar[str | None] = ContextVar("densekit_autocast", default=None)
-
-
-def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-    """An uninitialised C-contiguous array that starts on a cache line."""
-    dtype = np.dtype(dtype)
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    raw = np.empty(size + _ALIGNMENT, dtype=np.uint8)
-    offset = -raw.ctypes.data % _ALIGNMENT
-    return raw[offset : offset + size].view(dtype).reshape(shape)
 
 
 @export("keras")
@@ -105,75 +93,10 @@ class Variable(Operators):
         self.regularizer = regularizer
         self.constraint = constraint
         self._overwrite_with_gradient = False
-        self._value = self._first_value(initializer, shape, dtype)
+        self._value = initial_value(self.path, initializer, shape, dtype)
         self._shown: Tensor = lend(self._value)  # made once: a view costs as much as a small op
         self.write_version = _new_write_version(self._value)  # after every write to the value
         self._listeners: WeakSet[Any] | None = None  # who keeps the numbers in another form
-
-    def _first_value(
-        self, initializer: object, shape: tuple[int, ...] | None, dtype: object
-    ) -> Array:
-        if isinstance(initializer, str):
-            found = get_registered_object(initializer) or builtin("keras.initializers", initializer)
-            if found is None:
-                raise ValueError(
-                    message(
-                        f"Variable {self.path!r}",
-                        "a value, an initializer or the name of one",
-                        repr(initializer),
-                        "Pass e.g. 'zeros'.",
-                    )
-                )
-            initializer = found() if isinstance(found, type) else found
-        if callable(initializer):
-            if shape is None:
-                raise ValueError(
-                    message(
-                        f"Variable {self.path!r}",
-                        "a `shape` beside a callable initializer",
-                        "shape=None",
-                        "Pass `shape`.",
-                    )
-                )
-            shape = tuple(shape)
-            if any(n is None for n in shape):
-                raise ValueError(
-                    message(
-                        f"Variable {self.path!r}",
-                        "a fully defined shape",
-                        f"shape={shape}",
-                        "Give every dimension a size.",
-                    )
-                )
-            name = storable_dtype(dtype)
-            size = math.prod(shape) * to_numpy_dtype(name).itemsize
-            claim(size, f"Variable {self.path!r}", f"shape {shape}")
-            given = returned(initializer(shape, dtype=name), initializer, "initial values")
-        else:
-            given = self._dk_not_none(getattr(initializer, "value", initializer))
-            if dtype is None:
-                dtype = getattr(given, "dtype", None) or _python_dtype(given)
-            name = storable_dtype(dtype)
-        given = np.asarray(given)
-        if callable(initializer) and given.shape != shape:
-            raise ValueError(
-                message(
-                    f"Variable {self.path!r}",
-                    f"an initial value of shape {shape}",
-                    f"shape {given.shape}",
-                    "Let the initializer return the shape it is asked for.",
-                )
-            )
-        value = aligned_empty(given.shape, to_numpy_dtype(name))
-        value[...] = given
-        return value
-
-    def _dk_not_none(self, value: Any) -> Any:
-        if value is None:  # NumPy would take it for nan
-            raise ValueError(
-                message(f"Variable {self.path!r}", "a number or an array", "None", "Pass one.")
-            )
-        return value
 
     # What is set is checked; reading costs no call of Python.
     @property
@@ -249,7 +172,7 @@ class Variable(Operators):
 
     def assign(self, value: object) -> Any:
         """Overwrite the value; the shape must match exactly. Returns the variable."""
-        value = self._dk_not_none(operand(value))
+        value = not_none(self.path, operand(value))
         shape: Shape = np.shape(value)  # type: ignore[call-overload]  # whatever has one
         if tuple(shape) != self.shape:
             raise ValueError(
@@ -409,14 +332,6 @@ class Variable(Operators):
 def _new_write_version(value: Array) -> npt.NDArray[np.int64] | None:
     """``[runs that train it, such runs so far, assigned]``: engines may keep copies of a matrix."""
     return np.zeros(3, np.int64) if value.ndim > 1 else None
-
-
-def _python_dtype(value: object) -> str:
-    """Element type for a value that carries none: floats become `floatx`, ints int32."""
-    kind = np.asarray(value).dtype
-    if kind.kind == "f":
-        return standardize_dtype(None)
-    return "int32" if kind.kind in "iu" else kind.name
 
 
 def _kept(value: Any) -> Any:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from densekit._core.dtypes import to_numpy_dtype
+from densekit._core.initial_value import aligned_empty
 from densekit._core.native_form import native_form
 from densekit._core.types import Array
-from densekit._core.variable import Variable, aligned_empty
+from densekit._core.variable import Variable
 from densekit.engines.host import host_constraint, host_regularizer
 
 if TYPE_CHECKING:

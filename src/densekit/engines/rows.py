@@ -10,8 +10,8 @@ import numpy as np
 
 from densekit._core.dtypes import STRING, data_dtype
 from densekit._core.engine import Output
+from densekit._core.initial_value import aligned_empty
 from densekit._core.types import Array, Operand
-from densekit._core.variable import aligned_empty
 
 
 class Missing:

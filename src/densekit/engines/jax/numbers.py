@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 import jax
 import numpy.typing as npt
 
+from densekit._core.initial_value import aligned_empty
 from densekit._core.types import Array
-from densekit._core.variable import aligned_empty
 
 
 @contextmanager
