@@ -16,12 +16,10 @@ from densekit._core.errors import describe, message
 from densekit._core.frames import filters_traceback, hide_internal_frames
 from densekit._core.naming import auto_name
 from densekit._core.registry import Names, export
-from densekit._core.scope import StatelessScope, in_stateless_scope, variable_scope
+from densekit._core.scope import in_stateless_scope, variable_scope
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
-from densekit._core.tensor import give_all
 from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
-from densekit.ops._dispatch import raw
 from densekit.optimizers._checked_step import CheckedStep
 from densekit.optimizers._native import rate_of, told_rates
 from densekit.optimizers._options import (
@@ -334,35 +332,9 @@ class Optimizer(UpdatePipeline):
         Raises:
             ValueError: if the optimizer is not built or a number of values does not match.
         """
-        for what, given, own in (
-            ("optimizer_variables", optimizer_variables, self.variables),
-            ("trainable_variables", trainable_variables, self._trainable_variables),
-        ):
-            if not self.built or len(given) != len(own):
-                raise ValueError(
-                    message(
-                        f"{self.name}.stateless_apply",
-                        f"{len(own)} `{what}`" if self.built else "a built optimizer",
-                        f"{len(given)}" if self.built else "one without variables",
-                        "Call `build(trainable_variables)` and pass one value for each variable.",
-                    )
-                )
-        from densekit.optimizers._stateless import step_natively  # a first model does not wait
+        from densekit.optimizers._stateless import step_on_values  # a first model does not wait
 
-        state, values = [*map(raw, optimizer_variables)], [*map(raw, trainable_variables)]
-        found = step_natively(self, state, grads, values)
-        if found is not None:
-            return found
-        mapping = [
-            *zip(self._trainable_variables, values, strict=True),
-            *zip(self.variables, state, strict=True),
-        ]
-        with StatelessScope(mapping) as scope:
-            self.apply(grads)
-        return (
-            give_all([scope.get_current_value(v) for v in self._trainable_variables]),
-            give_all([scope.get_current_value(v) for v in self.variables]),
-        )
+        return step_on_values(self, optimizer_variables, grads, trainable_variables)
 
     # Config
 

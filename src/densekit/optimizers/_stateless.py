@@ -12,11 +12,13 @@ import numpy as np
 
 from densekit import engines
 from densekit._core import assignments
+from densekit._core.errors import message
 from densekit._core.native_form import native_form
-from densekit._core.scope import in_stateless_scope
-from densekit._core.tensor import Tensor
+from densekit._core.scope import StatelessScope, in_stateless_scope
+from densekit._core.tensor import Tensor, give_all
 from densekit._core.types import ArrayLike, TensorLike
 from densekit._core.variable import Variable
+from densekit.ops._dispatch import raw
 from densekit.optimizers.schedules._schedule import LearningRateSchedule
 
 if TYPE_CHECKING:
@@ -78,6 +80,42 @@ class StatelessSteps:
 
 
 _known: WeakKeyDictionary[Optimizer, StatelessSteps] = WeakKeyDictionary()
+
+
+def step_on_values(
+    optimizer: Optimizer,
+    state: Sequence[ArrayLike],
+    gradients: Sequence[ArrayLike | None],
+    values: Sequence[ArrayLike],
+) -> tuple[list[TensorLike], list[TensorLike]]:
+    """`Optimizer.stateless_apply`: by the kernels, else by the definition in a scope."""
+    for what, given, own in (
+        ("optimizer_variables", state, optimizer.variables),
+        ("trainable_variables", values, optimizer._trainable_variables),
+    ):
+        if not optimizer.built or len(given) != len(own):
+            raise ValueError(
+                message(
+                    f"{optimizer.name}.stateless_apply",
+                    f"{len(own)} `{what}`" if optimizer.built else "a built optimizer",
+                    f"{len(given)}" if optimizer.built else "one without variables",
+                    "Call `build(trainable_variables)` and pass one value for each variable.",
+                )
+            )
+    state, values = [*map(raw, state)], [*map(raw, values)]
+    found = step_natively(optimizer, state, gradients, values)
+    if found is not None:
+        return found
+    mapping = [
+        *zip(optimizer._trainable_variables, values, strict=True),
+        *zip(optimizer.variables, state, strict=True),
+    ]
+    with StatelessScope(mapping) as scope:
+        optimizer.apply(gradients)
+    return (
+        give_all([scope.get_current_value(v) for v in optimizer._trainable_variables]),
+        give_all([scope.get_current_value(v) for v in optimizer.variables]),
+    )
 
 
 def step_natively(
