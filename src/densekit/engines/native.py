@@ -13,8 +13,6 @@ import numpy.typing as npt
 from densekit import _native
 from densekit._core.dtypes import STRING, data_dtype, to_numpy_dtype
 from densekit._core.engine import Array, Chunk, LossTerm, Run
-from densekit._core.errors import message
-from densekit._core.native_form import NativeForm, native_form
 from densekit._core.tensor import with_mask
 from densekit._core.variable import Variable
 from densekit._native import Lane as Lane
@@ -29,13 +27,14 @@ from densekit._native import permutation as permutation
 from densekit._native import quicken as quicken
 from densekit._native import set_class as set_class
 from densekit._native import set_threads as set_threads
+from densekit.engines.counters import Draws, OptimizerCount
 from densekit.engines.exact import ExactValues, exact_values
-from densekit.engines.host import HostLoss, HostNode
+from densekit.engines.host import HostNode
 from densekit.engines.plan import PlanBuilder
+from densekit.engines.plan_losses import PlanLosses
 from densekit.engines.plan_op import Handle, PlanOp, by_type
 from densekit.engines.plan_parameters import PlanParameters
 from densekit.engines.products import core_product, multiplying_by
-from densekit.engines.reductions import reduction_of
 from densekit.engines.rows import PredictsRows, is_readable, readable, rows_at_once, without_text
 
 _on_host = partial(multiplying_by, core_product(_native.matmul))
@@ -89,28 +88,20 @@ class NativeEngine(PredictsRows):
             add = self._host if op.kind == "host" else self._native
             add(op, values)
         self._masks = plan.masks or [None] * len(plan.outputs)
-        self._mask_values = [None if m is None else values[m.value] for m in self._masks]
         for handle in (*plan.outputs, *(m for m in self._masks if m is not None)):
             self.plan.output(values[handle.value])
         self._rounds_to_float16 = any(op.precision == "float16" for op in plan.ops)
         self._of_losses = [term.output for term in losses]
-        self._unweighted: dict[int, str] = {}  # by output: names of losses over the whole batch
+        self._losses = PlanLosses(self.plan, plan, self._masks, values, _on_host)
         for i, term in enumerate(losses):
-            followed = plan.losses.get(i)
-            if followed is None:
-                self._add_loss(term)
-                continue
-            mask = None if followed.whole_batch else self._mask_values[term.output]
-            if followed.whole_batch:
-                self._unweighted[term.output] = term.loss.name
-            value, at = values[followed.rows.value], -1 if mask is None else mask
-            self.plan.given_loss(value, term.weight, followed.reduction, at)
+            self._losses.add(i, term)
         if optimizer is not None:
-            self._counts_itself = parameters.set_optimizer(optimizer)
-            self._follow(optimizer)
+            counts_itself = parameters.set_optimizer(optimizer)
+            self._count = OptimizerCount(optimizer, counts_itself)
+            self._scale_loss(optimizer.native_loss_scale(), counts_itself)
         self.plan.finalize()
         self.flops_per_sample = int(self.plan.flops_per_sample())
-        self._seeds = list(plan.seed_generators)
+        self.draws = Draws(plan.seed_generators)
         self._takes_text = any(h.dtype == STRING for h in plan.inputs)
         self._all_floats = not self._nodes and all(h.dtype == plan.dtype for h in plan.outputs)
         self.exact_predictions: list[Array | None] = []  # of the latest run, by output
@@ -150,38 +141,8 @@ class NativeEngine(PredictsRows):
         )
         values.update(zip(op.outputs, made, strict=True))
 
-    def _add_loss(self, term: LossTerm) -> None:
-        output = self.outputs[term.output]
-        form = native_form(term.loss)
-        reduction = reduction_of(term.loss)
-        mask = self._mask_values[term.output]
-        if form is not None and output.sample_shape and self._takes_mask(term.output, form):
-            width = 0 if form.whole_batch else output.sample_shape[-1]
-            if form.whole_batch:
-                self._unweighted[term.output] = term.loss.name
-            given = form.kind, list(form.parameters), width, term.weight, reduction
-            self.plan.loss(term.output, *given, -1 if mask is None else mask)
-            return
-        handle = self._masks[term.output]
-        of_mask = None if handle is None else handle.sample_shape
-        function = _on_host(HostLoss(term.loss, output.sample_shape, self.dtype, of_mask))
-        self.plan.host_loss(term.output, function, term.weight, -1 if mask is None else mask)
-
-    def _takes_mask(self, output: int, form: NativeForm) -> bool:
-        """Whether a loss over the last axis counts what the output's mask says, if it has one."""
-        mask = self._masks[output]
-        if mask is None:
-            return True
-        positions = self.outputs[output].sample_shape[:-1]
-        own = mask.sample_shape
-        return not form.whole_batch and own == positions[: len(own)] and 0 not in positions
-
-    def _follow(self, optimizer: Any) -> None:
-        """Take over what is asked of the optimizer before and after each run."""
-        parts = optimizer.native_parts
-        self._parts = [part for part in parts if part.built] or parts[:1]
-        scale = optimizer.native_loss_scale()
-        self._leaves_out = scale.is_dynamic and not self._counts_itself
+    def _scale_loss(self, scale: Any, counts_itself: bool) -> None:
+        self._leaves_out = scale.is_dynamic and not counts_itself
         if scale.is_dynamic or self._rounds_to_float16:
             array, counter = scale.arrays
             self.plan.set_loss_scale(scale.fixed, array, counter, scale.growth_steps)
@@ -199,19 +160,6 @@ class NativeEngine(PredictsRows):
         inputs = self._numbers(chunk.inputs)
         found = [chunk.targets[output] for output in self._read_targets]
         return [*inputs, *(y for y in found if y is not None)] if found else inputs
-
-    def _check_weights(self, chunk: Chunk) -> None:
-        for output, name in self._unweighted.items():
-            weights = chunk.weights[output]
-            if weights is not None:
-                raise ValueError(
-                    message(
-                        f"loss {name!r}",
-                        "no sample weights, as it is one number for the whole batch",
-                        f"weights of shape {weights.shape}",
-                        "Pass no weights, or a loss per sample (axis=-1).",
-                    )
-                )
 
     def train(self, chunk: Chunk, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
         """Train on the picked rows, in order.
@@ -240,8 +188,8 @@ class NativeEngine(PredictsRows):
         losses = np.empty((steps, 1 + self.n_losses))
         losses.fill(_NO_STEP)
         rooms = self._with_masks(predictions)
-        iterations, rates = self._rates(steps)
-        keys, counters = self.random_words()
+        iterations, rates = self._count.rates(steps)
+        keys, counters = self.draws.words()
         return (
             *rows,
             iterations,
@@ -254,8 +202,8 @@ class NativeEngine(PredictsRows):
 
     def _rows_told(self, chunk: Chunk) -> tuple[object, ...]:
         """The arguments that say which rows a run works on."""
-        if self._unweighted:
-            self._check_weights(chunk)
+        if self._losses.of_whole_batch:
+            self._losses.check_weights(chunk)
         return (
             self._columns(chunk),
             [chunk.targets[i] for i in self._of_losses],
@@ -263,16 +211,6 @@ class NativeEngine(PredictsRows):
             chunk.picks,
             chunk.batch_size,
         )
-
-    def _rates(self, steps: int) -> tuple[Any, Array]:
-        """The counts of the optimizer, or of its parts, and the learning rates of steps to come."""
-        if len(self._parts) == 1 or self._counts_itself:
-            part = self.optimizer if self._counts_itself else self._parts[0]
-            iteration = part.steps_counted()
-            return iteration, part.learning_rates(iteration, steps)
-        iterations = [part.steps_counted() for part in self._parts]
-        rates = [p.learning_rates(i, steps) for p, i in zip(self._parts, iterations, strict=True)]
-        return iterations, np.concatenate(rates)
 
     def evaluate(self, chunk: Chunk, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
         """Losses and predictions of the picked rows; as `train`, without changing anything."""
@@ -287,7 +225,7 @@ class NativeEngine(PredictsRows):
         rows = self._rows_told(chunk)
         losses = np.empty((chunk.steps, 1 + self.n_losses))
         rooms = self._with_masks(predictions)
-        keys, counters = self.random_words()
+        keys, counters = self.draws.words()
         return (
             *rows,
             keys,
@@ -424,31 +362,14 @@ class NativeEngine(PredictsRows):
 
         return converted
 
-    def random_words(self) -> tuple[list[int], list[int]]:
-        """Key and counter of each random node; nodes of one generator get separate streams."""
-        keys: list[int] = []
-        counters: list[int] = []
-        if not self._seeds:
-            return keys, counters
-        uses: dict[int, int] = {}
-        for generator in self._seeds:
-            key, counter = (int(word) for word in generator.state.array)
-            stream = uses.get(id(generator), 0)
-            uses[id(generator)] = stream + 1
-            keys.append(key)
-            counters.append(counter + (stream << 32))
-        return keys, counters
-
     def advance(self, steps: int) -> None:
         """The optimizer's count and the seed generators move on by so many steps."""
         if not steps:
             return
-        if not self._counts_itself and self._trainable:  # nothing to train is no update
-            left_out = self.plan.steps_left_out if self._leaves_out else 0
-            self.optimizer.advance(steps - left_out)
-        if self._seeds:
-            for generator in {id(g): g for g in self._seeds}.values():
-                generator.advance(steps)
+        if self._trainable:  # nothing to train is no update
+            self._count.advance(steps - (self.plan.steps_left_out if self._leaves_out else 0))
+        if self.draws.distinct:
+            self.draws.advance(steps)
 
 
 def steps_done(losses: npt.NDArray[np.float64]) -> int:

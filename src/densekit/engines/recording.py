@@ -64,7 +64,7 @@ class Recorder:
         self._masks = list(plan.masks)
         self._has_masks = any(mask is not None for mask in self._masks)
         self._is_bare = all(len(shape) == 1 for shape in self._shapes) and not self._has_masks
-        self._seeds = list({id(g): g for g in plan.seed_generators}.values())
+        self._seeds = self._engine.draws.distinct
 
     @staticmethod
     def can_record(plan: PlanBuilder) -> bool:
@@ -89,11 +89,10 @@ class Recorder:
                 return engine.plan.record(_readable(inputs), (), (), training, input_gradients)
         if not all(map(is_readable, inputs)):
             inputs = _readable(inputs)
-        keys, counters = engine.random_words()
+        keys, counters = engine.draws.words()
         recorded, flat = engine.plan.record(inputs, keys, counters, training, input_gradients)
         if training:
-            for generator in self._seeds:
-                generator.advance(1)
+            engine.draws.advance(1)
         pairs = zip(flat, self._shapes, strict=False)  # masks come behind
         outputs = [y if len(s) == 1 else y.reshape(-1, *s) for y, s in pairs]
         return self._with_masks(recorded, outputs, flat) if self._has_masks else (recorded, outputs)
