@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
 from typing import Any, cast
 
 from densekit._core import tree
 from densekit._core.dtypes import STRING
 from densekit.engines.batch_numbers import BatchNumber
 from densekit.engines.call_graph import CallGraph, Calls
+from densekit.engines.eligibility import (
+    draws_while_predicting,
+    fits_plan,
+    halves_in,
+    mixed_precision,
+    options_of,
+)
 from densekit.engines.following import Followed, follow, follow_function
 from densekit.engines.fusing import fused
 from densekit.engines.masked import Masks, Values, reads_masks, without_unused
@@ -25,8 +31,6 @@ from densekit.ops._row_draws import DropoutDraw, NormalDraw, RowDraw
 from densekit.ops._symbolic import FunctionOperation, Node, Operation
 
 Shape = tuple[int, ...]
-
-_HALVES = frozenset({"bfloat16", "float16"})
 
 
 def lower_graph(
@@ -71,7 +75,7 @@ def lower_layer(
     plan = PlanBuilder(dtype, training)
     if layer._dk_makes_mask and layer.supports_masking:
         raise NotLowerable("it makes a mask")
-    if not _is_native(layer, plan):
+    if not fits_plan(layer, plan):
         raise NotLowerable("its layer computes in another type than the plan")
     handle = plan.input(input_shape, input_dtype)
     plan.outputs = _as_list(_lower(layer, plan, [handle]))
@@ -171,19 +175,19 @@ def _lower_natively(
         raise NotLowerable("it is no layer, and no rule is registered for it")
     if not has_lowering(operation):
         return _lower_followed(plan, node, inputs, masks)
-    options = _options(node)
+    options = options_of(node)
     if reads_masks(operation, masks, node.args, node.kwargs):
         if not operation._dk_lowers_mask or options is None or len(masks) != 1:
             return _lower_followed(plan, node, inputs, masks)
         options = {**options, "mask": masks[0]}
     if options is None:
         raise NotLowerable("it is called with more than tensors")
-    if not _is_native(operation, plan):
+    if not fits_plan(operation, plan):
         raise NotLowerable(
             f"it computes in {operation.compute_dtype} with weights in {operation.variable_dtype}, "
             f"the plan in {plan.dtype}"
         )
-    if _draws_while_predicting(operation, plan):
+    if draws_while_predicting(operation, plan):
         raise NotLowerable("it draws random numbers where the plan predicts")
     outputs = _as_list(_lower(operation, plan, inputs, options))
     return outputs, _lower_mask(plan, node, inputs, masks)
@@ -303,11 +307,11 @@ class _Part:
 def lower_op(plan: PlanBuilder, node: Node, inputs: list[Handle]) -> list[Handle]:
     """An op, in the type its definition gives."""
     dtypes = {tensor.dtype for tensor in node.outputs}
-    if not dtypes <= {plan.dtype, *_halves(plan), "bool", "int32", "int64"}:
+    if not dtypes <= {plan.dtype, *halves_in(plan), "bool", "int32", "int64"}:
         raise NotLowerable(
             f"it gives {', '.join(sorted(dtypes))}, the plan computes in {plan.dtype}"
         )
-    plan.precision = dtypes.pop() if len(dtypes) == 1 and dtypes <= _halves(plan) else ""
+    plan.precision = dtypes.pop() if len(dtypes) == 1 and dtypes <= halves_in(plan) else ""
     try:
         operation = cast("FunctionOperation", node.operation)
         outputs = lower_operation(plan, operation, *_with_handles(node, inputs))
@@ -336,7 +340,7 @@ def _lower(
     lower = partial(
         layer.lower if layer._dk_form is None else layer._dk_form.lower, **options or {}
     )
-    plan.precision = _mixed_precision(layer)
+    plan.precision = mixed_precision(layer)
     if not plan.precision:
         return lower(plan, *inputs)
     try:  # a reshape or the identity rounds nothing on its own
@@ -351,45 +355,6 @@ def _graph_of(operation: Operation) -> CallGraph | None:
         return None
     method: Callable[[], CallGraph | None] | None = getattr(operation, "_dk_graph", None)
     return method() if callable(method) else None
-
-
-def _is_native(layer: Layer, plan: PlanBuilder) -> bool:
-    if not has_lowering(layer):
-        return False
-    if _mixed_precision(layer):
-        return plan.dtype == "float32"
-    return layer.compute_dtype == layer.variable_dtype == plan.dtype
-
-
-def _draws_while_predicting(layer: Layer, plan: PlanBuilder) -> bool:
-    """Whether a layer is to train in a plan that does not: its state is written on the host."""
-    return bool(plan.training) and not plan.learns and bool(layer.non_trainable_variables)
-
-
-def _mixed_precision(layer: Layer) -> str:
-    """The 16-bit type that a layer with float32 variables computes in, or ``""``."""
-    mixed = layer.variable_dtype == "float32" and layer.compute_dtype in _HALVES
-    return layer.compute_dtype if mixed else ""
-
-
-def _halves(plan: PlanBuilder) -> frozenset[str]:
-    """The 16-bit types that are rounded to in the plan's buffers."""
-    return _HALVES if plan.dtype == "float32" else frozenset()
-
-
-def _options(node: Node) -> dict[str, object] | None:
-    """What was passed beside symbolic tensors, if the layer's `lower` takes it; else None."""
-    given = {key: value for key, value in node.kwargs.items() if key not in ("training", "mask")}
-    kind: Any = type(node.operation)
-    known = signature(kind.lower).parameters
-    options = {
-        key: given.pop(key)
-        for key, value in list(given.items())
-        if key in known and not any(isinstance(x, KerasTensor) for x in tree.flatten(value))
-    }
-    leaves = tree.flatten((node.args, given))
-    plain = all(isinstance(x, KerasTensor) for x in leaves)
-    return options if plain and node.kwargs.get("mask") is None else None
 
 
 def _penalised(plan: PlanBuilder, layer: Operation, outputs: list[Handle]) -> list[Handle]:

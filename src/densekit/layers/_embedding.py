@@ -12,7 +12,7 @@ from densekit._core.registry import export
 from densekit._core.types import Config, Identifier, PartialShape, TensorLike
 from densekit._core.variable import Variable
 from densekit.layers._base.adaptable import Adaptable
-from densekit.ops._symbolic import KerasTensor
+from densekit.ops._keras_tensor import KerasTensor
 
 
 @export("keras.layers")

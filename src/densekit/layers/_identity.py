@@ -9,7 +9,7 @@ from densekit._core.plan import Handle, Lowered, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.types import TensorLike
 from densekit.layers._base.elementwise import Elementwise
-from densekit.ops._symbolic import KerasTensor
+from densekit.ops._keras_tensor import KerasTensor
 
 if TYPE_CHECKING:
     from densekit.layers._base.options import AllLayerOptions

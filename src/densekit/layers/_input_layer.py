@@ -10,7 +10,8 @@ from densekit._core.frames import warn
 from densekit._core.registry import export
 from densekit._core.types import Config, PartialShape
 from densekit.layers._base.layer import Layer
-from densekit.ops._symbolic import KerasTensor, Node, standardize_shape
+from densekit.ops._keras_tensor import KerasTensor, standardize_shape
+from densekit.ops._symbolic import Node
 
 
 @export("keras.layers")

@@ -12,7 +12,7 @@ from densekit._core.registry import export
 from densekit._core.types import Config, PartialShape, TensorLike
 from densekit.layers._base.input_spec import InputSpec
 from densekit.layers._base.layer import Layer
-from densekit.ops._symbolic import KerasTensor
+from densekit.ops._keras_tensor import KerasTensor
 
 if TYPE_CHECKING:
     from densekit.layers._base.options import AllLayerOptions

@@ -10,7 +10,7 @@ from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.types import Config, DTypeLike, Identifier, PartialShape, TensorLike
 from densekit.layers._embedding import Embedding
-from densekit.ops._symbolic import KerasTensor
+from densekit.ops._keras_tensor import KerasTensor
 
 if TYPE_CHECKING:
     from densekit.layers._base.options import AllLayerOptions

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from functools import reduce
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from densekit._core.dtypes import STRING
@@ -17,8 +15,9 @@ from densekit.layers import InputLayer, Layer
 from densekit.layers._base.tracking import no_tracking
 from densekit.models._graph import Graph
 from densekit.models._model import Functional, Model, machinery
+from densekit.models._stacked_calls import called, called_again
 from densekit.ops import KerasTensor
-from densekit.ops._symbolic import Node, compute_output_spec, standardize_shape
+from densekit.ops._keras_tensor import standardize_shape
 from densekit.saving._attributes import attribute_children
 
 _opening = threading.RLock()  # held while models are opened to other sizes
@@ -183,7 +182,7 @@ class Sequential(Model):
         if not tensors:
             tensors = [first.output]
         for layer in stack[len(tensors) :]:
-            tensors.append(_called(layer, tensors[-1]))
+            tensors.append(called(layer, tensors[-1]))
         self._dk_set_stack(stack, tensors)
 
     def _dk_open_to(self, shape: tuple[int, ...]) -> bool:
@@ -197,25 +196,11 @@ class Sequential(Model):
             if opened == first.batch_shape:  # by another thread, or nothing to open
                 return True
             layers = self._dk_stack[1:]
-            before = [len(layer._inbound_nodes) for layer in layers]
-            try:
-                # Layers may say a shape without looking at their weights: these rows are computed.
-                compute_output_spec(_in_a_row(layers), KerasTensor((2, *shape[1:]), first.dtype))
-                new = InputLayer(batch_shape=opened, dtype=first.dtype, name=first.name)
-                tensors = [new.output]
-                for layer in layers:
-                    tensors.append(_called(layer, tensors[-1]))
-            except BaseException as error:
-                for layer, count in zip(layers, before, strict=True):
-                    del layer._inbound_nodes[count:]
-                if isinstance(error, ValueError):
-                    return False
-                raise
-            for layer, old in zip(layers, self._dk_tensors[1:], strict=True):
-                if layer._inbound_nodes[0].outputs == [old]:
-                    _put_first(layer._inbound_nodes.pop(), layer._inbound_nodes)
-            self._dk_set_stack([new, *layers], tensors)
-            return True
+            new = InputLayer(batch_shape=opened, dtype=first.dtype, name=first.name)
+            tensors = called_again(layers, self._dk_tensors, new, shape)
+            if tensors is not None:
+                self._dk_set_stack([new, *layers], tensors)
+            return tensors is not None
 
     def _dk_takes(self, shape: tuple[int | None, ...]) -> bool:
         own = self._dk_tensors[0].shape
@@ -388,35 +373,3 @@ class Sequential(Model):
             if not model.built and isinstance(shape, list | tuple):
                 model.build(shape)
         return model
-
-
-def _in_a_row(layers: list[Layer]) -> Callable[[object], object]:
-    return lambda x: reduce(lambda inputs, layer: layer(inputs), layers, x)
-
-
-def _put_first(node: Node, nodes: list[Node]) -> None:
-    """Make `node` the first of an operation's calls, which `layer.output` means."""
-    nodes.insert(0, node)
-    for index, one in enumerate(nodes):
-        for position, tensor in enumerate(one.outputs):
-            tensor._keras_history = (one.operation, index, position)
-
-
-def _called(layer: Layer, x: KerasTensor) -> Any:
-    """The output of `layer`; a layer that needs more than one input is refused by name."""
-    try:
-        return layer(x)
-    except TypeError as error:
-        parameters = inspect.signature(layer.call).parameters.values()
-        given = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        required = [p.name for p in given if p.default is p.empty]
-        if given and len(required) < 2:
-            raise
-        raise ValueError(
-            message(
-                f"Sequential layer {type(layer).__name__} {layer.name!r}",
-                "a `call` with one required argument",
-                f"{required or 'none'}",
-                "Use a functional model for layers of several inputs.",
-            )
-        ) from error

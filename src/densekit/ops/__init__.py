@@ -168,6 +168,8 @@ if TYPE_CHECKING:
     from densekit.ops._indexing import take as take
     from densekit.ops._indexing import take_along_axis as take_along_axis
     from densekit.ops._indexing import top_k as top_k
+    from densekit.ops._keras_tensor import KerasTensor as KerasTensor
+    from densekit.ops._keras_tensor import any_symbolic as any_symbolic
     from densekit.ops._linear_algebra import cholesky as cholesky
     from densekit.ops._linear_algebra import det as det
     from densekit.ops._linear_algebra import dot as dot
@@ -289,6 +291,7 @@ if TYPE_CHECKING:
     from densekit.ops._reductions import std as std
     from densekit.ops._reductions import sum as sum
     from densekit.ops._reductions import var as var
+    from densekit.ops._shape_inference import compute_output_spec as compute_output_spec
     from densekit.ops._shapes import append as append
     from densekit.ops._shapes import array_split as array_split
     from densekit.ops._shapes import broadcast_to as broadcast_to
@@ -329,11 +332,8 @@ if TYPE_CHECKING:
     from densekit.ops._statistics import quantile as quantile
     from densekit.ops._statistics import searchsorted as searchsorted
     from densekit.ops._symbolic import FunctionOperation as FunctionOperation
-    from densekit.ops._symbolic import KerasTensor as KerasTensor
     from densekit.ops._symbolic import Node as Node
     from densekit.ops._symbolic import Operation as Operation
-    from densekit.ops._symbolic import any_symbolic as any_symbolic
-    from densekit.ops._symbolic import compute_output_spec as compute_output_spec
     from densekit.ops._windows import bartlett as bartlett
     from densekit.ops._windows import blackman as blackman
     from densekit.ops._windows import hamming as hamming
@@ -382,6 +382,7 @@ else:
                 "argsort get_item in_top_k scatter scatter_update segment_max segment_min "
                 "segment_prod segment_sum slice slice_update sort take take_along_axis top_k"
             ),
+            "_keras_tensor": "KerasTensor any_symbolic",
             "_linear_algebra": (
                 "cholesky det dot einsum inner inv matmul norm outer qr solve svd tensordot trace "
                 "vdot"
@@ -414,6 +415,7 @@ else:
                 "all amax amin any argmax argmin count_nonzero cumprod cumsum max mean min prod "
                 "std sum var"
             ),
+            "_shape_inference": "compute_output_spec",
             "_shapes": (
                 "append array_split broadcast_to concatenate diag diagonal expand_dims flip "
                 "hstack meshgrid moveaxis pad ravel repeat reshape roll split squeeze stack "
@@ -423,9 +425,7 @@ else:
             "_statistics": (
                 "average bincount diff digitize isin median percentile ptp quantile searchsorted"
             ),
-            "_symbolic": (
-                "FunctionOperation KerasTensor Node Operation any_symbolic compute_output_spec"
-            ),
+            "_symbolic": "FunctionOperation Node Operation",
             "_windows": "bartlett blackman hamming hanning i0 kaiser",
             "linalg": "",
             "nn": "",

@@ -25,8 +25,8 @@ from densekit.ops._dispatch import (
     library,
     namespace,
 )
+from densekit.ops._keras_tensor import KerasTensor
 from densekit.ops._operation import operation
-from densekit.ops._symbolic import KerasTensor
 
 
 def refuse_sparse(where: str, sparse: object) -> bool:

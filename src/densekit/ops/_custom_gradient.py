@@ -16,8 +16,9 @@ from densekit._core.tensor import as_tensor
 from densekit._core.types import Array, ArrayLike
 from densekit.ops._dispatch import as_array, is_jax, namespace, raw
 from densekit.ops._gradient import Node, Parts, backward, new_node, new_trace
+from densekit.ops._keras_tensor import any_symbolic
 from densekit.ops._operation import as_given, operation
-from densekit.ops._symbolic import Operation, any_symbolic
+from densekit.ops._symbolic import Operation
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -15,8 +15,9 @@ from densekit._core.tensor import as_tensor
 from densekit._core.types import ArrayLike, TensorLike
 from densekit.ops._comparisons import where
 from densekit.ops._dispatch import as_array, is_jax, namespace
+from densekit.ops._keras_tensor import KerasTensor, any_symbolic
 from densekit.ops._operation import as_given, operation
-from densekit.ops._symbolic import FunctionOperation, KerasTensor, any_symbolic
+from densekit.ops._symbolic import FunctionOperation
 
 
 def _of_jax(values: object) -> bool:

@@ -30,7 +30,8 @@ from densekit._core.registry import export
 from densekit._core.tensor import Tensor, as_tensor, lend
 from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.ops._dispatch import ARRAYS, PLAIN, as_array, operand
-from densekit.ops._symbolic import FunctionOperation, any_symbolic
+from densekit.ops._keras_tensor import any_symbolic
+from densekit.ops._symbolic import FunctionOperation
 
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from densekit import ops
-from densekit.ops._symbolic import KerasTensor
+from densekit.ops._keras_tensor import KerasTensor
 
 _BINARY = {
     "add": "add",

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from densekit._core.dtypes import standardize_dtype
 from densekit._core.errors import message
 from densekit._core.seeds import SeedGenerator
-from densekit.ops._symbolic import KerasTensor, Node, Operation, recorded_nodes
+from densekit.ops._keras_tensor import KerasTensor
+from densekit.ops._symbolic import Node, Operation, recorded_nodes
 
 
 class RowDraw(Operation):

@@ -13,8 +13,8 @@ from densekit._core.tensor import as_tensor
 from densekit._core.types import ArrayLike, TensorLike
 from densekit.ops._core_ops import convert_to_tensor
 from densekit.ops._dispatch import floating, namespace
+from densekit.ops._keras_tensor import KerasTensor
 from densekit.ops._row_draws import dropout_of_rows
-from densekit.ops._symbolic import KerasTensor
 
 
 @export("keras.random")

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from densekit._core.errors import returned
 from densekit._core.native_form import native_form
 from densekit._core.types import PartialShape
-from densekit.ops._symbolic import KerasTensor, Operation, compute_output_spec
+from densekit.ops._keras_tensor import KerasTensor
+from densekit.ops._shape_inference import compute_output_spec
+from densekit.ops._symbolic import Operation
 
 
 def activated_shape(activation: Callable[..., object] | None, shape: PartialShape) -> PartialShape:

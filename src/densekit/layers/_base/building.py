@@ -14,7 +14,7 @@ from densekit._core.types import Config, PartialShape
 from densekit.layers._base.call import CallContext, CallInfo, call_context, call_info, shapes_for
 from densekit.layers._base.shapes import has_tensors, shapes_of
 from densekit.layers._base.tracking import Tracker
-from densekit.ops._symbolic import compute_output_spec
+from densekit.ops._shape_inference import compute_output_spec
 
 build_lock = threading.RLock()  # one build at a time: two threads may call a new layer at once
 

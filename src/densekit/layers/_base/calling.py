@@ -28,7 +28,8 @@ from densekit.layers._base.masking import MaskOwner
 from densekit.layers._base.shapes import is_tensor
 from densekit.layers._base.weights import WeightOwner
 from densekit.ops._dispatch import raw
-from densekit.ops._symbolic import KerasTensor, Node, Operation, any_symbolic
+from densekit.ops._keras_tensor import KerasTensor, any_symbolic
+from densekit.ops._symbolic import Node, Operation
 
 _numpy_dtype = cache(data_dtype)
 _ARRAYS = (np.ndarray, Tensor)

@@ -9,7 +9,7 @@ from densekit._core.dtypes import standardize_dtype
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.types import Config, PartialShape
-from densekit.ops._symbolic import standardize_shape
+from densekit.ops._keras_tensor import standardize_shape
 
 
 @export("keras.layers")

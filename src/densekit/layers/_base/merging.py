@@ -12,7 +12,7 @@ from densekit._core.masks import mask_of, set_mask
 from densekit._core.types import ArrayLike, PartialShape, TensorLike
 from densekit.layers._base.layer import Layer
 from densekit.layers._base.shapes import is_shape
-from densekit.ops._symbolic import KerasTensor
+from densekit.ops._keras_tensor import KerasTensor
 
 if TYPE_CHECKING:
     from densekit.layers._base.options import AllLayerOptions

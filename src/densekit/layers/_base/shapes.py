@@ -9,7 +9,7 @@ import numpy as np
 from densekit import ops
 from densekit._core import tree
 from densekit._core.errors import describe, message
-from densekit.ops._symbolic import KerasTensor
+from densekit.ops._keras_tensor import KerasTensor
 
 
 def is_tensor(value: object) -> bool:

@@ -15,7 +15,7 @@ from densekit.layers.preprocessing._encoding import (
     encoded_shape,
 )
 from densekit.ops._core_ops import refuse_sparse
-from densekit.ops._symbolic import KerasTensor
+from densekit.ops._keras_tensor import KerasTensor
 
 if TYPE_CHECKING:
     from densekit.layers._base.options import AllLayerOptions

@@ -20,7 +20,7 @@ from densekit.layers.preprocessing._encoding import (
     encoded_shape,
 )
 from densekit.ops._core_ops import refuse_sparse
-from densekit.ops._symbolic import KerasTensor
+from densekit.ops._keras_tensor import KerasTensor
 
 
 @export("keras.layers")

@@ -23,7 +23,7 @@ from densekit.layers.preprocessing._encoding import (
 )
 from densekit.layers.preprocessing._hashes import combined_fingerprint64, farm_fingerprint64
 from densekit.ops._core_ops import refuse_sparse
-from densekit.ops._symbolic import KerasTensor
+from densekit.ops._keras_tensor import KerasTensor
 
 if TYPE_CHECKING:
     from densekit.layers._base.options import FurtherOptions

@@ -20,7 +20,7 @@ from densekit.layers.preprocessing._encoding import (
 from densekit.layers.preprocessing._hashes import checked_salt, hasher
 from densekit.layers.preprocessing._text import buckets_of, texts_of
 from densekit.ops._core_ops import refuse_sparse
-from densekit.ops._symbolic import KerasTensor
+from densekit.ops._keras_tensor import KerasTensor
 
 if TYPE_CHECKING:
     from densekit.layers._base.options import AllLayerOptions

@@ -26,7 +26,7 @@ from densekit.layers.preprocessing._encoding import (
 from densekit.layers.preprocessing._hashes import checked_salt, hasher
 from densekit.layers.preprocessing._text import buckets_of
 from densekit.ops._core_ops import refuse_sparse
-from densekit.ops._symbolic import KerasTensor
+from densekit.ops._keras_tensor import KerasTensor
 
 Token: TypeAlias = str | int
 

@@ -29,7 +29,7 @@ from densekit.layers.preprocessing._tokens import (
     split,
     standardized,
 )
-from densekit.ops._symbolic import KerasTensor
+from densekit.ops._keras_tensor import KerasTensor
 
 _OF_LOOKUP = ("has_input_vocabulary", "max_tokens", "output_mode", "pad_to_max_tokens")
 
