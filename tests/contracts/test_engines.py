@@ -242,6 +242,20 @@ def test_a_model_without_rows(floats: str, other: str) -> None:
     agree(other, floats, make, *data(floats))
 
 
+def test_losses_that_a_layer_adds_alone(floats: str, other: str) -> None:
+    class Scaled(keras.layers.Dense):
+        def call(self, inputs: Any) -> Any:
+            y = super().call(inputs)
+            self.add_loss(keras.ops.mean(keras.ops.square(y - 1.0)))
+            return y
+
+    def make() -> Any:
+        model = keras.Sequential([keras.Input((3,)), Scaled(CLASSES)])
+        return model, {"optimizer": "sgd"}
+
+    agree(other, floats, make, data(floats)[0], None)
+
+
 def test_own_steps(floats: str, other: str) -> None:
     class Own(keras.Sequential):
         def train_step(self, data: Any) -> Any:

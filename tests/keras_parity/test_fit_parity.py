@@ -370,6 +370,12 @@ def test_layer_on_the_host() -> None:
     fit_both(custom_layer, lambda k: {"optimizer": "adam", "loss": "mse"}, x, y)
 
 
+def test_what_layers_add_is_loss_enough() -> None:
+    x, _ = data()
+    ours, _ = fit_both(custom_layer, lambda k: {"optimizer": "sgd"}, x, None)
+    assert ours.loss is None
+
+
 def subclass(library: Any) -> Any:
     class Net(library.Model):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:

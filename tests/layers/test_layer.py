@@ -163,6 +163,21 @@ def test_super_must_be_called() -> None:
         Forgot()(X)
 
 
+def test_a_mask_that_is_given_by_name_has_a_shape_for_build() -> None:
+    class Attending(Layer):
+        def build(self, inputs_shape: Any, attention_mask_shape: Any = None) -> None:
+            self.seen = attention_mask_shape
+
+        def call(self, inputs: Any, attention_mask: Any = None) -> Any:
+            return inputs
+
+    layer, plain = Attending(), Attending()
+    layer(X, attention_mask=np.ones((2, 1)))
+    plain(X)
+    assert (layer.seen, plain.seen) == ((2, 1), None)
+    assert Attending()(keras.Input((3,)), attention_mask=keras.Input((1,))).shape == (None, 3)
+
+
 def test_build_may_call_that_of_the_parent_and_add_to_it() -> None:
     class Scaled(Dense):
         def build(self, input_shape: Any) -> None:

@@ -16,6 +16,7 @@ from densekit._core.frames import warn
 from densekit._core.text import as_strings
 from densekit._core.types import Array
 from densekit.data._arrays import as_array, is_sparse
+from densekit.data._input_structure import in_structure
 from densekit.data._tables import KnownColumns
 
 Column = Array | None
@@ -87,23 +88,7 @@ def match_inputs(x: object, signature: Signature) -> list[Array]:
     if is_sparse(x):
         x = as_array(x, "x")
     x = signature.known_columns.arrange(x, signature.input_names, signature.where)
-    if isinstance(x, dict):
-        names = list(structure) if isinstance(structure, dict) else signature.input_names
-        missing = [name for name in names if name not in x]
-        if missing:
-            raise ValueError(
-                message(
-                    signature.where,
-                    f"a dict with the keys {names}",
-                    f"keys {list(x)}",
-                    f"Missing data for input {missing[0]!r}: add it.",
-                )
-            )
-        picked = {name: x[name] for name in names}
-        # Names of a list of inputs come in the model's order, keys of a dict in sorted order.
-        leaves = tree.flatten(picked if isinstance(structure, dict) else list(picked.values()))
-    else:
-        leaves = tree.flatten(x)
+    leaves = tree.flatten(in_structure(x, structure, signature.input_names, signature.where))
     if len(leaves) != len(signature.input_shapes):
         raise ValueError(
             message(

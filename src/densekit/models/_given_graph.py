@@ -13,6 +13,7 @@ from densekit._core.dtypes import STRING, to_numpy_dtype
 from densekit._core.errors import describe, message
 from densekit._core.text import as_strings
 from densekit._core.types import ArrayLike, PartialShape, TensorLike, Tree
+from densekit.data._input_structure import in_structure
 from densekit.layers import Input, Layer
 from densekit.models._graph import (
     Call,
@@ -112,9 +113,10 @@ class GivenGraph:
                 kwargs = {**kwargs, "training": training}
             return operation(*args, **kwargs)
 
-        given = self._standardize(inputs)
+        flat = self._flat(inputs)
+        given = self._fitted(flat)
         if masks.in_use:
-            masks.carry_masks(self._flat(inputs), given)
+            masks.carry_masks(flat, given)
             for x, own in zip(given, tree.flatten(mask) if mask is not None else (), strict=False):
                 if own is not None:
                     masks.set_mask(x, own)
@@ -124,7 +126,7 @@ class GivenGraph:
         self, inputs: object, training: bool | None = None, mask: object = None
     ) -> object:
         """Symbolic outputs for symbolic inputs of any fitting shape."""
-        given = self._standardize(inputs)
+        given = self._fitted(self._flat(inputs, quiet=True))
         pairs = zip(given, self.inputs, strict=True)
         if all(x is not None and x.shape == own.shape for x, own in pairs):
             return tree.map_structure(_fresh, self.output_structure)
@@ -157,38 +159,24 @@ class GivenGraph:
             flags_yield=True,
         )
 
-    def _standardize(self, inputs: object) -> list[Given]:
-        """Inputs in the order of `inputs`, cast to their types; an axis of size 1 may come or go.
+    def _fitted(self, inputs: list[Any]) -> list[Given]:
+        """Inputs in the order of `inputs`, of their types; an axis of size 1 may come or go."""
+        return [self._fit(x, own) for x, own in zip(inputs, self.inputs, strict=True)]
 
-        A dict may stand for a list: its keys are then the names of the inputs.
-        """
-        pairs = zip(self._flat(inputs), self.inputs, strict=True)
-        return [self._fit(x, own) for x, own in pairs]
-
-    def _flat(self, inputs: object) -> list[Any]:
-        expected = self.input_structure
-        if isinstance(inputs, dict) and not isinstance(expected, dict):
-            names = self.input_names
-            if not set(names) <= set(inputs):
-                raise ValueError(self._structure_error(f"the keys {sorted(inputs)}"))
-            inputs = [inputs[name] for name in names]
-        elif isinstance(inputs, dict) and isinstance(expected, dict):
-            if not set(expected) <= set(inputs):
-                raise ValueError(self._structure_error(f"the keys {sorted(inputs)}"))
-            inputs = {key: inputs[key] for key in expected}
-        flat = tree.flatten(inputs)
-        if len(flat) != len(self.inputs):
-            raise ValueError(self._structure_error(f"{len(flat)} arrays"))
-        return flat
-
-    def _structure_error(self, got: str) -> str:
+    def _flat(self, inputs: object, quiet: bool = False) -> list[Any]:
         names = self.input_names
-        return message(
-            self._where,
-            f"the inputs {names} as a {type(self.input_structure).__name__}",
-            got,
-            "Pass them in the structure the model was made with.",
-        )
+        picked = in_structure(inputs, self.input_structure, names, self._where, quiet)
+        flat = tree.flatten(picked)
+        if len(flat) != len(self.inputs):
+            raise ValueError(
+                message(
+                    self._where,
+                    f"the inputs {names} as a {type(self.input_structure).__name__}",
+                    f"{len(flat)} arrays",
+                    "Pass them in the structure the model was made with.",
+                )
+            )
+        return flat
 
     def _fit(self, x: KerasTensor | ArrayLike | None, own: KerasTensor) -> Given:
         if x is None:

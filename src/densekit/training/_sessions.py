@@ -106,7 +106,7 @@ class Sessions:
 
     def _check_something_to_learn(self, engine: Engine) -> None:
         penalties = any(v.regularizer is not None for v in self._runtime.trainable())
-        added = self._runtime.collects_losses or engine.has_host_nodes
+        added = self._runtime.collects_losses or engine.has_host_nodes or engine.adds_losses
         if not (engine.n_losses or penalties or added):
             model = self._model
             raise ValueError(

@@ -12,7 +12,7 @@ from densekit._core.frames import hide_internal_frames, warn
 from densekit._core.tracked import TrackedLayer
 from densekit._core.types import Config, PartialShape
 from densekit.layers._base.call import CallContext, CallInfo, call_context, call_info, shapes_for
-from densekit.layers._base.shapes import has_tensors, shapes_of
+from densekit.layers._base.shapes import shapes_of_arguments
 from densekit.layers._base.tracking import Tracker
 from densekit.ops._shape_inference import compute_output_spec
 
@@ -105,11 +105,7 @@ class BuildOnce(TrackedLayer):
 
     def _dk_build_for(self, arguments: Config, symbolic: bool) -> None:
         """Build from the arguments of the first call."""
-        shapes = {
-            f"{name}_shape": shapes_of(value)
-            for name, value in arguments.items()
-            if name not in (*self._dk_call_info.mask_names, "args", "kwargs") and has_tensors(value)
-        }
+        shapes = shapes_of_arguments(arguments)
         if has_own_build(self):
             self.build(
                 **shapes_for(self.build, shapes, self._dk_call_info.names, type(self).__name__)

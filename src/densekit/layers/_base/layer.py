@@ -17,7 +17,7 @@ from densekit._core.variable import Variable
 from densekit.layers._base.call import call_info, shapes_for
 from densekit.layers._base.calling import CallOwner
 from densekit.layers._base.losses import sublayers
-from densekit.layers._base.shapes import has_tensors, shapes_of, specs_of
+from densekit.layers._base.shapes import shapes_of_arguments, specs_of
 from densekit.layers._base.tracking import Tracker
 from densekit.ops._symbolic import Operation
 
@@ -223,11 +223,7 @@ class Layer(CallOwner):
         if not self._dk_knows_output_shape():
             return super().compute_output_spec(*args, **kwargs)
         arguments = dict(zip(self._dk_call_info.names, args, strict=False)) | kwargs
-        shapes = {
-            f"{name}_shape": shapes_of(value)
-            for name, value in arguments.items()
-            if name not in self._dk_call_info.mask_names and has_tensors(value)
-        }
+        shapes = shapes_of_arguments(arguments)
         method = self.compute_output_shape
         shape = method(**shapes_for(method, shapes, self._dk_call_info.names, type(self).__name__))
         return specs_of(shape, self.compute_dtype)

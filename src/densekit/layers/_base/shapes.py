@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from densekit import ops
 from densekit._core import tree
 from densekit._core.errors import describe, message
+from densekit._core.types import Config
 from densekit.ops._keras_tensor import KerasTensor
 
 
@@ -25,6 +27,15 @@ def has_tensors(value: object) -> bool:
 def shapes_of(value: object) -> Any:
     """The shape, or the structure of shapes, of a tensor or a structure of tensors."""
     return tree.map_structure(lambda x: None if x is None else tuple(x.shape), value)
+
+
+def shapes_of_arguments(arguments: Mapping[str, object]) -> Config:
+    """``{"x_shape": ...}`` of the arguments of a `call` that hold tensors, but for `mask`."""
+    return {
+        f"{name}_shape": shapes_of(value)
+        for name, value in arguments.items()
+        if name not in ("mask", "args", "kwargs") and has_tensors(value)
+    }
 
 
 def is_shape(value: object) -> bool:
