@@ -13,7 +13,7 @@ import pytest
 
 import densekit as keras
 from densekit.engines.jax import engine as engine_file
-from densekit.engines.jax import runs
+from densekit.engines.jax import resident, runs
 
 X = np.linspace(-1, 1, 66, dtype="float32").reshape(22, 3)
 Y = X[:, :2] ** 2
@@ -119,6 +119,7 @@ def test_chunks_of_several_dispatches(monkeypatch: pytest.MonkeyPatch) -> None:
         history = model.fit(X, Y, batch_size=3, epochs=2, verbose=0).history
         return history, weights(model)
 
+    monkeypatch.setattr(resident, "room", lambda: 0)
     monkeypatch.setattr(runs, "BYTES", 400)
     same(*on_both(run))
 
@@ -232,9 +233,28 @@ def test_variables_outside_of_the_model_are_read_anew() -> None:
     same(model.evaluate(X, Y, verbose=0), 3 * first)
 
 
+@pytest.mark.parametrize("fits", [True, False])
+def test_definitions_are_traced_once(fits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not fits:
+        monkeypatch.setattr(resident, "room", lambda: 0)
+    calls = []
+
+    def loss(y_true: Any, y_pred: Any) -> Any:
+        if isinstance(y_pred, jax.core.Tracer):
+            calls.append(y_pred.shape)
+        return keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
+
+    model = small()
+    model.compile("sgd", loss, engine="jax")
+    model.fit(X[:20], Y[:20], batch_size=5, epochs=2, verbose=0)
+    model.fit(X[:15], Y[:15], batch_size=5, verbose=0)
+    assert calls == [(5, 2)]
+
+
 def test_an_error_leaves_the_weights_of_the_steps_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dispatches before the one that fails count, and so do their steps."""
     model = small(0.0)
+    monkeypatch.setattr(resident, "room", lambda: 0)
     monkeypatch.setattr(runs, "BYTES", 400)
 
     model.compile(keras.optimizers.SGD(0.1), "mse", engine="jax")

@@ -62,9 +62,9 @@ def test_data_are_brought_there_once_a_fit(monkeypatch: pytest.MonkeyPatch) -> N
     moved: list[tuple[int, ...]] = []
     on_device = resident.on_device
 
-    def spy(array: Any, dtype: Any) -> Any:
+    def spy(array: Any, *given: Any) -> Any:
         moved.append(array.shape)
-        return on_device(array, dtype)
+        return on_device(array, *given)
 
     monkeypatch.setattr(resident, "on_device", spy)
     x, y = data()
@@ -77,9 +77,9 @@ def test_weights_stay_there_while_nobody_else_writes_them(monkeypatch: pytest.Mo
     moved: list[tuple[int, ...]] = []
     on_device = packing.on_device
 
-    def spy(array: Any, dtype: Any) -> Any:
+    def spy(array: Any, *given: Any) -> Any:
         moved.append(array.shape)
-        return on_device(array, dtype)
+        return on_device(array, *given)
 
     monkeypatch.setattr(packing, "on_device", spy)
     x, y = data()

@@ -17,16 +17,16 @@ from densekit._core.errors import message
 from densekit._core.variable import Variable
 from densekit.engines.exact import goes_beside
 from densekit.engines.host import definition_dtype
-from densekit.engines.jax.loop import Loop
+from densekit.engines.jax.loop import Loop, Rows
 from densekit.engines.jax.numbers import numbers
-from densekit.engines.jax.packing import shapes_of
 from densekit.engines.jax.placement import Placement, agreed, all_processes, present
 from densekit.engines.jax.predictor import Predictor
 from densekit.engines.jax.rates import Told
 from densekit.engines.jax.resident import Resident
 from densekit.engines.jax.runs import Run, gathered, picks_of, runs_of
 from densekit.engines.jax.signature import signature_of
-from densekit.engines.jax.steps import Step, Touched
+from densekit.engines.jax.steps import Step
+from densekit.engines.jax.traced import traced_whole
 from densekit.engines.objective import Batch, counts_rows
 from densekit.engines.plan import PlanBuilder
 from densekit.engines.rows import PredictsRows
@@ -128,14 +128,15 @@ class JaxEngine(PredictsRows):
             state: list[Any] | None = None
             rates = self._step.rates.of(chunk.steps)
             try:
-                for run in runs_of(chunk, self.pads, self._placement):
+                is_there = self._placement is None and self.resident.takes(chunk)
+                for run in runs_of(chunk, self.pads, self._placement, whole=is_there):
                     if self._loop is None:
                         self._loop = self._new_loop(chunk, run)
                     picks = picks_of(chunk, run, self._loop.capacity(run.steps, run.size))
-                    batches = self._gathered(chunk, picks)
+                    rows = self._rows(chunk, picks, is_there)
                     if state is None:
                         read, state = self._loop.read.pack(), self._loop.written.give_away()
-                    state, made, outputs = self._loop(read, state, batches, run, rates, wanted)
+                    state, made, outputs = self._loop(read, state, rows, run, rates, wanted)
                     found.append((run, made, outputs))
             finally:
                 if state is not None and self._loop is not None:
@@ -146,9 +147,10 @@ class JaxEngine(PredictsRows):
 
     evaluate = train  # no optimizer, no training
 
-    def _gathered(self, chunk: Chunk, picks: Index) -> Batch:
-        if self._placement is None and self.resident.takes(chunk):
-            return self.resident.picked(picks)
+    def _rows(self, chunk: Chunk, picks: Index, is_there: bool) -> Rows:
+        """The picked rows, or where they are picked."""
+        if is_there:
+            return self.resident.columns, picks.astype(np.int32)
         types = self._inputs, self._losses_of, self.dtype
         return gathered(chunk, picks, *types, self._placement)
 
@@ -167,7 +169,8 @@ class JaxEngine(PredictsRows):
     def loop_for(self, chunk: Chunk) -> Loop:
         """The compiled loop."""
         if self._loop is None:
-            self._loop = self._new_loop(chunk, runs_of(chunk, self.pads, self._placement)[0])
+            runs = runs_of(chunk, self.pads, self._placement, whole=True)
+            self._loop = self._new_loop(chunk, runs[0])
         return self._loop
 
     def rates(self, steps: int) -> Told:
@@ -176,22 +179,16 @@ class JaxEngine(PredictsRows):
 
     def _new_loop(self, chunk: Chunk, run: Run) -> Loop:
         """The compiled loop, for the variables that the step touches."""
-        touched = Touched({}, {})
-        rates = self._step.rates.of(1)
-
-        def step(values: list[Any], batch: Batch) -> Any:
-            given = dict(zip(self.known, values, strict=True))
-            return self._step(given, batch, None, rates, touched)[1]
-
         first_step = run._replace(rows=min(run.rows, run.full), steps=1)
         types = self._inputs, self._losses_of, self.dtype
         trial = gathered(chunk, picks_of(chunk, first_step, 1), *types, None)
-        first = jax.tree.map(lambda column: column[0], trial)
-        jax.eval_shape(step, shapes_of(self.known), first)
+        batch: Batch = jax.tree.map(lambda column: column[0], trial)
+        first = traced_whole(self._step, self.known, batch, self.pads)
         if self._placement is not None:
             sizes = np.array([chunk.rows, chunk.batch_size])
-            agreed(self._name, [sizes, chunk.picks, *(v.snapshot() for v in touched.read)])
-        return Loop(self._step, touched, self.pads, self._placement)
+            read = [v.snapshot() for v in first.touched.read]
+            agreed(self._name, [sizes, chunk.picks, *read])
+        return Loop(self._step, first, self.pads, self._placement, self.resident.types)
 
     def _place(self) -> None:
         """Compile anew if another distribution was set."""

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from densekit._core import tree
+from densekit._core.types import Array
 from densekit._core.variable import Variable
 from densekit.engines.jax.packing import Packed, Packing
 from densekit.engines.jax.placement import Placement
 from densekit.engines.jax.rates import Told
+from densekit.engines.jax.resident import Columns, Types, bucket, pick
 from densekit.engines.jax.runs import Run
-from densekit.engines.jax.steps import Step, Touched
+from densekit.engines.jax.traced import Formula, Traced, shape_of
 from densekit.engines.objective import Batch
 
-Counts: TypeAlias = tuple[Any, Any, Any]  # steps; rows that count in each, in the last; or traced
+Counts: TypeAlias = tuple[  # steps; rows that count in each, in the last; or traced
+    np.int32 | jax.Array, np.int32 | jax.Array, np.int32 | jax.Array
+]
+Given: TypeAlias = Sequence[Array | jax.Array]  # packed values
+# Batches with an axis of steps in front; or columns, and which of their rows make each step.
+Rows: TypeAlias = Batch | tuple[Columns, Array | jax.Array]
 Made: TypeAlias = tuple[Packed, jax.Array, list[jax.Array]]
+_Kept: TypeAlias = tuple[jax.Array, list[jax.Array]]
+_Carried: TypeAlias = tuple[list[jax.Array], _Kept]
 
 
 class Loop:
@@ -29,33 +37,43 @@ class Loop:
     The number of steps is an argument: a loop compiled for a capacity runs any number up to it.
 
     Args:
-        step: what to run.
-        touched: the variables it reads and writes.
+        formula: the step.
+        first: it, traced for one shape of a batch: tells which variables it reads and writes.
         pads: whether batches may be filled up with rows that do not count.
         placement: where rows and values lie; None: on the default device.
+        types: of the columns in the definition.
     """
 
     def __init__(
-        self, step: Step, touched: Touched, pads: bool, placement: Placement | None
+        self,
+        formula: Formula,
+        first: Traced,
+        pads: bool,
+        placement: Placement | None,
+        types: Types,
     ) -> None:
-        self._step = step
-        self._pads = pads
+        self._formula = formula
+        self._traced: dict[Hashable, Traced] = {first.key: first}
+        self._pads, self._types = pads, types
+        touched = first.touched
         read = [v for v in touched.read if v not in touched.written]
         self.written = Packing(list(touched.written), placement, counted=False)
         self.read = Packing(read, placement, counted=True)
         self._placement = placement
-        places: dict[str, Any] = {}
+        places = None
         if placement is not None:
             placement.distribution.check_paths([v.path for v in touched.read])
-            places["out_shardings"] = self.written.shardings(), placement.whole, placement.whole
-        self._compiled = jax.jit(self._run, static_argnums=(4,), donate_argnums=(1,), **places)
-        self._capacities: dict[Any, int] = {}  # by shapes of a batch
+            places = self.written.shardings(), placement.whole, placement.whole
+        self._compiled = jax.jit(
+            self._run, static_argnums=(4,), donate_argnums=(1,), out_shardings=places
+        )
+        self._capacities: dict[Hashable, int] = {}  # by shapes of a batch
 
     def __call__(
         self,
-        read: Sequence[Any],
-        written: Sequence[Any],
-        batches: Batch,
+        read: Given,
+        written: Given,
+        rows: Rows,
         run: Run,
         rates: Told,
         wanted: tuple[bool, ...],
@@ -67,38 +85,49 @@ class Loop:
         Args:
             read: the packed values of what is read only.
             written: of what is written; given away.
-            batches: arrays with an axis of steps in front, with room for more than the run's.
+            rows: those of the steps, with room for more than the run's.
             run: what they are of.
             rates: those of the chunk.
             wanted: for each output whether its predictions are.
         """
         if self._placement is not None:
             read, written = self._placement.copies(read), self._placement.copies(written)
-        made: Made = self._compiled(read, written, batches, rates, wanted, counts_of(run))
+        made: Made = self._compiled(read, written, rows, rates, wanted, counts_of(run))
         return made
 
     def capacity(self, steps: int, size: int) -> int:
         """How many steps of so many rows to make room for: as for the longest run so far."""
         key = steps == 1, size
-        self._capacities[key] = max(self._capacities.get(key, 0), steps)
+        if steps > self._capacities.get(key, 0):
+            self._capacities[key] = bucket(steps)
         return self._capacities[key]
 
     def _run(
         self,
         read: Sequence[jax.Array],
         written: Sequence[jax.Array],
-        batches: Batch,
+        rows: Rows,
         rates: Told,
         wanted: tuple[bool, ...],
         counts: Counts,
     ) -> Made:
         """Traced once for each capacity and shape."""
-        capacity = len(jax.tree.leaves(batches)[0])
+        if isinstance(rows, Batch):
+            capacity = len(jax.tree.leaves(rows)[0])
+            stacked: Batch = rows
 
-        def batch_at(i: jax.Array) -> Batch:
-            pick = partial(jax.lax.dynamic_index_in_dim, index=i, keepdims=False)
-            picked: Batch = jax.tree.map(pick, batches)
-            return picked
+            def batch_at(i: jax.Array) -> Batch:
+                at = partial(jax.lax.dynamic_index_in_dim, index=i, keepdims=False)
+                picked: Batch = jax.tree.map(at, stacked)
+                return picked
+
+        else:
+            columns, picks = rows
+            capacity = len(picks)
+
+            def batch_at(i: jax.Array) -> Batch:
+                chosen = jax.lax.dynamic_index_in_dim(picks, i, keepdims=False)
+                return Batch(*pick(columns, chosen, self._types))
 
         return self.steps(read, written, batch_at, capacity, rates, wanted, counts)
 
@@ -125,36 +154,40 @@ class Loop:
             for v, value in zip(self.written.variables, self.written.unpack(written), strict=True)
         ]
         steps, full, last = counts
+        traced = self._traced_for(jax.eval_shape(batch_at, np.int32(0)))
 
-        @partial(jax.jit, inline=True)  # so that it is traced once for the shapes and the loop
-        def one(i: Any, values: list[Any]) -> tuple[list[Any], Any, list[Any]]:
+        def kept(losses: jax.Array, outputs: Masked, masks: Masked) -> _Kept:
+            parts = [*zip(outputs, wanted, strict=True), *zip(masks, wanted, strict=True)]
+            return losses, [part for part, want in parts if want and part is not None]
+
+        def body(i: jax.Array, carried: _Carried) -> _Carried:
+            values, rooms = carried
             given = constant | dict(zip(self.written.variables, values, strict=True))
             real = jnp.where(i == steps - 1, last, full) if self._pads else None
-            after, results = self._step(given, batch_at(i), real, rates)
-            losses = jnp.stack([jnp.asarray(x) for x in (results.total, *results.singles)])
-            outputs = zip(tree.flatten(results.outputs), wanted, strict=True)
-            masks = zip(results.masks, wanted, strict=True)
+            after, made = traced(given, batch_at(i), real, self._formula.rates.at(given, rates))
+            put = partial(jax.lax.dynamic_update_index_in_dim, index=i, axis=0)
             return (
                 [self._cut(v, after[v]) for v in self.written.variables],
-                losses,
-                [jnp.asarray(y) for y, want in outputs if want]
-                + [jnp.asarray(mask) for mask, want in masks if want and mask is not None],
+                jax.tree.map(put, rooms, kept(*made)),
             )
 
-        shapes = jax.eval_shape(one, np.int32(0), first)[1:]
-        rooms = jax.tree.map(lambda a: jnp.zeros((capacity, *a.shape), a.dtype), shapes)
-
-        def body(i: Any, carried: Any) -> Any:
-            values, kept = carried
-            values, *made = one(i, values)
-            put = partial(jax.lax.dynamic_update_index_in_dim, index=i, axis=0)
-            return values, jax.tree.map(put, kept, tuple(made))
-
+        rooms = jax.tree.map(lambda a: jnp.zeros((capacity, *a.shape), a.dtype), kept(*traced.made))
         values, (losses, outputs) = jax.lax.fori_loop(0, steps, body, (first, rooms))
         return self.written.repack(values), losses, outputs
 
-    def _cut(self, variable: Variable, value: Any) -> Any:
+    def _traced_for(self, batch: Batch) -> Traced:
+        """The step for batches of this shape."""
+        key = shape_of(batch)
+        if key not in self._traced:
+            known = [*self.read.variables, *self.written.variables]
+            self._traced[key] = Traced(self._formula, known, batch, self._pads)
+        return self._traced[key]
+
+    def _cut(self, variable: Variable, value: jax.Array) -> jax.Array:
         return value if self._placement is None else self._placement.cut(variable, value)
+
+
+Masked: TypeAlias = Sequence[jax.Array | None]
 
 
 def counts_of(run: Run) -> Counts:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -36,14 +37,26 @@ class Rates:
             told.append((np.resize(part.learning_rates(first, steps), self._room), np.int32(first)))
         return told
 
-    @contextmanager
-    def told(self, values: dict[Variable, Any], rates: Told) -> Iterator[None]:
-        """Inside, optimizers have the rates of the step that they count; may be traced.
+    @property
+    def shapes(self) -> list[jax.ShapeDtypeStruct]:
+        """What tracing needs to know of those of a step."""
+        return [jax.eval_shape(jnp.asarray, np.float64()) for _ in self._parts]
+
+    def at(self, values: Mapping[Variable, jax.Array], told: Told) -> list[jax.Array]:
+        """Those of the step that the optimizers count; may be traced.
 
         A step that is left out is not counted, so that its rate is that of the next one.
         """
+        found = []
+        for part, (of_steps, first) in zip(self._parts, told, strict=True):
+            place = jnp.clip(values[part._iterations] - first, 0, len(of_steps) - 1)
+            found.append(jnp.asarray(of_steps)[place])
+        return found
+
+    @contextmanager
+    def told(self, rates: Sequence[jax.Array]) -> Iterator[None]:
+        """Inside, optimizers have the rates of a step."""
         with ExitStack() as stack:
-            for part, (of_steps, first) in zip(self._parts, rates, strict=True):
-                place = jnp.clip(values[part._iterations] - first, 0, len(of_steps) - 1)
-                stack.enter_context(part.at_rate(jnp.asarray(of_steps)[place]))
+            for part, rate in zip(self._parts, rates, strict=True):
+                stack.enter_context(part.at_rate(rate))
             yield

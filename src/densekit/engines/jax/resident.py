@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TypeAlias
 
 import jax
@@ -11,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from densekit._core.engine import Chunk, Index
+from densekit._core.engine import Chunk
 from densekit._core.types import Array
 from densekit.engines.jax.numbers import on_device
-from densekit.engines.objective import Batch
 
 _PART = 4  # of a device's memory that a data set may take
 _ON_PROCESSOR = 1 << 31  # bytes, beside the arrays of the user
+_FEW = 1 << 12  # rows that may lie there unused
 
 _Columns = list[jax.Array | None]
 Columns: TypeAlias = tuple[_Columns, _Columns, _Columns]
@@ -39,6 +38,7 @@ class Resident:
         self._dtypes, self._outputs, self._floats = list(dtypes), list(outputs), floats
         self._source: tuple[list[Array], list[Array | None], list[Array | None]] | None = None
         self._columns: Columns | None = None
+        self._room = 0  # rows of the latest one, and of what lies behind them
 
     def takes(self, chunk: Chunk, single: bool = False) -> bool:
         """Whether the data set of a chunk lies on the device, or is brought there now.
@@ -55,14 +55,11 @@ class Resident:
         self._source = source
         columns = self._listed(chunk)
         if sum(_bytes(column, dtype) for column, dtype in columns) <= room():
-            placed = [_placed(column, dtype) for column, dtype in columns]
+            self._room = _room_for(max(map(len, chunk.inputs)), self._room)
+            placed = [_placed(column, dtype, self._room) for column, dtype in columns]
             first, second = len(chunk.inputs), len(chunk.inputs) + len(self._outputs)
             self._columns = placed[:first], placed[first:second], placed[second:]
         return self._columns is not None
-
-    def picked(self, picks: Index) -> Batch:
-        """Rows of the data set, in the shape of the picks."""
-        return Batch(*_pick(self.columns, picks.astype(np.int32), self.types))
 
     @property
     def columns(self) -> Columns:
@@ -105,12 +102,23 @@ def _bytes(column: Array | None, dtype: np.dtype[np.generic]) -> int:
     return 0 if column is None else column.size * min(column.itemsize, dtype.itemsize)
 
 
-def _placed(column: Array | None, dtype: np.dtype[np.generic]) -> jax.Array | None:
+def _placed(column: Array | None, dtype: np.dtype[np.generic], rows: int) -> jax.Array | None:
     """A column on the device; narrow numbers stay narrow there."""
     if column is None:
         return None
     narrow = column.itemsize < dtype.itemsize and column.dtype.kind in "biuf"
-    return on_device(column, column.dtype if narrow else dtype)
+    return on_device(column, column.dtype if narrow else dtype, rows)
+
+
+def _room_for(rows: int, known: int) -> int:
+    """Rows to make room for: as before if that is no waste, as steps are compiled for it."""
+    return known if rows <= known <= max(2 * rows, _FEW) else bucket(rows)
+
+
+def bucket(n: int) -> int:
+    """`n` or up to an eighth more: sizes that are alike are compiled once."""
+    step = max(1, 1 << max(0, n.bit_length() - 4))
+    return -(-n // step) * step
 
 
 def pick(columns: Columns, picks: jax.Array, types: Types) -> tuple[_Columns, ...]:
@@ -123,7 +131,3 @@ def pick(columns: Columns, picks: jax.Array, types: Types) -> tuple[_Columns, ..
         return rows.astype(jnp.dtype(dtype))
 
     return tuple(list(map(of, group, ts)) for group, ts in zip(columns, types, strict=True))
-
-
-# Compiled for each size of a data set, which takes less than to compile steps for each.
-_pick = partial(jax.jit, static_argnums=2)(pick)

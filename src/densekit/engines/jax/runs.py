@@ -39,20 +39,23 @@ class Run(NamedTuple):
     last: int
 
 
-def runs_of(chunk: Chunk, pads: bool, placement: Placement | None) -> list[Run]:
+def runs_of(
+    chunk: Chunk, pads: bool, placement: Placement | None, whole: bool = False
+) -> list[Run]:
     """The runs of a chunk.
 
     Args:
         pads: whether a batch may be filled up with rows that do not count.
+        whole: whether its rows lie on the device: then they fill no memory of a dispatch.
     """
     n, batch = chunk.rows, chunk.batch_size
     size = placement.fitting(batch) if placement is not None and pads else batch
     columns = [*chunk.inputs, *chunk.targets, *chunk.weights]
     row = sum(8 * math.prod(c.shape[1:]) for c in columns if c is not None)
     most = BYTES if jax.default_backend() == "cpu" else BYTES * _ELSEWHERE
-    at_once = max(1, most // max(row * batch, 1))
     rest = n % batch
     steps = n // batch + (1 if rest and pads else 0)
+    at_once = max(1, steps if whole else most // max(row * batch, 1))
     runs = []
     for first in range(0, steps, at_once):
         start = first * batch

@@ -164,7 +164,7 @@ def _steps(leader: JaxEngine, engines: Sequence[JaxEngine], runs: Sequence[RunOf
             np.stack(part) for part in zip(*[packed[i][1] for i in members], strict=True)
         ]
         found: list[tuple[Run, jax.Array, list[jax.Array]]] = []
-        for run in runs_of(chunk, leader.pads, None):
+        for run in runs_of(chunk, leader.pads, None, whole=True):
             capacity = together.capacity(run)
             own = [picks_of(one.chunk, run, capacity).astype(np.int32) for one in runs]
             picks = np.stack([own[i] for i in members])

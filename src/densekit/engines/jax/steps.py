@@ -2,53 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, cast
 
 import jax
 import jax.numpy as jnp
 
+from densekit._core import tree
 from densekit._core.engine import EngineKind, LossTerm
 from densekit._core.scope import StatelessScope
+from densekit._core.types import TensorLike
 from densekit._core.variable import Variable
-from densekit.engines.jax.rates import Rates, Told
+from densekit.engines.jax.rates import Rates
+from densekit.engines.jax.traced import Made, Touched
 from densekit.engines.kinds import inside
 from densekit.engines.objective import Batch, Objective, Results
+
+Given: TypeAlias = Mapping[Variable, jax.Array]
 
 
 class Values(StatelessScope):
     """A scope that knows which variables were read and which assigned to."""
 
     def __init__(
-        self, values: dict[Variable, Any], touched: Touched | None, collect_losses: bool = False
+        self, values: Given, touched: Touched | None, collect_losses: bool = False
     ) -> None:
         super().__init__(values.items(), collect_losses)
         self._given = values
         self._touched = touched
 
-    def get_current_value(self, variable: Any) -> Any | None:
+    def get_current_value(self, variable: Variable) -> jax.Array | None:
         """The value `variable` has in this scope, or None."""
         if self._touched is not None:
             self._touched.read[variable] = None
         return super().get_current_value(variable)
 
-    def add_update(self, update: tuple[Any, Any]) -> None:
+    def add_update(self, update: tuple[Variable, object]) -> None:
         """Keep an assignment, in the type of the variable."""
         variable, value = update
         if self._touched is not None:
             self._touched.read[variable] = self._touched.written[variable] = None
         super().add_update((variable, jnp.asarray(value, variable.dtype)))
 
-    def values(self) -> dict[Variable, Any]:
+    def values(self) -> dict[Variable, jax.Array]:
         """What the given variables hold now."""
-        return {v: StatelessScope.get_current_value(self, v) for v in self._given}
-
-
-class Touched(NamedTuple):
-    """The variables that a step reads, and those that it assigns to, in order."""
-
-    read: dict[Variable, None]
-    written: dict[Variable, None]
+        found = {v: StatelessScope.get_current_value(self, v) for v in self._given}
+        return {v: value for v, value in found.items() if value is not None}
 
 
 class Step:
@@ -65,7 +64,7 @@ class Step:
     def __init__(
         self,
         kind: EngineKind,
-        function: Callable[..., Any],
+        function: Callable[..., object],
         trainable: Sequence[Variable],
         losses: Sequence[LossTerm],
         optimizer: Any,
@@ -79,28 +78,27 @@ class Step:
 
     def __call__(
         self,
-        values: dict[Variable, Any],
+        values: dict[Variable, jax.Array],
         batch: Batch,
-        real: Any = None,
-        rates: Told = (),
-        touched: Touched | None = None,
-    ) -> tuple[dict[Variable, Any], Results]:
-        """New values of the variables, and what the step gave.
-
-        Args:
-            values: of all variables that may be touched; others count as constants.
-            real: how many rows count; None: all.
-            rates: those that `Rates.of` gave for the chunk.
-            touched: told what is read and written.
-        """
+        real: jax.Array | None,
+        rates: Sequence[jax.Array],
+        touched: Touched,
+    ) -> tuple[Given, Made]:
+        """A step: see `Formula`."""
+        counted = cast("TensorLike | None", real)
         with inside(self._kind):
             if self._optimizer is None:
-                return self._evaluate(values, batch, real, touched)
-            return self._train(values, batch, real, rates, touched)
+                after, results = self._evaluate(values, batch, counted, touched)
+            else:
+                after, results = self._train(values, batch, counted, rates, touched)
+        losses = jnp.stack([jnp.asarray(x) for x in (results.total, *results.singles)])
+        outputs = [jnp.asarray(y) for y in tree.flatten(results.outputs)]
+        masks = [None if mask is None else jnp.asarray(mask) for mask in results.masks]
+        return after, Made(losses, outputs, masks)
 
     def _evaluate(
-        self, values: dict[Variable, Any], batch: Batch, real: Any, touched: Touched | None
-    ) -> tuple[dict[Variable, Any], Results]:
+        self, values: Given, batch: Batch, real: TensorLike | None, touched: Touched
+    ) -> tuple[Given, Results]:
         scope = Values(values, touched, collect_losses=True)
         results = self._objective(scope, batch, real)
         self.added_losses = self.added_losses or bool(scope.losses)
@@ -108,18 +106,20 @@ class Step:
 
     def _train(
         self,
-        values: dict[Variable, Any],
+        values: dict[Variable, jax.Array],
         batch: Batch,
-        real: Any,
-        rates: Told,
-        touched: Touched | None,
-    ) -> tuple[dict[Variable, Any], Results]:
+        real: TensorLike | None,
+        rates: Sequence[jax.Array],
+        touched: Touched,
+    ) -> tuple[Given, Results]:
         optimizer = self._optimizer
 
-        def zipped(trained: list[Any]) -> dict[Variable, Any]:
+        def zipped(trained: list[jax.Array]) -> dict[Variable, jax.Array]:
             return dict(zip(self._trainable, trained, strict=True))
 
-        def scaled_loss(trained: list[Any]) -> Any:
+        def scaled_loss(
+            trained: list[jax.Array],
+        ) -> tuple[jax.Array, tuple[list[jax.Array], Results]]:
             given = values | zipped(trained)
             scope = Values(given, touched, collect_losses=True)
             results = self._objective(scope, batch, real)
@@ -133,6 +133,6 @@ class Step:
         gradients, (after, results) = jax.grad(scaled_loss, has_aux=True)(trained)
         given = dict(zip(values, after, strict=True))
         scope = Values(given, touched)
-        with scope, self.rates.told(given, rates):
+        with scope, self.rates.told(rates):
             optimizer.apply(gradients, self._trainable)
         return scope.values(), results
