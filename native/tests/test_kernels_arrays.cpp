@@ -1,37 +1,13 @@
 // The kernels behind ops of graphs against their reference kernels in double, on misaligned arrays of odd and zero sizes.
-#include "check.hpp"
-
-#include "kernels/reference/reference.hpp"
+#include "compare.hpp"
 
 using namespace check;
 using namespace densekit;
 
 namespace {
 
-const Kernels<double>& reference_kernels = reference::table_f64;
-const index_t kSizes[] = {0, 1, 3, 7, 16, 17, 33, 100};
+const index_t kArraySizes[] = {0, 1, 3, 7, 16, 17, 33, 100};
 
-template <class T>
-Array<T> random_array(Random& random, index_t n, double low, double high, index_t shift = 1) {
-  Array<T> a(n, shift);
-  for (index_t i = 0; i < n; ++i) a[i] = T(random.uniform(low, high));
-  return a;
-}
-template <class T>
-Array<double> widen(const Array<T>& a) {
-  Array<double> w(a.size());
-  for (index_t i = 0; i < a.size(); ++i) w[i] = a[i];
-  return w;
-}
-template <class T>
-bool agree(const Array<T>& got, const Array<double>& expected, double ulps, double scale, const char* what) {
-  for (index_t i = 0; i < got.size(); ++i) {
-    if (near(got[i], expected[i], ulps * kEps<T> * (std::fabs(expected[i]) + scale))) continue;
-    std::printf("%s: element %td is %.17g, expected %.17g\n", what, i, double(got[i]), expected[i]);
-    return false;
-  }
-  return true;
-}
 bool is_quotient(ElementwiseKind kind) { return kind == ElementwiseKind::mod || kind == ElementwiseKind::floor_divide; }
 
 }  // namespace
@@ -42,7 +18,7 @@ TEST(elementwise_formulas_and_their_slopes) {
     Random random;
     for (int k = 0; k < int(ElementwiseKind::count); ++k) {
       const auto kind = ElementwiseKind(k);
-      for (index_t n : kSizes) {
+      for (index_t n : kArraySizes) {
         for (int steps = 0; steps < 4; ++steps) {  // which of the first two operands go along
           Array<T> x[3] = {random_array<T>(random, n + 1, 0.25, 3), random_array<T>(random, n + 1, 0.25, 3),
                            random_array<T>(random, n + 1, -2, 2)};
@@ -164,7 +140,7 @@ TEST(column_dots) {
     using T = decltype(type);
     Random random;
     for (index_t rows : {index_t(0), index_t(1), index_t(9)}) {
-      for (index_t width : kSizes) {
+      for (index_t width : kArraySizes) {
         const Array<T> a = random_array<T>(random, rows * width, -1, 1),
                        b = random_array<T>(random, rows * width, -1, 1);
         Array<T> out = random_array<T>(random, width, -1, 1);
