@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-from pathlib import Path
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-PATH = Path(__file__).parents[2] / "benchmarks" / "scaling.py"
-
 
 @pytest.fixture(scope="module")
-def scaling() -> Any:
-    spec = importlib.util.spec_from_file_location("scaling", PATH)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def scaling(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("benchmarks/scaling.py")
 
 
 def test_limits(scaling: Any) -> None:

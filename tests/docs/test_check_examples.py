@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import doctest
-import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "check_examples.py"
-
 
 @pytest.fixture(scope="module")
-def checker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("check_examples", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def checker(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("scripts/check_examples.py")
 
 
 def write(folder: Path, text: str) -> Path:

@@ -8,7 +8,8 @@ import shutil
 
 from densekit._core.errors import message
 from densekit._core.registry import export
-from densekit.callbacks._callback import Callback, Logs, check_save_freq, only_batches_if
+from densekit.callbacks._callback import Callback, Logs, only_batches_if
+from densekit.callbacks._save_frequency import BatchesSinceSave, check_save_freq
 
 
 @export("keras.callbacks")
@@ -48,6 +49,7 @@ class BackupAndRestore(Callback):
         if not backup_dir:
             raise ValueError("Empty `backup_dir` argument passed. Name a folder.")
         check_save_freq("BackupAndRestore", save_freq)
+        self._dk_since_save = BatchesSinceSave(last=0)
         self.backup_dir = os.fspath(backup_dir)
         self.save_freq = save_freq
         self.double_checkpoint = double_checkpoint
@@ -55,8 +57,6 @@ class BackupAndRestore(Callback):
         self._weights_path = os.path.join(self.backup_dir, "latest.weights.h5")
         self._dk_metadata_path = os.path.join(self.backup_dir, "training_metadata.json")
         self._current_epoch = 0
-        self._dk_last_batch = 0
-        self._dk_batches_since_save = 0
 
     def on_train_begin(self, logs: Logs = None) -> None:
         if not self.model.built:
@@ -92,20 +92,14 @@ class BackupAndRestore(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         self._current_epoch = epoch + 1
-        self._dk_last_batch = 0
+        self._dk_since_save.last = 0
         if self.save_freq == "epoch":
             self._dk_save()
 
     @only_batches_if(lambda callback: callback.save_freq != "epoch")
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        if not isinstance(self.save_freq, int):
-            return
-        self._dk_batches_since_save += (
-            batch + 1 if batch <= self._dk_last_batch else batch - self._dk_last_batch
-        )
-        self._dk_last_batch = batch
-        if self._dk_batches_since_save >= self.save_freq:
-            self._dk_batches_since_save = 0
+        self._dk_since_save.add(batch)
+        if self._dk_since_save.reach(self.save_freq):
             self._dk_save()
 
     def _dk_save(self) -> None:
@@ -117,7 +111,8 @@ class BackupAndRestore(Callback):
         self.model.save_weights(self._weights_path, overwrite=True)
         temporary = f"{self._dk_metadata_path}.tmp"
         with open(temporary, "w") as file:
-            json.dump({"epoch": self._current_epoch, "batch": self._dk_last_batch}, file)
+            batch = self._dk_since_save.last
+            json.dump({"epoch": self._current_epoch, "batch": batch}, file)
         os.replace(temporary, self._dk_metadata_path)
 
     def on_train_end(self, logs: Logs = None) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, TypedDict, TypeVar
 
 from densekit._core import types
-from densekit._core.errors import describe, message
 from densekit._core.registry import export
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -19,13 +18,6 @@ class RunParams(TypedDict, total=False):
     verbose: int | str
     epochs: int
     steps: int | None  # of an epoch; None: not known yet
-
-
-def check_save_freq(where: str, save_freq: object) -> None:
-    """ValueError unless it says how often a callback saves."""
-    if save_freq != "epoch" and not isinstance(save_freq, int):
-        expected = "`save_freq` 'epoch' or a number of batches"
-        raise ValueError(message(where, expected, describe(save_freq), "Pass one of these."))
 
 
 def only_batches_if(wanted: Callable[[Any], bool]) -> Callable[[F], F]:

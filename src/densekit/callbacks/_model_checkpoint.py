@@ -11,8 +11,9 @@ from densekit._core.console import write
 from densekit._core.errors import message
 from densekit._core.frames import warn
 from densekit._core.registry import export
-from densekit.callbacks._callback import Logs, check_save_freq, only_batches_if
+from densekit.callbacks._callback import Logs, only_batches_if
 from densekit.callbacks._monitor_callback import MonitorCallback
+from densekit.callbacks._save_frequency import BatchesSinceSave, check_save_freq
 
 
 @export("keras.callbacks")
@@ -65,9 +66,8 @@ class ModelCheckpoint(MonitorCallback):
         self.save_weights_only = save_weights_only
         self.save_freq = save_freq
         self._current_epoch = 0
-        self._dk_batches_since_save = 0
-        self._dk_last_batch: int | None = None
         check_save_freq("ModelCheckpoint", save_freq)
+        self._dk_since_save = BatchesSinceSave()
         endings = (".weights.h5",) if save_weights_only else (".keras", ".h5")
         if not self.filepath.endswith(endings):
             raise ValueError(
@@ -81,7 +81,8 @@ class ModelCheckpoint(MonitorCallback):
 
     @only_batches_if(lambda callback: callback.save_freq != "epoch")
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        if self._dk_is_due(batch):
+        self._dk_since_save.add(batch)
+        if self._dk_since_save.reach(self.save_freq):
             self._dk_save(self._current_epoch, batch, logs)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
@@ -92,20 +93,6 @@ class ModelCheckpoint(MonitorCallback):
             self._set_monitor_op()
         if self.save_freq == "epoch":
             self._dk_save(epoch, None, logs)
-
-    def _dk_is_due(self, batch: int) -> bool:
-        """Whether `save_freq` batches have passed since the last save."""
-        if not isinstance(self.save_freq, int):
-            return False
-        if self._dk_last_batch is None or batch <= self._dk_last_batch:  # a new epoch
-            self._dk_batches_since_save += batch + 1
-        else:
-            self._dk_batches_since_save += batch - self._dk_last_batch
-        self._dk_last_batch = batch
-        if self._dk_batches_since_save < self.save_freq:
-            return False
-        self._dk_batches_since_save = 0
-        return True
 
     def _dk_save(self, epoch: int, batch: int | None, logs: Logs) -> None:
         logs = logs or {}

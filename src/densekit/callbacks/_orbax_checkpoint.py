@@ -9,8 +9,9 @@ from densekit._core import types
 from densekit._core.errors import message
 from densekit._core.frames import warn
 from densekit._core.registry import export
-from densekit.callbacks._callback import Logs, check_save_freq, only_batches_if
+from densekit.callbacks._callback import Logs, only_batches_if
 from densekit.callbacks._monitor_callback import MonitorCallback
+from densekit.callbacks._save_frequency import BatchesSinceSave, check_save_freq
 
 _MISSING = message(
     "OrbaxCheckpoint",
@@ -78,6 +79,7 @@ class OrbaxCheckpoint(MonitorCallback):
             raise ImportError(_MISSING) from error
         super().__init__(monitor, mode, initial_value_threshold)
         check_save_freq("OrbaxCheckpoint", save_freq)
+        self._dk_since_save = BatchesSinceSave()
         self.directory = os.fspath(directory)
         self.verbose = verbose
         self.save_best_only = save_best_only
@@ -87,8 +89,6 @@ class OrbaxCheckpoint(MonitorCallback):
         self.save_weights_only = save_weights_only
         self._dk_multihost: Any = package.multihost
         self._dk_folder: Any = None
-        self._dk_last_batch = -1
-        self._dk_batches_since_save = 0
         self._dk_batches = 0  # of all trainings of the model
 
     def set_model(self, model: Any) -> None:
@@ -98,14 +98,8 @@ class OrbaxCheckpoint(MonitorCallback):
 
     @only_batches_if(lambda callback: callback.save_freq != "epoch")
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        if not isinstance(self.save_freq, int):
-            return
-        new = batch + 1 if batch <= self._dk_last_batch else batch - self._dk_last_batch
-        self._dk_last_batch = batch
-        self._dk_batches += new
-        self._dk_batches_since_save += new
-        if self._dk_batches_since_save >= self.save_freq:
-            self._dk_batches_since_save = 0
+        self._dk_batches += self._dk_since_save.add(batch)
+        if self._dk_since_save.reach(self.save_freq):
             self._dk_save(self._dk_batches, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
@@ -113,7 +107,7 @@ class OrbaxCheckpoint(MonitorCallback):
             self._dk_save(epoch, logs)
 
     def on_train_end(self, logs: Logs = None) -> None:
-        self._dk_last_batch = -1
+        self._dk_since_save.last = -1
         if self._dk_folder is not None:
             folder, self._dk_folder = self._dk_folder, None
             folder.close()
