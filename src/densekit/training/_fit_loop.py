@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,20 @@ def callback_list(
     )
 
 
+EngineFor = Callable[[list[Array], Sequence[LossTerm]], Engine]
+
+
+class Changing(Protocol):
+    """A model, as far as a session asks it between two chunks."""
+
+    @property
+    def has_open_shapes(self) -> bool:
+        """Whether an input has sizes that the data decide."""
+
+    def moment(self) -> object:
+        """The same as long as no engine can have become stale."""
+
+
 class Session:
     """An engine with the losses and metrics that follow its runs.
 
@@ -90,13 +104,16 @@ class Session:
         self._own_losses = any(native_form(term.loss) is None for term in terms)
         self._use(engine)
 
-    # The engine for inputs, asked for where sizes are left to the data, and after a change of the
-    # model or of an object it was compiled with.
-    engine_for: Callable[[list[Array], Sequence[LossTerm]], Engine]
-    has_open_shapes: bool
-    moment: Callable[[], object]
-    made_at: object
-    are_shapes_open: Callable[[], bool]
+    def ask_again(self, model: Changing, engine_for: EngineFor, made_at: object) -> None:
+        """Ask for the engine anew where sizes are left to the data, and when the model changes.
+
+        Args:
+            model: what may change.
+            engine_for: the engine for inputs and losses.
+            made_at: the moment of the model that the present engine fits.
+        """
+        self._model, self._engine_for, self._made_at = model, engine_for, made_at
+        self._has_open_shapes = model.has_open_shapes  # as it was then: it takes time to see
 
     def _use(self, engine: Engine) -> None:
         self.engine = engine
@@ -146,16 +163,16 @@ class Session:
     def make_ready(self, chunk: Chunk) -> list[Array | None]:
         """Have the engine that fits the chunk; room for the predictions that metrics look at."""
         terms = self.terms
-        moment = self.moment()
-        if moment != self.made_at or self.has_open_shapes:
-            if moment != self.made_at:
-                self.made_at, self.has_open_shapes = moment, self.are_shapes_open()
-            engine = self.engine_for(chunk.inputs, terms)
+        moment = self._model.moment()
+        if moment != self._made_at or self._has_open_shapes:
+            if moment != self._made_at:
+                self._made_at, self._has_open_shapes = moment, self._model.has_open_shapes
+            engine = self._engine_for(chunk.inputs, terms)
             if engine is not self.engine:
                 self.engine.forget_data()
                 self._use(engine)
         if self._own_losses and self._meets_other_targets(chunk):
-            self._use(self.engine_for(chunk.inputs, self.terms))
+            self._use(self._engine_for(chunk.inputs, self.terms))
         n = chunk.rows
         dtype = self.engine.dtype
         return [

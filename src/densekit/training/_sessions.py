@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from densekit import losses
-from densekit._core.engine import Engine, LossTerm
+from densekit._core.engine import Engine
 from densekit._core.plan import NotLowerable
-from densekit._core.types import Array
 from densekit.data._columns import Columns, output_keys
 from densekit.data._streams import Feed, StreamFeed
 from densekit.training._compiled import Compiled
-from densekit.training._fit_loop import Session
+from densekit.training._fit_loop import EngineFor, Session
 from densekit.training._loss_terms import with_targets
 from densekit.training._not_finite import FiniteWatch, refuse_all_nan
 from densekit.training._own_steps import BatchStructure, StepSession
@@ -24,8 +22,6 @@ from densekit.training._whole_batch import WholeBatchSession
 
 if TYPE_CHECKING:
     from densekit.training._model import TrainableModel
-
-EngineFor = Callable[[list[Array], Sequence[LossTerm]], Engine]
 
 
 class Sessions:
@@ -72,10 +68,7 @@ class Sessions:
         if training:
             self._check_something_to_learn(engine)
         session = Session(engine, terms, *followers)
-        session.engine_for, session.moment = engine_for, runtime.moment
-        session.has_open_shapes = runtime.has_open_shapes
-        session.are_shapes_open = lambda: runtime.has_open_shapes
-        session.made_at = made_at
+        session.ask_again(runtime, engine_for, made_at)
         session.made_for = runtime.state(), self._model.optimizer
         return session
 
