@@ -114,6 +114,28 @@ class Source(NamedTuple):
     name: str
 
 
+class StepSource(NamedTuple):
+    """A user's own step, as it was followed.
+
+    Attributes:
+        graph: what it computes: the calls between the columns that it reads and its outputs.
+        rows: which of the outputs holds what is minimised.
+        reduction: "mean" or "sum": of all elements of it.
+        loss: the built-in loss of it; None: of the elements themselves.
+        dtype: element type to compute in.
+        variables: what it trains.
+        optimizer: by what.
+    """
+
+    graph: object
+    rows: int
+    reduction: str
+    loss: object
+    dtype: str
+    variables: Sequence[Variable]
+    optimizer: object
+
+
 class Output(Protocol):
     """An output of an engine."""
 
@@ -372,6 +394,9 @@ class EngineKind(Protocol):
 
     def formula(self, steps: Sequence[Any]) -> Program | None:
         """What runs a formula on what models gave; None: by its ops, one after the other."""
+
+    def own_step(self, source: StepSource) -> Engine | None:
+        """An engine whose runs make a user's own steps; None: they are made in Python."""
 
     def compiled(self, step: Callable[..., object]) -> Callable[..., object]:
         """A function without side effects as this engine runs it: of values, giving values."""

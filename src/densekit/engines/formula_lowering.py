@@ -39,11 +39,11 @@ _ENDS = {"mean": True, "sum": False}  # reductions over the batch: whether a mea
 
 
 class End(NamedTuple):
-    """A number made of all rows: the sum of a value times a factor, or a built-in loss of it."""
+    """A number made of all rows: the sum of a value, divided, or a built-in loss of it."""
 
     place: int
     value: int  # place of the value
-    factor: float
+    divisor: float
     loss: tuple[NativeForm, int] | None = None  # with the place of the targets
 
 
@@ -176,14 +176,14 @@ class Lowered:
         size = self.rows * self.handles[x.place].size
         if self.handles[x.place].dtype != self.dtype or not size:
             raise NotLowerable("it reduces what are no floats")
-        self.ends.append(End(step.place, x.place, 1.0 / size if _ENDS[name] else 1.0))
+        self.ends.append(End(step.place, x.place, float(size) if _ENDS[name] else 1.0))
         self.numbers.add(step.place)
 
     def _loss(self, step: Step, operands: list[Any]) -> None:
         form, y_true, y_pred, divisor = operands
         if y_pred.index not in self.handles:
             raise NotLowerable("it is a loss of numbers")
-        self.ends.append(End(step.place, y_pred.index, 1.0 / divisor[1], (form[1], y_true)))
+        self.ends.append(End(step.place, y_pred.index, divisor[1], (form[1], y_true)))
         self.numbers.add(step.place)
 
     def _number(self, step: Step, name: str, args: list[Any]) -> None:

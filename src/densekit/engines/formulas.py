@@ -65,11 +65,12 @@ class FormulaProgram:
         if end.loss is not None and self._engine is None:
             form, y_true = end.loss
             parameters = list(form.parameters)
-            self._only_loss = end.value, y_true, form.kind, parameters, 1.0 / end.factor
+            self._only_loss = end.value, y_true, form.kind, parameters, end.divisor
         elif end.loss is None and self._engine is not None:
             shape = lowered.rows, *self._shapes[end.value]
             places = [(i, p) for i, p in enumerate(self._inputs) if p in self.recorded]
-            self._only_sum = end.factor, [np.full(shape, end.factor, self._type)], places
+            seed = np.full(shape, 1.0 / end.divisor, self._type)
+            self._only_sum = end.divisor, [seed], places
 
     def run(self, values: dict[int, Array]) -> tuple[Real, dict[int, Array]]:
         """The value, and by place the gradients of the recorded values; those without are out."""
@@ -80,10 +81,10 @@ class FormulaProgram:
             )
             return self._type(total), {place: slope}
         if self._only_sum is not None and self._engine is not None:
-            factor, seed, places = self._only_sum
+            divisor, seed, places = self._only_sum
             rows = [values[place] for place in self._inputs]
             (total,), found = self._engine.plan.sum_rows(rows, seed)
-            return self._type(total * factor), {place: found[i] for i, place in places}
+            return self._type(total / divisor), {place: found[i] for i, place in places}
         return self._run(values)
 
     def _run(self, values: dict[int, Array]) -> tuple[Real, dict[int, Array]]:
@@ -101,13 +102,14 @@ class FormulaProgram:
             value = found.get(end.value)
             if end.loss is None:
                 value = values[end.value] if value is None else value
-                total = np.add.reduce(value, axis=None, dtype=np.float64)
-                numbers[end.place] = kind(total * end.factor)
+                # One element after the other, as the core adds them.
+                total = np.cumsum(value, dtype=np.float64)[-1]
+                numbers[end.place] = kind(total / end.divisor)
                 continue
             form, y_true = end.loss
             given = values[end.value] if value is None else value
             total, slope = native.mean_loss(
-                form.kind, list(form.parameters), values[y_true], given, 1.0 / end.factor
+                form.kind, list(form.parameters), values[y_true], given, end.divisor
             )
             numbers[end.place], slopes[end.place] = kind(total), slope
         self._after.compute(numbers)
@@ -119,7 +121,7 @@ class FormulaProgram:
                 continue
             if end.loss is None:
                 size = self._shapes[end.value]
-                seed = self._seed(end.value, float(g) * end.factor, values, size)
+                seed = self._seed(end.value, float(g) / end.divisor, values, size)
             else:
                 seed = slopes[end.place]
                 if g != 1:

@@ -45,8 +45,7 @@ def lower_graph(
     Raises:
         NotLowerable: if a part mixes samples or has no fixed size.
     """
-    plan = PlanBuilder(dtype, training)
-    plan.lower_function = partial(_lower_user_function, plan)
+    plan = new_plan(dtype, training)
     values = Values()
     for i, tensor in enumerate(graph.inputs):
         shape = tuple(tensor.shape[1:]) if input_shapes is None else input_shapes[i]
@@ -61,6 +60,13 @@ def lower_graph(
         raise NotLowerable("an output is one number for the batch")
     wanted = {h.value for h in (*plan.outputs, *plan.masks) if h is not None}
     plan.ops = fused(without_unused(plan.ops, wanted), wanted)
+    return plan
+
+
+def new_plan(dtype: str, training: bool | None) -> PlanBuilder:
+    """An empty plan that follows users' functions."""
+    plan = PlanBuilder(dtype, training)
+    plan.lower_function = partial(_lower_user_function, plan)
     return plan
 
 

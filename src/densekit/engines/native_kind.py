@@ -15,6 +15,7 @@ from densekit._core.engine import (
     Program,
     Recorder,
     Source,
+    StepSource,
     Updates,
 )
 from densekit._core.native_form import NativeForm, native_form
@@ -105,6 +106,12 @@ class NativeKind:
             return FormulaProgram(steps)
         except NotLowerable:
             return None
+
+    def own_step(self, source: StepSource) -> Engine | None:
+        """The step as a plan, if all of it runs natively."""
+        from densekit.engines.own_steps import step_engine  # a first model does not wait
+
+        return step_engine(source)
 
     def compiled(self, step: Callable[..., object]) -> Callable[..., object]:
         """The function as it is."""

@@ -26,6 +26,7 @@ from densekit._core.engine import (
     Program,
     Recorder,
     Source,
+    StepSource,
     Updates,
 )
 from densekit._core.errors import message
@@ -212,6 +213,9 @@ class ReferenceKind:
     def formula(self, steps: Sequence[Step]) -> Program | None:
         """None: formulas are computed op by op."""
         return None
+
+    def own_step(self, source: StepSource) -> None:
+        """Steps are made in Python."""
 
     def compiled(self, step: Callable[..., object]) -> Callable[..., object]:
         """The function as it is."""

@@ -49,7 +49,8 @@ class Trainer(Parts):
             metrics: list of metrics, their names or functions; several outputs take a list of
                 lists or a dict. ``"accuracy"`` is chosen by the shapes. Default: none.
             weighted_metrics: the same, weighted by the sample weights. Default: none.
-            run_eagerly: kept for Keras' signature; there is nothing to compile.
+            run_eagerly: whether the Python of an own `train_step` runs in each step, even where it
+                could be followed. Default: ``False``.
             steps_per_execution: batches between two calls of batch hooks, >= 1. Default: ``1``.
             jit_compile: kept for Keras' signature.
             auto_scale_loss: with the policy "mixed_float16", wrap the optimizer in a

@@ -188,10 +188,14 @@ class Compiled:
 
     def _only_term(self, y: object, y_pred: object) -> LossTerm | None:
         """The loss of the one output, if nothing else is part of the total."""
-        terms, model = self.terms, self._model
-        if terms is None or len(terms) != 1 or terms[0].weight != 1 or tree.is_nested(y_pred):
+        if type(y) is not np.ndarray or y.dtype.kind not in "biuf" or tree.is_nested(y_pred):
             return None
-        if type(y) is not np.ndarray or y.dtype.kind not in "biuf" or in_stateless_scope():
+        return None if in_stateless_scope() else self.bare_term()
+
+    def bare_term(self) -> LossTerm | None:
+        """The loss of the one output, if nothing is added to it."""
+        terms, model = self.terms, self._model
+        if terms is None or len(terms) != 1 or terms[0].weight != 1:
             return None
         version, known = model._tracker.current(), self._bare
         if known is None or known[0] != version:

@@ -18,10 +18,11 @@ from densekit.training._fit_loop import Runs, Session, callback_list, run_all, r
 from densekit.training._limits import limited_epochs, limited_steps
 from densekit.training._not_finite import FiniteWatch, unnamed_watch
 from densekit.training._overrides import has_own_step
-from densekit.training._own_steps import BatchStructure, StepSession
+from densekit.training._own_steps import StepSession
 from densekit.training._preparation import Preparation
 from densekit.training._runtime import Runtime
 from densekit.training._sessions import Sessions
+from densekit.training._step_data import BatchStructure
 
 if TYPE_CHECKING:
     from densekit.callbacks import CallbackList, History

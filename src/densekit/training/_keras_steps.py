@@ -110,7 +110,7 @@ class KerasSteps:
         model, name = self._model, f"{mode}_function"
         known: Callable[..., object] | None = getattr(model, name, None)
         if known is None or force:
-            known = StepLoop(model, mode)
+            known = StepLoop(model, self._compiled, mode)
             model.__dict__[name] = known
         return known
 

@@ -19,6 +19,11 @@ def base_method(method: _Method) -> _Method:
     return method
 
 
+def is_base_method(method: object) -> bool:
+    """Whether a part of a step is that of the package."""
+    return method in _base_methods
+
+
 @cache
 def has_own_step(kind: type, mode: str) -> bool:
     """Whether a subclass wrote a part of the step anew, so that it is called from Python."""

@@ -8,28 +8,27 @@ arguments tells them apart.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from densekit import engines
-from densekit._core import settings, tree
 from densekit._core.boxes import unboxed
-from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.engine import Chunk
 from densekit._core.errors import message
 from densekit._core.tensor import lend_all
-from densekit._core.text import as_strings, holds_text
 from densekit._core.types import Logs
 from densekit._core.variable import Variable
-from densekit.data._arrays import as_array
-from densekit.data._columns import Columns
+from densekit.data._feeds import ArrayFeed
 from densekit.data._streams import Feed
+from densekit.training._compiled import Compiled
 from densekit.training._not_finite import FiniteWatch
 from densekit.training._overrides import STEPS
 from densekit.training._run_metrics import LossMean
 from densekit.training._runtime import Runtime
+from densekit.training._step_data import BatchStructure
+from densekit.training._step_follower import StepFollower
 
 if TYPE_CHECKING:
     from densekit.training._model import TrainableModel
@@ -40,9 +39,11 @@ _NUMBERS = frozenset({float, np.float32, np.float64})
 class StepLoop:
     """A loop over the model's own step: the function of steps that is made for a model."""
 
-    def __init__(self, model: TrainableModel, mode: str) -> None:
+    def __init__(self, model: TrainableModel, compiled: Compiled, mode: str) -> None:
         self.step: Callable[..., object] = getattr(model, STEPS[mode])
         self.is_stateless = is_stateless(self.step)
+        follows = mode == "train" and not self.is_stateless
+        self.follower = StepFollower(model, compiled, self.step) if follows else None
         self._model, self._mode = model, mode
         self._by_engine: dict[str, Callable[..., object]] = {}
 
@@ -139,25 +140,40 @@ class StepSession:
         mode = "train" if training else "test"
         getattr(model, f"make_{mode}_function")()
         self._function = getattr(model, f"{mode}_function")
+        is_ours = type(self._function) is StepLoop
+        self._follower: StepFollower | None = self._function.follower if is_ours else None
         self._logs: object = None
 
     def chunk_steps(self, feed: Feed) -> int:
-        """Steps of one call of the function."""
-        return int(self._model.steps_per_execution)
+        """Steps of one call of the function; of the engine, if it makes them."""
+        steps = int(self._model.steps_per_execution)
+        if isinstance(feed, ArrayFeed) and self._follower is not None:
+            columns = [*feed.sample.inputs, *feed.sample.targets, *feed.sample.weights]
+            followed = self._follower.fitting(self._data, [c for c in columns if c is not None])
+            if followed is not None:
+                return max(steps, followed.chunk_steps(feed.batch_size) // steps * steps)
+        return steps
 
     def ends(self) -> None:
         """Nothing is kept."""
 
     def run(self, chunk: Chunk, training: bool) -> None:
         """Run the steps of a chunk."""
-        function = self._function
+        function, follower = self._function, self._follower
         with engines.inside(self._runtime.kind):
-            if len(chunk.picks) <= chunk.batch_size and type(function) is StepLoop:
-                data = self._data.batch(chunk)
-                if function.is_stateless:
-                    self._logs = function(iter((data,)))
+            if follower is not None:
+                columns = self._data.columns_of(chunk)
+                followed = follower.fitting(self._data, columns)
+                if followed is not None:
+                    self._logs, losses = followed.run(chunk, columns)
+                    if self.watch is not None and any("loss" in n for n in followed.loss_names):
+                        self.watch.look(chunk, losses)
                 else:
-                    self._logs = function.step(data)
+                    for step in chunk.single_steps():
+                        batch = self._data.batch(step)
+                        self._logs = follower.run(self._data, step, columns, batch)
+            elif len(chunk.picks) <= chunk.batch_size and type(function) is StepLoop:
+                self._logs = function(iter((self._data.batch(chunk),)))
             else:
                 self._logs = function(self._data.batches(chunk))
         if self.watch is not None and isinstance(self._logs, dict):
@@ -181,75 +197,3 @@ def plain(value: object) -> object:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return lend_all(unboxed(value))
-
-
-class BatchStructure:
-    """Takes data apart into columns, and puts batches together as the user structured them.
-
-    Args:
-        text: whether inputs may hold strings.
-    """
-
-    def __init__(self, text: bool = False) -> None:
-        self._text = text
-        self._structures: list[object] = [None, None, None]
-        self._floatx: np.dtype[np.generic] | None = None
-        self._is_bare = False  # one array and its targets
-
-    def columns(self, x: object, y: object, sample_weight: object) -> Columns:
-        """Columns of a feed: flat lists of arrays."""
-        given = [x, y, sample_weight]
-        self._structures = given
-        self._floatx = to_numpy_dtype(settings.floatx())
-        self._is_bare = sample_weight is None and not any(
-            part is None or tree.is_nested(part) for part in (x, y)
-        )
-        names = ("x", "y", "sample_weight")
-        parts = [
-            [] if part is None else [self._column(leaf, name) for leaf in tree.flatten(part)]
-            for part, name in zip(given, names, strict=True)
-        ]
-        return Columns(parts[0], [*parts[1]], [*parts[2]])
-
-    def _column(self, leaf: object, name: str) -> Any:
-        if self._text and name == "x" and holds_text(leaf):
-            return as_strings(leaf, "`x`")
-        return as_array(leaf, name)
-
-    def batches(self, chunk: Chunk) -> Iterator[object]:
-        """The batches of a chunk, one for each step."""
-        columns = (chunk.inputs, chunk.targets, chunk.weights)
-        for start in range(0, len(chunk.picks), chunk.batch_size):
-            picks = chunk.picks[start : start + chunk.batch_size]
-            first = None if chunk.start is None else chunk.start + start
-            yield self._batch(columns, picks, first)
-
-    def batch(self, chunk: Chunk) -> Any:
-        """The only batch of a chunk."""
-        if not self._is_bare:
-            columns = (chunk.inputs, chunk.targets, chunk.weights)
-            return self._batch(columns, chunk.picks, chunk.start)
-        picks, first = chunk.picks, chunk.start
-        floatx = self._floatx
-        x, y = chunk.inputs[0], chunk.targets[0]
-        return _rows(x, picks, first, floatx), _rows(y, picks, first, floatx)
-
-    def _batch(self, columns: Sequence[Any], picks: Any, first: int | None) -> Any:
-        parts: list[Any] = []
-        for structure, leaves in zip(self._structures, columns, strict=True):
-            if structure is None:
-                break
-            rows = [_rows(leaf, picks, first, self._floatx) for leaf in leaves]
-            parts.append(tree.pack_as(structure, rows))
-        if len(parts) == 1 and not isinstance(parts[0], list | tuple):
-            return parts[0]
-        return tuple(parts)
-
-
-def _rows(column: Any, picks: Any, first: int | None, floatx: Any) -> Any:
-    """A batch of a column: the user's to keep and to change; floats in the default type."""
-    rows = column[first : first + len(picks)] if first is not None else column.take(picks, axis=0)
-    dtype = rows.dtype
-    if dtype.kind == "f" and dtype is not floatx:
-        return np.array(rows, floatx) if first is not None else rows.astype(floatx, copy=False)
-    return np.array(rows) if first is not None else rows

@@ -33,9 +33,9 @@ from densekit.data._streams import Feed, StreamFeed
 from densekit.training._compiled import Compiled
 from densekit.training._loss_terms import wants_target
 from densekit.training._not_finite import refuse_all_nan
-from densekit.training._own_steps import BatchStructure
 from densekit.training._runtime import Runtime
 from densekit.training._shuffling import shuffle_order
+from densekit.training._step_data import BatchStructure
 
 if TYPE_CHECKING:
     from densekit.training._model import TrainableModel

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from densekit._core.dtypes import STRING
-from densekit._core.engine import Engine, EngineKind, Lane, LossTerm, Source
+from densekit._core.engine import Engine, EngineKind, Lane, LossTerm, Source, StepSource
 from densekit._core.variable import Variable
 from densekit.engines import kinds, native_kind
 from densekit.engines.jax.compiled_step import CompiledStep
@@ -48,6 +48,9 @@ class JaxKind(native_kind.NativeKind):
     def lane(self) -> Lane:
         """Those that compute the same formula on the same rows by one loop over all of them."""
         return kinds.Rounds(run_together)
+
+    def own_step(self, source: StepSource) -> None:
+        """Those on a tape are made in Python; those without side effects are compiled."""
 
     def compiled(self, step: Callable[..., object]) -> Callable[..., object]:
         """The function, compiled; one that cannot be traced runs as it is, and that is said."""

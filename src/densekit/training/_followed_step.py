@@ -1,0 +1,280 @@
+"""A user's own step that an engine makes, with what it was followed from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from operator import attrgetter
+from types import FunctionType
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from densekit import engines
+from densekit._core import assignments, settings, tree
+from densekit._core.engine import Chunk, Engine, StepSource
+from densekit._core.native_form import native_form
+from densekit._core.plan import NotLowerable
+from densekit._core.types import Array
+from densekit._core.variable import Variable
+from densekit.engines.following import Ends, follow_call
+from densekit.layers import Layer
+from densekit.ops import KerasTensor
+from densekit.training._built_from import numbers_of
+from densekit.training._compiled import Compiled
+from densekit.training._step_calls import StepCalls
+from densekit.training._step_data import BatchStructure, rows_of
+from densekit.training._step_reader import StepReader
+from densekit.training._step_values import BatchLoss, MetricUpdate, MetricValue
+
+if TYPE_CHECKING:
+    from densekit.training._model import TrainableModel
+
+_PREDICTION_BYTES = 1 << 26
+_trainable = attrgetter("trainable")
+
+
+class FollowedStep:
+    """Makes the steps of a model that has one of its own.
+
+    Args:
+        function: the step as the class has it.
+        data: how batches are put together.
+        chunk: some batches.
+
+    Raises:
+        NotLowerable: if not all of the step is understood, or has a native form.
+    """
+
+    def __init__(
+        self,
+        model: TrainableModel,
+        compiled: Compiled,
+        function: FunctionType,
+        data: BatchStructure,
+        chunk: Chunk,
+    ) -> None:
+        self._model, self._compiled = model, compiled
+        self._floatx = settings.floatx()
+        columns = data.columns_of(chunk)
+        self._kinds = _kinds(columns)
+        tensors = [_symbol(column, self._floatx) for column in columns]
+        calls = StepCalls(model, compiled, tensors)
+        wanted: list[KerasTensor] = []
+        refused: list[NotLowerable] = []
+
+        def run() -> Ends:
+            args = [model, data.packed(tensors)]
+            try:
+                calls.effects.logs = StepReader(calls).run(function, args, {})
+                wanted.extend(_outputs_of(calls))
+            except NotLowerable as why:
+                refused.append(why)
+                raise
+            return list(wanted), [None] * len(wanted)
+
+        try:
+            graph = follow_call(run, tensors, "it")
+        except NotLowerable as why:
+            raise (refused or [why])[0] from None  # as it was said first
+        finally:
+            calls.forget_nodes()
+        self._reads, self._effects = calls.reads, calls.effects
+        loss = self._effects.loss
+        assert loss is not None  # or `_outputs_of` had refused
+        read = {id(x) for node in graph.nodes for x in node.input_tensors}
+        self._read = [i for i, x in enumerate(tensors) if id(x) in read]
+        graph.inputs = [tensors[i] for i in self._read]
+        self._optimizer = model.optimizer
+        self._outputs = wanted
+        self._places = {id(x): i for i, x in enumerate(wanted)}
+        self._columns = {id(x): i for i, x in enumerate(tensors)}
+        self._keep = tensors
+        self._asked = {id(x) for x in _asked(calls.effects.updates)}
+        self._layers: list[Layer] = [*calls.reads.layers.values()]
+        self._layers += [cast("Layer", model), *(layer for layer, _ in calls.callees)]
+        _check_state(calls.callees)
+        self._kind = engines.engine_kind()
+        source = StepSource(
+            graph,
+            self._places[id(loss.rows)],
+            loss.reduction,
+            loss.loss,
+            self._floatx,
+            self._effects.variables,
+            self._optimizer,
+        )
+        engine = self._kind.own_step(source)
+        if engine is None:
+            raise NotLowerable(f"the engine {self._kind.name!r} does not make it")
+        self.engine: Engine = engine
+        logs = self._effects.logs
+        reported = logs.items() if isinstance(logs, dict) else ()
+        self.loss_names = [name for name, value in reported if value is loss]
+        for layer in self._layers:
+            layer._tracker.current()  # listens to the trackers of its parts from now on
+        self._weights = [v for layer in self._layers for v in layer.variables]
+        self._versions = self._now()
+        self._count = assignments.count()
+        self._numbers = self._numbers_now()
+
+    # Whether it still holds
+
+    def _now(self) -> object:
+        """What is another value after a change of a layer or of what is trained."""
+        trackers = [(x._tracker.version, x._tracker.flags) for x in self._layers]
+        return trackers, list(map(_trainable, self._weights))
+
+    def _numbers_now(self) -> object:
+        loss = self._effects.loss
+        form = native_form(loss.loss) if loss is not None and loss.loss is not None else None
+        numbers = numbers_of([], self._effects.variables, [], self._optimizer)
+        return numbers, form, self._compiled.terms, self._compiled.metrics
+
+    def fits(self, columns: Sequence[Array]) -> bool:
+        """Whether the step would be found to do the same again, for data like these."""
+        if self._model.optimizer is not self._optimizer or _kinds(columns) != self._kinds:
+            return False
+        if self._kind is not engines.engine_kind() or not self._reads.hold():
+            return False
+        if self._now() != self._versions or self._floatx != settings.floatx():
+            return False
+        if self._count != assignments.count():
+            if self._numbers != self._numbers_now():
+                return False
+            self._count = assignments.count()
+        return True
+
+    # Running
+
+    def chunk_steps(self, batch_size: int) -> int:
+        """Steps of one call of the engine."""
+        asked = [x for x in self._outputs if id(x) in self._asked]
+        bytes_of_row = 8 * sum(math.prod(_sizes(x)) for x in asked)
+        rows = min(self.engine.chunk_rows, _PREDICTION_BYTES / max(bytes_of_row, 1))
+        return max(1, int(rows // batch_size))
+
+    def train(self, chunk: Chunk, columns: Sequence[Array]) -> tuple[Array, list[Array | None]]:
+        """Make the steps of a chunk: their losses, and what metrics look at."""
+        loss = self._effects.loss
+        assert loss is not None
+        targets: list[Array | None] = [None] * len(self._outputs)
+        if loss.target >= 0:
+            targets[self._places[id(loss.rows)]] = columns[loss.target]
+        inputs = [columns[i] for i in self._read]
+        own = chunk._replace(inputs=inputs, targets=targets, weights=[None] * len(targets))
+        rooms: list[Array | None] = [
+            np.empty((chunk.rows, math.prod(_sizes(x))), self._floatx)
+            if id(x) in self._asked
+            else None
+            for x in self._outputs
+        ]
+        return self.engine.train(own, rooms)[:, 1].astype(self._floatx), rooms
+
+    def run(self, chunk: Chunk, columns: Sequence[Array]) -> tuple[object, Array]:
+        """The same, as Python would make them: what the last one returns, and all losses."""
+        losses, rooms = self.train(chunk, columns)
+        if self._effects.updates:
+            for i, step in enumerate(chunk.single_steps()):
+                first = i * chunk.batch_size
+                made = [None if y is None else y[first : first + step.rows] for y in rooms]
+                self._follow(step, columns, made, losses[i])
+        return self._logs(losses[-1]), losses
+
+    def _follow(
+        self,
+        step: Chunk,
+        columns: Sequence[Array],
+        made: Sequence[Array | None],
+        loss: np.generic,
+    ) -> None:
+        """Add one step to the metrics."""
+
+        def value(symbol: object) -> object:
+            if isinstance(symbol, BatchLoss):
+                return loss
+            place = self._places.get(id(symbol))
+            rows = None if place is None else made[place]
+            if place is not None and rows is not None:
+                return rows.reshape(len(rows), *_sizes(self._outputs[place]))
+            column = self._columns.get(id(symbol))
+            return symbol if column is None else rows_of(columns[column], step, self._floatx)
+
+        for metric, args, kwargs in self._effects.updates:
+            given, named = tree.map_structure(value, (list(args), dict(kwargs)))
+            if metric is None:
+                self._model.compute_metrics(*given, **named)
+            else:
+                metric.update_state(*given, **named)
+
+    def _logs(self, loss: np.generic) -> object:
+        logs = self._effects.logs
+        if isinstance(logs, MetricValue):
+            return self._model.get_metrics_result()
+        assert isinstance(logs, dict)
+        return {name: self._log(value, loss) for name, value in logs.items()}
+
+    def _log(self, value: object, loss: np.generic) -> object:
+        if isinstance(value, BatchLoss):
+            return loss
+        return value.metric.result() if isinstance(value, MetricValue) and value.metric else value
+
+    # What it may change
+
+    def state(self) -> list[Variable]:
+        """The variables that a step may change, those of metrics apart."""
+        found = [*self._weights, *self._optimizer.variables]
+        metrics = {id(v) for v in self._model.metrics_variables}
+        return list({id(v): v for v in found if id(v) not in metrics}.values())
+
+
+def _kinds(columns: Sequence[Array]) -> list[object]:
+    return [(column.dtype, column.shape[1:]) for column in columns]
+
+
+def _symbol(column: Array, floatx: str) -> KerasTensor:
+    if type(column) is not np.ndarray or column.dtype.kind not in "biuf":
+        raise NotLowerable("its data are not all numbers")
+    dtype = floatx if column.dtype.kind == "f" else column.dtype.name
+    return KerasTensor((None, *column.shape[1:]), dtype)
+
+
+def _sizes(x: KerasTensor) -> list[int]:
+    return [1 if n is None else n for n in x.shape[1:]]
+
+
+def _asked(updates: Sequence[MetricUpdate]) -> list[KerasTensor]:
+    leaves = [x for u in updates for x in tree.flatten((list(u.args), dict(u.kwargs)))]
+    return [x for x in leaves if isinstance(x, KerasTensor)]
+
+
+def _outputs_of(calls: StepCalls) -> list[KerasTensor]:
+    """What the plan has to give: the rows of the loss, and what metrics look at."""
+    effects = calls.effects
+    if effects.loss is None or not effects.applied:
+        raise NotLowerable("it does not update by the gradient of a loss")
+    if not isinstance(effects.logs, dict | MetricValue):
+        raise NotLowerable("it returns no logs")
+    values = [*effects.logs.values()] if isinstance(effects.logs, dict) else []
+    for update in effects.updates:
+        values += tree.flatten((list(update.args), dict(update.kwargs)))
+    for value in values:
+        known = isinstance(value, KerasTensor | MetricValue | int | float | None)
+        if not known and value is not effects.loss:
+            raise NotLowerable("it reports something else than its loss and metrics")
+    if isinstance(effects.logs, dict) and any(
+        isinstance(value, KerasTensor) for value in effects.logs.values()
+    ):
+        raise NotLowerable("it returns rows")
+    made = [x for x in _asked(effects.updates) if not calls.is_data(x)]
+    return list({id(x): x for x in [effects.loss.rows, *made]}.values())
+
+
+def _check_state(callees: Sequence[tuple[Layer, bool]]) -> None:
+    """What a call writes is read by none of the others."""
+    written: set[int] = set()
+    for layer, _ in callees:
+        own = {id(v) for v in layer.non_trainable_variables}
+        if written & own and any(trains for _, trains in callees):
+            raise NotLowerable("two calls share state")
+        written |= own

@@ -1,0 +1,391 @@
+"""What calls inside of a followed step mean: models, ops, the tape, the update, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
+from typing import TYPE_CHECKING
+
+from densekit._core import tree
+from densekit._core.native_form import native_form
+from densekit._core.plan import NotLowerable
+from densekit._core.variable import Variable
+from densekit.data._columns import unpack_x_y_sample_weight
+from densekit.layers import Layer
+from densekit.layers._base.losses import sublayers
+from densekit.losses import Loss
+from densekit.metrics import Metric
+from densekit.ops import KerasTensor, stop_gradient
+from densekit.optimizers import Optimizer
+from densekit.training._compiled import Compiled
+from densekit.training._overrides import is_base_method
+from densekit.training._run_metrics import CompileMetrics
+from densekit.training._step_reads import Method, Reads
+from densekit.training._step_values import (
+    BatchLoss,
+    Gradient,
+    MetricUpdate,
+    MetricValue,
+    OpenTape,
+    StepEffects,
+)
+from densekit.training._tape import GradientTape
+
+if TYPE_CHECKING:
+    from densekit.training._model import TrainableModel
+
+PLAIN = (int, float, str, bool, type(None))
+_OWN = __name__.partition(".")[0]
+_FORMULAS = (f"{_OWN}.ops", f"{_OWN}.activations", f"{_OWN}.losses")
+_MAKE: dict[object, Callable[..., object]] = {
+    zip: list,
+    list: list,
+    tuple: tuple,
+    enumerate: list,
+    reversed: list,
+}
+# Outside of a tape NumPy computes: the core has the same bits for what rounds once, or not at all.
+_EXACT = frozenset(
+    {
+        *("max", "min", "amax", "amin", "maximum", "minimum", "argmax", "argmin", "clip"),
+        *("add", "subtract", "multiply", "divide", "true_divide", "negative", "absolute", "abs"),
+        *("where", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
+        *("take_along_axis", "get_item", "getitem", "reshape", "squeeze", "expand_dims"),
+        *("stop_gradient", "concatenate", "neg", "sub", "mul", "truediv"),
+        *("eq", "ne", "lt", "le", "gt", "ge"),
+    }
+)
+# Where integers and floats may meet: the result has the type of the floats.
+_MIXED = frozenset({"take_along_axis", "where"})
+
+
+class StepCalls:
+    """Follows the calls of one step.
+
+    Args:
+        model: whose step it is.
+        compiled: what it was compiled with.
+        data: the columns of the data, as symbols.
+    """
+
+    def __init__(
+        self, model: TrainableModel, compiled: Compiled, data: Sequence[KerasTensor]
+    ) -> None:
+        self.reads = Reads()
+        self.effects = StepEffects()
+        self.callees: list[tuple[Layer, bool]] = []  # what was called, and whether it trains
+        self._nodes: list[tuple[Layer, int]] = []
+        self._model, self._compiled = model, compiled
+        self._data = {id(x): i for i, x in enumerate(data)}
+        self._recorded: set[int] = set()  # tensors that a tape knows, by id
+        self._constant: dict[int, KerasTensor] = {}  # by id: others as a tape sees them
+        self._keep: list[object] = [*data]  # what ids are of
+        self._made: set[int] = set()  # lists and dicts of the step, by id
+        self._tape: OpenTape | None = None
+        self._had_tape = False
+
+    def forget_nodes(self) -> None:
+        """Take back that layers were called."""
+        for layer, count in self._nodes[::-1]:
+            del layer._inbound_nodes[count:]
+
+    # What is whose
+
+    def is_data(self, x: object) -> bool:
+        """Whether a tensor is a column of the data."""
+        return id(x) in self._data
+
+    def made(self, value: object) -> object:
+        """A list or dict that the step made."""
+        self._keep.append(value)
+        self._made.add(id(value))
+        return value
+
+    def is_made(self, value: object) -> bool:
+        """Whether nobody but the step has a list or dict."""
+        return id(value) in self._made
+
+    def is_ours(self, callee: object) -> bool:
+        """Whether a function belongs to the package, so that it is known what it does."""
+        function = callee.function if isinstance(callee, Method) else callee
+        return (getattr(function, "__module__", None) or "").partition(".")[0] == _OWN
+
+    # The tape
+
+    def open(self, tape: OpenTape) -> None:
+        """What follows is recorded."""
+        if self._had_tape:
+            raise NotLowerable("it has several tapes")
+        self._tape, self._had_tape = tape, True
+
+    def close(self) -> None:
+        """The tape ends."""
+        self._tape = None
+
+    def _inside(self, x: object) -> object:
+        """A tensor as the tape sees it: it knows nothing of what was computed before."""
+        if not isinstance(x, KerasTensor):
+            return x
+        if self._tape is None:
+            if id(x) in self._recorded:
+                raise NotLowerable("it computes with what a tape recorded, after it")
+            return x
+        if id(x) in self._recorded or id(x) in self._data or "float" not in x.dtype:
+            return x
+        if id(x) not in self._constant:
+            constant: object = stop_gradient(x)
+            assert isinstance(constant, KerasTensor)
+            self._constant[id(x)] = constant
+        return self._constant[id(x)]
+
+    def _result(self, value: object) -> object:
+        """What an op or a model gave."""
+        for x in tree.flatten(value):
+            if not isinstance(x, KerasTensor) or x.shape[:1] != (None,) or None in x.shape[1:]:
+                raise NotLowerable("it computes something else than one row for each row")
+            self._keep.append(x)
+            if self._tape is not None:
+                self._recorded.add(id(x))
+        if isinstance(value, list | dict):
+            self.made(value)
+        return value
+
+    # Operators, attributes, items
+
+    def operate(self, formula: Callable[..., object], *operands: object) -> object:
+        """What an operator gives."""
+        if any(isinstance(x, KerasTensor) for x in operands):
+            return self._compute(formula, formula.__name__.strip("_"), operands, {})
+        if all(isinstance(x, PLAIN) for x in operands):
+            return formula(*operands)
+        raise NotLowerable(f"it computes with {', '.join(type(x).__name__ for x in operands)}")
+
+    def attribute(self, of: object, name: str) -> object:
+        """What an attribute is."""
+        if isinstance(of, OpenTape | KerasTensor | Variable) or self.is_made(of):
+            if isinstance(of, OpenTape) and name == "gradient":
+                return _Gradients(of)
+            if isinstance(of, dict) and name in ("items", "keys", "values"):
+                return self.made(list(getattr(of, name)())), name  # not yet called
+            raise NotLowerable(f"it reads `{name}` of {type(of).__name__}")
+        value = self.reads.attribute(of, name)
+        if type(value) is list:  # `trainable_variables` and the like, made for whoever asks
+            self.made(value)
+        return value
+
+    def item(self, of: object, index: object) -> object:
+        """What an index picks."""
+        if isinstance(of, KerasTensor):
+            parts = index if isinstance(index, tuple) else (index,)
+            if not parts or parts[0] not in (slice(None), Ellipsis):
+                raise NotLowerable("it picks rows")
+            return self._compute(lambda x: x[index], "getitem", [of], {})
+        if isinstance(of, tuple | list | dict) and (isinstance(of, tuple) or self.is_made(of)):
+            try:
+                return of[index]  # type: ignore[call-overload]
+            except (LookupError, TypeError) as error:
+                raise NotLowerable(str(error)) from None
+        raise NotLowerable(f"it looks into {type(of).__name__}")
+
+    def _compute(
+        self,
+        formula: Callable[..., object],
+        name: str,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+    ) -> object:
+        leaves = tree.flatten((list(args), dict(kwargs)))
+        tensors = [x for x in leaves if isinstance(x, KerasTensor)]
+        if not all(isinstance(x, (KerasTensor, *PLAIN)) for x in leaves):
+            raise NotLowerable(f"`{name}` is given more than tensors and numbers")
+        if len({x.dtype for x in tensors}) > 1 and name not in _MIXED:
+            raise NotLowerable(f"`{name}` joins different types")
+        if "float" not in tensors[0].dtype and name in ("add", "sub", "mul", "truediv", "pow"):
+            raise NotLowerable(f"`{name}` computes with {tensors[0].dtype}")
+        if self._tape is None and name not in _EXACT:
+            raise NotLowerable(f"`{name}` is computed outside of a tape")
+        given = [tree.map_structure(self._inside, x) for x in args]
+        named = {key: tree.map_structure(self._inside, x) for key, x in kwargs.items()}
+        return self._result(formula(*given, **named))
+
+    # Calls
+
+    def call(self, callee: object, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
+        """What a call of something of ours gives."""
+        if callee is GradientTape:
+            if kwargs.keys() - {"persistent"} or args:
+                raise NotLowerable("its tape does not watch what it reads")
+            return OpenTape()
+        if isinstance(callee, _Gradients):
+            return self._gradients(*args, **kwargs)
+        if isinstance(callee, Layer):
+            return self._layer(callee, args, kwargs)
+        if isinstance(callee, Loss):
+            return self._loss(callee, *args, **kwargs)
+        if isinstance(callee, Method):
+            return self._method(callee, args, kwargs)
+        if isinstance(callee, tuple):  # a view of a dict
+            return callee[0]
+        if getattr(callee, "__name__", "") == unpack_x_y_sample_weight.__name__ and len(args) == 1:
+            return unpack_x_y_sample_weight(args[0])
+        if isinstance(callee, type) and callee in _MAKE and not kwargs.keys() - {"strict"}:
+            return self._make(callee, args, kwargs)
+        if isinstance(callee, FunctionType) and callee.__module__.startswith(_FORMULAS):
+            return self._formula(callee, args, kwargs)
+        raise NotLowerable(f"it calls {getattr(callee, '__name__', type(callee).__name__)!r}")
+
+    def _make(self, kind: type, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
+        if not all(isinstance(x, tuple) or self.is_made(x) for x in args):
+            raise NotLowerable("it goes through something that may be another one in each step")
+        try:
+            return self.made(_MAKE[kind](kind(*args, **kwargs)))
+        except (TypeError, ValueError) as error:
+            raise NotLowerable(str(error)) from None
+
+    def _formula(
+        self, function: FunctionType, args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> object:
+        name = function.__name__
+        given = dict(zip(("x", "axis", "keepdims"), args, strict=False)) | dict(kwargs)
+        x = given.pop("x", None)
+        whole = given.get("axis") is None and not given.get("keepdims")
+        if name in ("mean", "sum") and isinstance(x, KerasTensor) and whole:
+            if self._tape is None or "float" not in x.dtype:
+                raise NotLowerable(f"`{name}` is computed outside of a tape")
+            rows = self._inside(x)
+            assert isinstance(rows, KerasTensor)
+            return BatchLoss(rows, name)
+        leaves = tree.flatten((list(args), dict(kwargs)))
+        if not any(isinstance(x, KerasTensor) for x in leaves):
+            raise NotLowerable(f"`{name}` is computed without the data")
+        return self._compute(function, name, args, kwargs)
+
+    def _layer(self, layer: Layer, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
+        if self.effects.applied:
+            raise NotLowerable("it calls a model after the update")
+        leaves = tree.flatten(list(args))
+        if len(args) != 1 or kwargs.keys() - {"training"}:
+            raise NotLowerable("it calls a model with more than data")
+        if not leaves or not all(isinstance(x, KerasTensor) for x in leaves):
+            raise NotLowerable("it calls a model with something else than data")
+        training = kwargs.get("training")
+        if training is not None and not isinstance(training, bool):
+            raise NotLowerable("`training` is no truth")
+        self.callees.append((layer, bool(training)))
+        self._nodes += [(x, len(x._inbound_nodes)) for x in sublayers(layer)]
+        flag = {"training": bool(training)} if layer._dk_call_info.has_training else {}
+        return self._result(layer(tree.map_structure(self._inside, args[0]), **flag))
+
+    def _method(
+        self, method: Method, args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> object:
+        owner, name = method.owner, method.function.__name__
+        if isinstance(owner, Optimizer) and name in ("apply", "apply_gradients"):
+            self._update(owner, name, *args, **kwargs)
+            return None
+        if isinstance(owner, Metric):
+            _check_metric(owner)
+            if name == "update_state":
+                self._add_update(owner, args, kwargs)
+                return None
+            if name == "result" and not (args or kwargs):
+                return MetricValue(owner)
+        if owner is self._model and is_base_method(method.function):
+            if name == "compute_loss":
+                return self._compiled_loss(*args, **kwargs)
+            if name == "compute_metrics":
+                for metric in self._model.metrics:
+                    _check_metric(metric)
+                self._add_update(None, args, kwargs)
+                return MetricValue(None)
+        if owner is self._model and name == "get_metrics_result":
+            return MetricValue(None)
+        raise NotLowerable(f"it calls `{name}` of {type(owner).__name__}")
+
+    def _add_update(
+        self, metric: Metric | None, args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> None:
+        leaves = tree.flatten((list(args), dict(kwargs)))
+        if not all(isinstance(x, KerasTensor | BatchLoss | None) for x in leaves):
+            raise NotLowerable("a metric is given more than data, predictions and loss")
+        self.effects.updates.append(MetricUpdate(metric, tuple(args), dict(kwargs)))
+
+    # The loss, its gradient, the update
+
+    def _loss(self, loss: Loss, y_true: object, y_pred: object) -> BatchLoss:
+        target = self._data.get(id(y_true), -1)
+        form = native_form(loss)
+        if self._tape is None or form is None or form.whole_batch or target < 0:
+            raise NotLowerable("its loss is none of ours, of targets that are data")
+        if not isinstance(y_pred, KerasTensor) or id(y_pred) not in self._recorded:
+            raise NotLowerable("its loss is none of what a model gave")
+        reduction = "sum" if loss.reduction == "sum" else "mean"
+        return BatchLoss(y_pred, reduction, loss, target)
+
+    def _compiled_loss(
+        self,
+        x: object = None,
+        y: object = None,
+        y_pred: object = None,
+        sample_weight: object = None,
+        training: object = True,
+    ) -> BatchLoss:
+        term = self._compiled.bare_term()
+        if term is None or sample_weight is not None:
+            raise NotLowerable("`compute_loss` gives more than one loss without weights")
+        return self._loss(term.loss, y, y_pred)
+
+    def _gradients(self, target: object, sources: object) -> object:
+        if not isinstance(target, BatchLoss) or self.effects.loss not in (None, target):
+            raise NotLowerable("it takes the gradient of something else than one loss")
+        if self._tape is not None and self.effects.applied:
+            raise NotLowerable("it takes a gradient after the update")
+        if not (isinstance(sources, list | tuple) and sources):
+            raise NotLowerable("it takes the gradient by something else than variables")
+        if not all(isinstance(v, Variable) for v in sources):
+            raise NotLowerable("it takes the gradient by something else than variables")
+        self.effects.loss = target
+        return self.made([Gradient(target, v) for v in sources])
+
+    def _update(
+        self,
+        optimizer: Optimizer,
+        name: str,
+        grads: object = (),
+        trainable_variables: object = None,
+        **others: object,
+    ) -> None:
+        gradients = list(grads) if isinstance(grads, list | tuple) else []
+        given = trainable_variables
+        if name == "apply_gradients":
+            pairs = [pair for pair in gradients if isinstance(pair, tuple) and len(pair) == 2]
+            gradients, given = [g for g, _ in pairs], [v for _, v in pairs]
+        if others or optimizer is not self._model.optimizer or self.effects.applied:
+            raise NotLowerable("it updates by something else than the model's optimizer, once")
+        if not gradients or not all(isinstance(g, Gradient) for g in gradients):
+            raise NotLowerable("it updates by something else than gradients as they are")
+        variables = [g.variable for g in gradients]
+        own = optimizer._trainable_variables
+        for others_of in (own, own if given is None else given):
+            if not isinstance(others_of, list | tuple) or len(others_of) != len(variables):
+                raise NotLowerable("it does not update what its optimizer was built for")
+            if not all(v is w for v, w in zip(variables, others_of, strict=True)):
+                raise NotLowerable("it does not update what its optimizer was built for")
+        self.effects.variables, self.effects.applied = variables, True
+
+
+def _check_metric(metric: Metric) -> None:
+    """Only what is known to look at nothing but its arguments may be asked in place of the step."""
+    parts = metric.metrics if isinstance(metric, CompileMetrics) else [metric]
+    for part in parts:
+        functions = [f for f in vars(part).values() if isinstance(f, FunctionType)]
+        for one in (type(part), *functions):
+            if one.__module__.partition(".")[0] != _OWN:
+                raise NotLowerable(f"the metric {part.name!r} is one of its own")
+
+
+class _Gradients:
+    """``tape.gradient``, not yet called."""
+
+    def __init__(self, tape: OpenTape) -> None:
+        self.tape = tape

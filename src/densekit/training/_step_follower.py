@@ -1,0 +1,129 @@
+"""Whether the steps that a user wrote are made by an engine, in place of Python.
+
+Some steps run in Python first. Then the step is followed, once; one step is made both ways from the
+same state, and only if all bits are the same does the engine go on. What it was followed from is
+looked at before each chunk of steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from densekit._core import settings
+from densekit._core.boxes import unboxed
+from densekit._core.engine import Chunk
+from densekit._core.plan import NotLowerable
+from densekit._core.types import Array
+from densekit._core.variable import Variable
+from densekit.training._compiled import Compiled
+from densekit.training._step_data import BatchStructure
+
+if TYPE_CHECKING:
+    from densekit.training._followed_step import FollowedStep
+    from densekit.training._model import TrainableModel
+
+# To follow a step takes as long as some hundred steps of a small model.
+FIRST_STEPS = 16
+_MOST_TRIES = 4
+
+
+class StepFollower:
+    """Finds out for the steps of one model.
+
+    Args:
+        step: the model's method.
+    """
+
+    def __init__(
+        self, model: TrainableModel, compiled: Compiled, step: Callable[..., object]
+    ) -> None:
+        self.reason = "its first steps run in Python"
+        self._model, self._compiled, self._step = model, compiled, step
+        self._steps = 0  # that ran in Python
+        self._tries = 0
+        self._followed: FollowedStep | None = None
+        self._structure: object = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_followed": None}
+
+    def fitting(self, data: BatchStructure, columns: Sequence[Array]) -> FollowedStep | None:
+        """What makes the next steps; None: Python does."""
+        followed = self._followed
+        if followed is None or self._model.run_eagerly:
+            return None
+        if followed.fits(columns) and data.is_like(self._structure):
+            return followed
+        self._followed = None
+        self.reason = "what it depends on has changed"
+        return None
+
+    def run(
+        self, data: BatchStructure, chunk: Chunk, columns: Sequence[Array], batch: object
+    ) -> object:
+        """What a step in Python returns; when its time has come an engine tries the same."""
+        self._steps += 1
+        due = FIRST_STEPS << 2 * self._tries
+        if self._steps <= due or self._tries == _MOST_TRIES or self._model.run_eagerly:
+            return self._step(batch)
+        self._tries += 1
+        self._steps = 0
+        try:
+            followed = self._follow(data, chunk)
+        except NotLowerable as why:
+            self.reason, self._tries = str(why), _MOST_TRIES
+            return self._step(batch)
+        return self._try(followed, data, chunk, columns, batch)
+
+    def _follow(self, data: BatchStructure, chunk: Chunk) -> FollowedStep:
+        step = self._step
+        if not isinstance(step, MethodType) or not isinstance(step.__func__, FunctionType):
+            raise NotLowerable("it is no plain method")
+        if step.__self__ is not self._model or settings.get("distribution") is not None:
+            raise NotLowerable("it is no method of the model, or runs on several devices")
+        from densekit.training._followed_step import FollowedStep  # a first model does not wait
+
+        return FollowedStep(self._model, self._compiled, step.__func__, data, chunk)
+
+    def _try(
+        self,
+        followed: FollowedStep,
+        data: BatchStructure,
+        chunk: Chunk,
+        columns: Sequence[Array],
+        batch: object,
+    ) -> object:
+        state = followed.state()
+        before = _copies(state)
+        try:
+            loss = followed.train(chunk, columns)[0][-1]
+            made = _copies(state)
+        except Exception:  # Python meets it, too, or need not
+            loss, made = None, []
+        for variable, value in zip(state, before, strict=True):
+            variable.assign(value)
+        logs = self._step(batch)
+        same = loss is not None and all(
+            _bits(v.array) == _bits(x) for v, x in zip(state, made, strict=True)
+        )
+        if same and isinstance(logs, Mapping):
+            same = all(_bits(unboxed(logs[name])) == _bits(loss) for name in followed.loss_names)
+        if not same:
+            self.reason, self._tries = "the engine computes other bits", _MOST_TRIES
+        elif followed.fits(columns):
+            self._followed, self._structure, self.reason = followed, data.structure(), ""
+        else:
+            self.reason = "a step changes what it depends on"
+        return logs
+
+
+def _copies(state: Sequence[Variable]) -> list[Array]:
+    return [np.array(v.array) for v in state]
+
+
+def _bits(value: object) -> bytes:
+    return np.asarray(value).tobytes()

@@ -1,0 +1,258 @@
+"""Reads a user's `train_step` statement by statement, on symbolic data, without running it.
+
+Only what has no effect that nobody sees is understood; anything else raises `NotLowerable`, and the
+step stays in Python. What calls mean is in `training/_step_calls.py`.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from types import FunctionType
+from typing import TypeAlias
+
+from densekit._core.plan import NotLowerable
+from densekit.ops import KerasTensor
+from densekit.training._step_calls import PLAIN, StepCalls
+from densekit.training._step_reads import Method
+from densekit.training._step_source import definition_of
+from densekit.training._step_values import OpenTape
+
+Names: TypeAlias = dict[str, object]
+Formula: TypeAlias = Callable[..., object]
+
+_BINARY: dict[type[ast.operator], Formula] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+}
+_UNARY: dict[type[ast.unaryop], Formula] = {ast.USub: operator.neg}
+_COMPARE: dict[type[ast.cmpop], Formula] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+_IDENTITY: dict[type[ast.cmpop], Formula] = {ast.Is: operator.is_, ast.IsNot: operator.is_not}
+_DEEPEST = 8  # calls of users' functions inside each other
+
+
+class StepReader:
+    """Follows functions of users.
+
+    Args:
+        calls: what calls mean.
+    """
+
+    def __init__(self, calls: StepCalls) -> None:
+        self._calls = calls
+        self._reads = calls.reads
+        self._depth = 0
+
+    def run(self, function: FunctionType, args: Sequence[object], kwargs: Names) -> object:
+        """What a function returns.
+
+        Raises:
+            NotLowerable: where it does something that is not understood.
+        """
+        definition = definition_of(function)
+        if definition is None:
+            raise NotLowerable(f"the source of `{function.__name__}` is not there")
+        if self._depth == _DEEPEST:
+            raise NotLowerable("its functions call each other too deeply")
+        self._reads.function(function)
+        try:
+            bound = inspect.signature(function).bind(*args, **kwargs)
+        except TypeError as error:
+            raise NotLowerable(str(error)) from None
+        bound.apply_defaults()
+        self._depth += 1
+        try:
+            return _Frame(self, function, dict(bound.arguments)).body(definition.body)
+        finally:
+            self._depth -= 1
+
+    def call(self, callee: object, args: Sequence[object], kwargs: Names) -> object:
+        """What a call gives."""
+        if self._calls.is_ours(callee) or not isinstance(callee, Method | FunctionType):
+            return self._calls.call(callee, args, kwargs)
+        if isinstance(callee, FunctionType):
+            return self.run(callee, args, kwargs)
+        return self.run(callee.function, [callee.owner, *args], kwargs)
+
+
+class _Frame:
+    """The names of one function, as its statements are followed."""
+
+    def __init__(self, reader: StepReader, function: FunctionType, names: Names) -> None:
+        self._reader = reader
+        self._function = function
+        self._names = names
+        self._calls, self._reads = reader._calls, reader._reads
+        self._result: object = None
+        self._returned = False
+
+    def body(self, statements: Sequence[ast.stmt]) -> object:
+        """What the statements return."""
+        for statement in statements:
+            self._statement(statement)
+            if self._returned:
+                break
+        return self._result
+
+    def _statement(self, node: ast.stmt) -> None:
+        match node:
+            case ast.Expr():
+                self._value(node.value)
+            case ast.Assign(targets=targets):
+                value = self._value(node.value)
+                for target in targets:
+                    self._bind(target, value)
+            case ast.AnnAssign(value=ast.expr() as given):
+                self._bind(node.target, self._value(given))
+            case ast.AugAssign(target=ast.Name(id=name)) if type(node.op) in _BINARY:
+                before = self._names.get(name)
+                if not isinstance(before, KerasTensor | int | float):
+                    raise NotLowerable(f"it changes `{name}` in place")
+                formula = _BINARY[type(node.op)]
+                self._names[name] = self._calls.operate(formula, before, self._value(node.value))
+            case ast.Return():
+                self._result = None if node.value is None else self._value(node.value)
+                self._returned = True
+            case ast.With(items=[item]):
+                tape = self._value(item.context_expr)
+                if not isinstance(tape, OpenTape):
+                    raise NotLowerable("it enters something that is no tape")
+                if item.optional_vars is not None:
+                    self._bind(item.optional_vars, tape)
+                self._calls.open(tape)
+                self.body(node.body)
+                self._calls.close()
+            case ast.If():
+                self.body(node.body if self._truth(node.test) else node.orelse)
+            case ast.For(orelse=[]):
+                for one in self._items(self._value(node.iter)):
+                    self._bind(node.target, one)
+                    self.body(node.body)
+                    if self._returned:
+                        return
+            case ast.Pass():
+                pass
+            case _:
+                raise NotLowerable(f"it has `{ast.unparse(node).partition(chr(10))[0]}`")
+
+    def _bind(self, target: ast.expr, value: object) -> None:
+        if isinstance(target, ast.Name):
+            self._names[target.id] = value
+            return
+        if isinstance(target, ast.Tuple | ast.List):
+            items = list(self._items(value))
+            if len(items) == len(target.elts):
+                for one, item in zip(target.elts, items, strict=True):
+                    self._bind(one, item)
+                return
+        what = f"`{ast.unparse(target)}`"
+        raise NotLowerable(f"it sets {what}, which is no name of its own")
+
+    def _items(self, value: object) -> Iterator[object]:
+        """What a loop goes through: what the step made, which nobody else can change."""
+        if isinstance(value, tuple):
+            return iter(value)
+        if isinstance(value, list | dict) and self._calls.is_made(value):
+            return iter(value)
+        raise NotLowerable("it goes through something that may be another one in each step")
+
+    def _truth(self, node: ast.expr) -> bool:
+        value = self._value(node)
+        if isinstance(value, PLAIN) or self._calls.is_made(value):
+            return bool(value)
+        raise NotLowerable(f"it asks whether `{ast.unparse(node)}`")
+
+    def _value(self, node: ast.expr) -> object:
+        match node:
+            case ast.Constant(value=value):
+                return value
+            case ast.Name(id=name):
+                return self._named(name)
+            case ast.Attribute(attr=name):
+                return self._calls.attribute(self._value(node.value), name)
+            case ast.Call():
+                return self._call(node)
+            case ast.BinOp() if type(node.op) in _BINARY:
+                left, right = self._value(node.left), self._value(node.right)
+                return self._calls.operate(_BINARY[type(node.op)], left, right)
+            case ast.UnaryOp(op=ast.Not()):
+                return not self._truth(node.operand)
+            case ast.UnaryOp() if type(node.op) in _UNARY:
+                return self._calls.operate(_UNARY[type(node.op)], self._value(node.operand))
+            case ast.Compare(ops=[op], comparators=[other]):
+                left, right = self._value(node.left), self._value(other)
+                if type(op) in _IDENTITY:
+                    return _IDENTITY[type(op)](left, right)
+                if type(op) in _COMPARE:
+                    return self._calls.operate(_COMPARE[type(op)], left, right)
+            case ast.IfExp():
+                return self._value(node.body if self._truth(node.test) else node.orelse)
+            case ast.Tuple():
+                return tuple(map(self._value, node.elts))
+            case ast.List():
+                return self._calls.made(list(map(self._value, node.elts)))
+            case ast.Dict() if None not in node.keys:
+                keys = [self._value(key) for key in node.keys if key is not None]
+                values = map(self._value, node.values)
+                return self._calls.made(dict(zip(keys, values, strict=True)))
+            case ast.Subscript():
+                return self._calls.item(self._value(node.value), self._index(node.slice))
+            case ast.ListComp() | ast.GeneratorExp():
+                return self._calls.made([frame._value(node.elt) for frame in self._each(node)])
+            case ast.DictComp():
+                pairs = ((f._value(node.key), f._value(node.value)) for f in self._each(node))
+                return self._calls.made(dict(pairs))
+        raise NotLowerable(f"it has `{ast.unparse(node)}`")
+
+    def _each(self, node: ast.ListComp | ast.GeneratorExp | ast.DictComp) -> Iterator[_Frame]:
+        """The names inside of a comprehension, for each item."""
+        (loop, *more) = node.generators
+        if more or loop.is_async:
+            raise NotLowerable("it has a comprehension of several loops")
+        for item in self._items(self._value(loop.iter)):
+            inside = _Frame(self._reader, self._function, dict(self._names))
+            inside._bind(loop.target, item)
+            if all([inside._truth(test) for test in loop.ifs]):
+                yield inside
+
+    def _named(self, name: str) -> object:
+        if name in self._names:
+            return self._names[name]
+        code = self._function.__code__
+        if name in code.co_varnames or name in code.co_cellvars:
+            raise NotLowerable(f"`{name}` has no value yet")
+        if name in code.co_freevars:
+            return self._reads.free(self._function, name)
+        return self._reads.name(self._function, name)
+
+    def _index(self, node: ast.expr) -> object:
+        if isinstance(node, ast.Tuple):
+            return tuple(map(self._index, node.elts))
+        if isinstance(node, ast.Slice):
+            bounds = (node.lower, node.upper, node.step)
+            return slice(*[None if bound is None else self._value(bound) for bound in bounds])
+        return self._value(node)
+
+    def _call(self, node: ast.Call) -> object:
+        callee = self._value(node.func)
+        if any(isinstance(arg, ast.Starred) for arg in node.args):
+            raise NotLowerable("it spreads arguments")
+        args = list(map(self._value, node.args))
+        kwargs: Names = {}
+        for keyword in node.keywords:
+            if keyword.arg is None:
+                raise NotLowerable("it spreads arguments")
+            kwargs[keyword.arg] = self._value(keyword.value)
+        return self._reader.call(callee, args, kwargs)

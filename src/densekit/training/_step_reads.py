@@ -1,0 +1,130 @@
+"""What a followed step read: names and attributes, which must still be the same objects."""
+
+from __future__ import annotations
+
+import builtins
+from types import CellType, FunctionType, MethodType, ModuleType
+
+from densekit._core.plan import NotLowerable
+from densekit.layers import Layer
+from densekit.metrics import Metric
+from densekit.optimizers import Optimizer
+
+# What a layer or model says of its parts: it holds until its tracker moves.
+_OF_PARTS = frozenset(
+    {
+        *("trainable_variables", "trainable_weights", "variables", "weights"),
+        *("metrics", "_loss_tracker"),
+    }
+)
+_PLAIN = (int, float, str, bool, type(None))
+_MISSING = object()
+
+
+class Method:
+    """A method of an object, not yet called."""
+
+    __slots__ = ("function", "owner")
+
+    def __init__(self, owner: object, function: FunctionType) -> None:
+        self.owner, self.function = owner, function
+
+
+class Reads:
+    """Notes what is read, to say later whether it still holds."""
+
+    def __init__(self) -> None:
+        self._named: dict[tuple[int, str], tuple[dict[str, object], str, object]] = {}
+        self._cells: list[tuple[CellType, object]] = []
+        self._of_types: dict[tuple[type, str], object] = {}
+        self._codes: list[tuple[FunctionType, object, object]] = []
+        self.layers: dict[int, Layer] = {}  # whose parts were looked at, by id
+
+    def hold(self) -> bool:
+        """Whether all that was read is still the same."""
+        for space, name, value in self._named.values():
+            if space.get(name, _MISSING) is not value:
+                return False
+        for cell, value in self._cells:
+            if cell.cell_contents is not value:
+                return False
+        for (kind, name), value in self._of_types.items():
+            if getattr(kind, name) is not value:
+                return False
+        for function, code, defaults in self._codes:
+            if function.__code__ is not code or function.__defaults__ is not defaults:
+                return False
+        return True
+
+    def function(self, function: FunctionType) -> None:
+        """A function is read as its code is now."""
+        if function.__kwdefaults__:
+            raise NotLowerable(f"`{function.__name__}` has defaults of keywords")
+        self._codes.append((function, function.__code__, function.__defaults__))
+
+    def free(self, function: FunctionType, name: str) -> object:
+        """A variable of the function around it."""
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        value: object = cells[name].cell_contents
+        self._cells.append((cells[name], value))
+        return value
+
+    def name(self, function: FunctionType, name: str) -> object:
+        """A global or built-in name."""
+        space = function.__globals__
+        if name not in space:
+            self._note(space, name, _MISSING)
+            space = vars(builtins)
+        if name not in space:
+            raise NotLowerable(f"`{name}` is not defined")
+        return self._note(space, name, space[name])
+
+    def _note(self, space: dict[str, object], name: str, value: object) -> object:
+        self._named[id(space), name] = space, name, value
+        return value
+
+    def attribute(self, of: object, name: str) -> object:
+        """An attribute of an object that is no tensor.
+
+        Raises:
+            NotLowerable: if it is not known what reading it does.
+        """
+        if isinstance(of, ModuleType):
+            if name in vars(of):
+                return self._note(vars(of), name, vars(of)[name])
+            if of.__name__.partition(".")[0] == _OWN:
+                return getattr(of, name)
+            raise NotLowerable(f"it reads `{of.__name__}.{name}`")
+        space = getattr(of, "__dict__", None)
+        if type(space) is not dict or isinstance(of, type):
+            raise NotLowerable(f"it reads `{name}` of {type(of).__name__}")
+        if isinstance(of, Layer) and name in _OF_PARTS:
+            return self._part(of, name)
+        if isinstance(of, Layer | Metric | Optimizer) and name == "name":
+            return of.name
+        if name in space:
+            return self._note(space, name, space[name])
+        value = getattr(type(of), name, _MISSING)
+        if isinstance(value, FunctionType):
+            bound = getattr(of, name)
+            if not isinstance(bound, MethodType) or bound.__self__ is not of:
+                raise NotLowerable(f"it calls `{name}`")
+            self._note(space, name, _MISSING)
+            self._of_types[type(of), name] = value
+            return Method(of, value)
+        if isinstance(value, _PLAIN):
+            self._note(space, name, _MISSING)
+            self._of_types[type(of), name] = value
+            return value
+        raise NotLowerable(f"it reads `{name}` of {type(of).__name__}")
+
+    def _part(self, layer: Layer, name: str) -> object:
+        ours = getattr(type(layer), name, None)
+        where = getattr(getattr(ours, "fget", None), "__module__", "")
+        if where.partition(".")[0] != _OWN:
+            raise NotLowerable(f"`{name}` is one of its own")
+        self.layers[id(layer)] = layer
+        return getattr(layer, name)
+
+
+_OWN = __name__.partition(".")[0]

@@ -1,0 +1,626 @@
+"""Users' own steps that an engine makes: the bits of Python, and Python where it has to be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import densekit as keras
+from densekit import ops
+from densekit.training import _step_follower
+
+RNG = np.random.default_rng(3)
+X = RNG.normal(size=(75, 4)).astype("float32")
+Y = RNG.normal(size=(75, 2)).astype("float32")
+ACTIONS = RNG.integers(2, size=75)
+REWARDS = RNG.normal(size=75).astype("float32")
+AFTER = RNG.normal(size=(75, 4)).astype("float32")
+DISCOUNT = 0.9
+FACTORS = {"loss": 2.0}
+COUNTS = {"steps": 0}
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    """Steps are followed after the first two."""
+    monkeypatch.setattr(_step_follower, "FIRST_STEPS", 2)
+
+
+def network(inner=(), **options):
+    inputs = keras.Input((4,))
+    x = keras.layers.Dense(8, "tanh", **options)(inputs)
+    for layer in inner:
+        x = layer(x)
+    return inputs, keras.layers.Dense(2)(x)
+
+
+def fitted(kind, eagerly, make=network, data=(X, Y), compiled=None, changes=None, epochs=3):
+    """A model trained by its own step; weights and logs of all epochs."""
+    keras.utils.set_random_seed(5)
+    model = kind(*make())
+    compiled = {"optimizer": "adam", "loss": "mse"} | (compiled or {})
+    compiled = {k: v() if callable(v) else v for k, v in compiled.items()}
+    model.compile(run_eagerly=eagerly, **compiled)
+    seen = []
+    for epoch in range(epochs):
+        if changes is not None:
+            changes(model, epoch)
+        keras.utils.set_random_seed(epoch)
+        seen.append(model.fit(*data, batch_size=10, verbose=0).history)
+    return model, seen
+
+
+def reason(model):
+    return model.train_function.follower.reason
+
+
+def assert_same(kind, followed=True, **options):
+    """Both ways have the same bits; whether the engine made the steps is as expected."""
+    python, seen = fitted(kind, True, **options)
+    model, made = fitted(kind, False, **options)
+    assert made == seen
+    for one, other in zip(model.variables, python.variables, strict=True):
+        assert one.numpy().tobytes() == other.numpy().tobytes(), one.path
+    for one, other in zip(model.optimizer.variables, python.optimizer.variables, strict=True):
+        assert one.numpy().tobytes() == other.numpy().tobytes(), one.path
+    assert (reason(model) == "") is followed, reason(model)
+    assert python.train_function.follower.reason == "its first steps run in Python"
+    return model
+
+
+class Compiled(keras.Model):
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x, training=True))
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+
+class Formula(keras.Model):
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            error = ops.abs(y - y_pred)
+            loss = ops.mean(ops.where(error < 1, error**2 / 2, error - 0.5))
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss)
+            else:
+                metric.update_state(y, y_pred)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+
+class OfFunctions(keras.Model):
+    scale = 0.5
+
+    def error(self, y, y_pred, power=2):
+        return self.scale * (y - y_pred) ** power
+
+    def train_step(self, data):
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        with keras.GradientTape(persistent=True) as tape:
+            error = self.error(y, y_pred=self(x, training=True))
+            if self.scale > 0:
+                error = -error if self.scale is None else error
+            loss = ops.sum(error)
+        self.optimizer.apply(tape.gradient(loss, self.trainable_weights))
+        return self.compute_metrics(x, y, None) if self.scale < 0 else {"loss": loss, "one": 1}
+
+
+class LossObject(keras.Model):
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs)
+        self.measure = keras.losses.Huber()
+        self.tracker = keras.metrics.Mean(name="huber")
+
+    @property
+    def metrics(self):
+        return [self.tracker]
+
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = self.measure(y, self(x, training=True))
+        self.optimizer.apply(tape.gradient(loss, self.trainable_weights), self.trainable_weights)
+        self.tracker.update_state(loss)
+        return {"huber": self.tracker.result()}
+
+
+class Metrics(keras.Model):
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(x=x, y=y, y_pred=y_pred)
+        self.optimizer.apply(tape.gradient(loss, self.trainable_weights), self.trainable_weights)
+        return self.compute_metrics(x, y, y_pred)
+
+
+class DQN(keras.Model):
+    """Learns from what a slower network says."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.worths = keras.Model(inputs, outputs)
+        self.slower = keras.models.clone_model(self.worths)
+
+    def train_step(self, data):
+        states, actions, rewards, after = data[0]
+        targets = rewards + DISCOUNT * ops.max(self.slower(after), axis=1)
+        with keras.GradientTape() as tape:
+            worths = self.worths(states, training=True)
+            worth = ops.take_along_axis(worths, actions[:, None], axis=1)[:, 0]
+            loss = ops.mean((worth - targets) ** 2)
+        variables = self.worths.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+
+class DoubleDQN(DQN):
+    def train_step(self, data):
+        states, actions, rewards, after = data[0]
+        best = ops.argmax(self.worths(after), axis=1)
+        found = ops.take_along_axis(self.slower(after), best[:, None], axis=1)[:, 0]
+        targets = rewards + DISCOUNT * found
+        with keras.GradientTape() as tape:
+            worths = self.worths(states, training=True)
+            worth = ops.take_along_axis(worths, actions[:, None], axis=1)[:, 0]
+            loss = ops.mean(ops.square(worth - targets))
+        variables = self.worths.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+
+EXPERIENCE = ((X, ACTIONS, REWARDS, AFTER),)
+FOLLOWED = {
+    "compute_loss": (Compiled, {}),
+    "cross-entropy": (
+        Compiled,
+        {
+            "data": (X, ACTIONS),
+            "compiled": {
+                "loss": lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            },
+        },
+    ),
+    "formula, metrics by hand": (Formula, {"compiled": {"metrics": lambda: ["mae"]}}),
+    "methods, sum": (OfFunctions, {}),
+    "a loss object, a metric of its own": (LossObject, {}),
+    "compute_metrics": (Metrics, {"compiled": {"metrics": lambda: ["mae", "mse"]}}),
+    "second network": (DQN, {"data": EXPERIENCE}),
+    "double": (DoubleDQN, {"data": EXPERIENCE}),
+    "dropout, normalization": (
+        Formula,
+        {"make": lambda: network([keras.layers.Dropout(0.3), keras.layers.BatchNormalization()])},
+    ),
+    "schedule": (
+        Formula,
+        {
+            "compiled": {
+                "optimizer": lambda: keras.optimizers.SGD(
+                    keras.optimizers.schedules.ExponentialDecay(0.1, 3, 0.5), momentum=0.9
+                )
+            }
+        },
+    ),
+    "options of the optimizer": (
+        Formula,
+        {
+            "compiled": {
+                "optimizer": lambda: keras.optimizers.AdamW(
+                    0.01, weight_decay=0.1, global_clipnorm=0.3, use_ema=True
+                )
+            }
+        },
+    ),
+    "accumulated gradients": (
+        Formula,
+        {"compiled": {"optimizer": lambda: keras.optimizers.Adam(gradient_accumulation_steps=2)}},
+    ),
+    "constraint": (Formula, {"make": lambda: network(kernel_constraint="non_neg")}),
+    "several steps a call": (Compiled, {"compiled": {"steps_per_execution": 2}}),
+    "doubles, which the step gets as floats": (
+        Formula,
+        {"data": (X.astype("float64"), Y.astype("float64"))},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_followed_steps_have_the_bits_of_python(name):
+    kind, options = FOLLOWED[name]
+    assert_same(kind, **options)
+
+
+class Counts(Compiled):
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs)
+        self.count = 0
+
+    def train_step(self, data):
+        self.count += 1
+        return Compiled.train_step(self, data)
+
+
+class CountsElsewhere(Compiled):
+    def train_step(self, data):
+        COUNTS["steps"] += 1
+        return Compiled.train_step(self, data)
+
+
+class Prints(Compiled):
+    def train_step(self, data):
+        print("step")
+        return Compiled.train_step(self, data)
+
+
+class LooksAtLoss(Compiled):
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x, training=True))
+        variables = self.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        if float(loss) > 1:
+            self.optimizer.apply(gradients, variables)
+        return {"loss": loss}
+
+
+class NumPyOnData(Compiled):
+    def train_step(self, data):
+        x, y = data
+        return super().train_step((np.tanh(x), y))
+
+
+class Draws(keras.Model):
+    def train_step(self, data):
+        x, y = data
+        x = x + keras.random.normal((10, 4), seed=1)[: len(x)]
+        with keras.GradientTape() as tape:
+            loss = ops.mean((self(x, training=True) - y) ** 2)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+
+class ClipsGradients(keras.Model):
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x, training=True))
+        variables = self.trainable_variables
+        gradients = [ops.clip(g, -0.01, 0.01) for g in tape.gradient(loss, variables)]
+        self.optimizer.apply(gradients, variables)
+        return {"loss": loss}
+
+
+class ReadsWeights(keras.Model):
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = ops.mean((self(x, training=True) - y) ** 2)
+            loss = loss + 0.1 * ops.sum(self.trainable_variables[0] ** 2)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+
+class AfterUpdate(keras.Model):
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = ops.mean((self(x, training=True) - y) ** 2)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        self.compute_metrics(x, y, self(x))
+        return {"loss": loss}
+
+
+class ListOfOthers(keras.Model):
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = ops.mean((self(x, training=True) - y) ** FACTORS["loss"])
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+
+class TwoUpdates(keras.Model):
+    def train_step(self, data):
+        x, y = data
+        for _ in (1, 2):
+            with keras.GradientTape() as tape:
+                loss = ops.mean((self(x, training=True) - y) ** 2)
+            variables = self.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+
+class RowsOfTheBatch(keras.Model):
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = ops.sum((self(x, training=True) - y) ** 2) / ops.shape(x)[0]
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+
+class Integers(DQN):
+    """Whole numbers times floats are doubles in NumPy."""
+
+    def train_step(self, data):
+        states, actions, rewards, after = data[0]
+        targets = rewards + (1 - actions) * ops.max(self.slower(after), axis=1)
+        with keras.GradientTape() as tape:
+            loss = ops.mean((self.worths(states, training=True)[:, 0] - targets) ** 2)
+        variables = self.worths.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+
+class OwnMetric(keras.metrics.Metric):
+    def __init__(self):
+        super().__init__(name="calls")
+        self.calls = 0
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.calls += 1
+
+    def result(self):
+        return float(self.calls)
+
+
+class SignDescent(keras.optimizers.Optimizer):
+    def update_step(self, gradient, variable, learning_rate):
+        self.assign_sub(variable, learning_rate * ops.sign(gradient))
+
+
+def counted(y_true, y_pred):
+    COUNTS["steps"] += 1
+    return ops.mean(ops.abs(y_true - y_pred), axis=-1)
+
+
+IN_PYTHON = {
+    "a counter of the model": (Counts, {}),
+    "a counter elsewhere": (CountsElsewhere, {}),
+    "it prints": (Prints, {}),
+    "float(loss)": (LooksAtLoss, {}),
+    "NumPy, super()": (NumPyOnData, {}),
+    "random numbers": (Draws, {}),
+    "gradients changed": (ClipsGradients, {}),
+    "weights in the formula": (ReadsWeights, {}),
+    "a call after the update": (AfterUpdate, {}),
+    "an entry of a dict": (ListOfOthers, {}),
+    "two updates": (TwoUpdates, {}),
+    "rows of the batch": (RowsOfTheBatch, {}),
+    "whole numbers times floats": (Integers, {"data": EXPERIENCE}),
+    "a metric of its own": (Metrics, {"compiled": {"metrics": lambda: [OwnMetric()]}}),
+    "a metric by a function of its own": (Metrics, {"compiled": {"metrics": lambda: [counted]}}),
+    "a penalty": (Compiled, {"make": lambda: network(kernel_regularizer="l2")}),
+    "a loss of its own": (
+        Compiled,
+        {"compiled": {"loss": lambda: lambda y, p: ops.mean(ops.abs(y - p), axis=-1)}},
+    ),
+    "an optimizer of its own": (Compiled, {"compiled": {"optimizer": lambda: SignDescent(0.01)}}),
+    "a layer that adds a loss": (
+        Formula,
+        {"make": lambda: network([keras.layers.ActivityRegularization(l2=0.1)])},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IN_PYTHON)
+def test_what_is_not_understood_stays_in_python(name, capsys):
+    kind, options = IN_PYTHON[name]
+    COUNTS["steps"] = 0
+    python, seen = fitted(kind, True, **options)
+    expected, printed = COUNTS["steps"], capsys.readouterr().out
+    COUNTS["steps"] = 0
+    model, made = fitted(kind, False, **options)
+    assert (made, COUNTS["steps"], capsys.readouterr().out) == (seen, expected, printed)
+    for one, other in zip(model.variables, python.variables, strict=True):
+        assert one.numpy().tobytes() == other.numpy().tobytes(), one.path
+    assert vars(model).get("count") == vars(python).get("count")
+    assert reason(model) not in ("", "its first steps run in Python")
+
+
+def test_a_counter_goes_on_counting():
+    model, _ = fitted(Counts, False)
+    assert model.count == 24
+    assert "self.count" in reason(model)
+
+
+def test_sample_weights_stay_in_python():
+    weights = RNG.uniform(size=75).astype("float32")
+
+    class Weighted(keras.Model):
+        def train_step(self, data):
+            x, y, w = data
+            with keras.GradientTape() as tape:
+                loss = self.compute_loss(x, y, self(x, training=True), w)
+            variables = self.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+            return {"loss": loss}
+
+    found = []
+    for eagerly in (True, False):
+        keras.utils.set_random_seed(5)
+        model = Weighted(*network())
+        model.compile("adam", "mse", run_eagerly=eagerly)
+        keras.utils.set_random_seed(5)
+        model.fit(X, Y, sample_weight=weights, epochs=2, batch_size=10, verbose=0)
+        found.append(model.get_weights())
+    assert "without weights" in reason(model)
+    assert all(np.array_equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def set_rate(model, epoch):
+    model.optimizer.learning_rate = 0.1 / (epoch + 1)
+
+
+def set_clipping(model, epoch):
+    model.optimizer.clipnorm = 0.1 * epoch or None
+
+
+def freeze(model, epoch):
+    model.layers[1].trainable = epoch != 1
+
+
+def freeze_variable(model, epoch):
+    model.layers[1].kernel.trainable = epoch != 1
+
+
+def set_weights(model, epoch):
+    model.set_weights([w * 0.5 for w in model.get_weights()])
+
+
+def set_attribute(model, epoch):
+    model.power = 2 + epoch
+
+
+def set_global(model, epoch):
+    global POWER
+    POWER = 2 + epoch
+
+
+def set_delta(model, epoch):
+    model.measure.delta = 0.1 + epoch
+
+
+def compile_anew(model, epoch):
+    model.compile(keras.optimizers.SGD(0.1), "mae", run_eagerly=model.run_eagerly)
+
+
+def set_penalty(model, epoch):
+    model.layers[1].kernel.regularizer = keras.regularizers.L2(0.1) if epoch == 2 else None
+
+
+def set_default(model, epoch):
+    Powers.error.__defaults__ = (2 + epoch,)
+
+
+POWER = 2
+
+
+class Powers(keras.Model):
+    power = 2
+
+    def error(self, y, y_pred, more=1):
+        return (y - y_pred) ** more
+
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            error = (y_pred - y) ** self.power + (y_pred - y) ** POWER + self.error(y, y_pred)
+            loss = ops.mean(error)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+
+CHANGES = {
+    "rate": (Compiled, set_rate),
+    "clipping": (Compiled, set_clipping),
+    "layer frozen": (Compiled, freeze),
+    "variable frozen": (Compiled, freeze_variable),
+    "weights": (Compiled, set_weights),
+    "attribute": (Powers, set_attribute),
+    "global": (Powers, set_global),
+    "default of an argument": (Powers, set_default),
+    "number of a loss": (LossObject, set_delta),
+    "compile": (Compiled, compile_anew),
+    "penalty": (Compiled, set_penalty),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_changes_between_epochs_count(name):
+    kind, changes = CHANGES[name]
+    python, seen = fitted(kind, True, changes=changes, epochs=4)
+    model, made = fitted(kind, False, changes=changes, epochs=4)
+    assert made == seen
+    for one, other in zip(model.variables, python.variables, strict=True):
+        assert one.numpy().tobytes() == other.numpy().tobytes(), one.path
+
+
+def test_callbacks_see_each_batch_and_may_change_things():
+    class Changes(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.losses = []
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.losses.append(logs["huber"])
+            if batch == 4:
+                self.model.optimizer.learning_rate = 0.5
+            if batch == 5:
+                self.model.layers[1].trainable = False
+
+    found = []
+    for eagerly in (True, False):
+        keras.utils.set_random_seed(1)
+        model = LossObject(*network())
+        model.compile("adam", run_eagerly=eagerly)
+        keras.utils.set_random_seed(1)
+        changes = Changes()
+        model.fit(X, Y, batch_size=10, verbose=0, callbacks=[changes])
+        found.append((changes.losses, [w.tolist() for w in model.get_weights()]))
+    assert found[0] == found[1]
+    assert len(found[0][0]) == 8
+
+
+def test_run_eagerly_turns_it_off():
+    model, _ = fitted(Compiled, False)
+    calls = []
+    model.run_eagerly = True
+    model.train_function.follower._step = lambda data: calls.append(1) or {"loss": 0.0}
+    model.fit(X, Y, batch_size=10, verbose=0)
+    assert len(calls) == 8
+
+
+def test_single_batches_and_generators_are_followed():
+    found = []
+    for eagerly in (True, False):
+        keras.utils.set_random_seed(1)
+        model = LossObject(*network())
+        model.compile("adam", run_eagerly=eagerly)
+        logs = [model.train_on_batch(X[i : i + 9], Y[i : i + 9]) for i in range(0, 60, 5)]
+        batches = [(X[i : i + 7], Y[i : i + 7]) for i in range(0, 75, 7)]
+        logs.append(model.fit(iter(batches), steps_per_epoch=10, verbose=0).history)
+        found.append((logs, [w.tolist() for w in model.get_weights()]))
+    assert found[0] == found[1]
+    assert reason(model) == ""
+
+
+def test_losses_that_are_not_finite_are_said_as_in_python():
+    x = X.copy()
+    for eagerly in (True, False):
+        keras.utils.set_random_seed(1)
+        model = Compiled(*network())
+        model.compile("adam", "mse", run_eagerly=eagerly)
+        model.fit(X, Y, batch_size=10, verbose=0)
+        x[33] = np.nan
+        with pytest.warns(RuntimeWarning, match="row 33"):
+            model.fit(x, Y, batch_size=10, verbose=0, shuffle=False)
+
+
+def test_following_leaves_no_calls_behind():
+    model, _ = fitted(DQN, False, data=EXPERIENCE)
+    assert reason(model) == ""
+    for network_ in (model.worths, model.slower):
+        for layer in network_.layers:
+            assert len(layer._inbound_nodes) == 1
+
+
+def test_a_model_that_follows_can_be_copied():
+    model, _ = fitted(Compiled, False)
+    copy = keras.models.clone_model(model)
+    assert copy.count_params() == model.count_params()
