@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from densekit import models as models
     from densekit import ops as ops
     from densekit import optimizers as optimizers
+    from densekit import preprocessing as preprocessing
     from densekit import quantizers as quantizers
     from densekit import random as random
     from densekit import regularizers as regularizers
@@ -91,6 +92,7 @@ else:
             "models": "Function Model Sequential",
             "ops": "KerasTensor Operation",
             "optimizers": "Optimizer",
+            "preprocessing": "",
             "quantizers": "Quantizer",
             "random": "",
             "regularizers": "Regularizer",

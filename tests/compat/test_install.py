@@ -118,15 +118,94 @@ with tf.GradientTape() as tape:
 print(w.numpy(), loss.numpy(), tape.gradient(loss, w).numpy(), tf.constant([1, 2]).dtype.name)
 """
 
+OLD_NAMES = """
+import numpy as np
+import tensorflow as tf
+from keras import backend as K
+from keras.utils import np_utils
+from keras.engine.topology import Layer
+from keras.preprocessing.sequence import pad_sequences
+from tensorflow.python.keras.layers import Dense
+from tensorflow.keras.layers.experimental import preprocessing
+from tensorflow.keras.layers.experimental.preprocessing import Normalization
+from tensorflow.keras.optimizers.legacy import Adam
+import densekit
+assert Normalization is preprocessing.Normalization is densekit.layers.Normalization
+assert tf.keras.layers.experimental.preprocessing.Normalization is Normalization
+assert Layer is densekit.Layer and Adam is tf.keras.optimizers.legacy.Adam
+assert tf.keras.losses.KLD is densekit.losses.kl_divergence
+
+def rmse(y_true, y_pred):
+    return K.sqrt(K.mean(K.square(y_pred - y_true), axis=-1))
+
+model = tf.keras.Sequential([Dense(4, input_dim=2), tf.keras.layers.ThresholdedReLU(0.5), Dense(2)])
+model.compile(Adam(lr=0.25), rmse, metrics=[rmse])
+x = np.ones((8, 2), "float32")
+batch = x, np_utils.to_categorical([0, 1] * 4)
+h = model.fit_generator(iter([batch] * 3), steps_per_epoch=3, verbose=0)
+K.set_value(model.optimizer.lr, K.get_value(model.optimizer.lr) / 2)
+print(float(model.optimizer.learning_rate), model.predict_classes(x).shape, sorted(h.history))
+"""
+NUMPY_READS = """
+import numpy as np
+import tensorflow as tf
+model = tf.keras.Sequential([tf.keras.Input((4,)), tf.keras.layers.Dense(2, "softmax")])
+optimizer = tf.keras.optimizers.SGD(0.1)
+for _ in range(3):
+    with tf.GradientTape() as tape:
+        probabilities = model(tf.convert_to_tensor(np.ones((1, 4))))
+        drawn = np.random.choice(2, p=np.squeeze(probabilities))
+        loss = -tf.math.log(probabilities[0, drawn])
+        first = model(np.ones((1, 4)))[0, 0] * 2.0
+    gradients = tape.gradient(loss, model.trainable_variables)
+    assert np.abs(gradients[0]).sum() > 0
+    gradients, norm = tf.clip_by_global_norm(gradients, 0.5)
+    optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+action = tf.random.categorical(tf.math.log([[0.5, 0.5]]), 1)[0, 0]
+batch = tf.shape(model.kernel if hasattr(model, "kernel") else model.weights[0])[0]
+noise = tf.random.normal((batch, 3))
+print(type(action.numpy()).__name__, loss.numpy().shape, noise.shape, f"{first:.1f}" != "")
+"""
+OLD_STEP = """
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+class Old(keras.Model):
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self.compiled_loss(y, y_pred, regularization_losses=self.losses)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+        self.compiled_metrics.update_state(y, y_pred)
+        return {m.name: m.result() for m in self.metrics}
+
+def trained(kind):
+    tf.random.set_seed(1)
+    inputs = keras.Input((4,))
+    model = kind(inputs, keras.layers.Dense(1, kernel_regularizer="l2")(inputs))
+    model.compile("sgd", "mse", metrics=["mae"])
+    x = np.arange(32, dtype="float32").reshape(8, 4) / 32
+    return model.fit(x, x[:, :1], epochs=2, shuffle=False, verbose=0).history
+
+old, new = trained(Old), trained(keras.Model)
+print(sorted(old), all(np.allclose(old[k], new[k], rtol=1e-5) for k in new))
+"""
+
 
 @pytest.mark.parametrize(
     ("script", "printed"),
     [
+        (OLD_NAMES, "0.125 (8,) ['loss', 'rmse']\n"),
+        (NUMPY_READS, "int64 () (4, 3) True\n"),
+        (OLD_STEP, "['loss', 'mae'] True\n"),
         (OWN_LOOP, "True True (64, 3)\n"),
         (OWN_STEP, "['loss', 'mae'] True\n"),
         (VARIABLES, "[2. 3.] 13.0 [4. 6.] int32\n"),
     ],
-    ids=["own-loop", "own-train-step", "variables"],
+    ids=["old-names", "numpy-reads", "old-step", "own-loop", "own-train-step", "variables"],
 )
 def test_scripts_of_tensorflow_run(script: str, printed: str, tmp_path: Path) -> None:
     assert of_script(script, tmp_path) == printed

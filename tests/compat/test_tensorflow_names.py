@@ -86,6 +86,42 @@ CASES: list[tuple[Any, Any]] = [
         tf.nn.softmax_cross_entropy_with_logits(labels=np.array([[1.0, 0.0]]), logits=X[:1]),
         [np.log1p(np.exp(-3.0))],
     ),
+    (
+        tf.nn.weighted_cross_entropy_with_logits(
+            labels=[1.0, 0.0], logits=[0.0, 0.0], pos_weight=3.0
+        ),
+        [3 * np.log(2), np.log(2)],
+    ),
+    (tf.nn.moments(X, axes=[0])[1], X.var(0)),
+    (tf.nn.batch_normalization(X, 1.0, 4.0, 0.5, 2.0, 0.0), X - 0.5),
+    (tf.nn.bias_add(X, [1.0, 2.0]), X + np.array([1, 2])),
+    (tf.nn.embedding_lookup(X, [1]), X[[1]]),
+    (tf.nn.l2_normalize(X, axis=0), X / np.sqrt((X * X).sum(0))),
+    (tf.where(X > 0), [[0, 0], [1, 0], [1, 1]]),
+    (tf.fill([2], 3), [3, 3]),
+    (tf.rank(X), 2),
+    (tf.sort(X, direction="DESCENDING"), [[1, -2], [4, 3]]),
+    (tf.argsort(X, axis=1, direction="DESCENDING"), [[0, 1], [1, 0]]),
+    (tf.pad(X, [[0, 1], [0, 0]], constant_values=7.0), [[1, -2], [3, 4], [7, 7]]),
+    (tf.reverse(X, axis=[0]), X[::-1]),
+    (tf.gather_nd(X, [[0, 1], [1, 0]]), [-2, 3]),
+    (tf.gather_nd(X, [[1]]), X[1:]),
+    (tf.boolean_mask(X, [False, True]), X[1:]),
+    (tf.boolean_mask(X, [False, True], axis=1), X[:, 1:]),
+    (tf.clip_by_norm([3.0, 4.0], 1.0), [0.6, 0.8]),
+    (tf.clip_by_norm([3.0, 4.0], 9.0), [3.0, 4.0]),
+    (tf.clip_by_global_norm([[3.0], None, [4.0]], 1.0)[0][2], [0.8]),
+    (tf.clip_by_global_norm([[3.0], None, [4.0]], 1.0)[1], 5.0),
+    (tf.atan2(1.0, 2.0), np.arctan2(1, 2)),
+    (tf.math.reduce_std(X), X.std()),
+    (tf.math.argmax(X, 1), [0, 1]),
+    (tf.linalg.matvec(X, [1.0, 2.0]), X @ [1, 2]),
+    (tf.linalg.svd(X)[0], np.linalg.svd(X)[1]),
+    (tf.linalg.diag_part(X), [1, 4]),
+    (tf.map_fn(lambda row: row * 2, X), 2 * X),
+    (tf.float32.max, np.finfo("float32").max),
+    (tf.int8.min, -128),
+    (tf.dtypes.cast(X, tf.float64), X),
     (tf.linalg.trace(X), 5.0),
     (tf.linalg.matmul(X, X), X @ X),
 ]
@@ -124,3 +160,29 @@ def test_what_would_not_be_the_same_is_refused() -> None:
     ):
         with pytest.raises(NotImplementedError, match="tf"):
             refused()
+
+
+def test_shapes_and_types_tell_what_tensorflows_do() -> None:
+    shape = tf.TensorShape([None, 3])
+    assert shape == (None, 3) and shape.as_list() == [None, 3] and shape.rank == 2
+    assert shape.num_elements() is None and tf.TensorShape([2, 3]).num_elements() == 6
+    assert not shape.is_fully_defined() and tf.as_dtype(np.dtype("int64")).is_integer
+    assert X.dtype == tf.float32 and tf.float32.as_numpy_dtype is np.float32
+    assert tf.TensorSpec([None], tf.int32).dtype == "int32"
+    factors = tf.linalg.svd(X)
+    np.testing.assert_allclose(factors[1] * factors[0] @ factors[2].T, X, rtol=1e-5)
+
+
+def test_there_is_a_processor_and_nothing_to_set() -> None:
+    assert tf.config.list_physical_devices("GPU") == [] and not tf.test.is_gpu_available()
+    assert [d.device_type for d in tf.config.experimental.list_physical_devices()] == ["CPU"]
+    assert tf.executing_eagerly() and tf.is_tensor(X) and not tf.is_tensor([1.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [("data", "PyDataset"), ("feature_column", "FeatureSpace"), ("Session", "TensorFlow 1")],
+)
+def test_what_is_absent_says_what_to_use(name: str, action: str) -> None:
+    with pytest.raises(AttributeError, match=rf"tf\.{name}: .*{action}"):
+        getattr(tf, name)

@@ -74,6 +74,7 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
         (_TEXT, r"text_\w+"),
         (f"{_KERAS_2}; `utils.PyDataset` is its heir", r"legacy"),
     ],
+    "preprocessing": [(_IMAGES, r"image\w*"), (_TEXT, r"text\w*")],
     "ops": [
         (_IMAGES, r"image"),
         *_OPS,
@@ -81,7 +82,7 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
     "ops.nn": _OPS,
     "": [
         ("its networks are convolutions, no part of a dense network", r"applications"),
-        (_IMAGES, r"preprocessing|visualization"),
+        (_IMAGES, r"visualization"),
         (_LATER, r"distillation"),
         (_KERAS_2, r"legacy"),
         ("Keras' sources are not here", r"src"),

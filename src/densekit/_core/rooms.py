@@ -7,18 +7,20 @@ together.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 from collections.abc import Callable
 from dis import opmap
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 from densekit._core.absent import hint
 from densekit._core.frames import hide_internal_frames
 
 _TOOLS = {"TYPE_CHECKING", "annotations", "lazy_room"}  # of a room's `__init__`, of no use outside
 _rooms: dict[str, Room] = {}
+_more: dict[str, Callable[[str], object]] = {}  # by room: further names, for old scripts
 
 
 class Room:
@@ -68,13 +70,10 @@ def lazy_room(
         _rooms[package] = room
 
     def find(name: str) -> object:
-        if name not in room.names:
-            try:
-                raise _missing(package, name, room.names)
-            except Exception as error:
-                hide_internal_frames(error)
-                raise
-        value = room.load(name)
+        if name in room.names:
+            value = room.load(name)
+        else:
+            value = _asked_elsewhere(package, name, room.names)
         setattr(sys.modules[package], name, value)
         return value
 
@@ -84,18 +83,32 @@ def lazy_room(
     return find, listing, room.names
 
 
-def answers_for_absent(package: str) -> Callable[[str], NoReturn]:
+def answers_for_absent(package: str) -> Callable[[str], object]:
     """``__getattr__`` of a room whose names are all loaded."""
 
-    def find(name: str) -> NoReturn:
+    def find(name: str) -> object:
         known = [n for n in vars(sys.modules[package]) if not n.startswith("_")]
-        try:
-            raise _missing(package, name, known)
-        except Exception as error:
-            hide_internal_frames(error)
-            raise
+        return _asked_elsewhere(package, name, known)
 
     return find
+
+
+def let_have(package: str, find: Callable[[str], object]) -> None:
+    """Let a room have further names: what `find` gives unless it raises AttributeError."""
+    _more[package] = find
+
+
+def _asked_elsewhere(package: str, name: str, known: list[str]) -> object:
+    """A name that the room itself has not; raises the error for one that nobody has."""
+    more = _more.get(package)
+    if more is not None and not name.startswith("_"):
+        with contextlib.suppress(AttributeError):
+            return more(name)
+    try:
+        raise _missing(package, name, known)
+    except Exception as error:
+        hide_internal_frames(error)
+        raise
 
 
 def _missing(package: str, name: str, known: list[str]) -> Exception:
@@ -105,7 +118,7 @@ def _missing(package: str, name: str, known: list[str]) -> Exception:
     reason: it is an ImportError at once.
     """
     text = hint(package, name, known) if not name.startswith("__") else ""
-    frame = sys._getframe(2)
+    frame = sys._getframe(3)
     if text and frame.f_code.co_code[frame.f_lasti] == opmap["IMPORT_FROM"]:
         return ImportError(f"cannot import name {name!r} from {package!r}. {text}")
     text = f"module {package!r} has no attribute {name!r}. {text}".rstrip(". ")

@@ -11,24 +11,15 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from densekit._core.errors import message
+from densekit.compat._old_methods import let_models_have_old_methods
+from densekit.compat._old_names import OLD_HOMES, let_rooms_have_old_names
 from densekit.compat._results import let_results_tell_numpy
+from densekit.ops._gradient import let_numpy_read_boxes
 
 _PACKAGE = __name__.partition(".")[0]
 _TENSORFLOW = f"{_PACKAGE}.compat.tensorflow"
+_MODULES = ("config", "dtypes", "linalg", "math", "nn", "random", "test", "version")
 _NAMES = ("keras", "tf_keras", "tensorflow")
-# Keras 2 spread its layers over modules; scripts of that time import from them.
-_OLD_HOMES = {
-    "layers.core": "layers",
-    "layers.normalization": "layers",
-    "layers.advanced_activations": "layers",
-    "layers.noise": "layers",
-    "layers.merge": "layers",
-    "layers.embeddings": "layers",
-    "utils.np_utils": "utils",
-    "utils.vis_utils": "utils",
-    "engine.topology": "layers",
-    "wrappers.scikit_learn": "wrappers",
-}
 
 
 def install() -> None:
@@ -63,6 +54,9 @@ def install() -> None:
                 )
             )
     let_results_tell_numpy()
+    let_numpy_read_boxes()
+    let_rooms_have_old_names(_loaded)
+    let_models_have_old_methods()
     sys.meta_path.insert(0, _Finder())
 
 
@@ -94,16 +88,18 @@ def _our_name(fullname: str) -> str:
     """The module of ours that stands for one of Keras' or TensorFlow's."""
     first, _, rest = fullname.partition(".")
     if first == "tensorflow":
-        if not rest:
+        if rest in ("", "python"):
             return _TENSORFLOW
+        rest = rest.removeprefix("python.")  # where its own sources had Keras
         second, _, rest = rest.partition(".")
-        if second in ("math", "nn", "random", "linalg") and not rest:
+        if second in _MODULES and not rest:
             return f"{_TENSORFLOW}.{second}"
         if second != "keras":
             raise _no_module(fullname)
     if any(part.startswith("_") for part in rest.split(".")):
         raise _no_module(fullname)
-    rest = _OLD_HOMES.get(rest, rest)
+    rest = rest.removeprefix("api.").removeprefix("_v2.keras.").removeprefix("_v1.keras.")
+    rest = OLD_HOMES.get("" if rest == "api" else rest, "" if rest == "api" else rest)
     ours = f"{_PACKAGE}.{rest}" if rest else _PACKAGE
     try:
         found = importlib.util.find_spec(ours)
@@ -112,6 +108,13 @@ def _our_name(fullname: str) -> str:
     if found is None:
         raise _no_module(fullname)
     return ours
+
+
+def _loaded(place: str) -> object:
+    """What lies at ``"room"`` or ``"room:name"``."""
+    room, _, name = place.partition(":")
+    module = importlib.import_module(f"{_PACKAGE}.{room}")
+    return getattr(module, name) if name else module
 
 
 def _no_module(fullname: str) -> ModuleNotFoundError:

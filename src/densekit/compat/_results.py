@@ -16,6 +16,7 @@ from densekit.training import GradientTape
 def let_results_tell_numpy() -> None:
     """From now on these results are tensors with `numpy()`, arrays in all else."""
     Tensor.numpy = _as_array  # type: ignore[attr-defined]
+    Tensor.__getitem__ = _element  # type: ignore[method-assign, assignment]
     methods = ((layers.Layer, "__call__"), (models.Model, "__call__"), (GradientTape, "gradient"))
     for family, method in methods:
         _wrap(family, method)
@@ -43,8 +44,14 @@ def _wrap(family: type, method: str) -> None:
 
 
 def _as_array(tensor: Tensor) -> Array:
-    """A NumPy array of the caller's own."""
-    return np.array(tensor)
+    """A NumPy array of the caller's own, or number."""
+    number_or_array: Array = np.array(tensor)[()]
+    return number_or_array
+
+
+def _element(tensor: Tensor, index: object) -> object:
+    """A part of a tensor, which is one too if it is a single number."""
+    return _tensor(np.ndarray.__getitem__(tensor, index))  # type: ignore[call-overload]
 
 
 def _tensor(value: object) -> object:

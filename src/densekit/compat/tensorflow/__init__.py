@@ -7,6 +7,8 @@ natively anyhow.
 from __future__ import annotations
 
 import functools
+import logging
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +16,19 @@ import numpy as np
 
 import densekit as keras
 from densekit import ops, tree
-from densekit._core.types import Array, ArrayLike, DTypeLike, PartialShape, TensorLike
-from densekit.compat.tensorflow import linalg, math, nn, random
+from densekit._core.types import ArrayLike, DTypeLike, PartialShape, TensorLike
+from densekit.compat.tensorflow import config, dtypes, linalg, math, nn, random, test, version
+from densekit.compat.tensorflow._arrays import argsort as argsort
+from densekit.compat.tensorflow._arrays import boolean_mask as boolean_mask
+from densekit.compat.tensorflow._arrays import clip_by_global_norm as clip_by_global_norm
+from densekit.compat.tensorflow._arrays import clip_by_norm as clip_by_norm
+from densekit.compat.tensorflow._arrays import gather as gather
+from densekit.compat.tensorflow._arrays import gather_nd as gather_nd
+from densekit.compat.tensorflow._arrays import one_hot as one_hot
+from densekit.compat.tensorflow._arrays import pad as pad
+from densekit.compat.tensorflow._arrays import rank as rank
+from densekit.compat.tensorflow._arrays import sort as sort
+from densekit.compat.tensorflow._arrays import split as split
 from densekit.compat.tensorflow._names import (
     BOTH,
     ELEMENTWISE,
@@ -24,27 +37,38 @@ from densekit.compat.tensorflow._names import (
     absent,
     lookup,
 )
+from densekit.compat.tensorflow._shapes import TensorShape as TensorShape
+from densekit.compat.tensorflow._shapes import TensorSpec as TensorSpec
+from densekit.compat.tensorflow.dtypes import DType
+from densekit.compat.tensorflow.dtypes import as_dtype as as_dtype
+from densekit.compat.tensorflow.linalg import matmul as matmul
+from densekit.compat.tensorflow.math import add_n as add_n
+from densekit.compat.tensorflow.math import argmax as argmax
+from densekit.compat.tensorflow.math import argmin as argmin
 from densekit.compat.tensorflow.math import cumsum as cumsum
 
 if TYPE_CHECKING:
     from densekit._core.variable import Variable as KerasVariable
 
-__version__ = f"2.0.0+densekit.{keras.__version__}"
+__version__ = version.VERSION
 GradientTape = keras.GradientTape
 nest = tree
 Tensor = np.ndarray
 
-bfloat16, bool, complex64, complex128, float16, float32, float64 = (
-    *("bfloat16", "bool", "complex64", "complex128", "float16", "float32", "float64"),
+bfloat16, bool, complex64, complex128, float16, float32, float64 = map(
+    DType, ("bfloat16", "bool", "complex64", "complex128", "float16", "float32", "float64")
 )
-int8, int16, int32, int64, string = "int8", "int16", "int32", "int64", "string"
-uint8, uint16, uint32, uint64 = "uint8", "uint16", "uint32", "uint64"
+int8, int16, int32, int64, string = map(DType, ("int8", "int16", "int32", "int64", "string"))
+uint8, uint16, uint32, uint64 = map(DType, ("uint8", "uint16", "uint32", "uint64"))
+
+losses, metrics, optimizers = keras.losses, keras.metrics, keras.optimizers
+initializers, name_scope, device = keras.initializers, keras.name_scope, keras.device
 
 newaxis = None
 
 __getattr__ = lookup("tf", BOTH | ELEMENTWISE | REDUCTIONS | REARRANGING)
 
-__all__ = ["keras", "linalg", "math", "nn", "random"]
+__all__ = ["config", "dtypes", "keras", "linalg", "math", "nn", "random", "test", "version"]
 
 
 def function(func: Callable[..., Any] | None = None, **options: Any) -> Callable[..., Any]:
@@ -103,10 +127,10 @@ def cast(x: ArrayLike, dtype: DTypeLike, name: str | None = None) -> TensorLike:
 
 def shape(
     input: ArrayLike, out_type: object = None, name: str | None = None
-) -> Array | PartialShape:
+) -> TensorLike | PartialShape:
     """The sizes of the axes as an array of int32."""
     sizes = ops.shape(input)
-    return np.asarray(sizes, "int32") if None not in sizes else sizes
+    return ops.convert_to_tensor(np.asarray(sizes, "int32")) if None not in sizes else sizes
 
 
 def size(input: ArrayLike, out_type: object = None, name: str | None = None) -> int:
@@ -114,90 +138,9 @@ def size(input: ArrayLike, out_type: object = None, name: str | None = None) -> 
     return ops.size(input)
 
 
-def argmax(
-    input: ArrayLike, axis: int | None = None, output_type: DTypeLike = "int64", name: object = None
-) -> TensorLike:
-    """`ops.argmax`, over the first axis if none is given."""
-    return ops.cast(ops.argmax(input, 0 if axis is None else axis), output_type)
-
-
-def argmin(
-    input: ArrayLike, axis: int | None = None, output_type: DTypeLike = "int64", name: object = None
-) -> TensorLike:
-    """`ops.argmin`, over the first axis if none is given."""
-    return ops.cast(ops.argmin(input, 0 if axis is None else axis), output_type)
-
-
-def matmul(
-    a: ArrayLike,
-    b: ArrayLike,
-    transpose_a: object = False,
-    transpose_b: object = False,
-    name: str | None = None,
-) -> TensorLike:
-    """`ops.matmul`, of matrices that may be transposed first."""
-    a = ops.swapaxes(a, -1, -2) if transpose_a else a
-    return ops.matmul(a, ops.swapaxes(b, -1, -2) if transpose_b else b)
-
-
 def concat(values: Sequence[ArrayLike], axis: int, name: str | None = None) -> TensorLike:
     """`ops.concatenate`."""
     return ops.concatenate(values, axis)
-
-
-def add_n(inputs: Sequence[ArrayLike], name: str | None = None) -> TensorLike:
-    """The sum of arrays of one shape."""
-    first, *others = inputs
-    total: TensorLike = ops.convert_to_tensor(first)
-    for other in others:
-        total = ops.add(total, other)
-    return total
-
-
-def gather(
-    params: Any,
-    indices: Any,
-    validate_indices: object = None,
-    axis: int | None = None,
-    batch_dims: int = 0,
-    name: str | None = None,
-) -> TensorLike:
-    """`ops.take` along `axis`, the first by default; with `batch_dims`, row by row."""
-    if not batch_dims:
-        return ops.take(params, indices, 0 if axis is None else axis)
-    if batch_dims != 1 or np.ndim(indices) not in (1, 2):
-        raise NotImplementedError(absent("tf.gather of more than one batch axis"))
-    rows = ops.expand_dims(
-        ops.arange(ops.shape(params)[0]), [int(i) for i in range(1, np.ndim(indices))]
-    )
-    rows_of: TensorLike = params[rows, indices]
-    return rows_of
-
-
-def one_hot(
-    indices: ArrayLike,
-    depth: int,
-    on_value: float = 1,
-    off_value: float = 0,
-    axis: int = -1,
-    dtype: DTypeLike = "float32",
-    name: str | None = None,
-) -> TensorLike:
-    """`ops.one_hot`, with other values than one and zero if asked."""
-    hot = ops.one_hot(indices, depth, axis=axis, dtype=dtype)
-    return hot if (on_value, off_value) == (1, 0) else hot * (on_value - off_value) + off_value
-
-
-def split(
-    value: ArrayLike,
-    num_or_size_splits: int | Sequence[int],
-    axis: int = 0,
-    num: int | None = None,
-    name: str | None = None,
-) -> list[TensorLike]:
-    """`ops.split`: into equal parts, or parts of the sizes given."""
-    sizes = num_or_size_splits
-    return ops.split(value, sizes if np.ndim(sizes) == 0 else np.cumsum(sizes)[:-1].tolist(), axis)
 
 
 def range(
@@ -209,6 +152,50 @@ def range(
 ) -> TensorLike:
     """`ops.arange`."""
     return ops.arange(start, limit, delta, dtype=dtype)
+
+
+def where(
+    condition: ArrayLike,
+    x: ArrayLike | None = None,
+    y: ArrayLike | None = None,
+    name: str | None = None,
+) -> TensorLike:
+    """`ops.where`; of a condition alone the places where it holds, one a row."""
+    if x is None or y is None:
+        return ops.cast(ops.stack(ops.where(condition), axis=1), "int64")
+    return ops.where(condition, x, y)
+
+
+def fill(dims: Sequence[int], value: ArrayLike, name: str | None = None) -> TensorLike:
+    """An array of one number, of its type."""
+    return ops.broadcast_to(constant(value), tuple(int(n) for n in dims))
+
+
+def is_tensor(x: object) -> object:
+    """Whether `x` is an array, a variable or what a tape records."""
+    return ops.is_tensor(x) or isinstance(x, keras.Variable)
+
+
+def executing_eagerly() -> object:
+    """True: nothing is compiled."""
+    return True
+
+
+def print(*inputs: object, output_stream: object = None, end: str = "\n", **options: str) -> None:
+    """Print the values of tensors, to the standard error stream as TensorFlow does."""
+    shown = (i if isinstance(i, str) else np.array2string(np.asarray(i)) for i in inputs)
+    to_output = output_stream is sys.stdout
+    text = options.get("sep", " ").join(shown) + end
+    (sys.stdout if to_output else sys.stderr).write(text)
+
+
+def get_logger() -> logging.Logger:
+    """The logger of TensorFlow's name."""
+    return logging.getLogger("tensorflow")
+
+
+def no_op(name: str | None = None) -> None:
+    """Nothing."""
 
 
 def group(*inputs: object, name: str | None = None) -> None:

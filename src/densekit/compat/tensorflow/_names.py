@@ -39,13 +39,20 @@ ELEMENTWISE: Names = {
         "clip",
         {"t": "x", "clip_value_min": "x_min", "clip_value_max": "x_max"},
     ),
-    "where": ("where", {"condition": "condition", "x": "x1", "y": "x2"}),
     **_same("ones_like zeros_like", input="x"),
+    "atan2": ("arctan2", {"y": "x1", "x": "x2"}),
+    "floormod": ("mod", {"x": "x1", "y": "x2"}),
+    "mod": ("mod", {"x": "x1", "y": "x2"}),
 }
 REDUCTIONS: Names = {
     f"reduce_{name}": (name, {"input_tensor": "x"})
     for name in ("mean", "sum", "max", "min", "prod", "all", "any", "logsumexp")
-} | {"norm": ("norm", {"tensor": "x"})}
+} | {
+    "norm": ("norm", {"tensor": "x"}),
+    "reduce_std": ("std", {"input_tensor": "x"}),
+    "reduce_variance": ("var", {"input_tensor": "x"}),
+    "reduce_euclidean_norm": ("norm", {"input_tensor": "x"}),
+}
 REARRANGING: Names = {
     "reshape": ("reshape", {"tensor": "x", "shape": "newshape"}),
     "transpose": ("transpose", {"a": "x", "perm": "axes"}),
@@ -60,8 +67,13 @@ REARRANGING: Names = {
     "eye": ("eye", {"num_rows": "N", "num_columns": "M"}),
     "zeros": ("zeros", {}),
     "ones": ("ones", {}),
-    "fill": ("full", {"dims": "shape", "value": "fill_value"}),
     "linspace": ("linspace", {}),
+    "reverse": ("flip", {"tensor": "x"}),
+    "roll": ("roll", {"input": "x"}),
+    "meshgrid": ("meshgrid", {}),
+    "cond": ("cond", {}),
+    "while_loop": ("while_loop", {}),
+    "map_fn": ("map", {"fn": "f", "elems": "xs"}),
 }
 
 
@@ -91,11 +103,24 @@ def _renamed(theirs: str, ours: str, arguments: dict[str, str]) -> Callable[...,
     return call
 
 
+_INSTEAD = {
+    "tf.data": "Pass arrays to `fit`, or batches by a generator or a `keras.utils.PyDataset`.",
+    "tf.distribute": "Use `keras.distribution` and the engine on JAX.",
+    "tf.feature_column": "Use `keras.utils.FeatureSpace`.",
+    "tf.saved_model": "Write `model.save('model.keras')`.",
+    "tf.train": "Use `model.save_weights` or `keras.callbacks.BackupAndRestore`.",
+    "tf.summary": "Use `keras.callbacks.TensorBoard`.",
+    "tf.lite": "Use `model.export`.",
+    **dict.fromkeys(
+        ("tf.compat", "tf.Session", "tf.placeholder", "tf.layers", "tf.contrib"),
+        "It is of TensorFlow 1: write the network as a `keras.Model`.",
+    ),
+}
+
+
 def absent(what: str) -> str:
     """The sentence for what does not map one to one onto densekit."""
+    action = _INSTEAD.get(what, "Write that part with `keras.ops` or NumPy.")
     return message(
-        what,
-        "a name of TensorFlow that maps one to one onto densekit",
-        "another",
-        "Write that part with `keras.ops` or NumPy.",
+        what, "a name of TensorFlow that maps one to one onto densekit", "another", action
     )

@@ -16,6 +16,11 @@ def set_seed(seed: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
+def _sizes(shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape whose sizes may be tensors."""
+    return tuple(int(n) for n in shape)
+
+
 def normal(
     shape: Sequence[int],
     mean: float = 0.0,
@@ -25,7 +30,7 @@ def normal(
     name: str | None = None,
 ) -> TensorLike:
     """Numbers of a normal distribution."""
-    return keras.random.normal(tuple(shape), mean, stddev, dtype, seed)
+    return keras.random.normal(_sizes(shape), mean, stddev, dtype, seed)
 
 
 def truncated_normal(
@@ -37,7 +42,7 @@ def truncated_normal(
     name: str | None = None,
 ) -> TensorLike:
     """Numbers of a normal distribution, none farther than two standard deviations."""
-    return keras.random.truncated_normal(tuple(shape), mean, stddev, dtype, seed)
+    return keras.random.truncated_normal(_sizes(shape), mean, stddev, dtype, seed)
 
 
 def uniform(
@@ -50,8 +55,8 @@ def uniform(
 ) -> TensorLike:
     """Numbers from `minval` to below `maxval`, 1 for floats by default."""
     if "int" in str(dtype):
-        return keras.random.randint(tuple(shape), minval, maxval, dtype, seed)
-    return keras.random.uniform(tuple(shape), minval, 1 if maxval is None else maxval, dtype, seed)
+        return keras.random.randint(_sizes(shape), minval, maxval, dtype, seed)
+    return keras.random.uniform(_sizes(shape), minval, 1 if maxval is None else maxval, dtype, seed)
 
 
 def shuffle(value: ArrayLike, seed: Seed = None, name: str | None = None) -> TensorLike:
