@@ -9,6 +9,7 @@ import sys
 from densekit import _native
 
 ALL = [
+    "x86-64-v4-amx",
     "x86-64-v4-bf16",
     "x86-64-v4-vnni",
     "x86-64-v4",

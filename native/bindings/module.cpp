@@ -5,6 +5,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "densekit/tiles.hpp"
 #include "runtime/machine.hpp"
 
 namespace densekit::bindings {
@@ -56,6 +57,8 @@ NB_MODULE(_native, m) {
   m.def(
       "active_isa", [] { return std::string(active_implementation()->name); },
       "The one in use; DENSEKIT_ISA forces it.");
+  m.def("tiles_note", tiles_note, nb::sig("def tiles_note() -> str | None"),
+        "Of the tiles of AMX: 'used', 'not used: ...', 'not asked for yet'; None without them.");
   m.def("machine", machine_facts, nb::sig("def machine() -> dict[str, Any]"),
         "cpu, cores, cache sizes in bytes, lanes_f32.");
   m.def("get_threads", [] { return ThreadPool::instance().threads(); }, "Threads a run may use.");

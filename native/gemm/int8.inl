@@ -1,35 +1,15 @@
 // Products of whole numbers of eight bits, summed exactly in 32: an element is what it is in whatever order it is summed, so
-// that every instruction set gives the same bits. Four neighbours along k share a lane.
-//
-//   packed B: [first sum of each column, int32] [panel of 64 columns][four of k][columns of the panel, up to a multiple of
-//   16][4], zeros beyond n and k
-//   a row of A: where there is `vpdpbusd`, which multiplies unsigned by signed bytes, a + 128, and the first sums take away
-//   128 times the column; else the even and the odd ones of each four, spread to 16 bits, for multiply-adds of pairs
-
-typedef int32_t Sums __attribute__((vector_size(DENSEKIT_VECTOR_BYTES)));
-typedef int32_t LooseSums __attribute__((vector_size(DENSEKIT_VECTOR_BYTES), aligned(4), may_alias));
-typedef int16_t Halves __attribute__((vector_size(DENSEKIT_VECTOR_BYTES)));
-typedef int8_t Bytes __attribute__((vector_size(DENSEKIT_VECTOR_BYTES / 4)));
-
-constexpr index_t kInt8Panel = 64;
-constexpr index_t kInt8Grain = 16;  // lanes of the widest vector: the layout of B is the same for all instruction sets
+// that every instruction set gives the same bits. How the operands lie: int8_pack.inl.
 
 // Rows of accumulators for 1..4 vectors a row.
 #if defined(__AVX512VNNI__)
 constexpr int kInt8Rows[] = {0, 12, 12, 8, 6};
-constexpr bool kUnsignedInputs = true;
 #elif DENSEKIT_VECTOR_BYTES == 64 || defined(__aarch64__)
 constexpr int kInt8Rows[] = {0, 8, 8};  // each operand is held as two halves
-constexpr bool kUnsignedInputs = false;
 #else
 constexpr int kInt8Rows[] = {0, 4, 4};
-constexpr bool kUnsignedInputs = false;
 #endif
 constexpr int kInt8Vectors = int(sizeof(kInt8Rows) / sizeof(int)) - 1;
-
-DENSEKIT_INLINE index_t fours_of(index_t k) { return (k + 3) / 4; }
-DENSEKIT_INLINE Sums load_sums(const void* p) { return *(const LooseSums*)p; }
-DENSEKIT_INLINE Sums all_lanes_of(uint32_t word) { return int32_t(word) - Sums{}; }
 
 // acc += the products of neighbouring halves, two a lane.
 DENSEKIT_INLINE Sums add_pairs(Sums acc, Halves a, Halves b) {
@@ -46,69 +26,6 @@ DENSEKIT_INLINE Sums add_pairs(Sums acc, Halves a, Halves b) {
 }
 DENSEKIT_INLINE Halves even_bytes(Sums words) { return ((Halves)words << 8) >> 8; }
 DENSEKIT_INLINE Halves odd_bytes(Sums words) { return (Halves)words >> 8; }
-
-// ---- Packing
-
-// Words of a row of A: whole vectors may be written. The extra line keeps rows of 4 KiB from falling into one set of L1.
-index_t int8_words(index_t k) {
-  return up_to_multiple(fours_of(k) * (kUnsignedInputs ? 1 : 2), kInt8Grain) + kInt8Grain;
-}
-
-index_t int8_packed(index_t k, index_t n) {
-  return up_to_multiple(n, kInt8Grain) * (index_t(sizeof(int32_t)) + 4 * fours_of(k));
-}
-
-void int8_pack(index_t k, index_t n, const int8_t* b, uint8_t* packed) {
-  const index_t all = up_to_multiple(n, kInt8Grain), fours = fours_of(k);
-  auto* first = (int32_t*)packed;
-  auto* bytes = (int8_t*)(packed + all * index_t(sizeof(int32_t)));
-  __builtin_memset(packed, 0, size_t(int8_packed(k, n)));
-  for (index_t p = 0; p < k; ++p) {
-    for (index_t j = 0; j < n; ++j) {
-      const index_t panel = j / kInt8Panel * kInt8Panel;
-      const index_t width = up_to_multiple(least(kInt8Panel, n - panel), kInt8Grain);
-      bytes[4 * (panel * fours + p / 4 * width + j - panel) + p % 4] = b[p * n + j];
-      if (kUnsignedInputs) first[j] -= 128 * b[p * n + j];
-    }
-  }
-}
-
-// One row of A: round(x * scale) within [low, high], to the nearest, of two equally near to the even one.
-void int8_quantize(index_t k, const float* x, float epsilon, float low, float high, uint32_t* words, float* scale) {
-  constexpr index_t L = kLanes<float>;
-  Vec<float> most = {}, finite = {};
-  for_vectors<float>(k, [&](index_t i, auto part) {
-    const Vec<float> v = load(x + i, part);
-    finite += v * 0.0f;  // NaN of a NaN and of an infinity
-    most = max_or_second(most, (Vec<float>)((Sums)v & 0x7FFFFFFF));
-  });
-  finite = all_lanes<float>(finite, [](Vec<float> a, Vec<float> b) { return a + b; });
-  most = all_lanes<float>(most, [](Vec<float> a, Vec<float> b) { return max_or_second(a, b); });
-  const bool all_finite = finite[0] == 0.0f;
-  *scale = all_finite ? high / (most[0] + epsilon) : __builtin_nanf("");
-  const float factor = all_finite ? *scale : 0.0f;
-  constexpr float magic = 0x1.8p23f;  // added, the last bit of the fraction counts ones
-  auto* bytes = (uint8_t*)words;
-  for_vectors<float>(k, [&](index_t i, auto part) {
-    Vec<float> v = load(x + i, part) * factor;
-    if (!all_finite) v = Vec<float>{};
-    v = min_or_second(max_or_second(v, broadcast(low)),
-                      broadcast(high));  // so that no fused multiply-add can join both steps
-    const Sums whole = (Sums)(v + magic) - (Sums)broadcast(magic);
-    if constexpr (kUnsignedInputs) {
-      const Bytes narrow = __builtin_convertvector(whole + 128, Bytes);
-      __builtin_memcpy(bytes + i, &narrow, sizeof narrow);
-    } else {
-      int32_t lane[L];
-      __builtin_memcpy(lane, &whole, sizeof whole);
-#pragma GCC unroll 4
-      for (index_t f = 0; f < L; f += 4) {
-        words[(i + f) / 2] = (uint32_t(lane[f]) & 0xFFFFu) | uint32_t(lane[f + 2]) << 16;
-        words[(i + f) / 2 + 1] = (uint32_t(lane[f + 1]) & 0xFFFFu) | uint32_t(lane[f + 3]) << 16;
-      }
-    }
-  });
-}
 
 // ---- The tile
 

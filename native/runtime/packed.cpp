@@ -50,19 +50,20 @@ void PackedOperands<T>::prepare(const Graph& graph, const Program& program, cons
 template <class T>
 const uint32_t* PackedOperands<T>::kernel(int parameter, index_t unit) const {
   const uint32_t* packed = get(forward_, parameter);
-  return packed == nullptr ? nullptr : packed + unit * ((graph_->parameters[at(parameter)].rows + 1) / 2);
+  return packed == nullptr ? nullptr : packed + kernels_->bfloat16_packed(graph_->parameters[at(parameter)].rows, unit);
 }
 
 template <class T>
 const uint32_t* PackedOperands<T>::transposed(int parameter, index_t input) const {
   const uint32_t* packed = get(transposed_, parameter);
-  return packed == nullptr ? nullptr : packed + input * ((graph_->parameters[at(parameter)].width + 1) / 2);
+  return packed == nullptr ? nullptr
+                           : packed + kernels_->bfloat16_packed(graph_->parameters[at(parameter)].width, input);
 }
 
 template <class T>
 const uint32_t* PackedOperands<T>::dz(int op, index_t batch_rows, index_t unit) const {
   const uint32_t* packed = get(dz_, op);
-  return packed == nullptr ? nullptr : packed + unit * ((batch_rows + 1) / 2);
+  return packed == nullptr ? nullptr : packed + kernels_->bfloat16_packed(batch_rows, unit);
 }
 
 template <class T>

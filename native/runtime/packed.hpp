@@ -25,7 +25,7 @@ class PackedOperands {
   // From an even row on, to another one or the end.
   void pack_dz(int op, const T* dz, index_t batch_rows, index_t first, index_t last);
 
-  static constexpr index_t kGrain = 16;
+  static constexpr index_t kGrain = 2 * kBfloat16Chain;
 
   // Null: none kept. `unit` and `input` are multiples of kBfloat16Panel.
   const uint32_t* kernel(int parameter, index_t unit) const;

@@ -326,6 +326,11 @@ def available_isas() -> list[str]:
 def active_isa() -> str:
     """The one in use; DENSEKIT_ISA forces it."""
 
+def tiles_note() -> str | None:
+    """
+    Of the tiles of AMX: 'used', 'not used: ...', 'not asked for yet'; None without them.
+    """
+
 def machine() -> dict[str, Any]:
     """cpu, cores, cache sizes in bytes, lanes_f32."""
 

@@ -207,6 +207,7 @@ def _facts() -> dict[str, str]:
         "NumPy": np.__version__,
         "CPU": f"{machine['cpu']}, {machine['cores']} cores, {caches}",
         "instruction set": f"{native.active_isa()} (of {', '.join(native.available_isas())})",
+        **({"tiles": tiles} if (tiles := native.tiles_note()) else {}),
         "threads": str(native.get_threads()),
         "engine": engine(),
         "dtype policy": dtype_policy().name,

@@ -9,6 +9,7 @@ import pytest
 
 import densekit as keras
 from densekit import config, tree, utils
+from densekit.engines import native
 
 
 def test_to_categorical() -> None:
@@ -103,6 +104,16 @@ def test_show_and_threads(capsys: Any) -> None:
         assert "(of " in lines["instruction set"]
     finally:
         config.set_threads(before)
+
+
+def test_show_says_why_tiles_are_not_used(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for note in ("not used: a signal stack is too small", None):
+        monkeypatch.setattr(native, "tiles_note", lambda note=note: note)
+        config.show()
+        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("tiles:")]
+        assert [line.split(":", 1)[1].strip() for line in lines] == ([note] if note else [])
 
 
 def test_policies_come_back() -> None:

@@ -39,8 +39,10 @@ struct Gemm {
   index_t prefetch_size = 0;
 };
 
-// Columns of a panel of a B packed for products in bfloat16.
+// A B packed for products in bfloat16 may be cut at multiples of so many columns.
 constexpr index_t kBfloat16Panel = 64;
+// Steps of k that a chain of such a product has: two of them make a block.
+constexpr index_t kBfloat16Chain = 16;
 
 // C[i,j] = sum over p of A[i,p] B[p,j], whole numbers, exact, / (b_scale[j] * a_scale[i]) (+ bias[j]).
 template <class T>
@@ -115,10 +117,11 @@ struct Kernels {
   void (*gemm)(const Gemm<T>&, T* scratch);
 
   // Products in bfloat16 (8 significant bits, float32's range), float alone: every operand is rounded to nearest even,
-  // z = round((accumulate ? C : 0) + round(A) round(B)), C = max(round(z + round(bias)), 0), the sum in float32 as gemm's.
+  // z = round((accumulate ? C : 0) + round(A) round(B)), C = max(round(z + round(bias)), 0). The sum is in float32, over blocks
+  // of 2 kBfloat16Chain steps of k: sum += (chain of the first half) + (chain of the second), each gemm's chain from zero.
   // B comes as it is, or packed (then g.b is not read): bfloat16_pack writes part of a B of k x n to its
   // place, rows first_k..last_k and columns first_n..last_n, b the first of them; first_k is even, last_k too or k;
-  // first_n is a multiple of 16, last_n too or n. The panels from column j on, a multiple of kBfloat16Panel, begin at packed + j * ((k + 1) / 2).
+  // first_n is a multiple of 16, last_n too or n. Columns from j on, a multiple of kBfloat16Panel, begin at packed + bfloat16_packed(k, j).
   index_t (*bfloat16_scratch)(const Gemm<T>&, bool is_packed);
   void (*bfloat16_gemm)(const Gemm<T>&, const uint32_t* packed_b, T* scratch);
   index_t (*bfloat16_packed)(index_t k, index_t n);  // words of a packed B

@@ -2,7 +2,8 @@
 //   DENSEKIT_ISA            the namespace, e.g. isa_v4
 //   DENSEKIT_ISA_NAME       "x86-64-v4"
 //   DENSEKIT_VECTOR_BYTES   bytes in one vector
-//   DENSEKIT_BFLOAT16_ALONE when only the products in bfloat16 are wanted, DENSEKIT_INT8_ALONE: those of int8
+//   DENSEKIT_BFLOAT16_ALONE when only the products in bfloat16 are wanted, DENSEKIT_INT8_ALONE: those of int8, DENSEKIT_TILES:
+//                           both, by tiles (gemm/tiles.inl)
 // These files are compiled with the instruction set's flags, so they must emit nothing that another file could emit
 // too: no inline function or template of std::, all of ours in an unnamed namespace.
 #include "kernels/isa/tables.hpp"
@@ -29,15 +30,31 @@ using FirstInts = typename CountUp<N>::Type;
 
 #include "kernels/generic/vector.inl"
 //
+#ifdef DENSEKIT_TILES
+#include "gemm/tiles.inl"
+//
+#include "gemm/bfloat16_words.inl"
+//
+#include "gemm/bfloat16_tiles.inl"
+//
+#include "gemm/int8_pack.inl"
+//
+#include "gemm/int8_tiles.inl"
+#else
 #ifndef DENSEKIT_INT8_ALONE
+#include "gemm/bfloat16_words.inl"
+//
 #include "gemm/bfloat16_pack.inl"
 //
 #include "gemm/bfloat16.inl"
 #endif
 #ifndef DENSEKIT_BFLOAT16_ALONE
+#include "gemm/int8_pack.inl"
+//
 #include "gemm/int8.inl"
 #endif
-#if !defined(DENSEKIT_BFLOAT16_ALONE) && !defined(DENSEKIT_INT8_ALONE)
+#endif
+#if !defined(DENSEKIT_BFLOAT16_ALONE) && !defined(DENSEKIT_INT8_ALONE) && !defined(DENSEKIT_TILES)
 #include "gemm/tile.inl"
 //
 #include "gemm/product.inl"
@@ -81,7 +98,9 @@ using FirstInts = typename CountUp<N>::Type;
 
 }  // namespace
 
-#if defined(DENSEKIT_BFLOAT16_ALONE)
+#if defined(DENSEKIT_TILES)
+extern constexpr Kernels<float> table_f32 = with_tiled_int8(tiled_table());
+#elif defined(DENSEKIT_BFLOAT16_ALONE)
 extern constexpr Kernels<float> table_f32 = bfloat16_table();
 #elif defined(DENSEKIT_INT8_ALONE)
 extern constexpr Kernels<float> table_f32 = int8_table();

@@ -21,4 +21,12 @@ namespace densekit::isa_v4_vnni {
 extern const Kernels<float> table_f32;  // the products of int8 alone
 }
 
+namespace densekit::isa_v4_amx {
+extern const Kernels<float> table_f32;  // the products in bfloat16 and of int8 alone
+}
+
+namespace densekit::isa_software_tiles {
+extern const Kernels<float> table_f32;  // the same, in builds with tests
+}
+
 #undef DENSEKIT_DECLARE_TABLES

@@ -22,7 +22,7 @@ void gemm(const Gemm<T>& g, T*) {
   }
 }
 
-// ---- Products in bfloat16: gemm on rounded operands. A packed B: [panel][pair of rows][column], the earlier row high.
+// ---- Products in bfloat16: rounded operands, summed in blocks of two chains. A packed B: [panel][pair of rows][column], the earlier row high.
 
 float rounded(float x) {
   if (std::isnan(x)) return x;
@@ -118,9 +118,14 @@ void bfloat16_gemm(const Gemm<float>& g, const uint32_t* packed_b, float*) {
     for (index_t j = 0; j < g.n; ++j) {
       float& c = g.c[i * g.c_row + j];
       float sum = g.accumulate ? c : 0.0f;
-      for (index_t p = 0; p < g.k; ++p) {
-        const float b = packed_b ? bfloat16_value(packed_b, g.k, g.n, p, j) : rounded(g.b[p * g.b_row + j * g.b_col]);
-        sum = std::fma(rounded(g.a[i * g.a_row + p * g.a_col]), b, sum);
+      for (index_t block = 0; block < g.k; block += 2 * kBfloat16Chain) {
+        float chain[2] = {0, 0};
+        for (index_t p = block; p < std::min(g.k, block + 2 * kBfloat16Chain); ++p) {
+          const float b = packed_b ? bfloat16_value(packed_b, g.k, g.n, p, j) : rounded(g.b[p * g.b_row + j * g.b_col]);
+          float& partial = chain[(p - block) / kBfloat16Chain];
+          partial = std::fma(rounded(g.a[i * g.a_row + p * g.a_col]), b, partial);
+        }
+        sum += chain[0] + chain[1];
       }
       sum = rounded(sum);
       if (g.bias) sum = rounded(sum + rounded(g.bias[j]));

@@ -27,6 +27,7 @@ from densekit._native import permutation as permutation
 from densekit._native import quicken as quicken
 from densekit._native import set_class as set_class
 from densekit._native import set_threads as set_threads
+from densekit._native import tiles_note as tiles_note
 from densekit.engines.counters import Draws, OptimizerCount
 from densekit.engines.exact import ExactValues, exact_values
 from densekit.engines.host import HostNode
