@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from densekit._core.native_form import NativeForm
+from densekit._core.tracked import TrackedMetric
 from densekit._core.variable import Variable
 
 Array = npt.NDArray[Any]
@@ -26,6 +27,14 @@ class LossTerm(NamedTuple):
     loss: Any
     weight: float = 1.0
     target: tuple[int, ...] | None = None
+
+
+class Measure(NamedTuple):
+    """A metric of one output, updated with the weights of the samples or without."""
+
+    output: int
+    metric: TrackedMetric
+    weighted: bool
 
 
 class Chunk(NamedTuple):
@@ -221,6 +230,12 @@ class Engine(Protocol):
 
     def evaluate(self, chunk: Chunk, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
         """Losses and predictions of the picked rows; as `train`, without training."""
+
+    def take_along(self, measures: Sequence[Measure], chunk: Chunk) -> Sequence[Measure]:
+        """Those metrics that the steps of the next run, which is of this chunk, update themselves.
+
+        The others are updated by who asks for predictions.
+        """
 
     def forget_data(self) -> None:
         """The data set that chunks came from is done with: what was kept of it may go."""

@@ -90,6 +90,10 @@ class StatelessScope(VariableScope):
         self._values[id(variable)] = _read(value)
         self.updated.add(id(variable))
 
+    def add_amount(self, variable: Any, amount: Any) -> None:
+        """Let the sum that `variable` holds grow."""
+        variable.assign(variable.current() + amount)
+
     @property
     def losses(self) -> list[Any]:
         """The losses added in this scope, in order."""

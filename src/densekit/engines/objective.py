@@ -22,11 +22,14 @@ from densekit.losses._checks import function_of
 
 
 class Batch(NamedTuple):
-    """Rows of a step: per input an array, per loss a target and weights or None."""
+    """Rows of a step: per input an array, per loss a target and weights or None; what metrics need
+    beside these.
+    """
 
     inputs: list[Any]
     targets: list[Any]
     weights: list[Any]
+    measured: Sequence[Any] = ()
 
 
 class Results(NamedTuple):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from densekit._core.dtypes import STRING, data_dtype
-from densekit._core.engine import Output
+from densekit._core.engine import Chunk, Measure, Output
 from densekit._core.initial_value import aligned_empty
 from densekit._core.types import Array, Operand
 
@@ -103,6 +103,10 @@ class PredictsRows(ABC):
     def chunk_rows(self) -> float:
         """How many rows keep it busy between two turns of metrics, progress bar and Ctrl-C."""
         return min(_CHUNK_ROWS, _CHUNK_FLOPS / max(3 * self.flops_per_sample, 1))
+
+    def take_along(self, measures: Sequence[Measure], chunk: Chunk) -> Sequence[Measure]:
+        """None of the metrics: predictions tell."""
+        return ()
 
     def forget_data(self) -> None:  # noqa: B027 - nothing is kept
         """The data set that chunks came from is done with."""

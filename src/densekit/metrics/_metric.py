@@ -19,7 +19,7 @@ from densekit._core.frames import filters_traceback, hide_internal_frames
 from densekit._core.name_scope import in_scope
 from densekit._core.naming import auto_name
 from densekit._core.registry import export, public_name
-from densekit._core.scope import StatelessScope, in_stateless_scope
+from densekit._core.scope import StatelessScope, in_stateless_scope, stateless_scope
 from densekit._core.tensor import Tensor, give, give_all, lend_all
 from densekit._core.tracked import TrackedMetric
 from densekit._core.types import ArrayLike, Config, TensorLike
@@ -211,7 +211,9 @@ class Metric(TrackedMetric):
         A float32 sum stops growing at 2 ** 24 ones; this one does not. The variable shows the
         rounded sum."""
         if in_stateless_scope():
-            variable.assign(variable.current() + amount)
+            scope = stateless_scope()
+            assert scope is not None
+            scope.add_amount(variable, amount)
             return
         exact = np.asarray(amount, np.float64)
         shown = variable.array

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from densekit import callbacks, engines
 from densekit._core import settings
-from densekit._core.engine import Chunk, Engine, LossTerm
+from densekit._core.engine import Chunk, Engine, LossTerm, Measure
 from densekit._core.native_form import native_form
 from densekit._core.tensor import lend_all
 from densekit._core.types import Array, Logs
@@ -156,12 +156,20 @@ class Session:
 
     def run(self, chunk: Chunk, training: bool) -> None:
         """Run a chunk, then update losses and metrics."""
-        predictions = self.make_ready(chunk)
+        self._make_engine_ready(chunk)
+        taken: Sequence[Measure] = ()
+        if self._metrics is not None:
+            taken = self.engine.take_along(self._metrics.measures, chunk)
+        predictions = self._room(chunk, taken)
         run = self.engine.train if training else self.engine.evaluate
-        self.follow(chunk, predictions, run(chunk, predictions))
+        self.follow(chunk, predictions, run(chunk, predictions), taken)
 
     def make_ready(self, chunk: Chunk) -> list[Array | None]:
         """Have the engine that fits the chunk; room for the predictions that metrics look at."""
+        self._make_engine_ready(chunk)
+        return self._room(chunk)
+
+    def _make_engine_ready(self, chunk: Chunk) -> None:
         terms = self.terms
         moment = self._model.moment()
         if moment != self._made_at or self._has_open_shapes:
@@ -173,17 +181,29 @@ class Session:
                 self._use(engine)
         if self._own_losses and self._meets_other_targets(chunk):
             self._use(self._engine_for(chunk.inputs, self.terms))
-        n = chunk.rows
+
+    def _room(self, chunk: Chunk, taken: Sequence[Measure] = ()) -> list[Array | None]:
+        n, shapes = chunk.rows, self._shapes
+        if taken and self._metrics is not None:
+            needed = {m.output for m in self._metrics.measures if m not in taken}
+            shapes = [shape if i in needed else None for i, shape in enumerate(shapes)]
         dtype = self.engine.dtype
         return [
-            None if shape is None else np.empty((n, math.prod(shape)), dtype)
-            for shape in self._shapes
+            None if shape is None else np.empty((n, math.prod(shape)), dtype) for shape in shapes
         ]
 
     def follow(
-        self, chunk: Chunk, predictions: list[Array | None], losses: npt.NDArray[np.float64]
+        self,
+        chunk: Chunk,
+        predictions: list[Array | None],
+        losses: npt.NDArray[np.float64],
+        taken: Sequence[Measure] = (),
     ) -> None:
-        """Update losses and metrics by what the engine gave for a chunk."""
+        """Update losses and metrics by what the engine gave for a chunk.
+
+        Args:
+            taken: metrics that the engine has updated.
+        """
         n, total = chunk.rows, losses[:, 0]
         self._loss.add(total, chunk.batch_size, n)
         if self.watch is not None:
@@ -192,10 +212,13 @@ class Session:
             for i, mean in enumerate(self._term_means):
                 mean.add(losses[:, 1 + i], chunk.batch_size, n)
         if self._metrics is not None:
-            self._update_metrics(chunk, predictions)
+            self._update_metrics(chunk, predictions, taken)
 
-    def _update_metrics(self, chunk: Chunk, predictions: list[Array | None]) -> None:
+    def _update_metrics(
+        self, chunk: Chunk, predictions: list[Array | None], taken: Sequence[Measure]
+    ) -> None:
         assert self._metrics is not None
+        done = {id(measure.metric) for measure in taken}
         for i, (rows, shape) in enumerate(zip(predictions, self._shapes, strict=True)):
             if rows is None or shape is None:
                 continue
@@ -208,7 +231,7 @@ class Session:
             y_true = _as_keras_floats(chunk.pick(chunk.targets[i]))
             weight = _as_keras_floats(chunk.pick(chunk.weights[i]))
             if self._at_once or chunk.steps == 1:
-                self._metrics.update_output(i, y_true, y_pred, weight, mask)
+                self._metrics.update_output(i, y_true, y_pred, weight, mask, done)
                 continue
             for start in range(0, len(rows), chunk.batch_size):
                 part = slice(start, start + chunk.batch_size)
@@ -218,6 +241,7 @@ class Session:
                     y_pred[part],
                     None if weight is None else weight[part],
                     None if mask is None else mask[part],
+                    done,
                 )
 
 

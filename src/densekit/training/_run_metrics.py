@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from densekit import engines, losses, metrics
 from densekit._core import masks, tree
+from densekit._core.engine import Measure
 from densekit._core.errors import describe, message, returned
 from densekit._core.scope import in_stateless_scope
 from densekit._core.tensor import lend
@@ -79,6 +80,9 @@ class CompileMetrics(Metric):
         metrics: as for `compile`, updated without weights.
         weighted_metrics: as for `compile`, updated with the sample weights.
 
+    Attributes:
+        measures: each metric with the output that it looks at.
+
     Raises:
         ValueError: for anything but a list, tuple or dict.
     """
@@ -102,6 +106,7 @@ class CompileMetrics(Metric):
         self._plain: list[list[Metric]] = []
         self._weighted: list[list[Metric]] = []
         self._prefixes: list[str] = []
+        self.measures: list[Measure] = []
 
     @property
     def metrics(self) -> list[Metric]:
@@ -137,6 +142,12 @@ class CompileMetrics(Metric):
         by_name = named or (isinstance(signature.output_structure, dict) and not deep)
         self._prefixes = [f"{n}_" if several and by_name else "" for n in names]
         self._plain, self._weighted = plain, weighted
+        self.measures = [
+            Measure(i, metric, weighted)
+            for groups, weighted in ((self._plain, False), (self._weighted, True))
+            for i, group in enumerate(groups)
+            for metric in group
+        ]
         self.built = True
 
     def _resolve(
@@ -193,9 +204,19 @@ class CompileMetrics(Metric):
                     metric.update_state(lend(y_true), lend(y_pred))
 
     def update_output(
-        self, i: int, y_true: Array | None, y_pred: Any, weight: Any, mask: Array | None = None
+        self,
+        i: int,
+        y_true: Array | None,
+        y_pred: Any,
+        weight: Any,
+        mask: Array | None = None,
+        done: Collection[int] = (),
     ) -> None:
-        """Add a batch of one output; a mask is a weight of the means."""
+        """Add a batch of one output; a mask is a weight of the means.
+
+        Args:
+            done: ids of the metrics to leave out.
+        """
         if i not in self._checked and y_true is not None and len(y_pred) > 1:
             self._checked.add(i)
             for metric in (*self._plain[i], *self._weighted[i]):
@@ -207,9 +228,11 @@ class CompileMetrics(Metric):
         if mask is not None:
             masks.set_mask(y_pred, lend(mask != 0))
         for metric in self._plain[i]:
-            metric.update_state(y_true, y_pred)
+            if id(metric) not in done:
+                metric.update_state(y_true, y_pred)
         for metric in self._weighted[i]:
-            metric.update_state(y_true, y_pred, sample_weight=weight)
+            if id(metric) not in done:
+                metric.update_state(y_true, y_pred, sample_weight=weight)
 
     def reset_state(self) -> None:
         for metric in self.metrics:

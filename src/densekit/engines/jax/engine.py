@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -12,12 +13,14 @@ import numpy.typing as npt
 
 from densekit._core import settings
 from densekit._core.dtypes import data_dtype
-from densekit._core.engine import Array, Chunk, EngineKind, Index, LossTerm, Source
+from densekit._core.engine import Array, Chunk, EngineKind, Index, LossTerm, Measure, Source
 from densekit._core.errors import message
 from densekit._core.variable import Variable
 from densekit.engines.exact import goes_beside
 from densekit.engines.host import definition_dtype
-from densekit.engines.jax.loop import Loop, Rows
+from densekit.engines.jax.columns import Layout, name_of
+from densekit.engines.jax.loop import Loop, Ran, Rows
+from densekit.engines.jax.measured import Measured, may_be_traced
 from densekit.engines.jax.numbers import numbers
 from densekit.engines.jax.placement import Placement, agreed, all_processes, present
 from densekit.engines.jax.predictor import Predictor
@@ -43,6 +46,13 @@ _CHUNK_FLOPS_ELSEWHERE = 1e13
 _CHUNK_ROWS = 1 << 20
 # Steps of a plan that do the same for a row whatever its batch holds.
 _NOT_BY_ROWS = {"host", "activity", "batch_normalization"}
+
+
+class Looped(NamedTuple):
+    """A compiled loop, and the metrics in it."""
+
+    loop: Loop
+    measured: Measured | None
 
 
 class JaxEngine(PredictsRows):
@@ -72,7 +82,6 @@ class JaxEngine(PredictsRows):
         self.dtype = source.dtype
         self.outputs = plan.outputs
         self.n_losses = len(losses)
-        self._losses_of = [term.output for term in losses]
         self.needs_batches = plan.needs_batches
         self.writes_weights = plan.writes_weights
         self.adds_losses = plan.adds_losses
@@ -92,10 +101,13 @@ class JaxEngine(PredictsRows):
         counted = all(counts_rows(t.loss) for t in losses) and not self.has_masks
         self.pads = _keeps_rows_apart(plan) and counted
         self.flops_per_sample = 2 * sum(v.size for v in source.variables)
-        self._loop: Loop | None = None
+        self._loops: dict[tuple[int, ...], Looped] = {}  # by the metrics in them
+        self._next: Looped | None = None  # what the next run is made by, if not by the bare loop
         self._predictor: Predictor | None = None
         self._placement: Placement | None = None
-        self.resident = Resident(self._inputs, self._losses_of, self.dtype)
+        inputs = tuple(map(name_of, self._inputs))
+        losses_of = tuple(term.output for term in losses)
+        self.resident = Resident(Layout(inputs, losses_of, self.dtype))
         self._made_from = source, plan, trainable, losses, optimizer
         self.together: Together | None = None  # with others that compute the same formula
 
@@ -122,37 +134,61 @@ class JaxEngine(PredictsRows):
     def train(self, chunk: Chunk, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
         """Steps on the picked rows of a chunk, in order: see `Engine.train`."""
         wanted = tuple(room is not None for room in predictions)
-        found: list[tuple[Run, Any, list[Any]]] = []
+        found: list[tuple[Run, Ran]] = []
         self._place()
         with numbers(self.wide), all_processes(self._name):
-            state: list[Any] | None = None
+            looped, self._next = self._next or self._looped(chunk, ()), None
+            loop, measured = looped
+            state: list[Array | jax.Array] | None = None
             rates = self._step.rates.of(chunk.steps)
             try:
                 is_there = self._placement is None and self.resident.takes(chunk)
-                for run in runs_of(chunk, self.pads, self._placement, whole=is_there):
-                    if self._loop is None:
-                        self._loop = self._new_loop(chunk, run)
-                    picks = picks_of(chunk, run, self._loop.capacity(run.steps, run.size))
+                for run in self._runs(chunk, is_there):
+                    picks = picks_of(chunk, run, loop.capacity(run.steps, run.size))
                     rows = self._rows(chunk, picks, is_there)
                     if state is None:
-                        read, state = self._loop.read.pack(), self._loop.written.give_away()
-                    state, made, outputs = self._loop(read, state, rows, run, rates, wanted)
-                    found.append((run, made, outputs))
+                        read, state = loop.read.pack(), loop.written.give_away()
+                    ran = loop(read, state, rows, run, rates, wanted)
+                    state = [*ran.state]
+                    found.append((run, ran))
             finally:
-                if state is not None and self._loop is not None:
-                    self._loop.written.assign(state)
-            losses = [np.asarray(made, np.float64)[: run.steps] for run, made, _ in found]
-            self.put(found, predictions)
+                if state is not None:
+                    loop.written.assign(state)
+            losses = [np.asarray(ran.losses, np.float64)[: run.steps] for run, ran in found]
+            self.put([(run, ran.outputs) for run, ran in found], predictions)
+            if measured is not None:
+                for run, ran in found:
+                    measured.add(ran.amounts, run.steps)
+                    if ran.last and run.last < run.size:
+                        measured.add_last(chunk, run.last, ran.last, self._masked)
         return np.concatenate(losses) if losses else np.empty((0, 1 + self.n_losses))
 
     evaluate = train  # no optimizer, no training
+
+    def take_along(self, measures: Sequence[Measure], chunk: Chunk) -> Sequence[Measure]:
+        """Metrics that are written on `ops`, or on JAX, and keep nothing in Python."""
+        self._place()
+        self._next, often = None, Counter(id(m.metric) for m in measures)
+        wanted = [m for m in measures if often[id(m.metric)] == 1 and may_be_traced(m.metric)]
+        size = chunk.batch_size
+        fits = self._placement is None or self._placement.fitting(size) == size
+        if not (wanted and fits and chunk.rows):
+            return ()
+        with numbers(self.wide), all_processes(self._name):
+            looped = self._looped(chunk, wanted)
+        if looped.measured is not None and looped.measured.taken:
+            self._next = looped
+            return looped.measured.taken
+        return ()
+
+    def _runs(self, chunk: Chunk, is_there: bool) -> list[Run]:
+        return runs_of(chunk, self.pads, self._placement, whole=is_there)
 
     def _rows(self, chunk: Chunk, picks: Index, is_there: bool) -> Rows:
         """The picked rows, or where they are picked."""
         if is_there:
             return self.resident.columns, picks.astype(np.int32)
-        types = self._inputs, self._losses_of, self.dtype
-        return gathered(chunk, picks, *types, self._placement)
+        return gathered(chunk, picks, self.resident.layout, self._placement)
 
     def forget_data(self) -> None:
         """The data set that chunks came from is done with: its copy on the device goes."""
@@ -167,28 +203,44 @@ class JaxEngine(PredictsRows):
             return self._placement is None and self.resident.takes(chunk, single=True)
 
     def loop_for(self, chunk: Chunk) -> Loop:
-        """The compiled loop."""
-        if self._loop is None:
-            runs = runs_of(chunk, self.pads, self._placement, whole=True)
-            self._loop = self._new_loop(chunk, runs[0])
-        return self._loop
+        """The compiled loop, without metrics."""
+        return self._looped(chunk, ()).loop
 
     def rates(self, steps: int) -> Told:
         """The learning rates of some steps to come."""
         return self._step.rates.of(steps)
 
-    def _new_loop(self, chunk: Chunk, run: Run) -> Loop:
-        """The compiled loop, for the variables that the step touches."""
+    def _looped(self, chunk: Chunk, measures: Sequence[Measure]) -> Looped:
+        """The compiled loop, for the variables that the step touches, with these metrics."""
+        layout = self.resident.layout.with_measures(measures, chunk, self.wide)
+        if layout is None:
+            return self._looped(chunk, ())
+        if layout.measured or measures:
+            self.resident.layout = layout
+        key = tuple(part for m in measures for part in (m.output, id(m.metric), m.weighted))
+        if key not in self._loops:
+            self._loops[key] = self._new_loop(chunk, measures)
+        return self._loops[key]
+
+    def _new_loop(self, chunk: Chunk, measures: Sequence[Measure]) -> Looped:
+        layout, step, known, measured = self.resident.layout, self._step, self.known, None
+        if measures:
+            own = [data_dtype(output.dtype) for output in self.outputs]
+            floats = np.dtype(self.dtype)
+            dtypes = [name_of(t if goes_beside(t, floats) else floats) for t in own]
+            measured = Measured(measures, layout, chunk, dtypes, self.wide)
+            step = step.with_metrics(measured)
+            known = list(dict.fromkeys([*known, *measured.variables]))
+        run = self._runs(chunk, True)[0]
         first_step = run._replace(rows=min(run.rows, run.full), steps=1)
-        types = self._inputs, self._losses_of, self.dtype
-        trial = gathered(chunk, picks_of(chunk, first_step, 1), *types, None)
+        trial = gathered(chunk, picks_of(chunk, first_step, 1), layout, None)
         batch: Batch = jax.tree.map(lambda column: column[0], trial)
-        first = traced_whole(self._step, self.known, batch, self.pads)
+        first = traced_whole(step, known, batch, self.pads)
         if self._placement is not None:
             sizes = np.array([chunk.rows, chunk.batch_size])
             read = [v.snapshot() for v in first.touched.read]
             agreed(self._name, [sizes, chunk.picks, *read])
-        return Loop(self._step, first, self.pads, self._placement, self.resident.types)
+        return Looped(Loop(step, first, self.pads, self._placement, layout.types), measured)
 
     def _place(self) -> None:
         """Compile anew if another distribution was set."""
@@ -196,13 +248,18 @@ class JaxEngine(PredictsRows):
         known = None if placement is None else placement.distribution
         if settings.get("distribution") is not known:
             self._placement = present()
-            self._loop = self._predictor = None
+            self._predictor = self._next = None
+            self._loops.clear()
 
-    def put(self, found: list[tuple[Run, Any, list[Any]]], predictions: list[Array | None]) -> None:
+    def put(
+        self,
+        found: Sequence[tuple[Run, Sequence[Array | jax.Array]]],
+        predictions: list[Array | None],
+    ) -> None:
         """Write the predictions to their room."""
         made: list[list[Array]] = [[] for _ in predictions]
         masks: list[list[Array]] = [[] for _ in predictions]
-        for run, _, outputs in found:
+        for run, outputs in found:
             given = iter(outputs)
             for i, room in enumerate(predictions):
                 if room is None:

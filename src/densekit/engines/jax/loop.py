@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +12,13 @@ import numpy as np
 
 from densekit._core.types import Array
 from densekit._core.variable import Variable
+from densekit.engines.jax.columns import Types
 from densekit.engines.jax.packing import Packed, Packing
 from densekit.engines.jax.placement import Placement
 from densekit.engines.jax.rates import Told
-from densekit.engines.jax.resident import Columns, Types, bucket, pick
+from densekit.engines.jax.resident import Columns, bucket, pick
 from densekit.engines.jax.runs import Run
-from densekit.engines.jax.traced import Formula, Traced, shape_of
+from densekit.engines.jax.traced import Formula, Made, Traced, shape_of
 from densekit.engines.objective import Batch
 
 Counts: TypeAlias = tuple[  # steps; rows that count in each, in the last; or traced
@@ -26,9 +27,26 @@ Counts: TypeAlias = tuple[  # steps; rows that count in each, in the last; or tr
 Given: TypeAlias = Sequence[Array | jax.Array]  # packed values
 # Batches with an axis of steps in front; or columns, and which of their rows make each step.
 Rows: TypeAlias = Batch | tuple[Columns, Array | jax.Array]
-Made: TypeAlias = tuple[Packed, jax.Array, list[jax.Array]]
-_Kept: TypeAlias = tuple[jax.Array, list[jax.Array]]
-_Carried: TypeAlias = tuple[list[jax.Array], _Kept]
+_Kept: TypeAlias = tuple[jax.Array, list[jax.Array], list[jax.Array]]
+_Carried: TypeAlias = tuple[list[jax.Array], _Kept, list[jax.Array]]
+
+
+class Ran(NamedTuple):
+    """What a dispatch gives; it may still be on its way.
+
+    Attributes:
+        state: the new values of what is written, packed.
+        losses: of each step or more, as what follows.
+        outputs: predictions that were wanted, then their masks.
+        amounts: see `traced.Made`.
+        last: the same.
+    """
+
+    state: Packed
+    losses: jax.Array
+    outputs: list[jax.Array]
+    amounts: list[jax.Array]
+    last: list[jax.Array]
 
 
 class Loop:
@@ -63,7 +81,8 @@ class Loop:
         places = None
         if placement is not None:
             placement.distribution.check_paths([v.path for v in touched.read])
-            places = self.written.shardings(), placement.whole, placement.whole
+            whole = placement.whole
+            places = Ran._make([self.written.shardings(), whole, whole, whole, whole])
         self._compiled = jax.jit(
             self._run, static_argnums=(4,), donate_argnums=(1,), out_shardings=places
         )
@@ -77,10 +96,8 @@ class Loop:
         run: Run,
         rates: Told,
         wanted: tuple[bool, ...],
-    ) -> Made:
-        """New values of what is written; for each step, or more, losses, predictions and masks.
-
-        The results may still be on their way.
+    ) -> Ran:
+        """The steps of a run.
 
         Args:
             read: the packed values of what is read only.
@@ -92,7 +109,7 @@ class Loop:
         """
         if self._placement is not None:
             read, written = self._placement.copies(read), self._placement.copies(written)
-        made: Made = self._compiled(read, written, rows, rates, wanted, counts_of(run))
+        made: Ran = self._compiled(read, written, rows, rates, wanted, counts_of(run))
         return made
 
     def capacity(self, steps: int, size: int) -> int:
@@ -110,7 +127,7 @@ class Loop:
         rates: Told,
         wanted: tuple[bool, ...],
         counts: Counts,
-    ) -> Made:
+    ) -> Ran:
         """Traced once for each capacity and shape."""
         if isinstance(rows, Batch):
             capacity = len(jax.tree.leaves(rows)[0])
@@ -140,8 +157,8 @@ class Loop:
         rates: Told,
         wanted: tuple[bool, ...],
         counts: Counts,
-    ) -> Made:
-        """The loop as a formula: new values, and for each step losses, predictions and masks.
+    ) -> Ran:
+        """The loop as a formula.
 
         Args:
             batch_at: gives the rows of a step, by its number.
@@ -156,24 +173,29 @@ class Loop:
         steps, full, last = counts
         traced = self._traced_for(jax.eval_shape(batch_at, np.int32(0)))
 
-        def kept(losses: jax.Array, outputs: Masked, masks: Masked) -> _Kept:
-            parts = [*zip(outputs, wanted, strict=True), *zip(masks, wanted, strict=True)]
-            return losses, [part for part, want in parts if want and part is not None]
+        def kept(made: Made) -> _Kept:
+            parts = [*zip(made.outputs, wanted, strict=True), *zip(made.masks, wanted, strict=True)]
+            outputs = [part for part, want in parts if want and part is not None]
+            return made.losses, outputs, made.amounts
 
         def body(i: jax.Array, carried: _Carried) -> _Carried:
-            values, rooms = carried
+            values, rooms, _ = carried
             given = constant | dict(zip(self.written.variables, values, strict=True))
             real = jnp.where(i == steps - 1, last, full) if self._pads else None
             after, made = traced(given, batch_at(i), real, self._formula.rates.at(given, rates))
             put = partial(jax.lax.dynamic_update_index_in_dim, index=i, axis=0)
             return (
                 [self._cut(v, after[v]) for v in self.written.variables],
-                jax.tree.map(put, rooms, kept(*made)),
+                jax.tree.map(put, rooms, kept(made)),
+                made.last,
             )
 
-        rooms = jax.tree.map(lambda a: jnp.zeros((capacity, *a.shape), a.dtype), kept(*traced.made))
-        values, (losses, outputs) = jax.lax.fori_loop(0, steps, body, (first, rooms))
-        return self.written.repack(values), losses, outputs
+        rooms = jax.tree.map(lambda a: jnp.zeros((capacity, *a.shape), a.dtype), kept(traced.made))
+        nothing = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), traced.made.last)
+        start = first, rooms, nothing
+        values, made, of_last = jax.lax.fori_loop(0, steps, body, start)
+        losses, outputs, amounts = made
+        return Ran(self.written.repack(values), losses, outputs, amounts, of_last)
 
     def _traced_for(self, batch: Batch) -> Traced:
         """The step for batches of this shape."""
@@ -185,9 +207,6 @@ class Loop:
 
     def _cut(self, variable: Variable, value: jax.Array) -> jax.Array:
         return value if self._placement is None else self._placement.cut(variable, value)
-
-
-Masked: TypeAlias = Sequence[jax.Array | None]
 
 
 def counts_of(run: Run) -> Counts:

@@ -15,7 +15,7 @@ from densekit._core.types import Array
 from densekit._core.variable import Variable
 from densekit.engines.jax.packing import Packing, shapes_of
 from densekit.engines.jax.placement import Placement
-from densekit.engines.jax.steps import Values
+from densekit.engines.jax.scopes import Values
 from densekit.engines.jax.traced import Touched
 from densekit.engines.kinds import inside
 

@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 
 from densekit._core.engine import Chunk
 from densekit._core.types import Array
+from densekit.engines.jax.columns import Layout, Types
 from densekit.engines.jax.numbers import on_device
 
 _PART = 4  # of a device's memory that a data set may take
 _ON_PROCESSOR = 1 << 31  # bytes, beside the arrays of the user
 _FEW = 1 << 12  # rows that may lie there unused
 
-_Columns = list[jax.Array | None]
-Columns: TypeAlias = tuple[_Columns, _Columns, _Columns]
-Types: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+_Columns: TypeAlias = list[jax.Array | None]
+Columns: TypeAlias = tuple[_Columns, ...]  # in groups as in a `Batch`
 
 
 class Resident:
     """The columns of the data set that chunks come from, for as long as it is the same one.
 
     Args:
-        dtypes: of the inputs in the definition.
-        outputs: for each loss the output that it is of.
-        floats: dtype of targets and weights.
+        layout: which columns, and their types.
     """
 
-    def __init__(
-        self, dtypes: Sequence[npt.DTypeLike], outputs: Sequence[int], floats: str
-    ) -> None:
-        self._dtypes, self._outputs, self._floats = list(dtypes), list(outputs), floats
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
         self._source: tuple[list[Array], list[Array | None], list[Array | None]] | None = None
         self._columns: Columns | None = None
         self._room = 0  # rows of the latest one, and of what lies behind them
+
+    @property
+    def layout(self) -> Layout:
+        """Which columns, and their types."""
+        return self._layout
+
+    @layout.setter
+    def layout(self, layout: Layout) -> None:
+        if layout != self._layout:
+            self.forget()
+            self._layout = layout
 
     def takes(self, chunk: Chunk, single: bool = False) -> bool:
         """Whether the data set of a chunk lies on the device, or is brought there now.
@@ -53,36 +58,23 @@ class Resident:
         if chunk.source is not None or (is_single and not single):
             return False
         self._source = source
-        columns = self._listed(chunk)
-        if sum(_bytes(column, dtype) for column, dtype in columns) <= room():
+        groups = self._layout.listed(chunk)
+        if sum(_bytes(*pair) for group in groups for pair in group) <= room():
             self._room = _room_for(max(map(len, chunk.inputs)), self._room)
-            placed = [_placed(column, dtype, self._room) for column, dtype in columns]
-            first, second = len(chunk.inputs), len(chunk.inputs) + len(self._outputs)
-            self._columns = placed[:first], placed[first:second], placed[second:]
+            self._columns = tuple(
+                [_placed(*pair, self._room) for pair in group] for group in groups
+            )
         return self._columns is not None
 
     @property
     def columns(self) -> Columns:
-        """What lies on the device: inputs, targets, weights."""
+        """What lies on the device: in groups."""
         assert self._columns is not None
         return self._columns
 
     def forget(self) -> None:
         """The data set is done with."""
         self._source = self._columns = None
-
-    def _listed(self, chunk: Chunk) -> list[tuple[Array | None, np.dtype[np.generic]]]:
-        targets = [chunk.targets[i] for i in self._outputs]
-        weights = [chunk.weights[i] for i in self._outputs]
-        types = [t for group in self.types for t in group]
-        columns = [*chunk.inputs, *targets, *weights]
-        return [(c, np.dtype(t)) for c, t in zip(columns, types, strict=True)]
-
-    @property
-    def types(self) -> Types:
-        """The types of the columns in the definition."""
-        floats = (self._floats,) * len(self._outputs)
-        return tuple(np.dtype(t).name for t in self._dtypes), floats, floats
 
 
 def room() -> int:
@@ -98,15 +90,17 @@ def _same(one: object, two: object) -> bool:
     return one is two
 
 
-def _bytes(column: Array | None, dtype: np.dtype[np.generic]) -> int:
-    return 0 if column is None else column.size * min(column.itemsize, dtype.itemsize)
+def _bytes(column: Array | None, dtype: str) -> int:
+    if column is None:
+        return 0
+    return column.size * min(column.itemsize, np.dtype(dtype).itemsize)
 
 
-def _placed(column: Array | None, dtype: np.dtype[np.generic], rows: int) -> jax.Array | None:
+def _placed(column: Array | None, dtype: str, rows: int) -> jax.Array | None:
     """A column on the device; narrow numbers stay narrow there."""
     if column is None:
         return None
-    narrow = column.itemsize < dtype.itemsize and column.dtype.kind in "biuf"
+    narrow = column.itemsize < np.dtype(dtype).itemsize and column.dtype.kind in "biuf"
     return on_device(column, column.dtype if narrow else dtype, rows)
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
-import numpy.typing as npt
 
 from densekit._core.engine import Chunk, Index
 from densekit._core.types import Array
+from densekit.engines.jax.columns import Layout
 from densekit.engines.jax.placement import Placement, rows_at
 from densekit.engines.objective import Batch
 
@@ -88,23 +87,10 @@ def picks_of(chunk: Chunk, run: Run, capacity: int) -> Index:
     return picks
 
 
-def gathered(
-    chunk: Chunk,
-    picks: Index,
-    dtypes: Sequence[npt.DTypeLike],
-    outputs: Sequence[int],
-    floats: str,
-    placement: Placement | None,
-) -> Batch:
-    """The picked rows, in the shape of the picks and the types that definitions are handed.
+def gathered(chunk: Chunk, picks: Index, layout: Layout, placement: Placement | None) -> Batch:
+    """The picked rows, in the shape of the picks and the types that definitions are handed."""
 
-    Args:
-        dtypes: of the inputs.
-        outputs: for each loss the output that it is of.
-        floats: dtype of targets and weights.
-    """
-
-    def gather(column: Array | None, dtype: npt.DTypeLike) -> Array | jax.Array | None:
+    def gather(column: Array | None, dtype: str) -> Array | jax.Array | None:
         if column is None:
             return None
         if placement is None:
@@ -112,9 +98,5 @@ def gathered(
         shape = *picks.shape, *column.shape[1:]
         return placement.shared(shape, 1, lambda part: rows_at(column, picks[part[:2]], dtype))
 
-    inputs = zip(chunk.inputs, dtypes, strict=True)
-    return Batch(
-        [gather(column, dtype) for column, dtype in inputs],
-        [gather(chunk.targets[i], floats) for i in outputs],
-        [gather(chunk.weights[i], floats) for i in outputs],
-    )
+    groups = layout.listed(chunk)
+    return Batch(*([gather(column, dtype) for column, dtype in group] for group in groups))

@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from densekit._core.engine import Run as RunOfOne
 from densekit.engines import kinds
+from densekit.engines.jax.columns import Types
 from densekit.engines.jax.engine import JaxEngine
-from densekit.engines.jax.loop import Counts, Loop, Made, counts_of
+from densekit.engines.jax.loop import Counts, Loop, Ran, counts_of
 from densekit.engines.jax.numbers import numbers
 from densekit.engines.jax.packing import Packing
 from densekit.engines.jax.rates import Told
-from densekit.engines.jax.resident import Columns, Types, pick
+from densekit.engines.jax.resident import Columns, pick
 from densekit.engines.jax.runs import Run, picks_of, runs_of
 from densekit.engines.objective import Batch
 
@@ -70,9 +71,9 @@ class Together:
         run: Run,
         wanted: tuple[bool, ...],
         types: Types,
-    ) -> Made:
+    ) -> Ran:
         """As for `Loop`; everything of an engine has an axis of engines in front."""
-        made: Made = self._compiled(
+        made: Ran = self._compiled(
             read, written, columns, picks, rates, counts_of(run), wanted, types
         )
         return made
@@ -87,24 +88,22 @@ class Together:
         counts: Counts,
         wanted: tuple[bool, ...],
         types: Types,
-    ) -> Made:
+    ) -> Ran:
         loop, (own_read, own_written) = self._loop, self._own
 
         def of_one(
             read: list[jax.Array], written: list[jax.Array], picks: jax.Array, rates: Told
-        ) -> Made:
+        ) -> Ran:
             def batch_at(i: jax.Array) -> Batch:
                 rows = jax.lax.dynamic_index_in_dim(picks, i, keepdims=False)
                 return Batch(*pick(columns, rows, types))
 
             constant = loop.read.repack(own_read.unpack(read))
             first = loop.written.repack(own_written.unpack(written))
-            after, losses, outputs = loop.steps(
-                constant, first, batch_at, len(picks), rates, wanted, counts
-            )
-            return own_written.repack(loop.written.unpack(after)), losses, outputs
+            ran = loop.steps(constant, first, batch_at, len(picks), rates, wanted, counts)
+            return ran._replace(state=own_written.repack(loop.written.unpack(ran.state)))
 
-        made: Made = jax.vmap(of_one)(list(read), list(written), picks, rates)
+        made: Ran = jax.vmap(of_one)(list(read), list(written), picks, rates)
         return made
 
 
@@ -168,10 +167,10 @@ def _steps(leader: JaxEngine, engines: Sequence[JaxEngine], runs: Sequence[RunOf
             capacity = together.capacity(run)
             own = [picks_of(one.chunk, run, capacity).astype(np.int32) for one in runs]
             picks = np.stack([own[i] for i in members])
-            columns, types = leader.resident.columns, leader.resident.types
+            columns, types = leader.resident.columns, leader.resident.layout.types
             made = together(read, state, columns, picks, rates, run, wanted, types)
-            state = list(made[0])
-            found.append((run, made[1], made[2]))
+            state = list(made.state)
+            found.append((run, made.losses, made.outputs))
         after = [np.asarray(flat) for flat in state]
         losses = [np.asarray(part, np.float64)[:, : run.steps] for run, part, _ in found]
         outputs = [[np.asarray(y) for y in ys] for _, _, ys in found]
@@ -181,10 +180,7 @@ def _steps(leader: JaxEngine, engines: Sequence[JaxEngine], runs: Sequence[RunOf
         zip(runs, engines, packings, strict=True)
     ):
         written.assign([flat[m] for flat in after])
-        rows = [
-            (run, whole[m], [y[m] for y in ys])
-            for (run, _, _), ys in zip(found, outputs, strict=True)
-        ]
+        rows = [(run, [y[m] for y in ys]) for (run, _, _), ys in zip(found, outputs, strict=True)]
         try:
             engine.put(rows, run_of_one.predictions)
         except Exception as error:

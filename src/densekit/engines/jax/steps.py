@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 
 from densekit._core import tree
 from densekit._core.engine import EngineKind, LossTerm
-from densekit._core.scope import StatelessScope
 from densekit._core.types import TensorLike
 from densekit._core.variable import Variable
+from densekit.engines.jax.measured import Measured
 from densekit.engines.jax.rates import Rates
+from densekit.engines.jax.scopes import Given, Values
 from densekit.engines.jax.traced import Made, Touched
 from densekit.engines.kinds import inside
 from densekit.engines.objective import Batch, Objective, Results
-
-Given: TypeAlias = Mapping[Variable, jax.Array]
-
-
-class Values(StatelessScope):
-    """A scope that knows which variables were read and which assigned to."""
-
-    def __init__(
-        self, values: Given, touched: Touched | None, collect_losses: bool = False
-    ) -> None:
-        super().__init__(values.items(), collect_losses)
-        self._given = values
-        self._touched = touched
-
-    def get_current_value(self, variable: Variable) -> jax.Array | None:
-        """The value `variable` has in this scope, or None."""
-        if self._touched is not None:
-            self._touched.read[variable] = None
-        return super().get_current_value(variable)
-
-    def add_update(self, update: tuple[Variable, object]) -> None:
-        """Keep an assignment, in the type of the variable."""
-        variable, value = update
-        if self._touched is not None:
-            self._touched.read[variable] = self._touched.written[variable] = None
-        super().add_update((variable, jnp.asarray(value, variable.dtype)))
-
-    def values(self) -> dict[Variable, jax.Array]:
-        """What the given variables hold now."""
-        found = {v: StatelessScope.get_current_value(self, v) for v in self._given}
-        return {v: value for v, value in found.items() if value is not None}
 
 
 class Step:
@@ -59,6 +30,7 @@ class Step:
         trainable: variables to train, in the optimizer's order; their penalties count.
         losses: terms of the loss.
         optimizer: a built optimizer; None for evaluation.
+        measured: metrics that are part of it.
     """
 
     def __init__(
@@ -68,11 +40,13 @@ class Step:
         trainable: Sequence[Variable],
         losses: Sequence[LossTerm],
         optimizer: Any,
+        measured: Measured | None = None,
     ) -> None:
         self._kind = kind
         self._objective = Objective(function, trainable, losses, optimizer is not None)
         self._trainable = list(trainable)
         self._optimizer = optimizer
+        self._measured = measured
         self.rates = Rates(optimizer)
         self.added_losses = False
 
@@ -94,7 +68,16 @@ class Step:
         losses = jnp.stack([jnp.asarray(x) for x in (results.total, *results.singles)])
         outputs = [jnp.asarray(y) for y in tree.flatten(results.outputs)]
         masks = [None if mask is None else jnp.asarray(mask) for mask in results.masks]
-        return after, Made(losses, outputs, masks)
+        made = Made(losses, outputs, masks, [], [])
+        if self._measured is None:
+            return after, made
+        return self._measured(values, after, batch, real, made, touched)
+
+    def with_metrics(self, measured: Measured) -> Step:
+        """The same step, with metrics in it."""
+        step = copy(self)
+        step._measured = measured
+        return step
 
     def _evaluate(
         self, values: Given, batch: Batch, real: TensorLike | None, touched: Touched

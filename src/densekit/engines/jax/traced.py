@@ -31,11 +31,15 @@ class Made(NamedTuple):
         losses: the total and each loss.
         outputs: predictions.
         masks: those of the outputs that have one.
+        amounts: what sums of metrics grow by.
+        last: what the host is to know of the last step alone.
     """
 
     losses: jax.Array
     outputs: list[jax.Array]
     masks: list[jax.Array | None]
+    amounts: list[jax.Array]
+    last: list[jax.Array]
 
 
 Values: TypeAlias = Mapping[Variable, jax.Array]
@@ -99,7 +103,8 @@ class Traced:
         ) -> tuple[list[jax.Array], Made]:
             given = dict(zip(known, values, strict=True))
             after, made = formula(given, batch, real, rates, touched)
-            return [after[v] for v in touched.written], made
+            # Those that are not known yet will be, when it is traced again.
+            return [after[v] for v in touched.written if v in after], made
 
         real = np.int32(0) if pads else None
         closed, shapes = jax.make_jaxpr(step, return_shape=True)(
