@@ -40,7 +40,14 @@ def image_data_format() -> str:
 
 
 def is_keras_tensor(x: object) -> bool:
-    """Whether `x` is a symbolic tensor."""
+    """Whether `x` is a symbolic tensor.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.utils.is_keras_tensor(keras.Input((3,)))
+    True
+    """
     return isinstance(x, KerasTensor)
 
 

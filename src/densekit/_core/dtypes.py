@@ -20,7 +20,17 @@ _PYTHON_TYPES = {float: "float32", int: "int32", bool: "bool", str: STRING}
 
 
 def standardize_dtype(dtype: Any) -> str:
-    """The canonical name of a dtype given as name, NumPy dtype or type; None means `floatx`."""
+    """The canonical name of a dtype given as name, NumPy dtype or type; None means `floatx`.
+
+    Raises:
+        ValueError: for a dtype that is unknown.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> [keras.utils.standardize_dtype(dtype) for dtype in ("int", float, None)]
+    ['int32', 'float32', 'float32']
+    """
     if dtype is None:
         return settings.floatx()
     if isinstance(dtype, type) and dtype in (float, int, bool, str):  # np.dtype('float64') == float

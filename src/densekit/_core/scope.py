@@ -64,7 +64,22 @@ class RecordingScope(VariableScope):
 class StatelessScope(VariableScope):
     """``with StatelessScope([(variable, value), ...]) as scope:`` substitutes values.
 
-    With `collect_losses` the losses that layers add inside are kept in `losses`, else dropped.
+    What is assigned inside is kept by the scope; the variables stay as they were.
+
+    Args:
+        state_mapping: pairs of a variable and its value inside. Default: none.
+        collect_losses: whether losses that layers add inside are kept, in `losses`. Default:
+            ``False``.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> v = keras.Variable(1.0)
+    >>> with keras.StatelessScope([(v, 5.0)]) as scope:
+    ...     doubled = v * 2
+    ...     _ = v.assign(7.0)
+    >>> float(doubled), float(scope.get_current_value(v)), float(v)
+    (10.0, 7.0, 1.0)
     """
 
     def __init__(

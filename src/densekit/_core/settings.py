@@ -63,15 +63,37 @@ def set_epsilon(value: float) -> None:
 
 
 def enable_interactive_logging() -> None:
-    """Write progress and messages to standard output."""
+    """Write progress and messages to standard output.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.utils.enable_interactive_logging()
+    """
     put("interactive_logging", True)
 
 
 def disable_interactive_logging() -> None:
-    """Write progress and messages to the log."""
+    """Write progress and messages to the log.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.utils.disable_interactive_logging()
+    >>> keras.utils.is_interactive_logging_enabled()
+    False
+    >>> keras.utils.enable_interactive_logging()
+    """
     put("interactive_logging", False)
 
 
 def is_interactive_logging_enabled() -> bool:
-    """Whether progress and messages go to standard output."""
+    """Whether progress and messages go to standard output.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.utils.is_interactive_logging_enabled()
+    True
+    """
     return bool(get("interactive_logging"))

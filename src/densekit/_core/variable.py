@@ -48,7 +48,11 @@ class Variable(Operators):
         trainable: whether optimizers may update it. Default: ``True``.
         autocast: whether mixed precision may read it in the compute dtype. Default: ``True``.
         aggregation: how replicas combine it; kept for configs. Default: ``"none"``.
+        synchronization: when they do; kept for configs. Default: ``"auto"``.
         name: without ``/``. Default: numbered ``variable``.
+        path: names of the scopes around it, and its own. Default: by the scopes that are open.
+        regularizer: gives a penalty on the value. Default: ``None``.
+        constraint: gives the value that is put in place after each update. Default: ``None``.
 
     Raises:
         ValueError: for an unknown dtype, a missing shape or a shape with unknown entries, and for a

@@ -32,6 +32,13 @@ def register_engine(name: str, module: str) -> None:
     Args:
         name: what `compile` and `config.set_engine` call it.
         module: full name of a module with a value ``ENGINE``, an `EngineKind`; loaded on first use.
+
+    Example:
+
+    >>> from densekit import engines
+    >>> engines.register_engine("reference", "densekit.engines.reference")
+    >>> engines.engine_kind("reference").name
+    'reference'
     """
     _modules[name] = module
     _loaded.pop(name, None)

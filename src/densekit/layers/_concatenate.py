@@ -95,5 +95,12 @@ def _spread(x: TensorLike, mask: TensorLike | None) -> TensorLike:
 def concatenate(
     inputs: Sequence[TensorLike], axis: int = -1, **kwargs: Unpack[AllLayerOptions]
 ) -> Any:
-    """``Concatenate(axis, **kwargs)(inputs)``: the layer `Concatenate` at once."""
+    """``Concatenate(axis, **kwargs)(inputs)``: the layer `Concatenate` at once.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.layers.concatenate([keras.Input((3,)), keras.Input((2,))]).shape
+    (None, 5)
+    """
     return Concatenate(axis=axis, **kwargs)(inputs)

@@ -124,5 +124,12 @@ def _product(shape: Sequence[int], without: int) -> int:
 def dot(
     inputs: Sequence[TensorLike], axes: int | Sequence[int] = -1, **kwargs: Unpack[AllLayerOptions]
 ) -> Any:
-    """``Dot(axes, **kwargs)(inputs)``: the layer `Dot` at once."""
+    """``Dot(axes, **kwargs)(inputs)``: the layer `Dot` at once.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.layers.dot([keras.Input((3,)), keras.Input((3,))], axes=1).shape
+    (None, 1)
+    """
     return Dot(axes=axes, **kwargs)(inputs)

@@ -11,7 +11,7 @@ from densekit.layers._base.layer import Layer
 
 @export("keras.layers")
 def serialize(layer: Layer) -> Config:
-    """The config that `deserialize` reads.
+    """The config of a layer, for `deserialize`.
 
     Example:
 
@@ -34,6 +34,13 @@ def deserialize(config: Config, custom_objects: Config | None = None) -> Layer:
 
     Raises:
         ValueError: if `config` describes something else.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> config = keras.layers.serialize(keras.layers.Dense(2, activation="relu"))
+    >>> keras.layers.deserialize(config).activation.__name__
+    'relu'
     """
     layer = deserialize_keras_object(config, custom_objects=custom_objects)
     if not isinstance(layer, Layer):

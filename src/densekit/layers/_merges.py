@@ -156,7 +156,16 @@ def _function_of(layer: type[Merge]) -> Callable[..., Any]:
         return layer(**kwargs)(inputs)
 
     merge.__name__ = merge.__qualname__ = layer.__name__.lower()
-    merge.__doc__ = f"``{layer.__name__}(**kwargs)(inputs)``: the layer `{layer.__name__}` at once."
+    name = layer.__name__
+    merge.__doc__ = f"""``{name}(**kwargs)(inputs)``: the layer `{name}` at once.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> x = keras.Input((3,))
+    >>> keras.layers.{merge.__name__}([x, x]).shape
+    (None, 3)
+    """
     return export("keras.layers")(merge)
 
 

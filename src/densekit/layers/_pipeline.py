@@ -21,6 +21,7 @@ class Pipeline(Layer):
 
     Args:
         layers: the layers, in order.
+        name: name of the layer. Default: numbered after the class.
 
     Raises:
         ValueError: by `from_config`, if the config lists no layers.

@@ -90,6 +90,8 @@ class SpatialDropout1D(SpatialDropout):
     Args:
         rate: share of features dropped, 0 <= rate <= 1.
         seed: integer. Default: drawn.
+        name: name of the layer. Default: numbered after the class.
+        dtype: dtype or dtype policy. Default: the global policy.
 
     Raises:
         ValueError: for a rate outside of [0, 1] or inputs that are not of rank 3.
@@ -118,6 +120,8 @@ class SpatialDropout2D(_WithFormat):
         data_format: ``"channels_last"``, or ``"channels_first"`` if the features are axis 1.
             Default: `config.image_data_format`.
         seed: integer. Default: drawn.
+        name: name of the layer. Default: numbered after the class.
+        dtype: dtype or dtype policy. Default: the global policy.
 
     Raises:
         ValueError: for a rate outside of [0, 1] or inputs that are not of rank 4.
@@ -146,6 +150,8 @@ class SpatialDropout3D(_WithFormat):
         data_format: ``"channels_last"``, or ``"channels_first"`` if the features are axis 1.
             Default: `config.image_data_format`.
         seed: integer. Default: drawn.
+        name: name of the layer. Default: numbered after the class.
+        dtype: dtype or dtype policy. Default: the global policy.
 
     Raises:
         ValueError: for a rate outside of [0, 1] or inputs that are not of rank 5.

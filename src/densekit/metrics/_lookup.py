@@ -46,12 +46,30 @@ _NAMES = Names("keras.metrics", _spell)
 
 
 def serialize(metric: object) -> Any:
-    """The config of a metric or metric function, for `deserialize`."""
+    """The config of a metric or metric function, for `deserialize`.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.metrics.serialize(keras.metrics.AUC())["class_name"]
+    'AUC'
+    """
     return serialize_keras_object(metric)
 
 
 def deserialize(config: object, custom_objects: dict[str, object] | None = None) -> Any:
-    """The metric or metric function of a config."""
+    """The metric or metric function of a config.
+
+    Args:
+        config: what `serialize` returned, or a name.
+        custom_objects: classes and functions of one's own, by name. Default: none.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.metrics.deserialize(keras.metrics.serialize(keras.metrics.AUC(name="area"))).name
+    'area'
+    """
     return deserialize_keras_object(config, custom_objects=custom_objects, module_objects=_NAMES)
 
 

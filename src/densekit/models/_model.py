@@ -342,6 +342,13 @@ class Functional(Model, metaclass=ABCMeta):
 
     Raises:
         ValueError: if an output does not follow from the inputs, or two layers share a name.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> x = keras.Input((4,))
+    >>> type(keras.Model(x, keras.layers.Dense(2)(x))).__name__
+    'Functional'
     """
 
     def __init__(

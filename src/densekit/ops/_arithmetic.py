@@ -134,7 +134,7 @@ abs = absolute
 
 @operation("numpy")
 def sign(x: TensorLike) -> TensorLike:
-    """-1, 0 or 1."""
+    """The sign of each element: -1, 0 or 1."""
     return namespace(x).sign(x)
 
 
@@ -165,7 +165,7 @@ def reciprocal(x: TensorLike) -> TensorLike:
 
 @operation("numpy", quiet=True)
 def exp(x: TensorLike) -> TensorLike:
-    """e to the power of `x`."""
+    """The exponential: e to the power of `x`."""
     return namespace(x).exp(floating(x))
 
 

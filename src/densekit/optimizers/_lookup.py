@@ -24,12 +24,30 @@ _NAMES = Names("keras.optimizers", _spell)
 
 
 def serialize(optimizer: Optimizer) -> Any:
-    """The config of an optimizer, for `deserialize`."""
+    """The config of an optimizer, for `deserialize`.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.optimizers.serialize(keras.optimizers.SGD(0.5))["config"]["learning_rate"]
+    0.5
+    """
     return serialize_keras_object(optimizer)
 
 
 def deserialize(config: Config, custom_objects: dict[str, object] | None = None) -> Any:
-    """The optimizer of a config; the case of a built-in class name does not matter."""
+    """The optimizer of a config; the case of a built-in class name does not matter.
+
+    Args:
+        config: what `serialize` returned.
+        custom_objects: classes and functions of one's own, by name. Default: none.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.optimizers.deserialize({"class_name": "adam", "config": {"beta_1": 0.5}}).beta_1
+    0.5
+    """
     known = _NAMES.get(str(config.get("class_name")))
     if known is not None:
         config = {**config, "class_name": known.__name__}

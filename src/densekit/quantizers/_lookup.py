@@ -44,7 +44,10 @@ def get(identifier: object, **kwargs: Any) -> Any:
 
 
 def serialize(initializer: object) -> object:
-    """The config of a quantizer.
+    """The config of a quantizer, for `deserialize`.
+
+    Args:
+        initializer: the quantizer, by the name that the argument has in Keras.
 
     Example:
 

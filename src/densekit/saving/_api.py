@@ -257,10 +257,18 @@ def load_weights(
             sharded weights, or a folder of Orbax checkpoints.
         skip_mismatch: leave layers that do not fit as they are, with a warning. Default: ``False``.
         by_name: legacy files only: match layers by name, not order. Default: ``False``.
-        objects_to_skip: layers to leave as they are.
+        objects_to_skip: layers to leave as they are. Default: none.
 
     Raises:
         ValueError: for a damaged file, weights that do not fit, or a model that is not built.
+
+    Example:
+
+    >>> import densekit as keras, os, tempfile
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.weights.h5")
+    >>> keras.saving.save_weights(model, path)
+    >>> keras.saving.load_weights(model, path)
     """
     _require_built(model, "load_weights")
     path = _path(filepath, "load_weights", TypeError)

@@ -55,7 +55,7 @@ def fit_many(
         build: gives a compiled model, called with a point's entries as arguments.
         grid: a list of dicts, or a dict of lists, of which every combination is a point.
         x, y: arrays as for `Model.fit`, which all networks read.
-        epochs: as for `fit`, like all that is not named here. Default: ``1``.
+        epochs: as for `fit`. Default: ``1``.
         seeds: an integer, from which the members' seeds count up, or one for each. The caller's
             random state stays what it was. Default: none, each goes on with the caller's.
         rows: rows of the data that members train on: an array of row numbers or a mask, or a list
@@ -67,6 +67,9 @@ def fit_many(
         callbacks: gives the callbacks of a member, called as `build`. One that looks at every
             batch has its member trained alone. Default: none.
         verbose: 0 silent, 1 a progress bar over the members. Default: ``"auto"``, which is 1.
+
+    `batch_size`, `sample_weight`, `class_weight`, `validation_split`, `validation_batch_size`,
+    `validation_steps`, `validation_freq`, `shuffle` and `steps_per_epoch` are as for `fit`.
 
     Returns:
         a `Sweep`, with ``models``, ``table`` and ``best(monitor)``.

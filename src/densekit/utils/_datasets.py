@@ -14,7 +14,14 @@ from densekit._core.types import Index
 
 @export("keras.utils")
 def pack_x_y_sample_weight(x: object, y: object = None, sample_weight: object = None) -> object:
-    """`x`, ``(x, y)`` or ``(x, y, sample_weight)``."""
+    """`x`, ``(x, y)`` or ``(x, y, sample_weight)``.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.utils.pack_x_y_sample_weight(1, 2)
+    (1, 2)
+    """
     if y is None:
         return (x,) if isinstance(x, list | tuple) else x
     return (x, y) if sample_weight is None else (x, y, sample_weight)
@@ -24,8 +31,17 @@ def pack_x_y_sample_weight(x: object, y: object = None, sample_weight: object = 
 def unpack_x_y_sample_weight(data: object) -> tuple[Any, Any, Any]:
     """``(x, y, sample_weight)`` of a tuple of up to three parts, None for missing ones.
 
+    Args:
+        data: what `train_step` gets: such a tuple, or `x` alone.
+
     Raises:
         ValueError: for a tuple of more than three.
+
+    Example:
+
+    >>> import densekit as keras
+    >>> keras.utils.unpack_x_y_sample_weight((1, 2))
+    (1, 2, None)
     """
     parts = tuple(data) if isinstance(data, list | tuple) else (data,)
     if len(parts) > 3:

@@ -35,7 +35,9 @@ class Discretization(Preprocessing):
             ``0.01``.
         output_mode: "int", the index of the bin; "one_hot", "multi_hot" or "count" as in
             `CategoryEncoding`. Default: ``"int"``.
-        sparse: must be False.
+        sparse: must be False. Default: ``False``.
+        dtype: of the output but indices, which are int32. Default: `floatx`.
+        name: name of the layer. Default: numbered after the class.
 
     Raises:
         ValueError: unless one of `bin_boundaries` and `num_bins` is given; when called before the

@@ -44,7 +44,8 @@ class HashedCrossing(Preprocessing):
     Args:
         num_bins: number of buckets, an integer >= 1.
         output_mode: "int", the bucket, or "one_hot", a row for each. Default: ``"int"``.
-        sparse: must be False.
+        sparse: must be False. Default: ``False``.
+        name: name of the layer. Default: numbered after the class.
         dtype: of the output. Default: int64 for buckets, else `floatx`.
 
     Raises:

@@ -26,14 +26,15 @@ class IntegerLookup(IndexLookup):
         oov_token: what unknown indices mean if `invert`. Default: ``-1``.
         vocabulary: numbers, or the path of a file with one a line. Default: none, `adapt` finds
             them.
-        vocabulary_dtype: must be ``"int64"``.
+        vocabulary_dtype: must be ``"int64"``. Default: ``"int64"``.
         idf_weights: weight of each number, for "tf_idf". Default: none.
         invert: whether indices are turned into numbers. Default: ``False``.
         output_mode: as in `StringLookup`. Default: ``"int"``.
-        sparse: must be False.
+        sparse: must be False. Default: ``False``.
         pad_to_max_tokens: whether rows have `max_tokens` entries. Default: ``False``.
         oov_method: how unknown numbers share `num_oov_indices`: "floormod", by their remainder, or
             "farmhash". Default: ``"floormod"``.
+        name: name of the layer. Default: numbered after the class.
         salt: key of SipHash for unknown numbers, beside "farmhash". Default: none.
 
     Raises:

@@ -31,9 +31,11 @@ class StringLookup(IndexLookup):
             "tf_idf", the count times the weight ``log(1 + rows / (1 + rows with it))``. Default:
             ``"int"``.
         pad_to_max_tokens: whether rows have `max_tokens` entries. Default: ``False``.
-        sparse: must be False.
+        sparse: must be False. Default: ``False``.
         encoding: of inputs that are bytes. Default: ``"utf-8"``.
+        name: name of the layer. Default: numbered after the class.
         salt: key of SipHash for unknown strings. Default: none, FarmHash.
+        oov_method: "floormod" or "farmhash": strings are hashed by both. Default: ``"floormod"``.
 
     Raises:
         ValueError: for arguments that contradict each other, inputs that are no strings, or unknown

@@ -60,9 +60,10 @@ class TextVectorization(Preprocessing):
         vocabulary: strings, or the path of a file with one a line. Default: none, `adapt` finds
             them.
         idf_weights: weight of each string, for "tf_idf". Default: none.
-        sparse: must be False.
-        ragged: must be False.
+        sparse: must be False. Default: ``False``.
+        ragged: must be False. Default: ``False``.
         encoding: of inputs that are bytes. Default: ``"utf-8"``.
+        name: name of the layer. Default: numbered after the class.
 
     Raises:
         ValueError: for arguments that contradict each other, or inputs that are no strings.
