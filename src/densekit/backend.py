@@ -70,7 +70,7 @@ def clear_session(free_memory: bool = True) -> None:
     not touched. `set_floatx` and `set_epsilon` stay in force.
 
     Args:
-        free_memory: kept for Keras' sake; Python frees what nothing refers to.
+        free_memory: kept for Keras' sake; Python frees what nothing refers to. Default: ``True``.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Docstrings of public names are cards: a sentence, every argument, an example."""
+"""Docstrings of public names are cards: a sentence, every argument and its default, an example."""
 
 from __future__ import annotations
 
@@ -53,8 +53,24 @@ def gaps(component: Callable[..., Any], is_op: bool) -> list[str]:
         return found
     if ">>> " not in card:
         found.append("an example")
-    told = re.sub(r"^>>>.*|^\.\.\. .*", "", card, flags=re.MULTILINE)
-    found += [p.name for p in parameters(component) if not re.search(rf"\b{p.name}\b", told)]
+    text = re.sub(r"^>>>.*|^\.\.\. .*", "", card, flags=re.MULTILINE)
+    entry = entries(card)
+    for p in parameters(component):
+        if not re.search(rf"\b{p.name}\b", text):
+            found.append(p.name)
+        elif p.default is not p.empty and "efault" not in entry.get(p.name, "default"):
+            found.append(f"the default of {p.name}")
+    return found
+
+
+def entries(card: str) -> dict[str, str]:
+    """What ``Args`` says, by parameter."""
+    block = re.search(r"^Args:\n((?: {4}.*\n|\n)+)", card + "\n", re.MULTILINE)
+    found = {}
+    for entry in re.split(r"\n(?= {4}\S)", "\n" + block[1] if block else ""):
+        names = re.match(r"\s*([\w`*, ]+):", entry)
+        if names:
+            found |= {name.strip("`*"): entry for name in re.split("[, ]+", names[1])}
     return found
 
 
@@ -69,4 +85,16 @@ def test_gaps_are_found() -> None:
     def no_card(x: int) -> None: ...
 
     assert gaps(no_card, False) == ["a sentence", "an example", "x"]
+
+    def half_a_card(x: int = 1) -> None:
+        """A sentence.
+
+        Args:
+            x: a number.
+
+        >>> 1
+        1
+        """
+
     assert gaps(no_card, True) == ["a sentence"]
+    assert gaps(half_a_card, False) == ["the default of x"]

@@ -56,7 +56,9 @@ def deserialize_keras_object(
         config: the description.
         custom_objects: classes and functions by the name the config calls them. Default: none.
         safe_mode: accepted for Keras' sake. Code stored in a file is never run, whatever it says.
-        module_objects: further names, as the ``get`` functions of the rooms pass them.
+            Default: ``True``.
+        module_objects: further names, as the ``get`` functions of the rooms pass them. Default:
+            none.
 
     Raises:
         TypeError: for an unknown class or function, or a config of the wrong shape.

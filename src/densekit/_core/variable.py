@@ -43,7 +43,8 @@ class Variable(Operators):
     Args:
         initializer: an array-like value, a callable ``(shape, dtype) -> array``, or the name of an
             initializer, e.g. ``"zeros"``.
-        shape: shape of the value; needed with an initializer, else taken from the value.
+        shape: shape of the value; needed with an initializer, else taken from the value. Default:
+            none.
         dtype: name of the element type. Default: `floatx` for a callable, else that of the value.
         trainable: whether optimizers may update it. Default: ``True``.
         autocast: whether mixed precision may read it in the compute dtype. Default: ``True``.

@@ -15,9 +15,9 @@ class LambdaCallback(Callback):
     """A callback made of functions, without a class of its own.
 
     Args:
-        on_epoch_begin, on_epoch_end: called with ``(epoch, logs)``.
-        on_train_begin, on_train_end: called with ``(logs)``.
-        on_train_batch_begin, on_train_batch_end: called with ``(batch, logs)``.
+        on_epoch_begin, on_epoch_end: called with ``(epoch, logs)``. Default: none.
+        on_train_begin, on_train_end: called with ``(logs)``. Default: none.
+        on_train_batch_begin, on_train_batch_end: called with ``(batch, logs)``. Default: none.
         **kwargs: any other hook by its name.
 
     Example:

@@ -52,7 +52,7 @@ class BatchNormalization(Elementwise):
             renormalization). Default: ``False``.
         renorm_clipping: dict of bounds "rmax", "rmin", "dmax" of that correction. Default: none.
         renorm_momentum: of the moving statistics for it. Default: ``0.99``.
-        synchronized: must be False.
+        synchronized: must be False. Default: ``False``.
 
     Raises:
         ValueError: for ``synchronized=True`` or unknown keys of `renorm_clipping`; when called, for

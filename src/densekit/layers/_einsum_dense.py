@@ -39,9 +39,10 @@ class EinsumDense(Adaptable):
         bias_initializer: distribution of the initial bias. Default: ``"zeros"``.
         kernel_regularizer, bias_regularizer: penalty on them. Default: none.
         kernel_constraint, bias_constraint: applied to them after each update. Default: none.
-        lora_rank, lora_alpha: a trained correction of the frozen kernel, `enable_lora`.
+        lora_rank, lora_alpha: a trained correction of the frozen kernel, `enable_lora`. Default:
+            none.
         quantization_config: how a quantized `dtype` quantizes, `quantize`. Default: as `dtype`.
-        gptq_unpacked_column_size: must be None.
+        gptq_unpacked_column_size: must be None. Default: none.
 
     Raises:
         ValueError: for another equation, or one that does not fit inputs and `output_shape`.

@@ -19,12 +19,12 @@ class InputLayer(Layer):
     """The layer behind `Input`: it has an output and no input.
 
     Args:
-        shape: shape of one sample, without the batch axis.
+        shape: shape of one sample, without the batch axis. Default: none.
         batch_size: fixed batch size. Default: any.
         dtype: element type. Default: `floatx`.
-        sparse: must be False or None.
-        ragged: must be False or None.
-        batch_shape: shape with the batch axis, in place of `shape`.
+        sparse: must be False or None. Default: none.
+        ragged: must be False or None. Default: none.
+        batch_shape: shape with the batch axis, in place of `shape`. Default: none.
         input_tensor: a `KerasTensor` to use as the output. Default: a new one.
         optional: whether None may be fed. Default: ``False``.
         name: Default: numbered ``input_layer``.
@@ -146,12 +146,13 @@ def Input(
     """A symbolic tensor to call layers on: the input of a model.
 
     Args:
-        shape: shape of one sample, without the batch axis; None entries are of any size.
+        shape: shape of one sample, without the batch axis; None entries are of any size. Default:
+            none.
         batch_size: fixed batch size. Default: any.
         dtype: element type. Default: `floatx`.
-        sparse: must be False or None.
-        ragged: must be False or None.
-        batch_shape: shape with the batch axis, in place of `shape`.
+        sparse: must be False or None. Default: none.
+        ragged: must be False or None. Default: none.
+        batch_shape: shape with the batch axis, in place of `shape`. Default: none.
         name: name of the input layer. Default: numbered ``input_layer``.
         tensor: a `KerasTensor` to begin from. Default: a new one.
         optional: whether None may be fed. Default: ``False``.

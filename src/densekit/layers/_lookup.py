@@ -30,7 +30,7 @@ def deserialize(config: Config, custom_objects: Config | None = None) -> Layer:
 
     Args:
         config: what `serialize` returned.
-        custom_objects: classes and functions of one's own, by name.
+        custom_objects: classes and functions of one's own, by name. Default: none.
 
     Raises:
         ValueError: if `config` describes something else.

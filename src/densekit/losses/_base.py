@@ -152,8 +152,8 @@ class LossFunctionWrapper(Loss):
     Args:
         fn: returns one value per sample.
         reduction: as for `Loss`. Default: ``"sum_over_batch_size"``.
-        name: as for `Loss`.
-        dtype: as for `Loss`.
+        name: as for `Loss`. Default: none.
+        dtype: as for `Loss`. Default: none.
         **kwargs: further arguments of `fn`.
 
     Example:

@@ -39,9 +39,9 @@ class KerasTensor(HasMask):
     Args:
         shape: tuple of sizes; None stands for any size.
         dtype: name of the element type. Default: ``"float32"``.
-        sparse: must be ``False``; kept for Keras' signature.
-        ragged: must be ``False``; kept for Keras' signature.
-        record_history: kept for Keras' signature.
+        sparse: must be ``False``; kept for Keras' signature. Default: ``False``.
+        ragged: must be ``False``; kept for Keras' signature. Default: ``False``.
+        record_history: kept for Keras' signature. Default: ``True``.
         name: Default: numbered ``keras_tensor``.
 
     Example:

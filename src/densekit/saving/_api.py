@@ -54,7 +54,7 @@ def save_model(
         overwrite: whether an existing file is replaced without asking. Default: ``True``.
         zipped: ``False`` writes a folder in place of a ``.keras`` file. Default: ``True``.
         include_optimizer: legacy format only. Default: ``True``.
-        save_format: of Keras 2: the extension says it; given, it brings a warning.
+        save_format: of Keras 2: the extension says it; given, it brings a warning. Default: none.
 
     Raises:
         ValueError: for another extension, a `save_format` without one, or an unknown argument.
@@ -136,7 +136,7 @@ def load_model(
             `callbacks.OrbaxCheckpoint` writes them, of which the latest is read.
         custom_objects: users' classes and functions by name. Default: none.
         compile: whether to compile as the saved model was. Default: ``True``.
-        safe_mode: accepted for Keras' sake; code in a file is never run.
+        safe_mode: accepted for Keras' sake; code in a file is never run. Default: ``True``.
 
     Raises:
         ValueError: for a missing, damaged or unsafe file.

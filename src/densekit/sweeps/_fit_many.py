@@ -54,13 +54,14 @@ def fit_many(
     Args:
         build: gives a compiled model, called with a point's entries as arguments.
         grid: a list of dicts, or a dict of lists, of which every combination is a point.
-        x, y: arrays as for `Model.fit`, which all networks read.
+        x, y: arrays as for `Model.fit`, which all networks read. Default of `y`: none.
         epochs: as for `fit`. Default: ``1``.
         seeds: an integer, from which the members' seeds count up, or one for each. The caller's
             random state stays what it was. Default: none, each goes on with the caller's.
         rows: rows of the data that members train on: an array of row numbers or a mask, or a list
             with one for each member. They are read where they lie. Default: all.
-        validation_rows: the same of those to validate with, in place of `validation_data`.
+        validation_rows: the same of those to validate with, in place of `validation_data`. Default:
+            none.
         early_stopping: an `EarlyStopping`, of which each member gets a copy. Default: none.
         patience: short for one that watches the validation loss, or the loss if there is none.
             Default: ``None``.

@@ -45,7 +45,7 @@ def get_file(
 
     Args:
         fname: name to keep it by. Default: the last part of `origin`.
-        origin: ``http://``, ``https://`` or ``file://`` address, or a path.
+        origin: ``http://``, ``https://`` or ``file://`` address, or a path. Default: none.
         untar: like `extract`, of a tar archive. Default: ``False``.
         md5_hash: MD5 expected, in hexadecimal digits. Default: none.
         file_hash: hash expected, SHA-256 or MD5. Default: none.

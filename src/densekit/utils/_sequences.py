@@ -161,6 +161,7 @@ def timeseries_dataset_from_array(
         start_index: first row that is used. Default: ``0``.
         end_index: row at which to stop. Default: the number of rows.
         format: kept for Keras' signature, ``"tf"`` or ``"grain"``: the result is a `PyDataset`.
+            Default: ``"tf"``.
 
     Raises:
         ValueError: for strides, rates or rows out of range.

@@ -24,8 +24,9 @@ class InputSpec:
         min_ndim: smallest rank. Default: any.
         axes: sizes of single axes, ``{axis: size}``. Default: any.
         allow_last_axis_squeeze: accept one axis more or less if it is a last one of size 1.
-        name: key of this input when inputs come as a dict.
-        optional: whether None may be passed.
+            Default: ``False``.
+        name: key of this input when inputs come as a dict. Default: none.
+        optional: whether None may be passed. Default: ``False``.
 
     Raises:
         TypeError: if a key of `axes` is no integer.

@@ -30,10 +30,10 @@ class CategoryEncoding(Preprocessing):
         num_tokens)`` unless n is 1. Without a batch axis all numbers are one sample.
 
     Args:
-        num_tokens: length of a row, an integer >= 1.
+        num_tokens: length of a row, an integer >= 1. Default: none.
         output_mode: "multi_hot", 1 at every number of a sample; "one_hot", a row for each number;
             "count", how often each occurs. Default: ``"multi_hot"``.
-        sparse: must be False.
+        sparse: must be False. Default: ``False``.
 
     Raises:
         ValueError: for `num_tokens` below 1, an unknown mode, or `count_weights` in another mode

@@ -39,7 +39,7 @@ class Hashing(Preprocessing):
         salt: one or two integers, the key of SipHash. Default: none, FarmHash.
         output_mode: "int", the bucket; "one_hot", "multi_hot" or "count" as in `CategoryEncoding`.
             Default: ``"int"``.
-        sparse: must be False.
+        sparse: must be False. Default: ``False``.
         dtype: of the output. Default: int64 for buckets, else `floatx`.
 
     Raises:

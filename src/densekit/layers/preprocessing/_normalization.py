@@ -34,7 +34,8 @@ class Normalization(Preprocessing, Elementwise):
         axis: the axis or axes whose entries have a mean each; None for one of all. Default:
             ``-1``, each feature its own.
         mean: instead of `adapt`: a number, or an array that broadcasts to the sizes of `axis`.
-        variance: likewise.
+            Default: none.
+        variance: likewise. Default: none.
         invert: whether normalized inputs are turned back. Default: ``False``.
 
     Raises:
