@@ -4,9 +4,9 @@ own_steps.py PEER SECONDS THREADS      started by run.py
 
 A network 4-64-64-2 with batch 64: mean squared error with Adam, and a DQN update (the worth of the
 action taken, towards what a second network says of the next state). The first also as `train_step`
-inside `fit`. And one call of `train_on_batch` of 20-32-16-1, batch 32. Each peer's step is written
-as its manual does: densekit on a tape, Keras on JAX as a jitted function of its state, PyTorch
-eager and compiled.
+inside `fit`, and the second so in `fit` and `train_on_batch`. And one call of `train_on_batch` of
+20-32-16-1, batch 32. Each peer's step is written as its manual does: densekit on a tape, Keras on
+JAX as a jitted function of its state, PyTorch eager and compiled.
 """
 
 from __future__ import annotations
@@ -45,6 +45,27 @@ def in_fit(keras, kind: type) -> Step:
     model.compile("adam", "mse")
     x, y = np.tile(X, (STEPS, 1)), np.tile(Y, (STEPS, 1))
     return lambda: model.fit(x, y, batch_size=64, verbose=0)
+
+
+def dqn(keras, kind: type):
+    """A model that learns by a `train_step` of its own from what a slower one says."""
+    inner = network(keras, (4, 64, 64, 2))
+    model = kind(inner.inputs, inner.outputs)
+    model.compile("adam")
+    return model
+
+
+def dqn_in_fit(keras, kind: type) -> Step:
+    """An epoch of it; counted as so many steps."""
+    model, many = dqn(keras, kind), (STEPS,)
+    states, after = np.tile(X, (STEPS, 1)), np.tile(AFTER, (STEPS, 1))
+    y = np.tile(ACTIONS, many), np.tile(REWARDS, many), after
+    return lambda: model.fit(states, y, batch_size=64, verbose=0)
+
+
+def dqn_on_batch(keras, kind: type) -> Step:
+    model = dqn(keras, kind)
+    return lambda: model.train_on_batch(X, (ACTIONS, REWARDS, AFTER))
 
 
 def on_batch(keras) -> Step:
@@ -94,10 +115,26 @@ def densekit_steps() -> dict[str, Step]:
             self.optimizer.apply(tape.gradient(loss, variables), variables)
             return {"loss": loss}
 
+    slower = network(keras, (4, 64, 64, 2))
+
+    class DQN(keras.Model):
+        def train_step(self, data):
+            states, (actions, rewards, after) = data
+            targets = rewards + DISCOUNT * ops.max(slower(after), axis=1)
+            with keras.GradientTape() as tape:
+                worths = self(states, training=True)
+                worth = ops.take_along_axis(worths, actions[:, None], axis=1)[:, 0]
+                loss = ops.mean((worth - targets) ** 2)
+            variables = self.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+            return {"loss": loss}
+
     return {
         "regression": regression_step(),
         "dqn": dqn_step(),
         "in fit": in_fit(keras, Own),
+        "dqn in fit": dqn_in_fit(keras, DQN),
+        "dqn on batch": dqn_on_batch(keras, DQN),
         "on batch": on_batch(keras),
     }
 
@@ -154,10 +191,27 @@ def keras_steps() -> dict[str, Step]:
             trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, trainable)
             return {"loss": loss}, (trainable, other, optimizer, metrics)
 
+    class DQN(keras.Model):
+        def value(self, trainable, other, data):
+            states, (taken, rewards, after), *_ = data
+            worths, other = self.stateless_call(trainable, other, states, training=True)
+            targets = rewards + DISCOUNT * ops.max(slower(after), axis=1)
+            worth = ops.take_along_axis(worths, taken[:, None], axis=1)[:, 0]
+            return ops.mean(ops.square(worth - targets)), other
+
+        def train_step(self, state, data):
+            trainable, other, optimizer, metrics = state
+            gradients = jax.value_and_grad(self.value, has_aux=True)
+            (loss, other), gradients = gradients(trainable, other, data)
+            trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, trainable)
+            return {"loss": loss}, (trainable, other, optimizer, metrics)
+
     return {
         "regression": jitted(lambda y_pred: ops.mean(ops.square(y_pred - Y))),
         "dqn": jitted(dqn_loss),
         "in fit": in_fit(keras, Own),
+        "dqn in fit": dqn_in_fit(keras, DQN),
+        "dqn on batch": dqn_on_batch(keras, DQN),
         "on batch": on_batch(keras),
     }
 
@@ -226,8 +280,9 @@ def main() -> None:
     makers = {"densekit": densekit_steps, "keras-jax": keras_steps}
     steps = torch_steps(threads) if peer == "torch" else makers[peer]()
     found = {name: seconds_of(step, at_least) for name, step in steps.items()}
-    if found.get("in fit"):
-        found["in fit"] /= STEPS
+    for name in ("in fit", "dqn in fit"):
+        if found.get(name):
+            found[name] /= STEPS
     print(json.dumps(found))
 
 

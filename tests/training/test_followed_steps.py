@@ -179,6 +179,7 @@ class DoubleDQN(DQN):
 EXPERIENCE = ((X, ACTIONS, REWARDS, AFTER),)
 FOLLOWED = {
     "compute_loss": (Compiled, {}),
+    "outputs in a list": (Compiled, {"make": lambda: [[end] for end in network()]}),
     "cross-entropy": (
         Compiled,
         {
@@ -224,6 +225,11 @@ FOLLOWED = {
     ),
     "constraint": (Formula, {"make": lambda: network(kernel_constraint="non_neg")}),
     "several steps a call": (Compiled, {"compiled": {"steps_per_execution": 2}}),
+    "rows that lie apart": (
+        Formula,
+        {"data": (np.repeat(X, 2, axis=1)[:, ::2], np.asfortranarray(Y))},
+    ),
+    "bytes the other way round": (Formula, {"data": (X.astype(">f4"), Y)}),
     "doubles, which the step gets as floats": (
         Formula,
         {"data": (X.astype("float64"), Y.astype("float64"))},

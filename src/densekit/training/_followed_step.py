@@ -80,6 +80,7 @@ class FollowedStep:
         finally:
             calls.forget_nodes()
         self._reads, self._effects = calls.reads, calls.effects
+        self._reads.settle()
         loss = self._effects.loss
         assert loss is not None  # or `_outputs_of` had refused
         read = {id(x) for node in graph.nodes for x in node.input_tensors}
@@ -131,9 +132,13 @@ class FollowedStep:
         numbers = numbers_of([], self._effects.variables, [], self._optimizer)
         return numbers, form, self._compiled.terms, self._compiled.metrics
 
-    def fits(self, columns: Sequence[Array]) -> bool:
-        """Whether the step would be found to do the same again, for data like these."""
-        if self._model.optimizer is not self._optimizer or _kinds(columns) != self._kinds:
+    def takes(self, columns: Sequence[Array]) -> bool:
+        """Whether data are like those that it was followed with."""
+        return _kinds(columns) == self._kinds
+
+    def holds(self) -> bool:
+        """Whether the step would be found to do the same again."""
+        if self._model.optimizer is not self._optimizer:
             return False
         if self._kind is not engines.engine_kind() or not self._reads.hold():
             return False

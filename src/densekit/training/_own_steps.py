@@ -183,12 +183,17 @@ class StepSession:
 
     def logs(self, model: TrainableModel) -> Logs:
         """The values of the metrics, if they go by the names of what the step returned; or that."""
-        values: Logs = model.get_metrics_result()
-        if isinstance(self._logs, dict) and set(self._logs) != set(values):
-            values = {}
-            for name, value in self._logs.items():
-                values |= value if isinstance(value, dict) else {name: value}
-        return {name: plain(values[name]) for name in sorted(values)}
+        return reported(model, self._logs)
+
+
+def reported(model: TrainableModel, logs: object) -> Logs:
+    """What callbacks are told after a step that returned `logs`."""
+    values: Logs = model.get_metrics_result()
+    if isinstance(logs, dict) and set(logs) != set(values):
+        values = {}
+        for name, value in logs.items():
+            values |= value if isinstance(value, dict) else {name: value}
+    return {name: plain(values[name]) for name in sorted(values)}
 
 
 def plain(value: object) -> object:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from densekit import engines
 from densekit._core import tree
 from densekit._core.engine import Chunk
 from densekit._core.types import Logs
@@ -13,8 +14,10 @@ from densekit.data._feeds import ArrayFeed
 from densekit.training._compiled import Compiled
 from densekit.training._fit_loop import Session, logs_of
 from densekit.training._overrides import has_own_step
+from densekit.training._own_steps import StepLoop, reported
 from densekit.training._preparation import Preparation
 from densekit.training._quick_batch import QuickBatch, quick_batch
+from densekit.training._quick_step import QuickStep
 from densekit.training._runtime import Runtime
 from densekit.training._sessions import Sessions
 
@@ -39,9 +42,10 @@ class SingleBatches:
         self._compiled = compiled
         self._sessions = sessions
         self.quick: dict[bool, QuickBatch | None] = {}  # by training: what runs batches of a kind
+        self._quick_step: QuickStep | None = None  # the same for steps of the user
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "quick": {}}
+        return {**self.__dict__, "quick": {}, "_quick_step": None}
 
     def run(
         self,
@@ -55,7 +59,10 @@ class SingleBatches:
         """One step; the logs as `evaluate` gives them."""
         model = self._model
         if has_own_step(type(model), "train" if training else "test"):
-            logs = self._run_own(x, y, weight, class_weight, training)
+            known = training and class_weight is None and self._quick_step is not None
+            logs = self._run_quickly(x, y, weight) if known else None
+            if logs is None:
+                logs = self._run_own(x, y, weight, class_weight, training)
             return logs if return_dict else self._compiled.in_order(logs)
         session, chunk = self.session_and_chunk(x, y, weight, class_weight, training)
         model.reset_metrics()
@@ -85,6 +92,18 @@ class SingleBatches:
         (chunk,) = feed.chunks(1)
         return session, chunk
 
+    def _run_quickly(self, x: object, y: object, weight: object) -> Logs | None:
+        """One step that the user wrote and an engine makes, if it is like the one before."""
+        model, quick = self._model, self._quick_step
+        assert quick is not None
+        found = quick.ready(model.__dict__.get("train_function"), (x, y, weight))
+        if found is None:
+            return None
+        model.reset_metrics()
+        with self._runtime.turns.chunk, engines.inside(self._runtime.kind):
+            logs = found()
+        return reported(model, logs)
+
     def _run_own(
         self, x: object, y: object, weight: object, class_weight: object, training: bool
     ) -> Logs:
@@ -99,4 +118,8 @@ class SingleBatches:
                 session.run(chunk, training)
         if training:
             self._data.remember_columns(x)
+            function = model.__dict__.get("train_function")
+            self._quick_step = None
+            if isinstance(function, StepLoop) and class_weight is None:
+                self._quick_step = QuickStep(function, batches, (x, y, weight))
         return session.logs(model)

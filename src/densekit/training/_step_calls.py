@@ -18,6 +18,7 @@ from densekit.metrics import Metric
 from densekit.ops import KerasTensor, stop_gradient
 from densekit.optimizers import Optimizer
 from densekit.training._compiled import Compiled
+from densekit.training._outputs import unwraps
 from densekit.training._overrides import is_base_method
 from densekit.training._run_metrics import CompileMetrics
 from densekit.training._step_reads import Method, Reads
@@ -274,7 +275,9 @@ class StepCalls:
         self.callees.append((layer, bool(training)))
         self._nodes += [(x, len(x._inbound_nodes)) for x in sublayers(layer)]
         flag = {"training": bool(training)} if layer._dk_call_info.has_training else {}
-        return self._result(layer(tree.map_structure(self._inside, args[0]), **flag))
+        outputs: object = layer(tree.map_structure(self._inside, args[0]), **flag)
+        of_model = isinstance(outputs, list | tuple) and unwraps(outputs)
+        return self._result(tree.flatten(outputs)[0] if of_model else outputs)
 
     def _method(
         self, method: Method, args: Sequence[object], kwargs: Mapping[str, object]

@@ -56,7 +56,9 @@ class StepFollower:
         followed = self._followed
         if followed is None or self._model.run_eagerly:
             return None
-        if followed.fits(columns) and data.is_like(self._structure):
+        if not (followed.takes(columns) and data.is_like(self._structure)):
+            return None
+        if followed.holds():
             return followed
         self._followed = None
         self.reason = "what it depends on has changed"
@@ -114,7 +116,7 @@ class StepFollower:
             same = all(_bits(unboxed(logs[name])) == _bits(loss) for name in followed.loss_names)
         if not same:
             self.reason, self._tries = "the engine computes other bits", _MOST_TRIES
-        elif followed.fits(columns):
+        elif followed.holds():
             self._followed, self._structure, self.reason = followed, data.structure(), ""
         else:
             self.reason = "a step changes what it depends on"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from operator import is_
 from types import CellType, FunctionType, MethodType, ModuleType
 
 from densekit._core.plan import NotLowerable
@@ -35,15 +36,25 @@ class Reads:
 
     def __init__(self) -> None:
         self._named: dict[tuple[int, str], tuple[dict[str, object], str, object]] = {}
+        self._spaces: list[tuple[dict[str, object], list[str], list[object]]] = []
         self._cells: list[tuple[CellType, object]] = []
         self._of_types: dict[tuple[type, str], object] = {}
         self._codes: list[tuple[FunctionType, object, object]] = []
         self.layers: dict[int, Layer] = {}  # whose parts were looked at, by id
 
+    def settle(self) -> None:
+        """No more is read: put in order what `hold` looks at."""
+        by_space: dict[int, tuple[dict[str, object], list[str], list[object]]] = {}
+        for space, name, value in self._named.values():
+            _, names, values = by_space.setdefault(id(space), (space, [], []))
+            names.append(name)
+            values.append(value)
+        self._spaces = [(s, names, values) for s, names, values in by_space.values()]
+
     def hold(self) -> bool:
         """Whether all that was read is still the same."""
-        for space, name, value in self._named.values():
-            if space.get(name, _MISSING) is not value:
+        for space, names, values in self._spaces:
+            if not all(map(is_, [space.get(name, _MISSING) for name in names], values)):
                 return False
         for cell, value in self._cells:
             if cell.cell_contents is not value:
