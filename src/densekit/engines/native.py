@@ -169,12 +169,12 @@ class NativeEngine(PredictsRows):
             per step done the total and each loss, (steps, 1 + losses). The optimizer's count and
             the seed generators have moved on by as many steps, also when a step raises.
         """
-        told = self._told_to_train(chunk, predictions)
-        losses: npt.NDArray[np.float64] = told[-2]
+        arguments = self._training_arguments(chunk, predictions)
+        losses: npt.NDArray[np.float64] = arguments[-2]
         done = 0
         try:
             with self._exactly(chunk, predictions) if self._nodes else _NOTHING:
-                done = self.plan.train(*told)
+                done = self.plan.train(*arguments)
         except BaseException:
             done = steps_done(losses)
             raise
@@ -182,9 +182,9 @@ class NativeEngine(PredictsRows):
             self.advance(done)
         return losses[:done]
 
-    def _told_to_train(self, chunk: Chunk, predictions: list[Array | None]) -> tuple[Any, ...]:
+    def _training_arguments(self, chunk: Chunk, predictions: list[Array | None]) -> tuple[Any, ...]:
         """The arguments of the plan's `train`; the last two are losses, predictions."""
-        rows = self._rows_told(chunk)  # refuses before anything is drawn
+        rows = self._row_arguments(chunk)  # refuses before anything is drawn
         steps = chunk.steps
         losses = np.empty((steps, 1 + self.n_losses))
         losses.fill(_NO_STEP)
@@ -201,7 +201,7 @@ class NativeEngine(PredictsRows):
             rooms,
         )
 
-    def _rows_told(self, chunk: Chunk) -> tuple[object, ...]:
+    def _row_arguments(self, chunk: Chunk) -> tuple[object, ...]:
         """The arguments that say which rows a run works on."""
         if self._losses.of_whole_batch:
             self._losses.check_weights(chunk)
@@ -215,15 +215,17 @@ class NativeEngine(PredictsRows):
 
     def evaluate(self, chunk: Chunk, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
         """Losses and predictions of the picked rows; as `train`, without changing anything."""
-        told = self._told_to_evaluate(chunk, predictions)
-        losses: npt.NDArray[np.float64] = told[-2]
+        arguments = self._evaluation_arguments(chunk, predictions)
+        losses: npt.NDArray[np.float64] = arguments[-2]
         with self._exactly(chunk, predictions) if self._nodes else _NOTHING:
-            done = self.plan.evaluate(*told)
+            done = self.plan.evaluate(*arguments)
         return losses[:done]
 
-    def _told_to_evaluate(self, chunk: Chunk, predictions: list[Array | None]) -> tuple[Any, ...]:
-        """The arguments of the plan's `evaluate`, as `_told_to_train`."""
-        rows = self._rows_told(chunk)
+    def _evaluation_arguments(
+        self, chunk: Chunk, predictions: list[Array | None]
+    ) -> tuple[Any, ...]:
+        """The arguments of the plan's `evaluate`, as `_training_arguments`."""
+        rows = self._row_arguments(chunk)
         losses = np.empty((chunk.steps, 1 + self.n_losses))
         rooms = self._with_masks(predictions)
         keys, counters = self.draws.words()
@@ -243,10 +245,10 @@ class NativeEngine(PredictsRows):
     def make_ready(self, run: Run) -> tuple[PreparedRun, npt.NDArray[np.float64]]:
         """A run for a `Lane`, and its losses."""
         if run.training:
-            told = self._told_to_train(run.chunk, run.predictions)
-            return self.plan.prepare_train(*told), told[-2]
-        told = self._told_to_evaluate(run.chunk, run.predictions)
-        return self.plan.prepare_evaluate(*told), told[-2]
+            arguments = self._training_arguments(run.chunk, run.predictions)
+            return self.plan.prepare_train(*arguments), arguments[-2]
+        arguments = self._evaluation_arguments(run.chunk, run.predictions)
+        return self.plan.prepare_evaluate(*arguments), arguments[-2]
 
     def _with_masks(self, predictions: list[Array | None]) -> list[Array | None]:
         """Room for predictions, and for the masks of those that are asked for."""

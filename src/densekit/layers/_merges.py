@@ -83,10 +83,10 @@ class Multiply(MaskedMerge):
         pairs = zip(inputs, masks, strict=True)
         known = (x if m is None else ops.where(m, x, one) for x, m in pairs)
         product = reduce(ops.multiply, known)
-        told = [m for m in masks if m is not None]
-        if len(told) < len(masks):
+        masked = [m for m in masks if m is not None]
+        if len(masked) < len(masks):
             return product
-        return ops.where(reduce(ops.logical_or, told), product, np.zeros_like(one))
+        return ops.where(reduce(ops.logical_or, masked), product, np.zeros_like(one))
 
     def lower(self, plan: PlanBuilder, *xs: Handle) -> Handle:
         """One elementwise step."""

@@ -95,9 +95,9 @@ def _follow(model: Layer, inputs: object, training: bool, reads: set[str]) -> Gr
 def _tell(model: Layer, error: Exception) -> None:
     """Say once for a class why its models run as a whole in Python."""
     kind = type(model)
-    if kind in _told or isinstance(error, NotImplementedError):
+    if kind in _warned_of or isinstance(error, NotImplementedError):
         return
-    _told.add(kind)
+    _warned_of.add(kind)
     reason = str(error).partition("\n")[0].rstrip(".")
     reason = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} ..."
     warn(
@@ -110,7 +110,7 @@ def _tell(model: Layer, error: Exception) -> None:
     )
 
 
-_told: WeakSet[type] = WeakSet()
+_warned_of: WeakSet[type] = WeakSet()
 _LONGEST_REASON = 200
 
 

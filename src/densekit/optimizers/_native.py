@@ -24,7 +24,7 @@ def rate_of(source: Callable[..., object], *step: object) -> Any:
 
 # Rates of the present step by id of the optimizer, where an engine has asked for them beforehand:
 # what computes them may be a function that cannot be traced.
-told_rates: ContextVar[dict[int, TensorLike]] = ContextVar("densekit_rates", default={})  # noqa: B039
+given_rates: ContextVar[dict[int, TensorLike]] = ContextVar("densekit_rates", default={})  # noqa: B039
 
 
 class LossScale(NamedTuple):
@@ -119,12 +119,12 @@ class NativeView:
     @contextmanager
     def at_rate(self, rate: TensorLike | None) -> Iterator[None]:
         """Inside, this is the learning rate; None: the optimizer's own."""
-        told = told_rates.get()
-        token = told_rates.set(told if rate is None else {**told, id(self): rate})
+        known = given_rates.get()
+        token = given_rates.set(known if rate is None else {**known, id(self): rate})
         try:
             yield
         finally:
-            told_rates.reset(token)
+            given_rates.reset(token)
 
     def rate_at(self, iteration: int) -> float:
         """The learning rate of one step."""

@@ -21,7 +21,7 @@ from densekit._core.serialization import deserialize_keras_object, serialize_ker
 from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
 from densekit.optimizers._checked_step import CheckedStep
-from densekit.optimizers._native import rate_of, told_rates
+from densekit.optimizers._native import given_rates, rate_of
 from densekit.optimizers._options import (
     check_clipping,
     check_count,
@@ -138,9 +138,9 @@ class Optimizer(UpdatePipeline):
     @property
     def learning_rate(self) -> Any:
         """The learning rate of the next step; assignable unless a schedule gives it."""
-        told = told_rates.get().get(id(self))
-        if told is not None:
-            return told
+        given = given_rates.get().get(id(self))
+        if given is not None:
+            return given
         if isinstance(self._learning_rate, LearningRateSchedule):
             return rate_of(self._learning_rate, self._iterations)
         if isinstance(self._learning_rate, Variable):

@@ -41,11 +41,12 @@ class StatelessSteps:
         self._copy: Optimizer | None = None
         self._lock = Lock()
         if _may_be_copied(optimizer):
-            twin = copy.deepcopy(optimizer)
+            copied = copy.deepcopy(optimizer)
             if isinstance(optimizer._learning_rate, LearningRateSchedule):
-                twin._learning_rate = optimizer._learning_rate  # a function: its numbers may be set
-            if self._engine.updates(twin, twin._trainable_variables) is not None:
-                self._copy = twin
+                # A function: its numbers may be set.
+                copied._learning_rate = optimizer._learning_rate
+            if self._engine.updates(copied, copied._trainable_variables) is not None:
+                self._copy = copied
 
     def is_of(self, optimizer: Optimizer) -> bool:
         """Whether the optimizer is still what was copied, its variables apart."""
@@ -64,10 +65,10 @@ class StatelessSteps:
         values: Sequence[object],
     ) -> tuple[list[TensorLike], list[TensorLike]] | None:
         """The values after a step, and the state; None if only the definition will do."""
-        twin = self._copy
-        if twin is None:
+        copied = self._copy
+        if copied is None:
             return None
-        trained, own = twin._trainable_variables, twin.variables
+        trained, own = copied._trainable_variables, copied.variables
         if len(gradients) != len(trained) or not (
             _are_like(values, trained) and _are_like(gradients, trained) and _are_like(state, own)
         ):
@@ -75,7 +76,7 @@ class StatelessSteps:
         with self._lock:
             for variable, value in zip((*trained, *own), (*values, *state), strict=True):
                 variable.array[...] = value
-            twin.apply(list(gradients), trained)
+            copied.apply(list(gradients), trained)
             return [np.array(v._value) for v in trained], [np.array(v._value) for v in own]
 
 

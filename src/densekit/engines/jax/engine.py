@@ -24,7 +24,7 @@ from densekit.engines.jax.measured import Measured, may_be_traced
 from densekit.engines.jax.numbers import numbers
 from densekit.engines.jax.placement import Placement, agreed, all_processes, present
 from densekit.engines.jax.predictor import Predictor
-from densekit.engines.jax.rates import Told
+from densekit.engines.jax.rates import StepRates
 from densekit.engines.jax.resident import Resident
 from densekit.engines.jax.runs import Run, gathered, picks_of, runs_of
 from densekit.engines.jax.signature import signature_of
@@ -206,7 +206,7 @@ class JaxEngine(PredictsRows):
         """The compiled loop, without metrics."""
         return self._looped(chunk, ()).loop
 
-    def rates(self, steps: int) -> Told:
+    def rates(self, steps: int) -> StepRates:
         """The learning rates of some steps to come."""
         return self._step.rates.of(steps)
 

@@ -15,7 +15,7 @@ from densekit._core.variable import Variable
 from densekit.engines.jax.columns import Types
 from densekit.engines.jax.packing import Packed, Packing
 from densekit.engines.jax.placement import Placement
-from densekit.engines.jax.rates import Told
+from densekit.engines.jax.rates import StepRates
 from densekit.engines.jax.resident import Columns, bucket, pick
 from densekit.engines.jax.runs import Run
 from densekit.engines.jax.traced import Formula, Made, Traced, shape_of
@@ -94,7 +94,7 @@ class Loop:
         written: Given,
         rows: Rows,
         run: Run,
-        rates: Told,
+        rates: StepRates,
         wanted: tuple[bool, ...],
     ) -> Ran:
         """The steps of a run.
@@ -124,7 +124,7 @@ class Loop:
         read: Sequence[jax.Array],
         written: Sequence[jax.Array],
         rows: Rows,
-        rates: Told,
+        rates: StepRates,
         wanted: tuple[bool, ...],
         counts: Counts,
     ) -> Ran:
@@ -154,7 +154,7 @@ class Loop:
         written: Sequence[jax.Array],
         batch_at: Callable[[jax.Array], Batch],
         capacity: int,
-        rates: Told,
+        rates: StepRates,
         wanted: tuple[bool, ...],
         counts: Counts,
     ) -> Ran:

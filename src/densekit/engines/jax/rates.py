@@ -13,7 +13,8 @@ import numpy as np
 from densekit._core.types import Array
 from densekit._core.variable import Variable
 
-Told = Sequence[tuple[Array, Any]]  # for each optimizer rates, and the count of steps at the first
+# For each optimizer rates, and the count of steps at the first.
+StepRates = Sequence[tuple[Array, Any]]
 
 
 class Rates:
@@ -28,33 +29,34 @@ class Rates:
         self._parts = [p for p in parts if not isinstance(p._learning_rate, Variable)]
         self._room = 0
 
-    def of(self, steps: int) -> Told:
+    def of(self, steps: int) -> StepRates:
         """The rates of some steps to come, with room for the longest chunk so far."""
         self._room = max(self._room, steps)
-        told = []
+        rates = []
         for part in self._parts:
             first = int(part._iterations.array)
-            told.append((np.resize(part.learning_rates(first, steps), self._room), np.int32(first)))
-        return told
+            of_steps = np.resize(part.learning_rates(first, steps), self._room)
+            rates.append((of_steps, np.int32(first)))
+        return rates
 
     @property
     def shapes(self) -> list[jax.ShapeDtypeStruct]:
         """What tracing needs to know of those of a step."""
         return [jax.eval_shape(jnp.asarray, np.float64()) for _ in self._parts]
 
-    def at(self, values: Mapping[Variable, jax.Array], told: Told) -> list[jax.Array]:
+    def at(self, values: Mapping[Variable, jax.Array], rates: StepRates) -> list[jax.Array]:
         """Those of the step that the optimizers count; may be traced.
 
         A step that is left out is not counted, so that its rate is that of the next one.
         """
         found = []
-        for part, (of_steps, first) in zip(self._parts, told, strict=True):
+        for part, (of_steps, first) in zip(self._parts, rates, strict=True):
             place = jnp.clip(values[part._iterations] - first, 0, len(of_steps) - 1)
             found.append(jnp.asarray(of_steps)[place])
         return found
 
     @contextmanager
-    def told(self, rates: Sequence[jax.Array]) -> Iterator[None]:
+    def given(self, rates: Sequence[jax.Array]) -> Iterator[None]:
         """Inside, optimizers have the rates of a step."""
         with ExitStack() as stack:
             for part, rate in zip(self._parts, rates, strict=True):

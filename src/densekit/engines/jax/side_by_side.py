@@ -16,7 +16,7 @@ from densekit.engines.jax.engine import JaxEngine
 from densekit.engines.jax.loop import Counts, Loop, Ran, counts_of
 from densekit.engines.jax.numbers import numbers
 from densekit.engines.jax.packing import Packing
-from densekit.engines.jax.rates import Told
+from densekit.engines.jax.rates import StepRates
 from densekit.engines.jax.resident import Columns, pick
 from densekit.engines.jax.runs import Run, picks_of, runs_of
 from densekit.engines.objective import Batch
@@ -67,7 +67,7 @@ class Together:
         written: list[jax.Array | npt.NDArray[np.generic]],
         columns: Columns,
         picks: npt.NDArray[np.int32],
-        rates: Told,
+        rates: StepRates,
         run: Run,
         wanted: tuple[bool, ...],
         types: Types,
@@ -84,7 +84,7 @@ class Together:
         written: Sequence[jax.Array],
         columns: Columns,
         picks: jax.Array,
-        rates: Told,
+        rates: StepRates,
         counts: Counts,
         wanted: tuple[bool, ...],
         types: Types,
@@ -92,7 +92,7 @@ class Together:
         loop, (own_read, own_written) = self._loop, self._own
 
         def of_one(
-            read: list[jax.Array], written: list[jax.Array], picks: jax.Array, rates: Told
+            read: list[jax.Array], written: list[jax.Array], picks: jax.Array, rates: StepRates
         ) -> Ran:
             def batch_at(i: jax.Array) -> Batch:
                 rows = jax.lax.dynamic_index_in_dim(picks, i, keepdims=False)
@@ -153,10 +153,12 @@ def _steps(leader: JaxEngine, engines: Sequence[JaxEngine], runs: Sequence[RunOf
         packings = [together.packings(engine) for engine in engines]
         for engine in engines:
             engine.together = together
-        told = [engine.rates(chunk.steps) for engine in engines]
-        length = max([len(of_steps) for one in told for of_steps, _ in one], default=0)
-        told = [[(np.resize(r, length), first) for r, first in one] for one in told]
-        rates: Told = jax.tree.map(lambda *parts: np.stack(parts), *[told[i] for i in members])
+        rates_of = [engine.rates(chunk.steps) for engine in engines]
+        length = max([len(of_steps) for one in rates_of for of_steps, _ in one], default=0)
+        rates_of = [[(np.resize(r, length), first) for r, first in one] for one in rates_of]
+        rates: StepRates = jax.tree.map(
+            lambda *parts: np.stack(parts), *[rates_of[i] for i in members]
+        )
         packed = [(read.pack(), written.pack()) for read, written in packings]
         read = [np.stack(part) for part in zip(*[packed[i][0] for i in members], strict=True)]
         state: list[jax.Array | npt.NDArray[np.generic]] = [

@@ -127,10 +127,10 @@ def _of_optimizer(
     if native_form(optimizer) is None or list(optimizer.native_parts) != [optimizer]:
         raise _Own
     config = {k: v for k, v in optimizer.get_config().items() if k not in _OWN_NUMBERS}
-    is_told = not isinstance(optimizer._learning_rate, Variable)
+    rate_is_given = not isinstance(optimizer._learning_rate, Variable)
     return (
         type(optimizer).__qualname__,
-        is_told,
+        rate_is_given,
         _plain(config, places),
         tuple(optimizer.weight_decay_of(v) for v in trainable),
         tuple(_plain(optimizer.native_slots(v), places) for v in trainable),

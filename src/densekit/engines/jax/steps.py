@@ -116,6 +116,6 @@ class Step:
         gradients, (after, results) = jax.grad(scaled_loss, has_aux=True)(trained)
         given = dict(zip(values, after, strict=True))
         scope = Values(given, touched)
-        with scope, self.rates.told(rates):
+        with scope, self.rates.given(rates):
             optimizer.apply(gradients, self._trainable)
         return scope.values(), results

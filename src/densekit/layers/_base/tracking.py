@@ -54,7 +54,7 @@ class Tracker:
 
     def __init__(self) -> None:
         self.version = self.flags = 0
-        self._told: WeakSet[Tracker] | None = None  # who hears of changes here
+        self._subscribers: WeakSet[Tracker] | None = None  # who hears of changes here
         self._heard = -1  # the version for which all parts tell this tracker
         self.trainable_variables: list[Variable] = []
         self.non_trainable_variables: list[Variable] = []
@@ -114,10 +114,10 @@ class Tracker:
         met: dict[int, Tracker] = {}
         waiting: list[Tracker] = [self]
         while waiting:
-            told = waiting.pop()._told
-            if told is not None:
+            subscribers = waiting.pop()._subscribers
+            if subscribers is not None:
                 with _telling:
-                    new = [tracker for tracker in told if id(tracker) not in met]
+                    new = [tracker for tracker in subscribers if id(tracker) not in met]
                 met.update((id(tracker), tracker) for tracker in new)
                 waiting += new
         return list(met.values())
@@ -140,10 +140,10 @@ class Tracker:
                 continue
             met.add(id(tracker))
             waiting.extend(layer._tracker for layer in tracker.layers)
-            if tracker._told is None or self not in tracker._told:
+            if tracker._subscribers is None or self not in tracker._subscribers:
                 with _telling:
-                    tracker._told = tracker._told or WeakSet()
-                    tracker._told.add(self)
+                    tracker._subscribers = tracker._subscribers or WeakSet()
+                    tracker._subscribers.add(self)
 
     def holds_state(self, value: object) -> bool:
         """Whether `value` is, or contains, something to be tracked."""
@@ -163,7 +163,7 @@ class Tracker:
         return not is_computing() or self.holds_state(old) or self.holds_state(new)
 
     def __getstate__(self) -> Config:
-        return {**self.__dict__, "_told": None, "_heard": -1}
+        return {**self.__dict__, "_subscribers": None, "_heard": -1}
 
     def track(self, value: object, name: str | None = None) -> Any:
         """Track `value` or, in a list, tuple, dict or set, its items. Returns what to store."""
@@ -223,8 +223,8 @@ def _watched(kind: type, adding: Iterable[str], removing: Iterable[str]) -> Call
             try:
                 return original(self, *args, **kwargs)
             finally:
-                told = not is_computing() and tracker.is_read(self._name)
-                if told or tracker.holds_state(touched):
+                matters = not is_computing() and tracker.is_read(self._name)
+                if matters or tracker.holds_state(touched):
                     tracker.changed()
 
         call.__name__ = name
