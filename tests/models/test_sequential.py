@@ -250,3 +250,76 @@ def test_an_axis_that_weights_lie_along_is_not_opened(normalization) -> None:
             model(np.ones((2, 9, 7)))
     assert model.input_shape == (None, 5, 7)
     assert [len(layer._inbound_nodes) for layer in model.layers] == [1, 1]
+
+
+class Parts(keras.layers.Layer):
+    """Gives and takes a dict."""
+
+    def call(self, inputs):
+        return {"sum": inputs["a"] + inputs["b"], "a": inputs["a"]}
+
+
+class OfSum(keras.layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = L.Dense(2)
+
+    def build(self, input_shape):
+        self.dense.build(input_shape["sum"])
+
+    def call(self, inputs):
+        return self.dense(inputs["sum"])
+
+
+STRUCTURES = {
+    "dict": (lambda: [Parts(), OfSum()], lambda a, b: {"a": a, "b": b}),
+    "list": (lambda: [L.Concatenate(), L.Dense(2)], lambda a, b: [a, b]),
+    "tuple": (lambda: [L.Add(), L.Dense(2), L.Dense(2)], lambda a, b: (a, b)),
+}
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_the_first_layer_may_take_a_structure(name, rng) -> None:
+    layers, structure = STRUCTURES[name]
+    a, b = rng.normal(size=(2, 6, 3)).astype("float32")
+    model = keras.Sequential(layers())
+    x = model.layers[0](structure(a, b))
+    for layer in model.layers[1:]:
+        x = layer(x)
+    np.testing.assert_allclose(model(structure(a, b)), x, rtol=1e-6)
+    model.compile("sgd", "mse")
+    model.fit(structure(a, b), np.zeros((6, 2), "float32"), verbose=0)
+    expected = model(structure(a, b))
+    np.testing.assert_array_equal(model.predict(structure(a, b), verbose=0), expected)
+    assert np.abs(expected - x).max() > 0
+    again = keras.Sequential.from_config(model.get_config(), {"Parts": Parts, "OfSum": OfSum})
+    again.build(keras.tree.map_structure(np.shape, structure(a, b)))
+    assert [w.shape for w in again.weights] == [w.shape for w in model.weights]
+
+
+def test_a_stack_of_structures_is_part_of_a_graph() -> None:
+    inner = keras.Sequential([L.Concatenate(), L.Dense(2)])
+    a, b = keras.Input((2,)), keras.Input((3,))
+    model = keras.Model([a, b], inner([a, b]))
+    model.compile("sgd", "mse")
+    model.fit([np.ones((4, 2)), np.ones((4, 3))], np.ones((4, 2)), verbose=0)
+    assert model.output_shape == (None, 2)
+    assert len(model.trainable_variables) == 2
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_layer_that_cannot_say_its_shape_runs(first) -> None:
+    class Unsaid(L.Layer):
+        def call(self, inputs):
+            return inputs + 1.0
+
+        def compute_output_spec(self, *args, **kwargs):
+            raise NotImplementedError
+
+    layers = [Unsaid(), L.Dense(2)] if first else [L.Dense(2), Unsaid()]
+    model = keras.Sequential(layers)
+    x = np.ones((4, 2), "float32")
+    model.compile("sgd", "mse")
+    model.fit(x, x, verbose=0)
+    assert len(model.weights) == 2
+    np.testing.assert_allclose(model.predict(x, verbose=0), layers[1](layers[0](x)), rtol=1e-6)

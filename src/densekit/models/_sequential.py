@@ -12,10 +12,11 @@ from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit._core.types import Config, PartialShape
 from densekit.layers import InputLayer, Layer
+from densekit.layers._base.shapes import is_structure_of_shapes
 from densekit.layers._base.tracking import no_tracking
 from densekit.models._graph import Graph
 from densekit.models._model import Functional, Model, machinery
-from densekit.models._stacked_calls import called, called_again
+from densekit.models._stacked_calls import called, called_again, forget_calls
 from densekit.ops import KerasTensor
 from densekit.ops._keras_tensor import standardize_shape
 from densekit.saving._attributes import attribute_children
@@ -161,6 +162,9 @@ class Sequential(Model):
         first = self._dk_stack[0]
         if input_shape is None and isinstance(first, InputLayer):
             input_shape = first.batch_shape
+        if not isinstance(first, InputLayer) and is_structure_of_shapes(input_shape):
+            super().build(input_shape)  # followed from its call, as a subclass is
+            return
         shape = standardize_shape(input_shape)
         if isinstance(first, InputLayer):
             if tuple(first.batch_shape) != shape:
@@ -181,8 +185,14 @@ class Sequential(Model):
             stack, tensors = [first, *self._dk_stack], []
         if not tensors:
             tensors = [first.output]
-        for layer in stack[len(tensors) :]:
-            tensors.append(called(layer, tensors[-1]))
+        new = stack[len(tensors) :]
+        counts = [len(layer._inbound_nodes) for layer in new]
+        try:
+            for layer in new:
+                tensors.append(called(layer, tensors[-1]))
+        except NotImplementedError:  # a layer that cannot say its shape: no graph, calls alone
+            forget_calls(new, counts)
+            return
         self._dk_set_stack(stack, tensors)
 
     def _dk_open_to(self, shape: tuple[int, ...]) -> bool:
@@ -256,9 +266,12 @@ class Sequential(Model):
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
 
+    def _dk_knows_output_shape(self) -> bool:
+        return type(self).compute_output_shape is not Sequential.compute_output_shape
+
     def _dk_graph(self) -> Graph | None:
         whole = self._functional
-        return None if whole is None else whole._dk_graph()
+        return super()._dk_graph() if whole is None else whole._dk_graph()
 
     @property
     def layers(self) -> list[Layer]:

@@ -53,8 +53,7 @@ def called_again(
         for layer in layers:
             tensors.append(called(layer, tensors[-1]))
     except BaseException as error:
-        for layer, count in zip(layers, before, strict=True):
-            del layer._inbound_nodes[count:]
+        forget_calls(layers, before)
         if isinstance(error, ValueError):
             return None
         raise
@@ -70,3 +69,9 @@ def _put_first(node: Node, nodes: list[Node]) -> None:
     for index, one in enumerate(nodes):
         for position, tensor in enumerate(one.outputs):
             tensor._keras_history = (one.operation, index, position)
+
+
+def forget_calls(layers: list[Layer], counts: list[int]) -> None:
+    """Leave of the calls of each layer only the first, as many as `counts` says."""
+    for layer, count in zip(layers, counts, strict=True):
+        del layer._inbound_nodes[count:]

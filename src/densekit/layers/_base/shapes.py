@@ -43,6 +43,14 @@ def is_shape(value: object) -> bool:
     return isinstance(value, tuple | list) and all(n is None or isinstance(n, int) for n in value)
 
 
+def is_structure_of_shapes(value: object) -> bool:
+    """Whether `value` holds shapes by name or in order."""
+    parts = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, dict | tuple | list) or not parts:
+        return False
+    return all(is_shape(part) or is_structure_of_shapes(part) for part in parts)
+
+
 def specs_of(shape: Any, dtype: str) -> Any:
     """Symbolic tensors for a shape or a structure of shapes."""
     if is_shape(shape):
