@@ -189,3 +189,30 @@ def test_values_follow_keras(rng) -> None:
         flat = [r if isinstance(r, list) else [r] for r in results]
         for a, b in zip(*flat, strict=True):
             np.testing.assert_allclose(np.asarray(b), np.asarray(a), rtol=1e-5, atol=1e-6)
+
+
+def test_specs_of_inputs() -> None:
+    def specs(lib):
+        model = branched(lib)
+        given = [(spec.shape, spec.name, spec.optional) for spec in model.input_spec]
+        a, b = lib.Input((4, 2), name="q"), lib.Input((2,), name="b")
+        by_name = lib.Model({"q": a, "b": b}, lib.layers.Dense(1)(a))
+        named = [(spec.shape, spec.name) for spec in by_name.input_spec]
+        model.input_spec = lib.layers.InputSpec(ndim=3)
+        return given, named, model.input_spec.ndim, chain(lib).input_spec
+
+    assert specs(D) == specs(K)
+
+
+def test_stacks_of_structures_compute_as_in_keras(rng) -> None:
+    a, b = rng.normal(size=(2, 6, 3)).astype("float32")
+    results = []
+    for lib in LIBS:
+        model = lib.Sequential([lib.layers.Concatenate(), lib.layers.Dense(2)])
+        model([a, b])
+        model.set_weights([np.full((6, 2), 0.5), np.ones(2)])
+        model.compile("sgd", "mse")
+        loss = model.fit([a, b], np.zeros((6, 2)), verbose=0).history["loss"]
+        results.append([*loss, *model.get_weights()])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)

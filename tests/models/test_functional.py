@@ -184,3 +184,17 @@ def test_outputs_keep_their_kind_in_a_copy_from_the_config(kind: type) -> None:
     model = keras.Model(x, kind([keras.layers.Dense(n)(x) for n in (1, 2)]))
     copy = keras.models.Functional.from_config(model.get_config())
     assert type(copy(np.ones((2, 3)))) is kind
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_calls_are_held_against_a_spec_that_is_set(quick) -> None:
+    x = keras.Input((None, 2))
+    model = keras.Model(x, L.Dense(1)(x))
+    for _ in range(2 * quick):
+        model(np.ones((3, 3, 2), "float32"))
+    model.input_spec = keras.InputSpec(shape=(None, 4, 2), dtype="float32")
+    assert model(np.ones((3, 4, 2))).shape == (3, 4, 1)
+    with pytest.raises(ValueError, match=r"expected shape \(None, 4, 2\)"):
+        model(np.ones((3, 3, 2), "float32"))
+    model.input_spec = None
+    assert model(np.ones((3, 3, 2), "float32")).shape == (3, 3, 1)

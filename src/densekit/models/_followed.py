@@ -63,6 +63,20 @@ class FollowedLayer(Layer):
             return given.compute_output_shape(*args, **kwargs)
         return super().compute_output_shape(*args, **kwargs)
 
+    @property
+    def input_spec(self) -> Any:
+        """What inputs must look like: what was set, or what the graph was made for; else None.
+
+        What was set is what calls are held against.
+        """
+        given = given_graph(self)
+        return self._input_spec if given is None or self._input_spec else given.input_specs()
+
+    @input_spec.setter
+    def input_spec(self, value: object) -> None:
+        self._input_spec = value
+        self.__dict__.update(_dk_fast_call=None, _dk_fast_version=-1)  # which looks at no spec
+
     def _dk_knows_output_shape(self) -> bool:
         return type(self).compute_output_shape is not FollowedLayer.compute_output_shape
 

@@ -14,7 +14,7 @@ from densekit._core.errors import describe, message
 from densekit._core.text import as_strings
 from densekit._core.types import ArrayLike, PartialShape, TensorLike, Tree
 from densekit.data._input_structure import in_structure
-from densekit.layers import Input, Layer
+from densekit.layers import Input, InputSpec, Layer
 from densekit.models._graph import (
     Call,
     Graph,
@@ -163,6 +163,22 @@ class GivenGraph:
         """Inputs in the order of `inputs`, of their types; an axis of size 1 may come or go."""
         return [self._fit(x, own) for x, own in zip(inputs, self.inputs, strict=True)]
 
+    def input_specs(self) -> list[InputSpec] | None:
+        """What each input must look like; None for a dict with structures inside."""
+        structure = self.input_structure
+        if isinstance(structure, dict) and tree.is_deep(structure):
+            return None
+        names = sorted(structure) if isinstance(structure, dict) else self.input_names
+        return [
+            InputSpec(
+                shape=(None, *own.shape[1:]),
+                allow_last_axis_squeeze=True,
+                name=name,
+                optional=_is_optional(own),
+            )
+            for name, own in zip(names, self.inputs, strict=True)
+        ]
+
     def _flat(self, inputs: object, quiet: bool = False) -> list[Any]:
         names = self.input_names
         picked = in_structure(inputs, self.input_structure, names, self._where, quiet)
@@ -180,7 +196,7 @@ class GivenGraph:
 
     def _fit(self, x: KerasTensor | ArrayLike | None, own: KerasTensor) -> Given:
         if x is None:
-            if not getattr(own._keras_history[0], "optional", False):  # type: ignore[index]
+            if not _is_optional(own):
                 raise ValueError(
                     message(
                         f"{self._where}, input {own.name!r}",
@@ -290,6 +306,10 @@ def _check_names(where: str, operations: list[Operation]) -> None:
                 )
             )
         seen.add(operation.name)
+
+
+def _is_optional(tensor: KerasTensor) -> bool:
+    return bool(getattr(tensor._keras_history[0], "optional", False))  # type: ignore[index]
 
 
 def _is_input(tensor: KerasTensor) -> bool:

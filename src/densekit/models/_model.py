@@ -176,6 +176,8 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
                 if not self.built:
                     self._dk_build_on(inputs)
                     self._dk_data.remember_columns(given)
+                if self._input_spec is not None:
+                    self._dk_check_first((tree.map_structure(self._dk_convert_array, inputs),), {})
                 outputs = self._dk_predictions.native_call(inputs, training)
                 if outputs is not NotImplemented:
                     return outputs

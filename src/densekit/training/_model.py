@@ -51,6 +51,7 @@ class TrainableModel(Protocol):
     history: History
     predict_function: Callable[..., object] | None
     _initial_epoch: int | None
+    _input_spec: object
     _tracker: Tracker
     _dk_call_info: CallInfo
     _dk_known_columns: KnownColumns

@@ -347,7 +347,9 @@ class Runtime:
         return engine
 
     def _is_bare(self) -> bool:
-        """Whether the model gives one array, not a structure that holds one."""
+        """Whether the model gives one array, no structure with one, and holds calls to no spec."""
+        if self._model._input_spec is not None:
+            return False
         structure = self.signature().output_structure
         return isinstance(structure, KerasTensor) or (
             isinstance(structure, list | tuple) and unwraps(structure)
