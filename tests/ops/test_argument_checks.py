@@ -27,6 +27,11 @@ MATRIX = np.arange(12, dtype="float32").reshape(3, 4)
         (lambda: ops.space_to_depth(np.ones((1, 2, 2, 4)), 1), ValueError, "block_size"),
         (lambda: ops.one_hot([1], 2, sparse=True), ValueError, "sparse"),
         (lambda: ops.multi_hot([1], 2, sparse=True), ValueError, "sparse"),
+        (lambda: ops.reshape(MATRIX, (-2, 6)), ValueError, "newshape"),
+        (lambda: ops.reshape(MATRIX, (-1, -1)), ValueError, "newshape"),
+        (lambda: ops.where([True], [1], None), ValueError, "x1"),
+        (lambda: ops.where([True], None, [1]), ValueError, "x1"),
+        (lambda: ops.pad(MATRIX, 1, "reflect", constant_values=1), ValueError, "constant_values"),
         (lambda: ops.scan(3, 0.0, MATRIX), TypeError, "callable"),
         (lambda: ops.scan(lambda c, x: (c, x), 0.0, MATRIX, unroll=-1), ValueError, "unroll"),
         (lambda: ops.scan(lambda c, x: (c, x), 0.0), ValueError, "length"),
@@ -78,3 +83,33 @@ def test_all_axes_are_normalized_together() -> None:
         whole = ops.normalize(MATRIX, axis=None, order=order)
         size = (MATRIX**order).sum() ** (1 / order)
         np.testing.assert_allclose(whole, MATRIX / size, rtol=1e-6)
+
+
+def test_extremes_of_nothing_are_the_initial_ones() -> None:
+    empty = np.zeros((2, 0), "float32")
+    for extreme in (ops.max, ops.min):
+        assert float(extreme(empty, initial=1)) == 1.0
+        assert extreme(empty, axis=1, initial=1.5).tolist() == [1.5, 1.5]
+        assert extreme(empty, axis=1, keepdims=True, initial=1).shape == (2, 1)
+        assert extreme(np.ones(2, bool), initial=1).dtype == "bool"
+        with pytest.raises(ValueError):
+            extreme(empty)
+
+
+def test_infinity_is_a_quantile() -> None:
+    for x in ([np.inf], [np.inf, 1.0, np.inf], [-np.inf, 1.0], [-np.inf, 2.0, np.inf]):
+        assert float(ops.median(x)) == np.median(x) == float(ops.nanmedian(x))
+        for quantile in (ops.quantile, ops.nanquantile):
+            assert quantile(x, [0.0, 1.0]).tolist() == [min(x), max(x)]
+
+
+def test_dstack_joins_vectors_and_matrices() -> None:
+    for one, two in (([1, 2], [[4, 5]]), ([[[1], [2]]], [3, 4]), (1, [2])):
+        np.testing.assert_array_equal(ops.dstack([one, two]), np.dstack([one, two]))
+
+
+def test_softmax_over_one_class_warns() -> None:
+    with pytest.warns(UserWarning, match="more than 1 class"):
+        ops.softmax(np.ones((2, 1), "float32"))
+    with pytest.warns(UserWarning, match="rms_normalization"):
+        ops.layer_normalization(MATRIX, rms_scaling=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import densekit as keras
 from densekit import losses, ops
 
 KEEPS = [
@@ -17,6 +18,7 @@ KEEPS = [
     "log_sigmoid",
     "log_softmax",
     "mish",
+    "normalize",
     "reciprocal",
     "relu",
     "relu6",
@@ -29,6 +31,7 @@ KEEPS = [
     "softmax",
     "softplus",
     "softsign",
+    "sparsemax",
     "sparse_plus",
     "sparse_sigmoid",
     "squareplus",
@@ -82,3 +85,27 @@ def test_arguments_by_name() -> None:
     assert ops.gelu(x=x).dtype == "bfloat16"
     assert ops.trapezoid(y=x).dtype == "bfloat16"
     assert float(ops.trapezoid(np.array([0.0, 1.0], "float32"), x=np.array([0.0, 4.0]))) == 2.0
+
+
+LINEAR = "det inv cholesky cholesky_inverse qr svd eigh lstsq lu_factor pinv solve solve_triangular"
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("name", [*LINEAR.split(), "slogdet", "logdet"])
+def test_linear_algebra_of_half_precision_is_computed_in_float32(name: str, dtype: str) -> None:
+    matrix = np.diag([2.0, 4.0]).astype("float32")
+    given = (matrix,) * (2 if "solve" in name or name == "lstsq" else 1)
+    expected = keras.tree.flatten(getattr(ops, name)(*given))
+    found = getattr(ops, name)(*(ops.cast(x, dtype) for x in given))
+    for one, two in zip(keras.tree.flatten(found), expected, strict=True):
+        kind = dtype if two.dtype == "float32" else two.dtype
+        assert one.dtype == kind
+        np.testing.assert_array_equal(one, np.asarray(two).astype(one.dtype))
+
+
+def test_products_of_variables_of_bytes_are_those_of_matmul() -> None:
+    a = keras.Variable(np.full((2, 3), 100), dtype="int8")
+    b = keras.Variable(np.full((3, 2), 100), dtype="int8")
+    for product in (a @ b, a @ b.value, a.value @ b):
+        assert product.dtype == "int32"
+        assert product.tolist() == [[30000, 30000], [30000, 30000]]

@@ -131,6 +131,8 @@ def result_type(*dtypes: object) -> str:
     """
     strong = [standardize_dtype(d) for d in dtypes if d not in (float, int, bool, None)]
     weak = [d for d in dtypes if d in (float, int, bool)]
+    if not strong and not weak:
+        return settings.floatx()
     name = strong[0] if strong else "bool"
     for other in strong[1:]:
         name = _meet(name, other)

@@ -71,6 +71,10 @@ def operand(value: Any) -> Any:
     return value.current() if isinstance(value, Operators) else getattr(value, "value", value)
 
 
+def _are_bytes(value: TensorLike, other: Operand) -> bool:
+    return value.dtype == "int8" and getattr(other, "dtype", None) == "int8"
+
+
 def _forward(name: str, reflected: str) -> Callable[[Operators, Any], Any]:
     divides, multiplies = "truediv" in name, "matmul" in name
 
@@ -87,6 +91,8 @@ def _forward(name: str, reflected: str) -> Callable[[Operators, Any], Any]:
             or type(other) is _WIDENS.get(value.dtype.kind)
         ):
             value, other = _met(value, other, divides)
+        if multiplies and _are_bytes(value, other):  # as `ops.matmul`: bytes would run over
+            value, other = value.astype("int32"), other.astype("int32")
         method = getattr(type(value), name, None)
         result = NotImplemented if method is None else method(value, other)
         if result is NotImplemented:  # the other one may know, but knows no variables

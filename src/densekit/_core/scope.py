@@ -131,15 +131,31 @@ class Trial(StatelessScope):
     """A scope for calls on made-up arrays, to learn what shapes and types come out.
 
     Layers that refuse some values take these: nobody has passed them.
+
+    Attributes:
+        sized_by_values: whether a size in a result followed from values, not from shapes.
     """
+
+    sized_by_values = False
+
+
+def _trial() -> Trial | None:
+    scope = _active.get()
+    while scope is not None and not isinstance(scope, Trial):
+        scope = scope.outer
+    return scope
 
 
 def on_trial() -> bool:
     """Whether what is computed now is a trial."""
-    scope = _active.get()
-    while scope is not None and not isinstance(scope, Trial):
-        scope = scope.outer
-    return scope is not None
+    return _trial() is not None
+
+
+def note_sized_by_values() -> None:
+    """A size of what is computed now follows from values: one trial does not show it."""
+    trial = _trial()
+    if trial is not None:
+        trial.sized_by_values = True
 
 
 @contextmanager

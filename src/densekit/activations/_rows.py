@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from densekit import ops
-from densekit._core.errors import message
-from densekit._core.frames import warn
 from densekit._core.native_form import has_native_form
 from densekit._core.registry import export
 from densekit._core.types import ArrayLike, TensorLike
@@ -33,17 +31,6 @@ def softmax(x: ArrayLike, axis: int | tuple[int, ...] = -1) -> TensorLike:
     Reference: Bridle, "Training stochastic model recognition algorithms as networks can lead to
     maximum mutual information estimation of parameters", NIPS 1989.
     """
-    x = ops.convert_to_tensor(x)
-    if isinstance(axis, int) and -len(x.shape) <= axis < len(x.shape) and x.shape[axis] == 1:
-        warn(
-            message(
-                "softmax",
-                f"more than 1 class along axis {axis}",
-                f"shape {tuple(x.shape)}, for which every value is 1",
-                "Use a sigmoid for a single unit.",
-            ),
-            UserWarning,
-        )
     return ops.softmax(x, axis=axis)
 
 

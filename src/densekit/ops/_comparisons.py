@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from densekit._core.errors import message
+from densekit._core.scope import note_sized_by_values
 from densekit._core.types import ArrayLike, TensorLike
 from densekit.ops._dispatch import as_array, astype, meet, namespace, select
 from densekit.ops._operation import operation
@@ -114,7 +116,12 @@ def allclose(
 @operation("numpy", tensors=3)
 def where(condition: Any, x1: ArrayLike | None = None, x2: ArrayLike | None = None) -> TensorLike:
     """``x1`` where `condition` is true, else ``x2``; with one argument, where it is true."""
-    if x1 is None and x2 is None:
+    if (x1 is None) is not (x2 is None):
+        raise ValueError(
+            message("ops.where", "both `x1` and `x2`, or neither", "one", "Pass the other, too.")
+        )
+    if x1 is None or x2 is None:
+        note_sized_by_values()
         indices = tuple(np.asarray(i, np.int32) for i in np.nonzero(condition))
         return indices  # type: ignore[return-value]  # one argument: as `nonzero`
     condition = astype(as_array(condition), "bool")
@@ -125,4 +132,5 @@ def where(condition: Any, x1: ArrayLike | None = None, x2: ArrayLike | None = No
 @operation("numpy")
 def nonzero(x: TensorLike) -> tuple[TensorLike, ...]:
     """Indices of the elements that are not 0, one array per axis."""
+    note_sized_by_values()
     return tuple(astype(i, "int32") for i in namespace(x).nonzero(x))

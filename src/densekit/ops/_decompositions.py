@@ -28,7 +28,7 @@ def _transposed(xp: Namespace, x: TensorLike) -> TensorLike:
     return xp.swapaxes(x, -1, -2)
 
 
-@operation("numpy")
+@operation("numpy", is_wide=True)
 def slogdet(x: TensorLike) -> tuple[TensorLike, TensorLike]:
     """``(sign, log(abs(det)))`` of the determinant, without overflow.
 
@@ -42,13 +42,13 @@ def slogdet(x: TensorLike) -> tuple[TensorLike, TensorLike]:
     return sign, logarithm
 
 
-@operation("math")
+@operation("math", is_wide=True)
 def logdet(x: TensorLike) -> TensorLike:
     """Logarithm of the determinant of a positive definite matrix."""
     return namespace(x).linalg.slogdet(_matrix("logdet", x))[1]
 
 
-@operation("linalg")
+@operation("linalg", is_wide=True)
 def eigh(x: TensorLike) -> tuple[TensorLike, TensorLike]:
     """``(w, v)`` with ``x @ v == v * w``: eigenvalues, ascending, of a symmetric matrix.
 
@@ -67,7 +67,7 @@ def eigh(x: TensorLike) -> tuple[TensorLike, TensorLike]:
     return values, vectors
 
 
-@operation("linalg")
+@operation("linalg", is_wide=True)
 def eig(x: TensorLike) -> tuple[TensorLike, TensorLike]:
     """``(w, v)`` with ``x @ v == v * w``: complex eigenvalues and vectors of a square matrix."""
     xp, x = namespace(x), _matrix("eig", x)
@@ -78,7 +78,7 @@ def eig(x: TensorLike) -> tuple[TensorLike, TensorLike]:
     return values.astype(kind), vectors.astype(kind)
 
 
-@operation("linalg", tensors=2, convert=as_array)
+@operation("linalg", tensors=2, convert=as_array, is_wide=True)
 def solve_triangular(a: TensorLike, b: TensorLike, lower: bool = False) -> TensorLike:
     """The x of ``a @ x == b``; of `a` the upper (or lower) triangle alone is read.
 
@@ -99,7 +99,7 @@ def _solve_triangular(a: TensorLike, b: TensorLike, lower: bool) -> TensorLike:
     return solved(xp, a, b)
 
 
-@operation("linalg")
+@operation("linalg", is_wide=True)
 def cholesky_inverse(x: TensorLike, upper: bool = False) -> TensorLike:
     """Inverse of the matrix whose root, as `cholesky` gives it, is `x`."""
     xp, x = namespace(x), _matrix("cholesky_inverse", x)
@@ -108,7 +108,7 @@ def cholesky_inverse(x: TensorLike, upper: bool = False) -> TensorLike:
     return xp.matmul(inverse, other) if upper else xp.matmul(other, inverse)
 
 
-@operation("linalg")
+@operation("linalg", is_wide=True)
 def pinv(x: TensorLike, rcond: float | None = None) -> TensorLike:
     """Pseudo-inverse (Moore, Penrose) by the singular value decomposition.
 
@@ -160,7 +160,7 @@ def _boxed_pinv() -> Callable[..., TensorLike]:
     return pinv_box
 
 
-@operation("linalg", tensors=2, convert=as_array)
+@operation("linalg", tensors=2, convert=as_array, is_wide=True)
 def lstsq(a: TensorLike, b: TensorLike, rcond: float | None = None) -> TensorLike:
     """The x that makes ``a @ x - b`` smallest, the smallest such x if there are several.
 
@@ -179,7 +179,7 @@ def lstsq(a: TensorLike, b: TensorLike, rcond: float | None = None) -> TensorLik
     return xp.matmul(_pinv(xp, a, share), b)
 
 
-@operation("linalg")
+@operation("linalg", is_wide=True)
 def matrix_rank(x: TensorLike, tol: float | None = None) -> TensorLike:
     """Number of singular values that are not 0, as int32.
 
@@ -192,7 +192,7 @@ def matrix_rank(x: TensorLike, tol: float | None = None) -> TensorLike:
     return (sizes > share * sizes.max(-1, keepdims=True, initial=0)).sum(-1).astype("int32")
 
 
-@operation("linalg")
+@operation("linalg", is_wide=True)
 def lu_factor(x: TensorLike) -> tuple[TensorLike, TensorLike]:
     """``(lu, pivots)``: L below the diagonal (of ones) and U on and above it, with rows exchanged.
 

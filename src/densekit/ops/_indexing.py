@@ -12,6 +12,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from densekit._core.boxes import BOXES, unboxed
 from densekit._core.errors import message
+from densekit._core.scope import note_sized_by_values
 from densekit._core.types import Array, ArrayLike, Operand, Pullback, TensorLike
 from densekit.ops._dispatch import as_array, astype, dtype_name, is_jax, namespace
 from densekit.ops._operation import operation
@@ -254,6 +255,8 @@ def _segment(
                 "Pass one id a row.",
             )
         )
+    if num_segments is None:
+        note_sized_by_values()
     count = int(ids.max(initial=-1)) + 1 if num_segments is None else num_segments
     xp, dtype = namespace(data), dtype_name(data)
     if reduction == "add" and not is_jax(xp):  # a product with the membership matrix has a gradient

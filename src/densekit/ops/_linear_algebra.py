@@ -157,7 +157,7 @@ def _known_mode(settings: Config) -> Config:
     return settings
 
 
-@operation("linalg", settle=_known_mode)
+@operation("linalg", settle=_known_mode, is_wide=True)
 def qr(x: TensorLike, mode: str = "reduced") -> tuple[TensorLike, TensorLike]:
     """``(q, r)`` with orthonormal columns in q and r upper triangular: ``x == q @ r``."""
     _known_mode({"mode": mode})
@@ -214,19 +214,19 @@ def _boxed_qr() -> Callable[..., tuple[TensorLike, TensorLike]]:
     return qr_box
 
 
-@operation("linalg")
+@operation("linalg", is_wide=True)
 def inv(x: TensorLike) -> TensorLike:
     """Inverse of a square matrix."""
     return namespace(x).linalg.inv(floating(x))
 
 
-@operation("linalg")
+@operation("linalg", is_wide=True)
 def det(x: TensorLike) -> TensorLike:
     """Determinant."""
     return namespace(x).linalg.det(floating(x))
 
 
-@operation("linalg", tensors=2, convert=as_array)
+@operation("linalg", tensors=2, convert=as_array, is_wide=True)
 def solve(a: TensorLike, b: TensorLike) -> TensorLike:
     """The x of ``a @ x == b``, of shape (..., n, m) or (..., n) as `b`."""
     xp, a, b = meet(floating(a), floating(b))
@@ -241,7 +241,7 @@ def solved(xp: Namespace, a: TensorLike, b: TensorLike) -> TensorLike:
     return xp.linalg.solve(a, b)
 
 
-@operation("linalg")
+@operation("linalg", is_wide=True)
 def cholesky(x: TensorLike, upper: bool = False) -> TensorLike:
     """Lower triangular root of a positive definite matrix, or its transpose."""
     xp = namespace(x)
@@ -249,7 +249,7 @@ def cholesky(x: TensorLike, upper: bool = False) -> TensorLike:
     return xp.swapaxes(root, -1, -2) if upper else root
 
 
-@operation("linalg", "SVD")
+@operation("linalg", "SVD", is_wide=True)
 def svd(x: TensorLike, full_matrices: bool = True, compute_uv: bool = True) -> TensorLike:
     """Singular value decomposition ``(u, s, vh)``, or s alone."""
     return namespace(x).linalg.svd(floating(x), full_matrices=full_matrices, compute_uv=compute_uv)

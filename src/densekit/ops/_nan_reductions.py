@@ -9,7 +9,7 @@ from densekit.ops._dispatch import as_array, astype, dtype_name, floating, names
 from densekit.ops._indexing import take_along_axis
 from densekit.ops._operation import operation
 from densekit.ops._reductions import running, widened
-from densekit.ops._statistics import neighbours, sorted_rows
+from densekit.ops._statistics import between, neighbours, sorted_rows
 
 
 def _filled(x: TensorLike, value: float) -> tuple[Namespace, TensorLike, TensorLike]:
@@ -150,7 +150,7 @@ def _quantile(x: TensorLike, q: ArrayLike, axis: Axes, method: str, keepdims: bo
     below, above, share = neighbours(xp, place, method)
     share = share.astype(x.dtype)
     low, high = (take_along_axis(flat, places, axis=-1) for places in (below, above))
-    found = select(xp, known == 0, np.asarray(np.nan, x.dtype), low * (1 - share) + high * share)
+    found = select(xp, known == 0, np.asarray(np.nan, x.dtype), between(xp, low, high, share))
     found = xp.moveaxis(found, -1, 0)
     return xp.reshape(found, q.shape + (kept if keepdims else flat.shape[:-1]))
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from densekit._core import settings
 from densekit._core.errors import describe, message
+from densekit._core.frames import warn
 from densekit._core.types import Axes, Namespace, TensorLike
 from densekit.ops._core_ops import stop_gradient
 from densekit.ops._dispatch import astype, dtype_name, floating, namespace
@@ -245,6 +246,15 @@ def _shifted(xp: Namespace, x: TensorLike, axis: Axes) -> TensorLike:
 def softmax(x: TensorLike, axis: Axes = -1) -> TensorLike:
     """``exp(x) / sum(exp(x))`` along `axis`; None means over all elements."""
     xp, x = namespace(x), floating(x)
+    if isinstance(axis, int) and -x.ndim <= axis < x.ndim and x.shape[axis] == 1:
+        warn(
+            message(
+                "softmax",
+                f"more than 1 class along axis {axis}",
+                f"shape {tuple(x.shape)}, for which every value is 1",
+                "Use a sigmoid for a single unit.",
+            )
+        )
     powers = xp.exp(_shifted(xp, x, axis))
     return powers / xp.sum(powers, axis=axis, keepdims=True)
 
@@ -266,7 +276,7 @@ def logsumexp(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tenso
     return total if keepdims else xp.squeeze(total, axis=axis)
 
 
-@operation("nn", quiet=True)
+@operation("nn", keeps_dtype=True, quiet=True)
 def sparsemax(x: TensorLike, axis: int = -1) -> TensorLike:
     """The point of the probability simplex nearest to `x` (Martins and Astudillo 2016, alg. 1)."""
     xp, x = namespace(x), floating(x)
@@ -304,7 +314,7 @@ def moments(
     return (mean if keepdims else xp.squeeze(mean, axis=axes)), variance
 
 
-@operation("nn", quiet=True)
+@operation("nn", keeps_dtype=True, quiet=True)
 def normalize(
     x: TensorLike,
     axis: int | Sequence[int] | None = -1,

@@ -8,6 +8,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from densekit._core import settings
 from densekit._core.errors import message
+from densekit._core.frames import warn
 from densekit._core.types import ArrayLike, TensorLike
 from densekit.ops._dispatch import as_array, astype, dtype_name, floating, namespace, result_type
 from densekit.ops._operation import operation
@@ -87,6 +88,8 @@ def layer_normalization(
     >>> ops.layer_normalization([1.0, 3.0], epsilon=0.0).tolist()
     [-1.0, 1.0]
     """
+    if rms_scaling:
+        warn("ops.layer_normalization: `rms_scaling` is Keras' old name; call `rms_normalization`.")
     gamma, beta = _optional(gamma), _optional(beta)
     dtype, wide = dtype_name(x), _wide(x)
     xp = namespace(x, *(v for v in (gamma, beta) if v is not None))

@@ -24,15 +24,18 @@ from typing import (
 
 import numpy as np
 
+from densekit._core import tree
 from densekit._core.boxes import DEFERRED
+from densekit._core.errors import message
 from densekit._core.frames import hide_internal_frames
 from densekit._core.registry import export
 from densekit._core.tensor import Tensor, as_tensor, lend
 from densekit._core.types import ArrayLike, Config, TensorLike
-from densekit.ops._dispatch import ARRAYS, PLAIN, as_array, operand
-from densekit.ops._keras_tensor import any_symbolic
+from densekit.ops._dispatch import ARRAYS, PLAIN, as_array, astype, operand
+from densekit.ops._keras_tensor import any_symbolic, symbolic_leaves
 from densekit.ops._symbolic import FunctionOperation
 
+_HALF = ("bfloat16", "float16")
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
@@ -76,6 +79,7 @@ class Options(TypedDict, total=False):
     arguments: tuple[str, ...] | None
     quiet: bool
     keeps_dtype: bool
+    is_wide: bool
     alias: str
     views: bool
     settle: Callable[[Config], Config]
@@ -117,6 +121,7 @@ def operation(
     convert: Callable[[object], object] | None = None,
     quiet: bool = False,
     keeps_dtype: bool = False,
+    is_wide: bool = False,
     alias: str = "",
     views: bool = False,
     settle: Callable[[Config], Config] = dict,
@@ -133,6 +138,8 @@ def operation(
             themselves. Costs a microsecond.
         keeps_dtype: whether a bfloat16 result must be asked for: NumPy makes float32 where such an
             array meets a Python number.
+        is_wide: whether it is computed in float32 for bfloat16 and float16, which LAPACK does not
+            know. The results are of the type that came.
         alias: a second name.
         views: whether the result may lie in the memory of an argument. It is a copy then, unless
             the argument is a tensor: of that, the result is a read-only view.
@@ -146,6 +153,7 @@ def operation(
         node_class = _node_class(module, class_name, arguments or names, function)
         node_class.settle = staticmethod(settle)
         body = _in_dtype_of_input(function) if keeps_dtype else function
+        body = _in_float32(body) if is_wide else body
         body = np.errstate(all="ignore")(body) if quiet else body
 
         def general(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -204,6 +212,26 @@ def _in_dtype_of_input(function: Callable[..., Any]) -> Callable[..., Any]:
         result = function(*args, **kwargs)
         dtype = (args[0] if args else kwargs[first]).dtype
         return result.astype(dtype) if dtype.kind == "V" and result.dtype != dtype else result
+
+    return body
+
+
+def _in_float32(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, computed in float32 for arrays of half precision, which it gives again."""
+
+    def body(*args: P.args, **kwargs: P.kwargs) -> R:
+        dtypes = {getattr(x, "dtype", None) for x in (*args, *kwargs.values())}
+        half = next((d for d in dtypes if d is not None and str(d) in _HALF), None)
+        if half is None:
+            return function(*args, **kwargs)
+
+        def to(dtype: str, old: str, value: TensorLike) -> TensorLike:
+            return astype(value, dtype) if str(getattr(value, "dtype", None)) == old else value
+
+        widened = tree.map_structure(lambda x: to("float32", str(half), x), (args, kwargs))
+        found = function(*widened[0], **widened[1])
+        narrow: R = tree.map_structure(lambda x: to(str(half), "float32", x), found)
+        return narrow
 
     return body
 
@@ -282,5 +310,15 @@ def _record(
     free = [n for n, p in parameters.items() if p.kind is p.VAR_KEYWORD]
     skipped = {*node_class.arguments, *free}
     settings = {k: v for k, v in bound.arguments.items() if k not in skipped}
+    for name, value in settings.items():
+        if symbolic_leaves(value):
+            raise TypeError(
+                message(
+                    f"ops.{function.__name__}",
+                    f"numbers as `{name}`",
+                    "a KerasTensor, which has no values yet",
+                    "Compute it inside a layer's `call`.",
+                )
+            )
     named = {k: v for n in free for k, v in bound.arguments[n].items()}
     return node_class(**settings).symbolic_call(*call_args, **named)

@@ -11,7 +11,8 @@ import numpy as np
 
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import message
-from densekit._core.types import Array, ArrayLike, DTypeLike, TensorLike
+from densekit._core.scope import note_sized_by_values
+from densekit._core.types import Array, ArrayLike, DTypeLike, Namespace, TensorLike
 from densekit.ops._dispatch import (
     as_array,
     astype,
@@ -23,7 +24,7 @@ from densekit.ops._dispatch import (
 )
 from densekit.ops._dispatch import select as choose
 from densekit.ops._operation import operation
-from densekit.ops._shapes import arrays, diag, flip, split, stack, swapaxes
+from densekit.ops._shapes import arrays, diag, flip, split, swapaxes
 
 
 @operation("numpy", views=True)
@@ -90,7 +91,7 @@ def dsplit(x: TensorLike, indices_or_sections: int | Sequence[int]) -> list[Tens
 
 @operation("numpy", convert=arrays)
 def dstack(xs: Sequence[ArrayLike]) -> TensorLike:
-    """Joined along the third axis; vectors of n elements count as (1, n, 1).
+    """Joined along the third axis; vectors of n elements count as (1, n, 1), matrices as (m, n, 1).
 
     Example:
 
@@ -98,12 +99,14 @@ def dstack(xs: Sequence[ArrayLike]) -> TensorLike:
     >>> ops.dstack([[1, 2], [3, 4]]).tolist()
     [[[1, 3], [2, 4]]]
     """
-    from_third = [as_array(x) for x in xs]
-    xp = namespace(*from_third)
-    if from_third[0].ndim > 2:
-        return xp.concatenate([x for x in _in_one_type(from_third)], axis=2)
-    joined = stack(from_third, axis=-1)
-    return xp.reshape(joined, (1,) * (3 - joined.ndim) + tuple(joined.shape))
+    joined = _in_one_type([as_array(x) for x in xs])
+    xp = namespace(*joined)
+    return xp.concatenate([_of_three_axes(xp, x) for x in joined], axis=2)
+
+
+def _of_three_axes(xp: Namespace, x: TensorLike) -> TensorLike:
+    shape = tuple(x.shape)
+    return x if len(shape) > 2 else xp.reshape(x, (*(1,) * (2 - len(shape)), *shape, 1))
 
 
 def _in_one_type(xs: list[TensorLike]) -> list[TensorLike]:
@@ -223,6 +226,8 @@ def unique(
     ([1, 3], [1, 2])
     """
     xp = namespace(x)
+    if size is None:
+        note_sized_by_values()
     options: dict[str, Any] = {
         "return_index": return_index,
         "return_inverse": return_inverse,

@@ -97,9 +97,13 @@ def _extreme(
         if last and 2 <= columns <= _FEW_COLUMNS and x.size > 16 * columns:
             return _extreme_of_few(np.maximum if choose == "max" else np.minimum, x)
     xp = namespace(x)
-    found: TensorLike = getattr(xp, choose)(x, axis=_axes(axis), keepdims=keepdims)
+    found: TensorLike
+    if initial is not None and 0 in x.shape:  # of nothing, `initial` is the extreme
+        shape = xp.sum(x, axis=_axes(axis), keepdims=keepdims).shape
+        return xp.broadcast_to(astype(as_array(initial), dtype_name(x)), shape)
+    found = getattr(xp, choose)(x, axis=_axes(axis), keepdims=keepdims)
     if initial is not None:
-        found = getattr(xp, choose + "imum")(found, initial)
+        found = getattr(xp, choose + "imum")(found, astype(as_array(initial), dtype_name(x)))
     return found
 
 

@@ -24,6 +24,7 @@ from densekit.ops._keras_tensor import KerasTensor, symbolic_leaves
 # first of those whose arrays are not too large.
 _SIZES = (2, 3)
 _DIVISIBLE_SIZES = ((840, 1680), (120, 240), (60, 120), (24, 48), (12, 24), (6, 12), (4, 8))
+_HIGHEST = (1, 97)  # values tried where sizes follow from values, as in `unique`
 _MOST_ELEMENTS = 2**22
 _FEW_ELEMENTS = 2**16
 _MOST_TRIALS = 256  # of sizes that differ between the unknown axes
@@ -41,24 +42,35 @@ def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any)
         size = _SIZES[1] * elements(tensor.shape) * data_dtype(tensor.dtype).itemsize
         claim_for_a_while(size, f"an input {tensor.name!r}", f"shape {tensor.shape}")
     unknown = sum(tensor.shape.count(None) for tensor in given)
+    scopes: list[Trial] = []
 
-    def trial(*sizes: int) -> Any:
+    def trial(*sizes: int, highest: int | None = None) -> Any:
         left = iter(sizes)
 
         def stand_in(leaf: object) -> object:
             if not isinstance(leaf, KerasTensor):
                 return leaf
             shape = tuple(next(left) if n is None else n for n in leaf.shape)
-            return lend(_sample(shape, leaf.dtype))
+            return lend(_sample(shape, leaf.dtype, highest))
 
         sample_args, sample_kwargs = tree.map_structure(stand_in, (args, kwargs))
-        with Trial(), np.errstate(all="ignore"):
+        scopes.append(Trial())
+        with scopes[-1], np.errstate(all="ignore"):
             return function(*sample_args, **sample_kwargs)
 
+    def of_other_values(*sizes: int) -> list[Any]:
+        """Results for other values, where a size follows from them."""
+        results: list[Any] = []
+        for highest in _HIGHEST if scopes[-1].sized_by_values else ():
+            with contextlib.suppress(ValueError, IndexError):
+                results.append(trial(*sizes, highest=highest))
+        return results
+
     if not unknown:
-        return _common_spec([trial()], given)
+        return _common_spec([trial(), *of_other_values()], given)
     try:
         results = [trial(*[size] * unknown) for size in _SIZES]
+        results += of_other_values(*[_SIZES[1]] * unknown)
         if any(1 in np.shape(leaf) for leaf in tree.flatten(results[0])):  # ``x[:, ::4]``
             with contextlib.suppress(Exception):
                 results.append(trial(*[_divisible(given, _FEW_ELEMENTS)[0]] * unknown))
@@ -86,8 +98,13 @@ def _divisible(given: list[KerasTensor], most: int) -> tuple[int, int]:
     return pair
 
 
-def _sample(shape: tuple[int, ...], dtype: str) -> Array:
-    """An array for a trial."""
+def _sample(shape: tuple[int, ...], dtype: str, highest: int | None) -> Array:
+    """An array for a trial: of one value, or some 0 and the rest `highest`."""
+    if highest is not None and dtype != STRING:
+        mixed = np.arange(math.prod(shape)) ** 2 // 3 % 2  # rows differ, too; it begins with 0
+        if "float" not in dtype:
+            mixed = 1 - mixed  # the sample of one value is of zeros
+        return (mixed * highest).reshape(shape).astype(data_dtype(dtype))
     if "int" in dtype or dtype == "bool":
         return np.zeros(shape, data_dtype(dtype))
     value = np.ones(shape, data_dtype(dtype))

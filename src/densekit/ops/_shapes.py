@@ -33,7 +33,18 @@ def _newshape(settings: dict[str, Any]) -> dict[str, Any]:
 @operation("numpy", settle=_newshape, views=True)
 def reshape(x: TensorLike, newshape: int | Sequence[int]) -> TensorLike:
     """The same elements in another shape; one size may be -1."""
-    return namespace(x).reshape(x, newshape if isinstance(newshape, int) else tuple(newshape))
+    sizes = (newshape,) if isinstance(newshape, int) else tuple(newshape)
+    least = min(sizes, default=0)
+    if least < 0 and (least < -1 or sizes.count(-1) > 1):  # NumPy takes -2
+        raise ValueError(
+            message(
+                "ops.reshape",
+                "`newshape` of sizes >= 0 with at most one -1",
+                f"newshape={sizes}",
+                "Write -1 once.",
+            )
+        )
+    return namespace(x).reshape(x, sizes)
 
 
 @operation("numpy", views=True)
@@ -190,6 +201,15 @@ def pad(
 ) -> TensorLike:
     """Room around the array: ``((before, after), ...)``, or one pair or number for all axes."""
     xp = namespace(x)
+    if mode != "constant" and constant_values is not None:
+        raise ValueError(
+            message(
+                "ops.pad",
+                "`constant_values` with mode='constant' alone",
+                f"mode={mode!r}",
+                "Leave one of them out.",
+            )
+        )
     width = [tuple(w) for w in np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()]
     if mode == "constant":
         return xp.pad(x, width, mode, constant_values=constant_values or 0)

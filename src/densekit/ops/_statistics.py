@@ -9,9 +9,10 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import message
+from densekit._core.scope import note_sized_by_values
 from densekit._core.types import ArrayLike, Axes, Namespace, TensorLike
 from densekit.ops._core_ops import stop_gradient
-from densekit.ops._dispatch import as_array, astype, dtype_name, floating, namespace
+from densekit.ops._dispatch import as_array, astype, dtype_name, floating, namespace, select
 from densekit.ops._indexing import ascending
 from densekit.ops._operation import operation
 
@@ -52,6 +53,13 @@ def neighbours(xp: Namespace, place: TensorLike, method: str) -> tuple[Any, Any,
     return below, above, shares[method]
 
 
+def between(xp: Namespace, low: TensorLike, high: TensorLike, share: TensorLike) -> TensorLike:
+    """The number that far from `low` to `high`; where that is no way at all, infinity stays."""
+    zero = np.zeros((), low.dtype)
+    low, high = select(xp, share == 1, zero, low), select(xp, share == 0, zero, high)
+    return low * (1 - share) + high * share
+
+
 def _quantile(x: TensorLike, q: ArrayLike, axis: Axes, method: str, keepdims: bool) -> TensorLike:
     """By sorting and interpolating, so that every array library differentiates it."""
     xp, x = namespace(x), floating(x)
@@ -60,7 +68,7 @@ def _quantile(x: TensorLike, q: ArrayLike, axis: Axes, method: str, keepdims: bo
     below, above, share = neighbours(np, q * (flat.shape[-1] - 1), method)
     share = np.asarray(share, to_numpy_dtype(dtype_name(x)))
     low, high = flat[..., below], flat[..., above]
-    found = low * (1 - share) + high * share
+    found = between(xp, low, high, share)
     missing = xp.isnan(flat[..., -1])  # NaN sorts last
     found = xp.where(
         missing.reshape(missing.shape + (1,) * q.ndim), np.asarray(np.nan, x.dtype), found
@@ -148,6 +156,7 @@ def bincount(
 ) -> TensorLike:
     """How often each of 0, 1, 2, ... occurs, or the sum of its weights, row by row."""
     x = stop_gradient(x)
+    note_sized_by_values()
     if x.ndim == 2:
         length = max(minlength, int(x.max(initial=-1)) + 1)
         rows = [None] * len(x) if weights is None else as_array(weights)

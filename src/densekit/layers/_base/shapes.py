@@ -45,9 +45,9 @@ def is_shape(value: object) -> bool:
 
 def is_structure_of_shapes(value: object) -> bool:
     """Whether `value` holds shapes by name or in order."""
-    parts = value.values() if isinstance(value, dict) else value
-    if not isinstance(value, dict | tuple | list) or not parts:
+    if not isinstance(value, dict | tuple | list) or not value:
         return False
+    parts = value.values() if isinstance(value, dict) else value
     return all(is_shape(part) or is_structure_of_shapes(part) for part in parts)
 
 
