@@ -1,4 +1,4 @@
-"""`Function`, `SymbolicScope`, `utils.Config` and `utils.get_source_inputs` against Keras'."""
+"""Small objects and corners against Keras': `Function`, `SymbolicScope`, `utils.Config`."""
 
 from __future__ import annotations
 
@@ -126,3 +126,97 @@ def test_a_mistyped_entry_is_named() -> None:
     made = densekit.utils.Config(learning_rate=0.1)
     with pytest.raises(AttributeError, match="'learning_rate'"):
         made.learningrate  # noqa: B018
+
+
+def _policies(k: Any) -> list[str]:
+    seen = []
+
+    class Noting(k.layers.Dense):  # type: ignore[misc, name-defined]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            seen.append(repr(kwargs["dtype"]))
+            super().__init__(*args, **kwargs)
+
+    for dtype in ("bfloat16", "int8_from_bfloat16"):
+        Noting.from_config(k.layers.Dense(2, dtype=dtype).get_config())
+    return seen
+
+
+def _own_mask(k: Any) -> Any:
+    class Same(k.layers.Layer):  # type: ignore[misc, name-defined]
+        def call(self, x: Any, mask: Any = None) -> Any:
+            return x
+
+        def compute_mask(self, x: Any, mask: Any = None) -> Any:
+            return x
+
+    return np.asarray(Same()(np.array([0.0, 1.0]), mask=np.array([0, 1]))).tolist()
+
+
+def _channels_first(k: Any) -> Any:
+    k.config.set_image_data_format("channels_first")
+    try:
+        images = np.ones((2, 3, 4, 3), "float32")
+        layer = k.layers.Rescaling(scale=[1.0, 2.0, 3.0], offset=0.5)
+        model = k.Sequential([k.Input((3, 4, 3)), layer])
+        return np.asarray(layer(images))[0].tolist(), model.predict(images, verbose=0)[0].tolist()
+    finally:
+        k.config.set_image_data_format("channels_last")
+
+
+def _endless(k: Any) -> list[int]:
+    class Numbers(k.utils.PyDataset):  # type: ignore[misc, name-defined]
+        def __getitem__(self, index: int) -> int:
+            return index
+
+    return [number for number, _ in zip(Numbers(), range(4), strict=False)]
+
+
+def _solved(k: Any) -> Any:
+    a = np.array([[[1, 0], [2, 4]]] * 2, "float32")
+    return np.asarray(k.ops.solve_triangular(a, a[:, 1], lower=True)).tolist()
+
+
+SAME = {
+    "policies that constructors get": _policies,
+    "a tensor that is its mask": _own_mask,
+    "rescaled channels": _channels_first,
+    "a data set of no length": _endless,
+    "a vector for each triangle": _solved,
+    "names of axes": lambda k: k.distribution.DeviceMesh((1,), ["a"], ["cpu:0"]).axis_names,
+    "no type": lambda k: (k.backend.result_type(), k.backend.result_type(None)),
+    "a block": lambda k: (
+        k.ops.slice(k.KerasTensor((3, 3)), k.KerasTensor((2,), "int32"), (-1, 2)).shape
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+@pytest.mark.filterwarnings("ignore:.*batched 1D solves:FutureWarning")
+def test_same_as_in_keras(name: str) -> None:
+    assert SAME[name](densekit) == SAME[name](keras)
+
+
+REFUSED = {
+    "no variable": lambda k: k.StatelessScope(state_mapping=[("x", np.ones(2))]),
+    "value of another shape": lambda k: k.StatelessScope([(k.Variable([1.0]), np.ones(3))]),
+    "value of a constructor": lambda k: k.layers.Dense.from_config({"units": -1}),
+    "argument of a constructor": lambda k: k.layers.Dense.from_config({"foo": 1}),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_with_the_type_of_keras(name: str) -> None:
+    with pytest.raises(Exception) as theirs:
+        REFUSED[name](keras)
+    with pytest.raises(theirs.type):
+        REFUSED[name](densekit)
+
+
+def test_h5_files_make_their_folders(tmp_path: Any) -> None:
+    for k in BOTH:
+        model = k.Sequential([k.Input((2,)), k.layers.Dense(1)])
+        path = tmp_path / k.__name__ / "deep" / "m.h5"
+        model.save(path)
+        assert path.exists()
+        with pytest.raises(FileNotFoundError):
+            model.save(tmp_path / "no" / "m.keras")

@@ -267,6 +267,13 @@ def get_dtype_policy(identifier: object) -> DTypePolicy:
     return DTypePolicy(standardize_dtype(identifier))
 
 
+def as_argument(config: Config) -> str | DTypePolicy:
+    """What a constructor is handed for the policy of a config: the name of a plain one."""
+    policy = get_dtype_policy(config)
+    is_plain = type(policy) is DTypePolicy
+    return policy.name if is_plain else policy
+
+
 def _from_dict(config: Config) -> DTypePolicy:
     inner, name = config.get("config"), str(config.get("class_name"))
     cls = _quantized(name) if name in _QUANTIZED else _by_class_name.get(name)

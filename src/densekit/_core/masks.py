@@ -6,6 +6,7 @@ It is True where a position counts, and has the leading axes of its tensor.
 from __future__ import annotations
 
 import weakref
+from copy import copy
 from typing import Any
 
 from densekit._core import tree
@@ -31,6 +32,8 @@ def set_mask(x: Any, mask: object) -> None:
     global in_use
     in_use = True
     x = unboxed(x)
+    if mask is x:
+        mask = copy(x)  # it would be its own mask, and that the mask of itself
     if hasattr(type(x), "_dk_mask"):
         x._dk_mask = mask
         return

@@ -12,8 +12,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import Any, Self
 
+import numpy as np
+
+from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit._core.types import Config
+from densekit._core.types import Config, TensorLike
 
 _active: ContextVar[VariableScope | None] = ContextVar("densekit_scope", default=None)
 
@@ -71,6 +74,9 @@ class StatelessScope(VariableScope):
         collect_losses: whether losses that layers add inside are kept, in `losses`. Default:
             ``False``.
 
+    Raises:
+        ValueError: for a key that is no variable, or a value of another shape.
+
     Example:
 
     >>> import densekit as keras
@@ -87,7 +93,7 @@ class StatelessScope(VariableScope):
         state_mapping: Iterable[tuple[object, object]] | None = None,
         collect_losses: bool = False,
     ) -> None:
-        self._values = {id(v): _read(value) for v, value in state_mapping or ()}
+        self._values = {id(v): _of_shape(v, _read(value)) for v, value in state_mapping or ()}
         self.collect_losses = collect_losses
         self.updated: set[int] = set()  # ids of the variables assigned to
         self._losses: list[tuple[object, Any]] = []
@@ -166,6 +172,27 @@ def without_scope() -> Iterator[None]:
         yield
     finally:
         _active.reset(token)
+
+
+def _of_shape(variable: object, value: TensorLike) -> TensorLike:
+    """`value`, which is to stand for `variable`."""
+    shape = getattr(variable, "shape", None)
+    if not hasattr(variable, "assign") or shape is None:
+        raise ValueError(
+            message(
+                "StatelessScope", "pairs (variable, value)", describe(variable), "Pass a Variable."
+            )
+        )
+    if np.shape(value) != tuple(shape):
+        raise ValueError(
+            message(
+                "StatelessScope",
+                f"a value of the shape {tuple(shape)} of its variable",
+                f"shape {np.shape(value)}",
+                "Reshape it.",
+            )
+        )
+    return value
 
 
 def _read(value: object) -> Any:

@@ -65,8 +65,9 @@ class PyDataset:
         )
 
     def __iter__(self) -> Iterator[Any]:
-        """The batches in order: those of one epoch, or without end if `num_batches` is None."""
-        count = self.num_batches
+        """The batches in order: those of one epoch, or without end where there is no number."""
+        has_number = hasattr(self, "__len__") or type(self).num_batches is not PyDataset.num_batches
+        count = self.num_batches if has_number else None
         return map(self.__getitem__, itertools.count() if count is None else range(count))
 
     @property

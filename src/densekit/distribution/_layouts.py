@@ -63,16 +63,16 @@ class DeviceMesh:
                 )
             )
         self.shape = tuple(shape)
-        self.axis_names = tuple(axis_names)
+        self.axis_names = axis_names
         self.devices: Array = names.reshape(self.shape)
 
     @cached_property
     def backend_mesh(self) -> Mesh:
         """The mesh of JAX."""
-        return mesh_of(self.devices, self.axis_names)
+        return mesh_of(self.devices, tuple(self.axis_names))
 
     def __repr__(self) -> str:
-        return f"<DeviceMesh shape={self.shape}, axis_names={self.axis_names}>"
+        return f"<DeviceMesh shape={self.shape}, axis_names={tuple(self.axis_names)}>"
 
 
 @export("keras.distribution")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self, Unpack
 
+import numpy as np
+
 from densekit import ops
+from densekit._core import settings
 from densekit._core.plan import Handle, PlanBuilder
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
@@ -41,12 +44,21 @@ class Rescaling(Elementwise):
     def call(self, inputs: TensorLike) -> TensorLike:
         """``inputs * scale + offset`` in the compute dtype."""
         dtype = self.compute_dtype
-        scale, offset = ops.cast(self.scale, dtype), ops.cast(self.offset, dtype)
+        scale, offset = (ops.cast(x, dtype) for x in self._dk_numbers(len(inputs.shape)))
         return ops.cast(inputs, dtype) * scale + offset
+
+    def _dk_numbers(self, rank: int) -> tuple[ArrayLike, ArrayLike]:
+        """Scale and offset; of images that begin with their channels, a vector lies along these."""
+        pair = self.scale, self.offset
+        if rank != 4 or settings.get("image_data_format") != "channels_first":
+            return pair
+        scale, offset = map(np.asarray, pair)
+        along = [x.reshape(-1, 1, 1) if x.ndim == 1 else x for x in (scale, offset)]
+        return along[0], along[1]
 
     def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """One elementwise step."""
-        return plan.affine(x, self.scale, self.offset)
+        return plan.affine(x, *self._dk_numbers(len(x.shape)))
 
     def get_config(self) -> Config:
         """The constructor's arguments."""

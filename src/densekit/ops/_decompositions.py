@@ -12,7 +12,6 @@ from densekit._core.errors import message
 from densekit._core.types import Namespace, Pullback, TensorLike
 from densekit.ops._core_ops import stop_gradient
 from densekit.ops._dispatch import as_array, dtype_name, floating, is_jax, meet, namespace
-from densekit.ops._linear_algebra import solved
 from densekit.ops._operation import operation
 
 
@@ -96,7 +95,9 @@ def solve_triangular(a: TensorLike, b: TensorLike, lower: bool = False) -> Tenso
 def _solve_triangular(a: TensorLike, b: TensorLike, lower: bool) -> TensorLike:
     xp, a, b = meet(_matrix("solve_triangular", a), floating(b))
     a = xp.tril(a) if lower else xp.triu(a)
-    return solved(xp, a, b)
+    if tuple(b.shape) == tuple(a.shape[:-1]):  # one vector for each matrix
+        return xp.linalg.solve(a, b[..., None])[..., 0]
+    return xp.linalg.solve(a, b)
 
 
 @operation("linalg", is_wide=True)

@@ -111,6 +111,8 @@ def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> TensorLike
 @operation("core", tensors=1, arguments=("inputs", "start_indices"), views=True)
 def slice(inputs: TensorLike, start_indices: Sequence[int], shape: Sequence[int]) -> TensorLike:
     """The block of size `shape` that begins at `start_indices`; -1 is all from there on."""
+    if -1 in tuple(shape) and hasattr(start_indices, "dtype"):  # not known in a graph
+        note_sized_by_values()
     starts = [
         int(s) + (n if s < 0 else 0) for s, n in zip(start_indices, inputs.shape, strict=True)
     ]

@@ -138,8 +138,22 @@ class Operation(AutoConfig):
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
-        """Create from `get_config`."""
-        return cls(**config)
+        """Create from `get_config`.
+
+        Raises:
+            TypeError: if the constructor does not take it.
+        """
+        try:
+            return cls(**config)
+        except Exception as error:
+            raise TypeError(
+                message(
+                    f"{cls.__name__}.from_config",
+                    "a config that its constructor takes",
+                    f"{type(error).__name__}: {error}",
+                    "Pass what `get_config` returned.",
+                )
+            ) from error
 
     @property
     def input(self) -> Any:

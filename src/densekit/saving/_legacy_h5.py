@@ -223,6 +223,7 @@ def _match(
 
 def write_model(model: SavedModel, path: Path, include_optimizer: bool) -> None:
     """Write the whole model in the legacy format."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)  # as Keras does for these files alone
     with replacing(path) as temporary, _h5.open_file(temporary, "w") as file:
         file.attrs["backend"] = "jax"  # Keras knows no other name; the arrays are the same
         file.attrs["keras_version"] = KERAS_VERSION

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from densekit import adapt, regularizers
 from densekit._core.absent import advice_on_arguments
-from densekit._core.dtype_policy import DTypePolicy, get_dtype_policy
+from densekit._core.dtype_policy import DTypePolicy, as_argument, get_dtype_policy
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.registry import export
@@ -244,8 +244,14 @@ class Layer(CallOwner):
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
-        """Create from `get_config`."""
-        return cls(**config)
+        """Create from `get_config`.
+
+        Raises:
+            TypeError: if the constructor does not take it.
+        """
+        if isinstance(config.get("dtype"), dict):
+            config = {**config, "dtype": as_argument(config["dtype"])}
+        return super().from_config(config)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
