@@ -313,3 +313,27 @@ def test_overlap_refusals() -> None:
         with pytest.warns(UserWarning, match="float"):
             weight = np.array([0.5, 0.5], "float32")
             assert float(room.MeanIoU(2)([0, 1], [0, 1], weight)) == 0.0
+
+
+ROWS_OF_WEIGHTS = {
+    "Accuracy": lambda k: k.metrics.Accuracy(),
+    "BinaryAccuracy": lambda k: k.metrics.BinaryAccuracy(),
+    "Mean": lambda k: k.metrics.Mean(),
+    "Sum": lambda k: k.metrics.Sum(),
+    "Precision": lambda k: k.metrics.Precision(),
+    "TrueNegatives": lambda k: k.metrics.TrueNegatives(thresholds=[0.15, 0.85]),
+    "AUC": lambda k: k.metrics.AUC(),
+}
+
+
+@pytest.mark.parametrize("name", ROWS_OF_WEIGHTS)
+def test_one_row_of_weights_is_that_of_every_row(name: str) -> None:
+    y_true = np.array([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]], "float32")
+    y_pred = np.array([[1.0, 0.2, 0.4], [0.6, 0.0, 0.9]], "float32")
+    values = (y_pred,) if name in ("Mean", "Sum") else (y_true, y_pred)
+    results = []
+    for library in (densekit, keras):
+        metric = ROWS_OF_WEIGHTS[name](library)
+        metric.update_state(*values, sample_weight=np.array([[1.0, 0.0, 2.0]], "float32"))
+        results.append(np.asarray(metric.result()))
+    np.testing.assert_allclose(*results, rtol=1e-6)

@@ -13,6 +13,7 @@ from densekit._core.allowance import claim
 from densekit._core.errors import describe, message
 from densekit._core.types import Array, ArrayLike
 from densekit.losses._shapes import aligned
+from densekit.metrics._samplewise import fits_weights
 
 Thresholds: TypeAlias = float | Sequence[float] | Array | None
 
@@ -140,11 +141,7 @@ def spread_weights(
     weight = np.asarray(sample_weight, np.float64)
     if weight.shape == (*shape, 1):
         weight = weight[..., 0]
-    fits = weight.ndim <= len(shape) and all(
-        have in (want, 1) if axis else have == want
-        for axis, (have, want) in enumerate(zip(weight.shape, shape, strict=False))
-    )
-    if not fits:
+    if not fits_weights(weight.shape, shape):
         raise ValueError(
             message(
                 where,

@@ -59,11 +59,7 @@ def _fitting(where: str, sample_weight: ArrayLike, shape: Shape, dtype: str) -> 
     weight: TensorLike = ops.cast(ops.convert_to_tensor(sample_weight), dtype)
     if tuple(weight.shape) == (*shape, 1):
         weight = weight[..., 0]
-    fits = len(weight.shape) <= len(shape) and all(
-        have == want or (axis > 0 and have == 1)
-        for axis, (have, want) in enumerate(zip(weight.shape, shape, strict=False))
-    )
-    if fits:
+    if fits_weights(tuple(weight.shape), shape):
         return weight
     raise ValueError(
         message(
@@ -72,6 +68,15 @@ def _fitting(where: str, sample_weight: ArrayLike, shape: Shape, dtype: str) -> 
             f"`sample_weight` of shape {tuple(weight.shape)}",
             "Pass one weight for each sample.",
         )
+    )
+
+
+def fits_weights(own: Shape, shape: Shape) -> bool:
+    """Whether weights go with the leading axes of values; one row of them, with every row."""
+    first = 0 if len(own) == len(shape) > 1 else 1  # from there an axis of size 1 is written out
+    return len(own) <= len(shape) and all(
+        have == want or (axis >= first and have == 1)
+        for axis, (have, want) in enumerate(zip(own, shape, strict=False))
     )
 
 
