@@ -216,3 +216,27 @@ def test_stacks_of_structures_compute_as_in_keras(rng) -> None:
         results.append([*loss, *model.get_weights()])
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_inputs_that_are_to_be_sparse(rng, tmp_path) -> None:
+    from scipy import sparse
+
+    x = sparse.csr_matrix(rng.normal(size=(6, 5)).round().astype("float32"))
+    results = []
+    for lib in LIBS:
+        given = lib.Input((5,), sparse=True, name="i")
+        model = lib.Model(given, lib.layers.Dense(2)(given))
+        model.set_weights([np.full((5, 2), 0.5), np.ones(2)])
+        model.compile("sgd", "mse")
+        model.fit(x, np.zeros((6, 2)), batch_size=3, shuffle=False, verbose=0)
+        path = tmp_path / f"{lib.__name__}.keras"
+        model.save(path)
+        again = lib.models.load_model(path)
+        config = model.layers[0].get_config()
+        notes = [m.inputs[0].sparse for m in (model, again)]
+        results.append((config, notes, np.asarray(again.predict(x, verbose=0))))
+        with pytest.raises(ValueError):
+            lib.layers.InputLayer(input_tensor=lib.KerasTensor((None, 5)), sparse=True)
+    (one, noted, y), (other, others_noted, z) = results
+    assert one == other and noted == others_noted == [True, True]
+    np.testing.assert_allclose(y, z, rtol=1e-5)

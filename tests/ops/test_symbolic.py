@@ -95,4 +95,4 @@ def test_abstract_operation() -> None:
     with pytest.raises(ValueError, match="string"):
         Operation(name=3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="dense tensor"):
-        KerasTensor((1,), sparse=True)
+        KerasTensor((1,), ragged=True)

@@ -22,7 +22,8 @@ class InputLayer(Layer):
         shape: shape of one sample, without the batch axis. Default: none.
         batch_size: fixed batch size. Default: any.
         dtype: element type. Default: `floatx`.
-        sparse: must be False or None. Default: none.
+        sparse: whether sparse matrices are to come: they are made dense batch by batch, as they are
+            without it. Default: ``False``.
         ragged: must be False or None. Default: none.
         batch_shape: shape with the batch axis, in place of `shape`. Default: none.
         input_tensor: a `KerasTensor` to use as the output. Default: a new one.
@@ -58,11 +59,12 @@ class InputLayer(Layer):
             warn("Argument `input_shape` is deprecated: use `shape`.")
             shape = kwargs.pop("input_shape")
         batch_shape = kwargs.pop("batch_input_shape", batch_shape)
-        for flag, value in {**kwargs, "sparse": sparse, "ragged": ragged}.items():
+        for flag, value in {**kwargs, "ragged": ragged}.items():
             if value or flag in kwargs:
                 self._dk_refuse(f"no `{flag}`", describe(value), "Pass a dense tensor.")
         if input_tensor is not None:
-            self._dk_check_tensor(input_tensor, shape, batch_size, batch_shape, dtype)
+            self._dk_check_tensor(input_tensor, shape, batch_size, batch_shape, dtype, sparse)
+            sparse = input_tensor.sparse
             batch_shape, dtype = input_tensor.shape, input_tensor.dtype
         elif (shape is None) == (batch_shape is None):
             self._dk_refuse(
@@ -74,10 +76,10 @@ class InputLayer(Layer):
             batch_shape = (batch_size, *standardize_shape(shape))
         self._batch_shape = standardize_shape(batch_shape)
         self._dtype = standardize_dtype(dtype)
-        self.sparse = self.ragged = False
+        self.sparse, self.ragged = bool(sparse), False
         self.optional = optional
         if input_tensor is None:
-            input_tensor = KerasTensor(self._batch_shape, dtype=self._dtype, name=name)
+            input_tensor = KerasTensor(self._batch_shape, self._dtype, self.sparse, name=name)
         Node(self, (), {}, input_tensor)
         self.built = True
 
@@ -85,7 +87,13 @@ class InputLayer(Layer):
         raise ValueError(message("Input", expected, got, action))
 
     def _dk_check_tensor(
-        self, tensor: Any, shape: Any, size: Any, batch_shape: Any, dtype: object
+        self,
+        tensor: Any,
+        shape: Any,
+        size: Any,
+        batch_shape: Any,
+        dtype: object,
+        sparse: bool | None,
     ) -> None:
         if not isinstance(tensor, KerasTensor):
             self._dk_refuse("a KerasTensor as tensor", describe(tensor), "Pass a symbolic tensor.")
@@ -93,13 +101,14 @@ class InputLayer(Layer):
             "shape": (shape, tensor.shape[1:]),
             "batch_size": (size, tensor.shape[:1]),
             "batch_shape": (batch_shape, tensor.shape),
-            "dtype": (dtype, tensor.dtype),
+            "dtype": (None if dtype is None else standardize_dtype(dtype), tensor.dtype),
+            "sparse": (sparse, tensor.sparse),
         }
         for name, (value, own) in given.items():
             if value is None:
                 continue
             value = (value,) if name == "batch_size" else value
-            value = standardize_dtype(value) if name == "dtype" else tuple(value)
+            value = value if name in ("dtype", "sparse") else tuple(value)
             if value != own:
                 self._dk_refuse(
                     f"`{name}` as that of the tensor, {own}", f"{value}", "Leave it out."
@@ -150,7 +159,8 @@ def Input(
             none.
         batch_size: fixed batch size. Default: any.
         dtype: element type. Default: `floatx`.
-        sparse: must be False or None. Default: none.
+        sparse: whether sparse matrices are to come: they are made dense batch by batch, as they are
+            without it. Default: ``False``.
         ragged: must be False or None. Default: none.
         batch_shape: shape with the batch axis, in place of `shape`. Default: none.
         name: name of the input layer. Default: numbered ``input_layer``.

@@ -39,7 +39,8 @@ class KerasTensor(HasMask):
     Args:
         shape: tuple of sizes; None stands for any size.
         dtype: name of the element type. Default: ``"float32"``.
-        sparse: must be ``False``; kept for Keras' signature. Default: ``False``.
+        sparse: a note that sparse matrices are to come, which are made dense batch by batch.
+            Default: ``False``.
         ragged: must be ``False``; kept for Keras' signature. Default: ``False``.
         record_history: kept for Keras' signature. Default: ``True``.
         name: Default: numbered ``keras_tensor``.
@@ -64,14 +65,15 @@ class KerasTensor(HasMask):
         record_history: bool = True,
         name: str | None = None,
     ) -> None:
-        if sparse or ragged:
+        if ragged:
             raise ValueError(
                 message(
-                    "KerasTensor", "a dense tensor", f"{sparse=}, {ragged=}", "Pass neither flag."
+                    "KerasTensor", "a dense tensor", f"{ragged=}", "Pad the rows to one length."
                 )
             )
         self._shape = standardize_shape(shape)
         self._dtype = standardize_dtype(dtype)
+        self._sparse = bool(sparse)
         self.name = name or auto_name(type(self))
         self._keras_history: tuple[Operation, int, int] | None = None
 
@@ -92,8 +94,8 @@ class KerasTensor(HasMask):
 
     @property
     def sparse(self) -> bool:
-        """False."""
-        return False
+        """Whether sparse matrices are to come."""
+        return self._sparse
 
     @property
     def ragged(self) -> bool:
