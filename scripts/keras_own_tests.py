@@ -3,8 +3,8 @@
 The tests are fetched with Keras' source distribution and are no part of this repository. Names that
 they import are answered by `keras_stand_ins.py`. Counted are test functions; one with parameters
 holds if all its cases do. Which tests are left out, and why, says `keras_own_tests.toml`, and on
-top of it four rules: a test is not counted that uses a private attribute of Keras' classes, a
-private function or module of Keras, a public name or a mode that is absent on
+top of it four rules: a test is not counted that fails where it reaches for a private attribute of
+Keras' classes, a private function or module of Keras, a public name or a mode that is absent on
 purpose (`docs/coverage.md`), or another framework.
 
     python scripts/keras_own_tests.py                      all areas, two files at a time
@@ -185,7 +185,7 @@ class Recorder:
             name = self._name(item.nodeid)
             if self._options.k not in name:
                 continue
-            why = self._left_out.get(name) or self._private.get(name)
+            why = self._left_out.get(name)
             if why:
                 self._note(name, "outside", why)
             else:
@@ -219,9 +219,7 @@ class Recorder:
         elif report.failed:
             crash = getattr(report.longrepr, "reprcrash", None)
             why = str(crash.message if crash else report.longrepr)[:600]
-            refused = REFUSED.search(why)
-            state = "outside" if refused else "failed"
-            self._note(name, state, f"absent: {refused[0]}" if refused else why)
+            self._note(name, *self._judged(name, why))
         elif report.when == "call":
             self._note(name, "held", "")
 
@@ -247,6 +245,15 @@ class Recorder:
             return max(known, key=len)
         longest = max(inherited, key=lambda f: len(f.split("::")[-1]), default=inside)
         return "::".join([*parts[:-1], longest.split("::")[-1]])
+
+    def _judged(self, name: str, why: str) -> tuple[str, str]:
+        """What comes of a test that failed, and the reason."""
+        refused = REFUSED.search(why)
+        if refused:
+            return "outside", f"absent: {refused[0]}"
+        private = self._private.get(name, ())
+        reached = next((p for p in private if p.rpartition(".")[2] in why), None)
+        return ("outside", f"private to Keras: {reached}") if reached else ("failed", why)
 
     def _note(self, name: str, state: str, why: str) -> None:
         """A failed case decides over held ones, a held one over those outside."""
@@ -281,15 +288,15 @@ def _functions(tree: ast.Module) -> list[str]:
     return found
 
 
-def _private_uses(tree: ast.Module) -> dict[str, str]:
-    """Tests that use a private attribute which the file does not define itself, or patch Keras."""
+def _private_uses(tree: ast.Module) -> dict[str, list[str]]:
+    """What tests use of private attributes that the file does not define, or patch in Keras."""
     own = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             own.add(node.name)
         elif isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Store):
             own.add(node.attr if isinstance(node, ast.Attribute) else node.id)
-    found = {}
+    found: dict[str, list[str]] = defaultdict(list)
     for family in tree.body:
         if not isinstance(family, ast.ClassDef):
             continue
@@ -300,9 +307,9 @@ def _private_uses(tree: ast.Module) -> dict[str, str]:
                 name = f"{family.name}::{function.name}"
                 if isinstance(node, ast.Attribute) and re.match("_[^_]", node.attr):
                     if node.attr not in own:
-                        found[name] = f"private to Keras: .{node.attr}"
+                        found[name].append(f".{node.attr}")
                 elif isinstance(node, ast.Constant) and str(node.value).startswith("keras.src"):
-                    found[name] = f"private to Keras: {node.value}"
+                    found[name].append(str(node.value))
     return found
 
 

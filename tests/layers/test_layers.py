@@ -176,9 +176,9 @@ def test_input() -> None:
         {"shape": (2, -1)},
         {"shape": 3},
         {"shape": ("a",)},
-        {"shape": (2,), "sparse": True},
+        {"shape": (2,), "ragged": True},
     ):
-        with pytest.raises(ValueError, match=r"expected|sparse"):
+        with pytest.raises(ValueError, match=r"expected|ragged"):
             keras.Input(**bad)
     with pytest.raises(ValueError, match="dtype"):
         keras.Input(tensor=x, dtype="float32")
