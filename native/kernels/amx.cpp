@@ -115,7 +115,7 @@ struct Shape {
 };
 
 // Edges of tiles in each direction, a block alone and several, and products that are cut along k.
-constexpr Shape kShapes[] = {{1, 70, 33}, {16, 32, 32}, {20, 45, 70}, {50, 40, 1100}};
+constexpr Shape kShapes[] = {{1, 70, 33}, {16, 32, 32}, {20, 45, 70}, {50, 40, 530}};
 
 // One product by one table, in whatever way `flags` says: 1, 2: A, B transposed, 4: accumulate, 8: B packed, in two parts.
 bool product(const Kernels<float>& kernels, const Shape& s, int flags, float* c) {

@@ -94,7 +94,12 @@ struct ByTiles {
 const Kernels<float> v4_vnni_f32 = named(with_int8(isa_v4::table_f32, isa_v4_vnni::table_f32), "x86-64-v4-vnni");
 const Kernels<float> v4_bf16_f32 = named(with_bfloat16(v4_vnni_f32, isa_v4_bf16::table_f32), "x86-64-v4-bf16");
 #if DENSEKIT_BUILD_AMX
-amx::Gate amx_gate(amx::missing, amx::refused, [] { return amx::unlike(isa_v4_amx::table_f32, isa_v4::table_f32); });
+// Both kinds of products that meet in a process have to agree.
+const char* unlike_v4() {
+  const char* tiles = amx::unlike(isa_v4_amx::table_f32, isa_v4::table_f32);
+  return tiles != nullptr ? tiles : amx::unlike(v4_bf16_f32, isa_v4::table_f32);
+}
+amx::Gate amx_gate(amx::missing, amx::refused, unlike_v4);
 struct AmxTiles {
   static bool is_open() { return amx_gate.is_open(); }
   static const Kernels<float>& tiles() { return isa_v4_amx::table_f32; }

@@ -327,7 +327,7 @@ TEST(bfloat16_bits_do_not_depend_on_rows_columns_or_packing) {
   for_float([](const Kernels<float>& kernels) {
     Random random;
     for (Shape s : {Shape{37, 45, 301}, Shape{16, 128, 64}, Shape{64, 10, 33}, Shape{70, 200, 2300}}) {
-      for (int flags = 0; flags < 4; ++flags) {
+      for (int flags = 0; flags < 4; flags += thinning() > 1 ? 3 : 1) {
         Problem<float> p(s, flags & 1, flags & 2, true, false, true, 1, random);
         run_bfloat16(kernels, p.g);
         const auto same = [&](const Array<float>& c) {
