@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 import densekit as keras
@@ -57,6 +59,7 @@ def test_sizes() -> None:
     "data",
     [
         pd.DataFrame(DATA),
+        pa.table(DATA),
         {name: np.array(column) for name, column in DATA.items()},
         BATCHES,
         [(batch, None) for batch in BATCHES],
@@ -86,7 +89,8 @@ def test_adapt_takes_data_sets() -> None:
 
 def test_data_come_as_anything() -> None:
     made = adapted()
-    for data in (pd.DataFrame(DATA), {n: np.array(c)[:, None] for n, c in DATA.items()}):
+    columns = {n: np.array(c)[:, None] for n, c in DATA.items()}
+    for data in (pd.DataFrame(DATA), pl.DataFrame(DATA), pa.table(DATA), columns):
         np.testing.assert_array_equal(made(data), made(DATA))
 
 

@@ -14,6 +14,7 @@ from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object, serialize_keras_object
 from densekit._core.types import Array, Config
+from densekit.data._tables import column_names, named_columns
 from densekit.layers.preprocessing._base import as_array
 from densekit.layers.preprocessing._index_lookup import IndexLookup
 from densekit.ops import KerasTensor
@@ -188,6 +189,7 @@ class FeatureSpace(FeatureKinds, layers.Layer):
         return column
 
     def _dk_table(self, data: object) -> Table:
+        data = dict(named_columns(data)) or data
         if not _is_table(data):
             self._dk_refuse("a dict of columns or a table", describe(data), "Pass dict(frame).")
         missing = [name for name in self.features if name not in data]
@@ -324,7 +326,7 @@ class FeatureSpace(FeatureKinds, layers.Layer):
 
 
 def _is_table(data: object) -> TypeGuard[Table]:
-    return isinstance(data, Mapping) or (hasattr(data, "columns") and hasattr(data, "dtypes"))
+    return isinstance(data, Mapping) or column_names(data) is not None
 
 
 def _upright(column: object) -> Array:
