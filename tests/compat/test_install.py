@@ -164,6 +164,9 @@ for _ in range(3):
 action = tf.random.categorical(tf.math.log([[0.5, 0.5]]), 1)[0, 0]
 batch = tf.shape(model.kernel if hasattr(model, "kernel") else model.weights[0])[0]
 noise = tf.random.normal((batch, 3))
+total = tf.reduce_sum(np.ones(3)) + 1.0  # single numbers are tensors, too
+assert total.numpy() == 4.0 and tf.argmax(np.ones(3)).numpy() == 0 and (total > 1).numpy()
+assert float(tf.constant([[2.5]])) == 2.5 and [10, 20][tf.argmax([0.0, 1.0])] == 20
 print(type(action.numpy()).__name__, loss.numpy().shape, noise.shape, f"{first:.1f}" != "")
 """
 OLD_STEP = """

@@ -31,6 +31,8 @@ lent_product: ContextVar[Callable[[TensorLike, TensorLike], TensorLike] | None] 
     "densekit_product", default=None
 )
 
+TENSORS_TOO: set[type] = set()  # single numbers that are made tensors, for scripts of TensorFlow
+
 
 def array_product(x1: TensorLike, x2: TensorLike) -> TensorLike:
     """``x1 @ x2`` of NumPy arrays."""
@@ -172,4 +174,6 @@ def as_tensor(value: Array) -> Tensor: ...
 def as_tensor(value: T) -> T: ...
 def as_tensor(value: Any) -> Any:
     """A plain array that nobody else holds as a tensor on its memory; else the value itself."""
-    return value.view(Tensor) if type(value) is np.ndarray else value
+    if type(value) is np.ndarray:
+        return value.view(Tensor)
+    return np.asarray(value).view(Tensor) if type(value) in TENSORS_TOO else value

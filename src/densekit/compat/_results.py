@@ -8,7 +8,7 @@ from functools import wraps
 import numpy as np
 
 from densekit import layers, metrics, models, tree
-from densekit._core.tensor import Tensor
+from densekit._core.tensor import TENSORS_TOO, Tensor
 from densekit._core.types import Array
 from densekit.training import GradientTape
 
@@ -17,6 +17,9 @@ def let_results_tell_numpy() -> None:
     """From now on these results are tensors with `numpy()`, arrays in all else."""
     Tensor.numpy = _as_array  # type: ignore[attr-defined]
     Tensor.__getitem__ = _element  # type: ignore[method-assign, assignment]
+    Tensor.__float__ = _number(float)  # type: ignore[method-assign, assignment]
+    Tensor.__int__ = _number(int)  # type: ignore[method-assign, assignment]
+    TENSORS_TOO.update(np.dtype(code).type for code in np.typecodes["All"] if code not in "OSUVMm")
     methods = ((layers.Layer, "__call__"), (models.Model, "__call__"), (GradientTape, "gradient"))
     for family, method in methods:
         _wrap(family, method)
@@ -47,6 +50,11 @@ def _as_array(tensor: Tensor) -> Array:
     """A NumPy array of the caller's own, or number."""
     number_or_array: Array = np.array(tensor)[()]
     return number_or_array
+
+
+def _number(kind: type) -> Callable[[Tensor], object]:
+    """What makes a tensor of one element a number, whatever its shape."""
+    return lambda tensor: kind(tensor.item())
 
 
 def _element(tensor: Tensor, index: object) -> object:

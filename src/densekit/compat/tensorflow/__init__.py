@@ -16,6 +16,8 @@ import numpy as np
 
 import densekit as keras
 from densekit import ops, tree
+from densekit._core.boxes import is_box
+from densekit._core.tensor import Tensor as _Tensor
 from densekit._core.types import ArrayLike, DTypeLike, PartialShape, TensorLike
 from densekit.compat.tensorflow import config, dtypes, linalg, math, nn, random, test, version
 from densekit.compat.tensorflow._arrays import argsort as argsort
@@ -172,8 +174,8 @@ def fill(dims: Sequence[int], value: ArrayLike, name: str | None = None) -> Tens
 
 
 def is_tensor(x: object) -> object:
-    """Whether `x` is an array, a variable or what a tape records."""
-    return ops.is_tensor(x) or isinstance(x, keras.Variable)
+    """Whether `x` is a tensor, a variable, symbolic or recorded; plain arrays are not."""
+    return isinstance(x, _Tensor | keras.Variable | keras.KerasTensor) or is_box(x)
 
 
 def executing_eagerly() -> object:
