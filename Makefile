@@ -66,6 +66,7 @@ test-python: $(STAMPS)/test-tools $(STAMPS)/package
 docs: $(STAMPS)/test-tools $(STAMPS)/package
 	$(PY) -m pytest -q scripts/check_examples.py
 	$(PY) scripts/coverage_of_keras.py --check
+	$(PY) scripts/readme_benchmarks.py --check
 
 NATIVE := $(BIN)/cmake -S native -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DDENSEKIT_TESTS=ON
 CTEST := $(BIN)/ctest --output-on-failure -j 2 --timeout 400 --test-dir

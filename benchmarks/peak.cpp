@@ -28,11 +28,15 @@ typedef float Vector __attribute__((vector_size(kBytes)));
 #define KEEP(v) asm volatile("" : "+m"(v))
 #endif
 
-double read_all(const Vector* from, long n, long rounds) {  // bytes read
+// Bytes read. From a memory far away asking ahead is faster than what the processor asks by itself: `ahead` bytes, or none.
+double read_all(const Vector* from, long n, long rounds, long ahead) {
   Vector s[8] = {};
   for (long r = 0; r < rounds; ++r) {
     for (long i = 0; i + 8 <= n; i += 8) {
-      for (int k = 0; k < 8; ++k) s[k] += from[i + k];
+      for (int k = 0; k < 8; ++k) {
+        if (ahead > 0) __builtin_prefetch(reinterpret_cast<const char*>(from + i + k) + ahead, 0, 2);
+        s[k] += from[i + k];
+      }
     }
     for (Vector& v : s) KEEP(v);
   }
@@ -88,7 +92,10 @@ int main(int argc, char** argv) {
       buffers.push_back(p);
     }
     const long rounds = 1 + 4000000 / (n * kBytes);
-    const double rate = best_rate(threads, [&](int t) { return read_all(buffers[size_t(t)], n, rounds); });
+    double rate = 0;
+    for (long ahead : {0L, 4096L}) {
+      rate = std::max(rate, best_rate(threads, [&](int t) { return read_all(buffers[size_t(t)], n, rounds, ahead); }));
+    }
     std::printf("%s%.6g", i > 2 ? ", " : "", rate);
     for (Vector* p : buffers) std::free(p);
   }

@@ -18,6 +18,7 @@ HEADINGS = {
     "small-calls": "Calls that do little work: 20-32-16-1, 32 rows",
     "many": "Many small networks, 10 epochs of 10,000 rows: a step of one",
     "callers": "Several Python threads predicting at once: calls a second of all of them",
+    "widths": "By width: width-width-width-10; calls of one row and of 64, steps of 64 rows",
     "sweep": "One Dense layer, square, one thread: rows and widths",
     "costs": "Cost of a component: a step of 64-64-64-10, batch 32, over plain Adam and relu",
 }
@@ -195,11 +196,27 @@ def _callers(found: list[dict[str, Any]]) -> str:
     return "\n\n".join(blocks)
 
 
+def _widths(found: dict[str, list[dict[str, Any]]]) -> str:
+    rows = [["", "densekit", "fastest peer", "", "ratio", "limit", "share"]]
+    for kind, entries in found.items():
+        for e in entries:
+            ours, theirs, limit = best(e, True), best(e, False), e["limit"]
+            if ours is None:
+                continue
+            seconds = ours[1]["median"]
+            row = [f"{kind}, {e['width']} wide", duration(seconds)]
+            row += [theirs[0], duration(theirs[1]["median"])] if theirs else ["", ""]
+            row += [f"{theirs[1]['median'] / seconds:.2f}x" if theirs else ""]
+            row += [duration(limit["seconds"]), _share(limit, ours[1])] if limit else ["", ""]
+            rows.append(row)
+    return table(rows)
+
+
 def sweep_points(found: dict[str, Any]) -> list[dict[str, Any]]:
     """Every (rows, width) with the fastest peer's seconds over densekit's, the worst first."""
     points = []
     others = [p for p in found["times"] if p != OURS]
-    for i, width in enumerate(found["widths"]):
+    for i, width in enumerate(found["widths"][: _measured(found)]):
         for j, rows in enumerate(found["rows"]):
             seconds = {p: found["times"][p][i][j] for p in found["times"]}
             peer = min(others, key=lambda p: seconds[p])
@@ -209,13 +226,19 @@ def sweep_points(found: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(points, key=lambda p: p["ratio"])
 
 
+def _measured(found: dict[str, Any]) -> int:
+    """How many of the widths: a sweep may be made in pieces."""
+    return min(map(len, found["times"].values()), default=0)
+
+
 def sweep_steps(found: dict[str, Any]) -> list[dict[str, Any]]:
     """Where more work costs least evenly: seconds over those of the nearest larger shape."""
     times, steps = found["times"][OURS], []
-    for i, width in enumerate(found["widths"]):
+    measured = _measured(found)
+    for i, width in enumerate(found["widths"][:measured]):
         for j, rows in enumerate(found["rows"]):
             for di, dj in ((1, 0), (0, 1)):
-                if i + di < len(found["widths"]) and j + dj < len(found["rows"]):
+                if i + di < measured and j + dj < len(found["rows"]):
                     larger = found["rows"][j + dj], found["widths"][i + di]
                     steps.append({"rows": rows, "width": width, "larger": larger,
                                   "ratio": times[i][j] / times[i + di][j + dj]})  # fmt: skip
@@ -224,6 +247,8 @@ def sweep_steps(found: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _sweep(found: dict[str, Any]) -> str:
     points = sweep_points(found)
+    if not points:
+        return "  nothing measured"
     ratios = [p["ratio"] for p in points]
     slower = sum(r < 1 for r in ratios)
     lines = [
@@ -266,7 +291,7 @@ def _own_steps(found: dict[str, dict[str, float]]) -> str:
 
 _OTHERS = {"import": _imports, "process": _processes, "own-steps": _own_steps,
            "own-layers": _own_steps, "small-calls": _own_steps, "many": _own_steps,
-           "callers": _callers,
+           "callers": _callers, "widths": _widths,
            "sweep": _sweep, "costs": _costs}  # fmt: skip
 
 
@@ -341,8 +366,11 @@ def write(results: dict[str, Any], folder: Path) -> list[Path]:
     text = markdown(results)
     for path in paths[1:]:
         path.write_text(text)
-    picture = folder / f"{stem}.svg"
-    return [*paths, picture] if plot(results, picture) else paths
+    for draw, name in ((plot, f"{stem}.svg"), (plot_widths, f"{stem}-widths.svg")):
+        picture = folder / name
+        if draw(results, picture):
+            paths.append(picture)
+    return paths
 
 
 def plot(results: dict[str, Any], path: Path) -> bool:
@@ -380,6 +408,40 @@ def plot(results: dict[str, Any], path: Path) -> bool:
     handles = [plt.Rectangle((0, 0), 1, 1, color=colors[p]) for p in peers]
     figure.legend(handles, peers, loc="lower center", ncols=len(peers), frameon=False)
     figure.tight_layout(rect=(0, 0.05, 1, 1))
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+    return True
+
+
+def plot_widths(results: dict[str, Any], path: Path) -> bool:
+    """Time by width: densekit, the fastest peer at each width, the limit."""
+    try:
+        import matplotlib
+    except ImportError:
+        return False
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    found = results.get("widths")
+    if not found:
+        return False
+    figure, axes = plt.subplots(1, len(found), figsize=(4.5 * len(found), 4), squeeze=False)
+    for ax, (kind, entries) in zip(axes[0], found.items(), strict=True):
+        lines: dict[str, list[tuple[int, float]]] = {"densekit": [], "fastest peer": []}
+        for e in entries:
+            for name, ours in (("densekit", True), ("fastest peer", False)):
+                if (quickest := best(e, ours)) is not None:
+                    lines[name].append((e["width"], quickest[1]["median"]))
+            if e["limit"]:
+                lines.setdefault("limit", []).append((e["width"], e["limit"]["seconds"]))
+        for name, style in (("fastest peer", "o-C1"), ("densekit", "o-C0"), ("limit", "--k")):
+            points = lines.get(name, [])
+            ax.plot([w for w, _ in points], [1e6 * s for _, s in points], style, ms=3, label=name)
+        ax.set(xscale="log", yscale="log", xlabel="width", title=kind)
+        ax.grid(alpha=0.3)
+    axes[0][0].set_ylabel("microseconds")
+    axes[0][0].legend(frameon=False)
+    figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
     return True

@@ -13,30 +13,25 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import machine
 import numpy as np
 import report
+import sweep
 import workloads
 from peers import INFERS, NEEDS, PEERS, TRAINS
+from processes import PeerError, Worker, environment, pin
 
 HERE = Path(__file__).parent
-# A setting of the shell must not slow or speed a peer.
-_TUNING = (
-    "OPENBLAS_CORETYPE", "NVPL_BLAS_DEBUG_CPU_TYPE", "MKL_DEBUG_CPU_TYPE",
-    "MKL_ENABLE_INSTRUCTIONS", "XLA_FLAGS", "DENSEKIT_ISA", "DENSEKIT_FUSE",
-    "OMP_WAIT_POLICY", "GOMP_SPINCOUNT",
-)  # fmt: skip
 _WAYS = (" compiled", " one after another")  # of one peer
 
 
@@ -58,72 +53,10 @@ REST_S = 0.1  # ONNX Runtime's threads spin for 60 ms after a call, on the cores
 CALLERS = [1, 2, 4]  # Python threads
 # Less exact than the others; our own second engine.
 ON_REQUEST = ("densekit-bf16", "densekit-jax")
+WIDTHS_PEERS = ("densekit", "torch", "jax", "onnxruntime", "numpy")
 SHORT = Pace(3, 0.05, 0.02, 2.0, 3, 1, 0.1)
 SHORT_ONLY = ["tabular", "deep", "small-1", "digits-64", "import", "process"]
 SHORT_PEERS = ["densekit", "keras-jax", "torch", "jax", "sklearn", "onnxruntime", "numpy"]
-
-
-class PeerError(RuntimeError):
-    """A peer's process ended or never answered."""
-
-
-class Worker:
-    """A peer's process; `ask` waits for its answer."""
-
-    def __init__(self, peer: str, workload: str, threads: int) -> None:
-        self.peer = peer
-        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
-        command = [sys.executable, str(HERE / "worker.py"), peer, workload, str(threads)]
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            text=True,
-            env=environment(peer, threads),
-        )
-
-    def answer(self) -> Any:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            self.process.wait()
-            self.log.seek(0)
-            last = self.log.read().strip().splitlines()[-1:] or ["no message"]
-            raise PeerError(f"{self.peer}: {last[0]}")
-        return json.loads(line)
-
-    def ask(self, do: str, **arguments: Any) -> Any:
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # answer() tells why
-        return self.answer()
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout, self.log):
-            assert stream is not None
-            stream.close()
-
-
-def environment(peer: str, threads: int) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if k not in _TUNING}
-    count = {k: str(threads) for k in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
-             "MKL_NUM_THREADS", "DENSEKIT_THREADS")}  # fmt: skip
-    return {**kept, **count, **PEERS[peer][1], "TF_CPP_MIN_LOG_LEVEL": "3"}
-
-
-def pin(threads: int) -> None:
-    """Holds this process and those it starts to `threads` cores, which every library counts.
-
-    Not by a `preexec_fn`: a fork may hang on the threads of NumPy's BLAS.
-    """
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
 def statistics_of(times: list[float]) -> dict[str, Any]:
@@ -172,7 +105,8 @@ class Bench:
         for name, other in (("import", self.imports), ("process", self.processes),
                             ("own-steps", self.own_steps), ("own-layers", self.own_layers),
                             ("small-calls", self.small_calls), ("many", self.many),
-                            ("callers", self.callers), ("sweep", self.sweep),
+                            ("callers", self.callers), ("widths", self.widths),
+                            ("sweep", self.sweep),
                             ("costs", self.costs)):  # fmt: skip
             if name in names:
                 print(report.heading(name), flush=True)
@@ -378,28 +312,32 @@ class Bench:
                           "rates": medians, "missing": missing})  # fmt: skip
         return found
 
+    def widths(self) -> dict[str, list[dict[str, Any]]]:
+        """One network in many widths, against the limit and the peers."""
+        kept, self.pace = self.pace, replace(self.pace, rounds=min(3, self.pace.rounds))
+        keep = [p for p in self.peers if p in WIDTHS_PEERS]
+        sizes = workloads.SIZES if kept.share == 1.0 else workloads.SIZES[:2]
+        every, self.peers = self.peers, keep
+        found: dict[str, list[dict[str, Any]]] = {}
+        for kind in workloads.BY_WIDTH:
+            measure = self.training if kind == "training" else self.inference
+            for width in sizes:
+                entry = measure(workloads.by_width(kind, width))  # type: ignore[operator]
+                found.setdefault(kind, []).append({"width": width, **entry})
+        self.pace, self.peers = kept, every
+        return found
+
     # Tables of densekit's own
 
     def sweep(self) -> dict[str, Any]:
         """Seconds of one Dense layer over rows and widths, odd ones too."""
-        step = 1 if self.pace.share == 1.0 else 5
-        rows = [*range(1, 18), 23, 24, 25, 31, 32, 33, 40, 47, 48, 49, 63, 64][::step]
-        widths = [*range(1, 10), 12, 15, 16, 17, 20, 24, 31, 32, 33, 40, 47, 48, 49, 63, 64, 65, 80,
-                  95, 96, 97, 100, 112, 127, 128, 129, 130][::step]  # fmt: skip
-        peers = [p for p in self.peers if p in ("densekit", "onnxruntime", "numpy")]
-        workers: dict[str, Worker] = {}
-        times: dict[str, list[list[float]]] = {p: [] for p in peers}
-        try:
-            for p in peers:
-                workers[p] = Worker(p, "sweep", 1)
-                self.versions[p] = workers[p].answer()["version"]
-            for width in widths:
-                for p in peers:
-                    times[p].append(workers[p].ask("width", width=width, rows=rows))
-        finally:
-            for worker in workers.values():
-                worker.close()
-        return {"rows": rows, "widths": widths, "times": times}
+        step = 1 if self.pace.share == 1.0 else 7
+        found = sweep.empty(sweep.ROWS[::step], sweep.WIDTHS[::step])
+        with sweep.Peers([p for p in self.peers if p in sweep.PEERS], {}) as peers:
+            while sweep.pending(found):
+                sweep.measure_next(found, peers)
+        self.versions.update(found["versions"])
+        return found
 
     def costs(self) -> list[dict[str, Any]]:
         """Each component's step over the plain one's."""
@@ -460,6 +398,7 @@ def chosen_workloads(options: argparse.Namespace) -> list[str]:
             "small-calls",
             "many",
             "callers",
+            "widths",
         ]
     )
     names = [n for name in names for n in groups.get(name, [name])]

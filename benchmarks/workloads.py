@@ -125,6 +125,20 @@ INFERENCE = [
     Inference("digits-4096", _DIGITS, rows=4096),
 ]
 
+# The same network in many widths: calls of one row and of 64, steps of 64 rows.
+BY_WIDTH = ("1 row", "64 rows", "training")
+SIZES = [16, 32, 64, 100, 128, 256, 512, 1024, 2048]
+
+
+def by_width(kind: str, width: int) -> Training | Inference:
+    """``width-width-width-10``, named ``training@256``."""
+    widths = (width, width, width, 10)
+    if kind == "training":
+        rows = max(256, min(6_400, (1 << 20) // width))
+        return Training(f"{kind}@{width}", widths, rows=rows, batch=64, check_steps=2)
+    return Inference(f"{kind}@{width}", widths, rows=int(kind.split()[0]))
+
+
 OTHERS = [
     "import",
     "process",
@@ -133,6 +147,7 @@ OTHERS = [
     "small-calls",
     "many",
     "callers",
+    "widths",
     "sweep",
     "costs",
 ]
@@ -140,6 +155,9 @@ CALLERS = ["small-1", "digits-1", "digits-64", "digits-4096"]  # called by sever
 
 
 def find(name: str) -> Training | Inference:
+    if "@" in name:
+        kind, width = name.split("@")
+        return by_width(kind, int(width))
     return next(w for w in [*TRAINING, *INFERENCE] if w.name == name)
 
 

@@ -95,3 +95,17 @@ def inference(w: Network, x: Array, threads: int) -> dict[str, Any]:
 
     note = fastest(torch.set_num_threads, threads, call)
     return {f"inference_mode, {note}": call}
+
+
+def dense(width: int, kernel: Array, bias: Array, threads: int) -> Any:
+    torch.set_num_threads(threads)
+    linear = nn.Linear(width, kernel.shape[1])
+    with torch.no_grad():
+        linear.weight.copy_(torch.from_numpy(kernel.T.copy()))
+        linear.bias.copy_(torch.from_numpy(bias))
+
+    def call(x: Array) -> Array:
+        with torch.inference_mode():
+            return linear(torch.from_numpy(x)).numpy()
+
+    return call
