@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import functools
+import hashlib
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -108,6 +109,12 @@ def _specials(backend: str) -> dict[str, dict[str, Any]]:
         "utils.file_utils": {
             name: getattr(os.path if hasattr(os.path, name) else os, name)
             for name in ("join", "exists", "isdir", "listdir", "makedirs")
+        }
+        | {"hash_file": _hash_file},
+        "layers": {"IndexLookup": _index_lookup},
+        "saving.saving_lib": {
+            "save_weights_only": lambda model, path, **kw: model.save_weights(path, **kw),
+            "load_weights_only": lambda model, path, **kw: model.load_weights(path, **kw),
         },
         "utils.io_utils": {"set_logging_verbosity": lambda _: None},
         "legacy.saving.legacy_h5_format": {
@@ -117,6 +124,19 @@ def _specials(backend: str) -> dict[str, dict[str, Any]]:
         "utils": {"removesuffix": str.removesuffix, "removeprefix": str.removeprefix},
         "utils.python_utils": {"removesuffix": str.removesuffix},
     }
+
+
+def _index_lookup(vocabulary_dtype: str, **kwargs: Any) -> Any:
+    """What Keras' lookups have in common, of which the public ones are two cases."""
+    kind = "StringLookup" if vocabulary_dtype == "string" else "IntegerLookup"
+    if kind == "IntegerLookup":
+        kwargs["vocabulary_dtype"] = vocabulary_dtype
+    return getattr(densekit.layers, kind)(**kwargs)
+
+
+def _hash_file(path: Any, algorithm: str = "sha256") -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5" if algorithm == "md5" else "sha256").hexdigest()
 
 
 class Trainer(densekit.Model):  # type: ignore[misc]

@@ -201,3 +201,14 @@ def test_an_own_layer_may_hold_a_lookup_that_knows_all_tokens(
     for call in (model, lambda x: model.predict(x, verbose=0)):
         with pytest.raises(ValueError, match="num_oov_indices"):
             call(np.array(["c"] if dtype == "string" else [3]))
+
+
+def test_weights_of_tokens_are_an_attribute() -> None:
+    layer = layers.StringLookup(output_mode="tf_idf")
+    assert layer.idf_weights is None
+    data = np.array([["a", "b"], ["a", "c"], ["a", "b"]])
+    layer.adapt(data)
+    expected = np.log(1 + 3 / (1 + np.array([3, 2, 1])))
+    np.testing.assert_allclose(layer.idf_weights[1:], expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="does not exist"):
+        layers.StringLookup(vocabulary="no/such/file.txt")

@@ -131,6 +131,11 @@ class IndexLookup(Preprocessing):
         special = [self.mask_token] * self._dk_oov_start + [self.oov_token] * self.num_oov_indices
         return [*(special if include_special_tokens else []), *self._dk_tokens.tolist()]
 
+    @property
+    def idf_weights(self) -> Array | None:
+        """The weight of each index for "tf_idf", once there is a vocabulary."""
+        return None if self._dk_idf is None else self._dk_idf.copy()
+
     def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
         """Set the tokens in order of their indices, and their weights for "tf_idf".
 
@@ -145,8 +150,18 @@ class IndexLookup(Preprocessing):
         """
         where = f"{type(self).__name__} {self.name!r}"
         if isinstance(vocabulary, str):
-            with open(vocabulary, encoding="utf-8") as file:
-                vocabulary = file.read().splitlines()
+            try:
+                with open(vocabulary, encoding="utf-8") as file:
+                    vocabulary = file.read().splitlines()
+            except FileNotFoundError as error:
+                raise ValueError(
+                    message(
+                        where,
+                        "a file of tokens",
+                        f"{vocabulary!r}, which does not exist",
+                        "Write it.",
+                    )
+                ) from error
         given = list(vocabulary.tolist() if hasattr(vocabulary, "tolist") else vocabulary)
         special = self.get_vocabulary()[: self._dk_token_start]
         leads = bool(special) and given[: len(special)] == special
