@@ -272,3 +272,17 @@ def test_stateless_apply_traces_under_jax(name: str, options: dict[str, Any]) ->
     atol = tolerance(name, 0.1)
     for a, b in zip([*eager, *our.variables], [*weights, *state], strict=True):
         np.testing.assert_allclose(np.asarray(b), a.numpy(), atol=atol, rtol=atol)
+
+
+def test_a_variable_to_be_overwritten_waits_for_the_update_of_an_accumulation() -> None:
+    results = []
+    for k in (densekit, keras):
+        variable = k.Variable([[1.0, 2.0]])
+        variable.overwrite_with_gradient = True
+        optimizer = k.optimizers.SGD(1.0, gradient_accumulation_steps=2)
+        values = []
+        for number in (3.0, 2.0, 1.0):
+            optimizer.apply_gradients([(k.ops.ones((1, 2)) * number, variable)])
+            values.append(np.asarray(variable.value).tolist())
+        results.append(values)
+    assert results[0] == results[1] == [[[1.0, 2.0]], [[3.0, 3.0]], [[3.0, 3.0]]]

@@ -143,7 +143,7 @@ class UpdatePipeline(State, NativeView):
                 kept = self._accumulators[self._dk_index[variable]]
                 largest = ops.maximum(gradient, kept.value)
                 update = self._dk_is_update()
-                gradient = ops.where(update, largest, gradient)
+                gradient = ops.where(update, largest, variable.value)
                 kept.assign(ops.where(update, ops.zeros_like(largest), largest))
             variable.assign(gradient)
         return rest
