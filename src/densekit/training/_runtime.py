@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from densekit import engines, ops
+from densekit import engines
 from densekit._core import assignments, tree
 from densekit._core.engine import Engine, EngineKind, LossTerm, Recorder, Source
-from densekit._core.errors import message, returned
+from densekit._core.errors import message
 from densekit._core.plan import NotLowerable
 from densekit._core.types import Array, Config
 from densekit._core.variable import Variable
@@ -19,6 +19,7 @@ from densekit.layers import Layer
 from densekit.ops import KerasTensor
 from densekit.training._built_from import identity, numbers_of
 from densekit.training._outputs import unwraps
+from densekit.training._signature import read_signature
 from densekit.training._turns import Turns
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class Runtime:
         """Names, shapes and structures of inputs and outputs of a built model."""
         self._refresh()
         if self._signature is None:
-            self._signature = self._read_signature()
+            self._signature = read_signature(self._model, self.definition)
         return self._signature
 
     def matched(self, x: object) -> tuple[Signature, list[Array]]:
@@ -172,35 +173,6 @@ class Runtime:
                 if has_opened or not self._model._dk_open_to(error.shape):
                     raise ValueError(str(error)) from None
                 has_opened = True
-
-    def _read_signature(self) -> Signature:
-        model = self._model
-        graph = model._dk_graph()
-        where = f"{type(model).__name__} {model.name!r}"
-        if graph is not None:
-            inputs, outputs = graph.inputs, graph.outputs
-            structures = graph.input_structure, graph.output_structure
-        else:
-            given = model._dk_inputs_met()
-            inputs = tree.flatten(given)
-            definition = self.definition(given, False)
-            spec = returned(ops.compute_output_spec(definition, *inputs), model.call, "outputs")
-            outputs = tree.flatten(spec)
-            structures = given, spec
-        names, output_names = model._dk_names()
-        return Signature(
-            where,
-            list(names or [t.name for t in inputs]),
-            [tuple(t.shape) for t in inputs],
-            structures[0],
-            list(output_names or [f"output_{i}" for i in range(len(outputs))]),
-            [tuple(t.shape) for t in outputs],
-            structures[1],
-            model._dk_known_columns,
-            [t.dtype for t in inputs],
-            bool(output_names),
-            frozenset() if graph is None else optional_inputs(inputs, names),
-        )
 
     def definition(self, structure: object, training: bool | None) -> Callable[..., Any]:
         """The model's call as a function of flat inputs."""
@@ -428,13 +400,3 @@ def _refuse_missing(inputs: Sequence[object]) -> None:
     """
     if _lacks(inputs):
         raise NotLowerable("an optional input is None")
-
-
-def optional_inputs(inputs: Sequence[KerasTensor], names: Sequence[str] | None) -> frozenset[str]:
-    """Names of the inputs that may be None."""
-    found = []
-    for name, tensor in zip(names or [t.name for t in inputs], inputs, strict=True):
-        made = tensor._keras_history
-        if made is not None and getattr(made[0], "optional", False):
-            found.append(name)
-    return frozenset(found)

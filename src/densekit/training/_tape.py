@@ -15,7 +15,7 @@ import numpy as np
 
 from densekit import engines, ops
 from densekit._core import tree
-from densekit._core.boxes import BOXES, is_box, unboxed
+from densekit._core.boxes import BOXES, is_box
 from densekit._core.dtypes import is_float_dtype
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
@@ -27,22 +27,16 @@ from densekit._core.watched import WATCHED
 from densekit.layers import Layer
 from densekit.ops._deferred import DeferredBox, Formula, Formulas
 from densekit.ops._gradient import Node, begin_trace, end_trace, new_node, resume_trace
-from densekit.training._recorded_call import (
-    BareCall,
-    run_quickly,
-    run_recorded,
-    run_with_values,
-)
+from densekit.training._call_record import BareCall
+from densekit.training._recorded_call import run_quickly, run_recorded, run_with_values
 from densekit.training._recorded_loss import run_recorded_loss
 from densekit.training._tape_gradients import (
     Roots,
     is_outside,
+    jacobian_of,
     nodes_of,
-    own_box,
     pull,
-    rows_of,
     seeds_of,
-    stacked,
 )
 
 _UNCONNECTED = ("none", "zero")
@@ -380,17 +374,9 @@ class GradientTape(RecordingScope):
         """
         self._assert_usable(target)
         flat = tree.flatten(sources)
-        box = own_box(self._trace, target)
-        if box is not None:
-            assert box._node is not None  # made now, if it is made when it is needed
-        nodes = nodes_of(self._roots, self._trace, flat)
-        value = np.asarray(unboxed(target))
+        zero = unconnected_gradients == "zero"
+        columns = jacobian_of(self._roots, self._trace, target, flat, zero)
         self._used = True
-        rows = []
-        for one in rows_of(value):
-            seeds = list(seeds_of(self._roots, self._trace, [target], [one]))
-            rows.append(pull(seeds, flat, nodes, unconnected_gradients == "zero"))
-        columns = [stacked(column, value.shape) for column in zip(*rows, strict=True)]
         return tree.pack_as(sources, columns)
 
 

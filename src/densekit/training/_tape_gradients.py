@@ -128,3 +128,23 @@ def stacked(rows: Sequence[Gradient], shape: Shape) -> Gradient:
     if len(known) < len(rows):
         return None
     return ops.reshape(ops.stack(known), (*shape, *np.shape(unboxed(known[0]))))
+
+
+def jacobian_of(
+    roots: Roots, trace: int, target: object, sources: Sequence[object], zero: bool
+) -> list[Gradient]:
+    """The gradient of every element of `target`, by each source.
+
+    Args:
+        zero: whether what no target depends on has zeros, in place of None.
+    """
+    box = own_box(trace, target)
+    if box is not None:
+        assert box._node is not None  # made now, if it is made when it is needed
+    nodes = nodes_of(roots, trace, sources)
+    value = np.asarray(unboxed(target))
+    rows = []
+    for one in rows_of(value):
+        seeds = list(seeds_of(roots, trace, [target], [one]))
+        rows.append(pull(seeds, sources, nodes, zero))
+    return [stacked(column, value.shape) for column in zip(*rows, strict=True)]
