@@ -131,6 +131,52 @@ class LossObject(keras.Model):
         return {"huber": self.tracker.result()}
 
 
+class TwoTerms(keras.Model):
+    """Each is reported."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs)
+        self.total = keras.metrics.Mean(name="loss")
+        self.first = keras.metrics.Mean(name="error")
+        self.second = keras.metrics.Mean(name="size")
+
+    @property
+    def metrics(self):
+        return [self.total, self.first, self.second]
+
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            error = ops.mean(ops.sum(ops.square(y - y_pred), axis=1))
+            size = 0.1 * ops.sum(ops.abs(y_pred)) / 3 - 1
+            loss = error + size
+        variables = self.trainable_weights
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        for tracker, value in zip(self.metrics, (loss, error, size), strict=True):
+            tracker.update_state(value)
+        return {tracker.name: tracker.result() for tracker in self.metrics}
+
+
+class Autoencoder(keras.Model):
+    """The code has a gradient from the decoder and one from its size: the plan adds them inside of
+    a product, a tape behind it.
+    """
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.encoder = keras.Model(inputs, outputs)
+        self.decoder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(4)])
+
+    def train_step(self, x):
+        with keras.GradientTape() as tape:
+            code = self.encoder(x, training=True)
+            loss = ops.mean((x - self.decoder(code)) ** 2) + ops.mean(code**2)
+        variables = self.trainable_weights
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return {"loss": loss}
+
+
 class Metrics(keras.Model):
     def train_step(self, data):
         x, y = data
@@ -193,6 +239,7 @@ FOLLOWED = {
     "methods, sum": (OfFunctions, {}),
     "a loss object, a metric of its own": (LossObject, {}),
     "compute_metrics": (Metrics, {"compiled": {"metrics": lambda: ["mae", "mse"]}}),
+    "two terms": (TwoTerms, {}),
     "second network": (DQN, {"data": EXPERIENCE}),
     "double": (DoubleDQN, {"data": EXPERIENCE}),
     "dropout, normalization": (
@@ -292,6 +339,19 @@ class Draws(keras.Model):
         variables = self.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)
         return {"loss": loss}
+
+
+class TooEarly(LossObject):
+    """Before its gradient a loss is computed by NumPy."""
+
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = ops.mean((self(x, training=True) - y) ** 2)
+        self.tracker.update_state(loss)
+        variables = self.trainable_weights
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"huber": self.tracker.result()}
 
 
 class ClipsGradients(keras.Model):
@@ -400,6 +460,8 @@ IN_PYTHON = {
     "float(loss)": (LooksAtLoss, {}),
     "NumPy, super()": (NumPyOnData, {}),
     "random numbers": (Draws, {}),
+    "a metric of the loss before its gradient": (TooEarly, {}),
+    "other bits": (Autoencoder, {"data": (X,)}),
     "gradients changed": (ClipsGradients, {}),
     "weights in the formula": (ReadsWeights, {}),
     "a call after the update": (AfterUpdate, {}),
@@ -616,6 +678,27 @@ def test_losses_that_are_not_finite_are_said_as_in_python():
         x[33] = np.nan
         with pytest.warns(RuntimeWarning, match="row 33"):
             model.fit(x, Y, batch_size=10, verbose=0, shuffle=False)
+
+
+class CountsCalls(keras.Model):
+    """A model whose `call` was followed once when it was built."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.inner, self.calls = keras.layers.Dense(2), 0
+
+    def call(self, x):
+        self.calls += 1
+        return self.inner(x)
+
+    train_step = Compiled.train_step
+
+
+def test_following_calls_no_model_again():
+    python, _ = fitted(CountsCalls, True)
+    model, _ = fitted(CountsCalls, False)
+    assert reason(model) == ""
+    assert model.calls == python.calls
 
 
 def test_following_leaves_no_calls_behind():

@@ -123,9 +123,9 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     run: list[Any] = []
     original = FormulaProgram.run
 
-    def noted(self: Any, values: Any) -> Any:
+    def noted(self: Any, *given: Any) -> Any:
         run.append(self)
-        return original(self, values)
+        return original(self, *given)
 
     monkeypatch.setattr(FormulaProgram, "run", noted)
     return run

@@ -7,14 +7,18 @@ Nothing here knows how an engine computes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from densekit._core.native_form import NativeForm
 from densekit._core.tracked import TrackedMetric
+from densekit._core.types import Real
 from densekit._core.variable import Variable
+
+if TYPE_CHECKING:
+    from densekit._core.own_step import StepSource
 
 Array = npt.NDArray[Any]
 Index = npt.NDArray[np.int64]
@@ -121,28 +125,6 @@ class Source(NamedTuple):
     variables: list[Variable]
     state: list[Variable]
     name: str
-
-
-class StepSource(NamedTuple):
-    """A user's own step, as it was followed.
-
-    Attributes:
-        graph: what it computes: the calls between the columns that it reads and its outputs.
-        rows: which of the outputs holds what is minimised.
-        reduction: "mean" or "sum": of all elements of it.
-        loss: the built-in loss of it; None: of the elements themselves.
-        dtype: element type to compute in.
-        variables: what it trains.
-        optimizer: by what.
-    """
-
-    graph: object
-    rows: int
-    reduction: str
-    loss: object
-    dtype: str
-    variables: Sequence[Variable]
-    optimizer: object
 
 
 class Output(Protocol):
@@ -352,8 +334,13 @@ class Program(Protocol):
     def recorded(self) -> Sequence[int]:
         """Places of what models gave."""
 
-    def run(self, values: dict[int, Array]) -> tuple[object, dict[int, Array]]:
-        """Its value, and by place the gradients of what models gave."""
+    def run(
+        self, values: dict[int, Array], numbers: dict[int, Real]
+    ) -> tuple[object, dict[int, Array]]:
+        """Its value, and by place the gradients of what models gave.
+
+        What single numbers it meets on its way goes into `numbers`, by place.
+        """
 
 
 class EngineKind(Protocol):

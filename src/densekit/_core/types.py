@@ -141,6 +141,8 @@ class Store(Protocol):
     def __setitem__(self, name: str, value: Any, /) -> None: ...
 
 
+# A number in the element type of a formula.
+Real: TypeAlias = "np.floating[Any]"
 ArrayLike: TypeAlias = TensorLike | HasShape | npt.ArrayLike
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-import numpy as np
-
-# A number in the element type of the formula.
-Real: TypeAlias = "np.floating[Any]"
+from densekit._core.types import Real
 
 
 class At(NamedTuple):

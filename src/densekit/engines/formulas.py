@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from densekit._core.types import Array, Shape
+from densekit._core.types import Array, Real, Shape
 from densekit.engines import native
 from densekit.engines.formula_lowering import Lowered
-from densekit.engines.formula_numbers import Numbers, Real
+from densekit.engines.formula_numbers import Numbers
 from densekit.engines.fusing import fused
 from densekit.engines.plan_op import NotLowerable
 from densekit.ops._formula_steps import Step
@@ -72,8 +72,13 @@ class FormulaProgram:
             seed = np.full(shape, 1.0 / end.divisor, self._type)
             self._only_sum = end.divisor, [seed], places
 
-    def run(self, values: dict[int, Array]) -> tuple[Real, dict[int, Array]]:
-        """The value, and by place the gradients of the recorded values; those without are out."""
+    def run(
+        self, values: dict[int, Array], numbers: dict[int, Real]
+    ) -> tuple[Real, dict[int, Array]]:
+        """The value, and by place the gradients of the recorded values; those without are out.
+
+        Single numbers that are met on the way are put into `numbers`.
+        """
         if self._only_loss is not None:
             place, y_true, form, parameters, divisor = self._only_loss
             total, slope = native.mean_loss(
@@ -85,9 +90,11 @@ class FormulaProgram:
             rows = [values[place] for place in self._inputs]
             (total,), found = self._engine.plan.sum_rows(rows, seed)
             return self._type(total / divisor), {place: found[i] for i, place in places}
-        return self._run(values)
+        return self._run(values, numbers)
 
-    def _run(self, values: dict[int, Array]) -> tuple[Real, dict[int, Array]]:
+    def _run(
+        self, values: dict[int, Array], numbers: dict[int, Real]
+    ) -> tuple[Real, dict[int, Array]]:
         """The same, whatever the formula is."""
         found: dict[int, Array] = {}
         recorded: Recorded | None = None
@@ -96,7 +103,6 @@ class FormulaProgram:
             recorded, made = self._engine.plan.record(rows, (), (), False, True)
             found = dict(zip(self._outputs, made, strict=True))
         kind = self._type
-        numbers: dict[int, Real] = {}
         slopes: dict[int, Array] = {}
         for end in self._ends:
             value = found.get(end.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from densekit._core.engine import (
     Array,
@@ -15,7 +15,6 @@ from densekit._core.engine import (
     Program,
     Recorder,
     Source,
-    StepSource,
     Updates,
 )
 from densekit._core.native_form import NativeForm, native_form
@@ -28,6 +27,9 @@ from densekit.engines.plan import PlanBuilder
 from densekit.engines.side_by_side import NativeLane
 from densekit.engines.updates import NativeUpdates
 from densekit.ops._formula_steps import Step
+
+if TYPE_CHECKING:
+    from densekit._core.own_step import StepSource
 
 _MEMBERS_PER_THREAD = 4
 

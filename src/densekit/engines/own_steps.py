@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import cast
 
-from densekit._core.engine import LossTerm, StepSource
+from densekit._core.engine import LossTerm
 from densekit._core.native_form import native_form
+from densekit._core.own_step import StepSource
 from densekit.engines.following import Followed
 from densekit.engines.fusing import fused
 from densekit.engines.lowering import lower_parts, new_plan
@@ -33,16 +34,17 @@ def step_engine(source: StepSource) -> NativeEngine:
         raise NotLowerable("random numbers of one generator are drawn twice")
     if not {id(v) for v in source.variables} <= plan.variables:
         raise NotLowerable("a variable that it trains has no gradient")
-    term = LossTerm(source.rows, source.loss)
-    if source.loss is None:
-        kind = "sum" if source.reduction == "sum" else "sum_over_batch_size"
-        plan.losses[0] = FollowedLoss(outputs[source.rows], kind, False)
-    if outputs[source.rows].dtype != source.dtype or not outputs[source.rows].size:
-        raise NotLowerable(f"its loss is of {outputs[source.rows].dtype}")
+    for i, (rows, reduction, loss, _) in enumerate(source.terms):
+        if outputs[rows].dtype != source.dtype or not outputs[rows].size:
+            raise NotLowerable(f"its loss is of {outputs[rows].dtype}")
+        if loss is None:
+            kind = "sum" if reduction == "sum" else "sum_over_batch_size"
+            plan.losses[i] = FollowedLoss(outputs[rows], kind, False)
     plan.outputs = outputs
     wanted = {handle.value for handle in outputs}
     plan.ops = fused(without_unused(plan.ops, wanted), wanted)
-    engine = NativeEngine(plan, source.variables, [term], source.optimizer, penalties=False)
+    terms = [LossTerm(rows, loss, weight) for rows, _, loss, weight in source.terms]
+    engine = NativeEngine(plan, source.variables, terms, source.optimizer, penalties=False)
     if engine.asks_host or native_form(source.optimizer) is None:
         raise NotLowerable("its update runs in Python")
     return engine

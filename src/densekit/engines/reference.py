@@ -1,5 +1,6 @@
 """The reference engine: whole models by their definitions, differentiated by `autograd`.
 
+
 It is slow, and short enough to be read: what it computes is what the formulas say. Nothing of the
 native core is used.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,6 @@ from densekit._core.engine import (
     Program,
     Recorder,
     Source,
-    StepSource,
     Updates,
 )
 from densekit._core.errors import message
@@ -43,6 +43,9 @@ from densekit.engines.on_host import lower_whole
 from densekit.engines.reductions import reduction_of
 from densekit.engines.rows import PredictsRows
 from densekit.ops._formula_steps import Step
+
+if TYPE_CHECKING:
+    from densekit._core.own_step import StepSource
 
 # Held from reading state to writing it: threads that predict with one model take turns.
 _state_lock = threading.RLock()

@@ -20,7 +20,8 @@ from autograd.tracer import Box
 
 from densekit._core.boxes import BOXES, DEFERRED
 from densekit._core.tensor import Tensor
-from densekit._core.types import Array, DTypeLike, TensorLike
+from densekit._core.types import Array, DTypeLike, Real, TensorLike
+from densekit.ops._formula_keys import index_token, setting
 from densekit.ops._formula_steps import MOST_VALUES, SLOTS, Key, Step
 from densekit.ops._gradient import new_node, teach_boxes
 
@@ -36,7 +37,6 @@ Kwargs: TypeAlias = Mapping[str, Any]
 
 _ARRAYS = frozenset({np.ndarray, Tensor})
 _NUMBERS = frozenset({float, int})
-_SETTINGS = frozenset({bool, int, float, str, type(None)})
 
 
 class Formulas:
@@ -65,7 +65,7 @@ class Formulas:
 class Formula:
     """What is noted in one pass: where it stands in the tree, and the arrays that went in."""
 
-    __slots__ = ("__weakref__", "formulas", "made_by", "step", "trace", "values")
+    __slots__ = ("__weakref__", "formulas", "made_by", "numbers", "step", "trace", "values")
 
     def __init__(self, formulas: Formulas, trace: int) -> None:
         self.formulas = formulas
@@ -73,6 +73,7 @@ class Formula:
         self.step = formulas.start
         self.values: dict[int, TensorLike] = {}  # by place: the arrays that went in
         self.made_by: dict[int, Any] = {}  # by place, for those that have a gradient
+        self.numbers: dict[int, Real] = {}  # by place: what a program found on its way
 
     def enter(self, value: TensorLike, made_by: Any) -> Any:
         """A box around what a model gave; `made_by` says where its gradient goes."""
@@ -198,7 +199,11 @@ class DeferredBox(ArrayBox):  # type: ignore[misc]
                 self._compute()
             return self._node
         if name == "_value":
-            self._compute()
+            known = self._formula.numbers.get(self._step.place)
+            if known is None:
+                self._compute()
+            else:
+                self._value, self._is_known = known, True
             return self._value
         raise AttributeError(f"'{ArrayBox.__name__}' object has no attribute '{name}'")
 
@@ -241,7 +246,7 @@ class DeferredBox(ArrayBox):  # type: ignore[misc]
         return apply(self._formula, function, args, kwargs)
 
     def __getitem__(self, index: object) -> object:
-        token = _index_token(index)
+        token = index_token(index)
         if token is None:
             return ArrayBox.__getitem__(settled(self), settled(index))
         key = ("getitem", SLOTS[self._step.place], token)
@@ -305,38 +310,17 @@ def apply(formula: Formula, function: Function, args: Args, kwargs: Kwargs) -> o
             arrays.append(value)
             tokens.append((value.shape, value.dtype))
         else:
-            token = _setting(value)
+            token = setting(value)
             if token is None:
                 return function(*map(settled, args), **{k: settled(v) for k, v in kwargs.items()})
             tokens.append(token)
         kept.append(value)
     for name, value in kwargs.items():
-        token = _setting(value)
+        token = setting(value)
         if token is None:
             return function(*map(settled, args), **{k: settled(v) for k, v in kwargs.items()})
         tokens.append((name, token))
     return formula.note(tuple(tokens), arrays, function, kept, kwargs)
-
-
-def _setting(value: Any) -> object:
-    """What tells one setting of an op from another: 1, 1.0 and True are not the same; else None."""
-    kind = type(value)
-    if kind is tuple:
-        return value if all(type(item) is int for item in value) else None
-    return (kind, value or repr(value)) if kind in _SETTINGS else None
-
-
-def _index_token(index: Any) -> object:
-    """What tells one index from another; None for an index that is computed."""
-    if type(index) is tuple:
-        parts = tuple(map(_index_token, index))
-        return None if None in parts else parts
-    if type(index) is slice:
-        bounds = index.start, index.stop, index.step
-        return ("slice", *bounds) if all(type(b) in (int, type(None)) for b in bounds) else None
-    if index is None or index is Ellipsis:
-        return ("axis", str(index))
-    return ("at", index) if type(index) is int else None
 
 
 def _binary(name: str, own: Function) -> Function:

@@ -49,7 +49,7 @@ class Tape(Protocol):
     def watches_all(self) -> bool:
         """Whether it watches whatever is trained."""
 
-    def get_current_value(self, variable: Variable) -> Any | None:
+    def get_current_value(self, variable: Variable) -> TensorLike | None:
         """What a variable reads as."""
 
     def watches(self, variable: Variable) -> bool:

@@ -12,8 +12,9 @@ import numpy as np
 
 from densekit import engines
 from densekit._core import assignments, settings, tree
-from densekit._core.engine import Chunk, Engine, StepSource
+from densekit._core.engine import Chunk, Engine
 from densekit._core.native_form import native_form
+from densekit._core.own_step import StepSource, StepTerm
 from densekit._core.plan import NotLowerable
 from densekit._core.types import Array
 from densekit._core.variable import Variable
@@ -25,7 +26,15 @@ from densekit.training._compiled import Compiled
 from densekit.training._step_calls import StepCalls
 from densekit.training._step_data import BatchStructure, rows_of
 from densekit.training._step_reader import StepReader
-from densekit.training._step_values import BatchLoss, MetricUpdate, MetricValue
+from densekit.training._step_values import (
+    BatchLoss,
+    MetricUpdate,
+    MetricValue,
+    RowLoss,
+    ends_of,
+    value_of,
+    weights_of,
+)
 
 if TYPE_CHECKING:
     from densekit.training._model import TrainableModel
@@ -86,6 +95,7 @@ class FollowedStep:
         read = {id(x) for node in graph.nodes for x in node.input_tensors}
         self._read = [i for i, x in enumerate(tensors) if id(x) in read]
         graph.inputs = [tensors[i] for i in self._read]
+        self._is_bare = isinstance(loss, RowLoss)
         self._optimizer = model.optimizer
         self._outputs = wanted
         self._places = {id(x): i for i, x in enumerate(wanted)}
@@ -96,11 +106,16 @@ class FollowedStep:
         self._layers += [cast("Layer", model), *(layer for layer, _ in calls.callees)]
         _check_state(calls.callees)
         self._kind = engines.engine_kind()
+        self._kind_of = np.dtype(self._floatx).type
+        self._ends = ends_of(loss)
+        weights = weights_of(loss, self._kind_of(1))
+        terms = [
+            StepTerm(self._places[id(e.rows)], e.reduction, e.loss, float(weights[id(e)]))
+            for e in self._ends
+        ]
         source = StepSource(
             graph,
-            self._places[id(loss.rows)],
-            loss.reduction,
-            loss.loss,
+            terms,
             self._floatx,
             self._effects.variables,
             self._optimizer,
@@ -127,10 +142,9 @@ class FollowedStep:
         return trackers, list(map(_trainable, self._weights))
 
     def _numbers_now(self) -> object:
-        loss = self._effects.loss
-        form = native_form(loss.loss) if loss is not None and loss.loss is not None else None
+        forms = [None if end.loss is None else native_form(end.loss) for end in self._ends]
         numbers = numbers_of([], self._effects.variables, [], self._optimizer)
-        return numbers, form, self._compiled.terms, self._compiled.metrics
+        return numbers, forms, self._compiled.terms, self._compiled.metrics
 
     def takes(self, columns: Sequence[Array]) -> bool:
         """Whether data are like those that it was followed with."""
@@ -161,11 +175,10 @@ class FollowedStep:
 
     def train(self, chunk: Chunk, columns: Sequence[Array]) -> tuple[Array, list[Array | None]]:
         """Make the steps of a chunk: their losses, and what metrics look at."""
-        loss = self._effects.loss
-        assert loss is not None
         targets: list[Array | None] = [None] * len(self._outputs)
-        if loss.target >= 0:
-            targets[self._places[id(loss.rows)]] = columns[loss.target]
+        for end in self._ends:
+            if end.target >= 0:
+                targets[self._places[id(end.rows)]] = columns[end.target]
         inputs = [columns[i] for i in self._read]
         own = chunk._replace(inputs=inputs, targets=targets, weights=[None] * len(targets))
         rooms: list[Array | None] = [
@@ -174,30 +187,41 @@ class FollowedStep:
             else None
             for x in self._outputs
         ]
-        return self.engine.train(own, rooms)[:, 1].astype(self._floatx), rooms
+        return self.engine.train(own, rooms)[:, 1:].astype(self._floatx), rooms
 
     def run(self, chunk: Chunk, columns: Sequence[Array]) -> tuple[object, Array]:
         """The same, as Python would make them: what the last one returns, and all losses."""
-        losses, rooms = self.train(chunk, columns)
+        ends, rooms = self.train(chunk, columns)
         if self._effects.updates:
             for i, step in enumerate(chunk.single_steps()):
                 first = i * chunk.batch_size
                 made = [None if y is None else y[first : first + step.rows] for y in rooms]
-                self._follow(step, columns, made, losses[i])
-        return self._logs(losses[-1]), losses
+                self._follow(step, columns, made, ends[i])
+        losses = ends[:, 0] if self._is_bare else np.array([self.loss_of(one) for one in ends])
+        return self._logs(ends[-1]), losses
+
+    def loss_of(self, ends: Array) -> object:
+        """The loss of a step."""
+        assert self._effects.loss is not None
+        return self._number(self._effects.loss, ends)
+
+    def _number(self, loss: BatchLoss, ends: Array) -> object:
+        if loss is self._ends[0]:
+            return ends[0]
+        return value_of(loss, {id(e): x for e, x in zip(self._ends, ends, strict=True)})
 
     def _follow(
         self,
         step: Chunk,
         columns: Sequence[Array],
         made: Sequence[Array | None],
-        loss: np.generic,
+        ends: Array,
     ) -> None:
         """Add one step to the metrics."""
 
         def value(symbol: object) -> object:
             if isinstance(symbol, BatchLoss):
-                return loss
+                return self._number(symbol, ends)
             place = self._places.get(id(symbol))
             rows = None if place is None else made[place]
             if place is not None and rows is not None:
@@ -212,16 +236,16 @@ class FollowedStep:
             else:
                 metric.update_state(*given, **named)
 
-    def _logs(self, loss: np.generic) -> object:
+    def _logs(self, ends: Array) -> object:
         logs = self._effects.logs
         if isinstance(logs, MetricValue):
             return self._model.get_metrics_result()
         assert isinstance(logs, dict)
-        return {name: self._log(value, loss) for name, value in logs.items()}
+        return {name: self._log(value, ends) for name, value in logs.items()}
 
-    def _log(self, value: object, loss: np.generic) -> object:
+    def _log(self, value: object, ends: Array) -> object:
         if isinstance(value, BatchLoss):
-            return loss
+            return self._number(value, ends)
         return value.metric.result() if isinstance(value, MetricValue) and value.metric else value
 
     # What it may change
@@ -260,19 +284,22 @@ def _outputs_of(calls: StepCalls) -> list[KerasTensor]:
         raise NotLowerable("it does not update by the gradient of a loss")
     if not isinstance(effects.logs, dict | MetricValue):
         raise NotLowerable("it returns no logs")
+    ends = ends_of(effects.loss)
     values = [*effects.logs.values()] if isinstance(effects.logs, dict) else []
     for update in effects.updates:
         values += tree.flatten((list(update.args), dict(update.kwargs)))
     for value in values:
         known = isinstance(value, KerasTensor | MetricValue | int | float | None)
-        if not known and value is not effects.loss:
+        if not known and not (
+            isinstance(value, BatchLoss) and {*map(id, ends_of(value))} <= {*map(id, ends)}
+        ):
             raise NotLowerable("it reports something else than its loss and metrics")
     if isinstance(effects.logs, dict) and any(
         isinstance(value, KerasTensor) for value in effects.logs.values()
     ):
         raise NotLowerable("it returns rows")
     made = [x for x in _asked(effects.updates) if not calls.is_data(x)]
-    return list({id(x): x for x in [effects.loss.rows, *made]}.values())
+    return list({id(x): x for x in [*(e.rows for e in ends), *made]}.values())
 
 
 def _check_state(callees: Sequence[tuple[Layer, bool]]) -> None:

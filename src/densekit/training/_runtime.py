@@ -18,8 +18,7 @@ from densekit.data._columns import Signature, SizeError, match_inputs
 from densekit.layers import Layer
 from densekit.ops import KerasTensor
 from densekit.training._built_from import identity, numbers_of
-from densekit.training._outputs import unwraps
-from densekit.training._signature import read_signature
+from densekit.training._outputs import read_signature, unwraps
 from densekit.training._turns import Turns
 
 if TYPE_CHECKING:
@@ -49,9 +48,8 @@ class Runtime:
         self._refused: dict[Key, NotLowerable] = {}
         self._engines: dict[Key, Engine] = {}
         self._recorders: dict[Key, Recorder | None] = {}
-        self.latest_recorder: tuple[Key, Any] | None = (
-            None  # for which state and shape, and what calls need of it
-        )
+        # For which state and shape, and what calls need of it.
+        self.latest_recorder: tuple[Key, Any] | None = None
         self.quick_records: dict[bool, Any] = {}  # calls inside a tape, by training
         self._built_from: dict[Key, object] = {}  # what users may set later, by engine
         self._seen: dict[Key, int] = {}  # the count of changes when that was last looked at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from densekit._core import tree
 from densekit._core.native_form import native_form
@@ -15,12 +15,15 @@ from densekit.layers import Layer
 from densekit.layers._base.losses import sublayers
 from densekit.losses import Loss
 from densekit.metrics import Metric
-from densekit.ops import KerasTensor, stop_gradient
+from densekit.ops import KerasTensor
+from densekit.ops._symbolic import Node
 from densekit.optimizers import Optimizer
 from densekit.training._compiled import Compiled
 from densekit.training._outputs import unwraps
 from densekit.training._overrides import is_base_method
 from densekit.training._run_metrics import CompileMetrics
+from densekit.training._runtime import Runtime
+from densekit.training._step_formulas import StepFormulas
 from densekit.training._step_reads import Method, Reads
 from densekit.training._step_values import (
     BatchLoss,
@@ -28,6 +31,7 @@ from densekit.training._step_values import (
     MetricUpdate,
     MetricValue,
     OpenTape,
+    RowLoss,
     StepEffects,
 )
 from densekit.training._tape import GradientTape
@@ -35,7 +39,6 @@ from densekit.training._tape import GradientTape
 if TYPE_CHECKING:
     from densekit.training._model import TrainableModel
 
-PLAIN = (int, float, str, bool, type(None))
 _OWN = __name__.partition(".")[0]
 _FORMULAS = (f"{_OWN}.ops", f"{_OWN}.activations", f"{_OWN}.losses")
 _MAKE: dict[object, Callable[..., object]] = {
@@ -45,22 +48,9 @@ _MAKE: dict[object, Callable[..., object]] = {
     enumerate: list,
     reversed: list,
 }
-# Outside of a tape NumPy computes: the core has the same bits for what rounds once, or not at all.
-_EXACT = frozenset(
-    {
-        *("max", "min", "amax", "amin", "maximum", "minimum", "argmax", "argmin", "clip"),
-        *("add", "subtract", "multiply", "divide", "true_divide", "negative", "absolute", "abs"),
-        *("where", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
-        *("take_along_axis", "get_item", "getitem", "reshape", "squeeze", "expand_dims"),
-        *("stop_gradient", "concatenate", "neg", "sub", "mul", "truediv"),
-        *("eq", "ne", "lt", "le", "gt", "ge"),
-    }
-)
-# Where integers and floats may meet: the result has the type of the floats.
-_MIXED = frozenset({"take_along_axis", "where"})
 
 
-class StepCalls:
+class StepCalls(StepFormulas):
     """Follows the calls of one step.
 
     Args:
@@ -77,89 +67,17 @@ class StepCalls:
         self.callees: list[tuple[Layer, bool]] = []  # what was called, and whether it trains
         self._nodes: list[tuple[Layer, int]] = []
         self._model, self._compiled = model, compiled
-        self._data = {id(x): i for i, x in enumerate(data)}
-        self._recorded: set[int] = set()  # tensors that a tape knows, by id
-        self._constant: dict[int, KerasTensor] = {}  # by id: others as a tape sees them
-        self._keep: list[object] = [*data]  # what ids are of
-        self._made: set[int] = set()  # lists and dicts of the step, by id
-        self._tape: OpenTape | None = None
-        self._had_tape = False
+        super().__init__(data)
 
     def forget_nodes(self) -> None:
         """Take back that layers were called."""
         for layer, count in self._nodes[::-1]:
             del layer._inbound_nodes[count:]
 
-    # What is whose
-
-    def is_data(self, x: object) -> bool:
-        """Whether a tensor is a column of the data."""
-        return id(x) in self._data
-
-    def made(self, value: object) -> object:
-        """A list or dict that the step made."""
-        self._keep.append(value)
-        self._made.add(id(value))
-        return value
-
-    def is_made(self, value: object) -> bool:
-        """Whether nobody but the step has a list or dict."""
-        return id(value) in self._made
-
     def is_ours(self, callee: object) -> bool:
         """Whether a function belongs to the package, so that it is known what it does."""
         function = callee.function if isinstance(callee, Method) else callee
         return (getattr(function, "__module__", None) or "").partition(".")[0] == _OWN
-
-    # The tape
-
-    def open(self, tape: OpenTape) -> None:
-        """What follows is recorded."""
-        if self._had_tape:
-            raise NotLowerable("it has several tapes")
-        self._tape, self._had_tape = tape, True
-
-    def close(self) -> None:
-        """The tape ends."""
-        self._tape = None
-
-    def _inside(self, x: object) -> object:
-        """A tensor as the tape sees it: it knows nothing of what was computed before."""
-        if not isinstance(x, KerasTensor):
-            return x
-        if self._tape is None:
-            if id(x) in self._recorded:
-                raise NotLowerable("it computes with what a tape recorded, after it")
-            return x
-        if id(x) in self._recorded or id(x) in self._data or "float" not in x.dtype:
-            return x
-        if id(x) not in self._constant:
-            constant: object = stop_gradient(x)
-            assert isinstance(constant, KerasTensor)
-            self._constant[id(x)] = constant
-        return self._constant[id(x)]
-
-    def _result(self, value: object) -> object:
-        """What an op or a model gave."""
-        for x in tree.flatten(value):
-            if not isinstance(x, KerasTensor) or x.shape[:1] != (None,) or None in x.shape[1:]:
-                raise NotLowerable("it computes something else than one row for each row")
-            self._keep.append(x)
-            if self._tape is not None:
-                self._recorded.add(id(x))
-        if isinstance(value, list | dict):
-            self.made(value)
-        return value
-
-    # Operators, attributes, items
-
-    def operate(self, formula: Callable[..., object], *operands: object) -> object:
-        """What an operator gives."""
-        if any(isinstance(x, KerasTensor) for x in operands):
-            return self._compute(formula, formula.__name__.strip("_"), operands, {})
-        if all(isinstance(x, PLAIN) for x in operands):
-            return formula(*operands)
-        raise NotLowerable(f"it computes with {', '.join(type(x).__name__ for x in operands)}")
 
     def attribute(self, of: object, name: str) -> object:
         """What an attribute is."""
@@ -173,41 +91,6 @@ class StepCalls:
         if type(value) is list:  # `trainable_variables` and the like, made for whoever asks
             self.made(value)
         return value
-
-    def item(self, of: object, index: object) -> object:
-        """What an index picks."""
-        if isinstance(of, KerasTensor):
-            parts = index if isinstance(index, tuple) else (index,)
-            if not parts or parts[0] not in (slice(None), Ellipsis):
-                raise NotLowerable("it picks rows")
-            return self._compute(lambda x: x[index], "getitem", [of], {})
-        if isinstance(of, tuple | list | dict) and (isinstance(of, tuple) or self.is_made(of)):
-            try:
-                return of[index]  # type: ignore[call-overload]
-            except (LookupError, TypeError) as error:
-                raise NotLowerable(str(error)) from None
-        raise NotLowerable(f"it looks into {type(of).__name__}")
-
-    def _compute(
-        self,
-        formula: Callable[..., object],
-        name: str,
-        args: Sequence[object],
-        kwargs: Mapping[str, object],
-    ) -> object:
-        leaves = tree.flatten((list(args), dict(kwargs)))
-        tensors = [x for x in leaves if isinstance(x, KerasTensor)]
-        if not all(isinstance(x, (KerasTensor, *PLAIN)) for x in leaves):
-            raise NotLowerable(f"`{name}` is given more than tensors and numbers")
-        if len({x.dtype for x in tensors}) > 1 and name not in _MIXED:
-            raise NotLowerable(f"`{name}` joins different types")
-        if "float" not in tensors[0].dtype and name in ("add", "sub", "mul", "truediv", "pow"):
-            raise NotLowerable(f"`{name}` computes with {tensors[0].dtype}")
-        if self._tape is None and name not in _EXACT:
-            raise NotLowerable(f"`{name}` is computed outside of a tape")
-        given = [tree.map_structure(self._inside, x) for x in args]
-        named = {key: tree.map_structure(self._inside, x) for key, x in kwargs.items()}
-        return self._result(formula(*given, **named))
 
     # Calls
 
@@ -255,7 +138,7 @@ class StepCalls:
                 raise NotLowerable(f"`{name}` is computed outside of a tape")
             rows = self._inside(x)
             assert isinstance(rows, KerasTensor)
-            return BatchLoss(rows, name)
+            return RowLoss(rows, name)
         leaves = tree.flatten((list(args), dict(kwargs)))
         if not any(isinstance(x, KerasTensor) for x in leaves):
             raise NotLowerable(f"`{name}` is computed without the data")
@@ -275,7 +158,10 @@ class StepCalls:
         self.callees.append((layer, bool(training)))
         self._nodes += [(x, len(x._inbound_nodes)) for x in sublayers(layer)]
         flag = {"training": bool(training)} if layer._dk_call_info.has_training else {}
-        outputs: object = layer(tree.map_structure(self._inside, args[0]), **flag)
+        given = tree.map_structure(self._inside, args[0])
+        outputs = _as_graph(layer, given, flag)
+        if outputs is None:
+            outputs = layer(given, **flag)
         of_model = isinstance(outputs, list | tuple) and unwraps(outputs)
         return self._result(tree.flatten(outputs)[0] if of_model else outputs)
 
@@ -311,11 +197,13 @@ class StepCalls:
         leaves = tree.flatten((list(args), dict(kwargs)))
         if not all(isinstance(x, KerasTensor | BatchLoss | None) for x in leaves):
             raise NotLowerable("a metric is given more than data, predictions and loss")
+        if self.effects.loss is None and any(isinstance(x, BatchLoss) for x in leaves):
+            raise NotLowerable("a metric is given the loss before its gradient")  # other bits
         self.effects.updates.append(MetricUpdate(metric, tuple(args), dict(kwargs)))
 
     # The loss, its gradient, the update
 
-    def _loss(self, loss: Loss, y_true: object, y_pred: object) -> BatchLoss:
+    def _loss(self, loss: Loss, y_true: object, y_pred: object) -> RowLoss:
         target = self._data.get(id(y_true), -1)
         form = native_form(loss)
         if self._tape is None or form is None or form.whole_batch or target < 0:
@@ -323,7 +211,7 @@ class StepCalls:
         if not isinstance(y_pred, KerasTensor) or id(y_pred) not in self._recorded:
             raise NotLowerable("its loss is none of what a model gave")
         reduction = "sum" if loss.reduction == "sum" else "mean"
-        return BatchLoss(y_pred, reduction, loss, target)
+        return RowLoss(y_pred, reduction, loss, target)
 
     def _compiled_loss(
         self,
@@ -332,7 +220,7 @@ class StepCalls:
         y_pred: object = None,
         sample_weight: object = None,
         training: object = True,
-    ) -> BatchLoss:
+    ) -> RowLoss:
         term = self._compiled.bare_term()
         if term is None or sample_weight is not None:
             raise NotLowerable("`compute_loss` gives more than one loss without weights")
@@ -375,6 +263,21 @@ class StepCalls:
             if not all(v is w for v, w in zip(variables, others_of, strict=True)):
                 raise NotLowerable("it does not update what its optimizer was built for")
         self.effects.variables, self.effects.applied = variables, True
+
+
+def _as_graph(layer: Layer, given: object, flag: dict[str, bool]) -> object:
+    """The outputs of a model whose calls are known: its own `call` is not run again. Else None."""
+    runtime = layer.__dict__.get("_dk_runtime")
+    graph = cast("TrainableModel", layer)._dk_graph() if isinstance(runtime, Runtime) else None
+    if graph is None or isinstance(given, dict):
+        return None
+    shapes = [x.shape for x in tree.flatten(given)]
+    if shapes != [x.shape for x in graph.inputs]:
+        return None
+    made = [KerasTensor(x.shape, x.dtype) for x in graph.outputs]
+    outputs: object = tree.pack_as(graph.output_structure, made)
+    Node(layer, (given,), {**flag}, outputs)
+    return outputs
 
 
 def _check_metric(metric: Metric) -> None:

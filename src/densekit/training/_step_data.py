@@ -69,8 +69,8 @@ class BatchStructure:
         x, y = chunk.inputs[0], chunk.targets[0]
         return _rows(x, picks, first, floatx), _rows(y, picks, first, floatx)
 
-    def _batch(self, columns: Sequence[Any], picks: Any, first: int | None) -> Any:
-        parts: list[Any] = []
+    def _batch(self, columns: Sequence[Any], picks: Any, first: int | None) -> object:
+        parts: list[object] = []
         for structure, leaves in zip(self._structures, columns, strict=True):
             if structure is None:
                 break

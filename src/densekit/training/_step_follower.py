@@ -102,7 +102,8 @@ class StepFollower:
         state = followed.state()
         before = _copies(state)
         try:
-            loss = followed.train(chunk, columns)[0][-1]
+            ends = followed.train(chunk, columns)[0][-1]
+            loss = followed.loss_of(ends)
             made = _copies(state)
         except Exception:  # Python meets it, too, or need not
             loss, made = None, []

@@ -15,8 +15,9 @@ from typing import TypeAlias
 
 from densekit._core.plan import NotLowerable
 from densekit.ops import KerasTensor
-from densekit.training._step_calls import PLAIN, StepCalls
-from densekit.training._step_reads import Method
+from densekit.training._step_calls import StepCalls
+from densekit.training._step_formulas import PLAIN
+from densekit.training._step_reads import Method, Property
 from densekit.training._step_source import definition_of
 from densekit.training._step_values import OpenTape
 
@@ -181,7 +182,10 @@ class _Frame:
             case ast.Name(id=name):
                 return self._named(name)
             case ast.Attribute(attr=name):
-                return self._calls.attribute(self._value(node.value), name)
+                found = self._calls.attribute(self._value(node.value), name)
+                if isinstance(found, Property):
+                    return self._reader.run(found.function, [found.owner], {})
+                return found
             case ast.Call():
                 return self._call(node)
             case ast.BinOp() if type(node.op) in _BINARY:

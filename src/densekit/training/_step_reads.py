@@ -31,6 +31,12 @@ class Method:
         self.owner, self.function = owner, function
 
 
+class Property(Method):
+    """A property of an object that a user wrote, not yet read."""
+
+    __slots__ = ()
+
+
 class Reads:
     """Notes what is read, to say later whether it still holds."""
 
@@ -109,13 +115,18 @@ class Reads:
         space = getattr(of, "__dict__", None)
         if type(space) is not dict or isinstance(of, type):
             raise NotLowerable(f"it reads `{name}` of {type(of).__name__}")
-        if isinstance(of, Layer) and name in _OF_PARTS:
-            return self._part(of, name)
+        value = getattr(type(of), name, _MISSING)
+        if isinstance(value, property) and isinstance(value.fget, FunctionType):
+            if value.fget.__module__.partition(".")[0] != _OWN:
+                self._of_types[type(of), name] = value
+                return Property(of, value.fget)
+            if isinstance(of, Layer) and name in _OF_PARTS:
+                self.layers[id(of)] = of
+                return getattr(of, name)
         if isinstance(of, Layer | Metric | Optimizer) and name == "name":
             return of.name
         if name in space:
             return self._note(space, name, space[name])
-        value = getattr(type(of), name, _MISSING)
         if isinstance(value, FunctionType):
             bound = getattr(of, name)
             if not isinstance(bound, MethodType) or bound.__self__ is not of:
@@ -128,14 +139,6 @@ class Reads:
             self._of_types[type(of), name] = value
             return value
         raise NotLowerable(f"it reads `{name}` of {type(of).__name__}")
-
-    def _part(self, layer: Layer, name: str) -> object:
-        ours = getattr(type(layer), name, None)
-        where = getattr(getattr(ours, "fget", None), "__module__", "")
-        if where.partition(".")[0] != _OWN:
-            raise NotLowerable(f"`{name}` is one of its own")
-        self.layers[id(layer)] = layer
-        return getattr(layer, name)
 
 
 _OWN = __name__.partition(".")[0]

@@ -6,15 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from densekit._core.types import Real
 from densekit._core.variable import Variable
+from densekit.engines.formula_numbers import FORWARD
 from densekit.losses import Loss
 from densekit.metrics import Metric
 from densekit.ops import KerasTensor
 
 
-@dataclass(eq=False, slots=True)
 class BatchLoss:
-    """A number made of a whole batch: of rows that are summed, or a built-in loss.
+    """A number made of the whole batch."""
+
+
+@dataclass(eq=False, slots=True)
+class RowLoss(BatchLoss):
+    """A sum or mean of rows, or a built-in loss.
 
     Attributes:
         rows: what is summed; of a built-in loss the predictions.
@@ -27,6 +33,53 @@ class BatchLoss:
     reduction: str
     loss: Loss | None = None
     target: int = -1
+
+
+@dataclass(eq=False, slots=True)
+class Combined(BatchLoss):
+    """What is linear in such numbers: an op of `engines/formula_numbers.py`, and its operands."""
+
+    name: str
+    operands: tuple[BatchLoss | float, ...]
+
+
+def ends_of(loss: BatchLoss) -> list[RowLoss]:
+    """What a loss is made of."""
+    if isinstance(loss, RowLoss):
+        return [loss]
+    parts = loss.operands if isinstance(loss, Combined) else ()
+    found = [end for part in parts if isinstance(part, BatchLoss) for end in ends_of(part)]
+    return list({id(end): end for end in found}.values())
+
+
+def value_of(loss: BatchLoss | float, ends: Mapping[int, Real]) -> Real | float:
+    """A loss from the values of its ends, by id, as a tape computes it."""
+    if not isinstance(loss, Combined):
+        return ends[id(loss)] if isinstance(loss, BatchLoss) else loss
+    values = [value_of(part, ends) for part in loss.operands]
+    kind = type(next(iter(ends.values())))
+    combined: Real = kind(FORWARD[loss.name](*values))
+    return combined
+
+
+def weights_of(loss: BatchLoss, weight: Real) -> dict[int, Real]:
+    """The gradient of a loss by its ends, by id, as a tape computes it."""
+    if not isinstance(loss, Combined):
+        return {id(loss): weight}
+    into: dict[int, Real] = {}
+    for i, part in enumerate(loss.operands):
+        if not isinstance(part, BatchLoss):
+            continue
+        own = weight
+        if loss.name == "negative" or (loss.name == "subtract" and i == 1):
+            own = -weight
+        elif loss.name in ("multiply", "divide"):
+            other = loss.operands[1 - i]
+            assert isinstance(other, int | float)  # or the step had been refused
+            own = weight * other if loss.name == "multiply" else weight / other
+        for end, more in weights_of(part, own).items():
+            into[end] = into[end] + more if end in into else more
+    return into
 
 
 class Gradient(NamedTuple):

@@ -336,7 +336,7 @@ class GradientTape(RecordingScope):
         if not is_whole and not all([is_outside(v) for v in flat]):
             return NotImplemented
         self._used = True
-        value, found = program.run(formula.values)
+        value, found = program.run(formula.values, formula.numbers)
         target.learn(value)
         gradients: list[Any]
         if made_by is not None and is_whole and found:

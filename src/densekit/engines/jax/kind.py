@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from densekit._core.dtypes import STRING
-from densekit._core.engine import Engine, EngineKind, Lane, LossTerm, Source, StepSource
+from densekit._core.engine import Engine, EngineKind, Lane, LossTerm, Source
 from densekit._core.variable import Variable
 from densekit.engines import kinds, native_kind
 from densekit.engines.jax.compiled_step import CompiledStep
 from densekit.engines.jax.engine import JaxEngine
 from densekit.engines.jax.side_by_side import run_together
+
+if TYPE_CHECKING:
+    from densekit._core.own_step import StepSource
 
 _MEMBERS = 1 << 10
 
