@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 _INTERNAL = frozenset({__name__.partition(".")[0], "autograd"})
 # Modules that stand between the package and the user's code when it runs.
-_BETWEEN = frozenset({"contextlib", "functools", "importlib", "copy"})
+_BETWEEN = frozenset({"contextlib", "functools", "importlib", "copy", "numpy"})
 
 
 def _root(frame: FrameType) -> str:

@@ -73,7 +73,11 @@ def lazy_room(
         if name in room.names:
             value = room.load(name)
         else:
-            value = _asked_elsewhere(package, name, room.names)
+            try:
+                value = _asked_elsewhere(package, name, room.names)
+            except Exception as error:
+                hide_internal_frames(error)
+                raise
         setattr(sys.modules[package], name, value)
         return value
 
@@ -88,7 +92,11 @@ def answers_for_absent(package: str) -> Callable[[str], object]:
 
     def find(name: str) -> object:
         known = [n for n in vars(sys.modules[package]) if not n.startswith("_")]
-        return _asked_elsewhere(package, name, known)
+        try:
+            return _asked_elsewhere(package, name, known)
+        except Exception as error:
+            hide_internal_frames(error)
+            raise
 
     return find
 
@@ -104,11 +112,7 @@ def _asked_elsewhere(package: str, name: str, known: list[str]) -> object:
     if more is not None and not name.startswith("_"):
         with contextlib.suppress(AttributeError):
             return more(name)
-    try:
-        raise _missing(package, name, known)
-    except Exception as error:
-        hide_internal_frames(error)
-        raise
+    raise _missing(package, name, known)
 
 
 def _missing(package: str, name: str, known: list[str]) -> Exception:
