@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
 import densekit as keras
 from densekit import ops
-from densekit.training import _step_follower
+from densekit.training import _followed_step, _step_follower
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(75, 4)).astype("float32")
@@ -397,6 +399,61 @@ class ListOfOthers(keras.Model):
         return {"loss": loss}
 
 
+class ListOfItsOwn(keras.Model):
+    """Whoever has the list may change it."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs)
+        self.powers = [2]
+
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            error = self(x, training=True) - y
+            for power in self.powers:
+                error = error**power
+            loss = ops.mean(error)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+
+class ListOfVariables(keras.Model):
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs)
+        self.learned = [*self.trainable_variables]
+
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = ops.mean((self(x, training=True) - y) ** 2)
+        self.optimizer.apply(tape.gradient(loss, self.learned), self.learned)
+        return {"loss": loss}
+
+
+class Reading:
+    """An object whose attributes are more than what is kept."""
+
+    def __getattribute__(self, name):
+        COUNTS["steps"] += name == "power"
+        return object.__getattribute__(self, name)
+
+
+class ReadsAnObject(keras.Model):
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs)
+        self.settings = Reading()
+        self.settings.power = 2
+
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = ops.mean((self(x, training=True) - y) ** self.settings.power)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+
 class TwoUpdates(keras.Model):
     def train_step(self, data):
         x, y = data
@@ -466,6 +523,9 @@ IN_PYTHON = {
     "weights in the formula": (ReadsWeights, {}),
     "a call after the update": (AfterUpdate, {}),
     "an entry of a dict": (ListOfOthers, {}),
+    "a list of its own": (ListOfItsOwn, {}),
+    "a list of variables": (ListOfVariables, {}),
+    "an object that is more than its attributes": (ReadsAnObject, {}),
     "two updates": (TwoUpdates, {}),
     "rows of the batch": (RowsOfTheBatch, {}),
     "whole numbers times floats": (Integers, {"data": EXPERIENCE}),
@@ -711,5 +771,23 @@ def test_following_leaves_no_calls_behind():
 
 def test_a_model_that_follows_can_be_copied():
     model, _ = fitted(Compiled, False)
-    copy = keras.models.clone_model(model)
-    assert copy.count_params() == model.count_params()
+    other = copy.deepcopy(model)
+    for one in (model, other):
+        one.fit(X, Y, batch_size=10, verbose=0, shuffle=False)
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_a_trial_that_fails_leaves_things_as_they_were(monkeypatch):
+    train = _followed_step.FollowedStep.train
+
+    def fails(self, chunk, columns):
+        train(self, chunk, columns)
+        raise MemoryError
+
+    python, seen = fitted(Formula, True)
+    monkeypatch.setattr(_followed_step.FollowedStep, "train", fails)
+    model, made = fitted(Formula, False)
+    assert made == seen
+    assert reason(model) == "the engine computes other bits"
+    assert all(map(np.array_equal, model.get_weights(), python.get_weights()))

@@ -128,6 +128,10 @@ class Loss(CountsAssignments):
             return type(y)(self._dk_tensors(item) for item in y)
         return ops.convert_to_tensor(lend(y), dtype=self.dtype)
 
+    def __getstate__(self) -> dict[str, object]:
+        # What a tape noted belongs to this object's programs.
+        return {k: v for k, v in self.__dict__.items() if k not in ("_dk_form", "_dk_noted")}
+
     def get_config(self) -> Config:
         """``{"name": ..., "reduction": ...}``."""
         return {"name": self.name, "reduction": self.reduction}

@@ -24,7 +24,7 @@ from densekit.training._overrides import is_base_method
 from densekit.training._run_metrics import CompileMetrics
 from densekit.training._runtime import Runtime
 from densekit.training._step_formulas import StepFormulas
-from densekit.training._step_reads import Method, Reads
+from densekit.training._step_reads import OF_PARTS, Method, Reads
 from densekit.training._step_values import (
     BatchLoss,
     Gradient,
@@ -88,9 +88,8 @@ class StepCalls(StepFormulas):
                 return self.made(list(getattr(of, name)())), name  # not yet called
             raise NotLowerable(f"it reads `{name}` of {type(of).__name__}")
         value = self.reads.attribute(of, name)
-        if type(value) is list:  # `trainable_variables` and the like, made for whoever asks
-            self.made(value)
-        return value
+        # `trainable_variables` and the like are made for whoever asks.
+        return self.made(value) if isinstance(of, Layer) and name in OF_PARTS else value
 
     # Calls
 
@@ -119,7 +118,7 @@ class StepCalls(StepFormulas):
         raise NotLowerable(f"it calls {getattr(callee, '__name__', type(callee).__name__)!r}")
 
     def _make(self, kind: type, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
-        if not all(isinstance(x, tuple) or self.is_made(x) for x in args):
+        if not all(map(self._is_fixed, args)):
             raise NotLowerable("it goes through something that may be another one in each step")
         try:
             return self.made(_MAKE[kind](kind(*args, **kwargs)))
@@ -231,7 +230,7 @@ class StepCalls(StepFormulas):
             raise NotLowerable("it takes the gradient of something else than one loss")
         if self._tape is not None and self.effects.applied:
             raise NotLowerable("it takes a gradient after the update")
-        if not (isinstance(sources, list | tuple) and sources):
+        if not (self._is_fixed(sources) and isinstance(sources, list | tuple) and sources):
             raise NotLowerable("it takes the gradient by something else than variables")
         if not all(isinstance(v, Variable) for v in sources):
             raise NotLowerable("it takes the gradient by something else than variables")
@@ -246,7 +245,8 @@ class StepCalls(StepFormulas):
         trainable_variables: object = None,
         **others: object,
     ) -> None:
-        gradients = list(grads) if isinstance(grads, list | tuple) else []
+        is_list = isinstance(grads, list | tuple) and self._is_fixed(grads)
+        gradients = list(grads) if is_list and isinstance(grads, list | tuple) else []
         given = trainable_variables
         if name == "apply_gradients":
             pairs = [pair for pair in gradients if isinstance(pair, tuple) and len(pair) == 2]
@@ -256,6 +256,8 @@ class StepCalls(StepFormulas):
         if not gradients or not all(isinstance(g, Gradient) for g in gradients):
             raise NotLowerable("it updates by something else than gradients as they are")
         variables = [g.variable for g in gradients]
+        if given is not None and trainable_variables is given and not self._is_fixed(given):
+            raise NotLowerable("it updates what a list says that may change")
         own = optimizer._trainable_variables
         for others_of in (own, own if given is None else given):
             if not isinstance(others_of, list | tuple) or len(others_of) != len(variables):

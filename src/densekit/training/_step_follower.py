@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # To follow a step takes as long as some hundred steps of a small model.
 FIRST_STEPS = 16
 _MOST_TRIES = 4
+_MOST_BYTES = 1 << 28  # of weights and state, which are kept twice while a step is tried
 
 
 class StepFollower:
@@ -100,15 +101,20 @@ class StepFollower:
         batch: object,
     ) -> object:
         state = followed.state()
+        if sum(v.array.nbytes for v in state) > _MOST_BYTES:
+            self.reason, self._tries = "its weights are too large to be copied", _MOST_TRIES
+            return self._step(batch)
         before = _copies(state)
+        loss: object = None
+        made: list[Array] = []
         try:
-            ends = followed.train(chunk, columns)[0][-1]
-            loss = followed.loss_of(ends)
+            loss = followed.loss_of(followed.train(chunk, columns)[0][-1])
             made = _copies(state)
         except Exception:  # Python meets it, too, or need not
-            loss, made = None, []
-        for variable, value in zip(state, before, strict=True):
-            variable.assign(value)
+            loss = None
+        finally:
+            for variable, value in zip(state, before, strict=True):
+                variable.assign(value)
         logs = self._step(batch)
         same = loss is not None and all(
             _bits(v.array) == _bits(x) for v, x in zip(state, made, strict=True)

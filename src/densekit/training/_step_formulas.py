@@ -66,6 +66,10 @@ class StepFormulas:
         """Whether nobody but the step has a list or dict."""
         return id(value) in self._made
 
+    def _is_fixed(self, value: object) -> bool:
+        """Whether a list or tuple has the same entries in each step."""
+        return isinstance(value, tuple) or self.is_made(value)
+
     # The tape
 
     def open(self, tape: OpenTape) -> None:
@@ -138,7 +142,7 @@ class StepFormulas:
             if not parts or parts[0] not in (slice(None), Ellipsis):
                 raise NotLowerable("it picks rows")
             return self._compute(lambda x: x[index], "getitem", [of], {})
-        if isinstance(of, tuple | list | dict) and (isinstance(of, tuple) or self.is_made(of)):
+        if isinstance(of, tuple | list | dict) and self._is_fixed(of):
             try:
                 return of[index]  # type: ignore[call-overload]
             except (LookupError, TypeError) as error:

@@ -12,7 +12,7 @@ from densekit.metrics import Metric
 from densekit.optimizers import Optimizer
 
 # What a layer or model says of its parts: it holds until its tracker moves.
-_OF_PARTS = frozenset(
+OF_PARTS = frozenset(
     {
         *("trainable_variables", "trainable_weights", "variables", "weights"),
         *("metrics", "_loss_tracker"),
@@ -20,6 +20,7 @@ _OF_PARTS = frozenset(
 )
 _PLAIN = (int, float, str, bool, type(None))
 _MISSING = object()
+_READ = object.__getattribute__
 
 
 class Method:
@@ -120,11 +121,13 @@ class Reads:
             if value.fget.__module__.partition(".")[0] != _OWN:
                 self._of_types[type(of), name] = value
                 return Property(of, value.fget)
-            if isinstance(of, Layer) and name in _OF_PARTS:
+            if isinstance(of, Layer) and name in OF_PARTS:
                 self.layers[id(of)] = of
                 return getattr(of, name)
         if isinstance(of, Layer | Metric | Optimizer) and name == "name":
             return of.name
+        if hasattr(type(value), "__set__") or type(of).__getattribute__ is not _READ:
+            raise NotLowerable(f"it reads `{name}` of {type(of).__name__}")
         if name in space:
             return self._note(space, name, space[name])
         if isinstance(value, FunctionType):
