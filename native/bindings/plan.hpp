@@ -71,7 +71,8 @@ class Plan {
     return !host_nodes.empty() || !host_losses.empty() || !host_regularizers.empty() || !host_constraints.empty() ||
            host_optimizer.is_valid();
   }
-  void predict(const nb::list& inputs, index_t n, const nb::list& outputs);
+  void predict(const nb::list& inputs, index_t n, const nb::list& outputs, std::vector<uint64_t> keys,
+               std::vector<uint64_t> counters);
   nb::object call(nb::handle x);
   void set_call_shape(const std::vector<npy_intp>& in_shape, const std::vector<npy_intp>& out_shape);
   nb::object gradients(const nb::list& inputs, const nb::list& targets, const nb::list& weights,

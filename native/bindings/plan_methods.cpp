@@ -155,8 +155,11 @@ void bind_running(nb::class_<Plan>& c) {
                 "predictions: list[Array | None]) -> int"),
         "Losses and predictions in inference mode; returns the number of batches done.");
   c.def("predict", &Plan::predict, nb::arg("inputs"), nb::arg("n"), nb::arg("outputs"),
-        nb::sig("def predict(self, inputs: list[Array], n: int, outputs: list[Array]) -> None"),
-        "Outputs of the first n rows; any number of threads at once. Host nodes see all n rows.");
+        nb::arg("keys") = std::vector<uint64_t>(), nb::arg("counters") = std::vector<uint64_t>(),
+        nb::sig("def predict(self, inputs: list[Array], n: int, outputs: list[Array], keys: Sequence[int] = ..., "
+                "counters: Sequence[int] = ...) -> None"),
+        "Outputs of the first n rows; any number of threads at once. Host nodes see all n rows.\n\n"
+        "Keys and counters: of random nodes that draw in inference, too.");
   c.def("call", &Plan::call, nb::arg("x").none(), nb::sig("def call(self, x: object) -> Any"),
         "The output for a dense array of the plan's type and call shape; else NotImplemented.");
   c.def("set_call_shape", &Plan::set_call_shape, nb::arg("in_shape"), nb::arg("out_shape"),

@@ -165,8 +165,16 @@ index_t Plan::evaluate(const nb::list& inputs, const nb::list& targets, const nb
   return running().evaluate(request);
 }
 
-void Plan::predict(const nb::list& inputs, index_t n, const nb::list& outputs) {
+void Plan::predict(const nb::list& inputs, index_t n, const nb::list& outputs, std::vector<uint64_t> keys,
+                   std::vector<uint64_t> counters) {
   Engine& runner = running();
+  if (graph.random_nodes > 0) {  // those that draw in training alone read none
+    const auto random = static_cast<std::size_t>(graph.random_nodes);
+    if (graph.always_draws() && (keys.size() < random || counters.size() < random))
+      throw nb::value_error("A key and a counter are needed for each random node.");
+    keys.resize(random);
+    counters.resize(random);
+  }
   if (n < 0) throw nb::value_error("n must be 0 or more.");
   require_count(inputs, graph.inputs.size(), "inputs");
   require_count(outputs, graph.outputs.size(), "outputs");
@@ -187,7 +195,7 @@ void Plan::predict(const nb::list& inputs, index_t n, const nb::list& outputs) {
   }
   PythonHost host(*this, nb::none(), nb::none());
   nb::gil_scoped_release no_gil;
-  runner.predict(sources, n, addresses, &host);
+  runner.predict(sources, n, addresses, &host, {std::move(keys), std::move(counters)});
 }
 
 void Plan::set_call_shape(const std::vector<npy_intp>& in_shape, const std::vector<npy_intp>& out_shape) {
@@ -198,7 +206,7 @@ void Plan::set_call_shape(const std::vector<npy_intp>& in_shape, const std::vect
     return n;
   };
   if (in_shape.size() >= 31 || out_shape.size() >= 31) throw nb::value_error("set_call_shape: at most 30 axes.");
-  callable_ = graph.inputs.size() == 1 && graph.outputs.size() == 1 && graph.host_nodes == 0;
+  callable_ = graph.inputs.size() == 1 && graph.outputs.size() == 1 && graph.host_nodes == 0 && !graph.always_draws();
   if (!callable_) return;
   if (product(in_shape) != graph.values[static_cast<std::size_t>(graph.inputs[0])].size ||
       product(out_shape) != graph.values[static_cast<std::size_t>(graph.outputs[0])].size) {

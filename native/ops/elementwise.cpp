@@ -35,7 +35,7 @@ void merge_axes(ElementwiseSpec& s) {
 index_t span(const ElementwiseSpec& s, const OperandSpec& x) {
   index_t last = 0;
   for (std::size_t axis = 0; axis < s.shape.size(); ++axis) last += (s.shape[axis] - 1) * x.strides[axis];
-  return last + 1;
+  return x.offset + last + 1;
 }
 
 template <class T>
@@ -78,7 +78,7 @@ void for_each_run(const Context<T>& c, int i, index_t row, index_t rows, Run run
   }
   if (flat) {
     for (std::size_t k = 0; k < n_operands; ++k) {
-      offsets[k] = row * places[k].per_sample;
+      offsets[k] = s.operands[k].offset + row * places[k].per_sample;
       operands[k].data = places[k].data + offsets[k];
     }
     return run(row * size, rows * size, operands, offsets);
@@ -87,7 +87,7 @@ void for_each_run(const Context<T>& c, int i, index_t row, index_t rows, Run run
   index_t at[8];
   for (index_t r = row; r < row + rows; ++r) {
     std::fill(std::begin(at), std::end(at), index_t{0});
-    for (std::size_t k = 0; k < n_operands; ++k) offsets[k] = r * places[k].per_sample;
+    for (std::size_t k = 0; k < n_operands; ++k) offsets[k] = s.operands[k].offset + r * places[k].per_sample;
     for (index_t done = 0; done < runs; ++done) {
       for (std::size_t k = 0; k < n_operands; ++k) operands[k].data = places[k].data + offsets[k];
       run(r * size + done * inner, inner, operands, offsets);
@@ -129,7 +129,7 @@ void add_slopes(const Context<T>& c, int i, std::size_t k, index_t row, index_t 
 }
 
 bool is_flat(const ElementwiseSpec& s, const OperandSpec& x, index_t operand_size, index_t size) {
-  return s.shape.size() == 1 && x.strides[0] == 1 && operand_size == size;
+  return s.shape.size() == 1 && x.strides[0] == 1 && x.offset == 0 && operand_size == size;
 }
 
 template <class T>
@@ -184,16 +184,17 @@ void elementwise_gradient(const Context<T>& c, int i, std::size_t which, index_t
 
 }  // namespace
 
-// names: formula. integers: shape; origin, at: of each operand; strides, for all operands in turn. numbers: constants.
+// names: formula. integers: shape; origin, at, offsets: of each operand; strides, for all operands in turn. numbers:
+// constants.
 std::vector<index_t> elementwise_make(const Graph& graph, Op& op, const Attributes& attributes) {
   ElementwiseSpec s;
   s.kind = elementwise_kind(attributes.name("formula"));
   s.shape = attributes.integer_list("shape");
   op.constants = attributes.number_list("constants");
   const auto &from = attributes.integer_list("origin"), &at = attributes.integer_list("at"),
-             &strides = attributes.integer_list("strides");
+             &offsets = attributes.integer_list("offsets"), &strides = attributes.integer_list("strides");
   const std::size_t n = operand_count(s.kind), axes = s.shape.size();
-  require(from.size() == n && at.size() == n && strides.size() == n * axes, attributes,
+  require(from.size() == n && at.size() == n && offsets.size() == n && strides.size() == n * axes, attributes,
           "operands and formula differ in number.");
   require(axes >= 1 && axes <= 8, attributes, "takes 1 to 8 axes.");
   index_t size = 1;
@@ -202,11 +203,12 @@ std::vector<index_t> elementwise_make(const Graph& graph, Op& op, const Attribut
     size *= length;
   }
   for (std::size_t k = 0; k < n; ++k) {
-    require(from[k] >= 0 && from[k] <= 2 && at[k] >= 0, attributes,
+    require(from[k] >= 0 && from[k] <= 2 && at[k] >= 0 && offsets[k] >= 0, attributes,
             "an operand is a value, a parameter or a constant.");
     OperandSpec x;
     x.from = static_cast<From>(from[k]);
     x.at = at[k];
+    x.offset = offsets[k];
     x.strides.assign(strides.begin() + static_cast<std::ptrdiff_t>(k * axes),
                      strides.begin() + static_cast<std::ptrdiff_t>((k + 1) * axes));
     s.operands.push_back(x);

@@ -58,6 +58,14 @@ void require_shape(const Graph& graph, int parameter, index_t rows, index_t widt
                   std::to_string(p.width) + ").");
 }
 
+void make_random(const Graph& graph, Op& op, const Attributes& attributes) {
+  op.random_node = graph.random_nodes;
+  op.always_draws = attributes.flag("always");
+  if (attributes.integers.count("draws_a_step") == 0) return;
+  op.draws_a_step = static_cast<int>(attributes.integer("draws_a_step"));
+  require(op.draws_a_step >= 0, attributes, "draws_a_step must be 0 or more.");
+}
+
 void require_divides(const Graph& graph, int value, index_t width, const Attributes& attributes, const char* what) {
   const index_t size = size_of(graph, value);
   if (width >= 1 && size % width == 0) return;

@@ -29,6 +29,8 @@ void require_shape(const Graph& graph, int parameter, index_t rows, index_t widt
                    const char* what);
 // `width` divides the elements a sample of the value.
 void require_divides(const Graph& graph, int value, index_t width, const Attributes& attributes, const char* what);
+// An op that draws: its random node, whether it does so in inference, too, and how far its counter moves in a step.
+void make_random(const Graph& graph, Op& op, const Attributes& attributes);
 // Position of the attribute's parameter, or -1 for none.
 int optional_parameter(const Graph& graph, const Op& op, const Attributes& attributes, const char* name, index_t size);
 

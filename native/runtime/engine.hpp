@@ -23,6 +23,11 @@
 
 namespace densekit {
 
+// Key and counter of each random node.
+struct Draws {
+  std::vector<uint64_t> keys, counters;
+};
+
 // A chunk of batches: rows `index`, in order, `batch_size` at a time.
 struct Request {
   std::vector<Source> inputs, targets, weights;  // per input, loss, loss; absent ones have no data
@@ -62,7 +67,9 @@ class Engine {
   virtual index_t evaluate(const Request& request) = 0;
   virtual void gradients(const Request& request, const GradientRequest& wanted) = 0;
   // Any number of threads at once. outputs: per output [n, size].
-  virtual void predict(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs, Host* host) = 0;
+  // `draws`: of ops that draw in inference, too.
+  virtual void predict(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs, Host* host,
+                       Draws draws = {}) = 0;
   // One input, one output, both in the plan's type, dense: no checks.
   virtual void call(const void* x, index_t n, void* y) = 0;
   // All rows of the request as one batch, forward; then back, any number of times, from gradients of the outputs (null: zeros).
@@ -128,7 +135,8 @@ class TypedEngine final : public Engine {
   index_t train(const Request& request) override;
   index_t evaluate(const Request& request) override;
   void gradients(const Request& request, const GradientRequest& wanted) override;
-  void predict(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs, Host* host) override;
+  void predict(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs, Host* host,
+               Draws draws) override;
   void call(const void* x, index_t n, void* y) override;
   std::unique_ptr<Recording> record(Request request, bool input_gradients, bool training) override;
   void pull_back(Recording& recording, const std::vector<const void*>& d_outputs,
@@ -186,8 +194,8 @@ class TypedEngine final : public Engine {
                    T* const* rounded, PoolLease* by_units) const;
   index_t unit_rows(int workers) const;
   void infer_units(const Context<T>& context, int op, index_t rows, PoolLease& pool) const;
-  void infer_with_host(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs,
-                       Host* host) const;
+  void infer_with_host(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs, Host* host,
+                       Draws draws) const;
 
   const Graph& graph_;
   const Kernels<T>* kernels_;
@@ -205,7 +213,7 @@ class TypedEngine final : public Engine {
   index_t train_block_ = 0, infer_block_ = 0;
   index_t infer_elements_ = 0;       // of a frame, per row
   std::vector<bool> direct_output_;  // per output: computed where the caller wants it
-  bool any_alias_ = false, has_large_kernel_ = false, has_float16_ = false;
+  bool any_alias_ = false, has_large_kernel_ = false, has_float16_ = false, always_draws_ = false;
   double flops_ = 0;       // of one sample, forward
   bool prepared_ = false;  // the updater, for the optimizer as it is
   std::atomic<bool> running_{false};

@@ -234,6 +234,13 @@ void Graph::check_trainable() const {
   }
 }
 
+bool Graph::always_draws() const {
+  for (const Op& op : ops) {
+    if (op.always_draws) return true;
+  }
+  return false;
+}
+
 int64_t Graph::flops_per_sample() const {
   int64_t flops = 0;
   for (const Op& op : ops) {
@@ -248,6 +255,10 @@ int64_t Graph::flops_per_sample() const {
     if (op.kind == OpKind::product) {
       const auto& s = op.get<ProductSpec>();
       flops += 2 * s.batches * s.m * s.k * s.n;
+    }
+    if (op.kind == OpKind::weight_product) {
+      const auto& s = op.get<WeightProductSpec>();
+      flops += 2 * static_cast<index_t>(s.offsets.size()) * s.m * s.k * s.n;
     }
   }
   return flops;

@@ -119,6 +119,7 @@ class Graph {
   int host_nodes = 0;
 
   int64_t flops_per_sample() const;    // of the products, forward, a multiply-add counted as two
+  bool always_draws() const;           // whether some op draws in inference, too
   std::string describe(int op) const;  // "v3 = dense(v2, p0, p1) 784 -> 128 relu"
 
  private:

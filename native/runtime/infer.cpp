@@ -209,10 +209,10 @@ void TypedEngine<T>::infer(const Source* inputs, index_t n, void* const* outputs
   });
 }
 
-// Host nodes see all rows at once: the caller decides how many.
+// Host nodes see all rows at once, and draws are of the rows of a call: the caller decides how many.
 template <class T>
 void TypedEngine<T>::infer_with_host(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs,
-                                     Host* host) const {
+                                     Host* host, Draws draws) const {
   FlushDenormals flush;
   Workspace<T> workspace;
   workspace.prepare(graph_, infer_, n);
@@ -223,6 +223,8 @@ void TypedEngine<T>::infer_with_host(const std::vector<Source>& inputs, index_t 
   request.targets.resize(graph_.losses.size());
   request.weights.resize(graph_.losses.size());
   request.host = host;
+  request.keys = std::move(draws.keys);
+  request.counters = std::move(draws.counters);
   Batch<T> batch;
   start(batch, request, infer_, workspace, false);
   if (has_float16_) batch.context.rounded = rounded_of_thread<T>().round(graph_, *kernels_);
@@ -236,9 +238,10 @@ void TypedEngine<T>::infer_with_host(const std::vector<Source>& inputs, index_t 
 
 template <class T>
 void TypedEngine<T>::predict(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs,
-                             Host* host) {
+                             Host* host, Draws draws) {
   if (n == 0) return;
-  if (infer_.has_host || infer_.has_batch_ops) infer_with_host(inputs, n, outputs, host);
+  if (infer_.has_host || infer_.has_batch_ops || always_draws_)
+    infer_with_host(inputs, n, outputs, host, std::move(draws));
   else infer(inputs.data(), n, outputs.data());
 }
 
@@ -254,9 +257,9 @@ void TypedEngine<T>::call(const void* x, index_t n, void* y) {
   infer(&source, n, &y);
 }
 
-#define DENSEKIT_INSTANTIATE(T)                                                                                 \
-  template index_t TypedEngine<T>::infer_rows();                                                                \
-  template void TypedEngine<T>::predict(const std::vector<Source>&, index_t, const std::vector<void*>&, Host*); \
+#define DENSEKIT_INSTANTIATE(T)                                                                                        \
+  template index_t TypedEngine<T>::infer_rows();                                                                       \
+  template void TypedEngine<T>::predict(const std::vector<Source>&, index_t, const std::vector<void*>&, Host*, Draws); \
   template void TypedEngine<T>::call(const void*, index_t, void*);
 DENSEKIT_INSTANTIATE(float)
 DENSEKIT_INSTANTIATE(double)

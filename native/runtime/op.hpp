@@ -70,6 +70,7 @@ struct ActivitySpec {  // l1 sum|x| + l2 sum x^2 + linear sum x
 struct OperandSpec {
   enum class From : uint8_t { input, parameter, constant } from = From::input;
   index_t at = 0;
+  index_t offset = 0;  // of its first element in the array
   std::vector<index_t> strides;
 };
 struct ElementwiseSpec {
@@ -109,9 +110,22 @@ struct BatchNormalizationSpec {
   double epsilon = 0, momentum = 0;
 };
 
-struct NoiseSpec {  // y = x + stddev * n or, if it multiplies, x * (1 + stddev * n)
+struct
+    NoiseSpec {  // y = x + stddev * n or, if it multiplies, x * (1 + stddev * n); if uniform, x + low + (high - low) * u
   double stddev = 0;
-  bool multiplies = false;
+  bool multiplies = false, uniform = false;
+  double low = 0, high = 1;
+};
+
+struct BatchSumSpec {
+  bool mean = false;  // divided by the rows
+};
+
+// Per sample y[e, m, n] = sum over k of x[e, m, k] * w[offsets[e] + k * k_stride + n * n_stride], w a parameter.
+struct WeightProductSpec {
+  std::vector<index_t> offsets;  // where the matrix of each entry e begins
+  index_t m = 1, k = 1, n = 1;
+  index_t k_stride = 1, n_stride = 1;  // one of them is 1
 };
 
 struct Int8Weights {
@@ -126,15 +140,17 @@ struct Int8Spec {
   int bias = -1;                               // position among the parameters
 };
 
-using OpSpec = std::variant<std::monostate, DenseSpec, ActivateSpec, DropoutSpec, AffineSpec, MergeSpec,
-                            ConcatenateSpec, ActivitySpec, ElementwiseSpec, ReduceSpec, RearrangeSpec, ProductSpec,
-                            NormalizationSpec, BatchNormalizationSpec, NoiseSpec, Int8Spec>;
+using OpSpec =
+    std::variant<std::monostate, DenseSpec, ActivateSpec, DropoutSpec, AffineSpec, MergeSpec, ConcatenateSpec,
+                 ActivitySpec, ElementwiseSpec, ReduceSpec, RearrangeSpec, ProductSpec, NormalizationSpec,
+                 BatchNormalizationSpec, NoiseSpec, BatchSumSpec, WeightProductSpec, Int8Spec>;
 
 // Aligned to lines of the cache, which makes it 256 bytes: the address of one is a shift away.
 struct alignas(64) Op {
   OpKind kind = OpKind::dense;
   Scope scope = Scope::row;
   Precision precision = Precision::full;  // results, and gradients of inputs, are rounded to it
+  bool always_draws = false;              // in inference, too
   bool bfloat16() const { return precision == Precision::bfloat16; }
   bool float16() const { return precision == Precision::float16; }
   std::vector<int> inputs, outputs;  // value ids
@@ -148,6 +164,7 @@ struct alignas(64) Op {
   index_t rows_per_sample = 1;    // of ops along the last axis: its rows in a sample
   index_t width = 0;              // and its elements
   int random_node = -1;           // of ops that draw
+  int draws_a_step = 1;           // of its generator: so far apart are the counters of two steps
   int host_node = -1;
 
   int parameter(int position) const { return position < 0 ? -1 : parameters[static_cast<std::size_t>(position)]; }

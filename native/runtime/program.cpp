@@ -126,7 +126,7 @@ void choose_buffers(const Graph& graph, Program& program) {
   for (std::size_t i = 0; i < graph.ops.size(); ++i) {
     const Op& op = graph.ops[i];
     ProgramOp& p = program.ops[i];
-    if (op.kind == OpKind::dropout && program.options.alias_dropout) {
+    if (op.kind == OpKind::dropout && program.options.alias_dropout && !op.always_draws) {
       program.alias[at(op.outputs[0])] = program.alias[at(op.inputs[0])];
     }
     if (op.kind != OpKind::dense) {

@@ -78,6 +78,7 @@ TypedEngine<T>::TypedEngine(const Graph& graph, bool fuse) : graph_(graph) {
     const Op& op = graph.ops[i];
     constants_[i].assign(op.constants.begin(), op.constants.end());
     n_activities_ += op.kind == OpKind::activity;
+    always_draws_ = always_draws_ || op.always_draws;
   }
   flops_ = static_cast<double>(graph.flops_per_sample());
   has_float16_ = RoundedWeights<T>::wanted(graph);
@@ -252,7 +253,10 @@ index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program
       write_state(batch);
     }
     write_losses(batch, step_penalties, request.losses + s * static_cast<index_t>(1 + graph_.losses.size()));
-    for (uint64_t& counter : counters) ++counter;
+    for (const Op& op : graph_.ops) {
+      if (op.random_node >= 0)
+        counters[static_cast<std::size_t>(op.random_node)] += static_cast<uint64_t>(op.draws_a_step);
+    }
     ++steps_done_;
     const auto now = Clock::now();
     tuner.record(std::chrono::duration<double>(now - last_step).count(), batch.rows);

@@ -189,9 +189,18 @@ class Plan:
         Losses and predictions in inference mode; returns the number of batches done.
         """
 
-    def predict(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
+    def predict(
+        self,
+        inputs: list[Array],
+        n: int,
+        outputs: list[Array],
+        keys: Sequence[int] = ...,
+        counters: Sequence[int] = ...,
+    ) -> None:
         """
         Outputs of the first n rows; any number of threads at once. Host nodes see all n rows.
+
+        Keys and counters: of random nodes that draw in inference, too.
         """
 
     def call(self, x: object) -> Any:

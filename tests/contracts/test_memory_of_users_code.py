@@ -121,7 +121,7 @@ def test_what_layers_keep_stays() -> None:
 
     class Keeping(keras.layers.Layer):
         def call(self, x: Any) -> Any:
-            y = ops.sort(x * 2)  # which is not followed, so that each call comes here
+            y = x * 2 if len(x) else x  # which is not followed, so that each call comes here
             if isinstance(x, np.ndarray) and len(x) == len(rows):
                 kept.append((x, y))
             return y

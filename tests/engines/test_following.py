@@ -132,9 +132,9 @@ class UsesNumPy(Layer):
         return np.tanh(inputs) if isinstance(inputs, np.ndarray) else inputs.missing
 
 
-class Sorts(Layer):
+class Sinc(Layer):
     def call(self, inputs: Any) -> Any:
-        return ops.sort(inputs, axis=-1)
+        return ops.sinc(inputs)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ class Sorts(Layer):
     [
         (LooksAtWeights, "reads the value"),
         (Counts, "reads the value"),
-        (Sorts, "`ops.sort` has no native form"),
+        (Sinc, "`ops.sinc` has no native form"),
     ],
 )
 def test_what_cannot_be_followed_says_why(make: Any, reason: str) -> None:
@@ -164,11 +164,11 @@ def test_own_activations_run_natively() -> None:
 
 
 def test_the_plan_is_explained() -> None:
-    model = keras.Sequential([keras.Input((4,)), OwnDense(3, name="a"), Sorts(name="b")], name="it")
+    model = keras.Sequential([keras.Input((4,)), OwnDense(3, name="a"), Sinc(name="b")], name="it")
     assert model.explain_plan().splitlines() == [
         "Sequential 'it', training: 1 of 2 parts in Python",
         "  a  native",
-        "  b  Python: `ops.sort` has no native form",
+        "  b  Python: `ops.sinc` has no native form",
     ]
     assert "no plan before" in keras.Sequential([L.Dense(1)]).explain_plan()
 
@@ -247,3 +247,51 @@ def test_what_a_layer_has_written_is_not_read_in_the_same_step() -> None:
     model = model_of(ReadsBack(name="it"))
     assert plan_of(model, False).host_reasons == []
     assert dict(plan_of(model, True).host_reasons).keys() == {"it"}
+
+
+def test_columns_of_whole_numbers_are_taken_apart_natively() -> None:
+    x = keras.Input((3,), dtype="int32")
+    tables = [L.Embedding(50, 2)(x[:, i]) for i in range(3)]
+    model = keras.Model(x, L.Dense(1)(L.Concatenate()(tables)))
+    assert plan_of(model, True).host_reasons == []
+    rows = np.random.default_rng(0).integers(0, 50, (6, 3)).astype("int32")
+    np.testing.assert_allclose(
+        model.predict(rows, verbose=0), Layer.__call__(model, rows), atol=1e-6
+    )
+    large = np.array([[2**24 + 1, 2**30 + 3, -(2**24) - 5]], "int32")  # which floats cannot hold
+    turned = keras.Model(x, x[:, ::-1])
+    np.testing.assert_array_equal(turned.predict(large, verbose=0), large[:, ::-1])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: L.BatchNormalization(momentum=0.5),
+        lambda: L.Dense(3, "relu"),
+        lambda: L.EinsumDense("ab,bc->ac", 3, bias_axes="c"),
+        lambda: L.Reshape((2, 2)),
+        lambda: L.GaussianNoise(0.2, seed=1),
+        lambda: keras.Sequential([L.Dense(3), L.BatchNormalization(momentum=0.5)]),
+    ],
+    ids=["normed", "dense", "einsum", "reshaped", "noisy", "several"],
+)
+@pytest.mark.parametrize("masked", [False, True])
+def test_any_native_layer_runs_natively_at_each_step(make: Any, masked: bool) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((7, 3, 4), "float32")
+    x[1, 1:] = x[5, 2:] = 0
+    found = []
+    for engine in ("native", "reference"):
+        keras.utils.set_random_seed(1)
+        inputs = keras.Input((3, 4))
+        steps = L.Masking()(inputs) if masked else L.Dense(4)(inputs)
+        outputs = L.Dense(2)(L.TimeDistributed(make())(steps))
+        model = keras.Model(inputs, outputs)
+        y = np.ones((7, *outputs.shape[1:]), "float32")
+        for training in (False, True):
+            assert plan_of(model, training).host_reasons == []
+        model.compile(keras.optimizers.SGD(0.1), "mse", engine=engine)
+        model.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+        found.append([*model.get_weights(), model.predict(x, verbose=0)])
+    for natively, by_definition in zip(*found, strict=True):
+        np.testing.assert_allclose(natively, by_definition, rtol=1e-4, atol=1e-5)

@@ -9,6 +9,7 @@ import pytest
 
 import densekit as keras
 from densekit import layers, ops
+from densekit.engines.native import get_threads, set_threads
 
 
 class Sampling(layers.Layer):
@@ -133,8 +134,12 @@ def test_natively_it_is_the_definition(make: Any) -> None:
     state = [v.numpy() for v in native.non_trainable_variables]
     for mine, reference in zip(state, other.non_trainable_variables, strict=True):
         np.testing.assert_array_equal(mine, reference.numpy())
-    assert native.predict(x, verbose=0).shape == x.shape
-    assert np.isfinite(native.evaluate(x, x, verbose=0))
+    for method, given in (("predict", [x]), ("evaluate", [x, x])):
+        found, wanted = (
+            getattr(m, method)(*given, batch_size=16, verbose=0) for m in (native, other)
+        )
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=5e-5)
+    assert not any(e.has_host_nodes for e in native._dk_runtime._engines.values())
 
 
 def test_each_step_of_a_sequence_has_a_dropout_of_its_own() -> None:
@@ -148,6 +153,91 @@ def test_each_step_of_a_sequence_has_a_dropout_of_its_own() -> None:
     assert [op.kind for op in engine.builder.ops].count("dropout") == 5
     assert abs(loss - 1 / 0.7) < 0.02  # the mean square of what is 0 or 1 / 0.7
     assert model.evaluate(ones, zeros, verbose=0) == 1.0
+
+
+def drawing(layer_call: Any) -> Any:
+    """A model with a layer that draws in each call, told to train or not."""
+
+    class Draws(layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.seeds = keras.random.SeedGenerator(5)
+            self.noise = layers.GaussianNoise(0.4, seed=1)
+            self.steps = layers.TimeDistributed(layers.Dropout(0.3, seed=2))
+
+        def call(self, x: Any) -> Any:
+            return layer_call(self, x)
+
+    def make() -> Any:
+        keras.utils.set_random_seed(1)
+        x = keras.Input((4, 6))
+        return keras.Model(x, Draws()(layers.Dense(6)(x)))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda self, x: (
+            x
+            + keras.random.normal(ops.shape(x), seed=self.seeds)
+            * keras.random.normal(ops.shape(x), 1.0, 2.0, seed=self.seeds)
+        ),
+        lambda self, x: x + keras.random.uniform(ops.shape(x), -1.0, 2.0, seed=self.seeds),
+        lambda self, x: (
+            x * ops.cast(keras.random.uniform(ops.shape(x), seed=self.seeds) < 0.3, x.dtype)
+        ),
+        lambda self, x: keras.random.dropout(x, 0.4, noise_shape=(None, 1, 6), seed=self.seeds),
+        lambda self, x: self.noise(x, training=True),
+        lambda self, x: self.steps(x, training=True),
+    ],
+    ids=["two normal", "uniform", "truths", "dropout", "noise layer", "steps"],
+)
+def test_what_draws_in_every_call_does_so_natively(call: Any) -> None:
+    rng = np.random.default_rng(0)
+    x, y = (rng.standard_normal((11, 4, 6)).astype("float32") for _ in range(2))
+    found = []
+    for engine in ("native", "reference"):
+        model = drawing(call)()
+        model.compile(keras.optimizers.SGD(0.05), "mse", engine=engine)
+        results = [model.fit(x, y, batch_size=4, shuffle=False, verbose=0).history["loss"]]
+        results.append(model.evaluate(x, y, batch_size=4, verbose=0))
+        results.append(model.predict(x, batch_size=4, verbose=0))
+        results.append(model(x))
+        results.append([v.numpy() for v in model.non_trainable_variables])
+        if engine == "native":
+            assert not any(e.has_host_nodes for e in model._dk_runtime._engines.values())
+        found.append(results)
+    for mine, wanted in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, wanted, rtol=0, atol=5e-6)
+
+
+def test_draws_have_the_same_bits_on_any_number_of_threads() -> None:
+    def call(self: Any, x: Any) -> Any:
+        return x + keras.random.uniform(ops.shape(x), seed=self.seeds)
+
+    x = np.random.default_rng(0).random((300, 4, 6)).astype("float32")
+    before, found = get_threads(), []
+    try:
+        for threads in (1, 2, 3, 5):
+            set_threads(threads)
+            model = drawing(call)()
+            model.compile("sgd", "mse")
+            model.fit(x, x, batch_size=128, shuffle=False, verbose=0)
+            found.append(model.predict(x, batch_size=128, verbose=0))
+    finally:
+        set_threads(before)
+    assert all(np.array_equal(found[0], other) for other in found[1:])
+
+
+def test_a_number_as_seed_gives_the_same_draws_at_each_step() -> None:
+    model = drawing(lambda self, x: keras.random.normal(ops.shape(x), seed=3) + 0 * x)()
+    x = np.ones((8, 4, 6), "float32")
+    first = model.predict(x, batch_size=4, verbose=0)
+    assert np.array_equal(first[:4], first[4:])
+    np.testing.assert_allclose(first[:4], keras.random.normal((4, 4, 6), seed=3), atol=1e-6)
+    assert not any(e.has_host_nodes for e in model._dk_runtime._engines.values())
 
 
 def test_normal_values_are_made_of_words() -> None:

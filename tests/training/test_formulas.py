@@ -72,6 +72,7 @@ FORMULAS: dict[str, Callable[[Any], Any]] = {
     "loss of a formula": lambda y: keras.losses.MeanSquaredError()(Y, ops.tanh(y)),
     "classes": lambda y: keras.losses.SparseCategoricalCrossentropy(from_logits=True)(ACTIONS, y),
     "sums": lambda y: keras.losses.MeanAbsoluteError(reduction="sum")(Y, y),
+    "sorted": lambda y: ops.mean(ops.sort(y, axis=-1)[:, 0] ** 2),
 }
 
 # Those that do not: numbers of the batch that meet rows, rows that meet, another dtype.
@@ -80,7 +81,6 @@ OTHERS: dict[str, Callable[[Any], Any]] = {
     "over the batch": lambda y: ops.sum(ops.max(y, axis=0)),
     "products of rows": lambda y: ops.mean(ops.matmul(y, ops.transpose(y))),
     "wider": lambda y: ops.mean((y - Y.astype("float64")) ** 2),
-    "sorted": lambda y: ops.mean(ops.sort(y, axis=-1)[:, 0] ** 2),
     "stacked": lambda y: ops.mean(ops.stack([y, y * 2], axis=1) ** 2),
     "method": lambda y: (y * y).mean(),
     "number of one row": lambda y: y[0, 0] * 2.0,

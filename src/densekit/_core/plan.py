@@ -134,6 +134,9 @@ class PlanBuilder(Protocol):
     def product(self, x: Handle, y: Handle) -> Handle:
         """The matrix product of each sample of `x` with that of `y`."""
 
+    def einsum(self, equation: str, x: Handle, y: Handle | Variable) -> Handle:
+        """The sum of products that `equation` names, with a value or a variable."""
+
     def reshape(self, x: Handle, sample_shape: Sequence[int]) -> Handle:
         """`x` with another shape per sample; one entry may be -1. Costs nothing."""
 

@@ -36,6 +36,7 @@ class ArrayPlan:
     dtype: str
     precision: str
     ops: list[PlanOp]
+    moved_integers: set[int] | None
 
     def rounded(self, x: Handle) -> Handle:
         """`x` with its values rounded to what is computed in now."""
@@ -150,6 +151,7 @@ class ArrayPlan:
             shape=list(sample_shape) or [1],
             origin=[o.kind for o in found],
             at=[o.at for o in found],
+            offsets=[0 for _ in found],
             strides=[s for o in found for s in _strides(o.shape, sample_shape)],
             constants=constants,
         )
@@ -210,7 +212,18 @@ class ArrayPlan:
         flat = positions.reshape(-1)
         if flat.size == x.size and np.array_equal(flat, np.arange(x.size)):
             return self.reshape(x, positions.shape)
-        return self.op("rearrange", [x], positions.shape, dtype=x.dtype, positions=flat.tolist())
+        moves = "int" in x.dtype and self.moved_integers is not None
+        y = self.op(
+            "rearrange",
+            [x],
+            positions.shape,
+            dtype=x.dtype,
+            reads_integers=moves,
+            positions=flat.tolist(),
+        )
+        if moves and self.moved_integers is not None:
+            self.moved_integers.add(y.value)
+        return y
 
     def filled(self, x: Handle, sample_shape: Sequence[int], number: float) -> Handle:
         """A number everywhere, in as many rows as `x` has."""
@@ -253,6 +266,13 @@ class ArrayPlan:
         if not self._tells_apart([width]):
             raise NotLowerable(f"its numbers go beyond those to which {self.dtype} is exact")
         return self.op("pick", [x, indices], indices.sample_shape, reads_integers=True, width=width)
+
+    def order(self, x: Handle) -> Handle:
+        """Positions that sort the last axis in ascending order, equals as they come, NaN last."""
+        width = x.sample_shape[-1]
+        if not self._tells_apart([width]):
+            raise NotLowerable(f"its numbers go beyond those to which {self.dtype} is exact")
+        return self.op("order", [x], x.sample_shape, dtype="int32", width=width)
 
     def transpose(self, x: Handle, axes: Sequence[int]) -> Handle:
         """`x` with its axes, which count from 1, in another order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -66,28 +67,39 @@ def _stay(steps: int) -> None:
 
 
 class Draws:
-    """The seed generators of a plan's random nodes, one for each node, perhaps the same."""
+    """The seeds of a plan's random nodes, one for each node, perhaps the same.
 
-    def __init__(self, generators: Sequence[SeedGenerator]) -> None:
-        self._generators = list(generators)
+    Args:
+        seeds: generators, or numbers: the same draws at each step.
+    """
+
+    def __init__(self, seeds: Sequence[SeedGenerator | int]) -> None:
+        self._seeds = list(seeds)
+        generators = [seed for seed in seeds if not isinstance(seed, int)]
         self.distinct = list({id(g): g for g in generators}.values())
+        self._uses = Counter(map(id, generators))
+        # How far the counter of each node's generator moves on in a step.
+        self.a_step = [0 if isinstance(seed, int) else self._uses[id(seed)] for seed in seeds]
 
     def words(self) -> tuple[list[int], list[int]]:
-        """Key and counter of each random node; nodes of one generator get separate streams."""
+        """Key and counter of each random node, as definitions draw: one after the other."""
         keys: list[int] = []
         counters: list[int] = []
-        if not self._generators:
+        if not self._seeds:
             return keys, counters
-        uses: dict[int, int] = {}
-        for generator in self._generators:
-            key, counter = (int(word) for word in generator.state.array)
-            stream = uses.get(id(generator), 0)
-            uses[id(generator)] = stream + 1
+        drawn: Counter[int] = Counter()
+        for seed in self._seeds:
+            if isinstance(seed, int):
+                key, counter = seed, 0
+            else:
+                key, counter = (int(word) for word in seed.state.array)
+                counter = (counter + drawn[id(seed)]) & 0xFFFFFFFF
+                drawn[id(seed)] += 1
             keys.append(key)
-            counters.append(counter + (stream << 32))
+            counters.append(counter)
         return keys, counters
 
     def advance(self, steps: int) -> None:
-        """The generators move on by so many steps."""
+        """The generators move on by the draws of so many steps."""
         for generator in self.distinct:
-            generator.advance(steps)
+            generator.advance(steps * self._uses[id(generator)])

@@ -23,9 +23,13 @@ def fits_plan(layer: Layer, plan: PlanBuilder) -> bool:
     return layer.compute_dtype == layer.variable_dtype == plan.dtype
 
 
-def draws_while_predicting(layer: Layer, plan: PlanBuilder) -> bool:
+def writes_while_predicting(layer: Layer, plan: PlanBuilder) -> bool:
     """Whether a layer is to train in a plan that does not: its state is written on the host."""
-    return bool(plan.training) and not plan.learns and bool(layer.non_trainable_variables)
+    if not plan.training or plan.learns:
+        return False
+    owners = layer._dk_flatten_layers()
+    drawn = {id(g.state) for one in owners for g in one._tracker.seed_generators}
+    return any(id(v) not in drawn for v in layer.non_trainable_variables)
 
 
 def mixed_precision(layer: Layer) -> str:
@@ -51,4 +55,5 @@ def options_of(node: Node) -> dict[str, object] | None:
     }
     leaves = tree.flatten((node.args, given))
     plain = all(isinstance(x, KerasTensor) for x in leaves)
-    return options if plain and node.kwargs.get("mask") is None else None
+    mask = node.kwargs.get("mask")
+    return options if plain and (mask is None or isinstance(mask, KerasTensor)) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -69,14 +69,21 @@ class _Watch(StatelessScope):
         super().add_loss(loss, owner)
 
 
-def follow_function(function: Callable[..., object], shape: PartialShape, dtype: str) -> Followed:
-    """The graph of a user's function of one tensor, such as an activation.
+def follow_function(
+    function: Callable[..., object], specs: Sequence[tuple[PartialShape, str]]
+) -> Followed:
+    """The graph of a function of tensors, given by shapes and dtypes, such as an activation.
 
     Raises:
         NotLowerable: if it looks at values, or does what is not recorded.
     """
-    stand_in = KerasTensor(shape, dtype=dtype)
-    return follow_call(lambda: (tree.flatten(function(stand_in)), [None]), [stand_in], "it")
+    given = [KerasTensor(shape, dtype=dtype) for shape, dtype in specs]
+
+    def call() -> Ends:
+        outputs = tree.flatten(function(*given))
+        return outputs, [None] * len(outputs)
+
+    return follow_call(call, given, "it")
 
 
 def follow_call(call: Callable[[], Ends], stand_ins: list[KerasTensor], what: str) -> Followed:
@@ -86,6 +93,8 @@ def follow_call(call: Callable[[], Ends], stand_ins: list[KerasTensor], what: st
     try:
         with _Watch(what) as watch:
             outputs, masks = call()
+    except NotLowerable:
+        raise
     except Exception as error:  # whatever it does, it cannot be done symbolically
         sentence = str(error).partition("\n")[0][:_LONGEST_REASON].rstrip(".")
         raise NotLowerable(

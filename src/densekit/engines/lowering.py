@@ -12,11 +12,11 @@ from densekit._core.dtypes import STRING
 from densekit.engines.batch_numbers import BatchNumber
 from densekit.engines.call_graph import CallGraph, Calls
 from densekit.engines.eligibility import (
-    draws_while_predicting,
     fits_plan,
     halves_in,
     mixed_precision,
     options_of,
+    writes_while_predicting,
 )
 from densekit.engines.following import Followed, follow, follow_function
 from densekit.engines.fusing import fused
@@ -27,7 +27,7 @@ from densekit.engines.plan import Handle, NotLowerable, PlanBuilder
 from densekit.engines.registry import lowering_for
 from densekit.layers import Layer, has_lowering
 from densekit.ops import KerasTensor
-from densekit.ops._row_draws import DropoutDraw, NormalDraw, RowDraw
+from densekit.ops._row_draws import DropoutDraw, FreeDraw, RowDraw
 from densekit.ops._symbolic import FunctionOperation, Node, Operation
 
 Shape = tuple[int, ...]
@@ -45,7 +45,21 @@ def lower_graph(
     Raises:
         NotLowerable: if a part mixes samples or has no fixed size.
     """
+    plan = _lower_graph(graph, dtype, training, input_shapes, True)
+    if plan.loses_integers():
+        plan = _lower_graph(graph, dtype, training, input_shapes, False)
+    return plan
+
+
+def _lower_graph(
+    graph: CallGraph,
+    dtype: str,
+    training: bool | None,
+    input_shapes: Sequence[Shape] | None,
+    moves_integers: bool,
+) -> PlanBuilder:
     plan = new_plan(dtype, training)
+    plan.moved_integers = set() if moves_integers else None
     values = Values()
     for i, tensor in enumerate(graph.inputs):
         shape = tuple(tensor.shape[1:]) if input_shapes is None else input_shapes[i]
@@ -66,7 +80,7 @@ def lower_graph(
 def new_plan(dtype: str, training: bool | None) -> PlanBuilder:
     """An empty plan that follows users' functions."""
     plan = PlanBuilder(dtype, training)
-    plan.lower_function = partial(_lower_user_function, plan)
+    plan.lower_formula = partial(_lower_formula, plan)
     return plan
 
 
@@ -166,7 +180,7 @@ def _lower_natively(
     operation = node.operation
     if any(x.dtype == STRING for x in inputs):
         raise NotLowerable("it reads strings")
-    if isinstance(operation, NormalDraw):
+    if isinstance(operation, FreeDraw):
         return [_lower_draw(plan, operation)], [None]
     if isinstance(operation, DropoutDraw):
         return [_lower_dropout(plan, operation, inputs[0])], [None]
@@ -181,8 +195,13 @@ def _lower_natively(
         raise NotLowerable("it is no layer, and no rule is registered for it")
     if not has_lowering(operation):
         return _lower_followed(plan, node, inputs, masks)
-    options = options_of(node)
-    if reads_masks(operation, masks, node.args, node.kwargs):
+    options, given = options_of(node), inputs
+    told = node.kwargs.get("mask")
+    if isinstance(told, KerasTensor) and operation._dk_lowers_mask and options is not None:
+        at = next(i for i, t in enumerate(node.input_tensors) if t is told)
+        options = {**options, "mask": inputs[at]}
+        given = inputs[:at] + inputs[at + 1 :]
+    elif reads_masks(operation, masks, node.args, node.kwargs):
         if not operation._dk_lowers_mask or options is None or len(masks) != 1:
             return _lower_followed(plan, node, inputs, masks)
         options = {**options, "mask": masks[0]}
@@ -193,28 +212,35 @@ def _lower_natively(
             f"it computes in {operation.compute_dtype} with weights in {operation.variable_dtype}, "
             f"the plan in {plan.dtype}"
         )
-    if draws_while_predicting(operation, plan):
-        raise NotLowerable("it draws random numbers where the plan predicts")
-    outputs = _as_list(_lower(operation, plan, inputs, options))
+    if writes_while_predicting(operation, plan):
+        raise NotLowerable("it writes state where the plan predicts")
+    outputs = _as_list(_lower(operation, plan, given, options))
     return outputs, _lower_mask(plan, node, inputs, masks)
 
 
-def _lower_draw(plan: PlanBuilder, draw: NormalDraw) -> Handle:
-    """Normal values by the core, which are those of the definition."""
-    if not plan.learns:
-        raise NotLowerable("it draws random numbers where the plan predicts")
-    if draw.stddev < 0 or not plan.inputs:
-        raise NotLowerable("it draws with a negative deviation, or for no rows")
+def _lower_draw(plan: PlanBuilder, draw: FreeDraw) -> Handle:
+    """Random values by the core, which are those of the definition."""
+    if not plan.inputs:
+        raise NotLowerable("it draws for no rows")
     zeros = plan.filled(plan.inputs[0], draw.sample_shape, 0.0)
-    y = plan.noise(zeros, draw.stddev, False, draw.seed_generator)
-    return y if draw.mean == 0 else plan.elementwise("add", y, draw.mean)
+    first, second = draw.numbers
+    if draw.distribution == "uniform":
+        if not first < second:
+            raise NotLowerable("it draws between ends that are not in order")
+        return plan.uniform(zeros, first, second, draw.seed_generator)
+    if second < 0:
+        raise NotLowerable("it draws with a negative deviation")
+    y = plan.noise(zeros, second, False, draw.seed_generator)
+    return y if first == 0 else plan.elementwise("add", y, first)
 
 
 def _lower_dropout(plan: PlanBuilder, draw: DropoutDraw, x: Handle) -> Handle:
     """A mask by the core, which is that of the definition."""
-    if not plan.learns:
-        raise NotLowerable("it draws random numbers where the plan predicts")
-    return plan.dropout(x, draw.rate, draw.seed_generator)
+    if draw.noise_shape is None:
+        return plan.dropout(x, draw.rate, draw.seed_generator)
+    pairs = zip(x.sample_shape, draw.noise_shape, strict=True)
+    ones = plan.filled(x, [n if m is None else m for n, m in pairs], 1.0)
+    return plan.elementwise("multiply", x, plan.dropout(ones, draw.rate, draw.seed_generator))
 
 
 def _lower_mask(plan: PlanBuilder, node: Node, inputs: list[Handle], masks: Masks) -> Masks:
@@ -285,17 +311,19 @@ def add_losses(plan: PlanBuilder, values: Values, losses: Sequence[KerasTensor])
         plan.adds_losses = True
 
 
-def _lower_user_function(plan: PlanBuilder, function: Callable[..., object], x: Handle) -> Handle:
-    """A user's function of one value, such as an activation."""
+def _lower_formula(
+    plan: PlanBuilder, function: Callable[..., object], xs: Sequence[Handle]
+) -> list[Handle]:
+    """A function of values, such as an activation of a user."""
     mark = plan.mark()
     try:
-        followed = follow_function(function, x.shape, x.dtype)
-        (y,), _ = lower_parts(plan, followed, [x], [None])
+        followed = follow_function(function, [(x.shape, x.dtype) for x in xs])
+        outputs, _ = lower_parts(plan, followed, list(xs), [None] * len(xs))
     except NotLowerable:
         plan.go_back(mark)
         raise
     del plan.parts[mark[3] :]
-    return y
+    return outputs
 
 
 @dataclass(frozen=True, slots=True)

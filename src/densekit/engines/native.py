@@ -33,7 +33,7 @@ from densekit.engines.exact import ExactValues, exact_values
 from densekit.engines.host import HostNode
 from densekit.engines.plan import PlanBuilder
 from densekit.engines.plan_losses import PlanLosses
-from densekit.engines.plan_op import Handle, PlanOp, by_type
+from densekit.engines.plan_op import DRAWING, Handle, PlanOp, by_type
 from densekit.engines.plan_parameters import PlanParameters
 from densekit.engines.products import core_product, multiplying_by
 from densekit.engines.rows import PredictsRows, is_readable, readable, rows_at_once, without_text
@@ -83,6 +83,9 @@ class NativeEngine(PredictsRows):
         self._nodes: list[HostNode] = []
         read = [*plan.inputs, *(handle for _, handle in plan.targets)]
         values = {h.value: self.plan.input(max(h.size, 0)) for h in read}
+        self.draws = Draws(plan.seed_generators)
+        self._always_draws = not plan.learns and bool(plan.seed_generators)
+        self._draws_left = iter(self.draws.a_step)  # of ops to come
         self._read_targets = [output for output, _ in plan.targets]
         for op in plan.ops:
             self.plan.compute_in(op.precision or plan.dtype)
@@ -102,7 +105,6 @@ class NativeEngine(PredictsRows):
             self._scale_loss(optimizer.native_loss_scale(), counts_itself)
         self.plan.finalize()
         self.flops_per_sample = int(self.plan.flops_per_sample())
-        self.draws = Draws(plan.seed_generators)
         self._takes_text = any(h.dtype == STRING for h in plan.inputs)
         self._all_floats = not self._nodes and all(h.dtype == plan.dtype for h in plan.outputs)
         self.exact_predictions: list[Array | None] = []  # of the latest run, by output
@@ -113,12 +115,15 @@ class NativeEngine(PredictsRows):
 
     def _native(self, op: PlanOp, values: dict[int, int]) -> None:
         a = op.arguments
+        attributes = a["attributes"]
+        if op.kind in DRAWING:
+            attributes = {**attributes, "draws_a_step": next(self._draws_left)}
         made = self.plan.op(
             op.kind,
             [values[x] for x in op.inputs],
             [self._add_parameter(v, False) for v in a["parameters"]],
             [self._add_parameter(v, False) for v in a["state"]],
-            *by_type(a["attributes"]),
+            *by_type(attributes),
         )
         values.update(zip(op.outputs, made, strict=True))
 
@@ -214,11 +219,13 @@ class NativeEngine(PredictsRows):
         )
 
     def evaluate(self, chunk: Chunk, predictions: list[Array | None]) -> npt.NDArray[np.float64]:
-        """Losses and predictions of the picked rows; as `train`, without changing anything."""
+        """Losses and predictions of the picked rows; as `train`, but what draws alone moves on."""
         arguments = self._evaluation_arguments(chunk, predictions)
         losses: npt.NDArray[np.float64] = arguments[-2]
         with self._exactly(chunk, predictions) if self._nodes else _NOTHING:
             done = self.plan.evaluate(*arguments)
+        if self._always_draws:
+            self.draws.advance(done)
         return losses[:done]
 
     def _evaluation_arguments(
@@ -248,6 +255,8 @@ class NativeEngine(PredictsRows):
             arguments = self._training_arguments(run.chunk, run.predictions)
             return self.plan.prepare_train(*arguments), arguments[-2]
         arguments = self._evaluation_arguments(run.chunk, run.predictions)
+        if self._always_draws:
+            self.draws.advance(run.chunk.steps)
         return self.plan.prepare_evaluate(*arguments), arguments[-2]
 
     def _with_masks(self, predictions: list[Array | None]) -> list[Array | None]:
@@ -302,15 +311,17 @@ class NativeEngine(PredictsRows):
         if not n:
             return
         rooms = self._mask_rooms(n) if masks is None else masks
+        words = self._words_of_a_call()
         if self._all_floats:
-            # What the core cannot read is copied for some rows at a time.
-            most = n if all(map(is_readable, inputs)) else rows_at_once(inputs)
+            # What the core cannot read is copied for some rows at a time, where all do not matter.
+            whole = self._always_draws or all(map(is_readable, inputs))
+            most = n if whole else rows_at_once(inputs)
             for start in range(0, n, most):
                 stop = min(start + most, n)
                 rows = [readable(x[start:stop]) for x in inputs]
                 parts = [y[start:stop].reshape(stop - start, -1) for y in outputs]
                 parts += [mask[start:stop] for mask in rooms]
-                self.plan.predict(rows, stop - start, parts)
+                self.plan.predict(rows, stop - start, parts, *words)
             return
         inputs = [readable(x[:]) for x in inputs]
         made = [
@@ -320,7 +331,7 @@ class NativeEngine(PredictsRows):
         exact = ExactValues(self._exact_columns(inputs))
         token = exact_values.set(exact)
         try:
-            self.plan.predict(self._numbers(inputs), n, [*made, *rooms])
+            self.plan.predict(self._numbers(inputs), n, [*made, *rooms], *words)
         finally:
             exact_values.reset(token)
         for handle, y, floats in zip(self.outputs, outputs, made, strict=True):
@@ -351,7 +362,7 @@ class NativeEngine(PredictsRows):
         if len(self.builder.inputs) != 1 or len(self.outputs) != 1 or self.has_masks:
             return None
         x, y = self.builder.inputs[0], self.outputs[0]
-        if self.builder.has_host_nodes:
+        if self.builder.has_host_nodes or self._always_draws:
             return None
         self.plan.set_call_shape(list(x.sample_shape), list(y.sample_shape))
         call: Callable[[object], Any] = self.plan.call
@@ -364,6 +375,14 @@ class NativeEngine(PredictsRows):
             return outputs if outputs is NotImplemented else outputs.astype(dtype)
 
         return converted
+
+    def _words_of_a_call(self) -> tuple[list[int], list[int]] | tuple[()]:
+        """What a prediction draws from, if it does, and the generators move on."""
+        if not self._always_draws:
+            return ()
+        words = self.draws.words()
+        self.draws.advance(1)
+        return words
 
     def advance(self, steps: int) -> None:
         """The optimizer's count and the seed generators move on by so many steps."""

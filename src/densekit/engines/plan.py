@@ -20,8 +20,8 @@ from densekit._core.scope import stateless_scope
 from densekit._core.seeds import SeedGenerator
 from densekit._core.types import TensorLike
 from densekit._core.variable import Variable
+from densekit.engines.einsum_plan import EinsumPlan
 from densekit.engines.host import HostFunction
-from densekit.engines.layer_plan import LayerPlan
 from densekit.engines.plan_op import Attribute, native_op
 from densekit.engines.plan_op import Handle as Handle
 from densekit.engines.plan_op import NotLowerable as NotLowerable
@@ -35,7 +35,7 @@ _MERGES = ("add", "subtract", "multiply", "average", "maximum", "minimum")
 _AT_ONCE = ("add", "average")  # of any number of values
 
 
-class PlanBuilder(LayerPlan, plan.PlanBuilder):
+class PlanBuilder(EinsumPlan, plan.PlanBuilder):
     """Records a plan. Layers call the methods named after operations, on and for `Handle`s.
 
     Args:
@@ -56,12 +56,16 @@ class PlanBuilder(LayerPlan, plan.PlanBuilder):
         self.inputs: list[Handle] = []
         self.outputs: list[Handle] = []
         self.masks: list[Handle | None] = []  # of the outputs, as far as they have one
+        self.moved_integers: set[int] | None = None  # values made by moving integers, if they may
         self.targets: list[tuple[int, Handle]] = []  # outputs whose targets the plan reads
         self.losses: dict[int, Any] = {}  # by number: what users' losses became, if followed
         self.loss_reasons: dict[int, str] = {}  # by number: why others run in Python
-        self.seed_generators: list[SeedGenerator] = []  # one for each dropout, in order
+        # One for each op that draws, in order; a number gives the same draws at each step.
+        self.seed_generators: list[SeedGenerator | int] = []
         # How a function that users write enters the plan, if somebody knows.
-        self.lower_function: Callable[[object, Handle], Handle] | None = None
+        self.lower_formula: (
+            Callable[[Callable[..., object], Sequence[Handle]], list[Handle]] | None
+        ) = None
         self.host_reasons: list[tuple[str, str]] = []  # of each host node: its name, and why
         self.parts: list[tuple[str, str, str]] = []  # name, class, why not native or ""
         self._values = 0
@@ -72,7 +76,8 @@ class PlanBuilder(LayerPlan, plan.PlanBuilder):
         self, x: Handle, kernel: Variable, bias: Variable | None, activation: object = None
     ) -> Handle:
         """``activation(x @ kernel + bias)`` along the last axis."""
-        features, units = kernel.shape
+        units = kernel.shape[-1] if kernel.ndim > 1 else 1
+        features = math.prod(kernel.shape) // units if units else 0
         if not x.sample_shape or x.shape[-1] != features:
             raise NotLowerable(f"its last axis is not of {features} features")
         form = _form(activation)
@@ -95,6 +100,8 @@ class PlanBuilder(LayerPlan, plan.PlanBuilder):
         """``function(x)``, a callable or a `NativeForm`; row formulas act on the last axis."""
         form = _form(function)
         if form is None:
+            if not callable(function):
+                raise NotLowerable("its activation is no function")
             return self._users_function(function, x)
         if form.kind == "linear":
             return x
@@ -128,27 +135,53 @@ class PlanBuilder(LayerPlan, plan.PlanBuilder):
             raise NotLowerable("integers stay integers")
         return self.op(kind, xs, shape, **attributes)
 
-    def _users_function(self, function: object, x: Handle) -> Handle:
-        if self.lower_function is not None and not self.precision and x.dtype == self.dtype:
+    def _users_function(self, function: Callable[..., object], x: Handle) -> Handle:
+        if self.lower_formula is not None and not self.precision and x.dtype == self.dtype:
             try:
-                return self.lower_function(function, x)
-            except NotLowerable:
+                (lowered,) = self.lower_formula(function, [x])
+                return lowered
+            except (NotLowerable, ValueError):
                 pass
         y = self.host(function, [x])
         assert isinstance(y, Handle)
         return y
 
-    def dropout(self, x: Handle, rate: float, seed_generator: SeedGenerator) -> Handle:
+    def dropout(self, x: Handle, rate: float, seed_generator: SeedGenerator | int) -> Handle:
         """`x` with a share `rate` of its elements set to 0 and the others scaled up."""
-        self.seed_generators.append(seed_generator)
-        return self._of_floats("dropout", [x], x.sample_shape, rate=float(rate))
+        return self._of_floats(
+            "dropout", [x], x.sample_shape, rate=float(rate), always=self._draws(seed_generator)
+        )
 
     def noise(
-        self, x: Handle, stddev: float, multiplies: bool, seed_generator: SeedGenerator
+        self, x: Handle, stddev: float, multiplies: bool, seed_generator: SeedGenerator | int
     ) -> Handle:
         """``x + stddev * n``, or ``x * (1 + stddev * n)``; n is standard normal."""
-        self.seed_generators.append(seed_generator)
-        return self.op("noise", [x], x.sample_shape, stddev=stddev, multiplies=int(multiplies))
+        return self.op(
+            "noise",
+            [x],
+            x.sample_shape,
+            stddev=float(stddev),
+            multiplies=int(multiplies),
+            always=self._draws(seed_generator),
+        )
+
+    def uniform(self, x: Handle, low: float, high: float, seed: SeedGenerator | int) -> Handle:
+        """`x` plus uniform numbers in ``[low, high)``."""
+        return self.op(
+            "noise",
+            [x],
+            x.sample_shape,
+            stddev=0.0,
+            uniform=1,
+            low=float(low),
+            high=float(high),
+            always=self._draws(seed),
+        )
+
+    def _draws(self, seed: SeedGenerator | int) -> int:
+        """Note what the next op draws from; whether it does so outside of training, too."""
+        self.seed_generators.append(seed)
+        return int(not self.learns)
 
     def added_loss(self, x: Handle, factor: float, sums: bool = False) -> None:
         """Add ``factor * sum(x) / batch`` to the loss, or ``factor * sum(x)`` if it sums."""
@@ -320,7 +353,15 @@ class PlanBuilder(LayerPlan, plan.PlanBuilder):
     def needs_batches(self) -> bool:
         """Whether it matters which rows make a batch: for state, or for their neighbours."""
         hosts = [op.arguments["function"] for op in self.ops if op.kind == "host"]
-        return self.mixes_rows or any(function.writes for function in hosts)
+        draws = not self.learns and bool(self.seed_generators)
+        return self.mixes_rows or draws or any(function.writes for function in hosts)
+
+    def loses_integers(self) -> bool:
+        """Whether Python or the outputs read integers that the plan's floats may have rounded."""
+        moved = self.moved_integers or set()
+        read = {x for op in self.ops if op.kind == "host" for x in op.inputs}
+        read.update(handle.value for handle in self.outputs if "int" in handle.dtype)
+        return bool(moved & read)
 
     def host_function(
         self,

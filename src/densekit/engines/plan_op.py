@@ -16,6 +16,7 @@ from densekit._core.variable import Variable
 
 # What an attribute of an op is: bytes come as an array of int8.
 Attribute: TypeAlias = str | float | Sequence[float] | npt.NDArray[np.int8]
+DRAWING = frozenset({"dropout", "noise"})  # ops with a generator each
 _FLOATS = frozenset({"constants", "activation_parameters", "scale", "offset"})  # even if empty
 
 

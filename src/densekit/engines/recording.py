@@ -65,6 +65,8 @@ class Recorder:
         self._has_masks = any(mask is not None for mask in self._masks)
         self._is_bare = all(len(shape) == 1 for shape in self._shapes) and not self._has_masks
         self._seeds = self._engine.draws.distinct
+        self._draws = bool(plan.seed_generators)
+        self._always_draws = not plan.learns
 
     @staticmethod
     def can_record(plan: PlanBuilder) -> bool:
@@ -82,7 +84,7 @@ class Recorder:
     ) -> tuple[Any, list[Array]]:
         """All rows as one batch: what gives gradients of it later, and the outputs."""
         engine = self._engine
-        if not self._seeds and self._is_bare and len(inputs) == 1 and inputs[0].ndim > 1:
+        if not self._draws and self._is_bare and len(inputs) == 1 and inputs[0].ndim > 1:
             try:
                 return engine.plan.record(inputs, (), (), training, input_gradients)
             except (TypeError, ValueError):  # a small step would wait for a look at each array
@@ -91,7 +93,7 @@ class Recorder:
             inputs = _readable(inputs)
         keys, counters = engine.draws.words()
         recorded, flat = engine.plan.record(inputs, keys, counters, training, input_gradients)
-        if training:
+        if training or self._always_draws:
             engine.draws.advance(1)
         pairs = zip(flat, self._shapes, strict=False)  # masks come behind
         outputs = [y if len(s) == 1 else y.reshape(-1, *s) for y, s in pairs]

@@ -85,8 +85,10 @@ class Dropout(Elementwise):
         if not plan.training or self.rate == 0:
             return x
         shape = self._dk_noise_shape(x.shape)
-        if self.rate == 1 or (shape is not None and shape[0] is not None):
+        if shape is not None and shape[0] is not None:  # one mask for all rows
             return plan.host(self._dk_drop, [x], (), (self.seed_generator,))
+        if self.rate == 1:  # nothing is left, whatever is drawn
+            return plan.dropout(plan.filled(x, x.sample_shape, 0.0), 0.5, self.seed_generator)
         if shape is None:
             return plan.dropout(x, self.rate, self.seed_generator)
         sizes = [n if m is None else m for n, m in zip(x.sample_shape, shape[1:], strict=True)]

@@ -151,12 +151,14 @@ class EinsumDense(Adaptable):
             )
         return activated_shape(self.activation, shape)
 
-    def lower(self, plan: PlanBuilder, x: Handle) -> Handle | list[Handle]:
-        """A matrix product where the equation is that of `Dense`; else the definition."""
+    def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
+        """A matrix product where the equation is that of `Dense`; else one of its own."""
         if self._dk_use().is_product:
             return plan.dense(x, self._kernel, self.bias, self.activation)
-        weights = [self._kernel] if self.bias is None else [self._kernel, self.bias]
-        return plan.host(self.call, [x], weights)
+        y = plan.einsum(self.equation, x, self._kernel)
+        if self.bias is not None:
+            y = plan.elementwise("add", y, self.bias)
+        return plan.activation(y, self.activation)
 
     def get_config(self) -> Config:
         """The constructor's arguments."""

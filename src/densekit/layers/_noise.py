@@ -180,9 +180,16 @@ class AlphaDropout(Elementwise):
         """A dropout of what is shifted by selu's limit, brought back; free outside of training."""
         if not plan.training or self.rate == 0:
             return x
-        if self.noise_shape is not None:
+        if self.noise_shape is not None and self.noise_shape[0] is not None:
             return plan.host(self._dk_drop, [x], (), (self.seed_generator,))
         a = self._dk_scale()
+        if self.noise_shape is not None:
+            pairs = zip(self.noise_shape[1:], x.sample_shape, strict=True)
+            ones = plan.filled(x, [n if m is None else m for m, n in pairs], 1.0)
+            mask = plan.dropout(ones, self.rate, self.seed_generator)
+            kept = plan.elementwise("greater", mask, 0.0, dtype="bool")
+            left = plan.elementwise("where", kept, x, _LIMIT)
+            return plan.affine(left, a, -a * _LIMIT * self.rate)
         thinned = plan.dropout(plan.affine(x, 1.0, -_LIMIT), self.rate, self.seed_generator)
         return plan.affine(thinned, a * (1 - self.rate), a * _LIMIT * (1 - self.rate))
 

@@ -57,8 +57,13 @@ class Rescaling(Elementwise):
         return along[0], along[1]
 
     def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
-        """One elementwise step."""
-        return plan.affine(x, *self._dk_numbers(len(x.shape)))
+        """One elementwise step; two where the numbers go along another axis than the last."""
+        pair = self._dk_numbers(len(x.shape))
+        numbers = [np.asarray(ops.convert_to_numpy(n)) for n in pair]
+        width = x.sample_shape[-1] if x.sample_shape else 1
+        if all(n.size == 1 or n.shape[-1] == n.size == width for n in numbers):
+            return plan.affine(x, *pair)
+        return plan.elementwise("add", plan.elementwise("multiply", x, pair[0]), pair[1])
 
     def get_config(self) -> Config:
         """The constructor's arguments."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Unpack
 
 from densekit import ops
@@ -9,7 +10,9 @@ from densekit._core.errors import message
 from densekit._core.registry import export
 from densekit._core.types import Config, PartialShape, TensorLike
 from densekit.layers._base.layer import Layer
+from densekit.layers._dense import Dense
 from densekit.layers._wrapper import Wrapper
+from densekit.ops import KerasTensor
 
 if TYPE_CHECKING:
     from densekit.layers._base.options import AllLayerOptions
@@ -76,10 +79,21 @@ class TimeDistributed(Wrapper):
                 )
             )
         known = self.layer._dk_call_info.names
+        followed = isinstance(inputs, KerasTensor)  # its native form takes the layer as a whole
+        if followed and self._dk_takes_all_steps():
+            outputs: TensorLike = self.layer(inputs)
+            return outputs
+        whole = followed and ("mask" not in known or mask is None or self.layer.supports_masking)
+        step: Callable[..., TensorLike] = self.layer if whole else self.layer.call
         steps: list[TensorLike] = []
         for t in range(inputs.shape[1]):
             given: Config = {"training": training} if "training" in known else {}
             if mask is not None and "mask" in known:
                 given["mask"] = mask[:, t]
-            steps.append(self.layer.call(inputs[:, t], **given))
+            steps.append(step(inputs[:, t], **given))
         return ops.stack(steps, axis=1)
+
+    def _dk_takes_all_steps(self) -> bool:
+        """Whether the layer inside does the same to each step, called once."""
+        layer = self.layer
+        return type(layer) is Dense and not layer.flatten and layer.activity_regularizer is None

@@ -20,7 +20,7 @@ from densekit._core.seeds import Seed, seed_pair
 from densekit._core.tensor import as_tensor
 from densekit._core.types import Array, ArrayLike, DTypeLike, TensorLike
 from densekit.ops._dispatch import as_array, is_jax, namespace
-from densekit.ops._row_draws import normal_of_rows
+from densekit.ops._row_draws import values_of_rows
 from densekit.random._noise import gaussian
 
 _MASK = (1 << 64) - 1
@@ -66,8 +66,7 @@ def normal(
     """Normal values, element by element a function of the seed: `random/_noise.py:gaussian`."""
     shape = tuple(shape)
     if None in shape:
-        rows: TensorLike = normal_of_rows(shape, mean, stddev, dtype, seed)
-        return rows
+        return values_of_rows("normal", shape, (mean, stddev), dtype, seed)  # type: ignore[return-value]
     return as_tensor(gaussian(shape, seed, standardize_dtype(dtype), mean, stddev))
 
 
@@ -104,6 +103,8 @@ def uniform(
     """Uniform values in ``[minval, maxval)``; whole numbers for an integer `dtype`."""
     if not standardize_dtype(dtype).startswith(("float", "bf")):
         return randint(shape, int(minval), int(maxval), dtype, seed)
+    if None in tuple(shape):
+        return values_of_rows("uniform", tuple(shape), (minval, maxval), dtype, seed)  # type: ignore[return-value]
 
     def distribution(g: np.random.Generator) -> Array:
         values = minval + (maxval - minval) * g.random(tuple(shape))

@@ -30,7 +30,7 @@ def dropout(
     `noise_shape` share one word along their axis; None there stands for the size of the input.
     """
     if isinstance(inputs, KerasTensor):
-        return dropout_of_rows(inputs, rate, seed, noise_shape is not None)  # type: ignore[return-value]
+        return dropout_of_rows(inputs, rate, seed, noise_shape)  # type: ignore[return-value]
     x = floating(convert_to_tensor(inputs))
     if rate == 0:
         return x

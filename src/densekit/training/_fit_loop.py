@@ -339,9 +339,11 @@ def predict_rows(
         rows = min(rows, steps * batch_size)
     every = callbacks.wants_batches("predict")
     chunk = per_call * batch_size if every else _predict_chunk(engine, batch_size)
-    # What runs in Python may look at the batch as a whole; rows that run natively never do.
-    most = chunk if engine.has_host_nodes else min(chunk, _most_rows(engine))
-    if not engine.has_host_nodes and not all(map(engines.is_readable, inputs)):
+    # What runs in Python, or draws, may look at the batch as a whole; other rows never do.
+    whole = engine.has_host_nodes or engine.needs_batches
+    most = chunk if whole else min(chunk, _most_rows(engine))
+    most = batch_size if engine.needs_batches else most
+    if not whole and not all(map(engines.is_readable, inputs)):
         most = min(most, engines.rows_at_once(inputs))
     outputs = engine.empty_outputs(rows)
     for start in range(0, rows, chunk):

@@ -113,6 +113,8 @@ def _unary(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Han
     x, name = handle(first(a)), name_of(operation)
     if "int" in x.dtype and name in ("negative", "absolute", "abs", "sign", "square", "trunc"):
         raise NotLowerable(f"it computes with {x.dtype}")
+    if name == "logical_not" and x.dtype == "bool":
+        return plan.elementwise("equal", x, 0.0, dtype="bool")
     y = plan.activation(x, NativeForm(_UNARY[name]))
     return Handle(y.value, y.shape, "bool") if name in _TRUTHS else y
 

@@ -1,4 +1,4 @@
-"""What makes one element of many: sums, extrema, norms, products of matrices."""
+"""What makes one element of many: sums, extrema, norms."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import numpy as np
 
 from densekit._core import settings
 from densekit._core.native_form import NativeForm
-from densekit._core.variable import Variable
 from densekit.engines.batch_numbers import batch_number
 from densekit.engines.op_rules.rule import (
     Arguments,
@@ -101,23 +100,10 @@ def _cumsum(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Ha
     rank = len(x.shape)
     require_floats(plan, x)
     along = None if a["axis"] is None else a["axis"] % rank
-    if along in (None, 0) or along != rank - 1 or a.get("dtype") not in (None, x.dtype):
-        raise NotLowerable("it runs along another axis than the last")
+    if along in (None, 0) or a.get("dtype") not in (None, x.dtype):
+        raise NotLowerable("it runs along the batch axis, or in another type")
+    order = [*(i for i in range(1, rank) if i != along), along]
+    x = plan.transpose(x, order)
     width = x.sample_shape[-1]
-    return plan.dense(x, constant(plan, np.triu(np.ones((width, width)))), None)
-
-
-@rule("matmul", "dot")
-def _matmul(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
-    x, y = handle(a["x1"]), a["x2"]
-    require_floats(plan, x, y)
-    if isinstance(y, Handle):
-        if name_of(operation) == "dot":
-            raise NotLowerable("it multiplies samples with each other")
-        return plan.product(x, y)
-    if len(y.shape) == 1:
-        column = plan.elementwise("multiply", x, y)
-        return plan.reduce("sum", column, -1)
-    if len(y.shape) != 2:
-        raise NotLowerable("its second operand is no matrix")
-    return plan.dense(x, y if isinstance(y, Variable) else constant(plan, y), None)
+    y = plan.dense(x, constant(plan, np.triu(np.ones((width, width)))), None)
+    return plan.transpose(y, [order.index(i) + 1 for i in range(1, rank)])

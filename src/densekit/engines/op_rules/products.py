@@ -1,0 +1,103 @@
+"""Products of matrices and of more axes, by letters: `engines/einsum_plan.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from densekit._core.variable import Variable
+from densekit.engines.op_rules.rule import (
+    Arguments,
+    constant,
+    handle,
+    name_of,
+    require_floats,
+    rule,
+)
+from densekit.engines.plan import PlanBuilder
+from densekit.engines.plan_op import Handle, NotLowerable
+from densekit.ops._symbolic import FunctionOperation
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@rule("matmul", "dot")
+def _matmul(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
+    x, y = a["x1"], a["x2"]
+    require_floats(plan, x, y)
+    if isinstance(x, Handle) and isinstance(y, Handle):
+        if name_of(operation) == "dot":
+            raise NotLowerable("it multiplies samples with each other")
+        return plan.product(x, y)
+    x, y = handle(x), _weights(plan, y)
+    rank, axes = len(x.shape), len(y.shape)
+    if axes == 1:
+        return plan.reduce("sum", plan.elementwise("multiply", x, y), -1)
+    if axes == 2 or (axes <= rank and all(n == 1 for n in y.shape[:-2])):
+        return plan.dense(x, y, None)
+    if name_of(operation) == "dot" or axes >= rank or 1 in y.shape[:-2]:
+        raise NotLowerable("its second operand is no matrix")
+    outer = _LETTERS[: rank - 2]  # of x; those of the weights are matched from the back
+    return plan.einsum(f"{outer}XY,{outer[rank - axes :]}YZ->{outer}XZ", x, y)
+
+
+@rule("einsum")
+def _einsum(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
+    x, *rest = a["operands"]
+    require_floats(plan, x, *rest)
+    terms, arrow, result = a["subscripts"].replace(" ", "").partition("->")
+    factors = terms.split(",")
+    if len(rest) == 1:
+        return _product_of(plan, a["subscripts"], x, rest[0])
+    if not rest or not arrow or "..." in terms:
+        raise NotLowerable("it has not two factors")
+    first = factors[0]
+    for i, y in enumerate(rest, 1):  # pair by pair: what later ones need is kept
+        later = set(result).union(*factors[i + 1 :])
+        kept = (
+            result
+            if i == len(rest)
+            else "".join(c for c in dict.fromkeys(first + factors[i]) if c in later)
+        )
+        x = _product_of(plan, f"{first},{factors[i]}->{kept}", x, y)
+        first = kept
+    return handle(x)
+
+
+def _product_of(plan: PlanBuilder, equation: str, x: object, y: object) -> Handle:
+    if isinstance(x, Handle):
+        return plan.einsum(equation, x, y if isinstance(y, Handle) else _weights(plan, y))
+    terms, arrow, result = equation.replace(" ", "").partition("->")
+    first, _, second = terms.partition(",")
+    return plan.einsum(f"{second},{first}{arrow}{result}", handle(y), _weights(plan, x))
+
+
+@rule("tensordot")
+def _tensordot(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
+    x, y, axes = handle(a["x1"]), a["x2"], a["axes"]
+    require_floats(plan, x, y)
+    if isinstance(y, Handle):
+        raise NotLowerable("it multiplies samples with each other")
+    y = _weights(plan, y)
+    rank, other = len(x.shape), len(y.shape)
+    if isinstance(axes, int):
+        pairs = [(rank - axes + i, i) for i in range(axes)]
+    else:
+        pairs = list(zip(*(_several(one) for one in axes), strict=True))
+    met = {right % other: left % rank for left, right in pairs}
+    if 0 in met.values():
+        raise NotLowerable("it sums over the batch axis")
+    left = _LETTERS[:rank]
+    named = "".join(left[met[i]] if i in met else _LETTERS[rank + i] for i in range(other))
+    kept = "".join(c for i, c in enumerate(left) if i not in met.values())
+    own = "".join(c for i, c in enumerate(named) if i not in met)
+    return plan.einsum(f"{left},{named}->{kept}{own}", x, y)
+
+
+def _several(axes: int | Sequence[int]) -> Sequence[int]:
+    return [axes] if isinstance(axes, int) else axes
+
+
+def _weights(plan: PlanBuilder, y: object) -> Variable:
+    return y if isinstance(y, Variable) else constant(plan, np.asarray(y))
