@@ -225,6 +225,20 @@ SAMPLES: dict[str, list[Function]] = {
     **{name: [*along(name), with_gaps(name)] for name in ["nansum", "nanmean", "nanprod"]},
     **{name: [*along(name), with_gaps(name)] for name in ["nanvar", "nanstd"]},
     "ptp": along("ptp"),
+    "nanmax": [*along("nanmax"), with_gaps("nanmax")],
+    "nanmin": [*along("nanmin"), with_gaps("nanmin")],
+    "hstack": [lambda x: ops.hstack([x, x * 2.0])],
+    "dstack": [lambda x: ops.dstack([x, x * 2.0])],
+    "hsplit": [lambda x: ops.hsplit(x, 3)[1]],
+    "dsplit": [lambda x: ops.dsplit(x, 2)[1]],
+    "rot90": [lambda x: ops.rot90(x, axes=(1, 2))],
+    "depth_to_space": [
+        lambda x: ops.depth_to_space(ops.reshape(x, (-1, 3, 1, 4)), 2),
+    ],
+    "space_to_depth": [
+        lambda x: ops.space_to_depth(ops.reshape(x, (-1, 2, 2, 3)), 2),
+    ],
+    "extract_sequences": [lambda x: ops.extract_sequences(x, 2, 1)],
     "count_nonzero": [lambda x: ops.count_nonzero(ops.relu(x), axis=-1)],
     "average": [
         lambda x: ops.average(x, axis=1),

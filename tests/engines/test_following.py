@@ -295,3 +295,24 @@ def test_any_native_layer_runs_natively_at_each_step(make: Any, masked: bool) ->
         found.append([*model.get_weights(), model.predict(x, verbose=0)])
     for natively, by_definition in zip(*found, strict=True):
         np.testing.assert_allclose(natively, by_definition, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        lambda x: ops.reshape(x, (ops.shape(x)[0], -1)),
+        lambda x: ops.concatenate([x, ops.zeros((ops.shape(x)[0], 1))], axis=-1),
+        lambda x: x * ops.ones(ops.shape(x)) + 0 * ops.zeros((ops.shape(x)[0], 4)),
+    ],
+    ids=["reshaped", "zeros", "ones"],
+)
+def test_shapes_with_the_size_of_the_batch_are_followed(formula: Any) -> None:
+    class Own(Layer):
+        def call(self, inputs: Any) -> Any:
+            return formula(inputs)
+
+    model = model_of(Own())
+    for training in (False, True):
+        assert plan_of(model, training).host_reasons == []
+    x = np.random.default_rng(0).standard_normal((5, 4), "float32")
+    np.testing.assert_allclose(model.predict(x, verbose=0), Layer.__call__(model, x), atol=1e-6)

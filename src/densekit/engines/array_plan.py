@@ -37,6 +37,7 @@ class ArrayPlan:
     precision: str
     ops: list[PlanOp]
     moved_integers: set[int] | None
+    mixes_rows: bool
 
     def rounded(self, x: Handle) -> Handle:
         """`x` with its values rounded to what is computed in now."""
@@ -204,6 +205,11 @@ class ArrayPlan:
             inner=math.prod(sizes[axis] for axis in after),
             scale=1.0 / n if mean and n else 1.0,
         )
+
+    def batch_sum(self, x: Handle, mean: bool) -> Handle:
+        """The sum or mean of each element over the rows of the batch, given to every row."""
+        self.mixes_rows = True
+        return self.op("batch_sum", [x], x.sample_shape, mean=int(mean))
 
     # Elements in other places
 

@@ -22,7 +22,13 @@ _ENDS = {"mean": "mean", "sum": "sum"}
 _KEEP = ("mean", "sum", "convert_to_tensor", "array", "copy", "identity", "squeeze")
 
 
-class BatchNumber(Handle):
+class BatchValue(Handle):
+    """A value of the whole batch, of which each row has a part or a copy."""
+
+    __slots__ = ()
+
+
+class BatchNumber(BatchValue):
     """The sum or mean over the batch of a value that has one element a row."""
 
     __slots__ = ("reduced",)

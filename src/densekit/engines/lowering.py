@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from densekit._core import tree
 from densekit._core.dtypes import STRING
-from densekit.engines.batch_numbers import BatchNumber
+from densekit.engines.batch_numbers import BatchNumber, BatchValue
 from densekit.engines.call_graph import CallGraph, Calls
 from densekit.engines.eligibility import (
     fits_plan,
@@ -25,6 +25,7 @@ from densekit.engines.on_host import call_on_host, metric_variables
 from densekit.engines.op_lowerings import lower_operation
 from densekit.engines.plan import Handle, NotLowerable, PlanBuilder
 from densekit.engines.registry import lowering_for
+from densekit.engines.whole_batch import is_common
 from densekit.layers import Layer, has_lowering
 from densekit.ops import KerasTensor
 from densekit.ops._row_draws import DropoutDraw, FreeDraw, RowDraw
@@ -70,7 +71,7 @@ def _lower_graph(
     _lower_nodes(plan, graph, values)
     add_losses(plan, values, graph.losses)
     plan.outputs, plan.masks = values.of(graph.outputs), values.masks_of(graph.outputs)
-    if any(isinstance(output, BatchNumber) for output in plan.outputs):
+    if any(isinstance(output, BatchValue) for output in plan.outputs):
         raise NotLowerable("an output is one number for the batch")
     wanted = {h.value for h in (*plan.outputs, *plan.masks) if h is not None}
     plan.ops = fused(without_unused(plan.ops, wanted), wanted)
@@ -156,7 +157,7 @@ def _lower_node(
         outputs, made = _lower_natively(plan, node, inputs, masks)
         outputs = _penalised(plan, operation, outputs)
     except NotLowerable as why:
-        if isinstance(operation, RowDraw) or any(isinstance(x, BatchNumber) for x in inputs):
+        if isinstance(operation, RowDraw) or any(isinstance(x, BatchValue) for x in inputs):
             raise  # there is nothing to call, or rows stand for a number
         plan.go_back(mark)
         outputs, made = call_on_host(plan, node, inputs, masks, str(why))
@@ -191,6 +192,8 @@ def _lower_natively(
     if isinstance(operation, FunctionOperation):
         outputs = lower_op(plan, node, inputs)
         return outputs, [None] * len(outputs)
+    if any(isinstance(x, BatchValue) for x in inputs):
+        raise NotLowerable("it takes a value of the whole batch")
     if not isinstance(operation, Layer):
         raise NotLowerable("it is no layer, and no rule is registered for it")
     if not has_lowering(operation):
@@ -222,8 +225,10 @@ def _lower_draw(plan: PlanBuilder, draw: FreeDraw) -> Handle:
     """Random values by the core, which are those of the definition."""
     if not plan.inputs:
         raise NotLowerable("it draws for no rows")
-    zeros = plan.filled(plan.inputs[0], draw.sample_shape, 0.0)
     first, second = draw.numbers
+    if draw.distribution == "constant":
+        return plan.filled(plan.inputs[0], draw.sample_shape, first)
+    zeros = plan.filled(plan.inputs[0], draw.sample_shape, 0.0)
     if draw.distribution == "uniform":
         if not first < second:
             raise NotLowerable("it draws between ends that are not in order")
@@ -264,7 +269,7 @@ def _lower_followed(
         raise NotLowerable(f"it computes in {layer.compute_dtype}, the plan in {plan.dtype}")
     followed = follow(layer, node, plan.training, masks)
     outputs, made = lower_parts(plan, followed, inputs, masks)
-    if any(isinstance(h, BatchNumber) for h in outputs) or [h.sample_shape for h in outputs] != [
+    if any(isinstance(h, BatchValue) for h in outputs) or [h.sample_shape for h in outputs] != [
         tuple(t.shape[1:]) for t in node.outputs
     ]:
         raise NotLowerable("its `call` gives another shape than it says")
@@ -307,6 +312,10 @@ def add_losses(plan: PlanBuilder, values: Values, losses: Sequence[KerasTensor])
         if handle is None or handle.dtype != plan.dtype:
             raise NotLowerable("it adds a loss that does not follow from its inputs")
         mean = isinstance(handle, BatchNumber) and handle.reduced == "mean"
+        if is_common(handle):
+            if handle.own_shape:
+                raise NotLowerable("it adds a loss that is no number")
+            mean = True  # of copies
         plan.added_loss(handle, 1.0, sums=not mean)
         plan.adds_losses = True
 

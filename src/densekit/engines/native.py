@@ -362,7 +362,7 @@ class NativeEngine(PredictsRows):
         if len(self.builder.inputs) != 1 or len(self.outputs) != 1 or self.has_masks:
             return None
         x, y = self.builder.inputs[0], self.outputs[0]
-        if self.builder.has_host_nodes or self._always_draws:
+        if self.builder.has_host_nodes or self.needs_batches:
             return None
         self.plan.set_call_shape(list(x.sample_shape), list(y.sample_shape))
         call: Callable[[object], Any] = self.plan.call

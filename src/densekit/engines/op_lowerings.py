@@ -11,8 +11,10 @@ from collections.abc import Sequence
 
 from densekit.engines.batch_numbers import has_numbers, lower_of_numbers
 from densekit.engines.op_rules import Arguments, rules
+from densekit.engines.op_rules.elementwise import ELEMENTWISE
 from densekit.engines.plan import PlanBuilder
 from densekit.engines.plan_op import Handle, NotLowerable
+from densekit.engines.whole_batch import has_common, lower_of_common, with_common
 from densekit.ops._symbolic import FunctionOperation
 
 
@@ -30,8 +32,17 @@ def lower_operation(
         raise NotLowerable(f"`ops.{name}` has no native form")
     arguments = _arguments(operation, args, kwargs)
     if has_numbers(arguments):
-        return [lower_of_numbers(plan, name, arguments)]
-    result = rule(plan, operation, arguments)
+        try:
+            return [lower_of_numbers(plan, name, arguments)]
+        except NotLowerable:
+            arguments = with_common(plan, arguments)
+    result: Handle | Sequence[Handle]
+    if has_common(arguments):
+        result = lower_of_common(
+            name, name in ELEMENTWISE, arguments, lambda a: rule(plan, operation, a)
+        )
+    else:
+        result = rule(plan, operation, arguments)
     return [result] if isinstance(result, Handle) else list(result)
 
 

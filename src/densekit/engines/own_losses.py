@@ -9,7 +9,7 @@ from densekit._core import tree
 from densekit._core.engine import LossTerm
 from densekit._core.masks import mask_of
 from densekit._core.native_form import native_form
-from densekit.engines.batch_numbers import BatchNumber
+from densekit.engines.batch_numbers import BatchNumber, BatchValue
 from densekit.engines.following import Ends, follow_call
 from densekit.engines.fusing import fused
 from densekit.engines.lowering import lower_parts
@@ -17,6 +17,7 @@ from densekit.engines.masked import without_unused
 from densekit.engines.plan import PlanBuilder
 from densekit.engines.plan_op import Handle, NotLowerable
 from densekit.engines.reductions import reduction_of
+from densekit.engines.whole_batch import is_common
 from densekit.losses import Loss
 from densekit.ops import KerasTensor
 
@@ -77,6 +78,10 @@ def _followed(plan: PlanBuilder, term: LossTerm) -> FollowedLoss:
         raise NotLowerable(plan.host_reasons[-1][1])
     if value.dtype != plan.dtype or followed.losses:
         raise NotLowerable(f"it gives {value.dtype}, or adds a loss")
+    if is_common(value) and not value.own_shape:
+        value = BatchNumber(Handle(value.value, value.shape, value.dtype), "mean")  # of copies
+    if isinstance(value, BatchValue) and not isinstance(value, BatchNumber):
+        raise NotLowerable("it is an array of the whole batch")
     if isinstance(value, BatchNumber):
         if mask is not None:
             raise NotLowerable("it is one number for the batch, and the output has a mask")

@@ -71,7 +71,7 @@ class Reshape(Layer):
     def call(self, inputs: TensorLike) -> TensorLike:
         """The same elements in the new shape."""
         shape = self._dk_resolved(tuple(inputs.shape[1:]))
-        return ops.reshape(inputs, (inputs.shape[0], *shape))  # type: ignore[arg-type]
+        return ops.reshape(inputs, (inputs.shape[0], *shape))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> PartialShape:
         """``(batch, *target_shape)``."""

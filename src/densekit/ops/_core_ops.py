@@ -25,8 +25,9 @@ from densekit.ops._dispatch import (
     library,
     namespace,
 )
-from densekit.ops._keras_tensor import KerasTensor
+from densekit.ops._keras_tensor import KerasTensor, standardize_shape
 from densekit.ops._operation import operation
+from densekit.ops._row_draws import values_of_rows
 
 
 def refuse_sparse(where: str, sparse: object) -> bool:
@@ -126,15 +127,31 @@ def stop_gradient(variable: TensorLike) -> TensorLike:
     return constant
 
 
+def _is_open(shape: int | Sequence[int]) -> bool:
+    """Whether the size of the batch is not known: while a call is followed."""
+    return not isinstance(shape, int | np.integer) and None in tuple(shape)
+
+
+def rows_of(value: float, shape: object, dtype: DTypeLike) -> TensorLike:
+    """A number in every row of a batch of open size, while a call is followed."""
+    sizes = standardize_shape(shape)
+    rows = values_of_rows("constant", sizes, (value, value), dtype, 0)
+    return rows  # type: ignore[return-value]
+
+
 @export("keras.ops")
 def zeros(shape: int | Sequence[int], dtype: DTypeLike = None) -> TensorLike:
     """Zeros."""
+    if _is_open(shape):
+        return rows_of(0.0, shape, dtype)
     return as_tensor(np.zeros(shape, to_numpy_dtype(dtype)))
 
 
 @export("keras.ops")
 def ones(shape: int | Sequence[int], dtype: DTypeLike = None) -> TensorLike:
     """Ones."""
+    if _is_open(shape):
+        return rows_of(1.0, shape, dtype)
     return as_tensor(np.ones(shape, to_numpy_dtype(dtype)))
 
 

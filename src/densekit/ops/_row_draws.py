@@ -39,7 +39,8 @@ class FreeDraw(RowDraw):
     """Values of a distribution, new ones at each step, as a node without inputs.
 
     Args:
-        distribution: ``"normal"``, with mean and deviation, or ``"uniform"``, with both ends.
+        distribution: ``"normal"``, with mean and deviation, ``"uniform"``, with both ends, or
+            ``"constant"``, with a number twice.
         shape: of one sample.
         numbers: what the distribution is told.
         seed: the generator, or a number.

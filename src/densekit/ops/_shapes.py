@@ -31,9 +31,11 @@ def _newshape(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 @operation("numpy", settle=_newshape, views=True)
-def reshape(x: TensorLike, newshape: int | Sequence[int]) -> TensorLike:
-    """The same elements in another shape; one size may be -1."""
-    sizes = (newshape,) if isinstance(newshape, int) else tuple(newshape)
+def reshape(x: TensorLike, newshape: int | Sequence[int | None]) -> TensorLike:
+    """The same elements in another shape; one size may be -1, None is that of the batch."""
+    given = (newshape,) if isinstance(newshape, int) else tuple(newshape)
+    # None is what `ops.shape` of a symbolic tensor says of its first axis.
+    sizes = tuple(x.shape[0] if n is None else n for n in given)
     least = min(sizes, default=0)
     if least < 0 and (least < -1 or sizes.count(-1) > 1):  # NumPy takes -2
         raise ValueError(

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from densekit import ops
-from densekit._core import settings
+from densekit._core import settings, tree
 from densekit._core.types import TensorLike
 from densekit.engines.op_rules.rule import Arguments, require_floats, rule
 from densekit.engines.plan import PlanBuilder
@@ -34,15 +34,17 @@ def composed(*names: str, integers: bool = False) -> Callable[[F], F]:
         ) -> Sequence[Handle]:
             if not integers:
                 require_floats(plan, *a.values())
-            keys = [key for key, value in a.items() if isinstance(value, Handle)]
-            fixed = {key: value for key, value in a.items() if key not in keys}
-            if plan.lower_formula is None or not keys:
+            handles = [x for x in tree.flatten(a) if isinstance(x, Handle)]
+            if plan.lower_formula is None or not handles:
                 raise NotLowerable("its first operand does not depend on the inputs")
 
             def told(*tensors: TensorLike) -> TensorLike | Sequence[TensorLike]:
-                return formula(**dict(zip(keys, tensors, strict=True)), **fixed)
+                given = iter(tensors)
+                return formula(
+                    **tree.map_structure(lambda x: next(given) if isinstance(x, Handle) else x, a)
+                )
 
-            return plan.lower_formula(told, [a[key] for key in keys])
+            return plan.lower_formula(told, handles)
 
         return formula
 
@@ -202,6 +204,23 @@ def _nanmean(x: TensorLike, axis: Axes, keepdims: bool) -> TensorLike:
     return ops.sum(ops.where(_known(x), x, 0.0), axis=axis, keepdims=keepdims) / count
 
 
+@composed("nanmax")
+def _nanmax(x: TensorLike, axis: Axes, keepdims: bool) -> TensorLike:
+    return _extreme_of_known(ops.max, x, axis, keepdims, -math.inf)
+
+
+@composed("nanmin")
+def _nanmin(x: TensorLike, axis: Axes, keepdims: bool) -> TensorLike:
+    return _extreme_of_known(ops.min, x, axis, keepdims, math.inf)
+
+
+def _extreme_of_known(
+    reduce: Callable[..., TensorLike], x: TensorLike, axis: Axes, keepdims: bool, end: float
+) -> TensorLike:
+    found = reduce(ops.where(_known(x), x, end), axis=axis, keepdims=keepdims)
+    return ops.where(ops.any(_known(x), axis=axis, keepdims=keepdims), found, math.nan)
+
+
 @composed("nanprod")
 def _nanprod(x: TensorLike, axis: Axes, keepdims: bool) -> TensorLike:
     return ops.prod(ops.where(_known(x), x, 1.0), axis=axis, keepdims=keepdims)
@@ -320,6 +339,21 @@ def _sparse_categorical_crossentropy(
     whole = ops.cast(target, "int32")
     chosen = ops.one_hot(whole, output.shape[-1], dtype=output.dtype)
     return -ops.sum(chosen * logs, axis=-1)
+
+
+# Arrays joined
+
+
+@composed("hstack", integers=True)
+def _hstack(xs: Sequence[TensorLike]) -> TensorLike:
+    return ops.concatenate(list(xs), axis=1)
+
+
+@composed("dstack", integers=True)
+def _dstack(xs: Sequence[TensorLike]) -> TensorLike:
+    if any(len(x.shape) < 3 for x in xs):
+        raise NotLowerable("it makes three axes of samples")
+    return ops.concatenate(list(xs), axis=2)
 
 
 # Classes

@@ -106,6 +106,10 @@ _BINARY = {
 } | {"true_divide": "divide"}
 _TRUTHS = frozenset([*_COMPARISONS, "logical_not", "isnan", "isinf", "isfinite"])
 _SAME = ("convert_to_tensor", "array", "copy", "identity")
+# Ops that go element by element, and take operands that broadcast.
+ELEMENTWISE = frozenset(
+    [*_UNARY, *_ACTIVATIONS, *_BINARY, *_SAME, "round", "where", "clip", "divide_no_nan", "cast"]
+)
 
 
 @rule(*_UNARY)

@@ -36,6 +36,12 @@ _MOVES = [
     "fliplr",
     "ravel",
     "flatten",
+    "hsplit",
+    "dsplit",
+    "rot90",
+    "depth_to_space",
+    "space_to_depth",
+    "extract_sequences",
 ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from densekit._core import settings
@@ -18,6 +20,7 @@ from densekit.engines.op_rules.rule import (
 )
 from densekit.engines.plan import PlanBuilder
 from densekit.engines.plan_op import Handle, NotLowerable
+from densekit.engines.whole_batch import Common, over_batch
 from densekit.ops._symbolic import FunctionOperation
 
 # name: native reduction, whether a mean
@@ -44,6 +47,9 @@ def _reduce(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Ha
     kind, mean = _REDUCTIONS[name]
     if a.get("initial") is not None:
         raise NotLowerable("it begins with a given value")
+    axes = _over_batch(x, a["axis"])
+    if axes and kind == "sum":
+        return over_batch(plan, x, axes, a["keepdims"], mean)
     truth = name in ("all", "any")
     if truth and x.dtype != "bool":
         x = plan.elementwise("not_equal", x, 0.0, dtype="bool")
@@ -63,12 +69,34 @@ def _position(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> 
 def _variance(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
     x = handle(a["x"])
     require_floats(plan, x)
+    axes = _over_batch(x, a["axis"])
+    if axes:
+        return _variance_over_batch(plan, name_of(operation), x, axes, a["keepdims"])
     centred = plan.elementwise("subtract", x, plan.reduce("sum", x, a["axis"], True, True))
     squares = plan.activation(centred, NativeForm("square"))
     variance = plan.reduce("sum", squares, a["axis"], a["keepdims"], True)
     return (
         variance if name_of(operation) == "var" else plan.activation(variance, NativeForm("sqrt"))
     )
+
+
+def _variance_over_batch(
+    plan: PlanBuilder, name: str, x: Handle, axes: Sequence[int], keepdims: bool
+) -> Handle:
+    mean = over_batch(plan, x, axes, True, True).as_rows(len(x.shape))
+    squares = plan.activation(plan.elementwise("subtract", x, mean), NativeForm("square"))
+    variance = over_batch(plan, squares, axes, keepdims, True)
+    if name == "var":
+        return variance
+    return Common(plan.activation(variance, NativeForm("sqrt")), variance.own_shape)
+
+
+def _over_batch(x: Handle, axis: int | Sequence[int] | None) -> list[int]:
+    """The axes of a reduction that goes over the batch of floats; none for others."""
+    rank = len(x.shape)
+    axes = range(rank) if axis is None else [axis] if isinstance(axis, int) else axis
+    found = [a % rank for a in axes]
+    return found if 0 in found and "float" in x.dtype else []
 
 
 @rule("norm")

@@ -38,7 +38,7 @@ def name_of(operation: FunctionOperation) -> str:
 
 def first(arguments: Arguments) -> object:
     """The first operand, whatever the function calls it."""
-    names = ("x", "xs", "a", "inputs", "variable")
+    names = ("x", "xs", "a", "inputs", "variable", "array")
     return next(arguments[key] for key in names if key in arguments)
 
 
