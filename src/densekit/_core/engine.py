@@ -240,6 +240,34 @@ class Engine(Protocol):
         """
 
 
+class OwnSteps(NamedTuple):
+    """Steps that a user wrote.
+
+    Attributes:
+        call: a step: reads variables and assigns to them, returns what the user's does.
+        data: gives a batch as the user passed it, from its rows in each column.
+        variables: those that it most likely touches.
+    """
+
+    call: Callable[[object], object]
+    data: Callable[[Sequence[object]], object]
+    variables: Sequence[Variable]
+
+
+class OwnRunner(Protocol):
+    """Runs steps that a user wrote, many in a call."""
+
+    def run(self, chunk: Chunk) -> object:
+        """The steps of a chunk; what the last one returned.
+
+        Raises:
+            Exception: of any kind, if the steps cannot be run so; nothing is changed.
+        """
+
+    def forget_data(self) -> None:
+        """The data set that chunks came from is done with."""
+
+
 class Run(NamedTuple):
     """Steps of one model among others that run at the same time.
 
@@ -402,6 +430,13 @@ class EngineKind(Protocol):
 
     def compiled(self, step: Callable[..., object]) -> Callable[..., object]:
         """A function without side effects as this engine runs it: of values, giving values."""
+
+    @property
+    def compiles(self) -> bool:
+        """Whether `own_steps` may give anything."""
+
+    def own_steps(self, steps: OwnSteps) -> OwnRunner | None:
+        """What runs steps that a user wrote; None: Python calls one after the other."""
 
     def permutation(self, key: int, counter: int, n: int, block: int) -> Index:
         """``range(n)``, shuffled inside every `block`: `_core.seeds.permutation`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -21,8 +21,38 @@ from densekit._core.types import Config, TensorLike
 _active: ContextVar[VariableScope | None] = ContextVar("densekit_scope", default=None)
 
 
+class Foreign(Protocol):
+    """A tape that is kept by who traces what users compute."""
+
+    def begin(self) -> None:
+        """Record."""
+
+    def end(self) -> None:
+        """Record no more."""
+
+    def watch(self, leaf: object) -> None:
+        """Give gradients by an array or a variable, too."""
+
+    def gradient(
+        self, target: object, sources: object, seeds: object, zero: bool, accessed: bool
+    ) -> object:
+        """The gradients, in the structure of the sources.
+
+        Args:
+            target: a structure.
+            sources: another.
+            seeds: what to multiply each target by; None: ones.
+            zero: whether a source that no target depends on has the gradient 0, not None.
+            accessed: whether variables that train are watched by themselves.
+        """
+
+
 class VariableScope:
     """``with scope:`` decides what variables read as; the innermost scope is asked first."""
+
+    def tape(self) -> Foreign | None:
+        """What records in the place of a tape that begins here; None: the tape itself."""
+        return None
 
     outer: VariableScope | None = None  # the scope around it, while it is active
     _token: Token[VariableScope | None] | None = None

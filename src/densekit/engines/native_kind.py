@@ -12,6 +12,8 @@ from densekit._core.engine import (
     Index,
     Lane,
     LossTerm,
+    OwnRunner,
+    OwnSteps,
     Program,
     Recorder,
     Source,
@@ -118,6 +120,15 @@ class NativeKind:
     def compiled(self, step: Callable[..., object]) -> Callable[..., object]:
         """The function as it is."""
         return step
+
+    @property
+    def compiles(self) -> bool:
+        """No step of users."""
+        return False
+
+    def own_steps(self, steps: OwnSteps) -> OwnRunner | None:
+        """None: Python calls them."""
+        return None
 
     def permutation(self, key: int, counter: int, n: int, block: int) -> Index:
         """``range(n)``, shuffled inside every `block`."""

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from densekit import engines
 from densekit._core.boxes import unboxed
-from densekit._core.engine import Chunk
+from densekit._core.engine import Chunk, EngineKind
 from densekit._core.errors import message
+from densekit._core.scope import in_stateless_scope
 from densekit._core.tensor import lend_all
 from densekit._core.types import Logs
 from densekit._core.variable import Variable
@@ -32,7 +34,9 @@ from densekit.training._step_follower import StepFollower
 
 if TYPE_CHECKING:
     from densekit.training._model import TrainableModel
+    from densekit.training._whole_steps import WholeSteps
 
+_CHUNK_ROWS = 1 << 16  # of one call of an engine that compiles steps: then callbacks have a turn
 _NUMBERS = frozenset({float, np.float32, np.float64})
 
 
@@ -46,6 +50,7 @@ class StepLoop:
         self.follower = StepFollower(model, compiled, self.step) if follows else None
         self._model, self._mode = model, mode
         self._by_engine: dict[str, Callable[..., object]] = {}
+        self._whole: dict[str, WholeSteps] = {}  # the same
 
     def __call__(self, batches: Iterator[object]) -> object:
         results: object = None
@@ -55,6 +60,21 @@ class StepLoop:
             else:
                 results = self.step(data)
         return results
+
+    def whole(self, kind: EngineKind) -> WholeSteps | None:
+        """What has an engine compile many steps; None: it does not."""
+        model = self._model
+        if not kind.compiles or model.run_eagerly or not model.jit_compile:
+            return None
+        from densekit.training._whole_steps import WholeSteps  # a first model does not wait
+
+        if kind.name not in self._whole:
+            step = partial(_with_state, model, self._mode, self.step)
+            given = step if self.is_stateless else self.step
+            name = STEPS[self._mode]
+            self._whole[kind.name] = WholeSteps(model, given, name, not self.is_stateless)
+        found = self._whole[kind.name]
+        return None if found.is_refused else found
 
     def _compiled(self) -> Callable[..., object]:
         """The step as the model's engine runs it."""
@@ -87,7 +107,10 @@ def _with_state(
 ) -> object:
     """The result of a step without side effects, whose new state goes to the variables."""
     lists = _state_of(model, mode)
-    state = tuple([v.numpy() for v in variables] for variables in lists)
+    is_traced = in_stateless_scope()
+    state = tuple(
+        [v.current() if is_traced else v.numpy() for v in variables] for variables in lists
+    )
     result = step(state, data)
     if not (isinstance(result, tuple) and len(result) == 2 and len(result[1]) == len(lists)):
         raise ValueError(
@@ -110,8 +133,8 @@ def _with_state(
                 )
             )
         for variable, value in zip(variables, values, strict=True):
-            variable.assign(np.asarray(unboxed(value)))
-    for metric in model.metrics:
+            variable.assign(value if is_traced else np.asarray(unboxed(value)))
+    for metric in () if is_traced else model.metrics:
         if isinstance(metric, LossMean):
             metric.forget_sums()
     return logs
@@ -142,11 +165,14 @@ class StepSession:
         self._function = getattr(model, f"{mode}_function")
         is_ours = type(self._function) is StepLoop
         self._follower: StepFollower | None = self._function.follower if is_ours else None
+        self._may_compile = is_ours and runtime.kind.compiles
         self._logs: object = None
 
     def chunk_steps(self, feed: Feed) -> int:
         """Steps of one call of the function; of the engine, if it makes them."""
         steps = int(self._model.steps_per_execution)
+        if isinstance(feed, ArrayFeed) and self._whole() is not None:
+            return max(steps, _CHUNK_ROWS // feed.batch_size // steps * steps)
         if isinstance(feed, ArrayFeed) and self._follower is not None:
             columns = [*feed.sample.inputs, *feed.sample.targets, *feed.sample.weights]
             followed = self._follower.fitting(self._data, [c for c in columns if c is not None])
@@ -155,10 +181,29 @@ class StepSession:
         return steps
 
     def ends(self) -> None:
-        """Nothing is kept."""
+        """The data set is done with."""
+        whole = self._whole()
+        if whole is not None:
+            whole.forget_data()
+
+    def _whole(self) -> WholeSteps | None:
+        return self._function.whole(self._runtime.kind) if self._may_compile else None
 
     def run(self, chunk: Chunk, training: bool) -> None:
         """Run the steps of a chunk."""
+        whole = self._whole()
+        if whole is None:
+            self._run_by_python(chunk)
+        else:
+            runtime, kind = self._runtime, self._runtime.kind
+            self._logs = whole.run(chunk, kind, self._data, runtime.state(), self._run_by_python)
+        if self.watch is not None and isinstance(self._logs, dict):
+            for name, value in self._logs.items():
+                if "loss" in name and (type(value) in _NUMBERS or np.ndim(value) == 0):
+                    self.watch.look_at_last(chunk, float(value))
+
+    def _run_by_python(self, chunk: Chunk) -> object:
+        """What the last step of a chunk returned; each is called, or followed."""
         function, follower = self._function, self._follower
         with engines.inside(self._runtime.kind):
             if follower is not None:
@@ -176,10 +221,7 @@ class StepSession:
                 self._logs = function(iter((self._data.batch(chunk),)))
             else:
                 self._logs = function(self._data.batches(chunk))
-        if self.watch is not None and isinstance(self._logs, dict):
-            for name, value in self._logs.items():
-                if "loss" in name and (type(value) in _NUMBERS or np.ndim(value) == 0):
-                    self.watch.look_at_last(chunk, float(value))
+        return self._logs
 
     def logs(self, model: TrainableModel) -> Logs:
         """The values of the metrics, if they go by the names of what the step returned; or that."""

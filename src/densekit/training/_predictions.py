@@ -9,6 +9,7 @@ import numpy as np
 
 from densekit import engines
 from densekit._core import tree
+from densekit._core.engine import Chunk
 from densekit._core.errors import message
 from densekit._core.plan import NotLowerable
 from densekit._core.tensor import lend_all
@@ -20,6 +21,7 @@ from densekit.training._fit_loop import callback_list, predict_rows
 from densekit.training._limits import limited_steps
 from densekit.training._outputs import pack_outputs
 from densekit.training._overrides import has_own_step
+from densekit.training._own_steps import StepLoop
 from densekit.training._preparation import Preparation
 from densekit.training._runtime import Runtime
 
@@ -154,13 +156,25 @@ class Predictions:
             model.stop_predicting = False
             run.on_predict_begin()
             made: list[object] = []
+            kind, state = self._runtime.kind, self._runtime.state()
+            whole = function.whole(kind) if type(function) is StepLoop else None
+
+            def by_python(chunk: Chunk) -> object:
+                return function(batches.batches(chunk))
+
             for chunk in feed.chunks(1):
                 run.on_predict_batch_begin(chunk.first_step)
-                outputs = tree.map_structure(np.asarray, function(batches.batches(chunk)))
+                if whole is None:
+                    found = by_python(chunk)
+                else:
+                    found = whole.run(chunk, kind, batches, state, by_python)
+                outputs = tree.map_structure(np.asarray, found)
                 made.append(outputs)
                 run.on_predict_batch_end(chunk.first_step, {"outputs": outputs})
                 if model.stop_predicting:
                     break
+            if whole is not None:
+                whole.forget_data()
             run.on_predict_end()
             return tree.map_structure(lambda *parts: np.concatenate(parts), *made)
 

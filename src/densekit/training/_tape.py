@@ -19,7 +19,7 @@ from densekit._core.boxes import BOXES, is_box
 from densekit._core.dtypes import is_float_dtype
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit._core.scope import RecordingScope, VariableScope
+from densekit._core.scope import Foreign, RecordingScope, VariableScope
 from densekit._core.tensor import Tensor, give
 from densekit._core.types import Array, ArrayLike
 from densekit._core.variable import Variable
@@ -72,6 +72,7 @@ class GradientTape(RecordingScope):
     _recording = False
     _formula: ref[Formula] | None = None  # what is noted; boxes keep it alive
     _frozen: frozenset[int] = frozenset()  # by id: watched variables that do not train
+    _foreign: Foreign | None = None  # what records in its place
     _lent: tuple[Array, ...] = ()  # arrays of another class while the tape records
 
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
@@ -90,6 +91,11 @@ class GradientTape(RecordingScope):
             self._trace = begin_trace()
         self._recording = True
         VariableScope.__enter__(self)  # `super()` would cost as much as a small op
+        if self.outer is not None:
+            self._foreign = self.outer.tape() if self._foreign is None else self._foreign
+            if self._foreign is not None:  # the scope around it stays the innermost one
+                VariableScope.__exit__(self)
+                self._foreign.begin()
         return self
 
     def _resumes(self) -> bool:
@@ -99,7 +105,10 @@ class GradientTape(RecordingScope):
         return self._trace >= 0 and resume_trace(self._trace)
 
     def __exit__(self, *exc: object) -> None:
-        VariableScope.__exit__(self)
+        if self._foreign is not None:
+            self._foreign.end()
+        else:
+            VariableScope.__exit__(self)
         end_trace(self._trace)
         self._recording = False
         if self._lent:
@@ -135,7 +144,10 @@ class GradientTape(RecordingScope):
                 message("GradientTape.watch", "a tape that records", "one that does not", _INSIDE)
             )
         for leaf in tree.flatten(tensor):
-            self._watch(leaf)
+            if self._foreign is None:
+                self._watch(leaf)
+            else:
+                self._foreign.watch(leaf)
 
     def _watch(self, leaf: object) -> None:
         if isinstance(leaf, Variable):
@@ -306,6 +318,9 @@ class GradientTape(RecordingScope):
                     "Pass 'none' or 'zero'.",
                 )
             )
+        if self._foreign is not None:
+            self._used, zero = True, unconnected_gradients == "zero"
+            return self._foreign.gradient(target, sources, output_gradients, zero, self._accessed)
         flat = tree.flatten(sources)
         targets = [target] if type(target) in BOXES else tree.flatten(target)
         given: list[Any] = [None] * len(targets)

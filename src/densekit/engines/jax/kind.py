@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from densekit._core import settings
 from densekit._core.dtypes import STRING
-from densekit._core.engine import Engine, EngineKind, Lane, LossTerm, Source
+from densekit._core.engine import (
+    Engine,
+    EngineKind,
+    Lane,
+    LossTerm,
+    OwnRunner,
+    OwnSteps,
+    Source,
+)
 from densekit._core.variable import Variable
 from densekit.engines import kinds, native_kind
 from densekit.engines.jax.compiled_step import CompiledStep
 from densekit.engines.jax.engine import JaxEngine
+from densekit.engines.jax.own_steps import OwnLoop
 from densekit.engines.jax.side_by_side import run_together
 
 if TYPE_CHECKING:
@@ -54,7 +64,16 @@ class JaxKind(native_kind.NativeKind):
         return kinds.Rounds(run_together)
 
     def own_step(self, source: StepSource) -> None:
-        """Those on a tape are made in Python; those without side effects are compiled."""
+        """None: they are compiled as a whole, or made in Python."""
+
+    @property
+    def compiles(self) -> bool:
+        """Steps of users, unless a distribution is set: then Python calls them."""
+        return settings.get("distribution") is None
+
+    def own_steps(self, steps: OwnSteps) -> OwnRunner | None:
+        """What compiles them."""
+        return OwnLoop(self, steps)
 
     def compiled(self, step: Callable[..., object]) -> Callable[..., object]:
         """The function, compiled; one that cannot be traced runs as it is, and that is said."""

@@ -6,7 +6,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol, TypeAlias
 
 import jax
 import numpy as np
@@ -18,6 +18,8 @@ from densekit._core import settings
 from densekit._core.errors import message
 from densekit._core.types import Array
 from densekit._core.variable import Variable
+
+Part: TypeAlias = tuple[slice, ...] | None  # of an array; None: the whole
 
 _STATUS = re.compile(r"[A-Z_]+: ")  # how errors of the runtime begin, such as "UNAVAILABLE: "
 
@@ -34,7 +36,7 @@ class DeviceMesh(Protocol):
     """Devices in rows and columns."""
 
     @property
-    def backend_mesh(self) -> Any:
+    def backend_mesh(self) -> Mesh:
         """The mesh of JAX."""
 
 
@@ -77,7 +79,7 @@ class Placement:
         """The least number of rows, `rows` or more, that can be shared out evenly."""
         return -(-rows // self.parts) * self.parts
 
-    def copies(self, arrays: Sequence[Any]) -> list[jax.Array]:
+    def copies(self, arrays: Sequence[Array | jax.Array]) -> list[jax.Array]:
         """The same on every device."""
         return [
             a
@@ -86,7 +88,7 @@ class Placement:
             for a in arrays
         ]
 
-    def shared(self, shape: tuple[int, ...], axis: int, read: Callable[[Any], Array]) -> jax.Array:
+    def shared(self, shape: tuple[int, ...], axis: int, read: Callable[[Part], Array]) -> jax.Array:
         """Rows along an axis shared out over devices, if they can be.
 
         Args:
@@ -96,12 +98,12 @@ class Placement:
         axes = [*[None] * axis, self._batch] if even else []
         return jax.make_array_from_callback(shape, self._sharding(axes), read)
 
-    def cut(self, variable: Variable, value: Any) -> Any:
+    def cut(self, variable: Variable, value: jax.Array) -> jax.Array:
         """A traced value of a variable, shared out as its layout says."""
         sharding = self.sharding_of(variable)
         if sharding is None:
             return value
-        constrain: Callable[[Any, Any], Any] = jax.lax.with_sharding_constraint
+        constrain: Callable[..., jax.Array] = jax.lax.with_sharding_constraint
         return constrain(value, sharding)
 
     def shards(self, variable: Variable) -> Array | jax.Array:
@@ -141,7 +143,7 @@ class Placement:
         return self._sharding(axes)
 
     def _sharding(self, axes: Sequence[str | None]) -> NamedSharding:
-        spec: Any = PartitionSpec
+        spec: Callable[..., PartitionSpec] = PartitionSpec
         return NamedSharding(self._mesh, spec(*axes))
 
 
@@ -200,7 +202,7 @@ def agreed(name: str, arrays: Iterable[Array]) -> None:
         )
 
 
-def rows_at(column: Array, picks: npt.NDArray[np.int64], dtype: Any) -> Array:
+def rows_at(column: Array, picks: npt.NDArray[np.int64], dtype: npt.DTypeLike) -> Array:
     """The picked rows of a column, in the shape of the picks."""
     flat = picks.ravel()
     taken = column.take(flat, axis=0) if column.flags.c_contiguous else column[flat]

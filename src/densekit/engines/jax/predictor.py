@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +12,9 @@ from densekit._core import tree
 from densekit._core.engine import EngineKind
 from densekit._core.types import Array
 from densekit._core.variable import Variable
-from densekit.engines.jax.packing import Packing, shapes_of
+from densekit.engines.jax.packing import Packed, Packing, shapes_of
 from densekit.engines.jax.placement import Placement
-from densekit.engines.jax.scopes import Values
+from densekit.engines.jax.scopes import Given, Values
 from densekit.engines.jax.traced import Touched
 from densekit.engines.kinds import inside
 
@@ -34,7 +33,7 @@ class Predictor:
     def __init__(
         self,
         kind: EngineKind,
-        function: Callable[..., Any],
+        function: Callable[..., object],
         known: Sequence[Variable],
         apart: bool,
         placement: Placement | None,
@@ -44,8 +43,8 @@ class Predictor:
         self._apart = apart
         self._placement = placement
         self._packings: tuple[Packing, Packing] | None = None  # what is read, what is written
-        whole: dict[str, Any] = {} if placement is None else {"out_shardings": placement.whole}
-        self._compiled = jax.jit(self._call, **whole)
+        whole = None if placement is None else placement.whole
+        self._compiled = jax.jit(self._call, out_shardings=whole)
         self.added_losses = False
 
     def __call__(self, inputs: Sequence[Array], n: int) -> list[Array]:
@@ -54,20 +53,23 @@ class Predictor:
         size = 1 << (n - 1).bit_length() if self._apart else n
         if self._apart and self._placement is not None:
             size = self._placement.fitting(size)
-        given: list[Any] = [_filled(column, size) for column in inputs]
+        filled = [_filled(column, size) for column in inputs]
         if self._packings is None:
-            self._packings = self._touched(given)
+            self._packings = self._touched(filled)
         read, written = self._packings
-        values: list[Any] = read.pack()
+        values: Sequence[Array | jax.Array] = read.pack()
+        given: Sequence[Array | jax.Array] = filled
         if self._placement is not None:
             place = self._placement
             values = place.copies(values)
-            given = [place.shared(column.shape, 0, column.__getitem__) for column in given]
+            given = [place.shared(column.shape, 0, column.__getitem__) for column in filled]
         made, state = self._compiled(values, given)
         written.assign(state)
         return [np.asarray(y) for y in made]
 
-    def _outputs(self, values: dict[Variable, Any], inputs: Sequence[Any], noted: Any) -> Any:
+    def _outputs(
+        self, values: Given, inputs: Sequence[jax.Array], noted: Touched | None
+    ) -> tuple[list[jax.Array], Given]:
         scope = Values(values, noted, collect_losses=True)
         with inside(self._kind), scope:
             made = [jnp.asarray(y) for y in tree.flatten(self._function(*inputs))]
@@ -77,14 +79,16 @@ class Predictor:
     def _touched(self, given: list[Array]) -> tuple[Packing, Packing]:
         touched = Touched({}, {})
 
-        def trial(values: list[Any], inputs: list[Any]) -> Any:
+        def trial(values: list[jax.Array], inputs: list[jax.Array]) -> list[jax.Array]:
             return self._outputs(dict(zip(self._known, values, strict=True)), inputs, touched)[0]
 
         jax.eval_shape(trial, shapes_of(self._known), given)
         written = Packing(list(touched.written), self._placement, counted=False)
         return Packing(list(touched.read), self._placement, counted=True), written
 
-    def _call(self, packed: Any, inputs: list[Any]) -> Any:
+    def _call(
+        self, packed: Sequence[jax.Array], inputs: Sequence[jax.Array]
+    ) -> tuple[list[jax.Array], Packed]:
         assert self._packings is not None
         read, written = self._packings
         values = dict(zip(read.variables, read.unpack(packed), strict=True))

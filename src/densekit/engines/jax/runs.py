@@ -11,7 +11,7 @@ import numpy as np
 from densekit._core.engine import Chunk, Index
 from densekit._core.types import Array
 from densekit.engines.jax.columns import Layout
-from densekit.engines.jax.placement import Placement, rows_at
+from densekit.engines.jax.placement import Part, Placement, rows_at
 from densekit.engines.objective import Batch
 
 BYTES = 1 << 24  # of the rows of one dispatch: a cache may hold them
@@ -96,7 +96,11 @@ def gathered(chunk: Chunk, picks: Index, layout: Layout, placement: Placement | 
         if placement is None:
             return rows_at(column, picks, dtype)
         shape = *picks.shape, *column.shape[1:]
-        return placement.shared(shape, 1, lambda part: rows_at(column, picks[part[:2]], dtype))
+
+        def rows(part: Part) -> Array:
+            return rows_at(column, picks if part is None else picks[part[:2]], dtype)
+
+        return placement.shared(shape, 1, rows)
 
     groups = layout.listed(chunk)
     return Batch(*([gather(column, dtype) for column, dtype in group] for group in groups))

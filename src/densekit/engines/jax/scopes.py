@@ -8,9 +8,10 @@ from typing import TypeAlias
 import jax
 import jax.numpy as jnp
 
-from densekit._core.scope import StatelessScope
+from densekit._core.scope import Foreign, StatelessScope
 from densekit._core.types import ArrayLike
 from densekit._core.variable import Variable
+from densekit.engines.jax.tapes import Tapes
 from densekit.engines.jax.traced import Touched
 
 Given: TypeAlias = Mapping[Variable, jax.Array]
@@ -25,6 +26,11 @@ class Values(StatelessScope):
         super().__init__(values.items(), collect_losses)
         self._given = values
         self._touched = touched
+        self.tapes: Tapes | None = None  # those of a user's own step
+
+    def tape(self) -> Foreign | None:
+        """A tape of the trace, in a user's own step."""
+        return None if self.tapes is None else self.tapes.new()
 
     def get_current_value(self, variable: Variable) -> jax.Array | None:
         """The value `variable` has in this scope, or None."""
