@@ -41,9 +41,9 @@ _INF = math.inf
 
 @dataclass(frozen=True)
 class ActivationSample:
-    """Arguments of an activation and the native form they have, by the table in specs.hpp."""
+    """Arguments of an activation and their native form, by the table in specs.hpp, if any."""
 
-    form: NativeForm | None
+    form: NativeForm | None = None
     arguments: Arguments = field(default_factory=dict)
 
 

@@ -213,7 +213,7 @@ class Layer(CallOwner):
         self._input_spec = value
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
-        """PartialShape of the output for inputs of a shape, batch axis included."""
+        """Shape of the output for inputs of a shape, batch axis included."""
         raise NotImplementedError(
             f"Layer {type(self).__name__} should define `compute_output_shape(self, input_shape)`."
         )

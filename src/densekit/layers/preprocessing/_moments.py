@@ -14,7 +14,7 @@ from densekit.layers.preprocessing._base import batches
 def moments_of(
     data: object, axis: tuple[int, ...], known: tuple[int, ...] | None, where: str
 ) -> tuple[tuple[int, ...], Any, Any]:
-    """PartialShape of the first batch, mean and variance of each entry of `axis`, in float64.
+    """Shape of the first batch, mean and variance of each entry of `axis`, in float64.
 
     Batches are merged by Chan's formula: deviations from the mean of all are those from the mean
     of the batch, and the square of the distance of the two.
