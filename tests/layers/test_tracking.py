@@ -158,7 +158,7 @@ def test_listeners_are_not_kept_alive() -> None:
         del model
         gc.collect()
         assert gone() is None
-    assert len(shared._tracker._told) == 0
+    assert len(shared._tracker._subscribers) == 0
 
 
 def test_a_list_takes_what_an_iterator_gives(layer: Any) -> None:

@@ -33,6 +33,13 @@ def test_normalize() -> None:
     np.testing.assert_allclose(utils.normalize(x, order=1), [[3 / 7, 4 / 7], [0.0, 0.0]])
 
 
+def test_split_dataset_takes_the_arguments_of_keras() -> None:
+    left, right = keras.utils.split_dataset(
+        np.arange(4), left_size=0.5, right_size=None, seed=1, preferred_backend="tensorflow"
+    )
+    assert (left.tolist(), right.tolist()) == ([0, 1], [2, 3])
+
+
 def test_split_dataset() -> None:
     x, y = np.arange(10), np.arange(10) * 2
     left, right = utils.split_dataset((x, y), left_size=0.7, shuffle=True, seed=1)

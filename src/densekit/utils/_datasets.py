@@ -63,6 +63,7 @@ def split_dataset(
     right_size: float | None = None,
     shuffle: bool = False,
     seed: int | None = None,
+    preferred_backend: str | None = None,
 ) -> tuple[Any, Any]:
     """Split arrays of equal length in two, e.g. for training and validation.
 
@@ -72,6 +73,7 @@ def split_dataset(
         right_size: rows of the right part likewise. Default: the rest.
         shuffle: whether rows are put in random order first. Default: ``False``.
         seed: of the order. Default: drawn.
+        preferred_backend: kept for Keras' signature; the parts are arrays. Default: none.
 
     Raises:
         ValueError: for sizes that are missing, negative, or too large together.
