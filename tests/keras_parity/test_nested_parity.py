@@ -249,3 +249,20 @@ def test_class_weights_of_streams() -> None:
     for k in BOTH.values():
         with pytest.raises(ValueError, match="class_weight"):
             weighted(k, "batches", more=(np.ones(10),))
+
+
+@pytest.mark.parametrize("outputs", ["pq", "qp", ["p", "q"]], ids=["p-q", "q-p", "a list"])
+@pytest.mark.parametrize("losses", ["pq", "qp"])
+def test_single_losses_come_in_the_order_of_the_dict_of_losses(outputs: Any, losses: str) -> None:
+    found = []
+    for k in BOTH.values():
+        x = k.Input((3,))
+        made = {"p": dense(k, 1, "p")(x), "q": dense(k, 2, "q")(x)}
+        is_list = isinstance(outputs, list)
+        model = k.Model(x, list(made.values()) if is_list else {n: made[n] for n in outputs})
+        given = {"p": "mse", "q": "mae"}
+        model.compile("sgd", {name: given[name] for name in losses})
+        values = model.evaluate(X, [ONE, TWO] if is_list else FLAT, verbose=0)
+        found.append((model.metrics_names, values))
+    assert found[0][0] == found[1][0]
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-5)

@@ -70,6 +70,7 @@ class Compiled:
         self.metrics: CompileMetrics | None = None
         self.loss_mean: LossMean | None = None
         self.term_means: list[LossMean] = []
+        self._loss_names: list[str] = []
         self.terms: list[LossTerm] | None = None
         # For which version: the layers, the weights, whether there is one output.
         self._bare: tuple[int, list[Layer], list[Variable], bool] | None = None
@@ -165,6 +166,8 @@ class Compiled:
             names = term_names(terms, signature, signature.outputs_are_named)
             self.terms = terms
             self.term_means = [LossMean(name=name) for name in names]
+            given = model.loss if isinstance(signature.output_structure, dict) else None
+            self._loss_names = list(given) if isinstance(given, dict) else []
         return self.terms
 
     def loss(self, y: object, y_pred: object, sample_weight: object) -> Any:
@@ -243,12 +246,17 @@ class Compiled:
             found.append(self.loss_mean)
             if self.metrics is not None:
                 found.append(self.metrics)
-            found.extend(self.term_means)
+            found.extend(self._term_means_as_given())
         found.extend(model._tracker.metrics)
         for layer in model._dk_flatten_layers(include_self=False):
             if not isinstance(layer.__dict__.get("_dk_compiled"), Compiled):
                 found.extend(layer._tracker.metrics)
         return found
+
+    def _term_means_as_given(self) -> list[LossMean]:
+        """The means of single losses: of a dict of outputs in the order of the dict of losses."""
+        rank = {f"{name}_loss": i for i, name in enumerate(self._loss_names)}
+        return sorted(self.term_means, key=lambda mean: rank.get(mean.name, len(rank)))
 
     def in_order(self, logs: Logs) -> Any:
         """The values of `logs` as a list, the loss first; alone if there is no other."""
