@@ -195,3 +195,17 @@ def test_batches_one_by_one_have_the_same_logs() -> None:
         found.append(logs)
     for ours, theirs in zip(*found, strict=True):
         same(ours, theirs)
+
+
+def test_weights_may_come_and_go() -> None:
+    x, y, weight = data(False)
+
+    def run(engine: str) -> Any:
+        model = network(engine, loss="mse", weighted_metrics=["mae"])
+        found = [
+            model.evaluate(x, y, sample_weight=given, batch_size=BATCH, verbose=0)
+            for given in (None, weight, None)
+        ]
+        return {str(i): values for i, values in enumerate(found)}
+
+    same(run("native"), run("jax"))

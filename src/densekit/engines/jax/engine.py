@@ -101,7 +101,7 @@ class JaxEngine(PredictsRows):
         counted = all(counts_rows(t.loss) for t in losses) and not self.has_masks
         self.pads = _keeps_rows_apart(plan) and counted
         self.flops_per_sample = 2 * sum(v.size for v in source.variables)
-        self._loops: dict[tuple[int, ...], Looped] = {}  # by the metrics in them
+        self._loops: dict[Hashable, Looped] = {}  # by the metrics in them, and what these are given
         self._next: Looped | None = None  # what the next run is made by, if not by the bare loop
         self._predictor: Predictor | None = None
         self._placement: Placement | None = None
@@ -217,7 +217,9 @@ class JaxEngine(PredictsRows):
             return self._looped(chunk, ())
         if layout.measured or measures:
             self.resident.layout = layout
-        key = tuple(part for m in measures for part in (m.output, id(m.metric), m.weighted))
+        of_metrics = [(m.output, id(m.metric), m.weighted) for m in measures]
+        given = [column is None for column in (*chunk.targets, *chunk.weights)] if measures else []
+        key = *of_metrics, layout.measured if measures else (), *given
         if key not in self._loops:
             self._loops[key] = self._new_loop(chunk, measures)
         return self._loops[key]
