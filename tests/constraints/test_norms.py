@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+import densekit as keras
 from densekit.constraints import MaxNorm, MinMaxNorm, UnitNorm, get
 
 EPS = 1e-7  # what the length is short of, at most, for lengths of 1
@@ -52,3 +55,28 @@ def test_axes_as_keras_files_hold_them() -> None:
     whole = MaxNorm.from_config({"max_value": 1.0, "axis": [0, 1]})(w)
     assert np.sqrt((whole**2).sum()) == pytest.approx(1.0, abs=EPS)
     assert np.array_equal(whole, MaxNorm(1.0, axis=None)(w))
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, (0, 1), (1, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 4), (3, 4, 2), (2, 3, 2, 2)], ids=str)
+def test_native_constraints_of_more_axes(axis: Any, shape: tuple[int, ...]) -> None:
+    class Own(keras.layers.Layer):
+        def build(self, input_shape: Any) -> None:
+            self.w = self.add_weight(
+                shape=shape,
+                initializer=keras.initializers.RandomNormal(seed=1, stddev=1.0),
+                constraint=MaxNorm(0.5, axis=axis),
+            )
+
+        def call(self, inputs: Any) -> Any:
+            return inputs * keras.ops.sum(self.w)
+
+    if axis == (1, 2) and len(shape) == 2:
+        return
+    model = keras.Sequential([keras.Input((2,)), Own()])
+    before = np.array(model.get_weights()[0])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    model.fit(np.ones((2, 2)), np.ones((2, 2)), verbose=0)
+    np.testing.assert_allclose(
+        model.get_weights()[0], MaxNorm(0.5, axis=axis)(before), rtol=1e-5, atol=1e-7
+    )

@@ -235,3 +235,15 @@ def test_rms_scaling_divides_by_the_deviation_alone() -> None:
     np.testing.assert_allclose(layer(x), x / x.std(), rtol=1e-6)
     assert [w.name for w in layer.weights] == ["gamma"]
     assert layer.get_config()["rms_scaling"] is True
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_time_distributed_adds_no_activity_penalty(engine: str) -> None:
+    def inner() -> Any:
+        return layers.Dense(3, activity_regularizer="l2", kernel_initializer="ones")
+
+    inputs = keras.Input((2, 4))
+    model = keras.Model(inputs, layers.TimeDistributed(inner())(inputs))
+    model.compile("sgd", "mse", engine=engine)
+    x = np.ones((4, 2, 4), "float32")
+    assert model.evaluate(x, np.full((4, 2, 3), 4.0), verbose=0) == 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import keras
 import numpy as np
@@ -57,6 +59,23 @@ def test_control_flow(library: object) -> None:
 def test_cond_under_jit() -> None:
     function = jax.jit(lambda x: ops.cond(x > 0, lambda: x, lambda: -x))
     assert float(function(-2.0)) == 2
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: ops.cast(None, "float32"),
+        lambda: ops.convert_to_tensor(None),
+        lambda: ops.cast([1.0, None], "float32"),
+        lambda: ops.full_like(np.ones(2), None),
+        lambda: ops.arange(None),
+        lambda: ops.sqrt(None),
+    ],
+    ids=["cast", "convert", "list", "full_like", "arange", "sqrt"],
+)
+def test_none_is_no_number(call: Any) -> None:
+    with pytest.raises(ValueError, match="expected a tensor or a number, got None"):
+        call()
 
 
 def test_empty() -> None:

@@ -134,6 +134,8 @@ def test_they_train_after_loading_an_old_file(tmp_path: Any) -> None:
 def test_a_weight_is_a_float(weights: Any) -> None:
     with pytest.raises(ValueError, match="loss_weights"):
         functional(False).compile("sgd", "mse", loss_weights=weights)
+    with pytest.raises(TypeError, match="`loss_weights` of numbers, got 'acc'"):
+        functional(False).compile("sgd", "mse", ["acc"])
 
 
 @pytest.mark.parametrize("loss", ["mse", ["mse", "mse"], {"a": "mse", "b": "mse"}])

@@ -30,6 +30,8 @@ def test_normalize() -> None:
     x = np.array([[3.0, 4.0], [0.0, 0.0]])
     np.testing.assert_allclose(utils.normalize(x), [[0.6, 0.8], [0.0, 0.0]])
     np.testing.assert_allclose(utils.normalize(x, axis=0), [[1.0, 1.0], [0.0, 0.0]])
+    assert utils.normalize([[3, 4]]).dtype == utils.normalize([[0.5, 1.5]]).dtype == "float32"
+    assert utils.normalize(np.array([[3.0, 4.0]])).dtype == "float64"
     np.testing.assert_allclose(utils.normalize(x, order=1), [[3 / 7, 4 / 7], [0.0, 0.0]])
 
 

@@ -17,6 +17,7 @@ class NativeForm(NamedTuple):
     kind: str
     parameters: tuple[float, ...] = ()
     whole_batch: bool = False  # a loss that is one number for the batch, not one for each row
+    ranks: tuple[int, ...] | None = None  # of weights, where it is not that of others
 
 
 _functions: dict[object, NativeForm] = {}
@@ -47,3 +48,12 @@ def native_form(definition: object) -> NativeForm | None:
     form = method(definition) if method is not None else None
     assert form is None or isinstance(form, NativeForm)
     return form
+
+
+def native_form_of_weights(definition: object, rank: int) -> NativeForm | None:
+    """The native form of a constraint or penalty for weights of that rank, or None.
+
+    The kernels see each weight as a matrix with as many columns as its last axis.
+    """
+    form = native_form(definition)
+    return form if form is None or form.ranks is None or rank in form.ranks else None

@@ -22,14 +22,18 @@ def _norms(w: ArrayLike, axis: Axis) -> TensorLike:
     return ops.sqrt(ops.sum(ops.square(w), axis=axis, keepdims=True))
 
 
-def _native_axis(axis: Axis) -> float | None:
-    """The kernel's word for `axis` of a matrix, or None if it has none.
+def _native_form(kind: str, numbers: tuple[float, ...], axis: Axis) -> NativeForm | None:
+    """The kernel for vectors along `axis`, or None if it has no word for it.
 
-    A negative axis means something else for a matrix than for a bias, so it has none.
+    A negative axis means something else for a matrix than for a bias, so it has none. All axes
+    are the same for weights of any rank, axis 0 is so for vectors and matrices.
     """
-    if axis is None or (isinstance(axis, list | tuple) and sorted(axis) == [0, 1]):
-        return -1.0
-    return float(axis) if isinstance(axis, int) and axis in (0, 1) else None
+    everything = isinstance(axis, list | tuple) and sorted(axis) == [0, 1]
+    if not (axis is None or everything or (isinstance(axis, int) and axis in (0, 1))):
+        return None
+    word = float(axis) if isinstance(axis, int) else -1.0
+    ranks = None if axis is None else (1, 2) if axis == 0 else (2,)
+    return NativeForm(kind, (*numbers, word, settings.epsilon()), ranks=ranks)
 
 
 @export("keras.constraints", "max_norm")
@@ -67,10 +71,7 @@ class MaxNorm(Constraint):
 
     def native_form(self) -> NativeForm | None:
         """``max_norm``, for matrices and vectors."""
-        axis = _native_axis(self.axis)
-        if axis is None:
-            return None
-        return NativeForm("max_norm", (float(self.max_value), axis, settings.epsilon()))
+        return _native_form("max_norm", (float(self.max_value),), self.axis)
 
 
 @export("keras.constraints", "min_max_norm")
@@ -120,11 +121,8 @@ class MinMaxNorm(Constraint):
 
     def native_form(self) -> NativeForm | None:
         """``min_max_norm``, for matrices and vectors."""
-        axis = _native_axis(self.axis)
-        if axis is None:
-            return None
         bounds = (float(self.min_value), float(self.max_value), float(self.rate))
-        return NativeForm("min_max_norm", (*bounds, axis, settings.epsilon()))
+        return _native_form("min_max_norm", bounds, self.axis)
 
 
 @export("keras.constraints", "unit_norm")
@@ -157,5 +155,4 @@ class UnitNorm(Constraint):
 
     def native_form(self) -> NativeForm | None:
         """``unit_norm``, for matrices and vectors."""
-        axis = _native_axis(self.axis)
-        return None if axis is None else NativeForm("unit_norm", (axis, settings.epsilon()))
+        return _native_form("unit_norm", (), self.axis)

@@ -10,7 +10,7 @@ import numpy as np
 
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.initial_value import aligned_empty
-from densekit._core.native_form import native_form
+from densekit._core.native_form import native_form, native_form_of_weights
 from densekit._core.types import Array
 from densekit._core.variable import Variable
 from densekit.engines.host import host_constraint, host_regularizer
@@ -59,7 +59,7 @@ class PlanParameters:
         self._numbers[id(variable)] = number
         self._kept.append(variable)
         if trainable and variable.regularizer is not None and self._penalties:
-            form = native_form(variable.regularizer)
+            form = native_form_of_weights(variable.regularizer, len(variable.shape))
             if form is not None:
                 self._plan.set_regularizer(number, form.kind, list(form.parameters))
             else:
@@ -67,7 +67,7 @@ class PlanParameters:
                     number, self._on_host(host_regularizer(variable, variable.regularizer))
                 )
         if trainable and variable.constraint is not None:
-            form = native_form(variable.constraint)
+            form = native_form_of_weights(variable.constraint, len(variable.shape))
             if form is not None:
                 self._plan.set_constraint(number, form.kind, list(form.parameters))
             else:

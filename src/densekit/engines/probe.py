@@ -60,27 +60,40 @@ def probe(function: Callable[..., object], inputs: Sequence[tuple[PartialShape, 
 def _mixes_rows(
     function: Callable[..., object], inputs: Sequence[tuple[PartialShape, str]]
 ) -> bool:
-    """Whether a row comes out otherwise beside other rows."""
+    """Whether a row comes out otherwise beside more and other rows."""
     draw = np.random.RandomState(0)
 
-    def rows(shape: PartialShape, dtype: str) -> Array:
-        values = draw.random_sample([2 if n is None else n for n in shape])
-        return (values + 0.5 if "float" in dtype else values > 0.5).astype(data_dtype(dtype))
+    def rows(shape: PartialShape, dtype: str, count: int, widely: bool) -> Array:
+        sizes = [2 if n is None else n for n in shape]
+        if shape[0] is None:
+            sizes[0] = count
+        values = draw.standard_normal(sizes) if widely else draw.random_sample(sizes) + 0.5
+        middle = 0 if widely else 1
+        return (values if "float" in dtype else values > middle).astype(data_dtype(dtype))
 
-    given = [rows(*each) for each in inputs]
-    others = [
-        np.concatenate([a[:1], rows(*each)[1:]]) for a, each in zip(given, inputs, strict=True)
-    ]
-    try:
-        made = []
-        for arrays in (given, others):
-            with StatelessScope(), np.errstate(all="ignore"):
-                made.append([np.asarray(y)[0] for y in tree.flatten(function(*arrays))])
-    except Exception:  # it wants other numbers
-        return False
-    return not all(
+    given = [rows(*each, 2, False) for each in inputs]
+    for widely in (True, False):  # what takes positive numbers alone may refuse others
+        others = [
+            np.concatenate([a[:1], rows(*each, 7, widely)[1:]])
+            for a, each in zip(given, inputs, strict=True)
+        ]
+        try:
+            made = [_first_rows(function, arrays) for arrays in (given, others)]
+        except Exception:
+            continue
+        return not _are_close(*made)
+    return False  # it wants other numbers
+
+
+def _first_rows(function: Callable[..., object], arrays: Sequence[Array]) -> list[Array]:
+    with StatelessScope(), np.errstate(all="ignore"):
+        return [np.asarray(y)[0] for y in tree.flatten(function(*arrays))]
+
+
+def _are_close(first: list[Array], second: list[Array]) -> bool:
+    return all(
         a.tolist() == b.tolist()
         if a.dtype.kind == "U"
         else np.allclose(a.astype(float), b.astype(float), rtol=1e-4, atol=1e-5, equal_nan=True)
-        for a, b in zip(*made, strict=True)
+        for a, b in zip(first, second, strict=True)
     )

@@ -84,6 +84,7 @@ class TimeDistributed(Wrapper):
             outputs: TensorLike = self.layer(inputs)
             return outputs
         whole = followed and ("mask" not in known or mask is None or self.layer.supports_masking)
+        whole = whole and self.layer.activity_regularizer is None  # of steps it counts for nothing
         step: Callable[..., TensorLike] = self.layer if whole else self.layer.call
         steps: list[TensorLike] = []
         for t in range(inputs.shape[1]):

@@ -195,7 +195,7 @@ def empty_like(x: TensorLike, dtype: DTypeLike = None) -> TensorLike:
 @operation("numpy", tensors=2)
 def full_like(x: ArrayLike, fill_value: ArrayLike, dtype: DTypeLike = None) -> TensorLike:
     """Copies of one value in the shape of `x`."""
-    return _like(as_array(x), fill_value, dtype)
+    return _like(as_array(x), as_array(fill_value) if fill_value is None else fill_value, dtype)
 
 
 @export("keras.ops")
@@ -227,6 +227,7 @@ def arange(
     dtype: DTypeLike = None,
 ) -> TensorLike:
     """Numbers from `start` (0 if `stop` is not given) in steps of `step` up to before `stop`."""
+    as_array(start)  # refuses None, an open size
     given = [value for value in (start, stop, step) if value is not None]
     if dtype is None:
         dtype = default_dtype(given)

@@ -16,6 +16,7 @@ import numpy as np
 from densekit._core import settings
 from densekit._core.dtypes import result_type as result_type
 from densekit._core.dtypes import to_numpy_dtype
+from densekit._core.errors import message
 from densekit._core.foreign import as_numpy
 from densekit._core.tensor import Tensor
 from densekit._core.types import Namespace, TensorLike
@@ -115,6 +116,15 @@ def as_array(value: object) -> TensorLike:
         return np.asarray(value, to_numpy_dtype(default_dtype(value)))
     if kind in SCALARS:
         return np.asarray(value, to_numpy_dtype(default_dtype(value)))
+    if value is None:
+        raise ValueError(
+            message(
+                "ops",
+                "a tensor or a number",
+                "None",
+                "Sizes that are open while a model is built, as of `ops.shape(x)[0]`, are None.",
+            )
+        )
     return as_numpy(value)
 
 

@@ -77,4 +77,4 @@ class OrthogonalRegularizer(Regularizer):
 
     def native_form(self) -> NativeForm:
         """``orthogonal``, for matrices."""
-        return NativeForm("orthogonal", (self.factor, float(_MODES.index(self.mode))))
+        return NativeForm("orthogonal", (self.factor, float(_MODES.index(self.mode))), ranks=(2,))

@@ -26,6 +26,16 @@ def check_loss_weights(loss_weights: object) -> None:
                 "Pass one weight per output.",
             )
         )
+    for weight in tree.flatten(loss_weights):
+        if isinstance(weight, str):
+            raise TypeError(
+                message(
+                    "compile",
+                    "`loss_weights` of numbers",
+                    describe(weight),
+                    "Metrics go as `metrics=[...]`, or come fourth.",
+                )
+            )
 
 
 def check_losses(loss: object) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from densekit import ops
+from densekit._core import settings
 from densekit._core.errors import message
 from densekit._core.registry import export
 from densekit._core.types import Array
@@ -57,7 +59,7 @@ def normalize(x: ArrayLike, axis: int = -1, order: int = 2) -> Array:
     """``x / norm(x)`` along an axis; vectors of norm 0 stay 0.
 
     Args:
-        x: an array.
+        x: an array; lists become one of ``floatx``.
         axis: along which the norm is taken. Default: ``-1``.
         order: of the norm. Default: ``2``, the Euclidean one.
 
@@ -67,6 +69,7 @@ def normalize(x: ArrayLike, axis: int = -1, order: int = 2) -> Array:
     >>> keras.utils.normalize([[3.0, 4.0]]).tolist()
     [[0.6, 0.8]]
     """
-    x = np.asarray(x)
+    if not isinstance(x, np.ndarray):
+        x = np.asarray(ops.convert_to_tensor(x, settings.floatx()))
     norm = np.linalg.norm(x, order, axis, keepdims=True)
     return np.asarray(x / np.where(norm == 0, 1, norm))

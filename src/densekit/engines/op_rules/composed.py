@@ -78,14 +78,20 @@ def _deg2rad(x: TensorLike) -> TensorLike:
 
 @composed("hypot")
 def _hypot(x1: TensorLike, x2: TensorLike) -> TensorLike:
-    return ops.sqrt(x1 * x1 + x2 * x2)
+    largest = ops.maximum(ops.abs(x1), ops.abs(x2))
+    size = ops.where(ops.logical_and(largest > 0, ops.isfinite(largest)), largest, 1.0)
+    size = ops.stop_gradient(size)  # squares of what is large are too large
+    return size * ops.sqrt(ops.square(x1 / size) + ops.square(x2 / size))
 
 
 @composed("arcsinh")
 def _arcsinh(x: TensorLike) -> TensorLike:
-    size = ops.abs(x)  # log1p keeps the digits of what is small
-    root = ops.sqrt(ops.square(size) + 1.0)
-    return ops.sign(x) * ops.log1p(size + ops.square(size) / (root + 1.0))
+    sign = ops.where(x < 0, -1.0, 1.0)  # at 0, too, where the slope is 1
+    size = sign * x
+    least, most = ops.minimum(size, 1e9), ops.maximum(size, 1e9)  # squares of more are too large
+    root = ops.sqrt(ops.square(least) + 1.0)
+    near = ops.log1p(least + ops.square(least) / (root + 1.0))  # keeps the digits of what is small
+    return sign * ops.where(size > 1e9, ops.log(most) + math.log(2.0), near)
 
 
 @composed("arccosh")
@@ -112,14 +118,12 @@ def _heaviside(x1: TensorLike, x2: TensorLike) -> TensorLike:
 
 @composed("fmax")
 def _fmax(x1: TensorLike, x2: TensorLike) -> TensorLike:
-    rest = ops.where(ops.isnan(x2), x1, ops.maximum(x1, x2))
-    return ops.where(ops.isnan(x1), x2, rest)
+    return ops.where(ops.logical_or(x1 > x2, ops.isnan(x2)), x1, x2)
 
 
 @composed("fmin")
 def _fmin(x1: TensorLike, x2: TensorLike) -> TensorLike:
-    rest = ops.where(ops.isnan(x2), x1, ops.minimum(x1, x2))
-    return ops.where(ops.isnan(x1), x2, rest)
+    return ops.where(ops.logical_or(x1 < x2, ops.isnan(x2)), x1, x2)
 
 
 @composed("isposinf")
@@ -173,7 +177,7 @@ def _average(x: TensorLike, axis: int | None, weights: TensorLike | None) -> Ten
     if not isinstance(weights, np.ndarray):
         raise NotLowerable("its weights are no numbers")
     weights = np.asarray(weights, str(x.dtype))
-    return ops.sum(x * weights, axis=axis) / ops.sum(x * 0.0 + weights, axis=axis)
+    return ops.sum(x * weights, axis=axis) / ops.sum(ops.ones_like(x) * weights, axis=axis)
 
 
 @composed("count_nonzero")

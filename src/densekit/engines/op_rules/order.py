@@ -45,6 +45,9 @@ def _median(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Ha
     ascending = plan.pick(rows, plan.order(rows))
     middle = np.arange(rows.size).reshape(rows.sample_shape)[..., (n - 1) // 2 : n // 2 + 1]
     y = plan.reduce("sum", plan.rearrange(ascending, middle), -1, True, mean=True)
+    last = plan.rearrange(ascending, np.arange(rows.size).reshape(rows.sample_shape)[..., -1:])
+    unknown = plan.elementwise("not_equal", last, last, dtype="bool")  # NaN is in order the last
+    y = plan.elementwise("where", unknown, float("nan"), y)
     y = plan.transpose(y, back)
     shape = [1 if i == axis % len(x.shape) else m for i, m in enumerate(x.shape)][1:]
     kept = [m for i, m in enumerate(shape, 1) if a["keepdims"] or i != axis % len(x.shape)]

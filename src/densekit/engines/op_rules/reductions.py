@@ -11,7 +11,6 @@ from densekit._core.native_form import NativeForm
 from densekit.engines.batch_numbers import batch_number
 from densekit.engines.op_rules.rule import (
     Arguments,
-    constant,
     first,
     handle,
     name_of,
@@ -130,8 +129,12 @@ def _cumsum(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Ha
     along = None if a["axis"] is None else a["axis"] % rank
     if along in (None, 0) or a.get("dtype") not in (None, x.dtype):
         raise NotLowerable("it runs along the batch axis, or in another type")
-    order = [*(i for i in range(1, rank) if i != along), along]
-    x = plan.transpose(x, order)
-    width = x.sample_shape[-1]
-    y = plan.dense(x, constant(plan, np.triu(np.ones((width, width)))), None)
-    return plan.transpose(y, [order.index(i) + 1 for i in range(1, rank)])
+    positions = np.arange(x.size).reshape(x.sample_shape)
+    step, width = 1, x.sample_shape[along - 1]
+    while step < width:  # sums of 2, 4, 8 ... elements: no product, in which NaN would spread
+        before = np.delete(positions, np.s_[width - step :], along - 1)
+        pad = [(step, 0) if i == along else (0, 0) for i in range(1, rank)]
+        before = np.pad(before, pad, constant_values=-1)
+        x = plan.elementwise("add", x, plan.rearrange(x, before))
+        step *= 2
+    return x
