@@ -257,12 +257,15 @@ class OwnSteps(NamedTuple):
 class OwnRunner(Protocol):
     """Runs steps that a user wrote, many in a call."""
 
-    def run(self, chunk: Chunk) -> object:
-        """The steps of a chunk; what the last one returned.
+    def prepare(self, chunk: Chunk) -> None:
+        """Make ready for the steps of a chunk: run what the user wrote for each of their shapes.
 
         Raises:
-            Exception: of any kind, if the steps cannot be run so; nothing is changed.
+            Exception: of any kind, if the steps cannot be run so; no variable is changed.
         """
+
+    def run(self, chunk: Chunk) -> object:
+        """The steps of a chunk, made ready for; what the last one returned."""
 
     def forget_data(self) -> None:
         """The data set that chunks came from is done with."""

@@ -50,7 +50,7 @@ class StepLoop:
         self.follower = StepFollower(model, compiled, self.step) if follows else None
         self._model, self._mode = model, mode
         self._by_engine: dict[str, Callable[..., object]] = {}
-        self._whole: dict[str, WholeSteps] = {}  # the same
+        self._whole: dict[str, list[tuple[object, WholeSteps]]] = {}  # and structure of the data
 
     def __call__(self, batches: Iterator[object]) -> object:
         results: object = None
@@ -61,20 +61,24 @@ class StepLoop:
                 results = self.step(data)
         return results
 
-    def whole(self, kind: EngineKind) -> WholeSteps | None:
-        """What has an engine compile many steps; None: it does not."""
+    def whole(self, kind: EngineKind, data: BatchStructure) -> WholeSteps | None:
+        """What has an engine compile many steps on such data; None: it does not."""
         model = self._model
         if not kind.compiles or model.run_eagerly or not model.jit_compile:
             return None
         from densekit.training._whole_steps import WholeSteps  # a first model does not wait
 
-        if kind.name not in self._whole:
-            step = partial(_with_state, model, self._mode, self.step)
-            given = step if self.is_stateless else self.step
-            name = STEPS[self._mode]
-            self._whole[kind.name] = WholeSteps(model, given, name, not self.is_stateless)
-        found = self._whole[kind.name]
-        return None if found.is_refused else found
+        known = self._whole.setdefault(kind.name, [])
+        if any(steps.is_refused for _, steps in known):
+            return None
+        for structure, steps in known:
+            if data.is_like(structure):
+                return steps
+        step = partial(_with_state, model, self._mode, self.step)
+        given = step if self.is_stateless else self.step
+        found = WholeSteps(model, given, STEPS[self._mode], not self.is_stateless)
+        known.append((data.structure(), found))
+        return found
 
     def _compiled(self) -> Callable[..., object]:
         """The step as the model's engine runs it."""
@@ -187,7 +191,7 @@ class StepSession:
             whole.forget_data()
 
     def _whole(self) -> WholeSteps | None:
-        return self._function.whole(self._runtime.kind) if self._may_compile else None
+        return self._function.whole(self._runtime.kind, self._data) if self._may_compile else None
 
     def run(self, chunk: Chunk, training: bool) -> None:
         """Run the steps of a chunk."""

@@ -157,7 +157,7 @@ class Predictions:
             run.on_predict_begin()
             made: list[object] = []
             kind, state = self._runtime.kind, self._runtime.state()
-            whole = function.whole(kind) if type(function) is StepLoop else None
+            whole = function.whole(kind, batches) if type(function) is StepLoop else None
 
             def by_python(chunk: Chunk) -> object:
                 return function(batches.batches(chunk))

@@ -7,14 +7,14 @@ which builds what is to be built, and shows what the step keeps in Python.
 from __future__ import annotations
 
 import random
-import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from densekit._core.engine import Chunk, EngineKind, OwnRunner, OwnSteps
 from densekit._core.frames import warn
+from densekit._core.kept import Kept
 from densekit._core.variable import Variable
 from densekit.optimizers import Optimizer
 from densekit.optimizers.schedules import LearningRateSchedule
@@ -35,10 +35,6 @@ _OURS = (
     "stop_evaluating",
     "stop_predicting",
 )
-_PLAIN = (bool, int, float, complex, str, bytes, type(None))
-
-
-_Attribute: TypeAlias = tuple[int, str]  # of which owner, by id
 
 
 class WholeSteps:
@@ -57,14 +53,14 @@ class WholeSteps:
         self._trials = _TRIALS if trials else 0  # still to be made
         self._has_effects = trials
         self._runner: OwnRunner | None = None
-        self._noted: dict[_Attribute, object] = {}
+        self._kept: Kept | None = None  # of the latest trace
         self._state: object = None
         self._traces = 0
         self._works = False
         self.is_refused = False
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_runner": None, "_noted": {}, "_state": None}
+        return {**self.__dict__, "_runner": None, "_kept": None, "_state": None}
 
     def run(
         self,
@@ -92,18 +88,19 @@ class WholeSteps:
         runner = self._runner
         if self.is_refused or runner is None:
             return by_python(rest)
-        before = _values(self._model) if not self._works else {}
+        given = rest._replace(inputs=data.columns_of(rest), targets=[], weights=[])
+        kept = self._kept if self._has_effects or self._works else _kept(self._model, False)
         try:
-            logs = runner.run(rest._replace(inputs=data.columns_of(rest), targets=[], weights=[]))
+            runner.prepare(given)
         except Exception as error:
-            if self._works:
-                raise
-            _put_back(self._model, before)
+            if kept is not None:
+                kept.put_back()
             self._refuse(str(error).split("\n", 1)[0], is_said=self._has_effects)
             return by_python(rest)
-        if not self._works:
-            self._works = True
-            _put_back(self._model, before)
+        if kept is not None:  # attributes that a trace has set are of no use outside of it
+            kept.put_back()
+        logs = runner.run(given)
+        self._works = True
         for metric in self._model.metrics:
             if isinstance(metric, LossMean):
                 metric.forget_sums()
@@ -116,20 +113,21 @@ class WholeSteps:
 
     def _try(self, chunk: Chunk, by_python: Callable[[Chunk], object]) -> object:
         """A step as it is; what it changes in Python beside variables keeps it from compiling."""
-        before = _noted(self._model) | _draws()
+        kept, draws = _kept(self._model, True), _draws()
         logs = by_python(chunk)
         self._trials -= 1
         if not self._trials:
-            changed = _changed(before, _noted(self._model) | _draws())
+            changed = [*kept.changed(), *_changed(draws, _draws())]
             if changed:
-                self._refuse(f"it changes {changed[0]} in Python")
+                self._refuse(f"it changes `{changed[0]}` in Python")
         return logs
 
     def _make_ready(self, kind: EngineKind, data: BatchStructure, state: object) -> None:
-        noted = _noted(self._model) if self._has_effects else {}
-        if self._runner is not None and (state == self._state and not _changed(self._noted, noted)):
+        is_known = self._kept is None or not self._kept.changed()
+        if self._runner is not None and state == self._state and is_known:
             return
-        self._noted, self._state, self._works = noted, state, False
+        self._kept = _kept(self._model, True) if self._has_effects else None
+        self._state, self._works = state, False
         self._traces += 1
         if self._traces > _MOST_TRACES:
             return self._refuse("it reads attributes that change between two epochs")
@@ -176,58 +174,20 @@ def _optimizers(model: TrainableModel) -> list[Optimizer]:
     return list({id(optimizer): optimizer for optimizer in found}.values())
 
 
-def _draws() -> dict[_Attribute, object]:
+def _draws() -> dict[str, object]:
     """Where the generators of Python and NumPy are."""
     numpy = np.random.get_state(legacy=False)
-    return {
-        (0, "random"): hash(random.getstate()),
-        (0, "np.random"): (repr(numpy), repr(numpy["state"])),
-    }
+    return {"random": hash(random.getstate()), "np.random": repr((numpy, numpy["state"]))}
 
 
-def _noted(model: TrainableModel) -> dict[_Attribute, object]:
-    """The attributes of a model and its layers."""
-    return {key: _content(value) for key, value in _values(model).items()}
+def _changed(before: dict[str, object], after: dict[str, object]) -> list[str]:
+    return [name for name in before if before[name] != after[name]]
 
 
-def _values(model: TrainableModel) -> dict[_Attribute, object]:
-    return {
-        (id(owner), name): value
-        for owner in model._dk_flatten_layers()
-        for name, value in vars(owner).items()
-        if name not in _OURS and not name.startswith("_dk_")
-    }
+def _kept(model: TrainableModel, code: bool) -> Kept:
+    """What the model and its layers hold, and what their methods name."""
+    return Kept(model._dk_flatten_layers(), _is_ours, code)
 
 
-def _put_back(model: TrainableModel, before: dict[_Attribute, object]) -> None:
-    """Attributes that a trace has set would hold what is of no use outside of it."""
-    owners = {id(owner): owner for owner in model._dk_flatten_layers()}
-    for (owner, name), value in _values(model).items():
-        if (owner, name) not in before:
-            del owners[owner].__dict__[name]
-        elif before[owner, name] is not value:
-            owners[owner].__dict__[name] = before[owner, name]
-
-
-def _content(value: object) -> object:
-    """What compares equal as long as nothing in a value has changed."""
-    if isinstance(value, _PLAIN):
-        return value
-    if isinstance(value, np.random.Generator):
-        return repr(value.bit_generator.state)
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        return id(value), zlib.crc32(value.tobytes())
-    if isinstance(value, dict):
-        return id(value), [(key, _leaf(leaf)) for key, leaf in value.items()]
-    if isinstance(value, list | set):
-        return id(value), [_leaf(leaf) for leaf in value]
-    return id(value)
-
-
-def _leaf(value: object) -> object:
-    return value if isinstance(value, _PLAIN) else id(value)
-
-
-def _changed(before: dict[_Attribute, object], after: dict[_Attribute, object]) -> list[str]:
-    changed = [key for key, value in after.items() if key not in before or before[key] != value]
-    return [f"`{name}`" for _, name in changed]
+def _is_ours(name: str) -> bool:
+    return name in _OURS or name.startswith("_dk_")

@@ -109,6 +109,17 @@ class Counting(keras.metrics.Metric):
         return self.total + len(self.seen)
 
 
+class Hiding(Counting):
+    """Keeps something in an object that it holds."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.kept = {"sizes": [self.seen]}
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.kept["sizes"][0].append(len(y_pred))
+
+
 class Fading(keras.metrics.Metric):
     """What it shows depends on the order of the batches."""
 
@@ -136,7 +147,7 @@ def spread(y_true: Any, y_pred: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("metric", "comes_back"), [(Counting, True), (Branching, True), (Fading, False)]
+    ("metric", "comes_back"), [(Counting, True), (Hiding, True), (Branching, True), (Fading, False)]
 )
 def test_own_metrics(metric: Any, comes_back: bool, returned: list[bool]) -> None:
     x, y, _ = data(False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import jax
 import numpy as np
@@ -192,15 +193,16 @@ def test_traced_steps_compute_what_native_ones_do(kind: Any, runs: list[int]) ->
 
 
 def test_a_step_runs_twice_in_python_and_is_traced_once_for_a_shape() -> None:
-    calls: list[bool] = []
+    calls = Mock()  # a list would be an effect
 
     class Counted(Usual):
         def train_step(self, data: Any) -> Any:
-            calls.append(isinstance(data[0], jax.core.Tracer))
+            calls(isinstance(data[0], jax.core.Tracer))
             return super().train_step(data)
 
     fitted(Counted, "jax")
-    assert calls == [False, False, True, True]  # batches of 8 rows and of 4
+    traced = [call.args[0] for call in calls.call_args_list]
+    assert traced == [False, False, True, True]  # batches of 8 rows and of 4
 
 
 class Counting(Usual):
@@ -209,6 +211,20 @@ class Counting(Usual):
     def train_step(self, data: Any) -> Any:
         self.steps += 1
         return super().train_step(data)
+
+
+class Box:
+    steps = 0
+
+
+class Hiding(Usual):
+    def __init__(self) -> None:
+        super().__init__()
+        self.book = {"boxes": [Box()]}
+
+    def train_step(self, data: Any) -> Any:
+        self.book["boxes"][0].steps += 1
+        return super().train_step(data) | {"steps": float(self.book["boxes"][0].steps)}
 
 
 class Drawing(Usual):
@@ -239,6 +255,7 @@ class Branching(Usual):
     ("kind", "reason"),
     [
         (Counting, "changes `steps` in Python"),
+        (Hiding, "changes `book` in Python"),
         (Drawing, "changes `np.random` in Python"),
         (Holding, "changes `rng` in Python"),
         (Branching, "Abstract tracer value"),
@@ -313,3 +330,61 @@ def test_hooks_of_batches_are_called_after_each() -> None:
     ours, theirs = run("native"), run("jax")
     assert len(ours) == len(theirs) == 6
     same(ours, theirs)
+
+
+def test_variables_may_be_logs() -> None:
+    class Counted(Usual):
+        def __init__(self) -> None:
+            super().__init__()
+            self.steps = keras.Variable(0, dtype="int32", trainable=False)
+
+        def train_step(self, data: Any) -> Any:
+            logs = super().train_step(data)
+            self.steps.assign_add(1)
+            return logs | {"steps": self.steps}
+
+    same(fitted(Counted, "native"), fitted(Counted, "jax"))
+
+
+def test_columns_may_come_and_go_between_fits(runs: list[int]) -> None:
+    class Weighted(Net):
+        def train_step(self, data: Any) -> Any:
+            x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+            with keras.GradientTape() as tape:
+                loss = self.compute_loss(x, y, self(x, training=True), weight)
+            gradients = tape.gradient(loss, self.trainable_variables)
+            self.optimizer.apply(gradients, self.trainable_variables)
+            return {"loss": loss}
+
+    def run(engine: str) -> Any:
+        keras.utils.set_random_seed(5)
+        model = Weighted()
+        model.compile("sgd", "mse", engine=engine)
+        weights = np.arange(24, dtype="float32")
+        for weight in (weights, None, weights):
+            model.fit(X[:24], Y[:24], batch_size=BATCH, sample_weight=weight, epochs=2, verbose=0)
+        return model.get_weights()
+
+    same(run("native"), run("jax"))
+    assert runs == [1, 3, 1, 3, 3, 3]
+
+
+def test_a_step_that_fails_has_been_made_once() -> None:
+    class Failing(Usual):
+        def train_step(self, data: Any) -> Any:
+            logs = super().train_step(data)
+            if len(data[0]) < BATCH:
+                raise ArithmeticError("too few")
+            return logs
+
+    def run(engine: str) -> Any:
+        keras.utils.set_random_seed(5)
+        model = Failing()
+        model.compile("sgd", "mse", engine=engine)
+        with pytest.raises(ArithmeticError, match="too few"):
+            model.fit(X, Y, batch_size=BATCH, verbose=0)
+        return int(model.optimizer.iterations), model.get_weights()
+
+    with pytest.warns(UserWarning, match="cannot be compiled"):
+        theirs = run("jax")
+    same(run("native"), theirs)

@@ -171,7 +171,7 @@ class Loop:
             for v, value in zip(self.written.variables, self.written.unpack(written), strict=True)
         ]
         steps, full, last = counts
-        traced = self._traced_for(jax.eval_shape(batch_at, np.int32(0)))
+        traced = self.trace(jax.eval_shape(batch_at, np.int32(0)))
 
         def kept(made: Made) -> _Kept:
             parts = [*zip(made.outputs, wanted, strict=True), *zip(made.masks, wanted, strict=True)]
@@ -197,7 +197,7 @@ class Loop:
         losses, outputs, amounts = made
         return Ran(self.written.repack(values), losses, outputs, amounts, of_last)
 
-    def _traced_for(self, batch: Batch) -> Traced:
+    def trace(self, batch: Batch) -> Traced:
         """The step for batches of this shape."""
         key = shape_of(batch)
         if key not in self._traced:

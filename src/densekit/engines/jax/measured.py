@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ import numpy as np
 
 from densekit._core import masks, settings
 from densekit._core.engine import Chunk, Measure
+from densekit._core.kept import Kept
 from densekit._core.registry import public_name
 from densekit._core.tensor import lend
 from densekit._core.tracked import TrackedMetric
@@ -23,8 +24,6 @@ from densekit.engines.jax.traced import Made, Touched
 from densekit.engines.objective import Batch
 from densekit.losses import check_chance_broadcast
 from densekit.metrics import MeanMetricWrapper, Metric
-
-_Attributes: TypeAlias = dict[str, tuple[object, object]]
 
 
 class Rows(NamedTuple):
@@ -105,14 +104,15 @@ class Measured:
             metric = _metric_of(measure)
             mine = Touched({}, {})
             scope = Summing(values, mine) if _only_adds(metric) else Values(values, mine)
-            before = _attributes_of(metric)
+            kept = Kept([metric])
             try:
                 with scope:
                     update(metric, measure.weighted, rows[measure.output])
             except Exception:  # the host will say what is wrong, if anything is
-                _put_back(metric, before)
+                kept.put_back()
                 continue
-            if _put_back(metric, before):
+            if kept.changed():
+                kept.put_back()
                 continue  # it counts in Python, too
             self.taken.append(measure)
             for known, more in zip(touched, mine, strict=True):
@@ -206,41 +206,3 @@ def may_be_traced(metric: TrackedMetric) -> bool:
 def _only_adds(metric: Metric) -> bool:
     """Whether nothing that a batch adds depends on what was added before."""
     return type(metric) is MeanMetricWrapper or public_name(type(metric)) is not None
-
-
-def _attributes_of(metric: Metric) -> _Attributes:
-    """The attributes, and of collections what is in them."""
-    return {name: (value, _content(value)) for name, value in vars(metric).items()}
-
-
-def _content(value: object) -> object:
-    if isinstance(value, dict):
-        return dict(value)
-    return list(value) if isinstance(value, list) else None
-
-
-def _put_back(metric: Metric, before: _Attributes) -> bool:
-    """Undo what tracing did to attributes; whether it did anything."""
-    now = _attributes_of(metric)
-    changed = now.keys() != before.keys()
-    for name, (value, content) in before.items():
-        if name in now and now[name][0] is value and _same(now[name][1], content):
-            continue
-        changed = True
-        metric.__dict__[name] = value
-        if isinstance(value, dict) and isinstance(content, dict):
-            value.clear()
-            value.update(content)
-        elif isinstance(value, list) and isinstance(content, list):
-            value[:] = content
-    for name in now.keys() - before.keys():
-        del metric.__dict__[name]
-    return changed
-
-
-def _same(one: object, two: object) -> bool:
-    if isinstance(one, dict) and isinstance(two, dict):
-        return one.keys() == two.keys() and all(one[key] is two[key] for key in one)
-    if isinstance(one, list) and isinstance(two, list):
-        return len(one) == len(two) and all(a is b for a, b in zip(one, two, strict=True))
-    return one is two

@@ -18,7 +18,7 @@ from densekit.engines.jax.loop import Loop
 from densekit.engines.jax.numbers import numbers
 from densekit.engines.jax.rates import Rates
 from densekit.engines.jax.resident import Resident
-from densekit.engines.jax.runs import gathered, picks_of, runs_of
+from densekit.engines.jax.runs import Run, gathered, picks_of, runs_of
 from densekit.engines.jax.scopes import Given, Values
 from densekit.engines.jax.tapes import Enough, Place, Resolved, Tapes
 from densekit.engines.jax.traced import Made, Touched, traced_whole
@@ -98,7 +98,7 @@ class OwnStep:
                 except Enough:
                     self._is_whole = False
                     return []
-            leaves = [jnp.asarray(leaf) for leaf in tree.flatten(self.results)]
+                leaves = [jnp.asarray(leaf) for leaf in tree.flatten(self.results)]
             return [*scope.values().values(), *leaves]
 
         return Resolved(jax.make_jaxpr(traced)(list(values.values()), batch.inputs))
@@ -121,6 +121,14 @@ class OwnLoop:
         self._loop: Loop | None = None
         self._resident: Resident | None = None
         self._columns: list[Array] = []
+
+    def prepare(self, chunk: Chunk) -> None:
+        """Trace the steps for each shape of a batch in a chunk."""
+        chunk = self._with_columns(chunk)
+        with numbers(self._wide):
+            resident, loop = self._made_for(chunk)
+            for run in {run.size: run for run in runs_of(chunk, False, None, whole=True)}.values():
+                loop.trace(_first_of(chunk, run, resident.layout))
 
     def run(self, chunk: Chunk) -> object:
         """The steps of a chunk; what the last one returned."""
@@ -173,13 +181,18 @@ class OwnLoop:
             self._loop = None
         if self._loop is None:
             layout = self._resident.layout
-            run = runs_of(chunk, False, None, whole=True)[0]._replace(rows=0, steps=1)
-            run = run._replace(rows=run.full)
-            trial = gathered(chunk, picks_of(chunk, run, 1), layout, None)
-            batch: Batch = jax.tree.map(lambda column: column[0], trial)
+            batch = _first_of(chunk, runs_of(chunk, False, None, whole=True)[0], layout)
             first = traced_whole(self._step, self._known, batch, False)
             self._loop = Loop(self._step, first, False, None, layout.types)
         return self._resident, self._loop
+
+
+def _first_of(chunk: Chunk, run: Run, layout: Layout) -> Batch:
+    """The rows of the first step of a run."""
+    first = run._replace(rows=run.full, steps=1)
+    rows = gathered(chunk, picks_of(chunk, first, 1), layout, None)
+    batch: Batch = jax.tree.map(lambda column: column[0], rows)
+    return batch
 
 
 _NONE: list[Array | None] = []
