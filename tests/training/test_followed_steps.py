@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 
 import numpy as np
 import pytest
@@ -24,8 +25,10 @@ COUNTS = {"steps": 0}
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch):
-    """Steps are followed after the first two."""
+    """Steps are followed after the first two, and the two that are made both ways."""
     monkeypatch.setattr(_step_follower, "FIRST_STEPS", 2)
+    monkeypatch.setattr(_step_follower, "TRIED_STEPS", 2)
+    monkeypatch.setattr(_step_follower, "TRIED_ROWS", 2)
 
 
 def network(inner=(), **options):
@@ -488,6 +491,88 @@ class Integers(DQN):
         return {"loss": loss}
 
 
+class Tracking(LossObject):
+    """Its weights have the same bits whether or not the rest is understood."""
+
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = ops.mean((self(x, training=True) - y) ** 2)
+        variables = self.trainable_weights
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return self.after(y, loss, variables)
+
+    def after(self, y, loss, variables):
+        self.tracker.update_state(loss)
+        return {"huber": self.tracker.result()}
+
+
+class ChangesInPlace(Tracking):
+    """The metric sees it, too."""
+
+    def after(self, y, loss, variables):
+        z = y[:, :1]
+        z *= 2
+        self.tracker.update_state(y)
+        return {"huber": self.tracker.result()}
+
+
+class AsksFirst(Tracking):
+    def after(self, y, loss, variables):
+        before = self.tracker.result()
+        self.tracker.update_state(loss)
+        return {"huber": before}
+
+
+class IteratesTwice(Tracking):
+    def after(self, y, loss, variables):
+        each = zip((1, 2), variables, strict=False)
+        for _ in each:
+            pass
+        for _ in each:
+            self.tracker.update_state(loss)
+        return {"huber": self.tracker.result()}
+
+
+class GeneratesNothing(Tracking):
+    def after(self, y, loss, variables):
+        (tracker.update_state(loss) for tracker in (self.tracker,))
+        return {"huber": self.tracker.result()}
+
+
+@functools.wraps(ops.square)
+def counted_square(x):
+    COUNTS["steps"] += 1
+    return ops.square(x)
+
+
+class Wraps(keras.Model):
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = ops.mean(counted_square(self(x, training=True) - y))
+        variables = self.trainable_weights
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+
+class CountsInCall(Tracking):
+    def __call__(self, *args, **kwargs):
+        COUNTS["steps"] += 1
+        return super().__call__(*args, **kwargs)
+
+
+class OwnResults(Metrics):
+    def get_metrics_result(self):
+        COUNTS["steps"] += 1
+        return super().get_metrics_result()
+
+
+class CountedDistance:
+    def __call__(self, y_true, y_pred):
+        return counted(y_true, y_pred)
+
+
 class OwnMetric(keras.metrics.Metric):
     def __init__(self):
         super().__init__(name="calls")
@@ -532,6 +617,21 @@ IN_PYTHON = {
     "a metric of its own": (Metrics, {"compiled": {"metrics": lambda: [OwnMetric()]}}),
     "a metric by a function of its own": (Metrics, {"compiled": {"metrics": lambda: [counted]}}),
     "a penalty": (Compiled, {"make": lambda: network(kernel_regularizer="l2")}),
+    "a metric by an object of its own": (
+        Metrics,
+        {
+            "compiled": {
+                "metrics": lambda: [keras.metrics.MeanMetricWrapper(CountedDistance(), "own")]
+            }
+        },
+    ),
+    "an array changed in place": (ChangesInPlace, {}),
+    "a metric asked before it is updated": (AsksFirst, {}),
+    "an iterator used up": (IteratesTwice, {}),
+    "a generator that is not used": (GeneratesNothing, {}),
+    "a function that wraps one of ours": (Wraps, {}),
+    "a `__call__` of its own": (CountsInCall, {}),
+    "results of its own": (OwnResults, {}),
     "a loss of its own": (
         Compiled,
         {"compiled": {"loss": lambda: lambda y, p: ops.mean(ops.abs(y - p), axis=-1)}},
@@ -630,11 +730,46 @@ def set_penalty(model, epoch):
     model.layers[1].kernel.regularizer = keras.regularizers.L2(0.1) if epoch == 2 else None
 
 
+def set_constraint(model, epoch):
+    model.layers[1].kernel.constraint = NON_NEGATIVE if epoch == 2 else None
+
+
+def set_reduction(model, epoch):
+    model.measure.reduction = "sum" if epoch == 2 else "sum_over_batch_size"
+
+
+def set_all_attributes(model, epoch):
+    model.settings.__dict__ = {"power": 2 + epoch}
+
+
+def set_class(model, epoch):
+    model.settings.__class__ = Cubes if epoch == 2 else Squares
+
+
+def set_attribute_of_class(model, epoch):
+    Squares.power = 2 + epoch
+
+
 def set_default(model, epoch):
     Powers.error.__defaults__ = (2 + epoch,)
 
 
 POWER = 2
+NON_NEGATIVE = keras.constraints.NonNeg()
+
+
+class Squares:
+    power = 2
+
+
+class Cubes:
+    power = 3
+
+
+class OfSettings(ReadsAnObject):
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs)
+        self.settings = Squares()
 
 
 class Powers(keras.Model):
@@ -665,6 +800,11 @@ CHANGES = {
     "default of an argument": (Powers, set_default),
     "number of a loss": (LossObject, set_delta),
     "compile": (Compiled, compile_anew),
+    "constraint": (Compiled, set_constraint),
+    "reduction of a loss": (LossObject, set_reduction),
+    "all attributes of an object": (OfSettings, set_all_attributes),
+    "class of an object": (OfSettings, set_class),
+    "attribute of a class": (OfSettings, set_attribute_of_class),
     "penalty": (Compiled, set_penalty),
 }
 
@@ -703,6 +843,63 @@ def test_callbacks_see_each_batch_and_may_change_things():
         found.append((changes.losses, [w.tolist() for w in model.get_weights()]))
     assert found[0] == found[1]
     assert len(found[0][0]) == 8
+
+
+def test_larger_batches_than_of_one_row_are_tried_anew():
+    found = []
+    for eagerly in (True, False):
+        keras.utils.set_random_seed(1)
+        model = Compiled(*network())
+        model.compile("adam", "mse", run_eagerly=eagerly)
+        for i in range(6):
+            model.train_on_batch(X[i : i + 1], Y[i : i + 1])
+        alone = reason(model)
+        model.train_on_batch(X[:5], Y[:5])
+        found.append((alone, reason(model), model.get_weights()))
+    assert found[1][:2] == ("", "it was tried with one row only")
+    assert all(map(np.array_equal, found[0][2], found[1][2]))
+
+
+def test_a_rule_that_rounds_otherwise_now_and_then_is_found(monkeypatch):
+    """The second of the steps that are made both ways has another bit."""
+    train, calls = _followed_step.FollowedStep.train, []
+
+    def rounds(self, chunk, columns):
+        calls.append(chunk)
+        ends, rooms = train(self, chunk, columns)
+        return (np.nextafter(ends, np.float32(9)) if len(calls) == 2 else ends), rooms
+
+    monkeypatch.setattr(_followed_step.FollowedStep, "train", rounds)
+    model, _ = fitted(Compiled, False)
+    assert (len(calls), reason(model)) == (2, "the engine computes other bits")
+
+
+def of_a_cell():
+    power = 2
+
+    def delete():
+        nonlocal power
+        del power
+
+    class OfCell(keras.Model):
+        def train_step(self, data):
+            x, y = data
+            with keras.GradientTape() as tape:
+                loss = ops.mean((self(x, training=True) - y) ** power)
+            variables = self.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+            return {"loss": loss}
+
+    return OfCell, delete
+
+
+def test_a_variable_around_the_step_may_be_deleted():
+    kind, delete = of_a_cell()
+    model, _ = fitted(kind, False)
+    assert reason(model) == ""
+    delete()
+    with pytest.raises(NameError, match="power"):
+        model.fit(X, Y, batch_size=10, verbose=0)
 
 
 def test_run_eagerly_turns_it_off():

@@ -13,6 +13,7 @@ from weakref import WeakSet
 import numpy as np
 import numpy.typing as npt
 
+from densekit._core import assignments
 from densekit._core.boxes import unboxed
 from densekit._core.dtypes import is_float_dtype, to_numpy_dtype
 from densekit._core.errors import describe, message
@@ -119,9 +120,11 @@ class Variable(Operators):
 
     def _set_regularizer(self, value: Callable[[Any], Any] | None) -> None:
         self._regularizer = self._function_or_none("regularizer", value)
+        assignments.moved()
 
     def _set_constraint(self, value: Callable[[Any], Any] | None) -> None:
         self._constraint = self._function_or_none("constraint", value)
+        assignments.moved()
 
     def _function_or_none(self, name: str, value: object) -> Any:
         if value is None or callable(value):

@@ -142,7 +142,8 @@ class FollowedStep:
         return trackers, list(map(_trainable, self._weights))
 
     def _numbers_now(self) -> object:
-        forms = [None if end.loss is None else native_form(end.loss) for end in self._ends]
+        losses = [end.loss for end in self._ends]
+        forms = [None if loss is None else (native_form(loss), loss.reduction) for loss in losses]
         numbers = numbers_of([], self._effects.variables, [], self._optimizer)
         return numbers, forms, self._compiled.terms, self._compiled.metrics
 

@@ -179,7 +179,8 @@ class StepSession:
             return max(steps, _CHUNK_ROWS // feed.batch_size // steps * steps)
         if isinstance(feed, ArrayFeed) and self._follower is not None:
             columns = [*feed.sample.inputs, *feed.sample.targets, *feed.sample.weights]
-            followed = self._follower.fitting(self._data, [c for c in columns if c is not None])
+            given = [c for c in columns if c is not None]
+            followed = self._follower.fitting(self._data, given, feed.batch_size)
             if followed is not None:
                 return max(steps, followed.chunk_steps(feed.batch_size) // steps * steps)
         return steps
@@ -212,7 +213,8 @@ class StepSession:
         with engines.inside(self._runtime.kind):
             if follower is not None:
                 columns = self._data.columns_of(chunk)
-                followed = follower.fitting(self._data, columns)
+                rows = min(chunk.batch_size, chunk.rows)
+                followed = follower.fitting(self._data, columns, rows)
                 if followed is not None:
                     self._logs, losses = followed.run(chunk, columns)
                     if self.watch is not None and any("loss" in n for n in followed.loss_names):

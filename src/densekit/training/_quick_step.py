@@ -34,10 +34,10 @@ class QuickStep:
         columns = _columns(given)
         if columns is None or _kind(given) != self._kind:
             return None
-        followed = follower.fitting(self._data, columns)
+        rows = len(columns[0])
+        followed = follower.fitting(self._data, columns, rows)
         if followed is None:
             return None
-        rows = len(columns[0])
         if len(self._picks) != rows:
             self._picks = np.arange(rows, dtype=np.int64)
         chunk = Chunk(0, rows, columns, [], [], self._picks, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, cast
 
@@ -24,12 +24,13 @@ from densekit.training._overrides import is_base_method
 from densekit.training._run_metrics import CompileMetrics
 from densekit.training._runtime import Runtime
 from densekit.training._step_formulas import StepFormulas
-from densekit.training._step_reads import OF_PARTS, Method, Reads
+from densekit.training._step_reads import OF_PARTS, Method, Reads, is_ours
 from densekit.training._step_values import (
     BatchLoss,
     Gradient,
     MetricUpdate,
     MetricValue,
+    Once,
     OpenTape,
     RowLoss,
     StepEffects,
@@ -41,13 +42,8 @@ if TYPE_CHECKING:
 
 _OWN = __name__.partition(".")[0]
 _FORMULAS = (f"{_OWN}.ops", f"{_OWN}.activations", f"{_OWN}.losses")
-_MAKE: dict[object, Callable[..., object]] = {
-    zip: list,
-    list: list,
-    tuple: tuple,
-    enumerate: list,
-    reversed: list,
-}
+_ITERATORS = (zip, enumerate, reversed)
+_MAKES = (list, tuple, *_ITERATORS)
 
 
 class StepCalls(StepFormulas):
@@ -76,8 +72,7 @@ class StepCalls(StepFormulas):
 
     def is_ours(self, callee: object) -> bool:
         """Whether a function belongs to the package, so that it is known what it does."""
-        function = callee.function if isinstance(callee, Method) else callee
-        return (getattr(function, "__module__", None) or "").partition(".")[0] == _OWN
+        return is_ours(callee.function if isinstance(callee, Method) else callee)
 
     def attribute(self, of: object, name: str) -> object:
         """What an attribute is."""
@@ -111,17 +106,17 @@ class StepCalls(StepFormulas):
             return callee[0]
         if getattr(callee, "__name__", "") == unpack_x_y_sample_weight.__name__ and len(args) == 1:
             return unpack_x_y_sample_weight(args[0])
-        if isinstance(callee, type) and callee in _MAKE and not kwargs.keys() - {"strict"}:
+        if isinstance(callee, type) and callee in _MAKES and not kwargs.keys() - {"strict"}:
             return self._make(callee, args, kwargs)
         if isinstance(callee, FunctionType) and callee.__module__.startswith(_FORMULAS):
             return self._formula(callee, args, kwargs)
         raise NotLowerable(f"it calls {getattr(callee, '__name__', type(callee).__name__)!r}")
 
     def _make(self, kind: type, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
-        if not all(map(self._is_fixed, args)):
-            raise NotLowerable("it goes through something that may be another one in each step")
+        given = [self.items(arg) for arg in args]
         try:
-            return self.made(_MAKE[kind](kind(*args, **kwargs)))
+            made: Iterable[object] = kind(*given, **kwargs)
+            return Once(made) if kind in _ITERATORS else self.made(made)
         except (TypeError, ValueError) as error:
             raise NotLowerable(str(error)) from None
 
@@ -154,6 +149,8 @@ class StepCalls(StepFormulas):
         training = kwargs.get("training")
         if training is not None and not isinstance(training, bool):
             raise NotLowerable("`training` is no truth")
+        if not is_ours(self.reads.of_kind(layer, "__call__")):
+            raise NotLowerable(f"{layer.name!r} has a `__call__` of its own")
         self.callees.append((layer, bool(training)))
         self._nodes += [(x, len(x._inbound_nodes)) for x in sublayers(layer)]
         flag = {"training": bool(training)} if layer._dk_call_info.has_training else {}
@@ -177,7 +174,7 @@ class StepCalls(StepFormulas):
                 self._add_update(owner, args, kwargs)
                 return None
             if name == "result" and not (args or kwargs):
-                return MetricValue(owner)
+                return self._metric_value(owner)
         if owner is self._model and is_base_method(method.function):
             if name == "compute_loss":
                 return self._compiled_loss(*args, **kwargs)
@@ -185,9 +182,9 @@ class StepCalls(StepFormulas):
                 for metric in self._model.metrics:
                     _check_metric(metric)
                 self._add_update(None, args, kwargs)
-                return MetricValue(None)
+                return self._metric_value(None)
         if owner is self._model and name == "get_metrics_result":
-            return MetricValue(None)
+            return self._metric_value(None)
         raise NotLowerable(f"it calls `{name}` of {type(owner).__name__}")
 
     def _add_update(
@@ -198,7 +195,19 @@ class StepCalls(StepFormulas):
             raise NotLowerable("a metric is given more than data, predictions and loss")
         if self.effects.loss is None and any(isinstance(x, BatchLoss) for x in leaves):
             raise NotLowerable("a metric is given the loss before its gradient")  # other bits
+        asked = self.effects.asked
+        if asked & {id(None), id(metric)} or (metric is None and asked):
+            raise NotLowerable("a metric is asked before it is updated")
         self.effects.updates.append(MetricUpdate(metric, tuple(args), dict(kwargs)))
+
+    def _metric_value(self, metric: Metric | None) -> MetricValue:
+        """What a metric says at the end of the step; None: all."""
+        if metric is None:
+            results = self.reads.attribute(self._model, "get_metrics_result")
+            if not self.is_ours(results):
+                raise NotLowerable("it has a `get_metrics_result` of its own")
+        self.effects.asked.add(id(metric))
+        return MetricValue(metric)
 
     # The loss, its gradient, the update
 
@@ -245,17 +254,16 @@ class StepCalls(StepFormulas):
         trainable_variables: object = None,
         **others: object,
     ) -> None:
-        is_list = isinstance(grads, list | tuple) and self._is_fixed(grads)
-        gradients = list(grads) if is_list and isinstance(grads, list | tuple) else []
+        gradients = list(self.items(grads))
         given = trainable_variables
         if name == "apply_gradients":
             pairs = [pair for pair in gradients if isinstance(pair, tuple) and len(pair) == 2]
             gradients, given = [g for g, _ in pairs], [v for _, v in pairs]
         if others or optimizer is not self._model.optimizer or self.effects.applied:
             raise NotLowerable("it updates by something else than the model's optimizer, once")
-        if not gradients or not all(isinstance(g, Gradient) for g in gradients):
+        variables = [g.variable for g in gradients if isinstance(g, Gradient)]
+        if not gradients or len(variables) != len(gradients):
             raise NotLowerable("it updates by something else than gradients as they are")
-        variables = [g.variable for g in gradients]
         if given is not None and trainable_variables is given and not self._is_fixed(given):
             raise NotLowerable("it updates what a list says that may change")
         own = optimizer._trainable_variables
@@ -286,10 +294,9 @@ def _check_metric(metric: Metric) -> None:
     """Only what is known to look at nothing but its arguments may be asked in place of the step."""
     parts = metric.metrics if isinstance(metric, CompileMetrics) else [metric]
     for part in parts:
-        functions = [f for f in vars(part).values() if isinstance(f, FunctionType)]
-        for one in (type(part), *functions):
-            if one.__module__.partition(".")[0] != _OWN:
-                raise NotLowerable(f"the metric {part.name!r} is one of its own")
+        called = [f for f in vars(part).values() if callable(f) and not isinstance(f, type)]
+        if not all(map(is_ours, (type(part), *called))):
+            raise NotLowerable(f"the metric {part.name!r} is one of its own")
 
 
 class _Gradients:

@@ -1,8 +1,8 @@
 """Whether the steps that a user wrote are made by an engine, in place of Python.
 
-Some steps run in Python first. Then the step is followed, once; one step is made both ways from the
-same state, and only if all bits are the same does the engine go on. What it was followed from is
-looked at before each chunk of steps.
+Some steps run in Python first. Then the step is followed, once; some steps are made both ways, each
+from the same state, and only if all bits are the same does the engine go on: in one step they may
+be so by chance. What it was followed from is looked at before each chunk of steps.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # To follow a step takes as long as some hundred steps of a small model.
 FIRST_STEPS = 16
+TRIED_STEPS, TRIED_ROWS = 16, 64  # at least: made both ways
 _MOST_TRIES = 4
 _MOST_BYTES = 1 << 28  # of weights and state, which are kept twice while a step is tried
 
@@ -47,15 +48,22 @@ class StepFollower:
         self._steps = 0  # that ran in Python
         self._tries = 0
         self._followed: FollowedStep | None = None
+        self._on_trial: FollowedStep | None = None
+        self._tried: list[int] = []  # rows of each step that was made both ways
         self._structure: object = None
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_followed": None}
+        return {**self.__dict__, "_followed": None, "_on_trial": None}
 
-    def fitting(self, data: BatchStructure, columns: Sequence[Array]) -> FollowedStep | None:
-        """What makes the next steps; None: Python does."""
+    def fitting(
+        self, data: BatchStructure, columns: Sequence[Array], rows: int
+    ) -> FollowedStep | None:
+        """What makes the next steps, of so many rows; None: Python does."""
         followed = self._followed
         if followed is None or self._model.run_eagerly:
+            return None
+        if max(self._tried) == 1 < rows:  # of one row all reductions agree
+            self._followed, self.reason = None, "it was tried with one row only"
             return None
         if not (followed.takes(columns) and data.is_like(self._structure)):
             return None
@@ -69,6 +77,10 @@ class StepFollower:
         self, data: BatchStructure, chunk: Chunk, columns: Sequence[Array], batch: object
     ) -> object:
         """What a step in Python returns; when its time has come an engine tries the same."""
+        if self._on_trial is not None:
+            followed, self._on_trial = self._on_trial, None
+            if followed.takes(columns) and data.is_like(self._structure) and followed.holds():
+                return self._try(followed, data, chunk, columns, batch)
         self._steps += 1
         due = FIRST_STEPS << 2 * self._tries
         if self._steps <= due or self._tries == _MOST_TRIES or self._model.run_eagerly:
@@ -80,6 +92,7 @@ class StepFollower:
         except NotLowerable as why:
             self.reason, self._tries = str(why), _MOST_TRIES
             return self._step(batch)
+        self._tried, self._structure = [], data.structure()
         return self._try(followed, data, chunk, columns, batch)
 
     def _follow(self, data: BatchStructure, chunk: Chunk) -> FollowedStep:
@@ -124,7 +137,11 @@ class StepFollower:
         if not same:
             self.reason, self._tries = "the engine computes other bits", _MOST_TRIES
         elif followed.holds():
-            self._followed, self._structure, self.reason = followed, data.structure(), ""
+            self._tried.append(chunk.rows)
+            if len(self._tried) < TRIED_STEPS or sum(self._tried) < TRIED_ROWS:
+                self._on_trial, self.reason = followed, "its steps are still made both ways"
+            else:
+                self._followed, self.reason = followed, ""
         else:
             self.reason = "a step changes what it depends on"
         return logs

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from densekit._core import tree
 from densekit._core.plan import NotLowerable
 from densekit.ops import KerasTensor, stop_gradient
-from densekit.training._step_values import BatchLoss, Combined, OpenTape
+from densekit.training._step_values import BatchLoss, Combined, Once, OpenTape
 
-PLAIN = (int, float, str, bool, type(None))
+_PLAIN = frozenset({int, float, str, bool, type(None)})
 # Outside of a tape NumPy computes: the core has the same bits for what rounds once, or not at all.
 _EXACT = frozenset(
     {
@@ -32,6 +32,11 @@ _LINEAR = {
 }
 # Where integers and floats may meet: the result has the type of the floats.
 _MIXED = frozenset({"take_along_axis", "where"})
+
+
+def is_plain(value: object) -> bool:
+    """Whether a value is a number or text that nobody changes; NumPy's numbers are others."""
+    return type(value) in _PLAIN
 
 
 class StepFormulas:
@@ -69,6 +74,18 @@ class StepFormulas:
     def _is_fixed(self, value: object) -> bool:
         """Whether a list or tuple has the same entries in each step."""
         return isinstance(value, tuple) or self.is_made(value)
+
+    def items(self, value: object) -> Iterable[object]:
+        """What a loop goes through: the same things in each step.
+
+        Raises:
+            NotLowerable: if somebody else may change it.
+        """
+        if isinstance(value, Once):
+            return value.take()
+        if isinstance(value, tuple | list | dict) and self._is_fixed(value):
+            return value
+        raise NotLowerable("it goes through something that may be another one in each step")
 
     # The tape
 
@@ -116,7 +133,7 @@ class StepFormulas:
         """What an operator gives."""
         if any(isinstance(x, KerasTensor) for x in operands):
             return self._compute(formula, formula.__name__.strip("_"), operands, {})
-        if all(isinstance(x, PLAIN) for x in operands):
+        if all(map(is_plain, operands)):
             return formula(*operands)
         if any(isinstance(x, BatchLoss) for x in operands):
             return self._combine(formula.__name__.strip("_"), operands)
@@ -127,7 +144,8 @@ class StepFormulas:
         given = [x for x in operands if isinstance(x, BatchLoss | int | float)]
         numbers = [x for x in given if not isinstance(x, BatchLoss)]
         scales = name in ("mul", "truediv")
-        if name not in _LINEAR or len(given) != len(operands) or self._tape is None:
+        known = len(given) == len(operands) and all(map(is_plain, numbers))
+        if name not in _LINEAR or not known or self._tape is None:
             raise NotLowerable(f"`{name}` of a number of the batch")
         if scales and (not numbers or (name == "truediv" and numbers[0] is given[0])):
             raise NotLowerable(f"`{name}` of numbers of the batch")
@@ -158,7 +176,7 @@ class StepFormulas:
     ) -> object:
         leaves = tree.flatten((list(args), dict(kwargs)))
         tensors = [x for x in leaves if isinstance(x, KerasTensor)]
-        if not all(isinstance(x, (KerasTensor, *PLAIN)) for x in leaves):
+        if not all(isinstance(x, KerasTensor) or is_plain(x) for x in leaves):
             raise NotLowerable(f"`{name}` is given more than tensors and numbers")
         if len({x.dtype for x in tensors}) > 1 and name not in _MIXED:
             raise NotLowerable(f"`{name}` joins different types")

@@ -14,12 +14,11 @@ from types import FunctionType
 from typing import TypeAlias
 
 from densekit._core.plan import NotLowerable
-from densekit.ops import KerasTensor
 from densekit.training._step_calls import StepCalls
-from densekit.training._step_formulas import PLAIN
+from densekit.training._step_formulas import is_plain
 from densekit.training._step_reads import Method, Property
 from densekit.training._step_source import definition_of
-from densekit.training._step_values import OpenTape
+from densekit.training._step_values import Once, OpenTape
 
 Names: TypeAlias = dict[str, object]
 Formula: TypeAlias = Callable[..., object]
@@ -119,7 +118,7 @@ class _Frame:
                 self._bind(node.target, self._value(given))
             case ast.AugAssign(target=ast.Name(id=name)) if type(node.op) in _BINARY:
                 before = self._names.get(name)
-                if not isinstance(before, KerasTensor | int | float):
+                if not is_plain(before):  # arrays, and all views of them, change in place
                     raise NotLowerable(f"it changes `{name}` in place")
                 formula = _BINARY[type(node.op)]
                 self._names[name] = self._calls.operate(formula, before, self._value(node.value))
@@ -138,7 +137,7 @@ class _Frame:
             case ast.If():
                 self.body(node.body if self._truth(node.test) else node.orelse)
             case ast.For(orelse=[]):
-                for one in self._items(self._value(node.iter)):
+                for one in self._calls.items(self._value(node.iter)):
                     self._bind(node.target, one)
                     self.body(node.body)
                     if self._returned:
@@ -153,7 +152,7 @@ class _Frame:
             self._names[target.id] = value
             return
         if isinstance(target, ast.Tuple | ast.List):
-            items = list(self._items(value))
+            items = list(self._calls.items(value))
             if len(items) == len(target.elts):
                 for one, item in zip(target.elts, items, strict=True):
                     self._bind(one, item)
@@ -161,17 +160,9 @@ class _Frame:
         what = f"`{ast.unparse(target)}`"
         raise NotLowerable(f"it sets {what}, which is no name of its own")
 
-    def _items(self, value: object) -> Iterator[object]:
-        """What a loop goes through: what the step made, which nobody else can change."""
-        if isinstance(value, tuple):
-            return iter(value)
-        if isinstance(value, list | dict) and self._calls.is_made(value):
-            return iter(value)
-        raise NotLowerable("it goes through something that may be another one in each step")
-
     def _truth(self, node: ast.expr) -> bool:
         value = self._value(node)
-        if isinstance(value, PLAIN) or self._calls.is_made(value):
+        if is_plain(value) or self._calls.is_made(value):
             return bool(value)
         raise NotLowerable(f"it asks whether `{ast.unparse(node)}`")
 
@@ -213,7 +204,11 @@ class _Frame:
                 return self._calls.made(dict(zip(keys, values, strict=True)))
             case ast.Subscript():
                 return self._calls.item(self._value(node.value), self._index(node.slice))
-            case ast.ListComp() | ast.GeneratorExp():
+            case ast.GeneratorExp():
+                if not _may_wait(node):
+                    raise NotLowerable("it has a generator, which computes only when it is used")
+                return Once(frame._value(node.elt) for frame in self._each(node))
+            case ast.ListComp():
                 return self._calls.made([frame._value(node.elt) for frame in self._each(node)])
             case ast.DictComp():
                 pairs = ((f._value(node.key), f._value(node.value)) for f in self._each(node))
@@ -225,7 +220,7 @@ class _Frame:
         (loop, *more) = node.generators
         if more or loop.is_async:
             raise NotLowerable("it has a comprehension of several loops")
-        for item in self._items(self._value(loop.iter)):
+        for item in self._calls.items(self._value(loop.iter)):
             inside = _Frame(self._reader, self._function, dict(self._names))
             inside._bind(loop.target, item)
             if all([inside._truth(test) for test in loop.ifs]):
@@ -260,3 +255,17 @@ class _Frame:
                 raise NotLowerable("it spreads arguments")
             kwargs[keyword.arg] = self._value(keyword.value)
         return self._reader.call(callee, args, kwargs)
+
+
+def _may_wait(node: ast.GeneratorExp) -> bool:
+    """Whether a generator only hands on what it goes through: then it does not matter when."""
+    (loop, *_) = node.generators
+    own = {name.id for name in ast.walk(loop.target) if isinstance(name, ast.Name)}
+    parts = [part for top in (node.elt, *loop.ifs) for part in ast.walk(top)]
+    return all(
+        part.id in own if isinstance(part, ast.Name) else isinstance(part, _HANDS_ON)
+        for part in parts
+    )
+
+
+_HANDS_ON = (ast.Tuple, ast.Constant, ast.Compare, ast.Is, ast.IsNot, ast.Load)

@@ -18,7 +18,7 @@ OF_PARTS = frozenset(
         *("metrics", "_loss_tracker"),
     }
 )
-_PLAIN = (int, float, str, bool, type(None))
+_PLAIN = frozenset({int, float, str, bool, type(None)})
 _MISSING = object()
 _READ = object.__getattribute__
 
@@ -46,6 +46,7 @@ class Reads:
         self._spaces: list[tuple[dict[str, object], list[str], list[object]]] = []
         self._cells: list[tuple[CellType, object]] = []
         self._of_types: dict[tuple[type, str], object] = {}
+        self._owners: dict[int, tuple[object, type, object]] = {}  # by id, as they were
         self._codes: list[tuple[FunctionType, object, object]] = []
         self.layers: dict[int, Layer] = {}  # whose parts were looked at, by id
 
@@ -63,11 +64,14 @@ class Reads:
         for space, names, values in self._spaces:
             if not all(map(is_, [space.get(name, _MISSING) for name in names], values)):
                 return False
+        for of, kind, attributes in self._owners.values():
+            if type(of) is not kind or vars(of) is not attributes:
+                return False
         for cell, value in self._cells:
-            if cell.cell_contents is not value:
+            if _content(cell) is not value:
                 return False
         for (kind, name), value in self._of_types.items():
-            if getattr(kind, name) is not value:
+            if getattr(kind, name, _MISSING) is not value:
                 return False
         for function, code, defaults in self._codes:
             if function.__code__ is not code or function.__defaults__ is not defaults:
@@ -83,7 +87,9 @@ class Reads:
     def free(self, function: FunctionType, name: str) -> object:
         """A variable of the function around it."""
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-        value: object = cells[name].cell_contents
+        value = _content(cells[name])
+        if value is _MISSING:
+            raise NotLowerable(f"`{name}` has no value yet")
         self._cells.append((cells[name], value))
         return value
 
@@ -96,6 +102,12 @@ class Reads:
         if name not in space:
             raise NotLowerable(f"`{name}` is not defined")
         return self._note(space, name, space[name])
+
+    def of_kind(self, of: object, name: str) -> object:
+        """What the class of an object has under a name."""
+        value: object = getattr(type(of), name)
+        self._of_types[type(of), name] = value
+        return value
 
     def _note(self, space: dict[str, object], name: str, value: object) -> object:
         self._named[id(space), name] = space, name, value
@@ -116,9 +128,10 @@ class Reads:
         space = getattr(of, "__dict__", None)
         if type(space) is not dict or isinstance(of, type):
             raise NotLowerable(f"it reads `{name}` of {type(of).__name__}")
+        self._owners[id(of)] = of, type(of), space
         value = getattr(type(of), name, _MISSING)
         if isinstance(value, property) and isinstance(value.fget, FunctionType):
-            if value.fget.__module__.partition(".")[0] != _OWN:
+            if not is_ours(value.fget):
                 self._of_types[type(of), name] = value
                 return Property(of, value.fget)
             if isinstance(of, Layer) and name in OF_PARTS:
@@ -137,11 +150,31 @@ class Reads:
             self._note(space, name, _MISSING)
             self._of_types[type(of), name] = value
             return Method(of, value)
-        if isinstance(value, _PLAIN):
+        if type(value) in _PLAIN:
             self._note(space, name, _MISSING)
             self._of_types[type(of), name] = value
             return value
         raise NotLowerable(f"it reads `{name}` of {type(of).__name__}")
+
+
+def is_ours(function: object) -> bool:
+    """Whether the package defines a function, or the class of an object: it is known what it does.
+
+    A function is asked for its globals: what wraps one of ours takes over its `__module__`.
+    """
+    if isinstance(function, FunctionType):
+        module = function.__globals__.get("__name__")
+    else:
+        module = getattr(function, "__module__", None)
+    return isinstance(module, str) and module.partition(".")[0] == _OWN
+
+
+def _content(cell: CellType) -> object:
+    try:
+        content: object = cell.cell_contents
+    except ValueError:  # it was deleted
+        return _MISSING
+    return content
 
 
 _OWN = __name__.partition(".")[0]

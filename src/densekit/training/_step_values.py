@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from densekit._core.plan import NotLowerable
 from densekit._core.types import Real
 from densekit._core.variable import Variable
 from densekit.engines.formula_numbers import FORWARD
@@ -82,14 +83,16 @@ def weights_of(loss: BatchLoss, weight: Real) -> dict[int, Real]:
     return into
 
 
-class Gradient(NamedTuple):
+@dataclass(eq=False, slots=True)
+class Gradient:
     """The gradient of a loss by a variable."""
 
     loss: BatchLoss
     variable: Variable
 
 
-class MetricValue(NamedTuple):
+@dataclass(eq=False, slots=True)
+class MetricValue:
     """What a metric says after the step; None: all of the model's metrics."""
 
     metric: Metric | None
@@ -101,6 +104,21 @@ class MetricUpdate(NamedTuple):
     metric: Metric | None
     args: tuple[object, ...]
     kwargs: Mapping[str, object]
+
+
+class Once:
+    """An iterator that the step made: whoever goes through it leaves nothing for the next one."""
+
+    def __init__(self, items: Iterable[object]) -> None:
+        self._items = list(items)
+        self._used = False
+
+    def take(self) -> list[object]:
+        """What it gives."""
+        if self._used:
+            raise NotLowerable("it goes twice through an iterator")
+        self._used = True
+        return self._items
 
 
 class OpenTape:
@@ -116,3 +134,4 @@ class StepEffects:
     updates: list[MetricUpdate] = field(default_factory=list)
     logs: object = None
     applied: bool = False
+    asked: set[int] = field(default_factory=set)  # metrics whose values it has, by id
