@@ -665,6 +665,25 @@ def test_a_counter_goes_on_counting():
     assert "self.count" in reason(model)
 
 
+def step_line(model, **options):
+    lines = model.explain_plan(**options).splitlines()
+    return [" ".join(line.split()) for line in lines if line.startswith("  train_step")]
+
+
+def test_plans_say_whether_the_step_is_native():
+    model = Compiled(*network())
+    assert step_line(model) == ["train_step Python: it has not run yet"]
+    model, _ = fitted(Compiled, False)
+    assert step_line(model) == ["train_step native"]
+    assert step_line(model, training=False) == []
+    model.run_eagerly = True
+    assert step_line(model) == ["train_step Python: `run_eagerly=True`"]
+    model, _ = fitted(Counts, False)
+    assert step_line(model) == ["train_step Python: it has `self.count += 1`"]
+    plain, _ = fitted(keras.Model, False)
+    assert step_line(plain) == []
+
+
 def test_sample_weights_stay_in_python():
     weights = RNG.uniform(size=75).astype("float32")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from densekit import engines
 from densekit.models._followed import FollowedLayer
+from densekit.training._own_steps import why_in_python
 
 
 def plan_parts(model: FollowedLayer, training: bool = False) -> list[tuple[str, str, str]] | None:
@@ -37,9 +38,13 @@ def explain_plan(model: FollowedLayer, training: bool) -> str:
     in_python = sum(1 for *_, reason in parts if reason)
     phase = "training" if training else "inference"
     lines = [f"{where}, {phase}: {in_python} of {len(parts)} parts in Python"]
-    width = max((len(name) for name, *_ in parts), default=0)
+    reasons = [(name, reason) for name, _, reason in parts]
+    own_step = why_in_python(model) if training else None
+    if own_step is not None:
+        reasons.append(("train_step", own_step))
+    width = max((len(name) for name, _ in reasons), default=0)
     lines += [
         f"  {name:<{width}}  {'native' if not reason else f'Python: {reason}'}"
-        for name, _, reason in parts
+        for name, reason in reasons
     ]
     return "\n".join(lines)

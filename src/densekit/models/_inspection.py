@@ -77,6 +77,8 @@ class Inspection(FollowedLayer):
     def explain_plan(self, training: bool = True) -> str:
         """Which parts of the model run natively, and for the others why they run in Python.
 
+        An own `train_step` has a line, too: it may be made natively after its first steps.
+
         Args:
             training: whether the plan that trains or the one that predicts is meant. Default:
                 ``True``.
@@ -84,13 +86,13 @@ class Inspection(FollowedLayer):
         Example:
 
         >>> import densekit as keras
-        >>> own = keras.layers.Lambda(keras.ops.sort, name="own")
+        >>> own = keras.layers.Lambda(keras.ops.i0, name="own")
         >>> layers = [keras.layers.Dense(2, name="dense"), own]
         >>> model = keras.Sequential([keras.Input((3,)), *layers], name="it")
         >>> print(model.explain_plan())
         Sequential 'it', training: 1 of 2 parts in Python
           dense  native
-          own    Python: `ops.sort` has no native form
+          own    Python: `ops.i0` has no native form
         """
         from densekit.models._explain import explain_plan  # slow: engines
 

@@ -26,7 +26,7 @@ from densekit.data._feeds import ArrayFeed
 from densekit.data._streams import Feed
 from densekit.training._compiled import Compiled
 from densekit.training._not_finite import FiniteWatch
-from densekit.training._overrides import STEPS
+from densekit.training._overrides import STEPS, has_own_step
 from densekit.training._run_metrics import LossMean
 from densekit.training._runtime import Runtime
 from densekit.training._step_data import BatchStructure
@@ -86,6 +86,19 @@ class StepLoop:
         if kind.name not in self._by_engine:
             self._by_engine[kind.name] = kind.compiled(self.step)
         return self._by_engine[kind.name]
+
+
+def why_in_python(model: object) -> str | None:
+    """Why the model's own `train_step` runs in Python, "" if it does not; None: it has no such."""
+    kind: type = type(model)
+    if not has_own_step(kind, "train") or engines.engine_kind().compiles:
+        return None
+    function = vars(model).get("train_function")
+    if getattr(model, "run_eagerly", False):
+        return "`run_eagerly=True`"
+    if type(function) is StepLoop:
+        return None if function.follower is None else function.follower.reason
+    return "it has not run yet" if function is None else "`make_train_function` is one of its own"
 
 
 def is_stateless(step: Callable[..., object]) -> bool:
