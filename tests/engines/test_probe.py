@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 
+import densekit as keras
 from densekit import ops
 from densekit.engines.probe import probe
 
 MIXING: dict[str, Callable[[Any], Any]] = {
     "values": lambda x: x - ops.mean(x, axis=0),
+    "larger than the mean": lambda x: ops.where(x > ops.mean(x, axis=0), x, ops.tanh(x)),
+    "small values": lambda x: 1e-6 * (x - ops.mean(x, axis=0)),
+    "rows before": lambda x: ops.cumsum(x, axis=0),
+    "places": lambda x: x + keras.random.uniform(ops.shape(x), seed=5),
     "number of rows": lambda x: x * ops.shape(x)[0],
     "share of truths": lambda x: x * ops.mean(ops.cast(x > 0, "float32"), axis=0),
     "positive numbers": lambda x: x * ops.mean(positive(x), axis=0),

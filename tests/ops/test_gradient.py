@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -124,3 +126,23 @@ def test_counts_and_places_are_constants(name: str) -> None:
     x = np.array([0.5, 1.0])
     result, vjp = value_and_vjp(function, [x])
     assert vjp(np.ones(()))[0] == pytest.approx([result / 1.5] * 2)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, (0, 1), (-1,)], ids=str)
+@pytest.mark.parametrize("name", ["prod", "nanprod"])
+def test_products_of_zeros_have_slopes(axis: Any, name: str) -> None:
+    x = np.array([[0.0, 2.0, 3.0], [0.5, 0.0, 0.0]])
+    for keepdims in (False, True):
+        product = partial(getattr(ops, name), axis=axis, keepdims=keepdims)
+        y, vjp = value_and_vjp(product, [x])
+        assert np.array_equal(y, np.prod(x, axis=axis, keepdims=keepdims))
+        expected = jax.grad(lambda a: jax.numpy.prod(a, axis=axis).sum())(x)
+        np.testing.assert_allclose(vjp(np.ones_like(y))[0], expected)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "bool", "uint8"])
+def test_whole_numbers_have_no_slope(dtype: str) -> None:
+    x = np.array([1.7, 2.3])
+    for call in (lambda a: ops.cast(a * 4, dtype), lambda a: (a * 4).astype(dtype)):
+        y, vjp = value_and_vjp(lambda a, call=call: a * ops.cast(call(a), "float64"), [x])
+        np.testing.assert_allclose(vjp(np.ones(2))[0], y / x)

@@ -60,40 +60,52 @@ def probe(function: Callable[..., object], inputs: Sequence[tuple[PartialShape, 
 def _mixes_rows(
     function: Callable[..., object], inputs: Sequence[tuple[PartialShape, str]]
 ) -> bool:
-    """Whether a row comes out otherwise beside more and other rows."""
+    """Whether rows come out otherwise behind more and other rows."""
     draw = np.random.RandomState(0)
 
-    def rows(shape: PartialShape, dtype: str, count: int, widely: bool) -> Array:
+    def rows(shape: PartialShape, dtype: str, count: int, low: float, high: float) -> Array:
         sizes = [2 if n is None else n for n in shape]
         if shape[0] is None:
             sizes[0] = count
-        values = draw.standard_normal(sizes) if widely else draw.random_sample(sizes) + 0.5
-        middle = 0 if widely else 1
-        return (values if "float" in dtype else values > middle).astype(data_dtype(dtype))
+        values = draw.uniform(low, high, sizes)
+        return (values if "float" in dtype else values > 1).astype(data_dtype(dtype))
 
-    given = [rows(*each, 2, False) for each in inputs]
-    for widely in (True, False):  # what takes positive numbers alone may refuse others
+    fixed = [shape[0] // 2 for shape, _ in inputs if shape[0] is not None]
+    # One positive row, for what saturates or takes no other numbers; then several.
+    for count, low in ((1, 0.5), (4, -2.0)):
+        kept = max(1, min([count, *fixed]))
+        given = [rows(*each, count, low, 1.5) for each in inputs]
         others = [
-            np.concatenate([a[:1], rows(*each, 7, widely)[1:]])
+            np.concatenate([rows(*each, count + kept, 0.5, 4.0)[:-kept], a[:kept]])
             for a, each in zip(given, inputs, strict=True)
         ]
         try:
-            made = [_first_rows(function, arrays) for arrays in (given, others)]
-        except Exception:
+            made = [y[:kept] for y in _results(function, given)]
+            beside = [y[-kept:] for y in _results(function, others)]
+        except Exception:  # it wants other numbers
             continue
-        return not _are_close(*made)
-    return False  # it wants other numbers
+        if not _are_close(made, beside):
+            return True
+    return False
 
 
-def _first_rows(function: Callable[..., object], arrays: Sequence[Array]) -> list[Array]:
+def _results(function: Callable[..., object], arrays: Sequence[Array]) -> list[Array]:
     with StatelessScope(), np.errstate(all="ignore"):
-        return [np.asarray(y)[0] for y in tree.flatten(function(*arrays))]
+        return [np.asarray(y) for y in tree.flatten(function(*arrays))]
 
 
 def _are_close(first: list[Array], second: list[Array]) -> bool:
     return all(
         a.tolist() == b.tolist()
         if a.dtype.kind == "U"
-        else np.allclose(a.astype(float), b.astype(float), rtol=1e-4, atol=1e-5, equal_nan=True)
+        else np.allclose(
+            a.astype(float), b.astype(float), rtol=1e-4, atol=_least(a, b), equal_nan=True
+        )
         for a, b in zip(first, second, strict=True)
     )
+
+
+def _least(a: Array, b: Array) -> float:
+    """What is next to nothing beside the largest numbers."""
+    sizes = np.abs(np.concatenate([np.ravel(a), np.ravel(b)]).astype(float))
+    return 1e-5 * float(np.max(sizes, initial=0.0, where=np.isfinite(sizes)))

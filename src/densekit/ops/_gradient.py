@@ -14,6 +14,7 @@ import numpy as np
 
 from densekit._core import tree
 from densekit._core.boxes import BOXES, unboxed
+from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import message
 from densekit._core.types import Array
 from densekit.ops._dispatch import as_array, library, raw
@@ -177,7 +178,15 @@ def teach_boxes() -> None:
             )
         return np.array(unboxed(box), dtype=dtype)
 
+    recording = ArrayBox.astype
+
+    def astype(box: Any, dtype: Any, *options: Any, **named: Any) -> Any:
+        if to_numpy_dtype(dtype).kind in "biu":  # whole numbers have no slope
+            return unboxed(box).astype(to_numpy_dtype(dtype), *options, **named)
+        return recording(box, dtype, *options, **named)
+
     inside = {
+        "astype": astype,
         "numpy": lambda box: np.array(unboxed(box)),
         "item": lambda box, *index: np.asarray(unboxed(box)).item(*index),
         "tolist": lambda box: np.asarray(unboxed(box)).tolist(),

@@ -8,7 +8,7 @@ from densekit._core.types import ArrayLike, Axes, DTypeLike, Namespace, TensorLi
 from densekit.ops._dispatch import as_array, astype, dtype_name, floating, namespace, select
 from densekit.ops._indexing import take_along_axis
 from densekit.ops._operation import operation
-from densekit.ops._reductions import running, widened
+from densekit.ops._reductions import prod, running, widened
 from densekit.ops._statistics import between, neighbours, sorted_rows
 
 
@@ -46,8 +46,8 @@ def nansum(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLi
 @operation("numpy")
 def nanprod(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     """Product of the elements that are not NaN; 1 if there are none."""
-    xp, x, _ = _filled(x, 1.0)
-    return xp.prod(x, axis=_along(axis), keepdims=keepdims, **widened(x))
+    product: TensorLike = prod(_filled(x, 1.0)[1], axis=_along(axis), keepdims=keepdims)
+    return product
 
 
 @operation("numpy", quiet=True)

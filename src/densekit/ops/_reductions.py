@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from densekit._core.boxes import BOXES
 from densekit._core.errors import message
 from densekit._core.types import ArrayLike, Axes, DTypeLike, TensorLike
 from densekit.ops._dispatch import (
@@ -45,11 +46,28 @@ def sum(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
     return namespace(x).sum(x, axis=_axes(axis), keepdims=keepdims, **widened(x))
 
 
+def _recorded_product(x: TensorLike, axis: Axes, keepdims: bool) -> TensorLike:
+    """Halves times halves: the slopes of a plain product divide by the factors, which may be 0."""
+    chosen = range(x.ndim) if axis is None else [axis] if isinstance(axis, int) else axis
+    along = [a % x.ndim for a in chosen]
+    rest = [i for i in range(x.ndim) if i not in along]
+    shape = [1 if i in along else n for i, n in enumerate(x.shape)]
+    xp = namespace(x)
+    x = xp.reshape(xp.transpose(x, (*along, *rest)), (-1, *(x.shape[i] for i in rest)))
+    while len(x) > 1:
+        half = len(x) // 2
+        y = x[:half] * x[half : 2 * half]
+        x = xp.concatenate([y, x[2 * half :]], axis=0) if len(x) % 2 else y
+    return xp.reshape(x, tuple(shape if keepdims else (x.shape[1:])))
+
+
 @operation("numpy")
 def prod(
     x: TensorLike, axis: Axes = None, keepdims: bool = False, dtype: DTypeLike = None
 ) -> TensorLike:
     """Product of the elements along `axis`."""
+    if type(x) in BOXES and x.size and dtype is None:
+        return _recorded_product(x, _axes(axis), keepdims)
     return namespace(x).prod(x, axis=_axes(axis), keepdims=keepdims, **widened(x, dtype))
 
 
