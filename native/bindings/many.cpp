@@ -134,14 +134,14 @@ class Crowd {
 
 // Threads that take runs as they come, while Python prepares others and looks at the results of those that are done: it
 // neither waits for them nor do they for it.
-class Lane {
+class RunQueue {
  public:
-  explicit Lane(int threads) : count_(threads) {
-    if (threads < 1) throw nb::value_error("Lane: expected 1 thread or more.");
+  explicit RunQueue(int threads) : count_(threads) {
+    if (threads < 1) throw nb::value_error("RunQueue: expected 1 thread or more.");
   }
-  ~Lane() { close(); }
-  Lane(const Lane&) = delete;
-  Lane& operator=(const Lane&) = delete;
+  ~RunQueue() { close(); }
+  RunQueue(const RunQueue&) = delete;
+  RunQueue& operator=(const RunQueue&) = delete;
 
   void submit(nb::object run) {
     auto job = std::make_unique<Job>();
@@ -265,13 +265,13 @@ void bind_many(nb::module_& m, nb::class_<Plan>& c) {
                 "predictions: list[Array | None]) -> PreparedRun"),
         "What `evaluate` would run, for `run_many`.");
   c.def_prop_ro("asks_host", &Plan::asks_host, "Whether a run calls Python.");
-  nb::class_<Lane>(m, "Lane", "Threads that take runs of different plans as they come, each on one thread.")
+  nb::class_<RunQueue>(m, "RunQueue", "Threads that take runs of different plans as they come, each on one thread.")
       .def(nb::init<int>(), nb::arg("threads"))
-      .def("submit", &Lane::submit, nb::arg("run"), nb::sig("def submit(self, run: PreparedRun) -> None"),
+      .def("submit", &RunQueue::submit, nb::arg("run"), nb::sig("def submit(self, run: PreparedRun) -> None"),
            "Have it run as soon as a thread is free.")
-      .def("collect", &Lane::collect, nb::sig("def collect(self) -> list[tuple[PreparedRun, int | Exception]]"),
+      .def("collect", &RunQueue::collect, nb::sig("def collect(self) -> list[tuple[PreparedRun, int | Exception]]"),
            "Those that are done, at least one if any is under way: steps, or what a run failed with.")
-      .def("close", &Lane::close, "Give up what is under way, and end the threads.");
+      .def("close", &RunQueue::close, "Give up what is under way, and end the threads.");
 }
 
 }  // namespace densekit::bindings

@@ -294,7 +294,7 @@ def set_class(array: Array, type: type) -> None:
 class PreparedRun:
     """A run of a plan, checked, with all that it reads and writes."""
 
-class Lane:
+class RunQueue:
     """
     Threads that take runs of different plans as they come, each on one thread.
     """

@@ -293,16 +293,16 @@ def test_rows_that_are_none() -> None:
 
 
 def test_members_read_the_rows_where_they_lie(monkeypatch: pytest.MonkeyPatch) -> None:
-    from densekit.engines.side_by_side import NativeLane
+    from densekit.engines.side_by_side import NativeQueue
 
-    submitted = NativeLane.submit
+    submitted = NativeQueue.submit
     seen: list[Any] = []
 
     def submit(self: Any, run: Any) -> None:
         seen.append(run.chunk.inputs[0])
         submitted(self, run)
 
-    monkeypatch.setattr(NativeLane, "submit", submit)
+    monkeypatch.setattr(NativeQueue, "submit", submit)
     threads = keras.config.threads()
     keras.config.set_threads(2)
     try:

@@ -290,7 +290,7 @@ class Run(NamedTuple):
 Losses = npt.NDArray[np.float64]
 
 
-class Lane(Protocol):
+class RunQueue(Protocol):
     """Runs of different models, under way at the same time, with the bits that each has alone."""
 
     def submit(self, run: Run) -> None:
@@ -451,5 +451,5 @@ class EngineKind(Protocol):
     def why_alone(self, engine: Engine) -> str | None:
         """Why the runs of one of its engines are not made side by side; None: they are."""
 
-    def lane(self) -> Lane:
+    def run_queue(self) -> RunQueue:
         """What runs models side by side."""

@@ -109,7 +109,7 @@ def default_name() -> str:
 
 
 class Rounds:
-    """A `Lane` in rounds: all that were submitted run when they are collected.
+    """A `RunQueue` in rounds: all that were submitted run when they are collected.
 
     Args:
         run_many: gives for each run its losses, or what it raised. Default: one after another.

@@ -15,8 +15,8 @@ from densekit._core.dtypes import STRING, data_dtype, to_numpy_dtype
 from densekit._core.engine import Array, Chunk, LossTerm, Run
 from densekit._core.tensor import with_mask
 from densekit._core.variable import Variable
-from densekit._native import Lane as Lane
 from densekit._native import PreparedRun as PreparedRun
+from densekit._native import RunQueue as RunQueue
 from densekit._native import active_isa as active_isa
 from densekit._native import array_class as array_class
 from densekit._native import available_isas as available_isas
@@ -250,7 +250,7 @@ class NativeEngine(PredictsRows):
         return self.plan.asks_host
 
     def make_ready(self, run: Run) -> tuple[PreparedRun, npt.NDArray[np.float64]]:
-        """A run for a `Lane`, and its losses."""
+        """A run for a `RunQueue`, and its losses."""
         if run.training:
             arguments = self._training_arguments(run.chunk, run.predictions)
             return self.plan.prepare_train(*arguments), arguments[-2]

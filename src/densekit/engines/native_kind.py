@@ -10,12 +10,12 @@ from densekit._core.engine import (
     Engine,
     EngineKind,
     Index,
-    Lane,
     LossTerm,
     OwnRunner,
     OwnSteps,
     Program,
     Recorder,
+    RunQueue,
     Source,
     Updates,
 )
@@ -26,7 +26,7 @@ from densekit.engines import kinds, native, recording
 from densekit.engines.lowering import lower_graph, lower_layer
 from densekit.engines.on_host import lower_whole
 from densekit.engines.plan import PlanBuilder
-from densekit.engines.side_by_side import NativeLane
+from densekit.engines.side_by_side import NativeQueue
 from densekit.engines.updates import NativeUpdates
 from densekit.ops._formula_steps import Step
 
@@ -145,10 +145,10 @@ class NativeKind:
             return None
         return "parts of the model run in Python"
 
-    def lane(self) -> Lane:
+    def run_queue(self) -> RunQueue:
         """Each run on a thread of its own; in turns if there is only one thread."""
         threads = native.get_threads()
-        return NativeLane(threads) if threads > 1 else kinds.Rounds()
+        return NativeQueue(threads) if threads > 1 else kinds.Rounds()
 
 
 def plan_of(source: Source) -> PlanBuilder:

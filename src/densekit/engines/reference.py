@@ -22,12 +22,12 @@ from densekit._core.engine import (
     Engine,
     EngineKind,
     Index,
-    Lane,
     LossTerm,
     OwnRunner,
     OwnSteps,
     Program,
     Recorder,
+    RunQueue,
     Source,
     Updates,
 )
@@ -245,7 +245,7 @@ class ReferenceKind:
         """It computes in Python."""
         return "the engine 'reference' computes in Python"
 
-    def lane(self) -> Lane:
+    def run_queue(self) -> RunQueue:
         """One after the other."""
         return kinds.Rounds()
 

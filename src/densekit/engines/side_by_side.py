@@ -1,4 +1,4 @@
-"""`NativeLane`: runs of many native engines at the same time, each on one thread."""
+"""`NativeQueue`: runs of many native engines at the same time, each on one thread."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from densekit._core.engine import Losses, Run
 from densekit.engines import native
 
 
-class NativeLane:
-    """A `Lane` of native engines that do not ask the host.
+class NativeQueue:
+    """A `RunQueue` of native engines that do not ask the host.
 
     Args:
         threads: how many run at a time.
     """
 
     def __init__(self, threads: int) -> None:
-        self._lane = native.Lane(threads)
+        self._queue = native.RunQueue(threads)
         self._under_way: dict[native.PreparedRun, tuple[Run, Losses]] = {}
         self._refused: list[tuple[Run, Losses | Exception]] = []
 
@@ -28,14 +28,14 @@ class NativeLane:
             self._refused.append((run, error))
             return
         self._under_way[prepared] = run, losses
-        self._lane.submit(prepared)
+        self._queue.submit(prepared)
 
     def collect(self) -> list[tuple[Run, Losses | Exception]]:
         """Those that are done, at least one if any is under way."""
         results, self._refused = self._refused, []
         if results:
             return results
-        for prepared, done in self._lane.collect():
+        for prepared, done in self._queue.collect():
             run, losses = self._under_way.pop(prepared)
             steps = native.steps_done(losses) if isinstance(done, Exception) else done
             if run.training:
@@ -45,5 +45,5 @@ class NativeLane:
 
     def close(self) -> None:
         """Give up what is under way, and end the threads."""
-        self._lane.close()
+        self._queue.close()
         self._under_way = {}

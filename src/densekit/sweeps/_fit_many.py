@@ -13,8 +13,8 @@ from densekit._core.seeds import kept_random_state
 from densekit.callbacks import Callback, EarlyStopping, Progbar
 from densekit.data._feeds import is_stream
 from densekit.sweeps._grid import Point, points_of, rows_of, seeds_of
-from densekit.sweeps._lanes import Lanes
 from densekit.sweeps._member import FitArguments, Member
+from densekit.sweeps._run_queues import RunQueues
 from densekit.sweeps._sweep import Sweep
 
 
@@ -148,15 +148,15 @@ def _train(
     bar: Progbar,
 ) -> None:
     """Every member to its end, so many at work at a time as are of use."""
-    waiting, active, lanes = deque(members), dict[int, Member](), Lanes()
+    waiting, active, queues = deque(members), dict[int, Member](), RunQueues()
     most = 1
 
     def receive() -> None:
-        for member in lanes.receive():
+        for member in queues.receive():
             go_on(member)
 
     def go_on(member: Member) -> None:
-        lanes.send(member)
+        queues.send(member)
         if member.pending is None:
             active.pop(member.index)
             bar.update(len(members) - len(waiting) - len(active))
@@ -176,7 +176,7 @@ def _train(
                 most = max(most, member.kind.members_at_once)
             go_on(member)
     finally:
-        lanes.close()
+        queues.close()
         for member in active.values():
             member.close()
 

@@ -10,10 +10,10 @@ from densekit._core.dtypes import STRING
 from densekit._core.engine import (
     Engine,
     EngineKind,
-    Lane,
     LossTerm,
     OwnRunner,
     OwnSteps,
+    RunQueue,
     Source,
 )
 from densekit._core.variable import Variable
@@ -59,7 +59,7 @@ class JaxKind(native_kind.NativeKind):
             return None if engine.signature is not None else "it has parts of the user's making"
         return super().why_alone(engine)
 
-    def lane(self) -> Lane:
+    def run_queue(self) -> RunQueue:
         """Those that compute the same formula on the same rows by one loop over all of them."""
         return kinds.Rounds(run_together)
 

@@ -1,18 +1,18 @@
-"""`Lanes`: where the members of a sweep that are at work have their runs."""
+"""`RunQueues`: where the members of a sweep that are at work have their runs."""
 
 from __future__ import annotations
 
-from densekit._core.engine import Lane, Run
+from densekit._core.engine import Run, RunQueue
 from densekit.sweeps._member import Member
 from densekit.training._fit_loop import Session
 
 
-class Lanes:
-    """A lane for each engine that the members have."""
+class RunQueues:
+    """A queue for each engine that the members have."""
 
     def __init__(self) -> None:
-        self._lanes: dict[str, Lane] = {}
-        self._under_way: dict[str, dict[int, Member]] = {}  # by lane, and by engine
+        self._queues: dict[str, RunQueue] = {}
+        self._under_way: dict[str, dict[int, Member]] = {}  # by queue, and by engine
 
     def send(self, member: Member) -> None:
         """Have the pending run made, unless the member fails or ends before."""
@@ -28,16 +28,16 @@ class Lanes:
             member.fail(error)
             return
         name = member.kind.name
-        if name not in self._lanes:
-            self._lanes[name], self._under_way[name] = member.kind.lane(), {}
+        if name not in self._queues:
+            self._queues[name], self._under_way[name] = member.kind.run_queue(), {}
         self._under_way[name][id(session.engine)] = member
-        self._lanes[name].submit(Run(session.engine, chunk, rows, training))
+        self._queues[name].submit(Run(session.engine, chunk, rows, training))
 
     def receive(self) -> list[Member]:
         """Members whose runs are done, gone on to the next one or ended."""
         received = []
         for name, under_way in self._under_way.items():
-            for run, result in self._lanes[name].collect() if under_way else ():
+            for run, result in self._queues[name].collect() if under_way else ():
                 member = under_way.pop(id(run.engine))
                 received.append(member)
                 assert member.pending is not None
@@ -55,5 +55,5 @@ class Lanes:
 
     def close(self) -> None:
         """Give up what is under way."""
-        for lane in self._lanes.values():
-            lane.close()
+        for queue in self._queues.values():
+            queue.close()
