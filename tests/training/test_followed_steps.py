@@ -227,6 +227,19 @@ class DoubleDQN(DQN):
         return {"loss": loss}
 
 
+def renamed(step):
+    @functools.wraps(step)
+    def decorated(self, batch, name="huber"):
+        logs = step(self, batch)
+        return {name: logs["loss"]}
+
+    return decorated
+
+
+class Decorated(keras.Model):
+    train_step = renamed(Compiled.train_step)
+
+
 EXPERIENCE = ((X, ACTIONS, REWARDS, AFTER),)
 FOLLOWED = {
     "compute_loss": (Compiled, {}),
@@ -244,6 +257,7 @@ FOLLOWED = {
     "methods, sum": (OfFunctions, {}),
     "a loss object, a metric of its own": (LossObject, {}),
     "compute_metrics": (Metrics, {"compiled": {"metrics": lambda: ["mae", "mse"]}}),
+    "a decorated step": (Decorated, {}),
     "two terms": (TwoTerms, {}),
     "second network": (DQN, {"data": EXPERIENCE}),
     "double": (DoubleDQN, {"data": EXPERIENCE}),
@@ -573,6 +587,21 @@ class CountedDistance:
         return counted(y_true, y_pred)
 
 
+class OneOfEachRow(LossObject):
+    """The gradient of losses is that of their sum."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs)
+        self.measure = keras.losses.Huber(reduction=None)
+
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = self.measure(y, self(x, training=True))
+        self.optimizer.apply(tape.gradient(loss, self.trainable_weights), self.trainable_weights)
+        return {"huber": 1.0}
+
+
 class OwnMetric(keras.metrics.Metric):
     def __init__(self):
         super().__init__(name="calls")
@@ -629,6 +658,7 @@ IN_PYTHON = {
     "a metric asked before it is updated": (AsksFirst, {}),
     "an iterator used up": (IteratesTwice, {}),
     "a generator that is not used": (GeneratesNothing, {}),
+    "a loss of each row": (OneOfEachRow, {}),
     "a function that wraps one of ours": (Wraps, {}),
     "a `__call__` of its own": (CountsInCall, {}),
     "results of its own": (OwnResults, {}),
@@ -910,6 +940,15 @@ def of_a_cell():
             return {"loss": loss}
 
     return OfCell, delete
+
+
+def test_an_engine_that_fails_leaves_the_step_in_python(monkeypatch):
+    def fails(self):
+        raise TypeError("no such engine")
+
+    monkeypatch.setattr(_followed_step.StepCalls, "forget_nodes", fails)
+    model, seen = fitted(Compiled, False)
+    assert (len(seen), reason(model)) == (3, "it cannot be followed: no such engine")
 
 
 def test_a_variable_around_the_step_may_be_deleted():

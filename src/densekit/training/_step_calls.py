@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _OWN = __name__.partition(".")[0]
 _FORMULAS = (f"{_OWN}.ops", f"{_OWN}.activations", f"{_OWN}.losses")
+_REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight")
 _ITERATORS = (zip, enumerate, reversed)
 _MAKES = (list, tuple, *_ITERATORS)
 
@@ -214,7 +215,8 @@ class StepCalls(StepFormulas):
     def _loss(self, loss: Loss, y_true: object, y_pred: object) -> RowLoss:
         target = self._data.get(id(y_true), -1)
         form = native_form(loss)
-        if self._tape is None or form is None or form.whole_batch or target < 0:
+        known = form is not None and not form.whole_batch and loss.reduction in _REDUCTIONS
+        if self._tape is None or not known or target < 0:
             raise NotLowerable("its loss is none of ours, of targets that are data")
         if not isinstance(y_pred, KerasTensor) or id(y_pred) not in self._recorded:
             raise NotLowerable("its loss is none of what a model gave")

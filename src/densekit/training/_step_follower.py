@@ -92,6 +92,9 @@ class StepFollower:
         except NotLowerable as why:
             self.reason, self._tries = str(why), _MOST_TRIES
             return self._step(batch)
+        except Exception as error:  # what Python meets it meets in the step
+            self.reason, self._tries = f"it cannot be followed: {error}", _MOST_TRIES
+            return self._step(batch)
         self._tried, self._structure = [], data.structure()
         return self._try(followed, data, chunk, columns, batch)
 

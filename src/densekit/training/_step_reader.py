@@ -68,7 +68,7 @@ class StepReader:
             raise NotLowerable("its functions call each other too deeply")
         self._reads.function(function)
         try:
-            bound = inspect.signature(function).bind(*args, **kwargs)
+            bound = inspect.signature(function, follow_wrapped=False).bind(*args, **kwargs)
         except TypeError as error:
             raise NotLowerable(str(error)) from None
         bound.apply_defaults()
