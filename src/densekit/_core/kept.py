@@ -6,7 +6,6 @@ for all steps: so who traces looks before and after.
 
 from __future__ import annotations
 
-import itertools
 import random
 import sys
 import zlib
@@ -14,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dis import get_instructions
 from functools import cache, partial
+from itertools import count
+from operator import is_
 from types import CellType, CodeType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import NamedTuple, TypeAlias
 
@@ -55,10 +56,10 @@ class Kept:
     def __init__(
         self,
         owners: Iterable[object],
-        ignored: Callable[[str], bool] = lambda name: False,
+        ignored: Callable[[Hashable], bool] = lambda name: False,
         code: bool = False,
     ) -> None:
-        self._ignored = ignored
+        self._ignored = cache(ignored)
         self._held: dict[int, _Held] = {}
         owners = list(owners)
         for owner in owners:
@@ -74,6 +75,8 @@ class Kept:
         names: dict[str, None] = {}
         for _, view, before, name in self._held.values():
             now = view.read()
+            if _identical(before, now):
+                continue
             keys = [key for key in {**before, **now} if not _same(key, before, now)]
             if view.names:
                 names |= {str(key): None for key in keys}
@@ -117,6 +120,7 @@ class Kept:
 
     def _attributes(self, owner: object) -> _View:
         is_ours = any(_root(base) == _OURS for base in type(owner).__mro__)
+        ignored = self._ignored
         slots = [
             name
             for base in type(owner).__mro__
@@ -125,9 +129,9 @@ class Kept:
         ]
 
         def read() -> _Parts:
-            found = {n: getattr(owner, n) for n in slots if hasattr(owner, n)}
+            found: _Parts = {n: getattr(owner, n) for n in slots if hasattr(owner, n)}
             found |= getattr(owner, "__dict__", {})
-            return {n: v for n, v in found.items() if not (is_ours and self._ignored(n))}
+            return {n: v for n, v in found.items() if not ignored(n)} if is_ours else found
 
         def write(parts: _Parts) -> None:
             for name in read().keys() - parts.keys():
@@ -215,7 +219,7 @@ _VIEWS: Sequence[tuple[tuple[type, ...], Callable[..., _View | None]]] = (
     ((np.random.Generator,), lambda g: _fixed(lambda: {"": repr(g.bit_generator.state)})),
     ((np.random.RandomState,), lambda r: _fixed(lambda: {"": repr(r.get_state())})),
     ((random.Random,), lambda r: _fixed(lambda: {"": hash(r.getstate())})),
-    ((itertools.count,), lambda count: _fixed(lambda: {"": repr(count)})),
+    ((count,), lambda value: _fixed(lambda: {"": repr(value)})),
     ((FunctionType,), _of_function),
     ((MethodType, classmethod, staticmethod), lambda m: _fixed(lambda: {"": m.__func__})),
     ((partial,), lambda p: _fixed(lambda: {0: p.func, 1: p.args, 2: p.keywords})),
@@ -234,6 +238,11 @@ def _inside(cell: CellType) -> list[object]:
 
 def _listed(slots: str | Iterable[str]) -> Iterable[str]:
     return (slots,) if isinstance(slots, str) else slots
+
+
+def _identical(before: _Parts, now: _Parts) -> bool:
+    """Whether all parts are the same objects in the same order: most often so, and soon seen."""
+    return [*before] == [*now] and all(map(is_, before.values(), now.values()))
 
 
 def _same(key: Hashable, before: _Parts, now: _Parts) -> bool:

@@ -7,7 +7,7 @@ which builds what is to be built, and shows what the step keeps in Python.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -189,5 +189,5 @@ def _kept(model: TrainableModel, code: bool) -> Kept:
     return Kept(model._dk_flatten_layers(), _is_ours, code)
 
 
-def _is_ours(name: str) -> bool:
-    return name in _OURS or name.startswith("_dk_")
+def _is_ours(name: Hashable) -> bool:
+    return name in _OURS or str(name).startswith("_dk_")
