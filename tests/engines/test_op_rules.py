@@ -98,3 +98,23 @@ def test_an_open_size_is_no_number() -> None:
     model.compile("sgd", "mse")
     np.testing.assert_array_equal(model.predict(ROWS[:1], verbose=0), ROWS[:1])
     np.testing.assert_array_equal(model(np.ones((3, 5))), np.full((3, 5), 3.0))
+
+
+NOTHING: dict[str, Callable[[Any], Any]] = {
+    "sort": ops.sort,
+    "top_k": lambda x: ops.top_k(x, 2)[0],
+    "no features": lambda x: keras.layers.Dense(2)(keras.layers.Flatten()(x)),
+}
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_axes_of_size_0(name: str) -> None:
+    inputs, found = keras.Input((0, 3)), []
+    model = keras.Model(inputs, NOTHING[name](inputs))
+    y = np.zeros((4, *model.output_shape[1:]))
+    for engine in ("reference", "native"):
+        model.compile("sgd", "mse", engine=engine)
+        if y.size:
+            model.fit(np.zeros((4, 0, 3)), y, verbose=0)
+        found.append(model.predict(np.zeros((4, 0, 3)), verbose=0))
+    np.testing.assert_array_equal(*found)

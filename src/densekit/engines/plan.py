@@ -80,6 +80,8 @@ class PlanBuilder(EinsumPlan, plan.PlanBuilder):
         features = math.prod(kernel.shape) // units if units else 0
         if not x.sample_shape or x.shape[-1] != features:
             raise NotLowerable(f"its last axis is not of {features} features")
+        if not features:
+            raise NotLowerable("it has no features")
         form = _form(activation)
         fused = form if form is not None and form.kind != _ROWWISE_HALVING else NativeForm("linear")
         y = self.op(

@@ -27,6 +27,8 @@ def _top_k(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> lis
     require_floats(plan, x)
     if len(x.shape) < 2:
         raise NotLowerable("it picks samples")
+    if not x.size:
+        raise NotLowerable("there is nothing to put in order")
     places = plan.order(plan.activation(x, NativeForm("negative")))
     first = np.arange(x.size).reshape(x.sample_shape)[..., :k]
     best = plan.rearrange(Handle(places.value, places.shape, plan.dtype), first)
@@ -60,7 +62,7 @@ def _last(plan: PlanBuilder, x: Handle, axis: object) -> tuple[Handle, list[int]
     require_floats(plan, x)
     if not isinstance(axis, int) or axis % rank == 0:
         raise NotLowerable("it puts samples in order")
-    if x.shape[axis] == 0:
+    if not x.size:
         raise NotLowerable("there is nothing to put in order")
     along = axis % rank
     order = [i for i in range(1, rank) if i != along] + [along]
