@@ -146,3 +146,13 @@ def test_whole_numbers_have_no_slope(dtype: str) -> None:
     for call in (lambda a: ops.cast(a * 4, dtype), lambda a: (a * 4).astype(dtype)):
         y, vjp = value_and_vjp(lambda a, call=call: a * ops.cast(call(a), "float64"), [x])
         np.testing.assert_allclose(vjp(np.ones(2))[0], y / x)
+
+
+def test_sums_of_whole_arrays_in_bfloat16_have_slopes() -> None:
+    def function(x: Any) -> Any:
+        return ops.multiply(ops.cast(x, "bfloat16"), ops.sum(ops.cast(x, "bfloat16")))
+
+    outputs, vjp = value_and_vjp(function, [np.float32([1.0, 2.0])])
+    assert outputs.dtype.name == "bfloat16"
+    (slope,) = vjp(np.ones(2, outputs.dtype))
+    np.testing.assert_array_equal(slope, np.float32([6.0, 6.0]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from functools import cache
+from importlib.util import find_spec
 from typing import Any, cast
 
 import numpy as np
@@ -54,10 +55,17 @@ def library(kind: type) -> str | None:
 
 @cache
 def _let_boxes_hold_tensors() -> None:
-    """Autograd boxes values of the types it knows, and no subclasses."""
+    """Autograd boxes values of the types it knows: no subclasses, no scalars in bfloat16."""
     spaces = sys.modules["autograd.core"].VSpace
+    boxes = sys.modules["autograd.numpy.numpy_boxes"].ArrayBox
     spaces.register(Tensor, spaces.mappings[np.ndarray])
-    sys.modules["autograd.numpy.numpy_boxes"].ArrayBox.register(Tensor)
+    boxes.register(Tensor)
+    if (
+        find_spec("ml_dtypes") is not None
+    ):  # sums of whole arrays in bfloat16 are scalars of its type
+        bfloat16 = to_numpy_dtype("bfloat16").type
+        spaces.register(bfloat16, spaces.mappings[np.float32])
+        boxes.register(bfloat16)
 
 
 def namespace(*values: object) -> Namespace:

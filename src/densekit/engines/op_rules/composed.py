@@ -86,7 +86,7 @@ def _hypot(x1: TensorLike, x2: TensorLike) -> TensorLike:
 
 @composed("arcsinh")
 def _arcsinh(x: TensorLike) -> TensorLike:
-    sign = ops.where(x < 0, -1.0, 1.0)  # at 0, too, where the slope is 1
+    sign = 1.0 - 2.0 * ops.cast(x < 0, x.dtype)  # 1 at 0, where the slope is 1
     size = sign * x
     least, most = ops.minimum(size, 1e9), ops.maximum(size, 1e9)  # squares of more are too large
     root = ops.sqrt(ops.square(least) + 1.0)
