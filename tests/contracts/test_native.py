@@ -146,7 +146,7 @@ def test_activation(native: Any, name: str, sample: samples.ActivationSample, dt
     def function(x: Any) -> Any:
         return getattr(activations, name)(x, **sample.arguments)
 
-    kind, parameters, _ = sample.form
+    kind, parameters = sample.form.kind, sample.form.parameters
     for given in samples.activation_inputs(dtype):
         given = np.clip(given, -80, 80) if name == "exponential" else given
         x = given.astype("float64")
@@ -174,7 +174,7 @@ def test_activation_of_infinities(
     """NaN stays NaN everywhere; infinities have the limit of the formula as written, or NaN."""
     if name in ("softmax", "log_softmax", "sparsemax", "glu"):
         return  # rows: one NaN decides about all
-    kind, parameters, _ = sample.form
+    kind, parameters = sample.form.kind, sample.form.parameters
     x = samples.special_inputs(dtype)
     expected = np.asarray(getattr(activations, name)(x.astype("float64"), **sample.arguments))
     found = native.testing.activation(kind, list(parameters), x)
@@ -292,7 +292,8 @@ def test_fused_pair(
     whole = getattr(losses, name)(reduction=None, dtype=dtype, **sample.arguments)
     apart = getattr(losses, name)(reduction=None, dtype=dtype, **smooth)
     value, vjp = value_and_vjp(lambda z: whole.call(y_true, z), [z])
-    kind, parameters, _ = row_form(name, sample)
+    form = row_form(name, sample)
+    kind, parameters = form.kind, form.parameters
     rows, y, dz = native.testing.loss_from_logits(
         kind, list(parameters), native_targets(sample, y_true), z
     )
