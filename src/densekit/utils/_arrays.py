@@ -66,8 +66,8 @@ def normalize(x: ArrayLike, axis: int = -1, order: int = 2) -> Array:
     Example:
 
     >>> import densekit as keras
-    >>> keras.utils.normalize([[3.0, 4.0]]).tolist()
-    [[0.6, 0.8]]
+    >>> keras.utils.normalize([[3.0, 4.0]])
+    array([[0.6, 0.8]], dtype=float32)
     """
     if not isinstance(x, np.ndarray):
         x = np.asarray(ops.convert_to_tensor(x, settings.floatx()))
