@@ -28,6 +28,14 @@ OLD_HOMES = {
     "wrappers.scikit_learn": "wrappers",
 }
 
+_SHORT = ("mae", "mse", "mape", "msle")
+_LOSSES = {
+    "KLD": "losses:kl_divergence",
+    "kullback_leibler_divergence": "losses:kl_divergence",
+    "logcosh": "losses:log_cosh",
+    **{short.upper(): f"losses:{short}" for short in _SHORT},
+}
+
 # By room: a name that scripts ask it for, and the object that has it now.
 _MOVED: dict[str, dict[str, str]] = {
     "layers": {
@@ -36,20 +44,11 @@ _MOVED: dict[str, dict[str, str]] = {
     },
     "optimizers": {"legacy": "optimizers", "experimental": "optimizers"},
     "utils": {f"{name}_utils": "utils" for name in ("np", "vis", "generic", "data")},
-    "losses": {
-        "KLD": "losses:kl_divergence",
-        "kullback_leibler_divergence": "losses:kl_divergence",
-        "logcosh": "losses:log_cosh",
-        "Reduction": "compat.old_layers:Reduction",
-        **{short.upper(): f"losses:{short}" for short in ("mae", "mse", "mape", "msle")},
-    },
+    "losses": {**_LOSSES, "Reduction": "compat.old_layers:Reduction"},
     "metrics": {
-        "kullback_leibler_divergence": "losses:kl_divergence",
+        **_LOSSES,
         "kld": "losses:kl_divergence",
-        "KLD": "losses:kl_divergence",
-        "logcosh": "losses:log_cosh",
-        **{short: f"losses:{short}" for short in ("mae", "mse", "mape", "msle")},
-        **{short.upper(): f"losses:{short}" for short in ("mae", "mse", "mape", "msle")},
+        **{short: f"losses:{short}" for short in _SHORT},
     },
 }
 
