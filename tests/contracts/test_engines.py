@@ -242,6 +242,14 @@ def test_a_model_without_rows(floats: str, other: str) -> None:
     agree(other, floats, make, *data(floats))
 
 
+def test_a_batch_size_in_the_input_is_a_hint(other: str) -> None:
+    def make() -> Any:
+        model = keras.Sequential([keras.Input((3,), batch_size=5), keras.layers.Dense(CLASSES)])
+        return model, {"optimizer": "sgd", "loss": "mse"}
+
+    agree(other, "float32", make, *data("float32"))
+
+
 def test_losses_that_a_layer_adds_alone(floats: str, other: str) -> None:
     class Scaled(keras.layers.Dense):
         def call(self, inputs: Any) -> Any:

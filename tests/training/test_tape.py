@@ -386,6 +386,22 @@ def test_output_gradients_and_sums_of_targets() -> None:
     assert tape.jacobian(y, x).tolist() == [[2.0, 0.0], [0.0, 4.0]]
 
 
+def test_jacobians_of_rows() -> None:
+    x = np.arange(6.0).reshape(3, 2)
+    with keras.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = ops.stack([x[:, 0] * x[:, 1], x[:, 0] ** 2, x[:, 1]], axis=1)
+    found = tape.batch_jacobian(y, x)
+    expected = [[[b, a], [2 * a, 0.0], [0.0, 1.0]] for a, b in x]
+    np.testing.assert_allclose(found, expected)
+    whole = tape.jacobian(y, x)
+    np.testing.assert_allclose(whole[range(3), :, range(3)], found)
+    assert tape.batch_jacobian(x, y) is None
+    assert tape.batch_jacobian(x, y, unconnected_gradients="zero").shape == (3, 2, 3)
+    with pytest.raises(ValueError, match="as many rows, got shapes \\(2, 3\\) and \\(3, 2\\)"):
+        tape.batch_jacobian(y[:2], x)
+
+
 def test_gradients_do_not_share_memory() -> None:
     a, b = keras.Variable([1.0, 2.0]), keras.Variable([3.0, 4.0])
     seed = np.ones(2, "float32")

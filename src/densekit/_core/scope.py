@@ -46,6 +46,15 @@ class Foreign(Protocol):
             accessed: whether variables that train are watched by themselves.
         """
 
+    def jacobian(
+        self, target: object, sources: object, zero: bool, accessed: bool, by_row: bool
+    ) -> object:
+        """The gradients of every element of an array, in the structure of the sources.
+
+        Args:
+            by_row: whether those of a row by the same row of each source.
+        """
+
 
 class VariableScope:
     """``with scope:`` decides what variables read as; the innermost scope is asked first."""

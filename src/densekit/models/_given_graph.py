@@ -213,7 +213,7 @@ class GivenGraph:
                 x = ops.squeeze(x, axis=-1)
             elif x.ndim == len(own.shape) - 1 and own.shape[-1] == 1:
                 x = ops.expand_dims(x, axis=-1)
-        sizes = zip(x.shape, own.shape, strict=False)
+        sizes = zip(x.shape[1:], own.shape[1:], strict=False)  # any number of rows, as in Keras
         if len(x.shape) != len(own.shape) or any(
             a != b and a is not None and b is not None for a, b in sizes
         ):

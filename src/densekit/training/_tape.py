@@ -32,6 +32,7 @@ from densekit.training._recorded_call import run_quickly, run_recorded, run_with
 from densekit.training._recorded_loss import run_recorded_loss
 from densekit.training._tape_gradients import (
     Roots,
+    assert_same_rows,
     is_outside,
     jacobian_of,
     nodes_of,
@@ -387,11 +388,36 @@ class GradientTape(RecordingScope):
             sources: as for `gradient`.
             unconnected_gradients: as for `gradient`.
         """
+        return self._jacobian(target, sources, unconnected_gradients, by_row=False)
+
+    def batch_jacobian(
+        self, target: object, source: object, unconnected_gradients: str = "none"
+    ) -> Any:
+        """The Jacobian of each row of `target` by the same row of `source`.
+
+        For rows that depend on each other it is the sum over all rows of `target`.
+
+        Args:
+            target: an array computed inside, of shape ``(batch, ...)``.
+            source: as for `gradient`, of as many rows.
+            unconnected_gradients: as for `gradient`.
+
+        Returns:
+            an array of the shape of the target, then of a row of the source.
+
+        Raises:
+            ValueError: for other numbers of rows.
+        """
+        assert_same_rows(target, source)
+        return self._jacobian(target, source, unconnected_gradients, by_row=True)
+
+    def _jacobian(self, target: object, sources: object, unconnected: str, by_row: bool) -> Any:
         self._assert_usable(target)
+        self._used, zero = True, unconnected == "zero"
+        if self._foreign is not None:
+            return self._foreign.jacobian(target, sources, zero, self._accessed, by_row)
         flat = tree.flatten(sources)
-        zero = unconnected_gradients == "zero"
-        columns = jacobian_of(self._roots, self._trace, target, flat, zero)
-        self._used = True
+        columns = jacobian_of(self._roots, self._trace, target, flat, zero, by_row)
         return tree.pack_as(sources, columns)
 
 

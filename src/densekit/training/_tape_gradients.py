@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -114,37 +115,61 @@ def pull(
     return gradients
 
 
-def rows_of(value: Array) -> Iterator[Array]:
-    """For each element of an array the cotangent that picks it out."""
-    for i in range(value.size):
-        one = np.zeros(value.size, value.dtype)
+def assert_same_rows(target: object, source: object) -> None:
+    """Raise a ValueError unless both have as many rows."""
+    one, two = np.shape(unboxed(target)), np.shape(unboxed(source))
+    if not one or one[:1] != two[:1]:
+        raise ValueError(
+            message(
+                "GradientTape.batch_jacobian",
+                "a target and a source of as many rows",
+                f"shapes {one} and {two}",
+                "Use `jacobian`.",
+            )
+        )
+
+
+def picks_of(value: Array, by_row: bool) -> Iterator[Array]:
+    """For each element of an array, or of its rows, the cotangent that picks it out."""
+    shape = value.shape[1:] if by_row else value.shape
+    size = math.prod(shape)
+    for i in range(size):
+        one = np.zeros(size, value.dtype)
         one[i] = 1
-        yield one.reshape(value.shape)
+        yield np.broadcast_to(one.reshape(shape), value.shape).copy()
 
 
-def stacked(rows: Sequence[Gradient], shape: Shape) -> Gradient:
-    """The rows of a Jacobian as one array; None where there is none."""
-    known = [row for row in rows if row is not None]
-    if len(known) < len(rows):
+def stacked(parts: Sequence[Gradient], shape: Shape, by_row: bool) -> Gradient:
+    """The gradients of elements as one array; None where there is none."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
         return None
-    return ops.reshape(ops.stack(known), (*shape, *np.shape(unboxed(known[0]))))
+    axis = 1 if by_row else 0
+    row = np.shape(unboxed(known[0]))[axis:] if known else ()
+    return ops.reshape(ops.stack(known, axis=axis), (*shape, *row))
 
 
 def jacobian_of(
-    roots: Roots, trace: int, target: object, sources: Sequence[object], zero: bool
+    roots: Roots,
+    trace: int,
+    target: object,
+    sources: Sequence[object],
+    zero: bool,
+    by_row: bool,
 ) -> list[Gradient]:
     """The gradient of every element of `target`, by each source.
 
     Args:
         zero: whether what no target depends on has zeros, in place of None.
+        by_row: whether of each row by the same row of the source, as if rows were apart.
     """
     box = own_box(trace, target)
     if box is not None:
         assert box._node is not None  # made now, if it is made when it is needed
     nodes = nodes_of(roots, trace, sources)
     value = np.asarray(unboxed(target))
-    rows = []
-    for one in rows_of(value):
+    found = []
+    for one in picks_of(value, by_row):
         seeds = list(seeds_of(roots, trace, [target], [one]))
-        rows.append(pull(seeds, sources, nodes, zero))
-    return [stacked(column, value.shape) for column in zip(*rows, strict=True)]
+        found.append(pull(seeds, sources, nodes, zero))
+    return [stacked(column, value.shape, by_row) for column in zip(*found, strict=True)]

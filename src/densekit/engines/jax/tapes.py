@@ -7,11 +7,14 @@ leaves marks in what is traced; the equations in between are the formula that is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Sequence
+from enum import Enum
 from typing import NamedTuple, Protocol, TypeAlias, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend import core
 
 from densekit._core import tree
@@ -21,6 +24,7 @@ from densekit._core.variable import Variable
 
 _Atom: TypeAlias = core.Var | core.Literal
 _Env: TypeAlias = dict[core.Var, jax.Array]
+_Source: TypeAlias = Variable | jax.Array
 Place: TypeAlias = tuple[int, int]  # of a source: which request for gradients, and which of its
 
 
@@ -31,11 +35,29 @@ class _Primitive(Protocol):
     def bind(self, *arguments: object, **parameters: object) -> object: ...
 
 
+class Kind(Enum):
+    """What is asked of a tape: see the methods of `GradientTape`."""
+
+    GRADIENT = 0
+    JACOBIAN = 1
+    BATCH_JACOBIAN = 2
+
+
 _mark: _Primitive = core.Primitive("densekit_tape")
 _mark.def_abstract_eval(lambda at, **_: at)
 _gradient: _Primitive = core.Primitive("densekit_gradient")
 _gradient.multiple_results = True
-_gradient.def_abstract_eval(lambda *given, sources, **_: list(given[len(given) - sources :]))
+
+
+def _gradient_shapes(*given: jax.core.ShapedArray, sources: int, kind: Kind, **_: object) -> object:
+    found = given[len(given) - sources :]
+    if kind is Kind.GRADIENT:
+        return list(found)
+    shared = 1 if kind is Kind.BATCH_JACOBIAN else 0
+    return [jax.core.ShapedArray((*given[0].shape, *s.shape[shared:]), s.dtype) for s in found]
+
+
+_gradient.def_abstract_eval(_gradient_shapes)
 
 
 class Enough(Exception):
@@ -106,7 +128,6 @@ class _Tape:
         self, target: object, sources: object, seeds: object, zero: bool, accessed: bool
     ) -> object:
         """The gradients: see `GradientTape.gradient`."""
-        flat = tree.flatten(sources)
         targets = tree.flatten(target)
         given = [None] * len(targets) if seeds is None else tree.flatten(seeds)
         pairs = [
@@ -114,7 +135,40 @@ class _Tape:
             for y, dy in zip(targets, given, strict=True)
             if isinstance(y, jax.core.Tracer)
         ]
-        values = [self._value(source) for source in flat]
+        flat = tree.flatten(sources)
+        found = self._asked([y for y, _ in pairs], [dy for _, dy in pairs], flat, accessed)
+        if zero:
+            found = [
+                jnp.zeros(jnp.shape(s), s.dtype) if g is None else g
+                for g, s in zip(found, flat, strict=True)
+            ]
+        return tree.pack_as(sources, found)
+
+    def jacobian(
+        self, target: object, sources: object, zero: bool, accessed: bool, by_row: bool
+    ) -> object:
+        """The gradient of every element: see `GradientTape.jacobian`, `batch_jacobian`."""
+        flat, kind = tree.flatten(sources), Kind.BATCH_JACOBIAN if by_row else Kind.JACOBIAN
+        targets = [target] if isinstance(target, jax.core.Tracer) else []
+        found = self._asked(targets, [], flat, accessed, kind)
+        if zero:
+            shape, shared = np.shape(cast("jax.Array", target)), 1 if by_row else 0
+            found = [
+                jnp.zeros((*shape, *jnp.shape(s)[shared:]), s.dtype) if g is None else g
+                for g, s in zip(found, flat, strict=True)
+            ]
+        return tree.pack_as(sources, found)
+
+    def _asked(
+        self,
+        targets: Sequence[jax.Array],
+        seeds: Sequence[jax.Array],
+        sources: Sequence[_Source],
+        accessed: bool,
+        kind: Kind = Kind.GRADIENT,
+    ) -> list[jax.Array | None]:
+        """What will stand for each source, None where no target depends on it."""
+        values = [self._value(source) for source in sources]
         self._tapes.requests += 1
         request = self._tapes.requests
         asked = [
@@ -122,29 +176,25 @@ class _Tape:
             for i, value in enumerate(values)
             if value is not None and (request, i) not in self._tapes.unconnected
         ]
-        found: list[jax.Array | None] = [None] * len(flat)
-        if pairs and asked:
+        found: list[jax.Array | None] = [None] * len(sources)
+        if targets and asked:
             made = _gradient.bind(
-                *(y for y, _ in pairs),
-                *(dy for _, dy in pairs),
+                *targets,
+                *seeds,
                 *(values[i] for i in asked),
+                kind=kind,
                 tape=self._number,
-                targets=len(pairs),
+                targets=len(targets),
                 sources=len(asked),
                 request=request,
                 places=tuple(asked),
-                roots=tuple(self._is_root(flat[i], accessed) for i in asked),
+                roots=tuple(self._is_root(sources[i], accessed) for i in asked),
             )
             for i, value in zip(asked, cast("list[jax.Array]", made), strict=True):
                 found[i] = value
         if request == self._tapes.last:
             raise Enough
-        if zero:
-            found = [
-                jnp.zeros(jnp.shape(s), s.dtype) if g is None else g
-                for g, s in zip(found, flat, strict=True)
-            ]
-        return tree.pack_as(sources, found)
+        return found
 
     def _value(self, source: object) -> jax.Array | None:
         if isinstance(source, Variable):
@@ -169,6 +219,7 @@ class _Request(NamedTuple):
     targets: Sequence[_Atom]
     seeds: Sequence[_Atom]
     sources: Sequence[_Atom]
+    kind: Kind
     tape: int
     number: int
     places: Sequence[int]
@@ -237,11 +288,13 @@ class Resolved:
 
     def _request(self, i: int) -> _Request:
         equation = self._equations[i]
-        n, given = equation.params["targets"], equation.invars
+        given, targets = equation.invars, equation.params["targets"]
+        sources = len(given) - equation.params["sources"]
         return _Request(
-            given[:n],
-            given[n : 2 * n],
-            given[2 * n :],
+            given[:targets],
+            given[targets:sources],
+            given[sources:],
+            equation.params["kind"],
             equation.params["tape"],
             equation.params["request"],
             equation.params["places"],
@@ -320,13 +373,31 @@ class Resolved:
             return [_read(inner, y) for y in request.targets]
 
         values = [jnp.zeros_like(env[s]) if s in made else env[s] for s in sources]
-        _, pull = jax.vjp(formula, values)
-        (found,) = pull([_read(env, dy) for dy in request.seeds])
+        made_now, pull = jax.vjp(formula, values)
+        if request.kind is Kind.GRADIENT:
+            (found,) = pull([_read(env, dy) for dy in request.seeds])
+        else:
+            by_row = request.kind is Kind.BATCH_JACOBIAN
+            found = _jacobians(made_now[0], lambda seed: pull([seed])[0], by_row)
         by_source = dict(zip(sources, found, strict=True))
+        shapes = self._equations[i].outvars
         return [
-            by_source[s] if isinstance(s, core.Var) else jnp.zeros_like(s.val)
-            for s in request.sources
+            by_source[s] if isinstance(s, core.Var) else jnp.zeros(to.aval.shape, to.aval.dtype)
+            for s, to in zip(request.sources, shapes, strict=True)
         ]
+
+
+def _jacobians(
+    target: jax.Array, pull: Callable[[jax.Array], list[jax.Array]], by_row: bool
+) -> list[jax.Array]:
+    """The gradient of every element of a target; of every row by the same row of each source."""
+    shared = 1 if by_row else 0
+    shape = target.shape[shared:]
+    picks = jnp.eye(math.prod(shape), dtype=target.dtype).reshape(-1, *[1] * shared, *shape)
+    columns = jax.vmap(pull)(jnp.broadcast_to(picks, (len(picks), *target.shape)))
+    return [
+        jnp.moveaxis(c, 0, shared).reshape(*target.shape, *c.shape[1 + shared :]) for c in columns
+    ]
 
 
 def _read(env: _Env, atom: _Atom) -> jax.Array:
