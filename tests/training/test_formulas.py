@@ -68,6 +68,10 @@ FORMULAS: dict[str, Callable[[Any], Any]] = {
     "clipped": lambda y: ops.mean(ops.minimum(ops.clip(y, -0.5, 0.5) * 2, y)),
     "numbers of numbers": lambda y: ops.mean(y) * ops.mean(y * y) / (ops.sum(y * y) + 1),
     "built-in loss": lambda y: keras.losses.Huber()(Y, y),
+    "a loss as a function": lambda y: ops.mean(
+        keras.losses.binary_crossentropy(CHOSEN, ops.sigmoid(y))
+    ),
+    "an op made of others": lambda y: ops.mean(ops.hypot(y, Y)),
     "loss and more": lambda y: keras.losses.MeanSquaredError()(Y, y) * 0.5 + ops.mean(ops.abs(y)),
     "loss of a formula": lambda y: keras.losses.MeanSquaredError()(Y, ops.tanh(y)),
     "classes": lambda y: keras.losses.SparseCategoricalCrossentropy(from_logits=True)(ACTIONS, y),

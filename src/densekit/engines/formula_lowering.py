@@ -11,8 +11,7 @@ from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.types import DTypeLike, Shape
 from densekit.engines.formula_numbers import FORWARD, At, Number
-from densekit.engines.lowering import lower_op
-from densekit.engines.plan import PlanBuilder
+from densekit.engines.lowering import lower_op, new_plan
 from densekit.engines.plan_op import Handle, NotLowerable
 from densekit.ops import KerasTensor
 from densekit.ops._formula_steps import Slot, Step
@@ -63,7 +62,7 @@ class Lowered:
         self.dtype = np.dtype(first.dtype).name
         if not self.rows or self.dtype not in ("float32", "float64"):
             raise NotLowerable("it does not begin with rows of floats")
-        self.plan = PlanBuilder(self.dtype)
+        self.plan = new_plan(self.dtype, None)
         self.tensors: dict[int, KerasTensor] = {}  # by place: rows
         self.handles: dict[int, Handle] = {}
         self.arrays: dict[int, tuple[Shape, DTypeLike]] = {}  # by place: what came in from outside
