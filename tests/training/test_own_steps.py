@@ -159,6 +159,36 @@ def test_callbacks_and_steps_per_execution() -> None:
     assert seen == [(1, ["loss", "mae"]), (3, ["loss", "mae"]), (5, ["loss", "mae"])]
 
 
+class Untold(keras.Model):
+    """Steps that update no metric, but give a loss by the name of one."""
+
+    def train_step(self, data: Any) -> Any:
+        return {"loss": 5.0}
+
+    def test_step(self, data: Any) -> Any:
+        return {"loss": ops.ones(()) * 6}
+
+
+def test_batch_logs_are_what_the_step_returned() -> None:
+    """At the end of an epoch the metrics of these names count, as in Keras."""
+    seen: list[Any] = []
+
+    class Record(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            seen.append(logs)
+
+        on_test_batch_end = on_train_batch_end
+
+    model = model_of(Untold)
+    model.compile("adam", "mse")
+    history = model.fit(X, Y, validation_data=(X, Y), callbacks=[Record()], verbose=0).history
+    assert seen == [{"loss": 5.0}] * 3 + [{"loss": 6.0}] * 3
+    assert history == {"loss": [0.0], "val_loss": [0.0]}
+    assert model.train_on_batch(X, Y) == 5.0
+    assert model.train_on_batch(X, Y, return_dict=True) == {"loss": 5.0}
+    assert model.test_on_batch(X, Y) == 6.0
+
+
 def test_batches_of_a_generator_and_early_stopping() -> None:
     class Batches:
         def __iter__(self) -> Any:

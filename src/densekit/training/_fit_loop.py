@@ -150,6 +150,8 @@ class Session:
         """What callbacks are told."""
         return logs_of(model)
 
+    batch_logs = logs
+
     def ends(self) -> None:
         """No more chunks of this data set will come."""
         self.engine.forget_data()
@@ -280,15 +282,17 @@ def run_epoch(
         if every:
             if steps - first < per_call:
                 continue
-            end(first + per_call - 1, session.logs(model))
+            end(first + per_call - 1, session.batch_logs(model))
             first = steps
         elif callbacks.progress is not None and steps != feed.num_batches:
             # The end of the epoch shows the last one.
-            getattr(callbacks.progress, f"on_{mode}_batch_end")(steps - 1, session.logs(model))
+            getattr(callbacks.progress, f"on_{mode}_batch_end")(
+                steps - 1, session.batch_logs(model)
+            )
         if getattr(model, stop):
             return steps
     if every and steps > first:
-        end(first + per_call - 1, session.logs(model))
+        end(first + per_call - 1, session.batch_logs(model))
     feed.epoch_ends()
     return steps
 

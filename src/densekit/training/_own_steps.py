@@ -243,17 +243,29 @@ class StepSession:
         return self._logs
 
     def logs(self, model: TrainableModel) -> Logs:
-        """The values of the metrics, if they go by the names of what the step returned; or that."""
-        return reported(model, self._logs)
+        """At the end of an epoch: the metrics, if they go by the names that the step gave; or its.
+
+        So Keras has it: a step that gives its loss but updates no metric has 0 in `History`.
+        """
+        values: Logs = model.get_metrics_result()
+        return by_step(self._logs, set(values)) or _plain_logs(values)
+
+    def batch_logs(self, model: TrainableModel) -> Logs:
+        """At the end of a batch: what its step returned."""
+        return by_step(self._logs) or self.logs(model)
 
 
-def reported(model: TrainableModel, logs: object) -> Logs:
-    """What callbacks are told after a step that returned `logs`."""
-    values: Logs = model.get_metrics_result()
-    if isinstance(logs, dict) and set(logs) != set(values):
-        values = {}
-        for name, value in logs.items():
-            values |= value if isinstance(value, dict) else {name: value}
+def by_step(logs: object, unless: object = None) -> Logs | None:
+    """What a step returned, as callbacks are told; None: no dict, or its names are `unless`."""
+    if not isinstance(logs, dict) or set(logs) == unless:
+        return None
+    values: Logs = {}
+    for name, value in logs.items():
+        values |= value if isinstance(value, dict) else {name: value}
+    return _plain_logs(values)
+
+
+def _plain_logs(values: Logs) -> Logs:
     return {name: plain(values[name]) for name in sorted(values)}
 
 

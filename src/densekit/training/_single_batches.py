@@ -14,7 +14,7 @@ from densekit.data._feeds import ArrayFeed
 from densekit.training._compiled import Compiled
 from densekit.training._fit_loop import Session, logs_of
 from densekit.training._overrides import has_own_step
-from densekit.training._own_steps import StepLoop, reported
+from densekit.training._own_steps import StepLoop, by_step
 from densekit.training._preparation import Preparation
 from densekit.training._quick_batch import QuickBatch, quick_batch
 from densekit.training._quick_step import QuickStep
@@ -102,7 +102,7 @@ class SingleBatches:
         model.reset_metrics()
         with self._runtime.turns.chunk, engines.inside(self._runtime.kind):
             logs = found()
-        return reported(model, logs)
+        return by_step(logs) or logs_of(model)
 
     def _run_own(
         self, x: object, y: object, weight: object, class_weight: object, training: bool
@@ -122,4 +122,4 @@ class SingleBatches:
             self._quick_step = None
             if isinstance(function, StepLoop) and class_weight is None:
                 self._quick_step = QuickStep(function, batches, (x, y, weight))
-        return session.logs(model)
+        return session.batch_logs(model)
