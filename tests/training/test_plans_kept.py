@@ -249,3 +249,140 @@ def test_what_the_call_reads_counts() -> None:
     model.other[0] = 5.0
     np.testing.assert_allclose(model.predict(X, verbose=0) - bias, 10 * (before - bias), rtol=1e-5)
     assert type(model) is Remembering
+
+
+class _Scale:
+    def __init__(self) -> None:
+        self.by = 1.0
+
+
+SCALE = _Scale()
+OFFSET = 0.0
+TABLE = np.ones(3, "float32")
+
+
+def _helper(h: Any) -> Any:
+    return h * SCALE.by
+
+
+class Around(keras.Model):
+    """Its `call` reads what no layer owns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = Dense(3, kernel_initializer="ones")
+
+    def call(self, x: Any) -> Any:
+        return _helper(self.dense(x)) * TABLE + OFFSET
+
+
+class OfClass(keras.layers.Layer):
+    factor = 1.0
+
+    def call(self, x: Any) -> Any:
+        return x * self.factor
+
+
+def _by_layers(*layers: Any) -> Callable[[], Any]:
+    return lambda: keras.Sequential(
+        [keras.Input((4,)), Dense(3, kernel_initializer="ones"), *layers]
+    )
+
+
+def _activation(x: Any) -> Any:
+    return keras.ops.tanh(x) * SCALE.by
+
+
+def _set_offset(value: float) -> None:
+    global OFFSET
+    OFFSET = value
+
+
+SURROUNDINGS: dict[str, tuple[Callable[[], Any], Callable[[float], None]]] = {
+    "object": (Around, lambda value: setattr(SCALE, "by", value)),
+    "global": (Around, lambda value: _set_offset(value - 1)),
+    "array": (Around, lambda value: TABLE.__setitem__(1, value)),
+    "class": (_by_layers(OfClass()), lambda value: setattr(OfClass, "factor", value)),
+    "activation": (
+        _by_layers(keras.layers.Activation(_activation)),
+        lambda value: setattr(SCALE, "by", value),
+    ),
+    "Lambda": (
+        _by_layers(keras.layers.Lambda(lambda x: x * SCALE.by)),
+        lambda value: setattr(SCALE, "by", value),
+    ),
+}
+
+
+def _by_tape(model: Any) -> Any:
+    with keras.GradientTape() as tape:
+        loss = keras.ops.mean((model(X, training=True) - Y) ** 2)
+    return np.concatenate([np.ravel(g) for g in tape.gradient(loss, model.trainable_variables)])
+
+
+USES: dict[str, Callable[[Any], Any]] = {
+    "call": lambda model: model(X),
+    "predict": lambda model: model.predict(X, verbose=0),
+    "evaluate": lambda model: model.evaluate(X, Y, verbose=0),
+    "test_on_batch": lambda model: model.test_on_batch(X, Y),
+    "train_on_batch": lambda model: model.train_on_batch(X, Y),
+    "fit": lambda model: model.fit(X, Y, verbose=0).history["loss"],
+    "tape": _by_tape,
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+@pytest.mark.parametrize(("model_of", "change"), SURROUNDINGS.values(), ids=SURROUNDINGS)
+def test_what_calls_read_outside_of_layers_counts_at_once(
+    model_of: Callable[[], Any], change: Callable[[float], None], use: Callable[[Any], Any]
+) -> None:
+    def prepared() -> Any:
+        model = model_of()
+        model(X)
+        model.compile(keras.optimizers.SGD(0.0), "mse")
+        return model
+
+    model = prepared()
+    before = [np.asarray(use(model)) for _ in range(3)][-1]
+    try:
+        change(3.0)
+        expected, changed = np.asarray(use(prepared())), np.asarray(use(model))
+    finally:
+        change(1.0)
+    np.testing.assert_allclose(changed, expected, rtol=1e-6)
+    assert (changed != before).any()
+    np.testing.assert_array_equal(model(X), prepared()(X))
+
+
+def test_what_an_own_loss_reads_counts_at_once() -> None:
+    def loss(y_true: Any, y_pred: Any) -> Any:
+        return keras.ops.mean(keras.ops.abs(y_true - y_pred) * SCALE.by, axis=-1)
+
+    class Next(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            SCALE.by += 1
+
+    model = network()
+    model.compile(keras.optimizers.SGD(0.0), loss)
+    try:
+        history = model.fit(X, Y, epochs=3, callbacks=[Next()], verbose=0).history["loss"]
+        first = history[0]
+        np.testing.assert_allclose(history, [first, 2 * first, 3 * first], rtol=1e-5)
+        np.testing.assert_allclose(model.test_on_batch(X, Y), 4 * first, rtol=1e-5)
+    finally:
+        SCALE.by = 1.0
+
+
+class EndsWithALayer(Scaled):
+    def call(self, x: Any) -> Any:
+        return self.dense(x * self.scale)
+
+
+def test_the_last_activation_is_found_after_a_call_was_followed_anew() -> None:
+    """Layers forget calls that were only followed."""
+    model = EndsWithALayer()
+    model.compile("sgd", "mse")
+    model(X)
+    model.scale = 2.0
+    expected = np.mean((model(X) - Y) ** 2)
+    np.testing.assert_allclose(model.evaluate(X, Y, verbose=0), expected, rtol=1e-5)

@@ -144,7 +144,7 @@ class FollowedLayer(Layer):
         made_of: GivenGraph | None = self.__dict__.get("_dk_given")  # asked for in every step
         if made_of is not None:
             return made_of.graph()
-        cached, version = self.__dict__.get("_dk_graph_cache"), self._tracker.current()
+        cached, version = self.__dict__.get("_dk_graph_cache"), self._dk_version()
         if cached is None or cached[0] != version:
             inputs = self.__dict__.get("_dk_traced_on")
             graph = None if inputs is None else trace(self, inputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from densekit.layers import Layer, has_lowering
 from densekit.metrics import Metric
 from densekit.ops import KerasTensor
 from densekit.ops._dispatch import raw
+from densekit.ops._symbolic import Node
 from densekit.training._loss_terms import (
     check_loss_weights,
     check_losses,
@@ -324,17 +325,23 @@ def _units(shape: Sequence[int | None]) -> int | None:
 def _last_activation(model: TrainableModel, output: int) -> str | None:
     """Name of the built-in activation that makes an output, None if it cannot be told."""
     graph = model._dk_graph()
-    return None if graph is None else _activation_of(graph.outputs[output])
-
-
-def _activation_of(tensor: KerasTensor) -> str | None:
-    """The activation that a tensor comes from; layers that pass values on are looked through."""
-    if tensor._keras_history is None:
+    if graph is None:
         return None
-    layer, index, _ = tensor._keras_history
+    makers = {id(tensor): node for node in graph.nodes for tensor in node.outputs}
+    return _activation_of(graph.outputs[output], makers)
+
+
+def _activation_of(tensor: KerasTensor, makers: Mapping[int, Node]) -> str | None:
+    """The activation that a tensor comes from; layers that pass values on are looked through.
+
+    A tensor's history may be gone: layers forget calls that were only followed.
+    """
+    node = makers.get(id(tensor))
+    if node is None:
+        return None
+    layer = node.operation
     if not isinstance(layer, Layer) or not has_lowering(layer):  # it may do anything
         return None
-    node = layer._inbound_nodes[index]
     kind = type(layer).__name__  # no class is loaded to be compared with
     if kind == "Softmax":
         return "softmax"
@@ -342,5 +349,5 @@ def _activation_of(tensor: KerasTensor) -> str | None:
     name = found[1] if found is not None and found[0] == "keras.activations" else None
     passes_on = kind == "Identity" or (kind == "Activation" and name == "linear")
     if passes_on and len(node.input_tensors) == 1:
-        return _activation_of(node.input_tensors[0])
+        return _activation_of(node.input_tensors[0], makers)
     return name

@@ -128,7 +128,7 @@ class FollowedStep:
         reported = logs.items() if isinstance(logs, dict) else ()
         self.loss_names = [name for name, value in reported if value is loss]
         for layer in self._layers:
-            layer._tracker.current()  # listens to the trackers of its parts from now on
+            layer._dk_version()  # listens to the trackers of its parts from now on
         self._weights = [v for layer in self._layers for v in layer.variables]
         self._versions = self._now()
         self._count = assignments.count()
@@ -138,7 +138,7 @@ class FollowedStep:
 
     def _now(self) -> object:
         """What is another value after a change of a layer or of what is trained."""
-        trackers = [(x._tracker.version, x._tracker.flags) for x in self._layers]
+        trackers = [(x._dk_version(), x._tracker.flags) for x in self._layers]
         return trackers, list(map(_trainable, self._weights))
 
     def _numbers_now(self) -> object:

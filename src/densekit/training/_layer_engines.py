@@ -75,7 +75,7 @@ def _of_layer(layer: object, given: object, arrays: list[Array], training: bool)
         return None
     flags = tuple([v.trainable for v in layer.weights])
     kind = engines.engine_kind()
-    key: Key = (kind, layer._tracker.current(), training, arrays[0].shape[1:], flags)
+    key: Key = (kind, layer._dk_version(), training, arrays[0].shape[1:], flags)
     known = _of_layers.get(layer)
     if known is None or known[0] != key:
         made = kind.layer_recorder(layer, training, arrays[0].shape[1:], str(arrays[0].dtype))

@@ -128,6 +128,9 @@ class TrainableModel(Protocol):
     def _dk_flatten_layers(self, include_self: bool = True) -> list[Layer]:
         """Itself and all layers inside."""
 
+    def _dk_version(self) -> int:
+        """Another number after each change of what it computes."""
+
     def _dk_graph(self) -> ModelGraph | None:
         """The calls inside; None if its `call` cannot be followed."""
 

@@ -56,6 +56,9 @@ def run_quickly(tape: Tape, model: Layer, x: Array, training: bool) -> object:
         return NotImplemented
     if list(map(_trainable, quick.weights)) != quick.trainable:
         return NotImplemented
+    _, around = tracker.around
+    if around is not None and around.has_values and not around.values_hold():
+        return NotImplemented
     call = BareCall(model, quick.engine, quick.pack, training, quick.draws, tape, x)
     call.recorded, outputs = quick.engine.record([x], training, False)
     return tape.formula(quick.formulas).enter(outputs[0], call)

@@ -90,7 +90,7 @@ class Runtime:
         self._engines = {key: e for key, e in self._engines.items() if key[0] == "predict"}
 
     def _refresh(self) -> None:
-        version = self._model._tracker.current()
+        version = self._model._dk_version()
         if self._version != version:
             self._signature = None
             self._flagged = None
@@ -125,8 +125,8 @@ class Runtime:
 
     def moment(self) -> tuple[int, int, int]:
         """The same as long as no engine can have become stale."""
-        tracker = self._model._tracker
-        return assignments.count(), tracker.version, tracker.flags
+        version = self._model._dk_version()
+        return assignments.count(), version, self._model._tracker.flags
 
     @property
     def collects_losses(self) -> bool:
@@ -146,6 +146,9 @@ class Runtime:
         call = self._call
         if call is not None:
             call = self.turns.guarded(call) if self.turns.is_owned else call
+            _, around = self._model._tracker.around
+            if around is not None and around.has_values:
+                call = around.guarded(call)
             self._model.__dict__["_dk_fast_call"] = call
 
     # What the model takes and gives

@@ -12,6 +12,7 @@ from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.registry import export
 from densekit._core.serialization import serialize_keras_object
+from densekit._core.surroundings import Surroundings
 from densekit._core.types import Config, Identifier
 from densekit._core.variable import Variable
 from densekit.layers._base.call import call_info, shapes_for
@@ -123,6 +124,23 @@ class Layer(CallOwner):
             and tracker.matters(before, value)
         ):
             tracker.changed()
+
+    def _dk_version(self) -> int:
+        """Another number after each change of what the layer computes, its parts included.
+
+        So far as plans depend on it; what its code reads outside of them is looked at here.
+        """
+        tracker = self._tracker
+        version = tracker.current()
+        of, around = tracker.around
+        if of == version:
+            if around is None or around.hold():
+                return version
+            tracker.changed()
+            version = tracker.current()
+        around = Surroundings(self._dk_flatten_layers())
+        tracker.around = version, around or None
+        return version
 
     def _dk_depends_on(self, name: str, value: object) -> bool:
         """Whether what the layer computes may follow from this attribute."""
