@@ -276,3 +276,23 @@ def test_a_layer_that_refuses_rows_of_a_trial_keeps_its_mask() -> None:
     model.compile("sgd", "mse")
     loss = model.evaluate(X, np.ones_like(X), verbose=0)
     np.testing.assert_allclose(loss, ((X - 1) ** 2)[np.array(MASK)].mean(), rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask")
+def test_a_cast_that_changes_nothing_hands_the_mask_on() -> None:
+    """As the array itself is handed on where definitions run."""
+    x = np.array([[1, 2, 0], [3, 0, 0]])
+
+    def run(engine: str, layer: Any) -> Any:
+        keras.utils.set_random_seed(1)
+        inputs = keras.Input((3,), dtype="int32")
+        hidden = layer()(keras.layers.Embedding(5, 2, mask_zero=True)(inputs))
+        model = keras.Model(inputs, keras.layers.GlobalAveragePooling1D()(hidden))
+        model.compile("sgd", "mse", engine=engine)
+        return model.predict(x, verbose=0)
+
+    for layer in (
+        lambda: keras.layers.SpectralNormalization(keras.layers.Dense(2)),
+        lambda: keras.layers.Dense(2),
+    ):
+        np.testing.assert_allclose(run("native", layer), run("reference", layer), rtol=1e-6)

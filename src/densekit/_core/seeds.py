@@ -66,8 +66,8 @@ def _traced_words(key: Word, counter: Word, count: int) -> Any:
 
     def round_of(_: object, state: Any) -> Any:
         (c0, c1, c2, c3), (k0, k1) = state
-        high0, low0 = _halves_product(xp, int(_M0), c0)
-        high1, low1 = _halves_product(xp, int(_M1), c2)
+        high0, low0 = halves_product(xp, int(_M0), c0)
+        high1, low1 = halves_product(xp, int(_M1), c2)
         mixed = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
         return mixed, (k0 + xp.uint32(_W0), k1 + xp.uint32(_W1))
 
@@ -80,7 +80,7 @@ def _traced_words(key: Word, counter: Word, count: int) -> Any:
     return xp.stack(words, axis=1).reshape(-1)[:count]
 
 
-def _halves_product(xp: Any, factor: int, x: TensorLike) -> tuple[TensorLike, TensorLike]:
+def halves_product(xp: Any, factor: int, x: TensorLike) -> tuple[TensorLike, TensorLike]:
     """The upper and the lower word of ``factor * x``, by products of 16 bits."""
     half, low = xp.uint32(16), xp.uint32(0xFFFF)
     a1, a0 = xp.uint32(factor >> 16), xp.uint32(factor & 0xFFFF)

@@ -23,6 +23,7 @@ from densekit.engines.fusing import fused
 from densekit.engines.masked import Masks, Values, reads_masks, without_unused
 from densekit.engines.on_host import call_on_host, metric_variables
 from densekit.engines.op_lowerings import lower_operation
+from densekit.engines.op_rules.rule import name_of
 from densekit.engines.plan import Handle, NotLowerable, PlanBuilder
 from densekit.engines.registry import lowering_for
 from densekit.engines.whole_batch import is_common
@@ -191,7 +192,7 @@ def _lower_natively(
         return outputs, _lower_mask(plan, node, inputs, masks)
     if isinstance(operation, FunctionOperation):
         outputs = lower_op(plan, node, inputs)
-        return outputs, [None] * len(outputs)
+        return outputs, masks if _gives_what_it_takes(node) else [None] * len(outputs)
     if any(isinstance(x, BatchValue) for x in inputs):
         raise NotLowerable("it takes a value of the whole batch")
     if not isinstance(operation, Layer):
@@ -219,6 +220,12 @@ def _lower_natively(
         raise NotLowerable("it writes state where the plan predicts")
     outputs = _as_list(_lower(operation, plan, given, options))
     return outputs, _lower_mask(plan, node, inputs, masks)
+
+
+def _gives_what_it_takes(node: Node) -> bool:
+    """Whether an op hands on the very array, so that its mask goes along."""
+    is_cast = name_of(cast("FunctionOperation", node.operation)) == "cast"
+    return is_cast and node.input_tensors[0].dtype == node.outputs[0].dtype
 
 
 def _lower_draw(plan: PlanBuilder, draw: FreeDraw) -> Handle:

@@ -129,7 +129,10 @@ def _loss_of_first(
     if weight is not None:
         counts = weight * ops.reshape(counts, (rows,) + (1,) * (len(weight.shape) - 1))
     value = _loss(loss, y_pred, y_true, counts)
-    return value if reduction_of(loss) == "sum" else value * (rows / real)
+    if reduction_of(loss) == "sum":
+        return value
+    wide = str(value.dtype) == "float64"  # a quotient of whole numbers would have 32 bits
+    return value * (rows / ops.cast(real, "float64" if wide else "float32"))
 
 
 def _penalty(variable: Variable) -> TensorLike:

@@ -12,6 +12,7 @@ from densekit._core import tree
 from densekit._core.scope import StatelessScope, in_stateless_scope
 from densekit._core.types import Array, TensorLike
 from densekit._core.variable import Variable
+from densekit.ops._called_back import Result, called_back
 from densekit.ops._dispatch import is_tracer
 
 
@@ -53,12 +54,10 @@ def update_back(
             update(metric, *args, **kwargs)
         return [np.asarray(scope.get_current_value(v), v.dtype) for v in variables]
 
-    jax = sys.modules["jax"]
-    shapes = [jax.ShapeDtypeStruct(v.shape, v.dtype) for v in variables]
+    shapes = [Result(v.shape, v.dtype) for v in variables]
     values = [v.current() for v in variables]
-    for variable, value in zip(
-        variables, jax.pure_callback(after, shapes, values, args, kwargs), strict=True
-    ):
+    found = called_back(after, shapes, values, args, kwargs)
+    for variable, value in zip(variables, found, strict=True):
         variable.assign(value)
 
 
@@ -66,14 +65,14 @@ def result_back(metric: Measure, result: Callable[..., object]) -> object:
     """``result(metric)``, computed by NumPy whenever the compiled function runs."""
     variables = metric.variables
 
-    def of(values: Sequence[TensorLike]) -> Array:
+    def of(values: Sequence[TensorLike]) -> list[Array]:
         with StatelessScope(zip(variables, map(np.asarray, values), strict=True)):
-            return np.asarray(result(metric))
+            return [np.asarray(result(metric))]
 
-    shown = of([np.ones(v.shape, v.dtype) for v in variables])
-    jax = sys.modules["jax"]
-    shape = jax.ShapeDtypeStruct(shown.shape, shown.dtype)
-    return jax.pure_callback(of, shape, [v.current() for v in variables])
+    (shown,) = of([np.ones(v.shape, v.dtype) for v in variables])
+    dtype = np.dtype(sys.modules["jax"].dtypes.canonicalize_dtype(shown.dtype)).name
+    (found,) = called_back(of, [Result(shown.shape, dtype)], [v.current() for v in variables])
+    return found
 
 
 def _zeros_like(leaf: object) -> object:

@@ -9,25 +9,27 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from densekit._core.dtypes import standardize_dtype, to_numpy_dtype
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit._core.seeds import Seed, seed_pair
+from densekit._core.seeds import Seed, Word, seed_pair
 from densekit._core.tensor import as_tensor
 from densekit._core.types import Array, ArrayLike, DTypeLike, TensorLike
+from densekit.ops._called_back import Result, called_back
 from densekit.ops._dispatch import as_array, is_jax, namespace
 from densekit.ops._row_draws import values_of_rows
 from densekit.random._noise import gaussian
+from densekit.random._uniform import traced_uniform
 
 _MASK = (1 << 64) - 1
 
 
 def _draw(
-    seed: Seed,
+    seed: Seed | tuple[Word, Word],
     dtype: DTypeLike,
     shape: Sequence[int],
     distribution: Callable[..., Any],
@@ -35,7 +37,7 @@ def _draw(
 ) -> Array:
     """What ``distribution(generator, *parameters)`` gives, an array of that shape."""
     kind = to_numpy_dtype(dtype)
-    pair = seed_pair(seed)
+    pair = seed if isinstance(seed, tuple) else seed_pair(seed)
 
     def draw(key: Any, counter: Any, *given: Any) -> Array:
         bits = np.random.Philox(key=[int(key) & _MASK, int(counter) & _MASK])
@@ -47,12 +49,12 @@ def _draw(
         return drawn
     # Being traced: the same numbers, drawn by NumPy whenever the compiled function runs.
     jax = sys.modules["jax"]
-    kind = jax.dtypes.canonicalize_dtype(kind)
-    words = (np.asarray(part, np.uint32) if isinstance(part, int) else part for part in pair)
+    kind = np.dtype(jax.dtypes.canonicalize_dtype(kind))
+    words = [np.asarray(part, np.uint32) if isinstance(part, int) else part for part in pair]
     fixed = map(jax.lax.stop_gradient, parameters)
-    result = jax.ShapeDtypeStruct(tuple(shape), kind)
-    drawn = jax.pure_callback(draw, result, *words, *fixed)
-    return drawn
+    results = [Result(tuple(shape), kind.name)]
+    (made,) = called_back(lambda *given: [draw(*given)], results, *words, *fixed)
+    return cast("Array", made)
 
 
 @export("keras.random")
@@ -106,6 +108,11 @@ def uniform(
     if None in tuple(shape):
         return values_of_rows("uniform", tuple(shape), (minval, maxval), dtype, seed)  # type: ignore[return-value]
 
+    pair = seed_pair(seed)
+    if is_jax(namespace(*pair, minval, maxval)):
+        kind = standardize_dtype(dtype)
+        return cast("Array", traced_uniform(tuple(shape), minval, maxval, kind, *pair))
+
     def distribution(g: np.random.Generator) -> Array:
         values = minval + (maxval - minval) * g.random(tuple(shape))
         # Rounding to a narrow type may reach `maxval`, which is excluded.
@@ -113,7 +120,7 @@ def uniform(
         below: Array = np.minimum(values.astype(kind), np.nextafter(kind(maxval), kind(minval)))
         return below
 
-    return _draw(seed, dtype, shape, distribution)
+    return _draw(pair, dtype, shape, distribution)
 
 
 @export("keras.random")

@@ -90,6 +90,22 @@ def test_short_last_batches_count_as_natively() -> None:
     same(*on_both(run))
 
 
+def test_short_last_batches_count_to_float64() -> None:
+    keras.config.set_floatx("float64")
+    x, y = X.astype("float64")[:11], Y.astype("float64")[:11]
+
+    def run(engine: str) -> Any:
+        model = small()
+        model.compile("sgd", "mse", engine=engine)
+        history = model.fit(x, y, batch_size=4, verbose=0).history  # 4 / 3 has no end
+        return history, weights(model), model.evaluate(x, y, batch_size=4, verbose=0)
+
+    try:
+        same(*on_both(run), tolerance=1e-13)
+    finally:
+        keras.config.set_floatx("float32")
+
+
 @pytest.mark.parametrize("loss", ["mse", "binary_focal_crossentropy", "cosine_similarity"])
 def test_what_looks_over_the_batch_is_compiled_for_each_size(loss: str) -> None:
     def run(engine: str) -> Any:

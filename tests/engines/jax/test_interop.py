@@ -144,6 +144,43 @@ def test_draws_are_the_same_words_traced() -> None:
         np.testing.assert_allclose(one, two, rtol=ulps * 2.0**-23, atol=0)
 
 
+def test_what_numpy_draws_keeps_64_bits_in_traced_functions() -> None:
+    keras.config.set_floatx("float64")
+    alpha = np.array([1 / 3, 2.0, 7.0])
+
+    def draws(key: Any, alpha: Any) -> Any:
+        generator = keras.random.SeedGenerator(1)
+        with keras.StatelessScope([(generator.state, key)]):
+            return [
+                keras.random.gamma((3,), alpha, seed=generator),
+                keras.random.uniform((7,), 2, 3, seed=generator),
+                keras.random.randint((2,), 0, 2**40, dtype="int64", seed=generator),
+            ]
+
+    start = np.array([5, 6], np.uint32)
+    try:
+        with jax.enable_x64(True):
+            for one, two in zip(jax.jit(draws)(start, alpha), draws(start, alpha), strict=True):
+                assert one.dtype == two.dtype
+                np.testing.assert_allclose(one, two, rtol=2**-52)
+    finally:
+        keras.config.set_floatx("float32")
+
+
+def test_traced_draws_can_be_mapped_and_differentiated() -> None:
+    def drawn(key: Any, low: Any) -> Any:
+        generator = keras.random.SeedGenerator(1)
+        with keras.StatelessScope([(generator.state, key)]):
+            more = keras.random.gamma((2,), jnp.float32(3), seed=generator)
+            return jnp.sum(keras.random.uniform((5,), low, 3.0, seed=generator)) + jnp.sum(more)
+
+    keys = np.array([[5, 6], [7, 8]], np.uint32)
+    mapped = jax.jit(jax.vmap(drawn, (0, None)))(keys, 1.0)
+    close(mapped, [drawn(key, 1.0) for key in keys])
+    slope = (drawn(keys[0], 1.5) - drawn(keys[0], 1.0)) / 0.5
+    close(jax.jit(jax.grad(drawn, 1))(keys[0], 1.0), slope)
+
+
 def place(array: Any) -> int:
     return int(array.unsafe_buffer_pointer()) if isinstance(array, jax.Array) else array.ctypes.data
 
