@@ -13,28 +13,9 @@ SavedForBackward saved_for_backward(ActivationKind kind) {
     case ActivationKind::log_softmax:
     case ActivationKind::sparsemax: return {.pre = false, .post = true};
     case ActivationKind::glu: return {.pre = true, .post = false};
-    case ActivationKind::elu:
-    case ActivationKind::celu:
-    case ActivationKind::selu:
     case ActivationKind::gelu:
-    case ActivationKind::silu:
-    case ActivationKind::hard_silu:
-    case ActivationKind::hard_sigmoid:
-    case ActivationKind::hard_tanh:
-    case ActivationKind::softplus:
-    case ActivationKind::softsign:
-    case ActivationKind::mish:
-    case ActivationKind::log_sigmoid:
-    case ActivationKind::squareplus:
-    case ActivationKind::hard_shrink:
-    case ActivationKind::soft_shrink:
-    case ActivationKind::tanh_shrink:
-    case ActivationKind::threshold:
-    case ActivationKind::sparse_plus:
-    case ActivationKind::sparse_sigmoid:
-#define DENSEKIT_KIND(name) case ActivationKind::name:
-      DENSEKIT_UNARY(DENSEKIT_KIND)
-#undef DENSEKIT_KIND
+#define DENSEKIT_ELEMENT(name, numbers) case ActivationKind::name:
+#include "densekit/kinds.inl"
     case ActivationKind::count: break;
   }
   return {.pre = true, .post = false};

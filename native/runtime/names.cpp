@@ -6,16 +6,21 @@
 namespace densekit {
 namespace {
 
-template <class Kind>
-void check_table(const std::vector<KindName>& table) {
-  if (table.size() != static_cast<std::size_t>(Kind::count)) throw std::logic_error("a table of kind names has a gap");
-}
+// A spec has room for the numbers of each of its kinds.
+template <class Spec>
+constexpr int kRoom = sizeof(Spec::p) / sizeof(double);
+#define DENSEKIT_ELEMENT(name, numbers) static_assert(numbers <= kRoom<ActivationSpec>);
+#define DENSEKIT_ACTIVATION(name, numbers) static_assert(numbers <= kRoom<ActivationSpec>);
+#define DENSEKIT_LOSS(name, numbers) static_assert(numbers <= kRoom<LossSpec>);
+#define DENSEKIT_REGULARIZER(name, numbers) static_assert(numbers <= kRoom<RegularizerSpec>);
+#define DENSEKIT_CONSTRAINT(name, numbers) static_assert(numbers <= kRoom<ConstraintSpec>);
+#define DENSEKIT_OPTIMIZER(name, numbers) static_assert(numbers <= kRoom<OptimizerSpec>);
+#include "densekit/kinds.inl"
 
 // The spec of `name`; `what` is the word for the message.
 template <class Spec, class Kind>
 Spec find(const char* what, const std::vector<KindName>& table, const std::string& name,
           const std::vector<double>& parameters) {
-  check_table<Kind>(table);
   for (std::size_t i = 0; i < table.size(); ++i) {
     if (name != table[i].name) continue;
     if (parameters.size() != static_cast<std::size_t>(table[i].parameters)) {
@@ -76,82 +81,38 @@ MergeKind merge_kind(const std::string& name) { return static_cast<MergeKind>(po
 
 const std::vector<KindName>& activation_names() {
   static const std::vector<KindName> table = {
-      {"linear", 0},
-      {"relu", 3},
-      {"elu", 1},
-      {"celu", 1},
-      {"selu", 0},
-      {"gelu", 1},
-      {"silu", 0},
-      {"hard_silu", 0},
-      {"sigmoid", 0},
-      {"hard_sigmoid", 0},
-      {"tanh", 0},
-      {"hard_tanh", 0},
-      {"softplus", 0},
-      {"softsign", 0},
-      {"exponential", 0},
-      {"mish", 0},
-      {"log_sigmoid", 0},
-      {"squareplus", 1},
-      {"hard_shrink", 1},
-      {"soft_shrink", 1},
-      {"tanh_shrink", 0},
-      {"threshold", 2},
-      {"sparse_plus", 0},
-      {"sparse_sigmoid", 0},
-#define DENSEKIT_KIND(name) {#name, 0},
-      DENSEKIT_UNARY(DENSEKIT_KIND)
-#undef DENSEKIT_KIND
-          {"softmax", 0},
-      {"log_softmax", 0},
-      {"sparsemax", 0},
-      {"glu", 0},
+#define DENSEKIT_ELEMENT(name, numbers) {#name, numbers},
+#define DENSEKIT_ACTIVATION(name, numbers) {#name, numbers},
+#include "densekit/kinds.inl"
   };
   return table;
 }
-
 const std::vector<KindName>& loss_names() {
   static const std::vector<KindName> table = {
-      {"mean_squared_error", 0},
-      {"mean_absolute_error", 0},
-      {"binary_crossentropy", 3},
-      {"categorical_crossentropy", 3},
-      {"sparse_categorical_crossentropy", 3},
-      {"mean_absolute_percentage_error", 1},
-      {"mean_squared_logarithmic_error", 1},
-      {"huber", 1},
-      {"log_cosh", 0},
-      {"poisson", 1},
-      {"kl_divergence", 1},
-      {"cosine_similarity", 1},
-      {"hinge", 0},
-      {"squared_hinge", 0},
-      {"categorical_hinge", 0},
-      {"binary_focal_crossentropy", 5},
-      {"categorical_focal_crossentropy", 5},
-      {"categorical_generalized_cross_entropy", 2},
-      {"dice", 1},
-      {"tversky", 3},
+#define DENSEKIT_LOSS(name, numbers) {#name, numbers},
+#include "densekit/kinds.inl"
   };
   return table;
 }
-
 const std::vector<KindName>& regularizer_names() {
-  static const std::vector<KindName> table = {{"none", 0}, {"l1l2", 2}, {"orthogonal", 2}};
+  static const std::vector<KindName> table = {
+#define DENSEKIT_REGULARIZER(name, numbers) {#name, numbers},
+#include "densekit/kinds.inl"
+  };
   return table;
 }
-
 const std::vector<KindName>& constraint_names() {
-  static const std::vector<KindName> table = {{"none", 0},     {"non_neg", 0},      {"clip", 2},
-                                              {"max_norm", 3}, {"min_max_norm", 5}, {"unit_norm", 2}};
+  static const std::vector<KindName> table = {
+#define DENSEKIT_CONSTRAINT(name, numbers) {#name, numbers},
+#include "densekit/kinds.inl"
+  };
   return table;
 }
-
 const std::vector<KindName>& optimizer_names() {
   static const std::vector<KindName> table = {
-      {"sgd", 2},  {"rmsprop", 4}, {"adam", 4}, {"adagrad", 1},   {"adadelta", 2}, {"adamax", 3},       {"nadam", 3},
-      {"lion", 2}, {"ftrl", 5},    {"lamb", 3}, {"adafactor", 4}, {"muon", 12},    {"schedule_free", 4}};
+#define DENSEKIT_OPTIMIZER(name, numbers) {#name, numbers},
+#include "densekit/kinds.inl"
+  };
   return table;
 }
 

@@ -63,28 +63,11 @@ void activate(const ActivationSpec& s, index_t rows, index_t width, const T* z, 
     case ActivationKind::linear:
       if (z != y) map_value<T, int(ActivationKind::linear)>(s.p, n, z, y);
       return;
-      DENSEKIT_CASE(elu)
-      DENSEKIT_CASE(celu)
-      DENSEKIT_CASE(selu)
-      DENSEKIT_CASE(silu)
-      DENSEKIT_CASE(hard_silu)
+#define DENSEKIT_ELEMENT(name, numbers) DENSEKIT_CASE(name)
+#include "densekit/kinds.inl"
       DENSEKIT_CASE(sigmoid)
-      DENSEKIT_CASE(hard_sigmoid)
       DENSEKIT_CASE(tanh)
-      DENSEKIT_CASE(hard_tanh)
-      DENSEKIT_CASE(softplus)
-      DENSEKIT_CASE(softsign)
       DENSEKIT_CASE(exponential)
-      DENSEKIT_CASE(mish)
-      DENSEKIT_CASE(log_sigmoid)
-      DENSEKIT_CASE(squareplus)
-      DENSEKIT_CASE(hard_shrink)
-      DENSEKIT_CASE(soft_shrink)
-      DENSEKIT_CASE(tanh_shrink)
-      DENSEKIT_CASE(threshold)
-      DENSEKIT_CASE(sparse_plus)
-      DENSEKIT_CASE(sparse_sigmoid)
-      DENSEKIT_UNARY(DENSEKIT_CASE)
 #undef DENSEKIT_CASE
     case ActivationKind::softmax:
       for (index_t r = 0; r < rows; ++r) softmax_row(width, z + r * width, y + r * width);
@@ -121,8 +104,9 @@ void activate_backward(const ActivationSpec& s, index_t rows, index_t width, con
                        T* dz) {
   const index_t n = rows * width;
   switch (s.kind) {
-#define DENSEKIT_CASE(kind) \
-  case ActivationKind::kind: return map_slope<T, int(ActivationKind::kind)>(s.p, n, z, dy, dz);
+#define DENSEKIT_ELEMENT(name, numbers) \
+  case ActivationKind::name: return map_slope<T, int(ActivationKind::name)>(s.p, n, z, dy, dz);
+#include "densekit/kinds.inl"
     case ActivationKind::relu:
       if (!is_plain_relu(s)) return map_slope<T, int(ActivationKind::relu)>(s.p, n, z, dy, dz);
       return map_output<T>(n, y ? y : z, dy, dz, [](Vec<T> v, Vec<T> d) __attribute__((always_inline)) {
@@ -134,26 +118,6 @@ void activate_backward(const ActivationSpec& s, index_t rows, index_t width, con
     case ActivationKind::linear:
       if (dz != dy) map_value<T, int(ActivationKind::linear)>(s.p, n, dy, dz);
       return;
-      DENSEKIT_CASE(elu)
-      DENSEKIT_CASE(celu)
-      DENSEKIT_CASE(selu)
-      DENSEKIT_CASE(silu)
-      DENSEKIT_CASE(hard_silu)
-      DENSEKIT_CASE(hard_sigmoid)
-      DENSEKIT_CASE(hard_tanh)
-      DENSEKIT_CASE(softplus)
-      DENSEKIT_CASE(softsign)
-      DENSEKIT_CASE(mish)
-      DENSEKIT_CASE(log_sigmoid)
-      DENSEKIT_CASE(squareplus)
-      DENSEKIT_CASE(hard_shrink)
-      DENSEKIT_CASE(soft_shrink)
-      DENSEKIT_CASE(tanh_shrink)
-      DENSEKIT_CASE(threshold)
-      DENSEKIT_CASE(sparse_plus)
-      DENSEKIT_CASE(sparse_sigmoid)
-      DENSEKIT_UNARY(DENSEKIT_CASE)
-#undef DENSEKIT_CASE
     case ActivationKind::sigmoid:
       return map_output<T>(n, y, dy, dz,
                            [](Vec<T> v, Vec<T> d) __attribute__((always_inline)) { return d * v * (T(1) - v); });
