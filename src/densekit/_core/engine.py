@@ -1,24 +1,18 @@
-"""What an engine is: the protocols between a model and what computes for it.
+"""What an engine is, and what it is handed: made from a `Source`, it runs the steps of `Chunk`s.
 
-A model knows an `EngineKind`, a value by name. That makes an `Engine` from the model as it is now.
-Nothing here knows how an engine computes.
+Nothing here knows how an engine computes. What makes engines is a kind of engine: `engine_kind.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from densekit._core.native_form import NativeForm
 from densekit._core.tracked import TrackedMetric
-from densekit._core.types import Real
 from densekit._core.variable import Variable
-
-if TYPE_CHECKING:
-    from densekit._core.own_step import StepSource
 
 Array = npt.NDArray[Any]
 Index = npt.NDArray[np.int64]
@@ -240,37 +234,6 @@ class Engine(Protocol):
         """
 
 
-class OwnSteps(NamedTuple):
-    """Steps that a user wrote.
-
-    Attributes:
-        call: a step: reads variables and assigns to them, returns what the user's does.
-        data: gives a batch as the user passed it, from its rows in each column.
-        variables: those that it most likely touches.
-    """
-
-    call: Callable[[object], object]
-    data: Callable[[Sequence[object]], object]
-    variables: Sequence[Variable]
-
-
-class OwnRunner(Protocol):
-    """Runs steps that a user wrote, many in a call."""
-
-    def prepare(self, chunk: Chunk) -> None:
-        """Make ready for the steps of a chunk: run what the user wrote for each of their shapes.
-
-        Raises:
-            Exception: of any kind, if the steps cannot be run so; no variable is changed.
-        """
-
-    def run(self, chunk: Chunk) -> object:
-        """The steps of a chunk, made ready for; what the last one returned."""
-
-    def forget_data(self) -> None:
-        """The data set that chunks came from is done with."""
-
-
 class Run(NamedTuple):
     """Steps of one model among others that run at the same time.
 
@@ -306,150 +269,3 @@ class RunQueue(Protocol):
 
     def close(self) -> None:
         """Give up what is under way."""
-
-
-class Recorded(Protocol):
-    """A call that can be taken back."""
-
-    def gradients(
-        self, d_outputs: Sequence[Array | None]
-    ) -> tuple[Sequence[Array], Sequence[Array]]:
-        """Of variables, and of inputs as flat rows, from those of the outputs."""
-
-
-class Recorder(Protocol):
-    """Calls inside tapes: each can be taken back later."""
-
-    @property
-    def variables(self) -> list[Variable]:
-        """What gradients are given by, before the inputs."""
-
-    @property
-    def input_shapes(self) -> list[tuple[int, ...]]:
-        """Shape of one sample of each input."""
-
-    def seed_states(self) -> list[tuple[Variable, Array]]:
-        """The states of the seed generators as they are now."""
-
-    def record(
-        self, inputs: list[Array], training: bool, input_gradients: bool
-    ) -> tuple[Recorded, list[Array]]:
-        """All rows as one batch: the way back, and the outputs."""
-
-
-class Updates(Protocol):
-    """Steps of an optimizer by gradients that a user computed."""
-
-    @property
-    def engine(self) -> str:
-        """Name of the engine."""
-
-    @property
-    def variables(self) -> list[Variable]:
-        """What it updates."""
-
-    def fits(self, optimizer: object) -> bool:
-        """Whether what it was made from is still the same."""
-
-    def apply(self, optimizer: Any, gradients: list[Array]) -> None:
-        """One step; the variables and the optimizer's count move on."""
-
-    def apply_like(self, optimizer: Any, gradients: list[Array]) -> bool:
-        """The same if each gradient has type and shape of its variable; else nothing, and False."""
-
-
-class Program(Protocol):
-    """A formula ready to run."""
-
-    @property
-    def recorded(self) -> Sequence[int]:
-        """Places of what models gave."""
-
-    def run(
-        self, values: dict[int, Array], numbers: dict[int, Real]
-    ) -> tuple[object, dict[int, Array]]:
-        """Its value, and by place the gradients of what models gave.
-
-        What single numbers it meets on its way goes into `numbers`, by place.
-        """
-
-
-class EngineKind(Protocol):
-    """One way to compute, as a value: makes engines."""
-
-    @property
-    def name(self) -> str:
-        """What `compile` and `config.set_engine` call it."""
-
-    def make(
-        self,
-        source: Source,
-        trainable: Sequence[Variable] = (),
-        losses: Sequence[LossTerm] = (),
-        optimizer: Any = None,
-    ) -> Engine:
-        """An engine.
-
-        Args:
-            source: what to compute.
-            trainable: variables to train, in the optimizer's order; their penalties count.
-            losses: what to minimise; none to predict only.
-            optimizer: a built optimizer; None unless it trains.
-
-        Raises:
-            NotLowerable: if the outputs are not one row for each row of the inputs.
-        """
-
-    def recorder(self, source: Source, trainable: Sequence[Variable]) -> Recorder | None:
-        """A recorder; None where only the definition will do."""
-
-    def layer_recorder(
-        self, layer: Any, training: bool, input_shape: tuple[int, ...], input_dtype: str
-    ) -> Recorder | None:
-        """A recorder of a layer outside of models; None where only the definition will do."""
-
-    def updates(self, optimizer: Any, variables: Sequence[Variable]) -> Updates | None:
-        """What makes the steps of a built optimizer; None where its definition must do."""
-
-    def mean_loss(
-        self, form: NativeForm, y_true: Array, y_pred: Array, divisor: float
-    ) -> tuple[float, Array] | None:
-        """The sum of the rows' losses, divided, and its gradient; None: by the definition."""
-
-    def begin_formulas(self) -> None:
-        """Get ready to note the formulas of tapes."""
-
-    def lowers_formula(self, steps: Sequence[Any]) -> bool:
-        """Whether `formula` may give a program for these steps, or more of them.
-
-        They are those of `ops/_formula_steps.py`.
-        """
-
-    def formula(self, steps: Sequence[Any]) -> Program | None:
-        """What runs a formula on what models gave; None: by its ops, one after the other."""
-
-    def own_step(self, source: StepSource) -> Engine | None:
-        """An engine whose runs make a user's own steps; None: they are made in Python."""
-
-    def compiled(self, step: Callable[..., object]) -> Callable[..., object]:
-        """A function without side effects as this engine runs it: of values, giving values."""
-
-    @property
-    def compiles(self) -> bool:
-        """Whether `own_steps` may give anything."""
-
-    def own_steps(self, steps: OwnSteps) -> OwnRunner | None:
-        """What runs steps that a user wrote; None: Python calls one after the other."""
-
-    def permutation(self, key: int, counter: int, n: int, block: int) -> Index:
-        """``range(n)``, shuffled inside every `block`: `_core.seeds.permutation`."""
-
-    @property
-    def members_at_once(self) -> int:
-        """How many models `fit_many` keeps at work: more hold more memory and gain nothing."""
-
-    def why_alone(self, engine: Engine) -> str | None:
-        """Why the runs of one of its engines are not made side by side; None: they are."""
-
-    def run_queue(self) -> RunQueue:
-        """What runs models side by side."""

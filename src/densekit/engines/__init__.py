@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from densekit.engines import native as native
     from densekit.engines import objective as objective
     from densekit.engines import on_host as on_host
+    from densekit.engines import plain_kind as plain_kind
     from densekit.engines import plan as plan
     from densekit.engines import recording as recording
     from densekit.engines import reference as reference
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from densekit.engines.objective import beside_targets as beside_targets
     from densekit.engines.on_host import lower_whole as lower_whole
     from densekit.engines.on_host import metric_variables as metric_variables
+    from densekit.engines.plain_kind import PlainKind as PlainKind
     from densekit.engines.plan import PlanBuilder as PlanBuilder
     from densekit.engines.recording import lend as lend
     from densekit.engines.recording import take_back as take_back
@@ -59,6 +61,7 @@ else:
             "kinds": "check_engine default_name engine_kind engine_names inside register_engine",
             "native": "NativeEngine",
             "objective": "Objective beside_targets",
+            "plain_kind": "PlainKind",
             "plan": "PlanBuilder",
             "recording": "lend take_back",
             "reference": "ReferenceEngine",

@@ -7,7 +7,7 @@ than those of its input, has none.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from densekit import ops
 from densekit._core import tree
 from densekit._core.boxes import unboxed
-from densekit._core.engine import Array, Chunk, EngineKind, LossTerm
+from densekit._core.engine import Array, Chunk, LossTerm
 from densekit._core.scope import StatelessScope
 from densekit._core.tensor import lend
 from densekit._core.types import TensorLike
@@ -24,6 +24,9 @@ from densekit.engines.differentiate import Differentiator, Vjp, boxed_value, in_
 from densekit.engines.kinds import engine_kind, inside
 from densekit.engines.objective import Batch, Objective
 from densekit.engines.rows import is_missing
+
+if TYPE_CHECKING:
+    from densekit._core.engine_kind import EngineKind
 
 
 class DefinitionEngine:

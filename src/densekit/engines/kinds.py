@@ -7,11 +7,14 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from densekit._core import settings
-from densekit._core.engine import EngineKind, Losses, Run
+from densekit._core.engine import Losses, Run
 from densekit._core.errors import message
+
+if TYPE_CHECKING:
+    from densekit._core.engine_kind import EngineKind
 
 _VARIABLE = "DENSEKIT_ENGINE"
 
@@ -95,7 +98,7 @@ def engine_kind(name: str | None = None) -> EngineKind:
     kind = _loaded.get(name)
     if kind is None:
         check_engine(name, "engine")
-        kind = _loaded[name] = cast(EngineKind, importlib.import_module(_modules[name]).ENGINE)
+        kind = _loaded[name] = cast("EngineKind", importlib.import_module(_modules[name]).ENGINE)
     return kind
 
 

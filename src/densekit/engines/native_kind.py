@@ -5,20 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from densekit._core.engine import (
-    Array,
-    Engine,
-    EngineKind,
-    Index,
-    LossTerm,
-    OwnRunner,
-    OwnSteps,
-    Program,
-    Recorder,
-    RunQueue,
-    Source,
-    Updates,
-)
+from densekit._core.engine import Array, Engine, Index, LossTerm, RunQueue, Source
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.plan import NotLowerable
 from densekit._core.variable import Variable
@@ -31,7 +18,9 @@ from densekit.engines.updates import NativeUpdates
 from densekit.ops._formula_steps import Step
 
 if TYPE_CHECKING:
-    from densekit._core.own_step import StepSource
+    from densekit._core.engine_kind import EngineKind
+    from densekit._core.own_step import OwnRunner, OwnSteps, StepSource
+    from densekit._core.tapes import Program, Recorder, Updates
 
 _MEMBERS_PER_THREAD = 4
 

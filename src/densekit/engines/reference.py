@@ -1,6 +1,5 @@
 """The reference engine: whole models by their definitions, differentiated by `autograd`.
 
-
 It is slow, and short enough to be read: what it computes is what the formulas say. Nothing of the
 native core is used.
 """
@@ -14,25 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from densekit._core import seeds, tree
+from densekit._core import tree
 from densekit._core.dtypes import data_dtype
-from densekit._core.engine import (
-    Array,
-    Chunk,
-    Engine,
-    EngineKind,
-    Index,
-    LossTerm,
-    OwnRunner,
-    OwnSteps,
-    Program,
-    Recorder,
-    RunQueue,
-    Source,
-    Updates,
-)
+from densekit._core.engine import Array, Chunk, Engine, LossTerm, Source
 from densekit._core.errors import message
-from densekit._core.native_form import NativeForm
 from densekit._core.scope import StatelessScope
 from densekit._core.tensor import lend
 from densekit._core.types import TensorLike
@@ -42,12 +26,12 @@ from densekit.engines.definition import DefinitionEngine
 from densekit.engines.exact import goes_beside
 from densekit.engines.host import definition_dtype
 from densekit.engines.on_host import lower_whole
+from densekit.engines.plain_kind import PlainKind
 from densekit.engines.reductions import reduction_of
 from densekit.engines.rows import PredictsRows
-from densekit.ops._formula_steps import Step
 
 if TYPE_CHECKING:
-    from densekit._core.own_step import StepSource
+    from densekit._core.engine_kind import EngineKind
 
 # Held from reading state to writing it: threads that predict with one model take turns.
 _state_lock = threading.RLock()
@@ -173,7 +157,7 @@ class ReferenceEngine(PredictsRows):
         return None
 
 
-class ReferenceKind:
+class ReferenceKind(PlainKind):
     """Makes `ReferenceEngine`s."""
 
     name = "reference"
@@ -188,66 +172,9 @@ class ReferenceKind:
         """An engine: see `EngineKind.make`."""
         return ReferenceEngine(source, trainable, losses, optimizer)
 
-    def recorder(self, source: Source, trainable: Sequence[Variable]) -> Recorder | None:
-        """None: tapes record the definition."""
-        return None
-
-    def layer_recorder(
-        self, layer: Any, training: bool, input_shape: tuple[int, ...], input_dtype: str
-    ) -> Recorder | None:
-        """None: tapes record the definition."""
-        return None
-
-    def updates(self, optimizer: Any, variables: Sequence[Variable]) -> Updates | None:
-        """None: `Optimizer.update_step` is the definition."""
-        return None
-
-    def mean_loss(
-        self, form: NativeForm, y_true: Array, y_pred: Array, divisor: float
-    ) -> tuple[float, Array] | None:
-        """None: tapes record the definition."""
-        return None
-
-    def begin_formulas(self) -> None:
-        """Nothing: they are noted in Python."""
-
-    def lowers_formula(self, steps: Sequence[Step]) -> bool:
-        """False: formulas are computed op by op."""
-        return False
-
-    def formula(self, steps: Sequence[Step]) -> Program | None:
-        """None: formulas are computed op by op."""
-        return None
-
-    def own_step(self, source: StepSource) -> None:
-        """Steps are made in Python."""
-
-    def compiled(self, step: Callable[..., object]) -> Callable[..., object]:
-        """The function as it is."""
-        return step
-
-    @property
-    def compiles(self) -> bool:
-        """No step of users."""
-        return False
-
-    def own_steps(self, steps: OwnSteps) -> OwnRunner | None:
-        """None: Python calls them."""
-        return None
-
-    def permutation(self, key: int, counter: int, n: int, block: int) -> Index:
-        """``range(n)``, shuffled inside every `block`."""
-        return seeds.permutation(key, counter, n, block)
-
-    members_at_once = 1
-
     def why_alone(self, engine: Engine) -> str | None:
         """It computes in Python."""
         return "the engine 'reference' computes in Python"
-
-    def run_queue(self) -> RunQueue:
-        """One after the other."""
-        return kinds.Rounds()
 
 
 ENGINE: EngineKind = ReferenceKind()

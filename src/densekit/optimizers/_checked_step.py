@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from operator import is_
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from densekit import engines
 from densekit._core import assignments
-from densekit._core.engine import Updates
+
+if TYPE_CHECKING:
+    from densekit._core.tapes import Updates
 
 
 class CheckedStep:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 
 from densekit import engines
 from densekit._core import settings
 from densekit._core.boxes import unboxed
-from densekit._core.engine import Updates
 from densekit._core.errors import describe, message
 from densekit._core.frames import filters_traceback, hide_internal_frames
 from densekit._core.naming import auto_name
@@ -32,6 +31,9 @@ from densekit.optimizers._options import (
 )
 from densekit.optimizers._update_pipeline import Pair, UpdatePipeline, constrain
 from densekit.optimizers.schedules._schedule import LearningRateSchedule
+
+if TYPE_CHECKING:
+    from densekit._core.tapes import Updates
 
 _LR = message("optimizer", "its attribute `learning_rate`", "`lr`", "Write `learning_rate`.")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from densekit import losses
 from densekit._core import tree
-from densekit._core.engine import EngineKind, Index
+from densekit._core.engine import Index
 from densekit._core.errors import describe, message
 from densekit._core.seeds import set_random_seed
 from densekit.callbacks import Callback, EarlyStopping, History
@@ -19,6 +19,7 @@ from densekit.sweeps._grid import Point
 from densekit.training._fit_loop import Session
 
 if TYPE_CHECKING:
+    from densekit._core.engine_kind import EngineKind
     from densekit.training._fit_loop import PendingRun, Runs
 
 

@@ -7,19 +7,21 @@ instead, so that the gradient can be differentiated again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
 from densekit._core import tree
 from densekit._core.boxes import BOXES
-from densekit._core.engine import Recorded, Recorder
 from densekit._core.scope import StatelessScope, VariableScope, without_scope
 from densekit._core.types import Array, TensorLike
 from densekit._core.variable import Variable
 from densekit.layers import Layer
 from densekit.ops._deferred import Formula, Formulas
 from densekit.ops._gradient import Node, Parts, backward, new_node, new_trace
+
+if TYPE_CHECKING:
+    from densekit._core.tapes import Recorded, Recorder
 
 Pack: TypeAlias = Callable[[Sequence[TensorLike]], object]
 

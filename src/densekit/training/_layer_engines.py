@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 from densekit import engines
 from densekit._core import tree
-from densekit._core.engine import Recorder
 from densekit._core.types import Array, TensorLike
 from densekit.layers import Layer
 from densekit.training._outputs import pack_outputs
 from densekit.training._runtime import Runtime
 
+if TYPE_CHECKING:
+    from densekit._core.tapes import Recorder
+
 # What records, what puts inputs together, and what puts outputs together.
-Found: TypeAlias = tuple[
-    Recorder, Callable[[Sequence[TensorLike]], object], Callable[[Sequence[TensorLike]], object]
-]
+Pack: TypeAlias = Callable[[Sequence[TensorLike]], object]
+Found: TypeAlias = "tuple[Recorder, Pack, Pack]"
 Key: TypeAlias = tuple[object, ...]
 
 _of_layers: WeakKeyDictionary[Layer, tuple[Key, Recorder | None]] = WeakKeyDictionary()

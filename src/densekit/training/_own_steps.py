@@ -16,7 +16,7 @@ import numpy as np
 
 from densekit import engines
 from densekit._core.boxes import unboxed
-from densekit._core.engine import Chunk, EngineKind
+from densekit._core.engine import Chunk
 from densekit._core.errors import message
 from densekit._core.scope import in_stateless_scope
 from densekit._core.tensor import lend_all
@@ -33,6 +33,7 @@ from densekit.training._step_data import BatchStructure
 from densekit.training._step_follower import StepFollower
 
 if TYPE_CHECKING:
+    from densekit._core.engine_kind import EngineKind
     from densekit.training._model import TrainableModel
     from densekit.training._whole_steps import WholeSteps
 

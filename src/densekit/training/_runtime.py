@@ -9,7 +9,7 @@ import numpy as np
 
 from densekit import engines
 from densekit._core import assignments, tree
-from densekit._core.engine import Engine, EngineKind, LossTerm, Recorder, Source
+from densekit._core.engine import Engine, LossTerm, Source
 from densekit._core.errors import message
 from densekit._core.plan import NotLowerable
 from densekit._core.types import Array, Config
@@ -22,6 +22,8 @@ from densekit.training._outputs import read_signature, unwraps
 from densekit.training._turns import Turns
 
 if TYPE_CHECKING:
+    from densekit._core.engine_kind import EngineKind
+    from densekit._core.tapes import Recorder
     from densekit.training._model import TrainableModel
 
 Key: TypeAlias = tuple[Hashable, ...]  # what an engine was made for

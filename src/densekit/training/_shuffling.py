@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
-from densekit._core.engine import EngineKind
 from densekit._core.seeds import SeedGenerator
 from densekit._core.thread_seeds import draw_reserved, reserve
+
+if TYPE_CHECKING:
+    from densekit._core.engine_kind import EngineKind
 
 # Keeps the words of an order apart from those of a dropout with the same seed.
 _ORDER_STREAM = 1 << 32

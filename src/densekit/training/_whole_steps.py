@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from densekit._core.engine import Chunk, EngineKind, OwnRunner, OwnSteps
+from densekit._core.engine import Chunk
 from densekit._core.frames import warn
 from densekit._core.kept import Kept
+from densekit._core.own_step import OwnSteps
 from densekit._core.variable import Variable
 from densekit.optimizers import Optimizer
 from densekit.optimizers.schedules import LearningRateSchedule
@@ -22,6 +23,8 @@ from densekit.training._run_metrics import LossMean
 from densekit.training._step_data import BatchStructure
 
 if TYPE_CHECKING:
+    from densekit._core.engine_kind import EngineKind
+    from densekit._core.own_step import OwnRunner
     from densekit.training._model import TrainableModel
 
 _TRIALS = 2

@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING
 
 from densekit._core import settings
 from densekit._core.dtypes import STRING
-from densekit._core.engine import (
-    Engine,
-    EngineKind,
-    LossTerm,
-    OwnRunner,
-    OwnSteps,
-    RunQueue,
-    Source,
-)
+from densekit._core.engine import Engine, LossTerm, RunQueue, Source
 from densekit._core.variable import Variable
 from densekit.engines import kinds, native_kind
 from densekit.engines.jax.compiled_step import CompiledStep
@@ -24,7 +16,8 @@ from densekit.engines.jax.own_steps import OwnLoop
 from densekit.engines.jax.side_by_side import run_together
 
 if TYPE_CHECKING:
-    from densekit._core.own_step import StepSource
+    from densekit._core.engine_kind import EngineKind
+    from densekit._core.own_step import OwnRunner, OwnSteps, StepSource
 
 _MEMBERS = 1 << 10
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from densekit._core import settings, tree
-from densekit._core.engine import Chunk, EngineKind, OwnSteps
+from densekit._core.engine import Chunk
 from densekit._core.errors import message
 from densekit._core.types import Array
 from densekit._core.variable import Variable
@@ -24,6 +25,10 @@ from densekit.engines.jax.tapes import Enough, Place, Resolved, Tapes
 from densekit.engines.jax.traced import Made, Touched, traced_whole
 from densekit.engines.kinds import inside
 from densekit.engines.objective import Batch
+
+if TYPE_CHECKING:
+    from densekit._core.engine_kind import EngineKind
+    from densekit._core.own_step import OwnSteps
 
 
 class OwnStep:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from densekit._core import tree
-from densekit._core.engine import EngineKind
 from densekit._core.types import Array
 from densekit._core.variable import Variable
 from densekit.engines.jax.packing import Packed, Packing, shapes_of
@@ -17,6 +17,9 @@ from densekit.engines.jax.placement import Placement
 from densekit.engines.jax.scopes import Given, Values
 from densekit.engines.jax.traced import Touched
 from densekit.engines.kinds import inside
+
+if TYPE_CHECKING:
+    from densekit._core.engine_kind import EngineKind
 
 
 class Predictor:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import jax.numpy as jnp
 
 from densekit._core import tree
-from densekit._core.engine import EngineKind, LossTerm
+from densekit._core.engine import LossTerm
 from densekit._core.types import TensorLike
 from densekit._core.variable import Variable
 from densekit.engines.jax.measured import Measured
@@ -19,6 +19,9 @@ from densekit.engines.jax.scopes import Given, Values
 from densekit.engines.jax.traced import Made, Touched
 from densekit.engines.kinds import inside
 from densekit.engines.objective import Batch, Objective, Results
+
+if TYPE_CHECKING:
+    from densekit._core.engine_kind import EngineKind
 
 
 class Step:
