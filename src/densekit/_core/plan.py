@@ -6,6 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+
 from densekit._core.native_form import NativeForm
 from densekit._core.seeds import SeedGenerator
 from densekit._core.types import Array, ArrayLike, TensorLike
@@ -41,6 +44,8 @@ class Handle:
         return math.prod(self.sample_shape)
 
 
+# What an attribute of an op is: bytes come as an array of int8.
+Attribute: TypeAlias = str | float | Sequence[float] | npt.NDArray[np.int8]
 Formula: TypeAlias = Callable[..., TensorLike]  # of tensors
 Lowered: TypeAlias = Handle | Sequence[Handle]
 
@@ -68,6 +73,29 @@ class PlanBuilder(Protocol):
         quantizer: object,
     ) -> Handle:
         """``x`` quantized row by row by `quantizer` times `kernel`, int8, over both scales."""
+
+    def op(
+        self,
+        kind: str,
+        xs: Sequence[Handle],
+        sample_shape: Sequence[int],
+        parameters: Sequence[Variable] = (),
+        state: Sequence[Variable] = (),
+        dtype: str | None = None,
+        reads_integers: bool = False,
+        rounds_inputs: bool = True,
+        **attributes: Attribute,
+    ) -> Handle:
+        """A native op by its name in ``native/ops/table.inl``, with one output.
+
+        Args:
+            parameters: variables it reads and, where trainable, gives gradients of.
+            state: variables it writes when a training step is done; they are parameters, too.
+            dtype: of the result in the definition. Default: that of the plan.
+            reads_integers: whether rounding of large ones does not reach the result.
+            rounds_inputs: whether values are rounded before it in lower precision, or by itself.
+            **attributes: strings, numbers or lists of numbers, by name.
+        """
 
     def activation(self, x: Handle, function: Formula | NativeForm | None) -> Handle:
         """``function(x)``, a callable or a `NativeForm`; row formulas act on the last axis."""

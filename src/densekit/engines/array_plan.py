@@ -15,7 +15,7 @@ import numpy as np
 
 from densekit._core.types import Array, Operand
 from densekit._core.variable import Variable
-from densekit.engines.plan_op import Handle, NotLowerable, PlanOp, Shape, native_op
+from densekit.engines.plan_op import Attribute, Handle, NotLowerable, PlanOp, Shape, native_op
 
 _COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 _LARGEST_CONSTANT = 1 << 16  # elements; what is more is better kept out of every plan
@@ -60,13 +60,13 @@ class ArrayPlan:
         dtype: str | None = None,
         reads_integers: bool = False,
         rounds_inputs: bool = True,
-        **attributes: Any,
+        **attributes: Attribute,
     ) -> Handle:
         """A native op by its name in ``native/ops/table.inl``, with one output.
 
         Args:
             parameters: variables it reads and, where trainable, gives gradients of.
-            state: variables it writes when a training step is done.
+            state: variables it writes when a training step is done; they are parameters, too.
             dtype: of the result in the definition. Default: that of the plan.
             reads_integers: whether rounding of large ones does not reach the result.
             rounds_inputs: whether values are rounded before it in lower precision, or by itself.
@@ -181,7 +181,7 @@ class ArrayPlan:
         if 0 in chosen:
             raise NotLowerable("it reduces over the batch axis")
         kept = [axis for axis in range(1, rank) if axis not in chosen]
-        sizes = x.shape
+        sizes = (0, *x.sample_shape)
         shape = [
             1 if i in chosen else n for i, n in enumerate(sizes) if i and (keepdims or i in kept)
         ]
@@ -191,13 +191,13 @@ class ArrayPlan:
         else:
             before = [axis for axis in kept if not chosen or axis < chosen[0]]
             after = [axis for axis in kept if chosen and axis > chosen[0]]
-        n = math.prod(sizes[axis] for axis in chosen)  # type: ignore[misc]
+        n = math.prod(sizes[axis] for axis in chosen)
         if n == 0 and reduction != "sum":
             raise NotLowerable("there is nothing to reduce")
         return self.op(
             "reduce",
             [x],
-            shape,  # type: ignore[arg-type]
+            shape,
             dtype=dtype,
             reduction=reduction,
             outer=math.prod(sizes[axis] for axis in before),

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from densekit._core.plan import Attribute as Attribute
 from densekit._core.plan import Handle as Handle
 from densekit._core.plan import NotLowerable as NotLowerable
 from densekit._core.plan import Shape as Shape
 from densekit._core.variable import Variable
 
-# What an attribute of an op is: bytes come as an array of int8.
-Attribute: TypeAlias = str | float | Sequence[float] | npt.NDArray[np.int8]
 DRAWING = frozenset({"dropout", "noise"})  # ops with a generator each
 _FLOATS = frozenset({"constants", "activation_parameters", "scale", "offset"})  # even if empty
 

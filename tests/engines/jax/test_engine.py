@@ -125,6 +125,17 @@ def test_what_looks_over_the_batch_is_compiled_for_each_size(loss: str) -> None:
     same(*on_both(run))
 
 
+def test_evaluation_of_what_looks_over_the_batch_in_training_alone_is_one_compilation() -> None:
+    model = keras.Sequential(
+        [keras.Input((3,)), keras.layers.BatchNormalization(), keras.layers.Dense(2)]
+    )
+    model.compile("sgd", "mse", engine="jax")
+    with compilations() as names:
+        model.evaluate(X, Y, batch_size=4, verbose=0)
+        model.evaluate(X[:18], Y[:18], batch_size=4, verbose=0)
+    assert names.count("_run") == 1
+
+
 def test_chunks_of_several_dispatches(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(engine: str) -> Any:
         model = small()

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from densekit._core import settings
 from densekit._core.dtypes import data_dtype
-from densekit._core.engine import Array, Chunk, EngineKind, Index, LossTerm, Measure, Source
+from densekit._core.engine import Array, Chunk, Index, LossTerm, Measure, Source
 from densekit._core.errors import message
 from densekit._core.variable import Variable
 from densekit.engines.exact import goes_beside
@@ -35,6 +35,7 @@ from densekit.engines.plan import PlanBuilder
 from densekit.engines.rows import PredictsRows
 
 if TYPE_CHECKING:
+    from densekit._core.engine_kind import EngineKind
     from densekit.engines.jax.side_by_side import Together
 
 _MOST_ROWS = 1 << 16  # of one call that predicts
@@ -44,8 +45,6 @@ _MOST_ROWS = 1 << 16  # of one call that predicts
 _CHUNK_FLOPS = {"cpu": 1e11}
 _CHUNK_FLOPS_ELSEWHERE = 1e13
 _CHUNK_ROWS = 1 << 20
-# Steps of a plan that do the same for a row whatever its batch holds.
-_NOT_BY_ROWS = {"host", "activity", "batch_normalization"}
 
 
 class Looped(NamedTuple):
@@ -331,4 +330,4 @@ def _keeps_rows_apart(plan: PlanBuilder) -> bool:
     """Whether each row of a batch comes out as it would alone."""
     if plan.adds_losses or plan.mixes_rows:
         return False
-    return all(op.kind not in _NOT_BY_ROWS for op in plan.ops)
+    return not any(op.kind in ("host", "activity") or op.arguments.get("state") for op in plan.ops)
