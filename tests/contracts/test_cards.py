@@ -49,10 +49,10 @@ def gaps(component: Callable[..., Any], is_op: bool) -> list[str]:
     card = inspect.cleandoc(component.__doc__ or "")
     sentence = card.split("\n\n")[0]
     found = [] if re.match(r"[A-Z`<(0-9].*[.:]$", sentence, re.DOTALL) else ["a sentence"]
-    if is_op:
-        return found
     if ">>> " not in card:
         found.append("an example")
+    if is_op:
+        return found
     text = re.sub(r"^>>>.*|^\.\.\. .*", "", card, flags=re.MULTILINE)
     entry = entries(card)
     for p in parameters(component):
@@ -96,5 +96,5 @@ def test_gaps_are_found() -> None:
         1
         """
 
-    assert gaps(no_card, True) == ["a sentence"]
+    assert gaps(no_card, True) == ["a sentence", "an example"]
     assert gaps(half_a_card, False) == ["the default of x"]

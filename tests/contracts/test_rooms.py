@@ -22,6 +22,8 @@ REBOUND = {
 }
 # By names in tables of their own, or those of scripts.
 MAY_LOAD = {"_core/dtype_policy.py", "_core/rooms.py", "engines/kinds.py", "compat/_importing.py"}
+# What no room imports may ask the whole package, or change classes: they are there for scripts.
+FOR_SCRIPTS = ("compat/",)
 # The look-up of components by name, which is how configs and files name them.
 BY_NAME = ("_core/", "saving/")
 
@@ -124,7 +126,12 @@ class Uses(ast.NodeVisitor):
             self.visit(part)
 
     def visit_Import(self, node: ast.Import) -> None:
-        self.found |= {alias.name for alias in node.names if alias.name in MODULES}
+        for alias in node.names:
+            if alias.name in MODULES:
+                found = home(alias.name)
+                self.found |= set() if found is None else {found}
+                name = alias.name if alias.asname else "densekit"
+                self._rooms[alias.asname or name] = name
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         for alias in node.names:
@@ -238,3 +245,79 @@ def test_nothing_is_bound_anew_behind_the_rooms() -> None:
             if called in ("if_loaded", "builtin") and not path.startswith(BY_NAME):
                 wrong.append((path, node.lineno, "a component is asked for by name"))
     assert wrong == []
+
+
+def whole_packages(source: str) -> Iterator[str]:
+    """Packages that a file imports as one object: what it asks of them cannot be followed."""
+    for node in imports(source):
+        if isinstance(node, ast.Import):
+            yield from (a.name for a in node.names if a.name.split(".")[0] == "densekit")
+
+
+def test_no_file_imports_the_package_as_a_whole() -> None:
+    whole = {path for path, source in SOURCES.items() if any(whole_packages(source))}
+    # `config.show()` asks for the version, which is the package's.
+    assert {path for path in whole if not path.startswith(FOR_SCRIPTS)} == {"config.py"}
+
+
+def changes_elsewhere(source: str) -> Iterator[str]:
+    """Attributes that a file sets on classes and modules that it imports: names that their own file
+    does not show.
+    """
+    tree = ast.parse(source)
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("densekit")
+        for alias in node.names
+    }
+    for node in ast.walk(tree):
+        target: ast.AST | None = None
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
+            target = node.value
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("setattr", "delattr"):
+            target = node.args[0]
+        if isinstance(target, ast.Name) and target.id in imported:
+            yield ast.unparse(node)
+
+
+def test_no_file_changes_what_another_defines() -> None:
+    changing = {path for path, source in SOURCES.items() if any(changes_elsewhere(source))}
+    # Operators of symbolic tensors are the ops, which are made of these tensors.
+    assert {p for p in changing if not p.startswith(FOR_SCRIPTS)} == {"ops/_operators.py"}
+
+
+def test_modules_are_not_looked_up_once_loaded() -> None:
+    """Only the table of rooms asks for modules of ours in `sys.modules`."""
+    wrong = set()
+    for path, source in SOURCES.items():
+        for node in ast.walk(ast.parse(source)):
+            asked: ast.AST | None = None
+            if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "sys.modules":
+                asked = node.slice
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "sys.modules.get":
+                asked = node.args[0]
+            if isinstance(asked, ast.Constant) and str(asked.value).startswith("densekit"):
+                wrong.add(path)
+            if isinstance(node, ast.Name) and node.id == "__import__":
+                wrong.add(path)
+    assert wrong == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("from densekit.models import Model\nModel.fit = print", ["Model.fit"]),
+        ("from densekit._core import settings\nsetattr(settings, 'x', 1)", ["setattr"]),
+        ("from densekit.models import Model\nclass Own(Model):\n    fit = print", []),
+    ],
+)
+def test_changes_are_seen(source: str, expected: list[str]) -> None:
+    found = list(changes_elsewhere(source))
+    assert [text.startswith(name) for text, name in zip(found, expected, strict=True)] == [
+        True for _ in expected
+    ]
+
+
+def test_whole_packages_are_seen() -> None:
+    assert list(whole_packages("import densekit as keras, numpy")) == ["densekit"]

@@ -13,30 +13,40 @@ if TYPE_CHECKING:
     from densekit.ops import linalg as linalg
     from densekit.ops import nn as nn
     from densekit.ops import numpy as numpy
+    from densekit.ops._activations import celu as celu
+    from densekit.ops._activations import elu as elu
+    from densekit.ops._activations import gelu as gelu
+    from densekit.ops._activations import hard_shrink as hard_shrink
+    from densekit.ops._activations import hard_sigmoid as hard_sigmoid
+    from densekit.ops._activations import hard_silu as hard_silu
+    from densekit.ops._activations import hard_swish as hard_swish
+    from densekit.ops._activations import hard_tanh as hard_tanh
+    from densekit.ops._activations import leaky_relu as leaky_relu
+    from densekit.ops._activations import log_sigmoid as log_sigmoid
+    from densekit.ops._activations import mish as mish
+    from densekit.ops._activations import relu as relu
+    from densekit.ops._activations import relu6 as relu6
+    from densekit.ops._activations import selu as selu
+    from densekit.ops._activations import sigmoid as sigmoid
+    from densekit.ops._activations import silu as silu
+    from densekit.ops._activations import soft_shrink as soft_shrink
+    from densekit.ops._activations import softplus as softplus
+    from densekit.ops._activations import softsign as softsign
+    from densekit.ops._activations import sparse_plus as sparse_plus
+    from densekit.ops._activations import sparse_sigmoid as sparse_sigmoid
+    from densekit.ops._activations import squareplus as squareplus
+    from densekit.ops._activations import swish as swish
+    from densekit.ops._activations import tanh_shrink as tanh_shrink
+    from densekit.ops._activations import threshold as threshold
     from densekit.ops._arithmetic import abs as abs
     from densekit.ops._arithmetic import absolute as absolute
     from densekit.ops._arithmetic import add as add
-    from densekit.ops._arithmetic import arccos as arccos
-    from densekit.ops._arithmetic import arcsin as arcsin
-    from densekit.ops._arithmetic import arctan as arctan
-    from densekit.ops._arithmetic import arctan2 as arctan2
-    from densekit.ops._arithmetic import arctanh as arctanh
     from densekit.ops._arithmetic import ceil as ceil
     from densekit.ops._arithmetic import clip as clip
-    from densekit.ops._arithmetic import cos as cos
-    from densekit.ops._arithmetic import cosh as cosh
     from densekit.ops._arithmetic import divide as divide
     from densekit.ops._arithmetic import divide_no_nan as divide_no_nan
-    from densekit.ops._arithmetic import exp as exp
-    from densekit.ops._arithmetic import exp2 as exp2
-    from densekit.ops._arithmetic import expm1 as expm1
     from densekit.ops._arithmetic import floor as floor
     from densekit.ops._arithmetic import floor_divide as floor_divide
-    from densekit.ops._arithmetic import log as log
-    from densekit.ops._arithmetic import log1p as log1p
-    from densekit.ops._arithmetic import log2 as log2
-    from densekit.ops._arithmetic import log10 as log10
-    from densekit.ops._arithmetic import logaddexp as logaddexp
     from densekit.ops._arithmetic import maximum as maximum
     from densekit.ops._arithmetic import minimum as minimum
     from densekit.ops._arithmetic import mod as mod
@@ -48,15 +58,18 @@ if TYPE_CHECKING:
     from densekit.ops._arithmetic import round as round
     from densekit.ops._arithmetic import rsqrt as rsqrt
     from densekit.ops._arithmetic import sign as sign
-    from densekit.ops._arithmetic import sin as sin
-    from densekit.ops._arithmetic import sinh as sinh
     from densekit.ops._arithmetic import sqrt as sqrt
     from densekit.ops._arithmetic import square as square
     from densekit.ops._arithmetic import subtract as subtract
-    from densekit.ops._arithmetic import tan as tan
-    from densekit.ops._arithmetic import tanh as tanh
     from densekit.ops._arithmetic import true_divide as true_divide
     from densekit.ops._arithmetic import trunc as trunc
+    from densekit.ops._axis_formulas import glu as glu
+    from densekit.ops._axis_formulas import log_softmax as log_softmax
+    from densekit.ops._axis_formulas import logsumexp as logsumexp
+    from densekit.ops._axis_formulas import moments as moments
+    from densekit.ops._axis_formulas import normalize as normalize
+    from densekit.ops._axis_formulas import softmax as softmax
+    from densekit.ops._axis_formulas import sparsemax as sparsemax
     from densekit.ops._bitwise import bitwise_and as bitwise_and
     from densekit.ops._bitwise import bitwise_invert as bitwise_invert
     from densekit.ops._bitwise import bitwise_left_shift as bitwise_left_shift
@@ -97,31 +110,18 @@ if TYPE_CHECKING:
     from densekit.ops._control_flow import associative_scan as associative_scan
     from densekit.ops._control_flow import switch as switch
     from densekit.ops._control_flow import vectorize as vectorize
-    from densekit.ops._core_ops import arange as arange
     from densekit.ops._core_ops import array as array
     from densekit.ops._core_ops import cast as cast
     from densekit.ops._core_ops import convert_to_numpy as convert_to_numpy
     from densekit.ops._core_ops import convert_to_tensor as convert_to_tensor
     from densekit.ops._core_ops import copy as copy
     from densekit.ops._core_ops import dtype as dtype
-    from densekit.ops._core_ops import empty as empty
-    from densekit.ops._core_ops import empty_like as empty_like
-    from densekit.ops._core_ops import eye as eye
-    from densekit.ops._core_ops import full as full
-    from densekit.ops._core_ops import full_like as full_like
-    from densekit.ops._core_ops import identity as identity
     from densekit.ops._core_ops import is_tensor as is_tensor
-    from densekit.ops._core_ops import linspace as linspace
     from densekit.ops._core_ops import ndim as ndim
-    from densekit.ops._core_ops import ones as ones
-    from densekit.ops._core_ops import ones_like as ones_like
     from densekit.ops._core_ops import saturate_cast as saturate_cast
     from densekit.ops._core_ops import shape as shape
     from densekit.ops._core_ops import size as size
     from densekit.ops._core_ops import stop_gradient as stop_gradient
-    from densekit.ops._core_ops import tri as tri
-    from densekit.ops._core_ops import zeros as zeros
-    from densekit.ops._core_ops import zeros_like as zeros_like
     from densekit.ops._custom_gradient import custom_gradient as custom_gradient
     from densekit.ops._custom_gradient import jvp as jvp
     from densekit.ops._decompositions import cholesky_inverse as cholesky_inverse
@@ -134,10 +134,7 @@ if TYPE_CHECKING:
     from densekit.ops._decompositions import pinv as pinv
     from densekit.ops._decompositions import slogdet as slogdet
     from densekit.ops._decompositions import solve_triangular as solve_triangular
-    from densekit.ops._elementary import arccosh as arccosh
-    from densekit.ops._elementary import arcsinh as arcsinh
     from densekit.ops._elementary import cbrt as cbrt
-    from densekit.ops._elementary import deg2rad as deg2rad
     from densekit.ops._elementary import fabs as fabs
     from densekit.ops._elementary import fmax as fmax
     from densekit.ops._elementary import fmin as fmin
@@ -149,25 +146,53 @@ if TYPE_CHECKING:
     from densekit.ops._elementary import ldexp as ldexp
     from densekit.ops._elementary import logaddexp2 as logaddexp2
     from densekit.ops._elementary import nextafter as nextafter
-    from densekit.ops._elementary import rad2deg as rad2deg
     from densekit.ops._elementary import signbit as signbit
     from densekit.ops._elementary import sinc as sinc
+    from densekit.ops._exponentials import exp as exp
+    from densekit.ops._exponentials import exp2 as exp2
+    from densekit.ops._exponentials import expm1 as expm1
+    from densekit.ops._exponentials import log as log
+    from densekit.ops._exponentials import log1p as log1p
+    from densekit.ops._exponentials import log2 as log2
+    from densekit.ops._exponentials import log10 as log10
+    from densekit.ops._exponentials import logaddexp as logaddexp
+    from densekit.ops._filled import arange as arange
+    from densekit.ops._filled import empty as empty
+    from densekit.ops._filled import empty_like as empty_like
+    from densekit.ops._filled import eye as eye
+    from densekit.ops._filled import full as full
+    from densekit.ops._filled import full_like as full_like
+    from densekit.ops._filled import identity as identity
+    from densekit.ops._filled import linspace as linspace
+    from densekit.ops._filled import ones as ones
+    from densekit.ops._filled import ones_like as ones_like
+    from densekit.ops._filled import tri as tri
+    from densekit.ops._filled import zeros as zeros
+    from densekit.ops._filled import zeros_like as zeros_like
     from densekit.ops._gradient import value_and_vjp as value_and_vjp
     from densekit.ops._indexing import argsort as argsort
     from densekit.ops._indexing import get_item as get_item
     from densekit.ops._indexing import in_top_k as in_top_k
     from densekit.ops._indexing import scatter as scatter
     from densekit.ops._indexing import scatter_update as scatter_update
-    from densekit.ops._indexing import segment_max as segment_max
-    from densekit.ops._indexing import segment_min as segment_min
-    from densekit.ops._indexing import segment_prod as segment_prod
-    from densekit.ops._indexing import segment_sum as segment_sum
     from densekit.ops._indexing import slice as slice
     from densekit.ops._indexing import slice_update as slice_update
     from densekit.ops._indexing import sort as sort
     from densekit.ops._indexing import take as take
     from densekit.ops._indexing import take_along_axis as take_along_axis
     from densekit.ops._indexing import top_k as top_k
+    from densekit.ops._joining import append as append
+    from densekit.ops._joining import array_split as array_split
+    from densekit.ops._joining import concatenate as concatenate
+    from densekit.ops._joining import dsplit as dsplit
+    from densekit.ops._joining import dstack as dstack
+    from densekit.ops._joining import hsplit as hsplit
+    from densekit.ops._joining import hstack as hstack
+    from densekit.ops._joining import split as split
+    from densekit.ops._joining import stack as stack
+    from densekit.ops._joining import unstack as unstack
+    from densekit.ops._joining import vsplit as vsplit
+    from densekit.ops._joining import vstack as vstack
     from densekit.ops._keras_tensor import KerasTensor as KerasTensor
     from densekit.ops._keras_tensor import any_symbolic as any_symbolic
     from densekit.ops._linear_algebra import cholesky as cholesky
@@ -212,38 +237,6 @@ if TYPE_CHECKING:
     from densekit.ops._nan_reductions import nanstd as nanstd
     from densekit.ops._nan_reductions import nansum as nansum
     from densekit.ops._nan_reductions import nanvar as nanvar
-    from densekit.ops._nn import celu as celu
-    from densekit.ops._nn import elu as elu
-    from densekit.ops._nn import gelu as gelu
-    from densekit.ops._nn import glu as glu
-    from densekit.ops._nn import hard_shrink as hard_shrink
-    from densekit.ops._nn import hard_sigmoid as hard_sigmoid
-    from densekit.ops._nn import hard_silu as hard_silu
-    from densekit.ops._nn import hard_swish as hard_swish
-    from densekit.ops._nn import hard_tanh as hard_tanh
-    from densekit.ops._nn import leaky_relu as leaky_relu
-    from densekit.ops._nn import log_sigmoid as log_sigmoid
-    from densekit.ops._nn import log_softmax as log_softmax
-    from densekit.ops._nn import logsumexp as logsumexp
-    from densekit.ops._nn import mish as mish
-    from densekit.ops._nn import moments as moments
-    from densekit.ops._nn import normalize as normalize
-    from densekit.ops._nn import relu as relu
-    from densekit.ops._nn import relu6 as relu6
-    from densekit.ops._nn import selu as selu
-    from densekit.ops._nn import sigmoid as sigmoid
-    from densekit.ops._nn import silu as silu
-    from densekit.ops._nn import soft_shrink as soft_shrink
-    from densekit.ops._nn import softmax as softmax
-    from densekit.ops._nn import softplus as softplus
-    from densekit.ops._nn import softsign as softsign
-    from densekit.ops._nn import sparse_plus as sparse_plus
-    from densekit.ops._nn import sparse_sigmoid as sparse_sigmoid
-    from densekit.ops._nn import sparsemax as sparsemax
-    from densekit.ops._nn import squareplus as squareplus
-    from densekit.ops._nn import swish as swish
-    from densekit.ops._nn import tanh_shrink as tanh_shrink
-    from densekit.ops._nn import threshold as threshold
     from densekit.ops._normalization import batch_normalization as batch_normalization
     from densekit.ops._normalization import layer_normalization as layer_normalization
     from densekit.ops._normalization import psnr as psnr
@@ -261,12 +254,9 @@ if TYPE_CHECKING:
     from densekit.ops._rearranging import argpartition as argpartition
     from densekit.ops._rearranging import depth_to_space as depth_to_space
     from densekit.ops._rearranging import diagflat as diagflat
-    from densekit.ops._rearranging import dsplit as dsplit
-    from densekit.ops._rearranging import dstack as dstack
     from densekit.ops._rearranging import extract_sequences as extract_sequences
     from densekit.ops._rearranging import fliplr as fliplr
     from densekit.ops._rearranging import flipud as flipud
-    from densekit.ops._rearranging import hsplit as hsplit
     from densekit.ops._rearranging import rearrange as rearrange
     from densekit.ops._rearranging import rot90 as rot90
     from densekit.ops._rearranging import select as select
@@ -274,7 +264,6 @@ if TYPE_CHECKING:
     from densekit.ops._rearranging import unique as unique
     from densekit.ops._rearranging import unravel_index as unravel_index
     from densekit.ops._rearranging import view as view
-    from densekit.ops._rearranging import vsplit as vsplit
     from densekit.ops._reductions import all as all
     from densekit.ops._reductions import amax as amax
     from densekit.ops._reductions import amin as amin
@@ -291,16 +280,16 @@ if TYPE_CHECKING:
     from densekit.ops._reductions import std as std
     from densekit.ops._reductions import sum as sum
     from densekit.ops._reductions import var as var
+    from densekit.ops._segments import segment_max as segment_max
+    from densekit.ops._segments import segment_min as segment_min
+    from densekit.ops._segments import segment_prod as segment_prod
+    from densekit.ops._segments import segment_sum as segment_sum
     from densekit.ops._shape_inference import compute_output_spec as compute_output_spec
-    from densekit.ops._shapes import append as append
-    from densekit.ops._shapes import array_split as array_split
     from densekit.ops._shapes import broadcast_to as broadcast_to
-    from densekit.ops._shapes import concatenate as concatenate
     from densekit.ops._shapes import diag as diag
     from densekit.ops._shapes import diagonal as diagonal
     from densekit.ops._shapes import expand_dims as expand_dims
     from densekit.ops._shapes import flip as flip
-    from densekit.ops._shapes import hstack as hstack
     from densekit.ops._shapes import meshgrid as meshgrid
     from densekit.ops._shapes import moveaxis as moveaxis
     from densekit.ops._shapes import pad as pad
@@ -308,16 +297,12 @@ if TYPE_CHECKING:
     from densekit.ops._shapes import repeat as repeat
     from densekit.ops._shapes import reshape as reshape
     from densekit.ops._shapes import roll as roll
-    from densekit.ops._shapes import split as split
     from densekit.ops._shapes import squeeze as squeeze
-    from densekit.ops._shapes import stack as stack
     from densekit.ops._shapes import swapaxes as swapaxes
     from densekit.ops._shapes import tile as tile
     from densekit.ops._shapes import transpose as transpose
     from densekit.ops._shapes import tril as tril
     from densekit.ops._shapes import triu as triu
-    from densekit.ops._shapes import unstack as unstack
-    from densekit.ops._shapes import vstack as vstack
     from densekit.ops._special import erf as erf
     from densekit.ops._special import erfc as erfc
     from densekit.ops._special import erfinv as erfinv
@@ -334,6 +319,21 @@ if TYPE_CHECKING:
     from densekit.ops._symbolic import FunctionOperation as FunctionOperation
     from densekit.ops._symbolic import Node as Node
     from densekit.ops._symbolic import Operation as Operation
+    from densekit.ops._trigonometry import arccos as arccos
+    from densekit.ops._trigonometry import arccosh as arccosh
+    from densekit.ops._trigonometry import arcsin as arcsin
+    from densekit.ops._trigonometry import arcsinh as arcsinh
+    from densekit.ops._trigonometry import arctan as arctan
+    from densekit.ops._trigonometry import arctan2 as arctan2
+    from densekit.ops._trigonometry import arctanh as arctanh
+    from densekit.ops._trigonometry import cos as cos
+    from densekit.ops._trigonometry import cosh as cosh
+    from densekit.ops._trigonometry import deg2rad as deg2rad
+    from densekit.ops._trigonometry import rad2deg as rad2deg
+    from densekit.ops._trigonometry import sin as sin
+    from densekit.ops._trigonometry import sinh as sinh
+    from densekit.ops._trigonometry import tan as tan
+    from densekit.ops._trigonometry import tanh as tanh
     from densekit.ops._windows import bartlett as bartlett
     from densekit.ops._windows import blackman as blackman
     from densekit.ops._windows import hamming as hamming
@@ -344,12 +344,17 @@ else:
     __getattr__, __dir__, __all__ = lazy_room(
         __name__,
         {
-            "_arithmetic": (
-                "abs absolute add arccos arcsin arctan arctan2 arctanh ceil clip cos cosh divide "
-                "divide_no_nan exp exp2 expm1 floor floor_divide log log10 log1p log2 logaddexp "
-                "maximum minimum mod multiply nan_to_num negative power reciprocal round rsqrt "
-                "sign sin sinh sqrt square subtract tan tanh true_divide trunc"
+            "_activations": (
+                "celu elu gelu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh "
+                "leaky_relu log_sigmoid mish relu relu6 selu sigmoid silu soft_shrink softplus "
+                "softsign sparse_plus sparse_sigmoid squareplus swish tanh_shrink threshold"
             ),
+            "_arithmetic": (
+                "abs absolute add ceil clip divide divide_no_nan floor floor_divide maximum "
+                "minimum mod multiply nan_to_num negative power reciprocal round rsqrt sign "
+                "sqrt square subtract true_divide trunc"
+            ),
+            "_axis_formulas": "glu log_softmax logsumexp moments normalize softmax sparsemax",
             "_bitwise": (
                 "bitwise_and bitwise_invert bitwise_left_shift bitwise_not bitwise_or "
                 "bitwise_right_shift bitwise_xor gcd lcm left_shift right_shift"
@@ -359,14 +364,11 @@ else:
                 "less_equal logical_and logical_not logical_or logical_xor nonzero not_equal "
                 "where"
             ),
-            "_complex": (
-                "angle conj conjugate imag isreal polar real view_as_complex view_as_real"
-            ),
+            "_complex": "angle conj conjugate imag isreal polar real view_as_complex view_as_real",
             "_control_flow": "associative_scan switch vectorize",
             "_core_ops": (
-                "arange array cast convert_to_numpy convert_to_tensor copy dtype empty empty_like "
-                "eye full full_like identity is_tensor linspace ndim ones ones_like saturate_cast "
-                "shape size stop_gradient tri zeros zeros_like"
+                "array cast convert_to_numpy convert_to_tensor copy dtype is_tensor ndim "
+                "saturate_cast shape size stop_gradient"
             ),
             "_custom_gradient": "custom_gradient jvp",
             "_decompositions": (
@@ -374,18 +376,27 @@ else:
                 "solve_triangular"
             ),
             "_elementary": (
-                "arccosh arcsinh cbrt deg2rad fabs fmax fmin fmod heaviside hypot isneginf "
-                "isposinf ldexp logaddexp2 nextafter rad2deg signbit sinc"
+                "cbrt fabs fmax fmin fmod heaviside hypot isneginf isposinf ldexp logaddexp2 "
+                "nextafter signbit sinc"
+            ),
+            "_exponentials": "exp exp2 expm1 log log10 log1p log2 logaddexp",
+            "_filled": (
+                "arange empty empty_like eye full full_like identity linspace ones ones_like "
+                "tri zeros zeros_like"
             ),
             "_gradient": "value_and_vjp",
             "_indexing": (
-                "argsort get_item in_top_k scatter scatter_update segment_max segment_min "
-                "segment_prod segment_sum slice slice_update sort take take_along_axis top_k"
+                "argsort get_item in_top_k scatter scatter_update slice slice_update sort take "
+                "take_along_axis top_k"
+            ),
+            "_joining": (
+                "append array_split concatenate dsplit dstack hsplit hstack split stack unstack "
+                "vsplit vstack"
             ),
             "_keras_tensor": "KerasTensor any_symbolic",
             "_linear_algebra": (
-                "cholesky det dot einsum inner inv matmul norm outer qr solve svd tensordot trace "
-                "vdot"
+                "cholesky det dot einsum inner inv matmul norm outer qr solve svd tensordot "
+                "trace vdot"
             ),
             "_loops": "cond fori_loop map scan vectorized_map while_loop",
             "_losses": (
@@ -396,36 +407,33 @@ else:
                 "nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmedian nanmin "
                 "nanpercentile nanprod nanquantile nanstd nansum nanvar"
             ),
-            "_nn": (
-                "celu elu gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh "
-                "leaky_relu log_sigmoid log_softmax logsumexp mish moments normalize relu relu6 "
-                "selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus "
-                "sparse_sigmoid sparsemax squareplus swish tanh_shrink threshold"
-            ),
             "_normalization": "batch_normalization layer_normalization psnr rms_normalization",
             "_products": (
                 "cdist corrcoef correlate cross geomspace histogram kron logspace trapezoid vander"
             ),
             "_rearranging": (
-                "argpartition depth_to_space diagflat dsplit dstack extract_sequences fliplr "
-                "flipud hsplit rearrange rot90 select space_to_depth unique unravel_index view "
-                "vsplit"
+                "argpartition depth_to_space diagflat extract_sequences fliplr flipud rearrange "
+                "rot90 select space_to_depth unique unravel_index view"
             ),
             "_reductions": (
                 "all amax amin any argmax argmin count_nonzero cumprod cumsum max mean min prod "
                 "std sum var"
             ),
+            "_segments": "segment_max segment_min segment_prod segment_sum",
             "_shape_inference": "compute_output_spec",
             "_shapes": (
-                "append array_split broadcast_to concatenate diag diagonal expand_dims flip "
-                "hstack meshgrid moveaxis pad ravel repeat reshape roll split squeeze stack "
-                "swapaxes tile transpose tril triu unstack vstack"
+                "broadcast_to diag diagonal expand_dims flip meshgrid moveaxis pad ravel repeat "
+                "reshape roll squeeze swapaxes tile transpose tril triu"
             ),
             "_special": "erf erfc erfinv",
             "_statistics": (
                 "average bincount diff digitize isin median percentile ptp quantile searchsorted"
             ),
             "_symbolic": "FunctionOperation Node Operation",
+            "_trigonometry": (
+                "arccos arccosh arcsin arcsinh arctan arctan2 arctanh cos cosh deg2rad rad2deg "
+                "sin sinh tan tanh"
+            ),
             "_windows": "bartlett blackman hamming hanning i0 kaiser",
             "linalg": "",
             "nn": "",

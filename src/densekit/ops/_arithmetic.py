@@ -1,4 +1,4 @@
-"""Element by element: arithmetic, exponentials and logarithms, rounding, trigonometry."""
+"""Element by element: arithmetic, powers and roots, bounds, rounding."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from densekit._core.types import ArrayLike, Namespace, TensorLike
+from densekit._core.types import ArrayLike, TensorLike
 from densekit.ops._dispatch import (
     SCALARS,
     as_array,
@@ -22,21 +22,42 @@ from densekit.ops._operation import operation
 
 @operation("numpy", tensors=2)
 def add(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
-    """Sum ``x1 + x2``."""
+    """Sum ``x1 + x2``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.add([1, 2], 3).tolist()
+    [4, 5]
+    """
     xp, x1, x2 = meet(x1, x2)
     return xp.add(x1, x2)
 
 
 @operation("numpy", tensors=2)
 def subtract(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
-    """Difference ``x1 - x2``."""
+    """Difference ``x1 - x2``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.subtract([5, 7], 3).tolist()
+    [2, 4]
+    """
     xp, x1, x2 = meet(x1, x2)
     return xp.subtract(x1, x2)
 
 
 @operation("numpy", tensors=2)
 def multiply(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
-    """Product ``x1 * x2``."""
+    """Product ``x1 * x2``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.multiply([1, 2], [3, 4]).tolist()
+    [3, 8]
+    """
     xp, x1, x2 = meet(x1, x2)
     return xp.multiply(x1, x2)
 
@@ -50,19 +71,40 @@ def _quotient(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
 
 @operation("numpy", tensors=2, quiet=True)
 def divide(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
-    """Quotient ``x1 / x2``; integers give floats."""
+    """Quotient ``x1 / x2``; integers give floats.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.divide([1, 3], 2).tolist()
+    [0.5, 1.5]
+    """
     return _quotient(x1, x2)
 
 
 @operation("numpy", tensors=2, quiet=True)
 def true_divide(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
-    """The same as `divide`."""
+    """The same as `divide`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.true_divide([1, 3], 2).tolist()
+    [0.5, 1.5]
+    """
     return _quotient(x1, x2)
 
 
 @operation("numpy", tensors=2)
 def divide_no_nan(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
-    """Quotient ``x1 / x2``, and 0 where ``x2 == 0``."""
+    """Quotient ``x1 / x2``, and 0 where ``x2 == 0``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.divide_no_nan([1.0, 3.0], [0.0, 2.0]).tolist()
+    [0.0, 1.5]
+    """
     xp, x1, x2 = meet(x1, x2)
     zero = xp.equal(x2, 0)
     return xp.where(zero, 0, _quotient(x1, xp.where(zero, 1, x2)))
@@ -70,42 +112,84 @@ def divide_no_nan(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
 
 @operation("numpy", tensors=2, quiet=True)
 def floor_divide(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
-    """Largest integer below ``x1 / x2``."""
+    """Largest integer below ``x1 / x2``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.floor_divide([7, -7], 2).tolist()
+    [3, -4]
+    """
     xp, x1, x2 = meet(x1, x2)
     return xp.floor_divide(x1, x2)
 
 
 @operation("numpy", tensors=2, quiet=True)
 def mod(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
-    """Remainder of `floor_divide`; it has the sign of `x2`."""
+    """Remainder of `floor_divide`; it has the sign of `x2`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.mod([7, -7], 3).tolist()
+    [1, 2]
+    """
     xp, x1, x2 = meet(x1, x2)
     return xp.mod(x1, x2)
 
 
 @operation("numpy", tensors=2, quiet=True)
 def power(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
-    """``x1 ** x2``."""
+    """``x1 ** x2``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.power([2.0, 3.0], 2).tolist()
+    [4.0, 9.0]
+    """
     xp, x1, x2 = meet(x1, x2)
     return xp.power(x1, x2)
 
 
 @operation("numpy", tensors=2)
 def maximum(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
-    """The larger one, NaN if either is."""
+    """The larger one, NaN if either is.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.maximum([1, 5], 3).tolist()
+    [3, 5]
+    """
     xp, x1, x2 = meet(x1, x2)
     return xp.maximum(x1, x2)
 
 
 @operation("numpy", tensors=2)
 def minimum(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
-    """The smaller one, NaN if either is."""
+    """The smaller one, NaN if either is.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.minimum([1, 5], 3).tolist()
+    [1, 3]
+    """
     xp, x1, x2 = meet(x1, x2)
     return xp.minimum(x1, x2)
 
 
 @operation("numpy", tensors=3, arguments=("x",))
 def clip(x: Any, x_min: ArrayLike, x_max: ArrayLike) -> TensorLike:
-    """``minimum(maximum(x, x_min), x_max)``."""
+    """``minimum(maximum(x, x_min), x_max)``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.clip([-2.0, 0.5, 3.0], 0.0, 1.0).tolist()
+    [0.0, 0.5, 1.0]
+    """
     x = np.asarray(x) if isinstance(x, bool | int | float) else x
     if dtype_name(x) == "bool":
         x = astype(x, "int32")
@@ -119,13 +203,27 @@ def clip(x: Any, x_min: ArrayLike, x_max: ArrayLike) -> TensorLike:
 
 @operation("numpy")
 def negative(x: TensorLike) -> TensorLike:
-    """``-x``."""
+    """``-x``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.negative([1.0, -2.0]).tolist()
+    [-1.0, 2.0]
+    """
     return namespace(x).negative(x)
 
 
 @operation("numpy", alias="abs")
 def absolute(x: TensorLike) -> TensorLike:
-    """Absolute value; its slope at 0 is taken as 0."""
+    """Absolute value; its slope at 0 is taken as 0.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.abs([-1.5, 2.0]).tolist()
+    [1.5, 2.0]
+    """
     return namespace(x).abs(x)
 
 
@@ -134,187 +232,135 @@ abs = absolute
 
 @operation("numpy")
 def sign(x: TensorLike) -> TensorLike:
-    """The sign of each element: -1, 0 or 1."""
+    """The sign of each element: -1, 0 or 1.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.sign([-3.0, 0.0, 2.0]).tolist()
+    [-1.0, 0.0, 1.0]
+    """
     return namespace(x).sign(x)
 
 
 @operation("numpy")
 def square(x: TensorLike) -> TensorLike:
-    """``x * x``."""
+    """``x * x``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.square([-3.0]).tolist()
+    [9.0]
+    """
     x = astype(x, "int32") if dtype_name(x) == "bool" else x
     return namespace(x).square(x)
 
 
 @operation("numpy", quiet=True)
 def sqrt(x: TensorLike) -> TensorLike:
-    """Square root, NaN for negative numbers."""
+    """Square root, NaN for negative numbers.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.sqrt([9.0]).tolist()
+    [3.0]
+    """
     return namespace(x).sqrt(floating(x))
 
 
 @operation("math", quiet=True, keeps_dtype=True)
 def rsqrt(x: TensorLike) -> TensorLike:
-    """``1 / sqrt(x)``."""
+    """``1 / sqrt(x)``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.rsqrt([4.0]).tolist()
+    [0.5]
+    """
     return 1.0 / namespace(x).sqrt(floating(x))
 
 
 @operation("numpy", quiet=True, keeps_dtype=True)
 def reciprocal(x: TensorLike) -> TensorLike:
-    """``1 / x``."""
+    """``1 / x``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.reciprocal([4.0]).tolist()
+    [0.25]
+    """
     return 1.0 / floating(x)
-
-
-@operation("numpy", quiet=True)
-def exp(x: TensorLike) -> TensorLike:
-    """The exponential: e to the power of `x`."""
-    return namespace(x).exp(floating(x))
-
-
-@operation("numpy", quiet=True)
-def exp2(x: TensorLike) -> TensorLike:
-    """2 to the power of `x`."""
-    return namespace(x).exp2(floating(x))
-
-
-@operation("numpy", quiet=True)
-def expm1(x: TensorLike) -> TensorLike:
-    """``exp(x) - 1``, exact near 0."""
-    return namespace(x).expm1(floating(x))
-
-
-@operation("numpy", quiet=True)
-def log(x: TensorLike) -> TensorLike:
-    """Natural logarithm."""
-    return namespace(x).log(floating(x))
-
-
-@operation("numpy", quiet=True)
-def log1p(x: TensorLike) -> TensorLike:
-    """``log(1 + x)``, exact near 0."""
-    return namespace(x).log1p(floating(x))
-
-
-@operation("numpy", quiet=True)
-def log2(x: TensorLike) -> TensorLike:
-    """Logarithm to base 2."""
-    return namespace(x).log2(floating(x))
-
-
-@operation("numpy", quiet=True)
-def log10(x: TensorLike) -> TensorLike:
-    """Logarithm to base 10."""
-    return namespace(x).log10(floating(x))
-
-
-def _floats(x1: ArrayLike, x2: ArrayLike) -> tuple[Namespace, TensorLike, TensorLike]:
-    """`meet`, and integers as floats."""
-    xp, x1, x2 = meet(x1, x2)
-    x1, x2 = (x if type(x) in SCALARS else floating(x) for x in (x1, x2))
-    return xp, x1, x2
-
-
-@operation("numpy", tensors=2)
-def logaddexp(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
-    """``log(exp(x1) + exp(x2))`` without overflow."""
-    xp, x1, x2 = _floats(x1, x2)
-    return xp.logaddexp(x1, x2)
 
 
 @operation("numpy")
 def floor(x: TensorLike) -> TensorLike:
-    """Largest integer not above, as a float."""
+    """Largest integer not above, as a float.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.floor([1.8, -1.2]).tolist()
+    [1.0, -2.0]
+    """
     return namespace(x).floor(floating(x))
 
 
 @operation("numpy")
 def ceil(x: TensorLike) -> TensorLike:
-    """Smallest integer not below, as a float."""
+    """Smallest integer not below, as a float.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.ceil([1.2, -1.2]).tolist()
+    [2.0, -1.0]
+    """
     return namespace(x).ceil(floating(x))
 
 
 @operation("numpy")
 def trunc(x: TensorLike) -> TensorLike:
-    """Integer part."""
+    """Integer part.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.trunc([1.8, -1.8]).tolist()
+    [1.0, -1.0]
+    """
     return namespace(x).trunc(x)
 
 
 @operation("numpy")
 def round(x: TensorLike, decimals: int = 0) -> TensorLike:
-    """Rounded to `decimals` digits, halves to even."""
+    """Rounded to `decimals` digits, halves to even.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.round([0.5, 1.5, 2.7]).tolist()
+    [0.0, 2.0, 3.0]
+    """
     return namespace(x).round(x, decimals)
-
-
-@operation("numpy")
-def sin(x: TensorLike) -> TensorLike:
-    """Sine."""
-    return namespace(x).sin(floating(x))
-
-
-@operation("numpy")
-def cos(x: TensorLike) -> TensorLike:
-    """Cosine."""
-    return namespace(x).cos(floating(x))
-
-
-@operation("numpy")
-def tan(x: TensorLike) -> TensorLike:
-    """Tangent."""
-    return namespace(x).tan(floating(x))
-
-
-@operation("numpy")
-def tanh(x: TensorLike) -> TensorLike:
-    """Hyperbolic tangent."""
-    return namespace(x).tanh(floating(x))
-
-
-@operation("numpy", quiet=True)
-def sinh(x: TensorLike) -> TensorLike:
-    """Hyperbolic sine."""
-    return namespace(x).sinh(floating(x))
-
-
-@operation("numpy", quiet=True)
-def cosh(x: TensorLike) -> TensorLike:
-    """Hyperbolic cosine."""
-    return namespace(x).cosh(floating(x))
-
-
-@operation("numpy", quiet=True)
-def arcsin(x: TensorLike) -> TensorLike:
-    """Inverse sine."""
-    return namespace(x).arcsin(floating(x))
-
-
-@operation("numpy", quiet=True)
-def arccos(x: TensorLike) -> TensorLike:
-    """Inverse cosine."""
-    return namespace(x).arccos(floating(x))
-
-
-@operation("numpy")
-def arctan(x: TensorLike) -> TensorLike:
-    """Inverse tangent."""
-    return namespace(x).arctan(floating(x))
-
-
-@operation("numpy", quiet=True)
-def arctanh(x: TensorLike) -> TensorLike:
-    """Inverse hyperbolic tangent."""
-    return namespace(x).arctanh(floating(x))
-
-
-@operation("numpy", tensors=2)
-def arctan2(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
-    """Angle of the point ``(x2, x1)``."""
-    xp, x1, x2 = _floats(x1, x2)
-    return xp.arctan2(x1, x2)
 
 
 @operation("numpy")
 def nan_to_num(
     x: TensorLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> TensorLike:
-    """`x` with NaN and infinities replaced; None stands for the largest number of the type."""
+    """`x` with NaN and infinities replaced; None stands for the largest number of the type.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit import ops
+    >>> ops.nan_to_num([1.0, np.nan], nan=-1.0).tolist()
+    [1.0, -1.0]
+    """
     if x.dtype.kind in "biu":
         return x
     xp = namespace(x)

@@ -23,54 +23,110 @@ def bitwise_and(x: ArrayLike, y: ArrayLike) -> TensorLike:
 
 @operation("numpy", tensors=2)
 def bitwise_or(x: ArrayLike, y: ArrayLike) -> TensorLike:
-    """The bits that are set in one or both."""
+    """The bits that are set in one or both.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.bitwise_or([6, 1], 3).tolist()
+    [7, 3]
+    """
     xp, x, y = meet(x, y)
     return xp.bitwise_or(x, y)
 
 
 @operation("numpy", tensors=2)
 def bitwise_xor(x: ArrayLike, y: ArrayLike) -> TensorLike:
-    """The bits in which the two differ."""
+    """The bits in which the two differ.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.bitwise_xor([6, 1], 3).tolist()
+    [5, 2]
+    """
     xp, x, y = meet(x, y)
     return xp.bitwise_xor(x, y)
 
 
 @operation("numpy")
 def bitwise_not(x: TensorLike) -> TensorLike:
-    """Every bit turned round: ``-x - 1`` of signed integers."""
+    """Every bit turned round: ``-x - 1`` of signed integers.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.bitwise_not([0, 5]).tolist()
+    [-1, -6]
+    """
     return namespace(x).bitwise_not(x)
 
 
 @operation("numpy")
 def bitwise_invert(x: TensorLike) -> TensorLike:
-    """The same as `bitwise_not`."""
+    """The same as `bitwise_not`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.bitwise_invert([0, 5]).tolist()
+    [-1, -6]
+    """
     return namespace(x).bitwise_not(x)
 
 
 @operation("numpy", tensors=2)
 def bitwise_left_shift(x: ArrayLike, y: ArrayLike) -> TensorLike:
-    """``x * 2**y``: the bits moved up by `y` places."""
+    """``x * 2**y``: the bits moved up by `y` places.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.bitwise_left_shift([1, 3], 2).tolist()
+    [4, 12]
+    """
     xp, x, y = meet(x, y)
     return xp.left_shift(x, y)
 
 
 @operation("numpy", tensors=2)
 def left_shift(x: ArrayLike, y: ArrayLike) -> TensorLike:
-    """The same as `bitwise_left_shift`."""
+    """The same as `bitwise_left_shift`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.left_shift([1, 3], 2).tolist()
+    [4, 12]
+    """
     xp, x, y = meet(x, y)
     return xp.left_shift(x, y)
 
 
 @operation("numpy", tensors=2)
 def bitwise_right_shift(x: ArrayLike, y: ArrayLike) -> TensorLike:
-    """``floor(x / 2**y)``: the bits moved down by `y` places."""
+    """``floor(x / 2**y)``: the bits moved down by `y` places.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.bitwise_right_shift([8, 3], 1).tolist()
+    [4, 1]
+    """
     xp, x, y = meet(x, y)
     return xp.right_shift(x, y)
 
 
 @operation("numpy", tensors=2)
 def right_shift(x: ArrayLike, y: ArrayLike) -> TensorLike:
-    """The same as `bitwise_right_shift`."""
+    """The same as `bitwise_right_shift`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.right_shift([8, 3], 1).tolist()
+    [4, 1]
+    """
     xp, x, y = meet(x, y)
     return xp.right_shift(x, y)
 
@@ -91,6 +147,13 @@ def gcd(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
 
 @operation("numpy", tensors=2)
 def lcm(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
-    """Least common multiple."""
+    """Least common multiple.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.lcm([4, 6], 10).tolist()
+    [20, 30]
+    """
     xp, x1, x2 = meet(x1, x2)
     return xp.lcm(x1, x2)

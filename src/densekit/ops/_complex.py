@@ -12,7 +12,15 @@ from densekit.ops._operation import operation
 
 @operation("numpy", views=True)
 def real(x: TensorLike) -> TensorLike:
-    """Real part; a real array is its own."""
+    """Real part; a real array is its own.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit import ops
+    >>> ops.real(np.array([1 + 2j])).tolist()
+    [1.0]
+    """
     return namespace(x).real(x) if _is_complex(x) else x
 
 
@@ -36,7 +44,15 @@ def _is_complex(x: object) -> bool:
 
 @operation("numpy", alias="conj")
 def conjugate(x: TensorLike) -> TensorLike:
-    """The imaginary part negated."""
+    """The imaginary part negated.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit import ops
+    >>> ops.conj(np.array([1 + 2j])).tolist()
+    [(1-2j)]
+    """
     return namespace(x).conjugate(x)
 
 
@@ -62,7 +78,15 @@ def angle(x: TensorLike) -> TensorLike:
 
 @operation("numpy")
 def isreal(x: TensorLike) -> TensorLike:
-    """Whether the imaginary part is 0."""
+    """Whether the imaginary part is 0.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit import ops
+    >>> ops.isreal(np.array([1 + 2j, 3 + 0j])).tolist()
+    [False, True]
+    """
     return namespace(x).isreal(x)
 
 
@@ -112,6 +136,14 @@ def view_as_complex(x: TensorLike) -> TensorLike:
 
 @operation("math")
 def view_as_real(x: TensorLike) -> TensorLike:
-    """Complex numbers as pairs: shape (...) to (..., 2)."""
+    """Complex numbers as pairs: shape (...) to (..., 2).
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit import ops
+    >>> ops.view_as_real(np.array([1 + 2j])).tolist()
+    [[1.0, 2.0]]
+    """
     xp = namespace(x)
     return xp.stack([real(x), imag(x)], axis=-1)

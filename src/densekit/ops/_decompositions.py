@@ -43,7 +43,14 @@ def slogdet(x: TensorLike) -> tuple[TensorLike, TensorLike]:
 
 @operation("math", is_wide=True)
 def logdet(x: TensorLike) -> TensorLike:
-    """Logarithm of the determinant of a positive definite matrix."""
+    """Logarithm of the determinant of a positive definite matrix.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> round(float(ops.logdet([[2.0, 0.0], [0.0, 4.0]])), 4)
+    2.0794
+    """
     return namespace(x).linalg.slogdet(_matrix("logdet", x))[1]
 
 
@@ -68,7 +75,15 @@ def eigh(x: TensorLike) -> tuple[TensorLike, TensorLike]:
 
 @operation("linalg", is_wide=True)
 def eig(x: TensorLike) -> tuple[TensorLike, TensorLike]:
-    """``(w, v)`` with ``x @ v == v * w``: complex eigenvalues and vectors of a square matrix."""
+    """``(w, v)`` with ``x @ v == v * w``: complex eigenvalues and vectors of a square matrix.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> values, vectors = ops.eig([[2.0, 0.0], [0.0, 3.0]])
+    >>> ops.real(values).tolist()
+    [2.0, 3.0]
+    """
     xp, x = namespace(x), _matrix("eig", x)
     values, vectors = xp.linalg.eig(x)
     if xp is not np:
@@ -102,7 +117,14 @@ def _solve_triangular(a: TensorLike, b: TensorLike, lower: bool) -> TensorLike:
 
 @operation("linalg", is_wide=True)
 def cholesky_inverse(x: TensorLike, upper: bool = False) -> TensorLike:
-    """Inverse of the matrix whose root, as `cholesky` gives it, is `x`."""
+    """Inverse of the matrix whose root, as `cholesky` gives it, is `x`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.cholesky_inverse([[2.0, 0.0], [0.0, 4.0]]).tolist()
+    [[0.25, 0.0], [0.0, 0.0625]]
+    """
     xp, x = namespace(x), _matrix("cholesky_inverse", x)
     inverse = _solve_triangular(x, np.eye(x.shape[-1], dtype=x.dtype), not upper)
     other = _transposed(xp, inverse)
@@ -186,6 +208,12 @@ def matrix_rank(x: TensorLike, tol: float | None = None) -> TensorLike:
 
     `tol`: share of the largest singular value up to which one counts as 0. Default: the longer
     side times the type's epsilon.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> int(ops.matrix_rank([[1.0, 2.0], [2.0, 4.0]]))
+    1
     """
     xp, x = namespace(x), _matrix("matrix_rank", x)
     share = max(x.shape[-2:]) * np.finfo(dtype_name(x)).eps if tol is None else tol

@@ -164,6 +164,13 @@ def meet(x1: Any, x2: Any) -> tuple[Namespace, TensorLike, TensorLike]:
     return (xp, x1, x2) if is_jax(xp) else (xp, *_promote(x1, x2))
 
 
+def meet_floats(x1: Any, x2: Any) -> tuple[Namespace, TensorLike, TensorLike]:
+    """`meet`, and integers as floats."""
+    xp, x1, x2 = meet(x1, x2)
+    x1, x2 = (x if type(x) in SCALARS else floating(x) for x in (x1, x2))
+    return xp, x1, x2
+
+
 def _promote(x1: Any, x2: Any) -> tuple[Any, Any]:
     weak1, weak2 = type(x1) in _WEAK, type(x2) in _WEAK
     if weak1 and weak2:

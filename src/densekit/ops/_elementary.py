@@ -1,4 +1,4 @@
-"""Element by element: the rarer roots, angles, remainders and bounds."""
+"""Element by element: the rarer roots, remainders, bounds and steps."""
 
 from __future__ import annotations
 
@@ -20,18 +20,6 @@ def _recorded(xp: Namespace) -> bool:
     return xp is not np and not is_jax(xp)
 
 
-@operation("numpy", quiet=True)
-def arccosh(x: TensorLike) -> TensorLike:
-    """Inverse hyperbolic cosine, NaN below 1."""
-    return namespace(x).arccosh(floating(x))
-
-
-@operation("numpy")
-def arcsinh(x: TensorLike) -> TensorLike:
-    """Inverse hyperbolic sine."""
-    return namespace(x).arcsinh(floating(x))
-
-
 @operation("numpy")
 def cbrt(x: TensorLike) -> TensorLike:
     """Cube root, that of a negative number negative.
@@ -49,20 +37,15 @@ def cbrt(x: TensorLike) -> TensorLike:
 
 
 @operation("numpy")
-def deg2rad(x: TensorLike) -> TensorLike:
-    """``x * pi / 180``."""
-    return namespace(x).deg2rad(floating(x))
-
-
-@operation("numpy")
-def rad2deg(x: TensorLike) -> TensorLike:
-    """``x * 180 / pi``."""
-    return namespace(x).rad2deg(floating(x))
-
-
-@operation("numpy")
 def fabs(x: TensorLike) -> TensorLike:
-    """Absolute value as a float."""
+    """Absolute value as a float.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.fabs([-1.5, 2.0]).tolist()
+    [1.5, 2.0]
+    """
     return namespace(x).fabs(floating(x))
 
 
@@ -85,7 +68,15 @@ def fmax(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
 
 @operation("numpy", tensors=2)
 def fmin(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
-    """The smaller one; a NaN only where both are."""
+    """The smaller one; a NaN only where both are.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit import ops
+    >>> ops.fmin([1.0, np.nan], [2.0, 3.0]).tolist()
+    [1.0, 3.0]
+    """
     xp, x1, x2 = meet(x1, x2)
     if not _recorded(xp):
         return xp.fmin(x1, x2)
@@ -130,7 +121,14 @@ def heaviside(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
 
 @operation("numpy", tensors=2)
 def hypot(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
-    """``sqrt(x1**2 + x2**2)`` without overflow."""
+    """``sqrt(x1**2 + x2**2)`` without overflow.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.hypot([3.0], [4.0]).tolist()
+    [5.0]
+    """
     xp, x1, x2 = _meet_as_floats(x1, x2)
     return xp.hypot(x1, x2)
 
@@ -152,22 +150,29 @@ def ldexp(x1: TensorLike, x2: TensorLike) -> TensorLike:
 
 
 @operation("numpy", tensors=2)
-def logaddexp2(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
-    """``log2(2**x1 + 2**x2)`` without overflow."""
-    xp, x1, x2 = _meet_as_floats(x1, x2)
-    return xp.logaddexp2(x1, x2)
-
-
-@operation("numpy", tensors=2)
 def nextafter(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
-    """The number next to `x1` on the way to `x2` that the type can hold."""
+    """The number next to `x1` on the way to `x2` that the type can hold.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> bool(ops.nextafter(1.0, 2.0) > 1.0)
+    True
+    """
     xp, x1, x2 = _meet_as_floats(x1, x2)
     return xp.nextafter(x1, x2)
 
 
 @operation("numpy")
 def signbit(x: TensorLike) -> TensorLike:
-    """Whether the sign is a minus, that of -0.0 too."""
+    """Whether the sign is a minus, that of -0.0 too.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.signbit([-1.0, -0.0, 0.0]).tolist()
+    [True, True, False]
+    """
     x = stop_gradient(x)
     xp = namespace(x)
     return xp.signbit(x) if is_jax(xp) or x.dtype.kind != "b" else np.zeros(x.shape, bool)
@@ -175,17 +180,54 @@ def signbit(x: TensorLike) -> TensorLike:
 
 @operation("numpy", keeps_dtype=True)
 def sinc(x: TensorLike) -> TensorLike:
-    """``sin(pi x) / (pi x)``, and 1 at 0."""
+    """``sin(pi x) / (pi x)``, and 1 at 0.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.sinc([0.0]).tolist()
+    [1.0]
+    """
     return namespace(x).sinc(floating(x))
 
 
 @operation("numpy", "Isposinf")
 def isposinf(x: TensorLike) -> TensorLike:
-    """Whether an element is plus infinity."""
+    """Whether an element is plus infinity.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit import ops
+    >>> ops.isposinf([np.inf, -np.inf, 0.0]).tolist()
+    [True, False, False]
+    """
     return namespace(x).isposinf(x)
 
 
 @operation("numpy", "Isneginf")
 def isneginf(x: TensorLike) -> TensorLike:
-    """Whether an element is minus infinity."""
+    """Whether an element is minus infinity.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit import ops
+    >>> ops.isneginf([np.inf, -np.inf, 0.0]).tolist()
+    [False, True, False]
+    """
     return namespace(x).isneginf(x)
+
+
+@operation("numpy", tensors=2)
+def logaddexp2(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
+    """``log2(2**x1 + 2**x2)`` without overflow.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> float(ops.logaddexp2(2.0, 2.0))
+    3.0
+    """
+    xp, x1, x2 = _meet_as_floats(x1, x2)
+    return xp.logaddexp2(x1, x2)

@@ -20,13 +20,27 @@ from densekit.ops._operation import operation
 
 @operation("numpy", arguments=("x", "key"), views=True)
 def get_item(x: TensorLike, key: Operand) -> TensorLike:
-    """``x[key]``."""
+    """``x[key]``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.get_item(ops.array([[1, 2], [3, 4]]), (0, 1)).tolist()
+    2
+    """
     return x[key]
 
 
 @operation("numpy", tensors=2, views=True)
 def take(x: ArrayLike, indices: ArrayLike, axis: int | None = None) -> TensorLike:
-    """Elements at `indices` along `axis`, by default of the flat array; -1 is the last."""
+    """Elements at `indices` along `axis`, by default of the flat array; -1 is the last.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.take([10, 20, 30], [2, 0]).tolist()
+    [30, 10]
+    """
     x, indices = as_array(x), as_array(indices)
     xp = namespace(x, indices)
     if is_jax(xp):
@@ -38,7 +52,14 @@ def take(x: ArrayLike, indices: ArrayLike, axis: int | None = None) -> TensorLik
 
 @operation("numpy", tensors=2)
 def take_along_axis(x: ArrayLike, indices: ArrayLike, axis: int | None = None) -> TensorLike:
-    """One element per index, matched with the other axes: ``x[i, indices[i, j]]``."""
+    """One element per index, matched with the other axes: ``x[i, indices[i, j]]``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.take_along_axis([[10, 20], [30, 40]], [[1], [0]], axis=1).tolist()
+    [[20], [30]]
+    """
     x, indices = as_array(x), as_array(indices)
     xp = namespace(x, indices)
     if is_jax(xp):
@@ -73,19 +94,41 @@ def ascending(x: TensorLike, axis: int = -1) -> TensorLike:
 
 @operation("numpy")
 def sort(x: TensorLike, axis: int = -1) -> TensorLike:
-    """Elements in ascending order along `axis`."""
+    """Elements in ascending order along `axis`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.sort([3, 1, 2]).tolist()
+    [1, 2, 3]
+    """
     return ascending(x, axis)
 
 
 @operation("numpy")
 def argsort(x: TensorLike, axis: int = -1) -> TensorLike:
-    """Indices that sort along `axis`, equals in their order."""
+    """Indices that sort along `axis`, equals in their order.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.argsort([3, 1, 2]).tolist()
+    [1, 2, 0]
+    """
     return astype(_order(x, axis), "int32")
 
 
 @operation("math")
 def top_k(x: TensorLike, k: int, sorted: bool = True) -> tuple[TensorLike, TensorLike]:
-    """The `k` largest along the last axis, descending: ``(values, indices)``."""
+    """The `k` largest along the last axis, descending: ``(values, indices)``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> values, indices = ops.top_k([10, 30, 20], 2)
+    >>> values.tolist(), indices.tolist()
+    ([30, 20], [1, 2])
+    """
     if k > x.shape[-1]:
         raise ValueError(
             message(
@@ -102,7 +145,14 @@ def top_k(x: TensorLike, k: int, sorted: bool = True) -> tuple[TensorLike, Tenso
 
 @operation("math", "InTopK", tensors=2, convert=as_array)
 def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> TensorLike:
-    """Whether fewer than `k` predictions of a row exceed that of its target."""
+    """Whether fewer than `k` predictions of a row exceed that of its target.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.in_top_k([0, 1], [[0.1, 0.7, 0.2], [0.1, 0.7, 0.2]], k=2).tolist()
+    [False, True]
+    """
     xp = namespace(targets, predictions)
     own = take_along_axis(predictions, xp.expand_dims(targets, -1), axis=-1)
     return xp.logical_and(xp.sum(predictions > own, axis=-1) < k, xp.isfinite(own[..., 0]))
@@ -110,7 +160,14 @@ def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> TensorLike
 
 @operation("core", tensors=1, arguments=("inputs", "start_indices"), views=True)
 def slice(inputs: TensorLike, start_indices: Sequence[int], shape: Sequence[int]) -> TensorLike:
-    """The block of size `shape` that begins at `start_indices`; -1 is all from there on."""
+    """The block of size `shape` that begins at `start_indices`; -1 is all from there on.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.slice([[1, 2, 3], [4, 5, 6]], (0, 1), (2, 2)).tolist()
+    [[2, 3], [5, 6]]
+    """
     if -1 in tuple(shape) and hasattr(start_indices, "dtype"):  # not known in a graph
         note_sized_by_values()
     starts = [
@@ -142,7 +199,14 @@ def _range(start: int, size: int) -> builtins.slice:
 
 @operation("core", tensors=3)
 def slice_update(inputs: ArrayLike, start_indices: Sequence[int], updates: ArrayLike) -> TensorLike:
-    """A copy of `inputs` with the block at `start_indices` replaced by `updates`."""
+    """A copy of `inputs` with the block at `start_indices` replaced by `updates`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.slice_update([1, 2, 3, 4], (1,), [8, 9]).tolist()
+    [1, 8, 9, 4]
+    """
     inputs, updates = as_array(inputs), as_array(updates)
     xp = namespace(inputs, updates)
     block = _block(np.asarray(start_indices), updates.shape)
@@ -165,6 +229,12 @@ def scatter_update(
     """A copy of `inputs` with ``inputs[indices[i]]`` set to (or combined with) ``updates[i]``.
 
     `reduction`: None, ``"add"``, ``"max"``, ``"min"`` or ``"mul"``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.scatter_update([1, 2, 3], [[0], [2]], [5, 7]).tolist()
+    [5, 2, 7]
     """
     inputs, indices, updates = as_array(inputs), as_array(indices), as_array(updates)
     places = tuple(indices[..., axis] for axis in range(indices.shape[-1]))
@@ -239,67 +309,13 @@ def _boxed_scatter() -> Callable[..., TensorLike]:
 
 @operation("core", tensors=2, convert=as_array)
 def scatter(indices: TensorLike, values: TensorLike, shape: Sequence[int]) -> TensorLike:
-    """Zeros of `shape` with ``values[i]`` added at ``indices[i]``."""
+    """Zeros of `shape` with ``values[i]`` added at ``indices[i]``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.scatter([[0], [2]], [5, 7], (4,)).tolist()
+    [5, 0, 7, 0]
+    """
     zeros = np.zeros(tuple(shape), dtype_name(values))
     return scatter_update(zeros, indices, values, reduction="add")
-
-
-def _segment(
-    reduction: str, data: TensorLike, segment_ids: TensorLike, num_segments: int | None
-) -> TensorLike:
-    ids = np.asarray(segment_ids)
-    if ids.ndim != 1 or not data.ndim or len(ids) != data.shape[0]:
-        raise ValueError(
-            message(
-                "segment ops",
-                "`segment_ids`, a vector with one id for each row of `data`",
-                f"shape {ids.shape} for data of shape {tuple(data.shape)}",
-                "Pass one id a row.",
-            )
-        )
-    if num_segments is None:
-        note_sized_by_values()
-    count = int(ids.max(initial=-1)) + 1 if num_segments is None else num_segments
-    xp, dtype = namespace(data), dtype_name(data)
-    if reduction == "add" and not is_jax(xp):  # a product with the membership matrix has a gradient
-        return xp.tensordot((np.arange(count)[:, None] == ids).astype(dtype), data, axes=1)
-    known = (ids >= 0) & (ids < count)
-    if not known.all():  # a row of no segment goes nowhere
-        ids, data = ids[known], data[known]
-    neutral: Any = {"add": 0, "mul": 1, "max": -np.inf, "min": np.inf}[reduction]
-    if abs(neutral) == np.inf and dtype[0] in "iu":
-        neutral = getattr(np.iinfo(dtype), "min" if reduction == "max" else "max")
-    first = np.full((count, *data.shape[1:]), neutral, dtype)
-    return scatter_update(first, ids[:, None], data, reduction=reduction)
-
-
-@operation("math", tensors=2, convert=as_array)
-def segment_sum(
-    data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False
-) -> TensorLike:
-    """Sums of the rows of `data` that share a segment id; 0 for an id without rows."""
-    return _segment("add", data, segment_ids, num_segments)
-
-
-@operation("math", tensors=2, convert=as_array)
-def segment_prod(
-    data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False
-) -> TensorLike:
-    """Products of the rows of `data` that share a segment id; 1 for an id without rows."""
-    return _segment("mul", data, segment_ids, num_segments)
-
-
-@operation("math", tensors=2, convert=as_array)
-def segment_max(
-    data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False
-) -> TensorLike:
-    """Maxima of the rows of `data` that share a segment id."""
-    return _segment("max", data, segment_ids, num_segments)
-
-
-@operation("math", tensors=2, convert=as_array)
-def segment_min(
-    data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False
-) -> TensorLike:
-    """Minima of the rows of `data` that share a segment id."""
-    return _segment("min", data, segment_ids, num_segments)

@@ -29,7 +29,14 @@ from densekit.ops._shapes import diagonal
 
 @operation("numpy", tensors=2, convert=as_array)
 def matmul(x1: TensorLike, x2: TensorLike) -> TensorLike:
-    """Matrix product over the last two axes, the others broadcast."""
+    """Matrix product over the last two axes, the others broadcast.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.matmul([[1, 2], [3, 4]], [[1, 0], [1, 1]]).tolist()
+    [[3, 2], [7, 4]]
+    """
     xp, x1, x2 = meet(x1, x2)
     if dtype_name(x1) == "int8":
         return _int8_product(xp, x1, x2)
@@ -47,7 +54,14 @@ def _int8_product(xp: Namespace, x1: TensorLike, x2: TensorLike) -> TensorLike:
 
 @operation("numpy", tensors=2, convert=as_array)
 def dot(x1: TensorLike, x2: TensorLike) -> TensorLike:
-    """Product over the last axis of `x1` and the last but one of `x2`."""
+    """Product over the last axis of `x1` and the last but one of `x2`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> int(ops.dot([1, 2], [3, 4]))
+    11
+    """
     xp, x1, x2 = meet(x1, x2)
     if np.ndim(x1) > 1 and np.ndim(x2) == 2:
         return matrix_product(xp, x1, x2)
@@ -56,21 +70,42 @@ def dot(x1: TensorLike, x2: TensorLike) -> TensorLike:
 
 @operation("numpy", tensors=2, convert=as_array)
 def vdot(x1: TensorLike, x2: TensorLike) -> TensorLike:
-    """Scalar product of the flattened arrays."""
+    """Scalar product of the flattened arrays.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> int(ops.vdot([1, 2], [3, 4]))
+    11
+    """
     xp, x1, x2 = meet(x1, x2)
     return xp.dot(xp.ravel(x1), xp.ravel(x2))
 
 
 @operation("numpy", tensors=2, convert=as_array)
 def inner(x1: TensorLike, x2: TensorLike) -> TensorLike:
-    """Product over the last axes."""
+    """Product over the last axes.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> int(ops.inner([1, 2], [3, 4]))
+    11
+    """
     xp, x1, x2 = meet(x1, x2)
     return xp.inner(x1, x2)
 
 
 @operation("numpy", tensors=2, convert=as_array)
 def outer(x1: TensorLike, x2: TensorLike) -> TensorLike:
-    """All products of an element of `x1` with one of `x2`, shape (size 1, size 2)."""
+    """All products of an element of `x1` with one of `x2`, shape (size 1, size 2).
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.outer([1, 2], [3, 4]).tolist()
+    [[3, 4], [6, 8]]
+    """
     xp, x1, x2 = meet(x1, x2)
     return xp.ravel(x1)[:, None] * xp.ravel(x2)[None, :]
 
@@ -79,7 +114,14 @@ def outer(x1: TensorLike, x2: TensorLike) -> TensorLike:
 def tensordot(
     x1: TensorLike, x2: TensorLike, axes: int | Sequence[int] | Sequence[Sequence[int]] = 2
 ) -> TensorLike:
-    """Products summed over pairs of axes: the last and first `axes`, or two lists of them."""
+    """Products summed over pairs of axes: the last and first `axes`, or two lists of them.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.tensordot([[1, 2], [3, 4]], [1, 1], axes=1).tolist()
+    [3, 7]
+    """
     xp, x1, x2 = meet(x1, x2)
     if axes == 1 and np.ndim(x1) > 1 and np.ndim(x2) == 2:
         return matrix_product(xp, x1, x2)
@@ -92,7 +134,14 @@ def _term(value: object) -> object:
 
 @operation("numpy", tensors=99, arguments=("operands",), convert=_term)
 def einsum(subscripts: str, *operands: Any) -> TensorLike:
-    """Products summed as the subscripts say: ``einsum("bi,io->bo", x, kernel)``."""
+    """Products summed as the subscripts say: ``einsum("bi,io->bo", x, kernel)``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.einsum("ij,j->i", [[1, 2], [3, 4]], [1, 1]).tolist()
+    [3, 7]
+    """
     dtypes = {dtype_name(x) for x in operands}
     dtype = "int32" if dtypes == {"int8"} else result_type(*dtypes)
     xp = namespace(*operands)
@@ -103,7 +152,14 @@ def einsum(subscripts: str, *operands: Any) -> TensorLike:
 
 @operation("numpy")
 def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> TensorLike:
-    """Sum of the diagonal over two axes."""
+    """Sum of the diagonal over two axes.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> int(ops.trace([[1, 2], [3, 4]]))
+    5
+    """
     return namespace(x).sum(diagonal(x, offset, axis1, axis2), axis=-1, **widened(x))
 
 
@@ -111,7 +167,14 @@ def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Ten
 def norm(
     x: TensorLike, ord: float | str | None = None, axis: Axes = None, keepdims: bool = False
 ) -> TensorLike:
-    """Norm of vectors (one axis) or matrices (two); `ord` as in `numpy.linalg.norm`."""
+    """Norm of vectors (one axis) or matrices (two); `ord` as in `numpy.linalg.norm`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> float(ops.norm([3.0, 4.0]))
+    5.0
+    """
     xp, x = namespace(x), floating(x)
     axis = tuple(axis) if isinstance(axis, list | tuple) else axis
     if axis is None and (ord is None or x.ndim == 1):
@@ -159,7 +222,15 @@ def _known_mode(settings: Config) -> Config:
 
 @operation("linalg", settle=_known_mode, is_wide=True)
 def qr(x: TensorLike, mode: str = "reduced") -> tuple[TensorLike, TensorLike]:
-    """``(q, r)`` with orthonormal columns in q and r upper triangular: ``x == q @ r``."""
+    """``(q, r)`` with orthonormal columns in q and r upper triangular: ``x == q @ r``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> q, r = ops.qr([[3.0, 1.0], [4.0, 2.0]])
+    >>> ops.round(q @ r, 4).tolist()
+    [[3.0, 1.0], [4.0, 2.0]]
+    """
     _known_mode({"mode": mode})
     xp, x = namespace(x), floating(x)
     if xp is np or is_jax(xp):
@@ -216,19 +287,40 @@ def _boxed_qr() -> Callable[..., tuple[TensorLike, TensorLike]]:
 
 @operation("linalg", is_wide=True)
 def inv(x: TensorLike) -> TensorLike:
-    """Inverse of a square matrix."""
+    """Inverse of a square matrix.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.inv([[2.0, 0.0], [0.0, 4.0]]).tolist()
+    [[0.5, 0.0], [0.0, 0.25]]
+    """
     return namespace(x).linalg.inv(floating(x))
 
 
 @operation("linalg", is_wide=True)
 def det(x: TensorLike) -> TensorLike:
-    """Determinant."""
+    """Determinant.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> round(float(ops.det([[1.0, 2.0], [3.0, 4.0]])), 4)
+    -2.0
+    """
     return namespace(x).linalg.det(floating(x))
 
 
 @operation("linalg", tensors=2, convert=as_array, is_wide=True)
 def solve(a: TensorLike, b: TensorLike) -> TensorLike:
-    """The x of ``a @ x == b``, of shape (..., n, m) or (..., n) as `b`."""
+    """The x of ``a @ x == b``, of shape (..., n, m) or (..., n) as `b`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 8.0]).tolist()
+    [1.0, 2.0]
+    """
     xp, a, b = meet(floating(a), floating(b))
     return solved(xp, a, b)
 
@@ -243,7 +335,14 @@ def solved(xp: Namespace, a: TensorLike, b: TensorLike) -> TensorLike:
 
 @operation("linalg", is_wide=True)
 def cholesky(x: TensorLike, upper: bool = False) -> TensorLike:
-    """Lower triangular root of a positive definite matrix, or its transpose."""
+    """Lower triangular root of a positive definite matrix, or its transpose.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.cholesky([[4.0, 2.0], [2.0, 5.0]]).tolist()
+    [[2.0, 0.0], [1.0, 2.0]]
+    """
     xp = namespace(x)
     root = xp.linalg.cholesky(floating(x))
     return xp.swapaxes(root, -1, -2) if upper else root
@@ -251,5 +350,13 @@ def cholesky(x: TensorLike, upper: bool = False) -> TensorLike:
 
 @operation("linalg", "SVD", is_wide=True)
 def svd(x: TensorLike, full_matrices: bool = True, compute_uv: bool = True) -> TensorLike:
-    """Singular value decomposition ``(u, s, vh)``, or s alone."""
+    """Singular value decomposition ``(u, s, vh)``, or s alone.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> u, s, vh = ops.svd([[3.0, 0.0], [0.0, 2.0]])
+    >>> [round(x, 4) for x in s.tolist()]
+    [3.0, 2.0]
+    """
     return namespace(x).linalg.svd(floating(x), full_matrices=full_matrices, compute_uv=compute_uv)

@@ -29,6 +29,12 @@ def cond(pred: ArrayLike, true_fn: Callable[[], object], false_fn: Callable[[], 
     """``true_fn()`` if `pred` is true, else ``false_fn()``.
 
     Of a symbolic `pred` both are computed, and one is taken.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> float(ops.cond(True, lambda: ops.ones(()), lambda: ops.zeros(())))
+    1.0
     """
     if isinstance(pred, KerasTensor):
         return _either(pred, true_fn(), false_fn())
@@ -62,6 +68,12 @@ def while_loop(
     """Replace `loop_vars` by ``body(*loop_vars)`` while ``cond(*loop_vars)`` is true.
 
     Of symbolic variables it is written out, if `cond` follows from numbers, else one node.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.while_loop(lambda i: i < 5, lambda i: (i + 2,), (0,))
+    (6,)
     """
     several = isinstance(loop_vars, list | tuple)
     state = tuple(loop_vars) if several else (loop_vars,)
@@ -118,7 +130,14 @@ def _while_of_jax(
 
 @export("keras.ops")
 def fori_loop(lower: int, upper: int, body_fun: Callable[[int, Any], Any], init_val: Any) -> Any:
-    """``value = body_fun(i, value)`` for i from `lower` to before `upper`."""
+    """``value = body_fun(i, value)`` for i from `lower` to before `upper`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.fori_loop(0, 4, lambda i, total: total + i, 0)
+    6
+    """
     if _of_jax((lower, upper, init_val)):
         return sys.modules["jax"].lax.fori_loop(lower, upper, body_fun, init_val)
     value = init_val
@@ -136,7 +155,15 @@ def scan(
     reverse: bool = False,
     unroll: object = 1,
 ) -> Any:
-    """Carry a state along the first axis: ``carry, y = f(carry, x)``. Gives (carry, all y)."""
+    """Carry a state along the first axis: ``carry, y = f(carry, x)``. Gives (carry, all y).
+
+    Example:
+
+    >>> from densekit import ops
+    >>> last, sums = ops.scan(lambda total, x: (total + x, total + x), 0, ops.array([1, 2, 3]))
+    >>> sums.tolist()
+    [1, 3, 6]
+    """
     if not callable(f):
         raise TypeError(message("ops.scan", "`f`, a function", describe(f), "Pass a callable."))
     if not isinstance(unroll, int) or unroll < (0 if isinstance(unroll, bool) else 1):
@@ -167,14 +194,28 @@ def scan(
 
 @operation("core", tensors=2, arguments=("f", "xs"), convert=as_given)
 def map(f: Callable[[Any], object], xs: object) -> Any:
-    """`f` of each slice of `xs` along the first axis, stacked."""
+    """`f` of each slice of `xs` along the first axis, stacked.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.map(lambda x: x * 2, ops.array([1, 2, 3])).tolist()
+    [2, 4, 6]
+    """
     count = len(tree.flatten(xs)[0])
     return _stacked([f(tree.map_structure(lambda x, i=i: x[i], xs)) for i in range(count)])
 
 
 @operation("core", tensors=2, arguments=("function", "elements"), convert=as_given)
 def vectorized_map(function: Callable[[Any], object], elements: object) -> Any:
-    """`function` of each slice of `elements` along the first axis, stacked."""
+    """`function` of each slice of `elements` along the first axis, stacked.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.vectorized_map(lambda x: ops.sum(x), ops.array([[1, 2], [3, 4]])).tolist()
+    [3, 7]
+    """
     return map(function, elements)
 
 

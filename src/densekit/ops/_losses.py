@@ -10,9 +10,10 @@ from densekit._core import settings
 from densekit._core.dtypes import standardize_dtype
 from densekit._core.errors import describe, message
 from densekit._core.types import DTypeLike, Namespace, TensorLike
+from densekit.ops._activations import log_sigmoid
+from densekit.ops._axis_formulas import log_softmax
 from densekit.ops._core_ops import refuse_sparse
 from densekit.ops._dispatch import as_array, astype, dtype_name, floating, meet, namespace
-from densekit.ops._nn import log_sigmoid, log_softmax
 from densekit.ops._operation import operation
 
 
@@ -24,7 +25,14 @@ def _typed(given: dict[str, Any]) -> dict[str, Any]:
 def one_hot(
     x: TensorLike, num_classes: int, axis: int = -1, dtype: DTypeLike = None, sparse: bool = False
 ) -> TensorLike:
-    """1 at the place of the class, 0 elsewhere; a label out of range gives zeros."""
+    """1 at the place of the class, 0 elsewhere; a label out of range gives zeros.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.one_hot([0, 2], 3).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    """
     refuse_sparse("ops.one_hot", sparse)
     xp = namespace(x)
     classes = np.arange(num_classes)
@@ -42,7 +50,14 @@ def multi_hot(
     sparse: bool = False,
     **kwargs: Any,
 ) -> TensorLike:
-    """1 at the place of every class named along the last axis of `inputs`, 0 elsewhere."""
+    """1 at the place of every class named along the last axis of `inputs`, 0 elsewhere.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.multi_hot([0, 2], 4).tolist()
+    [1.0, 0.0, 1.0, 0.0]
+    """
     refuse_sparse("ops.multi_hot", sparse)
     num_classes = kwargs.get("num_tokens", num_classes)
     return namespace(inputs).max(
@@ -72,7 +87,14 @@ def _inside(xp: Namespace, probability: TensorLike) -> TensorLike:
 def binary_crossentropy(
     target: TensorLike, output: TensorLike, from_logits: bool = False
 ) -> TensorLike:
-    """``-target * log(output) - (1 - target) * log(1 - output)``, element by element."""
+    """``-target * log(output) - (1 - target) * log(1 - output)``, element by element.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> [round(x, 4) for x in ops.binary_crossentropy([1.0, 0.0], [0.5, 0.5]).tolist()]
+    [0.6931, 0.6931]
+    """
     if tuple(target.shape) != tuple(output.shape):
         _same_shape("binary_crossentropy", target, output)
     xp, target, output = meet(target, floating(output))
@@ -94,7 +116,14 @@ def _log_probability(output: TensorLike, from_logits: bool, axis: int) -> Tensor
 def categorical_crossentropy(
     target: TensorLike, output: TensorLike, from_logits: bool = False, axis: int = -1
 ) -> TensorLike:
-    """``-sum(target * log(output))`` along `axis`; probabilities are first scaled to sum 1."""
+    """``-sum(target * log(output))`` along `axis`; probabilities are first scaled to sum 1.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> round(float(ops.categorical_crossentropy([0.0, 1.0], [0.5, 0.5])), 4)
+    0.6931
+    """
     _same_shape("categorical_crossentropy", target, output)
     xp, target, log_output = meet(target, _log_probability(output, from_logits, axis))
     return -xp.sum(target * log_output, axis=axis)
@@ -107,6 +136,12 @@ def sparse_categorical_crossentropy(
     """``-log(output[target])`` with integer targets, whose shape lacks `axis` or has 1 there.
 
     A label outside ``0..classes-1`` gives 0.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> round(float(ops.sparse_categorical_crossentropy(1, [0.5, 0.5])), 4)
+    0.6931
     """
     if target.ndim == output.ndim and target.shape[-1] == 1:
         target = namespace(target).squeeze(target, -1)

@@ -45,7 +45,15 @@ def nansum(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLi
 
 @operation("numpy")
 def nanprod(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
-    """Product of the elements that are not NaN; 1 if there are none."""
+    """Product of the elements that are not NaN; 1 if there are none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit import ops
+    >>> float(ops.nanprod([1.0, np.nan, 3.0]))
+    3.0
+    """
     product: TensorLike = prod(_filled(x, 1.0)[1], axis=_along(axis), keepdims=keepdims)
     return product
 
@@ -71,7 +79,15 @@ def _mean(x: TensorLike, axis: Axes, keepdims: bool) -> TensorLike:
 
 @operation("numpy", quiet=True)
 def nanvar(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
-    """Mean squared distance from `nanmean` of the elements that are not NaN."""
+    """Mean squared distance from `nanmean` of the elements that are not NaN.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit import ops
+    >>> float(ops.nanvar([1.0, np.nan, 3.0]))
+    1.0
+    """
     return _variance(x, _along(axis), keepdims)
 
 
@@ -83,7 +99,15 @@ def _variance(x: TensorLike, axis: Axes, keepdims: bool) -> TensorLike:
 
 @operation("numpy", quiet=True)
 def nanstd(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
-    """Square root of `nanvar`."""
+    """Square root of `nanvar`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit import ops
+    >>> float(ops.nanstd([1.0, np.nan, 3.0]))
+    1.0
+    """
     return namespace(x).sqrt(_variance(x, _along(axis), keepdims))
 
 
@@ -99,13 +123,29 @@ def _extreme(choose: str, x: TensorLike, axis: Axes, keepdims: bool) -> TensorLi
 
 @operation("numpy")
 def nanmax(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
-    """Largest element that is not NaN; NaN if there is none."""
+    """Largest element that is not NaN; NaN if there is none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit import ops
+    >>> float(ops.nanmax([1.0, np.nan, 3.0]))
+    3.0
+    """
     return _extreme("max", x, axis, keepdims)
 
 
 @operation("numpy")
 def nanmin(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
-    """Smallest element that is not NaN; NaN if there is none."""
+    """Smallest element that is not NaN; NaN if there is none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit import ops
+    >>> float(ops.nanmin([1.0, np.nan, 3.0]))
+    1.0
+    """
     return _extreme("min", x, axis, keepdims)
 
 
@@ -118,25 +158,57 @@ def _position(choose: str, x: TensorLike, axis: int | None, keepdims: bool) -> T
 
 @operation("numpy")
 def nanargmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> TensorLike:
-    """Index of the largest element that is not NaN, -1 if there is none."""
+    """Index of the largest element that is not NaN, -1 if there is none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit import ops
+    >>> int(ops.nanargmax([1.0, np.nan, 3.0]))
+    2
+    """
     return _position("argmax", x, axis, keepdims)
 
 
 @operation("numpy")
 def nanargmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> TensorLike:
-    """Index of the smallest element that is not NaN, -1 if there is none."""
+    """Index of the smallest element that is not NaN, -1 if there is none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit import ops
+    >>> int(ops.nanargmin([1.0, np.nan, 3.0]))
+    0
+    """
     return _position("argmin", x, axis, keepdims)
 
 
 @operation("numpy")
 def nancumsum(x: TensorLike, axis: Axes = None, dtype: DTypeLike = None) -> TensorLike:
-    """Running sum along `axis`, NaN counting as 0."""
+    """Running sum along `axis`, NaN counting as 0.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit import ops
+    >>> ops.nancumsum([2.0, np.nan, 3.0]).tolist()
+    [2.0, 2.0, 5.0]
+    """
     return running("cumsum", _filled(x, 0.0)[1], axis, dtype)
 
 
 @operation("numpy")
 def nancumprod(x: TensorLike, axis: Axes = None, dtype: DTypeLike = None) -> TensorLike:
-    """Running product along `axis`, NaN counting as 1."""
+    """Running product along `axis`, NaN counting as 1.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit import ops
+    >>> ops.nancumprod([2.0, np.nan, 3.0]).tolist()
+    [2.0, 2.0, 6.0]
+    """
     return running("cumprod", _filled(x, 1.0)[1], axis, dtype)
 
 
@@ -174,11 +246,27 @@ def nanquantile(
 def nanpercentile(
     x: TensorLike, q: ArrayLike, axis: Axes = None, method: str = "linear", keepdims: bool = False
 ) -> TensorLike:
-    """`nanquantile` of ``q / 100``."""
+    """`nanquantile` of ``q / 100``.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit import ops
+    >>> float(ops.nanpercentile([1.0, np.nan, 3.0], 50))
+    2.0
+    """
     return _quantile(x, np.asarray(q) / 100.0, axis, method, keepdims)
 
 
 @operation("numpy")
 def nanmedian(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
-    """`median` of the elements that are not NaN; NaN if there are none."""
+    """`median` of the elements that are not NaN; NaN if there are none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from densekit import ops
+    >>> float(ops.nanmedian([1.0, np.nan, 3.0]))
+    2.0
+    """
     return _quantile(x, 0.5, axis, "midpoint", keepdims)

@@ -7,8 +7,8 @@ import numpy as np
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import message
 from densekit._core.types import ArrayLike, DTypeLike, TensorLike
-from densekit.ops._core_ops import linspace
 from densekit.ops._dispatch import as_array, astype, dtype_name, floating, is_jax, meet, namespace
+from densekit.ops._filled import linspace
 from densekit.ops._operation import operation
 
 

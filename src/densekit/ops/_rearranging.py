@@ -1,4 +1,4 @@
-"""Turning, cutting and regrouping axes; distinct elements; windows over a sequence."""
+"""Reversing and regrouping axes; distinct elements; windows over a sequence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import message
 from densekit._core.scope import note_sized_by_values
-from densekit._core.types import Array, ArrayLike, DTypeLike, Namespace, TensorLike
+from densekit._core.types import Array, ArrayLike, DTypeLike, TensorLike
 from densekit.ops._dispatch import (
     as_array,
     astype,
@@ -24,18 +24,32 @@ from densekit.ops._dispatch import (
 )
 from densekit.ops._dispatch import select as choose
 from densekit.ops._operation import operation
-from densekit.ops._shapes import arrays, diag, flip, split, swapaxes
+from densekit.ops._shapes import diag, flip, swapaxes
 
 
 @operation("numpy", views=True)
 def fliplr(x: TensorLike) -> TensorLike:
-    """Columns (the second axis) in reverse order."""
+    """Columns (the second axis) in reverse order.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.fliplr([[1, 2], [3, 4]]).tolist()
+    [[2, 1], [4, 3]]
+    """
     return flip(x, 1)
 
 
 @operation("numpy", views=True)
 def flipud(x: TensorLike) -> TensorLike:
-    """Rows (the first axis) in reverse order."""
+    """Rows (the first axis) in reverse order.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.flipud([[1, 2], [3, 4]]).tolist()
+    [[3, 4], [1, 2]]
+    """
     return flip(x, 0)
 
 
@@ -71,54 +85,16 @@ def rot90(array: TensorLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tens
     return flip(swapaxes(array, first, second), second)
 
 
-@operation("numpy", views=True)
-def vsplit(x: TensorLike, indices_or_sections: int | Sequence[int]) -> list[TensorLike]:
-    """`split` along the first axis."""
-    return split(x, indices_or_sections, axis=0)
-
-
-@operation("numpy", views=True)
-def hsplit(x: TensorLike, indices_or_sections: int | Sequence[int]) -> list[TensorLike]:
-    """`split` along the second axis, of a vector along its only one."""
-    return split(x, indices_or_sections, axis=min(1, x.ndim - 1))
-
-
-@operation("numpy", views=True)
-def dsplit(x: TensorLike, indices_or_sections: int | Sequence[int]) -> list[TensorLike]:
-    """`split` along the third axis."""
-    return split(x, indices_or_sections, axis=2)
-
-
-@operation("numpy", convert=arrays)
-def dstack(xs: Sequence[ArrayLike]) -> TensorLike:
-    """Joined along the third axis; vectors of n elements count as (1, n, 1), matrices as (m, n, 1).
+@operation("numpy")
+def diagflat(x: TensorLike, k: int = 0) -> TensorLike:
+    """The matrix with the elements of `x`, in one row, as its k-th diagonal.
 
     Example:
 
     >>> from densekit import ops
-    >>> ops.dstack([[1, 2], [3, 4]]).tolist()
-    [[[1, 3], [2, 4]]]
+    >>> ops.diagflat([[1, 2]]).tolist()
+    [[1, 0], [0, 2]]
     """
-    joined = _in_one_type([as_array(x) for x in xs])
-    xp = namespace(*joined)
-    return xp.concatenate([_of_three_axes(xp, x) for x in joined], axis=2)
-
-
-def _of_three_axes(xp: Namespace, x: TensorLike) -> TensorLike:
-    shape = tuple(x.shape)
-    return x if len(shape) > 2 else xp.reshape(x, (*(1,) * (2 - len(shape)), *shape, 1))
-
-
-def _in_one_type(xs: list[TensorLike]) -> list[TensorLike]:
-    first = xs[0]
-    for x in xs[1:]:
-        _, first, _ = meet(first, x)
-    return [astype(x, dtype_name(first)) for x in xs]
-
-
-@operation("numpy")
-def diagflat(x: TensorLike, k: int = 0) -> TensorLike:
-    """The matrix with the elements of `x`, in one row, as its k-th diagonal."""
     return diag(namespace(x).ravel(x), k)
 
 
@@ -138,7 +114,14 @@ def view(x: TensorLike, dtype: DTypeLike = None) -> TensorLike:
 
 @operation("numpy")
 def argpartition(x: TensorLike, kth: int, axis: int | None = -1) -> TensorLike:
-    """Indices that put the `kth` smallest in its place, the smaller ones before it."""
+    """Indices that put the `kth` smallest in its place, the smaller ones before it.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.argpartition([30, 10, 20], 0).tolist()[0]
+    1
+    """
     if not isinstance(kth, int | np.integer):
         raise ValueError(message("ops.argpartition", "one integer `kth`", repr(kth), "Pass one."))
     xp = namespace(x)
@@ -298,6 +281,12 @@ def space_to_depth(
     """Blocks of `block_size` by `block_size` places become channels.
 
     Shapes: (n, h, w, c) to (n, h / b, w / b, c b b); (n, c, h, w) for ``"channels_first"``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.space_to_depth(ops.zeros((1, 4, 6, 1)), 2).shape
+    (1, 2, 3, 4)
     """
     _check_blocks("ops.space_to_depth", x, block_size)
     xp, b = namespace(x), block_size
@@ -314,7 +303,14 @@ def space_to_depth(
 def depth_to_space(
     x: TensorLike, block_size: int, data_format: str = "channels_last"
 ) -> TensorLike:
-    """Channels become blocks of `block_size` by `block_size` places: `space_to_depth` undone."""
+    """Channels become blocks of `block_size` by `block_size` places: `space_to_depth` undone.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.depth_to_space(ops.zeros((1, 2, 3, 4)), 2).shape
+    (1, 4, 6, 1)
+    """
     _check_blocks("ops.depth_to_space", x, block_size)
     xp, b = namespace(x), block_size
     if data_format == "channels_last":

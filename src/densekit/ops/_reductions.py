@@ -42,7 +42,14 @@ def widened(x: TensorLike, dtype: DTypeLike = None) -> dict[str, Any]:
 
 @operation("numpy")
 def sum(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
-    """Sum of the elements along `axis`."""
+    """Sum of the elements along `axis`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.sum([[1, 5], [4, 2]], axis=1).tolist()
+    [6, 6]
+    """
     return namespace(x).sum(x, axis=_axes(axis), keepdims=keepdims, **widened(x))
 
 
@@ -65,7 +72,14 @@ def _recorded_product(x: TensorLike, axis: Axes, keepdims: bool) -> TensorLike:
 def prod(
     x: TensorLike, axis: Axes = None, keepdims: bool = False, dtype: DTypeLike = None
 ) -> TensorLike:
-    """Product of the elements along `axis`."""
+    """Product of the elements along `axis`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.prod([[1, 5], [4, 2]], axis=1).tolist()
+    [5, 8]
+    """
     if type(x) in BOXES and x.size and dtype is None:
         return _recorded_product(x, _axes(axis), keepdims)
     return namespace(x).prod(x, axis=_axes(axis), keepdims=keepdims, **widened(x, dtype))
@@ -73,7 +87,14 @@ def prod(
 
 @operation("numpy")
 def mean(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
-    """Arithmetic mean along `axis`."""
+    """Arithmetic mean along `axis`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.mean([[1.0, 5.0], [4.0, 2.0]], axis=0).tolist()
+    [2.5, 3.5]
+    """
     if type(axis) is int and type(x) in ARRAYS and x.ndim > 1 and x.size and x.dtype.char in "fd":
         # As NumPy does, without its looks at other types.
         total = np.add.reduce(x, axis=axis, keepdims=bool(keepdims))  # type: ignore[call-overload]
@@ -84,13 +105,27 @@ def mean(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike
 
 @operation("numpy")
 def var(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
-    """Mean squared distance from the mean along `axis`."""
+    """Mean squared distance from the mean along `axis`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> float(ops.var([1.0, 5.0]))
+    4.0
+    """
     return namespace(x).var(floating(x), axis=_axes(axis), keepdims=keepdims)
 
 
 @operation("numpy")
 def std(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
-    """Square root of `var`."""
+    """Square root of `var`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> float(ops.std([1.0, 3.0]))
+    1.0
+    """
     return namespace(x).std(floating(x), axis=_axes(axis), keepdims=keepdims)
 
 
@@ -129,7 +164,14 @@ def _extreme(
 def max(
     x: TensorLike, axis: Axes = None, keepdims: bool = False, initial: ArrayLike | None = None
 ) -> TensorLike:
-    """Largest element along `axis`, at least `initial`."""
+    """Largest element along `axis`, at least `initial`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.max([[1, 5], [4, 2]], axis=1).tolist()
+    [5, 4]
+    """
     return _extreme("max", x, axis, keepdims, initial)
 
 
@@ -137,31 +179,66 @@ def max(
 def min(
     x: TensorLike, axis: Axes = None, keepdims: bool = False, initial: ArrayLike | None = None
 ) -> TensorLike:
-    """Smallest element along `axis`, at most `initial`."""
+    """Smallest element along `axis`, at most `initial`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.min([[1, 5], [4, 2]], axis=1).tolist()
+    [1, 2]
+    """
     return _extreme("min", x, axis, keepdims, initial)
 
 
 @operation("numpy")
 def amax(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
-    """Largest element along `axis`."""
+    """Largest element along `axis`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.amax([[1, 5], [4, 2]], axis=0).tolist()
+    [4, 5]
+    """
     return _extreme("max", x, axis, keepdims, None)
 
 
 @operation("numpy")
 def amin(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
-    """Smallest element along `axis`."""
+    """Smallest element along `axis`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.amin([[1, 5], [4, 2]], axis=0).tolist()
+    [1, 2]
+    """
     return _extreme("min", x, axis, keepdims, None)
 
 
 @operation("numpy")
 def all(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
-    """Whether every element along `axis` is true."""
+    """Whether every element along `axis` is true.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.all([[True, False], [True, True]], axis=1).tolist()
+    [False, True]
+    """
     return namespace(x).all(x, axis=_axes(axis), keepdims=keepdims)
 
 
 @operation("numpy")
 def any(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
-    """Whether an element along `axis` is true."""
+    """Whether an element along `axis` is true.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.any([[True, False], [False, False]], axis=1).tolist()
+    [True, False]
+    """
     return namespace(x).any(x, axis=_axes(axis), keepdims=keepdims)
 
 
@@ -172,31 +249,66 @@ def _position(choose: str, x: TensorLike, axis: int | None, keepdims: bool) -> T
 
 @operation("numpy")
 def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> TensorLike:
-    """Index of the largest element, the first of equals; without `axis` in the flat array."""
+    """Index of the largest element, the first of equals; without `axis` in the flat array.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.argmax([[1, 5], [4, 2]], axis=1).tolist()
+    [1, 0]
+    """
     return _position("argmax", x, axis, keepdims)
 
 
 @operation("numpy")
 def argmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> TensorLike:
-    """Index of the smallest element, the first of equals; without `axis` in the flat array."""
+    """Index of the smallest element, the first of equals; without `axis` in the flat array.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.argmin([[1, 5], [4, 2]], axis=1).tolist()
+    [0, 1]
+    """
     return _position("argmin", x, axis, keepdims)
 
 
 @operation("numpy")
 def count_nonzero(x: TensorLike, axis: Axes = None) -> TensorLike:
-    """Number of elements that are not 0 along `axis`."""
+    """Number of elements that are not 0 along `axis`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> int(ops.count_nonzero([0, 3, 0, 1]))
+    2
+    """
     return astype(as_array(namespace(x).count_nonzero(x, axis=_axes(axis))), "int32")
 
 
 @operation("numpy")
 def cumsum(x: TensorLike, axis: int | None = None, dtype: DTypeLike = None) -> TensorLike:
-    """Running sum along `axis`."""
+    """Running sum along `axis`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.cumsum([1, 2, 3, 4]).tolist()
+    [1, 3, 6, 10]
+    """
     return running("cumsum", x, axis, dtype)
 
 
 @operation("numpy")
 def cumprod(x: TensorLike, axis: int | None = None, dtype: DTypeLike = None) -> TensorLike:
-    """Running product along `axis`."""
+    """Running product along `axis`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.cumprod([1, 2, 3, 4]).tolist()
+    [1, 2, 6, 24]
+    """
     return running("cumprod", x, axis, dtype)
 
 

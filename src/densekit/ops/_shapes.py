@@ -1,28 +1,22 @@
-"""Shapes: reshaping, joining, splitting, repeating, padding."""
+"""Shapes: reshaping, reordering axes, repeating, padding, diagonals."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from densekit._core.errors import describe, message
-from densekit._core.types import ArrayLike, Namespace, TensorLike
-from densekit.ops._dispatch import as_array, astype, dtype_name, namespace, result_type, select
+from densekit._core.types import ArrayLike, TensorLike
+from densekit.ops._dispatch import as_array, namespace, select
 from densekit.ops._operation import operation
 
 
 def arrays(xs: object) -> TensorLike | list[TensorLike]:
     """Read a sequence of arrays; a single array stays one."""
     return [as_array(x) for x in xs] if isinstance(xs, list | tuple) else as_array(xs)
-
-
-def _joinable(xs: Iterable[Any]) -> tuple[Namespace, list[TensorLike]]:
-    xs = list(xs)
-    dtype = result_type(*(dtype_name(x) for x in xs))
-    return namespace(*xs), [astype(x, dtype) for x in xs]
 
 
 def _newshape(settings: dict[str, Any]) -> dict[str, Any]:
@@ -32,7 +26,14 @@ def _newshape(settings: dict[str, Any]) -> dict[str, Any]:
 
 @operation("numpy", settle=_newshape, views=True)
 def reshape(x: TensorLike, newshape: int | Sequence[int | None]) -> TensorLike:
-    """The same elements in another shape; one size may be -1, None is that of the batch."""
+    """The same elements in another shape; one size may be -1, None is that of the batch.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.reshape([1, 2, 3, 4], (2, -1)).tolist()
+    [[1, 2], [3, 4]]
+    """
     given = (newshape,) if isinstance(newshape, int) else tuple(newshape)
     # None is what `ops.shape` of a symbolic tensor says of its first axis.
     sizes = tuple(x.shape[0] if n is None else n for n in given)
@@ -51,19 +52,40 @@ def reshape(x: TensorLike, newshape: int | Sequence[int | None]) -> TensorLike:
 
 @operation("numpy", views=True)
 def ravel(x: TensorLike) -> TensorLike:
-    """The elements in one axis."""
+    """The elements in one axis.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.ravel([[1, 2], [3, 4]]).tolist()
+    [1, 2, 3, 4]
+    """
     return namespace(x).ravel(x)
 
 
 @operation("numpy", views=True)
 def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> TensorLike:
-    """Axes in the order of `axes`, by default reversed."""
+    """Axes in the order of `axes`, by default reversed.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.transpose([[1, 2], [3, 4]]).tolist()
+    [[1, 3], [2, 4]]
+    """
     return namespace(x).transpose(x, axes)
 
 
 @operation("numpy", views=True)
 def swapaxes(x: TensorLike, axis1: int, axis2: int) -> TensorLike:
-    """Two axes exchanged."""
+    """Two axes exchanged.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.swapaxes(ops.zeros((2, 3, 4)), 0, 2).shape
+    (4, 3, 2)
+    """
     return namespace(x).swapaxes(x, axis1, axis2)
 
 
@@ -71,97 +93,68 @@ def swapaxes(x: TensorLike, axis1: int, axis2: int) -> TensorLike:
 def moveaxis(
     x: TensorLike, source: int | Sequence[int], destination: int | Sequence[int]
 ) -> TensorLike:
-    """Axes moved to other places, the others in their order."""
+    """Axes moved to other places, the others in their order.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.moveaxis(ops.zeros((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
     return namespace(x).moveaxis(x, source, destination)
 
 
 @operation("numpy", views=True)
 def expand_dims(x: TensorLike, axis: int | Sequence[int]) -> TensorLike:
-    """New axes of size 1 at the places `axis` of the result."""
+    """New axes of size 1 at the places `axis` of the result.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.expand_dims([1, 2], axis=1).tolist()
+    [[1], [2]]
+    """
     return namespace(x).expand_dims(x, tuple(axis) if isinstance(axis, list) else axis)
 
 
 @operation("numpy", views=True)
 def squeeze(x: TensorLike, axis: int | Sequence[int] | None = None) -> TensorLike:
-    """Without the axes of size 1, or without those named."""
+    """Without the axes of size 1, or without those named.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.squeeze([[1, 2]], axis=0).tolist()
+    [1, 2]
+    """
     return namespace(x).squeeze(x, tuple(axis) if isinstance(axis, list) else axis)
 
 
 @operation("numpy", views=True)
 def broadcast_to(x: TensorLike, shape: Sequence[int]) -> TensorLike:
-    """Repeated along axes of size 1 up to `shape`."""
+    """Repeated along axes of size 1 up to `shape`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.broadcast_to([1, 2], (2, 2)).tolist()
+    [[1, 2], [1, 2]]
+    """
     xp = namespace(x)
     leading = (1,) * (len(shape) - x.ndim)
     return xp.broadcast_to(xp.reshape(x, leading + tuple(x.shape)), tuple(shape))
 
 
-@operation("numpy", convert=arrays)
-def concatenate(xs: Sequence[ArrayLike] | TensorLike, axis: int | None = 0) -> TensorLike:
-    """Arrays joined along an existing axis."""
-    xp, xs = _joinable(xs)
-    return xp.concatenate(xs, axis=axis)
-
-
-@operation("numpy", convert=arrays)
-def stack(x: Sequence[ArrayLike] | TensorLike, axis: int = 0) -> TensorLike:
-    """Arrays of one shape joined along a new axis."""
-    xp, x = _joinable(x)
-    return xp.stack(x, axis=axis)
-
-
-@operation("numpy", convert=arrays)
-def vstack(xs: Sequence[ArrayLike] | TensorLike) -> TensorLike:
-    """Joined along the first axis, vectors as rows."""
-    xp, xs = _joinable(xs)
-    return xp.vstack(xs)
-
-
-@operation("numpy", convert=arrays)
-def hstack(xs: Sequence[ArrayLike] | TensorLike) -> TensorLike:
-    """Joined along the second axis, vectors along their only one."""
-    xp, xs = _joinable(xs)
-    return xp.hstack(xs)
-
-
-@operation("numpy", tensors=2, convert=as_array)
-def append(x1: TensorLike, x2: TensorLike, axis: int | None = None) -> TensorLike:
-    """`x2` after `x1` along `axis`, by default both flattened."""
-    xp, (x1, x2) = _joinable([x1, x2])
-    if axis is None:
-        x1, x2, axis = xp.ravel(x1), xp.ravel(x2), 0
-    return xp.concatenate([x1, x2], axis=axis)
-
-
-@operation("numpy", views=True)
-def split(
-    x: TensorLike, indices_or_sections: int | Sequence[int], axis: int = 0
-) -> list[TensorLike]:
-    """A list of parts: so many equal ones, or cut before the indices given."""
-    cuts = indices_or_sections
-    return list(namespace(x).split(x, cuts if isinstance(cuts, int) else list(cuts), axis=axis))
-
-
-@operation("numpy", views=True)
-def array_split(
-    x: TensorLike, indices_or_sections: int | Sequence[int], axis: int = 0
-) -> list[TensorLike]:
-    """Like `split`, but the parts may differ in size by one."""
-    cuts = indices_or_sections
-    return list(
-        namespace(x).array_split(x, cuts if isinstance(cuts, int) else list(cuts), axis=axis)
-    )
-
-
-@operation("core", views=True)
-def unstack(x: TensorLike, num: int | None = None, axis: int = 0) -> list[TensorLike]:
-    """A list of the slices along `axis`, which disappears."""
-    moved = namespace(x).moveaxis(x, axis, 0)
-    return [moved[i] for i in range(moved.shape[0] if num is None else num)]
-
-
 @operation("numpy")
 def tile(x: TensorLike, repeats: int | Sequence[int]) -> TensorLike:
-    """The whole array repeated along each axis."""
+    """The whole array repeated along each axis.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.tile([1, 2], 2).tolist()
+    [1, 2, 1, 2]
+    """
     times = (repeats,) if isinstance(repeats, int) else tuple(repeats)
     ndim = max(x.ndim, len(times))
     xp = namespace(x)
@@ -173,7 +166,14 @@ def tile(x: TensorLike, repeats: int | Sequence[int]) -> TensorLike:
 def repeat(
     x: TensorLike, repeats: int | Sequence[int] | TensorLike, axis: int | None = None
 ) -> TensorLike:
-    """Each element repeated along `axis`."""
+    """Each element repeated along `axis`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.repeat([1, 2], 2).tolist()
+    [1, 1, 2, 2]
+    """
     return namespace(x).repeat(x, np.asarray(repeats) if np.ndim(repeats) else repeats, axis=axis)
 
 
@@ -181,13 +181,27 @@ def repeat(
 def roll(
     x: TensorLike, shift: int | Sequence[int], axis: int | Sequence[int] | None = None
 ) -> TensorLike:
-    """Elements moved on by `shift` places, the last ones coming in at the front."""
+    """Elements moved on by `shift` places, the last ones coming in at the front.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.roll([1, 2, 3], 1).tolist()
+    [3, 1, 2]
+    """
     return namespace(x).roll(x, shift, axis=axis)
 
 
 @operation("numpy", views=True)
 def flip(x: TensorLike, axis: int | Sequence[int] | None = None) -> TensorLike:
-    """Elements in reverse order along `axis`, by default all axes."""
+    """Elements in reverse order along `axis`, by default all axes.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.flip([[1, 2], [3, 4]], axis=1).tolist()
+    [[2, 1], [4, 3]]
+    """
     cut = [slice(None)] * x.ndim
     for a in range(x.ndim) if axis is None else normalize_axis_tuple(axis, x.ndim):
         cut[a] = slice(None, None, -1)
@@ -201,7 +215,14 @@ def pad(
     mode: str = "constant",
     constant_values: ArrayLike | None = None,
 ) -> TensorLike:
-    """Room around the array: ``((before, after), ...)``, or one pair or number for all axes."""
+    """Room around the array: ``((before, after), ...)``, or one pair or number for all axes.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.pad([1, 2], (1, 2)).tolist()
+    [0, 1, 2, 0, 0]
+    """
     xp = namespace(x)
     if mode != "constant" and constant_values is not None:
         raise ValueError(
@@ -223,7 +244,14 @@ def pad(
 
 @operation("numpy")
 def diag(x: TensorLike, k: int = 0) -> TensorLike:
-    """The diagonal of a matrix, or a matrix with the vector `x` as diagonal."""
+    """The diagonal of a matrix, or a matrix with the vector `x` as diagonal.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.diag([1, 2]).tolist()
+    [[1, 0], [0, 2]]
+    """
     if x.ndim not in (1, 2):
         raise ValueError(
             message("ops.diag", "a vector or matrix", describe(x), "Use `diagonal` for more.")
@@ -238,7 +266,14 @@ def diag(x: TensorLike, k: int = 0) -> TensorLike:
 
 @operation("numpy")
 def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> TensorLike:
-    """The diagonal over two axes; it becomes the last axis."""
+    """The diagonal over two axes; it becomes the last axis.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.diagonal([[1, 2], [3, 4]]).tolist()
+    [1, 4]
+    """
     x = namespace(x).moveaxis(x, (axis1, axis2), (-2, -1))
     rows, columns = x.shape[-2:]
     size = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
@@ -248,13 +283,27 @@ def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> 
 
 @operation("numpy")
 def tril(x: TensorLike, k: int = 0) -> TensorLike:
-    """Zero above the k-th diagonal."""
+    """Zero above the k-th diagonal.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.tril([[1, 2], [3, 4]]).tolist()
+    [[1, 0], [3, 4]]
+    """
     return namespace(x).tril(x, k)
 
 
 @operation("numpy")
 def triu(x: TensorLike, k: int = 0) -> TensorLike:
-    """Zero below the k-th diagonal."""
+    """Zero below the k-th diagonal.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.triu([[1, 2], [3, 4]]).tolist()
+    [[1, 2], [0, 4]]
+    """
     return namespace(x).triu(x, k)
 
 
@@ -264,7 +313,14 @@ def _mesh_input(value: object) -> object:
 
 @operation("numpy", tensors=99, arguments=("x",), convert=_mesh_input, views=True)
 def meshgrid(*x: TensorLike, indexing: str = "xy") -> list[TensorLike]:
-    """Coordinate arrays of the grid that vectors span; ``"ij"`` keeps the order of the axes."""
+    """Coordinate arrays of the grid that vectors span; ``"ij"`` keeps the order of the axes.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> [x.tolist() for x in ops.meshgrid([1, 2], [3, 4])]
+    [[[1, 2], [1, 2]], [[3, 3], [4, 4]]]
+    """
     if indexing not in ("xy", "ij"):
         expected = "`indexing` of 'xy' or 'ij'"
         raise ValueError(message("ops.meshgrid", expected, repr(indexing), "Pass one of them."))

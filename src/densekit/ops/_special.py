@@ -77,17 +77,38 @@ def erfc_values(x: TensorLike) -> TensorLike:
 
 @operation("math")
 def erf(x: TensorLike) -> TensorLike:
-    """Error function ``2 / sqrt(pi) * integral from 0 to x of exp(-t**2) dt``."""
+    """Error function ``2 / sqrt(pi) * integral from 0 to x of exp(-t**2) dt``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> round(float(ops.erf(1.0)), 4)
+    0.8427
+    """
     return _choose("erf", _erf_numpy, floating(x))
 
 
 @operation("math")
 def erfc(x: TensorLike) -> TensorLike:
-    """``1 - erf(x)``, without the cancellation."""
+    """``1 - erf(x)``, without the cancellation.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> round(float(ops.erfc(1.0)), 4)
+    0.1573
+    """
     return erfc_values(floating(x))
 
 
 @operation("math")
 def erfinv(x: TensorLike) -> TensorLike:
-    """Inverse of `erf` on (-1, 1)."""
+    """Inverse of `erf` on (-1, 1).
+
+    Example:
+
+    >>> from densekit import ops
+    >>> round(float(ops.erfinv(0.5)), 4)
+    0.4769
+    """
     return _choose("erf_inv", _erfinv_numpy, floating(x))

@@ -82,7 +82,14 @@ def _quantile(x: TensorLike, q: ArrayLike, axis: Axes, method: str, keepdims: bo
 def quantile(
     x: TensorLike, q: ArrayLike, axis: Axes = None, method: str = "linear", keepdims: bool = False
 ) -> TensorLike:
-    """The values below which the shares `q`, from 0 to 1, of the elements lie."""
+    """The values below which the shares `q`, from 0 to 1, of the elements lie.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> float(ops.quantile([1.0, 2.0, 3.0], 0.25))
+    1.5
+    """
     return _quantile(x, q, axis, method, keepdims)
 
 
@@ -90,19 +97,40 @@ def quantile(
 def percentile(
     x: TensorLike, q: ArrayLike, axis: Axes = None, method: str = "linear", keepdims: bool = False
 ) -> TensorLike:
-    """`quantile` of ``q / 100``."""
+    """`quantile` of ``q / 100``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> float(ops.percentile([1.0, 2.0, 3.0], 50))
+    2.0
+    """
     return _quantile(x, np.asarray(q) / 100.0, axis, method, keepdims)
 
 
 @operation("numpy")
 def median(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
-    """The value in the middle, the mean of two if their number is even."""
+    """The value in the middle, the mean of two if their number is even.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> float(ops.median([1.0, 9.0, 2.0]))
+    2.0
+    """
     return _quantile(x, 0.5, axis, "midpoint", keepdims)
 
 
 @operation("numpy", arguments=("x", "weights"), keeps_dtype=True)
 def average(x: TensorLike, axis: int | None = None, weights: ArrayLike | None = None) -> TensorLike:
-    """Mean along `axis` with `weights`, in the shape of `x` or of the axis."""
+    """Mean along `axis` with `weights`, in the shape of `x` or of the axis.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> float(ops.average([1.0, 4.0], weights=[3, 1]))
+    1.75
+    """
     xp, x = namespace(x, weights), floating(x)
     if weights is None:
         return xp.mean(x, axis=axis)
@@ -125,27 +153,55 @@ def average(x: TensorLike, axis: int | None = None, weights: ArrayLike | None = 
 
 @operation("numpy")
 def ptp(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLike:
-    """Largest minus smallest element along `axis`."""
+    """Largest minus smallest element along `axis`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> int(ops.ptp([1, 4, 9]))
+    8
+    """
     xp = namespace(x)
     return xp.max(x, axis=axis, keepdims=keepdims) - xp.min(x, axis=axis, keepdims=keepdims)
 
 
 @operation("numpy")
 def diff(a: TensorLike, n: int = 1, axis: int = -1) -> TensorLike:
-    """Differences of neighbours along `axis`, taken `n` times."""
+    """Differences of neighbours along `axis`, taken `n` times.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.diff([1, 4, 9]).tolist()
+    [3, 5]
+    """
     return namespace(a).diff(a, n, axis)
 
 
 @operation("numpy", tensors=2, convert=as_array)
 def digitize(x: TensorLike, bins: TensorLike) -> TensorLike:
-    """Index of the bin each element falls in; `bins` are ascending edges."""
+    """Index of the bin each element falls in; `bins` are ascending edges.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.digitize([0.2, 1.5], [0.0, 1.0, 2.0]).tolist()
+    [1, 2]
+    """
     x, bins = stop_gradient(x), stop_gradient(bins)
     return astype(as_array(namespace(x, bins).digitize(x, bins)), "int32")
 
 
 @operation("numpy", "SearchSorted", tensors=2, convert=as_array)
 def searchsorted(sorted_sequence: TensorLike, values: TensorLike, side: str = "left") -> TensorLike:
-    """Where `values` would have to be put in to keep the order."""
+    """Where `values` would have to be put in to keep the order.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.searchsorted([1, 3, 5], [0, 3, 6]).tolist()
+    [0, 1, 3]
+    """
     xp = namespace(sorted_sequence, values)
     return astype(as_array(xp.searchsorted(sorted_sequence, values, side=side)), "int32")
 
@@ -154,7 +210,14 @@ def searchsorted(sorted_sequence: TensorLike, values: TensorLike, side: str = "l
 def bincount(
     x: TensorLike, weights: ArrayLike | None = None, minlength: int = 0, sparse: bool = False
 ) -> TensorLike:
-    """How often each of 0, 1, 2, ... occurs, or the sum of its weights, row by row."""
+    """How often each of 0, 1, 2, ... occurs, or the sum of its weights, row by row.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.bincount([0, 1, 1, 3]).tolist()
+    [1, 2, 0, 1]
+    """
     x = stop_gradient(x)
     note_sized_by_values()
     if x.ndim == 2:
@@ -171,6 +234,13 @@ def bincount(
 def isin(
     x1: TensorLike, x2: TensorLike, assume_unique: bool = False, invert: bool = False
 ) -> TensorLike:
-    """Whether each element of `x1` occurs in `x2`."""
+    """Whether each element of `x1` occurs in `x2`.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> ops.isin([1, 2, 3], [2, 3]).tolist()
+    [False, True, True]
+    """
     x1, x2 = stop_gradient(x1), stop_gradient(x2)
     return namespace(x1, x2).isin(x1, x2, assume_unique=assume_unique, invert=invert)

@@ -31,25 +31,53 @@ def bartlett(x: TensorLike) -> TensorLike:
 
 @operation("numpy")
 def blackman(x: TensorLike) -> TensorLike:
-    """Window of `x` points: ``0.42 - 0.5 cos(2 pi n / (x - 1)) + 0.08 cos(4 pi n / (x - 1))``."""
+    """Window of `x` points: ``0.42 - 0.5 cos(2 pi n / (x - 1)) + 0.08 cos(4 pi n / (x - 1))``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> [round(x, 2) for x in ops.blackman(5)[1:4].tolist()]
+    [0.34, 1.0, 0.34]
+    """
     return _window(np.blackman, x)
 
 
 @operation("numpy")
 def hamming(x: TensorLike) -> TensorLike:
-    """Window of `x` points: ``0.54 - 0.46 cos(2 pi n / (x - 1))``."""
+    """Window of `x` points: ``0.54 - 0.46 cos(2 pi n / (x - 1))``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> [round(x, 2) for x in ops.hamming(5).tolist()]
+    [0.08, 0.54, 1.0, 0.54, 0.08]
+    """
     return _window(np.hamming, x)
 
 
 @operation("numpy")
 def hanning(x: TensorLike) -> TensorLike:
-    """Window of `x` points: ``0.5 - 0.5 cos(2 pi n / (x - 1))``."""
+    """Window of `x` points: ``0.5 - 0.5 cos(2 pi n / (x - 1))``.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> [round(x, 2) for x in ops.hanning(5).tolist()]
+    [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
     return _window(np.hanning, x)
 
 
 @operation("numpy")
 def kaiser(x: TensorLike, beta: float) -> TensorLike:
-    """Window of `x` points: ``i0(beta sqrt(1 - t**2)) / i0(beta)`` for t from -1 to 1."""
+    """Window of `x` points: ``i0(beta sqrt(1 - t**2)) / i0(beta)`` for t from -1 to 1.
+
+    Example:
+
+    >>> from densekit import ops
+    >>> [round(x, 4) for x in ops.kaiser(5, beta=14.0).tolist()]
+    [0.0, 0.1649, 1.0, 0.1649, 0.0]
+    """
     return _window(np.kaiser, x, float(beta))
 
 
