@@ -13,6 +13,7 @@ import pytest
 import densekit as keras
 from densekit._core.surroundings import Surroundings
 
+t = 1.0  # a global by the name of an attribute that is read
 SPACE = types.SimpleNamespace(t=1.0, unread=1.0)
 TABLE = {"a": 1.0, "b": {"c": 1.0}}
 LIST = [1.0, 2.0]
@@ -99,6 +100,7 @@ def test_what_code_reads_is_looked_at(
     "change",
     [
         put(SPACE, "unread", 2.0),
+        put(globals(), "t", 2.0),
         put(Config, "unread", 2.0),
         put(SPACE, "t", float("1.0")),  # an equal number, another object
         put(globals(), "SET_FREE", None),

@@ -11,14 +11,15 @@ import sys
 import zlib
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dis import get_instructions
 from functools import cache, partial
 from itertools import count
 from operator import is_
-from types import CellType, CodeType, FunctionType, GeneratorType, MethodType, ModuleType
+from types import CellType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+
+from densekit._core.surroundings import globals_in
 
 _Parts: TypeAlias = dict[Hashable, object]  # by key, name or position
 
@@ -181,7 +182,7 @@ def _of_function(function: FunctionType) -> _View | None:
     """What it names: globals, and variables of the functions around it."""
     if _is_closed(function):
         return None
-    names, around = _globals_in(function.__code__), function.__globals__
+    names, around = globals_in(function.__code__), function.__globals__
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
     cells.pop("__class__", None)
 
@@ -258,12 +259,3 @@ def _root(thing: type | FunctionType) -> str:
 
 def _is_closed(thing: type | FunctionType) -> bool:
     return _root(thing) in _CLOSED
-
-
-@cache
-def _globals_in(code: CodeType) -> tuple[str, ...]:
-    found = {str(i.argval): None for i in get_instructions(code) if i.opname == "LOAD_GLOBAL"}
-    for part in code.co_consts:
-        if isinstance(part, CodeType):
-            found |= dict.fromkeys(_globals_in(part))
-    return tuple(found)

@@ -7,6 +7,7 @@ is in the plan: globals, variables of functions around it, attributes of objects
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dis import get_instructions
 from functools import cache, partial
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import TypeAlias, TypeVar, cast
@@ -149,7 +150,7 @@ class Surroundings:
         names = _names_in(function.__code__)
         self.reads |= names
         around = function.__globals__
-        named = {n: around[n] for n in names & around.keys()}
+        named = {n: around[n] for n in globals_in(function.__code__) if n in around}
         named = {n: value for n, value in named.items() if not isinstance(value, ModuleType)}
         if named:
             self._spaces.append((around, named))
@@ -225,6 +226,16 @@ def _names_in(code: CodeType) -> frozenset[str]:
         if isinstance(part, CodeType):
             names |= _names_in(part)
     return frozenset(names)
+
+
+@cache
+def globals_in(code: CodeType) -> tuple[str, ...]:
+    """The global names that code reads."""
+    found = {str(i.argval): None for i in get_instructions(code) if i.opname == "LOAD_GLOBAL"}
+    for part in code.co_consts:
+        if isinstance(part, CodeType):
+            found |= dict.fromkeys(globals_in(part))
+    return tuple(found)
 
 
 def _items_of(value: _Container) -> list[object]:
