@@ -24,6 +24,7 @@ from .compare import assert_close
 from .test_layers_contract import SAMPLES as LAYERS
 from .test_layers_contract import create, rows_of
 from .test_optimizers_contract import WRAPPERS
+from .test_preprocessing_contract import PREPROCESSING
 
 ROWS, CLASSES, EPOCHS, BATCH = 8, 4, 2, 3
 OTHERS = [name for name in engine_names() if name != "native"]
@@ -126,6 +127,31 @@ def test_layers(name: str, arguments: Any, shape: Any, floats: str, other: str) 
         return keras.Model(inputs, y), how
 
     agree(other, floats, make, x, data(floats)[1])
+
+
+NUMERIC = [
+    pytest.param(name, arguments, inputs, id=f"{name}-{i}")
+    for name, entries in PREPROCESSING.items()
+    for i, (arguments, inputs) in enumerate(entries)
+    if inputs.dtype.kind != "U"
+]
+
+
+@pairs("float32")
+@pytest.mark.parametrize(("name", "arguments", "inputs"), NUMERIC)
+def test_layers_that_prepare_data(
+    name: str, arguments: Any, inputs: Any, floats: str, other: str
+) -> None:
+    def make() -> Any:
+        kind = "float32" if inputs.dtype.kind == "f" else "int32"
+        given = keras.Input(inputs.shape[1:], dtype=kind)
+        prepared = getattr(keras.layers, name)(**arguments)(given)
+        y = keras.layers.Dense(CLASSES)(keras.ops.cast(prepared, "float32"))
+        return keras.Model(given, y), {"optimizer": "sgd", "loss": "mse"}
+
+    rows = np.resize(inputs, (ROWS, *inputs.shape[1:]))
+    y = np.ones((ROWS, *make()[0].output_shape[1:]), "float32")
+    agree(other, floats, make, rows, y)
 
 
 @pairs("float32")

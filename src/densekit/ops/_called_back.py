@@ -9,7 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from densekit._core import tree
+from densekit._core.boxes import unboxed
+from densekit._core.tensor import as_tensor
 from densekit._core.types import Array, Shape, TensorLike
+from densekit.ops._dispatch import is_tracer
+
+_INT32 = np.iinfo(np.int32)
 
 
 class Result(NamedTuple):
@@ -32,6 +37,8 @@ def called_back(
         given: structures of arrays, some of them traced.
     """
     jax, xp = sys.modules["jax"], sys.modules["jax.numpy"]
+    known = jax.dtypes.canonicalize_dtype
+    results = [r._replace(dtype=np.dtype(known(r.dtype)).name) for r in results]
     leaves = [xp.asarray(leaf) for leaf in tree.flatten(given)]
     dtypes = [np.dtype(leaf.dtype) for leaf in leaves]
 
@@ -39,7 +46,7 @@ def called_back(
         arrays = [_from_words(np.asarray(w), t) for w, t in zip(words, dtypes, strict=True)]
         made = function(*tree.pack_as(given, arrays))
         return [
-            _as_words(np.asarray(y, r.dtype).reshape(r.shape))
+            _as_words(_fitting(np.asarray(y), np.dtype(r.dtype)).reshape(r.shape))
             for y, r in zip(made, results, strict=True)
         ]
 
@@ -55,6 +62,21 @@ def called_back(
     ]
     found = jax.pure_callback(on_words, shapes, *words, vmap_method="sequential")
     return [to(y, r.dtype) if w else y for y, r, w in zip(found, results, wide, strict=True)]
+
+
+def by_numpy(function: Callable[..., Array], result: Result, *given: TensorLike) -> TensorLike:
+    """``function(*given)``, for arrays of NumPy; where JAX traces them it is called back."""
+    if not any(map(is_tracer, given)):
+        return as_tensor(function(*(np.asarray(unboxed(x)) for x in given)))
+    (made,) = called_back(lambda *arrays: [function(*arrays)], [result], *given)
+    return made
+
+
+def _fitting(array: Array, dtype: np.dtype[np.generic]) -> Array:
+    """Whole numbers that a narrow type cannot hold are its ends."""
+    if dtype == np.int32 and array.dtype == np.int64:
+        array = array.clip(_INT32.min, _INT32.max)
+    return array.astype(dtype, copy=False)
 
 
 def _is_wide(dtype: np.dtype[np.generic]) -> bool:

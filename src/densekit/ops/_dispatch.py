@@ -206,8 +206,16 @@ def select(xp: Namespace, condition: TensorLike, x1: Any, x2: Any) -> TensorLike
 
 
 def astype(x: TensorLike, dtype: str) -> TensorLike:
-    """`x` in the type named; the same object if it is of that type."""
-    return x if dtype_name(x) == dtype else x.astype(to_numpy_dtype(dtype))
+    """`x` in the type named; the same object if it is of that type.
+
+    JAX takes 32 bits in the place of 64 unless it was told otherwise, as Keras does on JAX.
+    """
+    if dtype_name(x) == dtype:
+        return x
+    kind = to_numpy_dtype(dtype)
+    if kind.itemsize == 8 and type(x) not in ARRAYS and is_jax(namespace(x)):
+        kind = sys.modules["jax"].dtypes.canonicalize_dtype(kind)
+    return x.astype(kind)
 
 
 def floating(x: TensorLike) -> TensorLike:

@@ -49,7 +49,6 @@ def _draw(
         return drawn
     # Being traced: the same numbers, drawn by NumPy whenever the compiled function runs.
     jax = sys.modules["jax"]
-    kind = np.dtype(jax.dtypes.canonicalize_dtype(kind))
     words = [np.asarray(part, np.uint32) if isinstance(part, int) else part for part in pair]
     fixed = map(jax.lax.stop_gradient, parameters)
     results = [Result(tuple(shape), kind.name)]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
@@ -22,7 +21,9 @@ from densekit.layers.preprocessing._encoding import (
     encoded_shape,
 )
 from densekit.layers.preprocessing._hashes import combined_fingerprint64, farm_fingerprint64
+from densekit.ops._called_back import Result, by_numpy
 from densekit.ops._core_ops import refuse_sparse
+from densekit.ops._dispatch import is_tracer
 from densekit.ops._keras_tensor import KerasTensor
 
 if TYPE_CHECKING:
@@ -90,15 +91,16 @@ class HashedCrossing(Preprocessing):
     def call(self, inputs: Sequence[TensorLike]) -> TensorLike:
         """The buckets, as `output_mode` says."""
         self._dk_check_several(inputs)
-        columns = [np.asarray(x) for x in inputs]
+        columns = [x if is_tracer(x) else np.asarray(x) for x in inputs]
         self._dk_check_shapes([x.shape for x in columns])
+        buckets = by_numpy(self._dk_buckets, Result(columns[0].shape, "int64"), *columns)
+        return encoded(buckets, self.output_mode, self.num_bins, self.compute_dtype)
+
+    def _dk_buckets(self, *columns: Array) -> Array:
         rows = list(zip(*map(self._dk_fingerprints, columns), strict=True))
         cross = partial(combined_fingerprint64, _KEY)
         known = {row: cross(row) % self.num_bins for row in set(rows)}
-        buckets = np.array([known[row] for row in rows], np.int64).reshape(columns[0].shape)
-        return encoded(
-            ops.convert_to_tensor(buckets), self.output_mode, self.num_bins, self.compute_dtype
-        )
+        return np.array([known[row] for row in rows], np.int64).reshape(columns[0].shape)
 
     def _dk_fingerprints(self, column: Array) -> list[int]:
         if column.dtype.kind in "biu":

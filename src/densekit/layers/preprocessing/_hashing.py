@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit._core.types import Config, PartialShape, TensorLike
+from densekit._core.types import Array, Config, PartialShape, TensorLike
 from densekit.layers.preprocessing._base import Preprocessing
 from densekit.layers.preprocessing._encoding import (
     checked_mode,
@@ -19,6 +18,7 @@ from densekit.layers.preprocessing._encoding import (
 )
 from densekit.layers.preprocessing._hashes import checked_salt, hasher
 from densekit.layers.preprocessing._text import buckets_of, texts_of
+from densekit.ops._called_back import Result, by_numpy
 from densekit.ops._core_ops import refuse_sparse
 from densekit.ops._keras_tensor import KerasTensor
 
@@ -85,15 +85,14 @@ class Hashing(Preprocessing):
 
     def call(self, inputs: TensorLike) -> TensorLike:
         """The buckets, as `output_mode` says."""
-        values = np.asarray(inputs)
+        buckets = by_numpy(self._dk_buckets, Result(inputs.shape, "int64"), inputs)
+        return encoded(buckets, self.output_mode, self.num_bins, self.compute_dtype)
+
+    def _dk_buckets(self, values: Array) -> Array:
         masks = self.mask_value is not None and self.num_bins > 1
         texts = texts_of(values, f"Hashing {self.name!r}")
         buckets = buckets_of(texts, hasher(self.salt), self.num_bins - int(masks))
-        if masks:
-            buckets = np.where(values == self.mask_value, 0, buckets + 1)
-        return encoded(
-            ops.convert_to_tensor(buckets), self.output_mode, self.num_bins, self.compute_dtype
-        )
+        return np.where(values == self.mask_value, 0, buckets + 1) if masks else buckets
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> PartialShape:
         """The shape of the encoded buckets."""

@@ -12,7 +12,6 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
-from densekit import ops
 from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.scope import on_trial
@@ -25,7 +24,9 @@ from densekit.layers.preprocessing._encoding import (
 )
 from densekit.layers.preprocessing._hashes import checked_salt, hasher
 from densekit.layers.preprocessing._text import buckets_of
+from densekit.ops._called_back import Result, by_numpy
 from densekit.ops._core_ops import refuse_sparse
+from densekit.ops._dispatch import is_tracer
 from densekit.ops._keras_tensor import KerasTensor
 
 Token: TypeAlias = str | int
@@ -290,11 +291,19 @@ class IndexLookup(Preprocessing):
     def call(self, inputs: TensorLike) -> TensorLike:
         """The indices, as `output_mode` says; the tokens of indices if `invert`."""
         if self.invert:
-            places = np.asarray(inputs).astype(np.int64)
             table = self._dk_read([*self.get_vocabulary(), self.oov_token])
-            inside = (places >= 0) & (places < len(table))
-            return ops.convert_to_tensor(table[np.where(inside, places, -1)])
-        indices = ops.convert_to_tensor(self._dk_indices(self._dk_read(inputs)))
+
+            def tokens(places: Array) -> Array:
+                inside = (places >= 0) & (places < len(table))
+                return table[np.where(inside, places, -1).astype(np.int64)]
+
+            return by_numpy(tokens, Result(np.shape(inputs), table.dtype.name), inputs)
+        given = inputs if is_tracer(inputs) else self._dk_read(inputs)
+        indices = by_numpy(
+            lambda values: self._dk_indices(self._dk_read(values)),
+            Result(given.shape, "int64"),
+            given,
+        )
         if self.output_mode == "int":
             return indices
         mode = "count" if self.output_mode == "tf_idf" else self.output_mode
