@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 import numpy as np
@@ -28,13 +28,23 @@ from densekit._core.tensor import Tensor, as_tensor, lend
 if TYPE_CHECKING:
     from densekit._core.types import Array, Shape
 
-_OWN = ("_shown", "_listeners")  # attributes that no copy shares
+_OWN = ("_shown", "_listeners", "home")  # attributes that no copy shares
 
 # A number of its own for each assignment, whatever thread makes it.
 _assignments = itertools.count(1)
 
 # Compute dtype that float variables are read in (mixed precision); None reads them as they are.
 autocast_dtype: ContextVar[str | None] = ContextVar("densekit_autocast", default=None)
+
+
+class Home(Protocol):
+    """Where else a value lies."""
+
+    def read(self) -> Array:
+        """The whole value."""
+
+    def changed(self) -> None:
+        """Called when the variable was written: what lies here is its value no more."""
 
 
 @export("keras")
@@ -70,6 +80,7 @@ class Variable(Operators):
 
     __array_priority__ = 100
     reference: Variable | None = None  # the weight that it is kept for, as an optimizer's slot
+    home: Home | None = None  # where an engine keeps its value: see `moved.move`
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -17,6 +18,26 @@ from densekit.engines.host import host_constraint, host_regularizer
 
 if TYPE_CHECKING:
     from densekit._native import Plan
+
+
+class LivePlans:
+    """Those that are alive, and how many there have been."""
+
+    def __init__(self) -> None:
+        self._plans: WeakSet[PlanParameters] = WeakSet()
+        self.made = 0
+
+    def add(self, plan: PlanParameters) -> None:
+        """A plan has been made."""
+        self._plans.add(plan)
+        self.made += 1
+
+    def held(self) -> list[Variable]:
+        """Variables whose buffers one of them has: they must stay where they are."""
+        return [variable for plan in list(self._plans) for variable in plan.held]
+
+
+live_plans = LivePlans()
 
 
 class PlanParameters:
@@ -45,8 +66,14 @@ class PlanParameters:
         self._on_host = on_host
         self._numbers: dict[int, int] = {}
         self._kept: list[object] = []  # variables behind the buffers
+        self.held: list[Variable] = []  # all whose buffers the plan has
+        live_plans.add(self)
         for variable in trainable:
             self.add(variable, True)
+
+    def _buffer(self, variable: Variable) -> Array:
+        self.held.append(variable)
+        return variable.array
 
     def add(self, variable: Variable, trainable: bool) -> int:
         """The number of a variable in the plan."""
@@ -55,7 +82,7 @@ class PlanParameters:
             return known
         if variable.dtype != self._dtype.name:
             return self._add_foreign(variable)
-        number = self._plan.parameter(variable.array, trainable, variable.write_version)
+        number = self._plan.parameter(self._buffer(variable), trainable, variable.write_version)
         self._numbers[id(variable)] = number
         self._kept.append(variable)
         if trainable and variable.regularizer is not None and self._penalties:
@@ -105,7 +132,7 @@ class PlanParameters:
                 rule.kind,
                 list(rule.parameters),
                 **part.native_options(),
-                product=None if product is None else product.array,
+                product=None if product is None else self._buffer(product),
                 index=i,
             )
         positions = {id(part): i for i, part in enumerate(parts)}
@@ -114,9 +141,9 @@ class PlanParameters:
             average, accumulator = part.native_ema(variable), part.native_accumulator(variable)
             self._plan.set_slots(
                 self._numbers[id(variable)],
-                [slot.array for slot in part.native_slots(variable)],
-                None if average is None else average.array,
-                None if accumulator is None else accumulator.array,
+                [self._buffer(slot) for slot in part.native_slots(variable)],
+                None if average is None else self._buffer(average),
+                None if accumulator is None else self._buffer(accumulator),
                 part.weight_decay_of(variable) != 0,
                 positions[id(part)],
             )

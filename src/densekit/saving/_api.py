@@ -307,7 +307,7 @@ def load_weights(
             _legacy_h5.load_weights(path, legacy_model, skip_mismatch, bool(by_name))
     elif is_orbax(path):
         with damage_as_value_error(path):
-            load_orbax_weights(path, model, skip_mismatch)
+            load_orbax_weights(path, cast("SavedModel", model), skip_mismatch)
     else:
         raise ValueError(
             message(

@@ -44,3 +44,10 @@ class SavedModel(Protocol):
 
     def compile_from_config(self, config: Config) -> None:
         """Compile as `get_compile_config` says."""
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """What training changes."""
+
+    def _dk_state(self, kind: str) -> list[Variable]:
+        """Its variables of a kind that checkpoints have, such as ``"optimizer_variables"``."""

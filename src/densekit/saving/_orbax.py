@@ -10,10 +10,10 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from densekit.saving._assets import (
     unpacked,
 )
 from densekit.saving._config import allowed, model_to_json, parse_json, revive_model
+from densekit.saving._model import SavedModel
 from densekit.saving._modernize import modern_object
 from densekit.saving._tree import flat, matches, nested
 
@@ -85,7 +86,7 @@ class OrbaxFolder:
         )
         self._pending: list[Any] = []
 
-    def save(self, step: int, model: Any, weights_only: bool, in_background: bool) -> None:
+    def save(self, step: int, model: SavedModel, weights_only: bool, in_background: bool) -> None:
         """Write a checkpoint; what it holds is copied before this returns.
 
         Raises:
@@ -103,7 +104,7 @@ class OrbaxFolder:
             )
         with _together():
             pending = self._checkpointer.save_checkpointables_async(
-                step, _parts(model, weights_only)
+                step, _parts(model, weights_only, in_background)
             )
         if pending is not None:
             self._pending.append(pending)
@@ -130,7 +131,7 @@ def is_orbax(path: Path) -> bool:
     return path.is_dir() and (_is_step(path) or bool(_steps(path)))
 
 
-def read_orbax(path: Path, custom_objects: dict[str, Any] | None, compile: bool) -> Any:
+def read_orbax(path: Path, custom_objects: dict[str, object] | None, compile: bool) -> SavedModel:
     """Revive the model of a checkpoint, or of the latest in a folder.
 
     Raises:
@@ -160,25 +161,27 @@ def read_orbax(path: Path, custom_objects: dict[str, Any] | None, compile: bool)
     return model
 
 
-def load_orbax_weights(path: Path, model: Any, skip_mismatch: bool) -> None:
+def load_orbax_weights(path: Path, model: SavedModel, skip_mismatch: bool) -> None:
     """Read weights, and the state of the optimizer if both have it, into a model."""
     with _reading(path) as (checkpointer, step, parts):
         _restore(model, checkpointer, step, parts, skip_mismatch)
 
 
-def _parts(model: Any, weights_only: bool) -> dict[str, Any]:
+def _parts(model: SavedModel, weights_only: bool, in_background: bool) -> dict[str, Any]:
     """What Keras writes of a model."""
-    placed = _placed()
+    values = _values()
     kinds = _WEIGHTS if weights_only else _KINDS
     arrays = {
-        kind: nested(((v.path, placed(v)) for v in model._dk_state(kind)), "checkpoint")
+        kind: nested(
+            ((v.path, values.of(v, in_background)) for v in model._dk_state(kind)), "checkpoint"
+        )
         for kind in kinds
     }
     parts: dict[str, Any] = {_ARRAYS: arrays}
     if weights_only:
         return parts
     parts[_CONFIG] = {"config": model_to_json(model)}
-    order = model.__dict__.get("_dk_shuffle_state")
+    order = vars(model).get("_dk_shuffle_state")
     if order is not None:
         parts[_ORDER] = {"state": order.state.numpy()}
     with tempfile.TemporaryDirectory() as folder:
@@ -190,19 +193,47 @@ def _parts(model: Any, weights_only: bool) -> dict[str, Any]:
     return parts | ({ASSETS: nested(files, ASSETS)} if files else {})
 
 
-def _placed() -> Callable[[Variable], Any]:
-    """Gives a copy of a variable's value, shared out over the devices as its layout says."""
-    if settings.get("distribution") is None:
-        return Variable.numpy
-    from densekit.engines.jax.placement import present  # slow: it imports JAX
+class _Values(Protocol):
+    """How values go to checkpoints and come back."""
 
-    placement = present()
-    assert placement is not None
-    return placement.shards
+    def of(self, variable: Variable, copied: bool) -> object:
+        """What is written; copied if the variable may be written first."""
+
+    def asked(self, variable: Variable) -> object:
+        """What is to be read."""
+
+    def put(self, variable: Variable, value: object) -> None:
+        """Assign what was read."""
+
+
+class _Whole:
+    """Arrays of NumPy: each process reads for itself, whatever mesh they were on."""
+
+    def of(self, variable: Variable, copied: bool) -> object:
+        return variable.numpy()
+
+    def asked(self, variable: Variable) -> object:
+        return np.ndarray
+
+    def put(self, variable: Variable, value: object) -> None:
+        variable.assign(value)
+
+
+def _values() -> _Values:
+    """How they are read and written in the distribution that is set."""
+    if settings.get("distribution") is None:
+        return _Whole()
+    from densekit.engines.jax.shards import Stored  # slow: it imports JAX
+
+    return Stored()
 
 
 def _restore(
-    model: Any, checkpointer: Any, step: int, parts: dict[str, Any], skip_mismatch: bool
+    model: SavedModel,
+    checkpointer: Any,
+    step: int,
+    parts: dict[str, Any],
+    skip_mismatch: bool,
 ) -> None:
     """Assign what a checkpoint has for a model's variables: all that fits, or nothing."""
     there = {path: leaf for path, leaf in flat(parts[_ARRAYS]) if path.partition("/")[0] in _KINDS}
@@ -229,15 +260,18 @@ def _restore(
                 )
             )
         warn(f"{where}: left as they are, as the checkpoint has {got}")
-    # Arrays of NumPy are asked for: each process reads for itself, whatever mesh they were on.
-    asked = nested(((path, np.ndarray) for path in there), "checkpoint")
+    right = {path: variable for variable, path in found.items() if variable not in wrong}
+    values = _values()
+    asked = nested(
+        ((path, values.asked(right[path]) if path in right else np.ndarray) for path in there),
+        "checkpoint",
+    )
     asked = {kind: asked.get(kind, {}) for kind in parts[_ARRAYS]}
     loaded = checkpointer.load_checkpointables(step, {_ARRAYS: asked})[_ARRAYS]
-    values = dict(flat(loaded))
-    for variable, path in found.items():
-        if variable not in wrong:
-            variable.assign(values[path])
-    order = model.__dict__.get("_dk_shuffle_state")
+    found_values = dict(flat(loaded))
+    for path, variable in right.items():
+        values.put(variable, found_values[path])
+    order = vars(model).get("_dk_shuffle_state")
     if order is not None and _ORDER in parts:
         asked = {_ORDER: {"state": np.ndarray}}
         order.state.assign(checkpointer.load_checkpointables(step, asked)[_ORDER]["state"])

@@ -9,6 +9,7 @@ from typing import Any
 from densekit._core.errors import message
 from densekit._core.types import Config
 from densekit._core.variable import Variable
+from densekit.saving._model import SavedModel
 
 _NUMBER = re.compile(r"_(\d+)(?=/|$)")  # that names have which were not given
 
@@ -47,7 +48,7 @@ def flat(tree: Config, path: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{path}{name}", value
 
 
-def matches(model: Any, paths: Sequence[str]) -> dict[Variable, str]:
+def matches(model: SavedModel, paths: Sequence[str]) -> dict[Variable, str]:
     """For variables of a model the path among ``kind/path`` that is of them.
 
     Names that were numbered count by their order, as numbers go on from model to model.

@@ -27,6 +27,7 @@ from densekit.engines.jax.predictor import Predictor
 from densekit.engines.jax.rates import StepRates
 from densekit.engines.jax.resident import Resident
 from densekit.engines.jax.runs import Run, gathered, picks_of, runs_of
+from densekit.engines.jax.shards import lies_on_devices
 from densekit.engines.jax.signature import signature_of
 from densekit.engines.jax.steps import Step
 from densekit.engines.jax.traced import traced_whole
@@ -239,7 +240,7 @@ class JaxEngine(PredictsRows):
         first = traced_whole(step, known, batch, self.pads)
         if self._placement is not None:
             sizes = np.array([chunk.rows, chunk.batch_size])
-            read = [v.snapshot() for v in first.touched.read]
+            read = [v.snapshot() for v in first.touched.read if not lies_on_devices(v)]
             agreed(self._name, [sizes, chunk.picks, *read])
         return Looped(Loop(step, first, self.pads, self._placement, layout.types), measured)
 

@@ -2,7 +2,7 @@
 
 Small ones then take one transfer and one argument, however many they are. Large ones stay on the
 device from one call to the next, as long as nobody else writes them. Where a distribution is set,
-those that are cut go as they are instead: each device has its part.
+those that are cut go as they are instead: `shards`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding
 
 from densekit._core.types import Array
 from densekit._core.variable import Variable
 from densekit.engines.jax.numbers import on_device
 from densekit.engines.jax.placement import Placement
+from densekit.engines.jax.shards import put_shards, shards_of
 
 Packed = list[jax.Array]
 
@@ -64,10 +66,13 @@ class Packing:
         self._placement, self._counted = placement, counted
         small: dict[str, list[int]] = {}
         self._alone: list[int] = []
+        self._shardings: list[NamedSharding | None] = []  # of these
         for i, variable in enumerate(self.variables):
             large = keeps and variable.size >= _LARGE
-            if large if placement is None else placement.sharding_of(variable) is not None:
+            sharding = None if placement is None else placement.sharding_of(variable)
+            if large if placement is None else sharding is not None:
                 self._alone.append(i)
+                self._shardings.append(sharding)
             else:
                 small.setdefault(variable.dtype, []).append(i)
         self._groups = list(small.values())
@@ -79,7 +84,8 @@ class Packing:
             np.concatenate([self.variables[i].snapshot().ravel() for i in group])
             for group in self._groups
         ]
-        return [*small, *(self._on_device(i) for i in self._alone)]
+        pairs = zip(self._alone, self._shardings, strict=True)
+        return [*small, *(self._on_device(i, sharding) for i, sharding in pairs)]
 
     def give_away(self) -> list[Array | jax.Array]:
         """The same, for a call that they are donated to."""
@@ -87,10 +93,10 @@ class Packing:
         self._kept.clear()
         return packed
 
-    def _on_device(self, i: int) -> Array | jax.Array:
+    def _on_device(self, i: int, sharding: NamedSharding | None) -> jax.Array:
         variable, kept = self.variables[i], self._kept.get(i)
-        if self._placement is not None:
-            return self._placement.shards(variable)
+        if self._placement is not None and sharding is not None:
+            return shards_of(variable, sharding, self._placement)
         if kept is None or not self._is_current(variable, kept):
             version = _version(variable)
             kept = self._kept[i] = _Kept(
@@ -122,32 +128,39 @@ class Packing:
         small = [jnp.concatenate([jnp.ravel(values[i]) for i in group]) for group in self._groups]
         return [*small, *(values[i] for i in self._alone)]
 
-    def shardings(self) -> list[jax.sharding.Sharding | None]:
+    def shardings(self) -> list[NamedSharding | None]:
         """How what is packed lies on the devices."""
-        if self._placement is None:
-            return [None] * (len(self._groups) + len(self._alone))
-        alone = [self._placement.sharding_of(self.variables[i]) for i in self._alone]
-        return [*[self._placement.whole] * len(self._groups), *alone]
+        whole = None if self._placement is None else self._placement.whole
+        return [*[whole] * len(self._groups), *self._shardings]
 
     def assign(self, packed: Sequence[Array | jax.Array]) -> None:
         """Write the values to the variables, unless a run that failed has taken them along."""
         if any(isinstance(flat, jax.Array) and flat.is_deleted() for flat in packed):
             return
-        read = np.asarray if self._placement is None else self._placement.read
-        arrays = [read(flat) for flat in packed]  # all are there, or none is written
-        for flat, group in zip(arrays, self._groups, strict=False):
+        first = len(self._groups)
+        for flat in packed:  # all are there, or none is written
+            if isinstance(flat, jax.Array):
+                flat.block_until_ready()
+        small = [np.asarray(flat) for flat in packed[:first]]
+        for flat, group in zip(small, self._groups, strict=True):
             start = 0
             for i in group:
                 variable = self.variables[i]
                 part = flat[start : start + variable.size]
                 variable.array[...] = part.reshape(variable.shape)
                 start += variable.size
-        first = len(self._groups)
-        for i, array, value in zip(self._alone, arrays[first:], packed[first:], strict=True):
-            variable = self.variables[i]
-            variable.array[...] = array
-            if isinstance(value, jax.Array) and self._placement is None:
-                self._kept[i] = _Kept(value, _version(variable))
+        for i, value in zip(self._alone, packed[first:], strict=True):
+            self._put(i, value)
+
+    def _put(self, i: int, value: Array | jax.Array) -> None:
+        variable = self.variables[i]
+        if not isinstance(value, jax.Array):
+            variable.array[...] = value
+        elif self._placement is not None:
+            put_shards(variable, value, self._placement)
+        else:
+            variable.array[...] = np.asarray(value)
+            self._kept[i] = _Kept(value, _version(variable))
 
 
 def _version(variable: Variable) -> tuple[int, ...] | None:

@@ -106,21 +106,16 @@ class Placement:
         constrain: Callable[..., jax.Array] = jax.lax.with_sharding_constraint
         return constrain(value, sharding)
 
-    def shards(self, variable: Variable) -> Array | jax.Array:
-        """A copy of a variable's value: if it is cut, each device holds its part."""
-        sharding, value = self.sharding_of(variable), variable.snapshot()
-        if sharding is None:
-            return value
-        with jax.enable_x64(True):  # whatever it holds, it is kept
-            return jax.make_array_from_callback(value.shape, sharding, value.__getitem__)
+    def read(self, value: jax.Array, name: str) -> Array:
+        """The whole of an array; in a job of several processes all must ask.
 
-    def read(self, value: Array | jax.Array) -> Array:
-        """The whole of an array; in a job of several processes all must ask."""
-        if isinstance(value, jax.Array) and not (
-            value.is_fully_addressable or value.is_fully_replicated
-        ):
-            value = self._gathered(value)
-        return np.asarray(value)
+        Args:
+            name: what errors call it.
+        """
+        with all_processes(name):
+            if not (value.is_fully_addressable or value.is_fully_replicated):
+                value = self._gathered(value)
+            return np.asarray(value)
 
     def sharding_of(self, variable: Variable) -> NamedSharding | None:
         """The sharding of a variable, None if it is kept whole. State of an optimizer that belongs

@@ -46,8 +46,7 @@ class Predictor:
         self._apart = apart
         self._placement = placement
         self._packings: tuple[Packing, Packing] | None = None  # what is read, what is written
-        whole = None if placement is None else placement.whole
-        self._compiled = jax.jit(self._call, out_shardings=whole)
+        self._compiled: Callable[..., tuple[list[jax.Array], Packed]] | None = None
         self.added_losses = False
 
     def __call__(self, inputs: Sequence[Array], n: int) -> list[Array]:
@@ -57,8 +56,11 @@ class Predictor:
         if self._apart and self._placement is not None:
             size = self._placement.fitting(size)
         filled = [_filled(column, size) for column in inputs]
-        if self._packings is None:
+        if self._packings is None or self._compiled is None:
             self._packings = self._touched(filled)
+            place = self._placement
+            places = None if place is None else (place.whole, self._packings[1].shardings())
+            self._compiled = jax.jit(self._call, out_shardings=places)
         read, written = self._packings
         values: Sequence[Array | jax.Array] = read.pack()
         given: Sequence[Array | jax.Array] = filled
