@@ -74,15 +74,26 @@ def initialize(
         process_id: which one this is, from 0. Default: ``KERAS_DISTRIBUTION_PROCESS_ID``, as above.
 
     Raises:
+        ValueError: for several addresses that are not as many as there are processes.
         RuntimeError: if something was computed before, or process 0 cannot be reached.
     """
     job_addresses = job_addresses or os.environ.get(f"{_VARIABLES}JOB_ADDRESSES")
     num_processes = _number(num_processes, "NUM_PROCESSES")
     process_id = _number(process_id, "PROCESS_ID")
+    addresses = job_addresses.split(",") if job_addresses else []
+    if len(addresses) > 1 and num_processes not in (None, len(addresses)):
+        raise ValueError(
+            message(
+                "initialize",
+                f"one address, or {num_processes}",
+                f"{job_addresses!r}",
+                "Pass that of process 0.",
+            )
+        )
     configure: Callable[[str, str], None] = jax.config.update
     configure("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(
-        coordinator_address=job_addresses.split(",")[0] if job_addresses else None,
+        coordinator_address=addresses[0] if addresses else None,
         num_processes=num_processes,
         process_id=process_id,
         heartbeat_timeout_seconds=_HEARTBEAT_S,

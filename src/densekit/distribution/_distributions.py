@@ -10,7 +10,7 @@ from densekit._core import settings
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.registry import export
-from densekit._core.types import Array
+from densekit._core.types import Array, T
 from densekit._core.variable import Variable
 from densekit.distribution._devices import gathered, list_devices, processes
 from densekit.distribution._layouts import DeviceMesh, LayoutMap, TensorLayout
@@ -67,6 +67,10 @@ class Distribution:
             return self._process
         return self._process // (self.num_processes // replicas)
 
+    def distribute_dataset(self, dataset: T) -> T:
+        """The data set: what is handed to `fit` is whole, or a process' own, and cut there."""
+        return dataset
+
     def get_data_layout(self, data_shape: Sequence[int]) -> TensorLayout:
         """The layout of data: cut along the first axis."""
         axes = [self.batch_dim_name, *[None] * (len(data_shape) - 1)]
@@ -114,7 +118,7 @@ class DataParallel(Distribution):
 
     >>> import densekit as keras
     >>> keras.distribution.DataParallel(devices=["cpu:0"])
-    <DataParallel device_mesh=<DeviceMesh shape=(1,), axis_names=('batch',)>>
+    <DataParallel device_mesh=<DeviceMesh shape=(1,), axis_names=['batch']>>
     """
 
     def __init__(
@@ -124,8 +128,8 @@ class DataParallel(Distribution):
         auto_shard_dataset: bool = True,
     ) -> None:
         if device_mesh is None:
-            names = list_devices() if devices is None else list(devices)
-            device_mesh = DeviceMesh((len(names),), (_BATCH,), names)
+            names = list(devices) if devices else list_devices()
+            device_mesh = DeviceMesh((len(names),), [_BATCH], names)
         if not isinstance(device_mesh, DeviceMesh):
             raise ValueError(
                 message("DataParallel", "a DeviceMesh", describe(device_mesh), "Make one.")
@@ -143,9 +147,12 @@ class ModelParallel(Distribution):
         layout_map: layouts by path of the variable, with a mesh.
         batch_dim_name: the axis for rows. Default: the first one.
         auto_shard_dataset: as for `DataParallel`. Default: ``True``.
+        **kwargs: `device_mesh`, as scripts of Keras 3.0 have it; the map's counts.
 
     Raises:
-        ValueError: without a `LayoutMap`, or for an axis that its mesh has not.
+        ValueError: without a `LayoutMap`, for an axis that its mesh has not, or if there are more
+            processes than parts of the rows and no multiple of them.
+        TypeError: for other arguments.
 
     Example:
 
@@ -163,7 +170,17 @@ class ModelParallel(Distribution):
         layout_map: LayoutMap | None = None,
         batch_dim_name: str | None = None,
         auto_shard_dataset: bool = True,
+        **kwargs: object,
     ) -> None:
+        if kwargs.keys() - {"device_mesh"}:
+            raise TypeError(
+                message(
+                    "ModelParallel",
+                    "`layout_map`, `batch_dim_name` and `auto_shard_dataset`",
+                    f"{sorted(kwargs)}",
+                    "Leave out the others.",
+                )
+            )
         if not isinstance(layout_map, LayoutMap):
             raise ValueError(
                 message("ModelParallel", "a LayoutMap", describe(layout_map), "Pass `layout_map=`.")
@@ -171,6 +188,16 @@ class ModelParallel(Distribution):
         mesh = layout_map.device_mesh
         super().__init__(mesh, batch_dim_name or mesh.axis_names[0], auto_shard_dataset)
         self._layouts = layout_map
+        processes, parts = self.num_processes, self.num_model_replicas
+        if processes > parts and processes % parts:
+            raise ValueError(
+                message(
+                    "ModelParallel",
+                    f"{processes} processes to be a multiple of the parts of the rows",
+                    f"{parts} along {self.batch_dim_name!r}",
+                    "Change the mesh.",
+                )
+            )
 
     def get_variable_layout(self, variable: Variable) -> TensorLayout:
         """The layout that its path has in the map, else whole."""

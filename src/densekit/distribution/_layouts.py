@@ -9,7 +9,7 @@ from functools import cached_property
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
@@ -43,7 +43,7 @@ class DeviceMesh:
         axis_names: Sequence[str],
         devices: Sequence[str] | Array | None = None,
     ) -> None:
-        if not shape or len(shape) != len(axis_names):
+        if not shape or not axis_names or len(shape) != len(axis_names):
             raise ValueError(
                 message(
                     "DeviceMesh",
@@ -62,9 +62,9 @@ class DeviceMesh:
                     "Change `shape`, or name the devices to use.",
                 )
             )
-        self.shape = tuple(shape)
+        self.shape = shape
         self.axis_names = axis_names
-        self.devices: Array = names.reshape(self.shape)
+        self.devices: Array = names.reshape(tuple(shape))
 
     @cached_property
     def backend_mesh(self) -> Mesh:
@@ -72,7 +72,7 @@ class DeviceMesh:
         return mesh_of(self.devices, tuple(self.axis_names))
 
     def __repr__(self) -> str:
-        return f"<DeviceMesh shape={self.shape}, axis_names={tuple(self.axis_names)}>"
+        return f"<DeviceMesh shape={self.shape}, axis_names={self.axis_names}>"
 
 
 @export("keras.distribution")
@@ -221,16 +221,20 @@ class LayoutMap(MutableMapping[str, TensorLayout | None]):
 
 @export("keras.distribution")
 def distribute_tensor(
-    tensor: Array | jax.Array | KerasTensor, layout: TensorLayout
+    tensor: Array | jax.Array | KerasTensor, layout: TensorLayout | Sharding
 ) -> jax.Array | KerasTensor:
     """A tensor shared out as a layout says; inside compiled functions a wish about its value.
 
     Args:
         tensor: an array, also one that is traced; a symbolic one is left as it is.
-        layout: with a mesh.
+        layout: with a mesh; or a sharding of JAX.
 
     Returns:
         an array of JAX.
+
+    Raises:
+        ValueError: for a layout without a mesh, with more axes than the tensor, or along whose
+            axes the tensor cannot be shared out evenly.
 
     Example:
 
@@ -242,9 +246,21 @@ def distribute_tensor(
     """
     if isinstance(tensor, KerasTensor):
         return tensor
-    sharding = layout.backend_layout
+    sharding = layout.backend_layout if isinstance(layout, TensorLayout) else layout
     if isinstance(tensor, jax.core.Tracer):
         constrain: Callable[..., jax.Array] = jax.lax.with_sharding_constraint
         return constrain(tensor, sharding)
-    whole = np.asarray(tensor)
-    return jax.make_array_from_callback(whole.shape, sharding, whole.__getitem__)
+    value = tensor if isinstance(tensor, jax.Array) else np.asarray(tensor)
+    if isinstance(layout, TensorLayout) and len(layout.axes) > value.ndim:
+        raise ValueError(
+            message(
+                "distribute_tensor",
+                f"at most {value.ndim} axes for shape {value.shape}",
+                f"{layout.axes}",
+                "Leave out what is too much.",
+            )
+        )
+    if isinstance(value, jax.Array):
+        same = value.sharding.is_equivalent_to(sharding, value.ndim)
+        return value if same else jax.device_put(value, sharding)
+    return jax.make_array_from_callback(value.shape, sharding, value.__getitem__)
