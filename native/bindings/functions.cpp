@@ -9,20 +9,32 @@ namespace densekit::bindings {
 namespace {
 
 nb::object mean_loss(const std::string& kind, const Doubles& params, nb::handle y_true, nb::handle y_pred,
-                     double divisor) {
+                     double divisor, nb::handle weights) {
   LossSpec spec = loss_spec(kind, params);
   return by_type(y_pred, [&](auto tag) {
     using T = decltype(tag);
     const Matrix<T> p = matrix<T>(y_pred);
+    const bool weighted = !weights.is_none();
+    nb::object held;
+    const T* weight = nullptr;
+    if (weighted) {
+      held = to_array(weights, type_number(std::is_same_v<T, double>), p.rows, "weights");
+      weight = static_cast<const T*>(array_data(held));
+    }
     const Targets<T> t(spec, y_true, p);
     if (takes_plus_minus_labels(spec.kind)) spec.p[0] = all_zero_one(p.rows * p.width, t.dense.data);
     std::vector<T> rows(static_cast<std::size_t>(p.rows));
     nb::object d = new_matrix<T>(p.rows, p.width);
-    kernels<T>().loss(spec, p.rows, p.width, t.dense.data, t.labels, p.data, nullptr, T(1), rows.data(), out<T>(d));
-    double total = 0.0;
-    for (const T row : rows) total += static_cast<double>(row);
     const T scale = static_cast<T>(1.0 / divisor);
-    for (index_t i = 0; i < p.rows * p.width; ++i) out<T>(d)[i] *= scale;
+    // Weighted as in a plan that trains, whose kernel multiplies the weight by the scale.
+    kernels<T>().loss(spec, p.rows, p.width, t.dense.data, t.labels, p.data, weight, weighted ? scale : T(1), rows.data(),
+                      out<T>(d));
+    double total = 0.0;
+    for (index_t r = 0; r < p.rows; ++r) {
+      const auto row = static_cast<double>(rows[static_cast<std::size_t>(r)]);
+      total += weighted ? row * static_cast<double>(weight[r]) : row;
+    }
+    for (index_t i = 0; i < p.rows * p.width && !weighted; ++i) out<T>(d)[i] *= scale;
     return nb::object(nb::make_tuple(total / divisor, d));
   });
 }
@@ -95,10 +107,10 @@ nb::object permutation(uint64_t key, uint64_t counter, index_t n, index_t block)
 
 void bind_functions(nb::module_& m) {
   m.def("mean_loss", mean_loss, nb::arg("kind"), nb::arg("params"), nb::arg("y_true"), nb::arg("y_pred"),
-        nb::arg("divisor"),
-        nb::sig("def mean_loss(kind: str, params: Sequence[float], y_true: Array, y_pred: Array, divisor: float) -> "
-                "tuple[float, Array]"),
-        "(sum of the rows' losses / divisor, its gradient).");
+        nb::arg("divisor"), nb::arg("weights") = nb::none(),
+        nb::sig("def mean_loss(kind: str, params: Sequence[float], y_true: Array, y_pred: Array, divisor: float, "
+                "weights: Array | None = None) -> tuple[float, Array]"),
+        "(sum of the rows' losses, each times its weight, / divisor, its gradient).");
   m.def("matmul", matmul, nb::arg("a"), nb::arg("b"), nb::arg("transpose_a") = false, nb::arg("transpose_b") = false,
         nb::sig("def matmul(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = False) -> Array"),
         "a @ b.");

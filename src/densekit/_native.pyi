@@ -312,9 +312,16 @@ class RunQueue:
         """Give up what is under way, and end the threads."""
 
 def mean_loss(
-    kind: str, params: Sequence[float], y_true: Array, y_pred: Array, divisor: float
+    kind: str,
+    params: Sequence[float],
+    y_true: Array,
+    y_pred: Array,
+    divisor: float,
+    weights: Array | None = None,
 ) -> tuple[float, Array]:
-    """(sum of the rows' losses / divisor, its gradient)."""
+    """
+    (sum of the rows' losses, each times its weight, / divisor, its gradient).
+    """
 
 def matmul(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = False) -> Array:
     """a @ b."""

@@ -184,6 +184,10 @@ def drawing(layer_call: Any) -> Any:
             + keras.random.normal(ops.shape(x), seed=self.seeds)
             * keras.random.normal(ops.shape(x), 1.0, 2.0, seed=self.seeds)
         ),
+        lambda self, x: (
+            keras.random.normal(ops.shape(x), seed=self.seeds),
+            x + keras.random.normal(ops.shape(x), seed=self.seeds),
+        )[1],
         lambda self, x: x + keras.random.uniform(ops.shape(x), -1.0, 2.0, seed=self.seeds),
         lambda self, x: (
             x * ops.cast(keras.random.uniform(ops.shape(x), seed=self.seeds) < 0.3, x.dtype)
@@ -192,7 +196,7 @@ def drawing(layer_call: Any) -> Any:
         lambda self, x: self.noise(x, training=True),
         lambda self, x: self.steps(x, training=True),
     ],
-    ids=["two normal", "uniform", "truths", "dropout", "noise layer", "steps"],
+    ids=["two normal", "one of no use", "uniform", "truths", "dropout", "noise layer", "steps"],
 )
 def test_what_draws_in_every_call_does_so_natively(call: Any) -> None:
     rng = np.random.default_rng(0)

@@ -14,7 +14,7 @@ import pytest
 import densekit as keras
 from densekit import engines, ops
 from densekit.engines.formulas import FormulaProgram
-from densekit.ops import _deferred
+from densekit.ops import _formula_steps
 from densekit.ops._deferred import DeferredBox, DeferredTruth
 from densekit.ops._formula_steps import Step
 from densekit.training import _recorded_call
@@ -227,6 +227,25 @@ def test_more_branches_than_are_kept(programs: list[Any]) -> None:
     assert 0 < len(programs) < 40
 
 
+def test_a_branch_that_comes_back_takes_the_place_of_another(programs: list[Any]) -> None:
+    forget()
+    model = network()
+    for k in range(20):
+        step(model, lambda y, f=1.5 + k: ops.mean(y * f))
+    made = len(set(programs))
+    for _ in range(4):
+        loss, _gradients = step(model, lambda y: ops.mean(y * 99.0))
+    assert len(set(programs)) == made + 1
+    with op_by_op():
+        close([loss], [step(model, lambda y: ops.mean(y * 99.0))[0]])
+    # Many that take turns are not looked at again and again.
+    for _ in range(12):
+        for k in range(24):
+            step(model, lambda y, f=1.5 + k: ops.mean(y * f))
+    assert len(set(programs)) < made + 40
+    forget()
+
+
 @pytest.mark.parametrize("look", ["before", "after", "in between"])
 def test_values_can_be_looked_at(look: str) -> None:
     model = network()
@@ -350,7 +369,7 @@ def test_nothing_is_kept_alive() -> None:
 def test_the_number_of_steps_that_are_remembered_has_a_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_deferred, "_MOST_STEPS", 8)
+    monkeypatch.setattr(_formula_steps, "_MOST_STEPS", 8)
     forget()
     model = network()
     with op_by_op():

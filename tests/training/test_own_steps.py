@@ -147,6 +147,13 @@ def test_single_batches(kind: Any) -> None:
     np.testing.assert_allclose(own.test_on_batch(X, Y), plain.test_on_batch(X, Y), rtol=1e-4)
 
 
+def test_lists_of_numbers_are_refused_as_by_fit() -> None:
+    model = model_of(Tape)
+    for call in (model.train_on_batch, model.fit):
+        with pytest.raises(ValueError, match="expected an array"):
+            call([[1.0] * 4, [2.0] * 4], [[1.0], [2.0]])
+
+
 def test_callbacks_and_steps_per_execution() -> None:
     seen: list[Any] = []
 

@@ -51,9 +51,18 @@ class EngineKind(Protocol):
         """What makes the steps of a built optimizer; None where its definition must do."""
 
     def mean_loss(
-        self, form: NativeForm, y_true: Array, y_pred: Array, divisor: float
+        self,
+        form: NativeForm,
+        y_true: Array,
+        y_pred: Array,
+        divisor: float,
+        weights: Array | None = None,
     ) -> tuple[float, Array] | None:
-        """The sum of the rows' losses, divided, and its gradient; None: by the definition."""
+        """The sum of the rows' losses, divided, and its gradient; None: by the definition.
+
+        Args:
+            weights: what each row counts for; None: 1.
+        """
 
     def begin_formulas(self) -> None:
         """Get ready to note the formulas of tapes."""

@@ -98,7 +98,7 @@ class RecordingScope(VariableScope):
         """The outputs for given values of the variables, as one step; else NotImplemented."""
         return NotImplemented
 
-    def run_loss(self, loss: object, args: tuple[object, object]) -> Any:
+    def run_loss(self, loss: object, args: tuple[object, object, object]) -> Any:
         """The value of a loss called inside, recorded as one step; else NotImplemented."""
         return NotImplemented
 

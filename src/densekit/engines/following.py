@@ -17,6 +17,7 @@ from densekit.layers import Layer
 from densekit.layers._base.call import CallContext, call_context
 from densekit.layers._base.losses import sublayers
 from densekit.ops import KerasTensor
+from densekit.ops._row_draws import RowDraw
 from densekit.ops._symbolic import Node, recorded_nodes
 
 _LONGEST_REASON = 120
@@ -37,11 +38,15 @@ class Followed:
     flags_yield: bool = False
 
     def needed_nodes(self) -> list[Node]:
-        """The nodes without ops whose results lead nowhere, such as masks that nobody asks for."""
+        """The nodes without ops whose results lead nowhere, such as masks that nobody asks for.
+
+        What draws stays: its generator moves on.
+        """
         wanted = {id(t) for t in (*self.outputs, *self.masks, *self.losses)}
         kept = []
         for node in reversed(self.nodes):
-            if isinstance(node.operation, Layer) or any(id(t) in wanted for t in node.outputs):
+            does_more = isinstance(node.operation, Layer | RowDraw)
+            if does_more or any(id(t) in wanted for t in node.outputs):
                 wanted.update(id(t) for t in node.input_tensors)
                 kept.append(node)
         return kept[::-1]

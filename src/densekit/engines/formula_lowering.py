@@ -37,13 +37,21 @@ _REFLECTED = ("radd", "rsub", "rmul", "rtruediv", "rpow")
 _ENDS = {"mean": True, "sum": False}  # reductions over the batch: whether a mean
 
 
+class LossEnd(NamedTuple):
+    """A built-in loss, with the places of the targets and of the weights; -1: there are none."""
+
+    form: NativeForm
+    targets: int
+    weights: int
+
+
 class End(NamedTuple):
     """A number made of all rows: the sum of a value, divided, or a built-in loss of it."""
 
     place: int
     value: int  # place of the value
     divisor: float
-    loss: tuple[NativeForm, int] | None = None  # with the place of the targets
+    loss: LossEnd | None = None
 
 
 class Lowered:
@@ -179,10 +187,11 @@ class Lowered:
         self.numbers.add(step.place)
 
     def _loss(self, step: Step, operands: list[Any]) -> None:
-        form, y_true, y_pred, divisor = operands
+        form, y_true, y_pred, divisor, *weights = operands
         if y_pred.index not in self.handles:
             raise NotLowerable("it is a loss of numbers")
-        self.ends.append(End(step.place, y_pred.index, divisor[1], (form[1], y_true)))
+        loss = LossEnd(form[1], y_true, *(weights or [-1]))
+        self.ends.append(End(step.place, y_pred.index, divisor[1], loss))
         self.numbers.add(step.place)
 
     def _number(self, step: Step, name: str, args: list[Any]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from densekit._core.types import Array, Real, Shape
 from densekit.engines import native
-from densekit.engines.formula_lowering import Lowered
+from densekit.engines.formula_lowering import End, Lowered
 from densekit.engines.formula_numbers import Numbers
 from densekit.engines.fusing import fused
 from densekit.engines.plan_op import NotLowerable
@@ -56,16 +56,14 @@ class FormulaProgram:
             self._engine = native.NativeEngine(plan, penalties=False)
         self._seeds: dict[tuple[int, float], Array] = {}
         # The whole formula is a built-in loss of what a model gave,
-        self._only_loss: tuple[int, int, str, list[float], float] | None = None
+        self._only_loss: End | None = None
         # or the sum of a value that the plan gives.
         self._only_sum: tuple[float, list[Array], list[tuple[int, int]]] | None = None
         (end, *more) = self._ends
         if more or self._after:
             return
         if end.loss is not None and self._engine is None:
-            form, y_true = end.loss
-            parameters = list(form.parameters)
-            self._only_loss = end.value, y_true, form.kind, parameters, end.divisor
+            self._only_loss = end
         elif end.loss is None and self._engine is not None:
             shape = lowered.rows, *self._shapes[end.value]
             places = [(i, p) for i, p in enumerate(self._inputs) if p in self.recorded]
@@ -80,11 +78,9 @@ class FormulaProgram:
         Single numbers that are met on the way are put into `numbers`.
         """
         if self._only_loss is not None:
-            place, y_true, form, parameters, divisor = self._only_loss
-            total, slope = native.mean_loss(
-                form, parameters, values[y_true], values[place], divisor
-            )
-            return self._type(total), {place: slope}
+            end = self._only_loss
+            total, slope = _mean_loss(end, values, values[end.value])
+            return self._type(total), {end.value: slope}
         if self._only_sum is not None and self._engine is not None:
             divisor, seed, places = self._only_sum
             rows = [values[place] for place in self._inputs]
@@ -112,11 +108,7 @@ class FormulaProgram:
                 total = np.cumsum(value, dtype=np.float64)[-1]
                 numbers[end.place] = kind(total / end.divisor)
                 continue
-            form, y_true = end.loss
-            given = values[end.value] if value is None else value
-            total, slope = native.mean_loss(
-                form.kind, list(form.parameters), values[y_true], given, end.divisor
-            )
+            total, slope = _mean_loss(end, values, values[end.value] if value is None else value)
             numbers[end.place], slopes[end.place] = kind(total), slope
         self._after.compute(numbers)
         into = self._after.gradients(numbers)
@@ -156,3 +148,12 @@ class FormulaProgram:
             seed.setflags(write=False)
             self._seeds[place, factor] = seed
         return seed
+
+
+def _mean_loss(end: End, values: dict[int, Array], y_pred: Array) -> tuple[float, Array]:
+    """A built-in loss, and its gradient."""
+    assert end.loss is not None
+    form, targets, weights = end.loss
+    given = None if weights < 0 else values[weights]
+    parameters = list(form.parameters)
+    return native.mean_loss(form.kind, parameters, values[targets], y_pred, end.divisor, given)

@@ -12,7 +12,7 @@ from typing import Any
 from densekit._core import tree
 from densekit._core.masks import any_mask, mask_of, masks_of, set_mask
 from densekit._core.types import TensorLike
-from densekit.engines.plan_op import Handle, NotLowerable, PlanOp
+from densekit.engines.plan_op import DRAWING, Handle, NotLowerable, PlanOp
 from densekit.layers import Layer
 from densekit.ops import KerasTensor
 
@@ -135,7 +135,7 @@ class MaskedFunction:
 
 
 # What does more than make values: it adds to the loss, draws a number in its turn, or is Python.
-_NOT_PURE = frozenset({"host", "activity", "dropout", "noise"})
+_NOT_PURE = DRAWING | {"host", "activity"}
 
 
 def without_unused(ops: list[PlanOp], wanted: set[int]) -> list[PlanOp]:

@@ -74,10 +74,15 @@ class NativeKind:
         return NativeUpdates(optimizer, variables) if known else None
 
     def mean_loss(
-        self, form: NativeForm, y_true: Array, y_pred: Array, divisor: float
+        self,
+        form: NativeForm,
+        y_true: Array,
+        y_pred: Array,
+        divisor: float,
+        weights: Array | None = None,
     ) -> tuple[float, Array] | None:
         """The sum of the rows' losses, divided, and its gradient, by the kernels."""
-        return native.mean_loss(form.kind, list(form.parameters), y_true, y_pred, divisor)
+        return native.mean_loss(form.kind, list(form.parameters), y_true, y_pred, divisor, weights)
 
     def begin_formulas(self) -> None:
         """Have the core note them."""

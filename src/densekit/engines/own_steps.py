@@ -30,8 +30,6 @@ def step_engine(source: StepSource) -> NativeEngine:
         raise NotLowerable(f"{plan.host_reasons[-1][0]} runs in Python: {plan.host_reasons[-1][1]}")
     if plan.adds_losses or any(mask is not None for mask in masks):
         raise NotLowerable("a layer adds a loss, or gives a mask")
-    if len({id(g) for g in plan.seed_generators}) != len(plan.seed_generators):
-        raise NotLowerable("random numbers of one generator are drawn twice")
     if not {id(v) for v in source.variables} <= plan.variables:
         raise NotLowerable("a variable that it trains has no gradient")
     for i, (rows, reduction, loss, _) in enumerate(source.terms):

@@ -50,7 +50,12 @@ class PlainKind:
         return None
 
     def mean_loss(
-        self, form: NativeForm, y_true: Array, y_pred: Array, divisor: float
+        self,
+        form: NativeForm,
+        y_true: Array,
+        y_pred: Array,
+        divisor: float,
+        weights: Array | None = None,
     ) -> tuple[float, Array] | None:
         """None: tapes record the definition."""
         return None

@@ -80,8 +80,8 @@ class Loss(CountsAssignments):
         """
         try:
             scope = recording_scope()
-            if scope is not None and sample_weight is None:
-                value = scope.run_loss(self, (y_true, y_pred))
+            if scope is not None:
+                value = scope.run_loss(self, (y_true, y_pred, sample_weight))
                 if value is not NotImplemented:
                     return value
             return self._dk_reduced(y_true, y_pred, sample_weight)

@@ -28,6 +28,10 @@ from densekit.metrics._called_back import is_traced, result_back, update_back
 from densekit.ops._dispatch import raw
 
 Exact: TypeAlias = np.float64 | npt.NDArray[np.float64]  # a sum, or one for each entry
+# Sums behind the variables, and two that a mean of losses keeps.
+ExactSums: TypeAlias = tuple[
+    dict[Variable, Exact | tuple[float, float]], tuple[float, float] | None
+]
 Result: TypeAlias = TensorLike | np.number
 
 
@@ -238,6 +242,14 @@ class Metric(TrackedMetric):
             with np.errstate(over="ignore"):
                 shown[()] = exact
         self._dk_exact[variable] = exact, shown.item()
+
+    def _dk_exact_sums(self) -> ExactSums:
+        """What is known beside the variables, to go on from with `_dk_set_exact_sums`."""
+        return dict(self._dk_exact), None
+
+    def _dk_set_exact_sums(self, known: ExactSums) -> None:
+        self._dk_exact.clear()
+        self._dk_exact.update(known[0])
 
     def _dk_sum(self, variable: Variable) -> Exact | TensorLike:
         """The float64 sum behind `variable`, or its value if that was assigned since."""

@@ -22,13 +22,8 @@ from densekit._core.boxes import BOXES, DEFERRED
 from densekit._core.tensor import Tensor
 from densekit._core.types import Array, DTypeLike, Real, TensorLike
 from densekit.ops._formula_keys import index_token, setting
-from densekit.ops._formula_steps import MOST_VALUES, SLOTS, Key, Step
+from densekit.ops._formula_steps import SLOTS, Formulas, Key, Step
 from densekit.ops._gradient import new_node, teach_boxes
-
-# Another branch of a formula at one place, or another formula, is computed at once: a number that
-# is another one each time must not fill the memory.
-_MOST_BRANCHES = 16
-_MOST_STEPS = 4096
 
 # An op and what it is called with.
 Function: TypeAlias = Callable[..., Any]
@@ -37,29 +32,6 @@ Kwargs: TypeAlias = Mapping[str, Any]
 
 _ARRAYS = frozenset({np.ndarray, Tensor})
 _NUMBERS = frozenset({float, int})
-
-
-class Formulas:
-    """All formulas that one kind of engine has met.
-
-    Args:
-        lowers: whether a step and all before it have a native form.
-        program: what runs a formula, from its steps; None: by its ops.
-    """
-
-    def __init__(
-        self, lowers: Callable[[Step], bool], program: Callable[[list[Step]], object]
-    ) -> None:
-        self.lowers = lowers
-        self.program = program
-        self.start = Step(None, (), 0, (), None)
-        self.count = 0
-
-    def room_after(self, step: Step) -> bool:
-        """Whether another step is remembered."""
-        if self.count >= _MOST_STEPS:
-            self.start, self.count = Step(None, (), 0, (), None), 0
-        return len(step.next) < _MOST_BRANCHES and step.place < MOST_VALUES - 16
 
 
 class Formula:
@@ -95,7 +67,7 @@ class Formula:
         before = self.step
         key = ("value", value.shape, value.dtype)
         step = before.next.get(key)
-        if step is None and self.formulas.room_after(before):
+        if step is None and self.formulas.has_room(before, key):
             step = before.next[key] = Step(before, key, 0, value.shape, value.dtype)
             self.formulas.count += 1
         return step
@@ -133,7 +105,7 @@ class Formula:
             step = Step(before, key, inputs, (), None)
         step.truth = truth
         step.noted = False
-        if self.formulas.room_after(before) and before is self.step:
+        if self.formulas.has_room(before, key) and before is self.step:
             step.noted = (boxed or truth) and self.formulas.lowers(step)
             before.next[key] = step
             self.formulas.count += 1

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 MOST_VALUES = 128  # of one formula
+# Another branch of a formula at one place, or another formula, is computed at once until it has
+# come back: a number that is another one each time must not fill the memory.
+_MOST_BRANCHES = 16
+_MOST_STEPS = 4096
+_MOST_TURNED_AWAY = 256
 
 Key = tuple[Any, ...]
 
@@ -33,11 +39,12 @@ class Step:
         next: the steps that were met after it, by key.
         latest: the one with a value from outside that was met last.
         program: runs the formula up to here; made when it is first asked for.
+        given_up: how many branches had to make way for others.
     """
 
     __slots__ = (
         *("before", "dtype", "inputs", "key", "next", "noted", "place", "program", "shape"),
-        *("latest", "truth"),
+        *("given_up", "latest", "truth"),
     )
 
     def __init__(self, before: Step | None, key: Key, inputs: int, shape: Any, dtype: Any) -> None:
@@ -48,6 +55,7 @@ class Step:
         self.latest: Step | None = None
         self.noted = True
         self.truth = False
+        self.given_up = 0
         self.program: Any = None
 
     def path(self) -> list[Step]:
@@ -58,3 +66,56 @@ class Step:
             steps.append(step)
             step = step.before
         return steps[::-1]
+
+
+class Formulas:
+    """All formulas that one kind of engine has met.
+
+    Args:
+        lowers: whether a step and all before it have a native form.
+        program: what runs a formula, from its steps; None: by its ops.
+    """
+
+    def __init__(
+        self, lowers: Callable[[Step], bool], program: Callable[[list[Step]], object]
+    ) -> None:
+        self.lowers = lowers
+        self.program = program
+        self.start = Step(None, (), 0, (), None)
+        self.count = 0
+        self._turned_away: dict[tuple[Step, Key], int] = {}
+
+    def has_room(self, step: Step, key: Key) -> bool:
+        """Whether one more step is remembered; the oldest of many branches may make way for it."""
+        if self.count >= _MOST_STEPS:
+            self.start, self.count = Step(None, (), 0, (), None), 0
+            self._turned_away.clear()
+        if step.place >= MOST_VALUES - 16:
+            return False
+        return len(step.next) < _MOST_BRANCHES or self._comes_back(step, key)
+
+    def _comes_back(self, step: Step, key: Key) -> bool:
+        """Whether a branch was met before, more often the more branches took turns: each is looked
+        at for as long as some hundred ops take."""
+        if len(self._turned_away) >= _MOST_TURNED_AWAY:
+            self._turned_away.clear()
+        met = self._turned_away.get((step, key), 0) + 1
+        if met <= 1 << min(step.given_up, 30):
+            self._turned_away[step, key] = met
+            return False
+        self._turned_away.pop((step, key))
+        oldest = step.next.pop(next(iter(step.next)))
+        if step.latest is oldest:
+            step.latest = None
+        self.count -= _size(oldest)
+        step.given_up += 1
+        return True
+
+
+def _size(step: Step) -> int:
+    """How many steps follow, with itself."""
+    found, waiting = 0, [step]
+    while waiting:
+        found += 1
+        waiting += waiting.pop().next.values()
+    return found

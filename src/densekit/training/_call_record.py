@@ -17,7 +17,8 @@ from densekit._core.scope import StatelessScope, VariableScope, without_scope
 from densekit._core.types import Array, TensorLike
 from densekit._core.variable import Variable
 from densekit.layers import Layer
-from densekit.ops._deferred import Formula, Formulas
+from densekit.ops._deferred import Formula
+from densekit.ops._formula_steps import Formulas
 from densekit.ops._gradient import Node, Parts, backward, new_node, new_trace
 
 if TYPE_CHECKING:

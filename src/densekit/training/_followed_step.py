@@ -20,6 +20,7 @@ from densekit._core.types import Array
 from densekit._core.variable import Variable
 from densekit.engines.following import Ends, follow_call
 from densekit.layers import Layer
+from densekit.layers._base.losses import sublayers
 from densekit.ops import KerasTensor
 from densekit.training._built_from import numbers_of
 from densekit.training._compiled import Compiled
@@ -88,7 +89,7 @@ class FollowedStep:
             raise (refused or [why])[0] from None  # as it was said first
         finally:
             calls.forget_nodes()
-        self._reads, self._effects = calls.reads, calls.effects
+        self._reads, self._effects, self._drawn = calls.reads, calls.effects, calls.drawn
         self._reads.settle()
         loss = self._effects.loss
         assert loss is not None  # or `_outputs_of` had refused
@@ -96,7 +97,7 @@ class FollowedStep:
         self._read = [i for i, x in enumerate(tensors) if id(x) in read]
         graph.inputs = [tensors[i] for i in self._read]
         self._is_bare = isinstance(loss, RowLoss)
-        self._optimizer = model.optimizer
+        self.optimizer = model.optimizer
         self._outputs = wanted
         self._places = {id(x): i for i, x in enumerate(wanted)}
         self._columns = {id(x): i for i, x in enumerate(tensors)}
@@ -108,6 +109,13 @@ class FollowedStep:
         self._kind = engines.engine_kind()
         self._kind_of = np.dtype(self._floatx).type
         self._ends = ends_of(loss)
+        # Targets, and weights of samples, by the output that they belong to.
+        self._compared: dict[int, tuple[int, int]] = {}
+        for end in self._ends:
+            if end.target >= 0:
+                pair = end.target, end.weights
+                if self._compared.setdefault(self._places[id(end.rows)], pair) != pair:
+                    raise NotLowerable("one output is compared with several targets")
         weights = weights_of(loss, self._kind_of(1))
         terms = [
             StepTerm(self._places[id(e.rows)], e.reduction, e.loss, float(weights[id(e)]))
@@ -118,7 +126,7 @@ class FollowedStep:
             terms,
             self._floatx,
             self._effects.variables,
-            self._optimizer,
+            self.optimizer,
         )
         engine = self._kind.own_step(source)
         if engine is None:
@@ -144,7 +152,7 @@ class FollowedStep:
     def _numbers_now(self) -> object:
         losses = [end.loss for end in self._ends]
         forms = [None if loss is None else (native_form(loss), loss.reduction) for loss in losses]
-        numbers = numbers_of([], self._effects.variables, [], self._optimizer)
+        numbers = numbers_of([], self._effects.variables, [], self.optimizer)
         return numbers, forms, self._compiled.terms, self._compiled.metrics
 
     def takes(self, columns: Sequence[Array]) -> bool:
@@ -153,7 +161,7 @@ class FollowedStep:
 
     def holds(self) -> bool:
         """Whether the step would be found to do the same again."""
-        if self._model.optimizer is not self._optimizer:
+        if self._model.optimizer is not self.optimizer:
             return False
         if self._kind is not engines.engine_kind() or not self._reads.hold():
             return False
@@ -177,11 +185,12 @@ class FollowedStep:
     def train(self, chunk: Chunk, columns: Sequence[Array]) -> tuple[Array, list[Array | None]]:
         """Make the steps of a chunk: their losses, and what metrics look at."""
         targets: list[Array | None] = [None] * len(self._outputs)
-        for end in self._ends:
-            if end.target >= 0:
-                targets[self._places[id(end.rows)]] = columns[end.target]
+        weights: list[Array | None] = [None] * len(self._outputs)
+        for place, (target, weight) in self._compared.items():
+            targets[place] = columns[target]
+            weights[place] = None if weight < 0 else columns[weight]
         inputs = [columns[i] for i in self._read]
-        own = chunk._replace(inputs=inputs, targets=targets, weights=[None] * len(targets))
+        own = chunk._replace(inputs=inputs, targets=targets, weights=weights)
         rooms: list[Array | None] = [
             np.empty((chunk.rows, math.prod(_sizes(x))), self._floatx)
             if id(x) in self._asked
@@ -252,10 +261,10 @@ class FollowedStep:
     # What it may change
 
     def state(self) -> list[Variable]:
-        """The variables that a step may change, those of metrics apart."""
-        found = [*self._weights, *self._optimizer.variables]
-        metrics = {id(v) for v in self._model.metrics_variables}
-        return list({id(v): v for v in found if id(v) not in metrics}.values())
+        """The variables that a step may change."""
+        found = [*self._weights, *self._drawn, *self.optimizer.variables]
+        found += self._model.metrics_variables
+        return list({id(v): v for v in found}.values())
 
 
 def _kinds(columns: Sequence[Array]) -> list[object]:
@@ -304,10 +313,12 @@ def _outputs_of(calls: StepCalls) -> list[KerasTensor]:
 
 
 def _check_state(callees: Sequence[tuple[Layer, bool]]) -> None:
-    """What a call writes is read by none of the others."""
+    """What a call writes is read by none of the others; draws follow each other in a plan, too."""
     written: set[int] = set()
     for layer, _ in callees:
-        own = {id(v) for v in layer.non_trainable_variables}
+        owners = [layer, *sublayers(layer)]
+        drawn = {id(g.state) for one in owners for g in one._tracker.seed_generators}
+        own = {id(v) for v in layer.non_trainable_variables} - drawn
         if written & own and any(trains for _, trains in callees):
             raise NotLowerable("two calls share state")
         written |= own

@@ -20,7 +20,7 @@ from densekit._core.variable import Variable
 from densekit._core.watched import WATCHED, read
 from densekit.layers import Layer
 from densekit.layers._base.call import call_context
-from densekit.ops._deferred import Formulas
+from densekit.ops._formula_steps import Formulas
 from densekit.ops._gradient import Node, is_live, new_node
 from densekit.training._call_record import Backward, BareCall, Box, Call, Output, Tape, hand_on
 from densekit.training._layer_engines import recorder_of

@@ -14,7 +14,7 @@ from densekit._core.tensor import Tensor
 from densekit._core.types import Array, TensorLike
 from densekit.losses import Loss
 from densekit.ops._deferred import DeferredBox, settled
-from densekit.ops._formula_steps import SLOTS
+from densekit.ops._formula_steps import SLOTS, Key
 from densekit.ops._gradient import new_node
 
 _NONE: dict[str, object] = {}
@@ -25,16 +25,17 @@ _ARRAYS = frozenset({np.ndarray, Tensor})
 _NAMES = {"f": "float32", "d": "float64"}  # asking a dtype for its name takes longer
 
 
-def run_recorded_loss(tape: Any, loss: Loss, args: tuple[Any, Any]) -> object:
+def run_recorded_loss(tape: Any, loss: Loss, args: tuple[Any, Any, Any]) -> object:
     """The value of a loss of recorded predictions, or NotImplemented for its definition.
 
     Only for one tape: a gradient that another tape records has to be a formula.
     """
-    y_true, y_pred = args
+    y_true, y_pred, weights = args
     if masks.in_use and masks.mask_of(y_pred) is not None:
         return NotImplemented
     quick = loss.__dict__.get("_dk_noted")
-    if quick is not None and type(y_pred) is DeferredBox and tape.outer is None:
+    bare = weights is None and tape.outer is None
+    if quick is not None and bare and type(y_pred) is DeferredBox:
         count, before, shape, dtype, step, form, divisor = quick
         formula = y_pred._formula
         if (
@@ -48,7 +49,9 @@ def run_recorded_loss(tape: Any, loss: Loss, args: tuple[Any, Any]) -> object:
             y_true = y_true.copy()
             formula.values[step.place - 1] = y_true
             formula.step = step
-            return DeferredBox(formula, step, _at_once, ((form, y_true, y_pred, divisor), _NONE))
+            return DeferredBox(
+                formula, step, _at_once, ((form, y_true, y_pred, divisor, None), _NONE)
+            )
     if tape.outer is not None or type(y_pred) not in BOXES or y_pred._trace != tape.trace:
         return NotImplemented
     shape = y_pred.shape
@@ -65,25 +68,39 @@ def run_recorded_loss(tape: Any, loss: Loss, args: tuple[Any, Any]) -> object:
         y_true = y_true[:, 0]
     if y_true.shape != (shape[:1] if sparse else shape):
         return NotImplemented
+    if weights is not None and not (
+        type(weights) in _ARRAYS
+        and weights.dtype == y_pred.dtype
+        and weights.shape == shape[:1]
+        and loss.reduction != "mean_with_sample_weight"
+    ):
+        return NotImplemented
     divisor = float(shape[0]) if divides else 1.0
     if type(y_pred) is DeferredBox and not (sparse and _is_odd(y_true, shape[1])):
         y_true = y_true.copy()
         place = SLOTS[y_pred._step.place]
-        key = ("loss", ("form", form), (y_true.shape, y_true.dtype), place, ("rows", divisor))
-        given = form, y_true, y_pred, divisor
+        key: Key = ("loss", ("form", form), (y_true.shape, y_true.dtype), place, ("rows", divisor))
+        arrays = [y_true]
+        if weights is not None:
+            weights = weights.copy()
+            arrays.append(weights)
+            key = (*key, (weights.shape, weights.dtype))
+        noted = form, y_true, y_pred, divisor, weights
         formula = y_pred._formula
         before = formula.step
-        value = formula.note(key, (y_true,), _at_once, given, {})
-        if before is y_pred._step and type(value) is DeferredBox and not sparse:
+        value = formula.note(key, arrays, _at_once, noted, {})
+        if weights is None and before is y_pred._step and type(value) is DeferredBox and not sparse:
             quick = assignments.count(), before, y_true.shape, y_true.dtype
             loss.__dict__["_dk_noted"] = *quick, value._step, form, divisor
         return value
-    return _at_once(form, y_true, settled(y_pred), divisor)
+    return _at_once(form, y_true, settled(y_pred), divisor, weights)
 
 
-def _at_once(form: NativeForm, y_true: Array, y_pred: Any, divisor: float) -> object:
+def _at_once(
+    form: NativeForm, y_true: Array, y_pred: Any, divisor: float, weights: Array | None
+) -> object:
     """The loss of a box, as one node."""
-    found = engines.engine_kind().mean_loss(form, y_true, y_pred._value, divisor)
+    found = engines.engine_kind().mean_loss(form, y_true, y_pred._value, divisor, weights)
     if found is None:
         return NotImplemented
     value, slopes = found

@@ -19,6 +19,7 @@ from densekit._core.variable import Variable
 from densekit.data._columns import Column, Signature, output_keys
 from densekit.metrics import Mean, MeanMetricWrapper, Metric
 from densekit.metrics._lookup import check
+from densekit.metrics._metric import ExactSums
 
 
 class LossMean(Mean):
@@ -59,6 +60,13 @@ class LossMean(Mean):
     def forget_sums(self) -> None:
         """The variables have got other values: they count."""
         self.__dict__["_dk_sums"] = None
+
+    def _dk_exact_sums(self) -> ExactSums:
+        return super()._dk_exact_sums()[0], self._dk_sums
+
+    def _dk_set_exact_sums(self, known: ExactSums) -> None:
+        super()._dk_set_exact_sums(known)
+        self.__dict__["_dk_sums"] = known[1]
 
     def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add values as any mean does: a user's own step may."""
@@ -255,6 +263,15 @@ class CompileMetrics(Metric):
                     name = _free(f"{prefix}weighted_{metric.name}", results)
                 results[name] = _result(metric)
         return results
+
+
+def parts_of(metrics: Iterable[Metric]) -> list[Metric]:
+    """Metrics, with those that were compiled one by one."""
+    return [
+        part
+        for metric in metrics
+        for part in ([metric, *metric.metrics] if isinstance(metric, CompileMetrics) else [metric])
+    ]
 
 
 def _add_total(metric: Metric, y_true: Array, y_pred: Array) -> bool:

@@ -109,7 +109,8 @@ class SingleBatches:
     ) -> Logs:
         """One step that the user wrote."""
         batches, model = self._data.batch_structure(), self._model
-        rows = max(len(leaf) for leaf in tree.flatten(x))
+        sized = [leaf for leaf in tree.flatten(x) if hasattr(leaf, "__len__")]  # others are refused
+        rows = max(map(len, sized), default=1)
         feed = self._data.step_feed(batches, x, y, weight, class_weight, max(rows, 1), None)
         session = self._sessions.of_steps(batches, training)
         model.reset_metrics()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, cast
 
-from densekit._core import tree
+from densekit._core import settings, tree
 from densekit._core.native_form import native_form
 from densekit._core.plan import NotLowerable
+from densekit._core.seeds import SeedGenerator
 from densekit._core.variable import Variable
 from densekit.data._columns import unpack_x_y_sample_weight
 from densekit.layers import Layer
@@ -21,11 +22,12 @@ from densekit.optimizers import Optimizer
 from densekit.training._compiled import Compiled
 from densekit.training._outputs import unwraps
 from densekit.training._overrides import is_base_method
-from densekit.training._run_metrics import CompileMetrics
+from densekit.training._run_metrics import parts_of
 from densekit.training._runtime import Runtime
-from densekit.training._step_formulas import StepFormulas
-from densekit.training._step_reads import OF_PARTS, Method, Reads, is_ours
+from densekit.training._step_formulas import StepFormulas, is_plain
+from densekit.training._step_reads import OF_PARTS, Method, is_ours
 from densekit.training._step_values import (
+    ROWS,
     BatchLoss,
     Gradient,
     MetricUpdate,
@@ -41,8 +43,16 @@ if TYPE_CHECKING:
     from densekit.training._model import TrainableModel
 
 _OWN = __name__.partition(".")[0]
-_FORMULAS = (f"{_OWN}.ops", f"{_OWN}.activations", f"{_OWN}.losses")
+_FORMULAS = tuple(f"{_OWN}.{room}" for room in ("ops", "activations", "losses", "random"))
 _REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight")
+# What gives values to each row, and the names of its arguments.
+_DRAWS = {
+    "normal": ("shape", "mean", "stddev", "dtype", "seed"),
+    "uniform": ("shape", "minval", "maxval", "dtype", "seed"),
+    "zeros": ("shape", "dtype"),
+    "ones": ("shape", "dtype"),
+}
+_COLLECTIONS = frozenset({tuple, list, dict})
 _ITERATORS = (zip, enumerate, reversed)
 _MAKES = (list, tuple, *_ITERATORS)
 
@@ -59,12 +69,12 @@ class StepCalls(StepFormulas):
     def __init__(
         self, model: TrainableModel, compiled: Compiled, data: Sequence[KerasTensor]
     ) -> None:
-        self.reads = Reads()
         self.effects = StepEffects()
+        self.drawn: list[Variable] = []  # states of the generators that it draws from
         self.callees: list[tuple[Layer, bool]] = []  # what was called, and whether it trains
         self._nodes: list[tuple[Layer, int]] = []
         self._model, self._compiled = model, compiled
-        super().__init__(data)
+        super().__init__(data, model.weights)
 
     def forget_nodes(self) -> None:
         """Take back that layers were called."""
@@ -80,6 +90,8 @@ class StepCalls(StepFormulas):
         if isinstance(of, OpenTape | KerasTensor | Variable) or self.is_made(of):
             if isinstance(of, OpenTape) and name == "gradient":
                 return _Gradients(of)
+            if isinstance(of, KerasTensor) and name == "shape":
+                return self.shape_of(of)
             if isinstance(of, dict) and name in ("items", "keys", "values"):
                 return self.made(list(getattr(of, name)())), name  # not yet called
             raise NotLowerable(f"it reads `{name}` of {type(of).__name__}")
@@ -107,11 +119,23 @@ class StepCalls(StepFormulas):
             return callee[0]
         if getattr(callee, "__name__", "") == unpack_x_y_sample_weight.__name__ and len(args) == 1:
             return unpack_x_y_sample_weight(args[0])
+        if (callee is len or callee is isinstance) and not kwargs:
+            return self._ask(callee, *args)
         if isinstance(callee, type) and callee in _MAKES and not kwargs.keys() - {"strict"}:
             return self._make(callee, args, kwargs)
         if isinstance(callee, FunctionType) and callee.__module__.startswith(_FORMULAS):
             return self._formula(callee, args, kwargs)
         raise NotLowerable(f"it calls {getattr(callee, '__name__', type(callee).__name__)!r}")
+
+    def _ask(self, what: Callable[..., object], value: object, *kinds: object) -> object:
+        """The length of a collection, or whether a value is one."""
+        if what is len and self._is_fixed(value):
+            return len(value)  # type: ignore[arg-type]
+        known = is_plain(value) or isinstance(value, KerasTensor) or self._is_fixed(value)
+        named = kinds[0] if kinds and isinstance(kinds[0], tuple) else kinds
+        if what is isinstance and known and named and {*named} <= _COLLECTIONS:
+            return any(isinstance(value, kind) for kind in _COLLECTIONS if kind in named)
+        raise NotLowerable(f"it calls `{what.__name__}`")
 
     def _make(self, kind: type, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
         given = [self.items(arg) for arg in args]
@@ -125,8 +149,12 @@ class StepCalls(StepFormulas):
         self, function: FunctionType, args: Sequence[object], kwargs: Mapping[str, object]
     ) -> object:
         name = function.__name__
+        if name in _DRAWS:
+            return self._draw(function, args, kwargs)
         given = dict(zip(("x", "axis", "keepdims"), args, strict=False)) | dict(kwargs)
         x = given.pop("x", None)
+        if name == "shape" and isinstance(x, KerasTensor):
+            return self.shape_of(x)
         whole = given.get("axis") is None and not given.get("keepdims")
         if name in ("mean", "sum") and isinstance(x, KerasTensor) and whole:
             if self._tape is None or "float" not in x.dtype:
@@ -138,6 +166,27 @@ class StepCalls(StepFormulas):
         if not any(isinstance(x, KerasTensor) for x in leaves):
             raise NotLowerable(f"`{name}` is computed without the data")
         return self._compute(function, name, args, kwargs)
+
+    def _draw(
+        self, function: FunctionType, args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> object:
+        """Random values, or the same one everywhere, for each row of the batch."""
+        given = dict(zip(_DRAWS[function.__name__], args, strict=False)) | dict(kwargs)
+        shape, seed = given.pop("shape", None), given.pop("seed", None)
+        sizes = shape if isinstance(shape, tuple) or self.is_made(shape) else ()
+        if not isinstance(sizes, tuple | list) or [*sizes][:1] != [ROWS] or ROWS in [*sizes][1:]:
+            raise NotLowerable(f"`{function.__name__}` does not make a row for each row")
+        if not all(map(is_plain, [*sizes[1:], *given.values()])):
+            raise NotLowerable(f"`{function.__name__}` is given more than numbers")
+        if isinstance(seed, SeedGenerator):
+            self.drawn.append(seed.state)
+            given["seed"] = seed
+        elif "seed" in _DRAWS[function.__name__]:
+            raise NotLowerable("it draws without a SeedGenerator")
+        values = function((None, *sizes[1:]), **given)
+        if not isinstance(values, KerasTensor) or values.dtype != settings.floatx():
+            raise NotLowerable(f"it draws {given.get('dtype')}")
+        return self._result(values)
 
     def _layer(self, layer: Layer, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
         if self.effects.applied:
@@ -212,8 +261,15 @@ class StepCalls(StepFormulas):
 
     # The loss, its gradient, the update
 
-    def _loss(self, loss: Loss, y_true: object, y_pred: object) -> RowLoss:
+    def _loss(
+        self, loss: Loss, y_true: object, y_pred: object, sample_weight: object = None
+    ) -> RowLoss:
         target = self._data.get(id(y_true), -1)
+        weights = -1
+        if sample_weight is not None:
+            weights = self._weights(sample_weight)
+            if loss.reduction == "mean_with_sample_weight":
+                raise NotLowerable("its loss is divided by the weights")
         form = native_form(loss)
         known = form is not None and not form.whole_batch and loss.reduction in _REDUCTIONS
         if self._tape is None or not known or target < 0:
@@ -221,7 +277,15 @@ class StepCalls(StepFormulas):
         if not isinstance(y_pred, KerasTensor) or id(y_pred) not in self._recorded:
             raise NotLowerable("its loss is none of what a model gave")
         reduction = "sum" if loss.reduction == "sum" else "mean"
-        return RowLoss(y_pred, reduction, loss, target)
+        return RowLoss(y_pred, reduction, loss, target, weights)
+
+    def _weights(self, given: object) -> int:
+        """The column of the data with the weights of samples."""
+        place = self._data.get(id(given), -1)
+        floats = isinstance(given, KerasTensor) and given.dtype == settings.floatx()
+        if place < 0 or not floats or len(given.shape) != 1:  # type: ignore[attr-defined]
+            raise NotLowerable("the weights of its loss are no column of numbers of the data")
+        return place
 
     def _compiled_loss(
         self,
@@ -232,9 +296,9 @@ class StepCalls(StepFormulas):
         training: object = True,
     ) -> RowLoss:
         term = self._compiled.bare_term()
-        if term is None or sample_weight is not None:
-            raise NotLowerable("`compute_loss` gives more than one loss without weights")
-        return self._loss(term.loss, y, y_pred)
+        if term is None:
+            raise NotLowerable("`compute_loss` gives more than one loss")
+        return self._loss(term.loss, y, y_pred, sample_weight)
 
     def _gradients(self, target: object, sources: object) -> object:
         if not isinstance(target, BatchLoss) or self.effects.loss not in (None, target):
@@ -294,8 +358,7 @@ def _as_graph(layer: Layer, given: object, flag: dict[str, bool]) -> object:
 
 def _check_metric(metric: Metric) -> None:
     """Only what is known to look at nothing but its arguments may be asked in place of the step."""
-    parts = metric.metrics if isinstance(metric, CompileMetrics) else [metric]
-    for part in parts:
+    for part in parts_of([metric]):
         called = [f for f in vars(part).values() if callable(f) and not isinstance(f, type)]
         if not all(map(is_ours, (type(part), *called))):
             raise NotLowerable(f"the metric {part.name!r} is one of its own")

@@ -19,7 +19,9 @@ from densekit._core.engine import Chunk
 from densekit._core.plan import NotLowerable
 from densekit._core.types import Array
 from densekit._core.variable import Variable
+from densekit.optimizers._asked_once import rates_asked_once
 from densekit.training._compiled import Compiled
+from densekit.training._run_metrics import parts_of
 from densekit.training._step_data import BatchStructure
 
 if TYPE_CHECKING:
@@ -121,22 +123,24 @@ class StepFollower:
             self.reason, self._tries = "its weights are too large to be copied", _MOST_TRIES
             return self._step(batch)
         before = _copies(state)
-        loss: object = None
+        metrics = parts_of(self._model.metrics)
+        sums = [metric._dk_exact_sums() for metric in metrics]
+        told: object = None
         made: list[Array] = []
-        try:
-            loss = followed.loss_of(followed.train(chunk, columns)[0][-1])
-            made = _copies(state)
-        except Exception:  # Python meets it, too, or need not
-            loss = None
-        finally:
-            for variable, value in zip(state, before, strict=True):
-                variable.assign(value)
-        logs = self._step(batch)
-        same = loss is not None and all(
-            _bits(v.array) == _bits(x) for v, x in zip(state, made, strict=True)
-        )
-        if same and isinstance(logs, Mapping):
-            same = all(_bits(unboxed(logs[name])) == _bits(loss) for name in followed.loss_names)
+        with rates_asked_once(followed.optimizer):
+            try:
+                told = followed.run(chunk, columns)[0]
+                made = _copies(state)
+            except Exception:  # Python meets it, too, or need not
+                told = None
+            finally:
+                for variable, value in zip(state, before, strict=True):
+                    variable.assign(value)
+                for metric, known in zip(metrics, sums, strict=True):
+                    metric._dk_set_exact_sums(known)
+            logs = self._step(batch)
+        same = told is not None and _are_alike(told, logs)
+        same = same and all(_bits(v.array) == _bits(x) for v, x in zip(state, made, strict=True))
         if not same:
             self.reason, self._tries = "the engine computes other bits", _MOST_TRIES
         elif followed.holds():
@@ -152,6 +156,13 @@ class StepFollower:
 
 def _copies(state: Sequence[Variable]) -> list[Array]:
     return [np.array(v.array) for v in state]
+
+
+def _are_alike(told: object, logs: object) -> bool:
+    """Whether two steps return the same names and bits."""
+    if isinstance(told, Mapping) and isinstance(logs, Mapping):
+        return [*told] == [*logs] and all(_are_alike(told[name], logs[name]) for name in told)
+    return _bits(unboxed(told)) == _bits(unboxed(logs))
 
 
 def _bits(value: object) -> bytes:

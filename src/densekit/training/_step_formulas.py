@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import numpy as np
+
 from densekit._core import tree
 from densekit._core.plan import NotLowerable
+from densekit._core.types import Array
+from densekit._core.variable import Variable
 from densekit.ops import KerasTensor, stop_gradient
-from densekit.training._step_values import BatchLoss, Combined, Once, OpenTape
+from densekit.training._step_reads import Reads
+from densekit.training._step_values import ROWS, BatchLoss, Combined, Once, OpenTape
 
 _PLAIN = frozenset({int, float, str, bool, type(None)})
 # Outside of a tape NumPy computes: the core has the same bits for what rounds once, or not at all.
@@ -19,6 +24,7 @@ _EXACT = frozenset(
         *("where", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
         *("take_along_axis", "get_item", "getitem", "reshape", "squeeze", "expand_dims"),
         *("stop_gradient", "concatenate", "neg", "sub", "mul", "truediv"),
+        *("zeros_like", "ones_like"),
         *("eq", "ne", "lt", "le", "gt", "ge"),
     }
 )
@@ -44,9 +50,12 @@ class StepFormulas:
 
     Args:
         data: the columns of the data, as symbols.
+        variables: whose values it may compute with.
     """
 
-    def __init__(self, data: Sequence[KerasTensor]) -> None:
+    def __init__(self, data: Sequence[KerasTensor], variables: Sequence[Variable]) -> None:
+        self.reads = Reads()
+        self._own = {id(v) for v in variables}
         self._data = {id(x): i for i, x in enumerate(data)}
         self._recorded: set[int] = set()  # tensors that a tape knows, by id
         self._constant: dict[int, KerasTensor] = {}  # by id: others as a tape sees them
@@ -167,6 +176,22 @@ class StepFormulas:
                 raise NotLowerable(str(error)) from None
         raise NotLowerable(f"it looks into {type(of).__name__}")
 
+    def shape_of(self, x: KerasTensor) -> tuple[object, ...]:
+        """Sizes of a tensor, of which the first is another one in other batches."""
+        return (ROWS, *x.shape[1:])
+
+    def _operand(self, name: str, x: Variable | Array, rank: int) -> None:
+        """An operand that has the same values for each row."""
+        if isinstance(x, Variable):
+            if id(x) not in self._own:
+                raise NotLowerable(f"`{name}` is given a variable that is none of the model's")
+        elif type(x) is np.ndarray:
+            self.reads.array(x)
+        else:
+            raise NotLowerable(f"`{name}` is given an array of another class")
+        if len(x.shape) >= rank:
+            raise NotLowerable(f"`{name}` is given an array with values for each row")
+
     def _compute(
         self,
         formula: Callable[..., object],
@@ -176,9 +201,17 @@ class StepFormulas:
     ) -> object:
         leaves = tree.flatten((list(args), dict(kwargs)))
         tensors = [x for x in leaves if isinstance(x, KerasTensor)]
-        if not all(isinstance(x, KerasTensor) or is_plain(x) for x in leaves):
-            raise NotLowerable(f"`{name}` is given more than tensors and numbers")
-        if len({x.dtype for x in tensors}) > 1 and name not in _MIXED:
+        rank = max(len(x.shape) for x in tensors)
+        dtypes = {x.dtype for x in tensors}
+        for x in leaves:
+            if isinstance(x, Variable | np.ndarray):
+                self._operand(name, x, rank)
+                dtypes.add(str(x.dtype))
+            elif isinstance(x, np.generic):
+                dtypes.add(str(x.dtype))
+            elif not (isinstance(x, KerasTensor) or is_plain(x)):
+                raise NotLowerable(f"`{name}` is given more than tensors and numbers")
+        if len(dtypes) > 1 and name not in _MIXED:
             raise NotLowerable(f"`{name}` joins different types")
         if "float" not in tensors[0].dtype and name in ("add", "sub", "mul", "truediv", "pow"):
             raise NotLowerable(f"`{name}` computes with {tensors[0].dtype}")

@@ -18,7 +18,7 @@ from densekit.training._step_calls import StepCalls
 from densekit.training._step_formulas import is_plain
 from densekit.training._step_reads import Method, Property
 from densekit.training._step_source import definition_of
-from densekit.training._step_values import Once, OpenTape
+from densekit.training._step_values import BatchLoss, Once, OpenTape
 
 Names: TypeAlias = dict[str, object]
 Formula: TypeAlias = Callable[..., object]
@@ -118,7 +118,8 @@ class _Frame:
                 self._bind(node.target, self._value(given))
             case ast.AugAssign(target=ast.Name(id=name)) if type(node.op) in _BINARY:
                 before = self._names.get(name)
-                if not is_plain(before):  # arrays, and all views of them, change in place
+                if not is_plain(before) and not isinstance(before, BatchLoss):
+                    # Arrays, and all views of them, change in place.
                     raise NotLowerable(f"it changes `{name}` in place")
                 formula = _BINARY[type(node.op)]
                 self._names[name] = self._calls.operate(formula, before, self._value(node.value))

@@ -7,6 +7,7 @@ from operator import is_
 from types import CellType, FunctionType, MethodType, ModuleType
 
 from densekit._core.plan import NotLowerable
+from densekit._core.types import Array
 from densekit.layers import Layer
 from densekit.metrics import Metric
 from densekit.optimizers import Optimizer
@@ -19,6 +20,7 @@ OF_PARTS = frozenset(
     }
 )
 _PLAIN = frozenset({int, float, str, bool, type(None)})
+_LARGEST_ARRAY = 1 << 14  # bytes: larger ones take too long to be looked at before each call
 _MISSING = object()
 _READ = object.__getattribute__
 
@@ -48,6 +50,7 @@ class Reads:
         self._of_types: dict[tuple[type, str], object] = {}
         self._owners: dict[int, tuple[object, type, object]] = {}  # by id, as they were
         self._codes: list[tuple[FunctionType, object, object]] = []
+        self._arrays: dict[int, tuple[Array, bytes]] = {}  # by id, with their contents
         self.layers: dict[int, Layer] = {}  # whose parts were looked at, by id
 
     def settle(self) -> None:
@@ -76,7 +79,13 @@ class Reads:
         for function, code, defaults in self._codes:
             if function.__code__ is not code or function.__defaults__ is not defaults:
                 return False
-        return True
+        return all([array.tobytes() == contents for array, contents in self._arrays.values()])
+
+    def array(self, array: Array) -> None:
+        """The elements of an array are read, which anybody may change in place."""
+        if array.dtype == object or array.nbytes > _LARGEST_ARRAY:
+            raise NotLowerable("it computes with a large array, or one of objects")
+        self._arrays[id(array)] = array, array.tobytes()
 
     def function(self, function: FunctionType) -> None:
         """A function is read as its code is now."""

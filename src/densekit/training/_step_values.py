@@ -15,6 +15,13 @@ from densekit.metrics import Metric
 from densekit.ops import KerasTensor
 
 
+class BatchSize:
+    """How many rows a batch has, where the step asks for it."""
+
+
+ROWS = BatchSize()
+
+
 class BatchLoss:
     """A number made of the whole batch."""
 
@@ -28,12 +35,14 @@ class RowLoss(BatchLoss):
         reduction: "mean" or "sum" of all elements.
         loss: the built-in loss.
         target: which column of the data holds its targets.
+        weights: which one the weights of its samples; -1: they have none.
     """
 
     rows: KerasTensor
     reduction: str
     loss: Loss | None = None
     target: int = -1
+    weights: int = -1
 
 
 @dataclass(eq=False, slots=True)

@@ -25,7 +25,8 @@ from densekit._core.types import Array, ArrayLike
 from densekit._core.variable import Variable
 from densekit._core.watched import WATCHED
 from densekit.layers import Layer
-from densekit.ops._deferred import DeferredBox, Formula, Formulas
+from densekit.ops._deferred import DeferredBox, Formula
+from densekit.ops._formula_steps import Formulas
 from densekit.ops._gradient import Node, begin_trace, end_trace, new_node, resume_trace
 from densekit.training._call_record import BareCall
 from densekit.training._recorded_call import run_quickly, run_recorded, run_with_values
@@ -233,7 +234,7 @@ class GradientTape(RecordingScope):
         """The outputs for given values of the variables; NotImplemented for the definition."""
         return run_with_values(self, layer, pairs, args, kwargs)
 
-    def run_loss(self, loss: Any, args: tuple[Any, Any]) -> Any:
+    def run_loss(self, loss: Any, args: tuple[Any, Any, Any]) -> Any:
         """The value of a loss called inside, as one step; NotImplemented for its definition."""
         return run_recorded_loss(self, loss, args)
 
