@@ -58,8 +58,8 @@ def test_training_is_that_on_the_array(table: Any, array: Any) -> None:
 def test_columns_go_by_name(table: Any, array: Any) -> None:
     columns = {name: array[:, i] for i, name in enumerate(NAMES)}
     model, _ = trained(table(columns), array[:, 0])
-    turned = table({name: columns[name] for name in reversed(NAMES)})
-    np.testing.assert_array_equal(model.predict(turned, verbose=0), model.predict(array, verbose=0))
+    reordered = table({name: columns[name] for name in reversed(NAMES)})
+    np.testing.assert_array_equal(model.predict(reordered, verbose=0), model.predict(array, verbose=0))
     with pytest.raises(ValueError, match="no column 'c', also 'z'"):
         model.predict(table({"a": array[:, 0], "b": array[:, 1], "z": array[:, 2]}), verbose=0)
 

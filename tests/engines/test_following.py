@@ -259,8 +259,8 @@ def test_columns_of_whole_numbers_are_taken_apart_natively() -> None:
         model.predict(rows, verbose=0), Layer.__call__(model, rows), atol=1e-6
     )
     large = np.array([[2**24 + 1, 2**30 + 3, -(2**24) - 5]], "int32")  # which floats cannot hold
-    turned = keras.Model(x, x[:, ::-1])
-    np.testing.assert_array_equal(turned.predict(large, verbose=0), large[:, ::-1])
+    backwards = keras.Model(x, x[:, ::-1])
+    np.testing.assert_array_equal(backwards.predict(large, verbose=0), large[:, ::-1])
 
 
 @pytest.mark.parametrize(

@@ -211,11 +211,11 @@ def test_loaded_weights_are_seen(tmp_path: Path) -> None:
 def test_copies_of_a_model_change_alone() -> None:
     model = new_model()
     before = warmed(model)
-    twin = keras.models.clone_model(model)
-    twin.set_weights(model.get_weights())
-    assign(twin)
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    assign(clone)
     np.testing.assert_array_equal(model(X), before)
-    assert not np.array_equal(twin(X), before)
+    assert not np.array_equal(clone(X), before)
 
 
 def test_weights_assigned_while_others_predict() -> None:

@@ -113,10 +113,10 @@ def test_accepted_as_by_keras(case: str) -> None:
 
 @pytest.mark.parametrize("arguments", [{"verbose": 9}, {"epochs": -1}, {"y": Y[1:].tolist()}])
 def test_a_refused_fit_leaves_the_model_as_it_was(arguments: dict[str, Any]) -> None:
-    made, twin = model(densekit), model(densekit)
-    twin.set_weights(made.get_weights())
+    made, clone = model(densekit), model(densekit)
+    clone.set_weights(made.get_weights())
     with pytest.raises(ValueError, match="expected"):
         made.fit(X, **{"y": Y, "verbose": 0, **arguments})
     assert int(made.optimizer.iterations) == 0
-    for ours, untouched in zip(made.get_weights(), twin.get_weights(), strict=True):
+    for ours, untouched in zip(made.get_weights(), clone.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, untouched)

@@ -186,19 +186,19 @@ def test_fit_makes_the_steps_of_the_optimizers_inside(kind: str) -> None:
     model.fit(x, y, epochs=3, shuffle=False, verbose=0)
     own = regression(None)
     ws = own.trainable_variables
-    twins = [Adam(0.01)] if kind == "scaled" else [SGD(0.1, momentum=0.5), Adam(0.01)]
+    clones = [Adam(0.01)] if kind == "scaled" else [SGD(0.1, momentum=0.5), Adam(0.01)]
     for _ in range(3):
         for start in (0, 32):
             with keras.GradientTape() as tape:
                 rows = slice(start, start + 32)
                 loss = keras.ops.mean(keras.ops.square(own(x[rows], training=True) - y[rows]))
             gradients = tape.gradient(loss, ws)
-            for twin in twins:
-                biases = isinstance(twin, SGD)
-                twin.apply_gradients(
+            for clone in clones:
+                biases = isinstance(clone, SGD)
+                clone.apply_gradients(
                     (g, w)
                     for g, w in zip(gradients, ws, strict=True)
-                    if len(twins) == 1 or (w.name == "bias") == biases
+                    if len(clones) == 1 or (w.name == "bias") == biases
                 )
     for one, other in zip(model.weights, own.weights, strict=True):
         np.testing.assert_allclose(one.numpy(), other.numpy(), atol=2e-6)

@@ -441,20 +441,20 @@ def test_pickle_copy_and_deepcopy() -> None:
     model = model_of(keras.layers.Dense(3), optimizer="adam")
     model.fit(X, Y, verbose=0)
     expected = model.predict(X, verbose=0)
-    for twin in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
-        np.testing.assert_array_equal(twin.predict(X, verbose=0), expected)
-        twin.fit(X, Y, verbose=0)
-        assert (twin.predict(X, verbose=0) != expected).any()
+    for clone in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        np.testing.assert_array_equal(clone.predict(X, verbose=0), expected)
+        clone.fit(X, Y, verbose=0)
+        assert (clone.predict(X, verbose=0) != expected).any()
         np.testing.assert_array_equal(model.predict(X, verbose=0), expected)
 
 
 def test_compile_config_round_trip() -> None:
     model = model_of(optimizer=keras.optimizers.Adam(0.25), metrics=["mae"], loss_weights=[2.0])
     config = model.get_compile_config()
-    twin = keras.models.clone_model(model)
-    twin.compile_from_config(config)
-    assert twin.get_compile_config() == config
-    assert float(twin.optimizer.learning_rate.numpy()) == 0.25
+    clone = keras.models.clone_model(model)
+    clone.compile_from_config(config)
+    assert clone.get_compile_config() == config
+    assert float(clone.optimizer.learning_rate.numpy()) == 0.25
     assert model_of().get_compile_config()["metrics"] is None
 
 
@@ -624,7 +624,7 @@ def test_tables_of_numbers_of_several_types() -> None:
     table = Table(columns)
     x = np.stack(columns, axis=1, dtype="float32", casting="unsafe")
     y = x.sum(axis=1)
-    model, twin = (
+    model, clone = (
         keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, kernel_initializer="ones")])
         for _ in range(2)
     )
@@ -633,10 +633,10 @@ def test_tables_of_numbers_of_several_types() -> None:
     np.testing.assert_array_equal(model(table), expected)
     np.testing.assert_array_equal(model(np.ma.array(x)), expected)
     np.testing.assert_allclose(model.layers[0](table), expected, rtol=1e-6)
-    for net, data in ((model, x), (twin, table)):
+    for net, data in ((model, x), (clone, table)):
         net.compile("adam", "mse")
         net.fit(data, np.stack([y, y], axis=1), shuffle=False, verbose=0)
-    np.testing.assert_array_equal(model.get_weights()[0], twin.get_weights()[0])
+    np.testing.assert_array_equal(model.get_weights()[0], clone.get_weights()[0])
     with pytest.raises(ValueError, match="numbers"):
         model.predict(Table([*columns[:2], np.array(["1"] * 9)]), verbose=0)
 

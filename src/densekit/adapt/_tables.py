@@ -80,10 +80,10 @@ class Int4Table(TableForm):
     def encode(self, weight: ArrayLike, quantizer: Quantize | None = None) -> list[ArrayLike]:
         """Each row on its own, or each group of its numbers."""
         if self.block_size is not None:
-            turned = abs_max_quantize_grouped_with_zero_point(
+            found = abs_max_quantize_grouped_with_zero_point(
                 ops.transpose(weight), self.block_size, to_numpy=True
             )
-            whole, scale, zero = map(ops.transpose, turned)
+            whole, scale, zero = map(ops.transpose, found)
             return [pack_int4(whole, axis=-1)[0], scale, zero]
         quantizer = quantizer or AbsMaxQuantizer(axis=-1, value_range=(-8, 7))
         whole, scale = quantizer(weight, to_numpy=True)

@@ -25,7 +25,7 @@ def check_axis(loss: str, axis: object) -> None:
 
 
 def smooth_classes(y_true: TensorLike, label_smoothing: float) -> TensorLike:
-    """Move a share of each row's mass to all its classes equally."""
+    """Move a share of each row's sum to all its classes equally."""
     if not label_smoothing:
         return y_true
     return y_true * (1.0 - label_smoothing) + label_smoothing / y_true.shape[-1]
@@ -173,7 +173,7 @@ def categorical_crossentropy(
         y_true: targets ``(batch, ..., n)``.
         y_pred: predictions of the same shape; ``(batch,)`` and ``(batch, 1)`` go together.
         from_logits: whether `y_pred` is scores instead of probabilities. Default: ``False``.
-        label_smoothing: 0 to 1; that share of a row's mass goes to all classes. Default: ``0.0``.
+        label_smoothing: 0 to 1; that share of a row's sum goes to all classes. Default: ``0.0``.
         axis: axis of the classes. Default: ``-1``.
 
     Raises:
@@ -201,7 +201,7 @@ class CategoricalCrossentropy(BuiltinLoss):
 
     Args:
         from_logits: whether `y_pred` is scores instead of probabilities. Default: ``False``.
-        label_smoothing: 0 to 1; that share of a row's mass goes to all classes. Default: ``0.0``.
+        label_smoothing: 0 to 1; that share of a row's sum goes to all classes. Default: ``0.0``.
         axis: axis of the classes. Default: ``-1``.
         reduction: see `Loss`. Default: ``"sum_over_batch_size"``.
         name: name of the loss. Default: ``"categorical_crossentropy"``.

@@ -181,7 +181,7 @@ def categorical_focal_crossentropy(
         alpha: factor, or one per class. Default: ``0.25``.
         gamma: 0 gives the plain cross-entropy, times `alpha`. Default: ``2.0``.
         from_logits: whether `y_pred` is scores instead of probabilities. Default: ``False``.
-        label_smoothing: 0 to 1; that share of a row's mass goes to all classes. Default: ``0.0``.
+        label_smoothing: 0 to 1; that share of a row's sum goes to all classes. Default: ``0.0``.
         axis: axis of the classes. Default: ``-1``.
 
     Raises:
@@ -217,7 +217,7 @@ class CategoricalFocalCrossentropy(BuiltinLoss):
         alpha: factor, or one per class. Default: ``0.25``.
         gamma: 0 gives the plain cross-entropy, times `alpha`. Default: ``2.0``.
         from_logits: whether `y_pred` is scores instead of probabilities. Default: ``False``.
-        label_smoothing: 0 to 1; that share of a row's mass goes to all classes. Default: ``0.0``.
+        label_smoothing: 0 to 1; that share of a row's sum goes to all classes. Default: ``0.0``.
         axis: axis of the classes. Default: ``-1``.
         reduction: see `Loss`. Default: ``"sum_over_batch_size"``.
         name: name of the loss. Default: ``"categorical_focal_crossentropy"``.

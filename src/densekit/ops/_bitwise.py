@@ -51,7 +51,7 @@ def bitwise_xor(x: ArrayLike, y: ArrayLike) -> TensorLike:
 
 @operation("numpy")
 def bitwise_not(x: TensorLike) -> TensorLike:
-    """Every bit turned round: ``-x - 1`` of signed integers.
+    """Every bit inverted: ``-x - 1`` of signed integers.
 
     Example:
 

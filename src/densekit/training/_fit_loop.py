@@ -263,7 +263,7 @@ def run_epoch(
 ) -> Runs[int]:
     """All steps of one epoch, with the batch hooks of the callbacks; returns how many.
 
-    Blocks are yielded to whoever runs them: `run_all`, or `fit_many` with those of other models.
+    Chunks are yielded to whoever runs them: `run_all`, or `fit_many` with those of other models.
     """
     mode = "train" if training else "test"
     begin = getattr(callbacks, f"on_{mode}_batch_begin")
