@@ -59,7 +59,9 @@ def test_columns_go_by_name(table: Any, array: Any) -> None:
     columns = {name: array[:, i] for i, name in enumerate(NAMES)}
     model, _ = trained(table(columns), array[:, 0])
     reordered = table({name: columns[name] for name in reversed(NAMES)})
-    np.testing.assert_array_equal(model.predict(reordered, verbose=0), model.predict(array, verbose=0))
+    np.testing.assert_array_equal(
+        model.predict(reordered, verbose=0), model.predict(array, verbose=0)
+    )
     with pytest.raises(ValueError, match="no column 'c', also 'z'"):
         model.predict(table({"a": array[:, 0], "b": array[:, 1], "z": array[:, 2]}), verbose=0)
 

@@ -6,18 +6,35 @@ others. `install` lets `keras.backend` have them.
 
 from __future__ import annotations
 
-import string
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
 
-from densekit import activations, ops, random
+from densekit import ops, random
 from densekit._core import settings
 from densekit._core.name_scope import name_scope as name_scope
 from densekit._core.seeds import Seed
 from densekit._core.types import Array, ArrayLike, DTypeLike, TensorLike
 from densekit._core.variable import Variable
+from densekit.compat._old_formulas import all as all
+from densekit.compat._old_formulas import any as any
+from densekit.compat._old_formulas import argmax as argmax
+from densekit.compat._old_formulas import argmin as argmin
+from densekit.compat._old_formulas import batch_dot as batch_dot
+from densekit.compat._old_formulas import batch_normalization as batch_normalization
+from densekit.compat._old_formulas import bias_add as bias_add
+from densekit.compat._old_formulas import cumprod as cumprod
+from densekit.compat._old_formulas import cumsum as cumsum
+from densekit.compat._old_formulas import elu as elu
+from densekit.compat._old_formulas import hard_sigmoid as hard_sigmoid
+from densekit.compat._old_formulas import l2_normalize as l2_normalize
+from densekit.compat._old_formulas import mean as mean
+from densekit.compat._old_formulas import relu as relu
+from densekit.compat._old_formulas import sqrt as sqrt
+from densekit.compat._old_formulas import std as std
+from densekit.compat._old_formulas import switch as switch
+from densekit.compat._old_formulas import var as var
 from densekit.compat.tensorflow import shape as shape
 from densekit.compat.tensorflow._names import lookup
 from densekit.compat.tensorflow.random import _sizes
@@ -32,10 +49,7 @@ __getattr__ = lookup(
     "keras.backend",
     {name: (name, {"x": "x1", "y": "x2"}) for name in _OF_TWO.split()}
     | {name: (name, {}) for name in (*_OF_ONE.split(), *_REDUCTIONS.split())}
-    | {
-        name: (name, {})
-        for name in ["arange", "cast", "softmax", "stack", "zeros_like", "dot", "stop_gradient"]
-    }
+    | {name: (name, {}) for name in _OTHERS.split()}
     | {
         "pow": ("power", {"x": "x1", "a": "x2"}),
         "clip": ("clip", {"min_value": "x_min", "max_value": "x_max"}),
@@ -263,136 +277,6 @@ def dropout(
 ) -> TensorLike:
     """Zeros at random, the rest divided by ``1 - level``."""
     return random.dropout(x, level, noise_shape, seed)
-
-
-# Arithmetic
-
-
-def _numbers(x: TensorLike) -> TensorLike:
-    """Truths as numbers."""
-    return ops.cast(x, settings.floatx()) if str(x.dtype) == "bool" else x
-
-
-def mean(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> TensorLike:
-    """The mean, of truths too."""
-    return ops.mean(_numbers(x), axis, keepdims)
-
-
-def std(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> TensorLike:
-    """The standard deviation, of truths too."""
-    return ops.std(_numbers(x), axis, keepdims)
-
-
-def var(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> TensorLike:
-    """The variance, of truths too."""
-    return ops.var(_numbers(x), axis, keepdims)
-
-
-def all(x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> TensorLike:
-    """Whether all elements are true."""
-    return ops.all(ops.cast(x, "bool"), axis, keepdims)
-
-
-def any(x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> TensorLike:
-    """Whether an element is true."""
-    return ops.any(ops.cast(x, "bool"), axis, keepdims)
-
-
-def argmax(x: ArrayLike, axis: int = -1) -> TensorLike:
-    """Where the largest element is, by default along the last axis."""
-    return ops.argmax(x, axis)
-
-
-def argmin(x: ArrayLike, axis: int = -1) -> TensorLike:
-    """Where the smallest element is, by default along the last axis."""
-    return ops.argmin(x, axis)
-
-
-def cumsum(x: ArrayLike, axis: int = 0) -> TensorLike:
-    """Sums from the first element on."""
-    return ops.cumsum(x, axis)
-
-
-def cumprod(x: ArrayLike, axis: int = 0) -> TensorLike:
-    """Products from the first element on."""
-    return ops.cumprod(x, axis)
-
-
-def sqrt(x: ArrayLike) -> TensorLike:
-    """The square root, 0 of negative numbers."""
-    return ops.sqrt(ops.maximum(x, 0))
-
-
-def relu(
-    x: ArrayLike, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0
-) -> TensorLike:
-    """`activations.relu`; `alpha` is the slope below `threshold`."""
-    return activations.relu(x, alpha, max_value, threshold)
-
-
-def elu(x: ArrayLike, alpha: float = 1.0) -> TensorLike:
-    """`activations.elu`."""
-    return activations.elu(x, alpha)
-
-
-def hard_sigmoid(x: ArrayLike) -> TensorLike:
-    """0.2 x + 0.5 between 0 and 1, as in Keras 2; that of Keras 3 is another."""
-    return ops.clip(ops.add(ops.multiply(x, 0.2), 0.5), 0.0, 1.0)
-
-
-def l2_normalize(x: ArrayLike, axis: int | None = None) -> TensorLike:
-    """`x` over its length, which is at least 1e-6."""
-    length = ops.sum(ops.square(x), axis, True)
-    return ops.multiply(x, ops.rsqrt(ops.maximum(length, 1e-12)))
-
-
-def bias_add(x: ArrayLike, bias: ArrayLike, data_format: str | None = None) -> TensorLike:
-    """``x + bias``."""
-    return ops.add(x, bias)
-
-
-def batch_normalization(
-    x: ArrayLike,
-    mean: ArrayLike,
-    var: ArrayLike,
-    beta: ArrayLike,
-    gamma: ArrayLike,
-    axis: int = -1,
-    epsilon: float = 1e-3,
-) -> TensorLike:
-    """``(x - mean) / sqrt(var + epsilon) * gamma + beta``."""
-    scale = ops.multiply(ops.rsqrt(ops.add(var, epsilon)), gamma)
-    return ops.add(ops.multiply(ops.subtract(x, mean), scale), beta)
-
-
-def batch_dot(x: TensorLike, y: TensorLike, axes: int | Sequence[int] | None = None) -> TensorLike:
-    """Row by row the product of `x` and `y` over one axis of each; of two rows ``(n, 1)``."""
-    ranks = len(x.shape), len(y.shape)
-    if axes is None:
-        axes = (ranks[0] - 1, ranks[1] - (1 if ranks[1] == 2 else 2))
-    first, second = (axes, axes) if isinstance(axes, int) else axes
-    left = list(string.ascii_lowercase[: ranks[0]])
-    right = [left[0], *string.ascii_uppercase[1 : ranks[1]]]
-    shared = left[first % ranks[0]]
-    right[second % ranks[1]] = shared
-    kept = [letter for letter in (*left, *right[1:]) if letter != shared]
-    result = ops.einsum(f"{''.join(left)},{''.join(right)}->{''.join(kept)}", x, y)
-    return ops.expand_dims(result, -1) if len(kept) == 1 else result
-
-
-def switch(
-    condition: TensorLike,
-    then_expression: TensorLike | Callable[[], TensorLike],
-    else_expression: TensorLike | Callable[[], TensorLike],
-) -> TensorLike:
-    """One of two tensors, or of what two functions give; for a condition with axes row by row."""
-    one = then_expression() if callable(then_expression) else then_expression
-    other = else_expression() if callable(else_expression) else else_expression
-    condition = ops.cast(condition, "bool")
-    missing = len(one.shape) - len(condition.shape)
-    for _ in range(missing if len(condition.shape) else 0):
-        condition = ops.expand_dims(condition, -1)
-    return ops.where(condition, one, other)
 
 
 # Shapes

@@ -1,14 +1,13 @@
 """What `StringLookup` and `IntegerLookup` share: a vocabulary, and the index of each token.
 
-Long, as both ways to a vocabulary and both ways through it obey the same rules of special tokens.
+What it learns is counted in `_token_counts.py`; the rules of special tokens are here.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import numpy as np
 
@@ -17,19 +16,14 @@ from densekit._core.errors import describe, message
 from densekit._core.scope import on_trial
 from densekit._core.types import Array, ArrayLike, Config, PartialShape, Store, TensorLike
 from densekit.layers.preprocessing._base import Preprocessing
-from densekit.layers.preprocessing._encoding import (
-    checked_mode,
-    encoded,
-    encoded_shape,
-)
+from densekit.layers.preprocessing._encoding import checked_mode, encoded, encoded_shape
 from densekit.layers.preprocessing._hashes import checked_salt, hasher
 from densekit.layers.preprocessing._text import buckets_of
+from densekit.layers.preprocessing._token_counts import Token, TokenCounts
 from densekit.ops._called_back import Result, by_numpy
 from densekit.ops._core_ops import refuse_sparse
 from densekit.ops._dispatch import is_tracer
 from densekit.ops._keras_tensor import KerasTensor
-
-Token: TypeAlias = str | int
 
 VOCABULARY = "vocabulary.txt"
 
@@ -228,34 +222,24 @@ class IndexLookup(Preprocessing):
                     "Leave it out.",
                 )
             )
-        rows = np.atleast_2d(self._dk_read(data))
-        self._dk_counts.update(rows.ravel().tolist())
-        if self.output_mode == "tf_idf":
-            for row in rows:
-                self._dk_documents.update(set(row.ravel().tolist()))
-            self._dk_rows += len(rows)
+        self._dk_counts.add(np.atleast_2d(self._dk_read(data)), self.output_mode == "tf_idf")
 
     def finalize_state(self) -> None:
         """Make the vocabulary from what was counted."""
-        for token in (self.mask_token, self.oov_token):
-            self._dk_counts.pop(token, None)
-        if not self._dk_counts:
+        special = (self.mask_token, self.oov_token)
+        if not self._dk_counts.has_any(unless=special):
             return
-        ranked = sorted(self._dk_counts.items(), key=lambda item: (item[1], item[0]), reverse=True)
         room = None if self.max_tokens is None else self.max_tokens - self._dk_token_start
-        tokens = [token for token, _ in ranked[:room]]
+        tokens = self._dk_counts.most_frequent(room, unless=special)
         weights = None
         if self.output_mode == "tf_idf":
-            seen = np.array([self._dk_documents[token] for token in tokens], float)
-            weights = np.log1p(self._dk_rows / (1 + seen))
+            weights = self._dk_counts.inverse_document_frequencies(tokens)
         self._dk_keep(self._dk_read(tokens), tokens, weights, self._dk_token_start)
         self.reset_state()
 
     def reset_state(self) -> None:
         """Forget what was counted."""
-        self._dk_counts: Counter[Token] = Counter()
-        self._dk_documents: Counter[Token] = Counter()
-        self._dk_rows = 0
+        self._dk_counts = TokenCounts()
 
     def _dk_indices(self, values: Array) -> Array:
         found, places = np.unique(values, return_inverse=True)
