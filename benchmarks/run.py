@@ -10,8 +10,6 @@ tells the rest of the method.
 
 from __future__ import annotations
 
-import argparse
-import importlib.util
 import json
 import signal
 import statistics
@@ -19,44 +17,27 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import machine
 import numpy as np
+import publish
 import report
 import sweep
 import workloads
-from peers import INFERS, NEEDS, PEERS, TRAINS
+from options import FULL, ON_REQUEST, SHORT, SHORT_PEERS, Pace, chosen_workloads, installed, parse
+from peers import INFERS, PEERS, TRAINS
 from processes import PeerError, Worker, environment, pin
 
 HERE = Path(__file__).parent
 _WAYS = (" compiled", " one after another")  # of one peer
 
 
-@dataclass(frozen=True)
-class Pace:
-    """How long and how often to measure."""
-
-    rounds: int
-    training_s: float  # one measurement of one peer
-    inference_s: float
-    budget_s: float  # of one peer on one workload; three rounds are made in any case
-    imports: int
-    processes: int
-    share: float  # of the rows
-
-
-FULL = Pace(9, 0.3, 0.1, 4.0, 15, 5, 1.0)
 REST_S = 0.1  # ONNX Runtime's threads spin for 60 ms after a call, on the cores of the next peer
 CALLERS = [1, 2, 4]  # Python threads
-# Less exact than the others; our own second engine.
-ON_REQUEST = ("densekit-bf16", "densekit-jax")
 WIDTHS_PEERS = ("densekit", "torch", "jax", "onnxruntime", "numpy")
-SHORT = Pace(3, 0.05, 0.02, 2.0, 3, 1, 0.1)
-SHORT_ONLY = ["tabular", "deep", "small-1", "digits-64", "import", "process"]
-SHORT_PEERS = ["densekit", "keras-jax", "torch", "jax", "sklearn", "onnxruntime", "numpy"]
 
 
 def statistics_of(times: list[float]) -> dict[str, Any]:
@@ -351,63 +332,9 @@ class Bench:
             worker.close()
 
 
-def installed(peers: list[str]) -> list[str]:
-    """Those whose packages are here; the others are named."""
-    present = []
-    for p in peers:
-        missing = [m for m in NEEDS[p] if importlib.util.find_spec(m) is None]
-        if missing:
-            print(f"{p}: skipped, {' and '.join(missing)} not installed")
-        else:
-            present.append(p)
-    return present
-
-
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    names = [w.name for w in [*workloads.TRAINING, *workloads.INFERENCE]] + workloads.OTHERS
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--short", action="store_true", help="a check that everything runs")
-    parser.add_argument("--only", nargs="+", metavar="WORKLOAD",
-                        choices=[*names, "training", "inference"],
-                        help=", ".join(names))  # fmt: skip
-    parser.add_argument("--peers", nargs="+", choices=[*PEERS, "all"], metavar="PEER",
-                        help=", ".join(PEERS))  # fmt: skip
-    parser.add_argument("--threads", type=int, help="of every peer: 2, and 1 with --short")
-    parser.add_argument("--rounds", type=int, help="of each measurement")
-    parser.add_argument("--sweep", action="store_true", help="one layer over rows and widths too")
-    parser.add_argument("--costs", action="store_true", help="every component's cost too")
-    parser.add_argument("--write", action="store_true", help="keep the tables in results/")
-    parser.add_argument("--json", type=Path, help="write the numbers to this file")
-    return parser.parse_args(arguments)
-
-
-def chosen_workloads(options: argparse.Namespace) -> list[str]:
-    groups = {
-        "training": [w.name for w in workloads.TRAINING],
-        "inference": [w.name for w in workloads.INFERENCE],
-    }
-    names = options.only or (
-        SHORT_ONLY
-        if options.short
-        else [
-            *groups,
-            "import",
-            "process",
-            "own-steps",
-            "own-layers",
-            "small-calls",
-            "many",
-            "callers",
-            "widths",
-        ]
-    )
-    names = [n for name in names for n in groups.get(name, [name])]
-    return names + ["sweep"] * options.sweep + ["costs"] * options.costs
-
-
 def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that workers are closed
-    options = parse(arguments)
+    options = parse(arguments, (__doc__ or "").split("\n")[0])
     threads = options.threads or (1 if options.short else min(2, machine.cores()))
     start = time.perf_counter()
     pace = SHORT if options.short else FULL
@@ -425,7 +352,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
     if options.write:
-        for path in report.write(results, HERE / "results"):
+        for path in publish.write(results, HERE / "results"):
             print(f"wrote {path}")
 
 

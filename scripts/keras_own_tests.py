@@ -269,7 +269,7 @@ class Recorder:
 def _reason(report: Any) -> str:
     """Why pytest skipped something."""
     said = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-    return re.sub(r"^(Skipped|keras_stand_ins\.Outside|Outside): ", "", str(said))
+    return re.sub(r"^(Skipped|keras_missing\.Outside|Outside): ", "", str(said))
 
 
 def _too_long(*_: Any) -> None:

@@ -7,25 +7,23 @@ private to Keras, and a test that reaches for it is no test of behaviour: it is 
 
 from __future__ import annotations
 
-import ast
-import contextlib
-import functools
 import hashlib
 import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
-import inspect
 import os
 import re
 import sys
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from keras_missing import Available, Framework, Missing, collecting, missing
+from keras_operation_classes import operation_class
+from keras_sources import constants, init_arguments, public_names
 
 import densekit
 from densekit._core.absent import reason
@@ -54,20 +52,13 @@ _HOMES = {
 }
 
 
-class Outside(pytest.skip.Exception):
-    """The test is about something that densekit leaves out, or about Keras' private parts."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why, allow_module_level=True)
-
-
 def _specials(backend: str) -> dict[str, dict[str, Any]]:
     """Private names of Keras' that its tests of behaviour need, and what stands for them."""
 
     def named() -> str:
         """The name of the backend. One in brackets is told to the bodies of classes alone."""
         if backend.startswith("("):
-            return backend.strip("()") if _collecting() else "densekit"
+            return backend.strip("()") if collecting() else "densekit"
         return backend
 
     masks = importlib.import_module("densekit._core.masks")
@@ -104,7 +95,7 @@ def _specials(backend: str) -> dict[str, dict[str, Any]]:
         "backend.common.variables": common,
         "utils.module_utils": {
             **{name: Framework(name) for name in FRAMEWORKS},
-            "optree": _Available("optree"),
+            "optree": Available("optree"),
         },
         "utils.file_utils": {
             name: getattr(os.path if hasattr(os.path, name) else os, name)
@@ -157,72 +148,12 @@ class Trainer(densekit.Model):  # type: ignore[misc]
         Parts.__init__(self)
 
 
-class Missing(ModuleType):
-    """What a test file may import, but not use: a test that does ends."""
-
-    available = False
-
-    def __init__(self, why: str, name: str = "missing") -> None:
-        super().__init__(name)
-        self._why = why
-        self.__path__: list[str] = []
-
-    def __getattr__(self, name: str) -> Any:
-        asking = sys._getframe(1).f_code.co_filename
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if not ("keras-tests" in asking or asking.endswith("_test.py")):
-            return type(name, (), {})  # a library asks whether something is a tensor of it
-        return self._end()
-
-    def __call__(self, *_: Any, **__: Any) -> Any:
-        return self._end()
-
-    def __len__(self) -> int:
-        return 0  # of its devices
-
-    def __iter__(self) -> Any:
-        return iter(()) if _collecting() else self._end()
-
-    def __instancecheck__(self, _: Any) -> bool:
-        return bool(self._end())
-
-    def __mro_entries__(self, _: Any) -> tuple[type, ...]:
-        return () if _collecting() else self._end()
-
-    def _end(self) -> Any:
-        if _collecting():
-            return self
-        raise Outside(self._why)
-
-
-class _Available(ModuleType):
-    """A library of Keras' that is asked about, not used."""
-
-    available = True
-
-
-def Framework(name: str) -> Missing:
-    """A framework that is not there."""
-    return Missing(f"needs {name.partition('.')[0]}", name)
-
-
-def _collecting() -> bool:
-    """Whether a test file is being imported: nothing ends then."""
-    frame = inspect.currentframe()
-    while frame is not None:
-        if frame.f_code.co_name == "<module>" and frame.f_code.co_filename.endswith("_test.py"):
-            return True
-        frame = frame.f_back
-    return False
-
-
 class StandIns(importlib.abc.MetaPathFinder):
     """Finds `keras` and all below: stand-ins, and Keras' own testing code from its sources."""
 
     def __init__(self, sources: Path, backend: str) -> None:
         self.sources = sources
-        self.public = _public_names(sources / "keras" / "api")
+        self.public = public_names(sources / "keras" / "api")
         self.leaves = {name for names in self.public.values() for name in names}
         self.specials = _specials(backend)
 
@@ -265,10 +196,10 @@ class StandIns(importlib.abc.MetaPathFinder):
         homes = (densekit.ops, densekit.ops.nn, densekit.ops.linalg, densekit.ops.numpy)
         same = {n.replace("_", ""): getattr(home, n) for home in homes for n in dir(home)}
         found = same.get(function.replace("_", ""))
-        arguments = _init_arguments(self.sources.joinpath(*module.split(".")).with_suffix(".py"))
+        arguments = init_arguments(self.sources.joinpath(*module.split(".")).with_suffix(".py"))
         if found is None or name not in arguments:
             return None
-        return _operation_class(name, found, arguments[name])
+        return operation_class(name, found, arguments[name])
 
 
 class _Made(importlib.abc.Loader):
@@ -362,21 +293,14 @@ class StandIn(ModuleType):
             found = _of_densekit(f"{home}.{name}".strip("."))
             if found is not None:
                 return found
-        constants = _constants(finder.sources.joinpath(*self.__name__.split(".")))
-        if name in constants:
-            return constants[name]
+        values = constants(finder.sources.joinpath(*self.__name__.split(".")))
+        if name in values:
+            return values[name]
         if room.startswith("ops.") and name[0].isupper():
             found = finder.operation(self.__name__, name)
             if found is not None:
                 return found
-        return _missing(f"private to Keras: {self.__name__.removeprefix('keras.src.')}.{name}")
-
-
-def _missing(why: str) -> Missing:
-    """To be imported, not to be used."""
-    if _collecting():
-        return Missing(why)
-    raise Outside(why)
+        return missing(f"private to Keras: {self.__name__.removeprefix('keras.src.')}.{name}")
 
 
 def room_exists(room: str, name: str) -> bool:
@@ -407,96 +331,9 @@ def _absent(path: str) -> Missing:
         around, _, name = path.rpartition(".")
         why = reason(f"densekit.{around}".rstrip("."), name)
         if why:
-            return _missing(f"absent: {why}")
+            return missing(f"absent: {why}")
         path = around
     raise AttributeError(f"densekit has no {whole}")
-
-
-def _public_names(api: Path) -> dict[str, dict[str, list[str]]]:
-    """For each module of Keras' sources its names with their public paths."""
-    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for file in api.rglob("__init__.py"):
-        room = ".".join(file.parent.relative_to(api).parts)
-        if room.startswith("_tf_keras"):
-            continue
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-                for alias in node.names:
-                    public = f"{room}.{alias.asname or alias.name}".strip(".")
-                    found[node.module][alias.name].append(public)
-    return found
-
-
-@functools.cache
-def _constants(module: Path) -> dict[str, Any]:
-    """The plain values that a module of Keras' sources gives a name: lists of types, bounds."""
-    file = module.with_suffix(".py")
-    found: dict[str, Any] = {}
-    for node in ast.parse(file.read_text()).body if file.exists() else ():
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            with contextlib.suppress(ValueError):
-                found[node.targets[0].id] = ast.literal_eval(node.value)
-    return found
-
-
-@functools.cache
-def _init_arguments(file: Path) -> dict[str, list[str]]:
-    """The constructors' arguments of the operations in a module of Keras' sources."""
-    found: dict[str, list[str]] = {}
-    if not file.exists():
-        return found
-    for node in ast.parse(file.read_text()).body:
-        if isinstance(node, ast.ClassDef):
-            init = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
-            bases = [found[b.id] for b in node.bases if isinstance(b, ast.Name) and b.id in found]
-            own = [[a.arg for a in n.args.args[1:] + n.args.kwonlyargs] for n in init]
-            found[node.name] = (own or bases or [[]])[0]
-    return found
-
-
-def _applied(function: Callable[..., Any], tensors: Sequence[Any], options: Any) -> Any:
-    """Call a function with options by name, and tensors for its other parameters in order."""
-    before = []
-    tensors = list(tensors)
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind is parameter.VAR_POSITIONAL or not tensors:
-            break
-        if parameter.name in options:
-            before.append(options[parameter.name])
-            options = {k: v for k, v in options.items() if k != parameter.name}
-        else:
-            before.append(tensors.pop(0))
-    return function(*before, *tensors, **options)
-
-
-def _operation_class(name: str, function: Callable[..., Any], arguments: list[str]) -> type:
-    """A class whose objects apply a function with the options that they were made with."""
-
-    class Applied(densekit.Operation):  # type: ignore[misc]
-        def __init__(self, *given: Any, **options: Any) -> None:
-            named = options.pop("name", None)
-            super().__init__(name=named)
-            self.options = {**dict(zip(arguments, given, strict=False)), **options}
-            unknown = set(self.options) - set(arguments)
-            if unknown:
-                raise TypeError(f"{name}.__init__() got an unexpected keyword {unknown}")
-
-        def __getattr__(self, wanted: str) -> Any:
-            options = self.__dict__.get("options", {})
-            if wanted not in options:
-                raise AttributeError(wanted)
-            return options[wanted]
-
-        def call(self, *tensors: Any, **more: Any) -> Any:
-            return _applied(function, tensors, {**self.options, **more})
-
-        def compute_output_spec(self, *tensors: Any, **more: Any) -> Any:
-            return densekit.ops.compute_output_spec(
-                lambda *t: _applied(function, t, {**self.options, **more}), *tensors
-            )
-
-    Applied.__name__ = Applied.__qualname__ = name
-    return Applied
 
 
 def install(sources: Path, backend: str) -> None:

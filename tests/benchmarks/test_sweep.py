@@ -19,7 +19,9 @@ def modules() -> Any:
     """`sweep` and `report`, which scripts import from their own folder."""
     sys.path.insert(0, str(BENCHMARKS))
     try:
-        return SimpleNamespace(**{n: importlib.import_module(n) for n in ("sweep", "report")})
+        return SimpleNamespace(
+            **{n: importlib.import_module(n) for n in ("sweep", "report", "publish")}
+        )
     finally:
         sys.path.remove(str(BENCHMARKS))
 
@@ -94,5 +96,5 @@ def test_times_by_width_are_drawn_beside_the_limit(modules: Any, tmp_path: Path)
     text = modules.report.other_text("widths", results["widths"])
     assert "1 row, 16 wide" in text and "2.00x" in text and "50.0%" in text
     picture = tmp_path / "widths.svg"
-    assert modules.report.plot_widths(results, picture) and "<svg" in picture.read_text()
-    assert not modules.report.plot_widths({}, picture)
+    assert modules.publish.plot_widths(results, picture) and "<svg" in picture.read_text()
+    assert not modules.publish.plot_widths({}, picture)
