@@ -1,0 +1,287 @@
+"""Calls of ops that both libraries make: arithmetic, reductions, shapes, complex numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+RNG = np.random.default_rng(0)
+
+
+def f(*shape: int) -> np.ndarray:
+    """Floats around 0, some beyond every kink of an activation."""
+    return (2 * RNG.standard_normal(shape)).astype("float32")
+
+
+def u(*shape: int) -> np.ndarray:
+    """Floats inside (0, 1)."""
+    return RNG.uniform(0.05, 0.95, shape).astype("float32")
+
+
+def i(*shape: int, low: int = -4, high: int = 5) -> np.ndarray:
+    return RNG.integers(low, high, shape).astype("int32")
+
+
+def b(*shape: int) -> np.ndarray:
+    return RNG.random(shape) > 0.5
+
+
+X, Y, N = f(3, 4), f(3, 4), i(3, 4)
+SPD = np.eye(3, dtype="float32") * 4 + np.ones((3, 3), "float32")
+KINKS = np.array([-6, -3, -1, -0.5, -0.0, 0, 0.5, 1, 3, 6, 80, -80, 1e4, -1e4], "float32")
+
+# (op, args, kwargs). Arrays that lead are also tried as symbolic tensors.
+CASES: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+
+
+def case(names: str, *args: Any, **kwargs: Any) -> None:
+    CASES.extend((name, args, kwargs) for name in names.split())
+
+
+# Where Keras promises another shape or type symbolically than its values have, or fails to.
+BROKEN_PROMISES: set[int] = set()
+
+
+def unpromised(names: str, *args: Any, **kwargs: Any) -> None:
+    BROKEN_PROMISES.update(range(len(CASES), len(CASES) + len(names.split())))
+    case(names, *args, **kwargs)
+
+
+# Arithmetic
+case(
+    "add subtract multiply divide true_divide maximum minimum divide_no_nan mod floor_divide", X, Y
+)
+case(
+    "add subtract multiply divide true_divide maximum minimum divide_no_nan mod floor_divide", X, 2
+)
+case("add subtract multiply maximum minimum power", N, 2)
+case("add subtract multiply divide maximum minimum", N, 2.5)
+case("add subtract multiply divide maximum minimum", 1.5, X)
+case("add subtract multiply divide maximum", X, N)
+case("divide true_divide", N, i(3, 4, low=1))
+case("add multiply divide_no_nan", X, f(4))
+case("divide_no_nan", X, np.array([0, 1, 0, 2], "float32"))
+case("add multiply maximum", b(3), i(3))
+case("power", u(3, 4), 2.5)
+case("power", X, 2)
+case("logaddexp arctan2", X, Y)
+case("negative absolute abs sign square trunc floor ceil round", X)
+case("negative absolute abs sign square trunc floor ceil", N)
+case("square", b(3))
+case("round", X, decimals=1)
+case("sqrt rsqrt reciprocal exp exp2 expm1 log log1p log2 log10", u(3, 4))
+case("sqrt exp expm1 log log1p sin tanh", i(5, low=1))
+case("sqrt log exp", f(3, 4))
+case("sin cos tan tanh sinh cosh arctan", X)
+case("arcsin arccos arctanh erf erfc erfinv", u(3, 4))
+case("erf erfc erfinv", np.array([-1, -0.9, -0.3, 0, 1e-4, 1], "float32"))
+case("clip", X, -1, 1.0)
+case("clip", N, -1, 2)
+case("clip", X, -0.5, 0.5)
+case("nan_to_num", np.array([np.nan, np.inf, -np.inf, 1], "float32"))
+case("nan_to_num", np.array([np.nan, np.inf, 1], "float32"), nan=2.0, posinf=3.0)
+case("arccosh", 1 + 3 * u(3, 4))
+case("arcsinh cbrt deg2rad rad2deg fabs sinc i0 signbit", X)
+case("arcsinh cbrt deg2rad fabs sinc signbit isposinf isneginf", N)
+case("isposinf isneginf signbit", np.array([np.inf, -np.inf, np.nan, -0.0], "float32"))
+case("fmax fmin fmod hypot logaddexp2 heaviside nextafter", X, Y)
+case("fmax fmin fmod", N, i(3, 4, low=1))
+case("fmax fmin logaddexp2", X, 1.5)
+unpromised("hypot heaviside", X, 1.5)
+case("hypot logaddexp2 heaviside", N, i(3, 4))
+case(
+    "fmax fmin", np.array([np.nan, 1, np.nan], "float32"), np.array([2, np.nan, np.nan], "float32")
+)
+case("heaviside", np.array([-1, 0, 1], "float32"), f(3))
+case("ldexp", X, N)
+case("bitwise_and bitwise_or bitwise_xor gcd lcm", N, i(3, 4))
+case("gcd", N, 6)
+unpromised("bitwise_and bitwise_or bitwise_xor", N, 6)
+case("bitwise_and bitwise_or bitwise_xor", b(5), b(5))
+case("bitwise_not bitwise_invert", N)
+case("bitwise_left_shift left_shift bitwise_right_shift right_shift", N, i(3, 4, low=0))
+case("bitwise_and gcd", i(4, low=0).astype("uint8"), i(4, low=0))
+for _points in (0, 1, 6, 7):
+    case("bartlett blackman hamming hanning", _points)
+    case("kaiser", _points, 14.0)
+# Comparisons and logic
+case("equal not_equal less less_equal greater greater_equal", N, i(3, 4))
+case("equal not_equal less less_equal greater greater_equal", X, 0)
+case("greater", X, N)
+case("logical_and logical_or logical_xor", b(3), b(3))
+case("logical_and logical_or logical_xor", X, N)
+case("logical_not", b(4))
+case("logical_not", N)
+case("isnan isinf isfinite", np.array([np.nan, np.inf, 1], "float32"))
+case("isclose allclose", X, X + np.float32(1e-6))
+case("isclose", X, Y, rtol=0.5, atol=0.1)
+case("where", X > 0, X, Y)
+case("where", X > 0, X, 0)
+case("where", X > 0, X, -1.5)
+case("where", N, N, 1.5)
+case("nonzero", N)
+# Reductions
+for _axis in (None, 0, -1, (0, 1)):
+    case("sum prod mean var std max min amax amin all any", X, axis=_axis)
+    case("sum prod mean max min all any", N, axis=_axis, keepdims=True)
+case("sum prod mean", b(3, 2), axis=0)
+case("sum prod", i(4).astype("int8"))
+case("sum", i(4, low=0).astype("uint8"))
+case("prod", N, dtype="float32")
+case("max min", X, axis=1, initial=0.0)
+case("argmax argmin", X, axis=1)
+case("argmax argmin", X)
+case("argmax", X, axis=0, keepdims=True)
+case("count_nonzero", N, axis=1)
+case("count_nonzero", N)
+case("cumsum cumprod", X, axis=1)
+case("cumsum cumprod", N)
+case("cumsum", b(4), axis=0)
+case("cumsum", N, axis=0, dtype="float32")
+case("logsumexp", X, axis=-1, keepdims=True)
+case("logsumexp", np.array([[1e4, 1e4], [-np.inf, -np.inf]], "float32"), axis=1)
+case("logsumexp", X)
+case("norm", X)
+for _ord in (None, 1, 2, 3, np.inf, -np.inf, 0):
+    case("norm", X, ord=_ord, axis=1)
+case("norm", X, ord="fro", axis=(0, 1), keepdims=True)
+case("norm", X, ord=1, axis=(0, 1))
+case("median", X, axis=1, keepdims=True)
+case("median", f(5))
+case("quantile", X, np.array([0.1, 0.5, 1.0], "float32"), axis=1)
+case("quantile", X, 0.3)
+for _method in ("lower", "higher", "midpoint", "nearest"):
+    case("quantile", f(7), 0.3, method=_method)
+case("quantile", X, 0.7, axis=0, keepdims=True)
+case("percentile", X, 30.0, axis=1)
+case("average", X, axis=1)
+case("average", X, axis=1, weights=np.array([1, 2, 3, 4], "float32"))
+case("average", X, weights=u(3, 4))
+case("ptp", X, axis=1)
+case("diff", X, n=2, axis=1)
+case("digitize", X, np.array([-1, 0, 2], "float32"))
+case("searchsorted", np.array([-1, 0, 2], "float32"), f(5))
+case("searchsorted", np.array([1, 2, 2, 3], "int32"), i(5), side="right")
+case("bincount", np.array([0, 1, 1, 3], "int32"), minlength=6)
+case("bincount", np.array([0, 1, 1, 3], "int32"), weights=np.array([1, 2, 3, 4], "float32"))
+case("isin", N, i(3))
+case("moments", X, axes=[0])
+case("moments", X, axes=(0, 1), keepdims=True)
+GAPS = np.where(u(3, 4) > 0.6, np.float32(np.nan), X)
+GAPS[0] = np.nan
+for _axis in (None, 0, 1, (0, 1)):
+    case("nansum nanprod nanmean nanvar nanstd nanmax nanmin", GAPS, axis=_axis)
+    case("nansum nanprod nanmean nanvar nanstd nanmax nanmin", X, axis=_axis, keepdims=True)
+case("nansum nanprod nanmean nanvar nanmax nanmin", N, axis=1)
+case("nanargmax nanargmin", GAPS, axis=1)
+case("nanargmax nanargmin", GAPS, axis=0, keepdims=True)
+case("nanargmax nanargmin", GAPS)
+case("nancumsum nancumprod", GAPS, axis=1)
+case("nancumsum nancumprod", GAPS)
+case("nancumsum nancumprod", N, axis=0)
+case("nanmedian", GAPS, axis=1, keepdims=True)
+case("nanmedian", GAPS)
+case("nanquantile", GAPS, np.array([0.1, 0.5, 1.0], "float32"), axis=1)
+case("nanquantile", GAPS, 0.3, axis=0, keepdims=True)
+for _method in ("lower", "higher", "midpoint", "nearest"):
+    case("nanquantile", GAPS, 0.3, axis=1, method=_method)
+case("nanpercentile", GAPS, 30.0, axis=1)
+# Shapes
+case("reshape", X, (2, 6))
+case("reshape", X, (-1,))
+case("reshape", X, -1)
+case("ravel transpose flip copy", X)
+case("transpose", f(2, 3, 4), axes=(0, 2, 1))
+case("swapaxes", f(2, 3, 4), 0, 2)
+case("moveaxis", f(2, 3, 4), 0, -1)
+case("moveaxis", f(2, 3, 4), (0, 1), (1, 2))
+case("expand_dims", X, 1)
+case("expand_dims", X, (0, -1))
+case("squeeze", f(3, 1, 2, 1))
+case("squeeze", f(3, 1, 2, 1), axis=1)
+case("squeeze", f(3, 1, 2, 1), axis=(1, 3))
+case("broadcast_to", f(3, 1), (2, 3, 4))
+case("concatenate", [X, Y], axis=1)
+case("concatenate", [X, N], axis=-1)
+case("concatenate", [X, Y])
+case("stack", [X, Y], axis=1)
+case("stack", [X, N])
+case("vstack hstack", [X, Y])
+case("vstack hstack", [f(3), f(3)])
+case("append", X, Y, axis=1)
+case("append", X, N)
+case("split", f(6, 4), 3)
+case("split", f(6, 4), [1, 4], axis=0)
+case("split", f(6, 4), 2, axis=-1)
+case("array_split", f(7, 4), 3)
+case("unstack", X)
+case("unstack", X, axis=1)
+case("tile", X, (2, 3))
+case("tile", X, 2)
+case("repeat", X, 2, axis=1)
+case("repeat", X, 2)
+case("roll", X, 2, axis=1)
+case("roll", X, 1)
+case("flip", X, axis=1)
+case("pad", X, ((1, 0), (2, 1)))
+case("pad", X, 1)
+case("pad", X, ((1, 0), (2, 1)), constant_values=3)
+case("pad", X, ((1, 0), (2, 1)), mode="reflect")
+case("diag", f(3))
+case("diag", f(3, 4), k=1)
+case("diagonal", f(2, 3, 4), offset=1, axis1=1, axis2=2)
+case("diagonal", X)
+case("diagonal", X, offset=-1)
+case("tril triu", X)
+case("tril triu", X, k=1)
+case("trace", X)
+case("meshgrid", f(3), f(2))
+case("meshgrid", f(3), f(2), f(4), indexing="ij")
+case("meshgrid", f(3), i(2), f(4))
+case("fliplr flipud rot90 diagflat", X)
+case("rot90", f(2, 3, 4), k=-1, axes=(1, 2))
+unpromised("rot90", X, k=2)
+case("diagflat", f(3), k=-1)
+case("vsplit hsplit", f(4, 6), 2)
+case("vsplit hsplit", f(4, 6), [1, 3])
+case("hsplit", f(6), 3)
+case("dsplit", f(2, 3, 4), 2)
+case("dstack", [X, Y])
+case("dstack", [f(3), f(3)])
+case("dstack", [f(2, 3, 1), i(2, 3, 2)])
+case("view", X, "int32")
+case("view", i(3, 4), "float32")
+case("view", X, "uint8")
+case("argpartition", X, 1)
+case("argpartition", N, 2, axis=0)
+case("argpartition", X, 5, axis=None)
+case("unravel_index", np.array([5, 0, -1, 11], "int32"), (3, 4))
+case("select", [X > 1, X < 0], [X, Y], 2.5)
+case("select", [X > 1, X < 0], [X, Y])
+unpromised("select", [N > 1, N < 0], [N, X], 0)
+case("unique", N)
+case("unique", X, return_index=True, return_inverse=True, return_counts=True)
+case("unique", i(4, 2, low=0, high=2), return_counts=True, axis=0)
+case("unique", N, size=12, return_index=True, return_counts=True)
+case("unique", N, size=3)
+case("unique", N, size=12, fill_value=7)
+case("extract_sequences", f(2, 9), 4, 2)
+case("extract_sequences", f(9), 3, 3)
+case("space_to_depth", f(2, 4, 6, 3), 2)
+case("space_to_depth", f(2, 3, 4, 6), 2, data_format="channels_first")
+case("depth_to_space", f(2, 4, 6, 8), 2)
+case("depth_to_space", f(2, 8, 3, 3), 2, data_format="channels_first")
+case("rearrange", f(2, 4, 6, 3), "b h w c -> b c h w")
+case("rearrange", f(2, 4, 6, 3), "b (h p) (w q) c -> b h w (p q c)", p=2, q=3)
+case("rearrange", f(4, 6), "a b -> (b a)")
+# Complex numbers
+COMPLEX = (X + 1j * Y).astype("complex64")
+case("conj conjugate", COMPLEX)
+unpromised("real imag angle", COMPLEX)
+case("conj conjugate real imag angle isreal", X)
+case("isreal", np.array([1, 1j], "complex64"))
+case("angle", N)
+case("view_as_real", COMPLEX)
+case("view_as_complex", f(3, 2))
+unpromised("polar", u(3, 4), X)
