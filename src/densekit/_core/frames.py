@@ -20,6 +20,7 @@ F = TypeVar("F", bound=Callable[..., object])
 _INTERNAL = frozenset({__name__.partition(".")[0], "autograd"})
 # Modules that stand between the package and the user's code when it runs.
 _BETWEEN = frozenset({"contextlib", "functools", "importlib", "copy", "numpy"})
+_LIBRARIES = _INTERNAL | _BETWEEN | {"jax", "jaxlib", "ml_dtypes"}
 
 
 def _root(frame: FrameType) -> str:
@@ -29,6 +30,11 @@ def _root(frame: FrameType) -> str:
 def is_internal(frame: FrameType) -> bool:
     """Whether a frame runs code of this package, or of `autograd` on its behalf."""
     return _root(frame) in _INTERNAL
+
+
+def is_of_users(frame: FrameType) -> bool:
+    """Whether a frame runs code of neither this package nor a library of arrays."""
+    return _root(frame) not in _LIBRARIES
 
 
 def warn(text: str, category: type[Warning] = UserWarning) -> None:

@@ -107,7 +107,8 @@ def logical_and(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     >>> ops.logical_and([True, True], [True, False]).tolist()
     [True, False]
     """
-    return namespace(x1, x2).logical_and(x1, x2)
+    xp, x1, x2 = meet(x1, x2)
+    return xp.logical_and(x1, x2)
 
 
 @operation("numpy", tensors=2)
@@ -120,7 +121,8 @@ def logical_or(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     >>> ops.logical_or([True, False], [False, False]).tolist()
     [True, False]
     """
-    return namespace(x1, x2).logical_or(x1, x2)
+    xp, x1, x2 = meet(x1, x2)
+    return xp.logical_or(x1, x2)
 
 
 @operation("numpy", tensors=2)
@@ -133,7 +135,8 @@ def logical_xor(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     >>> ops.logical_xor([True, True], [True, False]).tolist()
     [False, True]
     """
-    return namespace(x1, x2).logical_xor(x1, x2)
+    xp, x1, x2 = meet(x1, x2)
+    return xp.logical_xor(x1, x2)
 
 
 @operation("numpy")

@@ -17,7 +17,7 @@ import numpy as np
 from densekit._core import settings
 from densekit._core.dtypes import result_type as result_type
 from densekit._core.dtypes import to_numpy_dtype
-from densekit._core.errors import message
+from densekit._core.errors import describe, message
 from densekit._core.foreign import as_numpy
 from densekit._core.tensor import Tensor
 from densekit._core.types import Namespace, TensorLike
@@ -133,7 +133,11 @@ def as_array(value: object) -> TensorLike:
                 "Sizes that are open while a model is built, as of `ops.shape(x)[0]`, are None.",
             )
         )
-    return as_numpy(value)
+    array = as_numpy(value)
+    if array.ndim == 0 and array.dtype.kind == "O":
+        action = "Pass a tensor, an array, a number or a list of these."
+        raise TypeError(message("ops", "numbers", describe(value), action))
+    return array
 
 
 def operand(value: object) -> Any:

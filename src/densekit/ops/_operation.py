@@ -33,6 +33,7 @@ from densekit._core.tensor import Tensor, as_tensor, lend
 from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.ops._dispatch import ARRAYS, PLAIN, as_array, astype, operand
 from densekit.ops._keras_tensor import any_symbolic, symbolic_leaves
+from densekit.ops._refusals import MISFITS, missing, of_users_code, refusal, with_arrays
 from densekit.ops._symbolic import FunctionOperation
 
 _HALF = ("bfloat16", "float16")
@@ -166,9 +167,28 @@ def operation(
             if tensors:
                 args = (*map(convert, args[:tensors]), *args[tensors:])
                 kwargs = {k: convert(v) if k in names else v for k, v in kwargs.items()}
-            if not views:
-                return _as_tensors(body(*args, **kwargs))
-            return _copied(body(*map(lend, args), **{k: lend(v) for k, v in kwargs.items()}))
+            if views:
+                args, kwargs = tuple(map(lend, args)), {k: lend(v) for k, v in kwargs.items()}
+            try:
+                result = body(*args, **kwargs)
+            except MISFITS as error:
+                result = again(error, args, kwargs)
+            return _copied(result) if views else _as_tensors(result)
+
+        def again(error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            """With arrays for Python numbers, which have no shape; else a sentence for `error`."""
+            if of_users_code(error):
+                hide_internal_frames(error)
+                raise error
+            arrays = with_arrays((args, kwargs), names)
+            if arrays is not None:
+                try:
+                    return body(*arrays[0], **arrays[1])
+                except MISFITS as other:
+                    error = other
+            reason = refusal(function, error, (args, kwargs), names)
+            hide_internal_frames(reason)
+            raise reason from error
 
         def view(*args: Any, **kwargs: Any) -> Any:
             kind = type(args[0]) if tensors == 1 and args else None
@@ -176,6 +196,8 @@ def operation(
                 return general(args, kwargs)
             try:
                 result = body(lend(args[0]), *args[1:], **kwargs)
+            except MISFITS as error:
+                result = again(error, args, kwargs)
             except Exception as error:
                 hide_internal_frames(error)
                 raise
@@ -191,6 +213,8 @@ def operation(
                 return general(args, kwargs)
             try:
                 result = body(*args, **kwargs)
+            except MISFITS as error:
+                result = again(error, args, kwargs)
             except Exception as error:
                 hide_internal_frames(error)
                 raise
@@ -302,6 +326,8 @@ def _record(
     call_args: list[Any] = []
     for name in node_class.arguments:
         value = bound.arguments[name]
+        if value is None and parameters[name].default is inspect.Parameter.empty:
+            raise missing(function, name)
         call_args.extend(
             value if parameters[name].kind is inspect.Parameter.VAR_POSITIONAL else [value]
         )

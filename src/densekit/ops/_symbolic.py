@@ -222,9 +222,4 @@ class FunctionOperation(Operation):
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Shape and dtype of what `call` returns, as `KerasTensor`s."""
         check_growth(type(self).function.__name__, (args, kwargs), self.settings)
-        try:
-            return super().compute_output_spec(*args, **kwargs)
-        except IndexError as error:
-            if isinstance(error, ValueError):  # NumPy's AxisError is both
-                raise
-            raise ValueError(str(error)) from error  # a shape that does not fit, for Keras
+        return super().compute_output_spec(*args, **kwargs)
