@@ -33,10 +33,11 @@ from densekit._core.tensor import Tensor, as_tensor, lend
 from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit.ops._dispatch import ARRAYS, PLAIN, as_array, astype, operand
 from densekit.ops._keras_tensor import any_symbolic, symbolic_leaves
-from densekit.ops._refusals import MISFITS, missing, of_users_code, refusal, with_arrays
 from densekit.ops._symbolic import FunctionOperation
 
 _HALF = ("bfloat16", "float16")
+# What a body raises that was handed something else than it computes with.
+_MISFITS = (AttributeError, IndexError)
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
@@ -171,22 +172,24 @@ def operation(
                 args, kwargs = tuple(map(lend, args)), {k: lend(v) for k, v in kwargs.items()}
             try:
                 result = body(*args, **kwargs)
-            except MISFITS as error:
+            except _MISFITS as error:
                 result = again(error, args, kwargs)
             return _copied(result) if views else _as_tensors(result)
 
         def again(error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             """With arrays for Python numbers, which have no shape; else a sentence for `error`."""
-            if of_users_code(error):
+            from densekit.ops import _refusals  # a mistake alone needs it
+
+            if _refusals.of_users_code(error):
                 hide_internal_frames(error)
                 raise error
-            arrays = with_arrays((args, kwargs), names)
+            arrays = _refusals.with_arrays((args, kwargs), names)
             if arrays is not None:
                 try:
                     return body(*arrays[0], **arrays[1])
-                except MISFITS as other:
+                except _MISFITS as other:
                     error = other
-            reason = refusal(function, error, (args, kwargs), names)
+            reason = _refusals.refusal(function, error, (args, kwargs), names)
             hide_internal_frames(reason)
             raise reason from error
 
@@ -196,7 +199,7 @@ def operation(
                 return general(args, kwargs)
             try:
                 result = body(lend(args[0]), *args[1:], **kwargs)
-            except MISFITS as error:
+            except _MISFITS as error:
                 result = again(error, args, kwargs)
             except Exception as error:
                 hide_internal_frames(error)
@@ -213,7 +216,7 @@ def operation(
                 return general(args, kwargs)
             try:
                 result = body(*args, **kwargs)
-            except MISFITS as error:
+            except _MISFITS as error:
                 result = again(error, args, kwargs)
             except Exception as error:
                 hide_internal_frames(error)
@@ -327,6 +330,8 @@ def _record(
     for name in node_class.arguments:
         value = bound.arguments[name]
         if value is None and parameters[name].default is inspect.Parameter.empty:
+            from densekit.ops._refusals import missing  # a mistake alone needs it
+
             raise missing(function, name)
         call_args.extend(
             value if parameters[name].kind is inspect.Parameter.VAR_POSITIONAL else [value]

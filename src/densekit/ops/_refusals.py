@@ -15,8 +15,6 @@ from densekit._core.frames import is_of_users
 from densekit._core.tensor import Tensor
 from densekit.ops._dispatch import SCALARS, as_array
 
-# What a body raises that was handed something else than it computes with.
-MISFITS = (AttributeError, IndexError)
 _NO_NUMBERS = "OSUMm"
 Arguments = tuple[Sequence[object], dict[str, object]]
 
