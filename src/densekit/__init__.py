@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from densekit import config as config
     from densekit import constraints as constraints
     from densekit import datasets as datasets
+    from densekit import distillation as distillation
     from densekit import distribution as distribution
     from densekit import dtype_policies as dtype_policies
     from densekit import export as export
@@ -81,6 +82,7 @@ else:
             "config": "",
             "constraints": "",
             "datasets": "",
+            "distillation": "",
             "distribution": "",
             "export": "",
             "dtype_policies": "DTypePolicy FloatDTypePolicy",

@@ -20,7 +20,6 @@ _ALIGNMENT = "losses of sequences are no part of a dense network"
 _FRAMEWORKS = "no other framework runs beneath"
 _LANGUAGE = "it calibrates language models on text, and is no part of a dense network"
 _FLOAT8 = "float8 is for GPUs that compute in it"
-_LATER = "it is not there yet"
 _KERAS_2 = "it is of Keras 2"
 
 _OPS = [
@@ -83,7 +82,6 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
     "": [
         ("its networks are convolutions, no part of a dense network", r"applications"),
         (_IMAGES, r"visualization"),
-        (_LATER, r"distillation"),
         (_KERAS_2, r"legacy"),
         ("Keras' sources are not here", r"src"),
     ],

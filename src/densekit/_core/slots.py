@@ -58,6 +58,7 @@ ANY = Slot(
         ("keras.random", "SeedGenerator"),
         *((f"{_FEATURES}.feature_space", name) for name in ("Feature", "Cross")),
         ("keras.optimizers", "OptimizerMap"),
+        ("keras.distillation", "DistillationLoss"),
     ),
     tuple(dict.fromkeys(module for slot in SLOTS.values() for module in slot.functions)),
 )
