@@ -158,6 +158,18 @@ def test_outputs_keep_their_structure(make: Any) -> None:
     assert shapes[0] == shapes[1]
 
 
+def test_dicts_of_predictions_are_in_the_order_of_keras() -> None:
+    """It sorts the keys of what `predict` gives; a call of the model keeps them."""
+    orders = []
+    for k in BOTH.values():
+        x = k.Input((3,))
+        inner = {"y": dense(k, 1, "d1")(x), "a": dense(k, 1, "d2")(x)}
+        model = k.Model(x, {"z": dense(k, 1, "d3")(x), "b": inner})
+        given = [model(X), model.predict_on_batch(X), model.predict(X, batch_size=7, verbose=0)]
+        orders.append([(list(one), list(one["b"])) for one in given])
+    assert orders[0] == orders[1]
+
+
 REFUSED: dict[str, Any] = {
     "metrics for all": lambda k: compiled(k, metrics=["mae"]),
     "metrics by names": lambda k: compiled(k, metrics={"d1": ["mae"], "d2": [], "d3": []}),

@@ -52,6 +52,15 @@ def with_children(structure: Any, parts: Iterable[Any]) -> Any:
     return type(structure)(parts)
 
 
+def in_order(structure: Any) -> Any:
+    """The same, with the keys of its dicts in the order in which their leaves go."""
+    if not isinstance(structure, _NESTED):
+        return structure
+    if type(structure) is dict:
+        structure = {key: structure[key] for key in keys(structure)}
+    return with_children(structure, map(in_order, children(structure)))
+
+
 def flatten(structure: object) -> list[Any]:
     """The leaves in order: ``flatten({"b": 1, "a": [2, 3]}) == [2, 3, 1]``."""
     if not isinstance(structure, _NESTED):

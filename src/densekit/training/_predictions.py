@@ -48,15 +48,16 @@ class Predictions:
         model = self._model
         if has_own_step(type(model), "predict"):
             rows = max(len(leaf) for leaf in tree.flatten(x))
-            return self._by_steps(x, max(rows, 1), 0, None, None)
+            return tree.in_order(self._by_steps(x, max(rows, 1), 0, None, None))
         with self._runtime.turns.to_predict():
             quick = type(x) is np.ndarray and x.dtype.kind in _CALLED
             if quick and model.__dict__.get("_dk_fast_call") is not None:
-                return model(x)
+                outputs = model(x)
+                return outputs if isinstance(outputs, np.ndarray) else tree.in_order(outputs)
             x = self._data.input_arrays(x)
             signature, inputs = self._runtime.matched(x)
             check_rows({"x": inputs})
-            return pack_outputs(signature.output_structure, self._batch(inputs))
+            return tree.in_order(pack_outputs(signature.output_structure, self._batch(inputs)))
 
     def _batch(self, inputs: list[Array]) -> list[Array]:
         """Outputs of one batch, whatever number of rows it gives."""
@@ -120,7 +121,7 @@ class Predictions:
         """Outputs for many samples."""
         steps = limited_steps(steps)
         if has_own_step(type(self._model), "predict"):
-            return self._by_steps(x, batch_size, verbose, steps, callbacks)
+            return tree.in_order(self._by_steps(x, batch_size, verbose, steps, callbacks))
         quiet = not verbose or verbose == "auto"
         if quiet and callbacks is None and steps is None and type(x) is np.ndarray:
             check_count(batch_size, "batch_size")
@@ -129,7 +130,7 @@ class Predictions:
                 if isinstance(outputs, np.ndarray):
                     return outputs
         with self._runtime.turns.to_predict():
-            return self._predict(x, batch_size, verbose, steps, callbacks)
+            return tree.in_order(self._predict(x, batch_size, verbose, steps, callbacks))
 
     def _is_quick(self, rows: int) -> bool:
         """Whether so many rows are predicted in no time; only known once the engine exists."""
