@@ -24,6 +24,7 @@ from densekit.layers._base.losses import sublayers
 from densekit.ops import KerasTensor
 from densekit.training._built_from import numbers_of
 from densekit.training._compiled import Compiled
+from densekit.training._stateless import forget_sums, state_of
 from densekit.training._step_calls import StepCalls
 from densekit.training._step_data import BatchStructure, rows_of
 from densekit.training._step_reader import StepReader
@@ -51,6 +52,7 @@ class FollowedStep:
         function: the step as the class has it.
         data: how batches are put together.
         chunk: some batches.
+        is_stateless: whether it is handed values of variables, and returns new ones.
 
     Raises:
         NotLowerable: if not all of the step is understood, or has a native form.
@@ -63,10 +65,12 @@ class FollowedStep:
         function: FunctionType,
         data: BatchStructure,
         chunk: Chunk,
+        is_stateless: bool = False,
     ) -> None:
         self._model, self._compiled = model, compiled
         self._floatx = settings.floatx()
         columns = data.columns_of(chunk)
+        self._is_stateless = is_stateless
         self._kinds = _kinds(columns)
         tensors = [_symbol(column, self._floatx) for column in columns]
         calls = StepCalls(model, compiled, tensors)
@@ -74,9 +78,12 @@ class FollowedStep:
         refused: list[NotLowerable] = []
 
         def run() -> Ends:
-            args = [model, data.packed(tensors)]
+            state = state_of(model, "train")
+            given = [tuple(map(calls.state.values, state))] if is_stateless else []
             try:
-                calls.effects.logs = StepReader(calls).run(function, args, {})
+                args = [model, *given, data.packed(tensors)]
+                logs = StepReader(calls).run(function, args, {})
+                calls.effects.logs = _without_state(calls, logs, state) if is_stateless else logs
                 wanted.extend(_outputs_of(calls))
             except NotLowerable as why:
                 refused.append(why)
@@ -243,8 +250,15 @@ class FollowedStep:
             given, named = tree.map_structure(value, (list(args), dict(kwargs)))
             if metric is None:
                 self._model.compute_metrics(*given, **named)
+            elif self._is_stateless:
+                values = [v.numpy() for v in metric.variables]
+                after = metric.stateless_update_state(values, *given, **named)
+                for variable, new in zip(metric.variables, after, strict=True):
+                    variable.assign(np.asarray(new))
             else:
                 metric.update_state(*given, **named)
+        if self._is_stateless:
+            forget_sums(self._model)
 
     def _logs(self, ends: Array) -> object:
         logs = self._effects.logs
@@ -256,7 +270,11 @@ class FollowedStep:
     def _log(self, value: object, ends: Array) -> object:
         if isinstance(value, BatchLoss):
             return self._number(value, ends)
-        return value.metric.result() if isinstance(value, MetricValue) and value.metric else value
+        if not isinstance(value, MetricValue) or value.metric is None:
+            return value
+        if self._is_stateless:
+            return value.metric.stateless_result([v.numpy() for v in value.metric.variables])
+        return value.metric.result()
 
     # What it may change
 
@@ -265,6 +283,18 @@ class FollowedStep:
         found = [*self._weights, *self._drawn, *self.optimizer.variables]
         found += self._model.metrics_variables
         return list({id(v): v for v in found}.values())
+
+
+def _without_state(calls: StepCalls, result: object, state: Sequence[Sequence[Variable]]) -> object:
+    """The logs of a step that returns its state with them: the latest values, all of them."""
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise NotLowerable("it returns no logs with its state")
+    logs, after = result
+    if not isinstance(after, tuple | list) or len(after) != len(state):
+        raise NotLowerable("it returns no logs with its state")
+    for values, variables in zip(after, state, strict=True):
+        calls.state.take(values, variables)
+    return logs
 
 
 def _kinds(columns: Sequence[Array]) -> list[object]:

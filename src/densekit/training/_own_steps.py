@@ -17,18 +17,15 @@ import numpy as np
 from densekit import engines
 from densekit._core.boxes import unboxed
 from densekit._core.engine import Chunk
-from densekit._core.errors import message
-from densekit._core.scope import in_stateless_scope
 from densekit._core.tensor import lend_all
 from densekit._core.types import Logs
-from densekit._core.variable import Variable
 from densekit.data._feeds import ArrayFeed
 from densekit.data._streams import Feed
 from densekit.training._compiled import Compiled
 from densekit.training._not_finite import FiniteWatch
 from densekit.training._overrides import STEPS, has_own_step
-from densekit.training._run_metrics import LossMean
 from densekit.training._runtime import Runtime
+from densekit.training._stateless import with_state
 from densekit.training._step_data import BatchStructure
 from densekit.training._step_follower import StepFollower
 
@@ -47,8 +44,12 @@ class StepLoop:
     def __init__(self, model: TrainableModel, compiled: Compiled, mode: str) -> None:
         self.step: Callable[..., object] = getattr(model, STEPS[mode])
         self.is_stateless = is_stateless(self.step)
-        follows = mode == "train" and not self.is_stateless
-        self.follower = StepFollower(model, compiled, self.step) if follows else None
+        self.follower: StepFollower | None = None
+        if mode == "train":
+            in_python = self._with_state if self.is_stateless else self.step
+            self.follower = StepFollower(
+                model, compiled, self.step, in_python, is_stateless=self.is_stateless
+            )
         self._model, self._mode = model, mode
         self._by_engine: dict[str, Callable[..., object]] = {}
         self._whole: dict[str, list[tuple[object, WholeSteps]]] = {}  # and structure of the data
@@ -56,11 +57,11 @@ class StepLoop:
     def __call__(self, batches: Iterator[object]) -> object:
         results: object = None
         for data in batches:
-            if self.is_stateless:
-                results = _with_state(self._model, self._mode, self._compiled(), data)
-            else:
-                results = self.step(data)
+            results = self._with_state(data) if self.is_stateless else self.step(data)
         return results
+
+    def _with_state(self, data: object) -> object:
+        return with_state(self._model, self._mode, self._compiled(), data)
 
     def whole(self, kind: EngineKind, data: BatchStructure) -> WholeSteps | None:
         """What has an engine compile many steps on such data; None: it does not."""
@@ -75,7 +76,7 @@ class StepLoop:
         for structure, steps in known:
             if data.is_like(structure):
                 return steps
-        step = partial(_with_state, model, self._mode, self.step)
+        step = partial(with_state, model, self._mode, self.step)
         given = step if self.is_stateless else self.step
         found = WholeSteps(model, given, STEPS[self._mode], not self.is_stateless)
         known.append((data.structure(), found))
@@ -108,54 +109,6 @@ def is_stateless(step: Callable[..., object]) -> bool:
     parameters = inspect.signature(step).parameters.values()
     required = [p for p in parameters if p.kind in kinds and p.default is p.empty]
     return len(required) > 1
-
-
-def _state_of(model: TrainableModel, mode: str) -> list[list[Variable]]:
-    """The variables of a state, list by list."""
-    lists = [model.trainable_variables, model.non_trainable_variables]
-    if mode == "train":
-        lists.append(model.optimizer.variables if model.optimizer is not None else [])
-    if mode != "predict":
-        lists.append(model.metrics_variables)
-    return lists
-
-
-def _with_state(
-    model: TrainableModel, mode: str, step: Callable[..., object], data: object
-) -> object:
-    """The result of a step without side effects, whose new state goes to the variables."""
-    lists = _state_of(model, mode)
-    is_traced = in_stateless_scope()
-    state = tuple(
-        [v.current() if is_traced else v.numpy() for v in variables] for variables in lists
-    )
-    result = step(state, data)
-    if not (isinstance(result, tuple) and len(result) == 2 and len(result[1]) == len(lists)):
-        raise ValueError(
-            message(
-                f"{type(model).__name__}.{STEPS[mode]}",
-                f"`(logs, state)` with a state of {len(lists)} lists",
-                type(result).__name__,
-                "Return the new values of all that was handed in.",
-            )
-        )
-    logs, after = result
-    for variables, values in zip(lists, after, strict=True):
-        if len(variables) != len(values):
-            raise ValueError(
-                message(
-                    f"{type(model).__name__}.{STEPS[mode]}",
-                    f"{len(variables)} values",
-                    f"{len(values)}",
-                    "Return one value for each variable.",
-                )
-            )
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value if is_traced else np.asarray(unboxed(value)))
-    for metric in () if is_traced else model.metrics:
-        if isinstance(metric, LossMean):
-            metric.forget_sums()
-    return logs
 
 
 class StepSession:

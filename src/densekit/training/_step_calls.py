@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, cast
 
@@ -24,20 +24,21 @@ from densekit.training._outputs import unwraps
 from densekit.training._overrides import is_base_method
 from densekit.training._run_metrics import parts_of
 from densekit.training._runtime import Runtime
-from densekit.training._step_formulas import StepFormulas, is_plain
+from densekit.training._step_formulas import MAKES, Change, StepFormulas, is_plain
 from densekit.training._step_reads import OF_PARTS, Method, is_ours
+from densekit.training._step_state import METHODS, Differentiated, StateValue, StepState
 from densekit.training._step_values import (
     ROWS,
     BatchLoss,
     Gradient,
     MetricUpdate,
     MetricValue,
-    Once,
     OpenTape,
     RowLoss,
     StepEffects,
 )
 from densekit.training._tape import GradientTape
+from densekit.training._value_and_grad import value_and_grad
 
 if TYPE_CHECKING:
     from densekit.training._model import TrainableModel
@@ -52,9 +53,6 @@ _DRAWS = {
     "zeros": ("shape", "dtype"),
     "ones": ("shape", "dtype"),
 }
-_COLLECTIONS = frozenset({tuple, list, dict})
-_ITERATORS = (zip, enumerate, reversed)
-_MAKES = (list, tuple, *_ITERATORS)
 
 
 class StepCalls(StepFormulas):
@@ -73,6 +71,7 @@ class StepCalls(StepFormulas):
         self.drawn: list[Variable] = []  # states of the generators that it draws from
         self.callees: list[tuple[Layer, bool]] = []  # what was called, and whether it trains
         self._nodes: list[tuple[Layer, int]] = []
+        self.state = StepState(self)
         self._model, self._compiled = model, compiled
         super().__init__(data, model.weights)
 
@@ -92,12 +91,15 @@ class StepCalls(StepFormulas):
                 return _Gradients(of)
             if isinstance(of, KerasTensor) and name == "shape":
                 return self.shape_of(of)
+            if isinstance(of, list) and name in ("append", "extend"):
+                return Change(of, name)
             if isinstance(of, dict) and name in ("items", "keys", "values"):
                 return self.made(list(getattr(of, name)())), name  # not yet called
             raise NotLowerable(f"it reads `{name}` of {type(of).__name__}")
         value = self.reads.attribute(of, name)
         # `trainable_variables` and the like are made for whoever asks.
-        return self.made(value) if isinstance(of, Layer) and name in OF_PARTS else value
+        of_parts = isinstance(of, Layer | Metric) and name in OF_PARTS
+        return self.made(value) if of_parts else value
 
     # Calls
 
@@ -111,6 +113,11 @@ class StepCalls(StepFormulas):
             return self._gradients(*args, **kwargs)
         if isinstance(callee, Layer):
             return self._layer(callee, args, kwargs)
+        if callee is value_and_grad:
+            return self._differentiated(*args, **kwargs)
+        if isinstance(callee, Change):
+            callee.make(self.items(args[0]) if callee.name == "extend" else args[0])
+            return None
         if isinstance(callee, Loss):
             return self._loss(callee, *args, **kwargs)
         if isinstance(callee, Method):
@@ -120,30 +127,12 @@ class StepCalls(StepFormulas):
         if getattr(callee, "__name__", "") == unpack_x_y_sample_weight.__name__ and len(args) == 1:
             return unpack_x_y_sample_weight(args[0])
         if (callee is len or callee is isinstance) and not kwargs:
-            return self._ask(callee, *args)
-        if isinstance(callee, type) and callee in _MAKES and not kwargs.keys() - {"strict"}:
-            return self._make(callee, args, kwargs)
+            return self.ask(callee, *args)
+        if isinstance(callee, type) and callee in MAKES and not kwargs.keys() - {"strict"}:
+            return self.make(callee, args, kwargs)
         if isinstance(callee, FunctionType) and callee.__module__.startswith(_FORMULAS):
             return self._formula(callee, args, kwargs)
         raise NotLowerable(f"it calls {getattr(callee, '__name__', type(callee).__name__)!r}")
-
-    def _ask(self, what: Callable[..., object], value: object, *kinds: object) -> object:
-        """The length of a collection, or whether a value is one."""
-        if what is len and self._is_fixed(value):
-            return len(value)  # type: ignore[arg-type]
-        known = is_plain(value) or isinstance(value, KerasTensor) or self._is_fixed(value)
-        named = kinds[0] if kinds and isinstance(kinds[0], tuple) else kinds
-        if what is isinstance and known and named and {*named} <= _COLLECTIONS:
-            return any(isinstance(value, kind) for kind in _COLLECTIONS if kind in named)
-        raise NotLowerable(f"it calls `{what.__name__}`")
-
-    def _make(self, kind: type, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
-        given = [self.items(arg) for arg in args]
-        try:
-            made: Iterable[object] = kind(*given, **kwargs)
-            return Once(made) if kind in _ITERATORS else self.made(made)
-        except (TypeError, ValueError) as error:
-            raise NotLowerable(str(error)) from None
 
     def _formula(
         self, function: FunctionType, args: Sequence[object], kwargs: Mapping[str, object]
@@ -215,6 +204,10 @@ class StepCalls(StepFormulas):
         self, method: Method, args: Sequence[object], kwargs: Mapping[str, object]
     ) -> object:
         owner, name = method.owner, method.function.__name__
+        if name in METHODS:
+            if isinstance(owner, Metric):
+                _check_metric(owner)
+            return self.state.call(owner, name, args, kwargs)
         if isinstance(owner, Optimizer) and name in ("apply", "apply_gradients"):
             self._update(owner, name, *args, **kwargs)
             return None
@@ -299,6 +292,28 @@ class StepCalls(StepFormulas):
         if term is None:
             raise NotLowerable("`compute_loss` gives more than one loss")
         return self._loss(term.loss, y, y_pred, sample_weight)
+
+    def _differentiated(
+        self, fn: object, variables: object = None, has_aux: object = False
+    ) -> Differentiated:
+        if variables is not None or not isinstance(has_aux, bool):
+            raise NotLowerable("`value_and_grad` takes the gradient by more than values")
+        return Differentiated(fn, has_aux)
+
+    def value_and_gradients(
+        self, of: Differentiated, result: object, sources: object
+    ) -> tuple[object, object]:
+        """What a differentiated function gives, from what the function gave."""
+        pair = of.has_aux and isinstance(result, tuple) and len(result) == 2
+        if of.has_aux and not pair:
+            raise NotLowerable("`value_and_grad` is given a function that returns no pair")
+        value = result[0] if isinstance(result, tuple) and pair else result
+        given = sources if isinstance(sources, list | tuple) else ()
+        variables = tuple(v.variable for v in given if isinstance(v, StateValue))
+        if len(variables) != len(given):
+            raise NotLowerable("it takes the gradient by something else than variables")
+        self.state.take(sources, variables)
+        return result, self._gradients(value, variables)
 
     def _gradients(self, target: object, sources: object) -> object:
         if not isinstance(target, BatchLoss) or self.effects.loss not in (None, target):

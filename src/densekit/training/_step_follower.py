@@ -40,13 +40,21 @@ class StepFollower:
 
     Args:
         step: the model's method.
+        in_python: makes a step of a batch.
+        is_stateless: whether the method is handed values of variables, and returns new ones.
     """
 
     def __init__(
-        self, model: TrainableModel, compiled: Compiled, step: Callable[..., object]
+        self,
+        model: TrainableModel,
+        compiled: Compiled,
+        step: Callable[..., object],
+        in_python: Callable[[object], object],
+        is_stateless: bool,
     ) -> None:
         self.reason = "its first steps run in Python"
-        self._model, self._compiled, self._step = model, compiled, step
+        self._model, self._compiled, self._method = model, compiled, step
+        self._step, self._is_stateless = in_python, is_stateless
         self._steps = 0  # that ran in Python
         self._tries = 0
         self._followed: FollowedStep | None = None
@@ -101,14 +109,16 @@ class StepFollower:
         return self._try(followed, data, chunk, columns, batch)
 
     def _follow(self, data: BatchStructure, chunk: Chunk) -> FollowedStep:
-        step = self._step
+        step = self._method
         if not isinstance(step, MethodType) or not isinstance(step.__func__, FunctionType):
             raise NotLowerable("it is no plain method")
         if step.__self__ is not self._model or settings.get("distribution") is not None:
             raise NotLowerable("it is no method of the model, or runs on several devices")
         from densekit.training._followed_step import FollowedStep  # a first model does not wait
 
-        return FollowedStep(self._model, self._compiled, step.__func__, data, chunk)
+        return FollowedStep(
+            self._model, self._compiled, step.__func__, data, chunk, self._is_stateless
+        )
 
     def _try(
         self,

@@ -15,6 +15,9 @@ from densekit.ops import KerasTensor, stop_gradient
 from densekit.training._step_reads import Reads
 from densekit.training._step_values import ROWS, BatchLoss, Combined, Once, OpenTape
 
+_COLLECTIONS = frozenset({tuple, list, dict})
+_ITERATORS = (zip, enumerate, reversed)
+MAKES = (list, tuple, *_ITERATORS)
 _PLAIN = frozenset({int, float, str, bool, type(None)})
 # Outside of a tape NumPy computes: the core has the same bits for what rounds once, or not at all.
 _EXACT = frozenset(
@@ -43,6 +46,17 @@ _MIXED = frozenset({"take_along_axis", "where"})
 def is_plain(value: object) -> bool:
     """Whether a value is a number or text that nobody changes; NumPy's numbers are others."""
     return type(value) in _PLAIN
+
+
+class Change:
+    """``list.append`` or ``extend`` of a list of the step's own, not yet called."""
+
+    def __init__(self, of: list[object], name: str) -> None:
+        self._of, self.name = of, name
+
+    def make(self, value: object) -> None:
+        """Call it."""
+        getattr(self._of, self.name)(value)
 
 
 class StepFormulas:
@@ -95,6 +109,24 @@ class StepFormulas:
         if isinstance(value, tuple | list | dict) and self._is_fixed(value):
             return value
         raise NotLowerable("it goes through something that may be another one in each step")
+
+    def ask(self, what: Callable[..., object], value: object, *kinds: object) -> object:
+        """The length of a collection, or whether a value is one."""
+        if what is len and self._is_fixed(value):
+            return len(value)  # type: ignore[arg-type]
+        known = is_plain(value) or isinstance(value, KerasTensor) or self._is_fixed(value)
+        named = kinds[0] if kinds and isinstance(kinds[0], tuple) else kinds
+        if what is isinstance and known and named and {*named} <= _COLLECTIONS:
+            return any(isinstance(value, kind) for kind in _COLLECTIONS if kind in named)
+        raise NotLowerable(f"it calls `{what.__name__}`")
+
+    def make(self, kind: type, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
+        given = [self.items(arg) for arg in args]
+        try:
+            made: Iterable[object] = kind(*given, **kwargs)
+            return Once(made) if kind in _ITERATORS else self.made(made)
+        except (TypeError, ValueError) as error:
+            raise NotLowerable(str(error)) from None
 
     # The tape
 
@@ -171,7 +203,8 @@ class StepFormulas:
             return self._compute(lambda x: x[index], "getitem", [of], {})
         if isinstance(of, tuple | list | dict) and self._is_fixed(of):
             try:
-                return of[index]  # type: ignore[call-overload]
+                found = of[index]  # type: ignore[call-overload]
+                return self.made(found) if isinstance(index, slice) else found
             except (LookupError, TypeError) as error:
                 raise NotLowerable(str(error)) from None
         raise NotLowerable(f"it looks into {type(of).__name__}")

@@ -18,6 +18,7 @@ from densekit.training._step_calls import StepCalls
 from densekit.training._step_formulas import is_plain
 from densekit.training._step_reads import Method, Property
 from densekit.training._step_source import definition_of
+from densekit.training._step_state import Differentiated
 from densekit.training._step_values import BatchLoss, Once, OpenTape
 
 Names: TypeAlias = dict[str, object]
@@ -80,6 +81,11 @@ class StepReader:
 
     def call(self, callee: object, args: Sequence[object], kwargs: Names) -> object:
         """What a call gives."""
+        if isinstance(callee, Differentiated):
+            self._calls.open(OpenTape())
+            result = self.call(callee.function, args, kwargs)
+            self._calls.close()
+            return self._calls.value_and_gradients(callee, result, args[0] if args else None)
         if self._calls.is_ours(callee) or not isinstance(callee, Method | FunctionType):
             return self._calls.call(callee, args, kwargs)
         if isinstance(callee, FunctionType):
@@ -118,6 +124,9 @@ class _Frame:
                 self._bind(node.target, self._value(given))
             case ast.AugAssign(target=ast.Name(id=name)) if type(node.op) in _BINARY:
                 before = self._names.get(name)
+                if isinstance(before, list) and self._calls.is_made(before):
+                    before.extend(self._calls.items(self._value(node.value)))
+                    return
                 if not is_plain(before) and not isinstance(before, BatchLoss):
                     # Arrays, and all views of them, change in place.
                     raise NotLowerable(f"it changes `{name}` in place")
@@ -157,6 +166,11 @@ class _Frame:
             if len(items) == len(target.elts):
                 for one, item in zip(target.elts, items, strict=True):
                     self._bind(one, item)
+                return
+        if isinstance(target, ast.Subscript):
+            within = self._value(target.value)
+            if isinstance(within, dict) and self._calls.is_made(within):
+                within[self._index(target.slice)] = value
                 return
         what = f"`{ast.unparse(target)}`"
         raise NotLowerable(f"it sets {what}, which is no name of its own")

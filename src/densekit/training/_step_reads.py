@@ -146,6 +146,8 @@ class Reads:
             if isinstance(of, Layer) and name in OF_PARTS:
                 self.layers[id(of)] = of
                 return getattr(of, name)
+            if isinstance(of, Metric) and name == "variables":
+                return list(of.variables)
         if isinstance(of, Layer | Metric | Optimizer) and name == "name":
             return of.name
         if hasattr(type(value), "__set__") or type(of).__getattribute__ is not _READ:

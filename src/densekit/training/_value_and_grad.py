@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from densekit._core import tree
-from densekit._core.boxes import unboxed
+from densekit._core.boxes import BOXES, unboxed
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit.ops._dispatch import is_jax, namespace
@@ -61,7 +61,8 @@ def value_and_grad(
                 tape.watch(variables)
             result = fn(*args, **kwargs)
         value = result[0] if has_aux else result
-        if np.shape(unboxed(value)) != ():
+        # A box that waits is not looked at: it is computed with the gradient.
+        if (value.shape if type(value) in BOXES else np.shape(value)) != ():
             raise TypeError(
                 message(
                     "value_and_grad",
