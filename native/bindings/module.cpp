@@ -6,7 +6,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "densekit/tiles.hpp"
-#include "runtime/machine.hpp"
+#include "kernels/machine.hpp"
 
 namespace densekit::bindings {
 namespace {
@@ -24,11 +24,12 @@ std::vector<std::string> available_isas() {
 nb::dict machine_facts() {
   const Machine& m = machine();
   nb::dict facts;
-  facts["cpu"] = m.cpu;
-  facts["cores"] = m.cores;
+  facts["cpu"] = cpu_name();
+  facts["cores"] = usable_cores();
   facts["l1d"] = m.l1d;
   facts["l2"] = m.l2;
   facts["l3"] = m.l3;
+  facts["fma_ports"] = m.fma_ports;
   facts["lanes_f32"] = active_implementation()->f32->lanes;
   return facts;
 }
@@ -47,6 +48,7 @@ NB_MODULE(_native, m) {
   using namespace densekit::bindings;
   if (_import_array() < 0) nb::raise_python_error();
   if (active_implementation() == nullptr) throw nb::import_error(implementation_error());
+  if (machine_error() != nullptr) throw nb::import_error(machine_error());
   nb::set_leak_warnings(false);  // a model alive when Python exits is no leak
   m.doc() = "The native core: plans, kernels and the thread pool.";
   bind_plan(m);
@@ -60,7 +62,7 @@ NB_MODULE(_native, m) {
   m.def("tiles_note", tiles_note, nb::sig("def tiles_note() -> str | None"),
         "Of the tiles of AMX: 'used', 'not used: ...', 'not asked for yet'; None without them.");
   m.def("machine", machine_facts, nb::sig("def machine() -> dict[str, Any]"),
-        "cpu, cores, cache sizes in bytes, lanes_f32.");
+        "cpu, cores, cache sizes in bytes, fma_ports, lanes_f32.");
   m.def("get_threads", [] { return ThreadPool::instance().threads(); }, "Threads a run may use.");
   m.def("set_threads", set_threads, nb::arg("n"), "Sets them; waits for a run that holds the pool.");
 }

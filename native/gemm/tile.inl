@@ -21,6 +21,13 @@ constexpr int kMostRows[5] = {0, 8, 6, 4, 2};
 constexpr int kMostRows[5] = {0, 8, 4, 3, 2};
 #endif
 constexpr int kMostVectors = 4;
+// Of the tiles of two vectors that go through wide panels: 14 x 2 + 2 B + 1 A = 31. Other products are faster with 12: 200 x 40 x 16 by
+// 2 %. Which panels: product.inl.
+#if DENSEKIT_VECTOR_BYTES == 64
+constexpr int kNarrowRows = 14;
+#else
+constexpr int kNarrowRows = kMostRows[2];
+#endif
 // Few rows stream the vector operand and hardly reuse it: 8 vectors side by side keep 8 chains in flight for a lone row
 // and read 512 contiguous bytes a step. 3 x 8 accumulators + 3 A + 1 B = 28 of 32 registers; with 16, one row alone.
 // Zen 4, 1 / 2 / 3 x 512 x 512: 10.1 / 10.5 / 13.8 us; all of them are bound by reading 1 MiB from L2.
@@ -102,8 +109,14 @@ void load_transposed(T* buffer, index_t rows, index_t width, index_t lanes, cons
   }
 }
 
-template <class T, int MR, int NV, bool Tail>
-void gemm_tile(const Tile<T>& t) {
+// What of the last vector is in use: all of it, more than half, not more than half.
+enum Tail { kNoTail, kTail, kHalfTail };
+
+// Aligned, or the speed of its loop would depend on what the linker puts before it: 784 x 32 x 128 lost 1 %.
+template <class T, int MR, int NV, int Last>
+__attribute__((aligned(64))) void gemm_tile(const Tile<T>& t) {
+  constexpr bool Tail = Last != kNoTail;
+  constexpr int whole = Last == kHalfTail ? NV - 1 : NV;  // vectors that are multiplied whole
   const Part part{t.last};
   Vec<T> acc[MR][NV];
   if (t.load_c) {
@@ -135,6 +148,11 @@ void gemm_tile(const Tile<T>& t) {
   const T* b = t.b;
   const index_t a_row = t.a_row, a_k = t.a_k, b_k = t.b_k;
   const T* prefetch = t.prefetch;
+  [[maybe_unused]] Half<T> half[MR];
+  if constexpr (Last == kHalfTail) {
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) half[i] = low(acc[i][NV - 1]);
+  }
   for (index_t left = t.k; left > 0; left -= t.segment) {
     for (index_t r = prefetch == nullptr ? 0 : t.prefetch_rows; r > 0; --r, prefetch += t.prefetch_k) {
 #pragma GCC unroll 8
@@ -143,7 +161,7 @@ void gemm_tile(const Tile<T>& t) {
     for (index_t p = left < t.segment ? left : t.segment; p > 0; --p) {
       Vec<T> row[NV];
 #pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v) {
+      for (int v = 0; v < whole; ++v) {
         row[v] = load_lane<T, NV, Tail>(b, v, part);
 #if defined(__x86_64__)
         // Keeps the vector in a register: GCC would read it again for each of 2 or 3 rows, and a load that crosses a cache
@@ -151,11 +169,17 @@ void gemm_tile(const Tile<T>& t) {
         if (MR > 1) asm("" : "+v"(row[v]));
 #endif
       }
+      [[maybe_unused]] Half<T> rest;
+      if constexpr (Last == kHalfTail) {
+        rest = load_half(b + whole * kLanes<T>, part);
+        if (MR > 1) asm("" : "+v"(rest));
+      }
 #pragma GCC unroll 16
       for (int i = 0; i < MR; ++i) {
         const Vec<T> scalar = broadcast(a[i / 3][(i % 3) * a_row]);
 #pragma GCC unroll 8
-        for (int v = 0; v < NV; ++v) acc[i][v] = fma(scalar, row[v], acc[i][v]);
+        for (int v = 0; v < whole; ++v) acc[i][v] = fma(scalar, row[v], acc[i][v]);
+        if constexpr (Last == kHalfTail) half[i] = fma(low(scalar), rest, half[i]);
       }
       b += b_k;
 #pragma GCC unroll 8
@@ -165,6 +189,10 @@ void gemm_tile(const Tile<T>& t) {
     for (int g = 0; g < groups; ++g) a[g] += t.a_jump;
   }
 
+  if constexpr (Last == kHalfTail) {
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) acc[i][NV - 1] = widen(half[i]);
+  }
   if (t.bias) {
     if (t.bias_by_row) {
 #pragma GCC unroll 16
@@ -206,7 +234,11 @@ void gemm_tile(const Tile<T>& t) {
   }
 }
 
-constexpr index_t most_rows(index_t vectors) { return vectors > kMostVectors ? kWideRows : kMostRows[vectors]; }
+DENSEKIT_INLINE index_t most_rows(index_t vectors, bool narrow) {
+  if (vectors > kMostVectors) return kWideRows;
+  const index_t most = narrow && vectors == 2 ? kNarrowRows : kMostRows[vectors];
+  return blocks.tile_rows > 0 && blocks.tile_rows < most ? blocks.tile_rows : most;
+}
 
 template <class T>
 using TileFunction = void (*)(const Tile<T>&);
@@ -215,18 +247,22 @@ template <class T, int NV, class Rows>
 struct TileRow;
 template <class T, int NV, int... I>
 struct TileRow<T, NV, Ints<I...>> {
-  static constexpr TileFunction<T> whole[] = {gemm_tile<T, I + 1, NV, false>...};
-  static constexpr TileFunction<T> tail[] = {gemm_tile<T, I + 1, NV, true>...};
-  static TileFunction<T> get(index_t rows, bool last) { return (last ? tail : whole)[rows - 1]; }
+  static constexpr TileFunction<T> whole[] = {gemm_tile<T, I + 1, NV, kNoTail>...};
+  static constexpr TileFunction<T> tail[] = {gemm_tile<T, I + 1, NV, kTail>...};
+  static constexpr Tail kHalf = kHalves<T> && NV <= kMostVectors ? kHalfTail : kTail;
+  static constexpr TileFunction<T> half[] = {gemm_tile<T, I + 1, NV, kHalf>...};
+  static const TileFunction<T>* get(Tail last) { return last == kNoTail ? whole : last == kTail ? tail : half; }
 };
 
+// The functions for 1, 2, 3 ... rows; `last`: lanes of the last vector in use.
 template <class T>
-TileFunction<T> tile_function(index_t rows, index_t vectors, bool tail) {
+const TileFunction<T>* tile_functions(index_t vectors, index_t last) {
+  const Tail tail = last == kLanes<T> ? kNoTail : kHalves<T> && last <= kLanes<T> / 2 ? kHalfTail : kTail;
   switch (vectors) {
-    case 1: return TileRow<T, 1, FirstInts<kMostRows[1]>>::get(rows, tail);
-    case 2: return TileRow<T, 2, FirstInts<kMostRows[2]>>::get(rows, tail);
-    case 3: return TileRow<T, 3, FirstInts<kMostRows[3]>>::get(rows, tail);
-    case 4: return TileRow<T, 4, FirstInts<kMostRows[4]>>::get(rows, tail);
-    default: return TileRow<T, kWideVectors, FirstInts<kWideRows>>::get(rows, tail);
+    case 1: return TileRow<T, 1, FirstInts<kMostRows[1]>>::get(tail);
+    case 2: return TileRow<T, 2, FirstInts<kNarrowRows>>::get(tail);
+    case 3: return TileRow<T, 3, FirstInts<kMostRows[3]>>::get(tail);
+    case 4: return TileRow<T, 4, FirstInts<kMostRows[4]>>::get(tail);
+    default: return TileRow<T, kWideVectors, FirstInts<kWideRows>>::get(tail);
   }
 }

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <new>
 
-#include "machine.hpp"
+#include "kernels/machine.hpp"
 #include "rounded.hpp"
 #include "thread_pool.hpp"
 

@@ -7,7 +7,7 @@
 #include <stdexcept>
 
 #include "engine.hpp"
-#include "machine.hpp"
+#include "kernels/machine.hpp"
 #include "ops/ops.hpp"
 
 namespace densekit {

@@ -1,6 +1,6 @@
 // One batch through the stages of a program: gather, forward, losses, backward to every value.
 #include "engine.hpp"
-#include "machine.hpp"
+#include "kernels/machine.hpp"
 #include "ops/ops.hpp"
 
 namespace densekit {

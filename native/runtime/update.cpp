@@ -5,7 +5,7 @@
 #include <iterator>
 #include <limits>
 
-#include "machine.hpp"
+#include "kernels/machine.hpp"
 #include "ops/ops.hpp"
 
 namespace densekit {

@@ -164,9 +164,9 @@ inline std::vector<Unit> units() {
   return all;
 }
 
-// FLOP/s of a unit: the best of a few laps of about 0.1 ms each.
+// FLOP/s of a unit: the best of a few laps of 0.5 ms at least.
 inline double rate(const Unit& unit, int laps = 5) {
-  static constexpr double kLap = 1e-4;
+  static constexpr double kLap = 5e-4;
   long rounds = 64;
   double best = 0;
   for (int lap = 0; lap < laps;) {

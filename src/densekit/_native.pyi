@@ -348,7 +348,7 @@ def tiles_note() -> str | None:
     """
 
 def machine() -> dict[str, Any]:
-    """cpu, cores, cache sizes in bytes, lanes_f32."""
+    """cpu, cores, cache sizes in bytes, fma_ports, lanes_f32."""
 
 def get_threads() -> int:
     """Threads a run may use."""

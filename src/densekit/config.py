@@ -189,7 +189,8 @@ def set_engine(name: str) -> None:
 def show() -> None:
     """Print what runs here: versions, processor, instruction set and threads, where the package is.
 
-    `DENSEKIT_ISA` forces an instruction set, `DENSEKIT_THREADS` the number of threads.
+    `DENSEKIT_ISA` forces an instruction set, `DENSEKIT_THREADS` the number of threads;
+    `DENSEKIT_MACHINE` overrides what was found of caches and multiply-add units, for measurements.
     """
     for name, value in _facts().items():
         print(f"{name + ':':<18}{value}")
@@ -201,12 +202,15 @@ def _facts() -> dict[str, str]:
     caches = ", ".join(
         f"{level.upper()} {machine[level] // 1024} KiB" for level in ("l1d", "l2", "l3")
     )
+    isa = f"{native.active_isa()} (of {', '.join(native.available_isas())})"
+    if machine["lanes_f32"] == 16:
+        isa += f", multiply-adds a cycle: {machine['fma_ports']}"
     return {
         "densekit": densekit.__version__,
         "Python": f"{platform.python_version()} ({sys.executable})",
         "NumPy": np.__version__,
         "CPU": f"{machine['cpu']}, {machine['cores']} cores, {caches}",
-        "instruction set": f"{native.active_isa()} (of {', '.join(native.available_isas())})",
+        "instruction set": isa,
         **({"tiles": tiles} if (tiles := native.tiles_note()) else {}),
         "threads": str(native.get_threads()),
         "engine": engine(),

@@ -6,6 +6,7 @@
 //                           both, by tiles (gemm/tiles.inl)
 // These files are compiled with the instruction set's flags, so they must emit nothing that another file could emit
 // too: no inline function or template of std::, all of ours in an unnamed namespace.
+#include "densekit/blocks.hpp"
 #include "kernels/isa/tables.hpp"
 
 #if defined(__x86_64__) || defined(__i386__)
