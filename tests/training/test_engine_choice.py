@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import subprocess
@@ -137,6 +138,16 @@ def test_jax_that_is_missing_or_too_old(
     monkeypatch.setenv("DENSEKIT_ENGINE", "jax")
     with pytest.raises(ImportError, match=text):
         keras.config.engine()
+
+
+def test_jax_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> Any:
+        raise ImportError("no jaxlib")
+
+    monkeypatch.setattr(kinds, "_loaded", {})
+    monkeypatch.setattr(importlib, "import_module", broken)
+    with pytest.raises(ImportError, match=r"no jaxlib\. Run `pip install \"densekit\[jax\]\"`"):
+        kinds.engine_kind("jax")
 
 
 def test_choosing_jax_prints_nothing_and_nothing_else_loads_it() -> None:

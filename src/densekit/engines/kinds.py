@@ -77,15 +77,12 @@ def _check_jax(where: str) -> None:
     except metadata.PackageNotFoundError:
         found = ""
     if not found or tuple(map(int, re.findall(r"\d+", found)[:2])) < _JAX:
-        wanted = ".".join(map(str, _JAX))
-        raise ImportError(
-            message(
-                where,
-                f"JAX {wanted} or newer for the engine 'jax'",
-                found or "none installed",
-                'Run `pip install "densekit[jax]"`.',
-            )
-        )
+        raise ImportError(_no_jax(where, found or "none installed"))
+
+
+def _no_jax(where: str, found: str) -> str:
+    wanted = f"JAX {'.'.join(map(str, _JAX))} or newer for the engine 'jax'"
+    return message(where, wanted, found, 'Run `pip install "densekit[jax]"`.')
 
 
 def engine_kind(name: str | None = None) -> EngineKind:
@@ -98,7 +95,13 @@ def engine_kind(name: str | None = None) -> EngineKind:
     kind = _loaded.get(name)
     if kind is None:
         check_engine(name, "engine")
-        kind = _loaded[name] = cast("EngineKind", importlib.import_module(_modules[name]).ENGINE)
+        try:
+            module = importlib.import_module(_modules[name])
+        except ImportError as error:
+            if name != "jax":
+                raise
+            raise ImportError(_no_jax("engine", f"one that is not whole: {error}")) from error
+        kind = _loaded[name] = cast("EngineKind", module.ENGINE)
     return kind
 
 

@@ -8,12 +8,14 @@ import numpy as np
 
 from densekit._core.types import ArrayLike, TensorLike
 from densekit.ops._dispatch import (
+    PLAIN,
     SCALARS,
     as_array,
     astype,
     dtype_name,
     floating,
     is_jax,
+    magnitude,
     meet,
     namespace,
 )
@@ -148,7 +150,11 @@ def power(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     >>> ops.power([2.0, 3.0], 2).tolist()
     [4.0, 9.0]
     """
+    is_zero = np.asarray(x2) == 0 if type(x2) in PLAIN else False
     xp, x1, x2 = meet(x1, x2)
+    if is_jax(xp) and np.any(is_zero):
+        # 1, with the slope 0, which JAX takes to be 0 / 0 where the base is 0.
+        return xp.where(is_zero, 1, xp.power(xp.where(is_zero, 1, x1), x2))
     return xp.power(x1, x2)
 
 
@@ -224,7 +230,7 @@ def absolute(x: TensorLike) -> TensorLike:
     >>> ops.abs([-1.5, 2.0]).tolist()
     [1.5, 2.0]
     """
-    return namespace(x).abs(x)
+    return magnitude(x)
 
 
 abs = absolute

@@ -12,7 +12,7 @@ from densekit._core.frames import warn
 from densekit._core.types import Axes, Namespace, TensorLike
 from densekit.ops._activations import logistic, rectified
 from densekit.ops._core_ops import stop_gradient
-from densekit.ops._dispatch import astype, dtype_name, floating, namespace
+from densekit.ops._dispatch import astype, dtype_name, floating, magnitude, namespace
 from densekit.ops._operation import operation
 
 
@@ -179,5 +179,5 @@ def normalize(
     if order == 2:
         squares = xp.sum(x * x, axis=axes, keepdims=True)
         return x / xp.sqrt(xp.maximum(squares, epsilon**2))
-    size = xp.sum(xp.abs(x) ** order, axis=axes, keepdims=True) ** (1.0 / order)
+    size = xp.sum(magnitude(x) ** order, axis=axes, keepdims=True) ** (1.0 / order)
     return x / xp.maximum(size, epsilon)

@@ -222,6 +222,15 @@ def astype(x: TensorLike, dtype: str) -> TensorLike:
     return x.astype(kind)
 
 
+def magnitude(x: TensorLike) -> TensorLike:
+    """The absolute value, with the slope 0 at 0, where JAX takes 1."""
+    xp = namespace(x)
+    if is_jax(xp) and x.dtype.kind in "fV":  # V: bfloat16
+        sign: TensorLike = sys.modules["jax"].lax.stop_gradient(xp.sign(x))
+        return x * sign
+    return xp.abs(x)
+
+
 def floating(x: TensorLike) -> TensorLike:
     """`x` as floats: integers and booleans become `floatx`."""
     if x.dtype.kind in "fcV":  # V: bfloat16

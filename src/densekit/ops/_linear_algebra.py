@@ -17,6 +17,7 @@ from densekit.ops._dispatch import (
     dtype_name,
     floating,
     is_jax,
+    magnitude,
     meet,
     namespace,
     result_type,
@@ -193,12 +194,12 @@ def norm(
     if not vector and ord in (1, -1, np.inf, -np.inf):
         rows, columns = normalize_axis_tuple(axes, x.ndim)
         summed, chosen = (rows, columns) if abs(ord) == 1 else (columns, rows)
-        totals = xp.sum(xp.abs(x), axis=summed, keepdims=True)
+        totals = xp.sum(magnitude(x), axis=summed, keepdims=True)
         found = (xp.max if ord > 0 else xp.min)(totals, axis=chosen, keepdims=True)
         return found if keepdims else xp.squeeze(found, axis=axes)
     if not vector:
         return xp.linalg.norm(x, ord=ord, axis=axes, keepdims=keepdims)
-    size = xp.abs(x)
+    size = magnitude(x)
     if ord == np.inf:
         return xp.max(size, axis=axes, keepdims=keepdims)
     if ord == -np.inf:
