@@ -10,6 +10,7 @@ with sums alone; the steps that are predicted from it are others.
 from __future__ import annotations
 
 import argparse
+import bisect
 import json
 import math
 import os
@@ -118,17 +119,15 @@ MACHINE = CLUSTER._replace(link=450e9)
 
 
 def break_even(device: Device, stack: Stack, devices: int, tensor: bool) -> int:
-    """The least batch (data-parallel) or width (tensor-parallel) that is faster than one device.
-
-    Sizes are tried in steps of a fifth.
-    """
+    """The least batch (data-parallel) or width (tensor-parallel) that is faster than one device."""
     seconds = tensor_parallel if tensor else data_parallel
-    for power in range(120):
-        size = round(2 ** (power / 4))
+    most = 1 << 30
+
+    def is_faster(size: int) -> bool:
         tried = stack._replace(width=size) if tensor else stack._replace(batch=size)
-        if seconds(device, tried, devices) < data_parallel(device, tried, 1):
-            return size
-    return 0
+        return seconds(device, tried, devices) < data_parallel(device, tried, 1)
+
+    return 1 + bisect.bisect_left(range(1, most), True, key=is_faster)
 
 
 # Measured in processes of their own: JAX decides on its devices when it is first used.
