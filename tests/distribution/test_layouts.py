@@ -45,7 +45,7 @@ def test_devices() -> None:
 @pytest.mark.parametrize("room", KERAS)
 @pytest.mark.parametrize(
     "wrong",
-    [((), ()), ((1,), ("a", "b")), ((2,), ("a",))],
+    [((), ()), ((1,), ("a", "b")), ((2,), ("a",)), ((1,), None), (None, ("a",))],
 )
 def test_meshes_that_do_not_fit(room: Any, wrong: Any) -> None:
     with pytest.raises(ValueError):
@@ -109,6 +109,26 @@ def test_distributions_know_layouts(room: Any) -> None:
             wrong()
 
 
+@pytest.mark.parametrize("room", KERAS)
+def test_what_is_given_is_what_is_kept(room: Any) -> None:
+    mesh = room.DeviceMesh([1, 1], ["batch", "model"], ["cpu:0"])
+    assert (mesh.shape, mesh.axis_names) == ([1, 1], ["batch", "model"])
+    data = room.DataParallel(devices=[])  # as if nothing were said
+    assert repr(data) == "<DataParallel device_mesh=<DeviceMesh shape=(1,), axis_names=['batch']>>"
+    assert data.distribute_dataset([1, 2]) == [1, 2]
+    layouts = room.LayoutMap(mesh)
+    parallel = room.ModelParallel(layout_map=layouts, device_mesh=mesh)
+    assert parallel.device_mesh is mesh
+
+
+def test_arguments_that_do_not_fit() -> None:
+    layouts = LayoutMap(mesh_of(densekit.distribution))
+    with pytest.raises(TypeError, match="devices"):
+        ModelParallel(layout_map=layouts, devices=["cpu:0"])
+    with pytest.raises(ValueError, match="one address, or 3"):
+        densekit.distribution.initialize("a:1,b:2", 3, 0)
+
+
 def test_data_parallel_of_a_mesh_with_two_axes_warns() -> None:
     with pytest.warns(UserWarning, match="first axis alone"):
         DataParallel(mesh_of(densekit.distribution))
@@ -131,6 +151,11 @@ def test_distribute_tensor() -> None:
     layout = TensorLayout(("batch", None), mesh_of(densekit.distribution))
     array = distribute_tensor(np.ones((2, 3)), layout)
     assert array.sharding == layout.backend_layout
+    assert distribute_tensor(array, layout) is array
+    again = distribute_tensor(array, layout.backend_layout)
+    assert again is array
+    with pytest.raises(ValueError, match="at most 1 axes"):
+        distribute_tensor(np.ones(2), layout)
     symbolic = densekit.Input((3,))
     assert distribute_tensor(symbolic, layout) is symbolic
     with pytest.raises(ValueError, match="device_mesh"):

@@ -160,7 +160,8 @@ def _agree_on_seeds() -> None:
     """
     state = zlib.crc32(repr(random.getstate()).encode())
     mine = np.array([state, secrets.randbits(31)], np.uint32)
-    found = multihost_utils.process_allgather(mine)
+    with all_processes("initialize"):
+        found = multihost_utils.process_allgather(mine)
     if (found[:, 0] != state).any():
         set_random_seed(int(found[0, 1]))
 

@@ -79,11 +79,12 @@ class OrbaxFolder:
     def __init__(self, path: str, keep: int | None) -> None:
         training = orbax().training
         policy = training.preservation_policies.LatestN(keep) if keep is not None else None
-        self._checkpointer = training.Checkpointer(
-            directory=os.path.abspath(path),
-            preservation_policy=policy,
-            save_decision_policy=training.save_decision_policies.FixedIntervalPolicy(1),
-        )
+        with _together():
+            self._checkpointer = training.Checkpointer(
+                directory=os.path.abspath(path),
+                preservation_policy=policy,
+                save_decision_policy=training.save_decision_policies.FixedIntervalPolicy(1),
+            )
         self._pending: list[Any] = []
 
     def save(self, step: int, model: SavedModel, weights_only: bool, in_background: bool) -> None:
@@ -123,7 +124,8 @@ class OrbaxFolder:
         try:
             self.wait()
         finally:
-            self._checkpointer.close()
+            with _together():
+                self._checkpointer.close()
 
 
 def is_orbax(path: Path) -> bool:

@@ -108,6 +108,7 @@ class Loop:
             wanted: for each output whether its predictions are.
         """
         if self._placement is not None:
+            self._placement.begin("run steps")
             read, written = self._placement.copies(read), self._placement.copies(written)
         made: Ran = self._compiled(read, written, rows, rates, wanted, counts_of(run))
         return made

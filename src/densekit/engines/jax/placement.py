@@ -18,6 +18,7 @@ from densekit._core import settings
 from densekit._core.errors import message
 from densekit._core.types import Array
 from densekit._core.variable import Variable
+from densekit.engines.jax.in_step import announce, meet
 
 Part: TypeAlias = tuple[slice, ...] | None  # of an array; None: the whole
 
@@ -79,6 +80,10 @@ class Placement:
         """The least number of rows, `rows` or more, that can be shared out evenly."""
         return -(-rows // self.parts) * self.parts
 
+    def begin(self, what: str) -> None:
+        """Tell the other processes of the job what all do together now."""
+        announce(what)
+
     def copies(self, arrays: Sequence[Array | jax.Array]) -> list[jax.Array]:
         """The same on every device."""
         return [
@@ -110,10 +115,14 @@ class Placement:
         """The whole of an array; in a job of several processes all must ask.
 
         Args:
-            name: what errors call it.
+            name: of its variable.
+
+        Raises:
+            RuntimeError: if another process goes on to something else.
         """
         with all_processes(name):
             if not (value.is_fully_addressable or value.is_fully_replicated):
+                meet(f"variable {name!r}", f"read {name!r}")
                 value = self._gathered(value)
             return np.asarray(value)
 
@@ -157,9 +166,11 @@ def all_processes(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (jax.errors.JaxRuntimeError, ValueError) as error:
-        # What fails when a call is made, not when its result is read, is a ValueError.
-        if jax.process_count() == 1 or not _STATUS.match(str(error)):
+    except (jax.errors.JaxRuntimeError, ValueError, TimeoutError) as error:
+        # What fails when a call is made, not when its result is read, is a ValueError. Orbax waits
+        # for others with a limit.
+        is_told = isinstance(error, TimeoutError) or _STATUS.match(str(error))
+        if jax.process_count() == 1 or not is_told:
             raise
         raise RuntimeError(
             message(

@@ -66,6 +66,7 @@ class Predictor:
         given: Sequence[Array | jax.Array] = filled
         if self._placement is not None:
             place = self._placement
+            place.begin("predict")
             values = place.copies(values)
             given = [place.shared(column.shape, 0, column.__getitem__) for column in filled]
         made, state = self._compiled(values, given)
