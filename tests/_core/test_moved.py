@@ -21,6 +21,7 @@ class Far:
         self.value, self.reads, self.is_current = value, 0, True
 
     def read(self) -> Array:
+        assert self.is_current
         self.reads += 1
         return self.value
 
@@ -74,6 +75,9 @@ def test_reading_leaves_the_home_and_writing_does_not() -> None:
     assert copy.deepcopy(variable).home is None
     variable.assign_add(np.ones(3))
     assert not home.is_current
+    variable, home = moved(np.ones(3))
+    variable.array[0] = 2.0
+    assert not home.is_current and variable.numpy().tolist() == [2, 1, 1]
     variable, home = moved(np.ones(3))
     variable.assign(np.full(3, 2.0))
     assert not home.is_current

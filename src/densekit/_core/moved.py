@@ -49,6 +49,12 @@ class MovedVariable(Variable):
             self.__class__ = Variable  # type: ignore[assignment]  # the same but for methods
 
     @property
+    def array(self) -> Array:
+        """See `Variable.array`: who writes to it needs what is there."""
+        self._come_back()
+        return self.array
+
+    @property
     def dtype(self) -> str:
         return self._form.dtype.name
 
