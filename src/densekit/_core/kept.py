@@ -14,20 +14,20 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cache, partial
 from itertools import count
 from operator import is_
-from types import CellType, FunctionType, GeneratorType, MethodType, ModuleType
+from types import FunctionType, GeneratorType, MethodType, ModuleType
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from densekit._core.functions import NOTHING, OURS, content_of, package_of, variables_around
 from densekit._core.surroundings import globals_in
 
 _Parts: TypeAlias = dict[Hashable, object]  # by key, name or position
 
 _MOST = 20_000  # objects that are looked at
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
-_OURS = __name__.partition(".")[0]
 # What is made by these modules keeps to itself what it holds.
-_CLOSED = {_OURS, "numpy", "jax", "jaxlib", *sys.stdlib_module_names} - {"__main__"}
+_CLOSED = {OURS, "numpy", "jax", "jaxlib", *sys.stdlib_module_names} - {"__main__"}
 
 
 class _View(NamedTuple):
@@ -120,7 +120,7 @@ class Kept:
         return None if _is_closed(type(value)) else self._attributes(value)._replace(names=False)
 
     def _attributes(self, owner: object) -> _View:
-        is_ours = any(_root(base) == _OURS for base in type(owner).__mro__)
+        is_ours = any(package_of(base) == OURS for base in type(owner).__mro__)
         ignored = self._ignored
         slots = [
             name
@@ -183,12 +183,13 @@ def _of_function(function: FunctionType) -> _View | None:
     if _is_closed(function):
         return None
     names, around = globals_in(function.__code__), function.__globals__
-    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    cells = variables_around(function)
     cells.pop("__class__", None)
 
     def read() -> _Parts:
         found: _Parts = {name: around[name] for name in names if name in around}
-        return found | {name: part for name, cell in cells.items() for part in _inside(cell)}
+        inside = {name: content_of(cell) for name, cell in cells.items()}
+        return found | {name: part for name, part in inside.items() if part is not NOTHING}
 
     def write(parts: _Parts) -> None:
         for name, value in parts.items():
@@ -230,13 +231,6 @@ _VIEWS: Sequence[tuple[tuple[type, ...], Callable[..., _View | None]]] = (
 )
 
 
-def _inside(cell: CellType) -> list[object]:
-    try:
-        return [cell.cell_contents]
-    except ValueError:  # nothing yet
-        return []
-
-
 def _listed(slots: str | Iterable[str]) -> Iterable[str]:
     return (slots,) if isinstance(slots, str) else slots
 
@@ -253,9 +247,7 @@ def _same(key: Hashable, before: _Parts, now: _Parts) -> bool:
     return one is two or (type(one) is type(two) and isinstance(one, _PLAIN) and one == two)
 
 
-def _root(thing: type | FunctionType) -> str:
-    return str(thing.__module__).partition(".")[0]
-
-
 def _is_closed(thing: type | FunctionType) -> bool:
-    return _root(thing) in _CLOSED
+    # A function that wraps another one has its ``__module__``, and globals of its own.
+    named = str(thing.__module__).partition(".")[0]
+    return named in _CLOSED and package_of(thing) in _CLOSED

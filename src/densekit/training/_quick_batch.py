@@ -12,6 +12,7 @@ from densekit._core.engine import Chunk
 from densekit._core.types import Array
 from densekit.data._columns import Column, Columns
 from densekit.training._fit_loop import Session
+from densekit.training._picks import AllRows
 from densekit.training._preparation import Preparation
 from densekit.training._runtime import Runtime
 
@@ -46,7 +47,7 @@ class QuickBatch:
         self._session = session
         self._made_for = session.made_for
         self._kind = _kind(x), _kind(y), _kind(weight)
-        self._picks = np.arange(len(x), dtype=np.int64)
+        self._rows = AllRows()
         self._checked = [t.loss for t in session.terms if losses.checks_values(t.loss)]
 
     def session_for(self, x: object, y: object, weight: object) -> Session | None:
@@ -71,9 +72,7 @@ class QuickBatch:
     def chunk(self, x: Array, y: Array, weight: Array | None) -> Chunk:
         """The batch as one step."""
         rows = len(x)
-        if len(self._picks) != rows:
-            self._picks = np.arange(rows, dtype=np.int64)
-        return Chunk(0, rows, [x], [y], [weight], self._picks, 0)
+        return Chunk(0, rows, [x], [y], [weight], self._rows.of(rows), 0)
 
 
 def quick_batch(

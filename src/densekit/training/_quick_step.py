@@ -9,6 +9,7 @@ import numpy as np
 from densekit._core.engine import Chunk
 from densekit._core.types import Array
 from densekit.training._own_steps import StepLoop
+from densekit.training._picks import AllRows
 from densekit.training._step_data import BatchStructure
 
 
@@ -24,7 +25,7 @@ class QuickStep:
     def __init__(self, function: StepLoop, data: BatchStructure, given: tuple[object, ...]) -> None:
         self._function, self._data = function, data
         self._kind = _kind(given)
-        self._picks = np.arange(0)
+        self._rows = AllRows()
 
     def ready(self, function: object, given: tuple[object, ...]) -> Callable[[], object] | None:
         """What makes the step and gives its logs; None if no engine does."""
@@ -38,9 +39,7 @@ class QuickStep:
         followed = follower.fitting(self._data, columns, rows)
         if followed is None:
             return None
-        if len(self._picks) != rows:
-            self._picks = np.arange(rows, dtype=np.int64)
-        chunk = Chunk(0, rows, columns, [], [], self._picks, 0)
+        chunk = Chunk(0, rows, columns, [], [], self._rows.of(rows), 0)
         return lambda: followed.run(chunk, columns)[0]
 
 

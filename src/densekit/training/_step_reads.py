@@ -6,6 +6,7 @@ import builtins
 from operator import is_
 from types import CellType, FunctionType, MethodType, ModuleType
 
+from densekit._core.functions import NOTHING, OURS, content_of, package_of, variables_around
 from densekit._core.plan import NotLowerable
 from densekit._core.types import Array
 from densekit.layers import Layer
@@ -71,7 +72,7 @@ class Reads:
             if type(of) is not kind or vars(of) is not attributes:
                 return False
         for cell, value in self._cells:
-            if _content(cell) is not value:
+            if content_of(cell) is not value:
                 return False
         for (kind, name), value in self._of_types.items():
             if getattr(kind, name, _MISSING) is not value:
@@ -95,11 +96,11 @@ class Reads:
 
     def free(self, function: FunctionType, name: str) -> object:
         """A variable of the function around it."""
-        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-        value = _content(cells[name])
-        if value is _MISSING:
+        cell = variables_around(function)[name]
+        value = content_of(cell)
+        if value is NOTHING:
             raise NotLowerable(f"`{name}` has no value yet")
-        self._cells.append((cells[name], value))
+        self._cells.append((cell, value))
         return value
 
     def name(self, function: FunctionType, name: str) -> object:
@@ -131,7 +132,7 @@ class Reads:
         if isinstance(of, ModuleType):
             if name in vars(of):
                 return self._note(vars(of), name, vars(of)[name])
-            if of.__name__.partition(".")[0] == _OWN:
+            if of.__name__.partition(".")[0] == OURS:
                 return getattr(of, name)
             raise NotLowerable(f"it reads `{of.__name__}.{name}`")
         space = getattr(of, "__dict__", None)
@@ -169,23 +170,5 @@ class Reads:
 
 
 def is_ours(function: object) -> bool:
-    """Whether the package defines a function, or the class of an object: it is known what it does.
-
-    A function is asked for its globals: what wraps one of ours takes over its `__module__`.
-    """
-    if isinstance(function, FunctionType):
-        module = function.__globals__.get("__name__")
-    else:
-        module = getattr(function, "__module__", None)
-    return isinstance(module, str) and module.partition(".")[0] == _OWN
-
-
-def _content(cell: CellType) -> object:
-    try:
-        content: object = cell.cell_contents
-    except ValueError:  # it was deleted
-        return _MISSING
-    return content
-
-
-_OWN = __name__.partition(".")[0]
+    """Whether the package defines a function, or the class of an object: it is known."""
+    return package_of(function) == OURS

@@ -7,8 +7,7 @@ step of the record, natively forward and backward: `training/_recorded_call.py`.
 
 from __future__ import annotations
 
-from operator import is_
-from typing import Any, TypeGuard
+from typing import Any
 from weakref import ref
 
 import numpy as np
@@ -20,7 +19,7 @@ from densekit._core.dtypes import is_float_dtype
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.scope import Foreign, RecordingScope, VariableScope
-from densekit._core.tensor import Tensor, give
+from densekit._core.tensor import give
 from densekit._core.types import Array, ArrayLike
 from densekit._core.variable import Variable
 from densekit._core.watched import WATCHED
@@ -28,18 +27,18 @@ from densekit.layers import Layer
 from densekit.ops._deferred import DeferredBox, Formula
 from densekit.ops._formula_steps import Formulas
 from densekit.ops._gradient import Node, begin_trace, end_trace, new_node, resume_trace
-from densekit.training._call_record import BareCall
 from densekit.training._recorded_call import run_quickly, run_recorded, run_with_values
 from densekit.training._recorded_loss import run_recorded_loss
 from densekit.training._tape_gradients import (
     Roots,
     assert_same_rows,
-    is_outside,
     jacobian_of,
     nodes_of,
+    of_formula,
     pull,
     seeds_of,
 )
+from densekit.training._watching import is_float_array, new_box_of, not_watchable, watch_box
 
 _UNCONNECTED = ("none", "zero")
 
@@ -157,27 +156,14 @@ class GradientTape(RecordingScope):
             if not leaf.trainable:
                 self._frozen |= {id(leaf)}
         elif is_box(leaf):
-            if type(leaf) is DeferredBox:
-                if leaf._trace != self._trace:
-                    leaf.watch(self._trace)
-            elif leaf._trace != self._trace:
-                # The box that the user holds becomes one of this tape, around what it was.
-                kind: Any = type(leaf)
-                leaf._value = kind(leaf._value, leaf._trace, leaf._node)
-                leaf._trace, leaf._node = self._trace, new_node()
-        elif _is_float_array(leaf):
+            if leaf._trace != self._trace:
+                watch_box(leaf, self._trace)
+        elif is_float_array(leaf):
             self.root(leaf)
             self._lent = (*self._lent, leaf)
             engines.lend(leaf)
         else:
-            raise ValueError(
-                message(
-                    "GradientTape.watch",
-                    "an array of floats or a variable",
-                    describe(leaf),
-                    "Convert it: `x = np.asarray(x, 'float32')`.",
-                )
-            )
+            raise not_watchable(leaf)
 
     def watched_variables(self) -> tuple[Variable, ...]:
         """The variables watched so far, in the order of their first use."""
@@ -265,7 +251,7 @@ class GradientTape(RecordingScope):
         if value is None:
             watched = type(variable) in WATCHED
             value = variable.view(np.ndarray) if watched else variable.snapshot()
-        return _box(value, self._trace, self.root(variable))
+        return new_box_of(value, self._trace, self.root(variable))
 
     def enter(self, value: ArrayLike) -> Any:
         """A watched box around an argument."""
@@ -274,7 +260,7 @@ class GradientTape(RecordingScope):
             raise TypeError(
                 message("value_and_grad", "floats", describe(tensor), "Convert it to floats first.")
             )
-        return _box(tensor, self._trace, new_node())
+        return new_box_of(tensor, self._trace, new_node())
 
     def leave(self, value: object) -> object:
         """A result without the box of this tape."""
@@ -342,26 +328,12 @@ class GradientTape(RecordingScope):
         if target._formula.trace != self._trace or (self._used and not self._persistent):
             return NotImplemented
         flat: list[Any] = sources if type(sources) is list else tree.flatten(sources)
-        program = target._step.program or target.program()
-        if program is None or unconnected not in _UNCONNECTED:
+        if unconnected not in _UNCONNECTED:
             return NotImplemented
-        formula, places = target._formula, program.recorded
-        made_by = formula.made_by[places[0]] if len(places) == 1 else None
-        variables = made_by.variables if type(made_by) is BareCall else ()
-        # Mostly all variables of one model.
-        is_whole = flat and len(variables) == len(flat) and all(map(is_, variables, flat))
-        if not is_whole and not all([is_outside(v) for v in flat]):
+        gradients = of_formula(self._roots, self._trace, target, flat, unconnected == "zero")
+        if gradients is None:
             return NotImplemented
         self._used = True
-        value, found = program.run(formula.values, formula.numbers)
-        target.learn(value)
-        gradients: list[Any]
-        if made_by is not None and is_whole and found:
-            gradients = made_by.recorded.gradients([found[places[0]]])[0]
-        else:
-            seeds = [(formula.made_by[place].node(), d) for place, d in found.items()]
-            nodes = nodes_of(self._roots, self._trace, flat)
-            gradients = pull(seeds, flat, nodes, unconnected == "zero")
         if not self._persistent and not self._recording:
             self._roots = {}  # a tape that is used up keeps nothing alive
         return gradients if flat is sources else tree.pack_as(sources, gradients)
@@ -423,13 +395,3 @@ class GradientTape(RecordingScope):
 
 
 _INSIDE = "Call it inside `with keras.GradientTape() as tape:`."
-
-
-def _is_float_array(leaf: object) -> TypeGuard[Array]:
-    return type(leaf) in (np.ndarray, Tensor, *WATCHED) and leaf.dtype.kind == "f"  # type: ignore[attr-defined]
-
-
-def _box(value: Any, trace: int, node: Node) -> Any:
-    from autograd.tracer import new_box  # optional and slow
-
-    return new_box(value, trace, node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from operator import is_
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +16,7 @@ from densekit._core.types import Array, Shape, TensorLike
 from densekit._core.variable import Variable
 from densekit.ops._deferred import DeferredBox
 from densekit.ops._gradient import Node, backward
+from densekit.training._call_record import BareCall
 
 # By id: a variable or an array, and the node at which its gradient arrives.
 Roots: TypeAlias = dict[int, tuple[object, Node]]
@@ -113,6 +115,29 @@ def pull(
         gradients.append(gradient.copy() if shared else gradient)
         handed.add(id(gradient))
     return gradients
+
+
+def of_formula(
+    roots: Roots, trace: int, target: DeferredBox, sources: Sequence[object], zeros: bool
+) -> Sequence[Gradient] | None:
+    """Gradients by variables of a formula that runs natively as a whole; None: op by op."""
+    program = target._step.program or target.program()
+    if program is None:
+        return None
+    formula, places = target._formula, program.recorded
+    made_by = formula.made_by[places[0]] if len(places) == 1 else None
+    variables = made_by.variables if type(made_by) is BareCall else ()
+    # Mostly all variables of one model.
+    is_whole = sources and len(variables) == len(sources) and all(map(is_, variables, sources))
+    if not is_whole and not all([is_outside(v) for v in sources]):
+        return None
+    value, found = program.run(formula.values, formula.numbers)
+    target.learn(value)
+    if made_by is not None and is_whole and found:
+        gradients: Sequence[Gradient] = made_by.recorded.gradients([found[places[0]]])[0]
+        return gradients
+    seeds = [(formula.made_by[place].node(), d) for place, d in found.items()]
+    return pull(seeds, sources, nodes_of(roots, trace, sources), zeros)
 
 
 def assert_same_rows(target: object, source: object) -> None:
