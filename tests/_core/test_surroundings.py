@@ -137,3 +137,27 @@ def test_layers_that_read_nothing_else_are_not_looked_at() -> None:
     plain = Plain()
     plain(np.ones((2, 4), "float32"))
     assert not Surroundings([plain]).has_values
+
+
+def counting() -> tuple[Callable[[Any], Any], list[int], dict[str, int]]:
+    seen: list[int] = []
+    counts = {"calls": 0}
+    calls = 0
+
+    def call(h: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        CONFIG.latest = h  # type: ignore[attr-defined]
+        counts["calls"] += 1
+        seen.append(calls)
+        return h
+
+    return call, seen, counts
+
+
+def test_what_code_notes_itself_does_not_count() -> None:
+    call, seen, counts = counting()
+    around_it = Surroundings([call])
+    call(1)
+    assert seen == [counts["calls"]] == [1]
+    assert around_it.hold()

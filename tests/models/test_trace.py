@@ -132,8 +132,72 @@ def _leaves(value):
     )
 
 
-@pytest.mark.filterwarnings("ignore:Looks.*can be followed")
-@pytest.mark.parametrize("cls", [Branches, Looks, Reads, Counts])
+class Draws(Base):
+    """The usual way to write noise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seed = keras.random.SeedGenerator(2)
+
+    def call(self, x, training=False):
+        h = self.a(x)
+        if training:
+            h = h + 0.1 * keras.random.normal(ops.shape(h), seed=self.seed)
+            self.add_loss(0.5 * ops.mean(h**2))
+        return self.b(h)
+
+
+class Trains(Base):
+    """A call that says nothing is one of training."""
+
+    def call(self, x, training=True):
+        h = self.a(x)
+        return self.b(h * 2 + 0.1 if training else h)
+
+
+def alone(cls):
+    return cls()
+
+
+def inside(cls):
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, L.Dense(2)(cls()(inputs) * 2))
+
+
+def told(cls):
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, L.Dense(2)(cls()(inputs, training=True)))
+
+
+@pytest.mark.parametrize("cls", [Branches, Draws, Trains])
+@pytest.mark.parametrize("made", [alone, inside, told])
+def test_training_may_have_calls_of_its_own(cls, made, x) -> None:
+    def results(engine):
+        keras.utils.set_random_seed(0)
+        model = made(cls)
+        model(x)
+        model.compile(keras.optimizers.SGD(0.1), "mse", engine=engine)
+        y = np.ones((len(x), 2), "float32")
+        for call in (lambda: model(x, training=True), lambda: model(x)):
+            with keras.GradientTape() as tape:
+                loss = ops.mean(call() ** 2)
+            yield from tape.gradient(loss, model.trainable_variables)
+        yield model.fit(x, y, epochs=2, verbose=0, validation_data=(x, y)).history["loss"]
+        yield model(x)
+        yield model(x, training=False)
+        yield model.predict(x, verbose=0)
+        yield model.evaluate(x, y, verbose=0)
+        if engine == "native":
+            assert "0 of" in model.explain_plan()
+            assert "0 of" in model.explain_plan(training=False)
+
+    native, expected = ([*results(engine)] for engine in ("native", "reference"))
+    for one, other in zip(native, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.*can be followed")
+@pytest.mark.parametrize("cls", [Looks, Reads, Counts])
 def test_not_followed_but_still_right(cls, x) -> None:
     model = cls()
     y = model(x)
@@ -161,6 +225,22 @@ def test_why_a_call_is_not_followed_is_said_once(x) -> None:
     again(x)  # a second warning would be an error
     again.compile("sgd", "mse")
     again.fit(x, x[:, :2], verbose=0)
+
+
+def test_whatever_the_reason_is_it_is_said(x) -> None:
+    class Freezes(Base):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = self.add_weight(shape=(), initializer="ones", name="w")
+
+        def call(self, x):
+            return self.b(x) * float(self.w.numpy())
+
+    with pytest.warns(UserWarning, match="Freezes.*one where it reads the value of 'freezes/w'"):
+        model = Freezes()
+        model(x)
+    reason = "Python: its `call` cannot be followed: it reads the value of 'freezes/w'"
+    assert reason in model.explain_plan()
 
 
 def test_a_passed_on_flag_is_no_constant(x) -> None:

@@ -119,3 +119,25 @@ def test_metrics_are_compared(monkeypatch):
     monkeypatch.setattr(_followed_step.FollowedStep, "run", misses)
     model, made = fitted(LossObject, False)
     assert (made, reason(model)) == (seen, "the engine computes other bits")
+
+
+def test_a_model_without_call_says_how_its_parts_and_its_step_run():
+    class Trains(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, name="inner")])
+
+        def train_step(self, data):
+            x, y = data
+            with keras.GradientTape() as tape:
+                loss = keras.ops.mean((self.net(x, training=True) - y) ** 2)
+            gradients = tape.gradient(loss, self.trainable_variables)
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+            return {"l": loss}
+
+    model = Trains()
+    model.compile("sgd")
+    model.fit(np.ones((8, 4)), np.ones((8, 1)), verbose=0)
+    lines = model.explain_plan().split("\n")
+    assert lines[1].split() == ["inner", "native"]
+    assert lines[2].startswith("  train_step  Python: its first steps")

@@ -28,6 +28,15 @@ _Container: TypeAlias = (
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 _METHODS = (FunctionType, property, classmethod, staticmethod)
 _MISSING = object()
+_STORES = frozenset({"STORE_GLOBAL", "STORE_DEREF", "STORE_ATTR", "DELETE_ATTR"})
+_IN_PLACE = "[]"
+# `add` and `sort` are ops, too.
+_CHANGING = frozenset(
+    {
+        *("append", "extend", "insert", "update", "setdefault"),
+        *("pop", "popitem", "remove", "discard", "clear", "reverse"),
+    }
+)
 _OURS = __name__.partition(".")[0]
 # These do not read what users may set.
 _CLOSED = frozenset({_OURS, "numpy", "jax", "jaxlib", "autograd", "builtins"})
@@ -49,9 +58,11 @@ class Surroundings:
     def __init__(self, owners: Iterable[object]) -> None:
         self._owners = [*owners]
         self.reads: set[str] = {"call", "__call__"}  # attributes that code names
+        self._notes: set[str] = set()  # and that it sets itself
         known = 0
-        while known != len(self.reads):  # what is named later may be an attribute of what was met
-            known = len(self.reads)
+        while known != len(self.reads) + len(self._notes):
+            # What is named later may be an attribute of what was met.
+            known = len(self.reads) + len(self._notes)
             self._spaces: list[tuple[_Space, _Values]] = []
             self._methods: list[tuple[_Space, _Values]] = []  # of classes
             self._cells: dict[int, tuple[CellType, object]] = {}
@@ -147,20 +158,25 @@ class Surroundings:
     def _function(self, function: FunctionType) -> list[object]:
         if _root(function.__globals__.get("__name__")) in _CLOSED:
             return []
-        names = _names_in(function.__code__)
-        self.reads |= names
+        code = function.__code__
+        notes = _notes_in(code)
+        self._notes |= notes
+        self.reads = (self.reads | _names_in(code)) - self._notes
         around = function.__globals__
-        named = {n: around[n] for n in globals_in(function.__code__) if n in around}
+        named = {n: around[n] for n in globals_in(code) if n in around and n not in notes}
         named = {n: value for n, value in named.items() if not isinstance(value, ModuleType)}
         if named:
             self._spaces.append((around, named))
         found = [*named.values()]
-        cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-        for name, cell in cells:
-            if name != "__class__":
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            if name != "__class__" and name not in notes:
                 content = _inside(cell)
                 self._cells[id(cell)] = cell, content
                 found.append(content)
+        if _IN_PLACE in notes:  # it may be what it collects in, not what it reads
+            lists = [value for value in found if isinstance(value, list | dict | set)]
+            self._met |= {id(value): value for value in lists}
+            found += [item for value in lists for item in _items_of(value)]
         return found
 
     def _container(self, value: _Container) -> list[object]:
@@ -236,6 +252,22 @@ def globals_in(code: CodeType) -> tuple[str, ...]:
         if isinstance(part, CodeType):
             found |= dict.fromkeys(globals_in(part))
     return tuple(found)
+
+
+@cache
+def _notes_in(code: CodeType) -> frozenset[str]:
+    """Names that code sets, and `_IN_PLACE` if it changes what it is given.
+
+    What it notes in its calls is nothing that it depends on.
+    """
+    found = {str(i.argval) for i in get_instructions(code) if i.opname in _STORES}
+    changes = any(i.opname in ("STORE_SUBSCR", "DELETE_SUBSCR") for i in get_instructions(code))
+    if changes or not _CHANGING.isdisjoint(code.co_names):
+        found.add(_IN_PLACE)
+    for part in code.co_consts:
+        if isinstance(part, CodeType):
+            found |= _notes_in(part)
+    return frozenset(found)
 
 
 def _items_of(value: _Container) -> list[object]:

@@ -33,5 +33,9 @@ class CallGraph(Calls, Protocol):
         """Leaves of the outputs."""
 
     @property
+    def in_training(self) -> CallGraph | None:
+        """The calls of training, where these are others."""
+
+    @property
     def losses(self) -> Sequence[KerasTensor]:
         """What the calls add to the loss."""

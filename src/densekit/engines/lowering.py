@@ -112,7 +112,10 @@ def has_flags(graph: Calls) -> bool:
         if graph.flags_yield and node.kwargs.get("training"):
             return True
         inner = _graph_of(node.operation)
-        if inner is not None and has_flags(inner):
+        if inner is None:
+            continue
+        told = cast("Layer", node.operation)._dk_call_info.default_training
+        if (told and inner.in_training is not None) or has_flags(inner):
             return True
     return False
 
@@ -146,6 +149,8 @@ def _lower_node(
 ) -> tuple[list[Handle], Masks]:
     operation = node.operation
     graph = _graph_of(operation)
+    if graph is not None and plan.training and graph.in_training is not None:
+        graph = graph.in_training
     if graph is not None and len(graph.inputs) == len(inputs):
         inner = Values()
         inner.put(graph.inputs, inputs, masks)

@@ -16,7 +16,11 @@ def plan_parts(model: FollowedLayer, training: bool = False) -> list[tuple[str, 
     if graph is None:
         if not model.built:
             return None
-        return [(model.name, type(model).__name__, "its `call` cannot be followed")]
+        why = model.__dict__.get("_dk_unfollowed", "")
+        said = f"its `call` cannot be followed{why and ': '}{why}"
+        return [(model.name, type(model).__name__, said)]
+    if training and graph.in_training is not None:
+        graph = graph.in_training
     dtypes = {v.dtype for v in model.weights}
     if any(None in tensor.shape[1:] for tensor in graph.inputs):
         return None
@@ -33,6 +37,10 @@ def explain_plan(model: FollowedLayer, training: bool) -> str:
     """One line for each part, the time-consuming ones with their reasons."""
     where = f"{type(model).__name__} {model.name!r}"
     parts = plan_parts(model, training)
+    if parts is None and not model._dk_has_call:  # its steps call its parts
+        inner = [layer for layer in model._dk_layers if isinstance(layer, FollowedLayer)]
+        known = [plan_parts(layer, training) for layer in inner]
+        parts = [part for found in known for part in found or ()] or None
     if parts is None:
         return f"{where}: no plan before it is built for inputs of fixed size."
     in_python = sum(1 for *_, reason in parts if reason)

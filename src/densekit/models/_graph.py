@@ -21,7 +21,8 @@ class Graph:
     twice occurs in two nodes. The call of a nested model is one node, whose operation has a
     `_graph` of its own (None if its call cannot be followed). With `flags_yield` a `training` flag
     given to a call holds only while the model itself is told nothing, as in functional models.
-    `losses` are what the call adds to the total.
+    `losses` are what the call adds to the total. `in_training` has the calls of training where
+    these are others, None where they are the same.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Graph:
         output_structure: object,
         flags_yield: bool = False,
         losses: Iterable[KerasTensor] = (),
+        in_training: Graph | None = None,
     ) -> None:
         self.inputs = inputs
         self.outputs = outputs
@@ -41,11 +43,13 @@ class Graph:
         self.output_structure = output_structure
         self.flags_yield = flags_yield
         self.losses = list(losses)
+        self.in_training = in_training
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers that are called."""
-        called = [node.operation for node in self.nodes]
+        """The layers that are called, in training too."""
+        nodes = self.nodes if self.in_training is None else self.nodes + self.in_training.nodes
+        called = [node.operation for node in nodes]
         return [operation for operation in called if isinstance(operation, Layer)]
 
 

@@ -11,7 +11,7 @@ from densekit._core.errors import message
 from densekit._core.frames import warn
 from densekit._core.registry import public_name
 from densekit._core.scope import StatelessScope
-from densekit._core.types import TensorLike
+from densekit._core.types import PartialShape, TensorLike
 from densekit._core.variable import Variable
 from densekit.layers import Layer
 from densekit.layers._base.call import CallContext, call_context
@@ -28,26 +28,29 @@ class _Watch(StatelessScope):
 
     def __init__(self) -> None:
         super().__init__(collect_losses=True)
-        self.used = False
+        self.reason = ""
 
     def get_current_value(self, variable: Variable) -> TensorLike | None:
-        self.used = True  # what is computed from the value would be a constant of the graph
+        # What is computed from the value would be a constant of the graph.
+        self.reason = self.reason or f"it reads the value of {variable.path!r}"
         return super().get_current_value(variable)
 
     def add_update(self, update: tuple[Variable, object]) -> None:
-        self.used = True
+        self.reason = self.reason or f"it assigns to {update[0].path!r}"
         super().add_update(update)
 
     def add_loss(self, loss: object, owner: object = None) -> None:
-        self.used = self.used or not isinstance(loss, KerasTensor)
+        if not isinstance(loss, KerasTensor):
+            self.reason = self.reason or "it adds a loss that follows from no input"
         super().add_loss(loss, owner)
 
 
 def trace(model: Layer, inputs: object) -> Graph | None:
     """The graph of ``model.call(inputs)``, or None if it has none.
 
-    `call` is followed for inference and for training. If the two differ, or it looks at values, it
-    has no graph and must be run as it is. Which attributes it reads goes to the model's tracker.
+    `call` is followed for inference and for training. If it looks at values, or gives other shapes
+    in training, it has no graph and must be run as it is. Which attributes it reads goes to the
+    model's tracker.
     """
     reads: set[str] = set()
     model._tracker.reads = None
@@ -55,8 +58,13 @@ def trace(model: Layer, inputs: object) -> Graph | None:
     if inference is None:
         return None
     training = _follow(model, inputs, True, reads)
-    if training is None or not _same_calls(inference, training):
+    if training is None:
         return None
+    if not _same_calls(inference, training):
+        if _specs(inference) != _specs(training):
+            _tell(model, "it gives other shapes in training")
+            return None
+        inference.in_training = training
     if "__dict__" not in reads:
         model._tracker.reads = frozenset(reads)
     return inference
@@ -74,14 +82,22 @@ def _follow(model: Layer, inputs: object, training: bool, reads: set[str]) -> Gr
         with _Watch() as watch, noting_reads(model, reads):
             outputs = model.call(tensors, **kwargs)
         flat = tree.flatten(outputs)
-        if watch.used or not all(isinstance(leaf, KerasTensor) for leaf in flat):
+        if not watch.reason and not all(isinstance(leaf, KerasTensor) for leaf in flat):
+            watch.reason = "it gives something that does not depend on its inputs"
+        if watch.reason:
+            _tell(model, watch.reason)
             return None
         given = tree.flatten(tensors)
         last = [*flat, *watch.losses, *_lasting(given, recorded)]
         nodes, _ = nodes_between(given, last, model.name)
         followed = True
     except Exception as error:  # whatever it does, it cannot be done symbolically
-        _tell(model, error)
+        sentence = str(error).partition("\n")[0].rstrip(".")
+        sentence = (
+            sentence if len(sentence) <= _LONGEST_REASON else f"{sentence[:_LONGEST_REASON]} ..."
+        )
+        warns = bool(sentence) and getattr(model, "_dk_has_call", True)
+        _tell(model, f"{type(error).__name__}: {sentence}", warns)
         return None
     finally:
         call_context.reset(token)
@@ -92,19 +108,18 @@ def _follow(model: Layer, inputs: object, training: bool, reads: set[str]) -> Gr
     return Graph(tree.flatten(tensors), flat, nodes, tensors, outputs, losses=watch.losses)
 
 
-def _tell(model: Layer, error: Exception) -> None:
-    """Say once for a class why its models run as a whole in Python."""
+def _tell(model: Layer, reason: str, warns: bool = True) -> None:
+    """Say once for a class why its models run as a whole in Python; `explain_plan` says it, too."""
+    model.__dict__["_dk_unfollowed"] = reason
     kind = type(model)
-    if kind in _warned_of or isinstance(error, NotImplementedError):
+    if kind in _warned_of or not warns:
         return
     _warned_of.add(kind)
-    reason = str(error).partition("\n")[0].rstrip(".")
-    reason = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} ..."
     warn(
         message(
             f"{kind.__name__} {model.name!r}",
             "a `call` that can be followed with symbolic tensors, to run natively",
-            f"{type(error).__name__}: {reason}",
+            f"one where {reason}" if reason.startswith("it ") else reason,
             "It runs as it is, in Python; write it on `keras.ops` to make it faster.",
         )
     )
@@ -145,6 +160,10 @@ def _is_known(layer: object) -> bool:
     """Whether what the `call` of a layer does follows from its parts: no code of users."""
     graph = getattr(layer, "_dk_graph", None)
     return public_name(type(layer)) is not None if graph is None else graph() is not None
+
+
+def _specs(graph: Graph) -> list[tuple[PartialShape, str]]:
+    return [(tuple(tensor.shape), tensor.dtype) for tensor in graph.outputs]
 
 
 def _same_calls(inference: Graph, training: Graph) -> bool:

@@ -31,6 +31,10 @@ class ModelGraph(Protocol):
     input_structure: object
     output_structure: object
 
+    @property
+    def in_training(self) -> ModelGraph | None:
+        """The calls of training, where these are others."""
+
 
 class TrainableModel(Protocol):
     """A layer that is called on data, and what users see and set while it trains.

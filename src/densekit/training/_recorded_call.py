@@ -109,6 +109,9 @@ def run_recorded(
         context = call_context.get()
         training = None if context is None else context.training
         if training is None:
+            runtime = layer.__dict__.get("_dk_runtime")
+            if isinstance(runtime, Runtime) and layer.built and runtime.has_flags():
+                return NotImplemented  # layers inside go by what they were told
             training = layer._dk_call_info.default_training
     training = bool(training)
     given = args[0]

@@ -24,7 +24,7 @@ from densekit.training._turns import Turns
 if TYPE_CHECKING:
     from densekit._core.engine_kind import EngineKind
     from densekit._core.tapes import Recorder
-    from densekit.training._model import TrainableModel
+    from densekit.training._model import ModelGraph, TrainableModel
 
 Key: TypeAlias = tuple[Hashable, ...]  # what an engine was made for
 
@@ -211,6 +211,8 @@ class Runtime:
         if graph is not None:
             if training is None:
                 training = model._dk_call_info.default_training
+            if training and graph.in_training is not None:
+                graph = graph.in_training
             structure, tensors = graph.input_structure, graph.inputs
         else:
             structure = model._dk_inputs_met()
@@ -290,11 +292,13 @@ class Runtime:
         self._built_from[key], self._seen[key] = numbers, count
         return engine
 
-    def _has_flags(self) -> bool:
+    def has_flags(self) -> bool:
         """Whether a call that says nothing of training may differ from one that says False."""
+        self._refresh()
         if self._flagged is None:
             graph = self._model._dk_graph()
-            self._flagged = graph is None or engines.has_flags(graph)
+            told = self._model._dk_call_info.default_training
+            self._flagged = graph is None or engines.has_flags(graph) or _differs(graph, told)
         return self._flagged
 
     def predictor(self, inputs: Sequence[Array], training: bool | None = False) -> Engine:
@@ -306,7 +310,7 @@ class Runtime:
         """
         _refuse_missing(inputs)
         self._refresh()
-        flags = self._has_flags()
+        flags = self.has_flags()
         key = self._key("predict", flags and training is None, inputs=inputs)
         engine = self._engines.get(key)
         if engine is None:
@@ -389,6 +393,11 @@ class Runtime:
                     "Call `compile` with a new optimizer after unfreezing or adding layers.",
                 )
             )
+
+
+def _differs(graph: ModelGraph, told: bool | None) -> bool:
+    """Whether a call that says nothing is one of training, which has calls of its own."""
+    return bool(told) and graph.in_training is not None
 
 
 def _lacks(inputs: Sequence[object]) -> bool:
