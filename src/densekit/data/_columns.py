@@ -340,7 +340,7 @@ def class_weights(y: Array, class_weight: object, classes: int | None) -> Array:
             )
         if not isinstance(weight, int | float | np.number) or not 0 <= weight < math.inf:
             raise ValueError(
-                message("`class_weight`", "finite weights >= 0", f"{weight!r}", "Change it.")
+                message("`class_weight`", "finite weights >= 0", f"{weight!r}", "Pass e.g. 1.0.")
             )
     unlisted = sorted(set(np.unique(labels).tolist()) - {int(key) for key in by_class})
     if unlisted:

@@ -164,7 +164,7 @@ def check_count(value: object, what: str) -> int | None:
     else:
         finite = not isinstance(value, float | np.floating) or math.isfinite(value)
         error = TypeError if finite else ValueError
-    raise error(message(f"`{what}`", "an integer >= 1 or None", describe(value), "Change it."))
+    raise error(message(f"`{what}`", "an integer >= 1 or None", describe(value), "Pass e.g. 10."))
 
 
 def warn_out_of_data() -> None:

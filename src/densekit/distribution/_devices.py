@@ -119,7 +119,10 @@ def mesh_of(devices: Array, axis_names: tuple[str, ...]) -> Mesh:
     if unknown:
         raise ValueError(
             message(
-                "DeviceMesh", f"devices among {list(known)}", describe(unknown[0]), "Change it."
+                "DeviceMesh",
+                f"devices among {list(known)}",
+                describe(unknown[0]),
+                "Pass one of them.",
             )
         )
     found = np.empty(devices.shape, object)

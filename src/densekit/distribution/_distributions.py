@@ -132,7 +132,12 @@ class DataParallel(Distribution):
             device_mesh = DeviceMesh((len(names),), [_BATCH], names)
         if not isinstance(device_mesh, DeviceMesh):
             raise ValueError(
-                message("DataParallel", "a DeviceMesh", describe(device_mesh), "Make one.")
+                message(
+                    "DataParallel",
+                    "a DeviceMesh",
+                    describe(device_mesh),
+                    "Pass e.g. `keras.distribution.DeviceMesh((2,), ['batch'])`.",
+                )
             )
         super().__init__(device_mesh, device_mesh.axis_names[0], auto_shard_dataset)
         if len(device_mesh.shape) != 1:
@@ -246,6 +251,11 @@ def set_distribution(value: Distribution | None) -> None:
     """
     if value is not None and not isinstance(value, Distribution):
         raise ValueError(
-            message("set_distribution", "a distribution or None", describe(value), "Make one.")
+            message(
+                "set_distribution",
+                "a distribution or None",
+                describe(value),
+                "Pass e.g. `keras.distribution.DataParallel()`.",
+            )
         )
     settings.put("distribution", value)

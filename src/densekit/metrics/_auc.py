@@ -89,7 +89,10 @@ class AUC(Counter):
             if num_thresholds <= 1:
                 raise ValueError(
                     message(
-                        self.name, "`num_thresholds` > 1", describe(num_thresholds), "Change it."
+                        self.name,
+                        "`num_thresholds` > 1",
+                        describe(num_thresholds),
+                        "Pass e.g. 200.",
                     )
                 )
             claim_thresholds(self.name, num_thresholds)
@@ -198,7 +201,9 @@ def _one_of(where: str, name: str, value: object, legal: tuple[str, ...]) -> str
     for known in legal:
         if isinstance(value, str) and known.lower() == value.lower():
             return known
-    raise ValueError(message(where, f"`{name}` one of {legal}", describe(value), "Change it."))
+    raise ValueError(
+        message(where, f"`{name}` one of {legal}", describe(value), "Pass one of them.")
+    )
 
 
 def _divide(a: Array, b: Array) -> Array:

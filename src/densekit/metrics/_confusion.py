@@ -291,12 +291,14 @@ class BestAt(Counter):
         if not 0 <= value <= 1:
             raise ValueError(
                 message(
-                    self.name, f"`{self._dk_argument}` in [0, 1]", describe(value), "Change it."
+                    self.name, f"`{self._dk_argument}` in [0, 1]", describe(value), "Pass e.g. 0.5."
                 )
             )
         if num_thresholds <= 0:
             raise ValueError(
-                message(self.name, "`num_thresholds` > 0", describe(num_thresholds), "Change it.")
+                message(
+                    self.name, "`num_thresholds` > 0", describe(num_thresholds), "Pass e.g. 200."
+                )
             )
         claim_thresholds(self.name, num_thresholds)
         setattr(self, self._dk_argument, value)

@@ -75,7 +75,9 @@ class FBetaScore(Metric):
         ):
             if not test:
                 raise ValueError(
-                    message(self.name, f"`{argument}` {legal}", describe(value), "Change it.")
+                    message(
+                        self.name, f"`{argument}` {legal}", describe(value), "Pass a legal one."
+                    )
                 )
         self.average = average
         self.beta = beta

@@ -61,10 +61,14 @@ class R2Score(Metric):
         super().__init__(name=name, dtype=dtype)
         if class_aggregation not in _AGGREGATIONS:
             legal = f"`class_aggregation` one of {_AGGREGATIONS}"
-            raise ValueError(message(self.name, legal, describe(class_aggregation), "Change it."))
+            raise ValueError(
+                message(self.name, legal, describe(class_aggregation), "Pass one of them.")
+            )
         if num_regressors < 0:
             raise ValueError(
-                message(self.name, "`num_regressors` >= 0", describe(num_regressors), "Change it.")
+                message(
+                    self.name, "`num_regressors` >= 0", describe(num_regressors), "Pass e.g. 0."
+                )
             )
         self.class_aggregation = class_aggregation
         self.num_regressors = num_regressors

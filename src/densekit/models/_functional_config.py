@@ -153,7 +153,12 @@ def revive_functional(
         return model
     except _NotYet as error:
         raise ValueError(
-            message(f"Functional {name!r}", "inputs and outputs in its graph", str(error), "")
+            message(
+                f"Functional {name!r}",
+                "inputs and outputs in its graph",
+                str(error),
+                "Save it again.",
+            )
         ) from error
 
 

@@ -178,7 +178,10 @@ def _cores(signature: str | None, count: int) -> list[int]:
     if len(inputs) != count:
         raise TypeError(
             message(
-                "ops.vectorize", f"{len(inputs)} arguments: {signature}", f"{count}", "Mend one."
+                "ops.vectorize",
+                f"{len(inputs)} arguments: {signature}",
+                f"{count}",
+                "Pass as many arrays as the signature names.",
             )
         )
     return [len([name for name in axes.split(",") if name.strip()]) for axes in inputs]

@@ -216,7 +216,12 @@ def norm(
 def _known_mode(settings: Config) -> Config:
     if settings["mode"] not in ("reduced", "complete"):
         raise ValueError(
-            message("ops.qr", "`mode` 'reduced' or 'complete'", repr(settings["mode"]), "Mend it.")
+            message(
+                "ops.qr",
+                "`mode` 'reduced' or 'complete'",
+                repr(settings["mode"]),
+                "Pass one of them.",
+            )
         )
     return settings
 

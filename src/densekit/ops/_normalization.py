@@ -156,7 +156,7 @@ def psnr(x1: TensorLike, x2: TensorLike, max_val: float) -> TensorLike:
     if tuple(x1.shape) != tuple(x2.shape):
         raise ValueError(
             message(
-                "ops.psnr", "equal shapes", f"{tuple(x1.shape)}, {tuple(x2.shape)}", "Mend one."
+                "ops.psnr", "equal shapes", f"{tuple(x1.shape)}, {tuple(x2.shape)}", "Reshape one."
             )
         )
     xp, x1, x2 = namespace(x1, x2), floating(x1), floating(x2)

@@ -82,7 +82,12 @@ def check_count(where: str, name: str, value: object, least: int) -> int | None:
         return None
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise ValueError(
-            message(where, f"`{name}` an integer >= {least} or None", describe(value), "Change it.")
+            message(
+                where,
+                f"`{name}` an integer >= {least} or None",
+                describe(value),
+                f"Pass e.g. {max(least, 2)}.",
+            )
         )
     return int(value)
 

@@ -285,7 +285,7 @@ class Preparation:
                 message(
                     f"{type(self._model).__name__} {self._model.name!r}",
                     "`class_weight` with one array `y` and no `sample_weight`",
-                    "others",
+                    "`sample_weight` too" if sample_weight is not None else describe(y),
                     "Multiply it into `sample_weight`.",
                 )
             )

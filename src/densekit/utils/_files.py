@@ -103,7 +103,7 @@ def get_file(
                     message(
                         f"get_file({origin!r})",
                         f"a file with the {hash_algorithm} hash {file_hash}",
-                        "another",
+                        "one of another hash",
                         "It was changed, or not fetched whole; nothing is kept.",
                     )
                 )

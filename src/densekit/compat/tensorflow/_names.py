@@ -122,5 +122,5 @@ def absent(what: str) -> str:
     """The sentence for what does not map one to one onto densekit."""
     action = _INSTEAD.get(what, "Write that part with `keras.ops` or NumPy.")
     return message(
-        what, "a name of TensorFlow that maps one to one onto densekit", "another", action
+        what, "a name of TensorFlow that maps one to one onto densekit", "one that does not", action
     )

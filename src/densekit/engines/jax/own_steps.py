@@ -179,7 +179,7 @@ class OwnLoop:
         dtypes = tuple(t for t in types if t is not None)
         if len(dtypes) < len(types):
             raise TypeError(
-                message("a compiled step", "numbers that the device can hold", "others", "-")
+                message("a compiled step", "columns of numbers", "one of text", "Encode it before.")
             )
         if self._resident is None or self._resident.layout.inputs != dtypes:
             self._resident = Resident(Layout(dtypes, (), settings.floatx()))

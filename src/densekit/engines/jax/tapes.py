@@ -120,7 +120,12 @@ class _Tape:
         """Give gradients by an array or a variable, too."""
         if not isinstance(leaf, Variable | jax.Array):
             raise TypeError(
-                message("GradientTape.watch", "what depends on the batch", "a constant", "Wait.")
+                message(
+                    "GradientTape.watch",
+                    "what depends on the batch",
+                    "a constant",
+                    "Watch a result of it.",
+                )
             )
         self._watched.append(leaf)
 
@@ -203,7 +208,12 @@ class _Tape:
         if isinstance(source, jax.Array):
             return source
         raise TypeError(
-            message("GradientTape.gradient", "variables or arrays of the trace", "a constant", "-")
+            message(
+                "GradientTape.gradient",
+                "variables or arrays of the step",
+                "a constant",
+                "Watch it first.",
+            )
         )
 
     def _is_root(self, source: object, accessed: bool) -> bool:
@@ -242,7 +252,12 @@ class Resolved:
         for equation in self._equations:
             if _has_marks(core.jaxprs_in_params(equation.params)):
                 raise TypeError(
-                    message("GradientTape", "a tape beside `cond` and loops", "one inside", "-")
+                    message(
+                        "GradientTape",
+                        "a tape beside `cond` and loops",
+                        "one inside",
+                        "Open it outside.",
+                    )
                 )
         self._inside: dict[int, list[int]] = {}  # by request: the equations that its tape recorded
         self._fill_inside()

@@ -18,6 +18,7 @@ from densekit._core.types import Array, ArrayLike, Config, PartialShape, Store, 
 from densekit.layers.preprocessing._base import Preprocessing
 from densekit.layers.preprocessing._encoding import checked_mode, encoded, encoded_shape
 from densekit.layers.preprocessing._hashes import checked_salt, hasher
+from densekit.layers.preprocessing._lookup_options import Options, check_options, refuse_path
 from densekit.layers.preprocessing._text import buckets_of
 from densekit.layers.preprocessing._token_counts import Token, TokenCounts
 from densekit.ops._called_back import Result, by_numpy
@@ -59,23 +60,21 @@ class IndexLookup(Preprocessing):
         self.output_mode = checked_mode(
             where, mode, ("int", "one_hot", "multi_hot", "count", "tf_idf")
         )
-        wrong = {
-            "`max_tokens` above 1": max_tokens is not None and max_tokens <= 1,
-            "`max_tokens` beside `pad_to_max_tokens`": pad_to_max_tokens and max_tokens is None,
-            "`num_oov_indices` >= 0": num_oov_indices < 0,
-            "`oov_method` 'floormod' or 'farmhash'": oov_method not in ("floormod", "farmhash"),
-            "output_mode 'int' beside `invert`": invert and self.output_mode != "int",
-            "`idf_weights` only for 'tf_idf'": idf_weights is not None and mode != "tf_idf",
-            "`idf_weights` beside a vocabulary for 'tf_idf'": mode == "tf_idf"
-            and vocabulary is not None
-            and idf_weights is None,
-            "`salt` only for strings or oov_method 'farmhash'": salt is not None
-            and self.vocabulary_dtype != "string"
-            and oov_method != "farmhash",
-        }
-        for expected, is_wrong in wrong.items():
-            if is_wrong:
-                raise ValueError(message(where, expected, "something else", "See its card."))
+        check_options(
+            where,
+            Options(
+                vocabulary_dtype=self.vocabulary_dtype,
+                output_mode=self.output_mode,
+                max_tokens=max_tokens,
+                pad_to_max_tokens=bool(pad_to_max_tokens),
+                num_oov_indices=num_oov_indices,
+                oov_method=oov_method,
+                invert=bool(invert),
+                has_vocabulary=vocabulary is not None,
+                has_weights=idf_weights is not None,
+                has_salt=salt is not None,
+            ),
+        )
         self.sparse = refuse_sparse(where, sparse)
         self.max_tokens = max_tokens
         self.num_oov_indices = num_oov_indices
@@ -392,16 +391,3 @@ class IndexLookup(Preprocessing):
         """
         refuse_path(cls.__name__, config)
         return cls(**config)
-
-
-def refuse_path(where: str, config: Config) -> None:
-    """ValueError for a config that names a file to read."""
-    if isinstance(config.get("vocabulary"), str):
-        raise ValueError(
-            message(
-                f"{where}.from_config",
-                "`vocabulary` as a list",
-                "the path of a file outside of the model's",
-                "Pass the path to the constructor, which you trust.",
-            )
-        )

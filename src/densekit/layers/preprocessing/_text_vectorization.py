@@ -12,13 +12,13 @@ from typing import Any, Self
 import numpy as np
 
 from densekit._core import settings
-from densekit._core.errors import message
+from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.serialization import deserialize_keras_object
 from densekit._core.text import as_strings
 from densekit._core.types import Array, ArrayLike, Config, PartialShape, Store, TensorLike
 from densekit.layers.preprocessing._base import Preprocessing
-from densekit.layers.preprocessing._index_lookup import refuse_path
+from densekit.layers.preprocessing._lookup_options import refuse_path
 from densekit.layers.preprocessing._string_lookup import StringLookup
 from densekit.layers.preprocessing._tokens import (
     SPLITS,
@@ -101,26 +101,40 @@ class TextVectorization(Preprocessing):
         super().__init__(name=name, **kwargs)
         length = output_sequence_length
         widths = tuple(range(1, ngrams + 1)) if isinstance(ngrams, int) else ngrams
-        wrong = {
-            f"`standardize`, one of {STANDARDIZATIONS}, a function or None": standardize is not None
-            and not callable(standardize)
-            and standardize not in STANDARDIZATIONS,
-            f"`split`, one of {SPLITS}, a function or None": split is not None
-            and not callable(split)
-            and split not in SPLITS,
-            "`ngrams`, an integer, a tuple of integers or None": widths is not None
-            and not (isinstance(widths, tuple) and all(isinstance(n, int) for n in widths)),
-            "`output_sequence_length`, an integer or None": length is not None
-            and not isinstance(length, int),
-            "`output_sequence_length` must not be set if `output_mode` is not 'int'": length
-            is not None
-            and output_mode != "int",
-            "`ragged=False`": bool(ragged),
-        }
-        for expected, is_wrong in wrong.items():
+        for is_wrong, expected, got in (
+            (
+                standardize is not None
+                and not callable(standardize)
+                and standardize not in STANDARDIZATIONS,
+                f"`standardize`, one of {STANDARDIZATIONS}, a function or None",
+                standardize,
+            ),
+            (
+                split is not None and not callable(split) and split not in SPLITS,
+                f"`split`, one of {SPLITS}, a function or None",
+                split,
+            ),
+            (
+                widths is not None
+                and not (isinstance(widths, tuple) and all(isinstance(n, int) for n in widths)),
+                "`ngrams`, an integer, a tuple of integers or None",
+                ngrams,
+            ),
+            (
+                length is not None and not isinstance(length, int),
+                "`output_sequence_length`, an integer or None",
+                length,
+            ),
+            (
+                length is not None and output_mode != "int",
+                "`output_sequence_length` must not be set if `output_mode` is not 'int'",
+                length,
+            ),
+            (bool(ragged), "`ragged=False`", ragged),
+        ):
             if is_wrong:
                 raise ValueError(
-                    message("TextVectorization", expected, "something else", "See its card.")
+                    message("TextVectorization", expected, describe(got), "Change that argument.")
                 )
         self.standardize, self.split, self.ngrams = standardize, split, ngrams
         self.output_sequence_length = length
