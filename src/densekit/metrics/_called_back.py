@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from densekit._core import tree
-from densekit._core.scope import StatelessScope, in_stateless_scope
+from densekit._core.scope import StatelessScope
 from densekit._core.types import Array, TensorLike
 from densekit._core.variable import Variable
 from densekit.ops._called_back import Result, called_back
-from densekit.ops._dispatch import is_tracer
 
 
 class Measure(Protocol):
@@ -22,14 +20,6 @@ class Measure(Protocol):
     @property
     def variables(self) -> list[Variable]:
         """The state."""
-
-
-def is_traced(metric: Measure, given: object) -> bool:
-    """Whether JAX traces what a metric is handed, or its state."""
-    if "jax" not in sys.modules or not in_stateless_scope():
-        return False
-    values = [*tree.flatten(given), *(v.current() for v in metric.variables)]
-    return any(map(is_tracer, values))
 
 
 def update_back(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Self, TypeAlias
@@ -24,8 +25,7 @@ from densekit._core.tensor import Tensor, give, give_all, lend_all
 from densekit._core.tracked import TrackedMetric
 from densekit._core.types import ArrayLike, Config, TensorLike
 from densekit._core.variable import Variable
-from densekit.metrics._called_back import is_traced, result_back, update_back
-from densekit.ops._dispatch import raw
+from densekit.ops._dispatch import is_tracer, raw
 
 Exact: TypeAlias = np.float64 | npt.NDArray[np.float64]  # a sum, or one for each entry
 # Sums behind the variables, and two that a mean of losses keeps.
@@ -48,7 +48,9 @@ def _of_numbers(update: Callable[..., object]) -> Callable[..., object]:
             if kwargs:
                 kwargs = {name: _number(value) for name, value in kwargs.items()}
         try:
-            if self._dk_of_numpy and is_traced(self, (args, kwargs)):
+            if self._dk_of_numpy and _is_traced(self, (args, kwargs)):
+                from densekit.metrics._called_back import update_back  # a first model does not wait
+
                 update_back(self, update, args, kwargs)
                 return None
             return update(self, *args, **kwargs)
@@ -70,12 +72,22 @@ def _number(value: object) -> object:
     return tree.map_structure(unboxed, value) if tree.is_nested(value) else value
 
 
+def _is_traced(metric: Metric, given: object) -> bool:
+    """Whether JAX traces what a metric is handed, or its state."""
+    if "jax" not in sys.modules or not in_stateless_scope():
+        return False
+    values = [*tree.flatten(given), *(v.current() for v in metric.variables)]
+    return any(map(is_tracer, values))
+
+
 def _result_of(result: Callable[..., object]) -> Callable[..., object]:
     """`result`, also of state that is traced."""
 
     @wraps(result)
     def of(self: Metric) -> object:
-        if self._dk_of_numpy and is_traced(self, ()):
+        if self._dk_of_numpy and _is_traced(self, ()):
+            from densekit.metrics._called_back import result_back
+
             return result_back(self, result)
         return result(self)
 

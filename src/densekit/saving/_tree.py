@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from densekit._core.errors import message
 from densekit._core.types import Config
 from densekit._core.variable import Variable
-from densekit.saving._model import SavedModel
+
+if TYPE_CHECKING:
+    from densekit.saving._model import SavedModel
 
 _NUMBER = re.compile(r"_(\d+)(?=/|$)")  # that names have which were not given
 
