@@ -62,11 +62,35 @@ def in_order(model, x, y, batch_size):
 
 ON_DEVICES = """
 from densekit._core.moved import MovedVariable
-from densekit.engines.jax import placement
+from densekit.engines.jax import own_steps, placement
 results = {}
 
 def is_moved(variable):
     return isinstance(variable, MovedVariable)
+
+class Own(keras.Model):
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x, training=True))
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return {"loss": loss}
+
+def own_step():
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((3,))
+    hidden = keras.layers.Dense(8, "tanh", name="a")(inputs)
+    model = Own(inputs, keras.layers.Dense(2)(hidden))
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse", engine="jax")
+    placed, run = [], own_steps.OwnLoop.run
+    def watched(self, chunk):
+        placed.append(self._placement is not None)
+        return run(self, chunk)
+    own_steps.OwnLoop.run = watched
+    model.fit(x, y, batch_size=5, epochs=2, verbose=0)
+    own_steps.OwnLoop.run = run
+    return numbers(model.get_weights()), placed
 
 def in_parts(model):
     # What is cut is gathered when it is read, and then alone; files by parts gather nothing. A
@@ -116,6 +140,8 @@ for normalized in (False, True):
         parts = [(v.shape, v.home.value.addressable_data(0).shape) for v in kept]
         made += numbers(model.get_weights())
         results[f"{name} {normalized}"] = made, devices, cut, parts
+        if name in ("one", "columns") and not normalized:
+            results[f"own {name}"] = own_step()
         if name == "columns" and not normalized:
             results |= in_parts(model)
 parallel.set_distribution(None)
@@ -233,6 +259,12 @@ def test_what_is_cut_is_whole_for_those_who_read_it(on_devices: Any) -> None:
     first, second, expected = on_devices["native"]
     assert first != second
     np.testing.assert_allclose(second, expected, rtol=1e-5)
+
+
+def test_steps_of_users_are_shared_out(on_devices: Any) -> None:
+    (one, alone), (made, placed) = on_devices["own one"], on_devices["own columns"]
+    assert not any(alone) and all(placed) and len(placed) == len(alone) > 0
+    same(made, one)
 
 
 def test_four_processes_of_which_one_is_killed(on_devices: Any, tmp_path: Path) -> None:

@@ -22,12 +22,12 @@ from densekit.engines.jax.columns import Layout, name_of
 from densekit.engines.jax.loop import Loop, Ran, Rows
 from densekit.engines.jax.measured import Measured, may_be_traced
 from densekit.engines.jax.numbers import numbers
-from densekit.engines.jax.placement import Placement, agreed, all_processes, present
+from densekit.engines.jax.placement import Placement, all_processes, present
 from densekit.engines.jax.predictor import Predictor
 from densekit.engines.jax.rates import StepRates
 from densekit.engines.jax.resident import Resident
 from densekit.engines.jax.runs import Run, gathered, picks_of, runs_of
-from densekit.engines.jax.shards import lies_on_devices
+from densekit.engines.jax.shards import agreed_on_steps
 from densekit.engines.jax.signature import signature_of
 from densekit.engines.jax.steps import Step
 from densekit.engines.jax.traced import traced_whole
@@ -239,9 +239,7 @@ class JaxEngine(PredictsRows):
         batch: Batch = jax.tree.map(lambda column: column[0], trial)
         first = traced_whole(step, known, batch, self.pads)
         if self._placement is not None:
-            sizes = np.array([chunk.rows, chunk.batch_size])
-            read = [v.snapshot() for v in first.touched.read if not lies_on_devices(v)]
-            agreed(self._name, [sizes, chunk.picks, *read])
+            agreed_on_steps(self._name, chunk, first.touched.read)
         return Looped(Loop(step, first, self.pads, self._placement, layout.types), measured)
 
     def _place(self) -> None:

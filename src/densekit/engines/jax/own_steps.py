@@ -17,10 +17,12 @@ from densekit._core.variable import Variable
 from densekit.engines.jax.columns import Layout, dtype_of
 from densekit.engines.jax.loop import Loop
 from densekit.engines.jax.numbers import numbers
+from densekit.engines.jax.placement import Placement, all_processes, present
 from densekit.engines.jax.rates import Rates
 from densekit.engines.jax.resident import Resident
 from densekit.engines.jax.runs import Run, gathered, picks_of, runs_of
 from densekit.engines.jax.scopes import Given, Values
+from densekit.engines.jax.shards import agreed_on_steps
 from densekit.engines.jax.tapes import Enough, Place, Resolved, Tapes
 from densekit.engines.jax.traced import Made, Touched, traced_whole
 from densekit.engines.kinds import inside
@@ -126,11 +128,13 @@ class OwnLoop:
         self._loop: Loop | None = None
         self._resident: Resident | None = None
         self._columns: list[Array] = []
+        self._placement: Placement | None = None
 
     def prepare(self, chunk: Chunk) -> None:
         """Trace the steps for each shape of a batch in a chunk."""
         chunk = self._with_columns(chunk)
-        with numbers(self._wide):
+        self._place()
+        with numbers(self._wide), all_processes(_NAME):
             resident, loop = self._made_for(chunk)
             for run in {run.size: run for run in runs_of(chunk, False, None, whole=True)}.values():
                 loop.trace(_first_of(chunk, run, resident.layout))
@@ -138,19 +142,20 @@ class OwnLoop:
     def run(self, chunk: Chunk) -> object:
         """The steps of a chunk; what the last one returned."""
         chunk = self._with_columns(chunk)
-        with numbers(self._wide):
+        self._place()
+        with numbers(self._wide), all_processes(_NAME):
             resident, loop = self._made_for(chunk)
-            is_there = resident.takes(chunk)
+            is_there = self._placement is None and resident.takes(chunk)
             state: list[Array | jax.Array] | None = None
             last: list[jax.Array] = []
             try:
-                for run in runs_of(chunk, False, None, whole=is_there):
+                for run in runs_of(chunk, False, self._placement, whole=is_there):
                     picks = picks_of(chunk, run, loop.capacity(run.steps, run.size))
                     layout = resident.layout
                     rows = (
                         (resident.columns, picks.astype(np.int32))
                         if is_there
-                        else gathered(chunk, picks, layout, None)
+                        else gathered(chunk, picks, layout, self._placement)
                     )
                     if state is None:
                         read, state = loop.read.pack(), loop.written.give_away()
@@ -188,8 +193,16 @@ class OwnLoop:
             layout = self._resident.layout
             batch = _first_of(chunk, runs_of(chunk, False, None, whole=True)[0], layout)
             first = traced_whole(self._step, self._known, batch, False)
-            self._loop = Loop(self._step, first, False, None, layout.types)
+            if self._placement is not None:
+                agreed_on_steps(_NAME, chunk, first.touched.read)
+            self._loop = Loop(self._step, first, False, self._placement, layout.types)
         return self._resident, self._loop
+
+    def _place(self) -> None:
+        """Compile anew if another distribution was set."""
+        known = None if self._placement is None else self._placement.distribution
+        if settings.get("distribution") is not known:
+            self._placement, self._loop = present(), None
 
 
 def _first_of(chunk: Chunk, run: Run, layout: Layout) -> Batch:
@@ -200,4 +213,5 @@ def _first_of(chunk: Chunk, run: Run, layout: Layout) -> Batch:
     return batch
 
 
+_NAME = "a step of its own"
 _NONE: list[Array | None] = []

@@ -8,18 +8,19 @@ exception: it is brought back after each call.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from weakref import ref
 
 import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
+from densekit._core.engine import Chunk
 from densekit._core.errors import message
 from densekit._core.moved import MovedVariable, move
 from densekit._core.types import Array
 from densekit._core.variable import Variable
-from densekit.engines.jax.placement import Placement, present
+from densekit.engines.jax.placement import Placement, agreed, present
 from densekit.engines.plan_parameters import live_plans
 
 
@@ -57,6 +58,14 @@ class Shards:
     def changed(self) -> None:
         """The variable was written: this is its value no more."""
         self.value = None
+
+
+def agreed_on_steps(name: str, chunk: Chunk, read: Iterable[Variable]) -> None:
+    """Nothing if all processes begin with the same rows and values; see `placement.agreed`. What
+    lies on devices they have together.
+    """
+    sizes = np.array([chunk.rows, chunk.batch_size])
+    agreed(name, [sizes, chunk.picks, *(v.snapshot() for v in read if not lies_on_devices(v))])
 
 
 def lies_on_devices(variable: Variable) -> bool:
