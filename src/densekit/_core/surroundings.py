@@ -42,8 +42,8 @@ _OURS = __name__.partition(".")[0]
 _CLOSED = frozenset({_OURS, "numpy", "jax", "jaxlib", "autograd", "builtins"})
 _MOST_OBJECTS = 2_000
 _MOST_ITEMS = 256  # of a list or dict
-# Comparing costs less than the product with such an array does.
-_MOST_BYTES = 1 << 16
+# Comparing takes 1 us: no more than calls of models that have such arrays.
+_MOST_BYTES = 1 << 14
 
 
 class Surroundings:
