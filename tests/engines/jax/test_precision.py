@@ -78,3 +78,23 @@ def test_a_scale_that_overflows_is_halved_and_the_step_left_out() -> None:
     for one, two in zip(ours.get_weights(), native.get_weights(), strict=True):
         assert np.isfinite(one).all()
         np.testing.assert_array_equal(one, two)  # no step was made
+
+
+@pytest.mark.parametrize("large", [2**32 + 5, -(2**31) - 1])
+def test_whole_numbers_beyond_32_bits_are_looked_up_as_they_are(large: int) -> None:
+    """Also where the rows before them fitted 32 bits."""
+    small, rows = np.array([[5], [7]]), np.array([[large], [5], [5 + 2**32], [7]])
+    found = []
+    for engine in ("native", "jax"):
+        given = keras.Input((1,), dtype="int64")
+        at = keras.layers.IntegerLookup(vocabulary=[large, 5])(given)
+        of_word = keras.layers.Embedding(3, 1, embeddings_initializer="ones")(at)
+        model = keras.Model(given, keras.layers.Flatten()(of_word))
+        model.set_weights([np.array([[0.0], [1.0], [2.0]])])
+        model.compile("sgd", "mse", engine=engine)
+        before = model.predict(small, verbose=0), model.predict(rows, verbose=0)
+        model.fit(small, np.zeros((2, 1)), verbose=0)
+        model.fit(rows, np.ones((4, 1)), batch_size=2, shuffle=False, verbose=0)
+        found.append([*before, *model.get_weights()])
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-6)

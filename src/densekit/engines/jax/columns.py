@@ -106,9 +106,14 @@ def dtype_of(column: Array, wide: bool) -> str | None:
         return None
     if column.dtype.itemsize < 8 or wide:
         return column.dtype.name
-    if len(column) and not (_INT32.min <= column.min() and column.max() <= _INT32.max):
-        return None
-    return "int32"
+    return None if needs_64_bits(column) else "int32"
+
+
+def needs_64_bits(column: Array) -> bool:
+    """Whether it holds whole numbers that 32 bits do not."""
+    if column.dtype.kind not in "iu" or column.dtype.itemsize < 8 or not column.size:
+        return False
+    return bool(column.min() < _INT32.min or column.max() > _INT32.max)
 
 
 def name_of(dtype: npt.DTypeLike) -> str:

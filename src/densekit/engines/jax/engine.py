@@ -18,7 +18,7 @@ from densekit._core.errors import message
 from densekit._core.variable import Variable
 from densekit.engines.exact import goes_beside
 from densekit.engines.host import definition_dtype
-from densekit.engines.jax.columns import Layout, name_of
+from densekit.engines.jax.columns import Layout, name_of, needs_64_bits
 from densekit.engines.jax.loop import Loop, Ran, Rows
 from densekit.engines.jax.measured import Measured, may_be_traced
 from densekit.engines.jax.numbers import numbers
@@ -136,6 +136,7 @@ class JaxEngine(PredictsRows):
         wanted = tuple(room is not None for room in predictions)
         found: list[tuple[Run, Ran]] = []
         self._place()
+        self._widen(chunk.inputs)
         with numbers(self.wide), all_processes(self._name):
             looped, self._next = self._next or self._looped(chunk, ()), None
             loop, measured = looped
@@ -168,6 +169,7 @@ class JaxEngine(PredictsRows):
     def take_along(self, measures: Sequence[Measure], chunk: Chunk) -> Sequence[Measure]:
         """Metrics that are written on `ops`, or on JAX, and keep nothing in Python."""
         self._place()
+        self._widen(chunk.inputs)
         self._next, often = None, Counter(id(m.metric) for m in measures)
         wanted = [m for m in measures if often[id(m.metric)] == 1 and may_be_traced(m.metric)]
         size = chunk.batch_size
@@ -194,11 +196,18 @@ class JaxEngine(PredictsRows):
         """The data set that chunks came from is done with: its copy on the device goes."""
         self.resident.forget()
 
+    def _widen(self, inputs: Sequence[Array]) -> None:
+        """Compute with 64 bits from now on if a column of whole numbers needs them."""
+        if not self.wide and any(map(needs_64_bits, inputs)):
+            self.wide = True
+            self.resident.forget()
+
     # With others
 
     def can_lead(self, chunk: Chunk) -> bool:
         """Whether its loop can run the steps of others, too."""
         self._place()
+        self._widen(chunk.inputs)
         with numbers(self.wide):
             return self._placement is None and self.resident.takes(chunk, single=True)
 
@@ -286,6 +295,7 @@ class JaxEngine(PredictsRows):
     def predict_into(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
         """Write the outputs of `n` rows."""
         self._place()
+        self._widen(inputs)
         if self._predictor is None:
             placement = self._placement
             if placement is not None and not placement.distribution.has_whole_data:
