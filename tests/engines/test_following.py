@@ -316,3 +316,18 @@ def test_shapes_with_the_size_of_the_batch_are_followed(formula: Any) -> None:
         assert plan_of(model, training).host_reasons == []
     x = np.random.default_rng(0).standard_normal((5, 4), "float32")
     np.testing.assert_allclose(model.predict(x, verbose=0), Layer.__call__(model, x), atol=1e-6)
+
+
+class Compares(Layer):
+    def call(self, inputs: Any) -> Any:
+        return ops.cast(inputs == 0, "float32") - ops.cast(inputs != 0, "float32") * (inputs == 1)
+
+
+def test_equality_is_that_of_the_elements() -> None:
+    x = np.array([[0.0, 1.0, 2.0, 0.0]], "float32")
+    layer = Compares()
+    model = keras.Sequential([keras.Input((4,)), layer])
+    assert plan_of(model, False).host_reasons == []
+    assert model.predict(x, verbose=0).tolist() == layer(x).tolist() == [[1.0, -1.0, 0.0, 1.0]]
+    a, b = keras.Input((4,)), keras.Input((4,))
+    assert a == a and [a, b].index(b) == 1  # outside of calls: whether it is the same

@@ -7,6 +7,7 @@ from typing import Any
 
 from densekit import ops
 from densekit.ops._keras_tensor import KerasTensor
+from densekit.ops._symbolic import recorded_nodes
 
 _BINARY = {
     "add": "add",
@@ -53,6 +54,13 @@ def _squeeze(self: KerasTensor, axis: Any = None) -> Any:
     return ops.squeeze(self, axis)
 
 
+def _equal(self: KerasTensor, other: object) -> Any:
+    """``==``: an op where a call is followed, as on arrays; elsewhere whether it is the same."""
+    return NotImplemented if recorded_nodes.get() is None else _operator("equal")(self, other)
+
+
+KerasTensor.__eq__ = _equal  # type: ignore[method-assign,assignment]
+KerasTensor.__hash__ = object.__hash__  # type: ignore[method-assign]
 KerasTensor.reshape = _reshape  # type: ignore[attr-defined]
 KerasTensor.squeeze = _squeeze  # type: ignore[attr-defined]
 for _method, _name in {**_BINARY, **_OTHERS}.items():
