@@ -26,7 +26,8 @@ FAMILIES: dict[type, str] = {
     # of models
     " _compile_metrics _functional _initial_epoch _inputs _loss_tracker _nodes _operations _outputs"
     # of single layers
-    " _batch_shape _dtype _embeddings _kernel _merge_function _output_shape",
+    " _batch_shape _dtype _embeddings _kernel _merge_function _output_shape"
+    " _student_feature_extractor _student_loss _teacher_feature_extractor",
     keras.optimizers.Optimizer: "_accumulators _apply_weight_decay _average_gradients"
     " _backend_update_step _clip_gradients _get_variable_index _inner_optimizers _iterations"
     " _learning_rate _linears _loss_scale_factor _optimizer_map"

@@ -149,10 +149,10 @@ class Distiller(Model):
             y_pred = self(x, training=training)
         supervised: TensorLike | float = 0.0
         if self.student_loss_weight > 0 and y is not None:
-            supervised = self._supervised(y, y_pred)
+            supervised = self._dk_supervised(y, y_pred)
         distilled: TensorLike | float = 0.0
         if self.student_loss_weight < 1:
-            distilled = self._distilled(x, y_pred)
+            distilled = self._dk_distilled(x, y_pred)
         total = ops.add(
             ops.multiply(self.student_loss_weight, supervised),
             ops.multiply(1.0 - self.student_loss_weight, distilled),
@@ -162,7 +162,7 @@ class Distiller(Model):
         self.total_loss_tracker.update_state(total)
         return total
 
-    def _supervised(self, y: object, y_pred: object) -> TensorLike:
+    def _dk_supervised(self, y: object, y_pred: object) -> TensorLike:
         parts = (tree.flatten(part) for part in (self._student_loss, y, y_pred))
         total: TensorLike | None = None
         for loss, true, predicted in zip(*parts, strict=True):
@@ -171,7 +171,7 @@ class Distiller(Model):
         assert total is not None  # a structure has a leaf
         return total
 
-    def _distilled(self, x: object, y_pred: object) -> TensorLike:
+    def _dk_distilled(self, x: object, y_pred: object) -> TensorLike:
         of_teacher = _features(self._teacher_feature_extractor, self.teacher, x, False)
         of_student = {FINAL: y_pred}
         if self._student_feature_extractor is not None:
