@@ -95,6 +95,14 @@ void bind_parameters(nb::class_<Plan>& c) {
         "An array the plan reads and updates in place; the plan keeps a reference.\n\n"
         "`write_version` is int64 [runs at it, runs so far, assigned]: lets inference prepack.");
   c.def(
+      "compute_parameters",
+      [](Plan& p, const Plan& formulas, const std::vector<int>& sources, const std::vector<int>& results) {
+        if (formulas.is_double != p.is_double) throw nb::value_error("compute_parameters: the plans differ in dtype.");
+        p.building().compute_parameters(std::make_shared<Graph>(formulas.graph), sources, results);
+      },
+      nb::arg("formulas"), nb::arg("sources"), nb::arg("results"),
+      "Parameters that a plan of one row makes: its outputs, of its inputs, once a step.");
+  c.def(
       "set_regularizer",
       [](Plan& p, int id, const std::string& kind, const Doubles& params) {
         p.building().parameter_at(id).regularizer = regularizer_spec(kind, params);

@@ -26,12 +26,33 @@ void run(const Context<T>& c, const Gemm<T>& g) {
   run_product(*c.kernels, false, g, nullptr);
 }
 
-// use(where the entry's matrix begins, where its rows of x begin in a sample, where those of y do).
-template <class Use>
-void for_entries(const WeightProductSpec& s, Use use) {
+// One side of the product: where an entry's rows begin in a sample, and how many columns they have.
+struct Side {
+  index_t step, columns;
+};
+Side side_of_x(const WeightProductSpec& s) { return {s.m * s.k, s.k}; }
+Side side_of_y(const WeightProductSpec& s) { return {s.m * s.n, s.n}; }
+
+// Rows of one side times the matrices, whose elements are `w_row` and `w_column` apart, make rows of the other side.
+template <class T>
+void multiply(const Context<T>& c, const Op& op, index_t rows, const T* from, Side a, index_t w_row, index_t w_column,
+              T* to, Side b, bool accumulate) {
+  const auto& s = op.get<WeightProductSpec>();
+  const T* w = c.data(op.parameters[0]);
+  const Rows from_rows = rows_of(s, rows, a.columns), to_rows = rows_of(s, rows, b.columns);
+  Gemm<T> g;
+  g.m = from_rows.count, g.n = b.columns, g.k = a.columns;
+  g.a_row = from_rows.row_step, g.a_col = 1;
+  g.b_row = w_row, g.b_col = w_column;
+  g.c_row = to_rows.row_step;
+  g.accumulate = accumulate;
   for (std::size_t e = 0; e < s.offsets.size(); ++e) {
     const auto entry = static_cast<index_t>(e);
-    use(s.offsets[e], entry * s.m * s.k, entry * s.m * s.n);
+    g.b = w + s.offsets[e];
+    for (index_t r = 0; r < from_rows.runs; ++r) {
+      g.a = from + entry * a.step + r * from_rows.run_step, g.c = to + entry * b.step + r * to_rows.run_step;
+      run(c, g);
+    }
   }
 }
 
@@ -39,20 +60,8 @@ template <class T>
 void weight_product_forward(const Context<T>& c, int i, index_t row, index_t rows) {
   const Op& op = c.op(i);
   const auto& s = op.get<WeightProductSpec>();
-  const T *x = c.value(op.inputs[0], row), *w = c.data(op.parameters[0]);
-  T* y = c.value(op.outputs[0], row);
-  const Rows from = rows_of(s, rows, s.k), to = rows_of(s, rows, s.n);
-  for_entries(s, [&](index_t at_w, index_t at_x, index_t at_y) {
-    Gemm<T> g;
-    g.m = from.count, g.n = s.n, g.k = s.k;
-    g.a_row = from.row_step, g.a_col = 1;
-    g.b = w + at_w, g.b_row = s.k_stride, g.b_col = s.n_stride;
-    g.c_row = to.row_step;
-    for (index_t r = 0; r < from.runs; ++r) {
-      g.a = x + at_x + r * from.run_step, g.c = y + at_y + r * to.run_step;
-      run(c, g);
-    }
-  });
+  multiply(c, op, rows, c.value(op.inputs[0], row), side_of_x(s), s.k_stride, s.n_stride, c.value(op.outputs[0], row),
+           side_of_y(s), false);
 }
 
 template <class T>
@@ -61,21 +70,9 @@ void weight_product_backward(const Context<T>& c, int i, index_t row, index_t ro
   const auto& s = op.get<WeightProductSpec>();
   const GradientWrite write = c.program_op(i).writes[0];
   if (write == GradientWrite::none) return;
-  const T *dy = c.gradient(op.outputs[0], row), *w = c.data(op.parameters[0]);
-  T* dx = c.gradient(op.inputs[0], row);
-  const Rows from = rows_of(s, rows, s.n), to = rows_of(s, rows, s.k);
-  for_entries(s, [&](index_t at_w, index_t at_x, index_t at_y) {
-    Gemm<T> g;
-    g.m = from.count, g.n = s.k, g.k = s.n;
-    g.a_row = from.row_step, g.a_col = 1;
-    g.b = w + at_w, g.b_row = s.n_stride, g.b_col = s.k_stride;
-    g.c_row = to.row_step;
-    g.accumulate = write == GradientWrite::add;
-    for (index_t r = 0; r < from.runs; ++r) {
-      g.a = dy + at_y + r * from.run_step, g.c = dx + at_x + r * to.run_step;
-      run(c, g);
-    }
-  });
+  const T* dy = c.gradient(op.outputs[0], row);
+  multiply(c, op, rows, dy, side_of_y(s), s.n_stride, s.k_stride, c.gradient(op.inputs[0], row), side_of_x(s),
+           write == GradientWrite::add);
 }
 
 // Stored as its transpose, the matrix gets the transpose of its gradient, dY^T X.
@@ -89,19 +86,22 @@ void weight_product_gradient(const Context<T>& c, int i, std::size_t, index_t ba
   const T *x = c.value(op.inputs[0], 0), *dy = c.gradient(op.outputs[0], 0);
   const Rows of_x = rows_of(s, batch, s.k), of_y = rows_of(s, batch, s.n);
   const bool transposed = s.n_stride != 1;
-  for_entries(s, [&](index_t at_w, index_t at_x, index_t at_y) {
-    Gemm<T> g;
-    g.m = transposed ? s.n : s.k, g.n = transposed ? s.k : s.n, g.k = of_x.count;
-    g.a_row = 1, g.a_col = transposed ? of_y.row_step : of_x.row_step;
-    g.b_row = transposed ? of_x.row_step : of_y.row_step, g.b_col = 1;
-    g.c = gradient + at_w, g.c_row = transposed ? s.n_stride : s.k_stride;
-    g.accumulate = true;
+  Gemm<T> g;
+  g.m = transposed ? s.n : s.k, g.n = transposed ? s.k : s.n, g.k = of_x.count;
+  g.a_row = 1, g.a_col = transposed ? of_y.row_step : of_x.row_step;
+  g.b_row = transposed ? of_x.row_step : of_y.row_step, g.b_col = 1;
+  g.c_row = transposed ? s.n_stride : s.k_stride;
+  g.accumulate = true;
+  for (std::size_t e = 0; e < s.offsets.size(); ++e) {
+    const auto entry = static_cast<index_t>(e);
+    g.c = gradient + s.offsets[e];
     for (index_t r = 0; r < of_x.runs; ++r) {
-      const T *from_x = x + at_x + r * of_x.run_step, *from_y = dy + at_y + r * of_y.run_step;
+      const T* from_x = x + entry * side_of_x(s).step + r * of_x.run_step;
+      const T* from_y = dy + entry * side_of_y(s).step + r * of_y.run_step;
       g.a = transposed ? from_y : from_x, g.b = transposed ? from_x : from_y;
       run(c, g);
     }
-  });
+  }
 }
 
 }  // namespace

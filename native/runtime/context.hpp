@@ -13,6 +13,9 @@
 
 namespace densekit {
 
+template <class T>
+class FormulaRun;
+
 // Addresses of row 0 of every buffer; [rows, size] row-major each. Null where the program keeps none.
 template <class T>
 struct Frame {
@@ -35,6 +38,7 @@ struct Context {
   T* const* own_weights = nullptr;        // per parameter: this thread's own copy, or null
   T* const* own_inputs = nullptr;         // per op: the input of a dense op where each thread gathers its own, or null
   T* const* worker_inputs = nullptr;      // [worker, op]: own_inputs of every thread
+  FormulaRun<T>* formulas = nullptr;      // what made parameters of others, where gradients are to be taken
   PackedOperands<T>* packed = nullptr;    // null: products in bfloat16 pack their own
   index_t batch = 0;                      // rows of the whole batch, where `packed` is kept
   bool training = false;                  // dropout drops

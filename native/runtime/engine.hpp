@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "float_mode.hpp"
+#include "formulas.hpp"
 #include "graph.hpp"
 #include "host.hpp"
 #include "prepacked.hpp"
@@ -188,10 +189,17 @@ class TypedEngine final : public Engine {
   // infer.cpp
   index_t infer_rows();
   void place(Context<T>& context, int value, T* address) const;
+  // Weights that a call has for itself, per parameter or null.
+  struct Weights {
+    T* const* rounded = nullptr;
+    T* const* made = nullptr;
+  };
   void infer(const Source* inputs, index_t n, void* const* outputs) const;
   using Prepacked = typename PrepackedWeights<T>::Copy;
+  std::unique_ptr<FormulaRun<T>> new_formulas() const;
+  class FormulaLease;  // of a call
   void infer_block(const Source* inputs, index_t first, index_t rows, void* const* outputs, Prepacked* prepacked,
-                   T* const* rounded, PoolLease* by_units) const;
+                   const Weights& weights, PoolLease* by_units) const;
   index_t unit_rows(int workers) const;
   void infer_units(const Context<T>& context, int op, index_t rows, PoolLease& pool) const;
   void infer_with_host(const std::vector<Source>& inputs, index_t n, const std::vector<void*>& outputs, Host* host,
@@ -214,8 +222,12 @@ class TypedEngine final : public Engine {
   index_t infer_elements_ = 0;       // of a frame, per row
   std::vector<bool> direct_output_;  // per output: computed where the caller wants it
   bool any_alias_ = false, has_large_kernel_ = false, has_float16_ = false, always_draws_ = false;
-  double flops_ = 0;       // of one sample, forward
-  bool prepared_ = false;  // the updater, for the optimizer as it is
+  double flops_ = 0;                              // of one sample, forward
+  bool prepared_ = false;                         // the updater, for the optimizer as it is
+  std::unique_ptr<FormulaPlan<T>> formula_plan_;  // null: no parameter is made of others
+  std::unique_ptr<FormulaRun<T>> formulas_;       // of training and testing
+  mutable std::mutex inferring_;
+  mutable std::vector<std::unique_ptr<FormulaRun<T>>> idle_formulas_;  // of inference; behind the mutex
   std::atomic<bool> running_{false};
   // Of recordings, without and with gradients of the inputs; behind the mutex.
   static constexpr std::size_t kIdleRecordings = 8;

@@ -114,6 +114,40 @@ Parameter& Graph::parameter_at(int id) {
   return parameters[static_cast<std::size_t>(id)];
 }
 
+void Graph::compute_parameters(std::shared_ptr<const Graph> graph, const std::vector<int>& sources,
+                               const std::vector<int>& results) {
+  const auto size = [](const Graph& g, int value) { return g.values[static_cast<std::size_t>(value)].size; };
+  if (formulas.graph != nullptr) fail("formulas: the plan has some; they are set once.");
+  if (graph->inputs.size() != sources.size() || graph->outputs.size() != results.size())
+    fail("formulas: expected a parameter for each input and each output.");
+  if (graph->host_nodes > 0 || graph->random_nodes > 0 || !graph->parameters.empty())
+    fail("formulas: they neither draw nor own parameters, and ask no host.");
+  std::vector<bool> learns(graph->values.size(), false);
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    const Parameter& p = parameter_at(sources[i]);
+    if (p.size() != size(*graph, graph->inputs[i]))
+      fail("formulas: input " + text(static_cast<index_t>(i)) + " is of another size.");
+    learns[static_cast<std::size_t>(graph->inputs[i])] = p.trainable;
+  }
+  for (const Op& op : graph->ops) {
+    if (op.scope != Scope::row || op.kind == OpKind::activity) fail("formulas: an op in them needs a batch.");
+    bool any = false;
+    for (int x : op.inputs) any = any || learns[static_cast<std::size_t>(x)];
+    for (int y : op.outputs) learns[static_cast<std::size_t>(y)] = any;
+  }
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const Parameter& p = parameter_at(results[i]);
+    if (p.trainable || p.is_result || p.size() != size(*graph, graph->outputs[i]))
+      fail("formulas: result " + text(static_cast<index_t>(i)) + " is trainable, made already, or of another size.");
+  }
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    Parameter& p = parameter_at(results[i]);
+    p.is_result = true;
+    p.passes_gradient = learns[static_cast<std::size_t>(graph->outputs[i])];
+  }
+  formulas = {std::move(graph), sources, results};
+}
+
 void Graph::output(int value) {
   check_value(value, "output");
   outputs.push_back(value);

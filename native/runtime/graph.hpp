@@ -4,6 +4,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,8 @@ struct Parameter {
   index_t rows = 0, width = 0;
   bool trainable = false;
   bool is_state = false;                  // written by an op
+  bool is_result = false;                 // of a formula of other parameters: Formulas
+  bool passes_gradient = false;           // and some of these are trainable
   WriteVersion* write_version = nullptr;  // null: unknown
   RegularizerSpec regularizer;
   bool host_regularizer = false;
@@ -45,6 +48,7 @@ struct Parameter {
   bool decay = true;
   int optimizer = 0;  // position among the graph's
   index_t size() const { return rows * width; }
+  bool takes_gradient() const { return trainable || passes_gradient; }
 };
 
 enum class Reduction { mean, sum, mean_with_sample_weight };
@@ -85,6 +89,15 @@ struct LossScale {
   double now() const { return scale != nullptr ? static_cast<double>(*scale) : fixed; }
 };
 
+class Graph;
+
+// Parameters computed of others, by a graph that runs on one row: see formulas.hpp.
+struct Formulas {
+  std::shared_ptr<const Graph> graph;
+  std::vector<int> sources;  // per input: the parameter it is
+  std::vector<int> results;  // per output: the parameter it makes
+};
+
 class Graph {
  public:
   // Ops added from now on compute so: products on rounded operands, every result rounded. Float alone.
@@ -99,6 +112,9 @@ class Graph {
 
   int parameter(void* data, index_t rows, index_t width, bool trainable);
   Parameter& parameter_at(int id);
+  // Parameters that others make: the inputs of `formulas` are `sources`, its outputs `results`.
+  void compute_parameters(std::shared_ptr<const Graph> formulas, const std::vector<int>& sources,
+                          const std::vector<int>& results);
 
   void output(int value);
   // A mask has one element for each position, or for each of the leading axes of the positions: it divides their number.
@@ -115,6 +131,7 @@ class Graph {
   std::vector<Loss> losses;
   std::vector<Optimizer> optimizers = std::vector<Optimizer>(1);
   LossScale loss_scale;
+  Formulas formulas;
   int random_nodes = 0;
   int host_nodes = 0;
 

@@ -76,9 +76,38 @@ thread_local CallPace::Clock::time_point CallPace::latest_;
 
 }  // namespace
 
+// Formulas of weights for one call, whose memory and results serve later ones.
+template <class T>
+class TypedEngine<T>::FormulaLease {
+ public:
+  explicit FormulaLease(const TypedEngine& engine) : engine_(engine) {
+    if (!engine.formula_plan_) return;
+    {
+      const std::lock_guard<std::mutex> lock(engine.inferring_);
+      if (!engine.idle_formulas_.empty()) {
+        run_ = std::move(engine.idle_formulas_.back());
+        engine.idle_formulas_.pop_back();
+      }
+    }
+    if (!run_) run_ = engine.new_formulas();
+  }
+  ~FormulaLease() {
+    if (!run_) return;
+    const std::lock_guard<std::mutex> lock(engine_.inferring_);
+    engine_.idle_formulas_.push_back(std::move(run_));  // no more than calls at a time
+  }
+  FormulaLease(const FormulaLease&) = delete;
+  FormulaLease& operator=(const FormulaLease&) = delete;
+  T* const* latest() const { return run_ ? run_->latest() : nullptr; }
+
+ private:
+  const TypedEngine& engine_;
+  std::unique_ptr<FormulaRun<T>> run_;
+};
+
 template <class T>
 void TypedEngine<T>::infer_block(const Source* inputs, index_t first, index_t rows, void* const* outputs,
-                                 Prepacked* prepacked, T* const* rounded, PoolLease* by_units) const {
+                                 Prepacked* prepacked, const Weights& weights, PoolLease* by_units) const {
   Tables<T>& t = tables<T>();
   if (t.value.size() < graph_.values.size()) t.value.resize(graph_.values.size());
   if (t.saved.size() < graph_.ops.size()) t.saved.resize(graph_.ops.size());
@@ -89,7 +118,8 @@ void TypedEngine<T>::infer_block(const Source* inputs, index_t first, index_t ro
   c.graph = &graph_;
   c.program = &infer_;
   c.constants = &constants_;
-  c.rounded = rounded;
+  c.rounded = weights.rounded;
+  c.own_weights = weights.made;
   if (prepacked != nullptr) c.moved = &prepacked->panels, c.packed = &prepacked->packed;
   c.frame.value = t.value.data();
   c.frame.saved = t.saved.data();
@@ -177,25 +207,26 @@ template <class T>
 void TypedEngine<T>::infer(const Source* inputs, index_t n, void* const* outputs) const {
   FlushDenormals flush;
   const std::shared_ptr<Prepacked> prepacked = prepacked_.latest();
-  T* const* rounded = has_float16_ ? rounded_of_thread<T>().round(graph_, *kernels_) : nullptr;
+  const FormulaLease formulas(*this);
+  const Weights weights{has_float16_ ? rounded_of_thread<T>().round(graph_, *kernels_) : nullptr, formulas.latest()};
   const double work = flops_ / 2 * static_cast<double>(std::max(n, kFewRows));
   const CallPace pace(work);
   if (work < 2 * pace.worth_a_thread()) {
     for (index_t row = 0; row < n; row += infer_block_) {
-      infer_block(inputs, row, std::min(infer_block_, n - row), outputs, prepacked.get(), rounded, nullptr);
+      infer_block(inputs, row, std::min(infer_block_, n - row), outputs, prepacked.get(), weights, nullptr);
     }
     return;
   }
   PoolLease pool;
   if (pool.workers() > 1 && has_large_kernel_ && n <= std::min(infer_block_, unit_rows(pool.workers()))) {
-    return infer_block(inputs, 0, n, outputs, prepacked.get(), rounded, &pool);
+    return infer_block(inputs, 0, n, outputs, prepacked.get(), weights, &pool);
   }
   if (pool.workers() > 1 && n <= kFewRows) {
-    if (!pace.in_loop()) return infer_block(inputs, 0, n, outputs, prepacked.get(), rounded, &pool);
+    if (!pace.in_loop()) return infer_block(inputs, 0, n, outputs, prepacked.get(), weights, &pool);
     ThreadTuner& tuner = few_rows_tuners_[static_cast<std::size_t>(n - 1)];  // it is ours as long as the pool is
     const int threads = tuner.next(pool.workers(), n);
     if (threads > 1) pool.limit(threads);
-    infer_block(inputs, 0, n, outputs, prepacked.get(), rounded, threads > 1 ? &pool : nullptr);
+    infer_block(inputs, 0, n, outputs, prepacked.get(), weights, threads > 1 ? &pool : nullptr);
     return tuner.record(pace.seconds(), n);
   }
   // Equal parts, none larger than a block, as many for each thread.
@@ -205,7 +236,7 @@ void TypedEngine<T>::infer(const Source* inputs, index_t n, void* const* outputs
   const index_t share = (n + workers * rounds - 1) / (workers * rounds);
   const index_t parts = (n + share - 1) / share;
   pool.run(static_cast<int>(parts), workers > 1, [&](int part) {
-    infer_block(inputs, part * share, std::min(share, n - part * share), outputs, prepacked.get(), rounded, nullptr);
+    infer_block(inputs, part * share, std::min(share, n - part * share), outputs, prepacked.get(), weights, nullptr);
   });
 }
 
@@ -228,6 +259,8 @@ void TypedEngine<T>::infer_with_host(const std::vector<Source>& inputs, index_t 
   Batch<T> batch;
   start(batch, request, infer_, workspace, false);
   if (has_float16_) batch.context.rounded = rounded_of_thread<T>().round(graph_, *kernels_);
+  const FormulaLease formulas(*this);
+  batch.context.own_weights = formulas.latest();
   batch.context.activity = nullptr;
   batch.rows = n;
   PoolLease pool;

@@ -40,7 +40,7 @@ void PackedOperands<T>::prepare(const Graph& graph, const Program& program, cons
       const ProgramOp& how = program.ops[i];
       if (!how.backward) continue;
       if (how.writes[0] != GradientWrite::none) cut(transposed_[at(s.kernel)], s.out_features, s.in_features);
-      if (graph.parameters[at(s.kernel)].trainable) cut(dz_[i], batch * s.rows_per_sample, s.out_features);
+      if (graph.parameters[at(s.kernel)].takes_gradient()) cut(dz_[i], batch * s.rows_per_sample, s.out_features);
     }
     return used;
   };

@@ -54,8 +54,8 @@ void PrepackedWeights<T>::prepare(const Graph& graph, const Program& program, co
     if (op.kind != OpKind::dense) continue;
     const int kernel = op.dense().kernel;
     if (seen[static_cast<std::size_t>(kernel)]) continue;
-    if (RoundedWeights<T>::has(graph, kernel)) continue;  // copied at each call
     const Parameter& p = graph.parameters[static_cast<std::size_t>(kernel)];
+    if (RoundedWeights<T>::has(graph, kernel) || p.is_result) continue;  // copied, or found, at each call
     const index_t bytes = p.size() * static_cast<index_t>(sizeof(T));
     if (!op.bfloat16() && bytes <= machine().l2) continue;
     seen[static_cast<std::size_t>(kernel)] = true;

@@ -8,7 +8,7 @@ namespace {
 std::size_t at(int id) { return static_cast<std::size_t>(id); }
 
 bool has_trainable(const Graph& graph, const Op& op) {
-  const auto trainable = [&](int p) { return graph.parameters[at(p)].trainable; };
+  const auto trainable = [&](int p) { return graph.parameters[at(p)].takes_gradient(); };
   return std::any_of(op.parameters.begin(), op.parameters.end(), trainable);
 }
 

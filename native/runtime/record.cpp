@@ -15,6 +15,7 @@ struct TypedRecording final : Recording {
   Buffer<T> copies;
   std::vector<T*> weights;  // per parameter: its copy, or null
   RoundedWeights<T> rounded;
+  std::unique_ptr<FormulaRun<T>> formulas;
   bool input_gradients = false;
 };
 
@@ -63,7 +64,7 @@ void TypedEngine<T>::copy_weights(TypedRecording<T>& r, const Program& program) 
   r.weights.assign(graph_.parameters.size(), nullptr);
   each([&](std::size_t p) {
     const Parameter& parameter = graph_.parameters[p];
-    std::memcpy(to, parameter.data, static_cast<std::size_t>(parameter.size()) * sizeof(T));
+    std::memcpy(to, r.batch.context.data(static_cast<int>(p)), static_cast<std::size_t>(parameter.size()) * sizeof(T));
     r.weights[p] = to;
     to += padded<T>(parameter.size());
   });
@@ -90,6 +91,9 @@ std::unique_ptr<Recording> TypedEngine<T>::record(Request request, bool input_gr
   start(r->batch, r->request, *program, r->workspace, training);
   begin_batch(r->batch, 0);
   r->batch.context.counters = r->request.counters.data();
+  if (!r->formulas) r->formulas = new_formulas();
+  r->batch.context.own_weights = r->formulas ? r->formulas->forward(false) : nullptr;
+  r->batch.context.formulas = r->formulas.get();
   copy_weights(*r, *program);
   if (has_float16_) r->batch.context.rounded = r->rounded.round(graph_, *kernels_);
   PoolLease pool(flops_ * static_cast<double>(r->request.n) > kSplitFlops);

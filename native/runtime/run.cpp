@@ -85,12 +85,19 @@ TypedEngine<T>::TypedEngine(const Graph& graph, bool fuse) : graph_(graph) {
   train_block_ = block_rows(train_);
   infer_block_ = infer_rows();
   prepacked_.prepare(graph, infer_, kernels_);
+  if (graph.formulas.graph) formula_plan_ = std::make_unique<FormulaPlan<T>>(graph);
+  formulas_ = new_formulas();
 }
 
 template <class T>
 void TypedEngine<T>::begin_change() {
   if (running_.exchange(true)) throw std::runtime_error("The plan is running; change its optimizer between runs.");
   prepared_ = false;
+}
+
+template <class T>
+std::unique_ptr<FormulaRun<T>> TypedEngine<T>::new_formulas() const {
+  return formula_plan_ ? std::make_unique<FormulaRun<T>>(*formula_plan_, *kernels_) : nullptr;
 }
 
 template <class T>
@@ -221,6 +228,7 @@ index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program
   Visit<T> visit(moved_, updater_, graph_, training && steps >= kMovingSteps ? find_moves(rows) : Moves{}, pool);
   const int most = pool.workers();
   batch.context.packed = &packed_;
+  batch.context.formulas = formulas_.get();
   const double penalties = training ? 0 : updater_.penalties(request.host, flush);
   batch.worker_buffers = std::vector<Buffer<T>>(static_cast<std::size_t>(most) * graph_.ops.size());
   batch.worker_inputs.assign(batch.worker_buffers.size(), nullptr);
@@ -234,6 +242,7 @@ index_t TypedEngine<T>::run_chunk(const Request& request, const Program& program
     const index_t s = steps_done_;
     if (training) batch.context.loss_scale = static_cast<T>(graph_.loss_scale.now());
     begin_batch(batch, s);
+    if (formulas_ && (training || s == 0)) formulas_->forward(true);
     if (has_float16_) batch.context.rounded = rounded_.round(graph_, *kernels_);
     pool.limit(tuner.next(most, rows));
     visit.threads(pool.workers());
@@ -326,6 +335,9 @@ void TypedEngine<T>::gradients(const Request& request, const GradientRequest& wa
   Batch<T> batch;
   start(batch, request, program, workspace, wanted.training);
   begin_batch(batch, 0);
+  const std::unique_ptr<FormulaRun<T>> formulas = new_formulas();
+  if (formulas) formulas->forward(true);
+  batch.context.formulas = formulas.get();
   if (has_float16_) batch.context.rounded = rounded_.round(graph_, *kernels_);
   PoolLease pool;
   run_stages(batch, pool, flush);

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <limits>
 
+#include "formulas.hpp"
 #include "kernels/machine.hpp"
 #include "ops/ops.hpp"
 
@@ -82,8 +83,54 @@ void Updater<T>::block_gradient(const Context<T>& c, const UpdateStep& step, con
     }
     accumulate = true;
   }
+  for (std::size_t input : work.sources) {
+    const T* found = c.formulas->gradient(input);
+    if (found == nullptr) continue;
+    const T* from = found + block.row * block.units;
+    if (accumulate) kernels_->add(block.size(), g, from, g);
+    else std::memcpy(g, from, static_cast<std::size_t>(block.size()) * sizeof(T));
+    accumulate = true;
+  }
   if (!accumulate) std::memset(g, 0, static_cast<std::size_t>(block.size()) * sizeof(T));
   else if (step.loss_scale != 1) kernels_->scale(block.size(), g, static_cast<T>(1 / step.loss_scale), g);
+}
+
+// The gradients of what formulas made, and from them those of what they were made of: sources get them in their blocks.
+template <class T>
+void Updater<T>::take_formulas_back(const Context<T>& c, const UpdateStep& step, PoolLease* pool) const {
+  UpdateStep whole = step;
+  whole.loss_scale = 1;  // what the sources get is divided there
+  struct Part {
+    const Work* work;
+    Block block;
+  };
+  std::vector<Part> parts;
+  std::vector<const T*> gradients;
+  int64_t elements = 0;
+  for (const Work& work : made_) {
+    gradients.push_back(work.gradient);
+    if (work.gradient == nullptr) continue;
+    const Parameter& p = parameter(work);
+    const index_t rows = item_rows(work, p.width);
+    elements += p.size();
+    for (index_t row = 0; row < p.rows; row += rows)
+      parts.push_back({&work, block_of(p, nullptr, row, std::min(rows, p.rows - row))});
+  }
+  const auto find = [&](const Context<T>& own, const Part& part) {
+    block_gradient(own, whole, *part.work, part.block, part.work->gradient + part.block.row * part.block.units);
+  };
+  const int workers = pool == nullptr ? 1 : pool->workers();
+  if (workers > 1 && parts.size() > 1 && 2.0 * static_cast<double>(step.batch * elements) > kParallelWork) {
+    pool->run_workers(workers, true, [&](int worker) {
+      const Context<T> own = c.of_worker(worker);
+      for (std::size_t i = static_cast<std::size_t>(worker); i < parts.size(); i += static_cast<std::size_t>(workers))
+        find(own, parts[i]);
+    });
+  } else {
+    const Context<T> own = pool == nullptr ? c : c.of_worker(0);
+    for (const Part& part : parts) find(own, part);
+  }
+  c.formulas->backward(gradients);
 }
 
 template <class T>
@@ -189,6 +236,7 @@ double Updater<T>::update(const Context<T>& c, const UpdateStep& step, PoolLease
   ask_host_regularizers(step);
   if (!dynamic) advance_product(step);
   begin_updates(step);
+  if (!made_.empty() && step.given == nullptr) take_formulas_back(c, step, &pool);
   const double cost = 2.0 * static_cast<double>(step.batch * elements_) + 10.0 * static_cast<double>(elements_);
   const bool parallel = cost > kParallelWork;
   for_workers(pool, parallel, [&](int worker, const std::vector<std::size_t>& items) {
@@ -243,6 +291,7 @@ double Updater<T>::gradients(const Context<T>& c, const UpdateStep& step, const 
   ask_host_regularizers(step);
   for (Item& item : items_) item.penalty = block_penalty(works_[item.work], item.block);
   double penalties = sum_penalties();
+  if (!made_.empty()) take_formulas_back(c, step, nullptr);
   for (std::size_t i = 0; i < works_.size(); ++i) {
     const Work& work = works_[i];
     const Parameter& p = parameter(work);

@@ -56,7 +56,8 @@ class Updater {
     bool clamp = false;     // constraint folded into the update
     bool constrained_after = false;
     std::vector<Contribution> contributions;
-    T* gradient = nullptr;  // buffered
+    std::vector<std::size_t> sources;  // inputs of formulas that it is
+    T* gradient = nullptr;             // buffered
     T clip_scale = 1;
     const T* host_gradient = nullptr;  // of its host regularizer
     double host_penalty = 0;
@@ -86,6 +87,8 @@ class Updater {
   };
 
   void find_contributions(Work& work) const;
+  index_t item_rows(const Work& work, index_t width) const;
+  void take_formulas_back(const Context<T>& c, const UpdateStep& step, PoolLease* pool) const;
   const Work* find_work(int parameter) const;  // null: not trainable
   void cut_items(std::size_t work, const Panel<T>* panel, bool counts);
   void assign_items(int workers);
@@ -126,6 +129,7 @@ class Updater {
   const Kernels<T>* kernels_ = nullptr;
   std::vector<Work> works_;  // trainable parameters, in order
   std::vector<Work> fixed_;  // other parameters with a penalty
+  std::vector<Work> made_;   // results of formulas, in their order; those without a gradient have no buffer
   std::vector<Item> items_;
   std::vector<std::vector<std::size_t>> items_of_;  // per thread: its items
   std::vector<Rule> rules_;                         // per optimizer

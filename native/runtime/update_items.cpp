@@ -31,6 +31,7 @@ void Updater<T>::prepare(const Graph& graph, const Kernels<T>* kernels) {
   kernels_ = kernels;
   works_.clear();
   fixed_.clear();
+  made_.clear();
   elements_ = 0;
   rules_.assign(graph.optimizers.size(), Rule{});
   const bool all_buffered = graph.optimizers[0].where == Optimizer::Where::host || graph.loss_scale.scale != nullptr;
@@ -62,10 +63,22 @@ void Updater<T>::prepare(const Graph& graph, const Kernels<T>* kernels) {
     elements_ += p.size();
     works_.push_back(work);
   }
+  for (int id : graph.formulas.results) {
+    Work work;
+    work.id = id;
+    if (parameter(work).passes_gradient) find_contributions(work);
+    if (!work.contributions.empty()) buffered += padded<T>(parameter(work).size());
+    made_.push_back(work);
+  }
   cut(WeightStore<T>());
   T* g = gradients_.reserve(buffered);
   for (Work& work : works_) {
     if (!work.buffered) continue;
+    work.gradient = g;
+    g += padded<T>(parameter(work).size());
+  }
+  for (Work& work : made_) {
+    if (work.contributions.empty()) continue;
     work.gradient = g;
     g += padded<T>(parameter(work).size());
   }
@@ -89,6 +102,10 @@ void Updater<T>::find_contributions(Work& work) const {
       work.contributions.push_back({role, static_cast<int>(i), k});
     }
   }
+  const std::vector<int>& sources = graph_->formulas.sources;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    if (sources[i] == work.id) work.sources.push_back(i);
+  }
 }
 
 template <class T>
@@ -100,7 +117,7 @@ const typename Updater<T>::Work* Updater<T>::find_work(int parameter) const {
 template <class T>
 bool Updater<T>::may_move(int parameter) const {
   const Work* work = find_work(parameter);
-  return work != nullptr && !work->buffered && !work->constrained_after &&
+  return work != nullptr && !work->buffered && !work->constrained_after && work->sources.empty() &&
          optimizer(*work).ema_overwrite_frequency == 0;
 }
 
@@ -136,10 +153,9 @@ void Updater<T>::cut(const WeightStore<T>& moved) {
   }
 }
 
-// Blocks of whole rows; an array that is a bias anywhere, or whose gradient an op takes at once, stays in one piece.
+// Rows of a block. An array that is a bias anywhere, or whose gradient an op takes at once, stays in one piece.
 template <class T>
-void Updater<T>::cut_items(std::size_t index, const Panel<T>* panel, bool counts) {
-  const Work& work = works_[index];
+index_t Updater<T>::item_rows(const Work& work, index_t width) const {
   const Parameter& p = parameter(work);
   const bool whole = std::any_of(work.contributions.begin(), work.contributions.end(), [&](const Contribution& x) {
     if (x.role != Role::op) return x.role == Role::bias;
@@ -149,9 +165,16 @@ void Updater<T>::cut_items(std::size_t index, const Panel<T>* panel, bool counts
     return graph_->ops[static_cast<std::size_t>(x.op)].bfloat16();
   });
   const index_t least = bfloat16 ? kBfloat16ItemRows : kItemRows;
-  const index_t row_bytes = (panel == nullptr ? p.width : panel->units) * static_cast<index_t>(sizeof(T));
-  index_t rows = p.rows;
-  if (!whole && p.rows * row_bytes > 2 * kItemBytes) { rows = std::max(least, kItemBytes / row_bytes / least * least); }
+  const index_t row_bytes = width * static_cast<index_t>(sizeof(T));
+  if (whole || p.rows * row_bytes <= 2 * kItemBytes) return p.rows;
+  return std::max(least, kItemBytes / row_bytes / least * least);
+}
+
+template <class T>
+void Updater<T>::cut_items(std::size_t index, const Panel<T>* panel, bool counts) {
+  const Work& work = works_[index];
+  const Parameter& p = parameter(work);
+  const index_t rows = item_rows(work, panel == nullptr ? p.width : panel->units);
   for (index_t row = 0; row < p.rows; row += rows) {
     Item item{index, block_of(p, panel, row, std::min(rows, p.rows - row))};
     if (panel != nullptr) item.owner = panel->worker;
@@ -190,6 +213,7 @@ void Updater<T>::assign_items(int count) {
   template bool Updater<T>::may_lie_in_panels(int) const;                                                        \
   template typename Updater<T>::Block Updater<T>::block_of(const Parameter&, const Panel<T>*, index_t, index_t); \
   template void Updater<T>::cut(const WeightStore<T>&);                                                          \
+  template index_t Updater<T>::item_rows(const Work&, index_t) const;                                            \
   template void Updater<T>::assign_items(int);
 DENSEKIT_INSTANTIATE(float)
 DENSEKIT_INSTANTIATE(double)

@@ -95,6 +95,13 @@ class Plan:
         `write_version` is int64 [runs at it, runs so far, assigned]: lets inference prepack.
         """
 
+    def compute_parameters(
+        self, formulas: Plan, sources: Sequence[int], results: Sequence[int]
+    ) -> None:
+        """
+        Parameters that a plan of one row makes: its outputs, of its inputs, once a step.
+        """
+
     def set_regularizer(self, param: int, kind: str, params: Sequence[float]) -> None:
         """A penalty on a parameter, part of every total loss."""
 

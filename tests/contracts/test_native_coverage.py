@@ -47,6 +47,8 @@ LAYERS: dict[str, list[tuple[Make, list[Any], str]]] = {
         L.BatchNormalization,
         lambda: L.BatchNormalization(axis=1),
         lambda: L.BatchNormalization(trainable=False),
+        lambda: L.BatchNormalization(renorm=True),
+        lambda: L.BatchNormalization(1, renorm=True, renorm_clipping={"rmax": 2.0, "dmax": 1.0}),
     ),
     "Dense": two(
         RANKS,
@@ -124,6 +126,12 @@ LAYERS: dict[str, list[tuple[Make, list[Any], str]]] = {
     "SpatialDropout1D": two(SEQUENCE, lambda: L.SpatialDropout1D(0.3)),
     "SpatialDropout2D": two([(2, 4, 6)], lambda: L.SpatialDropout2D(0.3)),
     "SpatialDropout3D": two([(2, 2, 4, 6)], lambda: L.SpatialDropout3D(0.3)),
+    "SpectralNormalization": [
+        *two(RANKS, lambda: L.SpectralNormalization(L.Dense(3), power_iterations=2)),
+        *two(SEQUENCE, lambda: L.SpectralNormalization(L.EinsumDense("abc,bcd->abd", (4, 5)))),
+        (lambda: L.SpectralNormalization(L.Embedding(7, 3)), WORDS, "int32"),
+    ],
+    "TernaryDense": two(RANKS, lambda: L.TernaryDense(3), lambda: L.TernaryDense(3, 0.1, "relu")),
     "TimeDistributed": two(
         [(4, 6), (2, 4, 6)],
         lambda: L.TimeDistributed(inner()),
@@ -153,18 +161,6 @@ LAYERS: dict[str, list[tuple[Make, list[Any], str]]] = {
 }
 # What runs in Python, and why.
 IN_PYTHON: dict[str, tuple[Make, Any, str, str]] = {
-    "BatchNormalization that renormalizes": (
-        lambda: L.BatchNormalization(renorm=True),
-        (6,),
-        "float32",
-        "it renormalizes",
-    ),
-    "BatchNormalization with a mask, along another axis": (
-        lambda: keras.Sequential([L.Masking(), L.BatchNormalization(axis=1)]),
-        (4, 6),
-        "float32",
-        "its mask is not of the positions",
-    ),
     "Dropout with one mask for all rows": (
         lambda: L.Dropout(0.3, noise_shape=(1, 4, 6)),
         (4, 6),
@@ -178,19 +174,12 @@ IN_PYTHON: dict[str, tuple[Make, Any, str, str]] = {
         "int64",
         "it computes in int64",
     ),
-    "SpectralNormalization": (
-        lambda: L.SpectralNormalization(L.Dense(3)),
-        (6,),
-        "float32",
-        "reads the value",
-    ),
     "StringLookup": (
         lambda: L.StringLookup(vocabulary=["a"]),
         (1,),
         "string",
         "it reads strings",
     ),
-    "TernaryDense": (lambda: L.TernaryDense(3), (6,), "float32", "reads the value"),
     "TextVectorization": (
         lambda: L.TextVectorization(vocabulary=["a"], output_sequence_length=3),
         (1,),

@@ -69,10 +69,21 @@ def test_bits_do_not_depend_on_threads(dtype: str) -> None:
     assert all(bits == found[0] for bits in found[1:])
 
 
-def test_a_mask_of_other_positions_is_left_to_the_definition() -> None:
-    inputs = keras.Input((5, 4))
-    x = layers.BatchNormalization(axis=1)(layers.Masking()(inputs))
-    model = keras.Model(inputs, x)
-    model.compile("sgd", "mse")
-    model.fit(X.astype("float32"), X.astype("float32"), verbose=0)
-    assert "not of the positions before the last axis" in str(model.explain_plan())
+@pytest.mark.parametrize("axis", [1, -1])
+@pytest.mark.parametrize("renorm", [False, True])
+def test_masks_of_any_positions_count_as_the_definition_says(axis: int, renorm: bool) -> None:
+    found = []
+    for engine in ("native", "reference"):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((5, 4))
+        x = layers.Dense(4)(layers.Masking()(inputs))
+        model = keras.Model(inputs, layers.BatchNormalization(axis=axis, renorm=renorm)(x))
+        model.compile("sgd", "mse", engine=engine)
+        rows = X.astype("float32")
+        rows[::3, 2:] = 0
+        losses = model.fit(rows, rows, batch_size=4, shuffle=False, verbose=0).history["loss"]
+        if engine == "native":
+            assert "0 of" in model.explain_plan()
+        found.append([losses, *model.get_weights()])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-5, atol=2e-6)

@@ -77,7 +77,7 @@ class Looks(Base):
 
 
 class Reads(Base):
-    """A value computed from a weight would be frozen in a graph."""
+    """A value computed from a weight is a node of its graph."""
 
     def build(self, shape) -> None:
         self.scale = self.add_weight(shape=(4,), initializer="ones", name="scale")
@@ -197,12 +197,24 @@ def test_training_may_have_calls_of_its_own(cls, made, x) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*can be followed")
-@pytest.mark.parametrize("cls", [Looks, Reads, Counts])
+@pytest.mark.parametrize("cls", [Looks, Counts])
 def test_not_followed_but_still_right(cls, x) -> None:
     model = cls()
     y = model(x)
     assert model._dk_graph() is None
     np.testing.assert_allclose(y, L.Layer.__call__(model, x), rtol=1e-5, atol=1e-6)
+
+
+def test_formulas_of_weights_follow_the_weights(x) -> None:
+    model = Reads()
+    model(x)
+    assert model._dk_graph() is not None
+    assert "0 of" in model.explain_plan()
+    for value in (0.0, 1.0):
+        model.scale.assign(np.full(4, value))
+        np.testing.assert_allclose(model(x), L.Layer.__call__(model, x), rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(model.predict(x, verbose=0), model(x))
+    model.summary(print_fn=lambda line: None)
 
 
 def test_losses_that_a_call_adds_are_part_of_the_graph(x) -> None:

@@ -188,5 +188,8 @@ class PlanBuilder(Protocol):
         `seed_generators` what it draws from.
         """
 
+    def by_definition(self) -> Handle:
+        """Have the layer's `call` followed, op by op: as it is set, that is its native form."""
+
     def not_native(self, reason: str) -> Handle:
         """Raise `NotLowerable`: the layer, as it is set, has no native form."""

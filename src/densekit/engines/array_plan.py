@@ -39,6 +39,10 @@ class ArrayPlan:
     moved_integers: set[int] | None
     mixes_rows: bool
 
+    def current(self, variable: Variable) -> Variable | Handle:
+        """What is read for a variable now."""
+        raise NotImplementedError
+
     def rounded(self, x: Handle) -> Handle:
         """`x` with its values rounded to what is computed in now."""
         raise NotImplementedError
@@ -74,9 +78,13 @@ class ArrayPlan:
         """
         if not reads_integers and any("int" in x.dtype for x in xs):
             raise NotLowerable("integers stay integers")  # which floats round beyond their digits
+        now = [self.current(v) for v in parameters]
+        parameters = [
+            v if isinstance(x, Handle) else x for v, x in zip(parameters, now, strict=True)
+        ]
         self._read(*parameters, *state)
         if not state:
-            self._refuse_written(parameters)
+            self.refuse_written(parameters)
         if self.precision and rounds_inputs:
             xs = [self.rounded(x) for x in xs]
         y = self._new(sample_shape, dtype or self.precision or self.dtype)
@@ -91,7 +99,7 @@ class ArrayPlan:
                     f"its {variable.name!r} is in {variable.dtype}, the plan in {self.dtype}"
                 )
 
-    def _refuse_written(self, variables: Sequence[Variable]) -> None:
+    def refuse_written(self, variables: Sequence[Variable]) -> None:
         """Refuse what an op before writes: the definition reads the new value, an op the old."""
         for variable in variables:
             if not variable.trainable and any(

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from densekit._core.engine import Array
-from densekit._core.seeds import SeedGenerator
+from densekit._core.seeds import SeedGenerator, make_default_seed
 
 
 class Counting(Protocol):
@@ -70,16 +70,17 @@ class Draws:
     """The seeds of a plan's random nodes, one for each node, perhaps the same.
 
     Args:
-        seeds: generators, or numbers: the same draws at each step.
+        seeds: generators, numbers: the same draws at each step, or None: a seed for each step.
     """
 
-    def __init__(self, seeds: Sequence[SeedGenerator | int]) -> None:
+    def __init__(self, seeds: Sequence[SeedGenerator | int | None]) -> None:
         self._seeds = list(seeds)
-        generators = [seed for seed in seeds if not isinstance(seed, int)]
+        generators = [seed for seed in seeds if isinstance(seed, SeedGenerator)]
+        self.is_unseeded = None in self._seeds  # words are those of one step
         self.distinct = list({id(g): g for g in generators}.values())
         self._uses = Counter(map(id, generators))
         # How far the counter of each node's generator moves on in a step.
-        self.a_step = [0 if isinstance(seed, int) else self._uses[id(seed)] for seed in seeds]
+        self.a_step = [self._uses[id(seed)] for seed in seeds]
 
     def words(self) -> tuple[list[int], list[int]]:
         """Key and counter of each random node, as definitions draw: one after the other."""
@@ -89,8 +90,8 @@ class Draws:
             return keys, counters
         drawn: Counter[int] = Counter()
         for seed in self._seeds:
-            if isinstance(seed, int):
-                key, counter = seed, 0
+            if not isinstance(seed, SeedGenerator):
+                key, counter = make_default_seed() if seed is None else seed, 0
             else:
                 key, counter = (int(word) for word in seed.state.array)
                 counter = (counter + drawn[id(seed)]) & 0xFFFFFFFF

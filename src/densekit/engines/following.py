@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 
 from densekit._core import tree
 from densekit._core.masks import mask_of
-from densekit._core.scope import StatelessScope
 from densekit._core.types import PartialShape, TensorLike
 from densekit._core.variable import Variable
 from densekit.engines.masked import Masks, checked, mask_outputs, previous_mask, stand_ins
@@ -19,6 +18,7 @@ from densekit.layers._base.losses import sublayers
 from densekit.ops import KerasTensor
 from densekit.ops._row_draws import RowDraw
 from densekit.ops._symbolic import Node, recorded_nodes
+from densekit.ops._weight_values import Assignment, WeightScope
 
 _LONGEST_REASON = 120
 
@@ -45,14 +45,14 @@ class Followed:
         wanted = {id(t) for t in (*self.outputs, *self.masks, *self.losses)}
         kept = []
         for node in reversed(self.nodes):
-            does_more = isinstance(node.operation, Layer | RowDraw)
+            does_more = isinstance(node.operation, Layer | RowDraw | Assignment)
             if does_more or any(id(t) in wanted for t in node.outputs):
                 wanted.update(id(t) for t in node.input_tensors)
                 kept.append(node)
         return kept[::-1]
 
 
-class _Watch(StatelessScope):
+class _Watch(WeightScope):
     """Notices what a graph cannot express."""
 
     def __init__(self, what: str) -> None:
@@ -61,12 +61,13 @@ class _Watch(StatelessScope):
         self.reason = ""
 
     def get_current_value(self, variable: Variable) -> TensorLike | None:
-        self.reason = self.reason or f"{self.what} reads the value of {variable.path!r}"
-        return super().get_current_value(variable)
+        value = super().get_current_value(variable)
+        if value is None:
+            self.reason = self.reason or f"{self.what} reads the value of {variable.path!r}"
+        return value
 
-    def add_update(self, update: tuple[Variable, object]) -> None:
-        self.reason = self.reason or f"{self.what} assigns to {update[0].path!r}"
-        super().add_update(update)
+    def refuse_update(self, variable: Variable) -> None:
+        self.reason = self.reason or f"{self.what} assigns to {variable.path!r}"
 
     def add_loss(self, loss: object, owner: object = None) -> None:
         if not isinstance(loss, KerasTensor):

@@ -11,7 +11,8 @@ from densekit import ops
 from densekit._core.native_form import NativeForm
 from densekit._core.types import DTypeLike, Shape
 from densekit.engines.formula_numbers import FORWARD, At, Number
-from densekit.engines.lowering import lower_op, new_plan
+from densekit.engines.lowering import new_plan
+from densekit.engines.op_lowerings import lower_op
 from densekit.engines.plan_op import Handle, NotLowerable
 from densekit.ops import KerasTensor
 from densekit.ops._formula_steps import Slot, Step

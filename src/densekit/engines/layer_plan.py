@@ -11,7 +11,7 @@ import numpy as np
 from densekit._core import settings
 from densekit._core.variable import Variable
 from densekit.engines.array_plan import ArrayPlan
-from densekit.engines.plan_op import Handle, NotLowerable
+from densekit.engines.plan_op import ByDefinition, Handle, NotLowerable
 
 _MOST_SUMMED = (1 << 31) // (127 * 128)  # products of int8 whose sum 32 bits hold
 
@@ -135,6 +135,10 @@ class LayerPlan(ArrayPlan):
     def not_native(self, reason: str) -> Handle:
         """Refuse: what a layer's `lower` calls for arguments that have no native form."""
         raise NotLowerable(reason)
+
+    def by_definition(self) -> Handle:
+        """Have the layer's `call` followed, op by op."""
+        raise ByDefinition("its `call` says it")
 
     def embedding(self, x: Handle, table: Variable) -> Handle:
         """Rows of `table`, picked by the whole numbers of `x`."""

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
-from densekit._core import tree
 from densekit._core.dtypes import STRING
 from densekit.engines.batch_numbers import BatchNumber, BatchValue
 from densekit.engines.call_graph import CallGraph, Calls
+from densekit.engines.draws import lower_draw, lower_dropout
 from densekit.engines.eligibility import (
     fits_plan,
-    halves_in,
     mixed_precision,
     options_of,
     writes_while_predicting,
@@ -22,15 +21,18 @@ from densekit.engines.following import Followed, follow, follow_function
 from densekit.engines.fusing import fused
 from densekit.engines.masked import Masks, Values, reads_masks, without_unused
 from densekit.engines.on_host import call_on_host, metric_variables
-from densekit.engines.op_lowerings import lower_operation
+from densekit.engines.op_lowerings import lower_op, with_handles
 from densekit.engines.op_rules.rule import name_of
 from densekit.engines.plan import Handle, NotLowerable, PlanBuilder
+from densekit.engines.plan_op import ByDefinition
 from densekit.engines.registry import lowering_for
+from densekit.engines.weight_formulas import assign, formulas_of, is_of_weights
 from densekit.engines.whole_batch import is_common
 from densekit.layers import Layer, has_lowering
 from densekit.ops import KerasTensor
 from densekit.ops._row_draws import DropoutDraw, FreeDraw, RowDraw
 from densekit.ops._symbolic import FunctionOperation, Node, Operation
+from densekit.ops._weight_values import Assignment, WeightValue
 
 Shape = tuple[int, ...]
 
@@ -72,7 +74,7 @@ def _lower_graph(
     _lower_nodes(plan, graph, values)
     add_losses(plan, values, graph.losses)
     plan.outputs, plan.masks = values.of(graph.outputs), values.masks_of(graph.outputs)
-    if any(isinstance(output, BatchValue) for output in plan.outputs):
+    if any(isinstance(y, BatchValue) or is_of_weights(y) for y in plan.outputs):
         raise NotLowerable("an output is one number for the batch")
     wanted = {h.value for h in (*plan.outputs, *plan.masks) if h is not None}
     plan.ops = fused(without_unused(plan.ops, wanted), wanted)
@@ -148,6 +150,11 @@ def _lower_node(
     plan: PlanBuilder, node: Node, inputs: list[Handle], masks: Masks
 ) -> tuple[list[Handle], Masks]:
     operation = node.operation
+    if isinstance(operation, WeightValue):
+        return [formulas_of(plan).read(operation.variable)], [None]
+    if isinstance(operation, Assignment):
+        assign(plan, operation.variable, inputs[0])
+        return [], []
     graph = _graph_of(operation)
     if graph is not None and plan.training and graph.in_training is not None:
         graph = graph.in_training
@@ -163,8 +170,9 @@ def _lower_node(
         outputs, made = _lower_natively(plan, node, inputs, masks)
         outputs = _penalised(plan, operation, outputs)
     except NotLowerable as why:
-        if isinstance(operation, RowDraw) or any(isinstance(x, BatchValue) for x in inputs):
-            raise  # there is nothing to call, or rows stand for a number
+        whole = any(isinstance(x, BatchValue) or is_of_weights(x) for x in inputs)
+        if isinstance(operation, RowDraw) or whole:
+            raise  # there is nothing to call, or what it takes has no rows
         plan.go_back(mark)
         outputs, made = call_on_host(plan, node, inputs, masks, str(why))
         plan.parts.append((operation.name, type(operation).__name__, str(why)))
@@ -188,18 +196,20 @@ def _lower_natively(
     if any(x.dtype == STRING for x in inputs):
         raise NotLowerable("it reads strings")
     if isinstance(operation, FreeDraw):
-        return [_lower_draw(plan, operation)], [None]
+        return [lower_draw(plan, operation)], [None]
     if isinstance(operation, DropoutDraw):
-        return [_lower_dropout(plan, operation, inputs[0])], [None]
+        return [lower_dropout(plan, operation, inputs[0])], [None]
     rule = lowering_for(type(operation))
     if rule is not None:
-        outputs = _as_list(rule(plan, operation, *_with_handles(node, inputs)))
+        outputs = _as_list(rule(plan, operation, *with_handles(node, inputs)))
         return outputs, _lower_mask(plan, node, inputs, masks)
     if isinstance(operation, FunctionOperation):
         outputs = lower_op(plan, node, inputs)
         return outputs, masks if _gives_what_it_takes(node) else [None] * len(outputs)
     if any(isinstance(x, BatchValue) for x in inputs):
         raise NotLowerable("it takes a value of the whole batch")
+    if any(map(is_of_weights, inputs)):
+        raise NotLowerable("it is called with weights alone")
     if not isinstance(operation, Layer):
         raise NotLowerable("it is no layer, and no rule is registered for it")
     if not has_lowering(operation):
@@ -223,7 +233,10 @@ def _lower_natively(
         )
     if writes_while_predicting(operation, plan):
         raise NotLowerable("it writes state where the plan predicts")
-    outputs = _as_list(_lower(operation, plan, given, options))
+    try:
+        outputs = _as_list(_lower(operation, plan, given, options))
+    except ByDefinition:
+        return _lower_followed(plan, node, inputs, masks)
     return outputs, _lower_mask(plan, node, inputs, masks)
 
 
@@ -231,33 +244,6 @@ def _gives_what_it_takes(node: Node) -> bool:
     """Whether an op hands on the very array, so that its mask goes along."""
     is_cast = name_of(cast("FunctionOperation", node.operation)) == "cast"
     return is_cast and node.input_tensors[0].dtype == node.outputs[0].dtype
-
-
-def _lower_draw(plan: PlanBuilder, draw: FreeDraw) -> Handle:
-    """Random values by the core, which are those of the definition."""
-    if not plan.inputs:
-        raise NotLowerable("it draws for no rows")
-    first, second = draw.numbers
-    if draw.distribution == "constant":
-        return plan.filled(plan.inputs[0], draw.sample_shape, first)
-    zeros = plan.filled(plan.inputs[0], draw.sample_shape, 0.0)
-    if draw.distribution == "uniform":
-        if not first < second:
-            raise NotLowerable("it draws between ends that are not in order")
-        return plan.uniform(zeros, first, second, draw.seed_generator)
-    if second < 0:
-        raise NotLowerable("it draws with a negative deviation")
-    y = plan.noise(zeros, second, False, draw.seed_generator)
-    return y if first == 0 else plan.elementwise("add", y, first)
-
-
-def _lower_dropout(plan: PlanBuilder, draw: DropoutDraw, x: Handle) -> Handle:
-    """A mask by the core, which is that of the definition."""
-    if draw.noise_shape is None:
-        return plan.dropout(x, draw.rate, draw.seed_generator)
-    pairs = zip(x.sample_shape, draw.noise_shape, strict=True)
-    ones = plan.filled(x, [n if m is None else m for n, m in pairs], 1.0)
-    return plan.elementwise("multiply", x, plan.dropout(ones, draw.rate, draw.seed_generator))
 
 
 def _lower_mask(plan: PlanBuilder, node: Node, inputs: list[Handle], masks: Masks) -> Masks:
@@ -281,9 +267,8 @@ def _lower_followed(
         raise NotLowerable(f"it computes in {layer.compute_dtype}, the plan in {plan.dtype}")
     followed = follow(layer, node, plan.training, masks)
     outputs, made = lower_parts(plan, followed, inputs, masks)
-    if any(isinstance(h, BatchValue) for h in outputs) or [h.sample_shape for h in outputs] != [
-        tuple(t.shape[1:]) for t in node.outputs
-    ]:
+    whole = any(isinstance(h, BatchValue) or is_of_weights(h) for h in outputs)
+    if whole or [h.sample_shape for h in outputs] != [tuple(t.shape[1:]) for t in node.outputs]:
         raise NotLowerable("its `call` gives another shape than it says")
     return outputs, made
 
@@ -324,10 +309,13 @@ def add_losses(plan: PlanBuilder, values: Values, losses: Sequence[KerasTensor])
         if handle is None or handle.dtype != plan.dtype:
             raise NotLowerable("it adds a loss that does not follow from its inputs")
         mean = isinstance(handle, BatchNumber) and handle.reduced == "mean"
-        if is_common(handle):
+        if is_common(handle) or is_of_weights(handle):
             if handle.own_shape:
                 raise NotLowerable("it adds a loss that is no number")
             mean = True  # of copies
+        if is_of_weights(handle):
+            number = formulas_of(plan).variable(handle)
+            handle = plan.elementwise("add", plan.filled(plan.inputs[0], (), 0.0), number)
         plan.added_loss(handle, 1.0, sums=not mean)
         plan.adds_losses = True
 
@@ -338,7 +326,9 @@ def _lower_formula(
     """A function of values, such as an activation of a user."""
     mark = plan.mark()
     try:
-        followed = follow_function(function, [(x.shape, x.dtype) for x in xs])
+        shapes = [x.own_shape if is_of_weights(x) else x.shape for x in xs]
+        kinds = [x.dtype for x in xs]
+        followed = follow_function(function, list(zip(shapes, kinds, strict=True)))
         outputs, _ = lower_parts(plan, followed, list(xs), [None] * len(xs))
     except NotLowerable:
         plan.go_back(mark)
@@ -357,35 +347,6 @@ class _Part:
     @property
     def nodes(self) -> list[Node]:
         return [self.node]
-
-
-def lower_op(plan: PlanBuilder, node: Node, inputs: list[Handle]) -> list[Handle]:
-    """An op, in the type its definition gives."""
-    dtypes = {tensor.dtype for tensor in node.outputs}
-    if not dtypes <= {plan.dtype, *halves_in(plan), "bool", "int32", "int64"}:
-        raise NotLowerable(
-            f"it gives {', '.join(sorted(dtypes))}, the plan computes in {plan.dtype}"
-        )
-    plan.precision = dtypes.pop() if len(dtypes) == 1 and dtypes <= halves_in(plan) else ""
-    try:
-        operation = cast("FunctionOperation", node.operation)
-        outputs = lower_operation(plan, operation, *_with_handles(node, inputs))
-    finally:
-        plan.precision = ""
-    for tensor, handle in zip(node.outputs, outputs, strict=True):
-        if tensor.dtype != handle.dtype:
-            raise NotLowerable(f"it gives {tensor.dtype}")
-    return outputs
-
-
-def _with_handles(node: Node, inputs: list[Handle]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The call's arguments, with handles in place of its symbolic tensors."""
-    values = iter(inputs)
-    args, kwargs = tree.map_structure(
-        lambda leaf: next(values) if isinstance(leaf, KerasTensor) else leaf,
-        (node.args, dict(node.kwargs)),
-    )
-    return tuple(args), kwargs
 
 
 def _lower(

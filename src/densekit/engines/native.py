@@ -84,13 +84,15 @@ class NativeEngine(PredictsRows):
         read = [*plan.inputs, *(handle for _, handle in plan.targets)]
         values = {h.value: self.plan.input(max(h.size, 0)) for h in read}
         self.draws = Draws(plan.seed_generators)
+        self.asks_for_seeds = self.draws.is_unseeded
         self._always_draws = not plan.learns and bool(plan.seed_generators)
         self._draws_left = iter(self.draws.a_step)  # of ops to come
         self._read_targets = [output for output, _ in plan.targets]
         for op in plan.ops:
             self.plan.compute_in(op.precision or plan.dtype)
-            add = self._host if op.kind == "host" else self._native
-            add(op, values)
+            (self._host if op.kind == "host" else self._native)(op, values)
+        if plan.made_weights is not None:
+            parameters.make_weights(plan.made_weights)
         self._masks = plan.masks or [None] * len(plan.outputs)
         for handle in (*plan.outputs, *(m for m in self._masks if m is not None)):
             self.plan.output(values[handle.value])
@@ -196,15 +198,7 @@ class NativeEngine(PredictsRows):
         rooms = self._with_masks(predictions)
         iterations, rates = self._count.rates(steps)
         keys, counters = self.draws.words()
-        return (
-            *rows,
-            iterations,
-            rates,
-            keys,
-            counters,
-            losses,
-            rooms,
-        )
+        return (*rows, iterations, rates, keys, counters, losses, rooms)
 
     def _row_arguments(self, chunk: Chunk) -> tuple[object, ...]:
         """The arguments that say which rows a run works on."""
@@ -236,13 +230,7 @@ class NativeEngine(PredictsRows):
         losses = np.empty((chunk.steps, 1 + self.n_losses))
         rooms = self._with_masks(predictions)
         keys, counters = self.draws.words()
-        return (
-            *rows,
-            keys,
-            counters,
-            losses,
-            rooms,
-        )
+        return (*rows, keys, counters, losses, rooms)
 
     @property
     def asks_host(self) -> bool:

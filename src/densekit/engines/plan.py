@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from densekit import ops
-from densekit._core import plan, tree
+from densekit._core import plan
 from densekit._core.errors import returned
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.scope import stateless_scope
@@ -27,6 +27,7 @@ from densekit.engines.plan_op import Handle as Handle
 from densekit.engines.plan_op import NotLowerable as NotLowerable
 from densekit.engines.plan_op import PlanOp as PlanOp
 from densekit.engines.plan_op import Shape as Shape
+from densekit.engines.plan_record import PlanRecord
 
 _ROWWISE_HALVING = "glu"  # the one activation whose output is narrower than its input
 # Activations that need the whole last axis at once.
@@ -35,40 +36,12 @@ _MERGES = ("add", "subtract", "multiply", "average", "maximum", "minimum")
 _AT_ONCE = ("add", "average")  # of any number of values
 
 
-class PlanBuilder(EinsumPlan, plan.PlanBuilder):
+class PlanBuilder(PlanRecord, EinsumPlan, plan.PlanBuilder):
     """Records a plan. Layers call the methods named after operations, on and for `Handle`s.
 
     Args:
-        dtype: element type of all values, ``"float32"`` or ``"float64"``.
-        training: whether the plan is for training: dropout drops, host layers are told so. None
-            is inference that leaves layers told otherwise in the graph as they are told.
+        dtype, training: of `PlanRecord`.
     """
-
-    def __init__(self, dtype: str = "float32", training: bool | None = False) -> None:
-        self.dtype = dtype
-        self.training = training  # what the layer that is being lowered is told
-        self.learns = bool(training)
-        self.adds_losses = False  # whether a definition in it does
-        self.writes_weights = False  # whether one assigns to what optimizers train
-        self.mixes_rows = False  # whether outputs of one depend on other rows of its batch
-        self.precision = ""  # "bfloat16", "float16": what is recorded now computes so, on float32
-        self.ops: list[PlanOp] = []
-        self.inputs: list[Handle] = []
-        self.outputs: list[Handle] = []
-        self.masks: list[Handle | None] = []  # of the outputs, as far as they have one
-        self.moved_integers: set[int] | None = None  # values made by moving integers, if they may
-        self.targets: list[tuple[int, Handle]] = []  # outputs whose targets the plan reads
-        self.losses: dict[int, Any] = {}  # by number: what users' losses became, if followed
-        self.loss_reasons: dict[int, str] = {}  # by number: why others run in Python
-        # One for each op that draws, in order; a number gives the same draws at each step.
-        self.seed_generators: list[SeedGenerator | int] = []
-        # How a function that users write enters the plan, if somebody knows.
-        self.lower_formula: (
-            Callable[[Callable[..., object], Sequence[Handle]], list[Handle]] | None
-        ) = None
-        self.host_reasons: list[tuple[str, str]] = []  # of each host node: its name, and why
-        self.parts: list[tuple[str, str, str]] = []  # name, class, why not native or ""
-        self._values = 0
 
     # What layers call
 
@@ -148,14 +121,14 @@ class PlanBuilder(EinsumPlan, plan.PlanBuilder):
         assert isinstance(y, Handle)
         return y
 
-    def dropout(self, x: Handle, rate: float, seed_generator: SeedGenerator | int) -> Handle:
+    def dropout(self, x: Handle, rate: float, seed_generator: SeedGenerator | int | None) -> Handle:
         """`x` with a share `rate` of its elements set to 0 and the others scaled up."""
         return self._of_floats(
             "dropout", [x], x.sample_shape, rate=float(rate), always=self._draws(seed_generator)
         )
 
     def noise(
-        self, x: Handle, stddev: float, multiplies: bool, seed_generator: SeedGenerator | int
+        self, x: Handle, stddev: float, multiplies: bool, seed_generator: SeedGenerator | int | None
     ) -> Handle:
         """``x + stddev * n``, or ``x * (1 + stddev * n)``; n is standard normal."""
         return self.op(
@@ -167,7 +140,9 @@ class PlanBuilder(EinsumPlan, plan.PlanBuilder):
             always=self._draws(seed_generator),
         )
 
-    def uniform(self, x: Handle, low: float, high: float, seed: SeedGenerator | int) -> Handle:
+    def uniform(
+        self, x: Handle, low: float, high: float, seed: SeedGenerator | int | None
+    ) -> Handle:
         """`x` plus uniform numbers in ``[low, high)``."""
         return self.op(
             "noise",
@@ -180,7 +155,7 @@ class PlanBuilder(EinsumPlan, plan.PlanBuilder):
             always=self._draws(seed),
         )
 
-    def _draws(self, seed: SeedGenerator | int) -> int:
+    def _draws(self, seed: SeedGenerator | int | None) -> int:
         """Note what the next op draws from; whether it does so outside of training, too."""
         self.seed_generators.append(seed)
         return int(not self.learns)
@@ -329,88 +304,6 @@ class PlanBuilder(EinsumPlan, plan.PlanBuilder):
         }
         self.ops.append(native_op("activation", [x], [y], attributes, precision=precision))
         return y
-
-    def input(self, sample_shape: Shape, dtype: str = "float32") -> Handle:
-        """A new input of the plan."""
-        handle = self._new(sample_shape, dtype)
-        self.inputs.append(handle)
-        return handle
-
-    def target(self, sample_shape: Shape) -> Handle:
-        """Targets of an output, read as an input that the model has not."""
-        return self._new(sample_shape, self.dtype)
-
-    @property
-    def variables(self) -> frozenset[int]:
-        """The variables that some op reads, by id."""
-        leaves = tree.flatten([list(op.arguments.values()) for op in self.ops])
-        return frozenset(id(leaf) for leaf in leaves if isinstance(leaf, Variable))
-
-    @property
-    def has_host_nodes(self) -> bool:
-        """Whether some of it runs in Python."""
-        return any(op.kind == "host" for op in self.ops)
-
-    @property
-    def needs_batches(self) -> bool:
-        """Whether it matters which rows make a batch: for state, or for their neighbours."""
-        hosts = [op.arguments["function"] for op in self.ops if op.kind == "host"]
-        draws = not self.learns and bool(self.seed_generators)
-        return self.mixes_rows or draws or any(function.writes for function in hosts)
-
-    def loses_integers(self) -> bool:
-        """Whether Python or the outputs read integers that the plan's floats may have rounded."""
-        moved = self.moved_integers or set()
-        read = {x for op in self.ops if op.kind == "host" for x in op.inputs}
-        read.update(handle.value for handle in self.outputs if "int" in handle.dtype)
-        return bool(moved & read)
-
-    def host_function(
-        self,
-        function: HostFunction,
-        xs: Sequence[Handle],
-        outputs: Sequence[tuple[tuple[int | None, ...], str]],
-        reason: str = "",
-    ) -> list[Handle]:
-        """A host node; `outputs` are the shapes, with the batch axis, and the dtypes.
-
-        Args:
-            reason: why it is one.
-        """
-        for shape, _ in outputs:
-            if shape[:1] != (None,) or None in shape[1:]:
-                raise NotLowerable(
-                    f"{function.name} gives shape {shape}, not one row for each of its input's"
-                )
-        handles = [self._new(shape[1:], dtype) for shape, dtype in outputs]
-        arguments = {
-            "function": function,
-            "input_shapes": [x.sample_shape for x in xs],
-            "input_dtypes": [x.dtype for x in xs],
-            "output_shapes": [h.sample_shape for h in handles],
-            "output_dtypes": [h.dtype for h in handles],
-        }
-        inputs = tuple(x.value for x in xs)
-        self.ops.append(PlanOp("host", inputs, tuple(h.value for h in handles), arguments))
-        self.host_reasons.append((function.name, reason))
-        return handles
-
-    def mark(self) -> tuple[int, ...]:
-        """Where the record stands, for `go_back`."""
-        return tuple(map(len, self._records()))
-
-    def go_back(self, mark: tuple[int, ...]) -> None:
-        """Forget what was recorded since `mark`."""
-        for record, length in zip(self._records(), mark, strict=True):
-            del record[length:]
-
-    def _records(self) -> tuple[list[Any], ...]:
-        return self.ops, self.seed_generators, self.host_reasons, self.parts
-
-    def _new(self, sample_shape: Sequence[Any], dtype: str) -> Handle:
-        handle = Handle(self._values, (None, *sample_shape), dtype)
-        self._values += 1
-        return handle
 
 
 def _form(function: object) -> NativeForm | None:

@@ -14,6 +14,11 @@ from densekit._core.plan import NotLowerable as NotLowerable
 from densekit._core.plan import Shape as Shape
 from densekit._core.variable import Variable
 
+
+class ByDefinition(NotLowerable):
+    """This call has no native form of its own: what its definition consists of is native."""
+
+
 DRAWING = frozenset({"dropout", "noise"})  # ops with a generator each
 _FLOATS = frozenset({"constants", "activation_parameters", "scale", "offset"})  # even if empty
 

@@ -15,6 +15,9 @@ from densekit._core.native_form import native_form, native_form_of_weights
 from densekit._core.types import Array
 from densekit._core.variable import Variable
 from densekit.engines.host import host_constraint, host_regularizer
+from densekit.engines.masked import without_unused
+from densekit.engines.plan_op import by_type
+from densekit.engines.plan_record import MadeWeights
 
 if TYPE_CHECKING:
     from densekit._native import Plan
@@ -114,6 +117,26 @@ class PlanParameters:
             penalty = host_regularizer(variable, variable.regularizer, self._dtype.name)
             self._plan.set_host_regularizer(number, self._on_host(penalty))
         return number
+
+    def make_weights(self, formulas: MadeWeights) -> None:
+        """Have the core compute the weights that ops read and others make."""
+        read = [(v, y) for v, y in formulas.results if id(v) in self._numbers]
+        if not read:
+            return
+        ops = without_unused(formulas.plan.ops, {y.value for _, y in read})
+        used = {x for op in ops for x in op.inputs} | {y.value for _, y in read}
+        sources = [(v, x) for v, x in formulas.sources if x.value in used]
+        plan = type(self._plan)(self._dtype.name)
+        values = {x.value: plan.input(x.size) for _, x in sources}
+        for op in ops:
+            inputs = [values[x] for x in op.inputs]
+            made = plan.op(op.kind, inputs, [], [], *by_type(op.arguments["attributes"]))
+            values.update(zip(op.outputs, made, strict=True))
+        for _, y in read:
+            plan.output(values[y.value])
+        self._plan.compute_parameters(
+            plan, [self.add(v, False) for v, _ in sources], [self._numbers[id(v)] for v, _ in read]
+        )
 
     def set_optimizer(self, optimizer: Any) -> bool:
         """Have the core update what is trained; whether Python does it and counts the steps."""

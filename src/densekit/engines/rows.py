@@ -98,10 +98,13 @@ class PredictsRows(ABC):
 
     outputs: Sequence[Output]
     flops_per_sample: int
+    asks_for_seeds = False  # anew for each step
 
     @property
     def chunk_rows(self) -> float:
         """How many rows keep it busy between two turns of metrics, progress bar and Ctrl-C."""
+        if self.asks_for_seeds:
+            return 0.0
         return min(_CHUNK_ROWS, _CHUNK_FLOPS / max(3 * self.flops_per_sample, 1))
 
     def take_along(self, measures: Sequence[Measure], chunk: Chunk) -> Sequence[Measure]:

@@ -215,8 +215,9 @@ class BatchNormalization(Elementwise):
                     "Give one truth for each position.",
                 )
             )
-        counts = ops.broadcast_to(ops.expand_dims(ops.cast(mask, "bool"), -1), x.shape)
-        number = ops.sum(ops.cast(counts, x.dtype), axis=axes) + settings.epsilon()
+        counts = ops.expand_dims(ops.cast(mask, "bool"), -1)
+        each = x.shape[-1] if rank - 1 in axes else 1  # elements of a position
+        number = ops.sum(ops.cast(counts, x.dtype), axis=axes) * each + settings.epsilon()
         mean = ops.sum(ops.where(counts, x, 0.0), axis=axes) / number
         rest = ops.where(counts, x - self._dk_spread(mean, x), 0.0)
         return mean, ops.sum(ops.square(rest), axis=axes) / number
@@ -251,8 +252,9 @@ class BatchNormalization(Elementwise):
     def lower(self, plan: PlanBuilder, x: Handle, mask: Handle | None = None) -> Handle:
         """One step over the rows; while training it looks at the whole batch before."""
         by_batch = bool(plan.training) and self.trainable
-        if by_batch and self.renorm:
-            return plan.not_native("it renormalizes")
+        of_positions = mask is None or self.axis % len(x.shape) == len(x.shape) - 1
+        if by_batch and (self.renorm or not of_positions):
+            return plan.by_definition()
         return plan.batch_normalization(
             x,
             self.axis,

@@ -122,7 +122,7 @@ class ReversibleEmbedding(Embedding):
         if not reverse:
             return super().lower(plan, x)
         if self.tie_weights or self.reverse_dtype is not None or self.logit_soft_cap is not None:
-            return plan.not_native("it projects back by its own table")
+            return plan.by_definition()
         return plan.dense(x, self.reverse_embeddings, None)
 
     def get_config(self) -> Config:

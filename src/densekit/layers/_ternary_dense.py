@@ -9,7 +9,7 @@ import numpy as np
 from densekit import activations, constraints, initializers, ops, regularizers
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit._core.types import Config, Identifier, PartialShape, Pullback, TensorLike
+from densekit._core.types import Config, Identifier, PartialShape, TensorLike
 from densekit.layers._base.activated import activated_shape
 from densekit.layers._base.input_spec import InputSpec
 from densekit.layers._base.layer import Layer
@@ -115,14 +115,13 @@ class TernaryDense(Layer):
     def call(self, inputs: TensorLike) -> TensorLike:
         """``activation(inputs @ t + bias)``."""
 
-        def ternary(kernel: TensorLike) -> tuple[TensorLike, Pullback]:
-            sizes = ops.abs(kernel)
-            threshold = ops.mean(sizes) if self.threshold is None else self.threshold
-            signs = ops.multiply(ops.sign(kernel), ops.cast(sizes > threshold, kernel.dtype))
-            return signs, lambda upstream: upstream
-
-        kernel = ops.custom_gradient(ternary)(ops.convert_to_tensor(self.kernel))
-        outputs = ops.matmul(inputs, kernel)
+        kernel = ops.convert_to_tensor(self.kernel)
+        sizes = ops.abs(kernel)
+        threshold = ops.mean(sizes) if self.threshold is None else self.threshold
+        signs = ops.multiply(ops.sign(kernel), ops.cast(sizes > threshold, kernel.dtype))
+        # The number added is 0, and its gradient by the kernel 1.
+        through = ops.stop_gradient(signs) + (kernel - ops.stop_gradient(kernel))
+        outputs = ops.matmul(inputs, through)
         if self.bias is not None:
             outputs = ops.add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)

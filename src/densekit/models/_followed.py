@@ -16,8 +16,13 @@ from densekit.layers._base.tracking import Tracker
 from densekit.models._given_graph import GivenGraph, given_graph
 from densekit.models._graph import Graph
 from densekit.models._inputs import of_any_batch, reads_text, tensors_of
-from densekit.models._trace import trace
 from densekit.ops import KerasTensor
+
+
+def _traced(layer: Layer, inputs: object) -> Graph | None:
+    from densekit.models._trace import trace  # a first model that is given does not wait
+
+    return trace(layer, inputs)
 
 
 class _OpenTracker(Tracker):
@@ -147,7 +152,7 @@ class FollowedLayer(Layer):
         cached, version = self.__dict__.get("_dk_graph_cache"), self._dk_version()
         if cached is None or cached[0] != version:
             inputs = self.__dict__.get("_dk_traced_on")
-            graph = None if inputs is None else trace(self, inputs)
+            graph = None if inputs is None else _traced(self, inputs)
             if graph is not None:  # layers that are no attributes, and changes made meanwhile
                 self._tracker.listen_to(graph.layers)
             self.__dict__["_dk_graph_cache"] = cached = (version, graph)

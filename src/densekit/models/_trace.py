@@ -21,9 +21,10 @@ from densekit.models._reads import noting_reads
 from densekit.ops import KerasTensor
 from densekit.ops._row_draws import RowDraw
 from densekit.ops._symbolic import FunctionOperation, Node, recorded_nodes
+from densekit.ops._weight_values import WeightScope, WeightValue
 
 
-class _Watch(StatelessScope):
+class _Watch(WeightScope):
     """Notices what a graph cannot express: values read, values assigned."""
 
     def __init__(self) -> None:
@@ -31,13 +32,14 @@ class _Watch(StatelessScope):
         self.reason = ""
 
     def get_current_value(self, variable: Variable) -> TensorLike | None:
-        # What is computed from the value would be a constant of the graph.
-        self.reason = self.reason or f"it reads the value of {variable.path!r}"
-        return super().get_current_value(variable)
+        value = super().get_current_value(variable)
+        if value is None:  # what is computed from the value would be a constant of the graph
+            self.reason = self.reason or f"it reads the value of {variable.path!r}"
+        return value
 
     def add_update(self, update: tuple[Variable, object]) -> None:
         self.reason = self.reason or f"it assigns to {update[0].path!r}"
-        super().add_update(update)
+        StatelessScope.add_update(self, update)
 
     def add_loss(self, loss: object, owner: object = None) -> None:
         if not isinstance(loss, KerasTensor):
@@ -77,9 +79,9 @@ def _follow(model: Layer, inputs: object, training: bool, reads: set[str]) -> Gr
     token = call_context.set(CallContext(model, None, True, training))
     recorded: list[Node] = []
     recording = recorded_nodes.set(recorded)
-    followed = False
+    followed, watch = False, _Watch()
     try:
-        with _Watch() as watch, noting_reads(model, reads):
+        with watch, noting_reads(model, reads):
             outputs = model.call(tensors, **kwargs)
         flat = tree.flatten(outputs)
         if not watch.reason and not all(isinstance(leaf, KerasTensor) for leaf in flat):
@@ -97,7 +99,10 @@ def _follow(model: Layer, inputs: object, training: bool, reads: set[str]) -> Gr
             sentence if len(sentence) <= _LONGEST_REASON else f"{sentence[:_LONGEST_REASON]} ..."
         )
         warns = bool(sentence) and getattr(model, "_dk_has_call", True)
-        _tell(model, f"{type(error).__name__}: {sentence}", warns)
+        if watch.read:  # as a tensor of the graph, which has no numbers to look at
+            _tell(model, f"it reads the value of {watch.read!r}", warns)
+        else:
+            _tell(model, f"{type(error).__name__}: {sentence}", warns)
         return None
     finally:
         call_context.reset(token)
@@ -198,6 +203,8 @@ def _number(node: Node, names: dict[int, int]) -> None:
 def _same_operation(a: object, b: object) -> bool:
     if isinstance(a, FunctionOperation) and type(a) is type(b):
         return str(a.settings) == str(b.settings)
+    if isinstance(a, WeightValue) and isinstance(b, WeightValue):
+        return a.variable is b.variable
     if isinstance(a, RowDraw) and isinstance(b, RowDraw) and type(a) is type(b):
         return a.says() == b.says()
     return a is b

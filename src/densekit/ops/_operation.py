@@ -31,9 +31,9 @@ from densekit._core.frames import hide_internal_frames
 from densekit._core.registry import export
 from densekit._core.tensor import Tensor, as_tensor, lend
 from densekit._core.types import ArrayLike, Config, TensorLike
-from densekit.ops._dispatch import ARRAYS, PLAIN, as_array, astype, operand
+from densekit.ops._dispatch import ARRAYS, PLAIN, as_array, astype, operand, raw
 from densekit.ops._keras_tensor import any_symbolic, symbolic_leaves
-from densekit.ops._symbolic import FunctionOperation
+from densekit.ops._symbolic import FunctionOperation, recorded_nodes
 
 _HALF = ("bfloat16", "float16")
 # What a body raises that was handed something else than it computes with.
@@ -165,6 +165,10 @@ def operation(
                         return value._dk_apply(call, args, kwargs)
             if any_symbolic(args, kwargs):
                 return _record(node_class, function, args, kwargs)
+            if recorded_nodes.get() is not None:  # variables may read as tensors of the graph
+                read, named = tree.map_structure(raw, (args, kwargs))
+                if any_symbolic(read, named):
+                    return _record(node_class, function, read, named)
             if tensors:
                 args = (*map(convert, args[:tensors]), *args[tensors:])
                 kwargs = {k: convert(v) if k in names else v for k, v in kwargs.items()}

@@ -17,10 +17,10 @@ class RowDraw(Operation):
     """What draws for each row of a batch whose size is open.
 
     Args:
-        seed: the generator, or a number: the same draws each time.
+        seed: the generator, or a number: the same draws each time. None: a seed for each time.
     """
 
-    def __init__(self, seed: SeedGenerator | int) -> None:
+    def __init__(self, seed: SeedGenerator | int | None) -> None:
         super().__init__()
         self.seed_generator = seed
 
@@ -43,7 +43,7 @@ class FreeDraw(RowDraw):
             ``"constant"``, with a number twice.
         shape: of one sample.
         numbers: what the distribution is told.
-        seed: the generator, or a number.
+        seed: of `RowDraw`.
     """
 
     draws: ClassVar[bool] = True
@@ -53,7 +53,7 @@ class FreeDraw(RowDraw):
         distribution: str,
         shape: tuple[int, ...],
         numbers: tuple[float, float],
-        seed: SeedGenerator | int,
+        seed: SeedGenerator | int | None,
     ) -> None:
         super().__init__(seed)
         self.distribution = distribution
@@ -70,12 +70,12 @@ class DropoutDraw(RowDraw):
 
     Args:
         rate: share of zeros.
-        seed: the generator, or a number.
+        seed: of `RowDraw`.
         noise_shape: sizes of the mask behind the batch, None for those of the tensor.
     """
 
     def __init__(
-        self, rate: float, seed: SeedGenerator | int, noise_shape: PartialShape | None = None
+        self, rate: float, seed: SeedGenerator | int | None, noise_shape: PartialShape | None = None
     ) -> None:
         super().__init__(seed)
         self.rate = rate
@@ -96,7 +96,7 @@ def dropout_of_rows(
     if noise_shape is not None and plain:
         plain = len(noise_shape) == len(x.shape) and noise_shape[0] is None
         sizes = tuple(noise_shape)[1:]
-    if recorded_nodes.get() is not None and isinstance(seed, SeedGenerator | int) and plain:
+    if recorded_nodes.get() is not None and isinstance(seed, SeedGenerator | int | None) and plain:
         Node(DropoutDraw(float(rate), seed, sizes), (x,), {}, y)
     return y
 
@@ -111,19 +111,19 @@ def values_of_rows(
     """A symbolic tensor of random values whose first axis is the batch.
 
     Raises:
-        ValueError: unless a call is being followed, and a seed says which values.
+        ValueError: unless a call is being followed.
     """
     first, second = numbers
     sizes = tuple(int(n) for n in shape[1:] if n is not None)
     followed = recorded_nodes.get() is not None and shape[0] is None and None not in shape[1:]
     plain = isinstance(first, int | float) and isinstance(second, int | float)
-    if not (followed and plain and isinstance(seed, SeedGenerator | int)):
+    if not (followed and plain and isinstance(seed, SeedGenerator | int | None)):
         raise ValueError(
             message(
                 distribution,
                 "a shape of integers",
                 f"{shape}",
-                "In a `call` take it from `ops.shape`, and draw with a SeedGenerator.",
+                "In a `call` take it from `ops.shape`.",
             )
         )
     assert isinstance(first, int | float) and isinstance(second, int | float)

@@ -17,6 +17,7 @@ from densekit.engines.plan_op import Handle, NotLowerable
 from densekit.ops._symbolic import FunctionOperation
 
 Axes = int | Sequence[int] | None
+COMPOSED: set[str] = set()  # names of ops that other ops say
 F = TypeVar("F", bound=Callable[..., TensorLike | Sequence[TensorLike]])
 
 
@@ -28,6 +29,8 @@ def composed(*names: str, integers: bool = False) -> Callable[[F], F]:
     """
 
     def register(formula: F) -> F:
+        COMPOSED.update(names)
+
         @rule(*names)
         def lower(
             plan: PlanBuilder, operation: FunctionOperation, a: Arguments
@@ -345,7 +348,7 @@ def _sparse_categorical_crossentropy(
     return -ops.sum(chosen * logs, axis=-1)
 
 
-# Arrays joined
+# Arrays joined, classes
 
 
 @composed("hstack", integers=True)
@@ -358,9 +361,6 @@ def _dstack(xs: Sequence[TensorLike]) -> TensorLike:
     if any(len(x.shape) < 3 for x in xs):
         raise NotLowerable("it makes three axes of samples")
     return ops.concatenate(list(xs), axis=2)
-
-
-# Classes
 
 
 @composed("multi_hot", integers=True)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from densekit._core.types import Array
 from densekit._core.variable import Variable
 from densekit.engines.op_rules.rule import Arguments, first, handle, name_of, require_floats, rule
 from densekit.engines.plan import PlanBuilder
 from densekit.engines.plan_op import Handle, NotLowerable
 from densekit.ops._symbolic import FunctionOperation
 
+Move = Callable[[Array], Array | Sequence[Array]]  # of elements by their numbers
+
 # They move, repeat or drop elements: the definition, tried on their numbers, is the native form.
-_MOVES = [
+MOVES = [
     "reshape",
     "transpose",
     "swapaxes",
@@ -45,8 +49,15 @@ _MOVES = [
 ]
 
 
-@rule(*_MOVES)
+@rule(*MOVES)
 def _move(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> list[Handle]:
+    return plan.rearranged(*moved(operation, a))
+
+
+def moved(
+    operation: FunctionOperation, a: Arguments
+) -> tuple[Handle, Callable[[Array], Array | Sequence[Array]]]:
+    """What is moved, and what the op does with the numbers of its elements."""
     x = handle(first(a))
     if name_of(operation) == "pad" and a.get("constant_values") not in (None, 0):
         raise NotLowerable("it pads with another number than 0")
@@ -55,7 +66,7 @@ def _move(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> list
         raise NotLowerable("where its elements go depends on values")
     key = next(k for k, v in a.items() if v is x)
     function: Any = type(operation).function
-    return plan.rearranged(x, lambda numbers: function(**{key: numbers}, **fixed))
+    return x, lambda numbers: function(**{key: numbers}, **fixed)
 
 
 @rule("concatenate")

@@ -95,6 +95,43 @@ def _tensordot(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) ->
     return plan.einsum(f"{left},{named}->{kept}{own}", x, y)
 
 
+def letters_of_product(name: str, a: Arguments, ranks: Sequence[int]) -> str:
+    """The equation of a product of whole arrays, by letters, none of them hidden.
+
+    Args:
+        ranks: of its factors.
+    """
+    if name == "einsum":
+        if "..." in a["subscripts"]:
+            raise NotLowerable("it has axes without letters")
+        terms, arrow, result = a["subscripts"].replace(" ", "").partition("->")
+        if not arrow:
+            letters = terms.replace(",", "")
+            result = "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
+        return f"{terms}->{result}"
+    left, right = _LETTERS[: ranks[0]], _LETTERS[26 : 26 + ranks[1]]
+    if name == "tensordot":
+        axes = a["axes"]
+        if isinstance(axes, int):
+            axes = [range(ranks[0] - axes, ranks[0]), range(axes)]
+        pairs = list(zip(*(_several(one) for one in axes), strict=True))
+    elif not left or not right or (name == "dot" and max(ranks) > 2):
+        raise NotLowerable("it has not two matrices")
+    else:
+        outer = min(ranks) - 2  # axes before the last two, which both have
+        pairs = [(-1, -2 if ranks[1] > 1 else -1)]
+        pairs += [(-3 - i, -3 - i) for i in range(outer)]
+    second = list(right)
+    for i, j in pairs:
+        second[j] = left[i]
+    summed = {left[i] for i, _ in (pairs if name == "tensordot" else pairs[:1])}
+    shared = "".join(c for c in left if c not in summed)
+    own = "".join(c for c in second if c not in left)
+    if (name == "matmul" and len(pairs) > 1) or ranks[1] > 2:  # those of the second come between
+        raise NotLowerable("it multiplies several matrices")
+    return f"{left},{''.join(second)}->{shared}{own}"
+
+
 def _several(axes: int | Sequence[int]) -> Sequence[int]:
     return [axes] if isinstance(axes, int) else axes
 
