@@ -169,8 +169,10 @@ def meet(x1: Any, x2: Any) -> tuple[Namespace, TensorLike, TensorLike]:
 
 
 def meet_floats(x1: Any, x2: Any) -> tuple[Namespace, TensorLike, TensorLike]:
-    """`meet`, and integers as floats."""
+    """`meet`, and integers as `floatx` where no float is among the operands."""
     xp, x1, x2 = meet(x1, x2)
+    if any(type(x) not in SCALARS and x.dtype.kind in "fcV" for x in (x1, x2)):
+        return xp, x1, x2
     x1, x2 = (x if type(x) in SCALARS else floating(x) for x in (x1, x2))
     return xp, x1, x2
 

@@ -6,14 +6,17 @@ import numpy as np
 
 from densekit._core.types import ArrayLike, Namespace, TensorLike
 from densekit.ops._core_ops import stop_gradient
-from densekit.ops._dispatch import as_array, floating, is_jax, meet, namespace, select
+from densekit.ops._dispatch import (
+    SCALARS,
+    as_array,
+    floating,
+    is_jax,
+    meet,
+    meet_floats,
+    namespace,
+    select,
+)
 from densekit.ops._operation import operation
-
-
-def _meet_as_floats(x1: ArrayLike, x2: ArrayLike) -> tuple[Namespace, TensorLike, TensorLike]:
-    xp, x1, x2 = meet(x1, x2)
-    x1, x2 = as_array(x1), as_array(x2)
-    return (xp, x1, x2) if is_jax(xp) else meet(floating(x1), floating(x2))
 
 
 def _recorded(xp: Namespace) -> bool:
@@ -112,9 +115,11 @@ def heaviside(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     >>> ops.heaviside([-1.0, 0.0, 2.0], 0.5).tolist()
     [0.0, 0.5, 1.0]
     """
-    xp, x1, x2 = _meet_as_floats(x1, x2)
+    xp, x1, x2 = meet_floats(x1, x2)
     if not _recorded(xp):
         return xp.heaviside(x1, x2)
+    if type(x1) in SCALARS:
+        x1 = np.asarray(x1, x2.dtype)
     step = np.asarray(stop_gradient(x1) > 0, x1.dtype) + 0 * x1
     return select(xp, stop_gradient(x1) == 0, x2, step)
 
@@ -129,7 +134,7 @@ def hypot(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     >>> ops.hypot([3.0], [4.0]).tolist()
     [5.0]
     """
-    xp, x1, x2 = _meet_as_floats(x1, x2)
+    xp, x1, x2 = meet_floats(x1, x2)
     return xp.hypot(x1, x2)
 
 
@@ -159,7 +164,7 @@ def nextafter(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     >>> bool(ops.nextafter(1.0, 2.0) > 1.0)
     True
     """
-    xp, x1, x2 = _meet_as_floats(x1, x2)
+    xp, x1, x2 = meet_floats(x1, x2)
     return xp.nextafter(x1, x2)
 
 
@@ -229,5 +234,5 @@ def logaddexp2(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     >>> float(ops.logaddexp2(2.0, 2.0))
     3.0
     """
-    xp, x1, x2 = _meet_as_floats(x1, x2)
+    xp, x1, x2 = meet_floats(x1, x2)
     return xp.logaddexp2(x1, x2)
