@@ -12,6 +12,7 @@ PLACES = ("src", "native", "docs", "tests", "benchmarks", "scripts", "examples")
 ENDINGS = {".py", ".pyi", ".md", ".cpp", ".hpp", ".inl"}
 # What a stranger would stumble over, and what the field says.
 WORDS = {
+    r"\b[Ss]urroundings\b": "captured state, or update pipeline",
     r"\btwins?\b": "reference kernel, or copy",
     r"\b(bell|rung)s?\b": "event count, notify",
     r"\blaws? of\b": "distribution",

@@ -298,7 +298,7 @@ def _set_offset(value: float) -> None:
     OFFSET = value
 
 
-SURROUNDINGS: dict[str, tuple[Callable[[], Any], Callable[[float], None]]] = {
+CAPTURED: dict[str, tuple[Callable[[], Any], Callable[[float], None]]] = {
     "object": (Around, lambda value: setattr(SCALE, "by", value)),
     "global": (Around, lambda value: _set_offset(value - 1)),
     "array": (Around, lambda value: TABLE.__setitem__(1, value)),
@@ -332,7 +332,7 @@ USES: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
-@pytest.mark.parametrize(("model_of", "change"), SURROUNDINGS.values(), ids=SURROUNDINGS)
+@pytest.mark.parametrize(("model_of", "change"), CAPTURED.values(), ids=CAPTURED)
 def test_what_calls_read_outside_of_layers_counts_at_once(
     model_of: Callable[[], Any], change: Callable[[float], None], use: Callable[[Any], Any]
 ) -> None:

@@ -56,8 +56,8 @@ def run_quickly(tape: Tape, model: Layer, x: Array, training: bool) -> object:
         return NotImplemented
     if list(map(_trainable, quick.weights)) != quick.trainable:
         return NotImplemented
-    _, around = tracker.around
-    if around is not None and around.has_values and not around.values_hold():
+    _, captured = tracker.captured
+    if captured is not None and captured.has_values and not captured.values_hold():
         return NotImplemented
     call = BareCall(model, quick.engine, quick.pack, training, quick.draws, tape, x)
     call.recorded, outputs = quick.engine.record([x], training, False)

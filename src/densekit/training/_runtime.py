@@ -148,9 +148,9 @@ class Runtime:
         call = self._call
         if call is not None:
             call = self.turns.guarded(call) if self.turns.is_owned else call
-            _, around = self._model._tracker.around
-            if around is not None and around.has_values:
-                call = around.guarded(call)
+            _, captured = self._model._tracker.captured
+            if captured is not None and captured.has_values:
+                call = captured.guarded(call)
             self._model.__dict__["_dk_fast_call"] = call
 
     # What the model takes and gives

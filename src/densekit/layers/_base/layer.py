@@ -7,12 +7,12 @@ from typing import Any, Self
 
 from densekit import adapt, regularizers
 from densekit._core.absent import advice_on_arguments
+from densekit._core.captured_state import CapturedState
 from densekit._core.dtype_policy import DTypePolicy, as_argument, get_dtype_policy
 from densekit._core.errors import describe, message
 from densekit._core.frames import warn
 from densekit._core.registry import export
 from densekit._core.serialization import serialize_keras_object
-from densekit._core.surroundings import Surroundings
 from densekit._core.types import Config, Identifier
 from densekit._core.variable import Variable
 from densekit.layers._base.call import call_info, shapes_for
@@ -132,14 +132,14 @@ class Layer(CallOwner):
         """
         tracker = self._tracker
         version = tracker.current()
-        of, around = tracker.around
+        of, captured = tracker.captured
         if of == version:
-            if around is None or around.hold():
+            if captured is None or captured.hold():
                 return version
             tracker.changed()
             version = tracker.current()
-        around = Surroundings(self._dk_flatten_layers())
-        tracker.around = version, around or None
+        captured = CapturedState(self._dk_flatten_layers())
+        tracker.captured = version, captured or None
         return version
 
     def _dk_depends_on(self, name: str, value: object) -> bool:

@@ -14,8 +14,8 @@ from contextvars import ContextVar
 from typing import Any, Self
 from weakref import WeakSet
 
+from densekit._core.captured_state import CapturedState
 from densekit._core.seeds import SeedGenerator
-from densekit._core.surroundings import Surroundings
 from densekit._core.tracked import TrackedLayer, TrackedMetric
 from densekit._core.types import Config
 from densekit._core.variable import Variable
@@ -51,7 +51,7 @@ class Tracker:
             `current`, of a part of it. Values of variables and `trainable` do not count.
         flags: the same for `trainable`.
         reads: the attributes that plans depend on, if somebody found out; None: any may matter.
-        around: what the code of the layer and its parts reads beside them, for a version.
+        captured: what the code of the layer and its parts reads beside them, for a version.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Tracker:
         self.seed_generators: list[SeedGenerator] = []
         self.locked = False
         self.reads: frozenset[str] | None = None
-        self.around: tuple[int, Surroundings | None] = (-1, None)
+        self.captured: tuple[int, CapturedState | None] = (-1, None)
 
     def is_read(self, name: str | None) -> bool:
         """Whether what is computed may follow from the attribute of that name."""
@@ -166,7 +166,7 @@ class Tracker:
         return not is_computing() or self.holds_state(old) or self.holds_state(new)
 
     def __getstate__(self) -> Config:
-        return {**self.__dict__, "_subscribers": None, "_heard": -1, "around": (-1, None)}
+        return {**self.__dict__, "_subscribers": None, "_heard": -1, "captured": (-1, None)}
 
     def track(self, value: object, name: str | None = None) -> Any:
         """Track `value` or, in a list, tuple, dict or set, its items. Returns what to store."""

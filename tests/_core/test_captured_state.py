@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import densekit as keras
-from densekit._core.surroundings import Surroundings
+from densekit._core.captured_state import CapturedState
 
 t = 1.0  # a global by the name of an attribute that is read
 SPACE = types.SimpleNamespace(t=1.0, unread=1.0)
@@ -85,7 +85,7 @@ CHANGES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 def test_what_code_reads_is_looked_at(
     change: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = Surroundings([partial(formula)])
+    seen = CapturedState([partial(formula)])
     assert seen
     assert seen.has_values
     assert seen.hold()
@@ -109,13 +109,13 @@ def test_what_code_reads_is_looked_at(
 def test_what_it_does_not_read_does_not_count(
     change: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = Surroundings([formula])
+    seen = CapturedState([formula])
     change(monkeypatch)
     assert seen.hold()
 
 
 def test_variables_of_functions_around_it_count() -> None:
-    seen = Surroundings([FREE])
+    seen = CapturedState([FREE])
     SET_FREE(2.0)
     assert not seen.hold()
     SET_FREE(1.0)
@@ -133,10 +133,10 @@ class Plain(keras.layers.Layer):
 def test_layers_that_read_nothing_else_are_not_looked_at() -> None:
     dense = keras.layers.Dense(3, "relu")
     dense.build((None, 4))
-    assert not Surroundings([dense])
+    assert not CapturedState([dense])
     plain = Plain()
     plain(np.ones((2, 4), "float32"))
-    assert not Surroundings([plain]).has_values
+    assert not CapturedState([plain]).has_values
 
 
 def counting() -> tuple[Callable[[Any], Any], list[int], dict[str, int]]:
@@ -157,7 +157,7 @@ def counting() -> tuple[Callable[[Any], Any], list[int], dict[str, int]]:
 
 def test_what_code_notes_itself_does_not_count() -> None:
     call, seen, counts = counting()
-    around_it = Surroundings([call])
+    captured = CapturedState([call])
     call(1)
     assert seen == [counts["calls"]] == [1]
-    assert around_it.hold()
+    assert captured.hold()

@@ -1,4 +1,4 @@
-"""`Surroundings`: what code of users reads besides its arguments, and whether it has changed.
+"""`CapturedState`: what code of users reads besides its arguments, and whether it has changed.
 
 A `call` that was followed into a plan is not run again. What it named outside of the tracked state
 is in the plan: globals, variables of functions around it, attributes of objects and classes.
@@ -46,7 +46,7 @@ _MOST_ITEMS = 256  # of a list or dict
 _MOST_BYTES = 1 << 14
 
 
-class Surroundings:
+class CapturedState:
     """What is reached from the code of some layers and functions, as it is now.
 
     An object's attribute counts if any of this code names it.
