@@ -14,6 +14,7 @@ from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
 
+from densekit._core.functions import OURS, content_of, globals_in, package_of, variables_around
 from densekit._core.tracked import TrackedLayer
 from densekit._core.types import Array
 
@@ -37,9 +38,8 @@ _CHANGING = frozenset(
         *("pop", "popitem", "remove", "discard", "clear", "reverse"),
     }
 )
-_OURS = __name__.partition(".")[0]
 # These do not read what users may set.
-_CLOSED = frozenset({_OURS, "numpy", "jax", "jaxlib", "autograd", "builtins"})
+_CLOSED = frozenset({OURS, "numpy", "jax", "jaxlib", "autograd", "builtins"})
 _MOST_OBJECTS = 2_000
 _MOST_ITEMS = 256  # of a list or dict
 # Comparing takes 1 us: no more than calls of models that have such arrays.
@@ -110,7 +110,7 @@ class CapturedState:
 
     def _contents_hold(self) -> bool:
         for cell, value in self._cells.values():
-            now = _inside(cell)
+            now = content_of(cell)
             if now is not value and not _equal(now, value):
                 return False
         for container, items in self._items.values():
@@ -156,7 +156,7 @@ class CapturedState:
         return self._object(value)
 
     def _function(self, function: FunctionType) -> list[object]:
-        if _root(function.__globals__.get("__name__")) in _CLOSED:
+        if package_of(function) in _CLOSED:
             return []
         code = function.__code__
         notes = _notes_in(code)
@@ -168,9 +168,9 @@ class CapturedState:
         if named:
             self._spaces.append((around, named))
         found = [*named.values()]
-        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        for name, cell in variables_around(function).items():
             if name != "__class__" and name not in notes:
-                content = _inside(cell)
+                content = content_of(cell)
                 self._cells[id(cell)] = cell, content
                 found.append(content)
         if _IN_PLACE in notes:  # it may be what it collects in, not what it reads
@@ -193,7 +193,7 @@ class CapturedState:
         found: list[object] = []
         space = getattr(value, "__dict__", None)
         kinds = value.__mro__ if isinstance(value, type) else type(value).__mro__
-        own = [kind for kind in kinds if _root(kind.__module__) not in _CLOSED]
+        own = [kind for kind in kinds if package_of(kind) not in _CLOSED]
         for kind in own:
             self._look_at_class(kind)
             found += [vars(kind)[name] for name in self.reads & vars(kind).keys()]
@@ -227,11 +227,9 @@ def _may_run(name: str, value: object) -> bool:
     if isinstance(value, list | dict | tuple):
         return name[0] != "_"
     if isinstance(value, FunctionType):
-        return _root(value.__globals__.get("__name__")) not in _CLOSED
+        return package_of(value) not in _CLOSED
     kind = type(value)
-    return kind in (MethodType, partial) or (
-        callable(value) and _root(kind.__module__) not in _CLOSED
-    )
+    return kind in (MethodType, partial) or (callable(value) and package_of(kind) not in _CLOSED)
 
 
 @cache
@@ -242,16 +240,6 @@ def _names_in(code: CodeType) -> frozenset[str]:
         if isinstance(part, CodeType):
             names |= _names_in(part)
     return frozenset(names)
-
-
-@cache
-def globals_in(code: CodeType) -> tuple[str, ...]:
-    """The global names that code reads."""
-    found = {str(i.argval): None for i in get_instructions(code) if i.opname == "LOAD_GLOBAL"}
-    for part in code.co_consts:
-        if isinstance(part, CodeType):
-            found |= dict.fromkeys(globals_in(part))
-    return tuple(found)
 
 
 @cache
@@ -276,16 +264,3 @@ def _items_of(value: _Container) -> list[object]:
 
 def _equal(one: object, two: object) -> bool:
     return type(one) is type(two) and isinstance(one, _PLAIN) and one == two
-
-
-def _inside(cell: CellType) -> object:
-    try:
-        content: object = cell.cell_contents
-    except ValueError:  # nothing yet
-        return _MISSING
-    return content
-
-
-@cache
-def _root(module: object) -> str:
-    return str(module).partition(".")[0]

@@ -1,8 +1,10 @@
-"""What functions of users are made of: variables around them, and the package they are from."""
+"""What functions of users are made of: what they name outside, and the package they are from."""
 
 from __future__ import annotations
 
-from types import CellType, FunctionType
+from dis import get_instructions
+from functools import cache
+from types import CellType, CodeType, FunctionType
 
 OURS = __name__.partition(".")[0]
 NOTHING = object()
@@ -20,6 +22,16 @@ def content_of(cell: CellType) -> object:
 def variables_around(function: FunctionType) -> dict[str, CellType]:
     """The variables of the functions around it that it names."""
     return dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+
+
+@cache
+def globals_in(code: CodeType) -> tuple[str, ...]:
+    """The global names that code reads."""
+    found = {str(i.argval): None for i in get_instructions(code) if i.opname == "LOAD_GLOBAL"}
+    for part in code.co_consts:
+        if isinstance(part, CodeType):
+            found |= dict.fromkeys(globals_in(part))
+    return tuple(found)
 
 
 def package_of(thing: object) -> str:

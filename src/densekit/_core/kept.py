@@ -19,8 +19,14 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from densekit._core.captured_state import globals_in
-from densekit._core.functions import NOTHING, OURS, content_of, package_of, variables_around
+from densekit._core.functions import (
+    NOTHING,
+    OURS,
+    content_of,
+    globals_in,
+    package_of,
+    variables_around,
+)
 
 _Parts: TypeAlias = dict[Hashable, object]  # by key, name or position
 
