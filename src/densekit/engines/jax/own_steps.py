@@ -16,14 +16,16 @@ from densekit._core.types import Array
 from densekit._core.variable import Variable
 from densekit.engines.jax.columns import Layout, dtype_of
 from densekit.engines.jax.loop import Loop
+from densekit.engines.jax.marks import Place
 from densekit.engines.jax.numbers import numbers
 from densekit.engines.jax.placement import Placement, all_processes, present
 from densekit.engines.jax.rates import Rates
 from densekit.engines.jax.resident import Resident
+from densekit.engines.jax.resolved import Resolved
 from densekit.engines.jax.runs import Run, gathered, picks_of, runs_of
 from densekit.engines.jax.scopes import Given, Values
 from densekit.engines.jax.shards import agreed_on_steps
-from densekit.engines.jax.tapes import Enough, Place, Resolved, Tapes
+from densekit.engines.jax.tapes import Enough, Tapes
 from densekit.engines.jax.traced import Made, Touched, traced_whole
 from densekit.engines.kinds import inside
 from densekit.engines.objective import Batch
