@@ -18,6 +18,7 @@ from densekit.data._columns import Signature, SizeError, match_inputs
 from densekit.layers import Layer
 from densekit.ops import KerasTensor
 from densekit.training._built_from import identity, numbers_of
+from densekit.training._optional_inputs import lack_one, refuse_missing
 from densekit.training._outputs import read_signature, unwraps
 from densekit.training._turns import Turns
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 Key: TypeAlias = tuple[Hashable, ...]  # what an engine was made for
 
 _MOST_ENGINES = 24
-_WIDE = np.dtype(np.float64)
 # The call of a model without the engines.
 _define: Callable[..., object] = Layer.__call__
 
@@ -198,7 +198,7 @@ class Runtime:
         """Element type of the plans: float64 if a weight is, else float32."""
         self._refresh()
         if self.weights:
-            wide = any(v.numpy_dtype == _WIDE for v in self.weights)
+            wide = any(v.numpy_dtype == np.float64 for v in self.weights)
         else:
             layers = self._model._dk_flatten_layers()
             wide = any(layer.compute_dtype == "float64" for layer in layers)
@@ -308,7 +308,7 @@ class Runtime:
             training: False for `predict`; None for a call that says nothing, which leaves layers
                 that were told otherwise in the graph as they were told.
         """
-        _refuse_missing(inputs)
+        refuse_missing(inputs)
         self._refresh()
         flags = self.has_flags()
         key = self._key("predict", flags and training is None, inputs=inputs)
@@ -336,7 +336,7 @@ class Runtime:
 
     def evaluator(self, inputs: Sequence[Array], terms: Sequence[LossTerm]) -> Engine:
         """The engine for evaluation."""
-        _refuse_missing(inputs)
+        refuse_missing(inputs)
         self._refresh()
         trainable = self.trainable()
         key = self._key("test", self._pattern, identity(terms), inputs=inputs)
@@ -348,7 +348,7 @@ class Runtime:
 
     def recorder(self, inputs: Sequence[Array], training: bool) -> Recorder | None:
         """The engine for calls inside tapes; None where only the definition will do."""
-        if _lacks(inputs):
+        if lack_one(inputs):
             return None
         trainable = self.trainable()
         if self._collects_losses:
@@ -365,7 +365,7 @@ class Runtime:
 
     def trainer(self, inputs: Sequence[Array], terms: Sequence[LossTerm]) -> Engine:
         """The engine for training."""
-        _refuse_missing(inputs)
+        refuse_missing(inputs)
         self.build_optimizer()
         self._refresh()
         trainable = self.trainable()
@@ -398,17 +398,3 @@ class Runtime:
 def _differs(graph: ModelGraph, told: bool | None) -> bool:
     """Whether a call that says nothing is one of training, which has calls of its own."""
     return bool(told) and graph.in_training is not None
-
-
-def _lacks(inputs: Sequence[object]) -> bool:
-    return any(engines.is_missing(column) for column in inputs)
-
-
-def _refuse_missing(inputs: Sequence[object]) -> None:
-    """A plan computes with every input.
-
-    Raises:
-        NotLowerable: if an optional input was given as None.
-    """
-    if _lacks(inputs):
-        raise NotLowerable("an optional input is None")
