@@ -46,7 +46,7 @@ class FreeDraw(RowDraw):
         seed: of `RowDraw`.
     """
 
-    draws: ClassVar[bool] = True
+    is_source: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -48,7 +48,7 @@ class Node:
     @property
     def is_input(self) -> bool:
         """Whether nothing symbolic goes in: the node of an `InputLayer`."""
-        return not self.input_tensors and not self.operation.draws
+        return not self.input_tensors and not self.operation.is_source
 
     @property
     def output_tensors(self) -> list[KerasTensor]:
@@ -96,7 +96,7 @@ class Operation(AutoConfig):
 
     _dk_config_is_default = True  # this class' `get_config` is the automatic one
     _inbound_nodes: list[Node]
-    draws: ClassVar[bool] = False  # whether it makes tensors of nothing
+    is_source: ClassVar[bool] = False  # whether it makes tensors where none go in
 
     def __init__(self, name: str | None = None) -> None:
         if name is None:

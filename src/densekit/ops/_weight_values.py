@@ -19,7 +19,7 @@ class WeightValue(Operation):
         variable: the variable.
     """
 
-    draws: ClassVar[bool] = True
+    is_source: ClassVar[bool] = True
 
     def __init__(self, variable: Variable) -> None:
         super().__init__()

@@ -55,7 +55,7 @@ def _words(xp: Namespace, key: Word, counter: Word, count: int) -> Wide:
         low0, high0 = _product(xp, _M0, c0)
         low1, high1 = _product(xp, _M1, c2)
         mixed = _mixed(high1, c1, k0), low1, _mixed(high0, c3, k1), low0
-        return mixed, (_sum(xp, k0, _number(xp, _W0)), _sum(xp, k1, _number(xp, _W1)))
+        return mixed, (_sum(k0, _number(xp, _W0)), _sum(k1, _number(xp, _W1)))
 
     unroll = jax.default_backend() != "cpu"  # as for the words of 32 bits
     start = (first, nothing, nothing, nothing), keys
@@ -85,7 +85,7 @@ def _mixed(*words: Wide) -> Wide:
     return a ^ c ^ e, b ^ d ^ f
 
 
-def _sum(xp: Namespace, x: Wide, y: Wide) -> Wide:
+def _sum(x: Wide, y: Wide) -> Wide:
     low = x[0] + y[0]
     return low, x[1] + y[1] + (low < x[0]).astype("uint32")
 

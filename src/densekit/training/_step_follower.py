@@ -90,7 +90,7 @@ class StepFollower:
         if self._on_trial is not None:
             followed, self._on_trial = self._on_trial, None
             if followed.takes(columns) and data.is_like(self._structure) and followed.holds():
-                return self._try(followed, data, chunk, columns, batch)
+                return self._try(followed, chunk, columns, batch)
         self._steps += 1
         due = FIRST_STEPS << 2 * self._tries
         if self._steps <= due or self._tries == _MOST_TRIES or self._model.run_eagerly:
@@ -106,7 +106,7 @@ class StepFollower:
             self.reason, self._tries = f"it cannot be followed: {error}", _MOST_TRIES
             return self._step(batch)
         self._tried, self._structure = [], data.structure()
-        return self._try(followed, data, chunk, columns, batch)
+        return self._try(followed, chunk, columns, batch)
 
     def _follow(self, data: BatchStructure, chunk: Chunk) -> FollowedStep:
         step = self._method
@@ -123,7 +123,6 @@ class StepFollower:
     def _try(
         self,
         followed: FollowedStep,
-        data: BatchStructure,
         chunk: Chunk,
         columns: Sequence[Array],
         batch: object,
