@@ -179,6 +179,29 @@ def test_equality_is_that_of_the_elements() -> None:
     np.testing.assert_allclose(model.predict(x, verbose=0), Layer.__call__(model, x), atol=1e-5)
 
 
+class ComparesToNone(Layer):
+    def call(self, inputs: Any) -> Any:
+        if inputs == None or inputs in (None,):  # noqa: E711
+            return inputs
+        return inputs * (2.0 if inputs != None else 3.0)  # noqa: E711
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_a_tensor_is_not_none(engine: str) -> None:
+    x = np.ones((3, 4), "float32")
+    model = keras.Sequential([keras.Input((4,)), L.Dense(4), ComparesToNone()])
+    model.layers[0].set_weights([np.eye(4), np.zeros(4)])
+    model.compile(keras.optimizers.SGD(0.0), "mse", engine=engine)
+    assert plan_of(model, True).host_reasons == []
+    assert model.train_on_batch(x, x) == 1.0
+    assert model.predict(x, verbose=0).tolist() == (2 * x).tolist()
+    layer = ComparesToNone()
+    assert layer(x).tolist() == (2 * x).tolist()
+    with keras.GradientTape() as tape:
+        loss = ops.sum(layer(model(ops.convert_to_tensor(x))))
+    assert tape.gradient(loss, model.trainable_variables)[1].tolist() == [12.0] * 4
+
+
 def test_own_activations_run_natively() -> None:
     inputs = keras.Input((4,))
     y = L.Dense(3, lambda x: ops.tanh(x) * ops.sigmoid(x))(inputs)

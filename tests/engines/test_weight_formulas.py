@@ -217,3 +217,45 @@ def test_draws_without_a_seed_are_those_of_python() -> None:
     assert np.array_equal(native[1], again[1])
     assert native[0] == again[0]
     np.testing.assert_allclose(native[0], python[0], rtol=1e-5)
+
+
+class Counting(Layer):
+    def __init__(self, part: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.part = part
+
+    def build(self, shape: Any) -> None:
+        if self.part is None:
+            self.mean = self.add_weight(shape=(4,), trainable=False, initializer="zeros")
+        else:
+            self.part.build(shape)
+            self.mean = self.part.moving_mean
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        if training:
+            rest = ops.mean(x, axis=0) if self.part is None else 1.0
+            self.mean.assign(0.5 * self.mean + rest)
+        return (x - self.mean) * 2.0 if self.part is None else self.part(x, training=training)
+
+
+def called_twice() -> Any:
+    layer, x = Counting(), keras.Input((4,))
+    return keras.Model(x, keras.layers.Dense(2)(layer(ops.tanh(layer(x)))))
+
+
+def before_a_layer_that_writes() -> Any:
+    own = Counting(keras.layers.BatchNormalization(momentum=0.9))
+    return keras.Sequential([keras.Input((4,)), own, keras.layers.Dense(2)])
+
+
+@pytest.mark.parametrize("make", [called_twice, before_a_layer_that_writes])
+def test_state_that_is_read_after_it_was_assigned_is_the_new_one(make: Any) -> None:
+    def trained(engine: str) -> list[Any]:
+        keras.utils.set_random_seed(1)
+        model = make()
+        model.compile(keras.optimizers.SGD(0.05), "mse", engine=engine)
+        history = model.fit(X, Y, batch_size=4, epochs=2, shuffle=False, verbose=0).history
+        return [history["loss"], *map(np.asarray, model.weights), model.predict(X, verbose=0)]
+
+    for found, expected in zip(trained("native"), trained("reference"), strict=True):
+        assert_near(found, expected)

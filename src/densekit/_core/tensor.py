@@ -86,6 +86,12 @@ class Tensor(HasMask, np.ndarray):
             return super().__rmatmul__(other)
         return as_tensor(product(other, self))
 
+    def __eq__(self, other: object) -> TensorLike:  # type: ignore[override]
+        return NotImplemented if other is None else super().__eq__(other)  # it is not None
+
+    def __ne__(self, other: object) -> TensorLike:  # type: ignore[override]
+        return NotImplemented if other is None else super().__ne__(other)
+
     def __round__(self, digits: int | None = None) -> Any:
         return round(self.item(), digits)
 

@@ -85,6 +85,9 @@ class ArrayPlan:
         self._read(*parameters, *state)
         if not state:
             self.refuse_written(parameters)
+        for v in state:
+            if self.current(v) is not v:  # it moves on from what a step begins with
+                raise NotLowerable(f"it writes {v.name!r}, which was assigned before")
         if self.precision and rounds_inputs:
             xs = [self.rounded(x) for x in xs]
         y = self._new(sample_shape, dtype or self.precision or self.dtype)

@@ -49,9 +49,12 @@ def lower_graph(
     Raises:
         NotLowerable: if a part mixes samples or has no fixed size.
     """
-    plan = _lower_graph(graph, dtype, training, input_shapes, True)
+    plan = _lower_graph(graph, dtype, training, input_shapes)
+    assigns = not plan.has_assigned_on_host()
+    if not assigns:
+        plan = _lower_graph(graph, dtype, training, input_shapes, assigns=False)
     if plan.loses_integers():
-        plan = _lower_graph(graph, dtype, training, input_shapes, False)
+        plan = _lower_graph(graph, dtype, training, input_shapes, False, assigns)
     return plan
 
 
@@ -60,10 +63,12 @@ def _lower_graph(
     dtype: str,
     training: bool | None,
     input_shapes: Sequence[Shape] | None,
-    moves_integers: bool,
+    moves_integers: bool = True,
+    assigns: bool = True,
 ) -> PlanBuilder:
     plan = new_plan(dtype, training)
     plan.moved_integers = set() if moves_integers else None
+    plan.assigns = assigns
     values = Values()
     for i, tensor in enumerate(graph.inputs):
         shape = tuple(tensor.shape[1:]) if input_shapes is None else input_shapes[i]

@@ -61,6 +61,7 @@ class PlanRecord:
         self.host_reasons: list[tuple[str, str]] = []  # of each host node: its name, and why
         self.parts: list[tuple[str, str, str]] = []  # name, class, why not native or ""
         self.made_weights: MadeWeights | None = None
+        self.assigns = True  # whether native ops may assign to variables
         # Variables that were assigned to, and what ops after that read in their place.
         self.assigned: list[tuple[Variable, Variable | Handle]] = []
         self._values = 0
@@ -102,6 +103,12 @@ class PlanRecord:
         hosts = [op.arguments["function"] for op in self.ops if op.kind == "host"]
         draws = not self.learns and bool(self.seed_generators)
         return self.mixes_rows or draws or any(function.writes for function in hosts)
+
+    def has_assigned_on_host(self) -> bool:
+        """Whether Python works on a variable that ops assign to, which a step does at its end."""
+        assigned = {id(variable) for variable, _ in self.assigned}
+        hosts = [op.arguments["function"] for op in self.ops if op.kind == "host"]
+        return any(id(v) in assigned for host in hosts for v in (*host.variables, *host.state))
 
     def loses_integers(self) -> bool:
         """Whether Python or the outputs read integers that the plan's floats may have rounded."""

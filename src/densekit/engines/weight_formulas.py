@@ -278,6 +278,8 @@ def assign(plan: PlanBuilder, variable: Variable, value: Handle) -> None:
     """
     if not plan.learns:
         raise NotLowerable(f"it assigns to {variable.path!r} where nothing is trained")
+    if not plan.assigns:
+        raise NotLowerable(f"it assigns to {variable.path!r}, which Python reads in the same step")
     if value.dtype != plan.dtype or variable.dtype != plan.dtype:
         raise NotLowerable(f"it assigns {value.dtype} to {variable.path!r}")
     if is_of_weights(value):

@@ -160,7 +160,9 @@ def teach_boxes() -> None:
     ArrayBox.__rmatmul__ = lambda box, other: matrix_product(recorded, as_array(other), box)
 
     def reading(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        return wraps(method)(lambda box, other: method(box, raw(other)))
+        return wraps(method)(  # `==` and `!=` of None: whether it is None
+            lambda box, other: NotImplemented if other is None else method(box, raw(other))
+        )
 
     arithmetic = ("add", "sub", "mul", "truediv", "mod", "pow", "matmul")
     for name in (*arithmetic, "eq", "ne", "gt", "ge", "lt", "le"):

@@ -27,7 +27,6 @@ _OTHERS = {
     "le": "less_equal",
     "gt": "greater",
     "ge": "greater_equal",
-    "ne": "not_equal",
     "neg": "negative",
     "abs": "absolute",
     "invert": "logical_not",
@@ -56,10 +55,18 @@ def _squeeze(self: KerasTensor, axis: Any = None) -> Any:
 
 def _equal(self: KerasTensor, other: object) -> Any:
     """``==``: an op where a call is followed, as on arrays; elsewhere whether it is the same."""
-    return NotImplemented if recorded_nodes.get() is None else _operator("equal")(self, other)
+    if other is None or recorded_nodes.get() is None:
+        return NotImplemented
+    return _operator("equal")(self, other)
+
+
+def _not_equal(self: KerasTensor, other: object) -> object:
+    """``!=``: an op; of None it is True, as on arrays."""
+    return NotImplemented if other is None else _operator("not_equal")(self, other)
 
 
 KerasTensor.__eq__ = _equal  # type: ignore[method-assign,assignment]
+KerasTensor.__ne__ = _not_equal  # type: ignore[method-assign,assignment]
 KerasTensor.__hash__ = object.__hash__  # type: ignore[method-assign]
 KerasTensor.reshape = _reshape  # type: ignore[attr-defined]
 KerasTensor.squeeze = _squeeze  # type: ignore[attr-defined]
