@@ -98,15 +98,16 @@ def test_params() -> None:
     assert params[0] == params[1]
 
 
-def test_stop_training_in_a_batch_hook() -> None:
+@pytest.mark.parametrize(("hook", "when"), [("on_train_batch_end", 1), ("on_epoch_begin", 0)])
+def test_stop_training_within_an_epoch(hook: str, when: int) -> None:
     losses = []
     for library in (densekit, keras):
 
-        class Stop(library.callbacks.Callback):  # type: ignore[misc, name-defined]
-            def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-                if batch == 1:
-                    self.model.stop_training = True
+        def stop(self: Any, at: int, logs: Any = None) -> None:
+            if at == when:
+                self.model.stop_training = True
 
+        Stop = type("Stop", (library.callbacks.Callback,), {hook: stop})
         model = net(library)
         model.set_weights([np.ones((3, 1)), np.zeros(1)])
         model.compile("sgd", "mse")

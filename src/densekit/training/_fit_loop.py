@@ -273,7 +273,9 @@ def run_epoch(
     per_call = model.steps_per_execution
     first = steps = 0  # first step since the hooks were called; steps made
     feed.epoch_begins()
-    chunks = feed.chunks(per_call if every else session.chunk_steps(feed))
+    # Told to stop before the epoch, it stops after its first call, as in Keras.
+    is_single = every or getattr(model, stop)
+    chunks = feed.chunks(per_call if is_single else session.chunk_steps(feed))
     for chunk in joined(chunks, isinstance(session, Session)):
         if every and steps == first:
             begin(first)
