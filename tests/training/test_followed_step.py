@@ -90,6 +90,35 @@ class DoubleDQN(DQN):
         return {"loss": loss}
 
 
+class TargetWithin(keras.Model):
+    """Its target network is a part of it, frozen."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.worths = keras.Model(inputs, outputs)
+        self.slower = keras.models.clone_model(self.worths)
+        self.slower.trainable = False
+
+    def call(self, states, training=None):
+        return self.worths(states, training=training)
+
+    def train_step(self, data):
+        states, (actions, rewards, after) = data
+        targets = rewards + DISCOUNT * ops.max(self.slower(after), axis=1)
+        with keras.GradientTape() as tape:
+            worths = self(states, training=True)
+            worth = ops.take_along_axis(worths, actions[:, None], axis=1)[:, 0]
+            loss = ops.mean(ops.square(worth - targets))
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+    @staticmethod
+    def catch_up(model, epoch):
+        if epoch:
+            model.slower.set_weights(model.worths.get_weights())
+
+
 def renamed(step):
     @functools.wraps(step)
     def decorated(self, batch, name="huber"):
@@ -253,6 +282,10 @@ FOLLOWED = {
     "a variational autoencoder": (VAE, {"data": ((X > 0).astype("float32"),)}),
     "draws": (Draws, {}),
     "draws and dropout": (Draws, {"make": lambda: network([keras.layers.Dropout(0.3)])}),
+    "a target network in the model": (
+        TargetWithin,
+        {"data": (X, EXPERIENCE[0][1:]), "changes": TargetWithin.catch_up},
+    ),
     "several steps a call": (Compiled, {"compiled": {"steps_per_execution": 2}}),
     "rows that lie apart": (
         Formula,

@@ -343,12 +343,14 @@ def _outputs_of(calls: StepCalls) -> list[KerasTensor]:
 
 
 def _check_state(callees: Sequence[tuple[Layer, bool]]) -> None:
-    """What a call writes is read by none of the others; draws follow each other in a plan, too."""
+    """What a call writes is read by none of the others; draws follow each other in a plan, too.
+
+    Frozen weights are not written: a target network may be a part of the model.
+    """
     written: set[int] = set()
     for layer, _ in callees:
         owners = [layer, *sublayers(layer)]
-        drawn = {id(g.state) for one in owners for g in one._tracker.seed_generators}
-        own = {id(v) for v in layer.non_trainable_variables} - drawn
+        own = {id(v) for one in owners for v in one._tracker.non_trainable_variables}
         if written & own and any(trains for _, trains in callees):
             raise NotLowerable("two calls share state")
         written |= own
