@@ -27,8 +27,8 @@ nb::object mean_loss(const std::string& kind, const Doubles& params, nb::handle 
     nb::object d = new_matrix<T>(p.rows, p.width);
     const T scale = static_cast<T>(1.0 / divisor);
     // Weighted as in a plan that trains, whose kernel multiplies the weight by the scale.
-    kernels<T>().loss(spec, p.rows, p.width, t.dense.data, t.labels, p.data, weight, weighted ? scale : T(1), rows.data(),
-                      out<T>(d));
+    kernels<T>().loss(spec, p.rows, p.width, t.dense.data, t.labels, p.data, weight, weighted ? scale : T(1),
+                      rows.data(), out<T>(d));
     double total = 0.0;
     for (index_t r = 0; r < p.rows; ++r) {
       const auto row = static_cast<double>(rows[static_cast<std::size_t>(r)]);
