@@ -87,3 +87,16 @@ def test_masks_of_any_positions_count_as_the_definition_says(axis: int, renorm: 
         found.append([losses, *model.get_weights()])
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_one_truth_of_a_mask_may_stand_for_several_positions(axis):
+    x = np.random.default_rng(0).normal(size=(5, 2, 3, 4)).astype("float32")
+    mask = np.array([[[True], [False]], [[True], [True]], [[False], [True]]] * 2)[:5]
+    found = []
+    for given in (mask, np.repeat(mask, 3, axis=2)):
+        layer = keras.layers.BatchNormalization(axis=axis, momentum=0.0)
+        y = layer(x, training=True, mask=given)
+        found.append([np.asarray(y), *layer.get_weights()])
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-6)
