@@ -105,6 +105,7 @@ class JaxEngine(PredictsRows):
         self._next: Looped | None = None  # what the next run is made by, if not by the bare loop
         self._predictor: Predictor | None = None
         self._placement: Placement | None = None
+        self._narrow: Sequence[Array] | None = None  # columns that were found to fit 32 bits
         inputs = tuple(map(name_of, self._inputs))
         losses_of = tuple(term.output for term in losses)
         self.resident = Resident(Layout(inputs, losses_of, self.dtype))
@@ -136,7 +137,7 @@ class JaxEngine(PredictsRows):
         wanted = tuple(room is not None for room in predictions)
         found: list[tuple[Run, Ran]] = []
         self._place()
-        self._widen(chunk.inputs)
+        self._widen(chunk)
         with numbers(self.wide), all_processes(self._name):
             looped, self._next = self._next or self._looped(chunk, ()), None
             loop, measured = looped
@@ -169,7 +170,7 @@ class JaxEngine(PredictsRows):
     def take_along(self, measures: Sequence[Measure], chunk: Chunk) -> Sequence[Measure]:
         """Metrics that are written on `ops`, or on JAX, and keep nothing in Python."""
         self._place()
-        self._widen(chunk.inputs)
+        self._widen(chunk)
         self._next, often = None, Counter(id(m.metric) for m in measures)
         wanted = [m for m in measures if often[id(m.metric)] == 1 and may_be_traced(m.metric)]
         size = chunk.batch_size
@@ -194,9 +195,17 @@ class JaxEngine(PredictsRows):
 
     def forget_data(self) -> None:
         """The data set that chunks came from is done with: its copy on the device goes."""
+        self._narrow = None
         self.resident.forget()
 
-    def _widen(self, inputs: Sequence[Array]) -> None:
+    def _widen(self, chunk: Chunk) -> None:
+        """`_widen_for` the columns of a chunk; those of a data set are looked at once."""
+        if chunk.inputs is not self._narrow:
+            self._widen_for(chunk.inputs)
+            is_data_set = chunk.source is None and chunk.batch_size < max(map(len, chunk.inputs))
+            self._narrow = chunk.inputs if is_data_set else None
+
+    def _widen_for(self, inputs: Sequence[Array]) -> None:
         """Compute with 64 bits from now on if a column of whole numbers needs them."""
         if not self.wide and any(map(needs_64_bits, inputs)):
             self.wide = True
@@ -207,7 +216,7 @@ class JaxEngine(PredictsRows):
     def can_lead(self, chunk: Chunk) -> bool:
         """Whether its loop can run the steps of others, too."""
         self._place()
-        self._widen(chunk.inputs)
+        self._widen(chunk)
         with numbers(self.wide):
             return self._placement is None and self.resident.takes(chunk, single=True)
 
@@ -295,7 +304,7 @@ class JaxEngine(PredictsRows):
     def predict_into(self, inputs: list[Array], n: int, outputs: list[Array]) -> None:
         """Write the outputs of `n` rows."""
         self._place()
-        self._widen(inputs)
+        self._widen_for(inputs)
         if self._predictor is None:
             placement = self._placement
             if placement is not None and not placement.distribution.has_whole_data:
