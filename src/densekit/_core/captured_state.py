@@ -42,8 +42,8 @@ _CHANGING = frozenset(
 _CLOSED = frozenset({OURS, "numpy", "jax", "jaxlib", "autograd", "builtins"})
 _MOST_OBJECTS = 2_000
 _MOST_ITEMS = 256  # of a list or dict
-# Comparing takes 1 us: no more than calls of models that have such arrays.
-_MOST_BYTES = 1 << 14
+# Bytes. Comparing takes 1 us: no more than calls of models that have such arrays.
+LARGEST_COMPARED = 1 << 14
 
 
 class CapturedState:
@@ -58,11 +58,11 @@ class CapturedState:
     def __init__(self, owners: Iterable[object]) -> None:
         self._owners = [*owners]
         self.reads: set[str] = {"call", "__call__"}  # attributes that code names
-        self._notes: set[str] = set()  # and that it sets itself
+        self._written: set[str] = set()  # and that it sets itself
         known = 0
-        while known != len(self.reads) + len(self._notes):
+        while known != len(self.reads) + len(self._written):
             # What is named later may be an attribute of what was met.
-            known = len(self.reads) + len(self._notes)
+            known = len(self.reads) + len(self._written)
             self._spaces: list[tuple[_Space, _Values]] = []
             self._methods: list[tuple[_Space, _Values]] = []  # of classes
             self._cells: dict[int, tuple[CellType, object]] = {}
@@ -150,7 +150,7 @@ class CapturedState:
         if isinstance(value, list | dict | set | tuple | frozenset):
             return self._container(value)
         if isinstance(value, np.ndarray):
-            if value.dtype != object and value.nbytes <= _MOST_BYTES and value.flags.writeable:
+            if value.dtype != object and value.nbytes <= LARGEST_COMPARED and value.flags.writeable:
                 self._arrays[id(value)] = value, value.tobytes()
             return []
         return self._object(value)
@@ -159,9 +159,9 @@ class CapturedState:
         if package_of(function) in _CLOSED:
             return []
         code = function.__code__
-        notes = _notes_in(code)
-        self._notes |= notes
-        self.reads = (self.reads | _names_in(code)) - self._notes
+        notes = _written_in(code)
+        self._written |= notes
+        self.reads = (self.reads | _names_in(code)) - self._written
         around = function.__globals__
         named = {n: around[n] for n in globals_in(code) if n in around and n not in notes}
         named = {n: value for n, value in named.items() if not isinstance(value, ModuleType)}
@@ -243,7 +243,7 @@ def _names_in(code: CodeType) -> frozenset[str]:
 
 
 @cache
-def _notes_in(code: CodeType) -> frozenset[str]:
+def _written_in(code: CodeType) -> frozenset[str]:
     """Names that code sets, and `_IN_PLACE` if it changes what it is given.
 
     What it notes in its calls is nothing that it depends on.
@@ -254,7 +254,7 @@ def _notes_in(code: CodeType) -> frozenset[str]:
         found.add(_IN_PLACE)
     for part in code.co_consts:
         if isinstance(part, CodeType):
-            found |= _notes_in(part)
+            found |= _written_in(part)
     return frozenset(found)
 
 

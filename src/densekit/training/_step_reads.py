@@ -6,6 +6,7 @@ import builtins
 from operator import is_
 from types import CellType, FunctionType, MethodType, ModuleType
 
+from densekit._core.captured_state import LARGEST_COMPARED
 from densekit._core.functions import NOTHING, OURS, content_of, package_of, variables_around
 from densekit._core.plan import NotLowerable
 from densekit._core.types import Array
@@ -21,7 +22,6 @@ OF_PARTS = frozenset(
     }
 )
 _PLAIN = frozenset({int, float, str, bool, type(None)})
-_LARGEST_ARRAY = 1 << 14  # bytes: larger ones take too long to be looked at before each call
 _MISSING = object()
 _READ = object.__getattribute__
 
@@ -84,7 +84,7 @@ class Reads:
 
     def array(self, array: Array) -> None:
         """The elements of an array are read, which anybody may change in place."""
-        if array.dtype == object or array.nbytes > _LARGEST_ARRAY:
+        if array.dtype == object or array.nbytes > LARGEST_COMPARED:
             raise NotLowerable("it computes with a large array, or one of objects")
         self._arrays[id(array)] = array, array.tobytes()
 
