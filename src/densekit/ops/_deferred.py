@@ -11,7 +11,8 @@ another pass of the same formula walks the same path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,7 +24,7 @@ from densekit._core.tensor import Tensor
 from densekit._core.types import Array, DTypeLike, Real, TensorLike
 from densekit.ops._formula_keys import index_token, setting
 from densekit.ops._formula_steps import SLOTS, Formulas, Key, Step
-from densekit.ops._gradient import new_node, teach_boxes
+from densekit.ops._gradient import new_node, not_paused, teach_boxes
 
 # An op and what it is called with.
 Function: TypeAlias = Callable[..., Any]
@@ -120,6 +121,34 @@ def settled(value: Any) -> Any:
     return value.value if kind is DeferredTruth else value
 
 
+class Paused(Formula):
+    """A formula while its tape does not record: nothing waits."""
+
+    __slots__ = ()
+
+    def note(
+        self, key: Key, arrays: Sequence[Array], function: Function, args: Args, kwargs: Kwargs
+    ) -> object:
+        """The result of an op, now."""
+        return function(*map(settled, args), **kwargs)
+
+
+@contextmanager
+def paused_formula(formula: Formula | None) -> Iterator[None]:
+    """Inside, nothing is noted in a formula."""
+    if formula is None or type(formula) is not Formula:
+        yield
+        return
+    step = formula.step
+    formula.step = Step(None, (), 0, (), None)  # no step follows, so the core notes none
+    formula.__class__ = Paused
+    try:
+        yield
+    finally:
+        formula.__class__ = Formula
+        formula.step = step
+
+
 class Watched(Formula):
     """In the place of the formula of a box that another tape watches: nothing waits any more.
 
@@ -181,7 +210,8 @@ class DeferredBox(ArrayBox):  # type: ignore[misc]
 
     def _compute(self) -> None:
         args, kwargs = self._how
-        result = self._source(*map(_as_noted, args), **kwargs)
+        with not_paused(self._trace):
+            result = self._source(*map(_as_noted, args), **kwargs)
         if type(result) in BOXES:
             value, self._node = result._value, result._node
         else:

@@ -125,6 +125,51 @@ def _trace_stack() -> Any:
     return trace_stack
 
 
+_paused: set[int] = set()  # traces for which what is computed now is a constant
+
+
+@contextmanager
+def paused_trace(trace: int) -> Iterator[None]:
+    """Inside, what is computed with boxes of a trace is a constant to it."""
+    from autograd.tracer import Box  # optional and slow
+
+    if not _paused:
+        plain = Box.__init__
+
+        def init(box: Any, value: object, of: int, node: Node) -> None:
+            plain(box, value, of, new_node() if of in _paused else node)
+
+        Box.__init__ = init
+        _unpatched.append(plain)
+    _paused.add(trace)
+    was_live = trace in _live
+    _live.discard(trace)
+    try:
+        yield
+    finally:
+        if was_live:
+            _live.add(trace)
+        _paused.discard(trace)
+        if not _paused:
+            Box.__init__ = _unpatched.pop()
+
+
+_unpatched: list[Callable[..., None]] = []  # how boxes begin while no trace is paused
+
+
+@contextmanager
+def not_paused(trace: int) -> Iterator[None]:
+    """Inside, what was noted before a trace was paused is computed as it would have been."""
+    if trace not in _paused:
+        yield
+        return
+    _paused.discard(trace)
+    try:
+        yield
+    finally:
+        _paused.add(trace)
+
+
 @contextmanager
 def new_trace() -> Iterator[int]:
     """Inside, record in a trace of its own."""

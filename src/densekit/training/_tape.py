@@ -18,7 +18,7 @@ from densekit._core.boxes import BOXES, is_box
 from densekit._core.dtypes import is_float_dtype
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit._core.scope import Foreign, RecordingScope, VariableScope
+from densekit._core.scope import Foreign, VariableScope
 from densekit._core.tensor import give
 from densekit._core.types import Array, ArrayLike
 from densekit._core.variable import Variable
@@ -27,6 +27,7 @@ from densekit.layers import Layer
 from densekit.ops._deferred import DeferredBox, Formula
 from densekit.ops._formula_steps import Formulas
 from densekit.ops._gradient import Node, begin_trace, end_trace, new_node, resume_trace
+from densekit.training._pausing import PausingScope
 from densekit.training._recorded_call import run_quickly, run_recorded, run_with_values
 from densekit.training._recorded_loss import run_recorded_loss
 from densekit.training._tape_gradients import (
@@ -44,7 +45,7 @@ _UNCONNECTED = ("none", "zero")
 
 
 @export("keras")
-class GradientTape(RecordingScope):
+class GradientTape(PausingScope):
     """Records what is computed inside, to give gradients of it: TensorFlow's `tf.GradientTape`.
 
     A model or a layer that is called inside runs natively, forward and backward, whenever it does
