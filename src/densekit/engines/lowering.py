@@ -26,7 +26,7 @@ from densekit.engines.op_rules.rule import name_of
 from densekit.engines.plan import Handle, NotLowerable, PlanBuilder
 from densekit.engines.plan_op import ByDefinition
 from densekit.engines.registry import lowering_for
-from densekit.engines.weight_formulas import assign, formulas_of, is_of_weights
+from densekit.engines.weight_formulas import assign, formulas_of, is_of_weights, penalise
 from densekit.engines.whole_batch import is_common
 from densekit.layers import Layer, has_lowering
 from densekit.ops import KerasTensor
@@ -313,16 +313,16 @@ def add_losses(plan: PlanBuilder, values: Values, losses: Sequence[KerasTensor])
         handle = values.handles.get(id(loss))
         if handle is None or handle.dtype != plan.dtype:
             raise NotLowerable("it adds a loss that does not follow from its inputs")
+        plan.adds_losses = True
         mean = isinstance(handle, BatchNumber) and handle.reduced == "mean"
         if is_common(handle) or is_of_weights(handle):
             if handle.own_shape:
                 raise NotLowerable("it adds a loss that is no number")
             mean = True  # of copies
         if is_of_weights(handle):
-            number = formulas_of(plan).variable(handle)
-            handle = plan.elementwise("add", plan.filled(plan.inputs[0], (), 0.0), number)
-        plan.added_loss(handle, 1.0, sums=not mean)
-        plan.adds_losses = True
+            penalise(plan, handle)
+        else:
+            plan.added_loss(handle, 1.0, sums=not mean)
 
 
 def _lower_formula(

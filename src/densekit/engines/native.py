@@ -77,7 +77,8 @@ class NativeEngine(PredictsRows):
         self.adds_losses = plan.adds_losses
         self._dtype = np.dtype(plan.dtype)
         self._trainable = list(trainable)
-        parameters = PlanParameters(self.plan, plan.dtype, self._trainable, penalties, _on_host)
+        penalised = {id(v) for v in plan.penalised_anew} if penalties else None
+        parameters = PlanParameters(self.plan, plan.dtype, self._trainable, penalised, _on_host)
         self._parameters = parameters  # which keeps the variables behind the buffers
         self._add_parameter = parameters.add
         self._nodes: list[HostNode] = []

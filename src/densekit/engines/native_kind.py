@@ -15,6 +15,7 @@ from densekit.engines.on_host import lower_whole
 from densekit.engines.plan import PlanBuilder
 from densekit.engines.side_by_side import NativeQueue
 from densekit.engines.updates import NativeUpdates
+from densekit.engines.weight_formulas import penalise_anew
 from densekit.ops._formula_steps import Step
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class NativeKind:
     ) -> Engine:
         """An engine: see `EngineKind.make`."""
         plan = plan_of(source)
+        if optimizer is not None:
+            penalise_anew(plan)
         if any(native_form(term.loss) is None for term in losses):
             from densekit.engines.own_losses import lower_losses  # seldom: a first model waits
 

@@ -50,7 +50,8 @@ class PlanParameters:
         plan: the plan.
         dtype: its element type.
         trainable: variables to train, in the optimizer's order; they come first.
-        penalties: whether regularizers are part of the loss.
+        penalised: variables, by id, whose penalties are ops; None: no regularizer is part of the
+            loss.
         on_host: wraps what the core calls back.
     """
 
@@ -59,13 +60,13 @@ class PlanParameters:
         plan: Plan,
         dtype: str,
         trainable: Sequence[Variable],
-        penalties: bool,
+        penalised: set[int] | None,
         on_host: Callable[[Callable[..., Any]], Callable[..., Any]],
     ) -> None:
         self._plan = plan
         self._dtype = np.dtype(dtype)
         self._trainable = trainable
-        self._penalties = penalties
+        self._penalised = penalised
         self._on_host = on_host
         self._numbers: dict[int, int] = {}
         self._kept: list[object] = []  # variables behind the buffers
@@ -88,7 +89,8 @@ class PlanParameters:
         number = self._plan.parameter(self._buffer(variable), trainable, variable.write_version)
         self._numbers[id(variable)] = number
         self._kept.append(variable)
-        if trainable and variable.regularizer is not None and self._penalties:
+        by_core = self._penalised is not None and id(variable) not in self._penalised
+        if trainable and variable.regularizer is not None and by_core:
             form = native_form_of_weights(variable.regularizer, len(variable.shape))
             if form is not None:
                 self._plan.set_regularizer(number, form.kind, list(form.parameters))

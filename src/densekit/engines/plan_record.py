@@ -42,6 +42,8 @@ class PlanRecord:
         self.learns = bool(training)
         self.adds_losses = False  # whether a definition in it does
         self.writes_weights = False  # whether one assigns to what optimizers train
+        # Weights whose penalty is that of the value that a call assigned to them.
+        self.penalised_anew: list[Variable] = []
         self.mixes_rows = False  # whether outputs of one depend on other rows of its batch
         self.precision = ""  # "bfloat16", "float16": what is recorded now computes so, on float32
         self.ops: list[PlanOp] = []

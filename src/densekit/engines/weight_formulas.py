@@ -271,6 +271,31 @@ def _filled_with(builder: PlanBuilder, like: Handle, numbers: ArrayLike) -> OfWe
     return OfWeights(y.value, y.shape, y.dtype)
 
 
+def penalise_anew(plan: PlanBuilder) -> None:
+    """Penalties of weights that a call assigned to become those of the new values.
+
+    Raises:
+        NotLowerable: if they have no native form, or Python assigns to them.
+    """
+    for variable in {id(v): v for v in plan.penalised_anew}.values():
+        if plan.current(variable) is variable or plan.lower_formula is None:
+            raise NotLowerable(
+                f"it assigns to {variable.path!r}, whose penalty is that of the new value"
+            )
+        value = formulas_of(plan).read(variable)
+        (penalty,) = plan.lower_formula(variable.regularizer, [value])
+        if not is_of_weights(penalty) or penalty.own_shape:
+            raise NotLowerable(f"the penalty of {variable.path!r} is no number")
+        penalise(plan, penalty)
+
+
+def penalise(plan: PlanBuilder, penalty: OfWeights) -> None:
+    """Add a number made of weights to the loss."""
+    number = formulas_of(plan).variable(penalty)
+    copies = plan.elementwise("add", plan.filled(plan.inputs[0], (), 0.0), number)
+    plan.added_loss(copies, 1.0)
+
+
 def assign(plan: PlanBuilder, variable: Variable, value: Handle) -> None:
     """A call leaves a value in a variable: ops after that read it, and the step keeps it.
 
@@ -278,6 +303,8 @@ def assign(plan: PlanBuilder, variable: Variable, value: Handle) -> None:
     """
     if not plan.learns:
         raise NotLowerable(f"it assigns to {variable.path!r} where nothing is trained")
+    if variable.trainable and variable.regularizer is not None:
+        plan.penalised_anew.append(variable)
     if not plan.assigns:
         raise NotLowerable(f"it assigns to {variable.path!r}, which Python reads in the same step")
     if value.dtype != plan.dtype or variable.dtype != plan.dtype:
