@@ -18,6 +18,7 @@ _TUNING = (
     "OPENBLAS_CORETYPE", "NVPL_BLAS_DEBUG_CPU_TYPE", "MKL_DEBUG_CPU_TYPE",
     "MKL_ENABLE_INSTRUCTIONS", "XLA_FLAGS", "DENSEKIT_ISA", "DENSEKIT_MACHINE", "DENSEKIT_FUSE",
     "OMP_WAIT_POLICY", "GOMP_SPINCOUNT",
+    "PYTHONDONTWRITEBYTECODE",  # would compile densekit anew in every process of a source tree
 )  # fmt: skip
 
 

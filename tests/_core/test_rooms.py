@@ -28,6 +28,7 @@ print(*sys.modules)
 # Dear modules of the standard library, rooms that wait for `fit` or a file, other components.
 NOT_NEEDED = {
     *("json", "logging", "shutil", "tempfile", "zipfile", "pathlib", "dataclasses", "csv", "h5py"),
+    "difflib",  # it looks for what a wrong name meant: no name was wrong
     *("densekit._native", "densekit.engines.native", "densekit.callbacks._callback"),
     *("densekit.saving._api", "densekit.saving._h5", "densekit.models._summary"),
     *("densekit.ops._arithmetic", "densekit.ops._operation", "densekit.layers._dropout"),

@@ -6,7 +6,6 @@ Neither pandas, polars nor pyarrow is ever imported: a table is known by what it
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeGuard, cast
 
 from densekit._core import tree
@@ -153,6 +152,8 @@ def _faults(missing: list[str], extra: list[str], twice: list[str]) -> str:
 
 def _action(missing: list[str], extra: list[str]) -> str:
     if missing and extra:
+        from difflib import get_close_matches  # slow to load, and a mistake alone needs it
+
         near = get_close_matches(missing[0], extra, n=1)
         if near:
             return f"Rename {near[0]!r} to {missing[0]!r}, or pass an array to go by position."
