@@ -319,17 +319,21 @@ def _accept_other_words(recorder: Recorder) -> None:
 
     import pytest
 
-    context = unittest.case._AssertRaisesContext
-    plain_exit = context.__exit__
+    def accept(context: Any) -> None:
+        plain_exit = context.__exit__
 
-    def leave(self: Any, kind: Any, value: Any, trace: Any) -> Any:
-        wanted, self.expected_regex = self.expected_regex, None
-        result = plain_exit(self, kind, value, trace)
-        if result and wanted is not None and not wanted.search(str(value)):
-            recorder.other_words()
-        return result
+        def leave(self: Any, kind: Any, value: Any, trace: Any) -> Any:
+            wanted, self.expected_regex = self.expected_regex, None
+            result = plain_exit(self, kind, value, trace)
+            said = [str(w.message) for w in getattr(self, "warnings", ())] or [str(value)]
+            if wanted is not None and not any(map(wanted.search, said)):
+                recorder.other_words()
+            return result
 
-    context.__exit__ = leave
+        context.__exit__ = leave
+
+    accept(unittest.case._AssertRaisesContext)
+    accept(unittest.case._AssertWarnsContext)
     plain_raises = pytest.raises
 
     def raises(*args: Any, match: str | None = None, **kwargs: Any) -> Any:

@@ -103,3 +103,24 @@ def test_steps(network: Network, loss: str, y: Array, eps: float) -> None:
     for a, b, way in zip(ours.get_weights(), theirs.get_weights(), moved, strict=True):
         # Eight steps whose gradients are sums of terms with some ten roundings each.
         assert np.abs(a - np.asarray(b)).max() <= 24 * eps * np.abs(way).max()
+
+
+def test_in_a_call_variables_have_the_type_that_they_read_as() -> None:
+    def dtypes(module: Any) -> list[str]:
+        class Own(module.layers.Layer):  # type: ignore[misc]
+            def build(self, shape: Any) -> None:
+                self.read = self.add_weight(shape=shape[-1:], initializer="ones")
+                self.kept = self.add_weight(shape=shape[-1:], autocast=False)
+                self.count = self.add_weight(shape=(), dtype="int32", initializer="zeros")
+
+            def call(self, x: Any) -> Any:
+                self.seen = [v.dtype for v in (self.read, self.kept, self.count)]
+                y = x + module.ops.zeros(x.shape, self.read.dtype)
+                self.read.assign(module.ops.ones(self.read.shape) / 3)
+                return y
+
+        layer = Own()
+        y = layer(np.ones((2, 3), "float32"))
+        return [*layer.seen, str(y.dtype), layer.read.dtype, str(layer.read.value.dtype)]
+
+    assert dtypes(densekit) == dtypes(keras)

@@ -61,6 +61,38 @@ def inside(k: Any) -> Any:
     return k.Model(x, {"k": [made["a"]["b"], made["a"]["c"]], "z": made["z"]})
 
 
+def two_of_one(k: Any) -> Any:
+    class Own(k.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = dense(k, 1, "d1")
+
+        def call(self, x: Any) -> Any:
+            return self.one(x)
+
+        def compute_loss(  # Keras tells them by position
+            self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool = True
+        ) -> Any:
+            return super().compute_loss(x, y, [y_pred, y_pred], sample_weight, training)
+
+    return Own()
+
+
+def own_loss(k: Any) -> Any:
+    class Own(k.Model):
+        def compute_loss(self, *args: Any, **others: Any) -> Any:
+            return super().compute_loss(*args, **others)
+
+    x = k.Input((3,))
+    return Own(x, [dense(k, 1, "d1")(x), dense(k, 2, "d2")(x)])
+
+
+def apart(y_true: Any, y_pred: Any) -> Any:
+    """A loss of two outputs together."""
+    pairs = zip(*(y.values() if isinstance(y, dict) else y for y in (y_true, y_pred)), strict=True)
+    return sum(abs(t - p)[:, 0] for t, p in pairs)
+
+
 FLAT = {"p": ONE, "q": TWO}
 OWN = {"a": {"b": ONE}, "c": (TWO,)}
 EACH = {"a": {"b": "mse", "c": "mae"}, "z": "mse"}
@@ -111,6 +143,19 @@ CASES: dict[str, tuple[Any, Any, Any, dict[str, Any]]] = {
     "lists in a list": (listed, [ONE, TWO], None, {"loss": [["mse"], ["mae"]]}),
     "list for a dict": (flat, FLAT, None, {"loss": ["mse", "mae"]}),
     "lists in a dict": (flat, FLAT, None, {"loss": {"p": ["mse"], "q": ["mae"]}}),
+    "a loss of a part": (functional, NESTED, None, {"loss": {"a": apart, "z": "mse"}}),
+    "and of one in it": (functional, NESTED, None, {"loss": {"a": [apart, {"b": "mse"}]}}),
+    "a loss of a list": (of_lists, [[ONE, TWO], ONE], None, {"loss": [apart, "mse"]}),
+    "ours of a tuple": (subclass, OWN, None, {"loss": {"c": "mse"}}),
+    "a loss of all": (flat, FLAT, None, {"loss": [apart]}),
+    "weights of parts": (
+        flat,
+        FLAT,
+        None,
+        {"loss": [apart, {"p": "mse", "q": "mae"}], "loss_weights": [0.5, {"p": 2.0, "q": 3.0}]},
+    ),
+    "two of one": (two_of_one, [ONE, ONE], None, {"loss": ["mse", "mae"]}),
+    "own loss": (own_loss, [ONE, TWO], None, {"loss": ["mse", "mae"]}),
     "metrics for a dict": (flat, FLAT, None, {"loss": "mse", "metrics": [["mae"], ["mse"]]}),
     "one metric of a dict": (flat, FLAT, None, {"loss": "mse", "metrics": {"p": "mae"}}),
 }
@@ -278,3 +323,19 @@ def test_single_losses_come_in_the_order_of_the_dict_of_losses(outputs: Any, los
         found.append((model.metrics_names, values))
     assert found[0][0] == found[1][0]
     np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-5)
+
+
+def test_a_loss_of_a_part_takes_one_weight_for_each_row() -> None:
+    model = flat(densekit)
+    model.compile("sgd", [apart])
+    found = [
+        model.evaluate(X, FLAT, sample_weight=weights, verbose=0)
+        for weights in (WEIGHTS, {"p": WEIGHTS, "q": WEIGHTS})
+    ]
+    y = [
+        abs(a - b)[:, 0]
+        for a, b in zip(model.predict(X, verbose=0).values(), (ONE, TWO), strict=True)
+    ]
+    assert found == pytest.approx([np.mean(WEIGHTS * sum(y))] * 2, rel=1e-5)
+    with pytest.raises(ValueError, match="one weight for each sample"):
+        model.evaluate(X, FLAT, sample_weight={"p": WEIGHTS, "q": WEIGHTS + 1}, verbose=0)

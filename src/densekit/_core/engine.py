@@ -6,25 +6,78 @@ Nothing here knows how an engine computes. What makes engines is a kind of engin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from densekit._core import tree
+from densekit._core.errors import message
 from densekit._core.tracked import TrackedMetric
 from densekit._core.variable import Variable
 
 Array = npt.NDArray[Any]
+T = TypeVar("T")
 Index = npt.NDArray[np.int64]
 
 
+class OutputPart(NamedTuple):
+    """Several outputs that one loss is of.
+
+    Attributes:
+        path: where they are among the outputs.
+        numbers: their numbers, in their structure.
+    """
+
+    path: tree.Path
+    numbers: object
+
+
 class LossTerm(NamedTuple):
-    """A loss on one output, its weight in the total, and the shape of one of its targets."""
+    """A loss, its weight in the total, and the shape of one of its targets.
+
+    Attributes:
+        output: the number of the output that it is of; of several of the first.
+        part: the outputs, if it is of several together: then no plan can say it.
+    """
 
     output: int
     loss: Any
     weight: float = 1.0
     target: tuple[int, ...] | None = None
+    part: OutputPart | None = None
+
+    @property
+    def outputs(self) -> list[int]:
+        """The numbers of the outputs that it is of."""
+        return [self.output] if self.part is None else tree.flatten(self.part.numbers)
+
+    def of(self, values: Sequence[T]) -> T:
+        """What the loss is given, of a value for each output: one, or a structure of some."""
+        if self.part is None:
+            return values[self.output]
+        found: T = tree.map_structure(values.__getitem__, self.part.numbers)
+        return found
+
+    def weight_of(self, weights: Sequence[T | None]) -> T | None:
+        """The weights of its samples, of those for each output.
+
+        Raises:
+            ValueError: if several outputs have different ones.
+        """
+        first = weights[self.output]
+        for i in self.outputs[1:]:
+            one = weights[i]
+            if one is not first and not np.array_equal(np.asarray(one), np.asarray(first)):
+                raise ValueError(
+                    message(
+                        "`sample_weight`",
+                        "one weight for each sample, as a loss is of several outputs together",
+                        "different ones",
+                        "Pass one array for all outputs.",
+                    )
+                )
+        return first
 
 
 class Measure(NamedTuple):

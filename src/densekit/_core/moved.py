@@ -55,10 +55,6 @@ class MovedVariable(Variable):
         return self.array
 
     @property
-    def dtype(self) -> str:
-        return self._form.dtype.name
-
-    @property
     def numpy_dtype(self) -> np.dtype[np.generic]:
         return self._form.dtype
 

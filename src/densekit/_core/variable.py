@@ -181,9 +181,12 @@ class Variable(Operators):
 
     def _cast(self, value: Any) -> Any:
         dtype = autocast_dtype.get()
-        if dtype is None or not self.autocast or dtype == self.dtype:
+        if dtype is None or not self.autocast:
             return value
-        return value.astype(to_numpy_dtype(dtype)) if is_float_dtype(self.dtype) else value
+        stored = self.numpy_dtype.name
+        if dtype == stored or not is_float_dtype(stored):
+            return value
+        return value.astype(to_numpy_dtype(dtype))
 
     def numpy(self) -> Array:
         """A copy of the value."""
@@ -235,8 +238,12 @@ class Variable(Operators):
 
     @property
     def dtype(self) -> str:
-        """Name of the element type."""
-        return self._value.dtype.name
+        """Name of the element type; where a layer casts what it reads, of what it reads."""
+        stored = self.numpy_dtype.name
+        dtype = autocast_dtype.get()
+        if dtype is None or not self.autocast or not is_float_dtype(stored):
+            return stored
+        return dtype
 
     def snapshot(self) -> Array:
         """A copy of the buffer, whatever the variable reads as in the present scope."""

@@ -71,8 +71,10 @@ class DefinitionEngine:
             return lend(np.array(column[chunk.picks])) if there else None
 
         inputs = [pick(column) for column in chunk.inputs]
-        targets = [pick(chunk.targets[term.output]) for term in self._losses]
-        weights = [pick(chunk.weights[term.output]) for term in self._losses]
+        rows = [pick(column) for column in chunk.targets]
+        weights_of_rows = [pick(column) for column in chunk.weights]
+        targets = [term.of(rows) for term in self._losses]
+        weights = [term.weight_of(weights_of_rows) for term in self._losses]
         assigned: list[Variable] = []
 
         def definition(*values: TensorLike) -> dict[str, Any]:

@@ -76,9 +76,9 @@ class Objective:
             outputs = tree.flatten(self._function(*batch.inputs))
             given = zip(self._losses, batch.targets, batch.weights, strict=True)
             singles = [
-                _loss(term.loss, outputs[term.output], y_true, weight)
+                _loss(term.loss, term.of(outputs), y_true, weight)
                 if real is None
-                else _loss_of_first(term.loss, outputs[term.output], y_true, weight, real)
+                else _loss_of_first(term.loss, term.of(outputs), y_true, weight, real)
                 for term, y_true, weight in given
             ]
             weighted = zip(singles, self._losses, strict=True)
@@ -103,7 +103,8 @@ def beside_targets(y_pred: TensorLike, y_true: TensorLike | None) -> TensorLike:
 def _loss(
     loss: Any, y_pred: TensorLike, y_true: TensorLike | None, weight: TensorLike | None
 ) -> TensorLike:
-    if function_of(loss)[0] is not None:  # one of ours compares shapes, Keras broadcasts
+    # One of ours compares shapes, Keras broadcasts.
+    if function_of(loss)[0] is not None and not tree.is_nested(y_pred):
         y_pred = beside_targets(y_pred, y_true)
     return ops.sum(returned(loss(y_true, y_pred, sample_weight=weight), loss, "a loss"))
 

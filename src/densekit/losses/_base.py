@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 from densekit import ops
-from densekit._core import settings
+from densekit._core import settings, tree
 from densekit._core.assignments import CountsAssignments
 from densekit._core.dtype_policy import get_dtype_policy
 from densekit._core.errors import message, returned
@@ -125,7 +125,7 @@ class Loss(CountsAssignments):
         if isinstance(y, dict):
             return {key: self._dk_tensors(value) for key, value in y.items()}
         if isinstance(y, list | tuple) and any(_is_array(item) for item in y):
-            return type(y)(self._dk_tensors(item) for item in y)
+            return tree.with_children(y, [self._dk_tensors(item) for item in y])
         return ops.convert_to_tensor(lend(y), dtype=self.dtype)
 
     def __getstate__(self) -> dict[str, object]:

@@ -42,8 +42,8 @@ class Trainer(Parts):
         Args:
             optimizer: an optimizer or its name. Default: ``"rmsprop"``.
             loss: a loss, its name or a function ``(y_true, y_pred)``; several outputs take one
-                for all, a list or a dict by output name. None: no loss but penalties. Default:
-                ``None``.
+                for all, a list or a dict by output name. A loss that is given for a nested part
+                is of its outputs together. None: no loss but penalties. Default: ``None``.
             loss_weights: factor of each loss in the total, in the structure of `loss`. Default: 1
                 each.
             metrics: list of metrics, their names or functions; several outputs take a list of

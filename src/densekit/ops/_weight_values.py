@@ -45,9 +45,9 @@ class Assignment(Operation):
 
 def symbolic_value(variable: Variable) -> TensorLike | None:
     """A variable of floats as a tensor of the graph that is recorded; None for others."""
-    if recorded_nodes.get() is None or not is_float_dtype(variable.dtype):
+    if recorded_nodes.get() is None or not is_float_dtype(variable.numpy_dtype.name):
         return None
-    tensor = KerasTensor(variable.shape, variable.dtype)
+    tensor = KerasTensor(variable.shape, variable.numpy_dtype.name)
     Node(WeightValue(variable), (), {}, tensor)
     return cast("TensorLike", tensor)
 
@@ -82,7 +82,7 @@ def note_assignment(variable: Variable, value: object) -> bool:
     """Note that a variable gets the value of a tensor; whether that could be said."""
     if recorded_nodes.get() is None or not isinstance(value, KerasTensor):
         return False
-    if value.dtype != variable.dtype:
+    if value.dtype != variable.numpy_dtype.name:
         return False
     Node(Assignment(variable), (value,), {}, [])
     return True

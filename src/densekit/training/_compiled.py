@@ -9,6 +9,7 @@ import numpy as np
 
 from densekit import engines, losses, optimizers
 from densekit._core import tree
+from densekit._core.boxes import unboxed
 from densekit._core.engine import LossTerm
 from densekit._core.errors import message, returned
 from densekit._core.frames import warn
@@ -36,6 +37,7 @@ from densekit.training._loss_terms import (
     term_names,
     wants_target,
 )
+from densekit.training._outputs import signature_for
 from densekit.training._overrides import has_own_step
 from densekit.training._run_metrics import CompileMetrics, LossMean
 from densekit.training._runtime import Runtime
@@ -158,12 +160,8 @@ class Compiled:
             model = self._model
             weights = self.arguments["loss_weights"]
             terms = resolve_terms(model.loss, weights, signature, targets)
-            for term in terms:
-                losses.check_last_activation(
-                    term.loss,
-                    _last_activation(model, term.output),
-                    _units(signature.output_shapes[term.output]),
-                )
+            if signature.output_names == self._runtime.signature().output_names:
+                self._check_last_activations(terms, signature)
             names = term_names(terms, signature, signature.outputs_are_named)
             self.terms = terms
             self.term_means = [LossMean(name=name) for name in names]
@@ -171,22 +169,31 @@ class Compiled:
             self._loss_names = list(given) if isinstance(given, dict) else []
         return self.terms
 
+    def _check_last_activations(self, terms: list[LossTerm], signature: Signature) -> None:
+        for term in terms:
+            if term.part is None:
+                activation = _last_activation(self._model, term.output)
+                units = _units(signature.output_shapes[term.output])
+                losses.check_last_activation(term.loss, activation, units)
+
     def loss(self, y: object, y_pred: object, sample_weight: object) -> Any:
         """The total loss of some predictions by the definitions, penalties included."""
         if sample_weight is None:
             term = self._only_term(y, y_pred)
             if term is not None:
                 return term.loss(y, y_pred)
-        model, signature = self._model, self._runtime.signature()
+        model, signature = self._model, signature_for(y_pred, self._runtime.signature())
         needed = wants_target(model.loss, signature)
         targets = match_outputs(y, signature, needed, "y")
         terms = self.resolved_terms(signature, targets)
         weights = match_weights(sample_weight, targets, signature, needed)
         predictions = tree.flatten(y_pred)
-        parts: list[Any] = []
-        for t in terms:
-            value = t.loss(targets[t.output], predictions[t.output], weights[t.output])
-            parts.append(value if t.weight == 1 else value * t.weight)
+        values = [t.loss(t.of(targets), t.of(predictions), t.weight_of(weights)) for t in terms]
+        if len(terms) > 1:
+            for mean, term, value in zip(self.term_means, terms, values, strict=True):
+                mean.update_state(unboxed(value), sample_weight=len(predictions[term.output]))
+        weighted = zip(values, terms, strict=True)
+        parts: list[Any] = [v if t.weight == 1 else v * t.weight for v, t in weighted]
         parts.extend(model.losses)
         return sum(parts[1:], parts[0]) if parts else 0.0
 

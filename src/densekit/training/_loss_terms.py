@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, SupportsFloat
 
 from densekit import losses
 from densekit._core import tree
-from densekit._core.engine import LossTerm
+from densekit._core.engine import LossTerm, OutputPart
 from densekit._core.errors import describe, message
 from densekit.data._columns import Column, Signature, output_keys
 from densekit.losses import Loss
+from densekit.training._loss_parts import part_losses, part_name
 
 _BY_SHAPE = ("crossentropy", "ce")  # the losses that the shapes decide
 
@@ -49,27 +50,54 @@ def resolve_terms(
     loss: object, loss_weights: object, signature: Signature, targets: list[Column]
 ) -> list[LossTerm]:
     """The losses in the order of the outputs, their names and weights decided."""
-    entries = [_listed(entry) for entry in _per_output(loss, signature, "loss")]
-    weights = _weights(loss, loss_weights, entries, signature)
-    terms = []
-    for i, (losses_of_output, weights_of_output) in enumerate(zip(entries, weights, strict=True)):
-        for identifier, weight in zip(losses_of_output, weights_of_output, strict=True):
-            if identifier is None:
-                continue
-            target = targets[i]
-            if target is None:
-                raise ValueError(
-                    message(
-                        f"{signature.where} output {signature.output_names[i]!r}",
-                        "targets for its loss",
-                        "None",
-                        "Pass `y`.",
-                    )
+    parts = part_losses(loss, signature.output_structure)
+    if parts is None:
+        entries = [_listed(entry) for entry in _per_output(loss, signature, "loss")]
+        weights = _weights(loss, loss_weights, entries, signature)
+        return [
+            _term(OutputPart((), i), identifier, weight, signature, targets)
+            for i, pairs in enumerate(zip(entries, weights, strict=True))
+            for identifier, weight in zip(*pairs, strict=True)
+            if identifier is not None
+        ]
+    identifiers, given = tree.flatten(loss), tree.flatten(loss_weights)
+    if loss_weights is None:
+        given = [None] * len(identifiers)
+    _check_count(given, len(identifiers))
+    return [_term(part, identifiers[i], given[i], signature, targets) for part, i in parts]
+
+
+def _term(
+    part: OutputPart,
+    identifier: object,
+    weight: SupportsFloat | None,
+    signature: Signature,
+    targets: list[Column],
+) -> LossTerm:
+    together = tree.is_nested(part.numbers)
+    outputs = tree.flatten(part.numbers)
+    shapes = []
+    for i in outputs:
+        target = targets[i]
+        if target is None:
+            raise ValueError(
+                message(
+                    f"{signature.where} output {signature.output_names[i]!r}",
+                    "targets for its loss",
+                    "None",
+                    "Pass `y`.",
                 )
-            resolved = _loss_for(identifier, target.shape, signature.output_shapes[i])
-            shape = tuple(target.shape[1:])
-            terms.append(LossTerm(i, resolved, 1.0 if weight is None else float(weight), shape))
-    return terms
+            )
+        shapes.append(tuple(target.shape))
+    resolved = _loss_for(identifier, shapes[0], signature.output_shapes[outputs[0]])
+    factor = 1.0 if weight is None else float(weight)
+    return LossTerm(
+        outputs[0],
+        resolved,
+        factor,
+        None if together else shapes[0][1:],
+        part if together else None,
+    )
 
 
 def _listed(entry: object) -> list[Any]:
@@ -88,15 +116,7 @@ def _weights(
     if shared and len(given) == 1:
         return [given for _ in entries]
     count = len(entries) if shared else len(tree.flatten(loss))
-    if len(given) != count:
-        raise ValueError(
-            message(
-                "compile",
-                f"`loss_weights` for each of {count} losses",
-                f"{len(given)} weights",
-                "Pass `loss` and `loss_weights` in the same structure.",
-            )
-        )
+    _check_count(given, count)
     if isinstance(loss_weights, dict):
         named = [_listed(weight) for weight in _per_output(loss_weights, signature, "loss_weights")]
         if [len(entry) for entry in named] == [len(entry) for entry in entries]:
@@ -105,8 +125,24 @@ def _weights(
     return [[next(rest, None) for _ in entry] for entry in entries]
 
 
+def _check_count(weights: Sequence[object], count: int) -> None:
+    if len(weights) != count:
+        raise ValueError(
+            message(
+                "compile",
+                f"`loss_weights` for each of {count} losses",
+                f"{len(weights)} weights",
+                "Pass `loss` and `loss_weights` in the same structure.",
+            )
+        )
+
+
 def wants_target(loss: object, signature: Signature) -> list[bool]:
     """For each output whether it has a loss."""
+    parts = part_losses(loss, signature.output_structure)
+    if parts is not None:
+        wanted = {i for part, _ in parts for i in tree.flatten(part.numbers)}
+        return [i in wanted for i in range(len(signature.output_names))]
     entries = [_listed(entry) for entry in _per_output(loss, signature, "loss")]
     return [any(one is not None for one in entry) for entry in entries]
 
@@ -182,17 +218,18 @@ def term_names(terms: Sequence[LossTerm], signature: Signature, named: bool) -> 
     if len(terms) < 2:
         return []
     structure = signature.output_structure
-    if tree.is_deep(structure):
-        ways = tree.paths(structure)
-        return [
-            tree.path_name(
-                ways[t.output], signature.output_names[t.output] if named else t.loss.name
-            )
-            + "_loss"
-            for t in terms
-        ]
+    ways = tree.paths(structure) if tree.is_deep(structure) else None
     by_name = named or isinstance(structure, dict)
-    return [f"{output_keys(signature)[t.output] if by_name else t.loss.name}_loss" for t in terms]
+
+    def name_of(term: LossTerm) -> str:
+        if term.part is not None:
+            return part_name(term.part, signature)
+        if ways is not None:
+            leaf = signature.output_names[term.output] if named else term.loss.name
+            return tree.path_name(ways[term.output], leaf)
+        return output_keys(signature)[term.output] if by_name else str(term.loss.name)
+
+    return [f"{name_of(term)}_loss" for term in terms]
 
 
 def with_targets(terms: Sequence[LossTerm], targets: Sequence[Column]) -> list[LossTerm]:
@@ -200,6 +237,7 @@ def with_targets(terms: Sequence[LossTerm], targets: Sequence[Column]) -> list[L
     found = []
     for term in terms:
         target = targets[term.output] if targets else None
-        shape = term.target if target is None else tuple(target.shape[1:])
-        found.append(term if shape == term.target else term._replace(target=shape))
+        if target is not None and term.part is None and term.target != target.shape[1:]:
+            term = term._replace(target=tuple(target.shape[1:]))
+        found.append(term)
     return found

@@ -65,6 +65,19 @@ def read_signature(
     )
 
 
+def signature_for(y_pred: object, signature: Signature) -> Signature:
+    """A signature of a model whose own `compute_loss` makes other outputs of what it gives."""
+    predictions = tree.flatten(y_pred)
+    if len(predictions) == len(signature.output_names):
+        return signature
+    return signature._replace(
+        output_names=[f"output_{i}" for i in range(len(predictions))],
+        output_shapes=[(None, *array.shape[1:]) for array in predictions],
+        output_structure=y_pred,
+        outputs_are_named=False,
+    )
+
+
 def optional_inputs(inputs: Sequence[KerasTensor], names: Sequence[str] | None) -> frozenset[str]:
     """Names of the inputs that may be None."""
     found = []

@@ -185,12 +185,13 @@ class Preparation:
         terms = self._compiled.resolved_terms(signature, targets)
         keys = output_keys(signature)
         for term in terms:
-            target, name = targets[term.output], keys[term.output]
-            if target is None:
-                raise ValueError(
-                    message(f"{signature.where} output {name!r}", "targets", "None", "Pass `y`.")
-                )
-            losses.check_targets(term.loss, target, signature.output_shapes[term.output], name)
+            for i in term.outputs:
+                target, name = targets[i], keys[i]
+                if target is None:
+                    where = f"{signature.where} output {name!r}"
+                    raise ValueError(message(where, "targets", "None", "Pass `y`."))
+                if term.part is None:
+                    losses.check_targets(term.loss, target, signature.output_shapes[i], name)
 
     def feed(
         self,

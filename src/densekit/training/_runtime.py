@@ -18,6 +18,7 @@ from densekit.data._columns import Signature, SizeError, match_inputs
 from densekit.layers import Layer
 from densekit.ops import KerasTensor
 from densekit.training._built_from import identity, numbers_of
+from densekit.training._loss_parts import refuse_parts
 from densekit.training._optional_inputs import lack_one, refuse_missing
 from densekit.training._outputs import read_signature, unwraps
 from densekit.training._turns import Turns
@@ -337,6 +338,7 @@ class Runtime:
     def evaluator(self, inputs: Sequence[Array], terms: Sequence[LossTerm]) -> Engine:
         """The engine for evaluation."""
         refuse_missing(inputs)
+        refuse_parts(terms)
         self._refresh()
         trainable = self.trainable()
         key = self._key("test", self._pattern, identity(terms), inputs=inputs)
@@ -367,6 +369,7 @@ class Runtime:
         """The engine for training."""
         refuse_missing(inputs)
         self.build_optimizer()
+        refuse_parts(terms)
         self._refresh()
         trainable = self.trainable()
         optimizer = self._model.optimizer

@@ -51,7 +51,7 @@ class Sessions:
         terms = compiled.terms = with_targets(terms, example.targets)
         if training and example.targets and isinstance(feed, StreamFeed):
             # Losses of users may know what to do with a first batch without numbers; ours do not.
-            ours = [t.output for t in terms if losses.is_built_in(t.loss)]
+            ours = [i for t in terms if losses.is_built_in(t.loss) for i in t.outputs]
             keys = output_keys(signature)
             refuse_all_nan([example.targets[i] for i in ours], [keys[i] for i in ours])
         made_at = runtime.moment()

@@ -43,7 +43,7 @@ class Values(StatelessScope):
         variable, value = update
         if self._touched is not None:
             self._touched.read[variable] = self._touched.written[variable] = None
-        super().add_update((variable, jnp.asarray(value, variable.dtype)))
+        super().add_update((variable, jnp.asarray(value, variable.numpy_dtype)))
 
     def values(self) -> dict[Variable, jax.Array]:
         """What the given variables hold now."""
