@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from densekit._core.engine import Array, Engine, Index, LossTerm, RunQueue, Source
 from densekit._core.native_form import NativeForm, native_form
 from densekit._core.plan import NotLowerable
 from densekit._core.variable import Variable
-from densekit.engines import kinds, native, recording
+from densekit.engines import native, recording
 from densekit.engines.lowering import lower_graph, lower_layer
 from densekit.engines.on_host import lower_whole
+from densekit.engines.plain_kind import PlainKind
 from densekit.engines.plan import PlanBuilder
+from densekit.engines.rounds import Rounds
 from densekit.engines.side_by_side import NativeQueue
 from densekit.engines.updates import NativeUpdates
 from densekit.engines.weight_formulas import penalise_anew
@@ -20,33 +22,17 @@ from densekit.ops._formula_steps import Step
 
 if TYPE_CHECKING:
     from densekit._core.engine_kind import EngineKind
-    from densekit._core.own_step import OwnRunner, OwnSteps, StepSource
+    from densekit._core.own_step import StepSource
     from densekit._core.tapes import Program, Recorder, Updates
 
 _MEMBERS_PER_THREAD = 4
 
 
-class NativeKind:
-    """Makes `NativeEngine`s."""
+class CoreKind(PlainKind):
+    """A kind that leaves to the native core what is done outside of its own engines.
 
-    name = "native"
-
-    def make(
-        self,
-        source: Source,
-        trainable: Sequence[Variable] = (),
-        losses: Sequence[LossTerm] = (),
-        optimizer: Any = None,
-    ) -> Engine:
-        """An engine: see `EngineKind.make`."""
-        plan = plan_of(source)
-        if optimizer is not None:
-            penalise_anew(plan)
-        if any(native_form(term.loss) is None for term in losses):
-            from densekit.engines.own_losses import lower_losses  # seldom: a first model waits
-
-            lower_losses(plan, losses)
-        return native.NativeEngine(plan, trainable, losses, optimizer)
+    These are calls inside tapes, formulas on what models gave, and single updates.
+    """
 
     def recorder(self, source: Source, trainable: Sequence[Variable]) -> Recorder | None:
         """A recorder, if all of the model runs natively."""
@@ -108,28 +94,38 @@ class NativeKind:
         except NotLowerable:
             return None
 
+    def permutation(self, key: int, counter: int, n: int, block: int) -> Index:
+        """``range(n)``, shuffled inside every `block`."""
+        return native.permutation(key, counter, n, block)
+
+
+class NativeKind(CoreKind):
+    """Makes `NativeEngine`s."""
+
+    name = "native"
+
+    def make(
+        self,
+        source: Source,
+        trainable: Sequence[Variable] = (),
+        losses: Sequence[LossTerm] = (),
+        optimizer: Any = None,
+    ) -> Engine:
+        """An engine: see `EngineKind.make`."""
+        plan = plan_of(source)
+        if optimizer is not None:
+            penalise_anew(plan)
+        if any(native_form(term.loss) is None for term in losses):
+            from densekit.engines.own_losses import lower_losses  # seldom: a first model waits
+
+            lower_losses(plan, losses)
+        return native.NativeEngine(plan, trainable, losses, optimizer)
+
     def own_step(self, source: StepSource) -> Engine | None:
         """The step as a plan, if all of it runs natively."""
         from densekit.engines.own_steps import step_engine  # a first model does not wait
 
         return step_engine(source)
-
-    def compiled(self, step: Callable[..., object]) -> Callable[..., object]:
-        """The function as it is."""
-        return step
-
-    @property
-    def compiles(self) -> bool:
-        """No step of users."""
-        return False
-
-    def own_steps(self, steps: OwnSteps) -> OwnRunner | None:
-        """None: Python calls them."""
-        return None
-
-    def permutation(self, key: int, counter: int, n: int, block: int) -> Index:
-        """``range(n)``, shuffled inside every `block`."""
-        return native.permutation(key, counter, n, block)
 
     @property
     def members_at_once(self) -> int:
@@ -145,7 +141,7 @@ class NativeKind:
     def run_queue(self) -> RunQueue:
         """Each run on a thread of its own; in turns if there is only one thread."""
         threads = native.get_threads()
-        return NativeQueue(threads) if threads > 1 else kinds.Rounds()
+        return NativeQueue(threads) if threads > 1 else Rounds()
 
 
 def plan_of(source: Source) -> PlanBuilder:

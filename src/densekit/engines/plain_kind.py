@@ -9,7 +9,7 @@ from densekit._core import seeds
 from densekit._core.engine import Array, Engine, Index, LossTerm, RunQueue, Source
 from densekit._core.native_form import NativeForm
 from densekit._core.variable import Variable
-from densekit.engines import kinds
+from densekit.engines.rounds import Rounds
 from densekit.ops._formula_steps import Step
 
 if TYPE_CHECKING:
@@ -71,8 +71,9 @@ class PlainKind:
         """None: formulas are computed op by op."""
         return None
 
-    def own_step(self, source: StepSource) -> None:
-        """Steps are made in Python."""
+    def own_step(self, source: StepSource) -> Engine | None:
+        """None: steps are made in Python, or compiled."""
+        return None
 
     def compiled(self, step: Callable[..., object]) -> Callable[..., object]:
         """The function as it is."""
@@ -91,7 +92,10 @@ class PlainKind:
         """``range(n)``, shuffled inside every `block`."""
         return seeds.permutation(key, counter, n, block)
 
-    members_at_once = 1
+    @property
+    def members_at_once(self) -> int:
+        """One: they are trained one after the other."""
+        return 1
 
     def why_alone(self, engine: Engine) -> str | None:
         """Its runs are made one after the other."""
@@ -99,4 +103,4 @@ class PlainKind:
 
     def run_queue(self) -> RunQueue:
         """One after the other."""
-        return kinds.Rounds()
+        return Rounds()

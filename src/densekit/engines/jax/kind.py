@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING
 from densekit._core.dtypes import STRING
 from densekit._core.engine import Engine, LossTerm, RunQueue, Source
 from densekit._core.variable import Variable
-from densekit.engines import kinds, native_kind
+from densekit.engines import native_kind
 from densekit.engines.jax.compiled_step import CompiledStep
 from densekit.engines.jax.engine import JaxEngine
 from densekit.engines.jax.own_steps import OwnLoop
 from densekit.engines.jax.side_by_side import run_together
+from densekit.engines.rounds import Rounds
 
 if TYPE_CHECKING:
     from densekit._core.engine_kind import EngineKind
-    from densekit._core.own_step import OwnRunner, OwnSteps, StepSource
+    from densekit._core.own_step import OwnRunner, OwnSteps
 
 _MEMBERS = 1 << 10
 
 
-class JaxKind(native_kind.NativeKind):
+class JaxKind(native_kind.CoreKind):
     """Makes `JaxEngine`s. Tapes and single updates outside of `fit` run on the processor."""
 
     name = "jax"
@@ -37,7 +38,7 @@ class JaxKind(native_kind.NativeKind):
         plan = native_kind.plan_of(source)
         kinds = {kind for _, kind in source.inputs} | {y.dtype for y in plan.outputs}
         if STRING in kinds:
-            return super().make(source, trainable, losses, optimizer)
+            return native_kind.ENGINE.make(source, trainable, losses, optimizer)
         return JaxEngine(self, source, plan, trainable, losses, optimizer)
 
     @property
@@ -49,14 +50,11 @@ class JaxKind(native_kind.NativeKind):
         """What only tracing would tell to be equal, or different, runs alone."""
         if isinstance(engine, JaxEngine):
             return None if engine.signature is not None else "it has parts of the user's making"
-        return super().why_alone(engine)
+        return native_kind.ENGINE.why_alone(engine)
 
     def run_queue(self) -> RunQueue:
         """Those that compute the same formula on the same rows by one loop over all of them."""
-        return kinds.Rounds(run_together)
-
-    def own_step(self, source: StepSource) -> None:
-        """None: they are compiled as a whole, or made in Python."""
+        return Rounds(run_together)
 
     @property
     def compiles(self) -> bool:

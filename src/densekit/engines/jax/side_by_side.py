@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from densekit._core.engine import Run as RunOfOne
-from densekit.engines import kinds
 from densekit.engines.jax.columns import Types
 from densekit.engines.jax.engine import JaxEngine
 from densekit.engines.jax.loop import Counts, Loop, Ran, counts_of
@@ -20,6 +19,7 @@ from densekit.engines.jax.rates import StepRates
 from densekit.engines.jax.resident import Columns, pick
 from densekit.engines.jax.runs import Run, picks_of, runs_of
 from densekit.engines.objective import Batch
+from densekit.engines.rounds import one_after_another
 
 _Losses: TypeAlias = npt.NDArray[np.float64]
 Results: TypeAlias = list[_Losses | Exception]
@@ -135,11 +135,11 @@ def _run_group(runs: Sequence[RunOfOne]) -> Results:
     engines = [run.engine for run in runs if isinstance(run.engine, JaxEngine)]
     leader = next((e for e in engines if e.together is not None), engines[0] if engines else None)
     if leader is None or len(engines) < max(2, len(runs)) or not leader.can_lead(runs[0].chunk):
-        return kinds.one_after_another(runs)
+        return one_after_another(runs)
     try:
         made = _steps(leader, engines, runs)
     except Exception:  # alone, each says what is wrong with it
-        return kinds.one_after_another(runs)
+        return one_after_another(runs)
     return made
 
 
