@@ -182,9 +182,14 @@ def _lower_node(
         outputs, made = call_on_host(plan, node, inputs, masks, str(why))
         plan.parts.append((operation.name, type(operation).__name__, str(why)))
         return outputs, made
-    if all(reason == "" for _, _, reason in plan.parts[mark[3] :]):  # what it consists of, too
-        del plan.parts[mark[3] :]
-        partly = "a function it was given runs there" if len(plan.host_reasons) > mark[2] else ""
+    since = plan.parts[mark.parts :]  # what it consists of
+    if all(reason == "" for _, _, reason in since):
+        del plan.parts[mark.parts :]
+        partly = (
+            "a function it was given runs there"
+            if len(plan.host_reasons) > mark.host_reasons
+            else ""
+        )
         plan.parts.append((operation.name, type(operation).__name__, partly))
     return outputs, made
 
@@ -338,7 +343,7 @@ def _lower_formula(
     except NotLowerable:
         plan.go_back(mark)
         raise
-    del plan.parts[mark[3] :]
+    del plan.parts[mark.parts :]
     return outputs
 
 

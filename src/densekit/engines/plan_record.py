@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from densekit._core import tree
 from densekit._core.seeds import SeedGenerator
@@ -25,6 +25,16 @@ class MadeWeights:
         self.plan = plan
         self.sources: list[tuple[Variable, Handle]] = []
         self.results: list[tuple[Variable, Handle]] = []
+
+
+class Mark(NamedTuple):
+    """Where a record stands: how much there is of each of its lists."""
+
+    ops: int
+    seed_generators: int
+    host_reasons: int
+    parts: int
+    assigned: int
 
 
 class PlanRecord:
@@ -149,17 +159,23 @@ class PlanRecord:
         self.host_reasons.append((function.name, reason))
         return handles
 
-    def mark(self) -> tuple[int, ...]:
+    def mark(self) -> Mark:
         """Where the record stands, for `go_back`."""
-        return tuple(map(len, self._records()))
+        return Mark(
+            len(self.ops),
+            len(self.seed_generators),
+            len(self.host_reasons),
+            len(self.parts),
+            len(self.assigned),
+        )
 
-    def go_back(self, mark: tuple[int, ...]) -> None:
+    def go_back(self, mark: Mark) -> None:
         """Forget what was recorded since `mark`."""
-        for record, length in zip(self._records(), mark, strict=True):
-            del record[length:]
-
-    def _records(self) -> tuple[list[Any], ...]:
-        return self.ops, self.seed_generators, self.host_reasons, self.parts, self.assigned
+        del self.ops[mark.ops :]
+        del self.seed_generators[mark.seed_generators :]
+        del self.host_reasons[mark.host_reasons :]
+        del self.parts[mark.parts :]
+        del self.assigned[mark.assigned :]
 
     def _new(self, sample_shape: Sequence[int | None], dtype: str) -> Handle:
         handle = Handle(self._values, (None, *sample_shape), dtype)
