@@ -64,9 +64,8 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
 
     _dk_config_is_default = True
     _dk_passes_text = True
-    _dk_fast_call: Any = (
-        None  # the plan's entry for one array, while the structure is _fast_version
-    )
+    # The plan's entry for one array, as long as the tracker has that version.
+    _dk_fast_call: Any = None
     _dk_fast_version: int = -1
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:

@@ -16,7 +16,7 @@ from densekit.callbacks import Callback, EarlyStopping, History
 from densekit.callbacks._callback import wants_batches
 from densekit.models import Model
 from densekit.sweeps._grid import Point
-from densekit.training._fit_loop import Session
+from densekit.training._session import Session
 
 if TYPE_CHECKING:
     from densekit._core.engine_kind import EngineKind

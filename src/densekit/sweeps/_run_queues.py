@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from densekit._core.engine import Run, RunQueue
 from densekit.sweeps._member import Member
-from densekit.training._fit_loop import Session
+from densekit.training._session import Session
 
 
 class RunQueues:

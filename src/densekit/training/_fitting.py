@@ -14,13 +14,14 @@ from densekit.data._feeds import ArrayFeed
 from densekit.data._split import train_validation_split
 from densekit.data._streams import Feed
 from densekit.training._compiled import Compiled
-from densekit.training._fit_loop import Runs, Session, callback_list, run_all, run_epoch
+from densekit.training._fit_loop import Runs, callback_list, run_all, run_epoch
 from densekit.training._limits import limited_epochs, limited_steps
 from densekit.training._not_finite import FiniteWatch, unnamed_watch
 from densekit.training._overrides import has_own_step
 from densekit.training._own_steps import StepSession
 from densekit.training._preparation import Preparation
 from densekit.training._runtime import Runtime
+from densekit.training._session import Session
 from densekit.training._sessions import Sessions
 from densekit.training._step_data import BatchStructure
 

@@ -17,11 +17,12 @@ from densekit._core.types import Array
 from densekit.data._columns import Columns, check_rows, unpack_x_y_sample_weight
 from densekit.data._feeds import check_count, is_stream, warn_out_of_data
 from densekit.data._streams import StreamFeed
-from densekit.training._fit_loop import callback_list, predict_rows
+from densekit.training._fit_loop import callback_list
 from densekit.training._limits import limited_steps
 from densekit.training._outputs import pack_outputs
 from densekit.training._overrides import has_own_step
 from densekit.training._own_steps import StepLoop
+from densekit.training._predict_loop import predict_rows
 from densekit.training._preparation import Preparation
 from densekit.training._runtime import Runtime
 

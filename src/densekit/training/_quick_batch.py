@@ -11,10 +11,10 @@ from densekit import engines, losses
 from densekit._core.engine import Chunk
 from densekit._core.types import Array
 from densekit.data._columns import Column, Columns
-from densekit.training._fit_loop import Session
 from densekit.training._picks import AllRows
 from densekit.training._preparation import Preparation
 from densekit.training._runtime import Runtime
+from densekit.training._session import Session
 
 if TYPE_CHECKING:
     from densekit.training._model import TrainableModel

@@ -12,12 +12,12 @@ from densekit._core.plan import NotLowerable
 from densekit.data._columns import Columns, output_keys
 from densekit.data._streams import Feed, StreamFeed
 from densekit.training._compiled import Compiled
-from densekit.training._fit_loop import EngineFor, Session
 from densekit.training._loss_terms import with_targets
 from densekit.training._not_finite import FiniteWatch, refuse_all_nan
 from densekit.training._own_steps import StepSession
 from densekit.training._preparation import Preparation
 from densekit.training._runtime import Runtime
+from densekit.training._session import EngineFor, Session
 from densekit.training._step_data import BatchStructure
 from densekit.training._whole_batch import WholeBatchSession
 

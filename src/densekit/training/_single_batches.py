@@ -12,13 +12,13 @@ from densekit._core.engine import Chunk
 from densekit._core.types import Logs
 from densekit.data._feeds import ArrayFeed
 from densekit.training._compiled import Compiled
-from densekit.training._fit_loop import Session, logs_of
 from densekit.training._overrides import has_own_step
 from densekit.training._own_steps import StepLoop, by_step
 from densekit.training._preparation import Preparation
 from densekit.training._quick_batch import QuickBatch, quick_batch
 from densekit.training._quick_step import QuickStep
 from densekit.training._runtime import Runtime
+from densekit.training._session import Session, logs_of
 from densekit.training._sessions import Sessions
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from densekit import engines
 from densekit._core.engine import Chunk, Engine, LossTerm
 from densekit.data._streams import Feed
-from densekit.training._fit_loop import Session
+from densekit.training._session import Session
 
 
 class WholeBatchSession(Session):

@@ -9,7 +9,7 @@ import pytest
 
 import densekit as keras
 from densekit.engines import NativeEngine
-from densekit.training import _fit_loop
+from densekit.training import _predict_loop
 
 X = np.linspace(-1, 1, 400, dtype="float32").reshape(100, 4)
 
@@ -25,7 +25,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         into(self, inputs, count, outputs)
 
     monkeypatch.setattr(NativeEngine, "predict_into", counted)
-    monkeypatch.setattr(_fit_loop, "_PREDICT_FLOPS", 512.0)
+    monkeypatch.setattr(_predict_loop, "_PREDICT_FLOPS", 512.0)
     return rows
 
 
