@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.saving import hostile_files
+from tests.saving.hostile.cases import cases
+from tests.saving.hostile.parts import REFUSED
 
 MEMORY = 2 << 30  # what the process may ask for beyond what it has
 GROWTH = 256 << 20  # what one file may add to its peak
@@ -25,11 +26,11 @@ ALL = 300.0
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: Any) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("hostile")
-    cases = hostile_files.cases(folder)
-    (folder / "cases.json").write_text(json.dumps(cases))
-    script = Path(hostile_files.__file__)
+    made = cases(folder)
+    (folder / "cases.json").write_text(json.dumps(made))
     run = subprocess.run(
-        [sys.executable, str(script), str(folder), str(MEMORY)],
+        [sys.executable, "-m", "tests.saving.hostile.opening", str(folder), str(MEMORY)],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         timeout=ALL,
@@ -37,7 +38,7 @@ def rows(tmp_path_factory: Any) -> list[dict[str, Any]]:
     )
     found = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
     assert run.returncode == 0, (run.returncode, found[-1:], run.stderr[-2000:])
-    assert len(found) == len(cases) >= 350
+    assert len(found) == len(made) >= 350
     return found
 
 
@@ -46,7 +47,7 @@ def test_every_file_is_refused_by_its_kind_of_error(rows: list[dict[str, Any]]) 
         row
         for row in rows
         if row["outcome"] not in ("ValueError", "TypeError")
-        and (row["wanted"] == hostile_files.REFUSED or row["outcome"] != "loaded")
+        and (row["wanted"] == REFUSED or row["outcome"] != "loaded")
     ]
     assert not bad
 

@@ -1,0 +1,1 @@
+"""A generator of hostile files, and the process that opens them."""
