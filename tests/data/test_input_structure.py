@@ -64,3 +64,8 @@ def test_what_can_be_read_one_way_is_read_quietly() -> None:
         assert in_structure({"b": 1, "a": 2}, {"a": 0, "b": 0}, ["a", "b"], "m") == {"a": 2, "b": 1}
         assert in_structure([1], {"a": 0}, ["a"], "m") == [1]
         assert in_structure([1, 2], [0, 0], ["a", "b"], "m") == [1, 2]
+
+
+def test_no_array_is_printed() -> None:
+    with pytest.raises(ValueError, match=r"got a list of 2, among them ndarray of shape \(4, 2\)"):
+        model("b", "a")([A, B])

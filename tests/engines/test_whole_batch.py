@@ -35,6 +35,12 @@ CALLS: dict[str, Call] = {
     "one number": lambda self, x: x / ops.mean(ops.abs(x)),
     "formula of a number": lambda self, x: x * ops.exp(ops.mean(x)) + ops.square(ops.sum(x)),
     "largest mean": lambda self, x: x - ops.max(ops.mean(x, axis=0)),
+    "product of batches": lambda self, x: ops.sigmoid(ops.tensordot(x, x * self.g, 2) + x),
+    "products by letters": lambda self, x: x - ops.einsum("bi,bj->ij", ops.tanh(x), x * self.g)[0],
+    "weights and a sum": lambda self, x: x + ops.einsum("bi,i->i", x, self.g),
+    "covariance": lambda self, x: adding(
+        self, ops.mean(ops.square(ops.matmul(ops.transpose(x), x) / 4 - ops.eye(4))), x
+    ),
     "added loss": lambda self, x: adding(self, ops.square(ops.mean(x)), x),
     "added sum": lambda self, x: adding(self, ops.sum(ops.square(ops.mean(x, axis=0))), x),
 }
@@ -43,6 +49,9 @@ LOSSES: dict[str, Call] = {
     "unexplained": lambda y, p: ops.sum(ops.square(y - p)) / ops.sum(ops.square(y - ops.mean(y))),
     "correlation": lambda y, p: (
         1 - ops.mean((y - ops.mean(y)) * (p - ops.mean(p))) / (ops.std(y) * ops.std(p) + 1e-6)
+    ),
+    "cross-correlation": lambda y, p: ops.sum(
+        ops.square(ops.transpose(y - ops.mean(y, axis=0)) @ (p - ops.mean(p, axis=0)) - ops.eye(2))
     ),
     "root": lambda y, p: ops.sqrt(ops.mean(ops.square(y - p))),
     "logarithm": lambda y, p: ops.log(ops.mean(ops.square(y - p), axis=(0, 1))),

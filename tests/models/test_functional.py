@@ -198,3 +198,39 @@ def test_calls_are_held_against_a_spec_that_is_set(quick) -> None:
         model(np.ones((3, 3, 2), "float32"))
     model.input_spec = None
     assert model(np.ones((3, 3, 2), "float32")).shape == (3, 3, 1)
+
+
+@pytest.mark.parametrize("outer", ["functional", "subclass"])
+def test_models_inside_are_handed_their_inputs_by_name(x, outer: str) -> None:
+    """The keys are in another order than the inputs of the model inside."""
+    a, b = keras.Input((4,), name="b"), keras.Input((4,), name="a")
+    inner = keras.Model([a, b], L.Subtract()([a, b]))
+
+    class Outer(keras.Model):
+        def call(self, inputs):
+            return inner(inputs)
+
+    if outer == "functional":
+        given = {"b": keras.Input((4,)), "a": keras.Input((4,))}
+        model = keras.Model(given, inner(given))
+    else:
+        model = Outer()
+    data = {"b": x, "a": 2 * x}
+    model.compile(loss="mse")
+    assert model.evaluate(data, -x, verbose=0) == 0
+    np.testing.assert_array_equal(model.predict(data, verbose=0), -x)
+    np.testing.assert_array_equal(model(data), -x)
+
+
+def test_a_call_of_users_reads_what_it_is_handed_in_its_own_way(x) -> None:
+    class Difference(keras.Model):
+        def call(self, inputs):
+            if isinstance(inputs, dict):
+                return inputs["b"] - inputs["a"]
+            return inputs[0] - inputs[1]
+
+    inner = Difference()
+    inner([x, 2 * x])
+    given = {"b": keras.Input((4,)), "a": keras.Input((4,))}
+    model = keras.Model(given, inner(given))
+    np.testing.assert_array_equal(model.predict({"b": x, "a": 2 * x}, verbose=0), -x)

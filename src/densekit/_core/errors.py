@@ -51,6 +51,11 @@ def describe(value: Any) -> str:
     shape = getattr(value, "shape", None)
     if shape is not None:
         return f"{type(value).__name__} of shape {tuple(shape)} and dtype {value.dtype}"
+    if isinstance(value, list | tuple | dict):
+        parts = list(value.values() if isinstance(value, dict) else value)
+        first = next((part for part in parts if getattr(part, "shape", None) is not None), None)
+        if first is not None:
+            return f"a {type(value).__name__} of {len(parts)}, among them {describe(first)}"
     text = repr(value)
     if len(text) > 80:
         text = text[:77] + "..."

@@ -36,6 +36,9 @@ class CallGraph(Calls, Protocol):
     def in_training(self) -> CallGraph | None:
         """The calls of training, where these are others."""
 
+    def in_order(self, given: object) -> Sequence[KerasTensor] | None:
+        """The leaves of what a call is handed, in the order of `inputs`; None if it has others."""
+
     @property
     def losses(self) -> Sequence[KerasTensor]:
         """What the calls add to the loss."""

@@ -163,7 +163,9 @@ def _lower_node(
     graph = _graph_of(operation)
     if graph is not None and plan.training and graph.in_training is not None:
         graph = graph.in_training
-    if graph is not None and len(graph.inputs) == len(inputs):
+    order = None if graph is None else _order_of(graph, node)
+    if graph is not None and order is not None:
+        inputs, masks = [inputs[i] for i in order], [masks[i] for i in order]
         inner = Values()
         inner.put(graph.inputs, inputs, masks)
         _lower_nodes(plan, graph, inner)
@@ -381,6 +383,18 @@ def _graph_of(operation: Operation) -> CallGraph | None:
         return None
     method: Callable[[], CallGraph | None] | None = getattr(operation, "_dk_graph", None)
     return method() if callable(method) else None
+
+
+def _order_of(graph: CallGraph, node: Node) -> list[int] | None:
+    """Which of the tensors of a call are the inputs of a graph; None if others are among them."""
+    tensors = node.input_tensors
+    if len(graph.inputs) != len(tensors):
+        return None
+    leaves = graph.in_order(next(iter((*node.args, *node.kwargs.values()))))
+    places = {id(tensor): i for i, tensor in enumerate(tensors)}
+    if leaves is None or any(id(leaf) not in places for leaf in leaves):
+        return None
+    return [places[id(leaf)] for leaf in leaves]
 
 
 def _penalised(plan: PlanBuilder, layer: Operation, outputs: list[Handle]) -> list[Handle]:

@@ -23,7 +23,14 @@ from densekit.engines.op_rules.moves import MOVES, moved
 from densekit.engines.plan import PlanBuilder
 from densekit.engines.plan_op import Handle, NotLowerable
 from densekit.engines.weight_formulas import formulas_of, is_of_weights, lower_of_weights
-from densekit.engines.whole_batch import Common, has_common, is_common, lower_of_common, with_common
+from densekit.engines.whole_batch import (
+    Common,
+    Transposed,
+    has_common,
+    is_common,
+    lower_of_common,
+    with_common,
+)
 from densekit.ops import KerasTensor
 from densekit.ops._symbolic import FunctionOperation, Node
 
@@ -68,6 +75,8 @@ def _lower_of_rows(plan: PlanBuilder, node: Node, inputs: Sequence[Handle]) -> l
     operation = cast("FunctionOperation", node.operation)
     name = _require_rule(operation)
     rule = rules[name]
+    if name not in ("matmul", "dot") and any(isinstance(x, Transposed) for x in inputs):
+        raise NotLowerable(f"`ops.{name}` takes rows as columns")
     if name == "matmul" and len(inputs) == 2 and is_of_weights(inputs[1]):
         tied = _times_transposed(plan, *inputs)
         if tied is not None:

@@ -10,10 +10,15 @@ from typing import TypeGuard
 
 from densekit._core.types import Config, Shape
 from densekit._core.variable import Variable
-from densekit.engines.batch_numbers import BatchNumber, BatchValue
+from densekit.engines.batch_numbers import BatchNumber, BatchValue, batch_number
+from densekit.engines.einsum_plan import letters_of
 from densekit.engines.plan import PlanBuilder
 from densekit.engines.plan_op import Handle, NotLowerable
 
+# Rows keep their products until they are added up. Steps with X' X of 64 units, against those that
+# leave it to NumPy, on a Zen 4: 32 rows 122 and 324 us, 128 rows 264 and 370; of 96 units
+# 855 and 439.
+_LARGEST_OUTER = 64 * 64
 _REDUCTIONS = frozenset({"sum", "mean", "max", "amax", "min", "amin", "prod", "logsumexp"})
 Apply = Callable[[Config], Handle | Sequence[Handle]]
 
@@ -39,6 +44,22 @@ class Common(BatchValue):
         return Handle(self.value, (None, *(1,) * (rank - 1 - len(shape)), *shape), self.dtype)
 
 
+class Transposed(BatchValue):
+    """Rows of a matrix as its columns: the batch axis is last. Only products take it."""
+
+    __slots__ = ()
+
+    @property
+    def rows(self) -> Handle:
+        """The rows themselves."""
+        return Handle(self.value, self.shape[::-1], self.dtype)
+
+
+def transposed(x: Handle) -> Transposed:
+    """The rows of a matrix as its columns."""
+    return Transposed(x.value, x.shape[::-1], x.dtype)
+
+
 def is_common(x: object) -> TypeGuard[Common]:
     """Whether it is a value of the whole batch."""
     return isinstance(x, Common)
@@ -57,6 +78,27 @@ def over_batch(
         x = plan.reduce("sum", x, inner, keepdims, mean=mean)
     shape = x.sample_shape
     return Common(plan.batch_sum(x, mean), (1, *shape) if keepdims else shape)
+
+
+def sum_of_products(
+    plan: PlanBuilder, equation: str, x: Handle, y: Handle | Variable
+) -> Handle | None:
+    """A sum of products that goes over the batch, too; None if the equation keeps the batch.
+
+    Args:
+        equation: two terms and the result. The first letter of values is the batch.
+    """
+    left, named, result = letters_of(equation, len(x.shape), len(y.shape))
+    batch = left[:1]
+    met = named[:1] == batch if isinstance(y, Handle) else batch not in named
+    if batch in result or not met:
+        return None
+    products = plan.einsum(f"{left},{named}->{batch}{result}", x, y)
+    if products.size > _LARGEST_OUTER:
+        raise NotLowerable(f"its sum over the batch has {products.size} elements")
+    if not result:
+        return batch_number(plan, "sum", products, None, False)
+    return over_batch(plan, products, [0], False, False)
 
 
 def has_common(arguments: Config) -> bool:

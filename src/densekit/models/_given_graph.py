@@ -157,6 +157,7 @@ class GivenGraph:
             self.input_structure,
             self.output_structure,
             flags_yield=True,
+            input_names=self.input_names,
         )
 
     def _fitted(self, inputs: list[Any]) -> list[Given]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from densekit._core import tree
 from densekit._core.errors import message
+from densekit.data._input_structure import in_structure
 from densekit.layers import Layer
 from densekit.ops import KerasTensor, Operation
 from densekit.ops._symbolic import Node
@@ -22,7 +23,7 @@ class Graph:
     `_graph` of its own (None if its call cannot be followed). With `flags_yield` a `training` flag
     given to a call holds only while the model itself is told nothing, as in functional models.
     `losses` are what the call adds to the total. `in_training` has the calls of training where
-    these are others, None where they are the same.
+    these are others, None where they are the same. `input_names` are those of a functional model.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Graph:
         flags_yield: bool = False,
         losses: Iterable[KerasTensor] = (),
         in_training: Graph | None = None,
+        input_names: Sequence[str] | None = None,
     ) -> None:
         self.inputs = inputs
         self.outputs = outputs
@@ -44,6 +46,21 @@ class Graph:
         self.flags_yield = flags_yield
         self.losses = list(losses)
         self.in_training = in_training
+        self._input_names = input_names
+
+    def in_order(self, given: object) -> list[KerasTensor] | None:
+        """The leaves of what a call is handed, in the order of `inputs`; None if it has others.
+
+        Where inputs have names, as in a functional model, a dict is read by them. A `call` of a
+        user was followed with one structure, and would read another in its own way.
+        """
+        own = self.input_structure
+        if self._input_names is not None:
+            given = in_structure(given, own, self._input_names, "a model", quiet=True)
+        elif tree.map_structure(_nothing, given) != tree.map_structure(_nothing, own):
+            return None
+        leaves = tree.flatten(given)
+        return leaves if len(leaves) == len(self.inputs) else None
 
     @property
     def layers(self) -> list[Layer]:
@@ -51,6 +68,10 @@ class Graph:
         nodes = self.nodes if self.in_training is None else self.nodes + self.in_training.nodes
         called = [node.operation for node in nodes]
         return [operation for operation in called if isinstance(operation, Layer)]
+
+
+def _nothing(leaf: object) -> None:
+    return None
 
 
 def history(tensor: KerasTensor) -> tuple[Node, int] | None:

@@ -10,6 +10,7 @@ from densekit._core.variable import Variable
 from densekit.engines.op_rules.rule import Arguments, first, handle, name_of, require_floats, rule
 from densekit.engines.plan import PlanBuilder
 from densekit.engines.plan_op import Handle, NotLowerable
+from densekit.engines.whole_batch import transposed
 from densekit.ops._symbolic import FunctionOperation
 
 Move = Callable[[Array], Array | Sequence[Array]]  # of elements by their numbers
@@ -50,7 +51,12 @@ MOVES = [
 
 
 @rule(*MOVES)
-def _move(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> list[Handle]:
+def _move(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle | list[Handle]:
+    x = first(a)
+    if isinstance(x, Handle) and len(x.shape) == 2 and name_of(operation) == "transpose":
+        axes = a["axes"] or (1, 0)
+        if tuple(axis % 2 for axis in axes) == (1, 0):
+            return transposed(x)
     return plan.rearranged(*moved(operation, a))
 
 

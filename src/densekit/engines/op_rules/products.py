@@ -17,6 +17,7 @@ from densekit.engines.op_rules.rule import (
 )
 from densekit.engines.plan import PlanBuilder
 from densekit.engines.plan_op import Handle, NotLowerable
+from densekit.engines.whole_batch import Transposed, sum_of_products
 from densekit.ops._symbolic import FunctionOperation
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -26,6 +27,8 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 def _matmul(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
     x, y = a["x1"], a["x2"]
     require_floats(plan, x, y)
+    if isinstance(x, Transposed) and len(y.shape) == 2 and not isinstance(y, Transposed):
+        return _product_of(plan, "bi,bj->ij", x.rows, y)
     if isinstance(x, Handle) and isinstance(y, Handle):
         if name_of(operation) == "dot":
             raise NotLowerable("it multiplies samples with each other")
@@ -67,7 +70,9 @@ def _einsum(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Ha
 
 def _product_of(plan: PlanBuilder, equation: str, x: object, y: object) -> Handle:
     if isinstance(x, Handle):
-        return plan.einsum(equation, x, y if isinstance(y, Handle) else _weights(plan, y))
+        y = y if isinstance(y, Handle) else _weights(plan, y)
+        summed = sum_of_products(plan, equation, x, y)
+        return plan.einsum(equation, x, y) if summed is None else summed
     terms, arrow, result = equation.replace(" ", "").partition("->")
     first, _, second = terms.partition(",")
     return plan.einsum(f"{second},{first}{arrow}{result}", handle(y), _weights(plan, x))
@@ -75,24 +80,10 @@ def _product_of(plan: PlanBuilder, equation: str, x: object, y: object) -> Handl
 
 @rule("tensordot")
 def _tensordot(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
-    x, y, axes = handle(a["x1"]), a["x2"], a["axes"]
+    x, y = handle(a["x1"]), a["x2"]
     require_floats(plan, x, y)
-    if isinstance(y, Handle):
-        raise NotLowerable("it multiplies samples with each other")
-    y = _weights(plan, y)
-    rank, other = len(x.shape), len(y.shape)
-    if isinstance(axes, int):
-        pairs = [(rank - axes + i, i) for i in range(axes)]
-    else:
-        pairs = list(zip(*(_several(one) for one in axes), strict=True))
-    met = {right % other: left % rank for left, right in pairs}
-    if 0 in met.values():
-        raise NotLowerable("it sums over the batch axis")
-    left = _LETTERS[:rank]
-    named = "".join(left[met[i]] if i in met else _LETTERS[rank + i] for i in range(other))
-    kept = "".join(c for i, c in enumerate(left) if i not in met.values())
-    own = "".join(c for i, c in enumerate(named) if i not in met)
-    return plan.einsum(f"{left},{named}->{kept}{own}", x, y)
+    ranks = [len(x.shape), len(y.shape if isinstance(y, Handle | Variable) else np.shape(y))]
+    return _product_of(plan, letters_of_product("tensordot", a, ranks), x, y)
 
 
 def letters_of_product(name: str, a: Arguments, ranks: Sequence[int]) -> str:
@@ -127,7 +118,7 @@ def letters_of_product(name: str, a: Arguments, ranks: Sequence[int]) -> str:
     summed = {left[i] for i, _ in (pairs if name == "tensordot" else pairs[:1])}
     shared = "".join(c for c in left if c not in summed)
     own = "".join(c for c in second if c not in left)
-    if (name == "matmul" and len(pairs) > 1) or ranks[1] > 2:  # those of the second come between
+    if name == "matmul" and (len(pairs) > 1 or ranks[1] > 2):  # those of the second come between
         raise NotLowerable("it multiplies several matrices")
     return f"{left},{''.join(second)}->{shared}{own}"
 
