@@ -37,6 +37,7 @@ class ArrayPlan:
     precision: str
     ops: list[PlanOp]
     moved_integers: set[int] | None
+    holds_integers: bool
     mixes_rows: bool
 
     def current(self, variable: Variable) -> Variable | Handle:
@@ -157,7 +158,7 @@ class ArrayPlan:
             variables,
             dtype=dtype,
             reads_integers=formula in _COMPARISONS
-            and len(xs) == 1
+            and (len(xs) == 1 or self.holds_integers)
             and self._tells_apart(constants),
             formula=formula,
             shape=list(sample_shape) or [1],
@@ -229,7 +230,7 @@ class ArrayPlan:
         flat = positions.reshape(-1)
         if flat.size == x.size and np.array_equal(flat, np.arange(x.size)):
             return self.reshape(x, positions.shape)
-        moves = "int" in x.dtype and self.moved_integers is not None
+        moves = "int" in x.dtype and (self.holds_integers or self.moved_integers is not None)
         y = self.op(
             "rearrange",
             [x],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -195,6 +195,11 @@ class HostNode:
         return rows
 
 
+# Of a loss: from targets, predictions, weights, and whether slopes are asked for, to the loss and
+# its slopes; None: they do not know it.
+Programs: TypeAlias = Callable[[list[Array | None], bool], tuple[float, Array | None] | None]
+
+
 class HostLoss:
     """A loss without a native form, of one output.
 
@@ -202,6 +207,7 @@ class HostLoss:
         loss: called with ``(y_true, y_pred, sample_weight=)``, gives a scalar.
         sample_shape: shape of one prediction.
         mask_shape: that of its mask, if it has one.
+        programs: what computes it without Python for batches that it knows.
     """
 
     def __init__(
@@ -210,8 +216,10 @@ class HostLoss:
         sample_shape: tuple[int, ...],
         dtype: str,
         mask_shape: tuple[int, ...] | None = None,
+        programs: Programs | None = None,
     ) -> None:
         self._mask_shape = mask_shape
+        self._programs = programs
         self._loss = loss
         self._sample_shape = sample_shape
         self._dtype = np.dtype(dtype)
@@ -238,6 +246,11 @@ class HostLoss:
             self._checked = True
             name = getattr(self._loss, "name", self._loss)
             losses.check_chance_broadcast(self._loss, y_true, y_pred, f"loss {name!r}")
+
+        if self._programs is not None and mask is None:
+            found = self._programs([y_true, y_pred, weight], need_gradient)
+            if found is not None:
+                return found
 
         def value(prediction: TensorLike) -> object:
             loss = self._loss

@@ -9,6 +9,7 @@ from densekit._core import tree
 from densekit._core.engine import LossTerm
 from densekit._core.masks import mask_of
 from densekit._core.native_form import native_form
+from densekit.engines.batch_losses import batch_loss_of
 from densekit.engines.batch_numbers import BatchNumber, BatchValue
 from densekit.engines.following import Ends, follow_call
 from densekit.engines.fusing import fused
@@ -45,6 +46,7 @@ def lower_losses(plan: PlanBuilder, terms: Sequence[LossTerm]) -> None:
             plan.go_back(mark)
             del plan.targets[targets:]
             plan.loss_reasons[i] = str(why)
+            plan.batch_losses[i] = batch_loss_of(term, plan.dtype)
     if len(plan.ops) > before:
         read = [*plan.outputs, *plan.masks, *(loss.rows for loss in plan.losses.values())]
         wanted = {handle.value for handle in read if handle is not None}

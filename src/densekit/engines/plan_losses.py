@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from densekit._core.engine import Array, Chunk, LossTerm
 from densekit._core.errors import message
 from densekit._core.native_form import NativeForm, native_form
-from densekit.engines.host import HostLoss
+from densekit.engines.host import HostLoss, Programs
 from densekit.engines.plan import PlanBuilder
 from densekit.engines.plan_op import Handle
 from densekit.engines.reductions import reduction_of
@@ -49,7 +49,7 @@ class PlanLosses:
         """The loss of that number."""
         followed = self._builder.losses.get(number)
         if followed is None:
-            self._add_unfollowed(term)
+            self._add_unfollowed(term, self._builder.batch_losses.get(number))
             return
         if followed.whole_batch:
             self.of_whole_batch[term.output] = term.loss.name
@@ -57,7 +57,7 @@ class PlanLosses:
         value = self._values[followed.rows.value]
         self._plan.given_loss(value, term.weight, followed.reduction, mask)
 
-    def _add_unfollowed(self, term: LossTerm) -> None:
+    def _add_unfollowed(self, term: LossTerm, programs: Programs | None) -> None:
         output = self._builder.outputs[term.output]
         form = native_form(term.loss)
         reduction = reduction_of(term.loss)
@@ -71,7 +71,7 @@ class PlanLosses:
             return
         handle = self._masks[term.output]
         of_mask = None if handle is None else handle.sample_shape
-        loss = HostLoss(term.loss, output.sample_shape, self._builder.dtype, of_mask)
+        loss = HostLoss(term.loss, output.sample_shape, self._builder.dtype, of_mask, programs)
         self._plan.host_loss(term.output, self._on_host(loss), term.weight, mask)
 
     def _mask_of(self, output: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from densekit._core import tree
 from densekit._core.seeds import SeedGenerator
 from densekit._core.variable import Variable
-from densekit.engines.host import HostFunction
+from densekit.engines.host import HostFunction, Programs
 from densekit.engines.plan_op import Handle, NotLowerable, PlanOp, Shape
 
 
@@ -61,9 +61,11 @@ class PlanRecord:
         self.outputs: list[Handle] = []
         self.masks: list[Handle | None] = []  # of the outputs, as far as they have one
         self.moved_integers: set[int] | None = None  # values made by moving integers, if they may
+        self.holds_integers = False  # whether whole numbers that go in are none that floats round
         self.targets: list[tuple[int, Handle]] = []  # outputs whose targets the plan reads
         self.losses: dict[int, Any] = {}  # by number: what users' losses became, if followed
-        self.loss_reasons: dict[int, str] = {}  # by number: why others run in Python
+        self.loss_reasons: dict[int, str] = {}  # by number: why others are not among the ops
+        self.batch_losses: dict[int, Programs | None] = {}  # of whole batches, for those
         # One for each op that draws, in order. A number gives the same draws at each step.
         self.seed_generators: list[SeedGenerator | int | None] = []
         # How a function that users write enters the plan, if somebody knows.

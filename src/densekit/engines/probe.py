@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -90,7 +91,8 @@ def _mixes_rows(
 
 
 def _results(function: Callable[..., object], arrays: Sequence[Array]) -> list[Array]:
-    with StatelessScope(), np.errstate(all="ignore"):
+    with StatelessScope(), np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of one row, which no user gave
         return [np.asarray(y) for y in tree.flatten(function(*arrays))]
 
 

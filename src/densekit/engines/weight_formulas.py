@@ -52,6 +52,7 @@ _ALONG = frozenset(
     [
         "argmax",
         "argmin",
+        "argsort",
         "cumsum",
         "normalize",
         "softmax",
@@ -61,7 +62,8 @@ _ALONG = frozenset(
         "sort",
     ]
 )
-_LAST_AXIS = frozenset(["zeros_like", "ones_like", "full_like", "top_k"])  # or none at all
+# The last axis, or none at all.
+_LAST_AXIS = frozenset(["zeros_like", "ones_like", "full_like", "top_k", "one_hot"])
 
 
 class OfWeights(Handle):
@@ -113,6 +115,11 @@ class WeightFormulas(MadeWeights):
         handle = self.builder.input(now.shape, now.dtype)
         self.sources.append((now, handle))
         self.transposed[handle.value] = now, tuple(range(now.ndim))
+        return OfWeights(handle.value, handle.shape, handle.dtype)
+
+    def of_batch(self, shape: Shape, dtype: str) -> OfWeights:
+        """What is given with each batch, and all of it at once."""
+        handle = self.builder.input(shape, dtype)
         return OfWeights(handle.value, handle.shape, handle.dtype)
 
     def variable(self, value: OfWeights) -> Variable:
@@ -193,6 +200,10 @@ def _lowered(
         if a["axis"] is None or not all(map(is_of_weights, xs)):
             raise NotLowerable("it joins weights with numbers, or all of their elements")
         return rules[name](builder, operation, {**a, "axis": a["axis"] % rank + 1})
+    if name == "take_along_axis" and a["axis"] is not None:
+        return rules[name](
+            builder, operation, {**a, "axis": a["axis"] % len(values[0].own_shape) + 1}
+        )
     if name in _OVER_ALL or name in _ALONG:
         return _along_axes(builder, name, operation, a)
     if name in _LAST_AXIS:

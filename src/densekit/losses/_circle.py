@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from densekit import ops
+from densekit._core.masks import set_mask
 from densekit._core.registry import export
 from densekit._core.types import ArrayLike, TensorLike
 from densekit.losses._base import BuiltinLoss
@@ -24,7 +25,7 @@ def circle(
     Formula: with the distances ``d = max(1 - y_pred @ ref.T, 0)`` of a row to others, m = `margin`:
     ``softplus(logsumexp(-gamma (m + d)(m - d)) + logsumexp(gamma max(1 + m - d, 0)(1 - m - d)))``,
     the first over rows of its class, the second over all others; 0 if there are none of one kind.
-    The result is of shape ``(batch,)``.
+    The result is of shape ``(batch,)``, with a mask: what is above 0 alone counts in means.
 
     Args:
         y_true: integer labels ``(batch,)`` or ``(batch, 1)``.
@@ -66,7 +67,9 @@ def circle(
     far = gamma * ops.maximum(1 + margin - d, 0.0) * (1 - margin - d)
     values = ops.softplus(_logsumexp(near, alike) + _logsumexp(far, apart))
     both = ops.logical_and(ops.any(alike, axis=1), ops.any(apart, axis=1))
-    return ops.where(both, values, ops.zeros_like(values))
+    values = ops.where(both, values, ops.zeros_like(values))
+    set_mask(values, ops.greater(values, 0))
+    return values
 
 
 def _logsumexp(x: ArrayLike, chosen: TensorLike) -> TensorLike:
@@ -125,7 +128,3 @@ class Circle(BuiltinLoss):
             margin=margin,
             remove_diagonal=remove_diagonal,
         )
-
-    def valid(self, y_true: ArrayLike, y_pred: TensorLike) -> TensorLike:
-        """Rows whose loss is not 0, as in Keras."""
-        return ops.greater(self.call(y_true, ops.stop_gradient(y_pred)), 0)

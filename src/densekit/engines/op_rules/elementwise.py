@@ -220,9 +220,8 @@ def _cast(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Hand
 @rule(*_SAME)
 def _same(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
     x = handle(first(a))
-    if a.get("dtype") not in (None, x.dtype):
-        raise NotLowerable(f"it gives {a['dtype']}")
-    return x
+    dtype = a.get("dtype")
+    return x if dtype in (None, x.dtype) else _cast(plan, operation, {"x": x, "dtype": dtype})
 
 
 @rule("zeros_like", "ones_like", "full_like")

@@ -37,6 +37,7 @@ MOVES = [
     "triu",
     "pad",
     "take",
+    "diag",
     "diagonal",
     "fliplr",
     "ravel",
