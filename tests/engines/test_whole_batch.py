@@ -58,6 +58,14 @@ LOSSES: dict[str, Call] = {
 }
 
 
+PENALTIES: dict[str, Callable[[Any], Any]] = {
+    "mean": lambda a: 0.3 * ops.mean(ops.square(a)),
+    "sum": lambda a: 0.1 * ops.sum(ops.abs(a) ** 1.5),
+    "sparseness of units": lambda a: 0.1 * ops.sum(-ops.log(1.01 - ops.mean(a, axis=0) ** 2)),
+    "root": lambda a: 0.1 * ops.sqrt(ops.sum(ops.square(a))),
+}
+
+
 def model_of(call: Call) -> Any:
     class Own(Layer):
         def build(self, input_shape: Any) -> None:
@@ -101,6 +109,17 @@ def test_losses_are_those_of_the_definition(loss: Call) -> None:
         return keras.Sequential([keras.Input((5,)), L.Dense(4, "tanh"), L.Dense(2, "sigmoid")])
 
     found, wanted = (results(make, loss, e) for e in ("native", "reference"))
+    for mine, reference in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(mine, reference, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("penalty", PENALTIES.values(), ids=list(PENALTIES))
+def test_activity_penalties_of_users_are_those_of_the_definition(penalty: Any) -> None:
+    def make() -> Any:
+        hidden = L.Dense(4, "tanh", activity_regularizer=penalty)
+        return keras.Sequential([keras.Input((5,)), hidden, L.Dense(2, "sigmoid")])
+
+    found, wanted = (results(make, "mse", e) for e in ("native", "reference"))
     for mine, reference in zip(found, wanted, strict=True):
         np.testing.assert_allclose(mine, reference, rtol=2e-5, atol=1e-6)
 

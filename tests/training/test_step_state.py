@@ -36,6 +36,32 @@ class Stateless(keras.Model):
         return logs, (trainable, other, optimizer, after)
 
 
+class JoinsLists(Stateless):
+    """As in Keras' guide, where each metric has variables of its own."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs)
+        self.tracker = keras.metrics.Mean(name="loss")
+        self.error = keras.metrics.MeanAbsoluteError(name="mae")
+
+    @property
+    def metrics(self):
+        return [self.tracker, self.error]
+
+    def train_step(self, state, data):
+        trainable, other, optimizer, metrics = state
+        x, y = data
+        gradient_of = keras.value_and_grad(self.compute_loss_and_updates, has_aux=True)
+        (loss, (y_pred, other)), gradients = gradient_of(trainable, other, x, y, training=True)
+        trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, trainable)
+        count = len(self.tracker.variables)
+        mean = self.tracker.stateless_update_state(metrics[:count], loss)
+        error = self.error.stateless_update_state(metrics[count:], y, y_pred)
+        logs = {"loss": self.tracker.stateless_result(mean)}
+        logs["mae"] = self.error.stateless_result(error)
+        return logs, (trainable, other, optimizer, mean + error)
+
+
 class Formula(keras.Model):
     def train_step(self, state, data):
         trainable, other, optimizer, metrics = state
@@ -103,6 +129,7 @@ def normalized():
 
 FOLLOWED = {
     "Keras' guide": (Stateless, {"compiled": {"metrics": lambda: ["mae"]}}),
+    "lists joined": (JoinsLists, {}),
     "a formula": (Formula, {}),
     "schedule": (
         Formula,

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, cast
 
 from densekit._core.dtypes import STRING
+from densekit.engines.activity_penalties import penalised
 from densekit.engines.batch_numbers import BatchNumber, BatchValue
 from densekit.engines.call_graph import CallGraph, Calls
 from densekit.engines.draws import lower_draw, lower_dropout
@@ -401,7 +402,7 @@ def _penalised(plan: PlanBuilder, layer: Operation, outputs: list[Handle]) -> li
     regularizer = getattr(layer, "activity_regularizer", None)
     if regularizer is None:
         return outputs
-    return [plan.activity_regularizer(y, regularizer) for y in outputs]
+    return [penalised(plan, y, regularizer) for y in outputs]
 
 
 def _as_list(outputs: Any) -> list[Handle]:

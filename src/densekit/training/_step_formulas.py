@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -176,6 +177,11 @@ class StepFormulas:
             return self._compute(formula, formula.__name__.strip("_"), operands, {})
         if all(map(is_plain, operands)):
             return formula(*operands)
+        if formula is operator.add and all(map(self._is_fixed, operands)):
+            try:
+                return self.made(formula(*operands))  # lists or tuples, joined
+            except TypeError as error:
+                raise NotLowerable(str(error)) from None
         if any(isinstance(x, BatchLoss) for x in operands):
             return self._combine(formula.__name__.strip("_"), operands)
         raise NotLowerable(f"it computes with {', '.join(type(x).__name__ for x in operands)}")
