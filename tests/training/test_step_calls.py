@@ -15,7 +15,10 @@ from tests.training.followed_steps import (
     Metrics,
     Tracking,
     X,
+    Y,
+    assert_close,
     assert_in_python,
+    assert_same,
     counted,
     network,
 )
@@ -57,7 +60,7 @@ class Draws(keras.Model):
 
 
 class TooEarly(LossObject):
-    """Before its gradient a loss is computed by NumPy."""
+    """Before its gradient a loss is computed by NumPy, which may round otherwise."""
 
     def train_step(self, data):
         x, y = data
@@ -189,11 +192,8 @@ class SignDescent(keras.optimizers.Optimizer):
 
 IN_PYTHON = {
     "random numbers": (Draws, {}),
-    "a metric of the loss before its gradient": (TooEarly, {}),
-    "other bits": (Autoencoder, {"data": (X,)}),
     "gradients changed": (ClipsGradients, {}),
     "weights in the formula": (ReadsWeights, {}),
-    "a call after the update": (AfterUpdate, {}),
     "whole numbers times floats": (Integers, {"data": EXPERIENCE}),
     "a metric of its own": (Metrics, {"compiled": {"metrics": lambda: [OwnMetric()]}}),
     "a metric by a function of its own": (Metrics, {"compiled": {"metrics": lambda: [counted]}}),
@@ -221,6 +221,15 @@ IN_PYTHON = {
         {"make": lambda: network([keras.layers.ActivityRegularization(l2=0.1)])},
     ),
 }
+
+
+def test_what_is_called_after_the_update_python_calls():
+    assert_same(AfterUpdate, compiled={"metrics": lambda: ["mae"]})
+
+
+@pytest.mark.parametrize(("kind", "data"), [(TooEarly, (X, Y)), (Autoencoder, (X,))])
+def test_what_a_plan_adds_in_another_order_is_followed(kind, data):
+    assert_close(kind, data=data)
 
 
 @pytest.mark.parametrize("name", IN_PYTHON)

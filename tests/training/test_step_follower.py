@@ -16,7 +16,7 @@ from tests.training.followed_steps import (
 )
 
 import densekit as keras
-from densekit.training import _followed_step
+from densekit.training import _followed_phase, _followed_step
 
 pytestmark = pytest.mark.usefixtures("followed_soon")
 
@@ -45,18 +45,18 @@ def test_larger_batches_than_of_one_row_are_tried_anew():
     assert all(map(np.array_equal, found[0][2], found[1][2]))
 
 
-def test_a_rule_that_rounds_otherwise_now_and_then_is_found(monkeypatch):
-    """The second of the steps that are made both ways has another bit."""
-    train, calls = _followed_step.FollowedStep.train, []
+def test_a_rule_that_is_wrong_now_and_then_is_found(monkeypatch):
+    """The second of the steps that are made both ways has another loss."""
+    train, calls = _followed_phase.FollowedPhase.train, []
 
-    def rounds(self, chunk, columns):
+    def errs(self, chunk, columns):
         calls.append(chunk)
         ends, rooms = train(self, chunk, columns)
-        return (np.nextafter(ends, np.float32(9)) if len(calls) == 2 else ends), rooms
+        return (ends + np.float32(0.01) if len(calls) == 2 else ends), rooms
 
-    monkeypatch.setattr(_followed_step.FollowedStep, "train", rounds)
+    monkeypatch.setattr(_followed_phase.FollowedPhase, "train", errs)
     model, _ = fitted(Compiled, False)
-    assert (len(calls), reason(model)) == (2, "the engine computes other bits")
+    assert (len(calls), reason(model)) == (2, "the engine computes other numbers")
 
 
 def test_an_engine_that_fails_leaves_the_step_in_python(monkeypatch):
@@ -69,17 +69,17 @@ def test_an_engine_that_fails_leaves_the_step_in_python(monkeypatch):
 
 
 def test_a_trial_that_fails_leaves_things_as_they_were(monkeypatch):
-    train = _followed_step.FollowedStep.train
+    train = _followed_phase.FollowedPhase.train
 
     def fails(self, chunk, columns):
         train(self, chunk, columns)
         raise MemoryError
 
     python, seen = fitted(Formula, True)
-    monkeypatch.setattr(_followed_step.FollowedStep, "train", fails)
+    monkeypatch.setattr(_followed_phase.FollowedPhase, "train", fails)
     model, made = fitted(Formula, False)
     assert made == seen
-    assert reason(model) == "the engine computes other bits"
+    assert reason(model) == "the engine computes other numbers"
     assert all(map(np.array_equal, model.get_weights(), python.get_weights()))
 
 
@@ -118,7 +118,7 @@ def test_metrics_are_compared(monkeypatch):
     _, seen = fitted(LossObject, True)
     monkeypatch.setattr(_followed_step.FollowedStep, "run", misses)
     model, made = fitted(LossObject, False)
-    assert (made, reason(model)) == (seen, "the engine computes other bits")
+    assert (made, reason(model)) == (seen, "the engine computes other numbers")
 
 
 def test_a_model_without_call_says_how_its_parts_and_its_step_run():

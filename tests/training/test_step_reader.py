@@ -7,8 +7,12 @@ import pytest
 from tests.training.followed_steps import (
     COUNTS,
     Compiled,
+    Metrics,
     Tracking,
+    X,
+    Y,
     assert_in_python,
+    assert_same,
     fitted,
     network,
     reason,
@@ -74,7 +78,7 @@ class ListOfOthers(keras.Model):
 
 
 class ListOfItsOwn(keras.Model):
-    """Whoever has the list may change it."""
+    """Whoever has the list may change it: it is looked at before each chunk of steps."""
 
     def __init__(self, inputs, outputs):
         super().__init__(inputs, outputs)
@@ -181,16 +185,90 @@ IN_PYTHON = {
     "it prints": (Prints, {}),
     "float(loss)": (LooksAtLoss, {}),
     "NumPy, super()": (NumPyOnData, {}),
-    "an entry of a dict": (ListOfOthers, {}),
-    "a list of its own": (ListOfItsOwn, {}),
-    "a list of variables": (ListOfVariables, {}),
     "an object that is more than its attributes": (ReadsAnObject, {}),
-    "two updates": (TwoUpdates, {}),
     "rows of the batch": (RowsOfTheBatch, {}),
     "an array changed in place": (ChangesInPlace, {}),
     "an iterator used up": (IteratesTwice, {}),
     "a generator that is not used": (GeneratesNothing, {}),
 }
+
+
+class Noisy(keras.Model):
+    """Changes the data, and leaves the rest to the built-in step."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs)
+        self.seeds = keras.random.SeedGenerator(1)
+        self.extra = keras.metrics.MeanAbsoluteError(name="extra")
+
+    @property
+    def metrics(self):
+        return [*super().metrics, self.extra]
+
+    def train_step(self, data):
+        x, y = data
+        noise = 0.1 * keras.random.normal(ops.shape(x), seed=self.seeds)
+        logs = super().train_step((x + noise, y))
+        self.extra.update_state(y, self(x, training=False))
+        logs["extra"] = self.extra.result()
+        return logs
+
+
+class Mixup(keras.Model):
+    """Mixes each row with one of another place."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs)
+        self.seeds = keras.random.SeedGenerator(1)
+
+    def train_step(self, data):
+        x, y = data
+        share = keras.random.beta((ops.shape(x)[0], 1), 0.4, 0.4, seed=self.seeds)
+        x = share * x + (1.0 - share) * ops.flip(x, axis=0)
+        logs = super().train_step((x, share * y + (1.0 - share) * ops.flip(y, axis=0)))
+        return {**logs, "first": logs["loss"]}
+
+
+class NamesAllMetrics(Metrics):
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+FOLLOWED = {
+    "a list of variables": (ListOfVariables, {}),
+    "two updates": (TwoUpdates, {}),
+    "the built-in step on other data": (Noisy, {"compiled": {"metrics": lambda: ["mae"]}}),
+    "rows in other places": (Mixup, {"compiled": {"metrics": lambda: ["mae"]}}),
+    "a step of the class before": (NamesAllMetrics, {"compiled": {"metrics": lambda: ["mae"]}}),
+}
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_these_are_followed(name):
+    kind, options = FOLLOWED[name]
+    assert_same(kind, **options)
+
+
+CHANGED = {
+    "an entry of a dict": (ListOfOthers, lambda model: FACTORS.update(loss=4.0)),
+    "a list of its own": (ListOfItsOwn, lambda model: model.powers.append(2)),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_lists_and_dicts_are_looked_at_again(name):
+    kind, change = CHANGED[name]
+    found = []
+    for eagerly in (True, False):
+        FACTORS["loss"] = 2.0
+        model, seen = fitted(kind, eagerly)
+        known = reason(model)
+        change(model)
+        model.fit(X, Y, batch_size=10, shuffle=False, verbose=0)
+        found.append((seen, [w.tolist() for w in model.get_weights()]))
+    FACTORS["loss"] = 2.0
+    assert known == ""
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("name", IN_PYTHON)

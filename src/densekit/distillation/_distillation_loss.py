@@ -11,6 +11,7 @@ from densekit._core.registry import export
 from densekit._core.serialization import serialize_keras_object
 from densekit._core.types import Config, TensorLike
 from densekit.models import Model
+from densekit.training._overrides import followed
 
 
 @export("keras.distillation")
@@ -46,6 +47,7 @@ class DistillationLoss:
         """
         raise NotImplementedError(f"{type(self).__name__} defines no `compute_loss`.")
 
+    @followed
     def validate_outputs(self, teacher_outputs: object, student_outputs: object) -> None:
         """Refuse outputs of different structures.
 
@@ -72,6 +74,7 @@ class LossOfOutputs(DistillationLoss):
                 message(type(self).__name__, "a loss for one output at least", "None", "Name one.")
             )
 
+    @followed
     def validate_outputs(self, teacher_outputs: object, student_outputs: object) -> None:
         """Refuse outputs of different structures, or other ones than that of `loss`.
 
@@ -81,6 +84,7 @@ class LossOfOutputs(DistillationLoss):
         super().validate_outputs(teacher_outputs, student_outputs)
         tree.assert_same_structure(self.loss, teacher_outputs)
 
+    @followed
     def summed(
         self,
         compared: Callable[[Callable[..., TensorLike], TensorLike, TensorLike], TensorLike],
@@ -89,8 +93,12 @@ class LossOfOutputs(DistillationLoss):
     ) -> TensorLike:
         """The sum of what ``compared(loss, of_teacher, of_student)`` gives."""
         total: TensorLike | None = None
-        parts = (tree.flatten(part) for part in (self.loss, teacher_outputs, student_outputs))
-        for loss, teacher, student in zip(*parts, strict=True):
+        for loss, teacher, student in zip(
+            tree.flatten(self.loss),
+            tree.flatten(teacher_outputs),
+            tree.flatten(student_outputs),
+            strict=True,
+        ):
             if loss is not None:
                 value = compared(loss, teacher, student)
                 total = value if total is None else total + value
@@ -107,6 +115,7 @@ class LossOfOutputs(DistillationLoss):
         return cls(**{**config, "loss": losses.deserialize(config["loss"])})
 
 
+@followed
 def mean_loss(loss: Callable[..., TensorLike], y_true: TensorLike, y: TensorLike) -> TensorLike:
     """A loss as one number."""
     return ops.mean(loss(y_true, y))

@@ -14,6 +14,7 @@ from densekit.distillation._agreement import check_agreement
 from densekit.distillation._distillation_loss import DistillationLoss
 from densekit.distillation._features import FINAL, extractor
 from densekit.models import Model
+from densekit.training._overrides import followed
 
 
 @export("keras.distillation")
@@ -128,6 +129,7 @@ class Distiller(Model):
         outputs: TensorLike = self.student(inputs, training=training)
         return outputs
 
+    @followed
     def compute_loss(
         self,
         x: object = None,
@@ -162,21 +164,24 @@ class Distiller(Model):
         self.total_loss_tracker.update_state(total)
         return total
 
+    @followed
     def _dk_supervised(self, y: object, y_pred: object) -> TensorLike:
-        parts = (tree.flatten(part) for part in (self._student_loss, y, y_pred))
         total: TensorLike | None = None
-        for loss, true, predicted in zip(*parts, strict=True):
+        for loss, true, predicted in zip(
+            tree.flatten(self._student_loss), tree.flatten(y), tree.flatten(y_pred), strict=True
+        ):
             value = ops.mean(loss(true, predicted))
             total = value if total is None else total + value
         assert total is not None  # a structure has a leaf
         return total
 
+    @followed
     def _dk_distilled(self, x: object, y_pred: object) -> TensorLike:
         of_teacher = _features(self._teacher_feature_extractor, self.teacher, x, False)
         of_student = {FINAL: y_pred}
         if self._student_feature_extractor is not None:
-            of_student |= _features(self._student_feature_extractor, self.student, x, True)
-            of_student[FINAL] = y_pred
+            seen = _features(self._student_feature_extractor, self.student, x, True)
+            of_student = {**seen, FINAL: y_pred}
         total: TensorLike | None = None
         for loss, weight in zip(
             self.distillation_losses, self.distillation_loss_weights, strict=True
@@ -232,6 +237,7 @@ def _are_losses(given: object) -> bool:
     return isinstance(given, list | tuple) and all(isinstance(x, DistillationLoss) for x in given)
 
 
+@followed
 def _features(inside: Model | None, model: Model, x: object, training: bool) -> dict[str, object]:
     if inside is None:
         return {FINAL: model(x, training=training)}

@@ -8,6 +8,7 @@ from densekit._core.types import Config, TensorLike
 from densekit.distillation._distillation_loss import LossOfOutputs, mean_loss
 from densekit.distillation._features import has_graph
 from densekit.models import Model
+from densekit.training._overrides import followed
 
 
 @export("keras.distillation")
@@ -71,6 +72,7 @@ class FeatureDistillation(LossOfOutputs):
                 except ValueError as error:
                     raise ValueError(f"In the {what}: {error}") from error
 
+    @followed
     def compute_loss(
         self, teacher_outputs: object, student_outputs: object, **kwargs: object
     ) -> TensorLike:

@@ -9,6 +9,7 @@ from densekit._core.errors import describe, message
 from densekit._core.registry import export
 from densekit._core.types import Config, TensorLike
 from densekit.distillation._distillation_loss import LossOfOutputs, mean_loss
+from densekit.training._overrides import followed
 
 
 @export("keras.distillation")
@@ -48,12 +49,14 @@ class LogitsDistillation(LossOfOutputs):
             )
         self.temperature = temperature
 
+    @followed
     def compute_loss(
         self, teacher_outputs: object, student_outputs: object, **kwargs: object
     ) -> TensorLike:
         """The loss of a batch of logits, one number."""
         return self.summed(self._compared, teacher_outputs, student_outputs)
 
+    @followed
     def _compared(
         self, loss: Callable[..., TensorLike], teacher: TensorLike, student: TensorLike
     ) -> TensorLike:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from types import FunctionType
 from typing import TYPE_CHECKING, cast
@@ -12,11 +11,10 @@ import numpy as np
 
 from densekit import engines
 from densekit._core import assignments, settings, tree
-from densekit._core.engine import Chunk, Engine
+from densekit._core.engine import Chunk
 from densekit._core.native_form import native_form
-from densekit._core.own_step import StepSource, StepTerm
 from densekit._core.plan import NotLowerable
-from densekit._core.types import Array
+from densekit._core.types import Array, Real
 from densekit._core.variable import Variable
 from densekit.engines.following import Ends, follow_call
 from densekit.layers import Layer
@@ -24,21 +22,26 @@ from densekit.layers._base.losses import sublayers
 from densekit.ops import KerasTensor
 from densekit.training._built_from import numbers_of
 from densekit.training._compiled import Compiled
+from densekit.training._followed_phase import FollowedPhase, sizes_of
+from densekit.training._made_by_python import MadeByPython
+from densekit.training._overrides import is_base_method
 from densekit.training._stateless import forget_sums, state_of
-from densekit.training._step_calls import StepCalls
+from densekit.training._step_calls import Callee, StepCalls
 from densekit.training._step_data import BatchStructure, rows_of
+from densekit.training._step_phases import Phases
 from densekit.training._step_reader import StepReader
 from densekit.training._step_values import (
+    ALL_METRICS,
     BatchLoss,
-    MetricUpdate,
+    BatchSize,
     MetricValue,
     RowLoss,
     ends_of,
     value_of,
-    weights_of,
 )
 
 if TYPE_CHECKING:
+    from densekit.optimizers import Optimizer
     from densekit.training._model import TrainableModel
 
 _PREDICTION_BYTES = 1 << 26
@@ -82,7 +85,11 @@ class FollowedStep:
             given = [tuple(map(calls.state.values, state))] if is_stateless else []
             try:
                 args = [model, *given, data.packed(tensors)]
-                logs = StepReader(calls).run(function, args, {})
+                reader = StepReader(calls)
+                if is_base_method(function):  # with a loss, or metrics, of its own
+                    logs = reader.built_in_step(model, args[1:], {})
+                else:
+                    logs = reader.run(function, args, {})
                 calls.effects.logs = _without_state(calls, logs, state) if is_stateless else logs
                 wanted.extend(_outputs_of(calls))
             except NotLowerable as why:
@@ -98,56 +105,39 @@ class FollowedStep:
             calls.forget_nodes()
         self._reads, self._effects, self._drawn = calls.reads, calls.effects, calls.drawn
         self._reads.settle()
-        loss = self._effects.loss
-        assert loss is not None  # or `_outputs_of` had refused
-        read = {id(x) for node in graph.nodes for x in node.input_tensors}
-        self._read = [i for i, x in enumerate(tensors) if id(x) in read]
-        graph.inputs = [tensors[i] for i in self._read]
-        self._is_bare = isinstance(loss, RowLoss)
-        self.optimizer = model.optimizer
-        self._outputs = wanted
-        self._places = {id(x): i for i, x in enumerate(wanted)}
-        self._columns = {id(x): i for i, x in enumerate(tensors)}
-        self._keep = tensors
-        self._asked = {id(x) for x in _asked(calls.effects.updates)}
-        self._layers: list[Layer] = [*calls.reads.layers.values()]
-        self._layers += [cast("Layer", model), *(layer for layer, _ in calls.callees)]
         _check_state(calls.callees)
         self._kind = engines.engine_kind()
-        self._kind_of = np.dtype(self._floatx).type
-        self._ends = ends_of(loss)
-        # Targets, and weights of samples, by the output that they belong to.
-        self._compared: dict[int, tuple[int, int]] = {}
-        for end in self._ends:
-            if end.target >= 0:
-                pair = end.target, end.weights
-                if self._compared.setdefault(self._places[id(end.rows)], pair) != pair:
-                    raise NotLowerable("one output is compared with several targets")
-        weights = weights_of(loss, self._kind_of(1))
-        terms = [
-            StepTerm(self._places[id(e.rows)], e.reduction, e.loss, float(weights[id(e)]))
-            for e in self._ends
+        shared = Phases(calls, graph.nodes, _rows_asked(calls))
+        self._phases = [
+            FollowedPhase(phase, tensors, self._floatx, self._kind) for phase in shared.phases
         ]
-        source = StepSource(
-            graph,
-            terms,
-            self._floatx,
-            self._effects.variables,
-            self.optimizer,
+        count = len(self._phases) + 1
+        self._beside = [MadeByPython(shared.by_python(i), tensors) for i in range(count)]
+        self._only = self._phases[0]
+        self._is_simple = (
+            count == 2 and not self._only.gathers and not any(b.calls for b in self._beside)
         )
-        engine = self._kind.own_step(source)
-        if engine is None:
-            raise NotLowerable(f"the engine {self._kind.name!r} does not make it")
-        self.engine: Engine = engine
+        self._columns = {id(x): i for i, x in enumerate(tensors)}
+        self._keep = tensors, calls
+        self.optimizers: list[Optimizer] = [phase.optimizer for phase in self._phases]
+        self._ends = [end for phase in self._phases for end in phase.ends]
+        self._layers: list[Layer] = [*calls.reads.layers.values()]
+        self._layers += [cast("Layer", model), *(callee.layer for callee in calls.callees)]
         logs = self._effects.logs
         reported = logs.items() if isinstance(logs, dict) else ()
-        self.loss_names = [name for name, value in reported if value is loss]
+        told = [(str(n), v) for n, v in reported if isinstance(v, BatchLoss)]
+        # The loss that is watched: the one that is made small, or the first that is told of.
+        self._watched: BatchLoss = self._only.loss
+        if count > 2:
+            self._watched = next((v for name, v in told if "loss" in name), self._watched)
+        self.loss_names = [name for name, value in told if value is self._watched]
         for layer in self._layers:
             layer._dk_version()  # listens to the trackers of its parts from now on
         self._weights = [v for layer in self._layers for v in layer.variables]
         self._versions = self._now()
         self._count = assignments.count()
         self._numbers = self._numbers_now()
+        self._optimizer = model.optimizer
 
     # Whether it still holds
 
@@ -159,7 +149,7 @@ class FollowedStep:
     def _numbers_now(self) -> object:
         losses = [end.loss for end in self._ends]
         forms = [None if loss is None else (native_form(loss), loss.reduction) for loss in losses]
-        numbers = numbers_of([], self._effects.variables, [], self.optimizer)
+        numbers = [numbers_of([], p.variables, [], p.optimizer) for p in self._phases]
         return numbers, forms, self._compiled.terms, self._compiled.metrics
 
     def takes(self, columns: Sequence[Array]) -> bool:
@@ -168,7 +158,7 @@ class FollowedStep:
 
     def holds(self) -> bool:
         """Whether the step would be found to do the same again."""
-        if self._model.optimizer is not self.optimizer:
+        if self._model.optimizer is not self._optimizer:
             return False
         if self._kind is not engines.engine_kind() or not self._reads.hold():
             return False
@@ -184,67 +174,75 @@ class FollowedStep:
 
     def chunk_steps(self, batch_size: int) -> int:
         """Steps of one call of the engine."""
-        asked = [x for x in self._outputs if id(x) in self._asked]
-        bytes_of_row = 8 * sum(math.prod(_sizes(x)) for x in asked)
-        rows = min(self.engine.chunk_rows, _PREDICTION_BYTES / max(bytes_of_row, 1))
+        bytes_of_row = sum(phase.bytes_of_row for phase in self._phases)
+        rows = min(phase.engine.chunk_rows for phase in self._phases)
+        rows = min(rows, _PREDICTION_BYTES / max(bytes_of_row, 1))
         return max(1, int(rows // batch_size))
 
-    def train(self, chunk: Chunk, columns: Sequence[Array]) -> tuple[Array, list[Array | None]]:
-        """Make the steps of a chunk: their losses, and what metrics look at."""
-        targets: list[Array | None] = [None] * len(self._outputs)
-        weights: list[Array | None] = [None] * len(self._outputs)
-        for place, (target, weight) in self._compared.items():
-            targets[place] = columns[target]
-            weights[place] = None if weight < 0 else columns[weight]
-        inputs = [columns[i] for i in self._read]
-        own = chunk._replace(inputs=inputs, targets=targets, weights=weights)
-        rooms: list[Array | None] = [
-            np.empty((chunk.rows, math.prod(_sizes(x))), self._floatx)
-            if id(x) in self._asked
-            else None
-            for x in self._outputs
-        ]
-        return self.engine.train(own, rooms)[:, 1:].astype(self._floatx), rooms
-
     def run(self, chunk: Chunk, columns: Sequence[Array]) -> tuple[object, Array]:
-        """The same, as Python would make them: what the last one returns, and all losses."""
-        ends, rooms = self.train(chunk, columns)
+        """The steps of a chunk: what the last one returns, and all losses."""
+        if not self._is_simple:
+            return self._run_one_by_one(chunk, columns)
+        phase = self._only
+        ends, rooms = phase.train(chunk, columns)
         if self._effects.updates:
             for i, step in enumerate(chunk.single_steps()):
-                first = i * chunk.batch_size
-                made = [None if y is None else y[first : first + step.rows] for y in rooms]
-                self._follow(step, columns, made, ends[i])
-        losses = ends[:, 0] if self._is_bare else np.array([self.loss_of(one) for one in ends])
-        return self._logs(ends[-1]), losses
+                rows = slice(i * chunk.batch_size, i * chunk.batch_size + step.rows)
+                made: dict[int, Array] = {}
+                for place, x in phase.kept:
+                    room = rooms[place]
+                    assert room is not None
+                    made[id(x)] = room[rows].reshape(step.rows, *sizes_of(x))
+                self._follow(step, columns, made, self._by_end(ends[i]))
+        if isinstance(phase.loss, RowLoss):
+            losses = ends[:, 0]
+        else:
+            losses = np.array([self._number(phase.loss, self._by_end(one)) for one in ends])
+        return self._logs(self._by_end(ends[-1])), losses
 
-    def loss_of(self, ends: Array) -> object:
-        """The loss of a step."""
-        assert self._effects.loss is not None
-        return self._number(self._effects.loss, ends)
+    def _by_end(self, ends: Array) -> Mapping[int, Real]:
+        return {id(end): value for end, value in zip(self._ends, ends, strict=True)}
 
-    def _number(self, loss: BatchLoss, ends: Array) -> object:
-        if loss is self._ends[0]:
-            return ends[0]
-        return value_of(loss, {id(e): x for e, x in zip(self._ends, ends, strict=True)})
+    def _run_one_by_one(self, chunk: Chunk, columns: Sequence[Array]) -> tuple[object, Array]:
+        """Steps of several updates, or with rows that Python makes."""
+        losses: list[object] = []
+        logs: object = None
+        for step in chunk.single_steps():
+            made: dict[int, Array] = {}
+            ends: dict[int, Real] = {}
+            for beside, phase in zip(self._beside, self._phases, strict=False):
+                if beside.calls:
+                    beside.make(step, columns, self._floatx, made)
+                ends |= phase.train_one(step, columns, made)
+            if self._beside[-1].calls:
+                self._beside[-1].make(step, columns, self._floatx, made)
+            if self._effects.updates:
+                self._follow(step, columns, made, ends)
+            losses.append(self._number(self._watched, ends))
+            logs = self._logs(ends)
+        return logs, np.array(losses)
+
+    def _number(self, loss: BatchLoss, ends: Mapping[int, Real]) -> object:
+        return ends[id(loss)] if isinstance(loss, RowLoss) else value_of(loss, ends)
 
     def _follow(
         self,
         step: Chunk,
         columns: Sequence[Array],
-        made: Sequence[Array | None],
-        ends: Array,
+        made: Mapping[int, Array],
+        ends: Mapping[int, Real],
     ) -> None:
         """Add one step to the metrics."""
 
         def value(symbol: object) -> object:
             if isinstance(symbol, BatchLoss):
                 return self._number(symbol, ends)
-            place = self._places.get(id(symbol))
-            rows = None if place is None else made[place]
-            if place is not None and rows is not None:
-                return rows.reshape(len(rows), *_sizes(self._outputs[place]))
+            if isinstance(symbol, BatchSize):
+                return step.rows * symbol.batches
             column = self._columns.get(id(symbol))
-            return symbol if column is None else rows_of(columns[column], step, self._floatx)
+            if column is not None:
+                return rows_of(columns[column], step, self._floatx)
+            return made.get(id(symbol), symbol) if isinstance(symbol, KerasTensor) else symbol
 
         for metric, args, kwargs in self._effects.updates:
             given, named = tree.map_structure(value, (list(args), dict(kwargs)))
@@ -260,18 +258,24 @@ class FollowedStep:
         if self._is_stateless:
             forget_sums(self._model)
 
-    def _logs(self, ends: Array) -> object:
+    def _logs(self, ends: Mapping[int, Real]) -> object:
         logs = self._effects.logs
-        if isinstance(logs, MetricValue):
-            return self._model.get_metrics_result()
         assert isinstance(logs, dict)
-        return {name: self._log(value, ends) for name, value in logs.items()}
+        told: dict[str, object] = {}
+        for name, value in logs.items():
+            if name is ALL_METRICS:
+                told |= self._model.get_metrics_result()
+            else:
+                told[name] = self._log(value, ends)
+        return told
 
-    def _log(self, value: object, ends: Array) -> object:
+    def _log(self, value: object, ends: Mapping[int, Real]) -> object:
         if isinstance(value, BatchLoss):
             return self._number(value, ends)
-        if not isinstance(value, MetricValue) or value.metric is None:
+        if not isinstance(value, MetricValue):
             return value
+        if value.metric is None:
+            return self._model.get_metrics_result()[value.name]
         if self._is_stateless:
             return value.metric.stateless_result([v.numpy() for v in value.metric.variables])
         return value.metric.result()
@@ -280,7 +284,8 @@ class FollowedStep:
 
     def state(self) -> list[Variable]:
         """The variables that a step may change."""
-        found = [*self._weights, *self._drawn, *self.optimizer.variables]
+        found = [*self._weights, *self._drawn]
+        found += [v for optimizer in self.optimizers for v in optimizer.variables]
         found += self._model.metrics_variables
         return list({id(v): v for v in found}.values())
 
@@ -308,49 +313,50 @@ def _symbol(column: Array, floatx: str) -> KerasTensor:
     return KerasTensor((None, *column.shape[1:]), dtype)
 
 
-def _sizes(x: KerasTensor) -> list[int]:
-    return [1 if n is None else n for n in x.shape[1:]]
-
-
-def _asked(updates: Sequence[MetricUpdate]) -> list[KerasTensor]:
+def _rows_asked(calls: StepCalls) -> list[KerasTensor]:
+    """The rows that metrics look at."""
+    updates = calls.effects.updates
     leaves = [x for u in updates for x in tree.flatten((list(u.args), dict(u.kwargs)))]
-    return [x for x in leaves if isinstance(x, KerasTensor)]
+    return [x for x in leaves if isinstance(x, KerasTensor) and not calls.is_data(x)]
 
 
 def _outputs_of(calls: StepCalls) -> list[KerasTensor]:
-    """What the plan has to give: the rows of the loss, and what metrics look at."""
+    """The rows of the losses; all that the step does is known then."""
     effects = calls.effects
-    if effects.loss is None or not effects.applied:
+    if not effects.steps:
         raise NotLowerable("it does not update by the gradient of a loss")
-    if not isinstance(effects.logs, dict | MetricValue):
+    if not isinstance(effects.logs, dict):
         raise NotLowerable("it returns no logs")
-    ends = ends_of(effects.loss)
-    values = [*effects.logs.values()] if isinstance(effects.logs, dict) else []
+    if not effects.said_again <= effects.logs.keys():
+        raise NotLowerable("a metric is asked before it is updated")
+    ends = [end for step in effects.steps for end in ends_of(step.loss)]
+    values = [*effects.logs.values()]
     for update in effects.updates:
         values += tree.flatten((list(update.args), dict(update.kwargs)))
     for value in values:
-        known = isinstance(value, KerasTensor | MetricValue | int | float | None)
+        known = isinstance(value, KerasTensor | MetricValue | BatchSize | int | float | None)
         if not known and not (
             isinstance(value, BatchLoss) and {*map(id, ends_of(value))} <= {*map(id, ends)}
         ):
-            raise NotLowerable("it reports something else than its loss and metrics")
-    if isinstance(effects.logs, dict) and any(
-        isinstance(value, KerasTensor) for value in effects.logs.values()
-    ):
+            raise NotLowerable("it reports something else than its losses and metrics")
+    if any(isinstance(value, KerasTensor) for value in effects.logs.values()):
         raise NotLowerable("it returns rows")
-    made = [x for x in _asked(effects.updates) if not calls.is_data(x)]
-    return list({id(x): x for x in [*(e.rows for e in ends), *made]}.values())
+    return [end.rows for end in ends]
 
 
-def _check_state(callees: Sequence[tuple[Layer, bool]]) -> None:
-    """What a call writes is read by none of the others; draws follow each other in a plan, too.
+def _check_state(callees: Sequence[Callee]) -> None:
+    """What a call writes is read by none of the others before the same update.
 
-    Frozen weights are not written: a target network may be a part of the model.
+    Draws follow each other in a plan, too. Frozen weights are not written: a target network may be
+    a part of the model.
     """
-    written: set[int] = set()
-    for layer, _ in callees:
+    written: dict[int, set[int]] = {}
+    training = {callee.updates for callee in callees if callee.trains}
+    for layer, _, updates in callees:
         owners = [layer, *sublayers(layer)]
         own = {id(v) for one in owners for v in one._tracker.non_trainable_variables}
-        if written & own and any(trains for _, trains in callees):
+        own -= {id(g.state) for one in owners for g in one._tracker.seed_generators}
+        before = written.setdefault(updates, set())
+        if before & own and updates in training:
             raise NotLowerable("two calls share state")
-        written |= own
+        before |= own

@@ -24,6 +24,20 @@ def is_base_method(method: object) -> bool:
     return method in _base_methods
 
 
+_followed: set[object] = set()
+
+
+def followed(method: _Method) -> _Method:
+    """A function of the package that is read as one of a user's, in a step that is followed."""
+    _followed.add(method)
+    return method
+
+
+def is_followed(method: object) -> bool:
+    """Whether a function of the package is read, rather than known by its name."""
+    return method in _followed
+
+
 @cache
 def has_own_step(kind: type, mode: str) -> bool:
     """Whether a subclass wrote a part of the step anew, so that it is called from Python."""

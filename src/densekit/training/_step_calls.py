@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import FunctionType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from densekit._core import settings, tree
-from densekit._core.native_form import native_form
 from densekit._core.plan import NotLowerable
 from densekit._core.seeds import SeedGenerator
 from densekit._core.variable import Variable
@@ -16,26 +15,29 @@ from densekit.layers import Layer
 from densekit.layers._base.losses import sublayers
 from densekit.losses import Loss
 from densekit.metrics import Metric
-from densekit.ops import KerasTensor
-from densekit.ops._symbolic import Node
+from densekit.ops import KerasTensor, compute_output_spec
+from densekit.ops._symbolic import Node, recorded_nodes
 from densekit.optimizers import Optimizer
 from densekit.training._compiled import Compiled
 from densekit.training._outputs import unwraps
 from densekit.training._overrides import is_base_method
+from densekit.training._row_gradient import call_by_ops
 from densekit.training._run_metrics import parts_of
 from densekit.training._runtime import Runtime
-from densekit.training._step_formulas import MAKES, Change, StepFormulas, is_plain
+from densekit.training._step_formulas import MAKES, OF_NUMBERS, Change, is_plain
 from densekit.training._step_reads import OF_PARTS, Method, is_ours
-from densekit.training._step_state import METHODS, Differentiated, StateValue, StepState
+from densekit.training._step_state import METHODS, StepState
+from densekit.training._step_updates import StepUpdates, TapeMethod
 from densekit.training._step_values import (
-    ROWS,
+    ALL_METRICS,
     BatchLoss,
-    Gradient,
+    BatchSize,
+    Made,
     MetricUpdate,
     MetricValue,
     OpenTape,
     RowLoss,
-    StepEffects,
+    rows_of_batches,
 )
 from densekit.training._tape import GradientTape
 from densekit.training._value_and_grad import value_and_grad
@@ -45,7 +47,8 @@ if TYPE_CHECKING:
 
 _OWN = __name__.partition(".")[0]
 _FORMULAS = tuple(f"{_OWN}.{room}" for room in ("ops", "activations", "losses", "random"))
-_REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight")
+_TREES = (f"{_OWN}._core.tree", f"{_OWN}.tree")
+_OF_TREES = ("flatten", "assert_same_structure")
 # What gives values to each row, and the names of its arguments.
 _DRAWS = {
     "normal": ("shape", "mean", "stddev", "dtype", "seed"),
@@ -55,7 +58,15 @@ _DRAWS = {
 }
 
 
-class StepCalls(StepFormulas):
+class Callee(NamedTuple):
+    """A layer that was called, whether it trains, and after how many updates."""
+
+    layer: Layer
+    trains: bool
+    updates: int
+
+
+class StepCalls(StepUpdates):
     """Follows the calls of one step.
 
     Args:
@@ -67,13 +78,11 @@ class StepCalls(StepFormulas):
     def __init__(
         self, model: TrainableModel, compiled: Compiled, data: Sequence[KerasTensor]
     ) -> None:
-        self.effects = StepEffects()
         self.drawn: list[Variable] = []  # states of the generators that it draws from
-        self.callees: list[tuple[Layer, bool]] = []  # what was called, and whether it trains
+        self.callees: list[Callee] = []
         self._nodes: list[tuple[Layer, int]] = []
         self.state = StepState(self)
-        self._model, self._compiled = model, compiled
-        super().__init__(data, model.weights)
+        super().__init__(model, compiled, data)
 
     def forget_nodes(self) -> None:
         """Take back that layers were called."""
@@ -87,8 +96,8 @@ class StepCalls(StepFormulas):
     def attribute(self, of: object, name: str) -> object:
         """What an attribute is."""
         if isinstance(of, OpenTape | KerasTensor | Variable) or self.is_made(of):
-            if isinstance(of, OpenTape) and name == "gradient":
-                return _Gradients(of)
+            if isinstance(of, OpenTape) and name in ("gradient", "watch"):
+                return TapeMethod(of, name)
             if isinstance(of, KerasTensor) and name == "shape":
                 return self.shape_of(of)
             if isinstance(of, list) and name in ("append", "extend"):
@@ -109,8 +118,8 @@ class StepCalls(StepFormulas):
             if kwargs.keys() - {"persistent"} or args:
                 raise NotLowerable("its tape does not watch what it reads")
             return OpenTape()
-        if isinstance(callee, _Gradients):
-            return self._gradients(*args, **kwargs)
+        if isinstance(callee, TapeMethod):
+            return self.of_tape(callee, args, kwargs)
         if isinstance(callee, Layer):
             return self._layer(callee, args, kwargs)
         if callee is value_and_grad:
@@ -122,6 +131,11 @@ class StepCalls(StepFormulas):
             return self._loss(callee, *args, **kwargs)
         if isinstance(callee, Method):
             return self._method(callee, args, kwargs)
+        if isinstance(callee, FunctionType) and callee.__module__.startswith(_TREES):
+            if callee.__name__ not in _OF_TREES or kwargs:
+                raise NotLowerable(f"it calls `tree.{callee.__name__}`")
+            found = callee(*args)
+            return self.made(found) if isinstance(found, list) else found
         if isinstance(callee, tuple):  # a view of a dict
             return callee[0]
         if getattr(callee, "__name__", "") == unpack_x_y_sample_weight.__name__ and len(args) == 1:
@@ -141,20 +155,69 @@ class StepCalls(StepFormulas):
         if name in _DRAWS:
             return self._draw(function, args, kwargs)
         given = dict(zip(("x", "axis", "keepdims"), args, strict=False)) | dict(kwargs)
-        x = given.pop("x", None)
+        x = given.pop("x", given.pop("xs", None))
         if name == "shape" and isinstance(x, KerasTensor):
             return self.shape_of(x)
+        if name == "shape" and isinstance(x, BatchLoss):
+            return ()
+        if name in OF_NUMBERS and any(isinstance(y, BatchLoss) for y in args) and not kwargs:
+            return self.combine(OF_NUMBERS[name], args)
         whole = given.get("axis") is None and not given.get("keepdims")
         if name in ("mean", "sum") and isinstance(x, KerasTensor) and whole:
-            if self._tape is None or "float" not in x.dtype:
+            if not self._tapes or "float" not in x.dtype:
                 raise NotLowerable(f"`{name}` is computed outside of a tape")
             rows = self._inside(x)
             assert isinstance(rows, KerasTensor)
             return RowLoss(rows, name)
+        if name in ("mean", "sum") and isinstance(x, BatchLoss) and whole:
+            return x
+        if name == "concatenate" and self._joins_batches(x, given):
+            return self.join(x)
         leaves = tree.flatten((list(args), dict(kwargs)))
-        if not any(isinstance(x, KerasTensor) for x in leaves):
+        if not any(isinstance(x, KerasTensor | BatchSize) for x in leaves):
             raise NotLowerable(f"`{name}` is computed without the data")
+        in_random = function.__module__.startswith(f"{_OWN}.random")
+        if not self._tapes and (in_random or not self.is_exact(name)):
+            return self._on_batches(function, in_random, args, kwargs)
         return self._compute(function, name, args, kwargs)
+
+    def _on_batches(
+        self,
+        function: FunctionType,
+        draws: bool,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+    ) -> object:
+        """What Python makes of whole batches before the plans: other orders of rows, draws."""
+        seed = kwargs.get("seed")
+        if draws and not isinstance(seed, SeedGenerator):
+            raise NotLowerable("it draws without a SeedGenerator")
+        leaves = tree.flatten((list(args), {k: v for k, v in kwargs.items() if k != "seed"}))
+        if not all(isinstance(x, KerasTensor | BatchSize) or is_plain(x) for x in leaves):
+            raise NotLowerable(f"`{function.__name__}` is given more than tensors and numbers")
+        tensors = [self.known(x) for x in leaves if isinstance(x, KerasTensor)]
+        sizes = [*(x for x in leaves if isinstance(x, BatchSize))]
+        batches = {*map(self.batches_of, tensors), *(x.batches for x in sizes)}
+        if len(batches) != 1:
+            raise NotLowerable(f"`{function.__name__}` meets other numbers of rows")
+        if tensors:
+            given = {k: v for k, v in kwargs.items() if k != "seed"}
+            y: object = compute_output_spec(function, *args, **given)
+        else:
+            shape = next((x for x in (*args, *kwargs.values()) if isinstance(x, tuple)), ())
+            if not shape or shape[0] is not sizes[0] or not all(map(is_plain, shape[1:])):
+                raise NotLowerable(f"`{function.__name__}` does not make a row for each row")
+            y = KerasTensor((None, *shape[1:]), settings.floatx())
+        if not isinstance(y, KerasTensor):
+            raise NotLowerable(f"`{function.__name__}` gives several values")
+        if isinstance(seed, SeedGenerator):
+            self.drawn.append(seed.state)
+        return self._result(y, batches.pop(), Made(function, args, kwargs, ()))
+
+    def _joins_batches(self, xs: object, given: Mapping[str, object]) -> bool:
+        parts = xs if isinstance(xs, list | tuple) else ()
+        tensors = [x for x in parts if isinstance(x, KerasTensor)]
+        return bool(tensors) and given.get("axis", -1) in (0, -len(tensors[0].shape))
 
     def _draw(
         self, function: FunctionType, args: Sequence[object], kwargs: Mapping[str, object]
@@ -163,7 +226,9 @@ class StepCalls(StepFormulas):
         given = dict(zip(_DRAWS[function.__name__], args, strict=False)) | dict(kwargs)
         shape, seed = given.pop("shape", None), given.pop("seed", None)
         sizes = shape if isinstance(shape, tuple) or self.is_made(shape) else ()
-        if not isinstance(sizes, tuple | list) or [*sizes][:1] != [ROWS] or ROWS in [*sizes][1:]:
+        sizes = sizes if isinstance(sizes, tuple | list) else ()
+        rows = sizes[0] if sizes else None
+        if not isinstance(rows, BatchSize):
             raise NotLowerable(f"`{function.__name__}` does not make a row for each row")
         if not all(map(is_plain, [*sizes[1:], *given.values()])):
             raise NotLowerable(f"`{function.__name__}` is given more than numbers")
@@ -175,11 +240,9 @@ class StepCalls(StepFormulas):
         values = function((None, *sizes[1:]), **given)
         if not isinstance(values, KerasTensor) or values.dtype != settings.floatx():
             raise NotLowerable(f"it draws {given.get('dtype')}")
-        return self._result(values)
+        return self._result(values, rows.batches, Made(function, (sizes,), given, ()))
 
     def _layer(self, layer: Layer, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
-        if self.effects.applied:
-            raise NotLowerable("it calls a model after the update")
         leaves = tree.flatten(list(args))
         if len(args) != 1 or kwargs.keys() - {"training"}:
             raise NotLowerable("it calls a model with more than data")
@@ -190,15 +253,33 @@ class StepCalls(StepFormulas):
             raise NotLowerable("`training` is no truth")
         if not is_ours(self.reads.of_kind(layer, "__call__")):
             raise NotLowerable(f"{layer.name!r} has a `__call__` of its own")
-        self.callees.append((layer, bool(training)))
+        batches = {self.batches_of(x) for x in leaves}
+        if len(batches) > 1:
+            raise NotLowerable("it calls a model with other numbers of rows")
+        self.callees.append(Callee(layer, bool(training), len(self.effects.steps)))
         self._nodes += [(x, len(x._inbound_nodes)) for x in sublayers(layer)]
         flag = {"training": bool(training)} if layer._dk_call_info.has_training else {}
         given = tree.map_structure(self._inside, args[0])
-        outputs = _as_graph(layer, given, flag)
+        if any(tape.watched for tape in self._tapes):
+            outputs = self._by_ops(layer, given, bool(training), max(batches))
+        else:
+            outputs = _as_graph(layer, given, flag)
         if outputs is None:
             outputs = layer(given, **flag)
         of_model = isinstance(outputs, list | tuple) and unwraps(outputs)
-        return self._result(tree.flatten(outputs)[0] if of_model else outputs)
+        made = Made(layer, (given,), dict(kwargs), ())
+        result = tree.flatten(outputs)[0] if of_model else outputs
+        return self._result(result, batches.pop(), made)
+
+    def _by_ops(self, layer: Layer, given: object, training: bool, batches: int) -> object:
+        """The outputs of a layer whose gradient by its inputs may be asked for."""
+        nodes = recorded_nodes.get()
+        assert nodes is not None  # it is being followed
+        before = len(nodes)
+        outputs = call_by_ops(layer, given, training)
+        for node in nodes[before:]:
+            self.keep_rows(node.outputs, batches)
+        return outputs
 
     def _method(
         self, method: Method, args: Sequence[object], kwargs: Mapping[str, object]
@@ -226,7 +307,11 @@ class StepCalls(StepFormulas):
                     _check_metric(metric)
                 self._add_update(None, args, kwargs)
                 return self._metric_value(None)
-        if owner is self._model and name == "get_metrics_result":
+        if (
+            owner is self._model
+            and name == "get_metrics_result"
+            and is_base_method(method.function)
+        ):
             return self._metric_value(None)
         raise NotLowerable(f"it calls `{name}` of {type(owner).__name__}")
 
@@ -234,126 +319,50 @@ class StepCalls(StepFormulas):
         self, metric: Metric | None, args: Sequence[object], kwargs: Mapping[str, object]
     ) -> None:
         leaves = tree.flatten((list(args), dict(kwargs)))
-        if not all(isinstance(x, KerasTensor | BatchLoss | None) for x in leaves):
+        if not all(isinstance(self.known(x), KerasTensor | BatchLoss | None) for x in leaves):
             raise NotLowerable("a metric is given more than data, predictions and loss")
-        if self.effects.loss is None and any(isinstance(x, BatchLoss) for x in leaves):
-            raise NotLowerable("a metric is given the loss before its gradient")  # other bits
         asked = self.effects.asked
-        if asked & {id(None), id(metric)} or (metric is None and asked):
+        if id(metric) in asked or (metric is None and asked):
             raise NotLowerable("a metric is asked before it is updated")
+        if asked:  # what all of them say, this one before its update: it must be said again
+            assert metric is not None
+            self.effects.said_again.add(metric.name)
         self.effects.updates.append(MetricUpdate(metric, tuple(args), dict(kwargs)))
 
-    def _metric_value(self, metric: Metric | None) -> MetricValue:
-        """What a metric says at the end of the step; None: all."""
+    def _metric_value(self, metric: Metric | None) -> object:
+        """What a metric says at the end of the step; None: a dict of all."""
         if metric is None:
             results = self.reads.attribute(self._model, "get_metrics_result")
             if not self.is_ours(results):
                 raise NotLowerable("it has a `get_metrics_result` of its own")
         self.effects.asked.add(id(metric))
-        return MetricValue(metric)
+        value = MetricValue(metric)
+        return value if metric is not None else self.made({ALL_METRICS: value})
 
-    # The loss, its gradient, the update
+    def is_built_in_step(self, method: Method) -> bool:
+        """Whether it is the package's `train_step` of the model."""
+        known = is_base_method(method.function) and method.function.__name__ == "train_step"
+        return known and method.owner is self._model
 
-    def _loss(
-        self, loss: Loss, y_true: object, y_pred: object, sample_weight: object = None
-    ) -> RowLoss:
-        target = self._data.get(id(y_true), -1)
-        weights = -1
-        if sample_weight is not None:
-            weights = self._weights(sample_weight)
-            if loss.reduction == "mean_with_sample_weight":
-                raise NotLowerable("its loss is divided by the weights")
-        form = native_form(loss)
-        known = form is not None and not form.whole_batch and loss.reduction in _REDUCTIONS
-        if self._tape is None or not known or target < 0:
-            raise NotLowerable("its loss is none of ours, of targets that are data")
-        if not isinstance(y_pred, KerasTensor) or id(y_pred) not in self._recorded:
-            raise NotLowerable("its loss is none of what a model gave")
-        reduction = "sum" if loss.reduction == "sum" else "mean"
-        return RowLoss(y_pred, reduction, loss, target, weights)
-
-    def _weights(self, given: object) -> int:
-        """The column of the data with the weights of samples."""
-        place = self._data.get(id(given), -1)
-        floats = isinstance(given, KerasTensor) and given.dtype == settings.floatx()
-        if place < 0 or not floats or len(given.shape) != 1:  # type: ignore[attr-defined]
-            raise NotLowerable("the weights of its loss are no column of numbers of the data")
-        return place
-
-    def _compiled_loss(
-        self,
-        x: object = None,
-        y: object = None,
-        y_pred: object = None,
-        sample_weight: object = None,
-        training: object = True,
-    ) -> RowLoss:
-        term = self._compiled.bare_term()
-        if term is None:
-            raise NotLowerable("`compute_loss` gives more than one loss")
-        return self._loss(term.loss, y, y_pred, sample_weight)
-
-    def _differentiated(
-        self, fn: object, variables: object = None, has_aux: object = False
-    ) -> Differentiated:
-        if variables is not None or not isinstance(has_aux, bool):
-            raise NotLowerable("`value_and_grad` takes the gradient by more than values")
-        return Differentiated(fn, has_aux)
-
-    def value_and_gradients(
-        self, of: Differentiated, result: object, sources: object
-    ) -> tuple[object, object]:
-        """What a differentiated function gives, from what the function gave."""
-        pair = of.has_aux and isinstance(result, tuple) and len(result) == 2
-        if of.has_aux and not pair:
-            raise NotLowerable("`value_and_grad` is given a function that returns no pair")
-        value = result[0] if isinstance(result, tuple) and pair else result
-        given = sources if isinstance(sources, list | tuple) else ()
-        variables = tuple(v.variable for v in given if isinstance(v, StateValue))
-        if len(variables) != len(given):
-            raise NotLowerable("it takes the gradient by something else than variables")
-        self.state.take(sources, variables)
-        return result, self._gradients(value, variables)
-
-    def _gradients(self, target: object, sources: object) -> object:
-        if not isinstance(target, BatchLoss) or self.effects.loss not in (None, target):
-            raise NotLowerable("it takes the gradient of something else than one loss")
-        if self._tape is not None and self.effects.applied:
-            raise NotLowerable("it takes a gradient after the update")
-        if not (self._is_fixed(sources) and isinstance(sources, list | tuple) and sources):
-            raise NotLowerable("it takes the gradient by something else than variables")
-        if not all(isinstance(v, Variable) for v in sources):
-            raise NotLowerable("it takes the gradient by something else than variables")
-        self.effects.loss = target
-        return self.made([Gradient(target, v) for v in sources])
-
-    def _update(
-        self,
-        optimizer: Optimizer,
-        name: str,
-        grads: object = (),
-        trainable_variables: object = None,
-        **others: object,
-    ) -> None:
-        gradients = list(self.items(grads))
-        given = trainable_variables
-        if name == "apply_gradients":
-            pairs = [pair for pair in gradients if isinstance(pair, tuple) and len(pair) == 2]
-            gradients, given = [g for g, _ in pairs], [v for _, v in pairs]
-        if others or optimizer is not self._model.optimizer or self.effects.applied:
-            raise NotLowerable("it updates by something else than the model's optimizer, once")
-        variables = [g.variable for g in gradients if isinstance(g, Gradient)]
-        if not gradients or len(variables) != len(gradients):
-            raise NotLowerable("it updates by something else than gradients as they are")
-        if given is not None and trainable_variables is given and not self._is_fixed(given):
-            raise NotLowerable("it updates what a list says that may change")
-        own = optimizer._trainable_variables
-        for others_of in (own, own if given is None else given):
-            if not isinstance(others_of, list | tuple) or len(others_of) != len(variables):
-                raise NotLowerable("it does not update what its optimizer was built for")
-            if not all(v is w for v, w in zip(variables, others_of, strict=True)):
-                raise NotLowerable("it does not update what its optimizer was built for")
-        self.effects.variables, self.effects.applied = variables, True
+    def ends_built_in_step(
+        self, tape: OpenTape, loss: object, given: Mapping[str, object]
+    ) -> object:
+        """What the built-in step does after its tape: an update, and metrics."""
+        variables = self.made(list(self._model.trainable_variables))
+        self.attribute(self._model, "trainable_variables")  # which must stay the same
+        gradients = self._gradients(tape, loss, variables)
+        self._update(self._model.optimizer, "apply", gradients, variables)
+        mean, rows = self._compiled.loss_mean, next(iter(tree.flatten(given["x"])), None)
+        if mean is None or not isinstance(rows, KerasTensor):
+            raise NotLowerable("it is compiled without a loss, or its data are no rows")
+        _check_metric(mean)
+        weight = rows_of_batches(self.batches_of(rows))
+        self.effects.updates.append(MetricUpdate(mean, (loss,), {"sample_weight": weight}))
+        args = given["x"], given["y"], given["y_pred"]
+        compute_metrics = self.reads.attribute(self._model, "compute_metrics")
+        if not isinstance(compute_metrics, Method):
+            raise NotLowerable("its `compute_metrics` is no method")
+        return self._method(compute_metrics, args, {"sample_weight": given["sample_weight"]})
 
 
 def _as_graph(layer: Layer, given: object, flag: dict[str, bool]) -> object:
@@ -377,10 +386,3 @@ def _check_metric(metric: Metric) -> None:
         called = [f for f in vars(part).values() if callable(f) and not isinstance(f, type)]
         if not all(map(is_ours, (type(part), *called))):
             raise NotLowerable(f"the metric {part.name!r} is one of its own")
-
-
-class _Gradients:
-    """``tape.gradient``, not yet called."""
-
-    def __init__(self, tape: OpenTape) -> None:
-        self.tape = tape

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import FunctionType
 
 import numpy as np
 
@@ -12,13 +13,24 @@ from densekit._core import tree
 from densekit._core.plan import NotLowerable
 from densekit._core.types import Array
 from densekit._core.variable import Variable
-from densekit.ops import KerasTensor, stop_gradient
+from densekit.layers import Layer
+from densekit.losses import Loss
+from densekit.ops import KerasTensor, concatenate, stop_gradient
 from densekit.training._step_reads import Reads
-from densekit.training._step_values import ROWS, BatchLoss, Combined, Once, OpenTape
+from densekit.training._step_values import (
+    ALL_METRICS,
+    BatchLoss,
+    Combined,
+    Made,
+    MetricValue,
+    Once,
+    OpenTape,
+    rows_of_batches,
+)
 
 _COLLECTIONS = frozenset({tuple, list, dict})
 _ITERATORS = (zip, enumerate, reversed)
-MAKES = (list, tuple, *_ITERATORS)
+MAKES = (list, tuple, range, *_ITERATORS)
 _PLAIN = frozenset({int, float, str, bool, type(None)})
 # Outside of a tape NumPy computes: the core has the same bits for what rounds once, or not at all.
 _EXACT = frozenset(
@@ -39,6 +51,17 @@ _LINEAR = {
     "mul": "multiply",
     "truediv": "divide",
     "neg": "negative",
+}
+# What gives an array of its own; others may give a view of what they take.
+_OWN_MEMORY = frozenset(
+    {
+        *("concatenate", "add", "subtract", "multiply", "divide", "sub", "mul", "truediv", "neg"),
+        *("where", "maximum", "minimum", "normal", "uniform", "zeros", "ones", "abs", "absolute"),
+    }
+)
+# The same as ops.
+OF_NUMBERS = {"add": "add", "subtract": "sub", "multiply": "mul", "negative": "neg"} | {
+    name: "truediv" for name in ("divide", "true_divide")
 }
 # Where integers and floats may meet: the result has the type of the floats.
 _MIXED = frozenset({"take_along_axis", "where"})
@@ -72,18 +95,28 @@ class StepFormulas:
         self.reads = Reads()
         self._own = {id(v) for v in variables}
         self._data = {id(x): i for i, x in enumerate(data)}
-        self._recorded: set[int] = set()  # tensors that a tape knows, by id
+        self._recorded: dict[int, frozenset[OpenTape]] = {}  # tapes that know a tensor, by id
         self._constant: dict[int, KerasTensor] = {}  # by id: others as a tape sees them
+        self.how: dict[int, Made] = {}  # what tensors were made by, by id
+        self._batches: dict[int, int] = {}  # how many were joined in a tensor, by id; else one
+        self._changed: set[int] = set()  # tensors that were changed in place, by id
         self._keep: list[object] = [*data]  # what ids are of
         self._made: set[int] = set()  # lists and dicts of the step, by id
-        self._tape: OpenTape | None = None
-        self._had_tape = False
+        self._tapes: list[OpenTape] = []  # that record, the innermost last
 
     # What is whose
 
     def is_data(self, x: object) -> bool:
         """Whether a tensor is a column of the data."""
         return id(x) in self._data
+
+    def is_exact(self, name: str) -> bool:
+        """Whether an op on rows has the same bits in a plan and in NumPy."""
+        return name in _EXACT
+
+    def is_recorded(self, x: object) -> bool:
+        """Whether a tape knows a tensor."""
+        return id(x) in self._recorded
 
     def made(self, value: object) -> object:
         """A list or dict that the step made."""
@@ -107,7 +140,9 @@ class StepFormulas:
         """
         if isinstance(value, Once):
             return value.take()
-        if isinstance(value, tuple | list | dict) and self._is_fixed(value):
+        if isinstance(value, tuple | list | dict):
+            if not isinstance(value, tuple) and not self.is_made(value):
+                self.reads.contents(value)
             return value
         raise NotLowerable("it goes through something that may be another one in each step")
 
@@ -115,6 +150,10 @@ class StepFormulas:
         """The length of a collection, or whether a value is one."""
         if what is len and self._is_fixed(value):
             return len(value)  # type: ignore[arg-type]
+        if what is isinstance and kinds and isinstance(value, Loss | Layer | FunctionType):
+            asked = kinds[0] if isinstance(kinds[0], tuple) else kinds
+            if all(type(kind) is type for kind in asked):
+                return isinstance(value, asked)  # type: ignore[arg-type]
         known = is_plain(value) or isinstance(value, KerasTensor) or self._is_fixed(value)
         named = kinds[0] if kinds and isinstance(kinds[0], tuple) else kinds
         if what is isinstance and known and named and {*named} <= _COLLECTIONS:
@@ -122,52 +161,93 @@ class StepFormulas:
         raise NotLowerable(f"it calls `{what.__name__}`")
 
     def make(self, kind: type, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
-        given = [self.items(arg) for arg in args]
+        given = args if kind is range and all(map(is_plain, args)) else map(self.items, args)
         try:
             made: Iterable[object] = kind(*given, **kwargs)
+            if kind is range:
+                return self.made(list(made))
             return Once(made) if kind in _ITERATORS else self.made(made)
         except (TypeError, ValueError) as error:
             raise NotLowerable(str(error)) from None
 
-    # The tape
+    # Tapes
 
     def open(self, tape: OpenTape) -> None:
         """What follows is recorded."""
-        if self._had_tape:
-            raise NotLowerable("it has several tapes")
-        self._tape, self._had_tape = tape, True
+        if tape in self._tapes:
+            raise NotLowerable("it enters a tape twice")
+        self._tapes.append(tape)
 
     def close(self) -> None:
-        """The tape ends."""
-        self._tape = None
+        """The innermost tape ends."""
+        self._tapes.pop()
+
+    def batches_of(self, x: object) -> int:
+        """How many batches were joined in a tensor."""
+        return self._batches.get(id(x), 1)
+
+    def known(self, x: object) -> object:
+        """A tensor, which is still what it was when it was made."""
+        if id(x) in self._changed:
+            raise NotLowerable("it uses an array that it has changed in place by another name")
+        return x
 
     def _inside(self, x: object) -> object:
-        """A tensor as the tape sees it: it knows nothing of what was computed before."""
-        if not isinstance(x, KerasTensor):
+        """A tensor as the tapes see it: they know nothing of what was computed before."""
+        if not isinstance(self.known(x), KerasTensor) or not self._tapes:
             return x
-        if self._tape is None:
-            if id(x) in self._recorded:
-                raise NotLowerable("it computes with what a tape recorded, after it")
+        assert isinstance(x, KerasTensor)
+        if id(x) in self._data or "float" not in x.dtype:
             return x
-        if id(x) in self._recorded or id(x) in self._data or "float" not in x.dtype:
+        knows = self._recorded.get(id(x), frozenset())
+        if knows.intersection(self._tapes):
+            for tape in self._tapes:
+                tape.misses = tape.misses or tape not in knows
             return x
         if id(x) not in self._constant:
             constant: object = stop_gradient(x)
             assert isinstance(constant, KerasTensor)
             self._constant[id(x)] = constant
+            self._batches[id(constant)] = self.batches_of(x)
+            self.how[id(constant)] = Made(stop_gradient, (x,), {}, [constant])
         return self._constant[id(x)]
 
-    def _result(self, value: object) -> object:
-        """What an op or a model gave."""
+    def _result(self, value: object, batches: int = 1, made: Made | None = None) -> object:
+        """What an op or a model gave, for the rows of so many batches."""
+        found: list[KerasTensor] = []
         for x in tree.flatten(value):
             if not isinstance(x, KerasTensor) or x.shape[:1] != (None,) or None in x.shape[1:]:
                 raise NotLowerable("it computes something else than one row for each row")
+            found.append(x)
             self._keep.append(x)
-            if self._tape is not None:
-                self._recorded.add(id(x))
+            self._batches[id(x)] = batches
+            if self._tapes:
+                self._recorded[id(x)] = frozenset(self._tapes)
+        if made is not None:
+            self.how.update((id(x), made._replace(results=found)) for x in found)
         if isinstance(value, list | dict):
             self.made(value)
         return value
+
+    def keep_rows(self, tensors: Iterable[KerasTensor], batches: int) -> None:
+        """Values inside of a call, of so many batches."""
+        for x in tensors:
+            self._keep.append(x)
+            self._batches[id(x)] = batches
+
+    def change(self, before: object, formula: Callable[..., object], by: object) -> object:
+        """What ``x += y`` makes of an array of the step's own."""
+        how = self.how.get(id(before))
+        name = "" if how is None else getattr(how.function, "__name__", "")
+        if not isinstance(before, KerasTensor) or name.strip("_") not in _OWN_MEMORY:
+            raise NotLowerable("it changes an array in place")  # and all views of it
+        if any(before is x for made in self.how.values() for x in _viewed(made)):
+            raise NotLowerable("it changes an array in place of which it has views")
+        after = self.operate(formula, before, by)
+        if not isinstance(after, KerasTensor) or after.shape != before.shape:
+            raise NotLowerable("it changes an array in place to another shape")
+        self._changed.add(id(before))
+        return after
 
     # Operators, items
 
@@ -183,16 +263,16 @@ class StepFormulas:
             except TypeError as error:
                 raise NotLowerable(str(error)) from None
         if any(isinstance(x, BatchLoss) for x in operands):
-            return self._combine(formula.__name__.strip("_"), operands)
+            return self.combine(formula.__name__.strip("_"), operands)
         raise NotLowerable(f"it computes with {', '.join(type(x).__name__ for x in operands)}")
 
-    def _combine(self, name: str, operands: Sequence[object]) -> Combined:
+    def combine(self, name: str, operands: Sequence[object]) -> Combined:
         """What is linear in numbers of the batch."""
         given = [x for x in operands if isinstance(x, BatchLoss | int | float)]
         numbers = [x for x in given if not isinstance(x, BatchLoss)]
         scales = name in ("mul", "truediv")
         known = len(given) == len(operands) and all(map(is_plain, numbers))
-        if name not in _LINEAR or not known or self._tape is None:
+        if name not in _LINEAR or not known or not self._tapes:
             raise NotLowerable(f"`{name}` of a number of the batch")
         if scales and (not numbers or (name == "truediv" and numbers[0] is given[0])):
             raise NotLowerable(f"`{name}` of numbers of the batch")
@@ -207,7 +287,11 @@ class StepFormulas:
             if not parts or parts[0] not in (slice(None), Ellipsis):
                 raise NotLowerable("it picks rows")
             return self._compute(lambda x: x[index], "getitem", [of], {})
-        if isinstance(of, tuple | list | dict) and self._is_fixed(of):
+        if isinstance(of, tuple | list | dict):
+            if not isinstance(of, tuple) and not self.is_made(of):
+                self.reads.contents(of)
+            if isinstance(of, dict) and ALL_METRICS in of and index not in of:
+                return MetricValue(None, str(index))
             try:
                 found = of[index]  # type: ignore[call-overload]
                 return self.made(found) if isinstance(index, slice) else found
@@ -217,7 +301,7 @@ class StepFormulas:
 
     def shape_of(self, x: KerasTensor) -> tuple[object, ...]:
         """Sizes of a tensor, of which the first is another one in other batches."""
-        return (ROWS, *x.shape[1:])
+        return (rows_of_batches(self.batches_of(x)), *x.shape[1:])
 
     def _operand(self, name: str, x: Variable | Array, rank: int) -> None:
         """An operand that has the same values for each row."""
@@ -254,8 +338,32 @@ class StepFormulas:
             raise NotLowerable(f"`{name}` joins different types")
         if "float" not in tensors[0].dtype and name in ("add", "sub", "mul", "truediv", "pow"):
             raise NotLowerable(f"`{name}` computes with {tensors[0].dtype}")
-        if self._tape is None and name not in _EXACT:
+        if not self._tapes and name not in _EXACT:
             raise NotLowerable(f"`{name}` is computed outside of a tape")
+        batches = {self.batches_of(x) for x in tensors}
+        if len(batches) > 1:
+            raise NotLowerable(f"`{name}` meets other numbers of rows")
         given = [tree.map_structure(self._inside, x) for x in args]
         named = {key: tree.map_structure(self._inside, x) for key, x in kwargs.items()}
-        return self._result(formula(*given, **named))
+        made = Made(formula, given, named, ())
+        return self._result(formula(*given, **named), batches.pop(), made)
+
+    def join(self, xs: object) -> object:
+        """Batches one behind the other, as one of more rows."""
+        parts = [self.known(x) for x in self.items(xs)]
+        tensors = [x for x in parts if isinstance(x, KerasTensor)]
+        if not tensors or len(tensors) < len(parts):
+            raise NotLowerable("it joins rows with something else")
+        first = tensors[0]
+        if any((x.shape, x.dtype) != (first.shape, first.dtype) for x in tensors):
+            raise NotLowerable("it joins rows of several types or shapes")
+        joined = KerasTensor(first.shape, first.dtype)
+        made = Made(concatenate, (tensors,), {"axis": 0}, ())
+        return self._result(joined, sum(map(self.batches_of, tensors)), made)
+
+
+def _viewed(made: Made) -> list[object]:
+    """What a call may have given a view of."""
+    if getattr(made.function, "__name__", "").strip("_") in _OWN_MEMORY:
+        return []
+    return tree.flatten((list(made.args), dict(made.kwargs)))

@@ -14,9 +14,11 @@ from types import FunctionType
 from typing import TypeAlias
 
 from densekit._core.plan import NotLowerable
+from densekit.data._columns import unpack_x_y_sample_weight
+from densekit.training._overrides import is_followed
 from densekit.training._step_calls import StepCalls
 from densekit.training._step_formulas import is_plain
-from densekit.training._step_reads import Method, Property
+from densekit.training._step_reads import Method, Property, Super
 from densekit.training._step_source import definition_of
 from densekit.training._step_state import Differentiated
 from densekit.training._step_values import BatchLoss, Once, OpenTape
@@ -86,11 +88,30 @@ class StepReader:
             result = self.call(callee.function, args, kwargs)
             self._calls.close()
             return self._calls.value_and_gradients(callee, result, args[0] if args else None)
-        if self._calls.is_ours(callee) or not isinstance(callee, Method | FunctionType):
+        if isinstance(callee, Method) and self._calls.is_built_in_step(callee):
+            return self.built_in_step(callee.owner, args, kwargs)
+        function = callee.function if isinstance(callee, Method) else callee
+        is_known = self._calls.is_ours(callee) and not is_followed(function)
+        if is_known or not isinstance(callee, Method | FunctionType):
             return self._calls.call(callee, args, kwargs)
         if isinstance(callee, FunctionType):
             return self.run(callee, args, kwargs)
         return self.run(callee.function, [callee.owner, *args], kwargs)
+
+    def built_in_step(self, model: object, args: Sequence[object], kwargs: Names) -> object:
+        """What the package's own `train_step` returns for some data."""
+        if kwargs or len(args) != 1:
+            raise NotLowerable("it hands a state to the built-in step")
+        calls = self._calls
+        x, y, sample_weight = unpack_x_y_sample_weight(args[0])
+        tape = OpenTape()
+        calls.open(tape)
+        y_pred = self.call(model, [x], {"training": True})
+        compute_loss = calls.attribute(model, "compute_loss")
+        given: Names = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
+        loss = self.call(compute_loss, [], given)
+        calls.close()
+        return calls.ends_built_in_step(tape, loss, given)
 
 
 class _Frame:
@@ -127,23 +148,25 @@ class _Frame:
                 if isinstance(before, list) and self._calls.is_made(before):
                     before.extend(self._calls.items(self._value(node.value)))
                     return
-                if not is_plain(before) and not isinstance(before, BatchLoss):
-                    # Arrays, and all views of them, change in place.
-                    raise NotLowerable(f"it changes `{name}` in place")
-                formula = _BINARY[type(node.op)]
-                self._names[name] = self._calls.operate(formula, before, self._value(node.value))
+                formula, by = _BINARY[type(node.op)], self._value(node.value)
+                if is_plain(before) or isinstance(before, BatchLoss):
+                    self._names[name] = self._calls.operate(formula, before, by)
+                else:
+                    self._names[name] = self._calls.change(before, formula, by)
             case ast.Return():
                 self._result = None if node.value is None else self._value(node.value)
                 self._returned = True
-            case ast.With(items=[item]):
-                tape = self._value(item.context_expr)
-                if not isinstance(tape, OpenTape):
-                    raise NotLowerable("it enters something that is no tape")
-                if item.optional_vars is not None:
-                    self._bind(item.optional_vars, tape)
-                self._calls.open(tape)
+            case ast.With(items=items):
+                for item in items:
+                    tape = self._value(item.context_expr)
+                    if not isinstance(tape, OpenTape):
+                        raise NotLowerable("it enters something that is no tape")
+                    if item.optional_vars is not None:
+                        self._bind(item.optional_vars, tape)
+                    self._calls.open(tape)
                 self.body(node.body)
-                self._calls.close()
+                for _ in items:
+                    self._calls.close()
             case ast.If():
                 self.body(node.body if self._truth(node.test) else node.orelse)
             case ast.For(orelse=[]):
@@ -154,6 +177,9 @@ class _Frame:
                         return
             case ast.Pass():
                 pass
+            case ast.Assert():
+                if not self._truth(node.test):
+                    raise NotLowerable(f"it asserts `{ast.unparse(node.test)}`, which is not so")
             case _:
                 raise NotLowerable(f"it has `{ast.unparse(node).partition(chr(10))[0]}`")
 
@@ -176,7 +202,9 @@ class _Frame:
         raise NotLowerable(f"it sets {what}, which is no name of its own")
 
     def _truth(self, node: ast.expr) -> bool:
-        value = self._value(node)
+        return self._truth_of(self._value(node), node)
+
+    def _truth_of(self, value: object, node: ast.expr) -> bool:
         if is_plain(value) or self._calls.is_made(value):
             return bool(value)
         raise NotLowerable(f"it asks whether `{ast.unparse(node)}`")
@@ -207,16 +235,29 @@ class _Frame:
                     return _IDENTITY[type(op)](left, right)
                 if type(op) in _COMPARE:
                     return self._calls.operate(_COMPARE[type(op)], left, right)
+            case ast.BoolOp(op=op, values=[*parts, last]):
+                for part in parts:
+                    known = self._value(part)
+                    if self._truth_of(known, part) is isinstance(op, ast.Or):
+                        return known
+                return self._value(last)
             case ast.IfExp():
                 return self._value(node.body if self._truth(node.test) else node.orelse)
             case ast.Tuple():
                 return tuple(map(self._value, node.elts))
             case ast.List():
                 return self._calls.made(list(map(self._value, node.elts)))
-            case ast.Dict() if None not in node.keys:
-                keys = [self._value(key) for key in node.keys if key is not None]
-                values = map(self._value, node.values)
-                return self._calls.made(dict(zip(keys, values, strict=True)))
+            case ast.Dict():
+                made: dict[object, object] = {}
+                for key, item in zip(node.keys, node.values, strict=True):
+                    found = self._value(item)
+                    if key is not None:
+                        made[self._value(key)] = found
+                    elif isinstance(found, dict) and self._calls.is_made(found):
+                        made |= found
+                    else:
+                        raise NotLowerable("it spreads a dict that may be another one")
+                return self._calls.made(made)
             case ast.Subscript():
                 return self._calls.item(self._value(node.value), self._index(node.slice))
             case ast.GeneratorExp():
@@ -251,6 +292,15 @@ class _Frame:
             return self._reads.free(self._function, name)
         return self._reads.name(self._function, name)
 
+    def _super(self, args: Sequence[object]) -> Super:
+        """What ``super()`` gives inside of a method."""
+        if not args and "__class__" in self._function.__code__.co_freevars:
+            kind = self._reads.free(self._function, "__class__")
+            args = kind, self._names.get(self._function.__code__.co_varnames[0])
+        if len(args) != 2 or not isinstance(args[0], type):
+            raise NotLowerable("it calls `super` outside of a method")
+        return Super(args[0], args[1])
+
     def _index(self, node: ast.expr) -> object:
         if isinstance(node, ast.Tuple):
             return tuple(map(self._index, node.elts))
@@ -261,6 +311,8 @@ class _Frame:
 
     def _call(self, node: ast.Call) -> object:
         callee = self._value(node.func)
+        if callee is super:
+            return self._super([self._value(arg) for arg in node.args])
         if any(isinstance(arg, ast.Starred) for arg in node.args):
             raise NotLowerable("it spreads arguments")
         args = list(map(self._value, node.args))

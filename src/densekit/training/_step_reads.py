@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from operator import is_
 from types import CellType, FunctionType, MethodType, ModuleType
+from typing import NamedTuple
 
 from densekit._core.captured_state import LARGEST_COMPARED
 from densekit._core.functions import NOTHING, OURS, content_of, package_of, variables_around
@@ -41,6 +42,13 @@ class Property(Method):
     __slots__ = ()
 
 
+class Super(NamedTuple):
+    """``super()``: an object as the classes behind one have it."""
+
+    kind: type
+    owner: object
+
+
 class Reads:
     """Notes what is read, to say later whether it still holds."""
 
@@ -52,6 +60,8 @@ class Reads:
         self._owners: dict[int, tuple[object, type, object]] = {}  # by id, as they were
         self._codes: list[tuple[FunctionType, object, object]] = []
         self._arrays: dict[int, tuple[Array, bytes]] = {}  # by id, with their contents
+        # Lists and dicts, by id, with what is in them.
+        self._contents: dict[int, tuple[list[object] | dict[object, object], list[object]]] = {}
         self.layers: dict[int, Layer] = {}  # whose parts were looked at, by id
 
     def settle(self) -> None:
@@ -80,7 +90,17 @@ class Reads:
         for function, code, defaults in self._codes:
             if function.__code__ is not code or function.__defaults__ is not defaults:
                 return False
+        for of, items in self._contents.values():
+            now = _items_of(of)
+            if len(now) != len(items) or not all(map(is_, now, items)):
+                return False
         return all([array.tobytes() == contents for array, contents in self._arrays.values()])
+
+    def contents(self, of: list[object] | dict[object, object]) -> None:
+        """What is in a list or dict is read, which anybody may change."""
+        if type(of) not in (list, dict) and not is_ours(type(of)):
+            raise NotLowerable("it goes through something that may be another one in each step")
+        self._contents[id(of)] = of, _items_of(of)
 
     def array(self, array: Array) -> None:
         """The elements of an array are read, which anybody may change in place."""
@@ -129,6 +149,8 @@ class Reads:
         Raises:
             NotLowerable: if it is not known what reading it does.
         """
+        if isinstance(of, Super):
+            return self._inherited(of, name)
         if isinstance(of, ModuleType):
             if name in vars(of):
                 return self._note(vars(of), name, vars(of)[name])
@@ -167,6 +189,25 @@ class Reads:
             self._of_types[type(of), name] = value
             return value
         raise NotLowerable(f"it reads `{name}` of {type(of).__name__}")
+
+    def _inherited(self, of: Super, name: str) -> Method:
+        """A method of a class behind the one that asks."""
+        order = type(of.owner).__mro__
+        if of.kind not in order:
+            raise NotLowerable("it calls `super` of another object")
+        for kind in order[order.index(of.kind) + 1 :]:
+            value = vars(kind).get(name)
+            if isinstance(value, FunctionType):
+                self._of_types[kind, name] = value
+                self._owners[id(of.owner)] = of.owner, type(of.owner), vars(of.owner)
+                return Method(of.owner, value)
+            if value is not None:
+                break
+        raise NotLowerable(f"it reads `{name}` of `super()`")
+
+
+def _items_of(of: list[object] | dict[object, object]) -> list[object]:
+    return [part for pair in of.items() for part in pair] if isinstance(of, dict) else list(of)
 
 
 def is_ours(function: object) -> bool:

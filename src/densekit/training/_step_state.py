@@ -10,7 +10,7 @@ from densekit._core.variable import Variable
 from densekit.layers import Layer
 from densekit.metrics import Metric
 from densekit.optimizers import Optimizer
-from densekit.training._step_values import MetricValue, RowLoss
+from densekit.training._step_values import RowLoss
 
 METHODS = frozenset(
     {
@@ -66,7 +66,7 @@ class Calls(Protocol):
         self, metric: Metric, args: Sequence[object], kwargs: Mapping[str, object]
     ) -> None: ...
 
-    def _metric_value(self, metric: Metric) -> MetricValue: ...
+    def _metric_value(self, metric: Metric) -> object: ...
 
 
 class StepState:

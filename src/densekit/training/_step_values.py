@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 from densekit._core.plan import NotLowerable
@@ -13,13 +14,24 @@ from densekit.engines.formula_numbers import FORWARD
 from densekit.losses import Loss
 from densekit.metrics import Metric
 from densekit.ops import KerasTensor
+from densekit.optimizers import Optimizer
 
 
 class BatchSize:
-    """How many rows a batch has, where the step asks for it."""
+    """How many rows some batches have that were joined, where the step asks for it.
+
+    Args:
+        batches: how many.
+    """
+
+    def __init__(self, batches: int) -> None:
+        self.batches = batches
 
 
-ROWS = BatchSize()
+@cache
+def rows_of_batches(batches: int) -> BatchSize:
+    """The rows of so many batches, the same object each time."""
+    return BatchSize(batches)
 
 
 class BatchLoss:
@@ -34,7 +46,8 @@ class RowLoss(BatchLoss):
         rows: what is summed; of a built-in loss the predictions.
         reduction: "mean" or "sum" of all elements.
         loss: the built-in loss.
-        target: which column of the data holds its targets.
+        target: which column of the data holds its targets; -1: none, or `made`.
+        made: targets that the step makes of the data.
         weights: which one the weights of its samples; -1: they have none.
     """
 
@@ -43,6 +56,7 @@ class RowLoss(BatchLoss):
     loss: Loss | None = None
     target: int = -1
     weights: int = -1
+    made: KerasTensor | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -102,9 +116,13 @@ class Gradient:
 
 @dataclass(eq=False, slots=True)
 class MetricValue:
-    """What a metric says after the step; None: all of the model's metrics."""
+    """What a metric says after the step; None: all of the model's metrics, or what has a name."""
 
     metric: Metric | None
+    name: str = ""
+
+
+ALL_METRICS = object()  # the key of what all of them say, in a dict of the step
 
 
 class MetricUpdate(NamedTuple):
@@ -133,14 +151,49 @@ class Once:
 class OpenTape:
     """A tape of the step."""
 
+    def __init__(self) -> None:
+        self.misses = False  # something that is computed in it was made in another one
+        self.watched: dict[int, object] = {}  # rows as it sees them, by the ids of the step's
+
+
+class Made(NamedTuple):
+    """A call of the step, which Python may make as well.
+
+    Attributes:
+        function: what was called.
+        args, kwargs: with symbols in the places of tensors.
+        results: the symbols that it gave.
+    """
+
+    function: Callable[..., object]
+    args: Sequence[object]
+    kwargs: Mapping[str, object]
+    results: Sequence[KerasTensor]
+
+
+class Update(NamedTuple):
+    """One update: what makes the loss smaller, by which optimizer.
+
+    Attributes:
+        loss: of its batch.
+        variables: what is trained.
+        optimizer: by what.
+        nodes: how many calls had been recorded before it.
+    """
+
+    loss: BatchLoss
+    variables: Sequence[Variable]
+    optimizer: Optimizer
+    nodes: int
+
 
 @dataclass(eq=False)
 class StepEffects:
     """What a step was found to do."""
 
-    loss: BatchLoss | None = None
-    variables: Sequence[Variable] = ()
+    steps: list[Update] = field(default_factory=list)
+    losses: list[BatchLoss] = field(default_factory=list)  # whose gradient it takes
     updates: list[MetricUpdate] = field(default_factory=list)
     logs: object = None
-    applied: bool = False
     asked: set[int] = field(default_factory=set)  # metrics whose values it has, by id
+    said_again: set[str] = field(default_factory=set)  # names that it must return once more
