@@ -16,6 +16,7 @@ from densekit.distillation import (
     FeatureDistillation,
     LogitsDistillation,
 )
+from densekit.training import _step_follower
 
 X = np.random.default_rng(3).normal(size=(24, 5)).astype("float32")
 Y = (X[:, 0] > 0).astype("int32") + (X[:, 1] > 0)
@@ -178,3 +179,30 @@ def test_misuse() -> None:
 
     with pytest.raises(ValueError, match="a student without symbolic outputs"):
         Distiller(teacher, Subclass(), HINTS)
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        [LogitsDistillation(2.0)],
+        [
+            LogitsDistillation(loss="mse"),
+            FeatureDistillation("mse", "teacher_hidden", "student_hidden"),
+        ],
+    ],
+)
+def test_its_steps_are_made_natively(
+    losses: list[DistillationLoss], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_step_follower, "FIRST_STEPS", 2)
+    monkeypatch.setattr(_step_follower, "TRIED_STEPS", 2)
+    found = []
+    for eagerly in (True, False):
+        keras.utils.set_random_seed(2)
+        model = distiller(*losses)
+        model.run_eagerly = eagerly
+        history = model.fit(X, Y, batch_size=8, epochs=4, shuffle=False, verbose=0).history
+        found.append([*model.student.get_weights(), *map(np.asarray, history.values())])
+    assert model.train_function.follower.reason == ""
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)

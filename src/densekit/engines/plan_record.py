@@ -54,9 +54,6 @@ class PlanRecord:
         self.writes_weights = False  # whether one assigns to what optimizers train
         # Weights whose penalty is that of the value that a call assigned to them.
         self.penalised_anew: list[Variable] = []
-        self.sums_uses_apart = (
-            False  # gradients of uses of a weight: bits of a tape, which adds them
-        )
         self.mixes_rows = False  # whether outputs of one depend on other rows of its batch
         self.precision = ""  # "bfloat16", "float16": what is recorded now computes so, on float32
         self.ops: list[PlanOp] = []
