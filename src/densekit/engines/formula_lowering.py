@@ -9,7 +9,7 @@ import numpy as np
 
 from densekit import ops
 from densekit._core.native_form import NativeForm
-from densekit._core.types import DTypeLike, Shape
+from densekit._core.types import Config, DTypeLike, Shape
 from densekit.engines.formula_numbers import FORWARD, At, Number
 from densekit.engines.lowering import new_plan
 from densekit.engines.op_lowerings import lower_op
@@ -112,7 +112,7 @@ class Lowered:
         args: list[Any] = []
         for operand in operands:
             if isinstance(operand, int):
-                args.append(_Outside(operand))
+                args.append(Outside(operand))
             elif isinstance(operand, Slot):
                 args.append(At(operand.index))
             elif first == "getitem":
@@ -150,7 +150,7 @@ class Lowered:
             return
         symbolic: list[Any] = []
         for arg in args:
-            if isinstance(arg, _Outside):
+            if isinstance(arg, Outside):
                 if arg.place not in self.tensors:
                     self._rows(arg.place, *self.arrays[arg.place])
                 symbolic.append(self.tensors[arg.place])
@@ -158,22 +158,12 @@ class Lowered:
                 symbolic.append(self.tensors[arg.place])
             else:
                 symbolic.append(arg)
-        try:
-            result = getattr(ops, name)(*symbolic, **settings)
-        except (ValueError, TypeError) as error:
-            raise NotLowerable(str(error)) from None
-        if not isinstance(result, KerasTensor) or result._keras_history is None:
-            raise NotLowerable("it gives several values")
+        result = called(name, symbolic, settings)
         if result.shape != (None, *step.shape[1:]) or step.shape[0] != self.rows:
             raise NotLowerable("it does not give a row for each row")
         if result.dtype != np.dtype(step.dtype).name:
             raise NotLowerable(f"it gives {step.dtype}")
-        operation, index, _ = result._keras_history
-        node = operation._inbound_nodes[index]
-        at = {id(t): place for place, t in self.tensors.items()}
-        handles = [self.handles[at[id(t)]] for t in node.input_tensors]
-        (self.handles[step.place],) = lower_op(self.plan, node, handles)
-        self.tensors[step.place] = result
+        self.handles[step.place], self.tensors[step.place] = lowered_call(self, result), result
 
     def _end(self, step: Step, name: str, args: list[Any], settings: dict[str, Any]) -> None:
         given = dict(zip(("x", "axis", "keepdims"), args, strict=False)) | settings
@@ -210,8 +200,36 @@ class Lowered:
         self.numbers.add(step.place)
 
 
-class _Outside(NamedTuple):
+class Outside(NamedTuple):
+    """An array that comes in from outside, by its place."""
+
     place: int
+
+
+def called(name: str, args: Sequence[object], settings: Config) -> KerasTensor:
+    """What an op gives, symbolically.
+
+    Raises:
+        NotLowerable: if it is not one value, or it takes something else.
+    """
+    try:
+        result = getattr(ops, name)(*args, **settings)
+    except (ValueError, TypeError) as error:
+        raise NotLowerable(str(error)) from None
+    if not isinstance(result, KerasTensor) or result._keras_history is None:
+        raise NotLowerable("it gives several values")
+    return result
+
+
+def lowered_call(lowered: Lowered, result: KerasTensor) -> Handle:
+    """The op behind a symbolic result in the plan."""
+    assert result._keras_history is not None
+    operation, index, _ = result._keras_history
+    node = operation._inbound_nodes[index]
+    at = {id(t): place for place, t in lowered.tensors.items()}
+    handles = [lowered.handles[at[id(t)]] for t in node.input_tensors]
+    (handle,) = lower_op(lowered.plan, node, handles)
+    return handle
 
 
 def _plain(token: Any) -> Any:
@@ -234,10 +252,10 @@ def _index(token: Any) -> Any:
     return tuple(map(_index, token))
 
 
-def can_lower(steps: Sequence[Step]) -> bool:
-    """Whether a formula has a native form, whatever its last step gives."""
+def can_lower(steps: Sequence[Step], way: type[Lowered]) -> bool:
+    """Whether a formula has a native form of a kind, whatever its last step gives."""
     try:
-        Lowered(steps)
+        way(steps)
     except NotLowerable:
         return False
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from densekit._core.engine import Array, Engine, Index, LossTerm, RunQueue, Source
@@ -81,18 +82,20 @@ class CoreKind(PlainKind):
 
     def lowers_formula(self, steps: Sequence[Step]) -> bool:
         """Whether the steps have a native form."""
-        from densekit.engines.formula_lowering import can_lower  # a first model does not wait
+        from densekit.engines.formula_lowering import Lowered, can_lower
+        from densekit.engines.whole_formulas import LoweredWhole  # a first model does not wait
 
-        return can_lower(steps)
+        return can_lower(steps, Lowered) or can_lower(steps, LoweredWhole)
 
     def formula(self, steps: Sequence[Step]) -> Program | None:
         """A native program."""
         from densekit.engines.formulas import FormulaProgram
+        from densekit.engines.whole_formulas import WholeFormula
 
-        try:
-            return FormulaProgram(steps)
-        except NotLowerable:
-            return None
+        for program in (FormulaProgram, WholeFormula):
+            with suppress(NotLowerable):
+                return program(steps)
+        return None
 
     def permutation(self, key: int, counter: int, n: int, block: int) -> Index:
         """``range(n)``, shuffled inside every `block`."""
