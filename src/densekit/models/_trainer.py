@@ -55,8 +55,8 @@ class Trainer(Parts):
             jit_compile: kept for Keras' signature.
             auto_scale_loss: with the policy "mixed_float16", wrap the optimizer in a
                 `LossScaleOptimizer`. Default: ``True``.
-            engine: ``"native"``; or ``"reference"``, which computes by the definitions alone.
-                Default: `config.engine()`.
+            engine: ``"native"``; ``"jax"``, which compiles the definitions by XLA; or
+                ``"reference"``, which computes by them alone. Default: `config.engine()`.
 
         Raises:
             ValueError: for an unknown optimizer or engine, or metrics or weights of the wrong kind.
