@@ -200,7 +200,7 @@ print(json.dumps([begin, [v.tolist() for v in model.get_weights()]]))
 
 
 def start(script: str, *arguments: Any, devices: int = 1) -> subprocess.Popen[str]:
-    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
+    flags = f"--xla_force_host_platform_device_count={devices} {os.environ['XLA_FLAGS']}"
     path = str(Path(densekit.__file__).parents[1])
     return subprocess.Popen(
         [sys.executable, "-c", MODEL + script, *map(str, arguments)],

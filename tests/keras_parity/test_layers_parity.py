@@ -214,7 +214,7 @@ def _nested(k: Any) -> Any:
 
 
 def _names(k: Any) -> list[list[str]]:
-    k.utils.clear_session()
+    k.utils.clear_session(free_memory=False)
     layer = _nested(k)
     layer(np.ones((2, 3), np.float32))
     lists = []

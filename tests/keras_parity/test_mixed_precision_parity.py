@@ -33,7 +33,7 @@ def eps(request: Any) -> Any:
         module.config.set_dtype_policy(request.param)
     yield EPS[request.param]
     for module in (densekit, keras):
-        module.backend.clear_session()
+        module.backend.clear_session(free_memory=False)
 
 
 def classifier(module: Any) -> Any:

@@ -54,7 +54,7 @@ BUILDERS = [chain, branched, nested, frozen]
 def pair(builder):
     models = []
     for lib in LIBS:
-        lib.utils.clear_session()
+        lib.utils.clear_session(free_memory=False)
         models.append(builder(lib))
     return models
 

@@ -130,7 +130,7 @@ def test_trajectory(kind: str, dtype: str, monkeypatch: Any) -> None:
 @pytest.mark.parametrize("kind", MADE)
 def test_configs_variables_and_files_are_those_of_keras(kind: str) -> None:
     for options in (COMMON[0], COMMON[3]):
-        keras.utils.clear_session()
+        keras.utils.clear_session(free_memory=False)
         densekit._core.naming.reset_names()
         made = [MADE[kind](lib, options) for lib in (keras, densekit)]
         config = keras.optimizers.serialize(made[0])
