@@ -13,109 +13,31 @@ constexpr index_t kTileRows = 16, kTileWords = 16;  // a row has 16 words of fou
 
 #ifdef DENSEKIT_SOFTWARE_TILES
 
-struct SoftwareTiles {
-  TileConfig shape;
-  bool configured = false;
-  uint32_t tile[kTiles][kTileRows][kTileWords] = {};
+#include "gemm/software_tiles.inl"
 
-  bool is_valid(int t) const { return configured && shape.rows[t] > 0 && shape.row_bytes[t] > 0; }
-  int columns(int t) const { return shape.row_bytes[t] / 4; }
-};
 thread_local SoftwareTiles software_tiles;
 
-// What the CPU answers by an invalid-opcode exception.
-DENSEKIT_INLINE void tile_must(bool holds) {
-  if (!holds) __builtin_trap();
-}
-
-void tile_configure(const TileConfig& shape) {
-  tile_must(shape.palette == 1);
-  for (int t = 0; t < kTiles; ++t) {
-    tile_must(shape.rows[t] <= kTileRows && shape.row_bytes[t] <= 4 * kTileWords);
-    tile_must((shape.rows[t] == 0) == (shape.row_bytes[t] == 0));
-  }
-  software_tiles = SoftwareTiles{};
-  software_tiles.shape = shape;
-  software_tiles.configured = true;
-}
-void tile_release() { software_tiles = SoftwareTiles{}; }
-
+void tile_configure(const TileConfig& shape) { software_tiles.configure(&shape); }
+void tile_release() { software_tiles.release(); }
 template <int T>
 void tile_zero() {
-  SoftwareTiles& s = software_tiles;
-  tile_must(s.is_valid(T));
-  __builtin_memset(s.tile[T], 0, sizeof s.tile[T]);
+  software_tiles.zero(T);
 }
 template <int T>
 void tile_load(const void* from, index_t row_bytes) {
-  tile_zero<T>();
-  SoftwareTiles& s = software_tiles;
-  for (int r = 0; r < s.shape.rows[T]; ++r)
-    __builtin_memcpy(s.tile[T][r], (const char*)from + r * row_bytes, s.shape.row_bytes[T]);
+  software_tiles.load(T, from, row_bytes);
 }
 template <int T>
 void tile_store(void* to, index_t row_bytes) {
-  const SoftwareTiles& s = software_tiles;
-  tile_must(s.is_valid(T));
-  for (int r = 0; r < s.shape.rows[T]; ++r)
-    __builtin_memcpy((char*)to + r * row_bytes, s.tile[T][r], s.shape.row_bytes[T]);
+  software_tiles.store(T, to, row_bytes);
 }
-
-template <int D, int A, int B>
-SoftwareTiles& tiles_of_a_product() {
-  static_assert(D != A && A != B && D != B);
-  SoftwareTiles& s = software_tiles;
-  tile_must(s.is_valid(D) && s.is_valid(A) && s.is_valid(B));
-  tile_must(s.columns(D) == s.columns(B) && s.shape.rows[D] == s.shape.rows[A] && s.columns(A) == s.shape.rows[B]);
-  return s;
-}
-
-// As if FTZ and DAZ were set, whatever the thread's mode.
-DENSEKIT_INLINE float without_subnormals(uint32_t bits) {
-  if ((bits & 0x7F800000u) == 0) bits &= 0x80000000u;
-  float value;
-  __builtin_memcpy(&value, &bits, sizeof value);
-  return value;
-}
-DENSEKIT_INLINE float without_subnormals(float value) {
-  uint32_t bits;
-  __builtin_memcpy(&bits, &value, sizeof bits);
-  return without_subnormals(bits);
-}
-
-// tdpbf16ps
 template <int D, int A, int B>
 void tile_dot_bfloat16() {
-  SoftwareTiles& s = tiles_of_a_product<D, A, B>();
-  for (int m = 0; m < s.shape.rows[D]; ++m) {
-    float chain[2][kTileWords] = {};
-    for (int k = 0; k < s.shape.rows[B]; ++k) {
-      for (int half = 0; half < 2; ++half) {
-        const int shift = half == 0 ? 16 : 0;
-        const float a = without_subnormals(s.tile[A][m][k] << shift & 0xFFFF0000u);
-        for (int n = 0; n < s.columns(D); ++n) {
-          const float b = without_subnormals(s.tile[B][k][n] << shift & 0xFFFF0000u);
-          chain[half][n] = without_subnormals(__builtin_fmaf(a, b, chain[half][n]));
-        }
-      }
-    }
-    for (int n = 0; n < s.columns(D); ++n) {
-      const float sum = without_subnormals(without_subnormals(s.tile[D][m][n]) +
-                                           without_subnormals(chain[0][n] + chain[1][n]));
-      __builtin_memcpy(&s.tile[D][m][n], &sum, sizeof sum);
-    }
-  }
+  software_tiles.dot_bfloat16(D, A, B);
 }
-
-// tdpbssd
 template <int D, int A, int B>
 void tile_dot_int8() {
-  SoftwareTiles& s = tiles_of_a_product<D, A, B>();
-  for (int m = 0; m < s.shape.rows[D]; ++m)
-    for (int k = 0; k < s.shape.rows[B]; ++k)
-      for (int n = 0; n < s.columns(D); ++n)
-        for (int shift = 0; shift < 32; shift += 8)
-          s.tile[D][m][n] += uint32_t(int8_t(s.tile[A][m][k] >> shift) * int8_t(s.tile[B][k][n] >> shift));
+  software_tiles.dot_int8(D, A, B);
 }
 
 #else

@@ -1,75 +1,18 @@
-// The products by tiles, with tiles in software: their bits, what is said of them, and the gate before those of the CPU. That they
-// agree with the definition is tested with all instruction sets, in test_gemm and test_int8.
-#include <csignal>
+// The products by tiles, with tiles in software and by the instructions themselves: their bits, what is said of them, and the gate
+// before those of the CPU. That they agree with the definition is tested with all instruction sets, in test_gemm and test_int8.
+#include <atomic>
 #include <cstring>
-#include <string>
 #include <thread>
-#if defined(__unix__)
-#include <sys/wait.h>
-#include <unistd.h>
-#endif
 
-#include "check.hpp"
 #include "densekit/tiles.hpp"
-#include "kernels/amx.hpp"
-#include "network.hpp"
+#include "kernels/isa/tables.hpp"
+#include "tiles.hpp"
+#if DENSEKIT_BUILD_AMX
+#include "emulated_tiles.hpp"
+#endif
 
 using namespace densekit;
-
-namespace {
-
-const Kernels<float>& kernels_named(const char* name) {
-  int count = 0;
-  const Implementation* const* all = implementations(&count);
-  for (int i = 0; i < count; ++i)
-    if (std::strcmp(all[i]->name, name) == 0) return *all[i]->f32;
-  return *all[count - 1]->f32;
-}
-const Kernels<float>& software() { return kernels_named("software-tiles"); }
-
-#if defined(__x86_64__)
-constexpr const char* kBase = "x86-64-v3";  // what software-tiles is but for its products
-#elif defined(__aarch64__)
-constexpr const char* kBase = "neon";
-#else
-constexpr const char* kBase = "generic";
-#endif
-bool has_base() {
-  int count = 0;
-  const Implementation* const* all = implementations(&count);
-  for (int i = 0; i < count; ++i)
-    if (std::strcmp(all[i]->name, kBase) == 0) return all[i]->supported();
-  return false;
-}
-
-// A step of training in bfloat16 on several threads: weights after it, and predictions.
-uint64_t hash_of_training() {
-  ThreadPool::instance().set_threads(3);
-  uint64_t hash = 14695981039346656037u;
-  const auto add = [&](const std::vector<float>& values) {
-    for (const float value : values) {
-      uint32_t bits;
-      std::memcpy(&bits, &value, sizeof bits);
-      hash = (hash ^ bits) * 1099511628211u;
-    }
-  };
-  const auto train = [&](const std::vector<index_t>& sizes, index_t batch) {
-    network::Mlp<float> net(sizes, "softmax", 3 * batch, 0.2, true);
-    net.train(batch, 1, 1e-2);
-    for (const auto& weights : net.weights) add(weights);
-    std::vector<float> y(static_cast<std::size_t>(batch * sizes.back()));
-    net.engine->call(net.x.data(), batch, y.data());
-    add(y);
-    net.engine->call(net.x.data(), 1, y.data());
-    add(y);
-  };
-  train({30, 70, 9}, 37);
-  train({200, 130, 65, 10}, 64);
-  train({70, 300, 300, 3}, 50);
-  return hash;
-}
-
-}  // namespace
+using namespace tiles;
 
 TEST(products_by_software_tiles_pass_the_check_before_the_first_use) {
   CHECK(!has_base() || amx::unlike(software(), kernels_named("reference")) == nullptr);
@@ -172,19 +115,6 @@ TEST(threads_get_one_answer) {
 }
 
 #if defined(__linux__) && defined(__x86_64__)
-namespace {
-// What a child process ends with; a signal is -1.
-template <class F>
-int in_child(F f) {
-  const pid_t child = fork();
-  if (child == 0) _exit(f());
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-bool is_there() { return amx::missing() == nullptr; }
-}  // namespace
-
 // On a CPU without AMX the questions get their answers, and no instruction of it is met; on one with it, the products run.
 TEST(the_system_is_asked_without_harm) {
   CHECK(in_child([] { return (amx::refused() == nullptr) == is_there() ? 0 : 1; }) == 0);
@@ -198,9 +128,33 @@ TEST(the_system_is_asked_without_harm) {
         }) == 0);
 }
 
+#if DENSEKIT_BUILD_AMX
+// The very code for AMX: on its tiles, or with its exceptions answered.
+TEST(products_by_the_instructions_have_the_bits_of_the_portable_ones) {
+  bool has_rest = false;
+  int count = 0;
+  const Implementation* const* all = implementations(&count);
+  for (int i = 0; i < count; ++i) has_rest |= std::strcmp(all[i]->name, "x86-64-v4-bf16") == 0 && all[i]->supported();
+  if (!has_rest) return;
+  CHECK(in_child([] {
+          const emulated::Tiles answered;
+          if (is_there() && amx::refused() != nullptr) return 1;
+          if (amx::unlike(isa_v4_amx::table_f32, isa_v4::table_f32) != nullptr) return 2;
+          for (const index_t k : {64, 4200}) {  // that many steps are packed in two pieces
+            const std::vector<float> got = product(isa_v4_amx::table_f32, 37, 50, k);
+            if (got != product(isa_v4::table_f32, 37, 50, k)) return 3;
+          }
+          if (is_there() == (emulated::instructions > 0)) return 4;
+          return emulated::tiles.configured || has_tiles() ? 5 : 0;  // released
+        }) == 0);
+}
+#endif
+
 TEST(children_and_threads_use_what_was_opened) {
   const Implementation* chosen = active_implementation();
-  const auto works = [chosen] { return amx::unlike(*chosen->f32, kernels_named("reference")) == nullptr; };
+  const auto works = [chosen] {
+    return amx::unlike(*chosen->f32, kernels_named("reference")) == nullptr && !has_tiles();
+  };
   if (std::strcmp(chosen->name, "reference") == 0) return;
   CHECK(works());
   CHECK(in_child([&] { return works() ? 0 : 1; }) == 0);
@@ -209,33 +163,6 @@ TEST(children_and_threads_use_what_was_opened) {
   CHECK(in_thread);
   CHECK((tiles_note() != nullptr) == (std::strcmp(chosen->name, "x86-64-v4-amx") == 0));
 }
-
-// Another program asks anew: the same training with and without tiles, all else equal.
-TEST(training_has_the_same_bits_by_tiles) {
-  if (!has_base()) return;
-  char self[4096];
-  const ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-  CHECK(length > 0);
-  self[length > 0 ? length : 0] = '\0';
-  const auto hash_by = [&](const char* isa) {
-    const std::string command = std::string("DENSEKIT_ISA=") + isa + " '" + self + "' hash";
-    std::string text;
-    FILE* pipe = popen(command.c_str(), "r");
-    if (pipe == nullptr) return text;
-    char line[256];
-    while (std::fgets(line, sizeof line, pipe) != nullptr) text += line;
-    pclose(pipe);
-    return text;
-  };
-  const std::string wanted = hash_by(kBase);
-  CHECK(wanted.rfind("hash ", 0) == 0);
-  CHECK(hash_by("software-tiles") == wanted);
-  if (is_there()) CHECK(hash_by("x86-64-v4-amx") == hash_by("x86-64-v4"));
-}
 #endif
 
-int main(int argc, char**) {
-  if (argc == 1) return check::run_all();
-  std::printf("hash %016llx\n", static_cast<unsigned long long>(hash_of_training()));
-  return 0;
-}
+CHECK_MAIN()
