@@ -10,12 +10,12 @@ PACKAGE_SOURCES := $(shell find src native -type f -not -name '*.so' -not -path 
 
 NATIVE_SOURCES := $(shell find native -name '*.cpp' -o -name '*.hpp' -o -name '*.inl')
 
-.PHONY: help demo test test-python test-native test-threads test-neon test-isa count-instructions keras-tests lint bench bench-short bench-gpu docs wgan format clean
+.PHONY: help demo test test-python test-native test-threads test-neon test-amx test-isa count-instructions keras-tests lint bench bench-short bench-gpu docs wgan format clean
 
 help:
 	@echo "make demo         set up and train the handwritten digits: curves and kernels in digits.png"
 	@echo "make test         set up and pass all tests"
-	@echo "make test-native, test-threads, test-neon, test-isa, count-instructions: the C++ core (CONTRIBUTING.md)"
+	@echo "make test-native, test-threads, test-neon, test-amx, test-isa, count-instructions: the C++ core (CONTRIBUTING.md)"
 	@echo "make keras-tests  Keras' own tests, fetched, against densekit"
 	@echo "make lint         style, types, import contracts"
 	@echo "make bench        measure against Keras, PyTorch, JAX, scikit-learn and ONNX Runtime"
@@ -90,6 +90,10 @@ test-neon: $(STAMPS)/venv
 		-DCMAKE_TOOLCHAIN_FILE=$(CURDIR)/native/tests/aarch64-linux-gnu.cmake
 	$(BIN)/cmake --build build/neon --target test_programs
 	DENSEKIT_TEST_THIN=20 $(CTEST) build/neon
+
+# The C++ tests of products by tiles on a CPU with AMX, which is emulated.
+test-amx: $(STAMPS)/venv
+	scripts/test_amx.sh
 
 # Every instruction set this machine has but does not choose by itself, forced, under the tests of the native engine.
 test-isa: $(STAMPS)/test-tools $(STAMPS)/package
