@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_STOP_IN_BRACKETS = re.compile(r"(?<!\.)\.(?=\)+$)")
 
 
 def message(where: str, expected: str, got: str, action: str) -> str:
     """Compose an error text: ``Dense 'hidden_1': expected ..., got .... Reshape the input.``"""
-    return f"{where}: expected {expected}, got {got}. {action}"
+    return f"{where}: expected {unstopped(expected)}, got {unstopped(got)}. {action}"
+
+
+def unstopped(quoted: str) -> str:
+    """What another message says, to be part of a sentence: without the full stop at its end."""
+    if quoted.endswith(".") and not quoted.endswith("..."):
+        quoted = quoted[:-1]
+    return _STOP_IN_BRACKETS.sub("", quoted)
 
 
 def before_init(owner: object) -> RuntimeError:

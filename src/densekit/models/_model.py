@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from densekit._core import masks, tree
-from densekit._core.errors import message
+from densekit._core.errors import message, unstopped
 from densekit._core.frames import filters_traceback, hide_internal_frames, warn
 from densekit._core.name_scope import in_scope
 from densekit._core.registry import export
@@ -307,8 +307,9 @@ class Model(Trainer, Stepper, Inspection, Storage, StateTree, FollowedLayer):
         try:
             super().build_from_config(config)
         except ValueError as error:
+            why = unstopped(str(error))
             warn(
-                f"Model {self.name!r} could not be built from its config ({error}): it has no "
+                f"Model {self.name!r} could not be built from its config ({why}): it has no "
                 "weights until it is called on data."
             )
 
