@@ -253,7 +253,7 @@ class HostLoss:
                 return found
 
         def value(prediction: TensorLike) -> object:
-            loss = self._loss
+            loss = losses.exact_as(prediction, self._loss)
             if mask is not None and self._mask_shape is not None:
                 set_mask(prediction, mask.reshape(batch, *self._mask_shape) != 0)
             return returned(loss(y_true, prediction, sample_weight=weight), loss, "a loss")

@@ -18,7 +18,7 @@ from densekit._core.types import TensorLike
 from densekit._core.variable import Variable
 from densekit.engines.reductions import reduction_of
 from densekit.losses import Loss
-from densekit.losses._checks import function_of
+from densekit.losses._checks import exact_as, is_built_in
 
 
 class Batch(NamedTuple):
@@ -104,8 +104,9 @@ def _loss(
     loss: Any, y_pred: TensorLike, y_true: TensorLike | None, weight: TensorLike | None
 ) -> TensorLike:
     # One of ours compares shapes, Keras broadcasts.
-    if function_of(loss)[0] is not None and not tree.is_nested(y_pred):
+    if is_built_in(loss) and not tree.is_nested(y_pred):
         y_pred = beside_targets(y_pred, y_true)
+    loss = exact_as(y_pred, loss)
     return ops.sum(returned(loss(y_true, y_pred, sample_weight=weight), loss, "a loss"))
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from densekit.losses._checks import check_last_activation as check_last_activation
     from densekit.losses._checks import check_targets as check_targets
     from densekit.losses._checks import checks_values as checks_values
+    from densekit.losses._checks import exact_as as exact_as
     from densekit.losses._checks import is_built_in as is_built_in
     from densekit.losses._circle import Circle as Circle
     from densekit.losses._circle import circle as circle
@@ -92,7 +93,7 @@ else:
             "_base": "Loss LossFunctionWrapper",
             "_checks": (
                 "check_chance_broadcast check_last_activation check_targets checks_values "
-                "is_built_in"
+                "exact_as is_built_in"
             ),
             "_circle": "Circle circle",
             "_crossentropy": (

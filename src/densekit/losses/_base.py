@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any, ClassVar, Self
 
 from densekit import ops
@@ -127,6 +128,14 @@ class Loss(CountsAssignments):
         if isinstance(y, list | tuple) and any(_is_array(item) for item in y):
             return tree.with_children(y, [self._dk_tensors(item) for item in y])
         return ops.convert_to_tensor(lend(y), dtype=self.dtype)
+
+    def _dk_in(self, dtype: str) -> Self:
+        """This loss, as it computes in another type."""
+        if self.dtype == dtype:
+            return self
+        other = copy(self)
+        other.__dict__["_dtype_policy"] = get_dtype_policy(dtype)
+        return other
 
     def __getstate__(self) -> dict[str, object]:
         # What a tape noted belongs to this object's programs.

@@ -7,7 +7,7 @@ meant it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from densekit._core.types import Array, Config, PartialShape, TensorLike
 from densekit.losses._base import LossFunctionWrapper
 from densekit.losses._shapes import label_shape_error, same_shape, shape_error
 
+T = TypeVar("T")
 _SPARSE = ("sparse_categorical_crossentropy", "categorical_generalized_cross_entropy")
 _CATEGORICAL = ("categorical_crossentropy", "categorical_focal_crossentropy", *_SPARSE)
 _OF_EMBEDDINGS = ("circle",)  # labels number classes, not columns of the output
@@ -39,6 +40,14 @@ def function_of(loss: Any) -> tuple[str | None, Config]:
 def is_built_in(loss: object) -> bool:
     """Whether a loss is one of the package's own, as it is."""
     return function_of(loss)[0] is not None
+
+
+def exact_as(y_pred: object, loss: T) -> T:
+    """`loss`; a built-in one in float64 for predictions in float64, as plans compute it."""
+    is_wide = str(getattr(y_pred, "dtype", "")) == "float64"
+    if is_wide and isinstance(loss, LossFunctionWrapper) and loss.dtype == "float32":
+        return loss._dk_in("float64") if is_built_in(loss) else loss
+    return loss
 
 
 def checks_values(loss: object) -> bool:
