@@ -215,11 +215,9 @@ class BatchNormalization(Elementwise):
                     "Give one truth for each position.",
                 )
             )
-        counts = ops.expand_dims(ops.cast(mask, "bool"), -1)
-        each = x.shape[-1] if rank - 1 in axes else 1  # elements of a position
-        if tuple(mask.shape) != tuple(x.shape[:-1]):  # one truth for several positions
-            counts, each = ops.broadcast_to(counts, x.shape), 1
-        number = ops.sum(ops.cast(counts, x.dtype), axis=axes) * each + settings.epsilon()
+        counts = ops.expand_dims(ops.cast(mask, "bool"), -1)  # one truth may stand for several
+        ones = ops.where(counts, ops.ones_like(x), 0.0)
+        number = ops.sum(ones, axis=axes) + settings.epsilon()
         mean = ops.sum(ops.where(counts, x, 0.0), axis=axes) / number
         rest = ops.where(counts, x - self._dk_spread(mean, x), 0.0)
         return mean, ops.sum(ops.square(rest), axis=axes) / number
