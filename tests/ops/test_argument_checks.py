@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from densekit import ops
+from densekit.ops._gradient import value_and_vjp
 
 MATRIX = np.arange(12, dtype="float32").reshape(3, 4)
 
@@ -22,6 +23,12 @@ MATRIX = np.arange(12, dtype="float32").reshape(3, 4)
         (lambda: ops.slice(MATRIX, (0, 0), (1, -2)), ValueError, "shape"),
         (lambda: ops.segment_sum(MATRIX, [[0, 0, 1]]), ValueError, "segment_ids"),
         (lambda: ops.segment_max(MATRIX, [0, 1]), ValueError, "segment_ids"),
+        (lambda: ops.segment_sum(MATRIX, [0.0, 0.0, 1.0]), TypeError, "whole numbers"),
+        (lambda: ops.segment_min(MATRIX, [0, 0, 1], 1.0), TypeError, "integer"),
+        (lambda: ops.segment_sum(MATRIX, [0, 0, 1], -1), ValueError, "num_segments"),
+        (lambda: ops.segment_prod(MATRIX > 0, [0, 0, 1]), TypeError, "numbers"),
+        (lambda: ops.gcd(MATRIX, 2), ValueError, "whole numbers"),
+        (lambda: ops.ldexp(MATRIX, MATRIX), TypeError, "whole numbers"),
         (lambda: ops.extract_sequences(np.float32(1), 1, 1), ValueError, "axis"),
         (lambda: ops.depth_to_space(np.ones((1, 2, 2, 4)), 0), ValueError, "block_size"),
         (lambda: ops.space_to_depth(np.ones((1, 2, 2, 4)), 1), ValueError, "block_size"),
@@ -73,6 +80,16 @@ def test_rows_of_no_segment_go_nowhere() -> None:
     assert ops.segment_min(data, ids, 3).tolist() == [1, 3, np.inf]
     assert ops.segment_sum(data, ids, 3).tolist() == [1, 3, 0]
     assert ops.segment_prod(data, ids, 3).tolist() == [1, 3, 1]
+
+
+def test_segments_keep_their_rows_to_themselves() -> None:
+    data, ids = np.array([np.nan, 2, np.inf, 4], "float32"), [0, 1, 2, 1]
+    np.testing.assert_array_equal(ops.segment_sum(data, ids), [np.nan, 6, np.inf])
+    truths = np.array([True, False])
+    assert ops.segment_max(truths, [0, 0], 2).tolist() == [True, False]
+    assert ops.segment_min(truths, [0, 0], 2).tolist() == [False, True]
+    _, vjp = value_and_vjp(lambda x: ops.segment_sum(x, ids), [data])
+    assert vjp(np.array([1, 2, 3], "float32"))[0].tolist() == [1, 2, 3, 2]
 
 
 def test_moments_of_half_precision_stay_in_its_range() -> None:

@@ -120,6 +120,8 @@ def _met(value: Any, other: Any, divides: bool) -> tuple[Any, Any]:
     """Both in the type in which Keras has them meet, where NumPy knows another."""
     if type(other) is np.float64:  # as `np.sqrt(2)` gives
         other = float(other)
+        if value.dtype.name in ("float16", "bfloat16"):  # they stay beside numbers of Python
+            value = value.astype("float32")
     array = isinstance(other, _NUMPY)
     if not array and type(other) not in (bool, int, float):
         return value, other  # another library has rules of its own

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from densekit._core.types import ArrayLike, TensorLike
@@ -17,7 +15,9 @@ from densekit.ops._dispatch import (
     is_jax,
     magnitude,
     meet,
+    meet_numbers,
     namespace,
+    select,
 )
 from densekit.ops._operation import operation
 
@@ -108,6 +108,8 @@ def divide_no_nan(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     [0.0, 1.5]
     """
     xp, x1, x2 = meet(x1, x2)
+    if type(x2) in SCALARS:
+        return _quotient(x1, x2) if x2 else 0 * _quotient(x1, 1)
     zero = xp.equal(x2, 0)
     return xp.where(zero, 0, _quotient(x1, xp.where(zero, 1, x2)))
 
@@ -122,7 +124,7 @@ def floor_divide(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     >>> ops.floor_divide([7, -7], 2).tolist()
     [3, -4]
     """
-    xp, x1, x2 = meet(x1, x2)
+    xp, x1, x2 = meet_numbers(x1, x2)
     return xp.floor_divide(x1, x2)
 
 
@@ -136,7 +138,7 @@ def mod(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     >>> ops.mod([7, -7], 3).tolist()
     [1, 2]
     """
-    xp, x1, x2 = meet(x1, x2)
+    xp, x1, x2 = meet_numbers(x1, x2)
     return xp.mod(x1, x2)
 
 
@@ -150,11 +152,11 @@ def power(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     >>> ops.power([2.0, 3.0], 2).tolist()
     [4.0, 9.0]
     """
-    is_zero = np.asarray(x2) == 0 if type(x2) in PLAIN else False
-    xp, x1, x2 = meet(x1, x2)
-    if is_jax(xp) and np.any(is_zero):
-        # 1, with the slope 0, which JAX takes to be 0 / 0 where the base is 0.
-        return xp.where(is_zero, 1, xp.power(xp.where(is_zero, 1, x1), x2))
+    is_zero = np.asarray(x2) == 0 if type(x2) in PLAIN else np.zeros((), bool)
+    xp, x1, x2 = meet_numbers(x1, x2)
+    if xp is not np and np.any(is_zero):
+        # 1, with the slope 0, which JAX takes to be 0 / 0 where the base is 0, others at infinity.
+        return select(xp, is_zero, 1.0, xp.power(select(xp, is_zero, 1.0, x1), x2))
     return xp.power(x1, x2)
 
 
@@ -187,7 +189,7 @@ def minimum(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
 
 
 @operation("numpy", tensors=3, arguments=("x",))
-def clip(x: Any, x_min: ArrayLike, x_max: ArrayLike) -> TensorLike:
+def clip(x: ArrayLike, x_min: ArrayLike, x_max: ArrayLike) -> TensorLike:
     """``minimum(maximum(x, x_min), x_max)``.
 
     Example:
@@ -196,15 +198,14 @@ def clip(x: Any, x_min: ArrayLike, x_max: ArrayLike) -> TensorLike:
     >>> ops.clip([-2.0, 0.5, 3.0], 0.0, 1.0).tolist()
     [0.0, 0.5, 1.0]
     """
-    x = np.asarray(x) if isinstance(x, bool | int | float) else x
-    if dtype_name(x) == "bool":
-        x = astype(x, "int32")
-    dtype = dtype_name(x)
+    y = as_array(x)
+    if dtype_name(y) == "bool":
+        y = astype(y, "int32")
     for bound, choose in ((x_min, "maximum"), (x_max, "minimum")):
         if bound is not None:
-            xp, x, limit = meet(x, bound)
-            x = getattr(xp, choose)(x, limit)
-    return astype(x, dtype)
+            xp, y, limit = meet(y, bound)
+            y = getattr(xp, choose)(y, limit)
+    return y
 
 
 @operation("numpy")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from densekit._core.errors import describe, message
 from densekit._core.types import ArrayLike, TensorLike
-from densekit.ops._dispatch import meet, namespace
+from densekit.ops._dispatch import dtype_name, meet, meet_arrays, meet_numbers, namespace
 from densekit.ops._operation import operation
 
 
@@ -85,7 +86,7 @@ def bitwise_left_shift(x: ArrayLike, y: ArrayLike) -> TensorLike:
     >>> ops.bitwise_left_shift([1, 3], 2).tolist()
     [4, 12]
     """
-    xp, x, y = meet(x, y)
+    xp, x, y = meet_numbers(x, y)
     return xp.left_shift(x, y)
 
 
@@ -99,7 +100,7 @@ def left_shift(x: ArrayLike, y: ArrayLike) -> TensorLike:
     >>> ops.left_shift([1, 3], 2).tolist()
     [4, 12]
     """
-    xp, x, y = meet(x, y)
+    xp, x, y = meet_numbers(x, y)
     return xp.left_shift(x, y)
 
 
@@ -113,7 +114,7 @@ def bitwise_right_shift(x: ArrayLike, y: ArrayLike) -> TensorLike:
     >>> ops.bitwise_right_shift([8, 3], 1).tolist()
     [4, 1]
     """
-    xp, x, y = meet(x, y)
+    xp, x, y = meet_numbers(x, y)
     return xp.right_shift(x, y)
 
 
@@ -127,7 +128,7 @@ def right_shift(x: ArrayLike, y: ArrayLike) -> TensorLike:
     >>> ops.right_shift([8, 3], 1).tolist()
     [4, 1]
     """
-    xp, x, y = meet(x, y)
+    xp, x, y = meet_numbers(x, y)
     return xp.right_shift(x, y)
 
 
@@ -141,7 +142,8 @@ def gcd(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     >>> ops.gcd([12, 18], 8).tolist()
     [4, 2]
     """
-    xp, x1, x2 = meet(x1, x2)
+    xp, x1, x2 = meet_arrays(x1, x2)
+    _require_whole("ops.gcd", x1, x2)
     return xp.gcd(x1, x2)
 
 
@@ -155,5 +157,14 @@ def lcm(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     >>> ops.lcm([4, 6], 10).tolist()
     [20, 30]
     """
-    xp, x1, x2 = meet(x1, x2)
+    xp, x1, x2 = meet_arrays(x1, x2)
+    _require_whole("ops.lcm", x1, x2)
     return xp.lcm(x1, x2)
+
+
+def _require_whole(where: str, *numbers: TensorLike) -> None:
+    for x in numbers:
+        if "int" not in dtype_name(x):
+            raise ValueError(
+                message(where, "whole numbers", describe(x), "Cast them to e.g. 'int32'.")
+            )

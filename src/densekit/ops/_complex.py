@@ -6,7 +6,7 @@ import numpy as np
 
 from densekit._core.errors import message
 from densekit._core.types import ArrayLike, TensorLike
-from densekit.ops._dispatch import dtype_name, floating, is_jax, meet, namespace
+from densekit.ops._dispatch import dtype_name, floating, is_jax, meet_floats, namespace
 from densekit.ops._operation import operation
 
 
@@ -101,7 +101,7 @@ def polar(abs_: ArrayLike, angle: ArrayLike) -> TensorLike:
     >>> ops.polar(np.float32([2]), np.float32([0])).tolist()
     [(2+0j)]
     """
-    xp, abs_, angle = meet(abs_, angle)
+    xp, abs_, angle = meet_floats(abs_, angle)
     return _joined(abs_ * xp.cos(angle), abs_ * xp.sin(angle))
 
 

@@ -8,6 +8,7 @@ in use.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, cast
@@ -20,7 +21,7 @@ from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import describe, message
 from densekit._core.foreign import as_numpy
 from densekit._core.tensor import Tensor
-from densekit._core.types import Namespace, TensorLike
+from densekit._core.types import ArrayLike, Namespace, TensorLike
 from densekit._core.variable import Variable
 from densekit._core.watched import WATCHED, read
 
@@ -31,6 +32,7 @@ ARRAYS: frozenset[type] = frozenset(
 )
 SCALARS: frozenset[type] = frozenset({bool, int, float})
 _WEAK: frozenset[type] = SCALARS | {np.float64}
+_HALVES = ("float16", "bfloat16")
 PLAIN: frozenset[type] = ARRAYS | SCALARS | {type(None)}
 
 _libraries: dict[type, str | None] = {}
@@ -159,7 +161,8 @@ def _name(dtype: object) -> str:
 def meet(x1: Any, x2: Any) -> tuple[Namespace, TensorLike, TensorLike]:
     """``(namespace, x1, x2)`` with the operands in the type in which they meet.
 
-    Python scalars take the type of the array, as does a NumPy float64 scalar (`np.sqrt(2)`).
+    Python scalars take the type of the array, as does a NumPy float64 scalar (`np.sqrt(2)`), beside
+    which halves are `floatx`.
     """
     kind = type(x1)
     if kind is type(x2) and (kind is Tensor or kind is np.ndarray) and x1.dtype is x2.dtype:
@@ -168,8 +171,31 @@ def meet(x1: Any, x2: Any) -> tuple[Namespace, TensorLike, TensorLike]:
     return (xp, x1, x2) if is_jax(xp) else (xp, *_promote(x1, x2))
 
 
-def meet_floats(x1: Any, x2: Any) -> tuple[Namespace, TensorLike, TensorLike]:
-    """`meet`, and integers as `floatx` where no float is among the operands."""
+def meet_numbers(x1: ArrayLike, x2: ArrayLike) -> tuple[Namespace, TensorLike, TensorLike]:
+    """`meet`, and truths as int32 where both operands are."""
+    xp, x1, x2 = meet(x1, x2)
+    if dtype_name(x1) == dtype_name(x2) == "bool":
+        x1, x2 = astype(as_array(x1), "int32"), astype(as_array(x2), "int32")
+    return xp, x1, x2
+
+
+def meet_arrays(x1: ArrayLike, x2: ArrayLike) -> tuple[Namespace, TensorLike, TensorLike]:
+    """`meet`, and numbers as arrays of the type in which they meet."""
+    xp, x1, x2 = meet(x1, x2)
+    x1, x2 = (xp.asarray(x, y.dtype) if type(x) in SCALARS else x for x, y in ((x1, x2), (x2, x1)))
+    return xp, x1, x2
+
+
+def meet_floats(
+    x1: Any, x2: Any, *, widens: bool = False
+) -> tuple[Namespace, TensorLike, TensorLike]:
+    """`meet`, and integers as `floatx` where no float is among the operands.
+
+    Args:
+        widens: whether a float of Python counts as one of `floatx`: so do halves beside it.
+    """
+    if widens:
+        x1, x2 = _widened(x1, x2), _widened(x2, x1)
     xp, x1, x2 = meet(x1, x2)
     if any(type(x) not in SCALARS and x.dtype.kind in "fcV" for x in (x1, x2)):
         return xp, x1, x2
@@ -185,13 +211,20 @@ def _promote(x1: Any, x2: Any) -> tuple[Any, Any]:
         kind = to_numpy_dtype(result_type(type(x1), type(x2)))
         return np.asarray(x1, kind), np.asarray(x2, kind)
     if weak1:
-        x2, x1 = _adopt(x2, x1)
+        x2, x1 = _adopt(_widened(x2, x1) if type(x1) is np.float64 else x2, x1)
     elif weak2:
-        x1, x2 = _adopt(x1, x2)
+        x1, x2 = _adopt(_widened(x1, x2) if type(x2) is np.float64 else x1, x2)
     elif x1.dtype != x2.dtype:
         dtype = result_type(dtype_name(x1), dtype_name(x2))
         return astype(x1, dtype), astype(x2, dtype)
     return x1, x2
+
+
+def _widened(x: TensorLike, number: object) -> TensorLike:
+    """`x`, as `floatx` if it is of halves and meets a float that is no array."""
+    if isinstance(number, float) and type(x) not in _WEAK and dtype_name(x) in _HALVES:
+        return astype(x, settings.floatx())
+    return x
 
 
 def _adopt(array: Any, scalar: Any) -> tuple[Any, Any]:
@@ -224,13 +257,30 @@ def astype(x: TensorLike, dtype: str) -> TensorLike:
     return x.astype(kind)
 
 
+def is_recorded(xp: Namespace) -> bool:
+    """Whether a namespace is that of boxes, which autograd differentiates."""
+    return xp is not np and not is_jax(xp)
+
+
 def magnitude(x: TensorLike) -> TensorLike:
     """The absolute value, with the slope 0 at 0, where JAX takes 1."""
     xp = namespace(x)
+    if is_recorded(xp) and x.dtype.kind in "fV":
+        return _boxed_magnitude(xp)(x)
     if is_jax(xp) and x.dtype.kind in "fV":  # V: bfloat16
         sign: TensorLike = sys.modules["jax"].lax.stop_gradient(xp.sign(x))
         return x * sign
     return xp.abs(x)
+
+
+@cache
+def _boxed_magnitude(xp: Namespace) -> Callable[[TensorLike], TensorLike]:
+    """The absolute value as an `autograd` primitive; its own gives NaN at infinity."""
+    from autograd.extend import defvjp, primitive  # optional and slow
+
+    box: Callable[[TensorLike], TensorLike] = primitive(np.abs)
+    defvjp(box, lambda _, x: lambda g: g * xp.sign(x))
+    return box
 
 
 def floating(x: TensorLike) -> TensorLike:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from densekit._core.types import ArrayLike, Namespace, TensorLike
+from densekit._core.errors import describe, message
+from densekit._core.types import ArrayLike, TensorLike
 from densekit.ops._core_ops import stop_gradient
 from densekit.ops._dispatch import (
     SCALARS,
     as_array,
+    astype,
+    dtype_name,
     floating,
     is_jax,
+    is_recorded,
+    magnitude,
     meet,
+    meet_arrays,
     meet_floats,
+    meet_numbers,
     namespace,
     select,
 )
 from densekit.ops._operation import operation
-
-
-def _recorded(xp: Namespace) -> bool:
-    return xp is not np and not is_jax(xp)
 
 
 @operation("numpy")
@@ -34,9 +37,10 @@ def cbrt(x: TensorLike) -> TensorLike:
     [-2.0, 1.0]
     """
     xp, x = namespace(x), floating(x)
-    if not _recorded(xp):
+    if not is_recorded(xp):
         return xp.cbrt(x)
-    return xp.sign(x) * xp.abs(x) ** (1 / 3)  # autograd has no gradient for `cbrt`
+    sign: TensorLike = np.where(stop_gradient(x) < 0, -1, 1).astype(x.dtype)  # not 0 at 0
+    return sign * (sign * x) ** (1 / 3)  # autograd has no gradient for `cbrt`
 
 
 @operation("numpy")
@@ -49,7 +53,7 @@ def fabs(x: TensorLike) -> TensorLike:
     >>> ops.fabs([-1.5, 2.0]).tolist()
     [1.5, 2.0]
     """
-    return namespace(x).fabs(floating(x))
+    return magnitude(floating(x))
 
 
 @operation("numpy", tensors=2)
@@ -63,7 +67,7 @@ def fmax(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     [2.0, 3.0]
     """
     xp, x1, x2 = meet(x1, x2)
-    if not _recorded(xp):
+    if not is_recorded(xp):
         return xp.fmax(x1, x2)
     x1, x2 = as_array(x1), as_array(x2)
     return select(xp, (x1 > x2) | np.isnan(stop_gradient(x2)), x1, x2)
@@ -81,7 +85,7 @@ def fmin(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     [1.0, 3.0]
     """
     xp, x1, x2 = meet(x1, x2)
-    if not _recorded(xp):
+    if not is_recorded(xp):
         return xp.fmin(x1, x2)
     x1, x2 = as_array(x1), as_array(x2)
     return select(xp, (x1 < x2) | np.isnan(stop_gradient(x2)), x1, x2)
@@ -97,8 +101,8 @@ def fmod(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     >>> ops.fmod([-7.0, 7.0], 3.0).tolist()
     [-1.0, 1.0]
     """
-    xp, x1, x2 = meet(x1, x2)
-    if not _recorded(xp):
+    xp, x1, x2 = meet_numbers(x1, x2)
+    if not is_recorded(xp):
         return xp.fmod(x1, x2)
     x2 = as_array(x2)
     # A constant quotient: that is the slope by which JAX differentiates.
@@ -116,7 +120,7 @@ def heaviside(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     [0.0, 0.5, 1.0]
     """
     xp, x1, x2 = meet_floats(x1, x2)
-    if not _recorded(xp):
+    if not is_recorded(xp):
         return xp.heaviside(x1, x2)
     if type(x1) in SCALARS:
         x1 = np.asarray(x1, x2.dtype)
@@ -135,7 +139,16 @@ def hypot(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     [5.0]
     """
     xp, x1, x2 = meet_floats(x1, x2)
-    return xp.hypot(x1, x2)
+    if not (is_jax(xp) or is_recorded(xp)):
+        return xp.hypot(x1, x2)
+    _, x1, x2 = meet_arrays(x1, x2)
+    x1, x2 = magnitude(x1), magnitude(x2)
+    size = stop_gradient(xp.maximum(x1, x2))  # squares of what is large are too large
+    usual = (size > 0) & (size < np.inf)
+    size = xp.where(usual, size, 1)
+    squares = xp.square(x1 / size) + xp.square(x2 / size)
+    zero = stop_gradient(squares) == 0  # where the slope is taken as 0
+    return select(xp, zero, 0.0, size * xp.sqrt(select(xp, zero, 1.0, squares)))
 
 
 @operation("numpy", tensors=2, convert=as_array, quiet=True)
@@ -148,9 +161,12 @@ def ldexp(x1: TensorLike, x2: TensorLike) -> TensorLike:
     >>> ops.ldexp([1.0, 3.0], [2, -1]).tolist()
     [4.0, 1.5]
     """
+    if x2.dtype.kind not in "iu":
+        action = "Cast `x2` to 'int32'."
+        raise TypeError(message("ops.ldexp", "whole numbers as `x2`", describe(x2), action))
     xp, x1 = namespace(x1, x2), floating(x1)
-    if not _recorded(xp):
-        return xp.ldexp(x1, x2)
+    if not is_recorded(xp):
+        return astype(xp.ldexp(x1, x2), dtype_name(x1))
     return x1 * np.ldexp(np.ones((), x1.dtype), stop_gradient(x2))
 
 
@@ -193,7 +209,15 @@ def sinc(x: TensorLike) -> TensorLike:
     >>> ops.sinc([0.0]).tolist()
     [1.0]
     """
-    return namespace(x).sinc(floating(x))
+    xp, x = namespace(x), floating(x)
+    if not is_recorded(xp):
+        return xp.sinc(x)
+    angle = x * np.pi
+    square = angle * angle
+    series = 1 - square / 6 + square * square / 120  # to the last digit where the sine is not near
+    near = stop_gradient(square) < 1e-4
+    far = select(xp, near, 1.0, angle)
+    return select(xp, near, series, xp.sin(far) / far)
 
 
 @operation("numpy", "Isposinf")
@@ -234,5 +258,5 @@ def logaddexp2(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     >>> float(ops.logaddexp2(2.0, 2.0))
     3.0
     """
-    xp, x1, x2 = meet_floats(x1, x2)
+    xp, x1, x2 = meet_floats(x1, x2, widens=True)
     return xp.logaddexp2(x1, x2)

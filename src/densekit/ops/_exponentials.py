@@ -112,5 +112,5 @@ def logaddexp(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     >>> round(float(ops.logaddexp(0.0, 0.0)), 4)
     0.6931
     """
-    xp, x1, x2 = meet_floats(x1, x2)
+    xp, x1, x2 = meet_floats(x1, x2, widens=True)
     return xp.logaddexp(x1, x2)

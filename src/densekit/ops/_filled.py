@@ -12,6 +12,7 @@ from densekit._core.registry import export
 from densekit._core.tensor import as_tensor
 from densekit._core.types import Array, ArrayLike, DTypeLike, TensorLike
 from densekit.ops._dispatch import (
+    SCALARS,
     as_array,
     astype,
     default_dtype,
@@ -19,6 +20,7 @@ from densekit.ops._dispatch import (
     floating,
     is_jax,
     namespace,
+    result_type,
 )
 from densekit.ops._keras_tensor import standardize_shape
 from densekit.ops._operation import operation
@@ -235,12 +237,21 @@ def linspace(
     >>> ops.linspace(0.0, 1.0, 5).tolist()
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
+    kind = to_numpy_dtype(dtype or line_dtype(start, stop))
     start, stop = floating(as_array(start)), floating(as_array(stop))
-    kind = to_numpy_dtype(dtype if dtype is not None else np.result_type(start, stop).name)
     xp = namespace(start, stop)
+    if xp is np:  # of halves the result alone is rounded
+        wide = "float64" if kind.itemsize == 2 else kind.name
+        start, stop = astype(start, wide), astype(stop, wide)
     if xp is np or is_jax(xp):
         line = xp.linspace(start, stop, num, endpoint, retstep, kind, axis)
         return (line[0], line[1].astype(kind)) if retstep else line  # type: ignore[return-value]
     step = (stop - start) / max(num - 1 if endpoint else num, 1)
     line = xp.moveaxis(start[..., None] + step[..., None] * np.arange(num, dtype=kind), -1, axis)
     return (line, step) if retstep else line  # type: ignore[return-value]
+
+
+def line_dtype(start: ArrayLike, stop: ArrayLike) -> str:
+    """Type of the numbers between two ends: a float of Python has none of its own."""
+    ends = (type(x) if type(x) in SCALARS else dtype_name(as_array(x)) for x in (start, stop))
+    return result_type(*ends, float)

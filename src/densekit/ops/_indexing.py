@@ -138,7 +138,12 @@ def top_k(x: TensorLike, k: int, sorted: bool = True) -> tuple[TensorLike, Tenso
                 "Pass a smaller `k`.",
             )
         )
-    order = _order(-x if dtype_name(x)[0] in "fb" else ~x, -1)  # ~x: descending without overflow
+    if dtype_name(x)[0] in "fb":
+        xp = namespace(x)
+        key = xp.where(xp.isnan(x), -np.inf, -x)  # NaN comes first, as on JAX
+    else:
+        key = ~x  # descending without overflow
+    order = _order(key, -1)
     indices = astype(order[..., :k], "int32")
     return take_along_axis(x, indices, axis=-1), indices
 

@@ -6,7 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from densekit._core.types import ArrayLike, Namespace, TensorLike
-from densekit.ops._dispatch import as_array, astype, dtype_name, meet, namespace, result_type
+from densekit.ops._dispatch import (
+    as_array,
+    astype,
+    dtype_name,
+    meet,
+    meet_arrays,
+    namespace,
+    result_type,
+)
 from densekit.ops._operation import operation
 from densekit.ops._shapes import arrays
 
@@ -73,7 +81,7 @@ def hstack(xs: Sequence[ArrayLike] | TensorLike) -> TensorLike:
     return xp.hstack(xs)
 
 
-@operation("numpy", tensors=2, convert=as_array)
+@operation("numpy", tensors=2)
 def append(x1: TensorLike, x2: TensorLike, axis: int | None = None) -> TensorLike:
     """`x2` after `x1` along `axis`, by default both flattened.
 
@@ -83,7 +91,7 @@ def append(x1: TensorLike, x2: TensorLike, axis: int | None = None) -> TensorLik
     >>> ops.append([1, 2], [3]).tolist()
     [1, 2, 3]
     """
-    xp, (x1, x2) = _joinable([x1, x2])
+    xp, x1, x2 = meet_arrays(x1, x2)
     if axis is None:
         x1, x2, axis = xp.ravel(x1), xp.ravel(x2), 0
     return xp.concatenate([x1, x2], axis=axis)

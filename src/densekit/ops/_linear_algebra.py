@@ -19,6 +19,7 @@ from densekit.ops._dispatch import (
     is_jax,
     magnitude,
     meet,
+    meet_arrays,
     namespace,
     result_type,
 )
@@ -38,9 +39,9 @@ def matmul(x1: TensorLike, x2: TensorLike) -> TensorLike:
     >>> ops.matmul([[1, 2], [3, 4]], [[1, 0], [1, 1]]).tolist()
     [[3, 2], [7, 4]]
     """
+    if dtype_name(x1) == dtype_name(x2) == "int8":
+        return _int8_product(namespace(x1, x2), x1, x2)
     xp, x1, x2 = meet(x1, x2)
-    if dtype_name(x1) == "int8":
-        return _int8_product(xp, x1, x2)
     return matrix_product(xp, x1, x2)
 
 
@@ -53,7 +54,7 @@ def _int8_product(xp: Namespace, x1: TensorLike, x2: TensorLike) -> TensorLike:
     return astype(matrix_product(xp, astype(x1, dtype), astype(x2, dtype)), "int32")
 
 
-@operation("numpy", tensors=2, convert=as_array)
+@operation("numpy", tensors=2)
 def dot(x1: TensorLike, x2: TensorLike) -> TensorLike:
     """Product over the last axis of `x1` and the last but one of `x2`.
 
@@ -63,7 +64,7 @@ def dot(x1: TensorLike, x2: TensorLike) -> TensorLike:
     >>> int(ops.dot([1, 2], [3, 4]))
     11
     """
-    xp, x1, x2 = meet(x1, x2)
+    xp, x1, x2 = meet_arrays(x1, x2)
     if np.ndim(x1) > 1 and np.ndim(x2) == 2:
         return matrix_product(xp, x1, x2)
     return xp.dot(x1, x2)
@@ -83,7 +84,7 @@ def vdot(x1: TensorLike, x2: TensorLike) -> TensorLike:
     return xp.dot(xp.ravel(x1), xp.ravel(x2))
 
 
-@operation("numpy", tensors=2, convert=as_array)
+@operation("numpy", tensors=2)
 def inner(x1: TensorLike, x2: TensorLike) -> TensorLike:
     """Product over the last axes.
 
@@ -93,11 +94,11 @@ def inner(x1: TensorLike, x2: TensorLike) -> TensorLike:
     >>> int(ops.inner([1, 2], [3, 4]))
     11
     """
-    xp, x1, x2 = meet(x1, x2)
+    xp, x1, x2 = meet_arrays(x1, x2)
     return xp.inner(x1, x2)
 
 
-@operation("numpy", tensors=2, convert=as_array)
+@operation("numpy", tensors=2)
 def outer(x1: TensorLike, x2: TensorLike) -> TensorLike:
     """All products of an element of `x1` with one of `x2`, shape (size 1, size 2).
 
@@ -107,7 +108,7 @@ def outer(x1: TensorLike, x2: TensorLike) -> TensorLike:
     >>> ops.outer([1, 2], [3, 4]).tolist()
     [[3, 4], [6, 8]]
     """
-    xp, x1, x2 = meet(x1, x2)
+    xp, x1, x2 = meet_arrays(x1, x2)
     return xp.ravel(x1)[:, None] * xp.ravel(x2)[None, :]
 
 

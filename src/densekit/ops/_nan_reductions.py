@@ -93,8 +93,10 @@ def nanvar(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLi
 
 def _variance(x: TensorLike, axis: Axes, keepdims: bool) -> TensorLike:
     x = floating(x)
-    distance = x - _mean(x, axis, keepdims=True)
-    return _mean(distance * distance, axis, keepdims)
+    xp, filled, known = _filled(x, 0.0)
+    distance = select(xp, known, filled - _mean(x, axis, keepdims=True), np.zeros((), x.dtype))
+    total = xp.sum(distance * distance, axis=axis, keepdims=keepdims)
+    return total / _count(xp, known, axis, keepdims, dtype_name(x))
 
 
 @operation("numpy", quiet=True)

@@ -7,8 +7,18 @@ import numpy as np
 from densekit._core.dtypes import to_numpy_dtype
 from densekit._core.errors import message
 from densekit._core.types import ArrayLike, DTypeLike, TensorLike
-from densekit.ops._dispatch import as_array, astype, dtype_name, floating, is_jax, meet, namespace
-from densekit.ops._filled import linspace
+from densekit.ops._dispatch import (
+    as_array,
+    astype,
+    dtype_name,
+    floating,
+    is_jax,
+    meet,
+    meet_arrays,
+    namespace,
+    operand,
+)
+from densekit.ops._filled import line_dtype, linspace
 from densekit.ops._operation import operation
 
 
@@ -59,7 +69,7 @@ def cross(
     return xp.moveaxis(xp.stack(parts), 0, axisc)
 
 
-@operation("numpy", tensors=2, convert=as_array)
+@operation("numpy", tensors=2)
 def kron(x1: TensorLike, x2: TensorLike) -> TensorLike:
     """Kronecker product: each element of `x1` times the whole of `x2`, block by block.
 
@@ -69,7 +79,7 @@ def kron(x1: TensorLike, x2: TensorLike) -> TensorLike:
     >>> ops.kron([1, 10], [1, 2]).tolist()
     [1, 2, 10, 20]
     """
-    xp, x1, x2 = meet(x1, x2)
+    xp, x1, x2 = meet_arrays(x1, x2)
     ndim = max(x1.ndim, x2.ndim)
     shape1, shape2 = ((1,) * (ndim - x.ndim) + tuple(x.shape) for x in (x1, x2))
     apart1 = xp.reshape(x1, tuple(k for n in shape1 for k in (n, 1)))
@@ -95,7 +105,7 @@ def vander(x: TensorLike, N: int | None = None, increasing: bool = False) -> Ten
     return xp.stack(columns, axis=1) if columns else xp.reshape(x[:0], (x.shape[0], 0))
 
 
-@operation("numpy", tensors=2, convert=as_array)
+@operation("numpy", tensors=2)
 def correlate(x1: TensorLike, x2: TensorLike, mode: str = "valid") -> TensorLike:
     """``c[k] = sum over n of x1[n + k] * x2[n]`` of two vectors.
 
@@ -108,9 +118,9 @@ def correlate(x1: TensorLike, x2: TensorLike, mode: str = "valid") -> TensorLike
     >>> ops.correlate([1.0, 2.0, 3.0], [0.0, 1.0]).tolist()
     [2.0, 3.0]
     """
-    xp, x1, x2 = meet(x1, x2)
+    xp, x1, x2 = meet_arrays(x1, x2)
     if not is_jax(xp):
-        xp, x1, x2 = meet(floating(x1), floating(x2))
+        x1, x2 = floating(x1), floating(x2)
     if xp is np or is_jax(xp):
         return xp.correlate(x1, x2, mode)
     n, m = x1.shape[0], x2.shape[0]
@@ -193,6 +203,7 @@ def trapezoid(
     xp, y = namespace(y, x), floating(y)
     y = xp.moveaxis(y, axis, -1)
     if x is None:
+        _, y, dx = meet(y, operand(dx))
         return 0.5 * xp.sum(dx * (y[..., 1:] + y[..., :-1]), axis=-1)
     x = floating(as_array(x))
     x = x if x.ndim == 1 else xp.moveaxis(x, axis, -1)
@@ -295,6 +306,5 @@ def _wide(value: ArrayLike) -> TensorLike:
 
 
 def _narrow(found: TensorLike, start: ArrayLike, stop: ArrayLike, dtype: DTypeLike) -> TensorLike:
-    if dtype is None:
-        dtype = np.result_type(floating(as_array(start)), floating(as_array(stop))).name
+    dtype = dtype or line_dtype(start, stop)
     return astype(found, dtype_name(np.zeros(0, to_numpy_dtype(dtype))))

@@ -61,7 +61,7 @@ def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any)
     def of_other_values(*sizes: int) -> list[Any]:
         """Results for other values, where a size follows from them."""
         results: list[Any] = []
-        for highest in _HIGHEST if scopes[-1].sized_by_values else ():
+        for highest in _HIGHEST if any(s.sized_by_values for s in scopes) else ():
             with contextlib.suppress(ValueError, IndexError):
                 results.append(trial(*sizes, highest=highest))
         return results
@@ -83,10 +83,11 @@ def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any)
             leaves = tree.flatten((args, kwargs))
             shapes = [tuple(getattr(leaf, "shape", ())) for leaf in leaves]
             known = {n for shape in shapes for n in shape if n is not None}.union(_SIZES)
-            results = _what_works(trial, sorted(known), given)
-            if not results:
+            worked = _what_works(trial, sorted(known), given)
+            if not worked:
                 raise error from None  # that of the small trial is the readable one
-            return _common_spec(results, given)
+            results = [result for _, result in worked]
+            return _common_spec([*results, *of_other_values(*worked[-1][0])], given)
 
 
 def _divisible(given: list[KerasTensor], most: int) -> tuple[int, int]:
@@ -113,8 +114,10 @@ def _sample(shape: tuple[int, ...], dtype: str, highest: int | None) -> Array:
     return value
 
 
-def _what_works(trial: Callable[..., Any], sizes: list[int], given: list[KerasTensor]) -> list[Any]:
-    """Results of the trials that do not fail, each unknown axis having one of `sizes`."""
+def _what_works(
+    trial: Callable[..., Any], sizes: list[int], given: list[KerasTensor]
+) -> list[tuple[tuple[int, ...], object]]:
+    """Sizes and results of the trials that do not fail, each unknown axis having one of `sizes`."""
     axes = [(a, a - x.ndim) for x in given for a, n in enumerate(x.shape) if n is None]
     every: Iterable[tuple[int, ...]] = itertools.product(sizes, repeat=len(axes))
     if len(sizes) ** len(axes) > _MOST_TRIALS:
@@ -132,7 +135,7 @@ def _what_works(trial: Callable[..., Any], sizes: list[int], given: list[KerasTe
         if sum(map(math.prod, shapes)) > _MOST_ELEMENTS:
             continue
         with contextlib.suppress(ValueError, IndexError):
-            results.append(trial(*assignment))
+            results.append((assignment, trial(*assignment)))
     return results
 
 

@@ -12,7 +12,16 @@ from densekit._core.errors import message
 from densekit._core.scope import note_sized_by_values
 from densekit._core.types import ArrayLike, Axes, Namespace, TensorLike
 from densekit.ops._core_ops import stop_gradient
-from densekit.ops._dispatch import as_array, astype, dtype_name, floating, namespace, select
+from densekit.ops._dispatch import (
+    as_array,
+    astype,
+    dtype_name,
+    floating,
+    meet_arrays,
+    namespace,
+    operand,
+    select,
+)
 from densekit.ops._indexing import ascending
 from densekit.ops._operation import operation
 
@@ -121,7 +130,7 @@ def median(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> TensorLi
     return _quantile(x, 0.5, axis, "midpoint", keepdims)
 
 
-@operation("numpy", arguments=("x", "weights"), keeps_dtype=True)
+@operation("numpy", arguments=("x", "weights"))
 def average(x: TensorLike, axis: int | None = None, weights: ArrayLike | None = None) -> TensorLike:
     """Mean along `axis` with `weights`, in the shape of `x` or of the axis.
 
@@ -131,10 +140,11 @@ def average(x: TensorLike, axis: int | None = None, weights: ArrayLike | None = 
     >>> float(ops.average([1.0, 4.0], weights=[3, 1]))
     1.75
     """
-    xp, x = namespace(x, weights), floating(x)
+    xp = namespace(x, weights)
     if weights is None:
-        return xp.mean(x, axis=axis)
-    weights = astype(as_array(weights), dtype_name(x))
+        return xp.mean(floating(x), axis=axis)
+    _, x, weights = meet_arrays(x, operand(weights))
+    x, weights = floating(x), floating(weights)
     if weights.ndim != x.ndim:
         if axis is None:
             raise ValueError(

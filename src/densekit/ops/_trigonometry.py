@@ -151,7 +151,7 @@ def arctan2(x1: ArrayLike, x2: ArrayLike) -> TensorLike:
     >>> round(float(ops.arctan2(1.0, -1.0)), 4)
     2.3562
     """
-    xp, x1, x2 = meet_floats(x1, x2)
+    xp, x1, x2 = meet_floats(x1, x2, widens=True)
     return xp.arctan2(x1, x2)
 
 

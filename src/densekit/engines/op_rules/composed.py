@@ -84,12 +84,19 @@ def _hypot(x1: TensorLike, x2: TensorLike) -> TensorLike:
     largest = ops.maximum(ops.abs(x1), ops.abs(x2))
     size = ops.where(ops.logical_and(largest > 0, ops.isfinite(largest)), largest, 1.0)
     size = ops.stop_gradient(size)  # squares of what is large are too large
-    return size * ops.sqrt(ops.square(x1 / size) + ops.square(x2 / size))
+    squares = ops.square(x1 / size) + ops.square(x2 / size)
+    zero = ops.equal(squares, 0.0)  # where the slope is taken as 0
+    return ops.where(zero, 0.0, size * ops.sqrt(ops.where(zero, 1.0, squares)))
+
+
+def _sign_not_zero(x: TensorLike) -> TensorLike:
+    """1 at 0, where slopes are not 0."""
+    return 1.0 - 2.0 * ops.stop_gradient(ops.cast(x < 0, x.dtype))
 
 
 @composed("arcsinh")
 def _arcsinh(x: TensorLike) -> TensorLike:
-    sign = 1.0 - 2.0 * ops.cast(x < 0, x.dtype)  # 1 at 0, where the slope is 1
+    sign = _sign_not_zero(x)
     size = sign * x
     least, most = ops.minimum(size, 1e9), ops.maximum(size, 1e9)  # squares of more are too large
     root = ops.sqrt(ops.square(least) + 1.0)
@@ -104,7 +111,8 @@ def _arccosh(x: TensorLike) -> TensorLike:
 
 @composed("cbrt")
 def _cbrt(x: TensorLike) -> TensorLike:
-    return ops.sign(x) * ops.abs(x) ** (1.0 / 3.0)
+    sign = _sign_not_zero(x)
+    return sign * (sign * x) ** (1.0 / 3.0)
 
 
 @composed("logaddexp2")
@@ -207,8 +215,13 @@ def _nansum(x: TensorLike, axis: Axes, keepdims: bool) -> TensorLike:
 
 @composed("nanmean")
 def _nanmean(x: TensorLike, axis: Axes, keepdims: bool) -> TensorLike:
-    count = ops.sum(ops.cast(_known(x), x.dtype), axis=axis, keepdims=keepdims)
-    return ops.sum(ops.where(_known(x), x, 0.0), axis=axis, keepdims=keepdims) / count
+    total = ops.sum(ops.where(_known(x), x, 0.0), axis=axis, keepdims=keepdims)
+    return total / _count_of_known(x, axis, keepdims)
+
+
+def _count_of_known(x: TensorLike, axis: Axes, keepdims: bool) -> TensorLike:
+    counts = ops.sum(ops.cast(_known(x), x.dtype), axis=axis, keepdims=keepdims)
+    return ops.stop_gradient(counts)
 
 
 @composed("nanmax")
@@ -235,11 +248,10 @@ def _nanprod(x: TensorLike, axis: Axes, keepdims: bool) -> TensorLike:
 
 @composed("nanvar")
 def _nanvar(x: TensorLike, axis: Axes, keepdims: bool) -> TensorLike:
-    count = ops.sum(ops.cast(_known(x), x.dtype), axis=axis, keepdims=True)
-    mean = ops.sum(ops.where(_known(x), x, 0.0), axis=axis, keepdims=True) / count
+    mean = _nanmean(x, axis, keepdims=True)
     squares = ops.square(ops.where(_known(x), x - mean, 0.0))
     total = ops.sum(squares, axis=axis, keepdims=keepdims)
-    return total / ops.sum(ops.cast(_known(x), x.dtype), axis=axis, keepdims=keepdims)
+    return total / _count_of_known(x, axis, keepdims)
 
 
 @composed("nanstd")

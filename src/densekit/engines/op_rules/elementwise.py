@@ -182,8 +182,11 @@ def _where(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Han
 @rule("clip")
 def _clip(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> Handle:
     require_floats(plan, a["x"])
-    y = plan.elementwise("maximum", handle(a["x"]), a["x_min"])
-    return plan.elementwise("minimum", y, a["x_max"])
+    y = handle(a["x"])
+    for formula, bound in (("maximum", a["x_min"]), ("minimum", a["x_max"])):
+        if bound is not None:
+            y = plan.elementwise(formula, y, bound)
+    return y
 
 
 @rule("divide_no_nan")

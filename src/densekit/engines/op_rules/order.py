@@ -29,7 +29,10 @@ def _top_k(plan: PlanBuilder, operation: FunctionOperation, a: Arguments) -> lis
         raise NotLowerable("it picks samples")
     if not x.size:
         raise NotLowerable("there is nothing to put in order")
-    places = plan.order(plan.activation(x, NativeForm("negative")))
+    missing = plan.activation(x, NativeForm("isnan"))
+    places = plan.order(
+        plan.elementwise("where", missing, -np.inf, plan.activation(x, NativeForm("negative")))
+    )
     first = np.arange(x.size).reshape(x.sample_shape)[..., :k]
     best = plan.rearrange(Handle(places.value, places.shape, plan.dtype), first)
     best = Handle(best.value, best.shape, "int32")
