@@ -56,12 +56,6 @@ _REASONS: dict[str, list[tuple[str, str]]] = {
         (_FLOAT8, r"QuantizedFloat8DTypePolicy"),
     ],
     "quantizers": [(_LANGUAGE, r"(AWQ|GPTQ)Config"), (_FLOAT8, r"Float8QuantizationConfig")],
-    "datasets": [
-        (
-            "data sets that must be downloaded are not there yet; `datasets.digits` is here",
-            r"(boston|california)_housing|cifar100?|(fashion_)?mnist|imdb|reuters",
-        )
-    ],
     "export": [(_FRAMEWORKS, r"ExportArchive")],
     "backend": [(_IMAGES, r"set_image_data_format")],
     "config": [
