@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from densekit._core.errors import describe, message
+from densekit._core.frames import warn
 from densekit._core.rooms import answers_for_absent as _answers_for_absent
 from densekit._core.tree import children, keys, pack_as, with_children
 from densekit._core.tree import flatten as flatten
 from densekit._core.tree import is_nested as is_nested
-from densekit._core.tree import map_structure as map_structure
 
 MAP_TO_NONE = object()  # returned by a function of `traverse`: put None there
 
@@ -41,9 +41,44 @@ def pack_sequence_as(structure: Any, flat_sequence: Iterable[Any]) -> Any:
     return pack_as(structure, leaves)
 
 
-def assert_same_structure(a: Any, b: Any) -> None:
-    """Raise ValueError unless two structures differ in leaves only."""
-    if is_nested(a) != is_nested(b) or (is_nested(a) and type(a) is not type(b)):
+def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool = True) -> Any:
+    """Apply `func` leaf by leaf to structures of the same kind.
+
+    Args:
+        func: takes a leaf of each structure.
+        *structures: one or more.
+        none_is_leaf: whether `func` is called for None, too. Default: ``True``.
+
+    Raises:
+        TypeError: if `func` cannot be called.
+        ValueError: without structures, or if they differ in more than their leaves.
+    """
+    if not callable(func):
+        raise TypeError(message("map_structure", "a function", describe(func), "Pass it first."))
+    if not structures:
+        raise ValueError(message("map_structure", "a structure", "none", "Pass one or more."))
+    for other in structures[1:]:
+        assert_same_structure(structures[0], other)
+    found = [
+        func(*leaves) if none_is_leaf or leaves[0] is not None else None
+        for leaves in zip(*map(flatten, structures), strict=True)
+    ]
+    return pack_as(structures[0], found)
+
+
+def assert_same_structure(a: Any, b: Any, check_types: bool | None = None) -> None:
+    """Raise ValueError unless two structures differ in leaves only.
+
+    Kinds of dicts are the same. `check_types` says nothing any more: see `assert_same_paths`.
+    """
+    if check_types is not None:
+        warn(
+            "assert_same_structure: `check_types` has no effect; `assert_same_paths` tells no list "
+            "from a tuple.",
+            DeprecationWarning,
+        )
+    dicts = isinstance(a, dict) and isinstance(b, dict)
+    if is_nested(a) != is_nested(b) or (is_nested(a) and type(a) is not type(b) and not dicts):
         raise _differ(a, b)
     if isinstance(a, dict):
         if a.keys() != b.keys():
@@ -78,8 +113,9 @@ def lists_to_tuples(structure: Any) -> Any:
     return structure
 
 
-def map_structure_up_to(shallow: Any, func: Callable[..., Any], *structures: Any) -> Any:
-    """Apply `func` to what stands in the places of the leaves of `shallow`."""
+def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *structures: Any) -> Any:
+    """Apply `func` to what stands in the places of the leaves of `shallow_structure`."""
+    shallow = shallow_structure
     if not is_nested(shallow):
         return func(*structures)
     places = keys(shallow) if isinstance(shallow, dict) else range(len(shallow))

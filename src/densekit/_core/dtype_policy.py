@@ -229,8 +229,8 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
         return {"default_policy": self._given_default, "policy_map": self._policy_map}
 
     @classmethod
-    def from_config(cls, config: Config) -> DTypePolicyMap:
-        """Create from `get_config`."""
+    def from_config(cls, config: Config, custom_objects: Config | None = None) -> DTypePolicyMap:
+        """Create from `get_config`; `custom_objects` is of no use to it."""
         default, policies = config.get("default_policy"), config.get("policy_map")
         if isinstance(policies, dict):
             policies = {key: get_dtype_policy(policy) for key, policy in policies.items()}

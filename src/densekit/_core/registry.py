@@ -155,8 +155,8 @@ def register_keras_serializable(
     return register
 
 
-def get_registered_name(component: object) -> str:
-    """``package>name`` of a registered `component`, else its ``__name__``.
+def get_registered_name(obj: object) -> str:
+    """``package>name`` of a registered class or function `obj`, else its ``__name__``.
 
     Example:
 
@@ -164,7 +164,7 @@ def get_registered_name(component: object) -> str:
     >>> keras.saving.get_registered_name(keras.layers.Dense)
     'Dense'
     """
-    return _custom_name.get(component, getattr(component, "__name__", type(component).__name__))
+    return _custom_name.get(obj, getattr(obj, "__name__", type(obj).__name__))
 
 
 def get_registered_object(

@@ -112,6 +112,8 @@ class StatelessScope(VariableScope):
         state_mapping: pairs of a variable and its value inside. Default: none.
         collect_losses: whether losses that layers add inside are kept, in `losses`. Default:
             ``False``.
+        initialize_variables: for Keras' sake: variables made inside have their values at once.
+            Default: ``True``.
 
     Raises:
         ValueError: for a key that is no variable, or a value of another shape.
@@ -131,6 +133,7 @@ class StatelessScope(VariableScope):
         self,
         state_mapping: Iterable[tuple[object, object]] | None = None,
         collect_losses: bool = False,
+        initialize_variables: bool = True,
     ) -> None:
         self._values = {id(v): _of_shape(v, _read(value)) for v, value in state_mapping or ()}
         self.collect_losses = collect_losses

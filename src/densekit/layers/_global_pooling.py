@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from densekit import ops
 from densekit._core.registry import export
@@ -67,8 +67,13 @@ class GlobalAveragePooling1D(GlobalPooling1D):
     [[2.0]]
     """
 
-    def __init__(self, *args: Any, **kwargs: Unpack[AllLayerOptions]) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        data_format: str | None = None,
+        keepdims: bool = False,
+        **kwargs: Unpack[AllLayerOptions],
+    ) -> None:
+        super().__init__(data_format, keepdims, **kwargs)
         self.supports_masking = True
 
     def call(self, inputs: TensorLike, mask: TensorLike | None = None) -> TensorLike:

@@ -93,11 +93,9 @@ class Lambda(Layer):
             return (batch, *given)
         return type(given)((batch, *shape) for shape in given)
 
-    def compute_mask(
-        self, inputs: TensorLike, previous_mask: TensorLike | None = None
-    ) -> TensorLike | None:
+    def compute_mask(self, inputs: TensorLike, mask: TensorLike | None = None) -> TensorLike | None:
         """As given."""
-        return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask
+        return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
     def get_config(self) -> Config:
         """The constructor's arguments; functions by name."""

@@ -74,7 +74,7 @@ class Rescaling(Elementwise):
         }
 
     @classmethod
-    def from_config(cls, config: Config) -> Self:
-        """Create from `get_config`."""
+    def from_config(cls, config: Config, custom_objects: Config | None = None) -> Self:
+        """Create from `get_config`; `custom_objects` is of no use to it."""
         numbers = {k: deserialize_keras_object(config[k]) for k in ("scale", "offset")}
         return cls(**{**config, **numbers})

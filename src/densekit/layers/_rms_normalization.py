@@ -51,17 +51,13 @@ class RMSNormalization(AlongAxes):
         shape = self._dk_fix_axes(input_shape)
         self.scale = self.add_weight(name="scale", shape=shape, initializer="ones")
 
-    def call(self, inputs: TensorLike) -> TensorLike:
+    def call(self, x: TensorLike) -> TensorLike:
         """The scaled inputs."""
-        wide = "float64" if str(inputs.dtype) == "float64" else "float32"
-        x = ops.cast(inputs, wide)
+        wide = "float64" if str(x.dtype) == "float64" else "float32"
+        scale = ops.cast(self._dk_spread(self.scale, x), wide)
+        x = ops.cast(x, wide)
         square = ops.mean(ops.square(x), axis=self._dk_axes, keepdims=True)
-        x = (
-            x
-            / ops.sqrt(square + self.epsilon)
-            * ops.cast(self._dk_spread(self.scale, inputs), wide)
-        )
-        return ops.cast(x, self.compute_dtype)
+        return ops.cast(x / ops.sqrt(square + self.epsilon) * scale, self.compute_dtype)
 
     def lower(self, plan: PlanBuilder, x: Handle) -> Handle:
         """One step over the rows."""

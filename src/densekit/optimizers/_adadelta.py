@@ -64,14 +64,12 @@ class Adadelta(Optimizer):
             variables, ["accumulated_grad", "accumulated_delta_var"]
         )
 
-    def update_step(
-        self, gradient: TensorLike, variable: Variable, learning_rate: ArrayLike
-    ) -> None:
+    def update_step(self, grad: TensorLike, variable: Variable, learning_rate: ArrayLike) -> None:
         """Change `variable` by one gradient."""
         i = self._dk_index[variable]
         a, d = self._dk_gradients[i], self._dk_steps[i]
-        self.assign(a, self.rho * a + (1 - self.rho) * ops.square(gradient))
-        step = -gradient * ops.sqrt(d + self.epsilon) / ops.sqrt(a + self.epsilon)
+        self.assign(a, self.rho * a + (1 - self.rho) * ops.square(grad))
+        step = -grad * ops.sqrt(d + self.epsilon) / ops.sqrt(a + self.epsilon)
         self.assign(d, self.rho * d + (1 - self.rho) * ops.square(step))
         self.assign_add(variable, ops.cast(learning_rate, variable.dtype) * step)
 

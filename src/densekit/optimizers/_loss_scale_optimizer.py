@@ -145,8 +145,12 @@ class LossScaleOptimizer(Wrapper):
         """Steps that the inner optimizer was asked for."""
         return self.inner_optimizer.steps_counted()
 
+    def check_finite(self, grads: Sequence[TensorLike | None]) -> TensorLike:
+        """Whether all gradients that are there are finite."""
+        return ops.all(ops.stack([ops.all(ops.isfinite(g)) for g in grads if g is not None]))
+
     def _dk_hand_on(self, pairs: list[tuple[TensorLike, Variable]]) -> None:
-        finite = ops.all(ops.stack([ops.all(ops.isfinite(g)) for g, _ in pairs]))
+        finite = self.check_finite([g for g, _ in pairs])
         scale = self.dynamic_scale.value
         grads = [g if v.overwrite_with_gradient else g / scale for g, v in pairs]
         variables = [v for _, v in pairs]

@@ -41,6 +41,20 @@ class QuantizationConfig:
             "QuantizationConfig directly."
         )
 
+    @staticmethod
+    def weight_quantizer_or_default(config: QuantizationConfig | None, default: object) -> object:
+        """The quantizer of weights of `config`; `default` if there is none."""
+        found: object = None if config is None else config.weight_quantizer
+        return default if found is None else found
+
+    @staticmethod
+    def activation_quantizer_or_default(
+        config: QuantizationConfig | None, default: object
+    ) -> object:
+        """The quantizer of inputs of `config`, which may be None; `default` without a config."""
+        found: object = default if config is None else config.activation_quantizer
+        return found
+
     def get_config(self) -> Config:
         """The constructor's arguments."""
         return {

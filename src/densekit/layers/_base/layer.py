@@ -191,15 +191,15 @@ class Layer(CallOwner):
         return self._dtype_policy.of_path(self._dk_path).quantization_mode
 
     def quantize(
-        self, mode: str | None = None, config: object = None, type_check: bool = True
+        self, mode: str | None = None, type_check: bool = True, config: object = None
     ) -> None:
         """Keep the layer's main weight in fewer bits from now on.
 
         Args:
             mode: ``"int8"`` or ``"int4"``. Default: that of `config`.
-            config: a `quantizers.QuantizationConfig`. Default: that of `mode`.
             type_check: whether subclasses, which may compute something else, are refused.
                 Default: ``True``.
+            config: a `quantizers.QuantizationConfig`. Default: that of `mode`.
 
         Raises:
             NotImplementedError: if the layer has no such form.

@@ -88,7 +88,28 @@ class WeightOwner(TypedByPolicy):
             variable.trainable = False
         return variable
 
-    add_variable = add_weight
+    def add_variable(
+        self,
+        shape: Sequence[int | None],
+        initializer: object,
+        dtype: object = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: object = None,
+        constraint: object = None,
+        name: str | None = None,
+    ) -> Variable:
+        """`add_weight` by its older name."""
+        return self.add_weight(
+            shape=shape,
+            initializer=initializer,
+            dtype=dtype,
+            trainable=trainable,
+            autocast=autocast,
+            regularizer=regularizer,
+            constraint=constraint,
+            name=name,
+        )
 
     def _dk_path_of(self, name: str | None) -> str:
         context = call_context.get()

@@ -171,8 +171,8 @@ class Discretization(Preprocessing):
         }
 
     @classmethod
-    def from_config(cls, config: Config) -> Self:
-        """Create from `get_config`."""
+    def from_config(cls, config: Config, custom_objects: Config | None = None) -> Self:
+        """Create from `get_config`; `custom_objects` is of no use to it."""
         if config.get("num_bins") is None:
             return cls(**config)
         layer = cls(**{**config, "bin_boundaries": None})

@@ -65,8 +65,8 @@ class IntegerLookup(IndexLookup):
         sparse: bool = False,
         pad_to_max_tokens: bool = False,
         oov_method: str = "floormod",
-        name: str | None = None,
         salt: object = None,
+        name: str | None = None,
         **kwargs: Any,
     ) -> None:
         if vocabulary_dtype != "int64":
