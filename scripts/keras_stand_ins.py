@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import keras_compiled
 import pytest
 from keras_missing import Available, Framework, Missing, collecting, missing
 from keras_operation_classes import operation_class
@@ -27,6 +28,7 @@ from keras_sources import constants, init_arguments, public_names
 
 import densekit
 from densekit._core.absent import reason
+from densekit._core.variable import autocast_dtype
 from densekit.models._parts import Parts
 
 # Frameworks that are not installed beside densekit: a test that asks one of them for anything ends.
@@ -63,6 +65,8 @@ def _specials(backend: str) -> dict[str, dict[str, Any]]:
 
     masks = importlib.import_module("densekit._core.masks")
     shapes = {
+        "AutocastScope": _AutocastScope,
+        "in_symbolic_scope": lambda: False,  # no loss is tried with symbolic tensors
         "standardize_shape": lambda shape: densekit.KerasTensor(shape).shape,
     }
     common = {
@@ -93,6 +97,7 @@ def _specials(backend: str) -> dict[str, dict[str, Any]]:
         "backend.common.keras_tensor": common,
         "backend.common.masking": common,
         "backend.common.variables": common,
+        "backend.common.symbolic_scope": common,
         "utils.module_utils": {
             **{name: Framework(name) for name in FRAMEWORKS},
             "optree": Available("optree"),
@@ -103,6 +108,13 @@ def _specials(backend: str) -> dict[str, dict[str, Any]]:
         }
         | {"hash_file": _hash_file},
         "layers": {"IndexLookup": _index_lookup},
+        "datasets.npz_utils": {
+            "load_npz": importlib.import_module("densekit.datasets._fetching").arrays_of,
+        },
+        "trainers.compile_utils": {
+            "CompileLoss": keras_compiled.CompileLoss,
+            "CompileMetrics": keras_compiled.CompileMetrics,
+        },
         "saving.saving_lib": {
             "save_weights_only": lambda model, path, **kw: model.save_weights(path, **kw),
             "load_weights_only": lambda model, path, **kw: model.load_weights(path, **kw),
@@ -115,6 +127,21 @@ def _specials(backend: str) -> dict[str, dict[str, Any]]:
         "utils": {"removesuffix": str.removesuffix, "removeprefix": str.removeprefix},
         "utils.python_utils": {"removesuffix": str.removesuffix},
     }
+
+
+class _AutocastScope:
+    """Variables read in a type, as inside a layer that computes in it."""
+
+    def __init__(self, dtype: str | None) -> None:
+        if dtype is not None and not densekit.backend.is_float_dtype(dtype):
+            raise ValueError(f"no type of floats: {dtype}")
+        self.dtype = dtype
+
+    def __enter__(self) -> None:
+        self._token = autocast_dtype.set(self.dtype)
+
+    def __exit__(self, *_: object) -> None:
+        autocast_dtype.reset(self._token)
 
 
 def _index_lookup(vocabulary_dtype: str, **kwargs: Any) -> Any:

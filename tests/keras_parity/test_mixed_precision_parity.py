@@ -124,3 +124,29 @@ def test_in_a_call_variables_have_the_type_that_they_read_as() -> None:
         return [*layer.seen, str(y.dtype), layer.read.dtype, str(layer.read.value.dtype)]
 
     assert dtypes(densekit) == dtypes(keras)
+
+
+def test_a_layer_in_one_type_reads_its_weights_as_they_are() -> None:
+    def dtypes(module: Any) -> list[str]:
+        class Counts(module.layers.Layer):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__(dtype="int32")
+                self.scale = self.add_weight(shape=(), initializer="ones", dtype="float32")
+
+            def call(self, x: Any) -> Any:
+                seen.extend([self.scale.dtype, str(self.scale.value.dtype)])
+                return module.ops.cast(x, "float32") * self.scale
+
+        class Outer(module.layers.Layer):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__()
+                self.inner = Counts()
+
+            def call(self, x: Any) -> Any:
+                return self.inner(x)
+
+        seen: list[str] = []
+        Outer()(np.ones((2, 3), "float32"))
+        return seen[-2:]  # Keras tries the layer out first
+
+    assert dtypes(densekit) == dtypes(keras) == ["float32", "float32"]

@@ -339,3 +339,11 @@ def test_a_loss_of_a_part_takes_one_weight_for_each_row() -> None:
     assert found == pytest.approx([np.mean(WEIGHTS * sum(y))] * 2, rel=1e-5)
     with pytest.raises(ValueError, match="one weight for each sample"):
         model.evaluate(X, FLAT, sample_weight={"p": WEIGHTS, "q": WEIGHTS + 1}, verbose=0)
+
+
+def test_losses_are_nested_as_the_outputs_are() -> None:
+    for k in BOTH.values():
+        model = functional(k)
+        model.compile("sgd", {"a": {"b": "mse"}, "z": {"d": "mae"}}, run_eagerly=True)
+        with pytest.raises(KeyError, match="loss"):
+            model.fit(X, NESTED, verbose=0)

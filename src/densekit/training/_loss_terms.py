@@ -157,6 +157,16 @@ def _per_output(spec: object, signature: Signature, what: str) -> list[Any]:
             return list(spec)
         found = tree.along(structure, spec)
         if found is not None:
+            unknown = [one for one in found if isinstance(one, dict) and "class_name" not in one]
+            if unknown and what == "loss":
+                raise KeyError(
+                    message(
+                        f"{signature.where} `{what}`",
+                        f"losses for the outputs {names}",
+                        f"the keys {list(unknown[0])} for one of them",
+                        "Nest losses as the outputs are.",
+                    )
+                )
             return found
     if isinstance(spec, dict):
         if set(spec) == set(signature.output_names):

@@ -126,9 +126,8 @@ class CallOwner(BuildOnce, WeightOwner, LossOwner, MaskOwner, Operation):
     def _dk_run(self, args: Any, kwargs: Any, symbolic: bool) -> Any:
         """`call` or, for symbolic inputs, its spec; variables are read in the compute dtype."""
         policy, active = self._dtype_policy.of_path(self._dk_path), autocast_dtype.get()
-        dtype = policy.compute_dtype if self.autocast else None
-        if policy.compute_dtype == policy.variable_dtype and active is None:
-            dtype = None
+        casts = self.autocast and policy.compute_dtype != policy.variable_dtype
+        dtype = policy.compute_dtype if casts else None
         token = autocast_dtype.set(dtype) if dtype != active else None
         try:
             if symbolic:
