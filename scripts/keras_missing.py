@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from keras_tf_data import Dataset
 
 
 class Outside(pytest.skip.Exception):
@@ -31,7 +32,7 @@ class Missing(ModuleType):
         asking = sys._getframe(1).f_code.co_filename
         if name.startswith("__"):
             raise AttributeError(name)
-        if not ("keras-tests" in asking or asking.endswith("_test.py")):
+        if not _is_test(asking):
             return type(name, (), {})  # a library asks whether something is a tensor of it
         return self._end()
 
@@ -56,6 +57,10 @@ class Missing(ModuleType):
         raise Outside(self._why)
 
 
+def _is_test(file: str) -> bool:
+    return "keras-tests" in file or file.endswith("_test.py")
+
+
 class Available(ModuleType):
     """A library of Keras' that is asked about, not used."""
 
@@ -63,8 +68,13 @@ class Available(ModuleType):
 
 
 def Framework(name: str) -> Missing:
-    """A framework that is not there."""
-    return Missing(f"needs {name.partition('.')[0]}", name)
+    """A framework that is not there, but for TensorFlow's data sets."""
+    made = Missing(f"needs {name.partition('.')[0]}", name)
+    if name == "tensorflow":
+        made.data = Framework("tensorflow.data")
+    elif name == "tensorflow.data":
+        made.Dataset, made.AUTOTUNE = Dataset, -1
+    return made
 
 
 def collecting() -> bool:
@@ -77,8 +87,18 @@ def collecting() -> bool:
     return False
 
 
+def _absent(name: str) -> Missing:
+    """An attribute of a data set that is not made here; libraries may ask for it in vain."""
+    if name.startswith("_") or not _is_test(sys._getframe(2).f_code.co_filename):
+        raise AttributeError(name)
+    return missing(f"needs tensorflow's Dataset.{name}")
+
+
 def missing(why: str) -> Missing:
     """To be imported, not to be used."""
     if collecting():
         return Missing(why)
     raise Outside(why)
+
+
+Dataset.absent = staticmethod(_absent)
