@@ -48,6 +48,24 @@ def test_each_use_of_a_shared_layer_pays_its_penalty() -> None:
     assert ours == pytest.approx(0.04)
 
 
+@pytest.mark.parametrize("activation, loss", [("sigmoid", "binary"), ("softmax", "categorical")])
+def test_crossentropies_behind_their_activation_are_those_of_logits(
+    activation: str, loss: str
+) -> None:
+    x, units = np.float32([[40.0]]), 1 if loss == "binary" else 2
+
+    def learned(library: Any) -> tuple[int, bool]:
+        model = library.Sequential([library.Input((1,)), library.layers.Dense(units, activation)])
+        model.set_weights([np.array([[1.0, -1.0]])[:, :units], np.zeros(units)])
+        model.compile("sgd", f"{loss}_crossentropy")
+        y = np.array([[0.0, 1.0]])[:, :units]
+        before = model.get_weights()
+        told = model.train_on_batch(x, y)
+        return round(float(told)), bool(np.any(model.get_weights()[0] != before[0]))
+
+    assert both(learned) == ((16, False), (40 if units == 1 else 80, True))
+
+
 def test_a_second_compile_forgets_metrics() -> None:
     def logs(library: Any) -> list[str]:
         model = regression(library, metrics=["mae"])
