@@ -79,6 +79,13 @@ def test_declared_forms_are_those_of_the_defaults(name: str) -> None:
     assert [declared] == (by_default or [None])
 
 
+def test_forms_equal_themselves() -> None:
+    """A plan is kept as long as they do: one NaN is not like another."""
+    for name, sample in LOSSES:
+        loss = getattr(losses, name)(**sample.arguments)
+        assert native_form(loss) == native_form(loss), name
+
+
 def test_a_subclass_has_no_native_form() -> None:
     """Its formula may be another one."""
 

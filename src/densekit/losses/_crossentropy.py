@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from densekit import ops
@@ -66,7 +67,7 @@ def _sparse_form(
     # of single rows: that loss runs on the host.
     if axis != -1 or ignore_class is not None:
         return None
-    numbers = (float(from_logits), float("nan"), settings.epsilon())
+    numbers = (float(from_logits), math.nan, settings.epsilon())  # the one NaN that equals itself
     return NativeForm("sparse_categorical_crossentropy", numbers)
 
 

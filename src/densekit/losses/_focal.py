@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from densekit import ops
@@ -34,7 +35,7 @@ def _binary_focal_form(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> NativeForm | None:
-    weight = alpha if apply_class_balancing else float("nan")
+    weight = alpha if apply_class_balancing else math.nan
     kind = "binary_focal_crossentropy"
     return _focal_form(kind, weight, gamma, from_logits, label_smoothing, axis)
 

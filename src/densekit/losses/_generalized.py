@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from densekit import ops
@@ -19,7 +20,7 @@ Reduction = str | None
 def _generalized_form(q: Any = None) -> NativeForm | None:
     if not are_numbers(q) or q <= 0:
         return None
-    return NativeForm("categorical_generalized_cross_entropy", (float(q), float("nan")))
+    return NativeForm("categorical_generalized_cross_entropy", (float(q), math.nan))
 
 
 @export("keras.losses")
