@@ -140,6 +140,26 @@ class SweepWorker:
         return answer
 
 
+class TrainingSweepWorker:
+    """Steps of networks that are told by their fields; an answer is the least seconds of a step."""
+
+    def __init__(self, peer: Any, threads: int) -> None:
+        self.peer, self.threads = peer, threads
+
+    def step(self, network: dict[str, Any], seconds: float) -> float:
+        w = workloads.Training("any", **{**network, "widths": tuple(network["widths"])})
+        run = self.peer.training(w, *w.data(), self.threads)
+        laps: list[float] = []
+        end = None  # the clock starts when an epoch has been compiled, and run once more
+        while end is None or len(laps) < 5 or time.perf_counter() < end:
+            start = time.perf_counter()
+            rows = run.epochs(1, w.rows)
+            laps.append((time.perf_counter() - start) * w.batch / rows)
+            if end is None and len(laps) == 2:
+                end = time.perf_counter() + seconds
+        return min(laps[2:])
+
+
 def _laps(call: Callable[..., Any], n: int, *args: Any) -> float:
     start = time.perf_counter()
     for _ in range(n):
@@ -184,6 +204,8 @@ def _forget_peak() -> None:
 def _create(peer: Any, name: str, threads: int) -> Any:
     if name == "sweep":
         return SweepWorker(peer, threads)
+    if name == "sweep-training":
+        return TrainingSweepWorker(peer, threads)
     if name == "costs":
         costs = importlib.import_module("costs")
         return costs.CostsWorker(threads)

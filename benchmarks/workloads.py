@@ -27,6 +27,7 @@ class Network:
     activation: str = "relu"
     output: str = "softmax"  # or "sigmoid", "linear"
     dropout: float = 0.0
+    normalized: bool = False  # each hidden layer, before its activation, over the batch
 
     @property
     def products(self) -> int:
@@ -53,8 +54,9 @@ class Network:
 
 @dataclass(frozen=True)
 class Training(Network):
-    """Adam on float32, shuffled every epoch, the loss that fits the output."""
+    """Adam unless it says another, shuffled every epoch, the loss that fits the output."""
 
+    optimizer: str = "adam"  # or "sgd"
     rows: int = 10_000
     batch: int = 32
     check_steps: int = 20

@@ -12,20 +12,29 @@ def build(keras: Any, w: Network) -> Any:
     """The network with its starting weights."""
     layers = [keras.Input((w.widths[0],))]
     for units in w.widths[1:-1]:
-        layers.append(keras.layers.Dense(units, activation=w.activation))
+        if w.normalized:
+            layers += [keras.layers.Dense(units), keras.layers.BatchNormalization()]
+            layers.append(keras.layers.Activation(w.activation))
+        else:
+            layers.append(keras.layers.Dense(units, activation=w.activation))
         if w.dropout:
             layers.append(keras.layers.Dropout(w.dropout))
     layers.append(keras.layers.Dense(w.widths[-1], activation=w.output))
     model = keras.Sequential(layers)
-    model.set_weights([p for pair in w.weights() for p in pair])
+    dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    for layer, pair in zip(dense, w.weights(), strict=True):
+        layer.set_weights(pair)
     return model
 
 
 def compiled(keras: Any, w: Training) -> Any:
     """The network, ready to train."""
     model = build(keras, w)
-    adam = keras.optimizers.Adam(LEARNING_RATE, epsilon=EPSILON)
-    model.compile(optimizer=adam, loss=w.loss)
+    if w.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(LEARNING_RATE)
+    else:
+        optimizer = keras.optimizers.Adam(LEARNING_RATE, epsilon=EPSILON)
+    model.compile(optimizer=optimizer, loss=w.loss)
     return model
 
 

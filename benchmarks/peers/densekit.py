@@ -19,8 +19,10 @@ def version() -> str:
 
 def training(w: Training, x: Array, y: Array, threads: int) -> _keras_code.Run:
     keras.config.set_threads(threads)
-    if "DENSEKIT_BENCHMARK_POLICY" in os.environ:  # the peer densekit-bf16
-        keras.config.set_dtype_policy(os.environ["DENSEKIT_BENCHMARK_POLICY"])
+    if policy := os.environ.get("DENSEKIT_BENCHMARK_POLICY"):  # densekit-bf16, and sweeps
+        keras.config.set_dtype_policy(policy)
+        if policy == "float64":
+            x = x.astype(policy)
     return _keras_code.Run(keras, w, x, y)
 
 

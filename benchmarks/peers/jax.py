@@ -12,8 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from workloads import BETA_1, BETA_2, EPSILON, LEARNING_RATE, Array, Network, Training
 
+_POLICY = os.environ.get("DENSEKIT_BENCHMARK_POLICY", "float32")
 # Products in fewer bits, on weights that keep all of them.
-_COMPUTE = jnp.bfloat16 if os.environ.get("DENSEKIT_BENCHMARK_POLICY") == "mixed_bfloat16" else None
+_COMPUTE = jnp.bfloat16 if _POLICY == "mixed_bfloat16" else None
+if _POLICY == "float64":
+    jax.config.update("jax_enable_x64", True)
+_FLOAT = jnp.float64 if _POLICY == "float64" else jnp.float32
 
 # Dropout masks and shuffles from the fast generator.
 jax.config.update("jax_default_prng_impl", "unsafe_rbg")
@@ -27,18 +31,29 @@ def device() -> str:
     return jax.devices()[0].device_kind
 
 
-def logits(w: Network, weights: Any, x: Any, key: Any = None) -> Any:
-    hidden = jax.nn.relu if w.activation == "relu" else partial(jax.nn.gelu, approximate=False)
+_HIDDEN = {"relu": jax.nn.relu, "gelu": partial(jax.nn.gelu, approximate=False), "tanh": jnp.tanh}
+
+
+def logits(w: Network, weights: Any, x: Any, key: Any = None, moments: Any = None) -> Any:
+    """Sums before the output; means and variances of the batch are added to `moments`."""
     if _COMPUTE is not None:
         weights, x = jax.tree.map(lambda a: a.astype(_COMPUTE), (weights, x))
-    for kernel, bias in weights[:-1]:
-        x = hidden(x @ kernel + bias)
+    for kernel, bias, *norm in weights[:-1]:
+        x = x @ kernel + bias
+        if norm:
+            wide = x.astype(_FLOAT)
+            mean, variance = wide.mean(0), wide.var(0)
+            if moments is not None:
+                moments.append((mean, variance))
+            scale = jax.lax.rsqrt(variance + 1e-3) * norm[0]
+            x = (wide * scale + (norm[1] - mean * scale)).astype(x.dtype)
+        x = _HIDDEN[w.activation](x)
         if w.dropout and key is not None:
             key, draw = jax.random.split(key)
-            kept = jax.random.bernoulli(draw, 1 - w.dropout, x.shape)
+            kept = jax.random.bernoulli(draw, jnp.float32(1 - w.dropout), x.shape)
             x = jnp.where(kept, x / (1 - w.dropout), 0)
     z = x @ weights[-1][0] + weights[-1][1]
-    return z if _COMPUTE is None else z.astype(jnp.float32)
+    return z.astype(_FLOAT)
 
 
 def output(w: Network, z: Any) -> Any:
@@ -46,39 +61,52 @@ def output(w: Network, z: Any) -> Any:
 
 
 def loss(w: Training, weights: Any, x: Any, y: Any, key: Any) -> Any:
-    z = logits(w, weights, x, key)
+    """The loss, and the moments of the batch."""
+    moments: list[Any] = []
+    z = logits(w, weights, x, key, moments)
     if w.output == "softmax":
         picked = jnp.take_along_axis(z, y[:, None], -1)[:, 0]
-        return jnp.mean(jax.nn.logsumexp(z, -1) - picked)
+        return jnp.mean(jax.nn.logsumexp(z, -1) - picked), moments
     if w.output == "sigmoid":
-        return jnp.mean(jax.nn.softplus(z) - y * z)
-    return jnp.mean((z - y) ** 2)
+        return jnp.mean(jax.nn.softplus(z) - y * z), moments
+    return jnp.mean((z - y) ** 2), moments
 
 
 def step(w: Training, x: Any, y: Any, state: Any, rows: Any) -> Any:
-    weights, m, v, t, key = state
+    weights, m, v, t, running, key = state
     key, draw = jax.random.split(key)
-    g = jax.grad(partial(loss, w))(weights, x[rows], y[rows], draw)
+    g, moments = jax.grad(partial(loss, w), has_aux=True)(weights, x[rows], y[rows], draw)
+    running = jax.tree.map(lambda a, b: 0.99 * a + 0.01 * b, running, moments)
     t = t + 1
+    if w.optimizer == "sgd":
+        weights = jax.tree.map(lambda p, a: p - LEARNING_RATE * a, weights, g)
+        return (weights, m, v, t, running, key), None
     rate = LEARNING_RATE * jnp.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
     m = jax.tree.map(lambda a, b: a + (1 - BETA_1) * (b - a), m, g)
     v = jax.tree.map(lambda a, b: a + (1 - BETA_2) * (b * b - a), v, g)
     weights = jax.tree.map(lambda p, a, b: p - rate * a / (jnp.sqrt(b) + EPSILON), weights, m, v)
-    return (weights, m, v, t, key), None
+    return (weights, m, v, t, running, key), None
 
 
 def fresh(w: Training) -> Any:
-    weights = jax.tree.map(jnp.array, w.weights())
-    zeros = jax.tree.map(jnp.zeros_like, weights)
-    again = jax.tree.map(jnp.zeros_like, weights)
-    return weights, zeros, again, jnp.float32(0), jax.random.key(0)
+    """Weights, both moments of Adam, its steps, running moments of batches, key."""
+    pairs: list[Any] = list(w.weights())
+    running: list[Any] = []
+    if w.normalized:
+        ones = [np.ones(n, np.float32) for n in w.widths[1:-1]]
+        running = [(0 * one, one) for one in ones]
+        pairs[:-1] = [(*p, one, 0 * one) for p, one in zip(pairs, ones, strict=False)]
+    weights, running = jax.tree.map(lambda a: jnp.array(a, _FLOAT), (pairs, running))
+    no_slots = w.optimizer == "sgd"
+    zeros, again = ([] if no_slots else jax.tree.map(jnp.zeros_like, weights) for _ in range(2))
+    return weights, zeros, again, _FLOAT(0), running, jax.random.key(0)
 
 
 class Run:
     note = "whole batches only"
 
     def __init__(self, w: Training, x: Array, y: Array) -> None:
-        self.w, self.x, self.y = w, jnp.asarray(x), jnp.asarray(y)
+        self.w, self.x, self.y = w, jnp.asarray(x, _FLOAT), jnp.asarray(y)
         self.state = fresh(w)
 
         @partial(jax.jit, static_argnums=3, donate_argnums=2)

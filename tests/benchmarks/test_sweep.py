@@ -20,7 +20,10 @@ def modules() -> Any:
     sys.path.insert(0, str(BENCHMARKS))
     try:
         return SimpleNamespace(
-            **{n: importlib.import_module(n) for n in ("sweep", "report", "publish")}
+            **{
+                n: importlib.import_module(n)
+                for n in ("sweep", "sweep_training", "report", "publish")
+            }
         )
     finally:
         sys.path.remove(str(BENCHMARKS))
@@ -76,6 +79,32 @@ def test_doubtful_shapes_are_measured_again(modules: Any) -> None:
     slow = sweep.empty([1], [3])
     assert sweep.run(slow, Workers([4.0] * 9), seconds=60, below=1.1)
     assert "densekit slower at 1" in modules.report.other_text("sweep", slow)
+
+
+def test_random_networks_are_the_same_and_bounded(modules: Any) -> None:
+    networks = modules.sweep_training.networks(40)
+    assert networks[:7] == modules.sweep_training.networks(7)
+    assert {n["activation"] for n in networks} == {"relu", "tanh", "gelu"}
+    assert (
+        {n["normalized"] for n in networks} == {False, True} == {n["dropout"] > 0 for n in networks}
+    )
+    assert all(3 <= len(n["widths"]) <= 8 and n["rows"] % n["batch"] == 0 for n in networks)
+
+
+def test_a_sweep_of_training_goes_on_and_looks_again(modules: Any) -> None:
+    sweep = modules.sweep_training
+    found = {"policy": "float32", "networks": sweep.networks(3), "passes": [0] * 3, "times": {}}
+    laps = {"densekit": [1.0, 1.0, 3.0, 1.0], "jax": [2.0] * 4, "torch": [5.0] * 4}  # one disturbed
+    workers = {
+        p: SimpleNamespace(ask=lambda do, network, seconds, p=p: laps[p].pop(0)) for p in laps
+    }
+    assert not sweep.run(found, workers, seconds=-1, again=1.2)
+    assert sweep.run(found, workers, seconds=60, again=1.2) and found["passes"] == [1, 1, 2]
+    found = json.loads(json.dumps(found))
+    assert [(p["peer"], p["ratio"]) for p in sweep.points(found)] == [("jax", 2.0)] * 3
+    assert "below 1.2x: 0" in sweep.text(found) and sweep.title(found["networks"][0]) in sweep.text(
+        found
+    )
 
 
 def test_times_by_width_are_drawn_beside_the_limit(modules: Any, tmp_path: Path) -> None:
