@@ -234,3 +234,42 @@ def test_a_call_of_users_reads_what_it_is_handed_in_its_own_way(x) -> None:
     given = {"b": keras.Input((4,)), "a": keras.Input((4,))}
     model = keras.Model(given, inner(given))
     np.testing.assert_array_equal(model.predict({"b": x, "a": 2 * x}, verbose=0), -x)
+
+
+def shaped(kind: str):
+    """A callable for each way to give shapes to a model: it returns the shape of the output."""
+    given = keras.Input((4,))
+    if kind == "function":
+        return keras.Function(given, L.Dense(2)(given)).compute_output_shape
+    if kind == "functional":
+        return keras.Model(given, L.Dense(2)(given)).compute_output_shape
+    if kind == "sequential":
+        return keras.Sequential([given, L.Dense(2)]).compute_output_shape
+
+    def build(shape):
+        model = keras.Sequential([L.Dense(2)])
+        if kind == "own":
+            model = type("Own", (keras.Model,), {"call": lambda self, x: self.dense(x)})()
+            model.dense = L.Dense(2)
+        model.build(shape)
+        return (shape[0], model.weights[0].shape[1])
+
+    return build
+
+
+@pytest.mark.parametrize("kind", ["function", "functional", "sequential", "own", "open"])
+def test_shapes_are_of_any_integers_and_nothing_else(kind: str) -> None:
+    compute = shaped(kind)
+    for shape in ((None, 4), (None, np.int64(4)), [np.int32(3), np.uint8(4)]):
+        assert compute(shape) == (shape[0], 2), shape
+    for wrong in (1.5, "x", None, object(), True, (None, 4.5), (2, "a"), [(2, 4), (2, 4)]):
+        with pytest.raises(ValueError, match="expected"):
+            compute(wrong)
+
+
+def test_weights_are_of_whole_sizes() -> None:
+    layer = L.Layer()
+    for wrong in ((2, 4.5), 3, "x"):
+        with pytest.raises(ValueError, match="shape: expected a tuple of ints"):
+            layer.add_weight(shape=wrong)
+    assert layer.weights == [] and layer.add_weight(shape=(np.int64(2),)).shape == (2,)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from densekit import ops
 from densekit._core import tree
 from densekit._core.errors import describe, message
 from densekit._core.registry import export
-from densekit._core.types import PartialShape, Tree
+from densekit._core.types import Tree
+from densekit.layers._base.shapes import shapes_in
 from densekit.models._graph import Call, nodes_between, ordered_operations, run, substitute
 from densekit.ops import KerasTensor, Operation
 
@@ -78,8 +77,11 @@ class Function(Operation):
 
     def compute_output_shape(self, input_shape: Tree[int | None]) -> object:
         """Shapes of the outputs for shapes of the inputs."""
-        shapes = iter(_shapes(input_shape))
-        given = [KerasTensor(next(shapes), dtype=tensor.dtype) for tensor in self._inputs]
+        shapes = shapes_in(input_shape, len(self._inputs))
+        given = [
+            KerasTensor(shape, dtype=tensor.dtype)
+            for shape, tensor in zip(shapes, self._inputs, strict=True)
+        ]
         spec = self.compute_output_spec(tree.pack_as(self._structures[0], given))
         return tree.map_structure(lambda tensor: tensor.shape, spec)
 
@@ -104,12 +106,3 @@ class Function(Operation):
 
     def _refuse(self, expected: str, got: str) -> None:
         raise ValueError(message(f"Function {self.name!r}", expected, got, "Mend the inputs."))
-
-
-def _shapes(structure: Any) -> list[PartialShape]:
-    """The shapes in a structure of shapes."""
-    if isinstance(structure, dict):
-        return [shape for key in sorted(structure) for shape in _shapes(structure[key])]
-    if all(n is None or isinstance(n, int) for n in structure):
-        return [tuple(structure)]
-    return [shape for part in structure for shape in _shapes(part)]

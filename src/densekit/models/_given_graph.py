@@ -15,6 +15,7 @@ from densekit._core.text import as_strings
 from densekit._core.types import ArrayLike, PartialShape, TensorLike, Tree
 from densekit.data._input_structure import in_structure
 from densekit.layers import Input, InputSpec, Layer
+from densekit.layers._base.shapes import shapes_in
 from densekit.models._graph import (
     Call,
     Graph,
@@ -134,7 +135,7 @@ class GivenGraph:
 
     def compute_output_shape(self, input_shape: Tree[int | None]) -> object:
         """Shapes of the outputs for shapes of the inputs."""
-        shapes = _shape_leaves(input_shape)
+        shapes = shapes_in(input_shape, len(self.inputs))
         given = [
             KerasTensor(shape, dtype=own.dtype)
             for shape, own in zip(shapes, self.inputs, strict=True)
@@ -366,11 +367,3 @@ def _as_array(x: ArrayLike, dtype: str, where: str) -> TensorLike:
             )
         return found if found.dtype.name == dtype else found.astype(to_numpy_dtype(dtype))
     return found if str(found.dtype) == dtype else ops.cast(found, dtype)
-
-
-def _shape_leaves(shape: Any) -> list[PartialShape]:
-    if isinstance(shape, dict):
-        return [leaf for key in sorted(shape) for leaf in _shape_leaves(shape[key])]
-    if all(n is None or isinstance(n, int) for n in shape):
-        return [tuple(shape)]
-    return [leaf for one in shape for leaf in _shape_leaves(one)]

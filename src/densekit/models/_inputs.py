@@ -10,6 +10,7 @@ from densekit._core.errors import describe, message
 from densekit._core.text import as_strings, holds_text
 from densekit._core.types import Tree
 from densekit.data._arrays import as_array
+from densekit.layers._base.shapes import is_shape
 from densekit.ops import KerasTensor
 
 
@@ -21,7 +22,7 @@ def tensors_of(shape: object) -> Tree[KerasTensor]:
         raise ValueError(
             message("build", "the shape of the input", describe(shape), "Write e.g. (None, 4).")
         )
-    if all(n is None or isinstance(n, int) for n in shape):
+    if is_shape(shape):
         return KerasTensor(tuple(shape))
     return [tensors_of(value) for value in shape]
 

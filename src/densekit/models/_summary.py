@@ -15,6 +15,7 @@ from densekit._core.errors import describe, message
 from densekit._core.native_form import native_form
 from densekit._core.variable import Variable
 from densekit.layers import InputLayer, Layer, has_lowering
+from densekit.layers._base.shapes import is_shape
 from densekit.models._explain import plan_parts
 from densekit.models._followed import FollowedLayer
 from densekit.models._given_graph import GivenGraph, given_graph
@@ -202,8 +203,7 @@ def _shape(operation: Operation) -> str:
             shape = operation.compute_output_shape(*built_on.values())
         except Exception:  # no shape is a fair answer in a table
             return "?"
-        plain = isinstance(shape, tuple) and all(n is None or isinstance(n, int) for n in shape)
-        shapes = _text(shape) if plain else str(shape)
+        shapes = _text(shape) if is_shape(shape) else str(shape)
     flat = tree.flatten(shapes)
     return flat[0] if len(flat) == 1 else str(shapes).replace("'", "")
 

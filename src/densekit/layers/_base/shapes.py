@@ -10,8 +10,8 @@ import numpy as np
 from densekit import ops
 from densekit._core import tree
 from densekit._core.errors import describe, message
-from densekit._core.types import Config
-from densekit.ops._keras_tensor import KerasTensor
+from densekit._core.types import Config, PartialShape
+from densekit.ops._keras_tensor import KerasTensor, standardize_shape
 
 
 def is_tensor(value: object) -> bool:
@@ -39,8 +39,10 @@ def shapes_of_arguments(arguments: Mapping[str, object]) -> Config:
 
 
 def is_shape(value: object) -> bool:
-    """Whether `value` is one shape, and no structure of shapes."""
-    return isinstance(value, tuple | list) and all(n is None or isinstance(n, int) for n in value)
+    """Whether `value` is one shape, of Python's or NumPy's integers, and no structure of shapes."""
+    return isinstance(value, tuple | list) and all(
+        n is None or isinstance(n, int | np.integer) for n in value
+    )
 
 
 def is_structure_of_shapes(value: object) -> bool:
@@ -49,6 +51,37 @@ def is_structure_of_shapes(value: object) -> bool:
         return False
     parts = value.values() if isinstance(value, dict) else value
     return all(is_shape(part) or is_structure_of_shapes(part) for part in parts)
+
+
+def shapes_in(value: object, count: int) -> list[PartialShape]:
+    """The `count` shapes of a structure of shapes, in flat order.
+
+    Raises:
+        ValueError: for what holds anything but shapes, and for another number of them.
+    """
+    shapes = _shapes_in(value)
+    if len(shapes) != count:
+        raise ValueError(
+            message("input shape", f"{count} shapes", f"{len(shapes)}", "Give one for each input.")
+        )
+    return shapes
+
+
+def _shapes_in(value: object) -> list[PartialShape]:
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    if is_shape(value):
+        return [standardize_shape(value)]
+    if not isinstance(value, dict | tuple | list):
+        raise ValueError(
+            message(
+                "input shape",
+                "a tuple of ints or None, or a list or dict of such tuples",
+                describe(value),
+                "Write e.g. (None, 4).",
+            )
+        )
+    parts = [value[key] for key in sorted(value)] if isinstance(value, dict) else value
+    return [shape for part in parts for shape in _shapes_in(part)]
 
 
 def specs_of(shape: Any, dtype: str) -> Any:

@@ -18,6 +18,7 @@ from densekit.layers._base.call import call_context
 from densekit.layers._base.dtypes import TypedByPolicy
 from densekit.layers._base.losses import sublayers
 from densekit.layers._base.tracking import Tracker
+from densekit.ops._keras_tensor import standardize_shape
 
 
 class WeightOwner(TypedByPolicy):
@@ -70,7 +71,7 @@ class WeightOwner(TypedByPolicy):
         name = name or None
         variable = Variable(
             initializers.get(initializer),
-            shape=() if shape is None else tuple(shape),  # type: ignore[arg-type]  # refuses None
+            shape=() if shape is None else standardize_shape(shape),  # type: ignore[arg-type]  # refuses None
             dtype=dtype,
             trainable=trainable,
             autocast=autocast,
