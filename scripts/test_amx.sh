@@ -9,8 +9,12 @@ scripts/need.sh xorriso=xorriso cpio=cpio
 mkdir -p "$work/packages" "$work/debian"
 
 unpack() {
-  (cd "$work/packages" && apt-get download -qq "$@" 2>/dev/null)
-  for name in "$@"; do dpkg -x "$work"/packages/"$name"_*.deb "$work/debian"; done
+  local name
+  for name in "$@"; do
+    rm -f "$work/packages/$name"_*.deb
+    (cd "$work/packages" && apt-get download -qq "$name" 2>/dev/null)
+    dpkg -x "$work/packages/$name"_*.deb "$work/debian"
+  done
 }
 
 # ---- The emulator. Bochs 3.0 is the first to know AMX; what it got wrong is mended, each by Intel's manual.
@@ -73,11 +77,11 @@ bin=$PWD/.venv/bin
 disk() {  # parameters of the kernel, tests: what boots and runs them
   rm -rf "$work/root" "$work/disk"
   mkdir -p "$work"/root/{bin,proc,sys,dev,tmp} "$work/disk/isolinux"
-  cp "$work/debian/bin/busybox" "$work/root/bin/sh"
+  cp "$work/debian/bin/busybox" "$work/root/bin" && ln -s busybox "$work/root/bin/sh"
   for name in $2; do strip -o "$work/root/bin/$name" "$work/tests/tests/$name"; done
   cat >"$work/root/init" <<END
 #!/bin/sh
-sh --install -s /bin
+/bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t devtmpfs dev /dev
 export DENSEKIT_TEST_THIN=20
@@ -90,8 +94,8 @@ END
   (cd "$work/root" && find . | cpio -o -H newc --quiet | gzip -1) >"$work/disk/initrd"
   cp "$KERNEL" "$work/disk/linux"
   cp "$work/debian/usr/lib/ISOLINUX/isolinux.bin" "$work/debian/usr/lib/syslinux/modules/bios/ldlinux.c32" "$work/disk/isolinux"
-  # 580: short copies by rep movsb, which the kernel takes for granted though the emulator has no fast strings. Bochs' system
-  # management knows neither five levels of pages nor their identifiers.
+  # 580: short copies by rep movsb, which the kernel takes for granted though the emulator has no fast strings. With
+  # five levels of pages, or with identifiers of address spaces, Bochs does not come back from system management.
   cat >"$work/disk/isolinux/isolinux.cfg" <<END
 default linux
 label linux
