@@ -5,8 +5,11 @@ own_steps.py PEER SECONDS THREADS      started by run.py
 A network 4-64-64-2 with batch 64: mean squared error with Adam, and a DQN update (the worth of the
 action taken, towards what a second network says of the next state). The first also as `train_step`
 inside `fit`, and the second so in `fit` and `train_on_batch`. And one call of `train_on_batch` of
-20-32-16-1, batch 32. Each peer's step is written as its manual does: densekit on a tape, Keras on
-JAX as a jitted function of its state, PyTorch eager and compiled.
+20-32-16-1, batch 32. And steps of a W-GAN on a plane, batch 64, five updates of a critic 2-64-64-1
+and one of a generator 4-64-64-2, without and with gradient penalty, and of the GAN of Keras' guide:
+densekit's inside `fit`, those of Keras a function of their state that is called in a loop. Each
+peer's step is written as its manual does: densekit on a tape, Keras on JAX as a jitted function of
+its state, PyTorch eager and compiled.
 """
 
 from __future__ import annotations
@@ -66,6 +69,26 @@ def dqn_in_fit(keras, kind: type) -> Step:
 def dqn_on_batch(keras, kind: type) -> Step:
     model = dqn(keras, kind)
     return lambda: model.train_on_batch(X, (ACTIONS, REWARDS, AFTER))
+
+
+PLANE = RNG.normal(size=(64, 2)).astype("float32")
+LATENT, CRITIC_STEPS, PENALTY = 4, 5, 10.0
+
+
+def adversaries(keras):
+    """A critic and a generator, with their optimizers."""
+    critic, generator = network(keras, (2, 64, 64, 1)), network(keras, (LATENT, 64, 64, 2))
+    return critic, generator, keras.optimizers.RMSprop(1e-4), keras.optimizers.RMSprop(1e-4)
+
+
+def adversaries_in_fit(keras, kind: type) -> Step:
+    """An epoch of two networks that train against each other; counted as so many steps."""
+    model = kind()
+    model.critic, model.generator, model.c_optimizer, model.g_optimizer = adversaries(keras)
+    model.seeds = keras.random.SeedGenerator(1)
+    model.compile()
+    real = np.tile(PLANE, (STEPS, 1))
+    return lambda: model.fit(real, batch_size=64, verbose=0)
 
 
 def on_batch(keras) -> Step:
@@ -129,7 +152,63 @@ def densekit_steps() -> dict[str, Step]:
             self.optimizer.apply(tape.gradient(loss, variables), variables)
             return {"loss": loss}
 
+    class WGAN(keras.Model):
+        def loss_of_critic(self, real, drawn):
+            scores = self.critic(drawn, training=True)
+            return ops.mean(scores) - ops.mean(self.critic(real, training=True))
+
+        def noise(self, real):
+            return keras.random.normal((ops.shape(real)[0], LATENT), seed=self.seeds)
+
+        def train_step(self, real):
+            for _ in range(CRITIC_STEPS):
+                drawn = self.generator(self.noise(real), training=True)
+                with keras.GradientTape() as tape:
+                    loss = self.loss_of_critic(real, drawn)
+                variables = self.critic.trainable_variables
+                self.c_optimizer.apply(tape.gradient(loss, variables), variables)
+            noise = self.noise(real)
+            with keras.GradientTape() as tape:
+                drawn = self.generator(noise, training=True)
+                other = -ops.mean(self.critic(drawn, training=True))
+            variables = self.generator.trainable_variables
+            self.g_optimizer.apply(tape.gradient(other, variables), variables)
+            return {"critic": loss, "generator": other}
+
+    class Penalised(WGAN):
+        def loss_of_critic(self, real, drawn):
+            share = keras.random.uniform((ops.shape(real)[0], 1), seed=self.seeds)
+            between = real + share * (drawn - real)
+            with keras.GradientTape() as tape:
+                tape.watch(between)
+                score = self.critic(between, training=True)
+            slope = ops.sqrt(ops.sum(ops.square(tape.gradient(score, between)), axis=1) + 1e-12)
+            penalty = ops.mean(ops.square(slope - 1.0))
+            return super().loss_of_critic(real, drawn) + PENALTY * penalty
+
+    class GAN(WGAN):
+        measure = keras.losses.BinaryCrossentropy(from_logits=True)
+
+        def train_step(self, real):
+            rows = ops.shape(real)[0]
+            both = ops.concatenate([self.generator(self.noise(real)), real], axis=0)
+            labels = ops.concatenate([ops.ones((rows, 1)), ops.zeros((rows, 1))], axis=0)
+            labels += 0.05 * keras.random.uniform(ops.shape(labels), seed=self.seeds)
+            with keras.GradientTape() as tape:
+                loss = self.measure(labels, self.critic(both))
+            variables = self.critic.trainable_variables
+            self.c_optimizer.apply(tape.gradient(loss, variables), variables)
+            noise, misleading = self.noise(real), ops.zeros((rows, 1))
+            with keras.GradientTape() as tape:
+                other = self.measure(misleading, self.critic(self.generator(noise)))
+            variables = self.generator.trainable_variables
+            self.g_optimizer.apply(tape.gradient(other, variables), variables)
+            return {"critic": loss, "generator": other}
+
     return {
+        "wgan in fit": adversaries_in_fit(keras, WGAN),
+        "wgan-gp in fit": adversaries_in_fit(keras, Penalised),
+        "gan in fit": adversaries_in_fit(keras, GAN),
         "regression": regression_step(),
         "dqn": dqn_step(),
         "in fit": in_fit(keras, Own),
@@ -206,7 +285,75 @@ def keras_steps() -> dict[str, Step]:
             trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, trainable)
             return {"loss": loss}, (trainable, other, optimizer, metrics)
 
+    def stateless(loss_of_critic: Callable, loss_of_generator: Callable, critic_steps: int) -> Step:
+        """Two networks that train against each other, as one function of all values."""
+        critic, generator, c_optimizer, g_optimizer = adversaries(keras)
+        c_optimizer.build(critic.trainable_variables)
+        g_optimizer.build(generator.trainable_variables)
+
+        def drawn(g: list, key: object) -> object:
+            noise = jax.random.normal(key, (64, LATENT))
+            return generator.stateless_call(g, [], noise, training=True)[0]
+
+        def score(c: list, x: object) -> object:
+            return critic.stateless_call(c, [], x, training=True)[0]
+
+        def of_critic(c: list, g: list, real: object, key: object) -> object:
+            first, second = jax.random.split(key)
+            return loss_of_critic(lambda x: score(c, x), real, drawn(g, first), second)
+
+        def of_generator(g: list, c: list, key: object) -> object:
+            return loss_of_generator(score(c, drawn(g, key)))
+
+        @jax.jit
+        def step(c, g, c_state, g_state, key, real):
+            for _ in range(critic_steps):
+                key, own = jax.random.split(key)
+                loss, gradients = jax.value_and_grad(of_critic)(c, g, real, own)
+                c, c_state = c_optimizer.stateless_apply(c_state, gradients, c)
+            key, own = jax.random.split(key)
+            other, gradients = jax.value_and_grad(of_generator)(g, c, own)
+            g, g_state = g_optimizer.stateless_apply(g_state, gradients, g)
+            return (loss, other), c, g, c_state, g_state, key
+
+        held = [
+            [v.value for v in critic.trainable_variables],
+            [v.value for v in generator.trainable_variables],
+            [v.value for v in c_optimizer.variables],
+            [v.value for v in g_optimizer.variables],
+            jax.random.PRNGKey(0),
+        ]
+
+        def run() -> object:
+            losses, *held[:] = step(*held, PLANE)
+            return jax.block_until_ready(losses)
+
+        return run
+
+    def distance(score: Callable, real: object, drawn: object, key: object) -> object:
+        return ops.mean(score(drawn)) - ops.mean(score(real))
+
+    def penalised(score: Callable, real: object, drawn: object, key: object) -> object:
+        between = real + jax.random.uniform(key, (64, 1)) * (drawn - real)
+        gradient = jax.grad(lambda x: ops.sum(score(x)))(between)
+        slope = ops.sqrt(ops.sum(ops.square(gradient), axis=1) + 1e-12)
+        penalty = ops.mean(ops.square(slope - 1.0))
+        return distance(score, real, drawn, key) + PENALTY * penalty
+
+    measure = keras.losses.BinaryCrossentropy(from_logits=True)
+
+    def told_apart(score: Callable, real: object, drawn: object, key: object) -> object:
+        both = ops.concatenate([jax.lax.stop_gradient(drawn), real], axis=0)
+        labels = ops.concatenate([ops.ones((64, 1)), ops.zeros((64, 1))], axis=0)
+        return measure(labels + 0.05 * jax.random.uniform(key, (128, 1)), score(both))
+
+    def misled(scores: object) -> object:
+        return measure(ops.zeros((64, 1)), scores)
+
     return {
+        "wgan in fit": stateless(distance, lambda scores: -ops.mean(scores), CRITIC_STEPS),
+        "wgan-gp in fit": stateless(penalised, lambda scores: -ops.mean(scores), CRITIC_STEPS),
+        "gan in fit": stateless(told_apart, misled, 1),
         "regression": jitted(lambda y_pred: ops.mean(ops.square(y_pred - Y))),
         "dqn": jitted(dqn_loss),
         "in fit": in_fit(keras, Own),
@@ -280,7 +427,10 @@ def main() -> None:
     makers = {"densekit": densekit_steps, "keras-jax": keras_steps}
     steps = torch_steps(threads) if peer == "torch" else makers[peer]()
     found = {name: seconds_of(step, at_least) for name, step in steps.items()}
-    for name in ("in fit", "dqn in fit"):
+    in_fit = ["in fit", "dqn in fit"]
+    if peer == "densekit":
+        in_fit += ["wgan in fit", "wgan-gp in fit", "gan in fit"]
+    for name in in_fit:
         if found.get(name):
             found[name] /= STEPS
     print(json.dumps(found))

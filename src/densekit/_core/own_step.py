@@ -35,7 +35,7 @@ class StepSource(NamedTuple):
         terms: what is minimised.
         dtype: element type to compute in.
         variables: what it trains.
-        optimizer: by what.
+        optimizer: by what; None: nothing is trained, and rows are computed.
     """
 
     graph: object

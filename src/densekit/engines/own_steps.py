@@ -17,13 +17,14 @@ from densekit.engines.plan_op import NotLowerable
 
 
 def step_engine(source: StepSource) -> NativeEngine:
-    """An engine whose steps are those of the user.
+    """An engine whose steps are those of the user; without an optimizer it evaluates rows.
 
     Raises:
         NotLowerable: if not all of it runs natively.
     """
     graph = cast("Followed", source.graph)
-    plan = new_plan(source.dtype, True)
+    trains = source.optimizer is not None
+    plan = new_plan(source.dtype, True if trains else None)
     handles = [plan.input(_sizes(x.shape), x.dtype) for x in graph.inputs]
     outputs, masks = lower_parts(plan, graph, handles, [None] * len(handles))
     if plan.has_host_nodes:
@@ -41,6 +42,8 @@ def step_engine(source: StepSource) -> NativeEngine:
     plan.outputs = outputs
     wanted = {handle.value for handle in outputs}
     plan.ops = fused(without_unused(plan.ops, wanted), wanted)
+    if not trains:
+        return NativeEngine(plan, penalties=False)
     terms = [LossTerm(rows, loss, weight) for rows, _, loss, weight in source.terms]
     engine = NativeEngine(plan, source.variables, terms, source.optimizer, penalties=False)
     if engine.asks_host or native_form(source.optimizer) is None:

@@ -112,7 +112,8 @@ class FollowedStep:
             FollowedPhase(phase, tensors, self._floatx, self._kind) for phase in shared.phases
         ]
         count = len(self._phases) + 1
-        self._beside = [MadeByPython(shared.by_python(i), tensors) for i in range(count)]
+        own = tensors, shared.node_of, calls.batches_of, self._floatx, self._kind
+        self._beside = [MadeByPython(shared.by_python(i), *own) for i in range(count)]
         self._only = self._phases[0]
         self._is_simple = (
             count == 2 and not self._only.gathers and not any(b.calls for b in self._beside)
@@ -121,6 +122,7 @@ class FollowedStep:
         self._keep = tensors, calls
         self.optimizers: list[Optimizer] = [phase.optimizer for phase in self._phases]
         self._ends = [end for phase in self._phases for end in phase.ends]
+        self._end_ids = [*map(id, self._ends)]
         self._layers: list[Layer] = [*calls.reads.layers.values()]
         self._layers += [cast("Layer", model), *(callee.layer for callee in calls.callees)]
         logs = self._effects.logs
@@ -201,7 +203,7 @@ class FollowedStep:
         return self._logs(self._by_end(ends[-1])), losses
 
     def _by_end(self, ends: Array) -> Mapping[int, Real]:
-        return {id(end): value for end, value in zip(self._ends, ends, strict=True)}
+        return dict(zip(self._end_ids, ends, strict=True))
 
     def _run_one_by_one(self, chunk: Chunk, columns: Sequence[Array]) -> tuple[object, Array]:
         """Steps of several updates, or with rows that Python makes."""
@@ -212,10 +214,10 @@ class FollowedStep:
             ends: dict[int, Real] = {}
             for beside, phase in zip(self._beside, self._phases, strict=False):
                 if beside.calls:
-                    beside.make(step, columns, self._floatx, made)
+                    beside.make(step, columns, made)
                 ends |= phase.train_one(step, columns, made)
             if self._beside[-1].calls:
-                self._beside[-1].make(step, columns, self._floatx, made)
+                self._beside[-1].make(step, columns, made)
             if self._effects.updates:
                 self._follow(step, columns, made, ends)
             losses.append(self._number(self._watched, ends))

@@ -167,11 +167,6 @@ def _slope(name: str, given: _Given) -> TensorLike | None:
     """The derivative of an elementwise formula of one value; None of others."""
     x, y, settings = given.args[0], given.result, given.settings
     match name:
-        case "relu":
-            return ops.where(ops.greater(x, 0.0), 1.0, ops.zeros_like(x))
-        case "leaky_relu":
-            below = ops.full_like(x, settings["negative_slope"])
-            return ops.where(ops.greater(x, 0.0), 1.0, below)
         case "elu":
             return ops.where(ops.greater(x, 0.0), 1.0, ops.add(y, settings["alpha"]))
         case "tanh":
@@ -226,6 +221,11 @@ def _parts(name: str, given: _Given) -> Sequence[TensorLike]:
             below = args[1]
             whole = ops.multiply(g, ops.divide(given.result, below))
             return [ops.divide(g, below), ops.negative(whole)]
+        case "relu":
+            return [ops.where(ops.greater(args[0], 0.0), g, 0.0)]
+        case "leaky_relu":
+            below = ops.multiply(given.settings["negative_slope"], g)
+            return [ops.where(ops.greater(args[0], 0.0), g, below)]
         case "matmul":
             return [_of_product(g, args[1])]
         case "sum" | "mean":

@@ -79,6 +79,11 @@ class Phases:
         order = {key: i for i, key in enumerate(self._calls.how)}
         return sorted(found, key=lambda made: order[id(made.results[0])])
 
+    def node_of(self, tensor: KerasTensor) -> Node | None:
+        """The node that made a tensor; None: it is none of the graph."""
+        place = self._maker.get(id(tensor))
+        return None if place is None else self._nodes[place]
+
     def _phase(self, step: Update) -> Phase:
         found = {self._calls.batches_of(end.rows) for end in ends_of(step.loss)}
         if len(found) != 1:

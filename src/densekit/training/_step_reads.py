@@ -184,7 +184,7 @@ class Reads:
             self._note(space, name, _MISSING)
             self._of_types[type(of), name] = value
             return Method(of, value)
-        if type(value) in _PLAIN:
+        if value is not _MISSING and not hasattr(type(value), "__get__"):
             self._note(space, name, _MISSING)
             self._of_types[type(of), name] = value
             return value
