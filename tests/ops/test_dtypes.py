@@ -95,6 +95,15 @@ def test_arguments_by_name() -> None:
     assert float(ops.trapezoid(np.array([0.0, 1.0], "float32"), x=np.array([0.0, 4.0]))) == 2.0
 
 
+@pytest.mark.parametrize(("dtype", "expected"), [("bfloat16", "bfloat16"), ("int32", "float32")])
+def test_penalties_and_bounds_have_the_type_of_the_weight(dtype: str, expected: str) -> None:
+    w = ops.cast(np.array([[1.0, 2.0], [3.0, 4.0]]), dtype)
+    for name in ("L1", "L2", "L1L2"):
+        assert getattr(keras.regularizers, name)(0.5)(w).dtype == expected
+    for name in ("MaxNorm", "MinMaxNorm", "UnitNorm"):
+        assert getattr(keras.constraints, name)()(w).dtype == expected
+
+
 LINEAR = "det inv cholesky cholesky_inverse qr svd eigh lstsq lu_factor pinv solve solve_triangular"
 
 

@@ -22,6 +22,11 @@ def _norms(w: ArrayLike, axis: Axis) -> TensorLike:
     return ops.sqrt(ops.sum(ops.square(w), axis=axis, keepdims=True))
 
 
+def _scaled(w: TensorLike, desired: ArrayLike, norms: TensorLike) -> TensorLike:
+    """`w` with vectors of the desired lengths, in its type; of whole numbers in floats."""
+    return ops.multiply(w, ops.divide(desired, ops.add(norms, settings.epsilon())))
+
+
 def _native_form(kind: str, numbers: tuple[float, ...], axis: Axis) -> NativeForm | None:
     """The kernel for vectors along `axis`, or None if it has no word for it.
 
@@ -63,7 +68,7 @@ class MaxNorm(Constraint):
         """The projection of a weight of any shape."""
         w = ops.convert_to_tensor(w)
         norms = _norms(w, self.axis)
-        return w * (ops.clip(norms, 0, self.max_value) / (settings.epsilon() + norms))
+        return _scaled(w, ops.clip(norms, 0, self.max_value), norms)
 
     def get_config(self) -> Config:
         """``{"max_value": ..., "axis": ...}``."""
@@ -107,8 +112,8 @@ class MinMaxNorm(Constraint):
         w = ops.convert_to_tensor(w)
         norms = _norms(w, self.axis)
         inside = ops.clip(norms, self.min_value, self.max_value)
-        desired = self.rate * inside + (1 - self.rate) * norms
-        return w * (desired / (settings.epsilon() + norms))
+        desired = ops.add(ops.multiply(inside, self.rate), ops.multiply(norms, 1 - self.rate))
+        return _scaled(w, desired, norms)
 
     def get_config(self) -> Config:
         """``{"min_value": ..., "max_value": ..., "rate": ..., "axis": ...}``."""
@@ -147,7 +152,7 @@ class UnitNorm(Constraint):
     def __call__(self, w: ArrayLike) -> TensorLike:
         """The projection of a weight of any shape."""
         w = ops.convert_to_tensor(w)
-        return w / (settings.epsilon() + _norms(w, self.axis))
+        return ops.divide(w, ops.add(_norms(w, self.axis), settings.epsilon()))
 
     def get_config(self) -> Config:
         """``{"axis": ...}``."""

@@ -35,7 +35,7 @@ class L1(Regularizer):
 
     def __call__(self, x: ArrayLike) -> TensorLike:
         """The penalty of an array of any shape, a scalar."""
-        return self.l1 * ops.sum(ops.abs(x))
+        return ops.multiply(ops.sum(ops.abs(x)), self.l1)
 
     def get_config(self) -> Config:
         """``{"l1": ...}``."""
@@ -72,7 +72,7 @@ class L2(Regularizer):
 
     def __call__(self, x: ArrayLike) -> TensorLike:
         """The penalty of an array of any shape, a scalar."""
-        return self.l2 * ops.sum(ops.square(x))
+        return ops.multiply(ops.sum(ops.square(x)), self.l2)
 
     def get_config(self) -> Config:
         """``{"l2": ...}``."""
@@ -115,9 +115,9 @@ class L1L2(Regularizer):
         # A factor of 0 switches its term off: 0 * inf would be nan.
         penalty = ops.zeros_like(ops.sum(x))
         if self.l1 != 0:
-            penalty = penalty + self.l1 * ops.sum(ops.abs(x))
+            penalty = ops.add(penalty, ops.multiply(ops.sum(ops.abs(x)), self.l1))
         if self.l2 != 0:
-            penalty = penalty + self.l2 * ops.sum(ops.square(x))
+            penalty = ops.add(penalty, ops.multiply(ops.sum(ops.square(x)), self.l2))
         return penalty
 
     def get_config(self) -> Config:
