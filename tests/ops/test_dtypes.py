@@ -104,6 +104,24 @@ def test_penalties_and_bounds_have_the_type_of_the_weight(dtype: str, expected: 
         assert getattr(keras.constraints, name)()(w).dtype == expected
 
 
+def test_rectifiers_of_whole_numbers_have_the_types_of_keras() -> None:
+    x, truths = np.array([-1, 2, 9], "int32"), np.array([True, False])
+    assert ops.relu(x).dtype == ops.relu(truths).dtype == "int32"
+    assert ops.relu6(x).dtype == ops.relu6(truths).dtype == "float32"
+    assert keras.activations.relu(x, max_value=2).dtype == "int32"
+    half = ops.cast(x, "bfloat16")
+    assert keras.activations.relu(half, 0.5, 3.0, 1.0).dtype == "bfloat16"
+
+
+def test_softmax_of_nothing_is_nothing() -> None:
+    for shape, axis in (((3, 0), -1), ((0, 4), 0), ((0, 4), [0, 1])):
+        for function in (ops.softmax, ops.log_softmax):
+            assert function(np.ones(shape, "float32"), axis=axis).shape == shape
+    x = np.ones((2, 3), "float32")
+    np.testing.assert_allclose(keras.activations.softmax(x, axis=[0, 1]), x / 6, rtol=1e-6)
+    assert ops.logsumexp(np.ones((2, 0), "float32"), axis=-1).tolist() == [-np.inf, -np.inf]
+
+
 LINEAR = "det inv cholesky cholesky_inverse qr svd eigh lstsq lu_factor pinv solve solve_triangular"
 
 

@@ -72,9 +72,9 @@ def relu(
     else:
         y = ops.relu(x)
     if max_value is not None and not (threshold == 0 and max_value == 6):
-        y = ops.clip(y, 0.0, max_value)
+        y = ops.clip(y, 0, max_value)
     if negative_slope != 0:
-        y = y - negative_slope * ops.relu(threshold - x)
+        y = ops.subtract(y, ops.multiply(ops.relu(ops.subtract(threshold, x)), negative_slope))
     return y
 
 

@@ -6,7 +6,7 @@ They never overflow, pass NaN on, and at a kink take the slope that Keras' formu
 from __future__ import annotations
 
 from densekit._core.types import Namespace, TensorLike
-from densekit.ops._dispatch import floating, namespace
+from densekit.ops._dispatch import astype, floating, namespace
 from densekit.ops._operation import operation
 from densekit.ops._special import erfc_values
 
@@ -50,7 +50,7 @@ def relu(x: TensorLike) -> TensorLike:
     >>> ops.relu([-1.0, 2.0]).tolist()
     [0.0, 2.0]
     """
-    return rectified(namespace(x), x)
+    return rectified(namespace(x), astype(x, "int32") if x.dtype.kind == "b" else x)
 
 
 @operation("nn")
@@ -63,7 +63,7 @@ def relu6(x: TensorLike) -> TensorLike:
     >>> ops.relu6([-1.0, 2.0, 8.0]).tolist()
     [0.0, 2.0, 6.0]
     """
-    xp = namespace(x)
+    xp, x = namespace(x), floating(x)
     return xp.where(x >= 6, 6, rectified(xp, x))
 
 

@@ -37,12 +37,18 @@ def glu(x: TensorLike, axis: int = -1) -> TensorLike:
 
 def _finite_maximum(xp: Namespace, x: TensorLike, axis: Axes) -> TensorLike:
     """What to subtract before `exp`: the maximum, 0 if infinite or NaN; constant to gradients."""
-    top = xp.max(stop_gradient(x), axis=axis, keepdims=True)
+    top = _maximum(xp, x, axis)
     return xp.where(xp.isfinite(top), top, 0)
 
 
+def _maximum(xp: Namespace, x: TensorLike, axis: Axes) -> TensorLike:
+    """Constant to gradients; of nothing the least."""
+    least = {} if x.size else {"initial": -np.inf}
+    return xp.max(stop_gradient(x), axis=axis, keepdims=True, **least)
+
+
 def _shifted(xp: Namespace, x: TensorLike, axis: Axes) -> TensorLike:
-    return x - xp.max(stop_gradient(x), axis=axis, keepdims=True)
+    return x - _maximum(xp, x, axis)
 
 
 @operation("nn", quiet=True)
@@ -65,6 +71,7 @@ def softmax(x: TensorLike, axis: Axes = -1) -> TensorLike:
                 "Use a sigmoid for a single unit.",
             )
         )
+    axis = tuple(axis) if isinstance(axis, list) else axis
     powers = xp.exp(_shifted(xp, x, axis))
     return powers / xp.sum(powers, axis=axis, keepdims=True)
 
@@ -80,6 +87,7 @@ def log_softmax(x: TensorLike, axis: Axes = -1) -> TensorLike:
     [-0.6931, -0.6931]
     """
     xp, x = namespace(x), floating(x)
+    axis = tuple(axis) if isinstance(axis, list) else axis
     moved = _shifted(xp, x, axis)
     return moved - xp.log(xp.sum(xp.exp(moved), axis=axis, keepdims=True))
 
