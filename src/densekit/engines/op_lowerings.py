@@ -50,7 +50,6 @@ def lower_op(plan: PlanBuilder, node: Node, inputs: Sequence[Handle]) -> list[Ha
     plan.precision = dtypes.pop() if len(dtypes) == 1 and dtypes <= halves_in(plan) else ""
     try:
         if inputs and all(map(is_of_weights, inputs)):
-            _require_rule(operation)
             given = _arguments(operation, *with_handles(node, inputs))
             outputs = lower_of_weights(plan, operation, given)
         else:

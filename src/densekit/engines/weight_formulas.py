@@ -187,7 +187,7 @@ def _lowered(
     values = [x for x in tree.flatten(a) if is_of_weights(x)]
     if name in COMPOSED:
         return rules[name](builder, operation, a)
-    if name in MOVES:
+    if name in MOVES or name == "diag":  # which takes no rows
         return _moved(formulas, name, operation, a)
     if name in ELEMENTWISE:
         rank = max(len(x.own_shape) if is_of_weights(x) else np.ndim(x) for x in a.values())
@@ -208,7 +208,8 @@ def _lowered(
         return _along_axes(builder, name, operation, a)
     if name in _LAST_AXIS:
         return rules[name](builder, operation, a)
-    raise NotLowerable(f"`ops.{name}` of weights alone has no native form")
+    alone = " of weights alone" if name in rules else ""
+    raise NotLowerable(f"`ops.{name}`{alone} has no native form")
 
 
 def _of_rank(x: object, rank: int) -> object:

@@ -37,7 +37,6 @@ MOVES = [
     "triu",
     "pad",
     "take",
-    "diag",
     "diagonal",
     "fliplr",
     "ravel",
