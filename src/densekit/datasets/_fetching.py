@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from densekit._core.errors import message
+from densekit._core.errors import describe, message
 from densekit._core.types import Array
 from densekit.utils._files import get_file
 
@@ -64,7 +64,7 @@ def _array(stream: BinaryIO) -> Array:
     found = unpickled(stream)
     if not isinstance(found, np.ndarray) or found.shape != shape:
         raise ValueError(
-            message("datasets", f"an array of shape {shape}", "something else", "Fetch it again.")
+            message("datasets", f"an array of shape {shape}", describe(found), "Fetch it again.")
         )
     return found
 
