@@ -59,7 +59,8 @@ class Bench:
         self.versions: dict[str, str] = {}
         self.card = machine.card()
         pin(threads)
-        weights = {4 * w.parameters for w in workloads.INFERENCE}
+        measured = [*workloads.INFERENCE, *workloads.of_all_widths()]
+        weights = {4 * w.parameters for w in measured}
         self.limits = machine.limits(threads, weights)
 
     def results(self, names: list[str]) -> dict[str, Any]:

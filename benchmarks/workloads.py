@@ -141,6 +141,11 @@ def by_width(kind: str, width: int) -> Training | Inference:
     return Inference(f"{kind}@{width}", widths, rows=int(kind.split()[0]))
 
 
+def of_all_widths() -> list[Training | Inference]:
+    """Those by width."""
+    return [by_width(kind, width) for kind in BY_WIDTH for width in SIZES]
+
+
 OTHERS = [
     "import",
     "process",
