@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from densekit.layers import Layer
 from densekit.ops import KerasTensor
-from densekit.ops._symbolic import Node
+from densekit.ops._symbolic import Node, Operation
 
 
 class Calls(Protocol):
@@ -42,3 +43,23 @@ class CallGraph(Calls, Protocol):
     @property
     def losses(self) -> Sequence[KerasTensor]:
         """What the calls add to the loss."""
+
+
+def graph_of(operation: Operation) -> CallGraph | None:
+    """The graph of a model inside the model, or None."""
+    if not isinstance(operation, Layer):
+        return None
+    method: Callable[[], CallGraph | None] | None = getattr(operation, "_dk_graph", None)
+    return method() if callable(method) else None
+
+
+def order_of(graph: CallGraph, node: Node) -> list[int] | None:
+    """Which of the tensors of a call are the inputs of a graph; None if others are among them."""
+    tensors = node.input_tensors
+    if len(graph.inputs) != len(tensors):
+        return None
+    leaves = graph.in_order(next(iter((*node.args, *node.kwargs.values()))))
+    places = {id(tensor): i for i, tensor in enumerate(tensors)}
+    if leaves is None or any(id(leaf) not in places for leaf in leaves):
+        return None
+    return [places[id(leaf)] for leaf in leaves]

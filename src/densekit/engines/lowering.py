@@ -10,7 +10,7 @@ from typing import Any, cast
 from densekit._core.dtypes import STRING
 from densekit.engines.activity_penalties import penalised
 from densekit.engines.batch_numbers import BatchNumber, BatchValue
-from densekit.engines.call_graph import CallGraph, Calls
+from densekit.engines.call_graph import CallGraph, Calls, graph_of, order_of
 from densekit.engines.draws import lower_draw, lower_dropout
 from densekit.engines.eligibility import (
     fits_plan,
@@ -119,7 +119,7 @@ def has_flags(graph: Calls) -> bool:
     for node in graph.nodes:
         if graph.flags_yield and node.kwargs.get("training"):
             return True
-        inner = _graph_of(node.operation)
+        inner = graph_of(node.operation)
         if inner is None:
             continue
         told = cast("Layer", node.operation)._dk_call_info.default_training
@@ -161,10 +161,10 @@ def _lower_node(
     if isinstance(operation, Assignment):
         assign(plan, operation.variable, inputs[0])
         return [], []
-    graph = _graph_of(operation)
+    graph = graph_of(operation)
     if graph is not None and plan.training and graph.in_training is not None:
         graph = graph.in_training
-    order = None if graph is None else _order_of(graph, node)
+    order = None if graph is None else order_of(graph, node)
     if graph is not None and order is not None:
         inputs, masks = [inputs[i] for i in order], [masks[i] for i in order]
         inner = Values()
@@ -376,26 +376,6 @@ def _lower(
         return [plan.rounded(y) for y in _as_list(lower(plan, *inputs))]
     finally:
         plan.precision = ""
-
-
-def _graph_of(operation: Operation) -> CallGraph | None:
-    """The graph of a model inside the model, or None."""
-    if not isinstance(operation, Layer):
-        return None
-    method: Callable[[], CallGraph | None] | None = getattr(operation, "_dk_graph", None)
-    return method() if callable(method) else None
-
-
-def _order_of(graph: CallGraph, node: Node) -> list[int] | None:
-    """Which of the tensors of a call are the inputs of a graph; None if others are among them."""
-    tensors = node.input_tensors
-    if len(graph.inputs) != len(tensors):
-        return None
-    leaves = graph.in_order(next(iter((*node.args, *node.kwargs.values()))))
-    places = {id(tensor): i for i, tensor in enumerate(tensors)}
-    if leaves is None or any(id(leaf) not in places for leaf in leaves):
-        return None
-    return [places[id(leaf)] for leaf in leaves]
 
 
 def _penalised(plan: PlanBuilder, layer: Operation, outputs: list[Handle]) -> list[Handle]:
