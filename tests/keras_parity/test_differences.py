@@ -188,14 +188,21 @@ def test_names_are_checked_in_compile() -> None:
         (lambda k: k.ops.add(*[k.KerasTensor((2, 3), sparse=True)] * 2).sparse, True, False),
         (lambda k: made_in_scope(k, 2.0), ValueError, 2.0),
         (lambda k: weighted(k, np.ones(2)), [4.0, 4.0], TypeError),
+        (lambda k: best_of_last_class(k, [-1, 0]), 1.0, 0.5),
+        (lambda k: best_of_last_class(k, [2, 0]), 1.0, 1.0),
     ],
-    ids=["shape", "sparse", "scope", "weights"],
+    ids=["shape", "sparse", "scope", "weights", "no class", "a class"],
 )
 def test_small_differences(call: Callable[[Any], Any], theirs: Any, ours: Any) -> None:
     found = both(call)
     if theirs == 2:  # sizes that are not known
         found = len(found[0]), found[1]
     assert found == (theirs, ours)
+
+
+def best_of_last_class(library: Any, labels: list[int]) -> float:
+    metric = library.metrics.SparseTopKCategoricalAccuracy(k=1)
+    return float(metric(np.array(labels), np.array([[0.1, 0.2, 0.7], [0.6, 0.2, 0.2]])))
 
 
 def made_in_scope(library: Any, value: float) -> float:
