@@ -9,10 +9,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, cast
 
+import numpy as np
+
 from densekit import ops
 from densekit._core import tree
 from densekit._core.plan import NotLowerable
-from densekit._core.types import Config, TensorLike
+from densekit._core.types import Array, Config, Operand, TensorLike
 from densekit.layers import Dropout, Layer
 from densekit.layers._base.call import CallContext, call_context
 from densekit.ops import KerasTensor
@@ -112,13 +114,16 @@ def _pulled_back(
     name = name_of_call(node)
     settings: Config = {**operation.settings, **node.kwargs}
     settings |= dict(zip(operation.arguments, node.args, strict=False))
-    args = [*map(_as_tensor, node.args)]
+    operands = node.args
+    if node.args and isinstance(node.args[0], list | tuple):
+        operands = tuple(node.args[0])  # that are joined
+    args = [*map(_as_tensor, operands)]
     given = _Given(_as_tensor(gradient), _as_tensor(result), args, settings)
     slope = _slope(name, given)
     parts = [ops.multiply(given.gradient, slope)] if slope is not None else _parts(name, given)
     return [
         (x, _of_shape(part, x))
-        for x, part in zip(node.args, parts, strict=False)
+        for x, part in zip(operands, parts, strict=False)
         if isinstance(x, KerasTensor) and id(x) in depends
     ]
 
@@ -232,6 +237,10 @@ def _parts(name: str, given: _Given) -> Sequence[TensorLike]:
             return [_of_sum(name, given)]
         case "reshape" | "squeeze" | "expand_dims":
             return [ops.reshape(g, (-1, *args[0].shape[1:]))]
+        case "get_item":
+            return [_of_columns(g, args[0], given.settings["key"])]
+        case "concatenate":
+            return _of_joined(g, args, given.settings["axis"])
         case "convert_to_tensor" | "cast":
             return [g]
     raise NotLowerable(f"the gradient of `{name}` is no formula")
@@ -256,3 +265,29 @@ def _of_sum(name: str, given: _Given) -> TensorLike:
             g = ops.expand_dims(g, a)
     size = math.prod(x.shape[a] for a in inner)
     return ops.multiply(g, ops.full_like(x, 1.0 if name == "sum" else 1.0 / size))
+
+
+def _of_columns(gradient: TensorLike, x: TensorLike, key: Operand) -> TensorLike:
+    """By rows, from that of some of their columns: a product with ones where these were."""
+    if len(x.shape) != 2:
+        raise NotLowerable("it takes the gradient through parts of more than rows of numbers")
+    width = x.shape[1]
+    places: Array = np.arange(2 * width).reshape(2, width)[key]
+    if len(places) != 2 or not np.array_equal(places[1], places[0] + width):
+        raise NotLowerable("it takes the gradient through some of the rows")
+    chosen = np.zeros((places[0].size, width), x.dtype)
+    chosen[np.arange(places[0].size), places[0].reshape(-1)] = 1
+    return ops.matmul(ops.reshape(gradient, (-1, places[0].size)), chosen)
+
+
+def _of_joined(
+    gradient: TensorLike, xs: Sequence[TensorLike], axis: int | None
+) -> list[TensorLike]:
+    """By each of the values that were joined, from that of the whole."""
+    rank = len(xs[0].shape)
+    if axis is None or axis % rank == 0:
+        raise NotLowerable("it takes the gradient through rows that are joined")
+    before = [slice(None)] * (axis % rank)
+    ends = np.cumsum([x.shape[axis] for x in xs]).tolist()
+    cuts = zip([0, *ends], ends, strict=False)
+    return [ops.get_item(gradient, (*before, slice(start, end))) for start, end in cuts]
