@@ -185,6 +185,19 @@ def test_single_numbers_are_added_as_arrays_of_one_are(dtype: str) -> None:
     assert np.isnan(one.result()) and np.isnan(other.result())
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_of_so_many_rows_are_added_as_arrays_are(dtype: str) -> None:
+    one, other = Mean(dtype=dtype), Mean(dtype=dtype)
+    for number, rows in ((0.1, 64), (np.float64(1 / 3), 17), (np.float32(2.7), 1), (-1e30, 3)):
+        one.update_state(number, sample_weight=rows)
+        other.update_state(np.array([number]), sample_weight=np.array([rows]))
+        assert one.result() == other.result() and type(one.result()) is type(other.result())
+        assert one._dk_sum(one.total) == other._dk_sum(other.total)
+        assert one._dk_sum(one.count) == other._dk_sum(other.count)
+    one.update_state(3e38, sample_weight=64)  # without a warning
+    assert float(one.result()) > 1e36
+
+
 @pytest.mark.parametrize("held", [list, tuple, lambda parts: {"a": parts[0], "b": parts[1:]}])
 def test_what_is_held_in_lists_and_dicts_is_part_of_the_state(held: Any) -> None:
     class Own(Sum):

@@ -112,11 +112,18 @@ class Mean(Metric):
 
     def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add values of shape ``(batch, ...)``; those of one sample count as their mean."""
-        if sample_weight is None and type(values) in _NUMBERS and not in_stateless_scope():
+        if type(values) in _NUMBERS and not in_stateless_scope():
             kind = self.total.numpy_dtype.type
-            self._dk_add_number(self.total, float(kind(values)))
-            self._dk_add_number(self.count, 1.0)
-            return
+            if sample_weight is None:
+                self._dk_add_number(self.total, float(kind(values)))
+                self._dk_add_number(self.count, 1.0)
+                return
+            if type(sample_weight) is int:  # of rows
+                with np.errstate(over="ignore"):
+                    weighted = kind(values) * kind(sample_weight)
+                self._dk_add_number(self.total, float(weighted))
+                self._dk_add_number(self.count, float(kind(sample_weight)))
+                return
         self._dk_add_values(values, sample_weight)
 
     def _dk_add_values(self, values: ArrayLike, sample_weight: ArrayLike | None) -> None:

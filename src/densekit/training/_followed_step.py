@@ -247,6 +247,8 @@ class FollowedStep:
             return made.get(id(symbol), symbol) if isinstance(symbol, KerasTensor) else symbol
 
         for metric, args, kwargs in self._effects.updates:
+            if metric is None and self._compiled.metrics is None:
+                continue  # there is nothing to compute
             given, named = tree.map_structure(value, (list(args), dict(kwargs)))
             if metric is None:
                 self._model.compute_metrics(*given, **named)
