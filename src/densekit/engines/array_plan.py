@@ -15,7 +15,15 @@ import numpy as np
 
 from densekit._core.types import Array, Operand
 from densekit._core.variable import Variable
-from densekit.engines.plan_op import Attribute, Handle, NotLowerable, PlanOp, Shape, native_op
+from densekit.engines.plan_op import (
+    Attribute,
+    Handle,
+    NotLowerable,
+    PlanOp,
+    Shape,
+    exact_below,
+    native_op,
+)
 
 _COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 _LARGEST_CONSTANT = 1 << 16  # elements; what is more is better kept out of every plan
@@ -333,7 +341,7 @@ class ArrayPlan:
 
     def _tells_apart(self, numbers: Sequence[float]) -> bool:
         """Whether rounding an integer to the plan's floats never moves it past one of these."""
-        return max(map(abs, numbers), default=0) < 1 << (24 if self.dtype == "float32" else 53)
+        return max(map(abs, numbers), default=0) < exact_below(self.dtype)
 
 
 def _shape(x: Any) -> tuple[Any, ...]:

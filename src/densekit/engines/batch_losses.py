@@ -12,12 +12,10 @@ import numpy as np
 
 from densekit._core.engine import LossTerm
 from densekit._core.types import Array
-from densekit.engines import native
 from densekit.engines.following import follow_function
-from densekit.engines.fusing import fused
 from densekit.engines.lowering import lower_parts, new_plan
-from densekit.engines.masked import without_unused
-from densekit.engines.plan_op import NotLowerable
+from densekit.engines.one_row import READ_BESIDE_FLOATS, OneRow
+from densekit.engines.plan_op import NotLowerable, exact_below
 from densekit.engines.weight_formulas import formulas_of, is_of_weights
 
 if TYPE_CHECKING:
@@ -37,8 +35,8 @@ class BatchLoss:
     def __init__(self, loss: Loss, dtype: str) -> None:
         self._loss = loss
         self._dtype = np.dtype(dtype)
-        self._largest = 1 << (24 if dtype == "float32" else 53)  # whole numbers are exact to here
-        # By the columns' shapes and types; None: met once, or it has no native form.
+        self._end = exact_below(dtype)
+        # By the columns' shapes and types; None: met once.
         self._programs: dict[tuple[object, ...], _Program | None] = {}
         self._refused = False
 
@@ -77,7 +75,7 @@ class BatchLoss:
         """Whether the floats of a plan hold all of its numbers."""
         if column.dtype.kind not in "iu" or not column.size:
             return True
-        return bool(-self._largest < column.min() and column.max() < self._largest)
+        return bool(-self._end < column.min() and column.max() < self._end)
 
 
 class _Program:
@@ -88,7 +86,7 @@ class _Program:
         assert y_pred is not None
         dtype = y_pred.dtype.name
         given = [x for x in columns if x is not None]
-        if any(x.dtype.name not in (dtype, "bool", "int32", "int64") for x in given):
+        if any(x.dtype.name not in (dtype, *READ_BESIDE_FLOATS) for x in given):
             raise NotLowerable("its numbers are of a type that plans do not read")
         followed = follow_function(
             lambda *values: loss(*_in_place(columns, values)),
@@ -98,27 +96,19 @@ class _Program:
             raise NotLowerable("it gives more than one number")
         plan = new_plan(dtype, None)
         formulas = formulas_of(plan)
-        builder = formulas.builder
-        builder.holds_integers = True
+        formulas.builder.holds_integers = True
         whole = [formulas.of_batch(x.shape, x.dtype.name) for x in given]
         (value,), _ = lower_parts(plan, followed, [*whole], [None] * len(whole))
-        if not is_of_weights(value) or value.own_shape or value.dtype != dtype:
-            raise NotLowerable("it gives no number")
-        builder.outputs = [value]
-        builder.ops = fused(without_unused(builder.ops, {value.value}), {value.value})
-        self._more = [variable for variable, _ in formulas.sources]
-        self._at = len(given[: 1 if columns[0] is None else 2]) - 1
-        self._one = [np.ones((1, 1), dtype)]
-        self._plan = native.NativeEngine(builder, penalties=False).plan
+        if not is_of_weights(value):
+            raise NotLowerable("it does not depend on the batch")
+        self._program = OneRow(formulas, value)
+        self._at = 0 if columns[0] is None else 1  # the predictions among what is given
 
     def run(self, columns: list[Array | None], need_gradient: bool) -> tuple[float, Array | None]:
-        rows = [x[np.newaxis] for x in columns if x is not None]
-        rows += [np.asarray(variable.value)[np.newaxis] for variable in self._more]
+        given = [x for x in columns if x is not None]
         if not need_gradient:
-            room = np.empty((1, 1), self._one[0].dtype)
-            self._plan.predict(rows, 1, [room])
-            return float(room[0, 0]), None
-        (total,), slopes = self._plan.sum_rows(rows, self._one)
+            return self._program.value(given), None
+        total, slopes = self._program.with_slopes(given)
         return total, slopes[self._at]
 
 

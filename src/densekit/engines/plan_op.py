@@ -82,3 +82,8 @@ def by_type(
             else:
                 integers[key] = [int(item) for item in items]
     return names, integers, floats, raw
+
+
+def exact_below(dtype: str) -> int:
+    """Floats of this type hold all whole numbers nearer to 0 than this."""
+    return 1 << (24 if dtype == "float32" else 53)

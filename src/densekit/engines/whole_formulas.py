@@ -12,16 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from densekit._core.types import Array, Config, DTypeLike, Real, Shape
-from densekit.engines import native
 from densekit.engines.formula_lowering import Lowered, Outside, called, lowered_call
 from densekit.engines.formula_numbers import At
-from densekit.engines.fusing import fused
+from densekit.engines.one_row import READ_BESIDE_FLOATS, OneRow
 from densekit.engines.plan_op import NotLowerable
 from densekit.engines.weight_formulas import formulas_of, is_of_weights
 from densekit.ops import KerasTensor
 from densekit.ops._formula_steps import Step
 
-_OTHERS = ("bool", "int32", "int64")  # what comes in beside floats
 # Elements of an array. What is larger takes NumPy longer than Python its calls; and a formula is
 # lowered anew for each of its steps.
 _LARGEST = 1 << 18
@@ -36,7 +34,7 @@ class LoweredWhole(Lowered):
 
     def _rows(self, place: int, shape: Shape, dtype: DTypeLike) -> None:
         name = np.dtype(dtype).name
-        if name not in (self.dtype, *_OTHERS) or not np.dtype(dtype).isnative:
+        if name not in (self.dtype, *READ_BESIDE_FLOATS) or not np.dtype(dtype).isnative:
             raise NotLowerable(f"it meets {name}")
         _refuse_large(shape)
         self.tensors[place] = KerasTensor(shape, name)
@@ -76,26 +74,16 @@ class WholeFormula:
 
     def __init__(self, steps: Sequence[Step]) -> None:
         lowered = LoweredWhole(steps)
-        value = lowered.handles[steps[-1].place]
-        if value.sample_shape or value.dtype != lowered.dtype:
-            raise NotLowerable("its value is not one number")
         self.recorded = lowered.recorded
         self._inputs = lowered.inputs
         self._slopes = [(i, p) for i, p in enumerate(self._inputs) if p in self.recorded]
-        self._one = [np.ones((1, 1), lowered.dtype)]
-        formulas = formulas_of(lowered.plan)
-        self._more = [variable for variable, _ in formulas.sources]
-        builder = formulas.builder
-        builder.outputs = [value]
-        builder.ops = fused(builder.ops, {value.value})
-        self._plan = native.NativeEngine(builder, penalties=False).plan
+        self._type = np.dtype(lowered.dtype).type
+        self._program = OneRow(formulas_of(lowered.plan), lowered.handles[steps[-1].place])
 
     def run(
         self, values: dict[int, Array], numbers: dict[int, Real]
     ) -> tuple[Real, dict[int, Array]]:
         """The value, and by place the gradients of the recorded values."""
-        rows = [values[place][np.newaxis] for place in self._inputs]
-        rows += [np.asarray(variable.value)[np.newaxis] for variable in self._more]
-        (total,), found = self._plan.sum_rows(rows, self._one)
+        total, found = self._program.with_slopes([values[place] for place in self._inputs])
         slopes = {place: found[i].reshape(values[place].shape) for i, place in self._slopes}
-        return self._one[0].dtype.type(total), slopes
+        return self._type(total), slopes
