@@ -17,7 +17,7 @@ from densekit.ops import KerasTensor
 from densekit.training._picks import AllRows
 from densekit.training._step_data import rows_of
 from densekit.training._step_phases import Phase
-from densekit.training._step_values import RowLoss, ends_of, weights_of
+from densekit.training._step_values import RowLoss, ends_of, sizes_of, weights_of
 
 _ROWS = AllRows()
 
@@ -141,8 +141,3 @@ class FollowedPhase:
         for i, x in self.kept:
             rooms[i] = np.empty((chunk.rows, math.prod(sizes_of(x))), self._floatx)
         return self.engine.train(chunk, rooms)[:, 1:].astype(self._floatx), rooms
-
-
-def sizes_of(x: KerasTensor) -> list[int]:
-    """The sizes of a row."""
-    return [1 if n is None else n for n in x.shape[1:]]

@@ -22,7 +22,7 @@ from densekit.layers._base.losses import sublayers
 from densekit.ops import KerasTensor
 from densekit.training._built_from import numbers_of
 from densekit.training._compiled import Compiled
-from densekit.training._followed_phase import FollowedPhase, sizes_of
+from densekit.training._followed_phase import FollowedPhase
 from densekit.training._made_by_python import MadeByPython
 from densekit.training._overrides import is_base_method
 from densekit.training._stateless import forget_sums, state_of
@@ -37,6 +37,7 @@ from densekit.training._step_values import (
     MetricValue,
     RowLoss,
     ends_of,
+    sizes_of,
     value_of,
 )
 

@@ -23,7 +23,7 @@ from densekit.ops import KerasTensor
 from densekit.ops._symbolic import Node
 from densekit.training._picks import AllRows
 from densekit.training._step_data import rows_of
-from densekit.training._step_values import BatchSize, Made
+from densekit.training._step_values import BatchSize, Made, sizes_of
 
 _ROWS = AllRows()
 Lookup: TypeAlias = Callable[[KerasTensor], Array]  # the rows of a symbol
@@ -143,11 +143,10 @@ class _Plan:
         inputs = [rows(x) for x in self._inputs]
         if self._is_counted_by:
             inputs = [np.concatenate(inputs * self._batches)]
-        shapes = [tuple(n or 1 for n in x.shape[1:]) for x in self._outputs]
         rooms: list[Array | None] = [
-            np.empty((count, math.prod(shape)), self._floatx) for shape in shapes
+            np.empty((count, math.prod(sizes_of(x))), self._floatx) for x in self._outputs
         ]
         engine.evaluate(Chunk(step.first_step, count, inputs, [], [], _ROWS.of(count), 0), rooms)
-        for x, room, shape in zip(self._outputs, rooms, shapes, strict=True):
+        for x, room in zip(self._outputs, rooms, strict=True):
             assert room is not None
-            values[id(x)] = room.reshape(count, *shape)
+            values[id(x)] = room.reshape(count, *sizes_of(x))

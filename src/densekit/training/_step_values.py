@@ -197,3 +197,8 @@ class StepEffects:
     logs: object = None
     asked: set[int] = field(default_factory=set)  # metrics whose values it has, by id
     said_again: set[str] = field(default_factory=set)  # names that it must return once more
+
+
+def sizes_of(x: KerasTensor) -> list[int]:
+    """The sizes of a row."""
+    return [1 if n is None else n for n in x.shape[1:]]
